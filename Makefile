@@ -1,0 +1,33 @@
+# Every target sets up .venv first; with nothing to do that takes a tenth of a second.
+PYTHON := $(firstword $(foreach name,python3 python3.12 python3.11 python3.10,$(shell command -v $(name))))
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format lock bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: ## install everything into .venv
+	@$(or $(PYTHON),$(error no python3 on PATH: install Python 3.10-3.12 (Debian/Ubuntu: apt install python3 python3-venv))) bootstrap.py
+
+run: setup ## Fashion-MNIST from raw data to a published model that answers a query
+	@$(BIN)/headrace run fashion_mnist
+
+test: setup ## every test this machine can run
+	@$(BIN)/python -m pytest -m "not gpu or gpu" $(ARGS)
+
+check: setup ## format, lint, import contracts, types
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports && $(BIN)/mypy
+
+format: setup ## rewrite the sources in the project's format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lock: ## resolve setup.py into requirements.lock
+	@$(PYTHON) bootstrap.py --lock
+
+bench: setup ## measure what docs/results.md states
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+clean: ## remove .venv, runs and published models
+	rm -rf .venv runs serving

@@ -1,0 +1,135 @@
+"""The model gate: thresholds, and no regression against the last published model."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation
+
+from components.evaluator import METRICS, OVERALL, evaluate, saved_model_folder
+from components.publisher import last_version, model_digest, read_manifest
+from data.errors import ModelError
+
+VERDICT = "verdict.json"
+
+
+@component
+def ModelGate(
+    evaluation: InputArtifact[ModelEvaluation],
+    model: InputArtifact[Model],
+    examples: InputArtifact[Examples],
+    blessing: OutputArtifact[ModelBlessing],
+    thresholds: Parameter[str],
+    destination: Parameter[str],
+    beam_args: Parameter[str],
+    run: Parameter[str],
+):
+    """Blesses the model, or stops the run with the numbers that fell short."""
+    metrics = json.loads((Path(evaluation.uri) / METRICS).read_text())
+    candidate = model_digest(Path(saved_model_folder(model.uri)))
+    published = published_metrics(Path(destination), candidate, metrics, examples.uri, json.loads(beam_args))
+    verdicts = judge(metrics["slices"][OVERALL], published, json.loads(thresholds))
+    (Path(blessing.uri) / VERDICT).write_text(json.dumps([vars(verdict) for verdict in verdicts], indent=1))
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    if failed:
+        lines = "\n".join(f"  {verdict.sentence()}" for verdict in failed)
+        raise ModelError(f"The model is not good enough and was not published:\n{lines}")
+    # As stock TFX's Evaluator says it.
+    (Path(blessing.uri) / "BLESSED").touch()
+    blessing.set_int_custom_property("blessed", 1)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One metric held against its threshold and against the last published model.
+
+    Attributes:
+        metric: Name.
+        value: The candidate's.
+        bound: The threshold; a least value unless `lower_is_better`.
+        lower_is_better: Whether `bound` is a greatest value.
+        published: The last published model's value on the same examples; None without one.
+        max_regression: How much worse than `published` is accepted.
+    """
+
+    metric: str
+    value: float
+    bound: float
+    lower_is_better: bool
+    published: float | None
+    max_regression: float
+
+    @property
+    def reaches_bound(self) -> bool:
+        """Whether the value is on the right side of the threshold."""
+        return self.value <= self.bound if self.lower_is_better else self.value >= self.bound
+
+    @property
+    def regression(self) -> float:
+        """How much worse than the last published model; negative when better, 0 without one."""
+        if self.published is None:
+            return 0.0
+        return self.value - self.published if self.lower_is_better else self.published - self.value
+
+    @property
+    def passed(self) -> bool:
+        """Whether the metric lets the model through."""
+        return self.reaches_bound and self.regression <= self.max_regression
+
+    def sentence(self) -> str:
+        """Returns the value against what was asked, such as `accuracy 0.912: expected >= 0.92`."""
+        text = f"{self.metric} {self.value:.4f}: expected {'<=' if self.lower_is_better else '>='} {self.bound:g}"
+        if self.published is not None:
+            text += f", last published {self.published:.4f} (at most {self.max_regression:g} worse)"
+        return text
+
+
+def judge(metrics: dict[str, float], published: dict[str, float] | None, thresholds: dict[str, dict]) -> list[Verdict]:
+    """Returns a verdict for each threshold.
+
+    Args:
+        metrics: The candidate's metrics by name.
+        published: The last published model's, on the same examples; None without one.
+        thresholds: Metric name -> `min` or `max`, and `max_regression`.
+
+    Raises:
+        ModelError: A metric was not computed or is not a finite number.
+    """
+    verdicts = []
+    for name, threshold in thresholds.items():
+        if name not in metrics:
+            raise ModelError(f"Metric {name} has no finite value; computed were {', '.join(metrics)}.")
+        lower_is_better = threshold.get("max") is not None
+        verdicts.append(
+            Verdict(
+                metric=name,
+                value=metrics[name],
+                bound=threshold["max"] if lower_is_better else threshold["min"],
+                lower_is_better=lower_is_better,
+                published=published.get(name) if published else None,
+                max_regression=threshold["max_regression"],
+            )
+        )
+    return verdicts
+
+
+def published_metrics(
+    destination: Path, candidate_digest: str, candidate: dict, examples_uri: str, beam_args: list[str]
+) -> dict[str, float] | None:
+    """Returns the last published model's metrics on the candidate's test split; None where there is nothing to compare.
+
+    What was measured when it was published is taken where test split and config are the same; else it is evaluated
+    anew.
+    """
+    version = last_version(destination)
+    if version is None:
+        return None
+    manifest = read_manifest(destination / str(version))
+    if manifest["digest"] == candidate_digest:
+        return None
+    recorded = manifest["evaluation"]
+    if any(recorded[key] != candidate[key] for key in ("data_digest", "eval_config")):
+        recorded = evaluate(str(destination / str(version)), examples_uri, candidate["eval_config"], beam_args)
+    return recorded["slices"][OVERALL]

@@ -1,0 +1,1 @@
+"""Where examples come from: named data sets (`catalog`), readers (`sources`) and curated schemas."""

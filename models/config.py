@@ -1,0 +1,95 @@
+"""Settings that every task shares. Loads no TensorFlow: a bad value is refused in well under a second."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+# Keras's own names; tests/models/test_config.py checks them against the Keras that is installed.
+Optimizer = Literal[
+    "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lion", "muon", "nadam", "rmsprop", "sgd"
+]
+Schedule = Literal["constant", "CosineDecay", "ExponentialDecay", "InverseTimeDecay", "PolynomialDecay"]
+Activation = Literal[
+    "celu",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_silu",
+    "leaky_relu",
+    "linear",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "softsign",
+    "tanh",
+]
+ACTIVATIONS, OPTIMIZERS, SCHEDULES = get_args(Activation), get_args(Optimizer), get_args(Schedule)
+
+
+class Settings(BaseModel):
+    """A record of settings: unknown keys are refused, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class TaskConfig(Settings):
+    """Settings of a task's model and features; each task derives its own."""
+
+
+class EarlyStopping(Settings):
+    """When to stop before the last epoch; the best epoch's weights are kept."""
+
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    """What is watched, on the validation split."""
+    patience: PositiveInt = 3
+    """Epochs without improvement before training stops."""
+    min_delta: NonNegativeFloat = 0.0
+    """Least change that counts as an improvement."""
+
+
+class TensorBoardConfig(Settings):
+    """What training writes for TensorBoard."""
+
+    histogram_freq: Annotated[int, Field(ge=0)] = 1
+    """Epochs between two histograms of the weights; 0 writes none."""
+    images: bool = True
+    """Sample images once, and the task's plots (such as the confusion matrix) after every epoch."""
+
+
+class TrainConfig(Settings):
+    """How a model is trained."""
+
+    epochs: PositiveInt = 5
+    """Passes over the training split."""
+    batch_size: PositiveInt = 128
+    """Examples a step, over all devices together."""
+    optimizer: Optimizer = "adamw"
+    """Keras's name of the optimizer."""
+    learning_rate: PositiveFloat = 1e-3
+    """Highest learning rate; the schedule starts from it."""
+    learning_rate_schedule: Schedule = "CosineDecay"
+    """Keras's name of the schedule, stretched over all epochs; `constant` keeps the rate."""
+    warmup_epochs: NonNegativeFloat = 0.0
+    """Epochs in which the rate climbs linearly from 0; CosineDecay only."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Decoupled weight decay."""
+    clip_norm: PositiveFloat | None = None
+    """Upper bound of the global gradient norm."""
+    early_stopping: EarlyStopping | None = EarlyStopping()
+    """When to stop early; null trains all epochs and keeps the last weights."""
+    augment: bool = True
+    """Whether the task's augmentation is applied to training batches."""
+    shuffle_buffer: PositiveInt = 100_000
+    """Serialized examples held in memory to draw from."""
+    strategy: Literal["auto", "one_device", "mirrored"] = "auto"
+    """auto: MirroredStrategy over the GPUs where there are several, else one device."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    """auto: mixed precision where every GPU has the units for it, else float32."""
+    tensorboard: TensorBoardConfig = TensorBoardConfig()
+    """What is written for TensorBoard."""

@@ -1,0 +1,69 @@
+"""The SavedModel that is served: Transform graph, Keras model, signatures and labels in one."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from data.spec import DatasetSpec, LabelFeature
+from models.config import TaskConfig
+from models.task import Task, Tensors
+
+
+class ServedModel(tf.Module):
+    """A Keras model behind its Transform graph.
+
+    Keras 3 saves .keras and .h5 only and the Transform layer is Keras 2, so both are exported as one tf.Module.
+    """
+
+    def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, label_keys: tuple[str, ...]):
+        super().__init__(name="served_model")
+        self.model = model
+        self.transform_layer = transform.transform_features_layer()
+        self._feature_spec = transform.raw_feature_spec()
+        for key in label_keys:
+            self._feature_spec.pop(key, None)
+
+    def predict_examples(self, serialized: tf.Tensor) -> tf.Tensor:
+        """Returns the model's output for serialized tf.train.Examples, string `(batch,)`; labels are not needed."""
+        return self.predict_raw(tf.io.parse_example(serialized, self._feature_spec))
+
+    def predict_raw(self, raw: Tensors) -> tf.Tensor:
+        """Returns the model's output for raw features, as they come out of a parsed example."""
+        features = self.transform_layer(dict(raw))
+        names = [tensor.name for tensor in self.model.inputs]
+        return self.model({name: features[name] for name in names}, training=False)
+
+
+def raw_label_keys(spec: DatasetSpec) -> tuple[str, ...]:
+    """Returns the names of the raw features that are targets."""
+    return tuple(name for name, feature in spec.features.items() if isinstance(feature, LabelFeature))
+
+
+def export(
+    model: keras.Model, transform_folder: str, *, task: Task, config: TaskConfig, spec: DatasetSpec, into: str
+) -> None:
+    """Writes the SavedModel of a trained model to the folder `into`.
+
+    Args:
+        model: Trained model whose inputs are named after transformed features.
+        transform_folder: What TFX's Transform wrote.
+        task: Provides the signatures.
+        config: The task's settings.
+        spec: The data set's facts; its class names become `assets/labels.txt`.
+        into: Folder that receives the SavedModel; it must not exist yet.
+    """
+    served = ServedModel(model, tft.TFTransformOutput(transform_folder), raw_label_keys(spec))
+    signatures = task.signatures(served, config, spec)
+    scratch = Path(tempfile.mkdtemp(prefix="headrace-assets-"))
+    try:
+        labels = scratch / "labels.txt"
+        names = [name for key in raw_label_keys(spec) for name in spec.features[key].classes]
+        labels.write_text("".join(f"{name}\n" for name in names))
+        served.labels = tf.saved_model.Asset(str(labels))
+        tf.saved_model.save(served, into, signatures=signatures)
+    finally:
+        shutil.rmtree(scratch)

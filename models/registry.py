@@ -1,0 +1,25 @@
+"""The tasks there are; a task's module is imported when it is asked for, not before."""
+
+import importlib
+
+from models.config import TaskConfig
+
+# Task name -> package below `models`, which holds config.py (light) and task.py (TensorFlow).
+TASKS = {
+    "image_classification": "models.image_classification",
+}
+
+
+def config_class(name: str) -> type[TaskConfig]:
+    """Returns the settings class of a task without loading TensorFlow; raises KeyError for an unknown name."""
+    return importlib.import_module(f"{TASKS[name]}.config").CONFIG
+
+
+def title(name: str) -> str:
+    """Returns the task's one-line description without loading TensorFlow."""
+    return (config_class(name).__doc__ or "").strip().splitlines()[0]
+
+
+def task(name: str):
+    """Returns the `models.task.Task` of that name, which loads TensorFlow; raises KeyError for an unknown name."""
+    return importlib.import_module(f"{TASKS[name]}.task").TASK

@@ -1,0 +1,70 @@
+"""The record of plain functions that makes a task."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from data.spec import DatasetSpec, Row
+from models.config import TaskConfig
+
+Tensors = Mapping[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class FileQuery:
+    """How `headrace predict` asks a published model about files.
+
+    Attributes:
+        signature: The signature that takes the bytes of a file.
+        input_key: Its one input, string `(batch,)`.
+        top_k: How many of the answers, best first, a person is shown.
+    """
+
+    signature: str
+    input_key: str
+    top_k: int = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task provides; every function is plain, so that it can be called and tested alone.
+
+    `config` below is an instance of the task's settings class, `spec` the data set's facts.
+
+    Attributes:
+        name: Key in `models.registry.TASKS`.
+        config: Settings class.
+        preprocessing_fn: `(raw, config, spec) -> features`, TFT's contract: raw tensors by feature name in, dense
+            tensors `(batch, ...)` out; becomes part of the served model.
+        build_model: `(config, spec) -> keras.Model`, uncompiled, inputs named after the features it uses.
+        loss: `(config, spec) -> keras.losses.Loss`; None where the model adds its own loss.
+        metrics: `(config, spec) -> list` of Keras metrics, computed while training.
+        eval_config: `(config, spec) -> tfma.EvalConfig` of the `serving_default` signature on the test split.
+        signatures: `(served, config, spec) -> {name: tf.function}` with fixed input signatures, `serving_default`
+            among them; `served` is a `models.export.ServedModel`.
+        label_keys: Features that are targets; none for a task without labels.
+        augment: `(features, seed, config) -> features`, on a training batch; seed is int64 `(2,)`, stateless.
+        epoch_plots: `(model, batches, config, spec) -> {tag: RGB uint8 (height, width, 3)}` for TensorBoard.
+        sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
+        queries: `(row, spec) -> {signature: {input: value}}`, the same example in the words of each signature.
+        file_query: How files are asked about; None where a file is not what the model takes.
+    """
+
+    name: str
+    config: type[TaskConfig]
+    preprocessing_fn: Callable[[Tensors, Any, DatasetSpec], Tensors]
+    build_model: Callable[[Any, DatasetSpec], keras.Model]
+    loss: Callable[[Any, DatasetSpec], Any]
+    metrics: Callable[[Any, DatasetSpec], list]
+    eval_config: Callable[[Any, DatasetSpec], Any]
+    signatures: Callable[[Any, Any, DatasetSpec], dict[str, Any]]
+    label_keys: tuple[str, ...]
+    augment: Callable[[Tensors, tf.Tensor, Any], Tensors] | None = None
+    epoch_plots: Callable[..., dict[str, np.ndarray]] | None = None
+    sample_images: Callable[[Tensors, DatasetSpec], tf.Tensor] | None = None
+    queries: Callable[[Row, DatasetSpec], dict[str, dict[str, Any]]] | None = None
+    file_query: FileQuery | None = None

@@ -1,0 +1,305 @@
+"""Trains a task's model: input, devices, precision, callbacks and export, shared by all tasks."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from data.errors import ModelError
+from data.spec import DatasetSpec
+from models import progress
+from models.config import TaskConfig, TrainConfig
+from models.export import export
+from models.task import Task
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that a training needs.
+
+    Attributes:
+        task: The task.
+        config: Its settings.
+        train: How to train.
+        spec: The data set's facts.
+        seed: Of weights, data order, augmentation and dropout.
+        train_files: TFRecord files of tf.train.Examples.
+        validation_files: The same, for early stopping and the curves; never the test split.
+        transform_folder: What TFX's Transform wrote.
+        model_folder: Receives the SavedModel.
+        log_folder: Receives TensorBoard's event files.
+    """
+
+    task: Task
+    config: TaskConfig
+    train: TrainConfig
+    spec: DatasetSpec
+    seed: int
+    train_files: Sequence[str]
+    validation_files: Sequence[str]
+    transform_folder: str
+    model_folder: str
+    log_folder: str
+
+
+def train(job: TrainingJob) -> keras.callbacks.History:
+    """Trains, exports and returns the history; the same job gives the same weights bit for bit on CPU.
+
+    Raises:
+        ModelError: The loss became NaN or infinite.
+    """
+    keras.utils.set_random_seed(job.seed)
+    previous_policy = keras.config.dtype_policy()
+    policy = choose_precision(job.train.precision)
+    strategy = choose_strategy(job.train.strategy)
+    logger.info("training on %s with %s", device_names(strategy), policy)
+    num_rows = sum(1 for _ in tf.data.TFRecordDataset(list(job.train_files)))
+    steps_per_epoch = -(-num_rows // job.train.batch_size)
+    validation = validation_batches(job)
+    keras.config.set_dtype_policy(policy)
+    try:
+        with strategy.scope():
+            model = job.task.build_model(job.config, job.spec)
+            model.compile(
+                optimizer=make_optimizer(job.train, steps_per_epoch),
+                loss=job.task.loss(job.config, job.spec),
+                metrics=job.task.metrics(job.config, job.spec),
+                jit_compile=False,  # measured on CPU: XLA makes a small convolutional network 1.5 times slower
+            )
+        history = model.fit(
+            training_batches(job),
+            epochs=job.train.epochs,
+            steps_per_epoch=steps_per_epoch,
+            validation_data=validation,
+            callbacks=make_callbacks(job, validation, steps_per_epoch),
+            verbose=0,
+        )
+    finally:
+        keras.config.set_dtype_policy(previous_policy)
+    export(
+        model, job.transform_folder, task=job.task, config=job.config, spec=job.spec, into=job.model_folder
+    )
+    return history
+
+
+# --- input -----------------------------------------------------------------------------------------------------------
+
+
+def training_batches(job: TrainingJob) -> tf.data.Dataset:
+    """Returns all epochs' batches of `(features, labels)`, one epoch after the other.
+
+    Order and augmentation depend on nothing but the seed, the epoch and the step, so that a batch can be made again.
+    """
+    parse = _parser(job)
+    augment = job.task.augment if job.train.augment else None
+
+    def finish(index: tf.Tensor, serialized: tf.Tensor):
+        features = parse(serialized)
+        if augment:
+            features = augment(features, tf.stack([tf.constant(job.seed, tf.int64), index]), job.config)
+        return _split_labels(features, job.task.label_keys)
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(list(job.train_files))
+        seed = tf.constant(job.seed, tf.int64) * 1_000_003 + epoch
+        return records.shuffle(job.train.shuffle_buffer, seed=seed).batch(job.train.batch_size)
+
+    serialized = tf.data.Dataset.range(job.train.epochs).flat_map(one_epoch)
+    batches = serialized.enumerate().map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def validation_batches(job: TrainingJob) -> tf.data.Dataset:
+    """Returns the validation split's batches of `(features, labels)`, in file order, kept in memory once read."""
+    parse = _parser(job)
+    records = tf.data.TFRecordDataset(list(job.validation_files)).batch(max(job.train.batch_size, 512))
+    batches = records.map(lambda serialized: _split_labels(parse(serialized), job.task.label_keys))
+    return batches.cache().prefetch(tf.data.AUTOTUNE)
+
+
+def _parser(job: TrainingJob):
+    """Returns the function from serialized examples, string `(batch,)`, to transformed features."""
+    transform = tft.TFTransformOutput(job.transform_folder)
+    feature_spec, layer = transform.raw_feature_spec(), transform.transform_features_layer()
+    return lambda serialized: layer(tf.io.parse_example(serialized, feature_spec))
+
+
+def _split_labels(features, label_keys: tuple[str, ...]):
+    inputs = {name: value for name, value in features.items() if name not in label_keys}
+    labels = {name: features[name] for name in label_keys}
+    if not labels:
+        return inputs
+    return inputs, next(iter(labels.values())) if len(labels) == 1 else labels
+
+
+# --- devices, precision, optimizer --------------------------------------------------------------------------------
+
+
+def choose_strategy(name: str, devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
+    """Returns the distribution strategy.
+
+    Args:
+        name: `auto`, `one_device` or `mirrored`.
+        devices: Names of the devices to use; by default the GPUs, and without a GPU the logical CPUs.
+    """
+    if devices is None:
+        kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+        devices = [device.name for device in tf.config.list_logical_devices(kind)]
+    several = name == "mirrored" or (name == "auto" and len(devices) > 1 and "GPU" in devices[0])
+    return tf.distribute.MirroredStrategy(devices) if several else tf.distribute.get_strategy()
+
+
+def device_names(strategy: tf.distribute.Strategy) -> str:
+    """Returns what a strategy trains on, in a few words."""
+    if isinstance(strategy, tf.distribute.MirroredStrategy):
+        return f"{strategy.num_replicas_in_sync} mirrored devices"
+    return "one GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
+def choose_precision(name: str, capabilities: Sequence[tuple[int, int]] | None = None) -> str:
+    """Returns the name of the Keras dtype policy.
+
+    Args:
+        name: `auto` or the name of a policy.
+        capabilities: CUDA compute capability of each GPU; by default of those that are there.
+    """
+    if name != "auto":
+        return name
+    if capabilities is None:
+        details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+        capabilities = [detail.get("compute_capability", (0, 0)) for detail in details]
+    if not capabilities or min(capabilities) < (7, 0):
+        return "float32"
+    # Tensor cores take float16 from 7.0 (Volta) and bfloat16, which needs no loss scaling, from 8.0 (Ampere).
+    return "mixed_bfloat16" if min(capabilities) >= (8, 0) else "mixed_float16"
+
+
+def make_optimizer(train: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Returns the optimizer with its learning-rate schedule stretched over all epochs."""
+    settings = {"learning_rate": make_schedule(train, steps_per_epoch), "weight_decay": train.weight_decay or None}
+    if train.clip_norm:
+        settings["global_clipnorm"] = train.clip_norm
+    return type(keras.optimizers.get(train.optimizer))(**settings)
+
+
+def make_schedule(train: TrainConfig, steps_per_epoch: int):
+    """Returns the learning rate, or the Keras schedule that gives it at each step."""
+    steps = train.epochs * steps_per_epoch
+    rate, schedules = train.learning_rate, keras.optimizers.schedules
+    if train.learning_rate_schedule == "constant":
+        return rate
+    if train.learning_rate_schedule == "CosineDecay":
+        warmup = min(round(train.warmup_epochs * steps_per_epoch), steps - 1)
+        if not warmup:
+            return schedules.CosineDecay(rate, steps)
+        return schedules.CosineDecay(0.0, steps - warmup, warmup_target=rate, warmup_steps=warmup)
+    if train.learning_rate_schedule == "PolynomialDecay":
+        return schedules.PolynomialDecay(rate, steps, end_learning_rate=rate / 100)
+    # Both end at a hundredth of the first rate.
+    if train.learning_rate_schedule == "ExponentialDecay":
+        return schedules.ExponentialDecay(rate, steps, decay_rate=0.01)
+    return schedules.InverseTimeDecay(rate, steps, decay_rate=99.0)
+
+
+# --- callbacks ------------------------------------------------------------------------------------------------------
+
+
+def make_callbacks(job: TrainingJob, validation: tf.data.Dataset, steps_per_epoch: int) -> list:
+    """Returns the callbacks of a training, the ones that stop it first."""
+    callbacks: list[keras.callbacks.Callback] = [StopOnNonFinite(), ReportProgress(job.train.epochs, steps_per_epoch)]
+    if job.train.early_stopping:
+        stopping = job.train.early_stopping
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                stopping.monitor,
+                min_delta=stopping.min_delta,
+                patience=stopping.patience,
+                mode="min" if stopping.monitor.endswith("loss") else "max",
+                restore_best_weights=True,
+            )
+        )
+    board = job.train.tensorboard
+    callbacks.append(keras.callbacks.TensorBoard(job.log_folder, histogram_freq=board.histogram_freq))
+    if board.images:
+        callbacks.append(WriteImages(job, validation))
+    return callbacks
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Ends the run when the loss is no longer a number: a model of NaNs must not go on to be evaluated."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Raises ModelError when a value of this epoch is NaN or infinite."""
+        for name, value in (logs or {}).items():
+            if not np.isfinite(value):
+                raise ModelError(
+                    f"Training stopped: {name} became {value} in epoch {epoch + 1}; "
+                    "lower train.learning_rate or set train.clip_norm."
+                )
+
+
+class ReportProgress(keras.callbacks.Callback):
+    """Tells `models.progress` where the training is, at most twice a second within an epoch."""
+
+    async_safe = True  # reads a loss now and then; Keras need not wait for it at every step
+
+    def __init__(self, epochs: int, steps: int):
+        super().__init__()
+        self._epochs, self._steps = epochs, steps
+        self._epoch, self._next = 0, 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remembers the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Reports the running loss."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.5
+            self._report(step=int(batch) + 1, loss=float(logs["loss"]))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Reports the epoch's values."""
+        self._report(step=self._steps, done=True, **{name: float(value) for name, value in logs.items()})
+
+    def _report(self, **values):
+        progress.report(epoch=self._epoch + 1, epochs=self._epochs, steps=self._steps, **values)
+
+
+class WriteImages(keras.callbacks.Callback):
+    """Writes sample images once, and the task's plots after every epoch, for TensorBoard."""
+
+    def __init__(self, job: TrainingJob, validation: tf.data.Dataset):
+        super().__init__()
+        self._job, self._validation = job, validation
+        self._writer = tf.summary.create_file_writer(str(Path(job.log_folder) / "images"))
+
+    def on_train_begin(self, logs=None):
+        """Writes the first training images as the model sees them, augmentation included."""
+        if self._job.task.sample_images is None:
+            return
+        batch = next(iter(training_batches(self._job).take(1)))
+        features = batch[0] if isinstance(batch, tuple) else batch
+        with self._writer.as_default(step=0):
+            tf.summary.image("samples", self._job.task.sample_images(features, self._job.spec), max_outputs=16)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the task's plots of the validation split."""
+        if self._job.task.epoch_plots is None:
+            return
+        plots = self._job.task.epoch_plots(self.model, self._validation, self._job.config, self._job.spec)
+        with self._writer.as_default(step=epoch):
+            for tag, picture in plots.items():
+                tf.summary.image(tag, picture[np.newaxis])
+
+    def on_train_end(self, logs=None):
+        """Closes the event file."""
+        self._writer.close()

@@ -1,0 +1,20 @@
+"""TensorBoard on all runs."""
+
+import os
+import sys
+from pathlib import Path
+
+from data.errors import ConfigError
+
+
+def serve(home: Path, port: int) -> None:
+    """Replaces this process by TensorBoard on the event files below `home`, on 127.0.0.1.
+
+    Raises:
+        ConfigError: There are no runs yet.
+    """
+    runs = home.resolve() / "runs"
+    if not any(runs.glob("*/tensorboard/*")):
+        raise ConfigError(f"There is nothing to show below {runs}; run `headrace run NAME` first.")
+    command = [sys.executable, "-m", "tensorboard.main", f"--logdir={runs}", "--host=127.0.0.1", f"--port={port}"]
+    os.execv(sys.executable, command)

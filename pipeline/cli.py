@@ -1,0 +1,221 @@
+"""The `headrace` command; one verb, one function. Loads no TensorFlow, TFX, Beam or pydantic at import."""
+
+import functools
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from data.errors import HeadraceError
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+def main() -> None:
+    """Runs the command and ends the process with its exit code."""
+    cli.main(prog_name="headrace")
+
+
+class _Pipeline(click.ParamType):
+    """The name of a pipeline or the path of a run file; completes both."""
+
+    name = "pipeline"
+
+    def shell_complete(self, ctx, param, incomplete):
+        found = [path.stem for path in sorted(CONFIGS.glob("*.yaml")) if path.stem.startswith(incomplete)]
+        return [*map(CompletionItem, found), CompletionItem(incomplete, type="file")]
+
+
+def _reports_errors(function):
+    """Turns an error into one line on standard error and the exit code that belongs to it."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        verbose = kwargs.pop("verbose")
+        try:
+            return function(*args, **kwargs)
+        except HeadraceError as error:
+            if verbose:
+                raise
+            if kwargs.get("as_json"):
+                click.echo(json.dumps({"error": str(error), "exit_code": error.exit_code}))
+            click.echo(f"headrace: {error}", err=True)
+            sys.exit(error.exit_code)
+
+    return click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")(wrapper)
+
+
+_home = click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="HEADRACE_HOME",
+    default=".",
+    show_default="current folder",
+    show_envvar=True,
+    help="Folder of runs/ and serving/.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_sets = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a setting, as a.b=3.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="headrace")
+def cli() -> None:
+    """Raw data to a served Keras model, in one gated TFX pipeline.
+
+    \b
+    headrace run digits                     from raw data to a published model
+    headrace predict digits FILE.png        ask the published model
+    headrace board                          watch the curves in TensorBoard
+    """
+
+
+@cli.command()
+@click.argument("pipeline", type=_Pipeline())
+@_sets
+@_home
+@_json
+@_reports_errors
+def run(pipeline: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Run PIPELINE, a name or a run file, from raw data to a published model.
+
+    \b
+    Examples:
+      headrace run digits
+      headrace run fashion_mnist --set train.epochs=3 --set seed=1
+      headrace run ./my_run.yaml --home /data/headrace --json
+
+    Exit codes: 0 published, 1 our fault, 2 settings or usage, 3 data refused, 4 model not good enough,
+    5 serving check failed, 6 the pipeline is already running.
+    """
+    from pipeline import config, runner
+    from pipeline.screen import Screen
+
+    named = config.load(pipeline, overrides)
+    screen = Screen(quiet=as_json)
+    result = runner.execute(named, home, screen)
+    if as_json:
+        click.echo(json.dumps(runner.as_json(result), indent=1))
+    else:
+        for line in ["", *runner.closing_block(result)]:
+            screen.console.print(line, markup=False)
+    screen.console.file.flush()
+    sys.stdout.flush()
+    # Threads of gRPC and TensorFlow take seconds to wind down and have nothing left to do.
+    os._exit(result.exit_code)
+
+
+@cli.command()
+@click.argument("pipeline", type=_Pipeline())
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--version", type=int, help="A published version; the newest by default.")
+@_home
+@_json
+@_reports_errors
+def predict(pipeline: str, files: tuple[Path, ...], version: int | None, home: Path, as_json: bool) -> None:
+    """Ask the published model of PIPELINE about FILES, such as PNG or JPEG images of any size.
+
+    \b
+    Examples:
+      headrace predict fashion_mnist shoe.png
+      headrace predict digits scans/*.png --json
+    """
+    from pipeline import predicting
+
+    answers = predicting.predict(pipeline, list(files), home, version)
+    if as_json:
+        click.echo(json.dumps(answers, indent=1))
+        return
+    for answer in answers:
+        best = ", ".join(f"{top['class']} {top['probability']:.3f}" for top in answer["top"])
+        click.echo(f"{answer['file']}: {best}")
+
+
+@cli.command()
+@_home
+@click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 picks a free port.")
+@_reports_errors
+def board(home: Path, port: int) -> None:
+    """Start TensorBoard on all runs, on 127.0.0.1 only, until Ctrl-C.
+
+    \b
+    Example:
+      headrace board --port 0
+    """
+    from pipeline import board as tensorboard
+
+    tensorboard.serve(home, port)
+
+
+@cli.command(name="list")
+@_json
+@_reports_errors
+def list_(as_json: bool) -> None:
+    """Show the pipelines, tasks and data sets there are.
+
+    \b
+    Example:
+      headrace list --json
+    """
+    from pipeline import listing
+
+    found = listing.everything()
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for title, rows in found.items():
+        click.echo(title.replace("_", " "))
+        for name, text in rows.items():
+            click.echo(f"  {name:<22}{text}")
+
+
+@cli.command()
+@_home
+@_json
+@_reports_errors
+def doctor(home: Path, as_json: bool) -> None:
+    """Check this machine: Python, C library, packages, accelerator, disk, memory, home, TF Serving.
+
+    Ends with 1 when something must be mended.
+    """
+    from pipeline import doctor as examination
+
+    findings = examination.examine(home)
+    if as_json:
+        click.echo(json.dumps([vars(finding) for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            click.echo(finding.line())
+    sys.exit(any(finding.state == "fix" for finding in findings))
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of run files, for editors.
+
+    \b
+    Example, for VS Code and others with yaml-language-server:
+      headrace schema > headrace.schema.json
+      # first line of a run file:  # yaml-language-server: $schema=headrace.schema.json
+    """
+    from pipeline import config
+
+    click.echo(json.dumps(config.json_schema(), indent=1))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the tab completion script of a SHELL.
+
+    \b
+    Examples:
+      headrace completion bash >> ~/.bashrc
+      headrace completion fish > ~/.config/fish/completions/headrace.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    click.echo(get_completion_class(shell)(cli, {}, "headrace", "_HEADRACE_COMPLETE").source())

@@ -1,0 +1,302 @@
+"""The one schema of a run file, with `--set` overrides. Loads no TensorFlow, TFX or Beam."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import yaml
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, TypeAdapter, ValidationError, create_model, model_validator
+
+from data import catalog
+from data.errors import ConfigError
+from data.spec import Dataset
+from models import registry
+from models.config import Settings, TaskConfig, TrainConfig
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+class DataConfig(Settings):
+    """Which data set, and where it is read from."""
+
+    name: str
+    """Name in the catalog; `headrace list` shows them."""
+    source: str = "auto"
+    """One of the data set's sources; auto tries them in order."""
+    folder: Path | None = None
+    """Where the source looks; null for its usual place."""
+
+
+class Threshold(Settings):
+    """What a metric on the test split must reach; give `min` where higher is better, `max` where lower is."""
+
+    min: float | None = None
+    """Least value."""
+    max: float | None = None
+    """Greatest value."""
+    max_regression: NonNegativeFloat = 0.005
+    """How much worse than the last published model on the same examples is accepted, in the metric's own unit."""
+
+    @model_validator(mode="after")
+    def _one_bound(self):
+        if (self.min is None) == (self.max is None):
+            raise ValueError("one bound, either min or max")
+        return self
+
+
+class EvaluateConfig(Settings):
+    """What the model must reach to be published."""
+
+    thresholds: dict[str, Threshold] = {}
+    """Metric name -> threshold."""
+
+
+class RunConfig(Settings):
+    """A run file."""
+
+    task: str
+    """The kind of learning; `headrace list` shows them."""
+    data: DataConfig
+    """Which data set."""
+    model: TaskConfig
+    """The task's own settings."""
+    train: TrainConfig = TrainConfig()
+    """How the model is trained."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """What the model must reach."""
+    seed: NonNegativeInt = 0
+    """Seed of all randomness: same config and seed, same predictions."""
+
+
+@dataclass(frozen=True)
+class NamedConfig:
+    """A resolved run file.
+
+    Attributes:
+        name: The pipeline's name: the file's without its ending.
+        config: The settings, defaults filled in.
+        dataset: The data set that the settings name.
+    """
+
+    name: str
+    config: RunConfig
+    dataset: Dataset
+
+
+def names() -> list[str]:
+    """Returns the names of the pipelines that ship with Headrace."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def load(name_or_file: str, overrides: Sequence[str] = ()) -> NamedConfig:
+    """Returns the settings of a named pipeline or of a YAML file, with `a.b=3` overrides applied.
+
+    Raises:
+        ConfigError: There is no such pipeline or file, or a setting cannot be used; says where and what was expected.
+    """
+    path = find(name_or_file)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", path.stem):
+        raise ConfigError(f"{path.name}: a pipeline is named after its file, which takes letters, digits, - and _ only.")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as UTF-8 text ({error}).") from error
+    config = parse(text, path.name, overrides)
+    return NamedConfig(path.stem, config, check_data(config, path.name))
+
+
+def find(name_or_file: str) -> Path:
+    """Returns the path of a run file given by pipeline name or by path; raises ConfigError when there is none."""
+    if name_or_file.endswith((".yaml", ".yml")) or "/" in name_or_file:
+        path = Path(name_or_file)
+        if not path.is_file():
+            raise ConfigError(f"There is no run file {path}; `headrace list` shows the pipelines that ship with Headrace.")
+        return path
+    if name_or_file not in names():
+        raise ConfigError(unknown("pipeline", name_or_file, names()))
+    return CONFIGS / f"{name_or_file}.yaml"
+
+
+def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> RunConfig:
+    """Returns the settings in a YAML text; `file` names it in messages. Raises ConfigError for what cannot be used."""
+    node, values = _read_yaml(text, file)
+    places = _Places(file, node)
+    for override in overrides:
+        places.overridden.append(_apply(values, override))
+    task = values.get("task")
+    if task is None:
+        raise ConfigError(f"{file}: task is missing; tasks: {', '.join(sorted(registry.TASKS))}.")
+    if task not in registry.TASKS:
+        raise ConfigError(f"{places.of(('task',))}: {unknown('task', task, sorted(registry.TASKS))}")
+    values.setdefault("model", {})
+    try:
+        return schema_class(task).model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(item, places, task) for item in error.errors()[:5])) from None
+
+
+def schema_class(task: str) -> type[RunConfig]:
+    """Returns the RunConfig whose `model` section is that of a task."""
+    settings = registry.config_class(task)
+    doc = (settings.__doc__ or "").strip()
+    return create_model(
+        "RunConfig",
+        __base__=RunConfig,
+        task=(Literal[task], Field(description=RunConfig.model_fields["task"].description)),
+        model=(settings, Field(default=settings(), description=doc)),
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """Returns the JSON Schema of run files, for editors."""
+    classes = tuple(schema_class(task) for task in sorted(registry.TASKS))
+    union = Annotated[Union[classes], Field(discriminator="task")] if len(classes) > 1 else classes[0]  # noqa: UP007
+    schema = TypeAdapter(union).json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Headrace run file", **schema}
+
+
+def check_data(config: RunConfig, file: str = "run file") -> Dataset:
+    """Returns the data set that a config names.
+
+    Raises:
+        ConfigError: No such data set or source, or a batch larger than the training split.
+    """
+    name, source = config.data.name, config.data.source
+    if name not in catalog.names():
+        raise ConfigError(f"{file}: data.name: {unknown('data set', name, catalog.names())}")
+    dataset = catalog.load(name)
+    if source not in ("auto", *dataset.sources):
+        raise ConfigError(f"{file}: data.source: {unknown('source', source, ['auto', *dataset.sources])}")
+    rows, batch_size = dataset.spec.num_rows["train"], config.train.batch_size
+    if batch_size > rows:
+        raise ConfigError(
+            f"{file}: train.batch_size: expected at most {rows:,}, the rows of {name}'s training split, "
+            f"found {batch_size:,}."
+        )
+    return dataset
+
+
+def unknown(kind: str, value: Any, choices: Iterable[str]) -> str:
+    """Returns one line for a name that is not among `choices`, offering the closest."""
+    choices = list(choices)
+    close = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.6)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"Unknown {kind} {value!r}.{hint} {kind.capitalize()}s: {', '.join(choices)}."
+
+
+# --- YAML, places in it, and pydantic's errors in our words ---------------------------------------------------------
+
+
+def _read_yaml(text: str, file: str) -> tuple[yaml.MappingNode, dict[str, Any]]:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{file}:{line}: not valid YAML: {error.problem}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: not valid YAML: {str(error).splitlines()[0]}.") from error
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"{file}:1: expected `key: value` lines, found {type(values).__name__}.")
+    _refuse_duplicates(node, file)
+    return node, values
+
+
+def _refuse_duplicates(node: yaml.Node, file: str) -> None:
+    """PyYAML keeps the last of two equal keys and says nothing."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen = set()
+    for key, value in node.value:
+        if key.value in seen:
+            raise ConfigError(f"{file}:{key.start_mark.line + 1}: key {key.value!r} stands twice; remove one.")
+        seen.add(key.value)
+        _refuse_duplicates(value, file)
+
+
+def _apply(values: dict[str, Any], override: str) -> str:
+    """Sets `a.b=3` in nested dictionaries and returns `a.b`."""
+    path, separator, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not separator or not all(keys):
+        raise ConfigError(f"--set {override}: expected KEY=VALUE with dots between nested keys, such as train.epochs=3.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML; quote it.") from None
+    for key in keys[:-1]:
+        inner = values.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {override}: {key} is not a section.")
+        values = inner
+    values[keys[-1]] = value
+    return ".".join(keys)
+
+
+@dataclass
+class _Places:
+    """Where a setting stands: in which line of the file, or in which --set."""
+
+    file: str
+    root: yaml.MappingNode
+
+    def __post_init__(self):
+        self.overridden: list[str] = []
+
+    def of(self, location: tuple) -> str:
+        dotted = ".".join(map(str, location))
+        if any(dotted == path or path.startswith(dotted + ".") for path in self.overridden):
+            return "--set"
+        node, line = self.root, None
+        for part in location:
+            pairs = node.value if isinstance(node, yaml.MappingNode) else []
+            found = [(key, value) for key, value in pairs if key.value == str(part)]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        return f"{self.file}:{line}" if line else self.file
+
+
+def _sentence(error: dict[str, Any], places: _Places, task: str) -> str:
+    """Returns pydantic's error as one line: where, what was expected, what came."""
+    location = tuple(part for part in error["loc"])
+    where, dotted = places.of(location), ".".join(map(str, location))
+    if error["type"] == "extra_forbidden":
+        parent = ".".join(map(str, location[:-1]))
+        keys = _keys_at(location[:-1], task)
+        section = f"key in {parent}" if parent else "key"
+        return f"{where}: {unknown(section, location[-1], keys).replace(section.capitalize() + 's', 'Keys')}"
+    if error["type"] == "missing":
+        return f"{where}: {dotted} is missing."
+    expected = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    found = json.dumps(error["input"], default=str)
+    if error["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", error["msg"])
+        close = difflib.get_close_matches(str(error["input"]), choices, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        return f"{where}: {dotted}: expected one of {', '.join(choices)}; found {found}.{hint}"
+    return f"{where}: {dotted}: expected {expected}, found {found[:80]}."
+
+
+def _keys_at(location: tuple, task: str) -> list[str]:
+    """Returns the keys that a section of the run file takes."""
+    schema = schema_class(task).model_json_schema()
+    node = schema
+    for part in location:
+        node = _resolve(node, schema)
+        node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
+    return list(_resolve(node, schema).get("properties", {}))
+
+
+def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Follows $ref and picks the object out of `anyOf: [object, null]`."""
+    for option in [node, *node.get("anyOf", []), *node.get("allOf", [])]:
+        if "$ref" in option:
+            return schema["$defs"][option["$ref"].rsplit("/", 1)[1]]
+        if "properties" in option:
+            return option
+    return node

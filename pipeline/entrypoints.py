@@ -1,0 +1,49 @@
+"""The dotted paths that TFX calls: adapters from its arguments to a task's functions.
+
+`custom_config` is what `pipeline.graph` put there: names and settings as JSON values.
+"""
+
+import time
+from pathlib import Path
+
+from data.spec import DatasetSpec
+from models import registry
+from models.config import TrainConfig
+
+
+def preprocessing_fn(inputs, custom_config):
+    """TFX Transform's entry: the task's preprocessing."""
+    task = registry.task(custom_config["task"])
+    spec = DatasetSpec.model_validate(custom_config["spec"])
+    return task.preprocessing_fn(inputs, task.config.model_validate(custom_config["config"]), spec)
+
+
+def run_fn(fn_args):
+    """TFX Trainer's entry: trains and exports the task's model."""
+    from models.training import TrainingJob, train
+
+    custom = fn_args.custom_config
+    task = registry.task(custom["task"])
+    # Not in the artifact's folder: TFX removes that when a training fails, which is when its curves are wanted most.
+    logs = Path(custom["tensorboard"]) / time.strftime("%Y%m%d-%H%M%S")
+    logs.mkdir(parents=True, exist_ok=True)
+    train(
+        TrainingJob(
+            task=task,
+            config=task.config.model_validate(custom["config"]),
+            train=TrainConfig.model_validate(custom["train"]),
+            spec=DatasetSpec.model_validate(custom["spec"]),
+            seed=custom["seed"],
+            train_files=_files(fn_args.train_files),
+            validation_files=_files(fn_args.eval_files),
+            transform_folder=fn_args.transform_graph_path,
+            model_folder=fn_args.serving_model_dir,
+            log_folder=str(logs),
+        )
+    )
+    (Path(fn_args.model_run_dir) / "tensorboard").symlink_to(logs.resolve())
+
+
+def _files(patterns) -> list[str]:
+    """Returns the files that TFX's patterns stand for, in order."""
+    return sorted(str(path) for pattern in patterns for path in Path(pattern).parent.glob(Path(pattern).name))

@@ -1,0 +1,193 @@
+"""RunConfig -> TFX pipeline; the only place that wires components together."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import text_format
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2, transform_pb2
+
+import data
+from components.data_gate import CuratedSchema, DataGate
+from components.evaluator import TestEvaluator
+from components.example_gen import CatalogExampleGen
+from components.model_gate import ModelGate
+from components.publisher import Publisher
+from components.serving_check import ServingCheck
+from data.errors import ConfigError
+from models import registry
+from pipeline.config import NamedConfig, unknown
+from pipeline.fingerprint import fingerprint
+
+# Without it Beam first tries to download another runner.
+BEAM_ARGS = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a pipeline keeps its state below a home folder; all paths absolute.
+
+    Attributes:
+        runs: Everything but what is published.
+        serving: The published versions.
+    """
+
+    runs: Path
+    serving: Path
+
+    @classmethod
+    def of(cls, home: Path, name: str) -> "Places":
+        """Returns the places of the pipeline `name`."""
+        home = home.resolve()
+        return cls(home / "runs" / name, home / "serving" / name)
+
+    @property
+    def database(self) -> Path:
+        """ML Metadata's SQLite file."""
+        return self.runs / "metadata.db"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files, a folder a training."""
+        return self.runs / "tensorboard"
+
+
+def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
+    """Returns the pipeline of a resolved run file.
+
+    Args:
+        named: The run file.
+        places: Where state goes.
+        run: Identifier of this run; the steps that look at what is published take it, so that they are never cached.
+
+    Raises:
+        ConfigError: A threshold is set on a metric that the task does not compute.
+    """
+    config, spec = named.config, named.dataset.spec
+    task = registry.task(config.task)
+    task_module = f"{registry.TASKS[config.task]}.task"
+    eval_config = task.eval_config(config.model, spec)
+    _check_metrics(config, eval_config)
+    beam_args = json.dumps(BEAM_ARGS)
+    learned = {
+        "task": config.task,
+        "config": config.model.model_dump(mode="json"),
+        "spec": spec.model_dump(mode="json"),
+    }
+
+    ingest = CatalogExampleGen(
+        dataset=spec.name,
+        source=config.data.source,
+        folder=str(config.data.folder or ""),
+        fingerprint=spec.digest
+        + fingerprint(["components.example_gen", f"data.catalog.{spec.name}"], ["numpy", "scikit-learn", "tensorflow"]),
+    ).with_id("ingest")
+    examples = ingest.outputs["examples"]
+    statistics = StatisticsGen(examples=examples).with_id("statistics")
+    schema_path = Path(data.__file__).parent / "schemas" / f"{spec.name}.pbtxt"
+    schema = CuratedSchema(path=str(schema_path), fingerprint=schema_path.read_text()).with_id("schema")
+    data_gate = DataGate(
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        dataset=spec.name,
+        fingerprint=fingerprint(["components.data_gate"], ["tensorflow-data-validation"]),
+    ).with_id("data_gate")
+    transform = Transform(
+        examples=examples,
+        schema=schema.outputs["schema"],
+        preprocessing_fn="pipeline.entrypoints.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
+        custom_config={**learned, "fingerprint": fingerprint([task_module], ["tensorflow", "tensorflow-transform"])},
+        # Nothing is written out: the graph runs again while training, which costs less than reading float images.
+        materialize=False,
+    ).with_id("transform")
+    transform.add_upstream_node(data_gate)
+    train = Trainer(
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        run_fn="pipeline.entrypoints.run_fn",
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
+        custom_config={
+            **learned,
+            "train": config.train.model_dump(mode="json"),
+            "seed": config.seed,
+            "tensorboard": str(places.tensorboard),
+            "fingerprint": fingerprint(
+                [task_module, "models.training", "pipeline.entrypoints"], ["keras", "numpy", "tensorflow"]
+            ),
+        },
+    ).with_id("train")
+    model = train.outputs["model"]
+    evaluate = TestEvaluator(
+        examples=examples,
+        model=model,
+        eval_config=text_format.MessageToString(eval_config),
+        beam_args=beam_args,
+        fingerprint=fingerprint(["components.evaluator", "models.calibration"], ["tensorflow-model-analysis"]),
+    ).with_id("evaluate")
+    model_gate = ModelGate(
+        evaluation=evaluate.outputs["evaluation"],
+        model=model,
+        examples=examples,
+        thresholds=json.dumps({name: bound.model_dump() for name, bound in config.evaluate.thresholds.items()}),
+        destination=str(places.serving),
+        beam_args=beam_args,
+        run=run,
+    ).with_id("model_gate")
+    serving_check = ServingCheck(
+        model=model,
+        examples=examples,
+        task=config.task,
+        spec=spec.model_dump_json(),
+        fingerprint=fingerprint([task_module, "components.serving_check"], ["tensorflow"]),
+    ).with_id("serving_check")
+    serving_check.add_upstream_node(model_gate)
+    publish = Publisher(
+        model=model,
+        model_blessing=model_gate.outputs["blessing"],
+        infra_blessing=serving_check.outputs["blessing"],
+        evaluation=evaluate.outputs["evaluation"],
+        destination=str(places.serving),
+        manifest=json.dumps({"pipeline": named.name, **_manifest(config, task, spec)}),
+        run=run,
+    ).with_id("publish")
+
+    return Pipeline(
+        pipeline_name=named.name,
+        pipeline_root=str(places.runs / "artifacts"),
+        components=[
+            ingest, statistics, schema, data_gate, transform, train, evaluate, model_gate, serving_check, publish
+        ],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(places.database)),
+        beam_pipeline_args=BEAM_ARGS,
+    )
+
+
+def _manifest(config, task, spec) -> dict:
+    """Returns what `headrace predict` needs to know about a published version."""
+    query = task.file_query
+    return {
+        "task": config.task,
+        "dataset": spec.name,
+        "file_query": {"signature": query.signature, "input_key": query.input_key, "top_k": query.top_k} if query else None,
+    }
+
+
+def _check_metrics(config, eval_config) -> None:
+    """Refuses thresholds on metrics that are not computed, before any work is done."""
+    computed = []
+    for metrics_spec in eval_config.metrics_specs:
+        classes = metrics_spec.binarize.class_ids.values or [None]
+        for metric in metrics_spec.metrics:
+            name = json.loads(metric.config or "{}").get("name", metric.class_name)
+            computed += [name if index is None else f"{name}@{index}" for index in classes]
+    for name in config.evaluate.thresholds:
+        if name not in computed:
+            raise ConfigError(f"evaluate.thresholds: {unknown('metric', name, computed)}")

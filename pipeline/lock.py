@@ -1,0 +1,39 @@
+"""One run of a pipeline at a time."""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.errors import LockError
+
+
+@contextlib.contextmanager
+def hold(path: Path, pipeline: str) -> Iterator[None]:
+    """Holds the pipeline's lock within the block; the kernel lets go of it when the process ends, however it ends.
+
+    Raises:
+        LockError: Another process holds it; names the process and since when.
+    """
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise LockError(f"Pipeline {pipeline} is already running ({_holder(file.read())}).") from None
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def _holder(text: str) -> str:
+    try:
+        holder = json.loads(text)
+        return f"pid {holder['pid']} since {holder['since']}"
+    except (ValueError, KeyError):
+        return "it has just started"

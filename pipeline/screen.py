@@ -1,0 +1,100 @@
+"""What a person sees of a run: live on a terminal, one line a stage in a pipe; everything else goes to the log."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+NAME_WIDTH = 14
+
+
+class Screen:
+    """Shows the stages of a run.
+
+    Attributes:
+        console: Writes to the terminal or pipe that the command was started with, also while output is redirected.
+    """
+
+    def __init__(self, quiet: bool = False):
+        sys.stdout.flush()
+        # TensorFlow writes to the file descriptors themselves, so ours is a copy that redirecting leaves alone.
+        self.console = Console(file=os.fdopen(os.dup(1), "w"), highlight=False, soft_wrap=True, quiet=quiet)
+        self._live: Live | None = None
+        self._stage, self._started, self._detail = "", 0.0, ""
+
+    @contextlib.contextmanager
+    def redirected(self, log: Path) -> Iterator[None]:
+        """Sends what anything writes to standard output and error to the file `log`."""
+        saved = os.dup(1), os.dup(2)
+        with log.open("ab") as file:
+            try:
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+                yield
+            finally:
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()
+                for target, descriptor in zip((1, 2), saved, strict=True):
+                    os.dup2(descriptor, target)
+                    os.close(descriptor)
+
+    @contextlib.contextmanager
+    def stages(self) -> Iterator[None]:
+        """Within this block the running stage is shown live, where there is a terminal."""
+        if not self.console.is_terminal or self.console.quiet:
+            yield
+            return
+        with Live(get_renderable=self._running, console=self.console, refresh_per_second=8, transient=True) as live:
+            self._live = live
+            yield
+        self._live = None
+
+    def begin(self, stage: str) -> None:
+        """Shows that a stage has begun."""
+        self._stage, self._started, self._detail = stage, time.monotonic(), ""
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Shows how far the running stage is; see `models.progress.report`."""
+        self._detail = describe(values)
+
+    def end(self, state: str) -> float:
+        """Prints the finished stage's line and returns its seconds; `state` is `done`, `cached` or `failed`."""
+        seconds = time.monotonic() - self._started
+        detail = self._detail if state == "done" else state
+        style = {"done": "green", "cached": "dim", "failed": "red"}[state]
+        mark = "✗" if state == "failed" else "✓"
+        line = Text.assemble((mark, style), f" {self._stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
+        self._stage = ""
+        self.console.print(line)
+        return seconds
+
+    def _running(self) -> Text:
+        if not self._stage:
+            return Text("")
+        seconds = time.monotonic() - self._started
+        spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(seconds * 8) % 10]
+        return Text.assemble((spinner, "cyan"), f" {self._stage:<{NAME_WIDTH}}{seconds:7.1f} s  {self._detail}")
+
+
+def describe(values: dict[str, Any]) -> str:
+    """Returns what a step reported as a few words, such as `epoch 2/5, loss 0.3100`."""
+    if "summary" in values:
+        return values["summary"]
+    words = []
+    for whole, part in (("epochs", "epoch"), ("steps", "step"), ("of", "rows")):
+        if part in values:
+            words.append(f"{part} {values[part]:,}/{values[whole]:,}")
+    skipped = {"epoch", "epochs", "step", "steps", "rows", "of", "done"}
+    for name, value in values.items():
+        if name not in skipped:
+            words.append(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}")
+    return ", ".join(words)

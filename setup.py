@@ -1,0 +1,46 @@
+"""Headrace's one list of requirements; also Beam's `--setup_file` for remote workers.
+
+`make lock` turns it into requirements.lock, which `make setup` installs.
+"""
+
+from setuptools import find_packages, setup
+
+REQUIREMENTS = [
+    "tfx==1.21.0",
+    "tensorflow==2.21.0",
+    # Keras 3.13 and later, protobuf 6.33 and Beam 2.77 want Python 3.11; the lock forks below that.
+    "keras>=3.12,<3.16",
+    "apache-beam==2.77.0; python_version >= '3.11'",
+    "apache-beam>=2.60,<2.72; python_version < '3.11'",
+    "ml-metadata==1.21.0",
+    "tensorflow-data-validation==1.21.0",
+    "tensorflow-transform==1.21.0",
+    "tensorflow-model-analysis==0.52.0",
+    "tensorflow-datasets==4.9.10",
+    "tensorboard>=2.19,<2.22",
+    "scikit-learn==1.5.2",
+    "numpy>=2,<3",
+    "click>=8.1,<9",
+    "rich>=13",
+    "pydantic>=2.9,<3",
+    "pyyaml>=6",
+    "pillow>=10",
+    "matplotlib>=3.9",
+    "platformdirs>=4",
+    "psutil>=5.9",
+]
+
+setup(
+    name="headrace",
+    version="0.1.0",
+    description="Raw data to a served Keras model, in one gated TFX pipeline.",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=["pipeline*", "components*", "models*", "data*"]),
+    package_data={"pipeline": ["configs/*.yaml"], "data": ["schemas/*.pbtxt"]},
+    install_requires=REQUIREMENTS,
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]==2.21.0"],
+        "dev": ["import-linter", "mypy", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
+    },
+    entry_points={"console_scripts": ["headrace=pipeline.cli:main"]},
+)
