@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import tensorflow_data_validation as tfdv
-from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics, Schema
 
 from data.errors import DataError
 from data.spec import SPLITS
+from models import progress
 
 MAX_LINES = 10
 
@@ -41,6 +42,7 @@ def DataGate(
         (folder / "SchemaDiff.pb").write_bytes(found[split].SerializeToString())
     anomalies.split_names = statistics.split_names
     check_anomalies(found, dataset)
+    progress.report(summary="no anomalies")
 
 
 def check_anomalies(found: dict[str, anomalies_pb2.Anomalies], dataset: str) -> None:
@@ -57,8 +59,3 @@ def check_anomalies(found: dict[str, anomalies_pb2.Anomalies], dataset: str) -> 
         lines = [*lines[: MAX_LINES - 1], f"  and {len(lines) - MAX_LINES + 1} more"]
     head = f"Data set {dataset} does not match its schema, nothing was trained; mend the data or data/schemas/{dataset}.pbtxt:"
     raise DataError("\n".join([head, *lines]))
-
-
-def load_schema(path: str) -> schema_pb2.Schema:
-    """Returns the schema in a text file."""
-    return tfdv.load_schema_text(path)

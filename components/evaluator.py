@@ -13,6 +13,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation
 
 from components.example_gen import read_summary
+from models import progress
 
 METRICS = "metrics.json"
 OVERALL = "overall"
@@ -30,6 +31,8 @@ def TestEvaluator(
     """Writes TFMA's results, and a plain metrics.json beside them, for the model on the test split."""
     metrics = evaluate(saved_model_folder(model.uri), examples.uri, eval_config, json.loads(beam_args), evaluation.uri)
     (Path(evaluation.uri) / METRICS).write_text(json.dumps(metrics, indent=1))
+    overall = {name: value for name, value in metrics["slices"][OVERALL].items() if "@" not in name}
+    progress.report(**overall)
 
 
 def saved_model_folder(model_uri: str) -> str:

@@ -33,6 +33,8 @@ def CatalogExampleGen(
     splits = catalog.open_splits(found, source, Path(folder) if folder else None)
     summary = {split: write_split(splits[split], found.spec, split, Path(examples.uri)) for split in SPLITS}
     (Path(examples.uri) / SUMMARY).write_text(json.dumps(summary, indent=1))
+    counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
+    progress.report(summary=f"{dataset}: {', '.join(counts)}")
     examples.split_names = json.dumps(list(SPLITS))
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
 

@@ -11,6 +11,7 @@ from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEv
 from components.evaluator import METRICS, OVERALL, evaluate, saved_model_folder
 from components.publisher import last_version, model_digest, read_manifest
 from data.errors import ModelError
+from models import progress
 
 VERDICT = "verdict.json"
 
@@ -32,6 +33,7 @@ def ModelGate(
     published = published_metrics(Path(destination), candidate, metrics, examples.uri, json.loads(beam_args))
     verdicts = judge(metrics["slices"][OVERALL], published, json.loads(thresholds))
     (Path(blessing.uri) / VERDICT).write_text(json.dumps([vars(verdict) for verdict in verdicts], indent=1))
+    progress.report(summary="; ".join(verdict.sentence() for verdict in verdicts) or "no thresholds set")
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         lines = "\n".join(f"  {verdict.sentence()}" for verdict in failed)

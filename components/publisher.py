@@ -12,6 +12,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, ModelEvaluation, PushedModel
 
 from data.errors import ServingError
+from models import progress
 
 METRICS = "metrics.json"
 MANIFEST = Path("assets.extra") / "headrace.json"
@@ -37,6 +38,7 @@ def Publisher(
         "evaluation": json.loads((Path(evaluation.uri) / METRICS).read_text()),
     }
     version = publish(Path(model.uri) / "Format-Serving", Path(destination), facts)
+    progress.report(summary=f"version {version}")
     pushed_model.set_string_custom_property("pushed_destination", str(Path(destination) / str(version)))
     pushed_model.set_string_custom_property("pushed_version", str(version))
 

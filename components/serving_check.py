@@ -13,9 +13,9 @@ from components.evaluator import saved_model_folder
 from components.example_gen import first_rows
 from data.errors import ServingError
 from data.spec import DatasetSpec
-from models import registry
+from models import progress, registry
 
-ANSWER = "answer.json"
+ANSWER = "answer.txt"
 NUM_ROWS = 8
 TOLERANCE = 1e-5
 
@@ -32,8 +32,11 @@ def ServingCheck(
     """Stops the run unless all signatures load, answer, and agree; writes down the first answer."""
     facts = DatasetSpec.model_validate_json(spec)
     rows = first_rows(examples.uri, "test", facts, NUM_ROWS)
-    answers = check(saved_model_folder(model.uri), rows, registry.task(task), facts)
-    (Path(blessing.uri) / ANSWER).write_text(json.dumps({"row": _printable(rows[0]), "answer": answers}, indent=1))
+    provider = registry.task(task)
+    answer = check(saved_model_folder(model.uri), rows, provider, facts)
+    progress.report(summary=f"all signatures agree on {len(rows)} test examples")
+    if provider.describe_answer:
+        (Path(blessing.uri) / ANSWER).write_text(provider.describe_answer(answer, rows[0], facts))
     (Path(blessing.uri) / "INFRA_BLESSED").touch()
     blessing.set_int_custom_property("blessed", 1)
 
@@ -81,7 +84,3 @@ def _compare(name: str, answer: dict[str, np.ndarray], expected: dict[str, np.nd
 
 def _text(value):
     return value.decode() if isinstance(value, bytes) else value.item()
-
-
-def _printable(row: dict) -> dict:
-    return {name: value for name, value in row.items() if not isinstance(value, bytes)}

@@ -1,5 +1,6 @@
 """The SavedModel that is served: Transform graph, Keras model, signatures and labels in one."""
 
+import functools
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,13 +24,13 @@ class ServedModel(tf.Module):
         super().__init__(name="served_model")
         self.model = model
         self.transform_layer = transform.transform_features_layer()
-        self._feature_spec = transform.raw_feature_spec()
-        for key in label_keys:
-            self._feature_spec.pop(key, None)
+        features = {key: value for key, value in transform.raw_feature_spec().items() if key not in label_keys}
+        # Not as an attribute of its own: tf.Module would track the dictionary and refuse to save it.
+        self._parse = functools.partial(tf.io.parse_example, features=features)
 
     def predict_examples(self, serialized: tf.Tensor) -> tf.Tensor:
         """Returns the model's output for serialized tf.train.Examples, string `(batch,)`; labels are not needed."""
-        return self.predict_raw(tf.io.parse_example(serialized, self._feature_spec))
+        return self.predict_raw(self._parse(serialized))
 
     def predict_raw(self, raw: Tensors) -> tf.Tensor:
         """Returns the model's output for raw features, as they come out of a parsed example."""

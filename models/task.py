@@ -51,6 +51,7 @@ class Task:
         epoch_plots: `(model, batches, config, spec) -> {tag: RGB uint8 (height, width, 3)}` for TensorBoard.
         sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
         queries: `(row, spec) -> {signature: {input: value}}`, the same example in the words of each signature.
+        describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.
         file_query: How files are asked about; None where a file is not what the model takes.
     """
 
@@ -67,4 +68,5 @@ class Task:
     epoch_plots: Callable[..., dict[str, np.ndarray]] | None = None
     sample_images: Callable[[Tensors, DatasetSpec], tf.Tensor] | None = None
     queries: Callable[[Row, DatasetSpec], dict[str, dict[str, Any]]] | None = None
+    describe_answer: Callable[[dict[str, list], Row, DatasetSpec], str] | None = None
     file_query: FileQuery | None = None

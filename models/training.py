@@ -107,12 +107,10 @@ def training_batches(job: TrainingJob) -> tf.data.Dataset:
             features = augment(features, tf.stack([tf.constant(job.seed, tf.int64), index]), job.config)
         return _split_labels(features, job.task.label_keys)
 
-    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(list(job.train_files))
-        seed = tf.constant(job.seed, tf.int64) * 1_000_003 + epoch
-        return records.shuffle(job.train.shuffle_buffer, seed=seed).batch(job.train.batch_size)
-
-    serialized = tf.data.Dataset.range(job.train.epochs).flat_map(one_epoch)
+    records = tf.data.TFRecordDataset(list(job.train_files))
+    # Shuffled anew for every repetition; batched before repeating, so that epochs do not run into each other.
+    shuffled = records.shuffle(job.train.shuffle_buffer, seed=job.seed, reshuffle_each_iteration=True)
+    serialized = shuffled.batch(job.train.batch_size).repeat(job.train.epochs)
     batches = serialized.enumerate().map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
 
@@ -184,7 +182,7 @@ def choose_precision(name: str, capabilities: Sequence[tuple[int, int]] | None =
 
 def make_optimizer(train: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Returns the optimizer with its learning-rate schedule stretched over all epochs."""
-    settings = {"learning_rate": make_schedule(train, steps_per_epoch), "weight_decay": train.weight_decay or None}
+    settings = {"learning_rate": make_schedule(train, steps_per_epoch), "weight_decay": train.weight_decay}
     if train.clip_norm:
         settings["global_clipnorm"] = train.clip_norm
     return type(keras.optimizers.get(train.optimizer))(**settings)

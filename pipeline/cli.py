@@ -44,6 +44,12 @@ def _reports_errors(function):
                 click.echo(json.dumps({"error": str(error), "exit_code": error.exit_code}))
             click.echo(f"headrace: {error}", err=True)
             sys.exit(error.exit_code)
+        except Exception as error:  # whatever it is, a person gets one line; -v shows the rest
+            if verbose:
+                raise
+            text = (str(error).splitlines() or [""])[0][:300]
+            click.echo(f"headrace: {type(error).__name__}: {text} (a fault of ours; -v shows the traceback)", err=True)
+            sys.exit(1)
 
     return click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")(wrapper)
 

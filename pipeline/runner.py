@@ -195,10 +195,8 @@ def _metric_lines(result: RunResult) -> list[str]:
 
 def _query_lines(result: RunResult) -> list[str]:
     folder = result.output("serving_check", "blessing")
-    if folder is None:
-        return []
-    answer = json.loads((folder / "answer.json").read_text())
-    return [f"  asked about the first test example: {answer['text']}"] if "text" in answer else []
+    answer = folder / "answer.txt" if folder else None
+    return [f"  asked about the first test example: {answer.read_text()}"] if answer and answer.exists() else []
 
 
 def _relative(path: Path | None) -> str:

@@ -163,6 +163,14 @@ def queries(row: Row, spec: DatasetSpec) -> dict:
     }
 
 
+def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
+    """Returns the likeliest class and the true one, such as `Ankle boot 0.998 (labelled Ankle boot)`."""
+    label_key, label = spec.only(LabelFeature)
+    best = max(range(len(answer["scores"])), key=lambda index: answer["scores"][index])
+    true = label.classes[row[label_key]]
+    return f"{answer['classes'][best]} {answer['scores'][best]:.3f} (labelled {true})"
+
+
 def sample_images(features: Tensors, spec: DatasetSpec) -> tf.Tensor:
     """Returns the images of a batch, float32 in [0, 1]."""
     return features[IMAGE]
@@ -189,6 +197,7 @@ TASK = Task(
     eval_config=eval_config,
     signatures=signatures,
     queries=queries,
+    describe_answer=describe_answer,
     label_keys=(LABEL,),
     sample_images=sample_images,
     epoch_plots=epoch_plots,

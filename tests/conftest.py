@@ -1,0 +1,90 @@
+"""Fixtures that several tests share; the trained pipeline is made once a session."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from what the code says now")
+
+
+def pytest_collection_modifyitems(items):
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
+
+
+@pytest.fixture()
+def golden(request):
+    """Returns a function that compares a text with a golden file, or rewrites it with --update-golden."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.write_text(text)
+        assert text == path.read_text(), f"{path} differs; read the difference, then `pytest --update-golden`"
+
+    return compare
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def headrace(*arguments, cwd: Path = ROOT, timeout: float = 600, **environment) -> Finished:
+    """Runs the installed command in a process of its own, as a person would."""
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=timeout)
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class DigitsRun:
+    """The one whole run of `digits` that tests share.
+
+    Attributes:
+        home: Its home folder.
+        finished: What the command printed, in a pipe.
+    """
+
+    home: Path
+    finished: Finished
+
+    @property
+    def version(self) -> Path:
+        """The folder of the published version."""
+        return next((self.home / "serving" / "digits").iterdir())
+
+    def output(self, stage: str, name: str) -> Path:
+        """The newest artifact folder of a stage's output."""
+        return max((self.home / "runs" / "digits" / "artifacts" / stage / name).iterdir(), key=lambda p: int(p.name))
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory) -> DigitsRun:
+    home = tmp_path_factory.mktemp("digits")
+    finished = headrace("run", "digits", "--home", home)
+    assert finished.code == 0, finished.out + finished.err
+    return DigitsRun(home, finished)
+
+
+@pytest.fixture(scope="session")
+def digits_manifest(digits_run) -> dict:
+    return json.loads((digits_run.version / "assets.extra" / "headrace.json").read_text())

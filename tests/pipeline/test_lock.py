@@ -1,0 +1,34 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from data.errors import LockError
+from pipeline.lock import hold
+
+HOLD = "import sys, time\nfrom pathlib import Path\nfrom pipeline.lock import hold\nwith hold(Path(sys.argv[1]), 'p'):\n    print('held', flush=True)\n    time.sleep(60)\n"
+
+
+@pytest.fixture()
+def holder(tmp_path):
+    """Another process that holds the lock."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_second_run_names_the_holder(tmp_path, holder):
+    with pytest.raises(LockError, match=rf"Pipeline p is already running \(pid {holder.pid} since 20"), hold(tmp_path / "lock", "p"):
+        pass
+
+
+def test_a_killed_holder_leaves_no_lock(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+
+    with hold(tmp_path / "lock", "p"):
+        assert str(os.getpid()) in (tmp_path / "lock").read_text()
