@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
+import numpy as np
 import tensorflow_model_analysis as tfma
 from apache_beam.options.pipeline_options import PipelineOptions
 from google.protobuf import text_format
@@ -13,6 +15,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation
 
 from components.example_gen import read_summary
+from data.spec import DatasetSpec, LabelFeature
 from models import progress
 
 METRICS = "metrics.json"
@@ -25,11 +28,14 @@ def TestEvaluator(
     model: InputArtifact[Model],
     evaluation: OutputArtifact[ModelEvaluation],
     eval_config: Parameter[str],
+    spec: Parameter[str],
     beam_args: Parameter[str],
     fingerprint: Parameter[str],
 ):
     """Writes TFMA's results, and a plain metrics.json beside them, for the model on the test split."""
-    metrics = evaluate(saved_model_folder(model.uri), examples.uri, eval_config, json.loads(beam_args), evaluation.uri)
+    facts = DatasetSpec.model_validate_json(spec)
+    saved_model = saved_model_folder(model.uri)
+    metrics = evaluate(saved_model, examples.uri, eval_config, facts, json.loads(beam_args), evaluation.uri)
     (Path(evaluation.uri) / METRICS).write_text(json.dumps(metrics, indent=1))
     overall = {name: value for name, value in metrics["slices"][OVERALL].items() if "@" not in name}
     progress.report(**overall)
@@ -41,7 +47,12 @@ def saved_model_folder(model_uri: str) -> str:
 
 
 def evaluate(
-    saved_model: str, examples_uri: str, eval_config: str, beam_args: list[str], output_folder: str | None = None
+    saved_model: str,
+    examples_uri: str,
+    eval_config: str,
+    spec: DatasetSpec,
+    beam_args: list[str],
+    output_folder: str | None = None,
 ) -> dict:
     """Returns the metrics of a SavedModel on the test split.
 
@@ -49,13 +60,14 @@ def evaluate(
         saved_model: Folder of the SavedModel.
         examples_uri: Folder of the examples, with `Split-test` below it.
         eval_config: tfma.EvalConfig as text proto.
+        spec: The data set's facts, for the names of classes.
         beam_args: Beam's pipeline options.
         output_folder: Receives TFMA's own files; None keeps none.
 
     Returns:
-        `slices`: slice name (`overall`, `label:3`) -> metric name -> value, a metric of one class as `recall@3`;
-        `confusion_matrix`: rows of counts, true class by predicted class, where the config asks for it;
-        `data_digest`: identifies the test split; `eval_config`: the config they were made with.
+        `slices`: slice name (`overall`, `label=Shirt`) -> metric name -> value, a metric of one class as
+        `recall@Shirt`; `confusion_matrix`: rows of counts, true class by predicted class, where the config asks for
+        it; `data_digest`: identifies the test split; `eval_config`: the config they were made with.
     """
     config = text_format.Parse(eval_config, config_pb2.EvalConfig())
     result = tfma.run_model_analysis(
@@ -66,16 +78,60 @@ def evaluate(
         pipeline_options=PipelineOptions(beam_args),
     )
     metrics = {
-        "slices": {_slice_name(key): _flatten(values) for key, values in result.slicing_metrics},
+        "slices": {_slice_name(key, spec): _flatten(values) for key, values in result.slicing_metrics},
         "data_digest": read_summary(examples_uri)["test"]["digest"],
         "eval_config": eval_config,
     }
-    counts = _confusion_matrix(result, len(metrics["slices"]) - 1)
-    return {**metrics, "confusion_matrix": counts} if counts else metrics
+    if plots_confusion_matrix(config):
+        _, label = spec.only(LabelFeature)
+        counts = _confusion_matrix(result, len(label.classes))
+        metrics["slices"][OVERALL] |= per_class(counts, label.classes)
+        metrics["confusion_matrix"] = counts.tolist()
+    return metrics
 
 
-def _slice_name(key: tuple) -> str:
-    return ",".join(f"{column}:{value}" for column, value in key) or OVERALL
+def metric_names(eval_config: config_pb2.EvalConfig, spec: DatasetSpec) -> list[str]:
+    """Returns the names of the metrics that `evaluate` will compute over the whole test split."""
+    names = [
+        json.loads(metric.config or "{}").get("name", metric.class_name)
+        for metrics_spec in eval_config.metrics_specs
+        for metric in metrics_spec.metrics
+        if not metric.class_name.endswith("Plot")
+    ]
+    # As the metric class names itself where the config gives it no name.
+    names = [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in names]
+    if plots_confusion_matrix(eval_config):
+        _, label = spec.only(LabelFeature)
+        names += [f"{metric}@{name}" for metric in ("precision", "recall") for name in label.classes]
+    return names
+
+
+def plots_confusion_matrix(eval_config: config_pb2.EvalConfig) -> bool:
+    """Returns whether a config asks for the confusion matrix of classes."""
+    metrics = [metric.class_name for metrics_spec in eval_config.metrics_specs for metric in metrics_spec.metrics]
+    return "MultiClassConfusionMatrixPlot" in metrics
+
+
+def per_class(counts: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
+    """Returns precision and recall of each class; 0 for a class that was never predicted, or is not there.
+
+    Args:
+        counts: int64 `(classes, classes)`, row = true class, column = predicted class.
+        classes: Names, in the order of the rows.
+    """
+    right = np.diag(counts)
+    precision = right / np.maximum(counts.sum(axis=0), 1)
+    recall = right / np.maximum(counts.sum(axis=1), 1)
+    named = {f"precision@{name}": float(value) for name, value in zip(classes, precision, strict=True)}
+    return named | {f"recall@{name}": float(value) for name, value in zip(classes, recall, strict=True)}
+
+
+def _slice_name(key: tuple, spec: DatasetSpec) -> str:
+    words = []
+    for column, value in key:
+        feature = spec.features.get(column)
+        words.append(f"{column}={feature.classes[int(value)] if isinstance(feature, LabelFeature) else value}")
+    return ",".join(words) or OVERALL
 
 
 def _flatten(outputs: dict) -> dict[str, float]:
@@ -87,22 +143,18 @@ def _flatten(outputs: dict) -> dict[str, float]:
             for name, value in values.items():
                 number = value.get("doubleValue") if isinstance(value, dict) else None
                 if number is not None and math.isfinite(float(number)):
-                    flat[name + suffix] = float(number)
+                    # Keras's metrics are float32: 0.9 comes as 0.89999998 and would miss a threshold of 0.9.
+                    flat[name + suffix] = float(f"{float(number):.7g}")
     return dict(sorted(flat.items()))
 
 
-def _confusion_matrix(result, num_classes: int) -> list[list[int]] | None:
-    for key, outputs in result.plots:
-        if key:
-            continue
-        for sub_keys in outputs.values():
-            for plots in sub_keys.values():
-                matrices = plots.get("multiClassConfusionMatrixAtThresholds", {}).get("matrices", [])
-                if matrices:
-                    counts = [[0] * num_classes for _ in range(num_classes)]
-                    for entry in matrices[0].get("entries", []):
-                        true, predicted = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
-                        if predicted >= 0:
-                            counts[true][predicted] = round(float(entry.get("numWeightedExamples", 0)))
-                    return counts
-    return None
+def _confusion_matrix(result, num_classes: int) -> np.ndarray:
+    """Returns the counts of the slice over all examples, int64 `(classes, classes)`."""
+    counts = np.zeros((num_classes, num_classes), np.int64)
+    overall = next(outputs for key, outputs in result.plots if not key)
+    for sub_keys in overall.values():
+        for plots in sub_keys.values():
+            for entry in plots["multiClassConfusionMatrixAtThresholds"]["matrices"][0]["entries"]:
+                true, predicted = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
+                counts[true, predicted] = round(float(entry.get("numWeightedExamples", 0)))
+    return counts

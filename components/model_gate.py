@@ -11,6 +11,7 @@ from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEv
 from components.evaluator import METRICS, OVERALL, evaluate, saved_model_folder
 from components.publisher import last_version, model_digest, read_manifest
 from data.errors import ModelError
+from data.spec import DatasetSpec
 from models import progress
 
 VERDICT = "verdict.json"
@@ -24,13 +25,15 @@ def ModelGate(
     blessing: OutputArtifact[ModelBlessing],
     thresholds: Parameter[str],
     destination: Parameter[str],
+    spec: Parameter[str],
     beam_args: Parameter[str],
     run: Parameter[str],
 ):
     """Blesses the model, or stops the run with the numbers that fell short."""
     metrics = json.loads((Path(evaluation.uri) / METRICS).read_text())
     candidate = model_digest(Path(saved_model_folder(model.uri)))
-    published = published_metrics(Path(destination), candidate, metrics, examples.uri, json.loads(beam_args))
+    facts = DatasetSpec.model_validate_json(spec)
+    published = published_metrics(Path(destination), candidate, metrics, examples.uri, facts, json.loads(beam_args))
     verdicts = judge(metrics["slices"][OVERALL], published, json.loads(thresholds))
     (Path(blessing.uri) / VERDICT).write_text(json.dumps([vars(verdict) for verdict in verdicts], indent=1))
     progress.report(summary="; ".join(verdict.sentence() for verdict in verdicts) or "no thresholds set")
@@ -118,7 +121,12 @@ def judge(metrics: dict[str, float], published: dict[str, float] | None, thresho
 
 
 def published_metrics(
-    destination: Path, candidate_digest: str, candidate: dict, examples_uri: str, beam_args: list[str]
+    destination: Path,
+    candidate_digest: str,
+    candidate: dict,
+    examples_uri: str,
+    spec: DatasetSpec,
+    beam_args: list[str],
 ) -> dict[str, float] | None:
     """Returns the last published model's metrics on the candidate's test split; None where there is nothing to compare.
 
@@ -133,5 +141,6 @@ def published_metrics(
         return None
     recorded = manifest["evaluation"]
     if any(recorded[key] != candidate[key] for key in ("data_digest", "eval_config")):
-        recorded = evaluate(str(destination / str(version)), examples_uri, candidate["eval_config"], beam_args)
+        saved_model = str(destination / str(version))
+        recorded = evaluate(saved_model, examples_uri, candidate["eval_config"], spec, beam_args)
     return recorded["slices"][OVERALL]

@@ -1,5 +1,7 @@
 """Expected calibration error, a metric that TFMA lacks."""
 
+import math
+
 import apache_beam as beam
 import numpy as np
 from tensorflow_model_analysis.metrics import metric_types, metric_util
@@ -25,9 +27,19 @@ def expected_calibration_error(confidences: np.ndarray, correct: np.ndarray, num
 
 def _sums(confidences: np.ndarray, correct: np.ndarray, num_bins: int) -> np.ndarray:
     """Returns float64 `(3, bins)`: number of examples, sum of confidences, number correct."""
-    bins = np.clip(np.ceil(np.asarray(confidences) * num_bins).astype(int) - 1, 0, num_bins - 1)
-    rows = (np.ones(len(bins)), confidences, correct)
-    return np.stack([np.bincount(bins, weights=np.asarray(row, np.float64), minlength=num_bins) for row in rows])
+    sums = np.zeros((3, num_bins))
+    for confidence, hit in zip(confidences, correct, strict=True):
+        _add(sums, float(confidence), bool(hit))
+    return sums
+
+
+def _add(sums: np.ndarray, confidence: float, hit: bool) -> None:
+    """Counts one example in; bins are open below and closed above, as in the paper."""
+    num_bins = sums.shape[1]
+    index = min(max(math.ceil(confidence * num_bins) - 1, 0), num_bins - 1)
+    sums[0, index] += 1
+    sums[1, index] += confidence
+    sums[2, index] += hit
 
 
 def _from_sums(sums: np.ndarray) -> float:
@@ -53,8 +65,8 @@ class _Combiner(beam.CombineFn):
             flatten=False,
         )
         for label, scores, _ in pairs:
-            best = np.argmax(scores)
-            accumulator = accumulator + _sums(scores[[best]], np.array([best == np.ravel(label)[0]]), NUM_BINS)
+            best = int(scores.argmax())
+            _add(accumulator, float(scores[best]), best == int(label.item()))
         return accumulator
 
     def merge_accumulators(self, accumulators) -> np.ndarray:

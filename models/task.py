@@ -40,7 +40,7 @@ class Task:
         config: Settings class.
         preprocessing_fn: `(raw, config, spec) -> features`, TFT's contract: raw tensors by feature name in, dense
             tensors `(batch, ...)` out; becomes part of the served model.
-        build_model: `(config, spec) -> keras.Model`, uncompiled, inputs named after the features it uses.
+        build_model: `(config, spec) -> keras.Model`, uncompiled; takes a dictionary of the features it uses, by name.
         loss: `(config, spec) -> keras.losses.Loss`; None where the model adds its own loss.
         metrics: `(config, spec) -> list` of Keras metrics, computed while training.
         eval_config: `(config, spec) -> tfma.EvalConfig` of the `serving_default` signature on the test split.

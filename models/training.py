@@ -61,8 +61,7 @@ def train(job: TrainingJob) -> keras.callbacks.History:
     policy = choose_precision(job.train.precision)
     strategy = choose_strategy(job.train.strategy)
     logger.info("training on %s with %s", device_names(strategy), policy)
-    num_rows = sum(1 for _ in tf.data.TFRecordDataset(list(job.train_files)))
-    steps_per_epoch = -(-num_rows // job.train.batch_size)
+    steps_per_epoch = num_batches(job.train_files, job.train.batch_size)
     validation = validation_batches(job)
     keras.config.set_dtype_policy(policy)
     try:
@@ -80,6 +79,7 @@ def train(job: TrainingJob) -> keras.callbacks.History:
             steps_per_epoch=steps_per_epoch,
             validation_data=validation,
             callbacks=make_callbacks(job, validation, steps_per_epoch),
+            shuffle=False,  # the input is shuffled already
             verbose=0,
         )
     finally:
@@ -94,7 +94,7 @@ def train(job: TrainingJob) -> keras.callbacks.History:
 
 
 def training_batches(job: TrainingJob) -> tf.data.Dataset:
-    """Returns all epochs' batches of `(features, labels)`, one epoch after the other.
+    """Returns batches of `(features, labels)`, one epoch after the other without end.
 
     Order and augmentation depend on nothing but the seed, the epoch and the step, so that a batch can be made again.
     """
@@ -110,7 +110,7 @@ def training_batches(job: TrainingJob) -> tf.data.Dataset:
     records = tf.data.TFRecordDataset(list(job.train_files))
     # Shuffled anew for every repetition; batched before repeating, so that epochs do not run into each other.
     shuffled = records.shuffle(job.train.shuffle_buffer, seed=job.seed, reshuffle_each_iteration=True)
-    serialized = shuffled.batch(job.train.batch_size).repeat(job.train.epochs)
+    serialized = shuffled.batch(job.train.batch_size).repeat()
     batches = serialized.enumerate().map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
 
@@ -118,9 +118,17 @@ def training_batches(job: TrainingJob) -> tf.data.Dataset:
 def validation_batches(job: TrainingJob) -> tf.data.Dataset:
     """Returns the validation split's batches of `(features, labels)`, in file order, kept in memory once read."""
     parse = _parser(job)
-    records = tf.data.TFRecordDataset(list(job.validation_files)).batch(max(job.train.batch_size, 512))
+    batch_size = max(job.train.batch_size, 512)
+    records = tf.data.TFRecordDataset(list(job.validation_files)).batch(batch_size)
     batches = records.map(lambda serialized: _split_labels(parse(serialized), job.task.label_keys))
-    return batches.cache().prefetch(tf.data.AUTOTUNE)
+    # Keras warns of running out of data where it cannot know the number of batches.
+    known = batches.apply(tf.data.experimental.assert_cardinality(num_batches(job.validation_files, batch_size)))
+    return known.cache().prefetch(tf.data.AUTOTUNE)
+
+
+def num_batches(files: Sequence[str], batch_size: int) -> int:
+    """Returns how many batches the records of TFRecord files make, the last one smaller."""
+    return -(-sum(1 for _ in tf.data.TFRecordDataset(list(files))) // batch_size)
 
 
 def _parser(job: TrainingJob):
@@ -225,10 +233,9 @@ def make_callbacks(job: TrainingJob, validation: tf.data.Dataset, steps_per_epoc
             )
         )
     board = job.train.tensorboard
-    callbacks.append(keras.callbacks.TensorBoard(job.log_folder, histogram_freq=board.histogram_freq))
-    if board.images:
-        callbacks.append(WriteImages(job, validation))
-    return callbacks
+    # Keras 3 writes a graph that TensorBoard does not show; WritePictures writes the one that it does.
+    curves = keras.callbacks.TensorBoard(job.log_folder, histogram_freq=board.histogram_freq, write_graph=False)
+    return [*callbacks, curves, WritePictures(job, validation)]
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
@@ -272,26 +279,27 @@ class ReportProgress(keras.callbacks.Callback):
         progress.report(epoch=self._epoch + 1, epochs=self._epochs, steps=self._steps, **values)
 
 
-class WriteImages(keras.callbacks.Callback):
-    """Writes sample images once, and the task's plots after every epoch, for TensorBoard."""
+class WritePictures(keras.callbacks.Callback):
+    """Writes the model's graph and sample images once, and the task's plots after every epoch, for TensorBoard."""
 
     def __init__(self, job: TrainingJob, validation: tf.data.Dataset):
         super().__init__()
         self._job, self._validation = job, validation
-        self._writer = tf.summary.create_file_writer(str(Path(job.log_folder) / "images"))
+        self._writer = tf.summary.create_file_writer(str(Path(job.log_folder) / "pictures"))
 
     def on_train_begin(self, logs=None):
-        """Writes the first training images as the model sees them, augmentation included."""
-        if self._job.task.sample_images is None:
-            return
+        """Writes the graph, and the first training images as the model sees them, augmentation included."""
         batch = next(iter(training_batches(self._job).take(1)))
         features = batch[0] if isinstance(batch, tuple) else batch
+        forward = tf.function(lambda inputs: self.model(inputs, training=False))
         with self._writer.as_default(step=0):
-            tf.summary.image("samples", self._job.task.sample_images(features, self._job.spec), max_outputs=16)
+            tf.summary.graph(forward.get_concrete_function(features).graph)
+            if self._job.train.tensorboard.images and self._job.task.sample_images:
+                tf.summary.image("samples", self._job.task.sample_images(features, self._job.spec), max_outputs=16)
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes the task's plots of the validation split."""
-        if self._job.task.epoch_plots is None:
+        if not self._job.train.tensorboard.images or not self._job.task.epoch_plots:
             return
         plots = self._job.task.epoch_plots(self.model, self._validation, self._job.config, self._job.spec)
         with self._writer.as_default(step=epoch):

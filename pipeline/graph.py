@@ -14,7 +14,7 @@ from tfx.proto import trainer_pb2, transform_pb2
 
 import data
 from components.data_gate import CuratedSchema, DataGate
-from components.evaluator import TestEvaluator
+from components.evaluator import TestEvaluator, metric_names
 from components.example_gen import CatalogExampleGen
 from components.model_gate import ModelGate
 from components.publisher import Publisher
@@ -72,7 +72,9 @@ def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
     task = registry.task(config.task)
     task_module = f"{registry.TASKS[config.task]}.task"
     eval_config = task.eval_config(config.model, spec)
-    _check_metrics(config, eval_config)
+    for name in config.evaluate.thresholds:
+        if name not in metric_names(eval_config, spec):
+            raise ConfigError(f"evaluate.thresholds: {unknown('metric', name, metric_names(eval_config, spec))}")
     beam_args = json.dumps(BEAM_ARGS)
     learned = {
         "task": config.task,
@@ -130,6 +132,7 @@ def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
         examples=examples,
         model=model,
         eval_config=text_format.MessageToString(eval_config),
+        spec=spec.model_dump_json(),
         beam_args=beam_args,
         fingerprint=fingerprint(["components.evaluator", "models.calibration"], ["tensorflow-model-analysis"]),
     ).with_id("evaluate")
@@ -139,6 +142,7 @@ def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
         examples=examples,
         thresholds=json.dumps({name: bound.model_dump() for name, bound in config.evaluate.thresholds.items()}),
         destination=str(places.serving),
+        spec=spec.model_dump_json(),
         beam_args=beam_args,
         run=run,
     ).with_id("model_gate")
@@ -181,15 +185,3 @@ def _manifest(config, task, spec) -> dict:
         "file_query": {"signature": query.signature, "input_key": query.input_key, "top_k": query.top_k} if query else None,
     }
 
-
-def _check_metrics(config, eval_config) -> None:
-    """Refuses thresholds on metrics that are not computed, before any work is done."""
-    computed = []
-    for metrics_spec in eval_config.metrics_specs:
-        classes = metrics_spec.binarize.class_ids.values or [None]
-        for metric in metrics_spec.metrics:
-            name = json.loads(metric.config or "{}").get("name", metric.class_name)
-            computed += [name if index is None else f"{name}@{index}" for index in classes]
-    for name in config.evaluate.thresholds:
-        if name not in computed:
-            raise ConfigError(f"evaluate.thresholds: {unknown('metric', name, computed)}")

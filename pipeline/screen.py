@@ -96,5 +96,12 @@ def describe(values: dict[str, Any]) -> str:
     skipped = {"epoch", "epochs", "step", "steps", "rows", "of", "done"}
     for name, value in values.items():
         if name not in skipped:
-            words.append(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}")
+            words.append(f"{name} {_number(value)}")
     return ", ".join(words)
+
+
+def _number(value: Any) -> str:
+    """Returns a number as a person reads it: whole ones above 1 without decimals, others with four."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if value > 1 and value.is_integer() else f"{value:.4f}"

@@ -64,7 +64,7 @@ def build_model(config: ImageClassificationConfig, spec: DatasetSpec) -> keras.M
     x = layers.Dropout(config.dropout)(x)
     # float32 under mixed precision too: half precision probabilities underflow.
     outputs = layers.Dense(len(label.classes), activation="softmax", dtype="float32", name="scores")(x)
-    return keras.Model(inputs, outputs, name="image_classification")
+    return keras.Model({IMAGE: inputs}, outputs, name="image_classification")
 
 
 def loss(config: ImageClassificationConfig, spec: DatasetSpec):
@@ -87,30 +87,23 @@ def metrics(config: ImageClassificationConfig, spec: DatasetSpec) -> list:
 
 
 def eval_config(config: ImageClassificationConfig, spec: DatasetSpec):
-    """Returns accuracy, loss, precision and recall per class, confusion matrix and calibration; sliced by class."""
+    """Returns accuracy, loss, calibration and confusion matrix, overall and sliced by class."""
     from tensorflow_model_analysis.proto import config_pb2
 
-    label_key, label = spec.only(LabelFeature)
-    classes = config_pb2.BinarizationOptions(class_ids={"values": range(len(label.classes))})
-    overall = [
+    label_key, _ = spec.only(LabelFeature)
+    metrics = [
         config_pb2.MetricConfig(class_name="SparseCategoricalAccuracy", config='{"name": "accuracy"}'),
         config_pb2.MetricConfig(class_name="SparseCategoricalCrossentropy", config='{"name": "loss"}'),
         config_pb2.MetricConfig(class_name="ExampleCount", config='{"name": "example_count"}'),
-        config_pb2.MetricConfig(class_name="MultiClassConfusionMatrixPlot"),
+        # At threshold 0 the predicted class is always the likeliest; precision and recall per class follow from it.
+        config_pb2.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config='{"thresholds": [0.0]}'),
         config_pb2.MetricConfig(class_name="ExpectedCalibrationError", module="models.calibration"),
-    ]
-    per_class = [
-        config_pb2.MetricConfig(class_name="Precision", config='{"name": "precision"}'),
-        config_pb2.MetricConfig(class_name="Recall", config='{"name": "recall"}'),
     ]
     return config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(signature_name="serving_default", label_key=label_key, prediction_key="scores")
         ],
-        metrics_specs=[
-            config_pb2.MetricsSpec(metrics=overall),
-            config_pb2.MetricsSpec(metrics=per_class, binarize=classes),
-        ],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)],
         slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[label_key])],
     )
 
@@ -181,7 +174,8 @@ def epoch_plots(model: keras.Model, batches, config: ImageClassificationConfig, 
     _, label = spec.only(LabelFeature)
     counts = np.zeros((len(label.classes), len(label.classes)), np.int64)
     for features, labels in batches:
-        predicted = np.argmax(model.predict_on_batch(features), axis=-1)
+        # Called directly: under MirroredStrategy predict_on_batch answers once for each device.
+        predicted = np.argmax(model(features, training=False), axis=-1)
         np.add.at(counts, (labels.numpy(), predicted), 1)
     return {"confusion_matrix": plots.confusion_matrix(counts, label.classes)}
 

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from data.errors import DataError
+from data.spec import DatasetSpec, ImageFeature, LabelFeature
+
+pytestmark = pytest.mark.slow  # loads TensorFlow
+
+SPEC = DatasetSpec(
+    name="tiny",
+    title="made up",
+    licence="none",
+    features={"image": ImageFeature(height=2, width=2, channels=1), "label": LabelFeature(classes=("cat", "dog"))},
+    num_rows={"train": 3, "validation": 1, "test": 1},
+    digest="0",
+)
+ROW = {"image": np.array([[[1], [2]], [[3], [4]]], np.uint8), "label": 1}
+
+
+def test_an_image_is_stored_as_its_raw_bytes():
+    from components.example_gen import to_example
+
+    feature = to_example(ROW, SPEC, where="train row 1").features.feature
+
+    assert feature["image"].bytes_list.value[0] == b"\1\2\3\4"
+    assert list(feature["label"].int64_list.value) == [1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": 2}, r"^train row 7, label: expected a class from 0 to 1, found 2\."),
+        ({"image": np.zeros((2, 3, 1), np.uint8)}, r"^train row 7, image: expected uint8 \(2, 2, 1\), found uint8 \(2, 3, 1\)"),
+        ({"image": np.zeros((2, 2, 1), np.float32)}, "expected uint8 .* found float32"),
+    ],
+)
+def test_a_row_that_is_not_what_the_spec_says_is_named(change, message):
+    from components.example_gen import to_example
+
+    with pytest.raises(DataError, match=message):
+        to_example({**ROW, **change}, SPEC, where="train row 7")
+
+
+def test_a_row_without_a_label_is_named():
+    from components.example_gen import to_example
+
+    with pytest.raises(DataError, match="train row 7: label is missing; the row has image"):
+        to_example({"image": ROW["image"]}, SPEC, where="train row 7")
+
+
+def test_rows_are_read_back_as_stored_and_the_digest_depends_on_them_alone(tmp_path):
+    from components.example_gen import first_rows, write_split
+
+    first = write_split([ROW, {**ROW, "label": 0}], SPEC, "train", tmp_path / "a")
+    again = write_split([ROW, {**ROW, "label": 0}], SPEC, "train", tmp_path / "b")
+    other = write_split([ROW, ROW], SPEC, "train", tmp_path / "c")
+
+    assert first == again
+    assert first["rows"] == 2
+    assert first["digest"] != other["digest"]
+    assert first_rows(str(tmp_path / "a"), "train", SPEC, 5) == [
+        {"image": b"\1\2\3\4", "label": 1},
+        {"image": b"\1\2\3\4", "label": 0},
+    ]
+
+
+def test_a_large_split_is_cut_into_shards_in_order(tmp_path, monkeypatch):
+    from components import example_gen
+
+    monkeypatch.setattr(example_gen, "SHARD_BYTES", 1)
+
+    example_gen.write_split([ROW, {**ROW, "label": 0}, ROW], SPEC, "train", tmp_path)
+
+    assert [path.rsplit("/", 1)[1] for path in example_gen.split_files(str(tmp_path), "train")] == [
+        "data-00000.tfrecord",
+        "data-00001.tfrecord",
+        "data-00002.tfrecord",
+    ]
+    assert [row["label"] for row in example_gen.first_rows(str(tmp_path), "train", SPEC, 3)] == [1, 0, 1]
+
+
+def test_an_empty_split_is_refused(tmp_path):
+    from components.example_gen import write_split
+
+    with pytest.raises(DataError, match="Split validation of data set tiny has no rows"):
+        write_split([], SPEC, "validation", tmp_path)

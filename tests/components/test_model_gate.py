@@ -1,0 +1,61 @@
+import pytest
+
+from data.errors import ModelError
+
+pytestmark = pytest.mark.slow  # loads TFX
+
+ACCURACY = {"accuracy": {"min": 0.9, "max": None, "max_regression": 0.01}}
+LOSS = {"loss": {"min": None, "max": 0.5, "max_regression": 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "published", "thresholds", "passed"),
+    [
+        ({"accuracy": 0.9}, None, ACCURACY, True),
+        ({"accuracy": 0.8999}, None, ACCURACY, False),
+        ({"accuracy": 0.95}, {"accuracy": 0.955}, ACCURACY, True),
+        ({"accuracy": 0.95}, {"accuracy": 0.97}, ACCURACY, False),
+        ({"accuracy": 0.95}, {"accuracy": 0.5}, ACCURACY, True),
+        ({"loss": 0.5}, None, LOSS, True),
+        ({"loss": 0.51}, None, LOSS, False),
+        ({"loss": 0.4}, {"loss": 0.3}, LOSS, False),
+        ({"loss": 0.3}, {"loss": 0.4}, LOSS, True),
+    ],
+)
+def test_a_model_is_held_against_threshold_and_last_version(metrics, published, thresholds, passed):
+    from components.model_gate import judge
+
+    assert [verdict.passed for verdict in judge(metrics, published, thresholds)] == [passed]
+
+
+def test_the_verdict_tells_all_the_numbers():
+    from components.model_gate import judge
+
+    (verdict,) = judge({"accuracy": 0.95}, {"accuracy": 0.97}, ACCURACY)
+
+    assert verdict.sentence() == "accuracy 0.9500: expected >= 0.9, last published 0.9700 (at most 0.01 worse)"
+
+
+def test_a_metric_that_was_not_computed_is_refused():
+    from components.model_gate import judge
+
+    with pytest.raises(ModelError, match="Metric accuracy has no finite value; computed were loss"):
+        judge({"loss": 0.1}, None, ACCURACY)
+
+
+def test_precision_and_recall_follow_from_the_confusion_matrix():
+    import numpy as np
+
+    from components.evaluator import per_class
+
+    # 8 of 10 cats right, 2 called dogs; 3 of 4 dogs right, 1 called a cat; no birds.
+    found = per_class(np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]]), ("cat", "dog", "bird"))
+
+    assert found == {
+        "precision@cat": pytest.approx(8 / 9),
+        "precision@dog": pytest.approx(3 / 5),
+        "precision@bird": 0.0,
+        "recall@cat": pytest.approx(0.8),
+        "recall@dog": pytest.approx(0.75),
+        "recall@bird": 0.0,
+    }
