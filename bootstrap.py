@@ -195,7 +195,9 @@ def pip_command(python):
         return [venv_python, "-m", "pip"]
     if not shutil.which("apt-get"):
         raise SetupError(
-            "{} has no ensurepip; install its venv package (python3-venv) or set HEADRACE_PYTHON.".format(python["path"])
+            "{} has no ensurepip; install its venv package (python3-venv) or set HEADRACE_PYTHON.".format(
+                python["path"]
+            )
         )
     folder = VENV / "pip-wheel"
     fetch_packages(["python3-pip-whl"], folder)
@@ -275,7 +277,12 @@ def pip_index():
 def run(command, what, cwd=None, env=None):
     """Runs a command, keeps its output in LOG, and returns what it printed; raises SetupError when it fails."""
     done = subprocess.run(
-        command, cwd=str(cwd or ROOT), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=str(cwd or ROOT),
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     output = done.stdout.decode(errors="replace")
     write_log(" ".join(command), output)

@@ -57,5 +57,5 @@ def check_anomalies(found: dict[str, anomalies_pb2.Anomalies], dataset: str) -> 
         return
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], f"  and {len(lines) - MAX_LINES + 1} more"]
-    head = f"Data set {dataset} does not match its schema, nothing was trained; mend the data or data/schemas/{dataset}.pbtxt:"
-    raise DataError("\n".join([head, *lines]))
+    head = f"Data set {dataset} does not match its schema, nothing was trained;"
+    raise DataError("\n".join([f"{head} mend the data or data/schemas/{dataset}.pbtxt:", *lines]))

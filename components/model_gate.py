@@ -9,10 +9,10 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 
 from components.evaluator import METRICS, OVERALL, evaluate, saved_model_folder
-from components.publisher import last_version, model_digest, read_manifest
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress
+from models.serving.versions import last_version, model_digest, read_manifest
 
 VERDICT = "verdict.json"
 

@@ -1,6 +1,5 @@
 """The serving check: loads the exported model anew and asks every signature about the same examples."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +55,9 @@ def check(saved_model: str, rows: list, task, spec: DatasetSpec) -> dict:
     try:
         signatures = tf.saved_model.load(saved_model).signatures
     except (OSError, ValueError, tf.errors.OpError) as error:
-        raise ServingError(f"{saved_model} does not load ({str(error).splitlines()[0]}); nothing was published.") from error
+        raise ServingError(
+            f"{saved_model} does not load ({str(error).splitlines()[0]}); nothing was published."
+        ) from error
     queries = [task.queries(row, spec) for row in rows]
     answers = {}
     for name in queries[0]:

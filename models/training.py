@@ -84,9 +84,10 @@ def train(job: TrainingJob) -> keras.callbacks.History:
         )
     finally:
         keras.config.set_dtype_policy(previous_policy)
-    export(
-        model, job.transform_folder, task=job.task, config=job.config, spec=job.spec, into=job.model_folder
-    )
+    export(model, job.transform_folder, task=job.task, config=job.config, spec=job.spec, into=job.model_folder)
+    ran, parameters = len(history.epoch), model.count_params()
+    values = ", ".join(f"{name} {history.history[name][-1]:.4f}" for name in history.history if name.startswith("val_"))
+    progress.report(summary=f"{ran} epochs, {parameters:,} parameters, {values}")
     return history
 
 

@@ -6,10 +6,19 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Any, Literal
 
 import yaml
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, TypeAdapter, ValidationError, create_model, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic.json_schema import models_json_schema
+from pydantic_core import ErrorDetails
 
 from data import catalog
 from data.errors import ConfigError
@@ -51,7 +60,7 @@ class Threshold(Settings):
 class EvaluateConfig(Settings):
     """What the model must reach to be published."""
 
-    thresholds: dict[str, Threshold] = {}
+    thresholds: dict[str, Threshold] = Field(default_factory=dict)
     """Metric name -> threshold."""
 
 
@@ -100,7 +109,9 @@ def load(name_or_file: str, overrides: Sequence[str] = ()) -> NamedConfig:
     """
     path = find(name_or_file)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", path.stem):
-        raise ConfigError(f"{path.name}: a pipeline is named after its file, which takes letters, digits, - and _ only.")
+        raise ConfigError(
+            f"{path.name}: a pipeline is named after its file, which takes letters, digits, - and _ only."
+        )
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -114,7 +125,9 @@ def find(name_or_file: str) -> Path:
     if name_or_file.endswith((".yaml", ".yml")) or "/" in name_or_file:
         path = Path(name_or_file)
         if not path.is_file():
-            raise ConfigError(f"There is no run file {path}; `headrace list` shows the pipelines that ship with Headrace.")
+            raise ConfigError(
+                f"There is no run file {path}; `headrace list` shows the pipelines that ship with Headrace."
+            )
         return path
     if name_or_file not in names():
         raise ConfigError(unknown("pipeline", name_or_file, names()))
@@ -142,21 +155,20 @@ def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> R
 def schema_class(task: str) -> type[RunConfig]:
     """Returns the RunConfig whose `model` section is that of a task."""
     settings = registry.config_class(task)
-    doc = (settings.__doc__ or "").strip()
-    return create_model(
-        "RunConfig",
-        __base__=RunConfig,
-        task=(Literal[task], Field(description=RunConfig.model_fields["task"].description)),
-        model=(settings, Field(default=settings(), description=doc)),
-    )
+    inherited = RunConfig.model_fields
+    fields: dict[str, Any] = {
+        "task": (Literal.__getitem__(task), Field(description=inherited["task"].description)),
+        "model": (settings, Field(default=settings(), description=inherited["model"].description)),
+    }
+    return create_model("RunConfig", __base__=RunConfig, **fields)
 
 
 def json_schema() -> dict[str, Any]:
     """Returns the JSON Schema of run files, for editors."""
-    classes = tuple(schema_class(task) for task in sorted(registry.TASKS))
-    union = Annotated[Union[classes], Field(discriminator="task")] if len(classes) > 1 else classes[0]  # noqa: UP007
-    schema = TypeAdapter(union).json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Headrace run file", **schema}
+    classes = [schema_class(task) for task in sorted(registry.TASKS)]
+    references, definitions = models_json_schema([(one, "validation") for one in classes])
+    header = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Headrace run file"}
+    return {**header, "oneOf": list(references.values()), **definitions}
 
 
 def check_data(config: RunConfig, file: str = "run file") -> Dataset:
@@ -223,7 +235,9 @@ def _apply(values: dict[str, Any], override: str) -> str:
     path, separator, text = override.partition("=")
     keys = path.strip().split(".")
     if not separator or not all(keys):
-        raise ConfigError(f"--set {override}: expected KEY=VALUE with dots between nested keys, such as train.epochs=3.")
+        raise ConfigError(
+            f"--set {override}: expected KEY=VALUE with dots between nested keys, such as train.epochs=3."
+        )
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -261,7 +275,7 @@ class _Places:
         return f"{self.file}:{line}" if line else self.file
 
 
-def _sentence(error: dict[str, Any], places: _Places, task: str) -> str:
+def _sentence(error: ErrorDetails, places: _Places, task: str) -> str:
     """Returns pydantic's error as one line: where, what was expected, what came."""
     location = tuple(part for part in error["loc"])
     where, dotted = places.of(location), ".".join(map(str, location))

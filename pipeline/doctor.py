@@ -36,13 +36,21 @@ class Finding:
     def line(self) -> str:
         """Returns the finding as one line of text."""
         verdict = f"{self.state}: {self.command}" if self.command else self.state
-        return f"{self.name:<12}{self.found:<58}{verdict}"
+        return f"{self.name:<12}{self.found:<56}  {verdict}"
 
 
 def examine(home: Path) -> list[Finding]:
     """Returns the findings about this machine, and about the folder that holds runs."""
     checks: list[Callable[[], Finding]] = [
-        _python, _glibc, _packages, _accelerator, lambda: _disk(home), _memory, lambda: _home(home), _serving, _docker
+        _python,
+        _glibc,
+        _packages,
+        _accelerator,
+        lambda: _disk(home),
+        _memory,
+        lambda: _home(home),
+        _serving,
+        _docker,
     ]
     return [check() for check in checks]
 
@@ -90,7 +98,9 @@ def _accelerator() -> Finding:
     try:
         importlib.metadata.version("nvidia-cudnn-cu12")
     except importlib.metadata.PackageNotFoundError:
-        return Finding("accelerator", "fix", f"{len(devices)} NVIDIA, CUDA not installed", "python3 bootstrap.py --extra gpu")
+        return Finding(
+            "accelerator", "fix", f"{len(devices)} NVIDIA, CUDA not installed", "python3 bootstrap.py --extra gpu"
+        )
     return Finding("accelerator", "ok", f"{len(devices)} NVIDIA")
 
 
@@ -118,7 +128,11 @@ def _home(home: Path) -> Finding:
 
 def _serving() -> Finding:
     path = shutil.which("tensorflow_model_server")
-    return Finding("tf serving", "ok", path) if path else Finding("tf serving", "warn", "tensorflow_model_server not found")
+    return (
+        Finding("tf serving", "ok", path)
+        if path
+        else Finding("tf serving", "warn", "tensorflow_model_server not found")
+    )
 
 
 def _docker() -> Finding:

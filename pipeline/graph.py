@@ -168,7 +168,16 @@ def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
         pipeline_name=named.name,
         pipeline_root=str(places.runs / "artifacts"),
         components=[
-            ingest, statistics, schema, data_gate, transform, train, evaluate, model_gate, serving_check, publish
+            ingest,
+            statistics,
+            schema,
+            data_gate,
+            transform,
+            train,
+            evaluate,
+            model_gate,
+            serving_check,
+            publish,
         ],
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(places.database)),
@@ -182,6 +191,7 @@ def _manifest(config, task, spec) -> dict:
     return {
         "task": config.task,
         "dataset": spec.name,
-        "file_query": {"signature": query.signature, "input_key": query.input_key, "top_k": query.top_k} if query else None,
+        "file_query": {"signature": query.signature, "input_key": query.input_key, "top_k": query.top_k}
+        if query
+        else None,
     }
-

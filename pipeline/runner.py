@@ -13,7 +13,7 @@ from data.errors import ConfigError, HeadraceError
 from models import progress
 from pipeline.config import NamedConfig
 from pipeline.lock import hold
-from pipeline.screen import Screen
+from pipeline.screen import Screen, redirected
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +26,14 @@ class StageResult:
         name: The stage.
         state: `done`, `cached` or `failed`.
         seconds: Wall time.
+        detail: What it said of itself last.
         outputs: Output name -> folder of its artifact.
     """
 
     name: str
     state: str
     seconds: float
+    detail: str
     outputs: dict[str, str] = field(default_factory=dict)
 
 
@@ -86,11 +88,12 @@ def execute(named: NamedConfig, home: Path, screen: Screen) -> RunResult:
         log.touch(mode=0o640)
     except OSError as error:
         raise ConfigError(
-            f"Home {home.resolve()} cannot be written to ({error.strerror}); choose another with --home or HEADRACE_HOME."
+            f"Home {home.resolve()} cannot be written to ({error.strerror}); "
+            "choose another with --home or HEADRACE_HOME."
         ) from error
     started, observer = time.monotonic(), _Observer(screen)
     failure: Exception | None = None
-    with hold(runs / "lock", named.name), screen.redirected(log), screen.stages():
+    with hold(runs / "lock", named.name), redirected(log), screen.stages():
         stop = progress.listen(screen.update)
         try:
             _run(named, home, run, observer)
@@ -129,8 +132,8 @@ class _Observer:
         self._screen.begin(stage)
 
     def end(self, state: str, outputs: dict[str, str] | None = None) -> None:
-        seconds = self._screen.end(state)
-        self.results.append(StageResult(self.stage, state, seconds, outputs or {}))
+        seconds, detail = self._screen.end(state)
+        self.results.append(StageResult(self.stage, state, seconds, detail, outputs or {}))
         self.stage = ""
 
     def observe(self, stage: str, launch: Callable[[], tuple[bool, dict[str, str]]]) -> None:
@@ -152,29 +155,31 @@ def closing_block(result: RunResult) -> list[str]:
     """Returns the last lines of a run, at most twelve: verdict, metrics, where the model is, what to type next."""
     took = f"{result.seconds:.1f} s"
     if result.error is None:
+        folder, new = published(result)
+        verdict = "Published" if new else "No change: this model is published already"
+        ask = f"headrace predict {result.pipeline} FILE.png"
         return [
-            f"Published in {took}: {_relative(published_folder(result))}",
+            f"{verdict} ({took}): {_relative(folder)}",
             *_metric_lines(result),
-            *_query_lines(result),
+            *_answer_lines(result),
             "Next:",
-            f"  headrace predict {result.pipeline} FILE.png   ask the model about an image",
-            "  headrace board                       the curves in TensorBoard",
+            f"  {ask}   ask the model about an image",
+            f"  {'headrace board':<{len(ask)}}   see the curves in TensorBoard",
         ]
     lines = str(result.error).splitlines() or [type(result.error).__name__]
     if not isinstance(result.error, HeadraceError):
         lines = [f"Stage {result.stages[-1].name} failed: {type(result.error).__name__}: {lines[0][:300]}"]
-    stopped = f"Stopped after {took}, nothing was published."
-    return [*lines[:9], *_metric_lines(result), stopped, f"Log: {_relative(result.log)}"][:12]
+    stopped = f"Stopped after {took}; nothing was published. Log: {_relative(result.log)}"
+    return [*lines[:11], stopped]
 
 
-def published_folder(result: RunResult) -> Path | None:
-    """Returns the folder of the version that a run published; None when it published none."""
-    from components.publisher import read_manifest, versions
-
-    model = result.output("train", "model")
-    destination = result.log.parents[3] / "serving" / result.pipeline
-    found = versions(destination)
-    return destination / str(found[-1]) if model and found and read_manifest(destination / str(found[-1])) else None
+def published(result: RunResult) -> tuple[Path, bool]:
+    """Returns the folder of the version that a finished run published, and whether it is new."""
+    folder = result.output("publish", "pushed_model")
+    if folder is None:
+        raise ValueError(f"Run {result.run} published nothing.")
+    receipt = json.loads((folder / "receipt.json").read_text())
+    return Path(receipt["folder"]), receipt["new"]
 
 
 def metrics(result: RunResult) -> dict[str, float]:
@@ -193,29 +198,29 @@ def _metric_lines(result: RunResult) -> list[str]:
     return [f"  {verdict.sentence()}" for verdict in verdicts]
 
 
-def _query_lines(result: RunResult) -> list[str]:
+def _answer_lines(result: RunResult) -> list[str]:
     folder = result.output("serving_check", "blessing")
     answer = folder / "answer.txt" if folder else None
     return [f"  asked about the first test example: {answer.read_text()}"] if answer and answer.exists() else []
 
 
-def _relative(path: Path | None) -> str:
-    if path is None:
-        return "unknown"
+def _relative(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def as_json(result: RunResult) -> dict[str, Any]:
     """Returns a run's result as JSON values."""
-    published = published_folder(result) if result.error is None else None
     return {
         "run": result.run,
         "pipeline": result.pipeline,
         "exit_code": result.exit_code,
         "seconds": round(result.seconds, 1),
-        "stages": [{"name": s.name, "state": s.state, "seconds": round(s.seconds, 1)} for s in result.stages],
+        "stages": [
+            {"name": stage.name, "state": stage.state, "seconds": round(stage.seconds, 1), "detail": stage.detail}
+            for stage in result.stages
+        ],
         "metrics": metrics(result),
-        "published": str(published) if published else None,
+        "published": str(published(result)[0]) if result.error is None else None,
         "error": str(result.error) if result.error else None,
         "log": str(result.log),
     }

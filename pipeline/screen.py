@@ -30,24 +30,6 @@ class Screen:
         self._stage, self._started, self._detail = "", 0.0, ""
 
     @contextlib.contextmanager
-    def redirected(self, log: Path) -> Iterator[None]:
-        """Sends what anything writes to standard output and error to the file `log`."""
-        saved = os.dup(1), os.dup(2)
-        with log.open("ab") as file:
-            try:
-                for stream in (sys.stdout, sys.stderr):
-                    stream.flush()
-                os.dup2(file.fileno(), 1)
-                os.dup2(file.fileno(), 2)
-                yield
-            finally:
-                for stream in (sys.stdout, sys.stderr):
-                    stream.flush()
-                for target, descriptor in zip((1, 2), saved, strict=True):
-                    os.dup2(descriptor, target)
-                    os.close(descriptor)
-
-    @contextlib.contextmanager
     def stages(self) -> Iterator[None]:
         """Within this block the running stage is shown live, where there is a terminal."""
         if not self.console.is_terminal or self.console.quiet:
@@ -66,8 +48,12 @@ class Screen:
         """Shows how far the running stage is; see `models.progress.report`."""
         self._detail = describe(values)
 
-    def end(self, state: str) -> float:
-        """Prints the finished stage's line and returns its seconds; `state` is `done`, `cached` or `failed`."""
+    def end(self, state: str) -> tuple[float, str]:
+        """Prints the finished stage's line; returns its seconds and what was said of it.
+
+        Args:
+            state: `done`, `cached` or `failed`.
+        """
         seconds = time.monotonic() - self._started
         detail = self._detail if state == "done" else state
         style = {"done": "green", "cached": "dim", "failed": "red"}[state]
@@ -75,7 +61,7 @@ class Screen:
         line = Text.assemble((mark, style), f" {self._stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
         self._stage = ""
         self.console.print(line)
-        return seconds
+        return seconds, detail
 
     def _running(self) -> Text:
         if not self._stage:
@@ -83,6 +69,25 @@ class Screen:
         seconds = time.monotonic() - self._started
         spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(seconds * 8) % 10]
         return Text.assemble((spinner, "cyan"), f" {self._stage:<{NAME_WIDTH}}{seconds:7.1f} s  {self._detail}")
+
+
+@contextlib.contextmanager
+def redirected(log: Path) -> Iterator[None]:
+    """Sends what anything writes to standard output and error to the file `log`."""
+    saved = os.dup(1), os.dup(2)
+    with log.open("ab") as file:
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            for target, descriptor in zip((1, 2), saved, strict=True):
+                os.dup2(descriptor, target)
+                os.close(descriptor)
 
 
 def describe(values: dict[str, Any]) -> str:

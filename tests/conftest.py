@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def golden(request):
     """Returns a function that compares a text with a golden file, or rewrites it with --update-golden."""
 

@@ -53,5 +53,7 @@ def read_tfds(
         builder.download_and_prepare()
     except Exception as error:  # TFDS and its downloader raise whatever their transport raises
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SourceUnavailable(f"TFDS could not prepare {name} in {folder or 'its default folder'} ({reason[:160]}).") from error
+        raise SourceUnavailable(
+            f"TFDS could not prepare {name} in {folder or 'its default folder'} ({reason[:160]})."
+        ) from error
     return {ours: TfdsSplit(builder, theirs, dict(keys)) for ours, theirs in splits.items()}

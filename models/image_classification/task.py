@@ -125,7 +125,13 @@ def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> 
     def to_raw(encoded: tf.Tensor) -> tf.Tensor:
         """Returns the raw bytes of one encoded image, resized to the training size."""
         pixels = tf.io.decode_image(encoded, channels=image.channels, expand_animations=False)
-        resized = tf.image.resize(pixels, (image.height, image.width), antialias=True)
+        size = (image.height, image.width)
+        # Averaging areas keeps a shrunk picture as sharp as one of the training size; it cannot enlarge smoothly.
+        resized = tf.cond(
+            tf.reduce_all(tf.shape(pixels)[:2] >= size),
+            lambda: tf.image.resize(pixels, size, "area"),
+            lambda: tf.image.resize(pixels, size, "bilinear"),
+        )
         values = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.int32)
         # tf has decode_raw but no encode_raw: the bytes are looked up one by one.
         return tf.strings.reduce_join(tf.gather(byte_table, tf.reshape(values, (-1,))))

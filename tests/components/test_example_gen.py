@@ -30,7 +30,10 @@ def test_an_image_is_stored_as_its_raw_bytes():
     ("change", "message"),
     [
         ({"label": 2}, r"^train row 7, label: expected a class from 0 to 1, found 2\."),
-        ({"image": np.zeros((2, 3, 1), np.uint8)}, r"^train row 7, image: expected uint8 \(2, 2, 1\), found uint8 \(2, 3, 1\)"),
+        (
+            {"image": np.zeros((2, 3, 1), np.uint8)},
+            r"^train row 7, image: expected uint8 \(2, 2, 1\), found uint8 \(2, 3, 1\)",
+        ),
         ({"image": np.zeros((2, 2, 1), np.float32)}, "expected uint8 .* found float32"),
     ],
 )

@@ -35,7 +35,10 @@ def test_digits_keeps_the_pixels_and_labels_of_scikit_learn():
     from sklearn.datasets import load_digits
 
     source = load_digits()
-    expected = {(np.round(image * 15.9375).astype(np.uint8).tobytes(), int(label)) for image, label in zip(source.images, source.target, strict=True)}
+    expected = {
+        (np.round(image * 15.9375).astype(np.uint8).tobytes(), int(label))
+        for image, label in zip(source.images, source.target, strict=True)
+    }
 
     splits = catalog.open_splits(catalog.load("digits"))
 

@@ -41,7 +41,9 @@ def test_rows_come_out_as_they_were_stored(prepared):
     assert [row["label"] for row in test] == [0, 1, 2, 3, 4, 5]
     assert all(row["image"].dtype == np.uint8 and row["image"].shape == (28, 28, 1) for row in test)
     found = {(row["image"].tobytes(), int(row["label"])) for split in ("train", "validation") for row in splits[split]}
-    assert found == {(image.tobytes(), int(label)) for image, label in zip(images["train"], labels["train"], strict=True)}
+    assert found == {
+        (image.tobytes(), int(label)) for image, label in zip(images["train"], labels["train"], strict=True)
+    }
 
 
 def test_rows_come_in_the_same_order_each_time(prepared):

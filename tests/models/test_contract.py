@@ -20,7 +20,8 @@ signatures = tf.saved_model.load(sys.argv[1]).signatures
 answers = {}
 for name, inputs in queries.items():
     tensors = {key: tf.constant([bytes.fromhex(value) for value in values]) for key, values in inputs.items()}
-    answers[name] = {key: value.numpy().tolist() for key, value in signatures[name](**tensors).items() if value.dtype.is_floating}
+    found = signatures[name](**tensors)
+    answers[name] = {key: value.numpy().tolist() for key, value in found.items() if value.dtype.is_floating}
 print(json.dumps(answers))
 """
 
@@ -76,10 +77,15 @@ def test_the_exported_model_answers_the_same_in_a_fresh_process(trained):
         for name, inputs in queries.items()
     }
 
-    printable = {name: {key: [v.hex() for v in values] for key, values in inputs.items()} for name, inputs in queries.items()}
+    printable = {
+        name: {key: [v.hex() for v in values] for key, values in inputs.items()} for name, inputs in queries.items()
+    }
     done = subprocess.run(
         [sys.executable, "-c", RELOAD, made.model_folder, json.dumps(printable)],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
 
     assert done.returncode == 0, done.stderr[-2000:]

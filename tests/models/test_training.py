@@ -116,7 +116,9 @@ def test_a_loss_that_is_not_a_number_stops_the_training(tmp_path):
     from models.training import train
     from tests.models.tiny import job
 
-    with pytest.raises(ModelError, match=r"Training stopped: loss became (nan|inf) in epoch 1; lower train.learning_rate"):
+    with pytest.raises(
+        ModelError, match=r"Training stopped: loss became (nan|inf) in epoch 1; lower train.learning_rate"
+    ):
         train(job(tmp_path, learning_rate=1e38, learning_rate_schedule="constant", optimizer="sgd", epochs=1))
 
 

@@ -46,7 +46,8 @@ def transform_folder(task, config, spec: DatasetSpec, rows: list[Row], folder: P
     raw = {name: tf.io.FixedLenFeature([], kinds[type(feature)]) for name, feature in spec.features.items()}
     metadata = dataset_metadata.DatasetMetadata.from_feature_spec(raw)
     stored = [
-        {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in row.items()} for row in rows
+        {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in row.items()}
+        for row in rows
     ]
     with beam.Pipeline("FnApiRunner") as pipeline, tft_beam.Context(temp_dir=f"{folder}/tmp"):
         transform_fn = (pipeline | beam.Create(stored), metadata) | tft_beam.AnalyzeDataset(

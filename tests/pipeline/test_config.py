@@ -15,15 +15,27 @@ DIGITS = "task: image_classification\ndata: {name: digits}\n"
         (DIGITS + "train: {epoch: 3}", r"run\.yaml:3: Unknown key in train 'epoch'\. Did you mean 'epochs'\?"),
         (DIGITS + "trian: {}", r"run\.yaml:3: Unknown key 'trian'\. Did you mean 'train'\?"),
         (DIGITS + "train:\n  seed: 1\n  epochs: 0", r"run\.yaml:5: train\.epochs: expected greater than 0, found 0\."),
-        (DIGITS + "train: {epochs: three}", r"run\.yaml:3: train\.epochs: expected a valid integer, .*found \"three\"\."),
+        (
+            DIGITS + "train: {epochs: three}",
+            r"run\.yaml:3: train\.epochs: expected a valid integer, .*found \"three\"\.",
+        ),
         (DIGITS + "train: {optimizer: adamm}", r"train\.optimizer: expected one of .*Did you mean 'adam'\?"),
         (DIGITS + "model: {activation: rellu}", r"model\.activation: .*Did you mean 'relu'\?"),
         (DIGITS + "model: {filters: []}", r"model\.filters: expected .* at least 1 item"),
-        (DIGITS + "evaluate: {thresholds: {accuracy: {mim: 1}}}", r"Unknown key in evaluate\.thresholds\.accuracy 'mim'"),
+        (
+            DIGITS + "evaluate: {thresholds: {accuracy: {mim: 1}}}",
+            r"Unknown key in evaluate\.thresholds\.accuracy 'mim'",
+        ),
         (DIGITS + "evaluate: {thresholds: {accuracy: {}}}", "expected one bound, either min or max"),
-        (DIGITS + "train: {early_stopping: {patient: 1}}", r"Unknown key in train\.early_stopping 'patient'\. Did you mean 'patience'"),
+        (
+            DIGITS + "train: {early_stopping: {patient: 1}}",
+            r"Unknown key in train\.early_stopping 'patient'\. Did you mean 'patience'",
+        ),
         ("data: {name: digits}", r"run\.yaml: task is missing; tasks: image_classification"),
-        ("task: image_clasification\ndata: {name: digits}", r"run\.yaml:1: Unknown task .*Did you mean 'image_classification'"),
+        (
+            "task: image_clasification\ndata: {name: digits}",
+            r"run\.yaml:1: Unknown task .*Did you mean 'image_classification'",
+        ),
         ("task: image_classification", r"run\.yaml: data is missing\."),
         (DIGITS + "train: {epochs: 1", r"run\.yaml:3: not valid YAML"),
         (DIGITS + "seed: 1\nseed: 2", r"run\.yaml:4: key 'seed' stands twice"),
@@ -42,7 +54,10 @@ def test_a_bad_setting_says_where_and_what_was_expected(text, message):
     [
         ("task: image_classification\ndata: {name: digit}", r"Unknown data set 'digit'\. Did you mean 'digits'\?"),
         ("task: image_classification\ndata: {name: digits, source: tdfs}", r"Unknown source 'tdfs'"),
-        (DIGITS + "train: {batch_size: 5000}", r"batch_size: expected at most 1,226, the rows of digits's training split, found 5,000"),
+        (
+            DIGITS + "train: {batch_size: 5000}",
+            r"batch_size: expected at most 1,226, the rows of digits's training split, found 5,000",
+        ),
     ],
 )
 def test_settings_are_held_against_the_data_set(text, message):

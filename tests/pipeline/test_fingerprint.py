@@ -3,7 +3,7 @@ import pytest
 from pipeline import fingerprint as fp
 
 
-@pytest.fixture()
+@pytest.fixture
 def tree(tmp_path, monkeypatch):
     """A made-up checkout in place of ours: models.a imports data.b within a function."""
     for package in ("models", "data"):

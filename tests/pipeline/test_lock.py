@@ -7,10 +7,17 @@ import pytest
 from data.errors import LockError
 from pipeline.lock import hold
 
-HOLD = "import sys, time\nfrom pathlib import Path\nfrom pipeline.lock import hold\nwith hold(Path(sys.argv[1]), 'p'):\n    print('held', flush=True)\n    time.sleep(60)\n"
+HOLD = """
+import sys, time
+from pathlib import Path
+from pipeline.lock import hold
+with hold(Path(sys.argv[1]), 'p'):
+    print('held', flush=True)
+    time.sleep(60)
+"""
 
 
-@pytest.fixture()
+@pytest.fixture
 def holder(tmp_path):
     """Another process that holds the lock."""
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
@@ -22,7 +29,10 @@ def holder(tmp_path):
 
 
 def test_a_second_run_names_the_holder(tmp_path, holder):
-    with pytest.raises(LockError, match=rf"Pipeline p is already running \(pid {holder.pid} since 20"), hold(tmp_path / "lock", "p"):
+    with (
+        pytest.raises(LockError, match=rf"Pipeline p is already running \(pid {holder.pid} since 20"),
+        hold(tmp_path / "lock", "p"),
+    ):
         pass
 
 

@@ -1,10 +1,13 @@
 import os
 
-from pipeline.screen import Screen, describe
+from pipeline.screen import Screen, describe, redirected
 
 
 def test_progress_is_told_in_a_few_words():
-    assert describe({"epoch": 2, "epochs": 5, "step": 10, "steps": 430, "loss": 0.31}) == "epoch 2/5, step 10/430, loss 0.3100"
+    assert (
+        describe({"epoch": 2, "epochs": 5, "step": 10, "steps": 430, "loss": 0.31})
+        == "epoch 2/5, step 10/430, loss 0.3100"
+    )
     assert describe({"split": "train", "rows": 5000, "of": 54984}) == "rows 5,000/54,984, split train"
     assert describe({"summary": "no anomalies"}) == "no anomalies"
 
@@ -12,7 +15,7 @@ def test_progress_is_told_in_a_few_words():
 def test_noise_written_to_the_file_descriptors_goes_to_the_log(tmp_path, capfd):
     screen = Screen()
 
-    with screen.redirected(tmp_path / "log"):
+    with redirected(tmp_path / "log"):
         os.write(1, b"from C++\n")
         os.write(2, b"a warning\n")
         screen.console.print("seen")

@@ -5,12 +5,10 @@ import pytest
 
 from data.errors import ServingError
 
-pytestmark = pytest.mark.slow  # loads TFX
-
 FACTS = {"pipeline": "p", "evaluation": {}}
 
 
-@pytest.fixture()
+@pytest.fixture
 def model(tmp_path):
     folder = tmp_path / "model"
     (folder / "variables").mkdir(parents=True)
@@ -20,7 +18,7 @@ def model(tmp_path):
 
 
 def test_a_version_is_whole_and_carries_its_facts(tmp_path, model):
-    from components.publisher import publish, read_manifest
+    from models.serving.versions import publish, read_manifest
 
     before = int(time.time())
     version = publish(model, tmp_path / "serving", FACTS)
@@ -33,7 +31,7 @@ def test_a_version_is_whole_and_carries_its_facts(tmp_path, model):
 
 
 def test_the_same_model_is_not_published_twice(tmp_path, model):
-    from components.publisher import publish, versions
+    from models.serving.versions import publish, versions
 
     first = publish(model, tmp_path / "serving", FACTS)
 
@@ -42,7 +40,7 @@ def test_the_same_model_is_not_published_twice(tmp_path, model):
 
 
 def test_versions_grow_though_the_clock_was_set_back(tmp_path, model):
-    from components.publisher import model_digest, publish
+    from models.serving.versions import model_digest, publish
 
     future = tmp_path / "serving" / "99999999999"
     (future / "assets.extra").mkdir(parents=True)
@@ -53,7 +51,7 @@ def test_versions_grow_though_the_clock_was_set_back(tmp_path, model):
 
 
 def test_a_failure_while_copying_leaves_nothing_behind(tmp_path, model):
-    from components.publisher import publish, versions
+    from models.serving.versions import publish, versions
 
     (model / "dangling").symlink_to(tmp_path / "nowhere")
 
@@ -65,7 +63,7 @@ def test_a_failure_while_copying_leaves_nothing_behind(tmp_path, model):
 
 
 def test_a_folder_that_headrace_did_not_publish_is_named(tmp_path, model):
-    from components.publisher import publish
+    from models.serving.versions import publish
 
     (tmp_path / "serving" / "7").mkdir(parents=True)
 

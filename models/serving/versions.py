@@ -1,0 +1,89 @@
+"""Published versions in TF Serving's layout: numbered folders that appear whole, or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+from data.errors import ServingError
+
+MANIFEST = Path("assets.extra") / "headrace.json"
+
+
+def publish(model: Path, destination: Path, facts: dict) -> int:
+    """Publishes a SavedModel below `destination` and returns its version.
+
+    The version is the clock in seconds since 1970, or one more than the highest there is. TF Serving takes any folder
+    whose name is a number and never checks that it is complete: the copy is staged under another name, flushed to
+    disk, and renamed once.
+
+    Args:
+        model: Folder of the SavedModel.
+        destination: Folder of the pipeline's versions.
+        facts: Written to `assets.extra/headrace.json` beside the model's digest.
+    """
+    digest = model_digest(model)
+    newest = last_version(destination)
+    if newest is not None and read_manifest(destination / str(newest)).get("digest") == digest:
+        return newest
+    destination.mkdir(parents=True, exist_ok=True)
+    version = max(int(time.time()), (newest or 0) + 1)
+    staging = destination / f".staging-{os.getpid()}-{version}"
+    try:
+        shutil.copytree(model, staging)
+        (staging / MANIFEST).parent.mkdir(exist_ok=True)
+        (staging / MANIFEST).write_text(json.dumps({"digest": digest, "version": version, **facts}, indent=1))
+        for path in [*staging.rglob("*"), staging]:
+            _flush(path)
+        staging.rename(destination / str(version))
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    _flush(destination)
+    return version
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def versions(destination: Path) -> list[int]:
+    """Returns the published versions, lowest first."""
+    if not destination.is_dir():
+        return []
+    return sorted(int(path.name) for path in destination.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def last_version(destination: Path) -> int | None:
+    """Returns the highest published version; None without one."""
+    return max(versions(destination), default=None)
+
+
+def read_manifest(version_folder: Path) -> dict:
+    """Returns what was written about a version when it was published.
+
+    Raises:
+        ServingError: The folder holds no manifest: it was not published by Headrace.
+    """
+    try:
+        return json.loads((version_folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise ServingError(
+            f"{version_folder} has no readable {MANIFEST}; move it away, it was not published by Headrace."
+        ) from error
+
+
+def model_digest(folder: Path) -> str:
+    """Returns the SHA-256 over names and contents of a SavedModel's files; what was added on publishing is left out."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder)
+        if name != MANIFEST:
+            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,222 @@
+"""One whole run of `digits`, looked at from all sides; see `digits_run` in conftest.py."""
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tests.conftest import headrace
+
+pytestmark = pytest.mark.e2e
+
+STAGES = [
+    "start", "ingest", "schema", "statistics", "data_gate", "transform", "train", "evaluate", "model_gate",
+    "serving_check", "publish",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> list[tuple[Path, str]]:
+    """Ten scans of digits as PNG and JPEG files, larger than the model's 8x8, with what they show."""
+    folder, digits = tmp_path_factory.mktemp("pictures"), load_digits()
+    made = []
+    for index in range(10):
+        pixels = np.round(digits.images[index] * (255 / 16)).astype(np.uint8)
+        path = folder / f"{index}.{'png' if index % 2 else 'jpg'}"
+        Image.fromarray(pixels).resize((32, 32), Image.Resampling.NEAREST).save(path, quality=95)
+        made.append((path, str(digits.target[index])))
+    return made
+
+
+def _stages(out: str) -> dict[str, str]:
+    """Returns stage -> the rest of its line, from what a run printed in a pipe."""
+    lines = [line.split(maxsplit=4) for line in out.splitlines() if line.startswith(("✓", "✗"))]
+    return {line[1]: line[4] if len(line) > 4 else "" for line in lines}
+
+
+def test_a_pipe_shows_one_line_a_stage_and_no_noise(digits_run):
+    assert sorted(_stages(digits_run.finished.out)) == sorted(STAGES)
+    assert digits_run.finished.err == ""
+
+
+def test_the_closing_block_is_short_and_tells_all(digits_run):
+    block = digits_run.finished.out.split("\n\n")[1].splitlines()
+
+    assert len(block) <= 12
+    assert block[0].startswith("Published (")
+    assert block[0].endswith(str(digits_run.version))
+    assert block[1].strip().startswith("accuracy 0.9")
+    assert "expected >= 0.98" in block[1]
+    assert any(line.strip().startswith("headrace predict digits") for line in block)
+
+
+def test_the_version_has_tf_servings_layout_and_its_labels(digits_run, digits_manifest):
+    assert digits_run.version.name.isdecimal()
+    assert (digits_run.version / "saved_model.pb").is_file()
+    assert (digits_run.version / "assets" / "labels.txt").read_text().split() == list("0123456789")
+    assert digits_manifest["pipeline"] == "digits"
+    assert [path.name for path in digits_run.version.parent.iterdir()] == [digits_run.version.name]
+
+
+def test_accuracy_confusion_matrix_and_slices_fit_together(digits_manifest):
+    evaluation = digits_manifest["evaluation"]
+    overall, counts = evaluation["slices"]["overall"], np.array(evaluation["confusion_matrix"])
+
+    assert overall["accuracy"] >= 0.98
+    assert counts.sum() == overall["example_count"] == 381
+    assert np.trace(counts) / counts.sum() == pytest.approx(overall["accuracy"], abs=1e-6)
+    for digit in range(10):
+        one = evaluation["slices"][f"label={digit}"]
+        assert one["example_count"] == counts[digit].sum()
+        assert one["accuracy"] == pytest.approx(overall[f"recall@{digit}"], abs=1e-6)
+    assert 0 <= overall["expected_calibration_error"] < 0.1
+
+
+def test_the_signatures_are_as_promised(digits_run, golden):
+    import tensorflow as tf
+
+    lines = []
+    for name, signature in sorted(tf.saved_model.load(str(digits_run.version)).signatures.items()):
+        lines.append(name)
+        inputs = signature.structured_input_signature[1]
+        for kind, specs in (("in", inputs), ("out", signature.structured_outputs)):
+            lines += [f"  {kind:<4}{key}: {spec.dtype.name} {spec.shape}" for key, spec in sorted(specs.items())]
+    golden("digits.signatures.txt", "\n".join(lines) + "\n")
+
+
+def test_the_published_model_reads_pictures_of_any_size(digits_run, pictures):
+    files = [path for path, _ in pictures]
+
+    done = headrace("predict", "digits", *files, "--home", digits_run.home, "--json")
+
+    assert done.code == 0, done.err
+    answers = json.loads(done.out)
+    assert [answer["file"] for answer in answers] == list(map(str, files))
+    assert [answer["top"][0]["class"] for answer in answers] == [shown for _, shown in pictures]
+    for answer in answers:
+        probabilities = [top["probability"] for top in answer["top"]]
+        assert len(probabilities) == 3
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert 0.5 < sum(probabilities) <= 1 + 1e-5
+
+
+def test_predict_prints_a_line_a_file(digits_run, pictures):
+    path, shown = pictures[0]
+
+    done = headrace("predict", "digits", path, "--home", digits_run.home)
+
+    assert done.out.startswith(f"{path}: {shown} 0.")
+    assert done.out.count("\n") == 1
+    assert done.err == ""
+
+
+def test_no_test_image_is_among_those_trained_on(digits_run):
+    from components.example_gen import first_rows
+    from data import catalog
+
+    spec, examples = catalog.load("digits").spec, str(digits_run.output("ingest", "examples"))
+    images = {split: {row["image"] for row in first_rows(examples, split, spec, 10_000)} for split in spec.num_rows}
+
+    assert {split: len(found) for split, found in images.items()} == spec.num_rows
+    assert not images["test"] & (images["train"] | images["validation"])
+
+
+def test_the_trainer_reads_train_and_validation_only(digits_run):
+    (log,) = (digits_run.home / "runs" / "digits" / "logs").glob("*.log")
+    with sqlite3.connect(digits_run.home / "runs" / "digits" / "metadata.db") as database:
+        query = (
+            "select p.name, p.string_value from ExecutionProperty p join Execution e on p.execution_id = e.id "
+            "join Type t on e.type_id = t.id where t.name like '%Trainer%'"
+        )
+        found = dict(database.execute(query).fetchall())
+
+    assert json.loads(found["train_args"])["splits"] == ["train"]
+    assert json.loads(found["eval_args"])["splits"] == ["validation"]
+    assert log.stat().st_size > 0
+
+
+def test_a_second_run_reuses_everything_and_publishes_nothing_new(digits_run):
+    done = headrace("run", "digits", "--home", digits_run.home)
+
+    assert done.code == 0, done.out
+    assert "No change: this model is published already" in done.out
+    stages = _stages(done.out)
+    ran = {"start", "model_gate", "publish"}
+    assert {name for name, rest in stages.items() if rest != "cached"} == ran
+    assert len(list(digits_run.version.parent.iterdir())) == 1
+
+
+def test_the_same_seed_predicts_the_same_bit_for_bit_in_another_home(digits_run, tmp_path):
+    import tensorflow as tf
+
+    from components.example_gen import first_rows
+    from data import catalog
+    from models.image_classification.task import queries
+
+    done = headrace("run", "digits", "--home", tmp_path, "--json", PYTHONHASHSEED="1")
+    assert done.code == 0, done.err
+    again = json.loads(done.out)
+    spec = catalog.load("digits").spec
+    rows = first_rows(str(digits_run.output("ingest", "examples")), "test", spec, 381)
+    inputs = tf.constant([queries(row, spec)["serving_default"]["inputs"] for row in rows])
+
+    first, second = (
+        tf.saved_model.load(str(folder)).signatures["serving_default"](inputs=inputs)["scores"].numpy()
+        for folder in (digits_run.version, again["published"])
+    )
+
+    np.testing.assert_array_equal(first, second)
+    assert again["exit_code"] == 0
+    assert again["metrics"]["accuracy"] >= 0.98
+
+
+def test_a_model_below_its_threshold_is_refused_with_the_numbers(digits_run):
+    done = headrace(
+        "run", "digits", "--home", digits_run.home, "--set", "evaluate.thresholds.accuracy.min=1.0"
+    )  # fmt: skip
+
+    assert done.code == 4
+    assert "✗ model_gate" in done.out
+    assert "not good enough and was not published" in done.out
+    assert "expected >= 1" in done.out.splitlines()[-2]
+    assert "nothing was published" in done.out.splitlines()[-1]
+    assert len(list(digits_run.version.parent.iterdir())) == 1
+
+
+def test_a_model_worse_than_the_last_published_one_is_refused(digits_run):
+    better = digits_run.version.parent / str(int(digits_run.version.name) + 1)
+    shutil.copytree(digits_run.version, better)
+    manifest = json.loads((better / "assets.extra" / "headrace.json").read_text())
+    manifest["digest"] = "another model"
+    manifest["evaluation"]["slices"]["overall"]["accuracy"] = 1.0
+    (better / "assets.extra" / "headrace.json").write_text(json.dumps(manifest))
+    try:
+        done = headrace("run", "digits", "--home", digits_run.home)
+    finally:
+        shutil.rmtree(better)
+
+    assert done.code == 4
+    assert "last published 1.0000 (at most 0.005 worse)" in done.out
+
+
+def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_manifest):
+    from components.model_gate import published_metrics
+    from data import catalog
+    from pipeline.graph import BEAM_ARGS
+
+    current = {**digits_manifest["evaluation"], "data_digest": "new data"}
+    found = published_metrics(
+        digits_run.version.parent,
+        "another model",
+        current,
+        str(digits_run.output("ingest", "examples")),
+        catalog.load("digits").spec,
+        BEAM_ARGS,
+    )
+
+    assert found == pytest.approx(digits_manifest["evaluation"]["slices"]["overall"], abs=1e-6)

@@ -1,0 +1,31 @@
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_graph_of_digits(golden, tmp_path):
+    from pipeline import config, graph
+
+    pipeline = graph.build(config.load("digits"), graph.Places.of(tmp_path, "digits"), "a run")
+
+    lines = []
+    for node in pipeline.components:
+        inputs = {
+            key: f"{channel.producer_component_id}.{channel.output_key}"
+            for key, channels in node.inputs.items()
+            for channel in [channels]
+        }
+        after = sorted(other.id for other in node.upstream_nodes)
+        lines.append(f"{node.id} ({type(node).__name__}) after {', '.join(after) or 'nothing'}")
+        lines += [f"  {key} <- {source}" for key, source in sorted(inputs.items())]
+    golden("digits.graph.txt", "\n".join(lines) + "\n")
+
+
+def test_a_threshold_on_a_metric_that_is_not_computed_is_refused_before_any_work(tmp_path):
+    from data.errors import ConfigError
+    from pipeline import config, graph
+
+    named = config.load("digits", ["evaluate.thresholds.acuracy={min: 0.9}"])
+
+    with pytest.raises(ConfigError, match=r"evaluate.thresholds: Unknown metric 'acuracy'. Did you mean 'accuracy'\?"):
+        graph.build(named, graph.Places.of(tmp_path, "digits"), "a run")
