@@ -47,7 +47,8 @@ def main():
     parser.add_argument("--min-free-gib", type=float, default=DISK_GIB, help="refuse to start with less free disk")
     arguments = parser.parse_args()
     try:
-        if sys.version_info[:2] not in PYTHON_VERSIONS:
+        # Its own venv's interpreter has the private C library already and must not be asked about the host's.
+        if sys.version_info[:2] not in PYTHON_VERSIONS or str(VENV) in sys.executable:
             python = pick_python()["path"]
             os.execv(python, [python, str(Path(__file__).resolve()), *sys.argv[1:]])
         if arguments.lock:
@@ -69,6 +70,7 @@ def set_up(extras, min_free_gib):
         return
     check_lock_platform(LOCK.read_text())
     check_disk(min_free_gib)
+    check_glibc()
     started = time.time()
     if STAMP.exists():
         STAMP.unlink()
@@ -89,7 +91,7 @@ def set_up(extras, min_free_gib):
 def write_lock():
     """Resolves setup.py into requirements.lock for every Python in range on Linux x86-64."""
     make_venv()
-    header = "# platform: {}; made from setup.py by `make lock`; do not edit\n".format(PLATFORM)
+    header = f"# platform: {PLATFORM}; made from setup.py by `make lock`; do not edit\n"
     new = VENV / "requirements.lock.new"
     with step("resolve setup.py"):
         oldest = "{}.{}".format(*min(PYTHON_VERSIONS))
@@ -106,11 +108,11 @@ def check_lock_platform(lock_text):
     """Raises SetupError unless the lock was made for this machine's platform."""
     found = re.search(r"^# platform: (\S+?);", lock_text, re.MULTILINE)
     locked = found.group(1) if found else "an unknown platform"
-    host = "{}-{}".format(platform.system().lower(), platform.machine())
+    host = f"{platform.system().lower()}-{platform.machine()}"
     if locked != host:
         raise SetupError(
-            "requirements.lock is for {}, this machine is {}; use a {} machine or container, "
-            "or make a lock here with `make lock`.".format(locked, host, locked)
+            f"requirements.lock is for {locked}, this machine is {host}; use a {locked} machine or container, "
+            "or make a lock here with `make lock`."
         )
 
 
@@ -120,6 +122,16 @@ def check_disk(min_free_gib):
     if free < min_free_gib and not (VENV / "bin" / "headrace").exists():
         message = "{} has {:.1f} GiB free, set-up needs {:.1f}; free some or clone onto a larger disk."
         raise SetupError(message.format(ROOT, free, min_free_gib))
+
+
+def check_glibc():
+    """Raises SetupError when the host's C library is too old and there is no way to fetch a newer one."""
+    apt = shutil.which("apt-get") and shutil.which("dpkg-deb")
+    if HOST_GLIBC < GLIBC_NEEDED and not (apt and newer_release()):
+        raise SetupError(
+            "this host has glibc {}.{}, TFX's wheels need 2.38, and there is no apt of Debian or Ubuntu to fetch it "
+            "with; use Ubuntu 24.04, Debian 13, Fedora 40 or newer.".format(*HOST_GLIBC)
+        )
 
 
 # --- the interpreter ---------------------------------------------------------------------------------------------
@@ -139,7 +151,7 @@ def make_venv():
         install_tools(pip_command(python))
     if HOST_GLIBC < GLIBC_NEEDED:
         needed, host = ".".join(map(str, GLIBC_NEEDED)), ".".join(map(str, HOST_GLIBC))
-        with step("private C library (TFX's wheels need glibc {}, this host has {})".format(needed, host)):
+        with step(f"private C library (TFX's wheels need glibc {needed}, this host has {host})"):
             give_newer_glibc()
     base.write_text(json.dumps(wanted))
 
@@ -182,7 +194,7 @@ def python_candidates():
 
 def probe_python(path):
     try:
-        output = subprocess.run([path, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30).stdout
+        output = subprocess.run([path, "-c", PROBE], capture_output=True, timeout=30).stdout
         return json.loads(output.decode())
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
@@ -215,7 +227,7 @@ def give_newer_glibc():
     Child processes inherit it through sys.executable; nothing else on the host sees it.
     """
     library = VENV / "glibc"
-    fetch_packages(["libc6", "libstdc++6", "libgcc-s1"], library, newer=True)
+    fetch_packages(["libc6", "libstdc++6", "libgcc-s1"], library, newer_release())
     loader = next(library.rglob("ld-linux-x86-64.so.2"))
     names = ("libc.so.6", "libstdc++.so.6", "libgcc_s.so.1")
     folders = sorted({str(path.parent) for name in names for path in library.rglob(name)})
@@ -230,26 +242,25 @@ def give_newer_glibc():
         run([*command, "--add-needed", "libstdc++.so.6", str(python)], what="patch the interpreter")
     glibc = tuple((probe_python(str(VENV / "bin" / "python")) or {}).get("glibc", (0, 0)))
     if glibc < GLIBC_NEEDED:
-        raise SetupError("the patched interpreter does not start; see {}.".format(LOG))
+        raise SetupError(f"the patched interpreter does not start; see {LOG}.")
 
 
-def fetch_packages(packages, into, newer=False):
-    """Unpacks packages of the host's distribution below `into`; of its newer release with `newer`."""
+def newer_release():
+    """Returns the code name of the host distribution's release whose C library is new enough; None for others."""
     from data.sources import debian
 
-    release = NEWER_RELEASE.get(debian.distribution()) if newer else None
+    return NEWER_RELEASE.get(debian.distribution())
+
+
+def fetch_packages(packages, into, release=None):
+    """Unpacks packages of the host's distribution, or of another release of it, below `into`."""
+    from data.sources import debian
+
     try:
-        if newer and not release:
-            raise debian.AptError("this host has no apt of Debian or Ubuntu", packages)
         debian.fetch(packages, into, release)
     except debian.AptError as error:
-        if error.output:
-            write_log("apt-get download " + " ".join(packages), error.output)
-            raise SetupError(unreachable(", ".join(packages))) from error
-        old = "glibc {}.{} and TFX's wheels need 2.38".format(*HOST_GLIBC)
-        raise SetupError(
-            "this host has {}, and {}; use Ubuntu 24.04, Debian 13, Fedora 40 or newer.".format(old, error)
-        ) from error
+        write_log("apt-get download " + " ".join(packages), error.output)
+        raise SetupError(unreachable(", ".join(packages))) from error
 
 
 # --- running commands ------------------------------------------------------------------------------------------------
@@ -270,7 +281,7 @@ def pip_index():
         return os.environ["PIP_INDEX_URL"]
     python = VENV / "bin" / "python"
     command = [str(python), "-m", "pip", "config", "get", "global.index-url"]
-    found = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    found = subprocess.run(command, capture_output=True)
     return found.stdout.decode().strip() if found.returncode == 0 else None
 
 
@@ -300,13 +311,13 @@ UNREACHABLE = (
 def write_log(command, output):
     if VENV.is_dir():
         with LOG.open("a") as log:
-            log.write("$ {}\n{}\n".format(command, output))
+            log.write(f"$ {command}\n{output}\n")
 
 
 def unreachable(package):
     return (
-        "the package mirror is unreachable (asked for {}); check the network or the mirror set in pip's or apt's "
-        "configuration, then run the same command again. Log: {}".format(package, LOG)
+        f"the package mirror is unreachable (asked for {package}); check the network or the mirror "
+        f"set in pip's or apt's configuration, then run the same command again. Log: {LOG}"
     )
 
 
@@ -332,7 +343,7 @@ class step:
     def __enter__(self):
         self.started = time.time()
         if sys.stdout.isatty():
-            print("setup: {} ...".format(self.what), end="\r", flush=True)
+            print(f"setup: {self.what} ...", end="\r", flush=True)
 
     def __exit__(self, failure, *_):
         if failure is None:
@@ -340,12 +351,12 @@ class step:
 
 
 def say(what, seconds):
-    print("setup: {:<72} {:6.1f} s".format(what, seconds), flush=True)
+    print(f"setup: {what:<72} {seconds:6.1f} s", flush=True)
 
 
 def digest(path):
     if not path.exists():
-        raise SetupError("{} is missing; restore it with `git checkout {}`.".format(path.name, path.name))
+        raise SetupError(f"{path.name} is missing; restore it with `git checkout {path.name}`.")
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

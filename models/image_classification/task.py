@@ -124,7 +124,8 @@ def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> 
 
     def to_raw(encoded: tf.Tensor) -> tf.Tensor:
         """Returns the raw bytes of one encoded image, resized to the training size."""
-        pixels = tf.io.decode_image(encoded, channels=image.channels, expand_animations=False)
+        # decode_jpeg reads PNG as well; decode_image always takes libjpeg's fast transform, off by up to 9 levels.
+        pixels = tf.io.decode_jpeg(encoded, channels=image.channels, dct_method="INTEGER_ACCURATE")
         size = (image.height, image.width)
         # Averaging areas keeps a shrunk picture as sharp as one of the training size; it cannot enlarge smoothly.
         resized = tf.cond(

@@ -81,7 +81,7 @@ def test_pictures_of_any_size_become_the_bytes_that_training_saw(height, width, 
 
     from models.image_classification.task import signatures
 
-    small = np.random.default_rng(1).integers(0, 256, (8, 8)).astype(np.uint8)
+    small = np.add.outer(np.arange(8) * 16, np.arange(8) * 16).astype(np.uint8)  # smooth: JPEG keeps it
     picture = Image.fromarray(small).resize((width, height), Image.Resampling.NEAREST)
     file = io.BytesIO()
     picture.save(file, kind, quality=100)
@@ -100,7 +100,7 @@ def test_pictures_of_any_size_become_the_bytes_that_training_saw(height, width, 
     assert scores.shape == (1, 10)
     assert answer["classes"].numpy()[0].tolist() == [name.encode() for name in "0123456789"]
     if height % 8 == 0 and width % 8 == 0:
-        np.testing.assert_allclose(scores[0], small.ravel()[:10], atol=0 if kind == "PNG" else 8)
+        np.testing.assert_allclose(scores[0], small.ravel()[:10], atol=0 if kind == "PNG" else 3)
 
 
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "categorical_focal_crossentropy"])
