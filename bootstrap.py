@@ -47,27 +47,32 @@ def main():
     parser.add_argument("--min-free-gib", type=float, default=DISK_GIB, help="refuse to start with less free disk")
     arguments = parser.parse_args()
     try:
+        wanted = None if arguments.lock else wanted_state(arguments.extra)
+        if wanted and read_json(STAMP) == wanted and (VENV / "bin" / "headrace").exists():
+            return
         # Its own venv's interpreter has the private C library already and must not be asked about the host's.
         if sys.version_info[:2] not in PYTHON_VERSIONS or str(VENV) in sys.executable:
             python = pick_python()["path"]
             os.execv(python, [python, str(Path(__file__).resolve()), *sys.argv[1:]])
-        if arguments.lock:
-            write_lock()
+        if wanted:
+            set_up(wanted, arguments.min_free_gib)
         else:
-            set_up(sorted(arguments.extra), arguments.min_free_gib)
+            write_lock()
     except SetupError as error:
         sys.exit("setup: " + str(error))
     except KeyboardInterrupt:
         sys.exit("setup: interrupted; run the same command again to go on.")
 
 
-def set_up(extras, min_free_gib):
-    """Brings `.venv` to the state that the lock and setup.py describe; does nothing when it is there already."""
-    wanted = {"lock": digest(LOCK), "setup.py": digest(ROOT / "setup.py"), "bootstrap": digest(Path(__file__))}
-    done = read_json(STAMP)
-    wanted["extras"] = sorted(set(extras) | set(done.get("extras", [])))
-    if done == wanted and (VENV / "bin" / "headrace").exists():
-        return
+def wanted_state(extras):
+    """Returns what the stamp says when there is nothing to do; an extra once asked for stays."""
+    # The folder is part of it: a venv is full of absolute paths and does not survive being moved.
+    wanted = {"lock": digest(LOCK), "setup.py": digest(ROOT / "setup.py"), "folder": str(ROOT)}
+    return dict(wanted, extras=sorted(set(extras) | set(read_json(STAMP).get("extras", []))))
+
+
+def set_up(wanted, min_free_gib):
+    """Brings `.venv` to the state that the lock and setup.py describe."""
     check_lock_platform(LOCK.read_text())
     check_disk(min_free_gib)
     check_glibc()
@@ -141,7 +146,7 @@ def make_venv():
     """Makes `.venv` with a patched interpreter where the host's C library is too old; keeps a finished one."""
     base = VENV / "headrace-base.json"
     python = pick_python()
-    wanted = {"python": python["path"], "version": python["version"], "uv": UV}
+    wanted = {"python": python["path"], "version": python["version"], "uv": UV, "folder": str(ROOT)}
     if read_json(base) == wanted:
         return
     with step("Python {} ({})".format(".".join(map(str, python["version"])), python["path"])):

@@ -41,7 +41,9 @@ def run_fn(fn_args):
             log_folder=str(logs),
         )
     )
-    (Path(fn_args.model_run_dir) / "tensorboard").symlink_to(logs.resolve())
+    # A link would make TensorBoard, which follows links, show everything twice.
+    Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
+    (Path(fn_args.model_run_dir) / "tensorboard.txt").write_text(f"{logs}\n")
 
 
 def _files(patterns) -> list[str]:

@@ -1,0 +1,66 @@
+"""Draws docs/graph.svg from tests/golden/digits.graph.txt: `.venv/bin/python docs/draw_graph.py`."""
+
+import re
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+ROOT = Path(__file__).resolve().parent.parent
+# Stage -> (column, row) of its box; gates can stop a run.
+PLACES = {
+    "ingest": (0, 0),
+    "statistics": (1, 0),
+    "schema": (1, 1),
+    "data_gate": (2, 0.5),
+    "transform": (3, 0.5),
+    "train": (4, 0.5),
+    "evaluate": (5, 0.5),
+    "model_gate": (6, 0.5),
+    "serving_check": (7, 0.5),
+    "publish": (8, 0.5),
+}
+GATES = {"data_gate", "model_gate", "serving_check"}
+
+
+def edges() -> list[tuple[str, str]]:
+    """Returns (before, after) of stages, without those that follow from others."""
+    lines = (ROOT / "tests" / "golden" / "digits.graph.txt").read_text().splitlines()
+    after = {}
+    for line in lines:
+        if found := re.fullmatch(r"(\w+) \(\w+\) after (.*)", line):
+            after[found[1]] = set() if found[2] == "nothing" else set(found[2].split(", "))
+
+    def reach(stage):
+        return set().union(*({before} | reach(before) for before in after[stage]))
+
+    return [
+        (before, stage)
+        for stage, befores in after.items()
+        for before in befores
+        if not any(before in reach(other) for other in befores - {before})
+    ]
+
+
+def draw(path: Path) -> None:
+    """Writes the picture."""
+    figure = Figure(figsize=(12, 2))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(-0.55, 8.55)
+    axes.set_ylim(-0.5, 1.5)
+    axes.axis("off")
+    for before, stage in edges():
+        (x0, y0), (x1, y1) = PLACES[before], PLACES[stage]
+        arrow = {"arrowstyle": "-|>", "color": "#555", "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", (x1 - 0.41, 1 - y1), (x0 + 0.41, 1 - y0), arrowprops=arrow)
+    for stage, (x, y) in PLACES.items():
+        colour = "#f6d5a8" if stage in GATES else "#cfe3f5"
+        style = "round,pad=0.02,rounding_size=0.06"
+        axes.add_patch(FancyBboxPatch((x - 0.38, 1 - y - 0.17), 0.76, 0.34, boxstyle=style, facecolor=colour, lw=0))
+        axes.text(x, 1 - y, stage, ha="center", va="center", fontsize=9)
+    axes.text(8.4, -0.4, "orange: a gate that can stop the run", ha="right", fontsize=9, color="#555")
+    figure.savefig(path, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    draw(Path(__file__).parent / "graph.svg")
