@@ -26,7 +26,6 @@ class Screen:
         sys.stdout.flush()
         # TensorFlow writes to the file descriptors themselves, so ours is a copy that redirecting leaves alone.
         self.console = Console(file=os.fdopen(os.dup(1), "w"), highlight=False, soft_wrap=True, quiet=quiet)
-        self._live: Live | None = None
         self._stage, self._started, self._detail = "", 0.0, ""
 
     @contextlib.contextmanager
@@ -35,10 +34,17 @@ class Screen:
         if not self.console.is_terminal or self.console.quiet:
             yield
             return
-        with Live(get_renderable=self._running, console=self.console, refresh_per_second=8, transient=True) as live:
-            self._live = live
+        live = Live(
+            get_renderable=self._running,
+            console=self.console,
+            refresh_per_second=8,
+            transient=True,
+            # Live would otherwise catch what anything prints and show it: that belongs in the log.
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        with live:
             yield
-        self._live = None
 
     def begin(self, stage: str) -> None:
         """Shows that a stage has begun."""

@@ -1,6 +1,10 @@
 import os
+import pty
+import subprocess
+import sys
 
 from pipeline.screen import Screen, describe, redirected
+from tests.conftest import ROOT
 
 
 def test_progress_is_told_in_a_few_words():
@@ -41,3 +45,38 @@ def test_each_stage_is_one_line_in_a_pipe(capfd):
         ["✓", "train", "0.0", "s", "cached"],
         ["✗", "evaluate", "0.0", "s", "failed"],
     ]
+
+
+ON_A_TERMINAL = """
+import logging, os, sys, time
+from pathlib import Path
+from pipeline.screen import Screen, redirected
+screen = Screen()
+with redirected(Path(sys.argv[1])), screen.stages():
+    logging.basicConfig(level=logging.INFO, force=True)
+    screen.begin("train")
+    screen.update({"epoch": 1, "epochs": 2})
+    time.sleep(0.4)
+    logging.info("noise from a logger")
+    print("noise from print")
+    os.write(2, b"noise from C++")
+    screen.end("done")
+"""
+
+
+def test_a_terminal_shows_the_running_stage_live_and_no_noise(tmp_path):
+    main, terminal = pty.openpty()
+    code = [sys.executable, "-c", ON_A_TERMINAL, str(tmp_path / "log")]
+
+    done = subprocess.run(
+        code, stdout=terminal, stderr=terminal, cwd=ROOT, timeout=60, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(terminal)
+    shown = os.read(main, 1 << 16).decode()
+    os.close(main)
+
+    assert done.returncode == 0, shown
+    assert "train" in shown
+    assert shown.count("epoch 1/2") > 1  # drawn again while it ran
+    assert "noise" not in shown
+    assert (tmp_path / "log").read_text().count("noise") == 3
