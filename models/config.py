@@ -83,6 +83,8 @@ class TrainConfig(Settings):
     """Upper bound of the global gradient norm."""
     early_stopping: EarlyStopping | None = EarlyStopping()
     """When to stop early; null trains all epochs and keeps the last weights."""
+    checkpoint_steps: PositiveInt = 500
+    """Steps between two checkpoints within an epoch; there is one after every epoch as well."""
     augment: bool = True
     """Whether the task's augmentation is applied to training batches."""
     shuffle_buffer: PositiveInt = 100_000

@@ -14,6 +14,7 @@ import tensorflow_transform as tft
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress
+from models.checkpoints import Checkpoints, Progress, SaveCheckpoints
 from models.config import TaskConfig, TrainConfig
 from models.export import export
 from models.task import Task
@@ -36,6 +37,7 @@ class TrainingJob:
         transform_folder: What TFX's Transform wrote.
         model_folder: Receives the SavedModel.
         log_folder: Receives TensorBoard's event files.
+        checkpoint_folder: Holds the state of an unfinished training; another job needs another folder.
     """
 
     task: Task
@@ -48,10 +50,14 @@ class TrainingJob:
     transform_folder: str
     model_folder: str
     log_folder: str
+    checkpoint_folder: str
 
 
-def train(job: TrainingJob) -> keras.callbacks.History:
-    """Trains, exports and returns the history; the same job gives the same weights bit for bit on CPU.
+def train(job: TrainingJob) -> dict[str, list[float]]:
+    """Trains, exports and returns metric -> its value after each epoch.
+
+    The same job gives the same weights bit for bit on CPU, also when it was killed on the way and goes on from its
+    last checkpoint.
 
     Raises:
         ModelError: The loss became NaN or infinite.
@@ -62,7 +68,6 @@ def train(job: TrainingJob) -> keras.callbacks.History:
     strategy = choose_strategy(job.train.strategy)
     logger.info("training on %s with %s", device_names(strategy), policy)
     steps_per_epoch = num_batches(job.train_files, job.train.batch_size)
-    validation = validation_batches(job)
     keras.config.set_dtype_policy(policy)
     try:
         with strategy.scope():
@@ -73,29 +78,49 @@ def train(job: TrainingJob) -> keras.callbacks.History:
                 metrics=job.task.metrics(job.config, job.spec),
                 jit_compile=False,  # measured on CPU: XLA makes a small convolutional network 1.5 times slower
             )
-        history = model.fit(
-            training_batches(job),
-            epochs=job.train.epochs,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=validation,
-            callbacks=make_callbacks(job, validation, steps_per_epoch),
-            shuffle=False,  # the input is shuffled already
-            verbose=0,
-        )
+            checkpoints = Checkpoints(Path(job.checkpoint_folder))
+            done = checkpoints.restore(model)
+        _fit(model, job, checkpoints, done, steps_per_epoch)
+        if job.train.early_stopping and checkpoints.best_weights.exists():
+            model.load_weights(checkpoints.best_weights)
     finally:
         keras.config.set_dtype_policy(previous_policy)
     export(model, job.transform_folder, task=job.task, config=job.config, spec=job.spec, into=job.model_folder)
-    ran, parameters = len(history.epoch), model.count_params()
-    values = ", ".join(f"{name} {history.history[name][-1]:.4f}" for name in history.history if name.startswith("val_"))
-    progress.report(summary=f"{ran} epochs, {parameters:,} parameters, {values}")
-    return history
+    checkpoints.remove()
+    values = ", ".join(f"{name} {found[-1]:.4f}" for name, found in done.history.items() if name.startswith("val_"))
+    progress.report(summary=f"{done.epoch} epochs, {model.count_params():,} parameters, {values}")
+    return done.history
+
+
+def _fit(model: keras.Model, job: TrainingJob, checkpoints: Checkpoints, done: Progress, steps_per_epoch: int) -> None:
+    """Trains from where `done` is to the last epoch."""
+    validation = validation_batches(job)
+    logger.info("training from epoch %d, step %d", done.epoch, done.step)
+
+    def fit(epochs: int, steps: int) -> None:
+        model.fit(
+            training_batches(job, skip=done.epoch * steps_per_epoch + done.step),
+            initial_epoch=done.epoch,
+            epochs=epochs,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            callbacks=make_callbacks(job, validation, checkpoints, done, steps_per_epoch),
+            shuffle=False,  # the input is shuffled already
+            verbose=0,
+        )
+
+    if done.step:
+        # Keras counts whole epochs only: the rest of a half-done one is an epoch of its own.
+        fit(done.epoch + 1, steps_per_epoch - done.step)
+    if done.epoch < job.train.epochs and not done.stopped:
+        fit(job.train.epochs, steps_per_epoch)
 
 
 # --- input -----------------------------------------------------------------------------------------------------------
 
 
-def training_batches(job: TrainingJob) -> tf.data.Dataset:
-    """Returns batches of `(features, labels)`, one epoch after the other without end.
+def training_batches(job: TrainingJob, skip: int = 0) -> tf.data.Dataset:
+    """Returns batches of `(features, labels)`, one epoch after the other without end, the first `skip` left out.
 
     Order and augmentation depend on nothing but the seed, the epoch and the step, so that a batch can be made again.
     """
@@ -112,7 +137,7 @@ def training_batches(job: TrainingJob) -> tf.data.Dataset:
     # Shuffled anew for every repetition; batched before repeating, so that epochs do not run into each other.
     shuffled = records.shuffle(job.train.shuffle_buffer, seed=job.seed, reshuffle_each_iteration=True)
     serialized = shuffled.batch(job.train.batch_size).repeat()
-    batches = serialized.enumerate().map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = serialized.enumerate().skip(skip).map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
@@ -219,24 +244,20 @@ def make_schedule(train: TrainConfig, steps_per_epoch: int):
 # --- callbacks ------------------------------------------------------------------------------------------------------
 
 
-def make_callbacks(job: TrainingJob, validation: tf.data.Dataset, steps_per_epoch: int) -> list:
+def make_callbacks(
+    job: TrainingJob, validation: tf.data.Dataset, checkpoints: Checkpoints, done: Progress, steps_per_epoch: int
+) -> list[keras.callbacks.Callback]:
     """Returns the callbacks of a training, the ones that stop it first."""
-    callbacks: list[keras.callbacks.Callback] = [StopOnNonFinite(), ReportProgress(job.train.epochs, steps_per_epoch)]
-    if job.train.early_stopping:
-        stopping = job.train.early_stopping
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                stopping.monitor,
-                min_delta=stopping.min_delta,
-                patience=stopping.patience,
-                mode="min" if stopping.monitor.endswith("loss") else "max",
-                restore_best_weights=True,
-            )
-        )
     board = job.train.tensorboard
-    # Keras 3 writes a graph that TensorBoard does not show; WritePictures writes the one that it does.
-    curves = keras.callbacks.TensorBoard(job.log_folder, histogram_freq=board.histogram_freq, write_graph=False)
-    return [*callbacks, curves, WritePictures(job, validation)]
+    return [
+        StopOnNonFinite(),
+        ReportProgress(job.train.epochs, steps_per_epoch),
+        # Keras 3 writes a graph that TensorBoard does not show; WritePictures writes the one that it does.
+        keras.callbacks.TensorBoard(job.log_folder, histogram_freq=board.histogram_freq, write_graph=False),
+        WritePictures(job, validation),
+        # Last: what it saves is what the epoch came to.
+        SaveCheckpoints(checkpoints, done, job.train.early_stopping, job.train.checkpoint_steps),
+    ]
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

@@ -3,6 +3,8 @@
 `custom_config` is what `pipeline.graph` put there: names and settings as JSON values.
 """
 
+import hashlib
+import json
 import time
 from pathlib import Path
 
@@ -39,11 +41,19 @@ def run_fn(fn_args):
             transform_folder=fn_args.transform_graph_path,
             model_folder=fn_args.serving_model_dir,
             log_folder=str(logs),
+            checkpoint_folder=str(_checkpoint_folder(fn_args)),
         )
     )
     # A link would make TensorBoard, which follows links, show everything twice.
     Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
     (Path(fn_args.model_run_dir) / "tensorboard.txt").write_text(f"{logs}\n")
+
+
+def _checkpoint_folder(fn_args) -> Path:
+    """Returns the folder of this training's checkpoints: same settings, code, seed and input, same folder."""
+    identity = [fn_args.custom_config, fn_args.train_files, fn_args.eval_files, fn_args.transform_graph_path]
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return Path(fn_args.custom_config["checkpoints"]) / key
 
 
 def _files(patterns) -> list[str]:

@@ -52,6 +52,11 @@ class Places:
         return self.runs / "metadata.db"
 
     @property
+    def checkpoints(self) -> Path:
+        """States of unfinished trainings."""
+        return self.runs / "checkpoints"
+
+    @property
     def tensorboard(self) -> Path:
         """Event files, a folder a training."""
         return self.runs / "tensorboard"
@@ -122,6 +127,7 @@ def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
             "train": config.train.model_dump(mode="json"),
             "seed": config.seed,
             "tensorboard": str(places.tensorboard),
+            "checkpoints": str(places.checkpoints),
             "fingerprint": fingerprint(
                 [task_module, "models.training", "pipeline.entrypoints"], ["keras", "numpy", "tensorflow"]
             ),

@@ -33,7 +33,7 @@ def trained(request, tmp_path_factory):
     from tests.models.tiny import job
 
     made = job(tmp_path_factory.mktemp(request.param), request.param)
-    return made.task, made, train(made).history
+    return made.task, made, train(made)
 
 
 def test_the_record_is_registered_under_its_name(trained):

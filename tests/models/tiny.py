@@ -78,4 +78,5 @@ def job(folder, task: str = "image_classification", seed: int = 0, **train) -> T
         transform_folder=transform_folder(provider, config, spec, rows["train"], folder / "transform"),
         model_folder=str(folder / "model"),
         log_folder=str(folder / "logs"),
+        checkpoint_folder=str(folder / "checkpoints"),
     )
