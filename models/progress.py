@@ -1,6 +1,7 @@
 """What a step tells about itself while it runs; whoever shows it to a person listens."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Listener = Callable[[dict[str, Any]], None]
@@ -14,7 +15,11 @@ def report(**values: Any) -> None:
         listener(values)
 
 
-def listen(listener: Listener) -> Callable[[], None]:
-    """Adds a listener; returns the function that removes it."""
+@contextlib.contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Within this block `listener` is told what is reported."""
     _listeners.append(listener)
-    return lambda: _listeners.remove(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)

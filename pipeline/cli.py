@@ -82,10 +82,11 @@ def cli() -> None:
 @cli.command()
 @click.argument("pipeline", type=_Pipeline())
 @_sets
+@click.option("--wait", is_flag=True, help="Wait for a run of this pipeline to end, instead of exit code 6.")
 @_home
 @_json
 @_reports_errors
-def run(pipeline: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
+def run(pipeline: str, overrides: tuple[str, ...], wait: bool, home: Path, as_json: bool) -> None:
     """Run PIPELINE, a name or a run file, from raw data to a published model.
 
     \b
@@ -95,14 +96,14 @@ def run(pipeline: str, overrides: tuple[str, ...], home: Path, as_json: bool) ->
       headrace run ./my_run.yaml --home /data/headrace --json
 
     Exit codes: 0 published, 1 our fault, 2 settings or usage, 3 data refused, 4 model not good enough,
-    5 serving check failed, 6 the pipeline is already running.
+    5 serving check failed, 6 the pipeline is already running, 130 and 143 interrupted: the next run goes on from there.
     """
     from pipeline import config, runner
     from pipeline.screen import Screen
 
     named = config.load(pipeline, overrides)
     screen = Screen(quiet=as_json)
-    result = runner.execute(named, home, screen)
+    result = runner.execute(named, home, screen, wait=wait)
     if as_json:
         click.echo(json.dumps(runner.as_json(result), indent=1))
     else:

@@ -1,7 +1,6 @@
 """RunConfig -> TFX pipeline; the only place that wires components together."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -23,43 +22,10 @@ from data.errors import ConfigError
 from models import registry
 from pipeline.config import NamedConfig, unknown
 from pipeline.fingerprint import fingerprint
+from pipeline.places import Places
 
 # Without it Beam first tries to download another runner.
 BEAM_ARGS = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a pipeline keeps its state below a home folder; all paths absolute.
-
-    Attributes:
-        runs: Everything but what is published.
-        serving: The published versions.
-    """
-
-    runs: Path
-    serving: Path
-
-    @classmethod
-    def of(cls, home: Path, name: str) -> "Places":
-        """Returns the places of the pipeline `name`."""
-        home = home.resolve()
-        return cls(home / "runs" / name, home / "serving" / name)
-
-    @property
-    def database(self) -> Path:
-        """ML Metadata's SQLite file."""
-        return self.runs / "metadata.db"
-
-    @property
-    def checkpoints(self) -> Path:
-        """States of unfinished trainings."""
-        return self.runs / "checkpoints"
-
-    @property
-    def tensorboard(self) -> Path:
-        """Event files, a folder a training."""
-        return self.runs / "tensorboard"
 
 
 def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
@@ -172,7 +138,7 @@ def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
 
     return Pipeline(
         pipeline_name=named.name,
-        pipeline_root=str(places.runs / "artifacts"),
+        pipeline_root=str(places.artifacts),
         components=[
             ingest,
             statistics,

@@ -5,15 +5,21 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data.errors import LockError
 
 
 @contextlib.contextmanager
-def hold(path: Path, pipeline: str) -> Iterator[None]:
+def hold(path: Path, pipeline: str, *, wait: bool = False, say: Callable[[str], None] = print) -> Iterator[None]:
     """Holds the pipeline's lock within the block; the kernel lets go of it when the process ends, however it ends.
+
+    Args:
+        path: The lock file.
+        pipeline: Name of the pipeline, for messages.
+        wait: Wait for the holder to let go, instead of giving up.
+        say: Tells a person what is waited for.
 
     Raises:
         LockError: Another process holds it; names the process and since when.
@@ -23,7 +29,11 @@ def hold(path: Path, pipeline: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            raise LockError(f"Pipeline {pipeline} is already running ({_holder(file.read())}).") from None
+            running = f"Pipeline {pipeline} is already running ({_holder(file.read())})"
+            if not wait:
+                raise LockError(f"{running}; --wait waits for it.") from None
+            say(f"{running}; waiting for it to end.")
+            fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
         file.flush()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 import traceback
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from data.errors import ConfigError, HeadraceError
 from models import progress
 from pipeline.config import NamedConfig
 from pipeline.lock import hold
+from pipeline.places import Places
+from pipeline.recovery import Stopped, reap, stop_on_signals, temporary_files
 from pipeline.screen import Screen, redirected
 
 logger = logging.getLogger(__name__)
@@ -24,7 +27,7 @@ class StageResult:
 
     Attributes:
         name: The stage.
-        state: `done`, `cached` or `failed`.
+        state: `done`, `cached`, `failed` or `stopped`.
         seconds: Wall time.
         detail: What it said of itself last.
         outputs: Output name -> folder of its artifact.
@@ -55,13 +58,15 @@ class RunResult:
     seconds: float
     stages: list[StageResult]
     log: Path
-    error: Exception | None = None
+    error: BaseException | None = None
 
     @property
     def exit_code(self) -> int:
         """Returns DESIGN's exit code for how the run ended."""
         if self.error is None:
             return 0
+        if isinstance(self.error, Stopped):
+            return 128 + self.error.number
         return self.error.exit_code if isinstance(self.error, HeadraceError) else 1
 
     def output(self, stage: str, name: str) -> Path | None:
@@ -72,19 +77,25 @@ class RunResult:
         return None
 
 
-def execute(named: NamedConfig, home: Path, screen: Screen) -> RunResult:
+def execute(named: NamedConfig, home: Path, screen: Screen, *, wait: bool = False) -> RunResult:
     """Runs a pipeline from start to end and returns what came of it.
+
+    Args:
+        named: The resolved run file.
+        home: Folder of `runs/` and `serving/`.
+        screen: Shows the stages.
+        wait: Wait for another run of the pipeline to end, instead of giving up.
 
     Raises:
         ConfigError: The home folder cannot be written to.
         LockError: The pipeline is running already.
     """
-    runs = home.resolve() / "runs" / named.name
+    places = Places.of(home, named.name)
     run = f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() // 1_000_000 % 1000:03d}"
-    log = runs / "logs" / f"{run}.log"
+    log = places.logs / f"{run}.log"
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        (home.resolve() / "serving").mkdir(exist_ok=True)
+        places.logs.mkdir(parents=True, exist_ok=True)
+        places.serving.parent.mkdir(exist_ok=True)
         log.touch(mode=0o640)
     except OSError as error:
         raise ConfigError(
@@ -92,28 +103,44 @@ def execute(named: NamedConfig, home: Path, screen: Screen) -> RunResult:
             "choose another with --home or HEADRACE_HOME."
         ) from error
     started, observer = time.monotonic(), _Observer(screen)
-    failure: Exception | None = None
-    with hold(runs / "lock", named.name), redirected(log), screen.stages():
-        stop = progress.listen(screen.update)
+    failure: BaseException | None = None
+
+    def give_up(number: int) -> None:
+        """Ends a process whose stage does not come back; the next run cleans up."""
+        screen.console.print(stopped_line(Stopped(number), observer.stage, log), markup=False)
+        screen.console.file.flush()
+        os._exit(128 + number)
+
+    with (
+        hold(places.lock, named.name, wait=wait, say=screen.console.print),
+        stop_on_signals(give_up),
+        temporary_files(places),
+        redirected(log),
+        screen.stages(),
+        progress.listening(screen.update),
+    ):
         try:
-            _run(named, home, run, observer)
-        except Exception as error:  # shown by the caller in one line; the traceback goes to the log
+            _run(named, places, run, observer)
+        except (Exception, Stopped) as error:  # told by the caller in one line; the traceback goes to the log
             failure = observer.error or error
             logging.getLogger().error("%s", "".join(traceback.format_exception(failure)))
+            if observer.stage != "start":  # there is nothing to clean up yet
+                reap(places)
             if observer.stage:
-                observer.end("failed")
-        finally:
-            stop()
+                observer.end("stopped" if isinstance(failure, Stopped) else "failed")
     return RunResult(run, named.name, time.monotonic() - started, observer.results, log, failure)
 
 
-def _run(named: NamedConfig, home: Path, run: str, observer: "_Observer") -> None:
+def _run(named: NamedConfig, places: Places, run: str, observer: "_Observer") -> None:
     observer.begin("start")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     from pipeline import graph
     from pipeline.beam_runner import run_pipeline
 
-    pipeline = graph.build(named, graph.Places.of(home, named.name), run)
+    unfinished = reap(places)
+    if unfinished:
+        progress.report(summary=f"resuming at {unfinished.stage}, {unfinished.finished} stages reused")
+    pipeline = graph.build(named, places, run)
     observer.end("done")
     run_pipeline(pipeline, observer)
 
@@ -125,7 +152,7 @@ class _Observer:
         self._screen = screen
         self.results: list[StageResult] = []
         self.stage = ""
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def begin(self, stage: str) -> None:
         self.stage = stage
@@ -141,7 +168,7 @@ class _Observer:
         self.begin(stage)
         try:
             cached, outputs = launch()
-        except Exception as error:
+        except (Exception, Stopped) as error:
             # Beam raises a copy with its own words added to the message.
             self.error = error
             raise
@@ -166,11 +193,18 @@ def closing_block(result: RunResult) -> list[str]:
             f"  {ask}   ask the model about an image",
             f"  {'headrace board':<{len(ask)}}   see the curves in TensorBoard",
         ]
+    if isinstance(result.error, Stopped):
+        return [stopped_line(result.error, result.stages[-1].name if result.stages else "start", result.log)]
     lines = str(result.error).splitlines() or [type(result.error).__name__]
     if not isinstance(result.error, HeadraceError):
         lines = [f"Stage {result.stages[-1].name} failed: {type(result.error).__name__}: {lines[0][:300]}"]
     stopped = f"Stopped after {took}; nothing was published. Log: {_relative(result.log)}"
     return [*lines[:11], stopped]
+
+
+def stopped_line(error: Stopped, stage: str, log: Path) -> str:
+    """Returns the one line of a run that a signal has stopped."""
+    return f"Stopped by {error} at {stage}; the next run goes on from there. Log: {_relative(log)}"
 
 
 def published(result: RunResult) -> tuple[Path, bool]:

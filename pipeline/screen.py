@@ -58,12 +58,12 @@ class Screen:
         """Prints the finished stage's line; returns its seconds and what was said of it.
 
         Args:
-            state: `done`, `cached` or `failed`.
+            state: `done`, `cached`, `failed` or `stopped`.
         """
         seconds = time.monotonic() - self._started
         detail = self._detail if state == "done" else state
-        style = {"done": "green", "cached": "dim", "failed": "red"}[state]
-        mark = "✗" if state == "failed" else "✓"
+        style = {"done": "green", "cached": "dim", "failed": "red", "stopped": "yellow"}[state]
+        mark = "✗" if state in ("failed", "stopped") else "✓"
         line = Text.assemble((mark, style), f" {self._stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
         self._stage = ""
         self.console.print(line)

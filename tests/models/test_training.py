@@ -73,8 +73,8 @@ from models.training import train, choose_strategy
 import sys
 assert choose_strategy("mirrored").num_replicas_in_sync == 2
 seen = []
-progress.listen(seen.append)
-history = train(job(sys.argv[1], strategy="mirrored", precision="mixed_bfloat16", epochs=3))
+with progress.listening(seen.append):
+    history = train(job(sys.argv[1], strategy="mirrored", precision="mixed_bfloat16", epochs=3))
 assert history["loss"][-1] < history["loss"][0], history
 answer = tf.saved_model.load(sys.argv[1] + "/model").signatures["serving_default"]
 print("trained", [value["epoch"] for value in seen if value.get("done")])

@@ -75,7 +75,9 @@ def test_a_pipeline_that_is_running_already(tmp_path):
 
         message = _refused(6, "run", "digits", "--home", tmp_path)
 
-    assert message.endswith("Pipeline digits is already running (pid 4242 since 2026-01-01 10:00:00).")
+    assert message.endswith(
+        "Pipeline digits is already running (pid 4242 since 2026-01-01 10:00:00); --wait waits for it."
+    )
 
 
 def test_predict_without_a_published_version(tmp_path):

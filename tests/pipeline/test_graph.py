@@ -5,8 +5,9 @@ pytestmark = pytest.mark.slow
 
 def test_the_graph_of_digits(golden, tmp_path):
     from pipeline import config, graph
+    from pipeline.places import Places
 
-    pipeline = graph.build(config.load("digits"), graph.Places.of(tmp_path, "digits"), "a run")
+    pipeline = graph.build(config.load("digits"), Places.of(tmp_path, "digits"), "a run")
 
     lines = []
     for node in pipeline.components:
@@ -24,8 +25,9 @@ def test_the_graph_of_digits(golden, tmp_path):
 def test_a_threshold_on_a_metric_that_is_not_computed_is_refused_before_any_work(tmp_path):
     from data.errors import ConfigError
     from pipeline import config, graph
+    from pipeline.places import Places
 
     named = config.load("digits", ["evaluate.thresholds.acuracy={min: 0.9}"])
 
     with pytest.raises(ConfigError, match=r"evaluate.thresholds: Unknown metric 'acuracy'. Did you mean 'accuracy'\?"):
-        graph.build(named, graph.Places.of(tmp_path, "digits"), "a run")
+        graph.build(named, Places.of(tmp_path, "digits"), "a run")

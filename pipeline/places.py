@@ -1,0 +1,58 @@
+"""Where a pipeline keeps its state below a home folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders and files of one pipeline; all paths absolute.
+
+    Attributes:
+        runs: Everything but what is published.
+        serving: The published versions.
+    """
+
+    runs: Path
+    serving: Path
+
+    @classmethod
+    def of(cls, home: Path, name: str) -> "Places":
+        """Returns the places of the pipeline `name`."""
+        home = home.resolve()
+        return cls(home / "runs" / name, home / "serving" / name)
+
+    @property
+    def database(self) -> Path:
+        """ML Metadata's SQLite file."""
+        return self.runs / "metadata.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """TFX's pipeline root."""
+        return self.runs / "artifacts"
+
+    @property
+    def checkpoints(self) -> Path:
+        """States of unfinished trainings."""
+        return self.runs / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files, a folder a training."""
+        return self.runs / "tensorboard"
+
+    @property
+    def logs(self) -> Path:
+        """A log file a run."""
+        return self.runs / "logs"
+
+    @property
+    def temporary(self) -> Path:
+        """Temporary files of the running run."""
+        return self.runs / "tmp"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the running run."""
+        return self.runs / "lock"

@@ -1,0 +1,123 @@
+"""What a run leaves behind when it is stopped, and how it or the next one cleans up."""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.places import Places
+
+# A stage that does not come back to Python in this time is given up.
+GRACE_SECONDS = 8.0
+
+
+class Stopped(BaseException):
+    """A signal asked the run to stop; not an Exception, so that no library takes it for a failure of its own."""
+
+    def __init__(self, number: int):
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextlib.contextmanager
+def stop_on_signals(give_up: Callable[[int], None]) -> Iterator[None]:
+    """Within this block SIGTERM and SIGINT raise Stopped in the main thread.
+
+    Args:
+        give_up: Called with the signal's number from another thread when the block has not ended after
+            GRACE_SECONDS; it must end the process.
+    """
+    timer: threading.Timer | None = None
+
+    def stop(number, frame):
+        nonlocal timer
+        if timer is not None:  # asked for a second time
+            return
+        timer = threading.Timer(GRACE_SECONDS, give_up, [number])
+        timer.daemon = True
+        timer.start()
+        raise Stopped(number)
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def temporary_files(places: Places) -> Iterator[None]:
+    """Within this block all libraries put their temporary files below the pipeline's own folder, removed at the end.
+
+    TFX, TFMA, Beam and AutoGraph leave files in the system's temporary folder, more so when they are killed.
+    """
+    shutil.rmtree(places.temporary, ignore_errors=True)
+    places.temporary.mkdir(parents=True)
+    before = os.environ.get("TMPDIR"), tempfile.tempdir
+    os.environ["TMPDIR"] = tempfile.tempdir = str(places.temporary)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before[1]
+        os.environ.pop("TMPDIR") if before[0] is None else os.environ.update(TMPDIR=before[0])
+        shutil.rmtree(places.temporary, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that was stopped before its end.
+
+    Attributes:
+        stage: The stage it was in.
+        finished: How many stages it had finished.
+    """
+
+    stage: str
+    finished: int
+
+
+def reap(places: Places) -> Unfinished | None:
+    """Cleans up after a run that was stopped: no execution stays RUNNING, no half-written folder stays.
+
+    Must be called with the pipeline's lock held.
+
+    Returns:
+        Where the run was stopped; None when there is nothing to clean up.
+    """
+    for staging in places.serving.glob(".staging-*"):
+        shutil.rmtree(staging, ignore_errors=True)
+    if not places.database.exists():
+        return None
+    from ml_metadata.proto import metadata_store_pb2
+    from tfx.orchestration import metadata
+
+    state = metadata_store_pb2.Execution
+    found = None
+    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(places.database))) as handle:
+        running = [one for one in handle.store.get_executions() if one.last_known_state in (state.RUNNING, state.NEW)]
+        for execution in running:
+            contexts = {context.type: context.name for context in handle.store.get_contexts_by_execution(execution.id)}
+            stage = contexts["node"].rsplit(".", 1)[-1]
+            run = handle.store.get_context_by_type_and_name("pipeline_run", contexts["pipeline_run"])
+            siblings = handle.store.get_executions_by_context(run.id)
+            finished = sum(one.last_known_state in (state.COMPLETE, state.CACHED) for one in siblings)
+            found = Unfinished(stage, finished)
+            _remove_outputs(places.artifacts / stage, execution.id)
+            execution.last_known_state = state.CANCELED
+        handle.store.put_executions(running)
+    return found
+
+
+def _remove_outputs(stage: Path, execution: int) -> None:
+    """Removes the folders that TFX made for one execution: outputs, and its own below `.system`."""
+    for pattern in (f"*/{execution}", f".system/*/{execution}", ".system/*/.temp"):
+        for folder in stage.glob(pattern):
+            shutil.rmtree(folder, ignore_errors=True)
