@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -29,28 +30,39 @@ def stop_on_signals(give_up: Callable[[int], None]) -> Iterator[None]:
     """Within this block SIGTERM and SIGINT raise Stopped in the main thread.
 
     Args:
-        give_up: Called with the signal's number from another thread when the block has not ended after
-            GRACE_SECONDS; it must end the process.
+        give_up: Called with the signal's number from another thread when the block has not ended GRACE_SECONDS after
+            the signal; it must end the process.
     """
-    timer: threading.Timer | None = None
+    ended, asked = threading.Event(), False
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
 
     def stop(number, frame):
-        nonlocal timer
-        if timer is not None:  # asked for a second time
-            return
-        timer = threading.Timer(GRACE_SECONDS, give_up, [number])
-        timer.daemon = True
-        timer.start()
-        raise Stopped(number)
+        nonlocal asked
+        if not asked:  # asked for a second time, it is stopping already
+            asked = True
+            raise Stopped(number)
+
+    def watch() -> None:
+        """Python handles a signal when its main thread comes back from C; the wakeup socket tells at once."""
+        number = receiver.recv(1)
+        if number and not ended.wait(GRACE_SECONDS):
+            give_up(number[0])
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    watcher = threading.Thread(target=watch, name="signals", daemon=True)
+    watcher.start()
     try:
         yield
     finally:
-        if timer is not None:
-            timer.cancel()
+        ended.set()
+        signal.set_wakeup_fd(previous_fd)
         for number, handler in previous.items():
             signal.signal(number, handler)
+        sender.close()  # the watcher reads the end and returns
+        watcher.join()
+        receiver.close()
 
 
 @contextlib.contextmanager

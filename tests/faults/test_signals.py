@@ -1,0 +1,174 @@
+"""Real signals to real runs: what is killed at any stage goes on, and ends as if nothing had happened."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, headrace
+
+pytestmark = pytest.mark.e2e
+
+STAGES = ["ingest", "statistics", "transform", "train", "evaluate", "publish"]
+SETTINGS = ["train.epochs=3", "train.tensorboard={images: false, histogram_freq: 0}", "evaluate.thresholds={}"]
+RUN = ["run", "digits", *(word for setting in SETTINGS for word in ("--set", setting))]
+
+
+def _struck(stage: str, name: str, home: Path) -> subprocess.CompletedProcess:
+    """Runs digits and sends it a signal at a stage."""
+    command = [sys.executable, str(ROOT / "tests" / "faults" / "struck.py"), stage, name, *RUN, "--home", str(home)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def _stages(out: str) -> dict[str, str]:
+    """Returns stage -> `cached` or `done`, of the finished stages that a run printed."""
+    lines = [line.split(maxsplit=4) for line in out.splitlines() if line.startswith("✓")]
+    return {line[1]: "cached" if line[4:] == ["cached"] else "done" for line in lines}
+
+
+def _states(home: Path) -> set[str]:
+    names = {1: "NEW", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED", 6: "CANCELED"}
+    with sqlite3.connect(home / "runs" / "digits" / "metadata.db") as database:
+        return {names[state] for (state,) in database.execute("select distinct last_known_state from Execution")}
+
+
+def _leftovers(home: Path) -> list[str]:
+    """Returns what an interrupted run must not leave: staging and temporary folders, outputs nobody knows of."""
+    runs = home / "runs" / "digits"
+    with sqlite3.connect(runs / "metadata.db") as database:
+        known = {uri for (uri,) in database.execute("select uri from Artifact")}
+    outputs = [path for path in (runs / "artifacts").glob("*/*/*") if path.parent.name != ".system"]
+    found = [str(path) for path in outputs if str(path) not in known]
+    found += [str(path) for path in (home / "serving").glob("*/.staging-*")]
+    return found + [str(path) for path in (runs / "tmp").glob("*")]
+
+
+def _scores(home: Path) -> np.ndarray:
+    """Returns what the published model says of every test image, float32 `(rows, classes)`."""
+    import tensorflow as tf
+
+    from components.example_gen import first_rows
+    from data import catalog
+    from models.image_classification.task import queries
+
+    spec = catalog.load("digits").spec
+    (examples,) = (home / "runs" / "digits" / "artifacts" / "ingest" / "examples").iterdir()
+    rows = first_rows(str(examples), "test", spec, 381)
+    (version,) = (home / "serving" / "digits").iterdir()
+    signature = tf.saved_model.load(str(version)).signatures["serving_default"]
+    return signature(inputs=tf.constant([queries(row, spec)["serving_default"]["inputs"] for row in rows]))[
+        "scores"
+    ].numpy()
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nobody interrupted: its predictions, and what it left in the system's temporary folder."""
+
+    scores: np.ndarray
+    left: list[Path]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Undisturbed:
+    home, temporary = tmp_path_factory.mktemp("undisturbed"), tmp_path_factory.mktemp("tmp")
+    done = headrace(*RUN, "--home", home, TMPDIR=str(temporary))
+    assert done.code == 0, done.out
+    return Undisturbed(_scores(home), list(temporary.iterdir()))
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGKILL", -9), ("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_run_struck_at_every_stage_in_turn_ends_like_an_undisturbed_one(name, code, undisturbed, tmp_path):
+    before: str | None = None
+    for stage in STAGES:
+        struck = _struck(stage, name, tmp_path)
+
+        assert struck.returncode == code, struck.stdout + struck.stderr
+        assert "Traceback" not in struck.stderr
+        finished = _stages(struck.stdout)
+        assert stage not in finished
+        if before:  # the stage that was struck last time is done again, all before it are not
+            assert finished[before] == "done", struck.stdout
+            assert {finished[earlier] for earlier in STAGES[: STAGES.index(before)]} <= {"cached"}
+        if name == "SIGKILL":
+            if before:
+                assert f"resuming at {before}, " in struck.stdout
+        else:
+            assert struck.stdout.splitlines()[-1].startswith(f"Stopped by {name} at {stage}; the next run goes on")
+            assert "RUNNING" not in _states(tmp_path)
+            assert _leftovers(tmp_path) == []
+        assert not list((tmp_path / "serving").glob("*/[0-9]*")) or stage == "publish"
+        before = stage
+
+    done = headrace(*RUN, "--home", tmp_path)
+
+    assert done.code == 0, done.out
+    assert _stages(done.out)["train"] == "cached"
+    assert _states(tmp_path) <= {"COMPLETE", "CACHED", "CANCELED"}
+    assert _leftovers(tmp_path) == []
+    np.testing.assert_array_equal(_scores(tmp_path), undisturbed.scores)
+
+
+def test_a_stage_that_does_not_come_back_is_given_up_in_ten_seconds(tmp_path):
+    started = time.monotonic()
+    struck = _struck("stuck", "SIGTERM", tmp_path)
+
+    assert struck.returncode == 143, struck.stdout + struck.stderr
+    assert struck.stdout.splitlines()[-1].startswith("Stopped by SIGTERM at statistics")
+    assert time.monotonic() - started < 60  # it would have been minutes
+
+
+def test_of_eight_starts_one_runs_and_seven_name_it(tmp_path):
+    command = [sys.executable, "-m", "pipeline", *RUN, "--home", str(tmp_path)]
+    running = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(8)
+    ]
+    deadline = time.monotonic() + 60
+    while sum(process.poll() is None for process in running) > 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (holder,) = [process for process in running if process.poll() is None]
+    holder.send_signal(signal.SIGTERM)
+    outputs = {process.pid: (process.communicate(timeout=60), process.returncode) for process in running}
+
+    for pid, ((_, err), code) in outputs.items():
+        if pid == holder.pid:
+            assert code == 143
+        else:
+            assert code == 6
+            assert f"Pipeline digits is already running (pid {holder.pid} since 20" in err
+
+
+def test_wait_begins_when_the_running_one_ends(tmp_path):
+    import fcntl
+
+    lock = tmp_path / "runs" / "digits" / "lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(json.dumps({"pid": os.getpid(), "since": "2026-01-01 10:00:00"}))
+        file.flush()
+        command = [sys.executable, "-m", "pipeline", *RUN, "--home", str(tmp_path), "--wait"]
+        waiting = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        first = waiting.stdout.readline()
+    second = waiting.stdout.readline()
+    waiting.send_signal(signal.SIGTERM)
+    waiting.communicate(timeout=60)
+
+    assert (
+        first
+        == f"Pipeline digits is already running (pid {os.getpid()} since 2026-01-01 10:00:00); waiting for it to end.\n"
+    )
+    assert second.startswith("✓ start")
+    assert waiting.returncode == 143
+
+
+def test_a_normal_run_leaves_nothing_in_the_systems_temporary_folder(undisturbed):
+    assert undisturbed.left == []
