@@ -1,5 +1,6 @@
 """TFX's BeamDagRunner, told to say what each node is doing."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from apache_beam.options.pipeline_options import StandardOptions
@@ -7,6 +8,8 @@ from tfx.orchestration import metadata
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner, PipelineNodeAsDoFn
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher
+
+from components.manifests import write_manifest
 
 
 def run_pipeline(pipeline: Pipeline, observer) -> None:
@@ -55,6 +58,9 @@ class _ObservedNode(PipelineNodeAsDoFn):
             # TFX logs this and goes on with the next node.
             raise RuntimeError(f"stage {self._node_id} did not run: its inputs were not found in ML Metadata")
         outputs = {key: artifacts[0].uri for key, artifacts in info.output_dict.items() if artifacts}
+        if node_launcher.executed:
+            for uri in outputs.values():
+                write_manifest(Path(uri))
         return not node_launcher.executed, outputs
 
 

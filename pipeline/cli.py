@@ -108,8 +108,7 @@ def run(pipeline: str, overrides: tuple[str, ...], wait: bool, home: Path, as_js
         click.echo(json.dumps(runner.as_json(result), indent=1))
     else:
         for line in ["", *runner.closing_block(result)]:
-            screen.console.print(line, markup=False)
-    screen.console.file.flush()
+            screen.say(line)
     sys.stdout.flush()
     # Threads of gRPC and TensorFlow take seconds to wind down and have nothing left to do.
     os._exit(result.exit_code)

@@ -7,10 +7,12 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.manifests import damage
 from pipeline.places import Places
 
 # A stage that does not come back to Python in this time is given up.
@@ -125,6 +127,21 @@ def reap(places: Places) -> Unfinished | None:
             _remove_outputs(places.artifacts / stage, execution.id)
             execution.last_known_state = state.CANCELED
         handle.store.put_executions(running)
+    return found
+
+
+def set_aside_damaged(places: Places) -> list[str]:
+    """Moves artifacts that are not as their manifests say out of the cache's sight; returns what was wrong with each.
+
+    TFX takes a cached result only while the artifact's folder is there. Folders are never used again: the stage that is
+    redone writes to a new one.
+    """
+    found = []
+    for artifact in sorted(path for path in places.artifacts.glob("*/*/*") if path.name.isdecimal()):
+        wrong = damage(artifact)
+        if wrong:
+            found.append(f"{artifact.parts[-3]} is rebuilt: in its {artifact.parts[-2]}, {wrong}")
+            artifact.rename(artifact.with_name(f"{artifact.name}.damaged-{time.time_ns()}"))
     return found
 
 

@@ -15,7 +15,7 @@ from models import progress
 from pipeline.config import NamedConfig
 from pipeline.lock import hold
 from pipeline.places import Places
-from pipeline.recovery import Stopped, reap, stop_on_signals, temporary_files
+from pipeline.recovery import Stopped, reap, set_aside_damaged, stop_on_signals, temporary_files
 from pipeline.screen import Screen, redirected
 
 logger = logging.getLogger(__name__)
@@ -107,12 +107,11 @@ def execute(named: NamedConfig, home: Path, screen: Screen, *, wait: bool = Fals
 
     def give_up(number: int) -> None:
         """Ends a process whose stage does not come back; the next run cleans up."""
-        screen.console.print(stopped_line(Stopped(number), observer.stage, log), markup=False)
-        screen.console.file.flush()
+        screen.say(stopped_line(Stopped(number), observer.stage, log))
         os._exit(128 + number)
 
     with (
-        hold(places.lock, named.name, wait=wait, say=screen.console.print),
+        hold(places.lock, named.name, wait=wait, say=screen.say),
         stop_on_signals(give_up),
         temporary_files(places),
         redirected(log),
@@ -140,8 +139,11 @@ def _run(named: NamedConfig, places: Places, run: str, observer: "_Observer") ->
     unfinished = reap(places)
     if unfinished:
         progress.report(summary=f"resuming at {unfinished.stage}, {unfinished.finished} stages reused")
+    damaged = set_aside_damaged(places)
     pipeline = graph.build(named, places, run)
     observer.end("done")
+    for line in damaged:
+        observer.say(f"  {line}")
     run_pipeline(pipeline, observer)
 
 
@@ -162,6 +164,9 @@ class _Observer:
         seconds, detail = self._screen.end(state)
         self.results.append(StageResult(self.stage, state, seconds, detail, outputs or {}))
         self.stage = ""
+
+    def say(self, line: str) -> None:
+        self._screen.say(line)
 
     def observe(self, stage: str, launch: Callable[[], tuple[bool, dict[str, str]]]) -> None:
         """Runs a stage; `launch` returns whether it was cached, and its outputs."""

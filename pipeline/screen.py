@@ -15,6 +15,12 @@ from rich.text import Text
 NAME_WIDTH = 14
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Goes on unseen: rich would end the process, and with it the run, when a reader such as `head` goes away."""
+        self.quiet = True
+
+
 class Screen:
     """Shows the stages of a run.
 
@@ -25,7 +31,7 @@ class Screen:
     def __init__(self, quiet: bool = False):
         sys.stdout.flush()
         # TensorFlow writes to the file descriptors themselves, so ours is a copy that redirecting leaves alone.
-        self.console = Console(file=os.fdopen(os.dup(1), "w"), highlight=False, soft_wrap=True, quiet=quiet)
+        self.console = _Console(file=os.fdopen(os.dup(1), "w"), highlight=False, soft_wrap=True, quiet=quiet)
         self._stage, self._started, self._detail = "", 0.0, ""
 
     @contextlib.contextmanager
@@ -66,8 +72,12 @@ class Screen:
         mark = "✗" if state in ("failed", "stopped") else "✓"
         line = Text.assemble((mark, style), f" {self._stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
         self._stage = ""
-        self.console.print(line)
+        self.say(line)
         return seconds, detail
+
+    def say(self, line: str | Text) -> None:
+        """Prints a line."""
+        self.console.print(line, markup=False)
 
     def _running(self) -> Text:
         if not self._stage:
