@@ -8,6 +8,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, ModelEvaluation, PushedModel
 
 from components.evaluator import METRICS, saved_model_folder
+from components.manifests import damage
 from data.errors import ServingError
 from models import progress
 from models.serving.versions import last_version, publish
@@ -24,9 +25,13 @@ def Publisher(
     pushed_model: OutputArtifact[PushedModel],
     destination: Parameter[str],
     manifest: Parameter[str],
+    keep: Parameter[int],
     run: Parameter[str],
 ):
-    """Publishes the model and records where it is; a model that is the newest version already is left alone."""
+    """Publishes the model and records where it is; a model that is the newest version already is left alone.
+
+    `keep` is the number of versions that stay, 0 for all.
+    """
     for artifact in (model_blessing, infra_blessing):
         if not artifact.get_int_custom_property("blessed"):
             raise ServingError(f"{artifact.type_name} is missing; nothing was published.")
@@ -35,7 +40,10 @@ def Publisher(
         "evaluation": json.loads((Path(evaluation.uri) / METRICS).read_text()),
     }
     before = last_version(Path(destination))
-    version = publish(Path(saved_model_folder(model.uri)), Path(destination), facts)
+    wrong = damage(Path(model.uri), thorough=True)
+    if wrong:
+        raise ServingError(f"The model in {model.uri} is damaged ({wrong}); run again to rebuild it.")
+    version = publish(Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None)
     folder = Path(destination) / str(version)
     progress.report(summary=f"version {version}" + (", published before" if version == before else ""))
     (Path(pushed_model.uri) / RECEIPT).write_text(json.dumps({"folder": str(folder), "new": version != before}))

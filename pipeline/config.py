@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PositiveInt,
     ValidationError,
     create_model,
     model_validator,
@@ -64,6 +65,13 @@ class EvaluateConfig(Settings):
     """Metric name -> threshold."""
 
 
+class PublishConfig(Settings):
+    """How versions are published."""
+
+    keep: PositiveInt | None = None
+    """How many versions stay, the newest; null keeps all."""
+
+
 class RunConfig(Settings):
     """A run file."""
 
@@ -77,6 +85,8 @@ class RunConfig(Settings):
     """How the model is trained."""
     evaluate: EvaluateConfig = EvaluateConfig()
     """What the model must reach."""
+    publish: PublishConfig = PublishConfig()
+    """How versions are published."""
     seed: NonNegativeInt = 0
     """Seed of all randomness: same config and seed, same predictions."""
 

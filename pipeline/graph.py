@@ -132,6 +132,7 @@ def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
         infra_blessing=serving_check.outputs["blessing"],
         evaluation=evaluate.outputs["evaluation"],
         destination=str(places.serving),
+        keep=config.publish.keep or 0,
         manifest=json.dumps({"pipeline": named.name, **_manifest(config, task, spec)}),
         run=run,
     ).with_id("publish")

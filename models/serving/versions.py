@@ -1,5 +1,6 @@
 """Published versions in TF Serving's layout: numbered folders that appear whole, or not at all."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -10,39 +11,60 @@ from pathlib import Path
 from data.errors import ServingError
 
 MANIFEST = Path("assets.extra") / "headrace.json"
+FOLDER_MODE, FILE_MODE = 0o750, 0o640
 
 
-def publish(model: Path, destination: Path, facts: dict) -> int:
+def publish(model: Path, destination: Path, facts: dict, *, keep: int | None = None) -> int:
     """Publishes a SavedModel below `destination` and returns its version.
 
     The version is the clock in seconds since 1970, or one more than the highest there is. TF Serving takes any folder
     whose name is a number and never checks that it is complete: the copy is staged under another name, flushed to
-    disk, and renamed once.
+    disk, checked against the original, and renamed once. A failure anywhere leaves what is served as it was. A model
+    that is the newest version already is not published again.
 
     Args:
         model: Folder of the SavedModel.
         destination: Folder of the pipeline's versions.
         facts: Written to `assets.extra/headrace.json` beside the model's digest.
+        keep: How many versions stay, the newest; None for all.
+
+    Raises:
+        ServingError: The copy is not what was to be published, or a newest version was not published by Headrace.
+        OSError: The destination cannot be written to.
     """
-    digest = model_digest(model)
-    newest = last_version(destination)
-    if newest is not None and read_manifest(destination / str(newest)).get("digest") == digest:
-        return newest
-    destination.mkdir(parents=True, exist_ok=True)
-    version = max(int(time.time()), (newest or 0) + 1)
+    destination.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    with (destination / ".lock").open("a") as lock:
+        # Two pipelines may publish to one place; the kernel lets go of the lock when the process ends.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in destination.glob(".staging-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        digest, newest = model_digest(model), last_version(destination)
+        if newest is None or read_manifest(destination / str(newest)).get("digest") != digest:
+            newest = max(int(time.time()), (newest or 0) + 1)
+            _stage_and_rename(model, destination, newest, {"digest": digest, "version": newest, **facts})
+        for old in versions(destination)[: -keep if keep else 0]:
+            # Out of TF Serving's sight first: it must never see half a version, on the way out either.
+            leaving = (destination / str(old)).rename(destination / f".staging-removed-{old}")
+            shutil.rmtree(leaving)
+    return newest
+
+
+def _stage_and_rename(model: Path, destination: Path, version: int, manifest: dict) -> None:
     staging = destination / f".staging-{os.getpid()}-{version}"
     try:
         shutil.copytree(model, staging)
         (staging / MANIFEST).parent.mkdir(exist_ok=True)
-        (staging / MANIFEST).write_text(json.dumps({"digest": digest, "version": version, **facts}, indent=1))
+        (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
         for path in [*staging.rglob("*"), staging]:
+            path.chmod(FOLDER_MODE if path.is_dir() else FILE_MODE)
             _flush(path)
+        if model_digest(staging) != manifest["digest"]:
+            raise ServingError(f"The copy of {model} in {destination} differs from it; nothing was published.")
         staging.rename(destination / str(version))
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
     _flush(destination)
-    return version
 
 
 def _flush(path: Path) -> None:

@@ -27,7 +27,9 @@ def test_a_version_is_whole_and_carries_its_facts(tmp_path, model):
     assert before <= version <= int(time.time())
     assert (folder / "variables" / "variables.index").read_bytes() == b"weights"
     assert read_manifest(folder)["pipeline"] == "p"
-    assert [path.name for path in (tmp_path / "serving").iterdir()] == [str(version)]
+    assert {path.name for path in (tmp_path / "serving").iterdir()} == {str(version), ".lock"}
+    for path in [folder, *folder.rglob("*")]:
+        assert path.stat().st_mode & 0o777 == (0o750 if path.is_dir() else 0o640)
 
 
 def test_the_same_model_is_not_published_twice(tmp_path, model):
@@ -59,7 +61,19 @@ def test_a_failure_while_copying_leaves_nothing_behind(tmp_path, model):
         publish(model, tmp_path / "serving", FACTS)
 
     assert versions(tmp_path / "serving") == []
-    assert list((tmp_path / "serving").iterdir()) == []
+    assert [path.name for path in (tmp_path / "serving").iterdir()] == [".lock"]
+
+
+def test_only_so_many_versions_stay_and_they_are_the_newest(tmp_path, model):
+    from models.serving.versions import publish, versions
+
+    published = []
+    for number in range(4):
+        (model / "saved_model.pb").write_bytes(b"graph %d" % number)
+        published.append(publish(model, tmp_path / "serving", FACTS, keep=2))
+
+    assert published == sorted(set(published))
+    assert versions(tmp_path / "serving") == published[-2:]
 
 
 def test_a_folder_that_headrace_did_not_publish_is_named(tmp_path, model):
