@@ -86,7 +86,7 @@ class RunConfig(Settings):
     evaluate: EvaluateConfig = EvaluateConfig()
     """What the model must reach."""
     publish: PublishConfig = PublishConfig()
-    """How versions are published."""
+    """What becomes of a model that is good enough."""
     seed: NonNegativeInt = 0
     """Seed of all randomness: same config and seed, same predictions."""
 
