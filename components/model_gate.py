@@ -27,9 +27,13 @@ def ModelGate(
     destination: Parameter[str],
     spec: Parameter[str],
     beam_args: Parameter[str],
+    allow_unblessed: Parameter[bool],
     run: Parameter[str],
 ):
-    """Blesses the model, or stops the run with the numbers that fell short."""
+    """Blesses the model, or stops the run with the numbers that fell short.
+
+    With `allow_unblessed` the run goes on, the model unblessed.
+    """
     metrics = json.loads((Path(evaluation.uri) / METRICS).read_text())
     candidate = model_digest(Path(saved_model_folder(model.uri)))
     facts = DatasetSpec.model_validate_json(spec)
@@ -38,9 +42,13 @@ def ModelGate(
     (Path(blessing.uri) / VERDICT).write_text(json.dumps([vars(verdict) for verdict in verdicts], indent=1))
     progress.report(summary="; ".join(verdict.sentence() for verdict in verdicts) or "no thresholds set")
     failed = [verdict for verdict in verdicts if not verdict.passed]
+    if failed and allow_unblessed:
+        (Path(blessing.uri) / "NOT_BLESSED").touch()
+        blessing.set_int_custom_property("blessed", 0)
+        return
     if failed:
-        lines = "\n".join(f"  {verdict.sentence()}" for verdict in failed)
-        raise ModelError(f"The model is not good enough and was not published:\n{lines}")
+        lines = [line for verdict in failed for line in (verdict.sentence(), *worst_slices(metrics["slices"], verdict))]
+        raise ModelError("\n  ".join(["The model is not good enough and was not published:", *lines]))
     # As stock TFX's Evaluator says it.
     (Path(blessing.uri) / "BLESSED").touch()
     blessing.set_int_custom_property("blessed", 1)
@@ -118,6 +126,15 @@ def judge(metrics: dict[str, float], published: dict[str, float] | None, thresho
             )
         )
     return verdicts
+
+
+def worst_slices(slices: dict[str, dict[str, float]], verdict: Verdict, count: int = 3) -> list[str]:
+    """Returns a line with the slices in which a metric is worst, such as `worst: label=Shirt 0.7720`; none without."""
+    values = {
+        name: found[verdict.metric] for name, found in slices.items() if name != OVERALL and verdict.metric in found
+    }
+    worst = sorted(values, key=values.__getitem__, reverse=verdict.lower_is_better)[:count]
+    return ["worst: " + ", ".join(f"{name} {values[name]:.4f}" for name in worst)] if worst else []
 
 
 def published_metrics(

@@ -32,9 +32,11 @@ def Publisher(
 
     `keep` is the number of versions that stay, 0 for all.
     """
-    for artifact in (model_blessing, infra_blessing):
-        if not artifact.get_int_custom_property("blessed"):
-            raise ServingError(f"{artifact.type_name} is missing; nothing was published.")
+    if not (model_blessing.get_int_custom_property("blessed") and infra_blessing.get_int_custom_property("blessed")):
+        # Only --allow-unblessed lets a run come here with such a model.
+        progress.report(summary="not blessed, not published")
+        (Path(pushed_model.uri) / RECEIPT).write_text(json.dumps({"folder": None, "new": False}))
+        return
     facts = json.loads(manifest) | {
         "run": run,
         "evaluation": json.loads((Path(evaluation.uri) / METRICS).read_text()),

@@ -4,21 +4,22 @@ from pathlib import Path
 from typing import ClassVar
 
 from apache_beam.options.pipeline_options import StandardOptions
+from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner, PipelineNodeAsDoFn
 from tfx.orchestration.pipeline import Pipeline
-from tfx.orchestration.portable import launcher
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
 from components.manifests import write_manifest
 
 
-def run_pipeline(pipeline: Pipeline, observer) -> None:
-    """Runs a pipeline in this process; `observer.observe(stage, launch)` runs each node."""
+def run_pipeline(pipeline: Pipeline, run: str, observer) -> None:
+    """Runs a pipeline in this process under the identifier `run`; `observer.observe(stage, launch)` runs each node."""
     # BeamDagRunner takes no options, and Beam's own default first tries to download another runner.
     StandardOptions.DEFAULT_RUNNER = "FnApiRunner"
     _ObservedNode.observer = observer
     try:
-        _ObservedRunner().run(pipeline)
+        _ObservedRunner(run).run(pipeline)
     finally:
         _ObservedNode.observer = None
 
@@ -66,3 +67,16 @@ class _ObservedNode(PipelineNodeAsDoFn):
 
 class _ObservedRunner(BeamDagRunner):
     _PIPELINE_NODE_DO_FN_CLS = _ObservedNode
+
+    def __new__(cls, run: str):
+        return super().__new__(cls)
+
+    def __init__(self, run: str):
+        self._run = run
+
+    def run_with_ir(self, pipeline, run_options=None) -> None:
+        # Before BeamDagRunner puts in an identifier of its own making.
+        runtime_parameter_utils.substitute_runtime_parameter(
+            pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self._run}
+        )
+        super().run_with_ir(pipeline, run_options)

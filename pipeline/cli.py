@@ -82,11 +82,14 @@ def cli() -> None:
 @cli.command()
 @click.argument("pipeline", type=_Pipeline())
 @_sets
+@click.option("--allow-unblessed", is_flag=True, help="Go on with a model below its thresholds; it is not published.")
 @click.option("--wait", is_flag=True, help="Wait for a run of this pipeline to end, instead of exit code 6.")
 @_home
 @_json
 @_reports_errors
-def run(pipeline: str, overrides: tuple[str, ...], wait: bool, home: Path, as_json: bool) -> None:
+def run(
+    pipeline: str, overrides: tuple[str, ...], allow_unblessed: bool, wait: bool, home: Path, as_json: bool
+) -> None:
     """Run PIPELINE, a name or a run file, from raw data to a published model.
 
     \b
@@ -103,7 +106,7 @@ def run(pipeline: str, overrides: tuple[str, ...], wait: bool, home: Path, as_js
 
     named = config.load(pipeline, overrides)
     screen = Screen(quiet=as_json)
-    result = runner.execute(named, home, screen, wait=wait)
+    result = runner.execute(named, home, screen, wait=wait, allow_unblessed=allow_unblessed)
     if as_json:
         click.echo(json.dumps(runner.as_json(result), indent=1))
     else:
@@ -154,6 +157,82 @@ def board(home: Path, port: int) -> None:
     from pipeline import board as tensorboard
 
     tensorboard.serve(home, port)
+
+
+@cli.command()
+@click.argument("pipeline", required=False, type=_Pipeline())
+@click.option("-n", "count", default=20, show_default=True, help="How many, the newest.")
+@_home
+@_json
+@_reports_errors
+def runs(pipeline: str | None, count: int, home: Path, as_json: bool) -> None:
+    """Show the runs there were, the newest first; of one PIPELINE or of all.
+
+    \b
+    Examples:
+      headrace runs
+      headrace runs digits -n 3 --json
+    """
+    from pipeline import history
+
+    found = history.runs(home, pipeline)[:count]
+    if as_json:
+        click.echo(json.dumps([_run_json(run) for run in found], indent=1))
+        return
+    for run in found:
+        click.echo(run.line())
+
+
+@cli.command()
+@click.argument("run")
+@_home
+@_json
+@_reports_errors
+def show(run: str, home: Path, as_json: bool) -> None:
+    """Show one RUN, or the newest of a pipeline: its stages, metrics and outputs.
+
+    \b
+    Examples:
+      headrace show digits
+      headrace show 20261123-105255-728 --json
+    """
+    from pipeline import history
+
+    found = history.find(home, run)
+    if as_json:
+        click.echo(json.dumps(_run_json(found), indent=1))
+        return
+    click.echo(f"{found.pipeline} {found.run}, started {found.started}: {found.state}")
+    for stage in found.stages:
+        click.echo(f"  {stage.name:<15}{stage.state:<9}{stage.seconds:7.1f} s  {', '.join(stage.outputs.values())}")
+    for name, value in found.metrics.items():
+        click.echo(f"  {name:<32}{value:.4f}")
+    if found.version:
+        click.echo(f"  version {found.version}")
+
+
+@cli.command()
+@click.argument("run")
+@click.argument("stage", required=False)
+@_home
+@_reports_errors
+def logs(run: str, stage: str | None, home: Path) -> None:
+    """Print the log of a RUN, or the part of it that one STAGE wrote.
+
+    \b
+    Examples:
+      headrace logs digits
+      headrace logs 20261123-105255-728 train
+    """
+    from pipeline import history
+
+    click.echo(history.log(home, history.find(home, run), stage), nl=False)
+
+
+def _run_json(run) -> dict:
+    from dataclasses import asdict
+
+    return {"state": run.state, **asdict(run)}
 
 
 @cli.command(name="list")

@@ -28,13 +28,14 @@ from pipeline.places import Places
 BEAM_ARGS = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
 
 
-def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
+def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool = False) -> Pipeline:
     """Returns the pipeline of a resolved run file.
 
     Args:
         named: The run file.
         places: Where state goes.
         run: Identifier of this run; the steps that look at what is published take it, so that they are never cached.
+        allow_unblessed: Go on with a model that is not good enough; it is still not published.
 
     Raises:
         ConfigError: A threshold is set on a metric that the task does not compute.
@@ -116,6 +117,7 @@ def build(named: NamedConfig, places: Places, run: str) -> Pipeline:
         destination=str(places.serving),
         spec=spec.model_dump_json(),
         beam_args=beam_args,
+        allow_unblessed=allow_unblessed,
         run=run,
     ).with_id("model_gate")
     serving_check = ServingCheck(

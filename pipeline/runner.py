@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import shutil
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -77,7 +79,9 @@ class RunResult:
         return None
 
 
-def execute(named: NamedConfig, home: Path, screen: Screen, *, wait: bool = False) -> RunResult:
+def execute(
+    named: NamedConfig, home: Path, screen: Screen, *, wait: bool = False, allow_unblessed: bool = False
+) -> RunResult:
     """Runs a pipeline from start to end and returns what came of it.
 
     Args:
@@ -85,6 +89,7 @@ def execute(named: NamedConfig, home: Path, screen: Screen, *, wait: bool = Fals
         home: Folder of `runs/` and `serving/`.
         screen: Shows the stages.
         wait: Wait for another run of the pipeline to end, instead of giving up.
+        allow_unblessed: Go on with a model that is not good enough; it is still not published.
 
     Raises:
         ConfigError: The home folder cannot be written to.
@@ -119,7 +124,7 @@ def execute(named: NamedConfig, home: Path, screen: Screen, *, wait: bool = Fals
         progress.listening(screen.update),
     ):
         try:
-            _run(named, places, run, observer)
+            _run(named, places, run, observer, allow_unblessed=allow_unblessed)
         except (Exception, Stopped) as error:  # told by the caller in one line; the traceback goes to the log
             failure = observer.error or error
             logging.getLogger().error("%s", "".join(traceback.format_exception(failure)))
@@ -130,9 +135,9 @@ def execute(named: NamedConfig, home: Path, screen: Screen, *, wait: bool = Fals
     return RunResult(run, named.name, time.monotonic() - started, observer.results, log, failure)
 
 
-def _run(named: NamedConfig, places: Places, run: str, observer: "_Observer") -> None:
-    observer.begin("start")
+def _run(named: NamedConfig, places: Places, run: str, observer: "_Observer", *, allow_unblessed: bool) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    observer.begin("start")
     from pipeline import graph
     from pipeline.beam_runner import run_pipeline
 
@@ -140,11 +145,11 @@ def _run(named: NamedConfig, places: Places, run: str, observer: "_Observer") ->
     if unfinished:
         progress.report(summary=f"resuming at {unfinished.stage}, {unfinished.finished} stages reused")
     damaged = set_aside_damaged(places)
-    pipeline = graph.build(named, places, run)
+    pipeline = graph.build(named, places, run, allow_unblessed=allow_unblessed)
     observer.end("done")
     for line in damaged:
         observer.say(f"  {line}")
-    run_pipeline(pipeline, observer)
+    run_pipeline(pipeline, run, observer)
 
 
 class _Observer:
@@ -157,11 +162,13 @@ class _Observer:
         self.error: BaseException | None = None
 
     def begin(self, stage: str) -> None:
+        logger.info("stage %s begins", stage)  # `headrace logs RUN STAGE` cuts the log at these lines
         self.stage = stage
         self._screen.begin(stage)
 
     def end(self, state: str, outputs: dict[str, str] | None = None) -> None:
         seconds, detail = self._screen.end(state)
+        logger.info("stage %s ends: %s", self.stage, state)
         self.results.append(StageResult(self.stage, state, seconds, detail, outputs or {}))
         self.stage = ""
 
@@ -188,15 +195,22 @@ def closing_block(result: RunResult) -> list[str]:
     took = f"{result.seconds:.1f} s"
     if result.error is None:
         folder, new = published(result)
+        if folder is None:
+            return [
+                f"Not good enough, allowed by --allow-unblessed, and not published ({took}):",
+                *_metric_lines(result),
+            ]
         verdict = "Published" if new else "No change: this model is published already"
-        ask = f"headrace predict {result.pipeline} FILE.png"
+        # What a person can type: after `make run` the venv is not on the path.
+        command = "headrace" if shutil.which("headrace") else sys.argv[0]
+        ask, board = f"{command} predict {result.pipeline} FILE.png", f"{command} board"
         return [
             f"{verdict} ({took}): {_relative(folder)}",
             *_metric_lines(result),
             *_answer_lines(result),
             "Next:",
             f"  {ask}   ask the model about an image",
-            f"  {'headrace board':<{len(ask)}}   see the curves in TensorBoard",
+            f"  {board:<{len(ask)}}   see the curves in TensorBoard",
         ]
     if isinstance(result.error, Stopped):
         return [stopped_line(result.error, result.stages[-1].name if result.stages else "start", result.log)]
@@ -212,13 +226,13 @@ def stopped_line(error: Stopped, stage: str, log: Path) -> str:
     return f"Stopped by {error} at {stage}; the next run goes on from there. Log: {_relative(log)}"
 
 
-def published(result: RunResult) -> tuple[Path, bool]:
-    """Returns the folder of the version that a finished run published, and whether it is new."""
+def published(result: RunResult) -> tuple[Path | None, bool]:
+    """Returns the folder of the version that a finished run published, and whether it is new; None for none."""
     folder = result.output("publish", "pushed_model")
     if folder is None:
         raise ValueError(f"Run {result.run} published nothing.")
     receipt = json.loads((folder / "receipt.json").read_text())
-    return Path(receipt["folder"]), receipt["new"]
+    return Path(receipt["folder"]) if receipt["folder"] else None, receipt["new"]
 
 
 def metrics(result: RunResult) -> dict[str, float]:
@@ -259,7 +273,7 @@ def as_json(result: RunResult) -> dict[str, Any]:
             for stage in result.stages
         ],
         "metrics": metrics(result),
-        "published": str(published(result)[0]) if result.error is None else None,
+        "published": str(published(result)[0] or "") or None if result.error is None else None,
         "error": str(result.error) if result.error else None,
         "log": str(result.log),
     }

@@ -70,11 +70,12 @@ class DigitsRun:
     @property
     def version(self) -> Path:
         """The folder of the published version."""
-        return next((self.home / "serving" / "digits").iterdir())
+        return next((self.home / "serving" / "digits").glob("[0-9]*"))
 
     def output(self, stage: str, name: str) -> Path:
         """The newest artifact folder of a stage's output."""
-        return max((self.home / "runs" / "digits" / "artifacts" / stage / name).iterdir(), key=lambda p: int(p.name))
+        folders = (self.home / "runs" / "digits" / "artifacts" / stage / name).glob("*")
+        return max((path for path in folders if path.name.isdecimal()), key=lambda path: int(path.name))
 
 
 @pytest.fixture(scope="session")

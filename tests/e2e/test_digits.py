@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from pipeline import history
 from tests.conftest import headrace
 
 pytestmark = pytest.mark.e2e
@@ -52,7 +53,7 @@ def test_the_closing_block_is_short_and_tells_all(digits_run):
     assert block[0].endswith(str(digits_run.version))
     assert block[1].strip().startswith("accuracy 0.9")
     assert "expected >= 0.98" in block[1]
-    assert any(line.strip().startswith("headrace predict digits") for line in block)
+    assert any("predict digits FILE.png" in line for line in block)
 
 
 def test_the_version_has_tf_servings_layout_and_its_labels(digits_run, digits_manifest):
@@ -60,7 +61,7 @@ def test_the_version_has_tf_servings_layout_and_its_labels(digits_run, digits_ma
     assert (digits_run.version / "saved_model.pb").is_file()
     assert (digits_run.version / "assets" / "labels.txt").read_text().split() == list("0123456789")
     assert digits_manifest["pipeline"] == "digits"
-    assert [path.name for path in digits_run.version.parent.iterdir()] == [digits_run.version.name]
+    assert {path.name for path in digits_run.version.parent.iterdir()} == {digits_run.version.name, ".lock"}
 
 
 def test_accuracy_confusion_matrix_and_slices_fit_together(digits_manifest):
@@ -148,7 +149,7 @@ def test_a_second_run_reuses_everything_and_publishes_nothing_new(digits_run):
     stages = _stages(done.out)
     ran = {"start", "model_gate", "publish"}
     assert {name for name, rest in stages.items() if rest != "cached"} == ran
-    assert len(list(digits_run.version.parent.iterdir())) == 1
+    assert len(list(digits_run.version.parent.glob("[0-9]*"))) == 1
 
 
 def test_the_same_seed_predicts_the_same_bit_for_bit_in_another_home(digits_run, tmp_path):
@@ -183,9 +184,64 @@ def test_a_model_below_its_threshold_is_refused_with_the_numbers(digits_run):
     assert done.code == 4
     assert "✗ model_gate" in done.out
     assert "not good enough and was not published" in done.out
-    assert "expected >= 1" in done.out.splitlines()[-2]
-    assert "nothing was published" in done.out.splitlines()[-1]
-    assert len(list(digits_run.version.parent.iterdir())) == 1
+    verdict, worst, last = done.out.splitlines()[-3:]
+    assert verdict.strip().startswith("accuracy 0.99")
+    assert "expected >= 1" in verdict
+    assert worst.strip().startswith("worst: label=")
+    assert worst.count("label=") == 3
+    assert "nothing was published" in last
+    assert len(list(digits_run.version.parent.glob("[0-9]*"))) == 1
+
+
+def test_an_unblessed_model_can_be_allowed_is_recorded_and_still_not_published(digits_run):
+    done = headrace(
+        "run", "digits", "--home", digits_run.home, "--set", "evaluate.thresholds.accuracy.min=1.0", "--allow-unblessed"
+    )
+
+    assert done.code == 0
+    assert "Not good enough, allowed by --allow-unblessed, and not published" in done.out
+    assert len(list(digits_run.version.parent.glob("[0-9]*"))) == 1
+    assert history.find(digits_run.home, "digits").state == "unpublished"
+
+
+def test_the_history_tells_of_the_first_run(digits_run):
+    first = history.runs(digits_run.home, "digits")[-1]
+
+    assert first.state == "published"
+    assert first.version == digits_run.version.name
+    assert [stage.name for stage in first.stages] != []
+    assert sorted(stage.name for stage in first.stages) == sorted(set(STAGES) - {"start"})
+    assert {stage.state for stage in first.stages} == {"done"}
+    assert first.metrics["accuracy"] >= 0.98
+    assert all(Path(folder).is_dir() for stage in first.stages for folder in stage.outputs.values())
+    assert history.find(digits_run.home, first.run) == first
+
+
+def test_the_log_of_one_stage_is_that_stages_alone(digits_run):
+    first = history.runs(digits_run.home, "digits")[-1]
+
+    text = headrace("logs", first.run, "train", "--home", digits_run.home).out
+
+    lines = text.splitlines()
+    assert lines[0].endswith("stage train begins")
+    assert lines[-1].endswith("stage train ends: done")
+    assert text.count(": stage ") == 2
+    assert "training on CPU with float32" in text
+
+
+def test_runs_and_show_speak_json(digits_run):
+    runs = json.loads(headrace("runs", "digits", "--home", digits_run.home, "--json").out)
+    show = json.loads(headrace("show", runs[-1]["run"], "--home", digits_run.home, "--json").out)
+
+    assert show == runs[-1]
+    assert show["state"] == "published"
+
+
+def test_a_run_that_is_not_there_is_told_with_the_last_ones(digits_run):
+    done = headrace("show", "yesterday", "--home", digits_run.home)
+
+    assert done.code == 2
+    assert done.err.startswith(f"headrace: There is no run yesterday below {digits_run.home}; the last are 20")
 
 
 def test_a_model_worse_than_the_last_published_one_is_refused(digits_run):

@@ -60,9 +60,10 @@ def _scores(home: Path) -> np.ndarray:
     from models.image_classification.task import queries
 
     spec = catalog.load("digits").spec
-    (examples,) = (home / "runs" / "digits" / "artifacts" / "ingest" / "examples").iterdir()
+    folders = (home / "runs" / "digits" / "artifacts" / "ingest" / "examples").iterdir()
+    (examples,) = [path for path in folders if path.is_dir()]
     rows = first_rows(str(examples), "test", spec, 381)
-    (version,) = (home / "serving" / "digits").iterdir()
+    (version,) = (home / "serving" / "digits").glob("[0-9]*")
     signature = tf.saved_model.load(str(version)).signatures["serving_default"]
     return signature(inputs=tf.constant([queries(row, spec)["serving_default"]["inputs"] for row in rows]))[
         "scores"
