@@ -17,6 +17,7 @@ REQUIREMENTS = [
     "tensorflow-transform==1.21.0",
     "tensorflow-model-analysis==0.52.0",
     "tensorflow-datasets==4.9.10",
+    "importlib-resources>=5",  # TensorFlow Datasets imports it and does not ask for it
     "tensorboard>=2.19,<2.22",
     "scikit-learn==1.5.2",
     "numpy>=2,<3",

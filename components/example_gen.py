@@ -24,11 +24,15 @@ SHARD_BYTES = 256 * 2**20
 def CatalogExampleGen(
     examples: OutputArtifact[Examples],
     dataset: Parameter[str],
+    digest: Parameter[str],
     source: Parameter[str],
     folder: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Writes every split of a data set of the catalog; `folder` is empty for the source's usual place."""
+    """Writes every split of a data set of the catalog.
+
+    `folder` is empty for the source's usual place; `digest` stands for the content in the cache key.
+    """
     found = catalog.load(dataset)
     splits = catalog.open_splits(found, source, Path(folder) if folder else None)
     summary = {split: write_split(splits[split], found.spec, split, Path(examples.uri)) for split in SPLITS}

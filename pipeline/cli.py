@@ -229,6 +229,32 @@ def logs(run: str, stage: str | None, home: Path) -> None:
     click.echo(history.log(home, history.find(home, run), stage), nl=False)
 
 
+@cli.command()
+@click.argument("run")
+@click.argument("stage", required=False)
+@_home
+@_json
+@_reports_errors
+def why(run: str, stage: str | None, home: Path, as_json: bool) -> None:
+    """Say why each stage of a RUN, or one STAGE, ran or was taken from the cache.
+
+    \b
+    Examples:
+      headrace why digits
+      headrace why 20261123-105255-728 train
+    """
+    from pipeline import history
+    from pipeline import why as reasons
+
+    found = reasons.explain(home, history.find(home, run), stage)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for name, sentences in found.items():
+        for sentence in sentences:
+            click.echo(f"{name:<15}{sentence}")
+
+
 def _run_json(run) -> dict:
     from dataclasses import asdict
 

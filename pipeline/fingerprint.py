@@ -10,22 +10,21 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("pipeline", "components", "models", "data")
 
 
-def fingerprint(modules: Iterable[str], distributions: Iterable[str]) -> str:
-    """Returns a digest of modules, of all that they import of ours, and of the versions of installed packages.
+def fingerprint(modules: Iterable[str], distributions: Iterable[str]) -> dict[str, str]:
+    """Returns what a step's code is: module -> digest of its source, package -> its version.
 
-    Comments and layout do not count; any other change of the source does.
+    Counted are the modules and all that they import of ours. Comments and layout do not count; any other change of the
+    source does.
 
     Args:
         modules: Dotted names below our packages.
         distributions: Names of installed packages, as pip knows them.
     """
-    digest = hashlib.sha256()
+    found = {}
     for name in sorted(closure(modules)):
         tree = ast.parse(_path(name).read_text(encoding="utf-8"))
-        digest.update(f"{name}\0{ast.dump(tree)}\n".encode())
-    for name in sorted(distributions):
-        digest.update(f"{name}=={importlib.metadata.version(name)}\n".encode())
-    return digest.hexdigest()[:16]
+        found[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
+    return found | {name: importlib.metadata.version(name) for name in sorted(distributions)}
 
 
 def closure(modules: Iterable[str]) -> set[str]:

@@ -56,10 +56,12 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
 
     ingest = CatalogExampleGen(
         dataset=spec.name,
+        digest=spec.digest,
         source=config.data.source,
         folder=str(config.data.folder or ""),
-        fingerprint=spec.digest
-        + fingerprint(["components.example_gen", f"data.catalog.{spec.name}"], ["numpy", "scikit-learn", "tensorflow"]),
+        fingerprint=_code(
+            ["components.example_gen", f"data.catalog.{spec.name}"], ["numpy", "scikit-learn", "tensorflow"]
+        ),
     ).with_id("ingest")
     examples = ingest.outputs["examples"]
     statistics = StatisticsGen(examples=examples).with_id("statistics")
@@ -69,7 +71,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
         dataset=spec.name,
-        fingerprint=fingerprint(["components.data_gate"], ["tensorflow-data-validation"]),
+        fingerprint=_code(["components.data_gate"], ["tensorflow-data-validation"]),
     ).with_id("data_gate")
     transform = Transform(
         examples=examples,
@@ -107,7 +109,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         eval_config=text_format.MessageToString(eval_config),
         spec=spec.model_dump_json(),
         beam_args=beam_args,
-        fingerprint=fingerprint(["components.evaluator", "models.calibration"], ["tensorflow-model-analysis"]),
+        fingerprint=_code(["components.evaluator", "models.calibration"], ["tensorflow-model-analysis"]),
     ).with_id("evaluate")
     model_gate = ModelGate(
         evaluation=evaluate.outputs["evaluation"],
@@ -125,7 +127,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         examples=examples,
         task=config.task,
         spec=spec.model_dump_json(),
-        fingerprint=fingerprint([task_module, "components.serving_check"], ["tensorflow"]),
+        fingerprint=_code([task_module, "components.serving_check"], ["tensorflow"]),
     ).with_id("serving_check")
     serving_check.add_upstream_node(model_gate)
     publish = Publisher(
@@ -158,6 +160,11 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(places.database)),
         beam_pipeline_args=BEAM_ARGS,
     )
+
+
+def _code(modules: list[str], distributions: list[str]) -> str:
+    """Returns the fingerprint of a step's code as the JSON text that a component's parameter takes."""
+    return json.dumps(fingerprint(modules, distributions))
 
 
 def _manifest(config, task, spec) -> dict:

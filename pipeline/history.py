@@ -19,12 +19,14 @@ class Stage:
     Attributes:
         name: The stage.
         state: `running`, `done`, `cached`, `failed` or `stopped`.
+        execution: Its number in ML Metadata.
         seconds: Wall time, 0 where it was cached.
         outputs: Output name -> folder of its artifact.
     """
 
     name: str
     state: str
+    execution: int
     seconds: float
     outputs: dict[str, str] = field(default_factory=dict)
 
@@ -112,16 +114,21 @@ def log(home: Path, run: Run, stage: str | None = None) -> str:
     return part[0] + "\n"
 
 
-def _runs_of(places: Places) -> list[Run]:
-    if not places.database.exists():
-        return []
+def open_store(places: Places):
+    """Returns a pipeline's ML Metadata store, for reading."""
     from ml_metadata import metadata_store
     from ml_metadata.proto import metadata_store_pb2
 
     config = metadata_store_pb2.ConnectionConfig()
     config.sqlite.filename_uri = str(places.database)
     config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-    store = metadata_store.MetadataStore(config)
+    return metadata_store.MetadataStore(config)
+
+
+def _runs_of(places: Places) -> list[Run]:
+    if not places.database.exists():
+        return []
+    store = open_store(places)
     nodes = {context.id: context.name.split(".", 1)[-1] for context in store.get_contexts_by_type("node")}
     stage_of = {
         execution.id: name for context, name in nodes.items() for execution in store.get_executions_by_context(context)
@@ -155,7 +162,7 @@ def _outputs(store, executions: list[int], artifacts: dict) -> dict[int, dict[st
 def _stage(execution, name: str, outputs: dict[str, str]) -> Stage:
     state = STATES.get(execution.last_known_state, "unknown")
     milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
-    return Stage(name, state, 0.0 if state == "cached" else milliseconds / 1000, outputs)
+    return Stage(name, state, execution.id, 0.0 if state == "cached" else milliseconds / 1000, outputs)
 
 
 def _add_result(run: Run, stage: Stage) -> None:

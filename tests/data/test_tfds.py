@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from data import catalog
-from data.errors import DataError
+from data.errors import SourceUnavailable
+from data.sources.tfds import read_tfds
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ def test_rows_come_out_as_they_were_stored(prepared):
     splits = catalog.open_splits(catalog.load("fashion_mnist"), "tfds", folder)
 
     test = list(splits["test"])
-    assert [row["label"] for row in test] == [0, 1, 2, 3, 4, 5]
+    assert sorted(row["label"] for row in test) == [0, 1, 2, 3, 4, 5]  # TFDS shuffles when it prepares
     assert all(row["image"].dtype == np.uint8 and row["image"].shape == (28, 28, 1) for row in test)
     found = {(row["image"].tobytes(), int(row["label"])) for split in ("train", "validation") for row in splits[split]}
     assert found == {
@@ -52,13 +53,9 @@ def test_rows_come_in_the_same_order_each_time(prepared):
     assert [row["image"].tobytes() for row in splits["train"]] == [row["image"].tobytes() for row in splits["train"]]
 
 
-def test_a_data_set_that_cannot_be_prepared_is_refused_in_one_line(tmp_path, monkeypatch):
-    # A port where nothing listens: the download fails at once, with or without a network.
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+def test_a_data_set_that_tfds_does_not_have_is_refused_in_one_line(tmp_path):
+    with pytest.raises(SourceUnavailable) as caught:
+        read_tfds("fashion_mist", tmp_path, {"test": "test"}, {"image": "image"})
 
-    with pytest.raises(DataError) as caught:
-        catalog.open_splits(catalog.load("fashion_mnist"), "tfds", tmp_path)
-
-    assert f"TFDS could not prepare fashion_mnist in {tmp_path}" in str(caught.value)
+    assert f"TFDS could not prepare fashion_mist in {tmp_path} (" in str(caught.value)
     assert "\n" not in str(caught.value)

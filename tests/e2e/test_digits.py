@@ -15,6 +15,8 @@ from tests.conftest import headrace
 
 pytestmark = pytest.mark.e2e
 
+# As little training as there can be.
+QUICK = ["--set", "train.epochs=1", "--set", "evaluate.thresholds={}"]
 STAGES = [
     "start", "ingest", "schema", "statistics", "data_gate", "transform", "train", "evaluate", "model_gate",
     "serving_check", "publish",
@@ -276,3 +278,32 @@ def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_ma
     )
 
     assert found == pytest.approx(digits_manifest["evaluation"]["slices"]["overall"], abs=1e-6)
+
+
+def test_why_tells_what_changed_and_what_did_not(digits_run):
+    newest, *_, first = history.runs(digits_run.home, "digits")
+
+    told = json.loads(headrace("why", first.run, "--home", digits_run.home, "--json").out)
+    assert set(told["train"]) == {"it ran for the first time"}
+    told = json.loads(headrace("why", newest.run, "--home", digits_run.home, "--json").out)
+    assert told["train"][0].startswith("nothing changed: taken from the cache")
+    assert told["model_gate"] == ["runs every time: it looks at what is published"]
+
+
+def test_damaged_weights_are_rebuilt_by_name_and_never_published(digits_run, tmp_path):
+    home = tmp_path / "home"
+    assert headrace("run", "digits", "--home", home, *QUICK).code == 0
+    (weights,) = (home / "runs" / "digits" / "artifacts" / "train" / "model").glob(
+        "[0-9]*/Format-Serving/variables/*data*"
+    )
+    weights.write_bytes(weights.read_bytes()[:1000])
+
+    done = headrace("run", "digits", "--home", home, *QUICK)
+
+    assert done.code == 0, done.out
+    assert "train is rebuilt: in its model, Format-Serving/variables/" in done.out
+    stages = _stages(done.out)
+    assert stages["train"] != "cached"
+    assert stages["ingest"] == stages["transform"] == "cached"
+    versions = sorted((home / "serving" / "digits").glob("[0-9]*"))
+    assert all((version / "variables" / weights.name).stat().st_size > 1000 for version in versions)

@@ -38,4 +38,6 @@ def test_a_comment_or_another_module_leaves_it(tree):
 
 
 def test_the_versions_of_packages_count():
-    assert fp.fingerprint([], ["click"]) != fp.fingerprint([], ["numpy"])
+    import click
+
+    assert fp.fingerprint([], ["click"]) == {"click": click.__version__}
