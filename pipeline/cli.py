@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from data.errors import HeadraceError
+from data.errors import ConfigError, HeadraceError
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -253,6 +253,59 @@ def why(run: str, stage: str | None, home: Path, as_json: bool) -> None:
     for name, sentences in found.items():
         for sentence in sentences:
             click.echo(f"{name:<15}{sentence}")
+
+
+@cli.command()
+@click.argument("pipeline", type=_Pipeline())
+@_home
+@_reports_errors
+def repair(pipeline: str, home: Path) -> None:
+    """Mend the metadata database of PIPELINE: restore the last run's backup, move what it does not know aside.
+
+    \b
+    Example:
+      headrace repair digits
+    """
+    from pipeline import config, database
+    from pipeline.lock import hold
+    from pipeline.places import Places
+
+    places = Places.of(home, config.find(pipeline).stem)
+    if not places.runs.is_dir():
+        raise ConfigError(
+            f"Pipeline {places.runs.name} has not run below {home.resolve()}; there is nothing to repair."
+        )
+    with hold(places.lock, places.runs.name):
+        for line in database.repair(places):
+            click.echo(line)
+
+
+@cli.command()
+@click.argument("pipeline", type=_Pipeline())
+@click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="Newest runs whose files stay.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
+@_home
+@_json
+@_reports_errors
+def gc(pipeline: str, keep: int, dry_run: bool, home: Path, as_json: bool) -> None:
+    """Remove artifacts, logs and versions that none of the newest runs of PIPELINE refers to.
+
+    \b
+    Examples:
+      headrace gc digits --dry-run
+      headrace gc digits --keep 3
+    """
+    from pipeline import cleaning, config
+
+    found = cleaning.collect(home, config.find(pipeline).stem, keep, dry_run=dry_run)
+    size = sum(removed.size for removed in found)
+    if as_json:
+        items = [{"path": str(removed.path), "bytes": removed.size} for removed in found]
+        click.echo(json.dumps({"removed": not dry_run, "bytes": size, "items": items}, indent=1))
+        return
+    for removed in found:
+        click.echo(f"{removed.size / 2**20:9.1f} MiB  {removed.path}")
+    click.echo(f"{size / 2**20:9.1f} MiB  {'would be removed' if dry_run else 'removed'}: {len(found)} items")
 
 
 def _run_json(run) -> dict:

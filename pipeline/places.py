@@ -28,6 +28,11 @@ class Places:
         return self.runs / "metadata.db"
 
     @property
+    def backup(self) -> Path:
+        """A copy of the database, made after each run."""
+        return self.runs / "metadata.db.backup"
+
+    @property
     def artifacts(self) -> Path:
         """TFX's pipeline root."""
         return self.runs / "artifacts"

@@ -14,6 +14,7 @@ from typing import Any
 
 from data.errors import ConfigError, HeadraceError
 from models import progress
+from pipeline import database, preflight
 from pipeline.config import NamedConfig
 from pipeline.lock import hold
 from pipeline.places import Places
@@ -92,7 +93,7 @@ def execute(
         allow_unblessed: Go on with a model that is not good enough; it is still not published.
 
     Raises:
-        ConfigError: The home folder cannot be written to.
+        ConfigError: The home folder cannot be written to, or the run cannot come to its end; see `preflight`.
         LockError: The pipeline is running already.
     """
     places = Places.of(home, named.name)
@@ -123,6 +124,7 @@ def execute(
         screen.stages(),
         progress.listening(screen.update),
     ):
+        preflight.check(named, places)
         try:
             _run(named, places, run, observer, allow_unblessed=allow_unblessed)
         except (Exception, Stopped) as error:  # told by the caller in one line; the traceback goes to the log
@@ -132,6 +134,7 @@ def execute(
                 reap(places)
             if observer.stage:
                 observer.end("stopped" if isinstance(failure, Stopped) else "failed")
+        database.back_up(places)
     return RunResult(run, named.name, time.monotonic() - started, observer.results, log, failure)
 
 
@@ -145,6 +148,7 @@ def _run(named: NamedConfig, places: Places, run: str, observer: "_Observer", *,
     if unfinished:
         progress.report(summary=f"resuming at {unfinished.stage}, {unfinished.finished} stages reused")
     damaged = set_aside_damaged(places)
+    database.set_aside_unknown(places)
     pipeline = graph.build(named, places, run, allow_unblessed=allow_unblessed)
     observer.end("done")
     for line in damaged:

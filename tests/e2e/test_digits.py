@@ -307,3 +307,37 @@ def test_damaged_weights_are_rebuilt_by_name_and_never_published(digits_run, tmp
     assert stages["ingest"] == stages["transform"] == "cached"
     versions = sorted((home / "serving" / "digits").glob("[0-9]*"))
     assert all((version / "variables" / weights.name).stat().st_size > 1000 for version in versions)
+
+
+def test_garbage_is_what_no_recent_run_refers_to(digits_run):
+    """Last in this file: it removes what the others looked at."""
+    runs_before = history.runs(digits_run.home, "digits")
+    newest = {folder for stage in runs_before[0].stages for folder in stage.outputs.values()}
+
+    would = json.loads(headrace("gc", "digits", "--home", digits_run.home, "--keep", "1", "--dry-run", "--json").out)
+    did = json.loads(headrace("gc", "digits", "--home", digits_run.home, "--keep", "1", "--json").out)
+    again = headrace("gc", "digits", "--home", digits_run.home, "--keep", "1").out
+
+    assert would["items"] == did["items"]
+    assert did["items"]
+    assert did["bytes"] == sum(item["bytes"] for item in did["items"]) > 0
+    assert all(Path(folder).is_dir() for folder in newest)
+    assert digits_run.version.is_dir()
+    assert again.strip() == "0.0 MiB  removed: 0 items"
+    assert headrace("run", "digits", "--home", digits_run.home).code == 0
+
+
+def test_a_deleted_database_is_repaired_and_nothing_is_run_again(digits_run):
+    database = digits_run.home / "runs" / "digits" / "metadata.db"
+    database.unlink()
+
+    refused = headrace("run", "digits", "--home", digits_run.home)
+    repaired = headrace("repair", "digits", "--home", digits_run.home)
+    done = headrace("run", "digits", "--home", digits_run.home)
+
+    assert refused.code == 2
+    assert refused.err.count("\n") == 1
+    assert "run `headrace repair digits`" in refused.err
+    assert "restored the backup of 20" in repaired.out
+    assert done.code == 0
+    assert _stages(done.out)["train"] == "cached"

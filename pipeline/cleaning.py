@@ -1,0 +1,59 @@
+"""Removes what no recent run refers to."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.serving.versions import versions
+from pipeline.history import runs
+from pipeline.lock import hold
+from pipeline.places import Places
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Something that was removed, or would be.
+
+    Attributes:
+        path: What.
+        size: Its bytes.
+    """
+
+    path: Path
+    size: int
+
+
+def collect(home: Path, pipeline: str, keep: int, *, dry_run: bool = False) -> list[Removed]:
+    """Removes artifacts, logs and versions that none of the newest `keep` runs of a pipeline refers to.
+
+    The newest version always stays: it is what is served.
+
+    Raises:
+        LockError: The pipeline is running.
+    """
+    places = Places.of(home, pipeline)
+    if not places.runs.is_dir():
+        return []
+    with hold(places.lock, pipeline):
+        found = [Removed(path, _size(path)) for path in _unreferenced(home, pipeline, places, keep)]
+        for removed in found:
+            if not dry_run:
+                shutil.rmtree(removed.path) if removed.path.is_dir() else removed.path.unlink()
+    return found
+
+
+def _unreferenced(home: Path, pipeline: str, places: Places, keep: int) -> list[Path]:
+    kept = runs(home, pipeline)[:keep]
+    outputs = {folder for run in kept for stage in run.stages for folder in stage.outputs.values()}
+    artifacts = [path for path in places.artifacts.glob("*/*/*") if path.parent.name != ".system"]
+    old = [path for path in artifacts if str(path).split(".manifest.json")[0] not in outputs]
+    logs = {f"{run.run}.log" for run in kept}
+    old += [path for path in places.logs.glob("*.log") if path.name not in logs]
+    published = {run.version for run in kept}
+    old += [places.serving / str(v) for v in versions(places.serving)[:-1] if str(v) not in published]
+    return sorted(old)
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
