@@ -44,6 +44,9 @@ def _reports_errors(function):
                 click.echo(json.dumps({"error": str(error), "exit_code": error.exit_code}))
             click.echo(f"headrace: {error}", err=True)
             sys.exit(error.exit_code)
+        except BrokenPipeError:
+            # The reader, such as `head`, has seen enough; closing standard output would complain once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         except Exception as error:  # whatever it is, a person gets one line; -v shows the rest
             if verbose:
                 raise
