@@ -12,6 +12,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
 from data import catalog
+from data.checks import ORDER as CHECK_ORDER
+from data.checks import DataChecks, RowChecks
 from data.errors import DataError
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, Row
 from models import progress
@@ -27,6 +29,7 @@ def CatalogExampleGen(
     digest: Parameter[str],
     source: Parameter[str],
     folder: Parameter[str],
+    checks: Parameter[str],
     fingerprint: Parameter[str],
 ):
     """Writes every split of a data set of the catalog.
@@ -35,10 +38,15 @@ def CatalogExampleGen(
     """
     found = catalog.load(dataset)
     splits = catalog.open_splits(found, source, Path(folder) if folder else None)
-    summary = {split: write_split(splits[split], found.spec, split, Path(examples.uri)) for split in SPLITS}
+    watcher = RowChecks(DataChecks.model_validate_json(checks), found.spec)
+    written = {
+        split: write_split(watcher.watch(split, splits[split]), found.spec, split, Path(examples.uri))
+        for split in CHECK_ORDER
+    }
+    summary = {split: written[split] for split in SPLITS}
     (Path(examples.uri) / SUMMARY).write_text(json.dumps(summary, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
-    progress.report(summary=f"{dataset}: {', '.join(counts)}")
+    progress.report(summary="; ".join([f"{dataset}: {', '.join(counts)}", *watcher.notes]))
     examples.split_names = json.dumps(list(SPLITS))
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
 

@@ -22,6 +22,7 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import ErrorDetails
 
 from data import catalog
+from data.checks import DataChecks
 from data.errors import ConfigError
 from data.spec import Dataset
 from models import registry
@@ -39,6 +40,8 @@ class DataConfig(Settings):
     """One of the data set's sources; auto tries them in order."""
     folder: Path | None = None
     """Where the source looks; null for its usual place."""
+    checks: DataChecks = DataChecks()
+    """Limits for duplicates, leakage between splits, rows and classes."""
 
 
 class Threshold(Settings):

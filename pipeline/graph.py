@@ -59,6 +59,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         digest=spec.digest,
         source=config.data.source,
         folder=str(config.data.folder or ""),
+        checks=config.data.checks.model_dump_json(),
         fingerprint=_code(
             ["components.example_gen", f"data.catalog.{spec.name}"], ["numpy", "scikit-learn", "tensorflow"]
         ),
