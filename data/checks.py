@@ -80,9 +80,10 @@ class RowChecks:
             kind = self._remember(split, number, row, found)
             if kind and getattr(self.settings, kind).policy == "drop":
                 continue
+            yield row
+            # After the row was taken: whoever writes it refuses a label that is missing or out of range.
             for name, counts in labels.items():
                 counts[int(row[name])] += 1
-            yield row
         if number < self.settings.min_rows:
             raise DataError(
                 f"Split {split} of {self.spec.name} has {number} rows, expected at least {self.settings.min_rows}."

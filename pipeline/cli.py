@@ -109,7 +109,11 @@ def run(
 
     named = config.load(pipeline, overrides)
     screen = Screen(quiet=as_json)
-    result = runner.execute(named, home, screen, wait=wait, allow_unblessed=allow_unblessed)
+    try:
+        result = runner.execute(named, home, screen, wait=wait, allow_unblessed=allow_unblessed)
+    except runner.Stopped as stopped:
+        click.echo(f"headrace: Stopped by {stopped} before the first stage or after the last.", err=True)
+        sys.exit(128 + stopped.number)
     if as_json:
         click.echo(json.dumps(runner.as_json(result), indent=1))
     else:

@@ -95,6 +95,7 @@ def execute(
     Raises:
         ConfigError: The home folder cannot be written to, or the run cannot come to its end; see `preflight`.
         LockError: The pipeline is running already.
+        Stopped: A signal came before the first stage or after the last.
     """
     places = Places.of(home, named.name)
     run = f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() // 1_000_000 % 1000:03d}"
@@ -117,8 +118,8 @@ def execute(
         os._exit(128 + number)
 
     with (
-        hold(places.lock, named.name, wait=wait, say=screen.say),
         stop_on_signals(give_up),
+        hold(places.lock, named.name, wait=wait, say=screen.say),
         temporary_files(places),
         redirected(log),
         screen.stages(),

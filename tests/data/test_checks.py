@@ -94,3 +94,9 @@ def test_one_class_only_is_refused():
 def test_too_few_rows_are_refused(rows):
     with pytest.raises(DataError, match=f"Split train of tiny has {len(rows)} rows, expected at least 2"):
         list(RowChecks(DataChecks(), SPEC).watch("train", rows))
+
+
+def test_a_row_without_its_label_reaches_the_writer_that_names_it():
+    rows = RowChecks(DataChecks(), SPEC).watch("train", [{"image": np.zeros((1, 1, 1), np.uint8)}])
+
+    assert "label" not in next(rows)

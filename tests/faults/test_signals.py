@@ -173,3 +173,20 @@ def test_wait_begins_when_the_running_one_ends(tmp_path):
 
 def test_a_normal_run_leaves_nothing_in_the_systems_temporary_folder(undisturbed):
     assert undisturbed.left == []
+
+
+def test_a_waiting_run_stops_at_once(tmp_path):
+    import fcntl
+
+    lock = tmp_path / "runs" / "digits" / "lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        command = [sys.executable, "-m", "pipeline", *RUN, "--home", str(tmp_path), "--wait"]
+        waiting = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "waiting for it to end" in waiting.stdout.readline()
+        waiting.send_signal(signal.SIGINT)
+        _, err = waiting.communicate(timeout=60)
+
+    assert waiting.returncode == 130
+    assert err == "headrace: Stopped by SIGINT before the first stage or after the last.\n"
