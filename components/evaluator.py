@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from pathlib import Path
 
 import numpy as np
@@ -88,22 +87,6 @@ def evaluate(
         metrics["slices"][OVERALL] |= per_class(counts, label.classes)
         metrics["confusion_matrix"] = counts.tolist()
     return metrics
-
-
-def metric_names(eval_config: config_pb2.EvalConfig, spec: DatasetSpec) -> list[str]:
-    """Returns the names of the metrics that `evaluate` will compute over the whole test split."""
-    names = [
-        json.loads(metric.config or "{}").get("name", metric.class_name)
-        for metrics_spec in eval_config.metrics_specs
-        for metric in metrics_spec.metrics
-        if not metric.class_name.endswith("Plot")
-    ]
-    # As the metric class names itself where the config gives it no name.
-    names = [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in names]
-    if plots_confusion_matrix(eval_config):
-        _, label = spec.only(LabelFeature)
-        names += [f"{metric}@{name}" for metric in ("precision", "recall") for name in label.classes]
-    return names
 
 
 def plots_confusion_matrix(eval_config: config_pb2.EvalConfig) -> bool:

@@ -4,7 +4,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from data.spec import DatasetSpec
+
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
 
 # Keras's own names; tests/models/test_config.py checks them against the Keras that is installed.
 Optimizer = Literal[
@@ -40,6 +43,13 @@ class Settings(BaseModel):
 
 class TaskConfig(Settings):
     """Settings of a task's model and features; each task derives its own."""
+
+    def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
+        """Returns the metrics that evaluation computes over the whole test split: name -> least and greatest value.
+
+        A task that computes none has no thresholds to set.
+        """
+        return {}
 
 
 class EarlyStopping(Settings):

@@ -29,6 +29,7 @@ from models import registry
 from models.config import Settings, TaskConfig, TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
+MAX_CHOICES = 20
 
 
 class DataConfig(Settings):
@@ -188,7 +189,8 @@ def check_data(config: RunConfig, file: str = "run file") -> Dataset:
     """Returns the data set that a config names.
 
     Raises:
-        ConfigError: No such data set or source, or a batch larger than the training split.
+        ConfigError: No such data set or source, a batch larger than the training split, or a threshold on a metric
+            that the task does not compute or outside its range.
     """
     name, source = config.data.name, config.data.source
     if name not in catalog.names():
@@ -202,7 +204,21 @@ def check_data(config: RunConfig, file: str = "run file") -> Dataset:
             f"{file}: train.batch_size: expected at most {rows:,}, the rows of {name}'s training split, "
             f"found {batch_size:,}."
         )
+    _check_thresholds(config, dataset, file)
     return dataset
+
+
+def _check_thresholds(config: RunConfig, dataset: Dataset, file: str) -> None:
+    ranges = config.model.metric_ranges(dataset.spec)
+    for name, threshold in config.evaluate.thresholds.items():
+        if name not in ranges:
+            raise ConfigError(f"{file}: evaluate.thresholds: {unknown('metric', name, ranges)}")
+        least, greatest = ranges[name]
+        for side in ("min", "max"):
+            bound = getattr(threshold, side)
+            if bound is not None and not least <= bound <= greatest:
+                where = f"{file}: evaluate.thresholds.{name}.{side}"
+                raise ConfigError(f"{where}: expected from {least:g} to {greatest:g}, found {bound:g}.")
 
 
 def unknown(kind: str, value: Any, choices: Iterable[str]) -> str:
@@ -210,7 +226,10 @@ def unknown(kind: str, value: Any, choices: Iterable[str]) -> str:
     choices = list(choices)
     close = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.6)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"Unknown {kind} {value!r}.{hint} {kind.capitalize()}s: {', '.join(choices)}."
+    shown = (
+        choices if len(choices) <= MAX_CHOICES else [*choices[:MAX_CHOICES], f"and {len(choices) - MAX_CHOICES} more"]
+    )
+    return f"Unknown {kind} {value!r}.{hint} {kind.capitalize()}s: {', '.join(shown)}."
 
 
 # --- YAML, places in it, and pydantic's errors in our words ---------------------------------------------------------

@@ -13,14 +13,13 @@ from tfx.proto import trainer_pb2, transform_pb2
 
 import data
 from components.data_gate import CuratedSchema, DataGate
-from components.evaluator import TestEvaluator, metric_names
+from components.evaluator import TestEvaluator
 from components.example_gen import CatalogExampleGen
 from components.model_gate import ModelGate
 from components.publisher import Publisher
 from components.serving_check import ServingCheck
-from data.errors import ConfigError
 from models import registry
-from pipeline.config import NamedConfig, unknown
+from pipeline.config import NamedConfig
 from pipeline.fingerprint import fingerprint
 from pipeline.places import Places
 
@@ -36,17 +35,11 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         places: Where state goes.
         run: Identifier of this run; the steps that look at what is published take it, so that they are never cached.
         allow_unblessed: Go on with a model that is not good enough; it is still not published.
-
-    Raises:
-        ConfigError: A threshold is set on a metric that the task does not compute.
     """
     config, spec = named.config, named.dataset.spec
     task = registry.task(config.task)
     task_module = f"{registry.TASKS[config.task]}.task"
     eval_config = task.eval_config(config.model, spec)
-    for name in config.evaluate.thresholds:
-        if name not in metric_names(eval_config, spec):
-            raise ConfigError(f"evaluate.thresholds: {unknown('metric', name, metric_names(eval_config, spec))}")
     beam_args = json.dumps(BEAM_ARGS)
     learned = {
         "task": config.task,

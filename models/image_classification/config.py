@@ -1,9 +1,11 @@
 """Settings of image classification; loads no TensorFlow."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from data.spec import DatasetSpec, LabelFeature
 from models.config import Activation, Fraction, TaskConfig
 
 
@@ -32,6 +34,18 @@ class ImageClassificationConfig(TaskConfig):
     """Augmentation: mirror half of the training images left to right."""
     shift_px: NonNegativeInt = 0
     """Augmentation: shift training images by up to this many pixels each way."""
+
+    def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
+        """Returns accuracy, loss and calibration, and precision and recall of each class."""
+        _, label = spec.only(LabelFeature)
+        one_class = {f"{metric}@{name}": (0.0, 1.0) for metric in ("precision", "recall") for name in label.classes}
+        return {
+            "accuracy": (0.0, 1.0),
+            "loss": (0.0, math.inf),
+            "expected_calibration_error": (0.0, 1.0),
+            "example_count": (0.0, math.inf),
+            **one_class,
+        }
 
 
 CONFIG = ImageClassificationConfig

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pipeline import history
+from pipeline import config, history
 from tests.conftest import headrace
 
 pytestmark = pytest.mark.e2e
@@ -78,6 +78,15 @@ def test_accuracy_confusion_matrix_and_slices_fit_together(digits_manifest):
         assert one["example_count"] == counts[digit].sum()
         assert one["accuracy"] == pytest.approx(overall[f"recall@{digit}"], abs=1e-6)
     assert 0 <= overall["expected_calibration_error"] < 0.1
+
+
+def test_the_metrics_are_those_that_thresholds_may_name(digits_manifest):
+    named = config.load("digits")
+
+    ranges = named.config.model.metric_ranges(named.dataset.spec)
+    overall = digits_manifest["evaluation"]["slices"]["overall"]
+    assert set(overall) == set(ranges)
+    assert all(least <= overall[name] <= greatest for name, (least, greatest) in ranges.items())
 
 
 def test_the_signatures_are_as_promised(digits_run, golden):

@@ -55,6 +55,11 @@ def test_a_bad_setting_says_where_and_what_was_expected(text, message):
         ("task: image_classification\ndata: {name: digit}", r"Unknown data set 'digit'\. Did you mean 'digits'\?"),
         ("task: image_classification\ndata: {name: digits, source: tdfs}", r"Unknown source 'tdfs'"),
         (
+            DIGITS + "evaluate: {thresholds: {acuracy: {min: 0.9}}}",
+            r"Unknown metric 'acuracy'\. Did you mean 'accuracy'\?",
+        ),
+        (DIGITS + "evaluate: {thresholds: {accuracy: {min: 92}}}", r"accuracy\.min: expected from 0 to 1, found 92\."),
+        (
             DIGITS + "train: {batch_size: 5000}",
             r"batch_size: expected at most 1,226, the rows of digits's training split, found 5,000",
         ),

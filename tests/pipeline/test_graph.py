@@ -20,14 +20,3 @@ def test_the_graph_of_digits(golden, tmp_path):
         lines.append(f"{node.id} ({type(node).__name__}) after {', '.join(after) or 'nothing'}")
         lines += [f"  {key} <- {source}" for key, source in sorted(inputs.items())]
     golden("digits.graph.txt", "\n".join(lines) + "\n")
-
-
-def test_a_threshold_on_a_metric_that_is_not_computed_is_refused_before_any_work(tmp_path):
-    from data.errors import ConfigError
-    from pipeline import config, graph
-    from pipeline.places import Places
-
-    named = config.load("digits", ["evaluate.thresholds.acuracy={min: 0.9}"])
-
-    with pytest.raises(ConfigError, match=r"evaluate.thresholds: Unknown metric 'acuracy'. Did you mean 'accuracy'\?"):
-        graph.build(named, Places.of(tmp_path, "digits"), "a run")
