@@ -211,7 +211,8 @@ def closing_block(result: RunResult) -> list[str]:
         ask, board = f"{command} predict {result.pipeline} FILE.png", f"{command} board"
         return [
             f"{verdict} ({took}): {_relative(folder)}",
-            *_metric_lines(result),
+            f"  {_times(result.stages)}",
+            *_metric_lines(result)[:6],
             *_answer_lines(result),
             "Next:",
             f"  {ask}   ask the model about an image",
@@ -244,6 +245,15 @@ def metrics(result: RunResult) -> dict[str, float]:
     """Returns the model's metrics on the test split; empty where the run did not come that far."""
     folder = result.output("evaluate", "evaluation")
     return json.loads((folder / "metrics.json").read_text())["slices"]["overall"] if folder else {}
+
+
+def _times(stages: list[StageResult]) -> str:
+    """Returns where the time went, in one line: the stages that took a second or more, and how many did not."""
+    long = [f"{stage.name} {stage.seconds:.1f}" for stage in stages if stage.seconds >= 1]
+    cached = sum(stage.state == "cached" for stage in stages)
+    rest = len(stages) - len(long) - cached
+    words = [f"{rest} under a second"] * bool(rest) + [f"{cached} cached"] * bool(cached)
+    return f"seconds: {', '.join(long + words)}"
 
 
 def _metric_lines(result: RunResult) -> list[str]:

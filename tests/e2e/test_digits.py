@@ -53,8 +53,10 @@ def test_the_closing_block_is_short_and_tells_all(digits_run):
     assert len(block) <= 12
     assert block[0].startswith("Published (")
     assert block[0].endswith(str(digits_run.version))
-    assert block[1].strip().startswith("accuracy 0.9")
-    assert "expected >= 0.98" in block[1]
+    assert block[1].strip().startswith("seconds: start ")
+    assert " train " in block[1]
+    assert block[2].strip().startswith("accuracy 0.9")
+    assert "expected >= 0.98" in block[2]
     assert any("predict digits FILE.png" in line for line in block)
 
 
