@@ -1,4 +1,4 @@
-"""Ingest: a named data set becomes TFRecord files of tf.train.Examples, one folder a split."""
+"""Ingest: a data set becomes TFRecord files of tf.train.Examples, one folder a split."""
 
 import hashlib
 import json
@@ -11,42 +11,48 @@ from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
-from data import catalog
+from data import loading
 from data.checks import ORDER as CHECK_ORDER
-from data.checks import DataChecks, RowChecks
+from data.checks import RowChecks
+from data.config import DataConfig
 from data.errors import DataError
-from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, Row
+from data.profile import Profile
+from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, Row
 from models import progress
 
 SUMMARY = "summary.json"
+PROFILE = "profile.npz"
 SHARD_BYTES = 256 * 2**20
 
 
 @component
-def CatalogExampleGen(
+def DatasetExampleGen(
     examples: OutputArtifact[Examples],
-    dataset: Parameter[str],
+    data: Parameter[str],
+    name: Parameter[str],
+    base: Parameter[str],
     digest: Parameter[str],
-    source: Parameter[str],
-    folder: Parameter[str],
-    checks: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Writes every split of a data set of the catalog.
+    """Writes every split of a run file's data.
 
-    `folder` is empty for the source's usual place; `digest` stands for the content in the cache key.
+    `data` is that section as JSON, `name` the pipeline's, `base` the run file's folder; `digest` stands for the
+    content in the cache key.
     """
-    found = catalog.load(dataset)
-    splits = catalog.open_splits(found, source, Path(folder) if folder else None)
-    watcher = RowChecks(DataChecks.model_validate_json(checks), found.spec)
-    written = {
-        split: write_split(watcher.watch(split, splits[split]), found.spec, split, Path(examples.uri))
-        for split in CHECK_ORDER
-    }
+    config = DataConfig.model_validate_json(data)
+    found = loading.load(config, name, Path(base))
+    splits = loading.open_splits(found, config)
+    watcher = RowChecks(config.checks, found.spec)
+    profile, written = Profile(found.spec), {}
+    for split in CHECK_ORDER:
+        rows = watcher.watch(split, splits[split])
+        rows = profile.watch(rows) if split == "train" else rows
+        written[split] = write_split(rows, found.spec, split, Path(examples.uri))
+    profile.save(Path(examples.uri) / PROFILE)
     summary = {split: written[split] for split in SPLITS}
     (Path(examples.uri) / SUMMARY).write_text(json.dumps(summary, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
-    progress.report(summary="; ".join([f"{dataset}: {', '.join(counts)}", *watcher.notes]))
+    progress.report(summary="; ".join([f"{found.spec.name}: {', '.join(counts)}", *watcher.notes]))
     examples.split_names = json.dumps(list(SPLITS))
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
 
@@ -80,7 +86,7 @@ def write_split(rows: Iterable[Row], spec: DatasetSpec, split: str, folder: Path
         digest.update(hashlib.sha256(serialized).digest())
         size += len(serialized)
         if count % 5000 == 0:
-            progress.report(split=split, rows=count, of=spec.num_rows[split])
+            progress.report(split=split, rows=count, **({"of": spec.num_rows[split]} if spec.num_rows else {}))
     if not writer:
         raise DataError(f"Split {split} of data set {spec.name} has no rows; at least one is needed.")
     writer.close()
@@ -88,19 +94,25 @@ def write_split(rows: Iterable[Row], spec: DatasetSpec, split: str, folder: Path
 
 
 def to_example(row: Row, spec: DatasetSpec, *, where: str) -> tf.train.Example:
-    """Returns a row as tf.train.Example: images as raw uint8 bytes, labels as int64.
+    """Returns a row as tf.train.Example: images as raw uint8 bytes, labels as int64, numbers as float32, text as UTF-8.
 
     Raises:
         DataError: A value is missing or is not what the spec says; the message begins with `where`.
     """
     features = {}
     for name, feature in spec.features.items():
+        if name not in row and getattr(feature, "optional", False):
+            continue
         if name not in row:
             raise DataError(f"{where}: {name} is missing; the row has {', '.join(sorted(row)) or 'nothing'}.")
         if isinstance(feature, ImageFeature):
             features[name] = _image(row[name], feature, f"{where}, {name}")
         elif isinstance(feature, LabelFeature):
             features[name] = _label(row[name], feature, f"{where}, {name}")
+        elif isinstance(feature, NumberFeature):
+            features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[row[name]]))
+        else:
+            features[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[row[name].encode()]))
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
@@ -129,13 +141,13 @@ def split_files(examples_uri: str, split: str) -> list[str]:
 
 
 def first_rows(examples_uri: str, split: str, spec: DatasetSpec, count: int) -> list[Row]:
-    """Returns the first rows of a split as they are stored: raw bytes and ints by feature name."""
+    """Returns the first rows of a split as they are stored: bytes, ints and floats by feature name."""
     rows = []
     for serialized in tf.data.TFRecordDataset(split_files(examples_uri, split)).take(count).as_numpy_iterator():
         feature = tf.train.Example.FromString(serialized).features.feature
         row = {}
         for name in spec.features:
-            kind = feature[name].WhichOneof("kind")
-            row[name] = getattr(feature[name], kind).value[0]
+            if name in feature:
+                row[name] = getattr(feature[name], feature[name].WhichOneof("kind")).value[0]
         rows.append(row)
     return rows

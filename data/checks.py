@@ -4,42 +4,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from data.config import Check, DataChecks
 from data.errors import DataError
-from data.spec import DatasetSpec, LabelFeature, Row
+from data.spec import BadRow, DatasetSpec, LabelFeature, Problem, Row
 
 # Rows of the test split are seen first, so that of two equal rows it is the training row that is dropped.
 ORDER = ("test", "validation", "train")
-
-
-class Check(BaseModel):
-    """What to do about rows that a check finds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    policy: Literal["stop", "drop", "warn"] = "stop"
-    """stop: refuse the data; drop: leave such rows out and report how many; warn: report how many."""
-    max_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of a split's rows up to which nothing is said."""
-
-
-class DataChecks(BaseModel):
-    """What rows are held against while they are read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    duplicates: Check = Check(max_rate=0.01)
-    """Rows with the same input as an earlier row of their split."""
-    leakage: Check = Check()
-    """Rows with the same input as a row of another split."""
-    min_rows: PositiveInt = 2
-    """Least number of rows of a split."""
-    min_classes: PositiveInt = 2
-    """Least number of classes in a split, where there are labels."""
+MAX_PROBLEMS = 8  # with the sentence before and the count after them, ten lines
 
 
 @dataclass
@@ -51,10 +25,24 @@ class _Finding:
 
 
 @dataclass
+class _Invalid:
+    """How many rows and cells of a split cannot be used, and the first of them."""
+
+    rows: int = 0
+    problems: int = 0
+    first: list[Problem] = field(default_factory=list)
+
+    def add(self, row: BadRow) -> None:
+        self.rows += 1
+        self.problems += len(row.problems)
+        self.first += row.problems[: MAX_PROBLEMS - len(self.first)]
+
+
+@dataclass
 class RowChecks:
     """Watches the rows of all splits go by, in the order of ORDER.
 
-    Keeps 16 bytes and a number for each row.
+    Keeps 16 bytes and the place of each row.
 
     Attributes:
         settings: What is checked.
@@ -65,9 +53,9 @@ class RowChecks:
     settings: DataChecks
     spec: DatasetSpec
     notes: list[str] = field(default_factory=list)
-    _seen: dict[bytes, tuple[str, int]] = field(default_factory=dict)
+    _seen: dict[bytes, tuple[str, str | int]] = field(default_factory=dict)
 
-    def watch(self, split: str, rows: Iterable[Row]) -> Iterator[Row]:
+    def watch(self, split: str, rows: Iterable[Row | BadRow]) -> Iterator[Row]:
         """Yields the rows of a split that are to be kept.
 
         Raises:
@@ -75,34 +63,53 @@ class RowChecks:
         """
         found = {"duplicates": _Finding(), "leakage": _Finding()}
         labels = {name: Counter() for name, kind in self.spec.features.items() if isinstance(kind, LabelFeature)}
-        number = 0
+        number, invalid = 0, _Invalid()
         for number, row in enumerate(rows, start=1):
-            kind = self._remember(split, number, row, found)
+            if isinstance(row, BadRow):
+                invalid.add(row)
+                continue
+            kind = self._remember(split, getattr(row, "where", number), row, found)
             if kind and getattr(self.settings, kind).policy == "drop":
                 continue
             yield row
             # After the row was taken: whoever writes it refuses a label that is missing or out of range.
             for name, counts in labels.items():
                 counts[int(row[name])] += 1
-        if number < self.settings.min_rows:
+        if invalid.rows:
+            self._judge_invalid(split, invalid, number)
+        if number - invalid.rows < self.settings.min_rows:
             raise DataError(
-                f"Split {split} of {self.spec.name} has {number} rows, expected at least {self.settings.min_rows}."
+                f"Split {split} of {self.spec.name} has {number - invalid.rows} usable rows, expected at least "
+                f"{self.settings.min_rows}."
             )
         for kind, finding in found.items():
             self._judge(split, kind, finding, number)
         for name, counts in labels.items():
             self._judge_classes(split, name, counts)
 
-    def _remember(self, split: str, number: int, row: Row, found: dict[str, _Finding]) -> str | None:
+    def _judge_invalid(self, split: str, invalid: "_Invalid", rows: int) -> None:
+        check = self.settings.invalid
+        found = f"{invalid.rows:,} of {rows:,} rows of split {split} cannot be used"
+        if check.policy == "drop" and invalid.rows / rows <= check.max_rate:
+            self.notes.append(f"{found} (first: {invalid.first[0]}), dropped")
+            return
+        fix = "mend them, or set data.checks.invalid.policy to drop"
+        if check.policy == "drop":
+            fix = f"at most {check.max_rate:.2%} may be dropped (data.checks.invalid.max_rate)"
+        more = [f"  and {invalid.problems - MAX_PROBLEMS:,} more"] if invalid.problems > MAX_PROBLEMS else []
+        lines = [f"  {problem}" for problem in invalid.first]
+        raise DataError("\n".join([f"{self.spec.name}: {found}; {fix}:", *lines, *more]))
+
+    def _remember(self, split: str, place: str | int, row: Row, found: dict[str, _Finding]) -> str | None:
         """Returns which check finds this row; None for one that was not seen before."""
         key = _input_digest(row, self.spec)
-        earlier = self._seen.setdefault(key, (split, number))
-        if earlier == (split, number):
+        earlier = self._seen.setdefault(key, (split, place))
+        if earlier == (split, place):
             return None
         kind = "duplicates" if earlier[0] == split else "leakage"
         finding = found[kind]
         finding.count += 1
-        finding.first = finding.first or f"{split} row {number} equals {earlier[0]} row {earlier[1]}"
+        finding.first = finding.first or f"{_named(split, place)} equals {_named(*earlier)}"
         return kind
 
     def _judge(self, split: str, kind: str, finding: _Finding, rows: int) -> None:
@@ -127,6 +134,11 @@ class RowChecks:
                 f"{self.spec.name}: split {split} has {len(counts)} class in {name} ({only}), "
                 f"expected at least {self.settings.min_classes}; nothing can be learned from it."
             )
+
+
+def _named(split: str, place: str | int) -> str:
+    """Returns a row's place in words: the file and row, or a number within its split."""
+    return place if isinstance(place, str) else f"{split} row {place}"
 
 
 def _input_digest(row: Row, spec: DatasetSpec) -> bytes:

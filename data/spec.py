@@ -9,71 +9,137 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 SPLITS = ("train", "validation", "test")
 
-# One example: feature name -> uint8 array for an image, int for a label.
+# One example: feature name -> uint8 array for an image, int for a label, float for a number, str for text.
 Row = dict[str, Any]
+
+
+class LocatedRow(dict):
+    """A row that knows where it was read: `where` is the file and the row in it."""
+
+    def __init__(self, values: Row, where: str):
+        super().__init__(values)
+        self.where = where
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A cell that cannot be used.
+
+    Attributes:
+        where: File and row.
+        column: Its column; empty for the row as a whole.
+        expected: What would do.
+        found: What is there.
+    """
+
+    where: str
+    column: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.where}{':' + self.column if self.column else ''}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """What stands in the place of a row that cannot be used."""
+
+    problems: tuple[Problem, ...]
+
+
 # Split name -> its rows, read when iterated.
-Splits = Mapping[str, Iterable[Row]]
+Splits = Mapping[str, Iterable[Row | BadRow]]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ImageFeature(_Record):
     """An image of fixed size, stored as `height * width * channels` raw uint8 bytes, row by row."""
 
     kind: Literal["image"] = "image"
+    """What the feature is."""
     height: PositiveInt
+    """Pixels from top to bottom; images of files are resized to it."""
     width: PositiveInt
+    """Pixels from left to right; images of files are resized to it."""
     channels: Literal[1, 3]
+    """1 for grey, 3 for red, green and blue."""
 
 
 class LabelFeature(_Record):
     """A class, stored as an int64 index into `classes`."""
 
     kind: Literal["label"] = "label"
-    classes: tuple[str, ...]
+    """What the feature is."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes; those of an image folder are its folders' names."""
 
 
-Feature = Annotated[ImageFeature | LabelFeature, Field(discriminator="kind")]
+class NumberFeature(_Record):
+    """A finite number, stored as float32; absent where `optional` allows it."""
+
+    kind: Literal["number"] = "number"
+    """What the feature is."""
+    min: float | None = None
+    """Least value that can be right."""
+    max: float | None = None
+    """Greatest value that can be right."""
+    optional: bool = False
+    """Whether a row may do without."""
+
+
+class TextFeature(_Record):
+    """Unicode text, stored as UTF-8; absent where `optional` allows it."""
+
+    kind: Literal["text"] = "text"
+    """What the feature is."""
+    optional: bool = False
+    """Whether a row may do without."""
+
+
+Feature = Annotated[ImageFeature | LabelFeature | NumberFeature | TextFeature, Field(discriminator="kind")]
 
 
 class DatasetSpec(_Record):
     """The facts about a data set that a task needs before any data is read.
 
     Attributes:
-        name: Name in the catalog.
+        name: Name in the catalog, or of the pipeline where a run file names files.
         title: One line for `headrace list`.
         licence: Licence of the examples, as the publisher states it.
         features: Feature name -> what it holds.
-        num_rows: Split name -> number of examples.
-        digest: Identifies the content: changes when, and only when, the examples do.
+        num_rows: Split name -> number of examples; empty where that is not known before they are read.
     """
 
     name: str
     title: str
     licence: str
     features: dict[str, Feature]
-    num_rows: dict[str, PositiveInt]
-    digest: str
+    num_rows: dict[str, PositiveInt] = Field(default_factory=dict)
 
     def only(self, kind: type) -> tuple[str, Any]:
         """Returns name and feature of the one feature of this kind; raises ValueError unless there is exactly one."""
         found = [(name, feature) for name, feature in self.features.items() if isinstance(feature, kind)]
         if len(found) != 1:
-            raise ValueError(f"Data set {self.name} has {len(found)} features of kind {kind.__name__}, expected 1.")
+            word = kind.__name__.removesuffix("Feature").lower()
+            raise ValueError(f"expected one feature of kind {word}, data set {self.name} has {len(found)}.")
         return found[0]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named data set: its facts and the places it can be read from, in the order they are tried.
+    """A data set: its facts and the places it can be read from, in the order they are tried.
 
     Attributes:
         spec: The facts.
+        digest: Returns what identifies the content: it changes when, and only when, the examples do.
         sources: Source name -> function from a folder (or None for the usual place) to the splits. It raises
             SourceUnavailable where the data is not there, DataError where it is there and damaged.
     """
 
     spec: DatasetSpec
+    digest: Callable[[], str]
     sources: Mapping[str, Callable[[Path | None], Splits]]

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from data.config import Settings
 from data.spec import DatasetSpec
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -35,14 +36,11 @@ Activation = Literal[
 ACTIVATIONS, OPTIMIZERS, SCHEDULES = get_args(Activation), get_args(Optimizer), get_args(Schedule)
 
 
-class Settings(BaseModel):
-    """A record of settings: unknown keys are refused, values cannot be changed afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
 class TaskConfig(Settings):
     """Settings of a task's model and features; each task derives its own."""
+
+    def check_features(self, spec: DatasetSpec) -> None:
+        """Raises ValueError unless the task can learn from a data set with these features."""
 
     def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
         """Returns the metrics that evaluation computes over the whole test split: name -> least and greatest value.

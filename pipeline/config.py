@@ -21,28 +21,15 @@ from pydantic import (
 from pydantic.json_schema import models_json_schema
 from pydantic_core import ErrorDetails
 
-from data import catalog
-from data.checks import DataChecks
+from data import catalog, loading
+from data.config import DataConfig, Settings
 from data.errors import ConfigError
 from data.spec import Dataset
 from models import registry
-from models.config import Settings, TaskConfig, TrainConfig
+from models.config import TaskConfig, TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
 MAX_CHOICES = 20
-
-
-class DataConfig(Settings):
-    """Which data set, and where it is read from."""
-
-    name: str
-    """Name in the catalog; `headrace list` shows them."""
-    source: str = "auto"
-    """One of the data set's sources; auto tries them in order."""
-    folder: Path | None = None
-    """Where the source looks; null for its usual place."""
-    checks: DataChecks = DataChecks()
-    """Limits for duplicates, leakage between splits, rows and classes."""
 
 
 class Threshold(Settings):
@@ -82,7 +69,7 @@ class RunConfig(Settings):
     task: str
     """The kind of learning; `headrace list` shows them."""
     data: DataConfig
-    """Which data set."""
+    """Which data."""
     model: TaskConfig
     """The task's own settings."""
     train: TrainConfig = TrainConfig()
@@ -103,11 +90,13 @@ class NamedConfig:
         name: The pipeline's name: the file's without its ending.
         config: The settings, defaults filled in.
         dataset: The data set that the settings name.
+        base: The run file's folder, where relative paths of data start.
     """
 
     name: str
     config: RunConfig
     dataset: Dataset
+    base: Path
 
 
 def names() -> list[str]:
@@ -120,6 +109,7 @@ def load(name_or_file: str, overrides: Sequence[str] = ()) -> NamedConfig:
 
     Raises:
         ConfigError: There is no such pipeline or file, or a setting cannot be used; says where and what was expected.
+        DataError: A file of data does not have the columns that the settings name.
     """
     path = find(name_or_file)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", path.stem):
@@ -131,7 +121,8 @@ def load(name_or_file: str, overrides: Sequence[str] = ()) -> NamedConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as UTF-8 text ({error}).") from error
     config = parse(text, path.name, overrides)
-    return NamedConfig(path.stem, config, check_data(config, path.name))
+    base = path.resolve().parent
+    return NamedConfig(path.stem, config, find_data(config, path, base), base)
 
 
 def find(name_or_file: str) -> Path:
@@ -185,21 +176,35 @@ def json_schema() -> dict[str, Any]:
     return {**header, "oneOf": list(references.values()), **definitions}
 
 
-def check_data(config: RunConfig, file: str = "run file") -> Dataset:
-    """Returns the data set that a config names.
+def find_data(config: RunConfig, path: Path, base: Path) -> Dataset:
+    """Returns the data set that a config names; reads no rows.
+
+    Args:
+        config: The settings.
+        path: The run file, for its name in messages and the pipeline's.
+        base: Where relative paths of data start.
 
     Raises:
-        ConfigError: No such data set or source, a batch larger than the training split, or a threshold on a metric
-            that the task does not compute or outside its range.
+        ConfigError: No such data set, source or file, data that the task cannot learn from, a batch larger than the
+            training split, or a threshold on a metric that the task does not compute or outside its range.
+        DataError: A file of data does not have the columns that the settings name.
     """
-    name, source = config.data.name, config.data.source
-    if name not in catalog.names():
+    name, source, file = config.data.name, config.data.source, path.name
+    if name is not None and name not in catalog.names():
         raise ConfigError(f"{file}: data.name: {unknown('data set', name, catalog.names())}")
-    dataset = catalog.load(name)
+    try:
+        dataset = loading.load(config.data, path.stem, base)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
     if source not in ("auto", *dataset.sources):
         raise ConfigError(f"{file}: data.source: {unknown('source', source, ['auto', *dataset.sources])}")
-    rows, batch_size = dataset.spec.num_rows["train"], config.train.batch_size
-    if batch_size > rows:
+    try:
+        config.model.check_features(dataset.spec)
+    except ValueError as error:
+        raise ConfigError(f"{file}: task {config.task}: {error}") from None
+    # Of files it is known when they are read.
+    rows, batch_size = dataset.spec.num_rows.get("train"), config.train.batch_size
+    if rows and batch_size > rows:
         raise ConfigError(
             f"{file}: train.batch_size: expected at most {rows:,}, the rows of {name}'s training split, "
             f"found {batch_size:,}."

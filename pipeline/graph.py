@@ -11,13 +11,13 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
 
-import data
-from components.data_gate import CuratedSchema, DataGate
+from components.data_gate import STATS_OPTIONS, CuratedSchema, DataGate, schema_text
 from components.evaluator import TestEvaluator
-from components.example_gen import CatalogExampleGen
+from components.example_gen import DatasetExampleGen
 from components.model_gate import ModelGate
 from components.publisher import Publisher
 from components.serving_check import ServingCheck
+from data import loading
 from models import registry
 from pipeline.config import NamedConfig
 from pipeline.fingerprint import fingerprint
@@ -47,25 +47,30 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         "spec": spec.model_dump(mode="json"),
     }
 
-    ingest = CatalogExampleGen(
-        dataset=spec.name,
-        digest=spec.digest,
-        source=config.data.source,
-        folder=str(config.data.folder or ""),
-        checks=config.data.checks.model_dump_json(),
+    ingest = DatasetExampleGen(
+        data=config.data.model_dump_json(exclude={"checks": {"drift"}}),  # which is the gate's
+        name=named.name,
+        base=str(named.base),
+        digest=named.dataset.digest(),
         fingerprint=_code(
-            ["components.example_gen", f"data.catalog.{spec.name}"], ["numpy", "scikit-learn", "tensorflow"]
+            ["components.example_gen", loading.module(config.data)],
+            ["numpy", "pillow", "pyarrow", "scikit-learn", "tensorflow"],
         ),
     ).with_id("ingest")
     examples = ingest.outputs["examples"]
-    statistics = StatisticsGen(examples=examples).with_id("statistics")
-    schema_path = Path(data.__file__).parent / "schemas" / f"{spec.name}.pbtxt"
-    schema = CuratedSchema(path=str(schema_path), fingerprint=schema_path.read_text()).with_id("schema")
+    statistics = StatisticsGen(examples=examples, stats_options=STATS_OPTIONS).with_id("statistics")
+    curated = Path(loading.__file__).parent / "schemas" / f"{spec.name}.pbtxt"
+    schema = CuratedSchema(
+        text=curated.read_text() if config.data.name else schema_text(spec),
+    ).with_id("schema")
     data_gate = DataGate(
+        examples=examples,
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
-        dataset=spec.name,
-        fingerprint=_code(["components.data_gate"], ["tensorflow-data-validation"]),
+        spec=spec.model_dump_json(),
+        drift=config.data.checks.drift.model_dump_json(),
+        accepted=str(places.accepted),
+        run=run,
     ).with_id("data_gate")
     transform = Transform(
         examples=examples,

@@ -2,7 +2,6 @@
 
 import shutil
 
-import numpy as np
 import psutil
 
 from data.errors import ConfigError
@@ -28,14 +27,14 @@ def check(named: NamedConfig, places: Places) -> None:
 def row_bytes(named: NamedConfig) -> int:
     """Returns the size of one stored example, in bytes."""
     sizes = [
-        int(np.prod((feature.height, feature.width, feature.channels))) if isinstance(feature, ImageFeature) else 8
+        feature.height * feature.width * feature.channels if isinstance(feature, ImageFeature) else 8
         for feature in named.dataset.spec.features.values()
     ]
     return sum(sizes) + 64
 
 
 def _check_disk(named: NamedConfig, places: Places) -> None:
-    rows = sum(named.dataset.spec.num_rows.values())
+    rows = sum(named.dataset.spec.num_rows.values())  # 0 where it is not known before they are read
     needed = rows * row_bytes(named) / MIB + BASE_MIB
     free = shutil.disk_usage(places.runs).free / MIB
     if free < needed:

@@ -114,7 +114,7 @@ def describe(values: dict[str, Any]) -> str:
     for whole, part in (("epochs", "epoch"), ("steps", "step"), ("of", "rows")):
         if part in values:
             words.append(f"{part} {values[part]:,}/{values[whole]:,}")
-    skipped = {"epoch", "epochs", "step", "steps", "rows", "of", "done"}
+    skipped = {"epoch", "epochs", "step", "steps", "of", "done"} | ({"rows"} if "of" in values else set())
     for name, value in values.items():
         if name not in skipped:
             words.append(f"{name} {_number(value)}")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from data.spec import DatasetSpec, LabelFeature
+from data.spec import DatasetSpec, ImageFeature, LabelFeature
 from models.config import Activation, Fraction, TaskConfig
 
 
@@ -34,6 +34,13 @@ class ImageClassificationConfig(TaskConfig):
     """Augmentation: mirror half of the training images left to right."""
     shift_px: NonNegativeInt = 0
     """Augmentation: shift training images by up to this many pixels each way."""
+
+    def check_features(self, spec: DatasetSpec) -> None:
+        """Raises ValueError unless there is one image, one label and nothing else."""
+        spec.only(ImageFeature)
+        spec.only(LabelFeature)
+        if len(spec.features) != 2:
+            raise ValueError(f"expected an image and a label, found {', '.join(spec.features)}; use data.ignore.")
 
     def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
         """Returns accuracy, loss and calibration, and precision and recall of each class."""

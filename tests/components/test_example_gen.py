@@ -12,7 +12,6 @@ SPEC = DatasetSpec(
     licence="none",
     features={"image": ImageFeature(height=2, width=2, channels=1), "label": LabelFeature(classes=("cat", "dog"))},
     num_rows={"train": 3, "validation": 1, "test": 1},
-    digest="0",
 )
 ROW = {"image": np.array([[[1], [2]], [[3], [4]]], np.uint8), "label": 1}
 

@@ -75,7 +75,7 @@ def test_a_damaged_copy_stops_the_search_for_other_sources(tmp_path):
         raise AssertionError("the next source was asked")
 
     damaged = catalog.load("fashion_mnist").sources["system"]
-    dataset = Dataset(catalog.load("fashion_mnist").spec, {"system": damaged, "debian": must_not_be_asked})
+    dataset = Dataset(catalog.load("fashion_mnist").spec, lambda: "", {"system": damaged, "debian": must_not_be_asked})
 
     with pytest.raises(DataError, match="is missing"):
         catalog.open_splits(dataset, "auto", tmp_path)
@@ -88,9 +88,9 @@ def test_auto_takes_the_first_source_that_has_the_data_and_tells_why_none_has():
     present = {split: [] for split in SPLITS}
     spec = catalog.load("digits").spec
 
-    assert catalog.open_splits(Dataset(spec, {"a": absent, "b": lambda folder: present})) is present
+    assert catalog.open_splits(Dataset(spec, lambda: "", {"a": absent, "b": lambda folder: present})) is present
     with pytest.raises(DataError, match=r"digits was not found\. a: no folder here\. c: no folder here\."):
-        catalog.open_splits(Dataset(spec, {"a": absent, "c": absent}))
+        catalog.open_splits(Dataset(spec, lambda: "", {"a": absent, "c": absent}))
 
 
 def test_the_published_test_split_is_kept_whole_and_apart(tmp_path):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from data.checks import Check, DataChecks, RowChecks
+from data.checks import RowChecks
+from data.config import Check, DataChecks
 from data.errors import DataError
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
 
@@ -11,7 +12,6 @@ SPEC = DatasetSpec(
     licence="none",
     features={"image": ImageFeature(height=1, width=1, channels=1), "label": LabelFeature(classes=("cat", "dog"))},
     num_rows={"train": 1, "validation": 1, "test": 1},
-    digest="0",
 )
 
 
@@ -92,7 +92,7 @@ def test_one_class_only_is_refused():
 
 @pytest.mark.parametrize("rows", [[], _rows(1)])
 def test_too_few_rows_are_refused(rows):
-    with pytest.raises(DataError, match=f"Split train of tiny has {len(rows)} rows, expected at least 2"):
+    with pytest.raises(DataError, match=f"Split train of tiny has {len(rows)} usable rows, expected at least 2"):
         list(RowChecks(DataChecks(), SPEC).watch("train", rows))
 
 

@@ -65,9 +65,9 @@ def test_a_bad_setting_says_where_and_what_was_expected(text, message):
         ),
     ],
 )
-def test_settings_are_held_against_the_data_set(text, message):
+def test_settings_are_held_against_the_data_set(text, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
-        config.check_data(config.parse(text))
+        config.find_data(config.parse(text), tmp_path / "run.yaml", tmp_path)
 
 
 def test_an_override_wins_over_the_file_and_keeps_its_type():

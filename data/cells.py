@@ -1,0 +1,180 @@
+"""Cells of files -> values of features; what cannot be one is named, with what would do."""
+
+import difflib
+import io
+import math
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.sources.records import Record
+from data.spec import BadRow, DatasetSpec, Feature, ImageFeature, LabelFeature, LocatedRow, NumberFeature, Problem
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+MAX_CLASSES_SHOWN = 8
+MAX_SHOWN = 40  # characters of a cell
+
+
+class _Unusable(ValueError):
+    """A cell that cannot be used: `expected` and `found`."""
+
+    def __init__(self, expected: str, found: str):
+        super().__init__(expected, found)
+        self.expected, self.found = expected, found
+
+
+def to_row(
+    record: Record,
+    spec: DatasetSpec,
+    folder: Path,
+    *,
+    textual: bool,
+    unused: Collection[str] = (),
+    missing: Collection[str] = (),
+) -> LocatedRow | BadRow:
+    """Returns a record as a row of a data set, or everything that is wrong with it.
+
+    Args:
+        record: The record.
+        spec: What the row must hold.
+        folder: Where relative paths of images start.
+        textual: Whether all cells are text, as in CSV, so that numbers are too.
+        unused: Columns that may be there and are left out.
+        missing: Texts that stand for nothing, where all cells are text.
+    """
+    if record.problem:
+        return BadRow((record.problem,))
+    values, problems = {}, []
+    for name, feature in spec.features.items():
+        cell = record.cells.get(name)
+        absent = cell is None or (textual and cell in missing)
+        if absent and getattr(feature, "optional", False):
+            continue
+        try:
+            values[name] = _value(None if absent else cell, feature, folder, textual)
+        except _Unusable as error:
+            problems.append(Problem(record.where, name, error.expected, error.found))
+    for name in record.cells:
+        if name not in spec.features and name not in unused:
+            problems.append(Problem(record.where, name, "no column of this name", "one"))
+    return BadRow(tuple(problems)) if problems else LocatedRow(values, record.where)
+
+
+def _value(cell: Any, feature: Feature, folder: Path, textual: bool) -> Any:
+    if isinstance(feature, NumberFeature):
+        return _number(cell, feature, textual)
+    if isinstance(feature, LabelFeature):
+        return _label(cell, feature)
+    if isinstance(feature, ImageFeature):
+        return _image(cell, feature, folder)
+    return _text(cell)
+
+
+def _number(cell: Any, feature: NumberFeature, textual: bool) -> float:
+    try:
+        # float() takes True, "25" and "1_000" as well
+        if isinstance(cell, bool) or (isinstance(cell, str) and (not textual or "_" in cell)):
+            raise ValueError
+        number = float(cell)
+    except (TypeError, ValueError):
+        raise _Unusable("a number", shown(cell)) from None
+    if not math.isfinite(number):
+        raise _Unusable("a finite number", shown(cell))
+    if abs(number) > FLOAT32_MAX:
+        raise _Unusable("a number that float32 can hold", shown(cell))
+    for bound, wrong, word in ((feature.min, number.__lt__, "least"), (feature.max, number.__gt__, "most")):
+        if bound is not None and wrong(bound):
+            raise _Unusable(f"at {word} {bound:g}", shown(cell))
+    return number
+
+
+def _label(cell: Any, feature: LabelFeature) -> int:
+    """Returns the index of a class given by name; a whole number that is no class's name is an index already."""
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", errors="replace")
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # pandas makes floats of whole numbers beside missing ones
+    name = str(cell).lower() if isinstance(cell, bool) else str(cell)
+    if name in feature.classes:
+        return feature.classes.index(name)
+    if isinstance(cell, int) and not isinstance(cell, bool) and 0 <= cell < len(feature.classes):
+        return cell
+    close = difflib.get_close_matches(name, feature.classes, n=1) if cell is not None else []
+    choices = ", ".join(feature.classes[:MAX_CLASSES_SHOWN])
+    more = f" and {len(feature.classes) - MAX_CLASSES_SHOWN} more" if len(feature.classes) > MAX_CLASSES_SHOWN else ""
+    raise _Unusable(f"one of {choices}{more}", shown(cell) + (f" (meant {close[0]!r}?)" if close else ""))
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, bytes):
+        try:
+            return cell.decode()
+        except UnicodeDecodeError:
+            raise _Unusable("UTF-8 text", shown(cell)) from None
+    if not isinstance(cell, str):
+        raise _Unusable("text", shown(cell))
+    return cell
+
+
+def _image(cell: Any, feature: ImageFeature, folder: Path) -> np.ndarray:
+    """Returns uint8 `(height, width, channels)` of an encoded image, its path, or raw bytes of the right number."""
+    expected = "a PNG or JPEG image"
+    content = content_of(cell, folder)
+    if content is None:
+        raise _Unusable(expected, f"no file {shown(cell)}" if isinstance(cell, str) else shown(cell))
+    shape = (feature.height, feature.width, feature.channels)
+    if len(content) == math.prod(shape) and not content.startswith((b"\x89PNG", b"\xff\xd8")):
+        return np.frombuffer(content, np.uint8).reshape(shape)
+    if not content:
+        raise _Unusable(expected, "an empty file")
+    return _decode(content, shape)
+
+
+def _decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    from PIL import Image
+
+    height, width, channels = shape
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
+            if image.mode.startswith(("I", "F")):
+                raise _Unusable("8 bits a channel", f"a {image.format} image of mode {image.mode}")
+            pixels = image.convert("L" if channels == 1 else "RGB")
+    except Image.DecompressionBombError:
+        raise _Unusable("an image of at most 179 million pixels", "a larger one") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, _Unusable):
+            raise
+        damaged = content.startswith((b"\x89PNG", b"\xff\xd8"))
+        found = f"a damaged one of {len(content):,} bytes" if damaged else f"{len(content):,} bytes of something else"
+        raise _Unusable("a whole PNG or JPEG image", found) from None
+    if pixels.size != (width, height):
+        # As the served `image_bytes` does it: areas are averaged when shrinking, else interpolated.
+        shrinks = pixels.size[0] >= width and pixels.size[1] >= height
+        pixels = pixels.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
+    return np.asarray(pixels).reshape(shape)
+
+
+def content_of(cell: Any, folder: Path) -> bytes | None:
+    """Returns the bytes of an image cell: bytes, a path from `folder`, or Hugging Face's `{bytes, path}`; else None."""
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, str):
+        try:
+            return (folder / cell).read_bytes()
+        except (OSError, ValueError):
+            return None
+    return cell if isinstance(cell, bytes) else None
+
+
+def shown(cell: Any) -> str:
+    """Returns a cell as a message shows it: short, and bytes never."""
+    if cell is None:
+        return "nothing"
+    if isinstance(cell, bytes):
+        return f"{len(cell):,} bytes"
+    if isinstance(cell, dict | list):
+        return f"a {type(cell).__name__} of {len(cell)}"
+    text = repr(cell) if isinstance(cell, str) else str(cell)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text):,} characters)"

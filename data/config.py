@@ -1,0 +1,113 @@
+"""Settings of where data comes from. Loads no TensorFlow."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+
+from data.spec import SPLITS, Feature
+
+Format = Literal["auto", "csv", "jsonl", "parquet", "image_folder", "tfrecord"]
+Rate = Annotated[float, Field(ge=0, le=1)]
+Paths = str | tuple[str, ...]
+
+
+class Settings(BaseModel):
+    """A record of settings: unknown keys are refused, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Check(Settings):
+    """What to do about rows that a check finds."""
+
+    policy: Literal["stop", "drop", "warn"] = "stop"
+    """stop: refuse the data; drop: leave such rows out and report how many; warn: report how many."""
+    max_rate: Rate = 0.0
+    """Share of a split's rows up to which nothing is said."""
+
+
+class InvalidCheck(Settings):
+    """What to do about rows with a cell that cannot be used; such rows are never kept."""
+
+    policy: Literal["stop", "drop"] = "stop"
+    """stop: refuse the data; drop: leave such rows out and report how many."""
+    max_rate: Rate = 0.05
+    """Share of a split's rows that may be dropped; with more the data is refused all the same."""
+
+
+class DriftCheck(Settings):
+    """What to do when the data is far from what the last run accepted."""
+
+    policy: Literal["stop", "warn", "off"] = "stop"
+    """stop: refuse the data; warn: report it and go on; off: do not look."""
+    max_distance: Rate = 0.1
+    """Greatest distance: Kolmogorov-Smirnov of numbers, Jensen-Shannon of brightness, difference of shares."""
+
+
+class DataChecks(Settings):
+    """What rows are held against while they are read, and the data as a whole afterwards."""
+
+    invalid: InvalidCheck = InvalidCheck()
+    """Rows with a missing cell, one of the wrong type, NaN, infinity, an unknown class or an unreadable image."""
+    duplicates: Check = Check(max_rate=0.01)
+    """Rows with the same input as an earlier row of their split."""
+    leakage: Check = Check()
+    """Rows with the same input as a row of another split."""
+    drift: DriftCheck = DriftCheck()
+    """Distance from the data that the last run accepted: units, brightness, class shares, swapped classes."""
+    min_rows: PositiveInt = 2
+    """Least number of rows of a split."""
+    min_classes: PositiveInt = 2
+    """Least number of classes in a split, where there are labels."""
+
+
+class SplitShares(Settings):
+    """Shares of the rows that are cut off where `files` names no split of its own."""
+
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the validation split."""
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the test split."""
+
+
+def _by_kind(value: Any) -> Any:
+    """`age: number` is short for `age: {kind: number}`."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class DataConfig(Settings):
+    """Which data: a named data set of the catalog, or files."""
+
+    name: str | None = None
+    """Name in the catalog; `headrace list` shows them."""
+    source: str = "auto"
+    """One of the named data set's sources; auto tries them in order."""
+    folder: Path | None = None
+    """Where the named data set's source looks; null for its usual place."""
+    files: Paths | dict[Literal["train", "validation", "test"], Paths] | None = None
+    """Files, folders or patterns such as data/*.csv.gz, from the run file's folder; or those of each split."""
+    format: Format = "auto"
+    """auto: by the files' ending; a folder is an image folder, with a folder a class."""
+    features: dict[str, Annotated[Feature, BeforeValidator(_by_kind)]] = Field(default_factory=dict)
+    """Column -> what it holds: number, text, label or image, with their settings."""
+    ignore: tuple[str, ...] = ()
+    """Columns that are there and not used."""
+    missing_values: tuple[str, ...] = ("",)
+    """Cells of a CSV file that stand for nothing."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """What separates the cells of a CSV file; a tab in files ending with .tsv."""
+    splits: SplitShares = SplitShares()
+    """How files without splits of their own are cut."""
+    split_by: str | None = None
+    """Column whose equal values stay in one split, such as a customer or a speaker; null: equal rows do."""
+    checks: DataChecks = DataChecks()
+    """Limits for invalid rows, duplicates, leakage between splits, drift, rows and classes."""
+
+    @model_validator(mode="after")
+    def _one_place(self):
+        if (self.name is None) == (self.files is None):
+            raise ValueError("either name, a data set of the catalog, or files")
+        if isinstance(self.files, dict) and "train" not in self.files:
+            raise ValueError(f"files of {SPLITS[0]} among the splits")
+        return self

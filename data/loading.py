@@ -1,0 +1,37 @@
+"""The data set that a run file's `data` section names: of the catalog, or made of files."""
+
+import importlib
+from pathlib import Path
+
+from data import catalog
+from data.config import DataConfig
+from data.spec import Dataset, Splits
+
+
+def module(config: DataConfig) -> str:
+    """Returns the module that provides the data set; what it imports is the code that ingest depends on."""
+    return "data.local" if config.name is None else f"data.catalog.{config.name}"
+
+
+def load(config: DataConfig, name: str, base: Path) -> Dataset:
+    """Returns the data set; reads no rows.
+
+    Args:
+        config: The `data` section.
+        name: The pipeline's name, for files.
+        base: Where relative paths of files start.
+
+    Raises:
+        ConfigError: The files are not there or not described as they must be.
+        DataError: A file's header is not that of the features.
+        KeyError: There is no data set of that name.
+    """
+    if config.name is not None:
+        return catalog.load(config.name)
+    # By its name: a named data set does not depend on the readers of files, nor wait for what they import.
+    return importlib.import_module(module(config)).dataset(config, name, base)
+
+
+def open_splits(dataset: Dataset, config: DataConfig) -> Splits:
+    """Returns the splits; raises DataError when no source has the data, or what was found is damaged."""
+    return catalog.open_splits(dataset, config.source, config.folder)

@@ -1,0 +1,226 @@
+"""Files that a run file names, as a data set."""
+
+import difflib
+import glob
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.cells import content_of, to_row
+from data.config import DataConfig
+from data.errors import ConfigError, DataError
+from data.secrets import resolve
+from data.sources import delimited, image_folder, jsonl, parquet, tfrecord
+from data.sources.files import sha256
+from data.sources.records import Record
+from data.spec import SPLITS, BadRow, Dataset, DatasetSpec, ImageFeature, LabelFeature, LocatedRow
+from data.splitting import bucket
+
+ENDINGS = {
+    ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
+}  # fmt: skip
+MAX_VALUES = 20
+BUCKETS = 1000
+
+
+def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
+    """Returns the data set of a run file's `data.files`.
+
+    Reads headers and names of folders, no rows.
+
+    Args:
+        config: The `data` section; `files` is set.
+        name: What to call it: the pipeline's name.
+        base: Where relative paths start: the run file's folder.
+
+    Raises:
+        ConfigError: No file is there, or a feature is not described as it must be.
+        DataError: A file's header is not that of the features.
+    """
+    paths = _paths(config, base)
+    kind = _format(config, [path for found in paths.values() for path in found])
+    features = dict(config.features)
+    if kind == "image_folder":
+        features = _folder_features(features, paths)
+    if not features:
+        raise ConfigError("data.features is missing; name the columns, such as {age: number, plan: text}.")
+    spec = DatasetSpec(name=name, title=f"files {config.files}", licence="unknown", features=features)
+    for path in (path for found in paths.values() for path in found):
+        _check_columns(path, kind, config, spec)
+    _check_classes(kind, config, spec, paths["train"][0])
+    return Dataset(spec, lambda: _digest(paths), {"files": lambda _: _splits(paths, kind, config, spec)})
+
+
+def _paths(config: DataConfig, base: Path) -> dict[str, list[Path]]:
+    given: Any = config.files if isinstance(config.files, dict) else {"train": config.files}
+    found = {}
+    for split, patterns in given.items():
+        found[split] = []
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            place = str(base / Path(resolve(pattern)).expanduser())
+            matches = sorted(glob.glob(place, recursive=True)) if not Path(place).exists() else [place]
+            if not matches:
+                raise ConfigError(f"data.files: there is no file {base / pattern}; paths start at the run file.")
+            found[split] += [_short(Path(match)) for match in matches]
+    return found
+
+
+def _short(path: Path) -> Path:
+    """Returns a path as a person would type it from here."""
+    path = Path(*path.parts)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) and path != Path.cwd() else path
+
+
+def _format(config: DataConfig, paths: Sequence[Path]) -> str:
+    if config.format != "auto":
+        return config.format
+    kinds = {}
+    for path in paths:
+        suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+        kinds["image_folder" if path.is_dir() else ENDINGS.get(suffixes[-1] if suffixes else "", "")] = path
+    if "" in kinds:
+        raise ConfigError(
+            f"data.files: the format of {kinds['']} cannot be told by its ending; set data.format to csv, jsonl, "
+            "parquet or tfrecord."
+        )
+    if len(kinds) > 1:
+        raise ConfigError(f"data.files: expected files of one format, found {' and '.join(sorted(kinds))}.")
+    return next(iter(kinds))
+
+
+def _folder_features(features: dict, paths: dict[str, list[Path]]) -> dict:
+    """Returns the features with the classes that the training folders' names give, where none are set."""
+    image, label = image_folder.IMAGE, image_folder.LABEL
+    features = {label: LabelFeature(), **features}
+    if set(features) != {image, label} or not isinstance(features[image], ImageFeature):
+        raise ConfigError(
+            "data.features: an image folder has image and label; set such as "
+            "{image: {kind: image, height: 64, width: 64, channels: 3}}."
+        )
+    if not features[label].classes:
+        names = sorted({name for folder in paths["train"] for name in image_folder.classes(folder)})
+        features[label] = LabelFeature(classes=tuple(names))
+    return features
+
+
+def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec) -> None:
+    """Raises DataError when a file's columns are not those of the features; their order does not matter."""
+    readers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, _delimiter(path, config))}
+    readers |= {"jsonl": jsonl.columns, "parquet": parquet.columns}
+    if kind not in readers:
+        return
+    there = readers[kind](path)
+    wanted = [*spec.features, *([config.split_by] if config.split_by else [])]
+    extra = [name for name in there if name not in wanted and name not in config.ignore]
+    wrong = []
+    for name in wanted:
+        # A JSON object leaves out what a row does not have.
+        if name not in there and not (kind == "jsonl" and getattr(spec.features.get(name), "optional", False)):
+            close = difflib.get_close_matches(name, extra, n=1)
+            wrong.append(f"column {name} is missing" + (f" (there is {close[0]!r})" if close else ""))
+    wrong += [f"column {name!r} is not among data.features" for name in extra]
+    if not wrong:
+        return
+    first = "mend the file, or data.features and data.ignore"
+    if len(there) == 1 and kind == "csv":
+        other = next((mark for mark in ";\t|" if mark in there[0]), None)
+        first = f"it seems to be separated by {other!r}; set data.delimiter" if other else first
+    elif kind == "csv" and not set(there) & set(wanted) and any(_is_number(name) for name in there):
+        first = "its first row must hold the names of the columns"
+    more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    raise DataError(f"{path}:1: {'; '.join(wrong[:5])}{more}; {first}.")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path) -> None:
+    """Raises ConfigError when a label has no classes, with those of the first rows."""
+    for name, feature in spec.features.items():
+        if isinstance(feature, LabelFeature) and not feature.classes:
+            records = _records(path, kind, config)
+            values = {str(record.cells.get(name)) for record, _ in zip(records, range(10_000), strict=False)}
+            listed = f"; its first rows have {', '.join(sorted(values))}" if len(values) <= MAX_VALUES else ""
+            raise ConfigError(f"data.features.{name}.classes is missing{listed}.")
+
+
+def _digest(paths: dict[str, list[Path]]) -> str:
+    """Returns the SHA-256 over splits, names and contents of all files."""
+    digest = hashlib.sha256()
+    for split, found in paths.items():
+        for path in found:
+            for file in image_folder.files(path) if path.is_dir() else [path]:
+                digest.update(f"{split}\0{file.relative_to(path.parent)}\0{sha256(file)}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+@dataclass(frozen=True)
+class _FileSplit:
+    """The rows of one split, read from its files when iterated.
+
+    Attributes:
+        paths: The files.
+        kind: Their format.
+        config: How they are read.
+        spec: What the rows must hold.
+        buckets: Which thousandths of the rows belong to this split; None for all.
+    """
+
+    paths: Sequence[Path]
+    kind: str
+    config: DataConfig
+    spec: DatasetSpec
+    buckets: range | None
+
+    def __iter__(self) -> Iterator[LocatedRow | BadRow]:
+        unused = {*self.config.ignore, *([self.config.split_by] if self.config.split_by else [])}
+        missing, textual = self.config.missing_values, self.kind == "csv"
+        for path in self.paths:
+            for record in _records(path, self.kind, self.config):
+                if self.buckets is None or bucket(self._content(record, path.parent), BUCKETS) in self.buckets:
+                    yield to_row(record, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
+
+    def _content(self, record: Record, folder: Path) -> bytes:
+        """Returns what decides about a record's split: as it stands in the file, so that unusable rows have one too."""
+        if self.config.split_by:
+            return repr(record.cells.get(self.config.split_by)).encode()
+        digest = hashlib.blake2b()
+        for name, feature in self.spec.features.items():
+            cell = record.cells.get(name)
+            if isinstance(feature, ImageFeature):
+                cell = content_of(cell, folder) or cell
+            if not isinstance(feature, LabelFeature):
+                digest.update(cell if isinstance(cell, bytes) else repr(cell).encode())
+        return digest.digest()
+
+
+def _splits(paths: dict[str, list[Path]], kind: str, config: DataConfig, spec: DatasetSpec) -> dict[str, _FileSplit]:
+    """Returns the splits: those with files of their own, and the others cut off the training files."""
+    found, begin = {}, 0
+    for split in reversed(SPLITS):
+        if split in paths and split != "train":
+            found[split] = _FileSplit(paths[split], kind, config, spec, None)
+            continue
+        share = BUCKETS - begin if split == "train" else round(getattr(config.splits, split) * BUCKETS)
+        cut = None if share == BUCKETS else range(begin, begin + share)
+        found[split] = _FileSplit(paths["train"], kind, config, spec, cut)
+        begin += share
+    return found
+
+
+def _records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
+    if kind == "csv":
+        return delimited.read(path, _delimiter(path, config))
+    return {"jsonl": jsonl, "parquet": parquet, "image_folder": image_folder, "tfrecord": tfrecord}[kind].read(path)
+
+
+def _delimiter(path: Path, config: DataConfig) -> str:
+    return "\t" if ".tsv" in path.suffixes else config.delimiter

@@ -1,0 +1,51 @@
+"""Reads Apache Parquet files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.errors import DataError
+from data.sources.records import Record
+
+BATCH_ROWS = 1024
+
+
+def columns(path: Path) -> list[str]:
+    """Returns the names of the columns; raises DataError when the file is no whole Parquet file."""
+    with _open(path) as file:
+        return list(file.schema_arrow.names)
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yields the rows, each cell in the Python type that belongs to its column's.
+
+    Raises:
+        DataError: The file is no whole Parquet file, or has no row.
+    """
+    count = 0
+    with _open(path) as file:
+        try:
+            for batch in file.iter_batches(BATCH_ROWS):
+                for cells in batch.to_pylist():
+                    count += 1
+                    yield Record(f"{path}:{count}", cells)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error, f" after row {count:,}") from error
+    if not count:
+        raise DataError(f"{path} has columns and no rows.")
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes); fetch it again.")
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception, after: str = "") -> DataError:
+    reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
+    return DataError(f"{path} is not a whole Parquet file{after} ({reason[:120]}); fetch it again.")

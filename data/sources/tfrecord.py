@@ -1,0 +1,50 @@
+"""Reads TFRecord files of tf.train.Examples."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from data.errors import DataError
+from data.sources.records import Record
+from data.spec import Problem
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yields the examples; a feature with one value as that value, one with several as a list.
+
+    Raises:
+        DataError: The file is empty, corrupt or cut off; says after which record.
+    """
+    import tensorflow as tf
+
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes); fetch it again.")
+    count = 0
+    dataset = tf.data.TFRecordDataset(str(path), compression_type="GZIP" if path.suffix == ".gz" else "")
+    try:
+        for serialized in dataset.as_numpy_iterator():
+            count += 1
+            where = f"{path}:{count}"
+            try:
+                yield Record(where, _cells(tf.train.Example.FromString(serialized)))
+            except ValueError as error:  # protobuf's DecodeError is one
+                found = f"{len(serialized):,} bytes that are none ({error})"
+                yield Record(where, {}, Problem(where, "", "a tf.train.Example", found))
+    except tf.errors.OpError as error:
+        reason = re.search(r"(truncated|corrupted) record at \d+", error.message)
+        raise DataError(
+            f"{path}:{count + 1}: the record is damaged ({reason[0] if reason else type(error).__name__}); "
+            f"{count:,} before it are whole. Fetch the file again."
+        ) from error
+    if not count:
+        raise DataError(f"{path} has no records.")
+
+
+def _cells(example) -> dict[str, Any]:
+    cells = {}
+    for name, feature in example.features.feature.items():
+        kind = feature.WhichOneof("kind")
+        values = list(getattr(feature, kind).value) if kind else []
+        cells[name] = values[0] if len(values) == 1 else values or None
+    return cells

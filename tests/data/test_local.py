@@ -1,0 +1,237 @@
+"""Files as data: every bad file of the corpus is refused in a few lines; what is good is read whatever its form."""
+
+import gzip
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from data import local
+from data.catalog import open_splits
+from data.checks import ORDER, RowChecks
+from data.config import DataConfig
+from data.errors import ConfigError, HeadraceError
+from data.spec import SPLITS
+from tests.data import corpus
+from tests.data.corpus import COLUMNS, FEATURES, PICTURES, csv_text, png, rows
+
+
+def _read(settings: dict, folder) -> tuple[dict[str, list], list[str]]:
+    """Returns the rows of each split that pass all checks, and the notes."""
+    config = DataConfig.model_validate(settings)
+    dataset = local.dataset(config, "customers", folder)
+    checks, splits = RowChecks(config.checks, dataset.spec), open_splits(dataset)
+    return {split: list(checks.watch(split, splits[split])) for split in ORDER}, checks.notes
+
+
+def _joined(found: dict[str, list]) -> list[dict]:
+    """Returns the rows of all splits."""
+    return [row for split in SPLITS for row in found[split]]
+
+
+def _everything(found: dict[str, list]) -> list[tuple]:
+    """Returns the rows of all splits in one order."""
+    return sorted(tuple(sorted(row.items())) for row in _joined(found))
+
+
+def test_every_bad_file_of_the_corpus_is_refused_in_at_most_ten_lines(tmp_path, golden):
+    told = []
+    for case in corpus.CASES:
+        folder = tmp_path / case.name.replace(" ", "_")
+        settings = corpus.write(case, folder)
+
+        with pytest.raises(HeadraceError) as caught:
+            pytest.fail(f"{case.name} was accepted: {_read(settings, folder)}")
+
+        message = str(caught.value).replace(f"{folder}/", "").replace(str(folder), "FOLDER")
+        assert len(message.splitlines()) <= 10, message
+        assert max(map(len, message.splitlines())) < 300, message
+        told.append(f"# {case.name}: exit {caught.value.exit_code}\n{message}\n")
+
+    assert len(told) >= 30
+    golden("bad_files.txt", "\n".join(told))
+
+
+@pytest.fixture
+def expected(tmp_path) -> list[tuple]:
+    (tmp_path / "plain.csv").write_text(csv_text(rows()))
+    found, notes = _read({"files": "plain.csv", "features": FEATURES}, tmp_path)
+    assert notes == []
+    return _everything(found)
+
+
+def test_csv_rows_become_numbers_text_and_classes(expected):
+    first = {"age": 20.0, "income": 1000.5, "plan": "plan 0", "churned": 0}
+
+    assert tuple(sorted(first.items())) in expected
+    assert len(expected) == 60
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "settings"),
+    [
+        ("rows.csv", lambda path: path.write_text(csv_text(rows(), COLUMNS[::-1])), {}),
+        ("rows.csv", lambda path: path.write_bytes(b"\xef\xbb\xbf" + csv_text(rows()).encode()), {}),
+        ("rows.csv", lambda path: path.write_text(csv_text(rows()).replace("\n", "\r\n")), {}),
+        ("rows.csv", lambda path: path.write_text(csv_text(rows(), delimiter=";")), {"delimiter": ";"}),
+        ("rows.tsv", lambda path: path.write_text(csv_text(rows(), delimiter="\t")), {}),
+        ("rows.csv.gz", lambda path: path.write_bytes(gzip.compress(csv_text(rows()).encode())), {}),
+        ("rows.csv", lambda path: path.write_text(csv_text([{**r, "id": 1} for r in rows()], [*COLUMNS, "id"])),
+         {"ignore": ["id"]}),
+        ("rows.jsonl", lambda path: path.write_text("\n\n".join(map(json.dumps, rows()))), {}),
+        ("rows.parquet", lambda path: pq.write_table(pa.Table.from_pylist(rows()), path), {}),
+        ("rows.tfrecord", lambda path: corpus._tfrecord(rows())(path.parent), {}),
+    ],
+    ids=["reordered", "BOM", "CRLF", "semicolons", "tabs", "gzip", "ignored", "jsonl", "parquet", "tfrecord"],
+)  # fmt: skip
+def test_the_same_rows_are_read_from_every_form(tmp_path, expected, name, write, settings):
+    write(tmp_path / name)
+
+    found, _ = _read({"files": name, "features": FEATURES, **settings}, tmp_path)
+
+    assert _everything(found) == expected
+
+
+def test_several_files_are_one_data_set(tmp_path, expected):
+    (tmp_path / "part-1.csv").write_text(csv_text(rows()[:20]))
+    (tmp_path / "part-2.csv").write_text(csv_text(rows()[20:]))
+
+    found, _ = _read({"files": "part-*.csv", "features": FEATURES}, tmp_path)
+
+    assert _everything(found) == expected
+
+
+def test_splits_have_their_shares_and_hold_each_row_once(tmp_path):
+    (tmp_path / "rows.csv").write_text(csv_text(rows(1000)))
+
+    found, _ = _read({"files": "rows.csv", "features": FEATURES, "splits": {"validation": 0.1, "test": 0.2}}, tmp_path)
+
+    assert len({row["plan"] for row in _joined(found)}) == 1000
+    assert 60 < len(found["validation"]) < 140
+    assert 150 < len(found["test"]) < 250
+
+
+def test_a_split_with_its_own_file_is_that_file(tmp_path):
+    (tmp_path / "a.csv").write_text(csv_text(rows(100)))
+    (tmp_path / "b.csv").write_text(csv_text(rows(110)[100:]))
+
+    found, _ = _read({"files": {"train": "a.csv", "test": "b.csv"}, "features": FEATURES}, tmp_path)
+
+    assert [row["plan"] for row in found["test"]] == [f"plan {i}" for i in range(100, 110)]
+    assert len(found["train"]) + len(found["validation"]) == 100
+
+
+def test_split_by_keeps_equal_values_together(tmp_path):
+    (tmp_path / "rows.csv").write_text(
+        csv_text([{**row, "customer": i // 10} for i, row in enumerate(rows(1000))], [*COLUMNS, "customer"])
+    )
+
+    found, _ = _read({"files": "rows.csv", "features": FEATURES, "split_by": "customer"}, tmp_path)
+
+    customers = {split: {int(row["plan"].split()[1]) // 10 for row in found[split]} for split in SPLITS}
+    assert not customers["train"] & customers["test"]
+    assert not customers["train"] & customers["validation"]
+    assert len(set().union(*customers.values())) == 100
+
+
+def test_dropped_rows_are_counted_by_file_and_row(tmp_path):
+    bad = corpus.changed(5, age="thirty")
+    (tmp_path / "rows.csv").write_text(csv_text(bad))
+
+    found, (note,) = _read(
+        {"files": "rows.csv", "features": FEATURES, "checks": {"invalid": {"policy": "drop", "max_rate": 0.5}}},
+        tmp_path,
+    )
+
+    assert len(_everything(found)) == 59
+    assert note.startswith("1 of ")
+    assert note.endswith("rows.csv:6:age: expected a number, found 'thirty'), dropped")
+
+
+def test_an_optional_cell_may_be_missing(tmp_path):
+    (tmp_path / "rows.csv").write_text(csv_text(corpus.changed(5, income="NA")))
+
+    found, _ = _read({"files": "rows.csv", "features": FEATURES, "missing_values": ["", "NA"]}, tmp_path)
+
+    assert [row["plan"] for row in _joined(found) if "income" not in row] == ["plan 4"]
+
+
+def test_an_image_folder_is_read_with_its_folders_as_classes(tmp_path):
+    corpus._pictures()(tmp_path)
+    (tmp_path / "photos" / ".DS_Store").write_bytes(b"x")
+
+    config = DataConfig.model_validate({"files": "photos", "features": PICTURES})
+    dataset = local.dataset(config, "pets", tmp_path)
+    found, _ = _read(config.model_dump(), tmp_path)
+
+    assert dataset.spec.features["label"].classes == ("cat", "dog")
+    everything = _joined(found)
+    assert sorted(row["label"] for row in everything) == [0] * 60 + [1] * 60
+    assert all(row["image"].shape == (4, 4, 1) and row["image"].dtype == np.uint8 for row in everything)
+
+
+@pytest.mark.parametrize("size", [(12, 8), (2, 3)])
+def test_images_are_resized_as_the_served_model_does_it(tmp_path, size):
+    import tensorflow as tf
+
+    from data.cells import _decode
+
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+
+    ours = _decode((tmp_path / "x.png").read_bytes(), (4, 4, 3))
+
+    served = tf.image.resize(pixels, (4, 4), "area" if size[0] > 4 else "bilinear").numpy()
+    np.testing.assert_allclose(ours, served, atol=1.01)
+
+
+def test_images_named_by_a_table_lie_beside_it(tmp_path):
+    folder = tmp_path / "elsewhere"
+    (folder / "photos").mkdir(parents=True)
+    for i in range(30):
+        (folder / "photos" / f"{i}.png").write_bytes(png(7 * i))
+    made = [{"image": f"photos/{i}.png", "label": i % 2} for i in range(30)]
+    (folder / "rows.csv").write_text(csv_text(made, ["image", "label"]))
+    features = {**PICTURES, "label": {"kind": "label", "classes": ["0", "1"]}}
+
+    found, _ = _read({"files": "elsewhere/rows.csv", "features": features, "checks": {"min_classes": 1}}, tmp_path)
+
+    assert sorted(int(row["image"][0, 1, 0]) for row in _joined(found)) == [7 * i for i in range(30)]
+
+
+def test_the_digest_follows_the_content_and_not_the_folder(tmp_path):
+    digests = []
+    for place, count in (("a", 20), ("b", 20), ("c", 21)):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "rows.csv").write_text(csv_text(rows(count)))
+        config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES})
+        digests.append(local.dataset(config, "customers", tmp_path / place).digest())
+
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"files": "rows.cvs"}, r"data.files: there is no file .*rows.cvs; paths start at the run file"),
+        ({"files": "rows.csv", "features": {}}, "data.features is missing; name the columns"),
+        (
+            {"files": "rows.csv", "features": {**FEATURES, "churned": "label"}},
+            r"data.features.churned.classes is missing; its first rows have no, yes\.",
+        ),
+        ({"files": ["rows.csv", "x.bin"]}, r"the format of .*x.bin cannot be told by its ending; set data.format"),
+        ({"files": ["rows.csv", "x.jsonl"]}, "expected files of one format, found csv and jsonl"),
+        ({"files": "photos"}, "an image folder has image and label; set such as"),
+    ],
+)
+def test_what_cannot_be_a_data_set_is_told(tmp_path, settings, message):
+    (tmp_path / "rows.csv").write_text(csv_text(rows()))
+    (tmp_path / "photos").mkdir()
+    for name in ("x.bin", "x.jsonl"):
+        (tmp_path / name).write_text("{}")
+
+    with pytest.raises(ConfigError, match=message):
+        local.dataset(DataConfig.model_validate({"features": FEATURES, **settings}), "customers", tmp_path)
