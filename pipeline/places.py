@@ -38,6 +38,11 @@ class Places:
         return self.runs / "artifacts"
 
     @property
+    def accepted(self) -> Path:
+        """Statistics of the data that the data gate accepted last."""
+        return self.runs / "accepted.npz"
+
+    @property
     def checkpoints(self) -> Path:
         """States of unfinished trainings."""
         return self.runs / "checkpoints"

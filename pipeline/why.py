@@ -9,8 +9,12 @@ from data.errors import ConfigError
 from pipeline.history import Run, Stage, open_store, runs
 from pipeline.places import Places
 
-# They look at what is published, which no cache key can hold.
-ALWAYS = {"model_gate", "publish"}
+# They look at what no cache key can hold: the data accepted last, and what is published.
+ALWAYS = {
+    "data_gate": "the data accepted last",
+    "model_gate": "what is published",
+    "publish": "what is published",
+}
 
 
 def explain(home: Path, run: Run, stage: str | None = None) -> dict[str, list[str]]:
@@ -29,7 +33,7 @@ def explain(home: Path, run: Run, stage: str | None = None) -> dict[str, list[st
 
 def _reasons(places: Places, stage: Stage, earlier: list[Run]) -> list[str]:
     if stage.name in ALWAYS:
-        return ["runs every time: it looks at what is published"]
+        return [f"runs every time: it looks at {ALWAYS[stage.name]}"]
     before = [(run, other) for run in earlier for other in run.stages if other.name == stage.name]
     finished = [(run, other) for run, other in before if other.state in ("done", "cached")]
     if stage.state == "cached":

@@ -1,6 +1,13 @@
+import re
+
+import numpy as np
 import pytest
 
+from data.config import DriftCheck
 from data.errors import DataError
+from data.profile import Profile
+from data.spec import DatasetSpec, LabelFeature, NumberFeature, TextFeature
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow  # loads TFDV
 
@@ -10,9 +17,7 @@ def _anomalies(values: dict):
     import pandas as pd
     import tensorflow_data_validation as tfdv
 
-    from pipeline.graph import data
-
-    schema = tfdv.load_schema_text(f"{data.__path__[0]}/schemas/digits.pbtxt")
+    schema = tfdv.load_schema_text(str(ROOT / "data" / "schemas" / "digits.pbtxt"))
     return tfdv.validate_statistics(tfdv.generate_statistics_from_dataframe(pd.DataFrame(values)), schema)
 
 
@@ -50,5 +55,94 @@ def test_many_anomalies_are_cut_to_ten_lines():
         check_anomalies({"train": many}, "wide")
 
     lines = str(caught.value).splitlines()
-    assert len(lines) == 11  # the head and ten lines
-    assert lines[-1] == "  and 21 more"
+    assert len(lines) == 10
+    assert lines[-1] == "  and 22 more"
+
+
+SPEC = DatasetSpec(
+    name="loans",
+    title="made up",
+    licence="none",
+    features={
+        "age": NumberFeature(min=0),
+        "income": NumberFeature(optional=True),
+        "plan": TextFeature(),
+        "bad": LabelFeature(classes=("no", "yes")),
+    },
+)
+
+
+def _loans(seed: int, count: int = 2000) -> list[dict]:
+    """Returns rows in which the bad ones, a fifth, are younger."""
+    generator = np.random.default_rng(seed)
+    bad = generator.random(count) < 0.2
+    ages, incomes = generator.normal(50 - 15 * bad, 8).clip(18), generator.lognormal(8, 1, count)
+    return [
+        {"age": float(age), "income": float(income), "plan": "a", "bad": int(label)}
+        for age, income, label in zip(ages, incomes, bad, strict=True)
+    ]
+
+
+def _statistics(rows: list[dict]):
+    import pandas as pd
+    import tensorflow_data_validation as tfdv
+
+    from components.data_gate import STATS_OPTIONS
+
+    return tfdv.generate_statistics_from_dataframe(pd.DataFrame(rows), stats_options=STATS_OPTIONS)
+
+
+def _profile(rows: list[dict]) -> dict:
+    profile = Profile(SPEC)
+    return list(profile.watch(rows)) and profile.arrays
+
+
+def test_the_first_data_is_the_reference_and_the_like_passes(tmp_path):
+    from components.data_gate import accept, find_drift
+
+    reference, first, second = tmp_path / "accepted.npz", _loans(0), _loans(1)
+
+    assert find_drift(_statistics(first), _profile(first), reference, SPEC, DriftCheck()) == []
+    accept(_statistics(first), _profile(first), reference)
+    assert find_drift(_statistics(second), _profile(second), reference, SPEC, DriftCheck()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["accepted.npz"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: {**row, "income": row["income"] * 1000},
+         r"  income: values are 1\.00 away .*median 2,9.. before, 2,9..,... now"),
+        (lambda row: {**row, "age": row["age"] + 30}, r"  age: values are 0\.\d\d away"),
+        (lambda row: {**row, "bad": 1 - row["bad"]}, r"  bad: share of class yes was \d\d\.\d%, is \d\d\.\d%"),
+        (lambda row: {k: v for k, v in row.items() if k != "income" or row["age"] < 50},
+         r"  income: share of rows with a value was 100\.0%, is \d\d\.\d%"),
+    ],
+    ids=["unit", "shift", "flipped labels", "missing cells"],
+)  # fmt: skip
+def test_data_far_from_the_accepted_is_told_with_its_features(tmp_path, change, message):
+    from components.data_gate import accept, drift_message, find_drift
+
+    reference, first, second = tmp_path / "accepted.npz", _loans(0), [change(row) for row in _loans(1)]
+    accept(_statistics(first), _profile(first), reference)
+
+    told = drift_message(find_drift(_statistics(second), _profile(second), reference, SPEC, DriftCheck()), "loans")
+
+    assert told.startswith("Data set loans is far from the data accepted last, nothing was trained; mend it, or")
+    assert re.search(message, told), told
+    assert len(told.splitlines()) <= 10
+
+
+def test_the_schema_of_features_refuses_what_they_rule_out():
+    import tensorflow_data_validation as tfdv
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    from components.data_gate import schema_text
+
+    schema = text_format.Parse(schema_text(SPEC), schema_pb2.Schema())
+    good = _statistics(_loans(0, 50))
+    bad = _statistics([{**row, "age": -1.0, "bad": 2} for row in _loans(0, 50)])
+
+    assert not tfdv.validate_statistics(good, schema).anomaly_info
+    assert set(tfdv.validate_statistics(bad, schema).anomaly_info) == {"age", "bad"}

@@ -160,7 +160,7 @@ def test_a_second_run_reuses_everything_and_publishes_nothing_new(digits_run):
     assert done.code == 0, done.out
     assert "No change: this model is published already" in done.out
     stages = _stages(done.out)
-    ran = {"start", "model_gate", "publish"}
+    ran = {"start", "data_gate", "model_gate", "publish"}
     assert {name for name, rest in stages.items() if rest != "cached"} == ran
     assert len(list(digits_run.version.parent.glob("[0-9]*"))) == 1
 

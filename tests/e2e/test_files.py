@@ -1,0 +1,105 @@
+"""A run file that names files: a folder of pictures becomes a published model, and bad or other data is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tests.conftest import headrace
+
+pytestmark = pytest.mark.e2e
+
+RUN_FILE = """
+task: image_classification
+data:
+  files: photos
+  features: {image: {kind: image, height: 8, width: 8, channels: 1}}
+  checks: {duplicates: {policy: drop}}
+model: {filters: [16]}
+train: {epochs: 2, tensorboard: {images: false, histogram_freq: 0}}
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """Where 600 scans of digits lie as PNG files, a folder a digit, and a model learned from them is published."""
+    folder, digits = tmp_path_factory.mktemp("scans"), load_digits()
+    for index in range(600):
+        path = folder / "photos" / f"digit {digits.target[index]}" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.round(digits.images[index] * (255 / 16)).astype(np.uint8)
+        Image.fromarray(pixels).resize((16, 16), Image.Resampling.NEAREST).save(path)
+    (folder / "scans.yaml").write_text(RUN_FILE)
+    done = headrace("run", "scans.yaml", "--json", cwd=folder)
+    assert done.code == 0, done.out + done.err
+    return folder
+
+
+def test_a_folder_of_pictures_becomes_a_model_that_names_its_folders(home):
+    done = headrace("predict", "scans.yaml", "photos/digit 0/0.png", "--json", cwd=home)
+
+    assert done.code == 0, done.err
+    (answer,) = json.loads(done.out)
+    assert {top["class"] for top in answer["top"]} <= {f"digit {digit}" for digit in range(10)}
+    assert len(list((home / "serving" / "scans").glob("[0-9]*"))) == 1
+
+
+def test_an_image_that_is_cut_off_stops_the_run_with_its_name(home):
+    path = home / "photos" / "digit 0" / "0.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60])
+    try:
+        done = headrace("run", "scans.yaml", cwd=home)
+    finally:
+        path.write_bytes(whole)
+
+    assert done.code == 3
+    assert "photos/digit 0/0.png:image: expected a whole PNG or JPEG image, found a damaged one of 60 bytes" in done.out
+    assert "✓ ingest" not in done.out
+    assert len(done.out.splitlines()) <= 10
+
+
+def test_swapped_folders_stop_the_run_until_they_are_accepted(home):
+    photos = home / "photos"
+
+    def swap() -> None:
+        (photos / "digit 0").rename(photos / "x")
+        (photos / "digit 1").rename(photos / "digit 0")
+        (photos / "x").rename(photos / "digit 1")
+
+    swap()
+    try:
+        refused = headrace("run", "scans.yaml", cwd=home)
+        accepted = headrace("run", "scans.yaml", "--set", "data.checks.drift.policy=warn", cwd=home)
+        again = headrace("run", "scans.yaml", cwd=home)
+    finally:
+        swap()
+
+    assert refused.code == 3
+    assert "classes look swapped: rows of digit 0 like digit 1, digit 1 like digit 0" in refused.out
+    assert "✓ train" not in refused.out
+    assert accepted.code == 0, accepted.out
+    assert "drift: label: classes look swapped" in accepted.out
+    assert again.code == 0, again.out
+    assert "drift" not in again.out
+
+
+def test_a_column_that_is_not_there_is_told_before_any_work(home):
+    (home / "rows.csv").write_text("img,label\nphotos/x.png,a\n")
+    (home / "table.yaml").write_text(
+        RUN_FILE.replace("files: photos", "files: rows.csv").replace(
+            "channels: 1}", "channels: 1}, label: {kind: label, classes: [a, b]}"
+        )
+    )
+
+    done = headrace("run", "table.yaml", cwd=home)
+
+    assert done.code == 3
+    assert done.err == (
+        "headrace: rows.csv:1: column image is missing (there is 'img'); column 'img' is not among data.features; "
+        "mend the file, or data.features and data.ignore.\n"
+    )
+    assert not (home / "runs" / "table").exists()
