@@ -1,6 +1,7 @@
 """The data gate: TFDV holds every split's statistics against the schema, and against what the last run accepted."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -120,11 +121,19 @@ def find_drift(
         reference: The file of the data that was accepted last.
         spec: The features.
         check: How far is far.
+
+    Raises:
+        DataError: The file cannot be read.
     """
     if not reference.exists():
         return []
-    before = profile.load(reference)
-    earlier = statistics_pb2.DatasetFeatureStatisticsList.FromString(before[_STATISTICS].tobytes())
+    try:
+        before = profile.load(reference)
+        earlier = statistics_pb2.DatasetFeatureStatisticsList.FromString(before[_STATISTICS].tobytes())
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{reference} is damaged ({error}); remove it, and this data becomes the new reference."
+        ) from error
     old, new = (_numbers(one, spec) for one in (earlier, statistics))
     drifts = []
     for name in sorted(old.keys() & new.keys()):

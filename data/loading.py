@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data import catalog
 from data.config import DataConfig
+from data.secrets import resolve
 from data.spec import Dataset, Splits
 
 
@@ -34,4 +35,5 @@ def load(config: DataConfig, name: str, base: Path) -> Dataset:
 
 def open_splits(dataset: Dataset, config: DataConfig) -> Splits:
     """Returns the splits; raises DataError when no source has the data, or what was found is damaged."""
-    return catalog.open_splits(dataset, config.source, config.folder)
+    folder = Path(resolve(str(config.folder))) if config.folder else None
+    return catalog.open_splits(dataset, config.source, folder)

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from data.errors import ConfigError, HeadraceError
+from data.secrets import hide
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -40,9 +41,10 @@ def _reports_errors(function):
         except HeadraceError as error:
             if verbose:
                 raise
+            text = hide(str(error))
             if kwargs.get("as_json"):
-                click.echo(json.dumps({"error": str(error), "exit_code": error.exit_code}))
-            click.echo(f"headrace: {error}", err=True)
+                click.echo(json.dumps({"error": text, "exit_code": error.exit_code}))
+            click.echo(f"headrace: {text}", err=True)
             sys.exit(error.exit_code)
         except BrokenPipeError:
             # The reader, such as `head`, has seen enough; closing standard output would complain once more.
@@ -50,7 +52,7 @@ def _reports_errors(function):
         except Exception as error:  # whatever it is, a person gets one line; -v shows the rest
             if verbose:
                 raise
-            text = (str(error).splitlines() or [""])[0][:300]
+            text = (hide(str(error)).splitlines() or [""])[0][:300]
             click.echo(f"headrace: {type(error).__name__}: {text} (a fault of ours; -v shows the traceback)", err=True)
             sys.exit(1)
 

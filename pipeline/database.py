@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from data.errors import ConfigError
+from pipeline import records
 from pipeline.places import Places
 
 
@@ -58,8 +59,8 @@ def _verdict(database: sqlite3.Connection) -> str:
 def repair(places: Places) -> list[str]:
     """Makes the database fit for a run and returns what was done, a line each.
 
-    The backup of the last run takes its place; without a backup it begins anew. Artifacts that it then does not know
-    are moved aside, never overwritten.
+    The backup of the last run takes its place; executions that it does not know, or all without a backup, are put back
+    from their records. Artifacts that it then does not know are moved aside, never overwritten.
     """
     try:
         check(places)
@@ -82,8 +83,11 @@ def repair(places: Places) -> list[str]:
             source.backup(target)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(places.backup.stat().st_mtime))
         done.append(f"restored the backup of {when}")
-    else:
-        done.append("there is no backup: the next run begins anew")
+    restored = records.restore(places)
+    if restored:
+        done.append(f"put back {restored} executions from their records")
+    if not places.database.exists():
+        done.append("there is no backup and no record: the next run begins anew")
     return done + [f"moved {path} aside: no run knows of it" for path in set_aside_unknown(places)]
 
 

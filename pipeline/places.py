@@ -33,6 +33,11 @@ class Places:
         return self.runs / "metadata.db.backup"
 
     @property
+    def records(self) -> Path:
+        """What the database knows of each execution, a file each."""
+        return self.runs / "records"
+
+    @property
     def artifacts(self) -> Path:
         """TFX's pipeline root."""
         return self.runs / "artifacts"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.manifests import damage
+from data.secrets import hide
 from pipeline.places import Places
 
 # A stage that does not come back to Python in this time is given up.
@@ -83,6 +84,27 @@ def temporary_files(places: Places) -> Iterator[None]:
         tempfile.tempdir = before[1]
         os.environ.pop("TMPDIR") if before[0] is None else os.environ.update(TMPDIR=before[0])
         shutil.rmtree(places.temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def private_files() -> Iterator[None]:
+    """Within this block new files are 0640 and new folders 0750 at most, whoever makes them."""
+    before = os.umask(0o027)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
+def hidden_secrets(log: Path) -> Iterator[None]:
+    """After this block the log holds no value of a `${ENV:NAME}` setting, not even from libraries in C."""
+    try:
+        yield
+    finally:
+        text = log.read_text(errors="surrogateescape")
+        if hide(text) != text:
+            log.write_text(hide(text), errors="surrogateescape")
 
 
 @dataclass(frozen=True)

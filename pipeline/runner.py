@@ -13,12 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError, HeadraceError
+from data.secrets import hide
 from models import progress
-from pipeline import database, preflight
+from pipeline import database, preflight, records
 from pipeline.config import NamedConfig
 from pipeline.lock import hold
 from pipeline.places import Places
-from pipeline.recovery import Stopped, reap, set_aside_damaged, stop_on_signals, temporary_files
+from pipeline.recovery import (
+    Stopped,
+    hidden_secrets,
+    private_files,
+    reap,
+    set_aside_damaged,
+    stop_on_signals,
+    temporary_files,
+)
 from pipeline.screen import Screen, redirected
 
 logger = logging.getLogger(__name__)
@@ -101,15 +110,16 @@ def execute(
     run = f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() // 1_000_000 % 1000:03d}"
     log = places.logs / f"{run}.log"
     try:
-        places.logs.mkdir(parents=True, exist_ok=True)
-        places.serving.parent.mkdir(exist_ok=True)
-        log.touch(mode=0o640)
+        with private_files():
+            places.logs.mkdir(parents=True, exist_ok=True)
+            places.serving.parent.mkdir(exist_ok=True)
+            log.touch()
     except OSError as error:
         raise ConfigError(
             f"Home {home.resolve()} cannot be written to ({error.strerror}); "
             "choose another with --home or HEADRACE_HOME."
         ) from error
-    started, observer = time.monotonic(), _Observer(screen)
+    started, observer = time.monotonic(), _Observer(screen, places)
     failure: BaseException | None = None
 
     def give_up(number: int) -> None:
@@ -118,6 +128,8 @@ def execute(
         os._exit(128 + number)
 
     with (
+        private_files(),
+        hidden_secrets(log),
         stop_on_signals(give_up),
         hold(places.lock, named.name, wait=wait, say=screen.say),
         temporary_files(places),
@@ -135,12 +147,14 @@ def execute(
                 reap(places)
             if observer.stage:
                 observer.end("stopped" if isinstance(failure, Stopped) else "failed")
+        records.write(places)  # those that failed
         database.back_up(places)
     return RunResult(run, named.name, time.monotonic() - started, observer.results, log, failure)
 
 
 def _run(named: NamedConfig, places: Places, run: str, observer: "_Observer", *, allow_unblessed: bool) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.basicConfig(level=logging.INFO, force=True)
+    logging.getLogger().handlers[0].setFormatter(_HidingFormatter())
     observer.begin("start")
     from pipeline import graph
     from pipeline.beam_runner import run_pipeline
@@ -157,11 +171,21 @@ def _run(named: NamedConfig, places: Places, run: str, observer: "_Observer", *,
     run_pipeline(pipeline, run, observer)
 
 
+class _HidingFormatter(logging.Formatter):
+    """Writes no value of a `${ENV:NAME}` setting."""
+
+    def __init__(self):
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide(super().format(record))
+
+
 class _Observer:
     """Keeps what each stage came to, and shows it."""
 
-    def __init__(self, screen: Screen):
-        self._screen = screen
+    def __init__(self, screen: Screen, places: Places):
+        self._screen, self._places = screen, places
         self.results: list[StageResult] = []
         self.stage = ""
         self.error: BaseException | None = None
@@ -189,6 +213,7 @@ class _Observer:
             # Beam raises a copy with its own words added to the message.
             self.error = error
             raise
+        records.write(self._places)
         self.end("cached" if cached else "done", outputs)
 
 
@@ -289,6 +314,6 @@ def as_json(result: RunResult) -> dict[str, Any]:
         ],
         "metrics": metrics(result),
         "published": str(published(result)[0] or "") or None if result.error is None else None,
-        "error": str(result.error) if result.error else None,
+        "error": hide(str(result.error)) if result.error else None,
         "log": str(result.log),
     }

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from data.secrets import hide
+
 NAME_WIDTH = 14
 
 
@@ -58,7 +60,7 @@ class Screen:
 
     def update(self, values: dict[str, Any]) -> None:
         """Shows how far the running stage is; see `models.progress.report`."""
-        self._detail = describe(values)
+        self._detail = hide(describe(values))
 
     def end(self, state: str) -> tuple[float, str]:
         """Prints the finished stage's line; returns its seconds and what was said of it.
@@ -77,7 +79,7 @@ class Screen:
 
     def say(self, line: str | Text) -> None:
         """Prints a line."""
-        self.console.print(line, markup=False)
+        self.console.print(hide(line) if isinstance(line, str) else line, markup=False)
 
     def _running(self) -> Text:
         if not self._stage:

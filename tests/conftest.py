@@ -49,7 +49,7 @@ class Finished:
 
 def headrace(*arguments, cwd: Path = ROOT, timeout: float = 600, **environment) -> Finished:
     """Runs the installed command in a process of its own, as a person would."""
-    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    command = [str(Path(sys.executable).with_name("headrace")), *map(str, arguments)]
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=timeout)
     return Finished(done.returncode, done.stdout, done.stderr)

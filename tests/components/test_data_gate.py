@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,6 +132,30 @@ def test_data_far_from_the_accepted_is_told_with_its_features(tmp_path, change, 
     assert told.startswith("Data set loans is far from the data accepted last, nothing was trained; mend it, or")
     assert re.search(message, told), told
     assert len(told.splitlines()) <= 10
+
+
+class _Planted:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __reduce__(self):
+        return Path.touch, (self._path,)
+
+
+def test_a_reference_that_is_damaged_or_planted_is_refused_and_not_executed(tmp_path):
+    from components.data_gate import find_drift
+
+    rows = _loans(0, 50)
+    planted, cut = tmp_path / "planted.npz", tmp_path / "cut.npz"
+    np.savez(planted, statistics=np.array([_Planted(tmp_path / "executed")], dtype=object))
+    cut.write_bytes(planted.read_bytes()[:100])
+
+    for reference in (planted, cut):
+        with pytest.raises(DataError, match=f"{reference} is damaged .*; remove it, and this data becomes the new"):
+            find_drift(_statistics(rows), _profile(rows), reference, SPEC, DriftCheck())
+    assert not (tmp_path / "executed").exists()
 
 
 def test_the_schema_of_features_refuses_what_they_rule_out():

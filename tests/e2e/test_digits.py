@@ -1,6 +1,7 @@
 """One whole run of `digits`, looked at from all sides; see `digits_run` in conftest.py."""
 
 import json
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -338,9 +339,11 @@ def test_garbage_is_what_no_recent_run_refers_to(digits_run):
     assert headrace("run", "digits", "--home", digits_run.home).code == 0
 
 
-def test_a_deleted_database_is_repaired_and_nothing_is_run_again(digits_run):
-    database = digits_run.home / "runs" / "digits" / "metadata.db"
-    database.unlink()
+def test_a_lost_database_and_backup_are_built_anew_and_nothing_is_run_again(digits_run):
+    runs = digits_run.home / "runs" / "digits"
+    before = history.runs(digits_run.home, "digits")
+    (runs / "metadata.db").unlink()
+    (runs / "metadata.db.backup").unlink()
 
     refused = headrace("run", "digits", "--home", digits_run.home)
     repaired = headrace("repair", "digits", "--home", digits_run.home)
@@ -349,6 +352,7 @@ def test_a_deleted_database_is_repaired_and_nothing_is_run_again(digits_run):
     assert refused.code == 2
     assert refused.err.count("\n") == 1
     assert "run `headrace repair digits`" in refused.err
-    assert "restored the backup of 20" in repaired.out
+    assert re.fullmatch(r"put back \d+ executions from their records\n", repaired.out)
+    assert history.runs(digits_run.home, "digits")[1:] == before
     assert done.code == 0
     assert _stages(done.out)["train"] == "cached"

@@ -47,19 +47,53 @@ def test_a_folder_of_pictures_becomes_a_model_that_names_its_folders(home):
     assert len(list((home / "serving" / "scans").glob("[0-9]*"))) == 1
 
 
-def test_an_image_that_is_cut_off_stops_the_run_with_its_name(home):
+def test_an_image_that_is_cut_off_stops_the_run_with_its_name_and_tells_no_secret(home):
+    (home / "s3cr3t").symlink_to(home)
+    (home / "hidden.yaml").write_text(RUN_FILE.replace("photos", "${ENV:SCANS_KEY}/photos"))
     path = home / "photos" / "digit 0" / "0.png"
     whole = path.read_bytes()
     path.write_bytes(whole[:60])
     try:
-        done = headrace("run", "scans.yaml", cwd=home)
+        done = headrace("run", "hidden.yaml", cwd=home, SCANS_KEY="s3cr3t")
     finally:
         path.write_bytes(whole)
 
     assert done.code == 3
-    assert "photos/digit 0/0.png:image: expected a whole PNG or JPEG image, found a damaged one of 60 bytes" in done.out
+    said = "/photos/digit 0/0.png:image: expected a whole PNG or JPEG image, found a damaged one of 60 bytes"
+    assert f"${{ENV:SCANS_KEY}}{said}" in done.out
     assert "✓ ingest" not in done.out
     assert len(done.out.splitlines()) <= 10
+    files = [path for path in (home / "runs" / "hidden").rglob("*") if path.is_file()]
+    assert {"metadata.db"} <= {path.name for path in files}
+    assert not [path for path in files if b"s3cr3t" in path.read_bytes()]
+
+
+def test_what_a_run_writes_is_not_for_everybody(home):
+    written = [path for top in ("runs", "serving") for path in (home / top / "scans").rglob("*")]
+
+    assert len(written) > 50
+    assert not [path for path in written if path.stat().st_mode & 0o027]
+
+
+def test_what_is_planted_where_a_run_is_started_is_not_executed(home):
+    planted = f"open({str(home / 'executed')!r}, 'w')"
+    names = ["numpy", "keras", "yaml", "sitecustomize", "usercustomize", "pipeline_plugin"]
+    for folder in (home, home / "photos"):
+        for name in names:
+            (folder / f"{name}.py").write_text(planted)
+    (home / "planted.yaml").write_text(f"task: !!python/object/apply:os.system ['touch {home}/executed']")
+    try:
+        good = headrace("run", "scans.yaml", cwd=home)
+        bad = headrace("run", "planted.yaml", cwd=home)
+    finally:
+        for folder in (home, home / "photos"):
+            for name in names:
+                (folder / f"{name}.py").unlink()
+
+    assert good.code == 0, good.err
+    assert bad.code == 2
+    assert bad.err.startswith("headrace: planted.yaml:1: not valid YAML: could not determine a constructor")
+    assert not (home / "executed").exists()
 
 
 def test_swapped_folders_stop_the_run_until_they_are_accepted(home):

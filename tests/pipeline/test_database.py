@@ -60,7 +60,7 @@ def test_a_deleted_database_without_a_backup_moves_the_artifacts_aside(places):
 
     lines = database.repair(places)
 
-    assert lines[0] == "there is no backup: the next run begins anew"
+    assert lines[0] == "there is no backup and no record: the next run begins anew"
     assert len(lines) == 3
     assert not (places.artifacts / "train" / "model" / "1").exists()
     assert len(list((places.artifacts / "train" / "model").glob("*.unknown-*"))) == 2
