@@ -19,17 +19,17 @@ def check(places: Places) -> None:
         if _artifacts(places):
             raise ConfigError(f"{path} is missing though {places.artifacts} holds artifacts; {repair}.")
         return
+    if not os.access(path, os.W_OK):  # SQLite would open it for reading, and say so at the first write
+        raise ConfigError(f"{path} is read-only; run `chmod u+w {path}`, or mount its file system for writing.")
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as database:
             verdict = _verdict(database)
             if verdict != "ok":
                 raise ConfigError(f"{path} is corrupt ({verdict}); {repair}.")
             database.execute("select count(*) from Execution").fetchone()
-            database.execute("begin immediate")  # fails where another program holds it, or it is read-only
+            database.execute("begin immediate")  # fails where another program holds it
             database.execute("rollback")
     except sqlite3.DatabaseError as error:
-        if "readonly" in str(error) or not os.access(path, os.W_OK):
-            raise ConfigError(f"{path} is read-only; run `chmod u+w {path}`.") from error
         if "locked" in str(error):
             raise ConfigError(f"{path} is in use by another program; close it and run again.") from error
         raise ConfigError(f"{path} is corrupt ({error}); {repair}.") from error

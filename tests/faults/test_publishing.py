@@ -10,6 +10,7 @@ import pytest
 
 from models.serving.versions import last_version, model_digest, publish, read_manifest, versions
 from tests.conftest import ROOT
+from tests.mounts import small_disk
 
 # Publishes argv[1] to argv[2]; at the argv[3]-th operation on the destination it fails with the error argv[4], or dies.
 PUBLISH = """
@@ -123,16 +124,10 @@ def test_readers_only_ever_see_whole_versions(tmp_path, kind):
 def test_a_disk_that_is_full_leaves_what_is_served(tmp_path):
     """A real full disk: a file system of 1 MiB in memory."""
     disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("this user may not mount a file system")
-    try:
+    with small_disk(disk, "1m"):
         first = publish(_model(tmp_path / "small", "small"), disk / "serving", {"evaluation": {}})
         with pytest.raises(OSError, match="No space left"):
             publish(_model(tmp_path / "large", "x" * 2000), disk / "serving", {"evaluation": {}})
 
         assert versions(disk / "serving") == [first]
         assert not list((disk / "serving").glob(".staging-*"))
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)

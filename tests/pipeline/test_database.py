@@ -8,6 +8,7 @@ import pytest
 from data.errors import ConfigError
 from pipeline import database
 from pipeline.places import Places
+from tests.mounts import read_only
 
 
 @pytest.fixture
@@ -83,6 +84,14 @@ def test_a_corrupt_database_is_told_in_one_line_and_restored(places, content):
     assert "\n" not in str(caught.value)
     assert lines[0].startswith("moved the damaged database to metadata.db.damaged-")
     assert _executions(places) == 2
+
+
+def test_a_read_only_database_is_told(places):
+    with (
+        read_only(places.database),
+        pytest.raises(ConfigError, match=r"metadata.db is read-only; run `chmod u\+w .*`, or mount its file system"),
+    ):
+        database.check(places)
 
 
 def test_a_database_in_use_is_told(places):
