@@ -51,7 +51,12 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
     for path in (path for found in paths.values() for path in found):
         _check_columns(path, kind, config, spec)
     _check_classes(kind, config, spec, paths["train"][0])
-    return Dataset(spec, lambda: _digest(paths), {"files": lambda _: _splits(paths, kind, config, spec)})
+    return Dataset(
+        spec,
+        digest=lambda: _digest(paths),
+        sources={"files": lambda _: _splits(paths, kind, config, spec)},
+        estimate=lambda: _estimate(paths, spec),
+    )
 
 
 def _paths(config: DataConfig, base: Path) -> dict[str, list[Path]]:
@@ -150,6 +155,15 @@ def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path)
             values = {str(record.cells.get(name)) for record, _ in zip(records, range(10_000), strict=False)}
             listed = f"; its first rows have {', '.join(sorted(values))}" if len(values) <= MAX_VALUES else ""
             raise ConfigError(f"data.features.{name}.classes is missing{listed}.")
+
+
+def _estimate(paths: dict[str, list[Path]], spec: DatasetSpec) -> int:
+    """Returns about how many bytes the examples have: images decoded, tables as large as their text."""
+    every = [path for found in paths.values() for path in found]
+    images = sum(len(image_folder.files(path)) for path in every if path.is_dir()) * spec.row_bytes()
+    gzipped = 10  # times that text grows when it is unpacked
+    tables = [path.stat().st_size * (gzipped if path.suffix == ".gz" else 1) for path in every if path.is_file()]
+    return images + 2 * sum(tables)  # an example names its columns
 
 
 def _digest(paths: dict[str, list[Path]]) -> str:

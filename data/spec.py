@@ -120,6 +120,14 @@ class DatasetSpec(_Record):
     features: dict[str, Feature]
     num_rows: dict[str, PositiveInt] = Field(default_factory=dict)
 
+    def row_bytes(self) -> int:
+        """Returns about how many bytes one stored example has."""
+        sizes = [
+            feature.height * feature.width * feature.channels if isinstance(feature, ImageFeature) else 8
+            for feature in self.features.values()
+        ]
+        return sum(sizes) + 64
+
     def only(self, kind: type) -> tuple[str, Any]:
         """Returns name and feature of the one feature of this kind; raises ValueError unless there is exactly one."""
         found = [(name, feature) for name, feature in self.features.items() if isinstance(feature, kind)]
@@ -138,8 +146,14 @@ class Dataset:
         digest: Returns what identifies the content: it changes when, and only when, the examples do.
         sources: Source name -> function from a folder (or None for the usual place) to the splits. It raises
             SourceUnavailable where the data is not there, DataError where it is there and damaged.
+        estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
     """
 
     spec: DatasetSpec
     digest: Callable[[], str]
     sources: Mapping[str, Callable[[Path | None], Splits]]
+    estimate: Callable[[], int] | None = None
+
+    def num_bytes(self) -> int:
+        """Returns about how many bytes all stored examples have."""
+        return self.estimate() if self.estimate else sum(self.spec.num_rows.values()) * self.spec.row_bytes()

@@ -128,6 +128,36 @@ def run(
 
 @cli.command()
 @click.argument("pipeline", type=_Pipeline())
+@_sets
+@_home
+@_json
+@_reports_errors
+def check(pipeline: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Read all of PIPELINE's data and say whether a run would take it; trains and writes nothing.
+
+    \b
+    Examples:
+      headrace check ./my_run.yaml
+      headrace check digits --set data.checks.duplicates.max_rate=0 --json
+    """
+    from pipeline import config, preflight
+    from pipeline.places import Places
+
+    named = config.load(pipeline, overrides)
+    found = preflight.read_everything(named, Places.of(home, named.name))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for split, facts in found["splits"].items():
+        shares = ", ".join(f"{name} {count:,}" for name, count in facts["classes"].items())
+        click.echo(f"{split:<12}{facts['rows']:>9,} rows" + (f"  ({shares})" if shares else ""))
+    for note in found["notes"]:
+        click.echo(note)
+    click.echo(f"ok: {named.name} can be run")
+
+
+@cli.command()
+@click.argument("pipeline", type=_Pipeline())
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--version", type=int, help="A published version; the newest by default.")
 @_home

@@ -1,16 +1,22 @@
 """What is checked before any work: cheap, and without TensorFlow."""
 
+import os
 import shutil
+from collections import Counter
+from typing import Any
 
 import psutil
 
+from data import loading
+from data.checks import ORDER, RowChecks
 from data.errors import ConfigError
-from data.spec import ImageFeature
+from data.spec import SPLITS, LabelFeature
 from pipeline import database
 from pipeline.config import NamedConfig
 from pipeline.places import Places
 
 MIB = 2**20
+MAX_CLASSES = 10  # that `headrace check` counts, the most frequent
 # Models, event files and ML Metadata of a run; measured on digits and Fashion-MNIST: 3 to 20 MiB.
 BASE_MIB = 100
 # Activations and gradients of a small network for one float32 input, in inputs.
@@ -19,23 +25,44 @@ INPUTS_PER_STEP = 200
 
 def check(named: NamedConfig, places: Places) -> None:
     """Raises ConfigError when the run cannot come to its end on this machine as it is."""
+    _check_destination(places)
     _check_disk(named, places)
     _check_memory(named)
     database.check(places)
 
 
-def row_bytes(named: NamedConfig) -> int:
-    """Returns the size of one stored example, in bytes."""
-    sizes = [
-        feature.height * feature.width * feature.channels if isinstance(feature, ImageFeature) else 8
-        for feature in named.dataset.spec.features.values()
-    ]
-    return sum(sizes) + 64
+def read_everything(named: NamedConfig, places: Places) -> dict[str, Any]:
+    """Reads all rows as ingest does, and returns what there is: `splits`, each with `rows` and `classes`, and `notes`.
+
+    Raises:
+        ConfigError: The run cannot come to its end on this machine as it is.
+        DataError: The data is not fit to be trained on.
+    """
+    if places.runs.exists():
+        check(named, places)
+    spec = named.dataset.spec
+    labels = [name for name, feature in spec.features.items() if isinstance(feature, LabelFeature)]
+    watcher, splits = RowChecks(named.config.data.checks, spec), loading.open_splits(named.dataset, named.config.data)
+    counted = {}
+    for split in ORDER:
+        rows, counts = 0, Counter()
+        for row in watcher.watch(split, splits[split]):
+            rows += 1
+            counts.update(spec.features[name].classes[row[name]] for name in labels)
+        counted[split] = {"rows": rows, "classes": dict(counts.most_common(MAX_CLASSES))}
+    return {"splits": {split: counted[split] for split in SPLITS}, "notes": watcher.notes}
+
+
+def _check_destination(places: Places) -> None:
+    if places.serving.exists() and not os.access(places.serving, os.W_OK):
+        raise ConfigError(
+            f"{places.serving} cannot be written to; run `chmod u+w {places.serving}`, or mount its file system for "
+            "writing."
+        )
 
 
 def _check_disk(named: NamedConfig, places: Places) -> None:
-    rows = sum(named.dataset.spec.num_rows.values())  # 0 where it is not known before they are read
-    needed = rows * row_bytes(named) / MIB + BASE_MIB
+    needed = named.dataset.num_bytes() / MIB + BASE_MIB
     free = shutil.disk_usage(places.runs).free / MIB
     if free < needed:
         raise ConfigError(
@@ -46,7 +73,7 @@ def _check_disk(named: NamedConfig, places: Places) -> None:
 
 def _check_memory(named: NamedConfig) -> None:
     batch = named.config.train.batch_size
-    needed = batch * row_bytes(named) * 4 * INPUTS_PER_STEP / MIB
+    needed = batch * named.dataset.spec.row_bytes() * 4 * INPUTS_PER_STEP / MIB
     available = psutil.virtual_memory().available / MIB
     if needed > available:
         raise ConfigError(

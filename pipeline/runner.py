@@ -1,5 +1,6 @@
 """Runs a pipeline on TFX's BeamDagRunner: home, lock, log, progress, and the closing block."""
 
+import contextlib
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from pipeline.recovery import (
     temporary_files,
 )
 from pipeline.screen import Screen, redirected
+
+IDENTIFIER = "%Y%m%d-%H%M%S-%f"
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +111,7 @@ def execute(
         Stopped: A signal came before the first stage or after the last.
     """
     places = Places.of(home, named.name)
-    run = f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() // 1_000_000 % 1000:03d}"
+    run = new_identifier(places)
     log = places.logs / f"{run}.log"
     try:
         with private_files():
@@ -150,6 +154,15 @@ def execute(
         records.write(places)  # those that failed
         database.back_up(places)
     return RunResult(run, named.name, time.monotonic() - started, observer.results, log, failure)
+
+
+def new_identifier(places: Places, now: datetime | None = None) -> str:
+    """Returns a run's identifier: local time in milliseconds, later than the last run's though the clock went back."""
+    moment = now or datetime.now()
+    for path in places.logs.glob("*.log"):
+        with contextlib.suppress(ValueError):  # another file
+            moment = max(moment, datetime.strptime(path.stem, IDENTIFIER) + timedelta(milliseconds=1))
+    return moment.strftime(IDENTIFIER)[:-3]
 
 
 def _run(named: NamedConfig, places: Places, run: str, observer: "_Observer", *, allow_unblessed: bool) -> None:

@@ -1,10 +1,9 @@
-import subprocess
-
 import pytest
 
 from data.errors import ConfigError
 from pipeline import config, preflight
 from pipeline.places import Places
+from tests.mounts import read_only, small_disk
 
 
 def test_digits_fits_on_this_machine(tmp_path):
@@ -15,7 +14,7 @@ def test_digits_fits_on_this_machine(tmp_path):
 
 
 def test_a_row_is_its_pixels_and_its_label():
-    assert preflight.row_bytes(config.load("fashion_mnist")) == 28 * 28 + 8 + 64
+    assert config.load("fashion_mnist").dataset.spec.row_bytes() == 28 * 28 + 8 + 64
 
 
 def test_a_batch_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch):
@@ -34,10 +33,7 @@ def test_a_batch_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch):
 
 def test_a_full_disk_is_told_before_any_work(tmp_path):
     disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True).returncode:
-        pytest.skip("this user may not mount a file system")
-    try:
+    with small_disk(disk, "1m"):
         places = Places.of(disk, "digits")
         places.runs.mkdir(parents=True)
 
@@ -45,5 +41,46 @@ def test_a_full_disk_is_told_before_any_work(tmp_path):
             ConfigError, match=r"runs/digits has 1 MiB free, a run of digits needs about 100; free some"
         ):
             preflight.check(config.load("digits"), places)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_everything_is_read_and_counted_without_a_run(tmp_path):
+    found = preflight.read_everything(config.load("digits"), Places.of(tmp_path, "digits"))
+
+    assert {split: facts["rows"] for split, facts in found["splits"].items()} == {
+        "train": 1226,
+        "validation": 190,
+        "test": 381,
+    }
+    assert sum(found["splits"]["test"]["classes"].values()) == 381
+    assert found["notes"] == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_are_estimated_by_their_size(tmp_path):
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "photos" / "dog").mkdir()
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name / "1.png").write_bytes(b"x")
+    (tmp_path / "pets.yaml").write_text(
+        "task: image_classification\n"
+        "data: {files: photos, features: {image: {kind: image, height: 5000, width: 5000, channels: 3}}}\n"
+    )
+    disk = tmp_path / "disk"
+    with small_disk(disk, "120m"):
+        places = Places.of(disk, "pets")
+        places.runs.mkdir(parents=True)
+
+        with pytest.raises(ConfigError, match="has 120 MiB free, a run of pets needs about 243"):  # 2 x 71.5 + 100
+            preflight.check(config.load(str(tmp_path / "pets.yaml")), places)
+
+
+def test_a_destination_that_cannot_be_written_to_is_told_before_any_work(tmp_path):
+    places = Places.of(tmp_path, "digits")
+    places.runs.mkdir(parents=True)
+    places.serving.mkdir(parents=True)
+
+    with (
+        read_only(places.serving),
+        pytest.raises(ConfigError, match=r"serving/digits cannot be written to; run `chmod u\+w "),
+    ):
+        preflight.check(config.load("digits"), places)
