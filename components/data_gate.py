@@ -10,18 +10,16 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import ExampleAnomalies, Examples, ExampleStatistics, Schema
+from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics, Schema
 
-from components.example_gen import PROFILE
+from components.statistics import FILE, PROFILE
 from data import profile
 from data.config import DriftCheck
 from data.errors import DataError
-from data.spec import SPLITS, DatasetSpec, LabelFeature, NumberFeature
+from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, NumberFeature
 from models import progress
 
 MAX_LINES = 10
-# Quantiles that are finer than the least distance that counts as drift.
-STATS_OPTIONS = tfdv.StatsOptions(num_quantiles_histogram_buckets=100)
 _STATISTICS = "statistics"  # in the file of accepted data, beside the profile's arrays
 
 
@@ -34,7 +32,6 @@ def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str]):
 
 @component
 def DataGate(
-    examples: InputArtifact[Examples],
     statistics: InputArtifact[ExampleStatistics],
     schema: InputArtifact[Schema],
     anomalies: OutputArtifact[ExampleAnomalies],
@@ -48,17 +45,17 @@ def DataGate(
     `accepted` is the file of the data that was accepted last.
     """
     facts, check = DatasetSpec.model_validate_json(spec), DriftCheck.model_validate_json(drift)
-    expected = tfdv.load_schema_text(str(Path(schema.uri) / "schema.pbtxt"))
+    expected = without_images(tfdv.load_schema_text(str(Path(schema.uri) / "schema.pbtxt")), facts)
     found, of_split = {}, {}
     for split in SPLITS:
-        of_split[split] = tfdv.load_stats_binary(str(Path(statistics.uri) / f"Split-{split}" / "FeatureStats.pb"))
+        of_split[split] = tfdv.load_stats_binary(str(Path(statistics.uri) / f"Split-{split}" / FILE))
         found[split] = tfdv.validate_statistics(of_split[split], expected)
         folder = Path(anomalies.uri) / f"Split-{split}"
         folder.mkdir(parents=True)
         (folder / "SchemaDiff.pb").write_bytes(found[split].SerializeToString())
     anomalies.split_names = statistics.split_names
     check_anomalies(found, facts.name)
-    arrays, reference = profile.load(Path(examples.uri) / PROFILE), Path(accepted)
+    arrays, reference = profile.load(Path(statistics.uri) / PROFILE), Path(accepted)
     drifts = [] if check.policy == "off" else find_drift(of_split["train"], arrays, reference, facts, check)
     if drifts and check.policy == "stop":
         raise DataError(drift_message(drifts, facts.name))
@@ -90,6 +87,18 @@ def schema_text(spec: DatasetSpec) -> str:
                 if getattr(feature, bound) is not None:
                     setattr(one.float_domain, bound, getattr(feature, bound))
     return text_format.MessageToString(schema)
+
+
+def without_images(schema: schema_pb2.Schema, spec: DatasetSpec) -> schema_pb2.Schema:
+    """Returns the schema of the statistics, with two numbers in the place of an image, which ingest has checked."""
+    images = {name for name, feature in spec.features.items() if isinstance(feature, ImageFeature)}
+    kept = [feature for feature in schema.feature if feature.name not in images]
+    del schema.feature[:]
+    schema.feature.extend(kept)
+    for name in images:
+        for kind in ("brightness", "contrast"):
+            schema.feature.add(name=f"{name}.{kind}", type=schema_pb2.FLOAT)
+    return schema
 
 
 def check_anomalies(found: dict[str, anomalies_pb2.Anomalies], dataset: str) -> None:
@@ -148,12 +157,12 @@ def find_drift(
 
 
 def _numbers(statistics: statistics_pb2.DatasetFeatureStatisticsList, spec: DatasetSpec) -> dict[str, tuple]:
-    """Returns the quantiles of each number, and how many values it has."""
+    """Returns the quantiles of each number, also of those that tell of an image, and how many values it has."""
     found = {}
     for feature in statistics.datasets[0].features:
         name, kept = feature.path.step[0], feature.num_stats.common_stats.num_non_missing
         quantiles = [one for one in feature.num_stats.histograms if one.type == statistics_pb2.Histogram.QUANTILES]
-        if isinstance(spec.features.get(name), NumberFeature) and quantiles and kept:
+        if not isinstance(spec.features.get(name), LabelFeature) and quantiles and kept:
             found[name] = quantiles[0], kept
     return found
 

@@ -42,7 +42,7 @@ class DriftCheck(Settings):
     policy: Literal["stop", "warn", "off"] = "stop"
     """stop: refuse the data; warn: report it and go on; off: do not look."""
     max_distance: Rate = 0.1
-    """Greatest distance: Kolmogorov-Smirnov of numbers, Jensen-Shannon of brightness, difference of shares."""
+    """Greatest distance: Kolmogorov-Smirnov of numbers and of images' brightness, difference of shares."""
 
 
 class DataChecks(Settings):

@@ -4,19 +4,19 @@ import json
 from pathlib import Path
 
 from google.protobuf import text_format
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
 
-from components.data_gate import STATS_OPTIONS, CuratedSchema, DataGate, schema_text
+from components.data_gate import CuratedSchema, DataGate, schema_text
 from components.evaluator import TestEvaluator
 from components.example_gen import DatasetExampleGen
 from components.model_gate import ModelGate
 from components.publisher import Publisher
 from components.serving_check import ServingCheck
+from components.statistics import SplitStatistics
 from data import loading
 from models import registry
 from pipeline.config import NamedConfig
@@ -24,7 +24,15 @@ from pipeline.fingerprint import fingerprint
 from pipeline.places import Places
 
 # Without it Beam first tries to download another runner.
-BEAM_ARGS = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
+RUNNER = "--runner=FnApiRunner"
+BEAM_ARGS = [RUNNER, "--direct_running_mode=in_memory"]
+
+
+def beam_args(workers: int) -> list[str]:
+    """Returns Beam's options for so many processes."""
+    if workers == 1:
+        return BEAM_ARGS
+    return [RUNNER, "--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
 
 
 def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool = False) -> Pipeline:
@@ -40,7 +48,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
     task = registry.task(config.task)
     task_module = f"{registry.TASKS[config.task]}.task"
     eval_config = task.eval_config(config.model, spec)
-    beam_args = json.dumps(BEAM_ARGS)
+    options = beam_args(config.beam.workers)
     learned = {
         "task": config.task,
         "config": config.model.model_dump(mode="json"),
@@ -58,13 +66,16 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         ),
     ).with_id("ingest")
     examples = ingest.outputs["examples"]
-    statistics = StatisticsGen(examples=examples, stats_options=STATS_OPTIONS).with_id("statistics")
+    statistics = SplitStatistics(
+        examples=examples,
+        spec=spec.model_dump_json(),
+        fingerprint=_code(["components.statistics"], ["numpy", "tensorflow-data-validation"]),
+    ).with_id("statistics")
     curated = Path(loading.__file__).parent / "schemas" / f"{spec.name}.pbtxt"
     schema = CuratedSchema(
         text=curated.read_text() if config.data.name else schema_text(spec),
     ).with_id("schema")
     data_gate = DataGate(
-        examples=examples,
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
         spec=spec.model_dump_json(),
@@ -107,7 +118,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         model=model,
         eval_config=text_format.MessageToString(eval_config),
         spec=spec.model_dump_json(),
-        beam_args=beam_args,
+        beam_args=json.dumps(options),
         fingerprint=_code(["components.evaluator", "models.calibration"], ["tensorflow-model-analysis"]),
     ).with_id("evaluate")
     model_gate = ModelGate(
@@ -117,7 +128,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         thresholds=json.dumps({name: bound.model_dump() for name, bound in config.evaluate.thresholds.items()}),
         destination=str(places.serving),
         spec=spec.model_dump_json(),
-        beam_args=beam_args,
+        beam_args=json.dumps(options),
         allow_unblessed=allow_unblessed,
         run=run,
     ).with_id("model_gate")
@@ -157,7 +168,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         ],
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(places.database)),
-        beam_pipeline_args=BEAM_ARGS,
+        beam_pipeline_args=options,
     )
 
 

@@ -88,14 +88,16 @@ def _statistics(rows: list[dict]):
     import pandas as pd
     import tensorflow_data_validation as tfdv
 
-    from components.data_gate import STATS_OPTIONS
+    from components.statistics import OPTIONS
 
-    return tfdv.generate_statistics_from_dataframe(pd.DataFrame(rows), stats_options=STATS_OPTIONS)
+    return tfdv.generate_statistics_from_dataframe(pd.DataFrame(rows), stats_options=OPTIONS)
 
 
 def _profile(rows: list[dict]) -> dict:
     profile = Profile(SPEC)
-    return list(profile.watch(rows)) and profile.arrays
+    columns = {name: np.array([row.get(name, np.nan) for row in rows]) for name in ("age", "income", "bad")}
+    profile.add({**columns, "plan": np.ones(len(rows), bool)})
+    return profile.arrays
 
 
 def test_the_first_data_is_the_reference_and_the_like_passes(tmp_path):
