@@ -48,7 +48,8 @@ class Task:
             among them; `served` is a `models.export.ServedModel`.
         label_keys: Features that are targets; none for a task without labels.
         augment: `(features, seed, config) -> features`, on a training batch; seed is int64 `(2,)`, stateless.
-        epoch_plots: `(model, batches, config, spec) -> {tag: RGB uint8 (height, width, 3)}` for TensorBoard.
+        epoch_plots: `(predict, batches, config, spec) -> {tag: RGB uint8 (height, width, 3)}` for TensorBoard;
+            `predict` takes a batch's features and returns the model's outputs.
         sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
         queries: `(row, spec) -> {signature: {input: value}}`, the same example in the words of each signature.
         describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.

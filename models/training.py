@@ -1,8 +1,9 @@
 """Trains a task's model: input, devices, precision, callbacks and export, shared by all tasks."""
 
+import functools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from models.task import Task
 
 logger = logging.getLogger(__name__)
 
+SAMPLES = 16  # training images shown in TensorBoard
+
 
 @dataclass(frozen=True)
 class TrainingJob:
@@ -32,6 +35,7 @@ class TrainingJob:
         train: How to train.
         spec: The data set's facts.
         seed: Of weights, data order, augmentation and dropout.
+        num_rows: Examples in the files of each split, by name of the split.
         train_files: TFRecord files of tf.train.Examples.
         validation_files: The same, for early stopping and the curves; never the test split.
         transform_folder: What TFX's Transform wrote.
@@ -45,6 +49,7 @@ class TrainingJob:
     train: TrainConfig
     spec: DatasetSpec
     seed: int
+    num_rows: Mapping[str, int]
     train_files: Sequence[str]
     validation_files: Sequence[str]
     transform_folder: str
@@ -67,7 +72,7 @@ def train(job: TrainingJob) -> dict[str, list[float]]:
     policy = choose_precision(job.train.precision)
     strategy = choose_strategy(job.train.strategy)
     logger.info("training on %s with %s", device_names(strategy), policy)
-    steps_per_epoch = num_batches(job.train_files, job.train.batch_size)
+    steps_per_epoch = -(-job.num_rows["train"] // job.train.batch_size)
     keras.config.set_dtype_policy(policy)
     try:
         with strategy.scope():
@@ -124,6 +129,17 @@ def training_batches(job: TrainingJob, skip: int = 0) -> tf.data.Dataset:
 
     Order and augmentation depend on nothing but the seed, the epoch and the step, so that a batch can be made again.
     """
+    finish = _finisher(job)
+    records = tf.data.TFRecordDataset(list(job.train_files))
+    # Shuffled anew for every repetition; batched before repeating, so that epochs do not run into each other.
+    shuffled = records.shuffle(job.train.shuffle_buffer, seed=job.seed, reshuffle_each_iteration=True)
+    serialized = shuffled.batch(job.train.batch_size).repeat()
+    batches = serialized.enumerate().skip(skip).map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _finisher(job: TrainingJob):
+    """Returns the function from a step and its serialized examples to `(features, labels)`, augmented."""
     parse = _parser(job)
     augment = job.task.augment if job.train.augment else None
 
@@ -133,12 +149,7 @@ def training_batches(job: TrainingJob, skip: int = 0) -> tf.data.Dataset:
             features = augment(features, tf.stack([tf.constant(job.seed, tf.int64), index]), job.config)
         return _split_labels(features, job.task.label_keys)
 
-    records = tf.data.TFRecordDataset(list(job.train_files))
-    # Shuffled anew for every repetition; batched before repeating, so that epochs do not run into each other.
-    shuffled = records.shuffle(job.train.shuffle_buffer, seed=job.seed, reshuffle_each_iteration=True)
-    serialized = shuffled.batch(job.train.batch_size).repeat()
-    batches = serialized.enumerate().skip(skip).map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return finish
 
 
 def validation_batches(job: TrainingJob) -> tf.data.Dataset:
@@ -148,20 +159,23 @@ def validation_batches(job: TrainingJob) -> tf.data.Dataset:
     records = tf.data.TFRecordDataset(list(job.validation_files)).batch(batch_size)
     batches = records.map(lambda serialized: _split_labels(parse(serialized), job.task.label_keys))
     # Keras warns of running out of data where it cannot know the number of batches.
-    known = batches.apply(tf.data.experimental.assert_cardinality(num_batches(job.validation_files, batch_size)))
+    num_batches = -(-job.num_rows["validation"] // batch_size)
+    known = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
     return known.cache().prefetch(tf.data.AUTOTUNE)
-
-
-def num_batches(files: Sequence[str], batch_size: int) -> int:
-    """Returns how many batches the records of TFRecord files make, the last one smaller."""
-    return -(-sum(1 for _ in tf.data.TFRecordDataset(list(files))) // batch_size)
 
 
 def _parser(job: TrainingJob):
     """Returns the function from serialized examples, string `(batch,)`, to transformed features."""
-    transform = tft.TFTransformOutput(job.transform_folder)
+    return _parser_of(job.transform_folder)
+
+
+@functools.lru_cache(maxsize=1)
+def _parser_of(transform_folder: str):
+    # Kept: tracing the graph that Transform wrote takes a third of a second each time.
+    transform = tft.TFTransformOutput(transform_folder)
     feature_spec, layer = transform.raw_feature_spec(), transform.transform_features_layer()
-    return lambda serialized: layer(tf.io.parse_example(serialized, feature_spec))
+    signature = [tf.TensorSpec((None,), tf.string)]
+    return tf.function(lambda serialized: layer(tf.io.parse_example(serialized, feature_spec)), signature)
 
 
 def _split_labels(features, label_keys: tuple[str, ...]):
@@ -311,19 +325,21 @@ class WritePictures(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Writes the graph, and the first training images as the model sees them, augmentation included."""
-        batch = next(iter(training_batches(self._job).take(1)))
+        first = tf.data.TFRecordDataset(list(self._job.train_files)).take(SAMPLES).batch(SAMPLES)
+        batch = _finisher(self._job)(tf.constant(0, tf.int64), next(iter(first)))
         features = batch[0] if isinstance(batch, tuple) else batch
-        forward = tf.function(lambda inputs: self.model(inputs, training=False))
+        self._predict = tf.function(lambda inputs: self.model(inputs, training=False), reduce_retracing=True)
+        specs = {name: tf.TensorSpec((None, *value.shape[1:]), value.dtype) for name, value in features.items()}
         with self._writer.as_default(step=0):
-            tf.summary.graph(forward.get_concrete_function(features).graph)
+            tf.summary.graph(self._predict.get_concrete_function(specs).graph)
             if self._job.train.tensorboard.images and self._job.task.sample_images:
-                tf.summary.image("samples", self._job.task.sample_images(features, self._job.spec), max_outputs=16)
+                tf.summary.image("samples", self._job.task.sample_images(features, self._job.spec), max_outputs=SAMPLES)
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes the task's plots of the validation split."""
         if not self._job.train.tensorboard.images or not self._job.task.epoch_plots:
             return
-        plots = self._job.task.epoch_plots(self.model, self._validation, self._job.config, self._job.spec)
+        plots = self._job.task.epoch_plots(self._predict, self._validation, self._job.config, self._job.spec)
         with self._writer.as_default(step=epoch):
             for tag, picture in plots.items():
                 tf.summary.image(tag, picture[np.newaxis])

@@ -36,6 +36,7 @@ def run_fn(fn_args):
             train=TrainConfig.model_validate(custom["train"]),
             spec=DatasetSpec.model_validate(custom["spec"]),
             seed=custom["seed"],
+            num_rows={split: facts["rows"] for split, facts in _summary(fn_args.train_files).items()},
             train_files=_files(fn_args.train_files),
             validation_files=_files(fn_args.eval_files),
             transform_folder=fn_args.transform_graph_path,
@@ -47,6 +48,13 @@ def run_fn(fn_args):
     # A link would make TensorBoard, which follows links, show everything twice.
     Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
     (Path(fn_args.model_run_dir) / "tensorboard.txt").write_text(f"{logs}\n")
+
+
+def _summary(patterns) -> dict:
+    """Returns what ingest wrote down about the examples that TFX's patterns stand for."""
+    from components.example_gen import read_summary
+
+    return read_summary(str(Path(patterns[0]).parent.parent))
 
 
 def _checkpoint_folder(fn_args) -> Path:

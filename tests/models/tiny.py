@@ -10,7 +10,7 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata
 
-from components.example_gen import write_split
+from components.example_gen import write_splits
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, Row
 from models import registry
 from models.config import TrainConfig
@@ -64,8 +64,7 @@ def job(folder, task: str = "image_classification", seed: int = 0, **train) -> T
     provider, spec = registry.task(task), spec_of(task)
     config = provider.config(**json.loads({"image_classification": '{"filters": [4], "dropout": 0.1}'}[task]))
     rows = {split: rows_of(spec, spec.num_rows[split], seed) for seed, split in enumerate(SPLITS)}
-    for split in SPLITS:
-        write_split(rows[split], spec, split, folder / "examples")
+    write_splits(((split, row) for split in SPLITS for row in rows[split]), spec, folder / "examples")
     settings: dict = {"epochs": 1, "batch_size": 16, "learning_rate": 0.01, "early_stopping": None} | train
     return TrainingJob(
         task=provider,
@@ -73,6 +72,7 @@ def job(folder, task: str = "image_classification", seed: int = 0, **train) -> T
         train=TrainConfig(**settings),
         spec=spec,
         seed=seed,
+        num_rows=spec.num_rows,
         train_files=[str(folder / "examples" / "Split-train" / "data-00000.tfrecord")],
         validation_files=[str(folder / "examples" / "Split-validation" / "data-00000.tfrecord")],
         transform_folder=transform_folder(provider, config, spec, rows["train"], folder / "transform"),
