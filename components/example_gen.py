@@ -1,5 +1,6 @@
 """Ingest: a data set becomes TFRecord files of tf.train.Examples, one folder a split."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
@@ -12,17 +13,15 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
 from data import loading
-from data.checks import ORDER as CHECK_ORDER
 from data.checks import RowChecks
 from data.config import DataConfig
 from data.errors import DataError
-from data.profile import Profile
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, Row
 from models import progress
 
 SUMMARY = "summary.json"
-PROFILE = "profile.npz"
-SHARD_BYTES = 256 * 2**20
+# So that Beam has several files to give to several workers: it does not split one.
+SHARD_BYTES = 8 * 2**20
 
 
 @component
@@ -41,15 +40,8 @@ def DatasetExampleGen(
     """
     config = DataConfig.model_validate_json(data)
     found = loading.load(config, name, Path(base))
-    splits = loading.open_splits(found, config)
     watcher = RowChecks(config.checks, found.spec)
-    profile, written = Profile(found.spec), {}
-    for split in CHECK_ORDER:
-        rows = watcher.watch(split, splits[split])
-        rows = profile.watch(rows) if split == "train" else rows
-        written[split] = write_split(rows, found.spec, split, Path(examples.uri))
-    profile.save(Path(examples.uri) / PROFILE)
-    summary = {split: written[split] for split in SPLITS}
+    summary = write_splits(watcher.watch(loading.open_rows(found, config)), found.spec, Path(examples.uri))
     (Path(examples.uri) / SUMMARY).write_text(json.dumps(summary, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
     progress.report(summary="; ".join([f"{found.spec.name}: {', '.join(counts)}", *watcher.notes]))
@@ -57,40 +49,57 @@ def DatasetExampleGen(
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
 
 
-def write_split(rows: Iterable[Row], spec: DatasetSpec, split: str, folder: Path) -> dict:
-    """Writes one split below `folder` and returns its number of rows and digest.
-
-    Uncompressed: reading back gzip costs more than the disk it saves on images of raw bytes.
+def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Path) -> dict[str, dict]:
+    """Writes rows below `folder`, each into its split; returns for each split its number of `rows` and `digest`.
 
     Args:
-        rows: The split's rows.
+        rows: Splits and rows.
         spec: What the rows must hold.
-        split: Name of the split.
         folder: Receives `Split-<name>/data-00000.tfrecord` and so on.
 
     Raises:
-        DataError: A row is not what the spec says, or there is no row at all.
+        DataError: A row is not what the spec says.
     """
-    target = folder / f"Split-{split}"
-    target.mkdir(parents=True)
-    digest, count, size = hashlib.sha256(), 0, SHARD_BYTES
-    writer = None
-    for count, row in enumerate(rows, start=1):
-        if size >= SHARD_BYTES:
-            if writer:
-                writer.close()
-            writer = tf.io.TFRecordWriter(str(target / f"data-{len(list(target.iterdir())):05d}.tfrecord"))
-            size = 0
-        serialized = to_example(row, spec, where=f"{split} row {count}").SerializeToString(deterministic=True)
-        writer.write(serialized)
-        digest.update(hashlib.sha256(serialized).digest())
-        size += len(serialized)
-        if count % 5000 == 0:
-            progress.report(split=split, rows=count, **({"of": spec.num_rows[split]} if spec.num_rows else {}))
-    if not writer:
-        raise DataError(f"Split {split} of data set {spec.name} has no rows; at least one is needed.")
-    writer.close()
-    return {"rows": count, "digest": digest.hexdigest()}
+    total = {"of": sum(spec.num_rows.values())} if spec.num_rows else {}
+    with contextlib.ExitStack() as stack:
+        writers = {split: stack.enter_context(_SplitWriter(folder / f"Split-{split}")) for split in SPLITS}
+        for number, (split, row) in enumerate(rows, start=1):
+            writer = writers[split]
+            example = to_example(row, spec, where=f"{split} row {writer.rows + 1}")
+            writer.write(example.SerializeToString(deterministic=True))
+            if number % 5000 == 0:
+                progress.report(rows=number, **total)
+    return {split: {"rows": writer.rows, "digest": writer.digest.hexdigest()} for split, writer in writers.items()}
+
+
+class _SplitWriter:
+    """Writes the TFRecord files of one split.
+
+    Uncompressed: reading back gzip costs more than the disk it saves on images of raw bytes.
+    """
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True)
+        self._folder, self._size, self._files = folder, 0, 0
+        self._writer: tf.io.TFRecordWriter | None = None
+        self.rows, self.digest = 0, hashlib.sha256()
+
+    def write(self, serialized: bytes) -> None:
+        if self._writer is None or self._size >= SHARD_BYTES:
+            self.__exit__()
+            self._writer = tf.io.TFRecordWriter(str(self._folder / f"data-{self._files:05d}.tfrecord"))
+            self._files, self._size = self._files + 1, 0
+        self._writer.write(serialized)
+        self.digest.update(hashlib.sha256(serialized).digest())
+        self.rows += 1
+        self._size += len(serialized)
+
+    def __enter__(self) -> "_SplitWriter":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._writer:
+            self._writer.close()
 
 
 def to_example(row: Row, spec: DatasetSpec, *, where: str) -> tf.train.Example:

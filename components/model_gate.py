@@ -39,7 +39,8 @@ def ModelGate(
     facts = DatasetSpec.model_validate_json(spec)
     published = published_metrics(Path(destination), candidate, metrics, examples.uri, facts, json.loads(beam_args))
     verdicts = judge(metrics["slices"][OVERALL], published, json.loads(thresholds))
-    (Path(blessing.uri) / VERDICT).write_text(json.dumps([vars(verdict) for verdict in verdicts], indent=1))
+    told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in verdicts]
+    (Path(blessing.uri) / VERDICT).write_text(json.dumps(told, indent=1))
     progress.report(summary="; ".join(verdict.sentence() for verdict in verdicts) or "no thresholds set")
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed and allow_unblessed:

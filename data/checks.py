@@ -1,18 +1,16 @@
 """Checks of rows as they are read: duplicates, rows in two splits, classes, too few rows."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from data.config import Check, DataChecks
 from data.errors import DataError
-from data.spec import BadRow, DatasetSpec, LabelFeature, Problem, Row
+from data.spec import SPLITS, BadRow, DatasetSpec, LabelFeature, Problem, Row, Stream
 
-# Rows of the test split are seen first, so that of two equal rows it is the training row that is dropped.
-ORDER = ("test", "validation", "train")
 MAX_PROBLEMS = 8  # with the sentence before and the count after them, ten lines
 
 
@@ -25,8 +23,18 @@ class _Finding:
 
 
 @dataclass
+class _Split:
+    """What went by of one split."""
+
+    rows: int = 0
+    duplicates: _Finding = field(default_factory=_Finding)
+    leakage: _Finding = field(default_factory=_Finding)
+    labels: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
+
+
+@dataclass
 class _Invalid:
-    """How many rows and cells of a split cannot be used, and the first of them."""
+    """How many rows and cells cannot be used, and the first of them."""
 
     rows: int = 0
     problems: int = 0
@@ -40,7 +48,7 @@ class _Invalid:
 
 @dataclass
 class RowChecks:
-    """Watches the rows of all splits go by, in the order of ORDER.
+    """Watches the rows of all splits go by.
 
     Keeps 16 bytes and the place of each row.
 
@@ -54,42 +62,38 @@ class RowChecks:
     spec: DatasetSpec
     notes: list[str] = field(default_factory=list)
     _seen: dict[bytes, tuple[str, str | int]] = field(default_factory=dict)
+    _splits: dict[str, _Split] = field(default_factory=lambda: {split: _Split() for split in SPLITS})
 
-    def watch(self, split: str, rows: Iterable[Row | BadRow]) -> Iterator[Row]:
-        """Yields the rows of a split that are to be kept.
+    def watch(self, rows: Stream) -> Iterator[tuple[str, Row]]:
+        """Yields the rows that are to be kept, each with its split.
 
         Raises:
-            DataError: The split is not fit to be trained on; says which rows, and how many.
+            DataError: The data is not fit to be trained on; says which rows, and how many.
         """
-        found = {"duplicates": _Finding(), "leakage": _Finding()}
-        labels = {name: Counter() for name, kind in self.spec.features.items() if isinstance(kind, LabelFeature)}
+        labels = [name for name, kind in self.spec.features.items() if isinstance(kind, LabelFeature)]
         number, invalid = 0, _Invalid()
-        for number, row in enumerate(rows, start=1):
+        for split, row in rows:
+            number += 1
             if isinstance(row, BadRow):
                 invalid.add(row)
                 continue
-            kind = self._remember(split, getattr(row, "where", number), row, found)
+            state = self._splits[split]
+            state.rows += 1
+            kind = self._remember(split, getattr(row, "where", state.rows), row, state)
             if kind and getattr(self.settings, kind).policy == "drop":
                 continue
-            yield row
+            yield split, row
             # After the row was taken: whoever writes it refuses a label that is missing or out of range.
-            for name, counts in labels.items():
-                counts[int(row[name])] += 1
+            for name in labels:
+                state.labels[name][int(row[name])] += 1
         if invalid.rows:
-            self._judge_invalid(split, invalid, number)
-        if number - invalid.rows < self.settings.min_rows:
-            raise DataError(
-                f"Split {split} of {self.spec.name} has {number - invalid.rows} usable rows, expected at least "
-                f"{self.settings.min_rows}."
-            )
-        for kind, finding in found.items():
-            self._judge(split, kind, finding, number)
-        for name, counts in labels.items():
-            self._judge_classes(split, name, counts)
+            self._judge_invalid(invalid, number)
+        for split in SPLITS:
+            self._judge_split(split, self._splits[split], labels)
 
-    def _judge_invalid(self, split: str, invalid: "_Invalid", rows: int) -> None:
+    def _judge_invalid(self, invalid: _Invalid, rows: int) -> None:
         check = self.settings.invalid
-        found = f"{invalid.rows:,} of {rows:,} rows of split {split} cannot be used"
+        found = f"{invalid.rows:,} of {rows:,} rows cannot be used"
         if check.policy == "drop" and invalid.rows / rows <= check.max_rate:
             self.notes.append(f"{found} (first: {invalid.first[0]}), dropped")
             return
@@ -100,17 +104,28 @@ class RowChecks:
         lines = [f"  {problem}" for problem in invalid.first]
         raise DataError("\n".join([f"{self.spec.name}: {found}; {fix}:", *lines, *more]))
 
-    def _remember(self, split: str, place: str | int, row: Row, found: dict[str, _Finding]) -> str | None:
+    def _remember(self, split: str, place: str | int, row: Row, state: _Split) -> str | None:
         """Returns which check finds this row; None for one that was not seen before."""
         key = _input_digest(row, self.spec)
         earlier = self._seen.setdefault(key, (split, place))
         if earlier == (split, place):
             return None
         kind = "duplicates" if earlier[0] == split else "leakage"
-        finding = found[kind]
+        finding: _Finding = getattr(state, kind)
         finding.count += 1
         finding.first = finding.first or f"{_named(split, place)} equals {_named(*earlier)}"
         return kind
+
+    def _judge_split(self, split: str, state: _Split, labels: list[str]) -> None:
+        if state.rows < self.settings.min_rows:
+            raise DataError(
+                f"Split {split} of {self.spec.name} has {state.rows} usable rows, expected at least "
+                f"{self.settings.min_rows}."
+            )
+        for kind in ("duplicates", "leakage"):
+            self._judge(split, kind, getattr(state, kind), state.rows)
+        for name in labels:
+            self._judge_classes(split, name, state.labels[name])
 
     def _judge(self, split: str, kind: str, finding: _Finding, rows: int) -> None:
         check: Check = getattr(self.settings, kind)

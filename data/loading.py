@@ -1,12 +1,16 @@
 """The data set that a run file's `data` section names: of the catalog, or made of files."""
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from data import catalog
 from data.config import DataConfig
 from data.secrets import resolve
-from data.spec import Dataset, Splits
+from data.spec import Dataset, Stream
+
+# Rows of the test split come first, so that of two equal rows it is the training row that is dropped.
+ORDER = ("test", "validation", "train")
 
 
 def module(config: DataConfig) -> str:
@@ -33,7 +37,10 @@ def load(config: DataConfig, name: str, base: Path) -> Dataset:
     return importlib.import_module(module(config)).dataset(config, name, base)
 
 
-def open_splits(dataset: Dataset, config: DataConfig) -> Splits:
-    """Returns the splits; raises DataError when no source has the data, or what was found is damaged."""
+def open_rows(dataset: Dataset, config: DataConfig) -> Stream:
+    """Returns all rows, each with its split; raises DataError when no source has the data, or it is damaged."""
     folder = Path(resolve(str(config.folder))) if config.folder else None
-    return catalog.open_splits(dataset, config.source, folder)
+    found = catalog.open_splits(dataset, config.source, folder)
+    if not isinstance(found, Mapping):
+        return found
+    return ((split, row) for split in ORDER for row in found[split])

@@ -1,9 +1,10 @@
 """Files that a run file names, as a data set."""
 
 import difflib
+import functools
 import glob
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,8 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
     _check_classes(kind, config, spec, paths["train"][0])
     return Dataset(
         spec,
-        digest=lambda: _digest(paths),
-        sources={"files": lambda _: _splits(paths, kind, config, spec)},
+        digest=functools.cache(lambda: _digest(paths)),
+        sources={"files": lambda _: _Rows(paths, kind, config, spec)},
         estimate=lambda: _estimate(paths, spec),
     )
 
@@ -177,30 +178,42 @@ def _digest(paths: dict[str, list[Path]]) -> str:
 
 
 @dataclass(frozen=True)
-class _FileSplit:
-    """The rows of one split, read from its files when iterated.
+class _Rows:
+    """All rows of the files, each with its split; every file is read once.
 
     Attributes:
-        paths: The files.
+        paths: Split -> its files.
         kind: Their format.
         config: How they are read.
         spec: What the rows must hold.
-        buckets: Which thousandths of the rows belong to this split; None for all.
     """
 
-    paths: Sequence[Path]
+    paths: Mapping[str, Sequence[Path]]
     kind: str
     config: DataConfig
     spec: DatasetSpec
-    buckets: range | None
 
-    def __iter__(self) -> Iterator[LocatedRow | BadRow]:
+    def __iter__(self) -> Iterator[tuple[str, LocatedRow | BadRow]]:
         unused = {*self.config.ignore, *([self.config.split_by] if self.config.split_by else [])}
         missing, textual = self.config.missing_values, self.kind == "csv"
-        for path in self.paths:
-            for record in _records(path, self.kind, self.config):
-                if self.buckets is None or bucket(self._content(record, path.parent), BUCKETS) in self.buckets:
-                    yield to_row(record, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
+        cuts = self._cuts()
+        for split, paths in sorted(self.paths.items()):  # test before train; see loading.ORDER
+            for path in paths:
+                for record in _records(path, self.kind, self.config):
+                    place = split
+                    if split == "train" and cuts:
+                        number = bucket(self._content(record, path.parent), BUCKETS)
+                        place = next((name for name, cut in cuts.items() if number in cut), split)
+                    yield place, to_row(record, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
+
+    def _cuts(self) -> dict[str, range]:
+        """Returns which thousandths of the training files go to each split that has no files of its own."""
+        cuts, begin = {}, 0
+        for split in SPLITS[1:]:
+            if split not in self.paths:
+                end = begin + round(getattr(self.config.splits, split) * BUCKETS)
+                cuts[split], begin = range(begin, end), end
+        return cuts
 
     def _content(self, record: Record, folder: Path) -> bytes:
         """Returns what decides about a record's split: as it stands in the file, so that unusable rows have one too."""
@@ -214,20 +227,6 @@ class _FileSplit:
             if not isinstance(feature, LabelFeature):
                 digest.update(cell if isinstance(cell, bytes) else repr(cell).encode())
         return digest.digest()
-
-
-def _splits(paths: dict[str, list[Path]], kind: str, config: DataConfig, spec: DatasetSpec) -> dict[str, _FileSplit]:
-    """Returns the splits: those with files of their own, and the others cut off the training files."""
-    found, begin = {}, 0
-    for split in reversed(SPLITS):
-        if split in paths and split != "train":
-            found[split] = _FileSplit(paths[split], kind, config, spec, None)
-            continue
-        share = BUCKETS - begin if split == "train" else round(getattr(config.splits, split) * BUCKETS)
-        cut = None if share == BUCKETS else range(begin, begin + share)
-        found[split] = _FileSplit(paths["train"], kind, config, spec, cut)
-        begin += share
-    return found
 
 
 def _records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:

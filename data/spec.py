@@ -49,7 +49,9 @@ class BadRow:
 
 
 # Split name -> its rows, read when iterated.
-Splits = Mapping[str, Iterable[Row | BadRow]]
+Splits = Mapping[str, Iterable[Row]]
+# Rows in the order in which they are read, each with its split.
+Stream = Iterable[tuple[str, Row | BadRow]]
 
 
 class _Record(BaseModel):
@@ -144,14 +146,14 @@ class Dataset:
     Attributes:
         spec: The facts.
         digest: Returns what identifies the content: it changes when, and only when, the examples do.
-        sources: Source name -> function from a folder (or None for the usual place) to the splits. It raises
-            SourceUnavailable where the data is not there, DataError where it is there and damaged.
+        sources: Source name -> function from a folder (or None for the usual place) to the splits, or to all rows as a
+            stream. It raises SourceUnavailable where the data is not there, DataError where it is there and damaged.
         estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
     """
 
     spec: DatasetSpec
     digest: Callable[[], str]
-    sources: Mapping[str, Callable[[Path | None], Splits]]
+    sources: Mapping[str, Callable[[Path | None], Splits | Stream]]
     estimate: Callable[[], int] | None = None
 
     def num_bytes(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 
 from data import loading
-from data.checks import ORDER, RowChecks
+from data.checks import RowChecks
 from data.errors import ConfigError
 from data.spec import SPLITS, LabelFeature
 from pipeline import database
@@ -42,15 +42,14 @@ def read_everything(named: NamedConfig, places: Places) -> dict[str, Any]:
         check(named, places)
     spec = named.dataset.spec
     labels = [name for name, feature in spec.features.items() if isinstance(feature, LabelFeature)]
-    watcher, splits = RowChecks(named.config.data.checks, spec), loading.open_splits(named.dataset, named.config.data)
-    counted = {}
-    for split in ORDER:
-        rows, counts = 0, Counter()
-        for row in watcher.watch(split, splits[split]):
-            rows += 1
-            counts.update(spec.features[name].classes[row[name]] for name in labels)
-        counted[split] = {"rows": rows, "classes": dict(counts.most_common(MAX_CLASSES))}
-    return {"splits": {split: counted[split] for split in SPLITS}, "notes": watcher.notes}
+    watcher = RowChecks(named.config.data.checks, spec)
+    rows: Counter[str] = Counter()
+    classes: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    for split, row in watcher.watch(loading.open_rows(named.dataset, named.config.data)):
+        rows[split] += 1
+        classes[split].update(spec.features[name].classes[row[name]] for name in labels)
+    found = {split: {"rows": rows[split], "classes": dict(classes[split].most_common(MAX_CLASSES))} for split in SPLITS}
+    return {"splits": found, "notes": watcher.notes}
 
 
 def _check_destination(places: Places) -> None:

@@ -6,7 +6,7 @@ import pkgutil
 from pathlib import Path
 
 from data.errors import DataError, SourceUnavailable
-from data.spec import Dataset, Splits
+from data.spec import Dataset, Splits, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def load(name: str) -> Dataset:
     return importlib.import_module(f"{__name__}.{name}").DATASET
 
 
-def open_splits(dataset: Dataset, source: str = "auto", folder: Path | None = None) -> Splits:
+def open_splits(dataset: Dataset, source: str = "auto", folder: Path | None = None) -> Splits | Stream:
     """Returns the splits from one source, or with `auto` from the first source that has the data.
 
     Raises:

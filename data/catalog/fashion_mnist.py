@@ -63,8 +63,13 @@ def _from_system(folder: Path | None) -> Splits:
     return _carve(_Rows(folder, "train"), _Rows(folder, "t10k"))
 
 
+def cache_folder() -> Path:
+    """Returns where the files of the Debian package are kept."""
+    return Path(platformdirs.user_cache_dir("headrace")) / "datasets" / "fashion_mnist"
+
+
 def _from_debian(folder: Path | None) -> Splits:
-    cache = folder or Path(platformdirs.user_cache_dir("headrace")) / "datasets" / "fashion_mnist"
+    cache = folder or cache_folder()
     if not cache.exists():
         _fetch(cache)
     verify(cache, SHA256, fix=f"delete the folder {cache} and run again to fetch it anew")

@@ -9,6 +9,8 @@ from data.errors import DataError
 from data.sources.records import Record
 from data.spec import Problem
 
+BATCH_ROWS = 1024
+
 
 def read(path: Path) -> Iterator[Record]:
     """Yields the examples; a feature with one value as that value, one with several as a list.
@@ -22,16 +24,19 @@ def read(path: Path) -> Iterator[Record]:
         raise DataError(f"{path} is empty (0 bytes); fetch it again.")
     count = 0
     dataset = tf.data.TFRecordDataset(str(path), compression_type="GZIP" if path.suffix == ".gz" else "")
+    # In batches: a step of the iterator costs more than parsing an example.
     try:
-        for serialized in dataset.as_numpy_iterator():
-            count += 1
-            where = f"{path}:{count}"
-            try:
-                yield Record(where, _cells(tf.train.Example.FromString(serialized)))
-            except ValueError as error:  # protobuf's DecodeError is one
-                found = f"{len(serialized):,} bytes that are none ({error})"
-                yield Record(where, {}, Problem(where, "", "a tf.train.Example", found))
+        for batch in dataset.batch(BATCH_ROWS).as_numpy_iterator():
+            for serialized in batch:
+                count += 1
+                where = f"{path}:{count}"
+                try:
+                    yield Record(where, _cells(tf.train.Example.FromString(serialized)))
+                except ValueError as error:  # protobuf's DecodeError is one
+                    found = f"{len(serialized):,} bytes that are none ({error})"
+                    yield Record(where, {}, Problem(where, "", "a tf.train.Example", found))
     except tf.errors.OpError as error:
+        count += _whole_records(dataset.skip(count))
         reason = re.search(r"(truncated|corrupted) record at \d+", error.message)
         raise DataError(
             f"{path}:{count + 1}: the record is damaged ({reason[0] if reason else type(error).__name__}); "
@@ -39,6 +44,19 @@ def read(path: Path) -> Iterator[Record]:
         ) from error
     if not count:
         raise DataError(f"{path} has no records.")
+
+
+def _whole_records(dataset) -> int:
+    """Returns how many records can be read before the first that cannot."""
+    import tensorflow as tf
+
+    count = 0
+    try:
+        for _ in dataset:
+            count += 1
+    except tf.errors.OpError:
+        pass
+    return count
 
 
 def _cells(example) -> dict[str, Any]:

@@ -50,12 +50,18 @@ def test_a_row_without_a_label_is_named():
         to_example({"image": ROW["image"]}, SPEC, where="train row 7")
 
 
-def test_rows_are_read_back_as_stored_and_the_digest_depends_on_them_alone(tmp_path):
-    from components.example_gen import first_rows, write_split
+def _write(rows: list, folder) -> dict:
+    from components.example_gen import write_splits
 
-    first = write_split([ROW, {**ROW, "label": 0}], SPEC, "train", tmp_path / "a")
-    again = write_split([ROW, {**ROW, "label": 0}], SPEC, "train", tmp_path / "b")
-    other = write_split([ROW, ROW], SPEC, "train", tmp_path / "c")
+    return write_splits((("train", row) for row in rows), SPEC, folder)["train"]
+
+
+def test_rows_are_read_back_as_stored_and_the_digest_depends_on_them_alone(tmp_path):
+    from components.example_gen import first_rows
+
+    first = _write([ROW, {**ROW, "label": 0}], tmp_path / "a")
+    again = _write([ROW, {**ROW, "label": 0}], tmp_path / "b")
+    other = _write([ROW, ROW], tmp_path / "c")
 
     assert first == again
     assert first["rows"] == 2
@@ -71,7 +77,7 @@ def test_a_large_split_is_cut_into_shards_in_order(tmp_path, monkeypatch):
 
     monkeypatch.setattr(example_gen, "SHARD_BYTES", 1)
 
-    example_gen.write_split([ROW, {**ROW, "label": 0}, ROW], SPEC, "train", tmp_path)
+    _write([ROW, {**ROW, "label": 0}, ROW], tmp_path)
 
     assert [path.rsplit("/", 1)[1] for path in example_gen.split_files(str(tmp_path), "train")] == [
         "data-00000.tfrecord",
@@ -81,8 +87,11 @@ def test_a_large_split_is_cut_into_shards_in_order(tmp_path, monkeypatch):
     assert [row["label"] for row in example_gen.first_rows(str(tmp_path), "train", SPEC, 3)] == [1, 0, 1]
 
 
-def test_an_empty_split_is_refused(tmp_path):
-    from components.example_gen import write_split
+def test_rows_go_into_the_files_of_their_split(tmp_path):
+    from components.example_gen import first_rows, write_splits
 
-    with pytest.raises(DataError, match="Split validation of data set tiny has no rows"):
-        write_split([], SPEC, "validation", tmp_path)
+    written = write_splits([("test", ROW), ("train", {**ROW, "label": 0}), ("test", ROW)], SPEC, tmp_path)
+
+    assert {split: facts["rows"] for split, facts in written.items()} == {"train": 1, "validation": 0, "test": 2}
+    assert [row["label"] for row in first_rows(str(tmp_path), "train", SPEC, 5)] == [0]
+    assert [row["label"] for row in first_rows(str(tmp_path), "test", SPEC, 5)] == [1, 1]

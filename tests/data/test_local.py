@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from data import local
-from data.catalog import open_splits
-from data.checks import ORDER, RowChecks
+from data.checks import RowChecks
 from data.config import DataConfig
 from data.errors import ConfigError, HeadraceError
+from data.loading import open_rows
 from data.spec import SPLITS
 from tests.data import corpus
 from tests.data.corpus import COLUMNS, FEATURES, PICTURES, csv_text, png, rows
@@ -23,8 +23,10 @@ def _read(settings: dict, folder) -> tuple[dict[str, list], list[str]]:
     """Returns the rows of each split that pass all checks, and the notes."""
     config = DataConfig.model_validate(settings)
     dataset = local.dataset(config, "customers", folder)
-    checks, splits = RowChecks(config.checks, dataset.spec), open_splits(dataset)
-    return {split: list(checks.watch(split, splits[split])) for split in ORDER}, checks.notes
+    checks, found = RowChecks(config.checks, dataset.spec), {split: [] for split in SPLITS}
+    for split, row in checks.watch(open_rows(dataset, config)):
+        found[split].append(row)
+    return found, checks.notes
 
 
 def _joined(found: dict[str, list]) -> list[dict]:
