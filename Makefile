@@ -26,8 +26,8 @@ format: setup ## rewrite the sources in the project's format
 lock: ## resolve setup.py into requirements.lock
 	@$(PYTHON) bootstrap.py --lock
 
-bench: setup ## measure what docs/results.md states
-	@$(BIN)/python -m tests.bench $(ARGS)
+bench: setup ## measure what Headrace costs beside its rivals (30 min), into docs/results.md
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove .venv, runs and published models
 	rm -rf .venv runs serving

@@ -56,6 +56,13 @@ class EvaluateConfig(Settings):
     """Metric name -> threshold."""
 
 
+class BeamConfig(Settings):
+    """How Beam's stages run: transform and evaluate."""
+
+    workers: PositiveInt = 1
+    """Processes; each takes about 10 s to start, so that more than one pays on large data only."""
+
+
 class PublishConfig(Settings):
     """How versions are published."""
 
@@ -76,6 +83,8 @@ class RunConfig(Settings):
     """How the model is trained."""
     evaluate: EvaluateConfig = EvaluateConfig()
     """What the model must reach."""
+    beam: BeamConfig = BeamConfig()
+    """How Beam's stages run."""
     publish: PublishConfig = PublishConfig()
     """What becomes of a model that is good enough."""
     seed: NonNegativeInt = 0

@@ -1,10 +1,7 @@
-"""Measures what docs/results.md states; `make bench ARGS="accuracy digits --seeds 5"`.
-
-Never part of the tests: these figures depend on the machine.
-"""
+"""Measures what docs/results.md states: `make bench`, or `make bench ARGS="accuracy digits --seeds 5"`."""
 
 import json
-import os
+import re
 import statistics
 import subprocess
 import sys
@@ -14,13 +11,52 @@ from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).resolve().parent.parent
-HEADRACE = [str(Path(sys.executable).parent / "headrace")]
+from benchmarks.measuring import HEADRACE, ROOT, cost
+
+RESULTS = ROOT / "docs" / "results.md"
 
 
-@click.group()
-def bench() -> None:
-    """Measure Headrace on this machine."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def bench(context: click.Context) -> None:
+    """Measure Headrace on this machine; without a command, what it costs beside its rivals."""
+    if context.invoked_subcommand is None:
+        context.invoke(overhead)
+
+
+@bench.command()
+@click.option("--rounds", default=3, show_default=True, help="Medians are of so many.")
+@click.option("--epochs", default=8, show_default=True, help="Of the longer runs.")
+@click.option("--no-stock", is_flag=True, help="Leave stock TFX out, which takes 90 s a round.")
+def overhead(rounds: int = 3, epochs: int = 8, no_stock: bool = False) -> None:
+    """Run Headrace, a plain Keras script and stock TFX side by side; write the table into docs/results.md."""
+    from benchmarks import overhead as measured
+
+    rows = measured.table(rounds, epochs, stock=not no_stock, say=lambda line: click.echo(line, err=True))
+    text = measured.markdown(rows)
+    click.echo(text)
+    _write("overhead", text)
+    for row in rows:
+        if "short" in row.verdict():
+            click.echo(f"falls short: {row.what}")
+
+
+@bench.command()
+def growth() -> None:
+    """Run 60,000 and 600,000 records, and those with 2 workers; write the table into docs/results.md."""
+    from benchmarks import growth as measured
+
+    text = measured.table(lambda line: click.echo(line, err=True))
+    click.echo(text)
+    _write("growth", text)
+
+
+def _write(name: str, text: str) -> None:
+    """Puts a text between its marks in docs/results.md."""
+    before = RESULTS.read_text()
+    begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    RESULTS.write_text(pattern.sub(lambda _: begin + text + end, before))
 
 
 @bench.command()
@@ -47,18 +83,9 @@ def accuracy(pipelines: tuple[str, ...], seeds: int) -> None:
 
 
 def _whole_run(name: str, seed: int) -> dict:
-    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile("w+") as out:
-        started = time.perf_counter()
-        command = [*HEADRACE, "run", name, "--home", home, "--set", f"seed={seed}", "--json"]
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - started
-        out.seek(0)
-        result = json.load(out)
-    if process.returncode:
-        raise SystemExit(f"{name} with seed {seed} ended with {process.returncode}: {result.get('error')}")
-    return {**result, "wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss / 1024}
+    with tempfile.TemporaryDirectory() as home:
+        found = cost([*HEADRACE, "run", name, "--home", home, "--set", f"seed={seed}", "--json"])
+    return {**json.loads(found.out), "wall": found.wall, "cpu": found.cpu, "peak": found.peak}
 
 
 @bench.command()

@@ -1,0 +1,1 @@
+"""What Headrace costs, beside its rivals; `make bench` runs it. Never part of the tests: figures vary by machine."""

@@ -1,0 +1,155 @@
+"""The table of what Headrace costs beside a plain Keras script and stock TFX, with what each row must reach."""
+
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.measuring import HEADRACE, ROOT, Cost, cost, folder_mib
+
+SETTINGS = ["model.flip=false", "evaluate.thresholds={}"]
+RAW_MIB = 70_000 * (28 * 28 + 1) / 2**20
+TRAIN_ONWARDS = {"train", "evaluate", "serving_check"}
+EVERY_RUN = {"start", "data_gate", "model_gate", "publish"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Attributes:
+        what: What is measured.
+        stock: Stock TFX's figure, as text.
+        ours: Ours.
+        must: What it must reach.
+        aim: What we aim at.
+        unit: Behind the figures.
+        more_is_better: Whether a greater figure is better.
+        detail: The figures behind it.
+    """
+
+    what: str
+    stock: str
+    ours: float
+    must: float
+    aim: float
+    unit: str = ""
+    more_is_better: bool = False
+    detail: str = ""
+
+    def verdict(self) -> str:
+        """Returns `aim`, `must` or `short`: what was reached."""
+        reached = (lambda bound: self.ours >= bound) if self.more_is_better else (lambda bound: self.ours <= bound)
+        return "aim" if reached(self.aim) else "must" if reached(self.must) else "**short**"
+
+    def line(self) -> str:
+        """Returns the row in Markdown."""
+        sign = ">=" if self.more_is_better else "<="
+        bounds = f"{sign} {self.must:g}{self.unit} | {sign} {self.aim:g}{self.unit}"
+        return (
+            f"| {self.what} | {self.stock} | {self.ours:.2f}{self.unit} | {bounds} | {self.verdict()} | {self.detail} |"
+        )
+
+
+def table(rounds: int, epochs: int, *, stock: bool, say: Callable[[str], None]) -> list[Row]:
+    """Measures everything, round by round side by side, and returns the rows."""
+    from data.catalog import fashion_mnist
+
+    fashion_mnist.DATASET.sources["debian"](None)  # fetched before anything is timed
+    data = fashion_mnist.cache_folder()
+    short: dict[str, list[Cost]] = {"plain": [], "ours": [], "stock": []}
+    long: dict[str, list[Cost]] = {"plain": [], "ours": []}
+    with tempfile.TemporaryDirectory() as scratch:
+        for index in range(rounds):
+            home = Path(scratch) / f"home{index}"
+            short["plain"].append(cost(_script("plain_keras", data, Path(scratch) / f"p{index}", 1)))
+            short["ours"].append(cost(_run(home, 1)))
+            if stock:
+                short["stock"].append(cost(_script("stock_tfx", data, Path(scratch) / f"s{index}", 1)))
+            say(f"round {index + 1}, 1 epoch: " + ", ".join(f"{k} {v[-1].wall:.1f} s" for k, v in short.items() if v))
+        disk = folder_mib(home)
+        again = [cost(_run(home, 1)).wall for _ in range(rounds)]
+        stock_again = cost(_script("stock_tfx", data, Path(scratch) / "s0", 1, "again")).wall if stock else 0.0
+        changed = json.loads(cost([*_run(home, 1), "--set", "train.learning_rate=0.002"]).out)
+        rates = json.loads(cost([sys.executable, "-m", "benchmarks.input", home]).out)
+        instant = _instant(home, 2 * rounds + 1)
+        for index in range(rounds):
+            long["plain"].append(cost(_script("plain_keras", data, Path(scratch) / f"l{index}", epochs)))
+            long["ours"].append(cost(_run(Path(scratch) / f"long{index}", epochs)))
+            say(f"round {index + 1}, {epochs} epochs: " + ", ".join(f"{k} {v[-1].wall:.1f} s" for k, v in long.items()))
+
+    wall, cpu = ({name: _median(found, kind) for name, found in short.items() if found} for kind in ("wall", "cpu"))
+    peak = {name: max(one.peak for one in found) / 1024 for name, found in short.items() if found}
+    ran = {stage["name"] for stage in changed["stages"] if stage["state"] == "done"} - EVERY_RUN
+    fit, alone = rates["fit_ours"]["wall"] / rates["fit_memory"]["wall"], rates["input_ours"], rates["input_by_hand"]
+    longer = {name: _median(found, "wall") for name, found in long.items()}
+
+    def of_stock(value: Callable[[], float], unit: str = "") -> str:
+        return f"{value():.2f}{unit}" if stock else "not run"
+
+    return [
+        Row("whole run / plain Keras script, 1 epoch, wall", of_stock(lambda: wall["stock"] / wall["plain"]),
+            wall["ours"] / wall["plain"], 2.2, 1.6, detail=_words(wall, "s")),
+        Row(f"the same at {epochs} epochs", "not run", longer["ours"] / longer["plain"], 1.25, 1.1,
+            detail=_words(longer, "s")),
+        Row("CPU seconds over the plain script's, 1 epoch", of_stock(lambda: cpu["stock"] - cpu["plain"], " s"),
+            cpu["ours"] - cpu["plain"], 25, 12, " s", detail=_words(cpu, "s")),
+        Row("rerun with nothing changed", of_stock(lambda: stock_again, " s"), statistics.median(again), 2.5, 1.2,
+            " s"),
+        Row("stages rerun after a change of the learning rate", "Trainer and all after it", len(ran),
+            len(TRAIN_ONWARDS), len(TRAIN_ONWARDS), detail=", ".join(sorted(ran))),
+        Row("images/s into `fit`, against numpy in memory", "", fit, 0.97, 1.0, more_is_better=True,
+            detail=f"{rates['fit_ours']['wall']:,.0f} and {rates['fit_memory']['wall']:,.0f}"),
+        Row("images per CPU second, input alone, against TFRecord parsed by hand", "", alone["cpu"] / _cpu(rates),
+            0.9, 1.0, more_is_better=True, detail=f"{alone['cpu']:,.0f} and {_cpu(rates):,.0f}"),
+        Row("peak memory of the whole run", of_stock(lambda: peak["stock"], " GiB"), peak["ours"], 1.6, 1.4, " GiB",
+            detail=_words(peak, "GiB")),
+        Row("disk written / size of the raw data", "", disk / RAW_MIB, 1.2, 1.05,
+            detail=f"{disk:.1f} MiB of {RAW_MIB:.1f}"),
+        Row("`headrace --help`", "", instant["help"], 0.4, 0.2, " s"),
+        Row("a run file with a typo", "", instant["typo"], 1.0, 0.5, " s"),
+        Row("`headrace runs`", "", instant["runs"], 1.5, 0.8, " s"),
+    ]  # fmt: skip
+
+
+def _cpu(rates: dict) -> float:
+    return rates["input_by_hand"]["cpu"]
+
+
+def markdown(rows: list[Row]) -> str:
+    """Returns the table."""
+    head = "| | stock TFX 1.21 | ours | must | aim | reached | figures |\n| --- | --- | --- | --- | --- | --- | --- |"
+    return "\n".join([head, *(row.line() for row in rows)])
+
+
+def _run(home: Path, epochs: int) -> list:
+    settings = [word for setting in [*SETTINGS, f"train.epochs={epochs}"] for word in ("--set", setting)]
+    return [*HEADRACE, "run", "fashion_mnist", "--home", home, "--json", *settings]
+
+
+def _script(name: str, data: Path, out: Path, *arguments) -> list:
+    out.mkdir(exist_ok=True)
+    return [sys.executable, ROOT / "benchmarks" / f"{name}.py", data, out, *arguments]
+
+
+def _instant(home: Path, rounds: int) -> dict[str, float]:
+    """Returns the median seconds of commands that must be instant."""
+    typo = home / "typo.yaml"
+    typo.write_text("task: image_classification\ndata: {name: digits}\ntrain: {epoch: 3}\n")
+    commands = {
+        "help": [*HEADRACE, "--help"],
+        "typo": ["sh", "-c", f"{HEADRACE[0]} run {typo} 2>/dev/null || true"],
+        "runs": [*HEADRACE, "runs", "--home", home],
+    }
+    return {name: statistics.median(cost(command).wall for _ in range(rounds)) for name, command in commands.items()}
+
+
+def _median(found: list[Cost], kind: str) -> float:
+    return statistics.median(getattr(one, kind) for one in found)
+
+
+def _words(values: dict[str, float], unit: str) -> str:
+    return ", ".join(f"{name} {value:.1f} {unit}" for name, value in values.items())
