@@ -1,12 +1,16 @@
 """What a step's code is: TFX keys its cache on inputs and parameters only, so the key carries this as well."""
 
 import ast
+import contextlib
 import hashlib
 import importlib.metadata
+import platform
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+SOURCES = (".py", ".pbtxt")
 PACKAGES = ("pipeline", "components", "models", "data")
 
 
@@ -25,6 +29,21 @@ def fingerprint(modules: Iterable[str], distributions: Iterable[str]) -> dict[st
         tree = ast.parse(_path(name).read_text(encoding="utf-8"))
         found[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
     return found | {name: importlib.metadata.version(name) for name in sorted(distributions)}
+
+
+def code_and_packages() -> dict[str, str]:
+    """Returns what all stages together are made of: file -> digest, package -> version; coarser than `fingerprint`.
+
+    Counts every byte of our sources, and takes a hundredth of the time.
+    """
+    files = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.suffix in SOURCES)
+    code = {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in files}
+    required = {re.split(r"[^\w.-]", text)[0] for text in importlib.metadata.requires("headrace") or []}
+    packages = {}
+    for name in sorted(required):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # of an extra, or another Python's
+            packages[name] = importlib.metadata.version(name)
+    return code | packages | {"python": platform.python_version()}
 
 
 def closure(modules: Iterable[str]) -> set[str]:

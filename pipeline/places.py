@@ -38,6 +38,11 @@ class Places:
         return self.runs / "records"
 
     @property
+    def last(self) -> Path:
+        """What the last run was made of and came to, if it was published and nothing ran since."""
+        return self.runs / "last.json"
+
+    @property
     def artifacts(self) -> Path:
         """TFX's pipeline root."""
         return self.runs / "artifacts"

@@ -102,7 +102,7 @@ def hidden_secrets(log: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        text = log.read_text(errors="surrogateescape")
+        text = log.read_text(errors="surrogateescape") if log.exists() else ""
         if hide(text) != text:
             log.write_text(hide(text), errors="surrogateescape")
 

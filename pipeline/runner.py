@@ -17,7 +17,7 @@ from typing import Any
 from data.errors import ConfigError, HeadraceError
 from data.secrets import hide
 from models import progress
-from pipeline import database, preflight, records
+from pipeline import database, preflight, records, unchanged
 from pipeline.config import NamedConfig
 from pipeline.lock import hold
 from pipeline.places import Places
@@ -67,6 +67,7 @@ class RunResult:
         stages: In the order they ran.
         log: The log file.
         error: Why it stopped; None when it was published.
+        unchanged: Whether there was nothing to do: this is what the last run came to.
     """
 
     run: str
@@ -75,6 +76,7 @@ class RunResult:
     stages: list[StageResult]
     log: Path
     error: BaseException | None = None
+    unchanged: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -142,6 +144,12 @@ def execute(
         progress.listening(screen.update),
     ):
         preflight.check(named, places)
+        made_of = unchanged.identity(named, places)
+        facts = unchanged.recall(places, made_of)
+        if facts:
+            log.unlink()
+            return _as_before(facts, named, places, time.monotonic() - started)
+        unchanged.forget(places)
         try:
             _run(named, places, run, observer, allow_unblessed=allow_unblessed)
         except (Exception, Stopped) as error:  # told by the caller in one line; the traceback goes to the log
@@ -153,7 +161,18 @@ def execute(
                 observer.end("stopped" if isinstance(failure, Stopped) else "failed")
         records.write(places)  # those that failed
         database.back_up(places)
-    return RunResult(run, named.name, time.monotonic() - started, observer.results, log, failure)
+        result = RunResult(run, named.name, time.monotonic() - started, observer.results, log, failure)
+        if failure is None and published(result)[0]:
+            stages = [{"name": stage.name, "outputs": stage.outputs} for stage in observer.results]
+            unchanged.remember(places, made_of, {"run": run, "stages": stages})
+    return result
+
+
+def _as_before(facts: dict[str, Any], named: NamedConfig, places: Places, seconds: float) -> RunResult:
+    """Returns the result of a run that had nothing to do."""
+    stages = [StageResult(stage["name"], "cached", 0.0, "cached", stage["outputs"]) for stage in facts["stages"]]
+    log = places.logs / f"{facts['run']}.log"
+    return RunResult(facts["run"], named.name, seconds, stages, log, unchanged=True)
 
 
 def new_identifier(places: Places, now: datetime | None = None) -> str:
@@ -249,7 +268,7 @@ def closing_block(result: RunResult) -> list[str]:
         ask, board = f"{command} predict {result.pipeline} FILE.png", f"{command} board"
         return [
             f"{verdict} ({took}): {_relative(folder)}",
-            f"  {_times(result.stages)}",
+            f"  {_times(result)}",
             *_metric_lines(result)[:6],
             *_answer_lines(result),
             "Next:",
@@ -276,7 +295,7 @@ def published(result: RunResult) -> tuple[Path | None, bool]:
     if folder is None:
         raise ValueError(f"Run {result.run} published nothing.")
     receipt = json.loads((folder / "receipt.json").read_text())
-    return Path(receipt["folder"]) if receipt["folder"] else None, receipt["new"]
+    return Path(receipt["folder"]) if receipt["folder"] else None, receipt["new"] and not result.unchanged
 
 
 def metrics(result: RunResult) -> dict[str, float]:
@@ -285,8 +304,11 @@ def metrics(result: RunResult) -> dict[str, float]:
     return json.loads((folder / "metrics.json").read_text())["slices"]["overall"] if folder else {}
 
 
-def _times(stages: list[StageResult]) -> str:
+def _times(result: RunResult) -> str:
     """Returns where the time went, in one line: the stages that took a second or more, and how many did not."""
+    if result.unchanged:
+        return f"nothing changed since run {result.run}"
+    stages = result.stages
     long = [f"{stage.name} {stage.seconds:.1f}" for stage in stages if stage.seconds >= 1]
     cached = sum(stage.state == "cached" for stage in stages)
     rest = len(stages) - len(long) - cached
@@ -298,10 +320,7 @@ def _metric_lines(result: RunResult) -> list[str]:
     folder = result.output("model_gate", "blessing")
     if folder is None:
         return []
-    from components.model_gate import Verdict
-
-    verdicts = [Verdict(**values) for values in json.loads((folder / "verdict.json").read_text())]
-    return [f"  {verdict.sentence()}" for verdict in verdicts]
+    return [f"  {verdict['sentence']}" for verdict in json.loads((folder / "verdict.json").read_text())]
 
 
 def _answer_lines(result: RunResult) -> list[str]:

@@ -114,7 +114,7 @@ def describe(values: dict[str, Any]) -> str:
         return values["summary"]
     words = []
     for whole, part in (("epochs", "epoch"), ("steps", "step"), ("of", "rows")):
-        if part in values:
+        if part in values and whole in values:
             words.append(f"{part} {values[part]:,}/{values[whole]:,}")
     skipped = {"epoch", "epochs", "step", "steps", "of", "done"} | ({"rows"} if "of" in values else set())
     for name, value in values.items():
@@ -125,6 +125,8 @@ def describe(values: dict[str, Any]) -> str:
 
 def _number(value: Any) -> str:
     """Returns a number as a person reads it: whole ones above 1 without decimals, others with four."""
+    if isinstance(value, int):
+        return f"{value:,}"
     if not isinstance(value, float):
         return str(value)
     return f"{value:,.0f}" if value > 1 and value.is_integer() else f"{value:.4f}"

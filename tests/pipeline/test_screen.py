@@ -13,6 +13,7 @@ def test_progress_is_told_in_a_few_words():
         == "epoch 2/5, step 10/430, loss 0.3100"
     )
     assert describe({"split": "train", "rows": 5000, "of": 54984}) == "rows 5,000/54,984, split train"
+    assert describe({"rows": 5000}) == "rows 5,000"
     assert describe({"summary": "no anomalies"}) == "no anomalies"
 
 

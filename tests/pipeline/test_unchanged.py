@@ -1,0 +1,92 @@
+"""What a run left, changed in one way after the other: only an untouched one counts as nothing to do."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from components.manifests import write_manifest
+from models.serving.versions import publish
+from pipeline import config, unchanged
+from pipeline.places import Places
+
+FACTS = {"run": "20260101-000000-000"}
+
+
+@pytest.fixture
+def places(tmp_path) -> Places:
+    """A pipeline whose last run published a model."""
+    made = Places.of(tmp_path, "digits")
+    model = made.artifacts / "train" / "model" / "1"
+    model.mkdir(parents=True)
+    (model / "saved_model.pb").write_text("weights")
+    write_manifest(model)
+    publish(model, made.serving, {})
+    with closing(sqlite3.connect(made.database)) as database:
+        database.execute("create table Execution (id integer primary key, last_known_state int)")
+        database.execute("insert into Execution (last_known_state) values (3)")
+        database.commit()
+    stages = [{"name": "train", "outputs": {"model": str(model)}}]
+    unchanged.remember(made, "the same", {**FACTS, "stages": stages})
+    return made
+
+
+def _execute(places: Places, statement: str) -> None:
+    with closing(sqlite3.connect(places.database)) as database:
+        database.execute(statement)
+        database.commit()
+
+
+def _cut_manifest(places: Places) -> None:
+    (version,) = places.serving.glob("[0-9]*/assets.extra/headrace.json")
+    version.write_text(json.dumps({"digest": "another"}))
+
+
+def test_what_was_left_untouched_is_recalled(places):
+    assert unchanged.recall(places, "the same")["run"] == FACTS["run"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda places: (places.artifacts / "train/model/1/saved_model.pb").write_text("Weights and more"),
+        lambda places: shutil.rmtree(places.artifacts / "train/model/1"),
+        lambda places: shutil.rmtree(next(places.serving.glob("[0-9]*"))),
+        lambda places: shutil.copytree(next(places.serving.glob("[0-9]*")), places.serving / "9999999999"),
+        _cut_manifest,
+        lambda places: _execute(places, "insert into Execution (last_known_state) values (2)"),
+        lambda places: places.last.write_text("{"),
+        unchanged.forget,
+    ],
+    ids=["damaged", "gone", "unpublished", "newer", "replaced", "killed", "unreadable", "forgotten"],
+)
+def test_what_was_touched_is_not(places, change):
+    change(places)
+
+    assert unchanged.recall(places, "the same") is None
+
+
+def test_another_run_is_not(places):
+    assert unchanged.recall(places, "something else") is None
+
+
+def test_a_run_is_made_of_settings_data_code_and_place(tmp_path, monkeypatch):
+    home = Places.of(tmp_path, "digits")
+    first = unchanged.identity(config.load("digits"), home)
+
+    assert unchanged.identity(config.load("digits"), home) == first
+    assert unchanged.identity(config.load("digits", ["seed=1"]), home) != first
+    assert unchanged.identity(config.load("digits"), Places.of(Path("/elsewhere"), "digits")) != first
+    changed = {**unchanged.code_and_packages(), "models/training.py": "changed"}
+    monkeypatch.setattr(unchanged, "code_and_packages", lambda: changed)
+    assert unchanged.identity(config.load("digits"), home) != first
+
+
+def test_code_and_packages_are_those_that_a_run_uses():
+    found = unchanged.code_and_packages()
+
+    assert {"models/training.py", "data/schemas/digits.pbtxt", "tensorflow", "keras", "python"} <= set(found)
+    assert not [name for name in found if name.startswith("tests/")]
