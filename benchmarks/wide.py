@@ -1,0 +1,152 @@
+"""A wide table, numbers and text: our statistics, data gate and TFX's Transform, beside TFDV and TFT called directly.
+
+`wide.py ROWS COLUMNS` prints JSON.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import transform_pb2
+from tfx.types.standard_artifacts import Examples
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+from tfx_bsl.public import tfxio
+
+from components.data_gate import CuratedSchema, DataGate, schema_text
+from components.statistics import OPTIONS, SplitStatistics
+from data.config import DriftCheck
+from data.spec import SPLITS, DatasetSpec, NumberFeature, TextFeature
+from pipeline.beam_runner import run_pipeline
+from pipeline.graph import BEAM_ARGS
+
+BATCH = 10_000
+
+
+def preprocessing_fn(inputs):
+    """Returns numbers as z-scores and text as indices of a vocabulary."""
+    outputs = {}
+    for name, value in inputs.items():
+        if name.startswith("n"):
+            outputs[name] = tft.scale_to_z_score(value)
+        else:
+            outputs[name] = tft.compute_and_apply_vocabulary(value, top_k=1000, num_oov_buckets=1)
+    return outputs
+
+
+def spec_of(columns: int) -> DatasetSpec:
+    features = {f"n{i}": NumberFeature() for i in range(columns // 2)}
+    features |= {f"t{i}": TextFeature() for i in range(columns // 2)}
+    return DatasetSpec(name="wide", title="made up", licence="none", features=features)
+
+
+def write(folder: Path, rows: int, spec: DatasetSpec) -> None:
+    """Writes `rows` training rows, and few of the other splits."""
+    generator = np.random.default_rng(0)
+    words = np.array([f"value {i}" for i in range(500)])
+    for split in SPLITS:
+        (folder / f"Split-{split}").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data-00000.tfrecord")) as writer:
+            for begin in range(0, rows if split == "train" else 100, BATCH):
+                count = min(BATCH, (rows if split == "train" else 100) - begin)
+                offsets = np.arange(count + 1, dtype=np.int32)
+                arrays = []
+                for feature in spec.features.values():
+                    number = isinstance(feature, NumberFeature)
+                    values = (
+                        generator.normal(size=count).astype(np.float32)
+                        if number
+                        else pa.array(generator.choice(words, count).tolist(), pa.binary())
+                    )
+                    arrays.append(pa.ListArray.from_arrays(offsets, values))
+                for serialized in RecordBatchToExamplesEncoder().encode(
+                    pa.RecordBatch.from_arrays(arrays, list(spec.features))
+                ):
+                    writer.write(serialized)
+
+
+def directly(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
+    schema = text_format.Parse(schema_text(spec), schema_pb2.Schema())
+    options = PipelineOptions(BEAM_ARGS)
+    for split in SPLITS:
+        found = tfdv.generate_statistics_from_tfrecord(
+            str(examples / f"Split-{split}" / "*"), stats_options=OPTIONS, pipeline_options=options
+        )
+        assert not tfdv.validate_statistics(found, schema).anomaly_info
+    source = tfxio.TFExampleRecord(str(examples / "Split-train" / "*"), schema=schema, telemetry_descriptors=["bench"])
+    with beam.Pipeline(options=options) as pipeline, tft_beam.Context(temp_dir=str(scratch / "tmp")):
+        data = pipeline | source.BeamSource()
+        function = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(preprocessing_fn)
+        _ = function | tft_beam.WriteTransformFn(str(scratch / "transform"))
+
+
+def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
+    read = Importer(
+        source_uri=str(examples), artifact_type=Examples, properties={"split_names": json.dumps(list(SPLITS))}
+    ).with_id("examples")
+    rows = read.outputs["result"]
+    statistics = SplitStatistics(examples=rows, spec=spec.model_dump_json(), fingerprint="").with_id("statistics")
+    schema = CuratedSchema(text=schema_text(spec)).with_id("schema")
+    gate = DataGate(
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        spec=spec.model_dump_json(),
+        drift=DriftCheck().model_dump_json(),
+        accepted=str(scratch / "accepted.npz"),
+        run="bench",
+    ).with_id("data_gate")
+    transform = Transform(
+        examples=rows,
+        schema=schema.outputs["schema"],
+        preprocessing_fn="benchmarks.wide.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
+        materialize=False,
+        disable_statistics=True,
+    ).with_id("transform")
+    transform.add_upstream_node(gate)
+    run_pipeline(
+        Pipeline(
+            pipeline_name="wide",
+            pipeline_root=str(scratch / "artifacts"),
+            components=[read, statistics, schema, gate, transform],
+            metadata_connection_config=metadata.sqlite_metadata_connection_config(str(scratch / "metadata.db")),
+            beam_pipeline_args=BEAM_ARGS,
+        ),
+        "bench",
+        SimpleNamespace(observe=lambda stage, launch: launch()),
+    )
+
+
+def main() -> None:
+    rows, columns = map(int, sys.argv[1:])
+    spec, found = spec_of(columns), {}
+    with tempfile.TemporaryDirectory() as folder:
+        examples = Path(folder) / "examples"
+        write(examples, rows, spec)
+        for name, function in (("directly", directly), ("ours", ours)):
+            scratch = Path(folder) / name
+            scratch.mkdir()
+            started = time.perf_counter()
+            function(examples, spec, scratch)
+            found[name] = time.perf_counter() - started
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
