@@ -17,7 +17,7 @@ from models import registry
 from models.training import TrainingJob, make_optimizer, training_batches
 from pipeline import config
 
-ROUNDS, BATCH = 3, 128
+ROUNDS, BATCH = 5, 128
 ARTIFACTS = Path(sys.argv[1]) / "runs" / "fashion_mnist" / "artifacts"
 
 
