@@ -68,9 +68,12 @@ def wide(rows: int, columns: int) -> None:
 def _write(name: str, text: str) -> None:
     """Puts a text between its marks in docs/results.md."""
     before = RESULTS.read_text()
-    begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    RESULTS.write_text(pattern.sub(lambda _: begin + text + end, before))
+    after, places = pattern.subn(lambda _: f"{begin}\n{text}\n{end}", before)
+    if not places:
+        raise SystemExit(f"{RESULTS} has no {begin}; the table is above.")
+    RESULTS.write_text(after)
 
 
 @bench.command()
