@@ -12,7 +12,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics, Schema
 
-from components.statistics import FILE, PROFILE
+from components.statistics import FILE, IMAGE_NUMBERS, PROFILE
 from data import profile
 from data.config import DriftCheck
 from data.errors import DataError
@@ -70,9 +70,8 @@ def schema_text(spec: DatasetSpec) -> str:
     for name, feature in spec.features.items():
         one = schema.feature.add(name=name, type=schema_pb2.BYTES)
         one.presence.min_count = 1
-        optional = getattr(feature, "optional", False)
-        one.presence.min_fraction = 0.0 if optional else 1.0
-        if optional:
+        one.presence.min_fraction = 0.0 if feature.optional else 1.0
+        if feature.optional:
             one.value_count.min = one.value_count.max = 1
         else:
             one.shape.SetInParent()
@@ -96,7 +95,7 @@ def without_images(schema: schema_pb2.Schema, spec: DatasetSpec) -> schema_pb2.S
     del schema.feature[:]
     schema.feature.extend(kept)
     for name in images:
-        for kind in ("brightness", "contrast"):
+        for kind in IMAGE_NUMBERS:
             schema.feature.add(name=f"{name}.{kind}", type=schema_pb2.FLOAT)
     return schema
 
@@ -112,7 +111,7 @@ def check_anomalies(found: dict[str, anomalies_pb2.Anomalies], dataset: str) -> 
     if not lines:
         return
     head = f"Data set {dataset} does not match its schema, nothing was trained; mend the data or the schema:"
-    raise DataError("\n".join([head, *_at_most(lines, MAX_LINES - 1)]))
+    raise DataError(_table(head, lines))
 
 
 def find_drift(
@@ -202,7 +201,7 @@ def drift_message(drifts: list[profile.Drift], dataset: str) -> str:
         f"Data set {dataset} is far from the data accepted last, nothing was trained; mend it, or accept it once with "
         "--set data.checks.drift.policy=warn:"
     )
-    return "\n".join([head, *_at_most([f"  {drift.feature}: {drift.sentence}" for drift in drifts], MAX_LINES - 1)])
+    return _table(head, [f"  {drift.feature}: {drift.sentence}" for drift in drifts])
 
 
 def accept(statistics: statistics_pb2.DatasetFeatureStatisticsList, arrays: profile.Arrays, reference: Path) -> None:
@@ -212,5 +211,8 @@ def accept(statistics: statistics_pb2.DatasetFeatureStatisticsList, arrays: prof
     os.replace(staging, reference)
 
 
-def _at_most(lines: list[str], limit: int) -> list[str]:
-    return lines if len(lines) <= limit else [*lines[: limit - 1], f"  and {len(lines) - limit + 1} more"]
+def _table(head: str, lines: list[str]) -> str:
+    """Returns a head and the lines below it, MAX_LINES together; says how many were left out."""
+    limit = MAX_LINES - 1
+    shown = lines if len(lines) <= limit else [*lines[: limit - 1], f"  and {len(lines) - limit + 1} more"]
+    return "\n".join([head, *shown])

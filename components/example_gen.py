@@ -110,7 +110,7 @@ def to_example(row: Row, spec: DatasetSpec, *, where: str) -> tf.train.Example:
     """
     features = {}
     for name, feature in spec.features.items():
-        if name not in row and getattr(feature, "optional", False):
+        if name not in row and feature.optional:
             continue
         if name not in row:
             raise DataError(f"{where}: {name} is missing; the row has {', '.join(sorted(row)) or 'nothing'}.")

@@ -24,6 +24,7 @@ from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, NumberFea
 from models import progress
 
 FILE, PROFILE = "FeatureStats.pb", "profile.npz"
+IMAGE_NUMBERS = ("brightness", "contrast")  # what stands in the place of an image
 BATCH_ROWS = 4096
 # Quantiles that are finer than the least distance that counts as drift.
 OPTIONS = tfdv.StatsOptions(num_quantiles_histogram_buckets=100)
@@ -106,6 +107,6 @@ def _told(batch: pa.RecordBatch, columns: dict[str, np.ndarray], spec: DatasetSp
             told[name] = batch.column(name)
             continue
         pixels = columns[name].reshape(len(batch), -1).astype(np.float32)
-        for kind, values in (("brightness", pixels.mean(1)), ("contrast", pixels.std(1))):
+        for kind, values in zip(IMAGE_NUMBERS, (pixels.mean(1), pixels.std(1)), strict=True):
             told[f"{name}.{kind}"] = pa.ListArray.from_arrays(np.arange(len(batch) + 1, dtype=np.int32), values)
     return pa.RecordBatch.from_arrays(list(told.values()), list(told))

@@ -50,7 +50,7 @@ def to_row(
     for name, feature in spec.features.items():
         cell = record.cells.get(name)
         absent = cell is None or (textual and cell in missing)
-        if absent and getattr(feature, "optional", False):
+        if absent and feature.optional:
             continue
         try:
             values[name] = _value(None if absent else cell, feature, folder, textual)

@@ -7,10 +7,7 @@ from pathlib import Path
 from data import catalog
 from data.config import DataConfig
 from data.secrets import resolve
-from data.spec import Dataset, Stream
-
-# Rows of the test split come first, so that of two equal rows it is the training row that is dropped.
-ORDER = ("test", "validation", "train")
+from data.spec import READ_ORDER, Dataset, Stream
 
 
 def module(config: DataConfig) -> str:
@@ -43,4 +40,4 @@ def open_rows(dataset: Dataset, config: DataConfig) -> Stream:
     found = catalog.open_splits(dataset, config.source, folder)
     if not isinstance(found, Mapping):
         return found
-    return ((split, row) for split in ORDER for row in found[split])
+    return ((split, row) for split in READ_ORDER for row in found[split])

@@ -16,7 +16,7 @@ from data.secrets import resolve
 from data.sources import delimited, image_folder, jsonl, parquet, tfrecord
 from data.sources.files import sha256
 from data.sources.records import Record
-from data.spec import SPLITS, BadRow, Dataset, DatasetSpec, ImageFeature, LabelFeature, LocatedRow
+from data.spec import READ_ORDER, SPLITS, BadRow, Dataset, DatasetSpec, ImageFeature, LabelFeature, LocatedRow
 from data.splitting import bucket
 
 ENDINGS = {
@@ -124,7 +124,8 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
     wrong = []
     for name in wanted:
         # A JSON object leaves out what a row does not have.
-        if name not in there and not (kind == "jsonl" and getattr(spec.features.get(name), "optional", False)):
+        may_lack = kind == "jsonl" and name in spec.features and spec.features[name].optional
+        if name not in there and not may_lack:
             close = difflib.get_close_matches(name, extra, n=1)
             wrong.append(f"column {name} is missing" + (f" (there is {close[0]!r})" if close else ""))
     wrong += [f"column {name!r} is not among data.features" for name in extra]
@@ -197,8 +198,8 @@ class _Rows:
         unused = {*self.config.ignore, *([self.config.split_by] if self.config.split_by else [])}
         missing, textual = self.config.missing_values, self.kind == "csv"
         cuts = self._cuts()
-        for split, paths in sorted(self.paths.items()):  # test before train; see loading.ORDER
-            for path in paths:
+        for split in READ_ORDER:
+            for path in self.paths.get(split, ()):
                 for record in _records(path, self.kind, self.config):
                     place = split
                     if split == "train" and cuts:

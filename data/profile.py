@@ -33,7 +33,7 @@ class Profile:
         for name, feature in spec.features.items():
             if isinstance(feature, LabelFeature):
                 self.arrays[f"{name}.shares"] = np.zeros(len(feature.classes))
-            elif getattr(feature, "optional", False):
+            elif feature.optional:
                 self.arrays[f"{name}.present"] = np.zeros(1)
 
     def add(self, columns: Mapping[str, np.ndarray]) -> None:

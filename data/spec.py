@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 SPLITS = ("train", "validation", "test")
+# Rows of the test split are read first, so that of two equal rows it is the training row that is dropped.
+READ_ORDER = ("test", "validation", "train")
 
 # One example: feature name -> uint8 array for an image, int for a label, float for a number, str for text.
 Row = dict[str, Any]
@@ -58,7 +60,13 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class ImageFeature(_Record):
+class _RequiredFeature(_Record):
+    """A feature that every row has."""
+
+    optional: ClassVar[bool] = False
+
+
+class ImageFeature(_RequiredFeature):
     """An image of fixed size, stored as `height * width * channels` raw uint8 bytes, row by row."""
 
     kind: Literal["image"] = "image"
@@ -71,7 +79,7 @@ class ImageFeature(_Record):
     """1 for grey, 3 for red, green and blue."""
 
 
-class LabelFeature(_Record):
+class LabelFeature(_RequiredFeature):
     """A class, stored as an int64 index into `classes`."""
 
     kind: Literal["label"] = "label"

@@ -126,6 +126,18 @@ def test_a_split_with_its_own_file_is_that_file(tmp_path):
     assert len(found["train"]) + len(found["validation"]) == 100
 
 
+def test_of_equal_rows_in_two_files_the_training_row_is_dropped(tmp_path):
+    for name, part in (("a", rows(100)), ("b", rows(60)[50:]), ("c", rows(110)[100:])):
+        (tmp_path / f"{name}.csv").write_text(csv_text(part))
+    files = {"train": "a.csv", "validation": "b.csv", "test": "c.csv"}
+    checks = {"leakage": {"policy": "drop"}}
+
+    found, (note,) = _read({"files": files, "features": FEATURES, "checks": checks}, tmp_path)
+
+    assert {split: len(kept) for split, kept in found.items()} == {"train": 90, "validation": 10, "test": 10}
+    assert note.startswith("10 of 100 rows of split train are in another split too")
+
+
 def test_split_by_keeps_equal_values_together(tmp_path):
     (tmp_path / "rows.csv").write_text(
         csv_text([{**row, "customer": i // 10} for i, row in enumerate(rows(1000))], [*COLUMNS, "customer"])
