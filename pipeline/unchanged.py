@@ -17,8 +17,7 @@ from models.serving.versions import last_version, read_manifest
 from pipeline.config import NamedConfig
 from pipeline.fingerprint import code_and_packages
 from pipeline.places import Places
-
-UNFINISHED = "select count(*) from Execution where last_known_state in (1, 2)"  # NEW, RUNNING
+from pipeline.records import UNFINISHED
 
 
 def identity(named: NamedConfig, places: Places) -> str:
@@ -61,5 +60,6 @@ def recall(places: Places, made_of: str) -> dict[str, Any] | None:
     if any(damage(folder) for folder in outputs):
         return None
     with contextlib.closing(sqlite3.connect(places.database)) as database:
-        ((unfinished,),) = database.execute(UNFINISHED).fetchall()
+        query = f"select count(*) from Execution where last_known_state in {UNFINISHED}"
+        ((unfinished,),) = database.execute(query).fetchall()
     return None if unfinished else last["facts"]

@@ -34,8 +34,9 @@ def read(folder: Path) -> Iterator[Record]:
         DataError: The folder has no class folders, or one of them has no file.
     """
     found = files(folder)
+    filled = {path.relative_to(folder).parts[0] for path in found}
     for name in classes(folder):
-        if not any(path.relative_to(folder).parts[0] == name for path in found):
+        if name not in filled:
             raise DataError(f"{folder / name} has no images; fill or remove the folder.")
     for path in found:
         try:
