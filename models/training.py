@@ -324,9 +324,8 @@ class WritePictures(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(Path(job.log_folder) / "pictures"))
 
     def on_train_begin(self, logs=None):
-        """Writes the graph, and the first training images as the model sees them, augmentation included."""
-        first = tf.data.TFRecordDataset(list(self._job.train_files)).take(SAMPLES).batch(SAMPLES)
-        batch = _finisher(self._job)(tf.constant(0, tf.int64), next(iter(first)))
+        """Writes the graph, and some training images as the model sees them, augmentation included."""
+        batch = _finisher(self._job)(tf.constant(0, tf.int64), self._sample())
         features = batch[0] if isinstance(batch, tuple) else batch
         self._predict = tf.function(lambda inputs: self.model(inputs, training=False), reduce_retracing=True)
         specs = {name: tf.TensorSpec((None, *value.shape[1:]), value.dtype) for name, value in features.items()}
@@ -334,6 +333,14 @@ class WritePictures(keras.callbacks.Callback):
             tf.summary.graph(self._predict.get_concrete_function(specs).graph)
             if self._job.train.tensorboard.images and self._job.task.sample_images:
                 tf.summary.image("samples", self._job.task.sample_images(features, self._job.spec), max_outputs=SAMPLES)
+
+    def _sample(self) -> tf.Tensor:
+        """Returns serialized training examples drawn from the whole split, which may be sorted by class."""
+        rows = self._job.num_rows["train"]
+        drawn = np.random.default_rng(self._job.seed).choice(rows, min(SAMPLES, rows), replace=False)
+        records = tf.data.TFRecordDataset(list(self._job.train_files)).enumerate()
+        kept = records.filter(lambda index, _: tf.reduce_any(index == drawn)).map(lambda _, record: record)
+        return next(iter(kept.batch(SAMPLES)))
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes the task's plots of the validation split."""

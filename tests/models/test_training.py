@@ -128,3 +128,19 @@ def test_training_on_a_gpu_takes_mixed_precision_by_itself():
 
     assert choose_precision("auto") in ("mixed_bfloat16", "mixed_float16", "float32")
     assert "GPU" in device_names(choose_strategy("one_device"))
+
+
+def test_the_samples_shown_are_drawn_from_the_whole_split(tmp_path):
+    import tensorflow as tf
+
+    from models.training import WritePictures
+    from tests.models.tiny import job
+
+    made = job(tmp_path)
+    every = list(tf.data.TFRecordDataset(list(made.train_files)).as_numpy_iterator())
+
+    drawn = WritePictures(made, None)._sample().numpy().tolist()
+
+    assert len(set(drawn)) == 16
+    assert set(drawn) < set(every)
+    assert not set(drawn) <= set(every[:24])  # files may be sorted by class
