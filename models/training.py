@@ -130,12 +130,34 @@ def training_batches(job: TrainingJob, skip: int = 0) -> tf.data.Dataset:
     Order and augmentation depend on nothing but the seed, the epoch and the step, so that a batch can be made again.
     """
     finish = _finisher(job)
-    records = tf.data.TFRecordDataset(list(job.train_files))
-    # Shuffled anew for every repetition; batched before repeating, so that epochs do not run into each other.
-    shuffled = records.shuffle(job.train.shuffle_buffer, seed=job.seed, reshuffle_each_iteration=True)
-    serialized = shuffled.batch(job.train.batch_size).repeat()
-    batches = serialized.enumerate().skip(skip).map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if job.num_rows["train"] <= job.train.shuffle_buffer:
+        serialized = _shuffled_in_memory(job, skip)
+    else:
+        records = tf.data.TFRecordDataset(list(job.train_files))
+        # Shuffled anew for every repetition; batched before repeating, so that epochs do not run into each other.
+        shuffled = records.shuffle(job.train.shuffle_buffer, seed=job.seed, reshuffle_each_iteration=True)
+        serialized = shuffled.batch(job.train.batch_size).repeat().enumerate().skip(skip)
+    batches = serialized.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _shuffled_in_memory(job: TrainingJob, skip: int) -> tf.data.Dataset:
+    """Returns steps and their batches of serialized examples, as the order of each epoch draws them.
+
+    A shuffle buffer of the same size is filled anew before every epoch, in which nothing is trained.
+    """
+    rows, batch_size = job.num_rows["train"], job.train.batch_size
+    steps = -(-rows // batch_size)
+    records = next(iter(tf.data.TFRecordDataset(list(job.train_files)).batch(rows)))
+
+    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
+        seed = tf.stack([tf.constant(job.seed, tf.int64), epoch])
+        order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed)
+        begins = tf.data.Dataset.range(0, rows, batch_size)
+        return begins.map(lambda begin: tf.gather(records, order[begin : begin + batch_size]))
+
+    endless = tf.data.Dataset.counter(skip // steps).flat_map(batches_of)
+    return endless.skip(skip % steps).enumerate(skip)
 
 
 def _finisher(job: TrainingJob):
