@@ -60,7 +60,7 @@ class BeamConfig(Settings):
     """How Beam's stages run: transform and evaluate."""
 
     workers: PositiveInt = 1
-    """Processes; each takes about 10 s to start, so that more than one pays on large data only."""
+    """Processes; more than one takes more memory and pays on large data only, from some 50,000 test examples on."""
 
 
 class PublishConfig(Settings):

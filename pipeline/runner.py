@@ -188,12 +188,14 @@ def _run(named: NamedConfig, places: Places, run: str, observer: "_Observer", *,
     logging.basicConfig(level=logging.INFO, force=True)
     logging.getLogger().handlers[0].setFormatter(_HidingFormatter())
     observer.begin("start")
-    from pipeline import graph
+    from pipeline import beam_workers, graph
     from pipeline.beam_runner import run_pipeline
 
     unfinished = reap(places)
     if unfinished:
         progress.report(summary=f"resuming at {unfinished.stage}, {unfinished.finished} stages reused")
+    if named.config.beam.workers > 1:
+        beam_workers.start()
     damaged = set_aside_damaged(places)
     database.set_aside_unknown(places)
     pipeline = graph.build(named, places, run, allow_unblessed=allow_unblessed)
