@@ -21,6 +21,9 @@ REQUIREMENTS = [
     "tensorboard>=2.19,<2.22",
     "scikit-learn==1.5.2",
     "numpy>=2,<3",
+    "pandas>=2,<3",
+    "pyarrow>=14",
+    "rdata>=0.11",  # reads the tables inside R packages
     "click>=8.1,<9",
     "rich>=13",
     "pydantic>=2.9,<3",

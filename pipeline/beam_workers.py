@@ -1,7 +1,7 @@
 """Beam's worker processes, forked from one that has imported what they need.
 
-Beam's own way starts a new Python for each worker of each pipeline, which imports TensorFlow and TFMA for 10 s before it
-sees its first element.
+Beam's own way starts a new Python for each worker of each pipeline, which imports TensorFlow and TFMA for 10 s before
+it sees its first element.
 """
 
 import multiprocessing
