@@ -16,7 +16,7 @@ from components.statistics import FILE, IMAGE_NUMBERS, PROFILE
 from data import profile
 from data.config import DriftCheck
 from data.errors import DataError
-from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, NumberFeature
+from data.spec import SPLITS, CategoryFeature, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
 
 MAX_LINES = 10
@@ -68,7 +68,7 @@ def schema_text(spec: DatasetSpec) -> str:
     """Returns the TFDV schema, as text proto, that follows from a data set's features."""
     schema = schema_pb2.Schema()
     for name, feature in spec.features.items():
-        one = schema.feature.add(name=name, type=schema_pb2.BYTES)
+        one = schema.feature.add(name=name, type=schema_pb2.FeatureType.Value(feature.stored.upper()))
         one.presence.min_count = 1
         one.presence.min_fraction = 0.0 if feature.optional else 1.0
         if feature.optional:
@@ -76,14 +76,14 @@ def schema_text(spec: DatasetSpec) -> str:
         else:
             one.shape.SetInParent()
         if isinstance(feature, LabelFeature):
-            one.type = schema_pb2.INT
             one.int_domain.min, one.int_domain.max = 0, len(feature.classes) - 1
             one.int_domain.is_categorical = True
-        elif isinstance(feature, NumberFeature):
-            one.type = schema_pb2.FLOAT
+        elif isinstance(feature, CategoryFeature) and feature.values:
+            one.string_domain.value.extend(feature.values)
+        elif feature.stored == "float":
             one.float_domain.disallow_nan = one.float_domain.disallow_inf = True
             for bound in ("min", "max"):
-                if getattr(feature, bound) is not None:
+                if getattr(feature, bound, None) is not None:
                     setattr(one.float_domain, bound, getattr(feature, bound))
     return text_format.MessageToString(schema)
 

@@ -84,6 +84,9 @@ def evaluate(
     if plots_confusion_matrix(config):
         _, label = spec.only(LabelFeature)
         counts = _confusion_matrix(result, len(label.classes))
+        # A metric of the second class of two, such as the area under its ROC curve, is that of the whole.
+        for values in metrics["slices"].values():
+            values |= {name.removesuffix("@1"): values.pop(name) for name in list(values) if name.endswith("@1")}
         metrics["slices"][OVERALL] |= per_class(counts, label.classes)
         metrics["confusion_matrix"] = counts.tolist()
     return metrics
@@ -96,7 +99,7 @@ def plots_confusion_matrix(eval_config: config_pb2.EvalConfig) -> bool:
 
 
 def per_class(counts: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
-    """Returns precision and recall of each class; 0 for a class that was never predicted, or is not there.
+    """Returns precision, recall and F1 of each class; 0 for a class that was never predicted, or is not there.
 
     Args:
         counts: int64 `(classes, classes)`, row = true class, column = predicted class.
@@ -105,8 +108,13 @@ def per_class(counts: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
     right = np.diag(counts)
     precision = right / np.maximum(counts.sum(axis=0), 1)
     recall = right / np.maximum(counts.sum(axis=1), 1)
-    named = {f"precision@{name}": float(value) for name, value in zip(classes, precision, strict=True)}
-    return named | {f"recall@{name}": float(value) for name, value in zip(classes, recall, strict=True)}
+    f1 = 2 * right / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1)
+    named = {"precision": precision, "recall": recall, "f1": f1}
+    return {
+        f"{metric}@{name}": float(value)
+        for metric, values in named.items()
+        for name, value in zip(classes, values, strict=True)
+    }
 
 
 def _slice_name(key: tuple, spec: DatasetSpec) -> str:

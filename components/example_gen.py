@@ -16,8 +16,9 @@ from data import loading
 from data.checks import RowChecks
 from data.config import DataConfig
 from data.errors import DataError
-from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, Row
+from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, Row
 from models import progress
+from models.examples import stored
 
 SUMMARY = "summary.json"
 # So that Beam has several files to give to several workers: it does not split one.
@@ -103,7 +104,8 @@ class _SplitWriter:
 
 
 def to_example(row: Row, spec: DatasetSpec, *, where: str) -> tf.train.Example:
-    """Returns a row as tf.train.Example: images as raw uint8 bytes, labels as int64, numbers as float32, text as UTF-8.
+    """Returns a row as tf.train.Example: images as raw uint8 bytes, labels as int64, numbers as float32, text as UTF-8;
+    see `data.spec`.
 
     Raises:
         DataError: A value is missing or is not what the spec says; the message begins with `where`.
@@ -118,10 +120,8 @@ def to_example(row: Row, spec: DatasetSpec, *, where: str) -> tf.train.Example:
             features[name] = _image(row[name], feature, f"{where}, {name}")
         elif isinstance(feature, LabelFeature):
             features[name] = _label(row[name], feature, f"{where}, {name}")
-        elif isinstance(feature, NumberFeature):
-            features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[row[name]]))
         else:
-            features[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[row[name].encode()]))
+            features[name] = stored(row[name], feature)
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 

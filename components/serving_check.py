@@ -63,10 +63,11 @@ def check(saved_model: str, rows: list, task, spec: DatasetSpec) -> dict:
     for name in queries[0]:
         if name not in signatures:
             raise ServingError(f"Signature {name} is missing; the model has {', '.join(signatures)}.")
-        inputs = {key: tf.constant([query[name][key] for query in queries]) for key in queries[0][name]}
+        _, wanted = signatures[name].structured_input_signature
+        inputs = {key: tf.constant([query[name][key] for query in queries], wanted[key].dtype) for key in wanted}
         answers[name] = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
         _compare(name, answers[name], answers["serving_default"])
-    return {key: [_text(item) for item in value[0]] for key, value in answers["serving_default"].items()}
+    return {key: _text(value[0]) for key, value in answers["serving_default"].items()}
 
 
 def _compare(name: str, answer: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -84,4 +85,8 @@ def _compare(name: str, answer: dict[str, np.ndarray], expected: dict[str, np.nd
 
 
 def _text(value):
-    return value.decode() if isinstance(value, bytes) else value.item()
+    """Returns an answer for one row as Python values, bytes as text."""
+    found = value.tolist()
+    if isinstance(found, list):
+        return [item.decode() if isinstance(item, bytes) else item for item in found]
+    return found.decode() if isinstance(found, bytes) else found

@@ -20,7 +20,7 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.example_gen import split_files
 from data.profile import Profile
-from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, NumberFeature
+from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
 
 FILE, PROFILE = "FeatureStats.pb", "profile.npz"
@@ -73,17 +73,16 @@ def generate(files: Sequence[str], spec: DatasetSpec) -> tuple[statistics_pb2.Da
 
 def _batches(files: Sequence[str], spec: DatasetSpec) -> Iterator[pa.RecordBatch]:
     schema = schema_pb2.Schema()
-    kinds = {LabelFeature: schema_pb2.INT, NumberFeature: schema_pb2.FLOAT}
     for name, feature in spec.features.items():
-        schema.feature.add(name=name, type=kinds.get(type(feature), schema_pb2.BYTES))
+        schema.feature.add(name=name, type=schema_pb2.FeatureType.Value(feature.stored.upper()))
     decoder = ExamplesToRecordBatchDecoder(schema.SerializeToString())
     for serialized in tf.data.TFRecordDataset(list(files)).batch(BATCH_ROWS).as_numpy_iterator():
         yield decoder.DecodeBatch(serialized.tolist())
 
 
 def _values(column: pa.ListArray, feature) -> np.ndarray:
-    """Returns a column as an array: images uint8 `(rows, height, width, channels)`, numbers float64 with NaN for none,
-    labels int64, text as bool: whether there is one.
+    """Returns a column as an array: images uint8 `(rows, height, width, channels)`, numbers and dates float64 with NaN
+    for none, labels int64, text and categories as bool: whether there is one.
     """
     if isinstance(feature, ImageFeature):
         _, _, content = column.flatten().buffers()
@@ -92,7 +91,7 @@ def _values(column: pa.ListArray, feature) -> np.ndarray:
     there = column.value_lengths().fill_null(0).to_numpy() > 0
     if isinstance(feature, LabelFeature):
         return column.flatten().to_numpy()
-    if isinstance(feature, NumberFeature):
+    if feature.stored != "bytes":
         values = np.full(len(column), np.nan)
         values[there] = column.flatten().to_numpy()
         return values

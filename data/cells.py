@@ -4,16 +4,34 @@ import difflib
 import io
 import math
 from collections.abc import Collection
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data.sources.records import Record
-from data.spec import BadRow, DatasetSpec, Feature, ImageFeature, LabelFeature, LocatedRow, NumberFeature, Problem
+from data.spec import (
+    BadRow,
+    BooleanFeature,
+    CategoryFeature,
+    DatasetSpec,
+    DateFeature,
+    Feature,
+    ImageFeature,
+    LabelFeature,
+    LocatedRow,
+    NumberFeature,
+    Problem,
+    TargetFeature,
+)
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_CLASSES_SHOWN = 8
+BOOLEANS = {
+    "true": True, "t": True, "yes": True, "y": True, "1": True, "1.0": True,
+    "false": False, "f": False, "no": False, "n": False, "0": False, "0.0": False,
+}  # fmt: skip
 MAX_SHOWN = 40  # characters of a cell
 
 
@@ -63,16 +81,65 @@ def to_row(
 
 
 def _value(cell: Any, feature: Feature, folder: Path, textual: bool) -> Any:
-    if isinstance(feature, NumberFeature):
+    if isinstance(feature, NumberFeature | TargetFeature):
         return _number(cell, feature, textual)
     if isinstance(feature, LabelFeature):
         return _label(cell, feature)
     if isinstance(feature, ImageFeature):
         return _image(cell, feature, folder)
+    if isinstance(feature, BooleanFeature):
+        return _boolean(cell)
+    if isinstance(feature, DateFeature):
+        return _date(cell, feature)
+    if isinstance(feature, CategoryFeature):
+        return _category(cell, feature)
     return _text(cell)
 
 
-def _number(cell: Any, feature: NumberFeature, textual: bool) -> float:
+def _boolean(cell: Any) -> float:
+    word = str(cell).strip().lower()
+    if word in BOOLEANS:
+        return float(BOOLEANS[word])
+    raise _Unusable("yes or no", shown(cell))
+
+
+def _date(cell: Any, feature: DateFeature) -> int:
+    """Returns seconds since 1970; a moment without a time zone is taken as UTC."""
+    try:
+        if feature.format == "unix":
+            return int(float(cell))
+        if isinstance(cell, str):
+            iso = feature.format == "iso"
+            # Python 3.10 does not take the Z of ISO 8601.
+            text = cell.strip().removesuffix("Z")
+            cell = datetime.fromisoformat(text) if iso else datetime.strptime(cell.strip(), feature.format)
+        elif not isinstance(cell, datetime):
+            cell = datetime(cell.year, cell.month, cell.day)
+        return int((cell if cell.tzinfo else cell.replace(tzinfo=timezone.utc)).timestamp())
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        expected = {"iso": "a date such as 2026-01-31 or 2026-01-31T12:00:00", "unix": "seconds since 1970"}
+        raise _Unusable(expected.get(feature.format, f"a date as {feature.format}"), shown(cell)) from None
+
+
+def _category(cell: Any, feature: CategoryFeature) -> str:
+    if isinstance(cell, bytes | dict | list) or cell is None:
+        return _text(cell)
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # pandas makes floats of whole numbers beside missing ones
+    value = str(cell).lower() if isinstance(cell, bool) else str(cell)
+    if feature.values and value not in feature.values:
+        raise _one_of(feature.values, value, cell)
+    return value
+
+
+def _one_of(choices: tuple[str, ...], value: str, cell: Any) -> _Unusable:
+    close = difflib.get_close_matches(value, choices, n=1) if cell is not None else []
+    more = f" and {len(choices) - MAX_CLASSES_SHOWN} more" if len(choices) > MAX_CLASSES_SHOWN else ""
+    found = shown(cell) + (f" (meant {close[0]!r}?)" if close else "")
+    return _Unusable(f"one of {', '.join(choices[:MAX_CLASSES_SHOWN])}{more}", found)
+
+
+def _number(cell: Any, feature: NumberFeature | TargetFeature, textual: bool) -> float:
     try:
         # float() takes True, "25" and "1_000" as well
         if isinstance(cell, bool) or (isinstance(cell, str) and (not textual or "_" in cell)):
@@ -101,10 +168,7 @@ def _label(cell: Any, feature: LabelFeature) -> int:
         return feature.classes.index(name)
     if isinstance(cell, int) and not isinstance(cell, bool) and 0 <= cell < len(feature.classes):
         return cell
-    close = difflib.get_close_matches(name, feature.classes, n=1) if cell is not None else []
-    choices = ", ".join(feature.classes[:MAX_CLASSES_SHOWN])
-    more = f" and {len(feature.classes) - MAX_CLASSES_SHOWN} more" if len(feature.classes) > MAX_CLASSES_SHOWN else ""
-    raise _Unusable(f"one of {choices}{more}", shown(cell) + (f" (meant {close[0]!r}?)" if close else ""))
+    raise _one_of(feature.classes, name, cell)
 
 
 def _text(cell: Any) -> str:

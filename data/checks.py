@@ -157,10 +157,10 @@ def _named(split: str, place: str | int) -> str:
 
 
 def _input_digest(row: Row, spec: DatasetSpec) -> bytes:
-    """Returns 16 bytes that depend on all features of a row but its labels."""
+    """Returns 16 bytes that depend on all features of a row but its targets."""
     digest = hashlib.blake2b(digest_size=16)
     for name, feature in spec.features.items():
-        if not isinstance(feature, LabelFeature) and name in row:
+        if not feature.target and name in row:
             value = row[name]
             digest.update(
                 np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else repr(value).encode()

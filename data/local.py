@@ -225,7 +225,7 @@ class _Rows:
             cell = record.cells.get(name)
             if isinstance(feature, ImageFeature):
                 cell = content_of(cell, folder) or cell
-            if not isinstance(feature, LabelFeature):
+            if not feature.target:
                 digest.update(cell if isinstance(cell, bytes) else repr(cell).encode())
         return digest.digest()
 

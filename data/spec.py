@@ -11,7 +11,7 @@ SPLITS = ("train", "validation", "test")
 # Rows of the test split are read first, so that of two equal rows it is the training row that is dropped.
 READ_ORDER = ("test", "validation", "train")
 
-# One example: feature name -> uint8 array for an image, int for a label, float for a number, str for text.
+# One example: feature name -> uint8 array for an image, int for a label, float for a number, str for text and so on.
 Row = dict[str, Any]
 
 
@@ -60,10 +60,28 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class _RequiredFeature(_Record):
+class _Feature(_Record):
+    """What all kinds of features tell of themselves.
+
+    Attributes:
+        stored: How tf.train.Example holds it: `bytes`, `int` (int64) or `float` (float32).
+        target: Whether it is what a model predicts, and never an input.
+        optional: Whether a row may do without.
+    """
+
+    stored: ClassVar[Literal["bytes", "int", "float"]] = "bytes"
+    target: ClassVar[bool] = False
+
+
+class _RequiredFeature(_Feature):
     """A feature that every row has."""
 
     optional: ClassVar[bool] = False
+
+
+class _OptionalFeature(_Feature):
+    optional: bool = False
+    """Whether a row may do without."""
 
 
 class ImageFeature(_RequiredFeature):
@@ -80,37 +98,86 @@ class ImageFeature(_RequiredFeature):
 
 
 class LabelFeature(_RequiredFeature):
-    """A class, stored as an int64 index into `classes`."""
+    """A class to be predicted, stored as an int64 index into `classes`."""
 
+    stored = "int"
+    target = True
     kind: Literal["label"] = "label"
     """What the feature is."""
     classes: tuple[str, ...] = ()
     """Names of the classes; those of an image folder are its folders' names."""
 
 
-class NumberFeature(_Record):
+class NumberFeature(_OptionalFeature):
     """A finite number, stored as float32; absent where `optional` allows it."""
 
+    stored = "float"
     kind: Literal["number"] = "number"
     """What the feature is."""
     min: float | None = None
     """Least value that can be right."""
     max: float | None = None
     """Greatest value that can be right."""
-    optional: bool = False
-    """Whether a row may do without."""
 
 
-class TextFeature(_Record):
+class TargetFeature(_RequiredFeature):
+    """A finite number to be predicted, stored as float32."""
+
+    stored = "float"
+    target = True
+    kind: Literal["target"] = "target"
+    """What the feature is."""
+    min: float | None = None
+    """Least value that can be right."""
+    max: float | None = None
+    """Greatest value that can be right."""
+
+
+class BooleanFeature(_OptionalFeature):
+    """Yes or no, stored as 1 or 0 in float32; absent where `optional` allows it."""
+
+    stored = "float"
+    kind: Literal["boolean"] = "boolean"
+    """What the feature is."""
+
+
+class DateFeature(_OptionalFeature):
+    """A date or a moment, stored as int64 seconds since 1970 in UTC; absent where `optional` allows it."""
+
+    stored = "int"
+    kind: Literal["date"] = "date"
+    """What the feature is."""
+    format: str = "iso"
+    """iso: ISO 8601; unix: seconds since 1970; else a format of Python's strptime, such as %d.%m.%Y."""
+
+
+class CategoryFeature(_OptionalFeature):
+    """One of several values, stored as UTF-8; absent where `optional` allows it."""
+
+    kind: Literal["category"] = "category"
+    """What the feature is."""
+    values: tuple[str, ...] = ()
+    """The values there can be; empty for any."""
+
+
+class TextFeature(_OptionalFeature):
     """Unicode text, stored as UTF-8; absent where `optional` allows it."""
 
     kind: Literal["text"] = "text"
     """What the feature is."""
-    optional: bool = False
-    """Whether a row may do without."""
 
 
-Feature = Annotated[ImageFeature | LabelFeature | NumberFeature | TextFeature, Field(discriminator="kind")]
+Feature = Annotated[
+    ImageFeature
+    | LabelFeature
+    | NumberFeature
+    | TargetFeature
+    | BooleanFeature
+    | DateFeature
+    | CategoryFeature
+    | TextFeature,
+    Field(discriminator="kind"),
+]
 
 
 class DatasetSpec(_Record):
@@ -138,13 +205,21 @@ class DatasetSpec(_Record):
         ]
         return sum(sizes) + 64
 
+    def of(self, *kinds: type) -> dict[str, Any]:
+        """Returns the features of these kinds, by name."""
+        return {name: feature for name, feature in self.features.items() if isinstance(feature, kinds)}
+
+    def targets(self) -> tuple[str, ...]:
+        """Returns the names of the features that a model predicts."""
+        return tuple(name for name, feature in self.features.items() if feature.target)
+
     def only(self, kind: type) -> tuple[str, Any]:
         """Returns name and feature of the one feature of this kind; raises ValueError unless there is exactly one."""
-        found = [(name, feature) for name, feature in self.features.items() if isinstance(feature, kind)]
+        found = self.of(kind)
         if len(found) != 1:
             word = kind.__name__.removesuffix("Feature").lower()
             raise ValueError(f"expected one feature of kind {word}, data set {self.name} has {len(found)}.")
-        return found[0]
+        return next(iter(found.items()))
 
 
 @dataclass(frozen=True)

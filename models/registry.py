@@ -7,6 +7,8 @@ from models.config import TaskConfig
 # Task name -> package below `models`, which holds config.py (light) and task.py (TensorFlow).
 TASKS = {
     "image_classification": "models.image_classification",
+    "tabular_classification": "models.tabular_classification",
+    "tabular_regression": "models.tabular_regression",
 }
 
 

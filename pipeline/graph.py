@@ -71,10 +71,8 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         spec=spec.model_dump_json(),
         fingerprint=_code(["components.statistics"], ["numpy", "tensorflow-data-validation"]),
     ).with_id("statistics")
-    curated = Path(loading.__file__).parent / "schemas" / f"{spec.name}.pbtxt"
-    schema = CuratedSchema(
-        text=curated.read_text() if config.data.name else schema_text(spec),
-    ).with_id("schema")
+    curated = Path(loading.__file__).parent / "schemas" / f"{config.data.name}.pbtxt"
+    schema = CuratedSchema(text=curated.read_text() if curated.exists() else schema_text(spec)).with_id("schema")
     data_gate = DataGate(
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],

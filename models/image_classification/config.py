@@ -1,11 +1,11 @@
 """Settings of image classification; loads no TensorFlow."""
 
-import math
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
+from models.classification_metrics import metric_ranges
 from models.config import Activation, Fraction, TaskConfig
 
 
@@ -43,16 +43,8 @@ class ImageClassificationConfig(TaskConfig):
             raise ValueError(f"expected an image and a label, found {', '.join(spec.features)}; use data.ignore.")
 
     def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
-        """Returns accuracy, loss and calibration, and precision and recall of each class."""
-        _, label = spec.only(LabelFeature)
-        one_class = {f"{metric}@{name}": (0.0, 1.0) for metric in ("precision", "recall") for name in label.classes}
-        return {
-            "accuracy": (0.0, 1.0),
-            "loss": (0.0, math.inf),
-            "expected_calibration_error": (0.0, 1.0),
-            "example_count": (0.0, math.inf),
-            **one_class,
-        }
+        """Returns the metrics of classification."""
+        return metric_ranges(spec)
 
 
 CONFIG = ImageClassificationConfig

@@ -9,11 +9,13 @@ from keras import layers
 from PIL import Image
 
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
-from models.image_classification import plots
+from models import classification
+from models.classification import LABEL
+from models.examples import serialized_inputs
 from models.image_classification.config import ImageClassificationConfig
 from models.task import FileQuery, Task, Tensors
 
-IMAGE, LABEL = "image", "label"
+IMAGE = "image"
 
 
 def preprocessing_fn(raw: Tensors, config: ImageClassificationConfig, spec: DatasetSpec) -> Tensors:
@@ -48,7 +50,6 @@ def _shift(images: tf.Tensor, seed: tf.Tensor, limit: int) -> tf.Tensor:
 def build_model(config: ImageClassificationConfig, spec: DatasetSpec) -> keras.Model:
     """Returns a convolutional network: image `(batch, height, width, channels)` to probabilities `(batch, classes)`."""
     _, image = spec.only(ImageFeature)
-    _, label = spec.only(LabelFeature)
     inputs = keras.Input((image.height, image.width, image.channels), name=IMAGE)
     x = inputs
     for filters in config.filters:
@@ -62,15 +63,13 @@ def build_model(config: ImageClassificationConfig, spec: DatasetSpec) -> keras.M
         x = layers.Dropout(config.dropout)(x)
         x = layers.Dense(units, activation=config.activation)(x)
     x = layers.Dropout(config.dropout)(x)
-    # float32 under mixed precision too: half precision probabilities underflow.
-    outputs = layers.Dense(len(label.classes), activation="softmax", dtype="float32", name="scores")(x)
-    return keras.Model({IMAGE: inputs}, outputs, name="image_classification")
+    return keras.Model({IMAGE: inputs}, classification.output(x, spec), name="image_classification")
 
 
 def loss(config: ImageClassificationConfig, spec: DatasetSpec):
     """Returns the configured loss of int64 labels `(batch,)` and probabilities `(batch, classes)`."""
     if config.loss == "sparse_categorical_crossentropy":
-        return keras.losses.SparseCategoricalCrossentropy()
+        return classification.loss(config, spec)
     _, label = spec.only(LabelFeature)
     dense = keras.losses.get({"class_name": config.loss, "config": {"label_smoothing": config.label_smoothing}})
 
@@ -81,31 +80,9 @@ def loss(config: ImageClassificationConfig, spec: DatasetSpec):
     return on_indices
 
 
-def metrics(config: ImageClassificationConfig, spec: DatasetSpec) -> list:
-    """Returns accuracy, on int64 labels."""
-    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-
-
 def eval_config(config: ImageClassificationConfig, spec: DatasetSpec):
-    """Returns accuracy, loss, calibration and confusion matrix, overall and sliced by class."""
-    from tensorflow_model_analysis.proto import config_pb2
-
-    label_key, _ = spec.only(LabelFeature)
-    metrics = [
-        config_pb2.MetricConfig(class_name="SparseCategoricalAccuracy", config='{"name": "accuracy"}'),
-        config_pb2.MetricConfig(class_name="SparseCategoricalCrossentropy", config='{"name": "loss"}'),
-        config_pb2.MetricConfig(class_name="ExampleCount", config='{"name": "example_count"}'),
-        # At threshold 0 the predicted class is always the likeliest; precision and recall per class follow from it.
-        config_pb2.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config='{"thresholds": [0.0]}'),
-        config_pb2.MetricConfig(class_name="ExpectedCalibrationError", module="models.calibration"),
-    ]
-    return config_pb2.EvalConfig(
-        model_specs=[
-            config_pb2.ModelSpec(signature_name="serving_default", label_key=label_key, prediction_key="scores")
-        ],
-        metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)],
-        slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[label_key])],
-    )
+    """Returns the metrics of classification, overall and sliced by class."""
+    return classification.eval_config(spec)
 
 
 def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> dict:
@@ -115,12 +92,7 @@ def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> 
     each class: the names that TF Serving's Classify call looks for.
     """
     image_key, image = spec.only(ImageFeature)
-    _, label = spec.only(LabelFeature)
     byte_table = tf.constant([bytes([value]) for value in range(256)])
-    names = tf.constant(label.classes)
-
-    def answer(scores: tf.Tensor) -> Tensors:
-        return {"classes": tf.tile(names[None, :], (tf.shape(scores)[0], 1)), "scores": scores}
 
     def to_raw(encoded: tf.Tensor) -> tf.Tensor:
         """Returns the raw bytes of one encoded image, resized to the training size."""
@@ -139,12 +111,12 @@ def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> 
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
     def serving_default(inputs):
-        return answer(served.predict_examples(inputs))
+        return classification.answer(served.predict_examples(inputs), spec)
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
     def image_bytes(image_bytes):
         raw = tf.map_fn(to_raw, image_bytes, fn_output_signature=tf.TensorSpec((), tf.string))
-        return answer(served.predict_raw({image_key: raw}))
+        return classification.answer(served.predict_raw({image_key: raw}), spec)
 
     return {"serving_default": serving_default, "image_bytes": image_bytes}
 
@@ -155,35 +127,15 @@ def queries(row: Row, spec: DatasetSpec) -> dict:
     pixels = np.frombuffer(row[image_key], np.uint8).reshape(image.height, image.width, image.channels)
     png = io.BytesIO()
     Image.fromarray(pixels[..., 0] if image.channels == 1 else pixels).save(png, "PNG")
-    features = {image_key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[row[image_key]]))}
-    example = tf.train.Example(features=tf.train.Features(feature=features))
     return {
-        "serving_default": {"inputs": example.SerializeToString()},
+        "serving_default": {"inputs": serialized_inputs(row, spec)},
         "image_bytes": {"image_bytes": png.getvalue()},
     }
-
-
-def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
-    """Returns the likeliest class and the true one, such as `Ankle boot 0.998 (labelled Ankle boot)`."""
-    label_key, label = spec.only(LabelFeature)
-    best = max(range(len(answer["scores"])), key=lambda index: answer["scores"][index])
-    true = label.classes[row[label_key]]
-    return f"{answer['classes'][best]} {answer['scores'][best]:.3f} (labelled {true})"
 
 
 def sample_images(features: Tensors, spec: DatasetSpec) -> tf.Tensor:
     """Returns the images of a batch, float32 in [0, 1]."""
     return features[IMAGE]
-
-
-def epoch_plots(predict, batches, config: ImageClassificationConfig, spec: DatasetSpec) -> dict:
-    """Returns the confusion matrix on the validation split."""
-    _, label = spec.only(LabelFeature)
-    counts = np.zeros((len(label.classes), len(label.classes)), np.int64)
-    for features, labels in batches:
-        predicted = np.argmax(predict(features), axis=-1)
-        np.add.at(counts, (labels.numpy(), predicted), 1)
-    return {"confusion_matrix": plots.confusion_matrix(counts, label.classes)}
 
 
 TASK = Task(
@@ -193,13 +145,13 @@ TASK = Task(
     augment=augment,
     build_model=build_model,
     loss=loss,
-    metrics=metrics,
+    metrics=classification.metrics,
     eval_config=eval_config,
     signatures=signatures,
     queries=queries,
-    describe_answer=describe_answer,
+    describe_answer=classification.describe_answer,
     label_keys=(LABEL,),
     sample_images=sample_images,
-    epoch_plots=epoch_plots,
+    epoch_plots=classification.epoch_plots,
     file_query=FileQuery(signature="image_bytes", input_key="image_bytes"),
 )

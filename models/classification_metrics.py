@@ -1,0 +1,21 @@
+"""The metrics of every task that predicts one class of several; loads no TensorFlow."""
+
+import math
+
+from data.spec import DatasetSpec, LabelFeature
+
+
+def metric_ranges(spec: DatasetSpec) -> dict[str, tuple[float, float]]:
+    """Returns the metrics on the test split: accuracy, loss, calibration; of two classes the area under the ROC curve;
+    precision, recall and F1 of each class.
+    """
+    _, label = spec.only(LabelFeature)
+    one_class = {f"{name}@{one}": (0.0, 1.0) for name in ("precision", "recall", "f1") for one in label.classes}
+    return {
+        "accuracy": (0.0, 1.0),
+        **({"auc": (0.0, 1.0)} if len(label.classes) == 2 else {}),
+        "loss": (0.0, math.inf),
+        "expected_calibration_error": (0.0, 1.0),
+        "example_count": (0.0, math.inf),
+        **one_class,
+    }

@@ -1,0 +1,25 @@
+"""Rows as tf.train.Examples."""
+
+import tensorflow as tf
+
+from data.spec import DatasetSpec, Feature, Row
+
+
+def stored(value, feature: Feature) -> tf.train.Feature:
+    """Returns a value as a tf.train.Feature of the type in which `feature` is stored."""
+    if feature.stored == "float":
+        return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+    if feature.stored == "int":
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+    content = value.encode() if isinstance(value, str) else value
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))
+
+
+def serialized_inputs(row: Row, spec: DatasetSpec) -> bytes:
+    """Returns a stored row without its targets as a serialized tf.train.Example: what a client sends."""
+    features = {
+        name: stored(row[name], feature)
+        for name, feature in spec.features.items()
+        if name in row and not feature.target
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

@@ -1,0 +1,53 @@
+"""Settings of the network for tables; loads no TensorFlow."""
+
+from pydantic import Field, PositiveInt
+
+from data.spec import (
+    BooleanFeature,
+    CategoryFeature,
+    DatasetSpec,
+    DateFeature,
+    ImageFeature,
+    NumberFeature,
+    TextFeature,
+)
+from models.config import Activation, Fraction, TaskConfig
+
+
+class TabularConfig(TaskConfig):
+    """Settings of the network for tables."""
+
+    bins: PositiveInt = 16
+    """Parts into which the range of each number is cut, by quantiles; the network learns a curve over them."""
+    number_dim: PositiveInt = 8
+    """Size of the vector that stands for a number."""
+    category_dim: PositiveInt = 8
+    """Size of the vector that stands for a category."""
+    vocabulary_size: PositiveInt = 10_000
+    """Most values of categories that are told apart, all columns together, the most frequent."""
+    min_count: PositiveInt = 5
+    """Rows of the training split that a value needs to be told apart."""
+    hash_buckets: PositiveInt = 64
+    """Buckets that all other values share."""
+    dense_units: tuple[PositiveInt, ...] = (128, 64)
+    """Sizes of the dense layers of the deep part; empty leaves the wide, linear part alone."""
+    activation: Activation = "relu"
+    """Keras's name of the activation after every dense layer."""
+    dropout: Fraction = 0.2
+    """Share of units dropped before every dense layer while training."""
+    slice_by: tuple[str, ...] = Field(default_factory=tuple)
+    """Categories and booleans by whose values the evaluation is broken down."""
+
+    def check_columns(self, spec: DatasetSpec) -> None:
+        """Raises ValueError unless there is an input that the network takes, and none that it does not."""
+        inputs = spec.of(NumberFeature, BooleanFeature, DateFeature, CategoryFeature)
+        if not inputs:
+            raise ValueError("expected a number, boolean, date or category to learn from, found none.")
+        other = [*spec.of(TextFeature), *spec.of(ImageFeature)]
+        if other:
+            raise ValueError(f"expected no text or image, found {', '.join(other)}; use data.ignore.")
+        for name in self.slice_by:
+            if name not in spec.of(CategoryFeature, BooleanFeature):
+                raise ValueError(f"model.slice_by: {name} is no category or boolean of the data.")
+
+

@@ -1,0 +1,59 @@
+"""Tabular classification."""
+
+import keras
+import tensorflow as tf
+
+from data.spec import DatasetSpec, LabelFeature
+from models import classification
+from models.classification import LABEL
+from models.tabular import features, network
+from models.tabular_classification.config import TabularClassificationConfig
+from models.task import Task, Tensors
+
+
+def preprocessing_fn(raw: Tensors, config: TabularClassificationConfig, spec: DatasetSpec) -> Tensors:
+    """Returns the inputs of the network, see `models.tabular.features`, and the label as int64 `(batch,)`."""
+    label_key, _ = spec.only(LabelFeature)
+    return {**features.transform(raw, config, spec), LABEL: raw[label_key]}
+
+
+def build_model(config: TabularClassificationConfig, spec: DatasetSpec) -> keras.Model:
+    """Returns the network: inputs by name to probabilities `(batch, classes)`."""
+    _, label = spec.only(LabelFeature)
+    inputs, logits = network.build(config, spec, len(label.classes))
+    scores = keras.layers.Softmax(dtype="float32", name="scores")(logits)
+    return keras.Model(inputs, scores, name="tabular_classification")
+
+
+def eval_config(config: TabularClassificationConfig, spec: DatasetSpec):
+    """Returns the metrics of classification, overall and sliced by class and by `config.slice_by`."""
+    return classification.eval_config(spec, config.slice_by)
+
+
+def signatures(served, config: TabularClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns `serving_default` (serialized tf.train.Example) and `columns` (one input a column)."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def serving_default(inputs):
+        return classification.answer(served.predict_examples(inputs), spec)
+
+    def predict(raw):
+        return classification.answer(served.predict_raw(raw), spec)
+
+    return {"serving_default": serving_default, "columns": network.column_signature(predict, spec)}
+
+
+TASK = Task(
+    name="tabular_classification",
+    config=TabularClassificationConfig,
+    preprocessing_fn=preprocessing_fn,
+    build_model=build_model,
+    loss=classification.loss,
+    metrics=classification.metrics,
+    eval_config=eval_config,
+    signatures=signatures,
+    queries=network.queries,
+    describe_answer=classification.describe_answer,
+    label_keys=(LABEL,),
+    epoch_plots=classification.epoch_plots,
+)

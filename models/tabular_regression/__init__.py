@@ -1,0 +1,1 @@
+"""Regression on the rows of a table."""
