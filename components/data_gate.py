@@ -69,11 +69,10 @@ def schema_text(spec: DatasetSpec) -> str:
     schema = schema_pb2.Schema()
     for name, feature in spec.features.items():
         one = schema.feature.add(name=name, type=schema_pb2.FeatureType.Value(feature.stored.upper()))
-        one.presence.min_count = 1
-        one.presence.min_fraction = 0.0 if feature.optional else 1.0
-        if feature.optional:
+        if feature.optional:  # also in all rows of a small split
             one.value_count.min = one.value_count.max = 1
         else:
+            one.presence.min_count, one.presence.min_fraction = 1, 1.0
             one.shape.SetInParent()
         if isinstance(feature, LabelFeature):
             one.int_domain.min, one.int_domain.max = 0, len(feature.classes) - 1

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 
 from data.spec import SPLITS, Feature
 
-Format = Literal["auto", "csv", "jsonl", "parquet", "image_folder", "tfrecord"]
+Format = Literal["auto", "csv", "jsonl", "parquet", "image_folder", "text_folder", "tfrecord"]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Paths = str | tuple[str, ...]
 
@@ -88,7 +88,7 @@ class DataConfig(Settings):
     files: Paths | dict[Literal["train", "validation", "test"], Paths] | None = None
     """Files, folders or patterns such as data/*.csv.gz, from the run file's folder; or those of each split."""
     format: Format = "auto"
-    """auto: by the files' ending; a folder is an image folder, with a folder a class."""
+    """auto: by the files' ending; a folder is one of images or texts, with a folder a class."""
     features: dict[str, Annotated[Feature, BeforeValidator(_by_kind)]] = Field(default_factory=dict)
     """Column -> what it holds: number, text, label or image, with their settings."""
     ignore: tuple[str, ...] = ()

@@ -13,10 +13,10 @@ from data.cells import content_of, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.secrets import resolve
-from data.sources import delimited, image_folder, jsonl, parquet, tfrecord
+from data.sources import delimited, image_folder, jsonl, parquet, text_folder, tfrecord
 from data.sources.files import sha256
 from data.sources.records import Record
-from data.spec import READ_ORDER, SPLITS, BadRow, Dataset, DatasetSpec, ImageFeature, LabelFeature, LocatedRow
+from data.spec import READ_ORDER, SPLITS, BadRow, Dataset, DatasetSpec, ImageFeature, LabelFeature, LocatedRow, TextFeature
 from data.splitting import bucket
 
 ENDINGS = {
@@ -42,9 +42,9 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         DataError: A file's header is not that of the features.
     """
     paths = _paths(config, base)
-    kind = _format(config, [path for found in paths.values() for path in found])
+    kind = format_of(config, [path for found in paths.values() for path in found])
     features = dict(config.features)
-    if kind == "image_folder":
+    if kind.endswith("_folder"):
         features = _folder_features(features, paths)
     if not features:
         raise ConfigError("data.features is missing; name the columns, such as {age: number, plan: text}.")
@@ -80,13 +80,16 @@ def _short(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) and path != Path.cwd() else path
 
 
-def _format(config: DataConfig, paths: Sequence[Path]) -> str:
+def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
+    """Returns the format of files and folders; raises ConfigError when it cannot be told, or they differ."""
     if config.format != "auto":
         return config.format
     kinds = {}
+    texts = any(isinstance(feature, TextFeature) for feature in config.features.values())
+    folders = "text_folder" if texts else "image_folder"
     for path in paths:
         suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
-        kinds["image_folder" if path.is_dir() else ENDINGS.get(suffixes[-1] if suffixes else "", "")] = path
+        kinds[folders if path.is_dir() else ENDINGS.get(suffixes[-1] if suffixes else "", "")] = path
     if "" in kinds:
         raise ConfigError(
             f"data.files: the format of {kinds['']} cannot be told by its ending; set data.format to csv, jsonl, "
@@ -99,11 +102,12 @@ def _format(config: DataConfig, paths: Sequence[Path]) -> str:
 
 def _folder_features(features: dict, paths: dict[str, list[Path]]) -> dict:
     """Returns the features with the classes that the training folders' names give, where none are set."""
-    image, label = image_folder.IMAGE, image_folder.LABEL
+    image, text, label = image_folder.IMAGE, text_folder.TEXT, image_folder.LABEL
     features = {label: LabelFeature(), **features}
-    if set(features) != {image, label} or not isinstance(features[image], ImageFeature):
+    kinds = {name: type(feature) for name, feature in features.items() if name != label}
+    if kinds not in ({image: ImageFeature}, {text: TextFeature}) or not isinstance(features[label], LabelFeature):
         raise ConfigError(
-            "data.features: an image folder has image and label; set such as "
+            "data.features: a folder of classes has image or text, and label; set {text: text}, or such as "
             "{image: {kind: image, height: 64, width: 64, channels: 3}}."
         )
     if not features[label].classes:
@@ -153,8 +157,8 @@ def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path)
     """Raises ConfigError when a label has no classes, with those of the first rows."""
     for name, feature in spec.features.items():
         if isinstance(feature, LabelFeature) and not feature.classes:
-            records = _records(path, kind, config)
-            values = {str(record.cells.get(name)) for record, _ in zip(records, range(10_000), strict=False)}
+            rows = records(path, kind, config)
+            values = {str(record.cells.get(name)) for record, _ in zip(rows, range(10_000), strict=False)}
             listed = f"; its first rows have {', '.join(sorted(values))}" if len(values) <= MAX_VALUES else ""
             raise ConfigError(f"data.features.{name}.classes is missing{listed}.")
 
@@ -200,7 +204,7 @@ class _Rows:
         cuts = self._cuts()
         for split in READ_ORDER:
             for path in self.paths.get(split, ()):
-                for record in _records(path, self.kind, self.config):
+                for record in records(path, self.kind, self.config):
                     place = split
                     if split == "train" and cuts:
                         number = bucket(self._content(record, path.parent), BUCKETS)
@@ -230,10 +234,13 @@ class _Rows:
         return digest.digest()
 
 
-def _records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
+def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
+    """Yields the records of a file or folder of this format."""
     if kind == "csv":
         return delimited.read(path, _delimiter(path, config))
-    return {"jsonl": jsonl, "parquet": parquet, "image_folder": image_folder, "tfrecord": tfrecord}[kind].read(path)
+    readers: dict[str, Any] = {"jsonl": jsonl, "parquet": parquet, "tfrecord": tfrecord}
+    readers |= {"image_folder": image_folder, "text_folder": text_folder}
+    return readers[kind].read(path)
 
 
 def _delimiter(path: Path, config: DataConfig) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,5 +64,6 @@ def _rows(path: Path, spec: DatasetSpec, split: Split) -> Iterator[tuple[str, Lo
         found[split(record.cells)].append(record)
     for name in READ_ORDER:
         for record in found[name]:
+            record = replace(record, where=record.where.replace(str(path), spec.name, 1))
             unused = record.cells.keys() - spec.features.keys()
             yield name, to_row(record, spec, path.parent, textual=True, unused=unused, missing=("",))

@@ -9,6 +9,8 @@ TASKS = {
     "image_classification": "models.image_classification",
     "tabular_classification": "models.tabular_classification",
     "tabular_regression": "models.tabular_regression",
+    "text_classification": "models.text_classification",
+    "sequence_classification": "models.sequence_classification",
 }
 
 

@@ -21,11 +21,13 @@ class FileQuery:
     Attributes:
         signature: The signature that takes the bytes of a file.
         input_key: Its one input, string `(batch,)`.
+        kind: `image` (PNG or JPEG) or `text` (UTF-8): what a file must be.
         top_k: How many of the answers, best first, a person is shown.
     """
 
     signature: str
     input_key: str
+    kind: str = "image"
     top_k: int = 3
 
 
@@ -53,6 +55,9 @@ class Task:
         sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
         queries: `(row, spec) -> {signature: {input: value}}`, the same example in the words of each signature.
         describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.
+        prediction_key: Output of `serving_default` that is held against classical models: probabilities
+            `(batch, classes)` or numbers `(batch,)`.
+        classical: `(config, spec) -> {name: models.classical.Candidate}`, the models a network has to beat.
         file_query: How files are asked about; None where a file is not what the model takes.
     """
 
@@ -65,6 +70,8 @@ class Task:
     eval_config: Callable[[Any, DatasetSpec], Any]
     signatures: Callable[[Any, Any, DatasetSpec], dict[str, Any]]
     label_keys: tuple[str, ...]
+    prediction_key: str
+    classical: Callable[[Any, DatasetSpec], dict[str, Any]]
     augment: Callable[[Tensors, tf.Tensor, Any], Tensors] | None = None
     epoch_plots: Callable[..., dict[str, np.ndarray]] | None = None
     sample_images: Callable[[Tensors, DatasetSpec], tf.Tensor] | None = None

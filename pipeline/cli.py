@@ -127,6 +127,45 @@ def run(
 
 
 @cli.command()
+@click.argument("name")
+@click.option("--data", "path", required=True, type=click.Path(path_type=Path), help="File, or folder of classes.")
+@click.option("--task", help="What to learn; inferred by default. `headrace list` shows the tasks.")
+@click.option("--label", metavar="COLUMN", help="The column to be predicted; chosen by its name by default.")
+@click.option("--force", is_flag=True, help="Write over NAME.yaml.")
+@_json
+@_reports_errors
+def new(name: str, path: Path, task: str | None, label: str | None, force: bool, as_json: bool) -> None:
+    """Write NAME.yaml, a run file for your own data: reads all of it, infers the task and what each column holds.
+
+    Takes CSV, TSV, JSON Lines (also .gz) and Parquet files, and folders with a folder of images or texts for each class.
+
+    \b
+    Examples:
+      headrace new churn --data customers.csv
+      headrace new churn --data customers.csv --label "left us" --force
+      headrace new pets --data photos/
+    """
+    from pipeline import new as drafting
+
+    target = Path(f"{name.removesuffix('.yaml')}.yaml")
+    if target.exists() and not force:
+        raise ConfigError(f"{target} is there already; choose another name, or --force to write over it.")
+    tell = (lambda rows: click.echo(f"\r{rows:,} rows", nl=False, err=True)) if sys.stderr.isatty() else lambda rows: None
+    made = drafting.draft(path, task, label, tell)
+    target.write_text(drafting.text(made, target.stem, target.resolve().parent), encoding="utf-8")
+    if as_json:
+        columns = {key: guess.feature.kind for key, guess in made.features.items()}
+        found = {"file": str(target), "task": made.task, "rows": made.rows, "features": columns}
+        click.echo(json.dumps({**found, "ignored": made.ignored, "unsure": made.unsure}, indent=1))
+        return
+    label_key = list(made.features)[-1]
+    click.echo(f"{target}: {made.task} of {label_key} from {len(made.features) - 1} columns, {made.rows:,} rows")
+    for sentence in made.unsure:
+        click.echo(f"  unsure: {sentence}")
+    click.echo(f"Next:\n  headrace run ./{target}")
+
+
+@cli.command()
 @click.argument("pipeline", type=_Pipeline())
 @_sets
 @_home

@@ -56,6 +56,16 @@ class EvaluateConfig(Settings):
     """Metric name -> threshold."""
 
 
+class BaselineConfig(Settings):
+    """Classical models that the network is held against, on the same splits."""
+
+    require: Literal["beat", "tie", "report"] = "report"
+    """beat: the network must be better than the best of them; tie: not worse; report: only say so. By a paired bootstrap
+    interval of 95 % on the test split."""
+    metric: str = "auto"
+    """What is compared; auto: the first of evaluate.thresholds that can be, else the task's usual one."""
+
+
 class BeamConfig(Settings):
     """How Beam's stages run: transform and evaluate."""
 
@@ -83,6 +93,8 @@ class RunConfig(Settings):
     """How the model is trained."""
     evaluate: EvaluateConfig = EvaluateConfig()
     """What the model must reach."""
+    baseline: BaselineConfig = BaselineConfig()
+    """Classical models beside the network."""
     beam: BeamConfig = BeamConfig()
     """How Beam's stages run."""
     publish: PublishConfig = PublishConfig()

@@ -22,6 +22,8 @@ def preprocessing_fn(inputs, custom_config):
 
 def run_fn(fn_args):
     """TFX Trainer's entry: trains and exports the task's model."""
+    from components.baseline import TRAINING
+    from components.classical import measured
     from models.training import TrainingJob, train
 
     custom = fn_args.custom_config
@@ -29,24 +31,26 @@ def run_fn(fn_args):
     # Not in the artifact's folder: TFX removes that when a training fails, which is when its curves are wanted most.
     logs = Path(custom["tensorboard"]) / time.strftime("%Y%m%d-%H%M%S")
     logs.mkdir(parents=True, exist_ok=True)
-    train(
-        TrainingJob(
-            task=task,
-            config=task.config.model_validate(custom["config"]),
-            train=TrainConfig.model_validate(custom["train"]),
-            spec=DatasetSpec.model_validate(custom["spec"]),
-            seed=custom["seed"],
-            num_rows={split: facts["rows"] for split, facts in _summary(fn_args.train_files).items()},
-            train_files=_files(fn_args.train_files),
-            validation_files=_files(fn_args.eval_files),
-            transform_folder=fn_args.transform_graph_path,
-            model_folder=fn_args.serving_model_dir,
-            log_folder=str(logs),
-            checkpoint_folder=str(_checkpoint_folder(fn_args)),
-        )
+    num_rows = {split: facts["rows"] for split, facts in _summary(fn_args.train_files).items()}
+    job = TrainingJob(
+        task=task,
+        config=task.config.model_validate(custom["config"]),
+        train=TrainConfig.model_validate(custom["train"]),
+        spec=DatasetSpec.model_validate(custom["spec"]),
+        seed=custom["seed"],
+        num_rows=num_rows,
+        train_files=_files(fn_args.train_files),
+        validation_files=_files(fn_args.eval_files),
+        transform_folder=fn_args.transform_graph_path,
+        model_folder=fn_args.serving_model_dir,
+        log_folder=str(logs),
+        checkpoint_folder=str(_checkpoint_folder(fn_args)),
     )
+    _, seconds, mib = measured(lambda: train(job))
     # A link would make TensorBoard, which follows links, show everything twice.
     Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
+    took = {"seconds": seconds, "peak_mib": mib, "rows": num_rows["train"]}
+    (Path(fn_args.model_run_dir) / TRAINING).write_text(json.dumps(took))
     (Path(fn_args.model_run_dir) / "tensorboard.txt").write_text(f"{logs}\n")
 
 

@@ -10,6 +10,8 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
 
+from components.baseline import Baseline
+from components.classical import Classical
 from components.data_gate import CuratedSchema, DataGate, schema_text
 from components.evaluator import TestEvaluator
 from components.example_gen import DatasetExampleGen
@@ -20,7 +22,7 @@ from components.statistics import SplitStatistics
 from data import loading
 from models import registry
 from pipeline.config import NamedConfig
-from pipeline.fingerprint import fingerprint
+from pipeline.fingerprint import closure, fingerprint
 from pipeline.places import Places
 
 # Without it Beam first tries to download another runner.
@@ -130,6 +132,31 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         allow_unblessed=allow_unblessed,
         run=run,
     ).with_id("model_gate")
+    metric = compared_metric(config, spec)
+    classical = Classical(
+        examples=examples,
+        task=config.task,
+        config=config.model.model_dump_json(),
+        spec=spec.model_dump_json(),
+        metric=metric,
+        seed=config.seed,
+        fingerprint=_code(
+            ["components.classical", *_classical_modules(task_module)], ["numpy", "pandas", "scikit-learn"]
+        ),
+    ).with_id("classical")
+    classical.add_upstream_node(data_gate)
+    baseline = Baseline(
+        model=model,
+        model_run=train.outputs["model_run"],
+        classical=classical.outputs["models"],
+        examples=examples,
+        task=config.task,
+        spec=spec.model_dump_json(),
+        require="report" if allow_unblessed else config.baseline.require,
+        seed=config.seed,
+        fingerprint=_code(["components.baseline", "models.classical"], ["numpy", "scikit-learn", "tensorflow"]),
+    ).with_id("baseline")
+    baseline.add_upstream_node(model_gate)
     serving_check = ServingCheck(
         model=model,
         examples=examples,
@@ -137,7 +164,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         spec=spec.model_dump_json(),
         fingerprint=_code([task_module, "components.serving_check"], ["tensorflow"]),
     ).with_id("serving_check")
-    serving_check.add_upstream_node(model_gate)
+    serving_check.add_upstream_node(baseline)
     publish = Publisher(
         model=model,
         model_blessing=model_gate.outputs["blessing"],
@@ -158,9 +185,11 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
             schema,
             data_gate,
             transform,
+            classical,
             train,
             evaluate,
             model_gate,
+            baseline,
             serving_check,
             publish,
         ],
@@ -168,6 +197,20 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(places.database)),
         beam_pipeline_args=options,
     )
+
+
+def compared_metric(config, spec) -> str:
+    """Returns the name of the metric by which network and classical models are compared."""
+    from models.classical import metrics
+
+    found = metrics(spec)
+    asked = [config.baseline.metric] if config.baseline.metric != "auto" else config.evaluate.thresholds
+    return next((name for name in asked if name in found), next(iter(found)))
+
+
+def _classical_modules(task_module: str) -> list[str]:
+    """Returns the modules of a task's classical models: they alone decide what those come to."""
+    return [name for name in closure([task_module]) if name.endswith(".classical")]
 
 
 def _code(modules: list[str], distributions: list[str]) -> str:

@@ -271,7 +271,8 @@ def closing_block(result: RunResult) -> list[str]:
         return [
             f"{verdict} ({took}): {_relative(folder)}",
             f"  {_times(result)}",
-            *_metric_lines(result)[:6],
+            *_metric_lines(result)[:5],
+            *_baseline_lines(result),
             *_answer_lines(result),
             "Next:",
             f"  {ask}   ask the model about an image",
@@ -323,6 +324,11 @@ def _metric_lines(result: RunResult) -> list[str]:
     if folder is None:
         return []
     return [f"  {verdict['sentence']}" for verdict in json.loads((folder / "verdict.json").read_text())]
+
+
+def _baseline_lines(result: RunResult) -> list[str]:
+    folder = result.output("baseline", "comparison")
+    return [f"  {json.loads((folder / 'comparison.json').read_text())['sentence']}"] if folder else []
 
 
 def _answer_lines(result: RunResult) -> list[str]:

@@ -138,6 +138,13 @@ def sample_images(features: Tensors, spec: DatasetSpec) -> tf.Tensor:
     return features[IMAGE]
 
 
+def classical(config: ImageClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns the models that the network has to beat."""
+    from models.image_classification import classical as models
+
+    return models.candidates(spec)
+
+
 TASK = Task(
     name="image_classification",
     config=ImageClassificationConfig,
@@ -150,6 +157,8 @@ TASK = Task(
     signatures=signatures,
     queries=queries,
     describe_answer=classification.describe_answer,
+    prediction_key="scores",
+    classical=classical,
     label_keys=(LABEL,),
     sample_images=sample_images,
     epoch_plots=classification.epoch_plots,

@@ -4,6 +4,8 @@ Cheng et al., "Wide & Deep Learning for Recommender Systems", arXiv:1606.07792; 
 embeddings (Gorishniy et al., arXiv:2203.05556).
 """
 
+import keyword
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -58,7 +60,7 @@ def column_signature(predict, spec: DatasetSpec):
     """Returns the signature `columns`: one input a column, under its own name, string, float32 or int64 `(batch,)`.
 
     An empty text, NaN, or for a date the least int64 stands for nothing. Characters that a tensor's name cannot have
-    become underscores.
+    become underscores; a name that Python keeps for itself gets one behind it.
 
     Args:
         predict: Raw features -> the signature's outputs.
@@ -86,7 +88,7 @@ def input_keys(spec: DatasetSpec) -> dict[str, str]:
             continue
         key = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
         key = key if key[:1].isalpha() else f"c{key}"
-        while key in keys.values():
+        while key in keys.values() or keyword.iskeyword(key):
             key += "_"
         keys[name] = key
     return keys

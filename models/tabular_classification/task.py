@@ -43,6 +43,13 @@ def signatures(served, config: TabularClassificationConfig, spec: DatasetSpec) -
     return {"serving_default": serving_default, "columns": network.column_signature(predict, spec)}
 
 
+def classical(config: TabularClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns the models that the network has to beat."""
+    from models.tabular import classical as models
+
+    return models.candidates(spec)
+
+
 TASK = Task(
     name="tabular_classification",
     config=TabularClassificationConfig,
@@ -54,6 +61,8 @@ TASK = Task(
     signatures=signatures,
     queries=network.queries,
     describe_answer=classification.describe_answer,
+    prediction_key="scores",
+    classical=classical,
     label_keys=(LABEL,),
     epoch_plots=classification.epoch_plots,
 )

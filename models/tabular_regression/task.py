@@ -84,6 +84,13 @@ def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
     return f"{answer['outputs']:.4g} (is {row[target_key]:.4g})"
 
 
+def classical(config: TabularRegressionConfig, spec: DatasetSpec) -> dict:
+    """Returns the models that the network has to beat."""
+    from models.tabular import classical as models
+
+    return models.candidates(spec)
+
+
 TASK = Task(
     name="tabular_regression",
     config=TabularRegressionConfig,
@@ -95,5 +102,7 @@ TASK = Task(
     signatures=signatures,
     queries=network.queries,
     describe_answer=describe_answer,
+    prediction_key="outputs",
+    classical=classical,
     label_keys=(TARGET,),
 )

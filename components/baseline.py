@@ -1,0 +1,97 @@
+"""The baseline gate: does the network beat the best classical model on the test split?"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.artifact import Artifact
+from tfx.types.standard_artifacts import Examples, Model, ModelRun
+
+from components.classical import FACTS, ClassicalModels, measured, read_frame
+from components.evaluator import saved_model_folder
+from components.example_gen import split_files
+from data.errors import ModelError
+from data.spec import DatasetSpec
+from models import progress, registry
+from models.classical import metrics, paired_bootstrap
+
+COMPARISON = "comparison.json"
+TRAINING = "training.json"
+
+
+class Comparison(Artifact):
+    """The network beside classical models."""
+
+    TYPE_NAME = "Comparison"
+
+
+@component
+def Baseline(
+    model: InputArtifact[Model],
+    model_run: InputArtifact[ModelRun],
+    classical: InputArtifact[ClassicalModels],
+    examples: InputArtifact[Examples],
+    comparison: OutputArtifact[Comparison],
+    task: Parameter[str],
+    spec: Parameter[str],
+    require: Parameter[str],
+    seed: Parameter[int],
+    fingerprint: Parameter[str],
+):
+    """Says whether the network beats, ties with or loses to the best classical model; stops the run where it must not.
+
+    `require` is `beat`, `tie` or `report`.
+    """
+    facts = DatasetSpec.model_validate_json(spec)
+    told = json.loads((Path(classical.uri) / FACTS).read_text())
+    training = json.loads((Path(model_run.uri) / TRAINING).read_text())
+    best, metric = told["best"], metrics(facts)[told["metric"]]
+    (target,) = facts.targets()
+    targets = read_frame(examples.uri, "test", facts)[target].to_numpy()
+    key = registry.task(task).prediction_key
+    predictions, seconds = predict_split(saved_model_folder(model.uri), examples.uri, "test", key)
+    interval = paired_bootstrap(
+        metric, targets, predictions, np.load(Path(classical.uri) / f"{best}.npy"), seed=seed
+    )
+    network = {
+        "test": metric.function(targets, predictions, np.ones(len(targets))),
+        "rows": training["rows"],
+        "train_seconds": training["seconds"],
+        "microseconds_per_row": seconds / len(targets) * 1e6,
+        "peak_mib": training["peak_mib"],
+        "features": "none but those of preprocessing, learned with the data",
+    }
+    sentence = (
+        f"{metric.name}: the network {interval.verdict} {best}, {network['test']:.4f} and "
+        f"{told['models'][best]['test']:.4f} (95 % of differences {interval.low:+.4f} to {interval.high:+.4f})"
+    )
+    result = {**told, "models": {"network": network, **told["models"]}, "verdict": interval.verdict}
+    result |= {"difference": interval.difference, "interval": [interval.low, interval.high], "sentence": sentence}
+    (Path(comparison.uri) / COMPARISON).write_text(json.dumps(result, indent=1))
+    progress.report(summary=sentence)
+    check(interval.verdict, require, sentence)
+
+
+def check(verdict: str, require: str, sentence: str) -> None:
+    """Raises ModelError when the network does not do as well as `require` demands."""
+    enough = {"beat": ("beats",), "tie": ("beats", "ties with"), "report": ("beats", "ties with", "loses to")}
+    if verdict not in enough[require]:
+        raise ModelError(
+            f"The network does not earn its place (baseline.require is {require}) and was not published; {sentence}."
+        )
+
+
+def predict_split(saved_model: str, examples_uri: str, split: str, key: str) -> tuple[np.ndarray, float]:
+    """Returns what `serving_default` answers under `key` for each row of a split, and the seconds it took."""
+    answer = tf.saved_model.load(saved_model).signatures["serving_default"]
+    batches = list(tf.data.TFRecordDataset(split_files(examples_uri, split)).batch(512))
+    answer(batches[0])  # the first one is traced
+
+    def ask() -> np.ndarray:
+        return np.concatenate([answer(batch)[key].numpy() for batch in batches])
+
+    predictions, seconds, _ = measured(ask)
+    return predictions, seconds

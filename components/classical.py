@@ -1,0 +1,130 @@
+"""Trains the classical models that the network is held against, on the same split, from the same records."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import tensorflow as tf
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.artifact import Artifact
+from tfx.types.standard_artifacts import Examples
+
+from components.example_gen import split_files
+from data.spec import DatasetSpec, LabelFeature
+from models import progress, registry
+from models.classical import Candidate, metrics, predict
+
+FACTS = "classical.json"
+MIB = 2**20
+
+
+class ClassicalModels(Artifact):
+    """What classical models predicted on the test split, what they took, and which of them is best."""
+
+    TYPE_NAME = "ClassicalModels"
+
+
+@component
+def Classical(
+    examples: InputArtifact[Examples],
+    models: OutputArtifact[ClassicalModels],
+    task: Parameter[str],
+    config: Parameter[str],
+    spec: Parameter[str],
+    metric: Parameter[str],
+    seed: Parameter[int],
+    fingerprint: Parameter[str],
+):
+    """Trains a task's classical models; writes their predictions of the test split and what they took."""
+    facts, provider = DatasetSpec.model_validate_json(spec), registry.task(task)
+    candidates = provider.classical(provider.config.model_validate_json(config), facts)
+    frames = {split: read_frame(examples.uri, split, facts) for split in ("train", "test")}
+    found = {}
+    for name, candidate in candidates.items():
+        progress.report(summary=name)
+        found[name], predictions = fit(candidate, frames, facts, metric, seed)
+        np.save(Path(models.uri) / f"{name}.npy", predictions)
+    # On the test split, where chance may favour one of several: the network has to beat the luckiest of them.
+    best = (min if metrics(facts)[metric].lower_is_better else max)(found, key=lambda name: found[name]["test"])
+    told = {"metric": metric, "best": best, "models": found}
+    (Path(models.uri) / FACTS).write_text(json.dumps(told, indent=1))
+    progress.report(summary=", ".join(f"{name} {values['test']:.4f}" for name, values in found.items()))
+
+
+def fit(
+    candidate: Candidate, frames: dict[str, pd.DataFrame], spec: DatasetSpec, metric: str, seed: int
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Returns what a model took and reached, and its predictions of the test split.
+
+    Args:
+        candidate: The model.
+        frames: Split -> its rows.
+        spec: What is in them.
+        metric: Name of what is compared.
+        seed: Of the rows it learns from, where they are not all.
+    """
+    (target,) = spec.targets()
+    label = spec.features[target]
+    num_classes = len(label.classes) if isinstance(label, LabelFeature) else None
+    train = frames["train"]
+    if candidate.max_rows and candidate.max_rows < len(train):
+        train = train.sample(candidate.max_rows, random_state=seed)
+    _, seconds, mib = measured(lambda: candidate.estimator.fit(train.drop(columns=target), train[target]))
+    test, inputs = frames["test"], frames["test"].drop(columns=target)
+    predictions, took, _ = measured(lambda: predict(candidate.estimator, inputs, num_classes))
+    told = {
+        "test": metrics(spec)[metric].function(test[target].to_numpy(), predictions, np.ones(len(test))),
+        "rows": len(train),
+        "train_seconds": seconds,
+        "microseconds_per_row": took / len(test) * 1e6,
+        "peak_mib": mib,
+        "features": candidate.features,
+    }
+    return told, predictions
+
+
+def read_frame(examples_uri: str, split: str, spec: DatasetSpec) -> pd.DataFrame:
+    """Returns a split as it is stored, a column a feature: bytes, int64 or float; None or NaN where there is none."""
+    kinds = {"bytes": (tf.string, b""), "float": (tf.float32, np.nan), "int": (tf.int64, tf.int64.min)}
+    wanted = {
+        name: tf.io.FixedLenFeature((), *kinds[feature.stored])
+        if feature.optional
+        else tf.io.FixedLenFeature((), kinds[feature.stored][0])
+        for name, feature in spec.features.items()
+    }
+    records = tf.data.TFRecordDataset(split_files(examples_uri, split)).batch(4096)
+    parts = [tf.io.parse_example(batch, wanted) for batch in records]
+    frame = pd.DataFrame({name: np.concatenate([part[name].numpy() for part in parts]) for name in spec.features})
+    for name, feature in spec.features.items():
+        if feature.optional and feature.stored == "int":
+            frame[name] = frame[name].where(frame[name] != tf.int64.min)
+    return frame
+
+
+def measured(function: Callable[[], Any]) -> tuple[Any, float, float]:
+    """Returns what a function returns, its seconds, and how many MiB the process grew at most while it ran."""
+    before = psutil.Process().memory_info().rss / MIB
+    reset = _reset_peak()
+    started = time.perf_counter()
+    result = function()
+    seconds = time.perf_counter() - started
+    return result, seconds, max(_peak_mib() - before, 0.0) if reset else float("nan")
+
+
+def _reset_peak() -> bool:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): sets the peak to what is resident now
+    except OSError:
+        return False
+    return True
+
+
+def _peak_mib() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
