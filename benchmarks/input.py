@@ -1,7 +1,7 @@
 """Images a second, into `fit` and without a model: `input.py HOME`, where `fashion_mnist` has run. Prints JSON.
 
-Ours is the training input as the trainer builds it, read for three epochs. Its rivals are the same images in memory, and
-the same TFRecords read, batched and parsed by hand.
+Ours is the training input as the trainer builds it, read for three epochs. Its rivals are the same images in memory,
+and the same TFRecords read, batched and parsed by hand.
 """
 
 import json

@@ -10,13 +10,13 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.artifact import Artifact
 from tfx.types.standard_artifacts import Examples, Model, ModelRun
 
-from components.classical import FACTS, ClassicalModels, measured, read_frame
+from components.classical import FACTS, ClassicalModels, measured, read_frame, values_of
 from components.evaluator import saved_model_folder
 from components.example_gen import split_files
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress, registry
-from models.classical import metrics, paired_bootstrap
+from models.classical import paired_bootstrap
 
 COMPARISON = "comparison.json"
 TRAINING = "training.json"
@@ -36,6 +36,7 @@ def Baseline(
     examples: InputArtifact[Examples],
     comparison: OutputArtifact[Comparison],
     task: Parameter[str],
+    config: Parameter[str],
     spec: Parameter[str],
     require: Parameter[str],
     seed: Parameter[int],
@@ -48,25 +49,25 @@ def Baseline(
     facts = DatasetSpec.model_validate_json(spec)
     told = json.loads((Path(classical.uri) / FACTS).read_text())
     training = json.loads((Path(model_run.uri) / TRAINING).read_text())
-    best, metric = told["best"], metrics(facts)[told["metric"]]
+    provider = registry.task(task)
+    compared = provider.compared(provider.config.model_validate_json(config), facts)
+    best, metric = told["best"], compared[told["metric"]]
     (target,) = facts.targets()
     targets = read_frame(examples.uri, "test", facts)[target].to_numpy()
-    key = registry.task(task).prediction_key
-    predictions, seconds = predict_split(saved_model_folder(model.uri), examples.uri, "test", key)
-    interval = paired_bootstrap(
-        metric, targets, predictions, np.load(Path(classical.uri) / f"{best}.npy"), seed=seed
-    )
+    predictions, seconds = predict_split(saved_model_folder(model.uri), examples.uri, "test", provider.prediction_key)
+    interval = paired_bootstrap(metric, targets, predictions, np.load(Path(classical.uri) / f"{best}.npy"), seed=seed)
     network = {
-        "test": metric.function(targets, predictions, np.ones(len(targets))),
+        "metrics": values_of(compared, targets, predictions),
         "rows": training["rows"],
         "train_seconds": training["seconds"],
         "microseconds_per_row": seconds / len(targets) * 1e6,
         "peak_mib": training["peak_mib"],
         "features": "none but those of preprocessing, learned with the data",
     }
+    own, others = network["metrics"][metric.name], told["models"][best]["metrics"][metric.name]
     sentence = (
-        f"{metric.name}: the network {interval.verdict} {best}, {network['test']:.4f} and "
-        f"{told['models'][best]['test']:.4f} (95 % of differences {interval.low:+.4f} to {interval.high:+.4f})"
+        f"{metric.name}: the network {interval.verdict} {best}, {own:.4f} and {others:.4f} "
+        f"(95 % of differences {interval.low:+.4f} to {interval.high:+.4f})"
     )
     result = {**told, "models": {"network": network, **told["models"]}, "verdict": interval.verdict}
     result |= {"difference": interval.difference, "interval": [interval.low, interval.high], "sentence": sentence}

@@ -18,7 +18,7 @@ from tfx.types.standard_artifacts import Examples
 from components.example_gen import split_files
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
-from models.classical import Candidate, metrics, predict
+from models.classical import Candidate, Metric, predict
 
 FACTS = "classical.json"
 MIB = 2**20
@@ -43,22 +43,24 @@ def Classical(
 ):
     """Trains a task's classical models; writes their predictions of the test split and what they took."""
     facts, provider = DatasetSpec.model_validate_json(spec), registry.task(task)
-    candidates = provider.classical(provider.config.model_validate_json(config), facts)
+    settings = provider.config.model_validate_json(config)
+    candidates, compared = provider.classical(settings, facts), provider.compared(settings, facts)
     frames = {split: read_frame(examples.uri, split, facts) for split in ("train", "test")}
     found = {}
     for name, candidate in candidates.items():
         progress.report(summary=name)
-        found[name], predictions = fit(candidate, frames, facts, metric, seed)
+        found[name], predictions = fit(candidate, frames, facts, compared, seed)
         np.save(Path(models.uri) / f"{name}.npy", predictions)
     # On the test split, where chance may favour one of several: the network has to beat the luckiest of them.
-    best = (min if metrics(facts)[metric].lower_is_better else max)(found, key=lambda name: found[name]["test"])
+    best = (min if compared[metric].lower_is_better else max)(found, key=lambda name: found[name]["metrics"][metric])
     told = {"metric": metric, "best": best, "models": found}
     (Path(models.uri) / FACTS).write_text(json.dumps(told, indent=1))
-    progress.report(summary=", ".join(f"{name} {values['test']:.4f}" for name, values in found.items()))
+    values = ", ".join(f"{name} {told['metrics'][metric]:.4f}" for name, told in found.items())
+    progress.report(summary=f"{metric}: {values}")
 
 
 def fit(
-    candidate: Candidate, frames: dict[str, pd.DataFrame], spec: DatasetSpec, metric: str, seed: int
+    candidate: Candidate, frames: dict[str, pd.DataFrame], spec: DatasetSpec, compared: dict[str, Metric], seed: int
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Returns what a model took and reached, and its predictions of the test split.
 
@@ -66,7 +68,7 @@ def fit(
         candidate: The model.
         frames: Split -> its rows.
         spec: What is in them.
-        metric: Name of what is compared.
+        compared: What is measured, by name.
         seed: Of the rows it learns from, where they are not all.
     """
     (target,) = spec.targets()
@@ -79,7 +81,7 @@ def fit(
     test, inputs = frames["test"], frames["test"].drop(columns=target)
     predictions, took, _ = measured(lambda: predict(candidate.estimator, inputs, num_classes))
     told = {
-        "test": metrics(spec)[metric].function(test[target].to_numpy(), predictions, np.ones(len(test))),
+        "metrics": values_of(compared, test[target].to_numpy(), predictions),
         "rows": len(train),
         "train_seconds": seconds,
         "microseconds_per_row": took / len(test) * 1e6,
@@ -87,6 +89,12 @@ def fit(
         "features": candidate.features,
     }
     return told, predictions
+
+
+def values_of(compared: dict[str, Metric], targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+    """Returns each metric's value on all rows."""
+    ones = np.ones(len(targets))
+    return {name: metric.function(targets, predictions, ones) for name, metric in compared.items()}
 
 
 def read_frame(examples_uri: str, split: str, spec: DatasetSpec) -> pd.DataFrame:

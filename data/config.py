@@ -99,6 +99,8 @@ class DataConfig(Settings):
     """What separates the cells of a CSV file; a tab in files ending with .tsv."""
     splits: SplitShares = SplitShares()
     """How files without splits of their own are cut."""
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the training split that is learned from, chosen by content."""
     split_by: str | None = None
     """Column whose equal values stay in one split, such as a customer or a speaker; null: equal rows do."""
     checks: DataChecks = DataChecks()

@@ -29,7 +29,9 @@ FORMATS = (
     "%d/%m/%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%b %d, %Y", "%d %b %Y",
 )  # fmt: skip
 LABEL_NAMES = ("label", "target", "class", "y", "outcome", "category", "sentiment", "result", "diagnosis", "churn")
-IDENTIFIER = re.compile(r"(^|[_\W])(id|uuid|guid|index|key|row|nr|no|number)$|^(unnamed: \d+|rownames|)$", re.IGNORECASE)
+IDENTIFIER = re.compile(
+    r"(^|[_\W])(id|uuid|guid|index|key|row|nr|no|number)$|^(unnamed: \d+|rownames|)$", re.IGNORECASE
+)
 
 MOMENT = re.compile(r"time|date|stamp|_at$|seconds", re.IGNORECASE)
 SECONDS = (3e8, 4e9)  # since 1970: from 1979 to 2096

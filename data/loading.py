@@ -7,7 +7,9 @@ from pathlib import Path
 from data import catalog
 from data.config import DataConfig
 from data.secrets import resolve
-from data.spec import READ_ORDER, Dataset, Stream
+from data.spec import READ_ORDER, BadRow, Dataset, Row, Stream
+
+SHARE_BUCKETS = 100_000
 
 
 def module(config: DataConfig) -> str:
@@ -35,7 +37,29 @@ def load(config: DataConfig, name: str, base: Path) -> Dataset:
 
 
 def open_rows(dataset: Dataset, config: DataConfig) -> Stream:
-    """Returns all rows, each with its split; raises DataError when no source has the data, or it is damaged."""
+    """Returns all rows, each with its split; raises DataError when no source has the data, or it is damaged.
+
+    With `train_share` below 1 as many rows of the training split are left out, the same each time.
+    """
+    rows = _every_row(dataset, config)
+    if config.train_share == 1:
+        return rows
+    from data.splitting import bucket  # loads NumPy, which a look at the settings need not wait for
+
+    kept = round(config.train_share * SHARE_BUCKETS)
+    return (
+        (split, row)
+        for split, row in rows
+        if split != "train" or isinstance(row, BadRow) or bucket(_content(row), SHARE_BUCKETS) < kept
+    )
+
+
+def _content(row: Row) -> bytes:
+    parts = (value.tobytes() if hasattr(value, "tobytes") else repr(value).encode() for value in row.values())
+    return b"share" + b"\0".join(parts)  # other buckets than those of the splits
+
+
+def _every_row(dataset: Dataset, config: DataConfig) -> Stream:
     folder = Path(resolve(str(config.folder))) if config.folder else None
     found = catalog.open_splits(dataset, config.source, folder)
     if not isinstance(found, Mapping):

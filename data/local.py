@@ -16,7 +16,17 @@ from data.secrets import resolve
 from data.sources import delimited, image_folder, jsonl, parquet, text_folder, tfrecord
 from data.sources.files import sha256
 from data.sources.records import Record
-from data.spec import READ_ORDER, SPLITS, BadRow, Dataset, DatasetSpec, ImageFeature, LabelFeature, LocatedRow, TextFeature
+from data.spec import (
+    READ_ORDER,
+    SPLITS,
+    BadRow,
+    Dataset,
+    DatasetSpec,
+    ImageFeature,
+    LabelFeature,
+    LocatedRow,
+    TextFeature,
+)
 from data.splitting import bucket
 
 ENDINGS = {

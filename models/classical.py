@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from data.spec import DatasetSpec, LabelFeature, TargetFeature
+from data.spec import DatasetSpec, LabelFeature
 
 # `(targets, predictions, weights) -> value`; weights float64 `(rows,)` are how often each row counts.
 MetricFunction = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
@@ -78,10 +78,8 @@ def mae(targets: np.ndarray, values: np.ndarray, weights: np.ndarray) -> float:
     return float(np.average(np.abs(values - targets), weights=weights))
 
 
-def metrics(spec: DatasetSpec) -> dict[str, Metric]:
-    """Returns the metrics that can be compared on a data set, the usual one first."""
-    if spec.of(TargetFeature):
-        return {"rmse": Metric("rmse", rmse, True), "mae": Metric("mae", mae, True)}
+def of_classes(spec: DatasetSpec) -> dict[str, Metric]:
+    """Returns the metrics of classification: of two classes the area under the ROC curve first, else accuracy."""
     (label,) = spec.of(LabelFeature).values()
     found = {"accuracy": Metric("accuracy", accuracy)}
     if len(label.classes) == 2:
@@ -89,8 +87,13 @@ def metrics(spec: DatasetSpec) -> dict[str, Metric]:
     return found
 
 
+def of_numbers() -> dict[str, Metric]:
+    """Returns the metrics of regression."""
+    return {"rmse": Metric("rmse", rmse, True), "mae": Metric("mae", mae, True)}
+
+
 def predict(estimator: Any, frame, num_classes: int | None) -> np.ndarray:
-    """Returns probabilities float32 `(rows, classes)`, also of classes it has not seen; for numbers float32 `(rows,)`."""
+    """Returns probabilities float32 `(rows, classes)`, also of classes not seen; else what the estimator says."""
     if num_classes is None:
         return np.asarray(estimator.predict(frame), np.float32)
     if not hasattr(estimator, "predict_proba"):

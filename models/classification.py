@@ -63,8 +63,15 @@ def eval_config(spec: DatasetSpec, slice_by: Sequence[str] = ()):
     )
 
 
+def compared(config, spec: DatasetSpec) -> dict:
+    """Returns the metrics of the comparison with classical models."""
+    from models.classical import of_classes
+
+    return of_classes(spec)
+
+
 def answer(scores: tf.Tensor, spec: DatasetSpec) -> Tensors:
-    """Returns `classes`, string, and `scores`, float32, both `(batch, classes)`: what TF Serving's Classify looks for."""
+    """Returns `classes`, string, and `scores`, float32, both `(batch, classes)`: as TF Serving's Classify wants it."""
     _, label = spec.only(LabelFeature)
     names = tf.constant(label.classes)
     return {"classes": tf.tile(names[None, :], (tf.shape(scores)[0], 1)), "scores": scores}

@@ -26,6 +26,7 @@ class ServedModel(tf.Module):
         self.transform_layer = transform.transform_features_layer()
         features = {key: value for key, value in transform.raw_feature_spec().items() if key not in targets}
         # Not as an attribute of its own: tf.Module would track the dictionary and refuse to save it.
+        self._vocabulary = transform.vocabulary_by_name
         self._parse = functools.partial(tf.io.parse_example, features=features)
 
     def predict_examples(self, serialized: tf.Tensor) -> tf.Tensor:
@@ -39,6 +40,10 @@ class ServedModel(tf.Module):
     def parse(self, serialized: tf.Tensor) -> Tensors:
         """Returns the raw features of serialized tf.train.Examples, string `(batch,)`; labels are not needed."""
         return self._parse(serialized)
+
+    def vocabulary(self, name: str) -> list[bytes]:
+        """Returns a vocabulary that preprocessing has learned, in the order of its indices."""
+        return self._vocabulary(name)
 
     def features(self, raw: Tensors) -> Tensors:
         """Returns what preprocessing makes of raw features."""

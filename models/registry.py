@@ -11,6 +11,7 @@ TASKS = {
     "tabular_regression": "models.tabular_regression",
     "text_classification": "models.text_classification",
     "sequence_classification": "models.sequence_classification",
+    "recommendation": "models.recommendation",
 }
 
 

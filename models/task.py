@@ -21,7 +21,8 @@ class FileQuery:
     Attributes:
         signature: The signature that takes the bytes of a file.
         input_key: Its one input, string `(batch,)`.
-        kind: `image` (PNG or JPEG) or `text` (UTF-8): what a file must be.
+        kind: What is asked about: a file that is an `image` (PNG or JPEG) or a `text` (UTF-8), the rows of a `table`,
+            or a `name`, such as a user's.
         top_k: How many of the answers, best first, a person is shown.
     """
 
@@ -43,22 +44,27 @@ class Task:
         preprocessing_fn: `(raw, config, spec) -> features`, TFT's contract: raw tensors by feature name in, dense
             tensors `(batch, ...)` out; becomes part of the served model.
         build_model: `(config, spec) -> keras.Model`, uncompiled; takes a dictionary of the features it uses, by name.
-        loss: `(config, spec) -> keras.losses.Loss`; None where the model adds its own loss.
-        metrics: `(config, spec) -> list` of Keras metrics, computed while training.
+        loss: `(config, spec) -> keras.losses.Loss`, or one for each output, by name.
+        metrics: `(config, spec) -> list` of Keras metrics, computed while training, or one for each output, by name.
         eval_config: `(config, spec) -> tfma.EvalConfig` of the `serving_default` signature on the test split.
         signatures: `(served, config, spec) -> {name: tf.function}` with fixed input signatures, `serving_default`
             among them; `served` is a `models.export.ServedModel`.
         label_keys: Features that are targets; none for a task without labels.
+        aside: Features that are no inputs of the model: signatures look at them.
+        prepare: `(model, batches, config, spec) -> None`, before training: takes what the model must know beforehand
+            from one pass over the training split, in the order of the files.
         augment: `(features, seed, config) -> features`, on a training batch; seed is int64 `(2,)`, stateless.
         epoch_plots: `(predict, batches, config, spec) -> {tag: RGB uint8 (height, width, 3)}` for TensorBoard;
             `predict` takes a batch's features and returns the model's outputs.
         sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
         queries: `(row, spec) -> {signature: {input: value}}`, the same example in the words of each signature.
         describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.
+        compared: `(config, spec) -> {name: models.classical.Metric}`, what is compared with classical models, the usual
+            one first.
         prediction_key: Output of `serving_default` that is held against classical models: probabilities
             `(batch, classes)` or numbers `(batch,)`.
         classical: `(config, spec) -> {name: models.classical.Candidate}`, the models a network has to beat.
-        file_query: How files are asked about; None where a file is not what the model takes.
+        file_query: How `headrace predict` asks.
     """
 
     name: str
@@ -70,11 +76,14 @@ class Task:
     eval_config: Callable[[Any, DatasetSpec], Any]
     signatures: Callable[[Any, Any, DatasetSpec], dict[str, Any]]
     label_keys: tuple[str, ...]
+    compared: Callable[[Any, DatasetSpec], dict[str, Any]]
     prediction_key: str
     classical: Callable[[Any, DatasetSpec], dict[str, Any]]
+    file_query: FileQuery
+    aside: tuple[str, ...] = ()
+    prepare: Callable[[keras.Model, Any, Any, DatasetSpec], None] | None = None
     augment: Callable[[Tensors, tf.Tensor, Any], Tensors] | None = None
     epoch_plots: Callable[..., dict[str, np.ndarray]] | None = None
     sample_images: Callable[[Tensors, DatasetSpec], tf.Tensor] | None = None
     queries: Callable[[Row, DatasetSpec], dict[str, dict[str, Any]]] | None = None
     describe_answer: Callable[[dict[str, list], Row, DatasetSpec], str] | None = None
-    file_query: FileQuery | None = None

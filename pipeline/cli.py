@@ -137,7 +137,7 @@ def run(
 def new(name: str, path: Path, task: str | None, label: str | None, force: bool, as_json: bool) -> None:
     """Write NAME.yaml, a run file for your own data: reads all of it, infers the task and what each column holds.
 
-    Takes CSV, TSV, JSON Lines (also .gz) and Parquet files, and folders with a folder of images or texts for each class.
+    Takes CSV, TSV, JSON Lines (also .gz) and Parquet files, and folders of images or texts, a folder a class.
 
     \b
     Examples:
@@ -150,7 +150,9 @@ def new(name: str, path: Path, task: str | None, label: str | None, force: bool,
     target = Path(f"{name.removesuffix('.yaml')}.yaml")
     if target.exists() and not force:
         raise ConfigError(f"{target} is there already; choose another name, or --force to write over it.")
-    tell = (lambda rows: click.echo(f"\r{rows:,} rows", nl=False, err=True)) if sys.stderr.isatty() else lambda rows: None
+    tell = (
+        (lambda rows: click.echo(f"\r{rows:,} rows", nl=False, err=True)) if sys.stderr.isatty() else lambda rows: None
+    )
     made = drafting.draft(path, task, label, tell)
     target.write_text(drafting.text(made, target.stem, target.resolve().parent), encoding="utf-8")
     if as_json:
@@ -197,28 +199,88 @@ def check(pipeline: str, overrides: tuple[str, ...], home: Path, as_json: bool) 
 
 @cli.command()
 @click.argument("pipeline", type=_Pipeline())
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--text", "texts", multiple=True, help="A text, or a user's name, in the place of a file.")
 @click.option("--version", type=int, help="A published version; the newest by default.")
 @_home
 @_json
 @_reports_errors
-def predict(pipeline: str, files: tuple[Path, ...], version: int | None, home: Path, as_json: bool) -> None:
-    """Ask the published model of PIPELINE about FILES, such as PNG or JPEG images of any size.
+def predict(
+    pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], version: int | None, home: Path, as_json: bool
+) -> None:
+    """Ask the published model of PIPELINE about FILES: images of any size, texts, or tables with a row a question.
 
     \b
     Examples:
       headrace predict fashion_mnist shoe.png
       headrace predict digits scans/*.png --json
+      headrace predict sentiment --text "What a film!"
+      headrace predict credit applications.csv
+      headrace predict movies --text 15
     """
     from pipeline import predicting
 
-    answers = predicting.predict(pipeline, list(files), home, version)
+    answers = predicting.predict(pipeline, files, home, version, texts)
     if as_json:
         click.echo(json.dumps(answers, indent=1))
         return
     for answer in answers:
-        best = ", ".join(f"{top['class']} {top['probability']:.3f}" for top in answer["top"])
-        click.echo(f"{answer['file']}: {best}")
+        row = f":{answer['row']}" if "row" in answer else ""
+        click.echo(f"{answer.get('file', answer.get('text'))}{row}: {_best(answer)}")
+
+
+def _best(answer: dict) -> str:
+    """Returns an answer in words."""
+    if "value" in answer:
+        return f"{answer['value']:g}"
+    pairs = [(top.get("class", top.get("item")), top.get("probability", top.get("score"))) for top in answer["top"]]
+    return ", ".join(f"{name} {value:.3f}" for name, value in pairs)
+
+
+@cli.command()
+@click.argument("pipeline", type=_Pipeline())
+@click.option("--shares", default="0.01,0.03,0.1,0.3,1", show_default=True, help="Shares of the training split.")
+@_sets
+@_home
+@_json
+@_reports_errors
+def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Show how the network of PIPELINE and classical models do with 1, 3, 10, 30 and 100 % of the training rows.
+
+    Runs the pipeline whole for each share, in a home of its own; nothing is published. Writes a table and a plot.
+
+    \b
+    Examples:
+      headrace compare-classical credit
+      headrace compare-classical sentiment --shares 0.1,1 --json
+    """
+    from pipeline import comparing, config, runner
+    from pipeline.places import Places
+    from pipeline.screen import Screen
+
+    try:
+        parts = [float(part) for part in shares.split(",")]
+    except ValueError:
+        parts = [0.0]
+    if not all(0 < part <= 1 for part in parts):
+        raise ConfigError(
+            f"--shares {shares}: expected numbers above 0 and up to 1 with commas between, such as 0.1,1."
+        )
+    named, screen = config.load(pipeline, overrides), Screen(quiet=as_json)
+
+    def run(changed, place: Path) -> dict | str:
+        screen.say(f"{changed.config.data.train_share:.0%} of the training rows")
+        return runner.comparison(runner.execute(changed, place, screen))
+
+    found = comparing.label_curves(named, home, parts, run)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        folder = Places.of(home, named.name).runs / comparing.COMPARISON
+        for line in ["", *comparing.table(found), "", f"Written: {folder}/curves.png, table.md, curves.json"]:
+            screen.say(line)
+    sys.stdout.flush()
+    os._exit(0)
 
 
 @cli.command()

@@ -60,8 +60,8 @@ class BaselineConfig(Settings):
     """Classical models that the network is held against, on the same splits."""
 
     require: Literal["beat", "tie", "report"] = "report"
-    """beat: the network must be better than the best of them; tie: not worse; report: only say so. By a paired bootstrap
-    interval of 95 % on the test split."""
+    """beat: the network must be better than the best of them; tie: not worse; report: only say so. Judged by a
+    paired bootstrap interval of 95 % on the test split."""
     metric: str = "auto"
     """What is compared; auto: the first of evaluate.thresholds that can be, else the task's usual one."""
 

@@ -1,5 +1,6 @@
 """RunConfig -> TFX pipeline; the only place that wires components together."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         allow_unblessed=allow_unblessed,
         run=run,
     ).with_id("model_gate")
-    metric = compared_metric(config, spec)
+    metric = compared_metric(config, task.compared(config.model, spec))
     classical = Classical(
         examples=examples,
         task=config.task,
@@ -151,6 +152,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         classical=classical.outputs["models"],
         examples=examples,
         task=config.task,
+        config=config.model.model_dump_json(),
         spec=spec.model_dump_json(),
         require="report" if allow_unblessed else config.baseline.require,
         seed=config.seed,
@@ -199,13 +201,10 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
     )
 
 
-def compared_metric(config, spec) -> str:
-    """Returns the name of the metric by which network and classical models are compared."""
-    from models.classical import metrics
-
-    found = metrics(spec)
+def compared_metric(config, compared) -> str:
+    """Returns the name of the metric, among those compared, by which the network is held against classical models."""
     asked = [config.baseline.metric] if config.baseline.metric != "auto" else config.evaluate.thresholds
-    return next((name for name in asked if name in found), next(iter(found)))
+    return next((name for name in asked if name in compared), next(iter(compared)))
 
 
 def _classical_modules(task_module: str) -> list[str]:
@@ -220,11 +219,10 @@ def _code(modules: list[str], distributions: list[str]) -> str:
 
 def _manifest(config, task, spec) -> dict:
     """Returns what `headrace predict` needs to know about a published version."""
-    query = task.file_query
     return {
         "task": config.task,
         "dataset": spec.name,
-        "file_query": {"signature": query.signature, "input_key": query.input_key, "top_k": query.top_k}
-        if query
-        else None,
+        "spec": spec.model_dump(mode="json"),
+        "data": {"delimiter": config.data.delimiter, "missing_values": config.data.missing_values},
+        "file_query": dataclasses.asdict(task.file_query),
     }

@@ -1,4 +1,4 @@
-"""Writes a run file for data that a person has: looks at all of it, infers task and columns, says what it is unsure of."""
+"""Writes a run file for a person's own data: reads all of it, infers task and columns, says what it is unsure of."""
 
 import json
 import os
@@ -119,7 +119,11 @@ def _image_feature(files: list[Path]) -> dict[str, Guess]:
         raise DataError(f"{files[0].parent.parent}: none of its files is an image that can be read.")
     height, width = (sorted(sizes)[len(sizes) // 2] for sizes in (heights, widths))
     scale = min(1.0, MAX_SIDE / max(height, width))
-    size = {"height": max(round(height * scale), 4), "width": max(round(width * scale), 4), "channels": 1 if grey else 3}
+    size = {
+        "height": max(round(height * scale), 4),
+        "width": max(round(width * scale), 4),
+        "channels": 1 if grey else 3,
+    }
     told = f"the usual size is {width} x {height}" + (", shrunk" if scale < 1 else "")
     return {image_folder.IMAGE: Guess(ImageFeature(**size), told)}
 
@@ -135,7 +139,8 @@ def _table(path: Path, task: str | None, label: str | None, say: Callable[[int],
     if kind == "csv" and ".tsv" not in path.suffixes:
         header = next(text_lines(path))
         settings["delimiter"] = max(DELIMITERS, key=header.count)
-    config, broken = DataConfig(**settings), Counter()
+    config = DataConfig(**settings)
+    broken: Counter[str] = Counter()
     columns = survey(_cells(path, kind, config, broken, say))
     if not columns or len(columns) < 2:
         raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted.")
@@ -201,9 +206,11 @@ def _fill(made: Draft, columns: dict[str, Column], label: str) -> None:
         raise ConfigError(f"{made.files}: no column can be learned from: {_reasons(made.ignored)}.")
     made.features = {**used, label: answer}
     for name, guess in made.features.items():
-        if guess.unsure:
+        if guess.unsure and guess.feature:
             made.unsure.append(f"{name} is taken for a {guess.feature.kind}: {guess.reason}")
-    made.unsure += [f"{name or repr(name)} is left out: {guess.reason}" for name, guess in guesses.items() if _doubtful(guess)]
+    made.unsure += [
+        f"{name or repr(name)} is left out: {guess.reason}" for name, guess in guesses.items() if _doubtful(guess)
+    ]
 
 
 def _doubtful(guess: Guess) -> bool:
@@ -219,7 +226,8 @@ def _task(answer: Guess, columns: dict[str, Column], used: dict[str, Guess], tex
         return "tabular_regression"
     long = [name for name in texts if columns[name].words / columns[name].rows >= 6]
     # A text beside a column or two is what the row is about; beside many it is a remark.
-    return "text_classification" if texts and (len(used) <= 3 and long or len(used) == 1) else "tabular_classification"
+    about_a_text = texts and ((len(used) <= 3 and long) or len(used) == 1)
+    return "text_classification" if about_a_text else "tabular_classification"
 
 
 def _set_checks(made: Draft, label: Column, broken: Counter) -> None:
@@ -247,7 +255,10 @@ def text(made: Draft, name: str, folder: Path) -> str:
         name: The pipeline's.
         folder: Where the file will lie: paths start there.
     """
-    lines = [f"# headrace run ./{name}.yaml", f"# Written by `headrace new` for {made.rows:,} rows; change what is wrong."]
+    lines = [
+        f"# headrace run ./{name}.yaml",
+        f"# Written by `headrace new` for {made.rows:,} rows; change what is wrong.",
+    ]
     lines += [f"# Unsure: {sentence}." for sentence in made.unsure]
     lines += [f"task: {made.task}", "data:", f"  files: {_scalar(os.path.relpath(made.files, folder))}"]
     lines += [f"  {key}: {_flow(value)}" for key, value in made.data.items()]

@@ -1,48 +1,113 @@
-"""Asks a published model about files."""
+"""Asks a published model about files, rows of files, or texts."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.errors import ConfigError
+from data.errors import ConfigError, DataError
+from data.spec import DatasetSpec
 from models.serving.versions import read_manifest, versions
 from pipeline import config
 from pipeline.screen import redirected
 
+BATCH_ROWS = 1024
 
-def predict(pipeline: str, files: list[Path], home: Path, version: int | None = None) -> list[dict[str, Any]]:
-    """Returns the best answers of a published version for each file.
+
+def predict(
+    pipeline: str, files: Sequence[Path], home: Path, version: int | None = None, texts: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Returns the answers of a published version.
 
     Args:
         pipeline: Name of the pipeline, or its run file.
-        files: What to ask about.
+        files: What to ask about: images, texts, or tables with the columns of the training data.
         home: Folder with `serving/` below it.
         version: Published version; None for the newest.
+        texts: Texts, or names such as a user's, to ask about.
 
     Returns:
-        For each file `file`, `version`, and `top`: the likeliest classes, each with `class` and `probability`.
+        For each file, row or text what it is (`file`, `row`, `text`), the `version`, and `top`, the best answers, each
+        with `class` (or `item`) and `probability` (or `score`), or `value`, the number that is predicted.
 
     Raises:
         ConfigError: Nothing is published, or a file cannot be read or is not what the model takes.
+        DataError: A row of a table cannot be used.
     """
     name = config.find(pipeline).stem
-    contents = [_read_image(path) for path in files]
     folder = _version_folder(home.resolve() / "serving" / name, name, version)
-    query = read_manifest(folder)["file_query"]
-    if query is None:
-        raise ConfigError(f"Models of pipeline {name} do not take files; ask {folder} through TF Serving.")
+    manifest = read_manifest(folder)
+    query = manifest["file_query"]
+    questions = _questions(query["kind"], files, texts, name, manifest)
     with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
         import tensorflow as tf
 
         signature = tf.saved_model.load(str(folder)).signatures[query["signature"]]
-        found = [signature(**{query["input_key"]: tf.constant([content])}) for content in contents]
-    answers = []
-    for path, answer in zip(files, found, strict=True):
-        ranked = zip(answer["classes"][0].numpy(), answer["scores"][0].numpy(), strict=True)
-        best = sorted(ranked, key=lambda pair: -pair[1])[: query["top_k"]]
-        top = [{"class": label.decode(), "probability": round(float(score), 6)} for label, score in best]
-        answers.append({"file": str(path), "version": int(folder.name), "top": top})
+        answers = []
+        for begin in range(0, len(questions), BATCH_ROWS):
+            batch = questions[begin : begin + BATCH_ROWS]
+            if query["kind"] == "image":  # of any size each
+                found = [signature(**{query["input_key"]: tf.constant([content])}) for _, content in batch]
+                rows = [{key: value[0].numpy() for key, value in one.items()} for one in found]
+            else:
+                found = signature(**{query["input_key"]: tf.constant([content for _, content in batch])})
+                rows = [{key: value[i].numpy() for key, value in found.items()} for i in range(len(batch))]
+            for (what, _), row in zip(batch, rows, strict=True):
+                answers.append({**what, "version": int(folder.name), **_answer(row, query["top_k"])})
     return answers
+
+
+def _answer(row: dict[str, Any], top_k: int) -> dict[str, Any]:
+    if "outputs" in row:
+        return {"value": round(float(row["outputs"]), 6)}
+    names, kind, score = (
+        (row["titles"], "item", "score") if "titles" in row else (row["classes"], "class", "probability")
+    )
+    best = sorted(zip(names, row["scores"], strict=True), key=lambda pair: -pair[1])[:top_k]
+    return {"top": [{kind: name.decode(), score: round(float(value), 6)} for name, value in best]}
+
+
+def _questions(
+    kind: str, files: Sequence[Path], texts: Sequence[str], name: str, manifest: dict[str, Any]
+) -> list[tuple[dict[str, Any], bytes]]:
+    """Returns what is asked, each with how an answer names it."""
+    if texts and kind not in ("text", "name"):
+        raise ConfigError(f"Models of pipeline {name} take files, no texts.")
+    if files and kind == "name":
+        raise ConfigError(f"Models of pipeline {name} take names: headrace predict {name} --text NAME")
+    if not files and not texts:
+        raise ConfigError("Expected files or --text to ask about, found none.")
+    asked = [({"text": text}, text.encode()) for text in texts]
+    for path in files:
+        if kind == "table":
+            asked += _rows(path, DatasetSpec.model_validate(manifest["spec"]), manifest["data"])
+        else:
+            asked.append(({"file": str(path)}, _read_image(path) if kind == "image" else _read_text(path)))
+    return asked
+
+
+def _rows(path: Path, spec: DatasetSpec, settings: dict[str, Any]) -> list[tuple[dict[str, Any], bytes]]:
+    """Returns the rows of a table as serialized examples; the columns to be predicted need not be there."""
+    from data import local
+    from data.cells import to_row
+    from data.config import DataConfig
+    from data.spec import BadRow
+    from models.examples import serialized_inputs
+
+    if not path.is_file():
+        raise ConfigError(f"There is no file {path}.")
+    read = DataConfig(files=str(path), **settings)
+    kind = local.format_of(read, [path])
+    inputs = spec.model_copy(update={"features": {k: v for k, v in spec.features.items() if not v.target}})
+    rows = []
+    for number, record in enumerate(local.records(path, kind, read), start=1):
+        unused = record.cells.keys() - inputs.features.keys()
+        missing = read.missing_values
+        row = to_row(record, inputs, path.parent, textual=kind == "csv", unused=unused, missing=missing)
+        if isinstance(row, BadRow):
+            raise DataError(f"{row.problems[0]}.")
+        rows.append(({"file": str(path), "row": number}, serialized_inputs(row, inputs)))
+    return rows
 
 
 def _version_folder(destination: Path, name: str, version: int | None) -> Path:
@@ -55,6 +120,18 @@ def _version_folder(destination: Path, name: str, version: int | None) -> Path:
     if version is not None and version not in found:
         raise ConfigError(f"Pipeline {name} has no version {version}; published are {', '.join(map(str, found))}.")
     return destination / str(version or found[-1])
+
+
+def _read_text(path: Path) -> bytes:
+    """Returns the bytes of a text file; raises ConfigError when it cannot be read as UTF-8."""
+    try:
+        content = path.read_bytes()
+        content.decode()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text; convert it first.") from None
+    return content
 
 
 def _read_image(path: Path) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 from data.errors import ConfigError, HeadraceError
 from data.secrets import hide
 from models import progress
+from models.serving.versions import read_manifest
 from pipeline import database, preflight, records, unchanged
 from pipeline.config import NamedConfig
 from pipeline.lock import hold
@@ -32,6 +33,13 @@ from pipeline.recovery import (
 )
 from pipeline.screen import Screen, redirected
 
+# What a model is asked about: how it is typed, and in words.
+ASKED = {
+    "image": ("FILE.png", "an image"),
+    "text": ('--text "..."', "a text"),
+    "table": ("ROWS.csv", "the rows of a table"),
+    "name": ("--text USER", "what a user may like"),
+}
 IDENTIFIER = "%Y%m%d-%H%M%S-%f"
 
 logger = logging.getLogger(__name__)
@@ -267,7 +275,8 @@ def closing_block(result: RunResult) -> list[str]:
         verdict = "Published" if new else "No change: this model is published already"
         # What a person can type: after `make run` the venv is not on the path.
         command = "headrace" if shutil.which("headrace") else sys.argv[0]
-        ask, board = f"{command} predict {result.pipeline} FILE.png", f"{command} board"
+        what, about = ASKED[read_manifest(folder)["file_query"]["kind"]]
+        ask, board = f"{command} predict {result.pipeline} {what}", f"{command} board"
         return [
             f"{verdict} ({took}): {_relative(folder)}",
             f"  {_times(result)}",
@@ -275,7 +284,7 @@ def closing_block(result: RunResult) -> list[str]:
             *_baseline_lines(result),
             *_answer_lines(result),
             "Next:",
-            f"  {ask}   ask the model about an image",
+            f"  {ask}   ask the model about {about}",
             f"  {board:<{len(ask)}}   see the curves in TensorBoard",
         ]
     if isinstance(result.error, Stopped):
@@ -307,6 +316,12 @@ def metrics(result: RunResult) -> dict[str, float]:
     return json.loads((folder / "metrics.json").read_text())["slices"]["overall"] if folder else {}
 
 
+def comparison(result: RunResult) -> dict[str, Any] | str:
+    """Returns what came of the comparison with classical models, or in a sentence why the run did not get there."""
+    folder = result.output("baseline", "comparison")
+    return json.loads((folder / "comparison.json").read_text()) if folder else str(result.error).splitlines()[0]
+
+
 def _times(result: RunResult) -> str:
     """Returns where the time went, in one line: the stages that took a second or more, and how many did not."""
     if result.unchanged:
@@ -327,8 +342,8 @@ def _metric_lines(result: RunResult) -> list[str]:
 
 
 def _baseline_lines(result: RunResult) -> list[str]:
-    folder = result.output("baseline", "comparison")
-    return [f"  {json.loads((folder / 'comparison.json').read_text())['sentence']}"] if folder else []
+    found = comparison(result)
+    return [f"  {found['sentence']}"] if isinstance(found, dict) else []
 
 
 def _answer_lines(result: RunResult) -> list[str]:
@@ -353,6 +368,7 @@ def as_json(result: RunResult) -> dict[str, Any]:
             for stage in result.stages
         ],
         "metrics": metrics(result),
+        "baseline": found if isinstance(found := comparison(result), dict) else None,
         "published": str(published(result)[0] or "") or None if result.error is None else None,
         "error": hide(str(result.error)) if result.error else None,
         "log": str(result.log),

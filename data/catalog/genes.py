@@ -1,8 +1,8 @@
 """Genes of yeast: windows of 200 bases of two chromosomes, inside a coding sequence or outside all of them.
 
-Source: Saccharomyces Genome Database, as Debian's gbrowse-data ships chromosomes I and II. Windows every 25 bases; those
-that a coding sequence only touches are left out. Chromosome I is the test split and the last tenth of chromosome II the
-validation split, with a gap of one window: neighbours overlap.
+Source: Saccharomyces Genome Database, as Debian's gbrowse-data ships chromosomes I and II. Windows every 25 bases;
+those that a coding sequence only touches are left out. Chromosome I is the test split and the last tenth of chromosome
+II the validation split, without the windows that lie across: neighbours overlap.
 """
 
 import tempfile
@@ -49,6 +49,7 @@ def _windows(chromosome: str, bases: str, genes: str) -> Iterator[list]:
 
 
 def split(cells: Mapping[str, str]) -> str:
+    """Returns the split of a window: by chromosome, and by place on the second."""
     if cells["chromosome"] == "chrI":
         return "test"
     return "validation" if int(cells["begin"]) >= VALIDATION_FROM else "train"

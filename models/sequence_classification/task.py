@@ -113,6 +113,7 @@ TASK = Task(
     signatures=signatures,
     queries=queries,
     describe_answer=classification.describe_answer,
+    compared=classification.compared,
     prediction_key="scores",
     classical=classical,
     label_keys=(LABEL,),

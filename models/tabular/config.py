@@ -49,5 +49,3 @@ class TabularConfig(TaskConfig):
         for name in self.slice_by:
             if name not in spec.of(CategoryFeature, BooleanFeature):
                 raise ValueError(f"model.slice_by: {name} is no category or boolean of the data.")
-
-

@@ -46,9 +46,7 @@ def transform(raw: Tensors, config: TabularConfig, spec: DatasetSpec) -> dict[st
         features[MISSING] = tf.cast(missing, tf.float32)
         bounds = tft.quantiles(values, config.bins + 2, epsilon=0.25 / config.bins, reduce_instance_dims=False)
         features[CURVES] = tf.where(missing[..., None], 0.0, _curves(values, bounds))
-    words = [
-        tf.strings.join([tf.constant(f"{name}="), dense(raw[name], "")]) for name in spec.of(CategoryFeature)
-    ]
+    words = [tf.strings.join([tf.constant(f"{name}="), dense(raw[name], "")]) for name in spec.of(CategoryFeature)]
     if words:
         features[CATEGORIES] = tft.compute_and_apply_vocabulary(
             tf.stack(words, axis=1),  # (batch, categories)
@@ -88,6 +86,8 @@ def _standardized(values: tf.Tensor) -> tf.Tensor:
     """Returns values less their mean, over their standard deviation; TFT leaves NaN out of both."""
     mean = tft.mean(values, reduce_instance_dims=False)
     deviation = tf.sqrt(tft.var(values, reduce_instance_dims=False))
+    # Both are NaN of a column that is empty in the whole training split.
+    mean, deviation = (tf.where(tf.math.is_nan(part), 0.0, part) for part in (mean, deviation))
     scaled = tf.math.divide_no_nan(values - mean, deviation)
     # Far outliers would outweigh all other columns; the curves do not tell how far out they are, this does.
     far = tf.maximum(tf.abs(scaled) - OUTLIER, 0.0)

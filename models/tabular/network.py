@@ -110,4 +110,3 @@ def queries(row, spec: DatasetSpec) -> dict:
     """Returns one row in the words of both signatures."""
     values = {key: row.get(name, ABSENT[spec.features[name].stored]) for name, key in input_keys(spec).items()}
     return {"serving_default": {"inputs": serialized_inputs(row, spec)}, "columns": values}
-

@@ -8,7 +8,7 @@ from models import classification
 from models.classification import LABEL
 from models.tabular import features, network
 from models.tabular_classification.config import TabularClassificationConfig
-from models.task import Task, Tensors
+from models.task import FileQuery, Task, Tensors
 
 
 def preprocessing_fn(raw: Tensors, config: TabularClassificationConfig, spec: DatasetSpec) -> Tensors:
@@ -61,8 +61,10 @@ TASK = Task(
     signatures=signatures,
     queries=network.queries,
     describe_answer=classification.describe_answer,
+    compared=classification.compared,
     prediction_key="scores",
     classical=classical,
+    file_query=FileQuery(signature="serving_default", input_key="inputs", kind="table"),
     label_keys=(LABEL,),
     epoch_plots=classification.epoch_plots,
 )

@@ -22,7 +22,7 @@ class TabularRegressionConfig(TabularConfig):
 
     def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
         """Returns the root mean squared and the mean absolute error, in the target's unit."""
-        return {name: (0.0, math.inf) for name in ("rmse", "mae", "example_count")}
+        return dict.fromkeys(("rmse", "mae", "example_count"), (0.0, math.inf))
 
 
 CONFIG = TabularRegressionConfig

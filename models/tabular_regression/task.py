@@ -7,7 +7,7 @@ import tensorflow_transform as tft
 from data.spec import DatasetSpec, Row, TargetFeature
 from models.tabular import features, network
 from models.tabular_regression.config import TabularRegressionConfig
-from models.task import Task, Tensors
+from models.task import FileQuery, Task, Tensors
 
 TARGET = "target"
 # Mean and standard deviation of the target, float32 `(batch, 2)`: the network works in standard deviations.
@@ -84,6 +84,13 @@ def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
     return f"{answer['outputs']:.4g} (is {row[target_key]:.4g})"
 
 
+def compared(config: TabularRegressionConfig, spec: DatasetSpec) -> dict:
+    """Returns the metrics of the comparison with classical models."""
+    from models.classical import of_numbers
+
+    return of_numbers()
+
+
 def classical(config: TabularRegressionConfig, spec: DatasetSpec) -> dict:
     """Returns the models that the network has to beat."""
     from models.tabular import classical as models
@@ -102,7 +109,10 @@ TASK = Task(
     signatures=signatures,
     queries=network.queries,
     describe_answer=describe_answer,
+    compared=compared,
     prediction_key="outputs",
     classical=classical,
+    file_query=FileQuery(signature="serving_default", input_key="inputs", kind="table"),
     label_keys=(TARGET,),
+    aside=(SCALE,),
 )

@@ -57,7 +57,7 @@ def _dense(text) -> tf.Tensor:
 
 
 def split_words(text: tf.Tensor, max_words: int) -> tf.RaggedTensor:
-    """Returns the words of texts, string `(batch, None)`: lower case, at most `max_words`, bytes that are no UTF-8 replaced."""
+    """Returns the words of texts, string `(batch, None)`: lower case, at most `max_words`, of what is UTF-8."""
     text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
     text = tf.strings.substr(text, 0, max_words * MAX_WORD, unit="UTF8_CHAR")
     text = tf.strings.lower(text, encoding="utf-8")
@@ -147,6 +147,7 @@ TASK = Task(
     signatures=signatures,
     queries=queries,
     describe_answer=classification.describe_answer,
+    compared=classification.compared,
     prediction_key="scores",
     classical=classical,
     label_keys=(LABEL,),

@@ -1,56 +1,148 @@
-"""Made-up rows for every task, and a training job on them, without Beam."""
+"""Made-up rows for every task, and a training job on them, without TFX."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
-import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import dataset_metadata
+from tfx_bsl.tfxio import tf_example_record
 
+from components.data_gate import schema_text
 from components.example_gen import write_splits
-from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, Row
+from data.spec import (
+    SPLITS,
+    BooleanFeature,
+    CategoryFeature,
+    DatasetSpec,
+    DateFeature,
+    Feature,
+    ImageFeature,
+    LabelFeature,
+    NumberFeature,
+    Row,
+    TargetFeature,
+    TextFeature,
+)
 from models import registry
 from models.config import TrainConfig
 from models.training import TrainingJob
 
+NUM_ROWS = {"train": 48, "validation": 12, "test": 12}
+TABLE: dict[str, Feature] = {
+    "size in cm": NumberFeature(optional=True),
+    "lambda": NumberFeature(),
+    "Größe": BooleanFeature(optional=True),
+    "seen": DateFeature(optional=True),
+    "色": CategoryFeature(optional=True),
+}
+
+
+def _image_row(index: int, generator: np.random.Generator) -> Row:
+    """An image that is as bright as its label says."""
+    image = generator.integers(0, 60, (6, 6, 1)) + (0, 190, 95)[index % 3]
+    return {"image": image.astype(np.uint8), "label": index % 3}
+
+
+def _table_row(index: int, generator: np.random.Generator) -> Row:
+    """A row whose number tells the answer; every third lacks what may be lacking."""
+    answer = index % 2
+    row: Row = {"lambda": float(answer + generator.normal(0, 0.1))}
+    if index % 3:
+        row |= {"size in cm": float(generator.normal()), "Größe": float(index % 4 == 0), "色": "赤" if answer else "青"}
+        row["seen"] = 1_700_000_000 + 3_600 * index
+    return row
+
+
+def _text_row(index: int, generator: np.random.Generator) -> Row:
+    """A text in several scripts whose first word tells the answer; some are empty, one is very long."""
+    words = ["gut", "schlecht"][index % 2]
+    rest = generator.choice(["это", "日本語テキスト", "the film", "!!", "a\0b"], 3)
+    text = " ".join([words, *rest]) * (500 if index == 5 else 1)
+    return {"text": "" if index % 12 == 7 else f"{text} {index}", "label": index % 2}
+
+
+def _sequence_row(index: int, generator: np.random.Generator) -> Row:
+    letters = generator.choice(list("ACGT"), 20) if index % 2 else generator.choice(list("AN"), 12)
+    return {"sequence": "".join(letters), "label": index % 2}
+
+
+def _rating_row(index: int, generator: np.random.Generator) -> Row:
+    user, item = index % 5, int(generator.integers(0, 8))
+    recent = "|".join(str(number) for number in generator.integers(0, 8, 3))
+    row: Row = {"user": f"u{user}", "item": f"Film {item} #{item}", "kind": "light", "rating": 1.0 + (user + item) % 5}
+    return row | ({"recent": recent} if index % 4 else {})
+
+
+# Task -> features of a made-up data set, its rows, settings of the model.
+MADE_UP: dict[str, tuple[dict[str, Feature], Callable[[int, np.random.Generator], Row], dict]] = {
+    "image_classification": (
+        {
+            "image": ImageFeature(height=6, width=6, channels=1),
+            "label": LabelFeature(classes=("dark", "light", "half")),
+        },
+        _image_row,
+        {"filters": [4], "dropout": 0.1},
+    ),
+    "tabular_classification": (
+        {**TABLE, "label": LabelFeature(classes=("no", "yes"))},
+        lambda index, generator: {**_table_row(index, generator), "label": index % 2},
+        {"bins": 4, "dense_units": [8], "vocabulary_size": 20, "hash_buckets": 4, "min_count": 2},
+    ),
+    "tabular_regression": (
+        {**TABLE, "price": TargetFeature()},
+        lambda index, generator: {**_table_row(index, generator), "price": 1000.0 + 50 * (index % 2)},
+        {"bins": 4, "dense_units": [8], "vocabulary_size": 20, "hash_buckets": 4, "min_count": 2},
+    ),
+    "text_classification": (
+        {"text": TextFeature(), "label": LabelFeature(classes=("good", "bad"))},
+        _text_row,
+        {"max_words": 12, "vocabulary_size": 50, "hash_buckets": 64, "max_character_ngrams": 40, "embedding_dim": 4},
+    ),
+    "sequence_classification": (
+        {"sequence": TextFeature(), "label": LabelFeature(classes=("noncoding", "coding"))},
+        _sequence_row,
+        {"length": 20, "dense_units": 8},
+    ),
+    "recommendation": (
+        {
+            "user": CategoryFeature(),
+            "item": CategoryFeature(),
+            "recent": TextFeature(optional=True),
+            "kind": CategoryFeature(values=("light",)),
+            "rating": TargetFeature(),
+        },
+        _rating_row,
+        {"max_users": 6, "max_items": 9, "max_recent": 3, "embedding_dim": 4, "top_k": 3},
+    ),
+}
+
 
 def spec_of(task: str) -> DatasetSpec:
     """Returns the facts of a made-up data set that a task can learn."""
-    features = {
-        "image_classification": {
-            "image": ImageFeature(height=6, width=6, channels=1),
-            "label": LabelFeature(classes=("dark", "light", "half")),
-        }
-    }[task]
-    num_rows = {"train": 48, "validation": 12, "test": 12}
-    return DatasetSpec(name="tiny", title="made up", licence="none", features=features, num_rows=num_rows)
+    return DatasetSpec(name="tiny", title="made up", licence="none", features=MADE_UP[task][0], num_rows=NUM_ROWS)
 
 
-def rows_of(spec: DatasetSpec, count: int, seed: int) -> list[Row]:
-    """Returns rows whose image is as bright as its label says."""
+def rows_of(task: str, count: int, seed: int) -> list[Row]:
+    """Returns made-up rows."""
     generator = np.random.default_rng(seed)
-    rows = []
-    for index in range(count):
-        label = index % 3
-        image = generator.integers(0, 60, (6, 6, 1)) + (0, 190, 95)[label]
-        rows.append({"image": image.astype(np.uint8), "label": label})
-    return rows
+    return [MADE_UP[task][1](index, generator) for index in range(count)]
 
 
-def transform_folder(task, config, spec: DatasetSpec, rows: list[Row], folder: Path) -> str:
-    """Runs a task's preprocessing over rows, as TFX's Transform does, and returns the folder of its graph."""
-    kinds = {ImageFeature: tf.string, LabelFeature: tf.int64}
-    raw = {name: tf.io.FixedLenFeature([], kinds[type(feature)]) for name, feature in spec.features.items()}
-    metadata = dataset_metadata.DatasetMetadata.from_feature_spec(raw)
-    stored = [
-        {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in row.items()}
-        for row in rows
-    ]
+def transform_folder(task, config, spec: DatasetSpec, examples: Path, folder: Path) -> str:
+    """Runs a task's preprocessing over the training split, as TFX's Transform does; returns the folder of its graph."""
+    schema = text_format.Parse(schema_text(spec), schema_pb2.Schema())
+    source = tf_example_record.TFExampleRecord(
+        str(examples / "Split-train" / "*"), schema=schema, telemetry_descriptors=["t"]
+    )
+    metadata = dataset_metadata.DatasetMetadata(schema)
     with beam.Pipeline("FnApiRunner") as pipeline, tft_beam.Context(temp_dir=f"{folder}/tmp"):
-        transform_fn = (pipeline | beam.Create(stored), metadata) | tft_beam.AnalyzeDataset(
+        data = pipeline | source.BeamSource()
+        transform_fn = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
             lambda inputs: task.preprocessing_fn(inputs, config, spec)
         )
         transform_fn | tft_beam.WriteTransformFn(str(folder))
@@ -62,8 +154,8 @@ def job(folder, task: str = "image_classification", seed: int = 0, **train) -> T
     """Returns a training job of a few small steps below `folder`."""
     folder = Path(folder)
     provider, spec = registry.task(task), spec_of(task)
-    config = provider.config(**json.loads({"image_classification": '{"filters": [4], "dropout": 0.1}'}[task]))
-    rows = {split: rows_of(spec, spec.num_rows[split], seed) for seed, split in enumerate(SPLITS)}
+    config = provider.config(**MADE_UP[task][2])
+    rows = {split: rows_of(task, spec.num_rows[split], seed) for seed, split in enumerate(SPLITS)}
     write_splits(((split, row) for split in SPLITS for row in rows[split]), spec, folder / "examples")
     settings: dict = {"epochs": 1, "batch_size": 16, "learning_rate": 0.01, "early_stopping": None} | train
     return TrainingJob(
@@ -75,7 +167,7 @@ def job(folder, task: str = "image_classification", seed: int = 0, **train) -> T
         num_rows=spec.num_rows,
         train_files=[str(folder / "examples" / "Split-train" / "data-00000.tfrecord")],
         validation_files=[str(folder / "examples" / "Split-validation" / "data-00000.tfrecord")],
-        transform_folder=transform_folder(provider, config, spec, rows["train"], folder / "transform"),
+        transform_folder=transform_folder(provider, config, spec, folder / "examples", folder / "transform"),
         model_folder=str(folder / "model"),
         log_folder=str(folder / "logs"),
         checkpoint_folder=str(folder / "checkpoints"),
