@@ -12,6 +12,7 @@ from pipeline import config
 from pipeline.screen import redirected
 
 BATCH_ROWS = 1024
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def predict(
@@ -35,6 +36,8 @@ def predict(
         DataError: A row of a table cannot be used.
     """
     name = config.find(pipeline).stem
+    for path in files:  # before anything is loaded
+        _read_image(path) if path.suffix.lower() in PICTURES else _read(path)
     folder = _version_folder(home.resolve() / "serving" / name, name, version)
     manifest = read_manifest(folder)
     query = manifest["file_query"]
@@ -94,8 +97,6 @@ def _rows(path: Path, spec: DatasetSpec, settings: dict[str, Any]) -> list[tuple
     from data.spec import BadRow
     from models.examples import serialized_inputs
 
-    if not path.is_file():
-        raise ConfigError(f"There is no file {path}.")
     read = DataConfig(files=str(path), **settings)
     kind = local.format_of(read, [path])
     inputs = spec.model_copy(update={"features": {k: v for k, v in spec.features.items() if not v.target}})
@@ -122,13 +123,19 @@ def _version_folder(destination: Path, name: str, version: int | None) -> Path:
     return destination / str(version or found[-1])
 
 
-def _read_text(path: Path) -> bytes:
-    """Returns the bytes of a text file; raises ConfigError when it cannot be read as UTF-8."""
+def _read(path: Path) -> bytes:
+    """Returns the bytes of a file; raises ConfigError when it cannot be read."""
     try:
-        content = path.read_bytes()
-        content.decode()
+        return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def _read_text(path: Path) -> bytes:
+    """Returns the bytes of a text file; raises ConfigError when it cannot be read as UTF-8."""
+    content = _read(path)
+    try:
+        content.decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text; convert it first.") from None
     return content

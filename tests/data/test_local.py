@@ -238,7 +238,7 @@ def test_the_digest_follows_the_content_and_not_the_folder(tmp_path):
         ),
         ({"files": ["rows.csv", "x.bin"]}, r"the format of .*x.bin cannot be told by its ending; set data.format"),
         ({"files": ["rows.csv", "x.jsonl"]}, "expected files of one format, found csv and jsonl"),
-        ({"files": "photos"}, "an image folder has image and label; set such as"),
+        ({"files": "photos"}, "a folder of classes has image or text, and label; set"),
     ],
 )
 def test_what_cannot_be_a_data_set_is_told(tmp_path, settings, message):

@@ -41,7 +41,7 @@ def _refused(code: int, *arguments) -> str:
 
 
 def test_an_unknown_pipeline():
-    assert "Unknown pipeline 'digit'. Did you mean 'digits'? Pipelines: digits" in _refused(2, "run", "digit")
+    assert "Unknown pipeline 'digit'. Did you mean 'digits'? Pipelines: credit, digits" in _refused(2, "run", "digit")
 
 
 def test_an_unwritable_home(tmp_path):

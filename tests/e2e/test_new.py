@@ -1,0 +1,67 @@
+"""A stranger's table: `headrace new` writes a run file that runs, and the network is held against classical models."""
+
+import csv
+import json
+
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from tests.conftest import headrace
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Where a table with spaces in its column names lies, and a model learned from it is published."""
+    folder, data = tmp_path_factory.mktemp("cancer"), load_breast_cancer()
+    names = [*data.feature_names, "site", "Befund"]
+    with (folder / "tumours.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow(names)
+        for index, (values, label) in enumerate(zip(data.data, data.target, strict=True)):
+            cells = ["" if (index + place) % 40 == 0 else value for place, value in enumerate(values)]
+            writer.writerow([*cells, ["links", "rechts", ""][index % 3], ["bösartig", "gutartig"][label]])
+    made = headrace("new", "tumours", "--data", "tumours.csv", "--label", "Befund", cwd=folder)
+    assert made.code == 0, made.err
+    done = headrace("run", "./tumours.yaml", "--json", cwd=folder)
+    assert done.code == 0, done.out + done.err
+    (folder / "result.json").write_text(done.out)
+    return folder
+
+
+def test_the_model_is_good_and_says_how_good_beside_classical_ones(home):
+    result = json.loads((home / "result.json").read_text())
+
+    assert result["metrics"]["auc"] > 0.95
+    compared = result["baseline"]
+    assert set(compared["models"]) == {"network", "majority", "logistic_regression", "hist_gradient_boosting"}
+    assert compared["metric"] == "auc"
+    assert compared["models"]["network"]["metrics"]["auc"] == pytest.approx(result["metrics"]["auc"], abs=0.02)
+    assert compared["models"]["majority"]["metrics"]["auc"] == 0.5
+    low, high = compared["interval"]
+    assert low <= compared["difference"] <= high
+    assert f"the network {compared['verdict']} {compared['best']}" in compared["sentence"]
+
+
+def test_rows_of_a_table_are_predicted_without_their_label(home):
+    lines = (home / "tumours.csv").read_text(encoding="utf-8").splitlines()
+    (home / "asked.csv").write_text("\n".join(line.rsplit(";", 1)[0] for line in lines[:5]), encoding="utf-8")
+
+    done = headrace("predict", "tumours.yaml", "asked.csv", "--json", cwd=home)
+
+    assert done.code == 0, done.err
+    answers = json.loads(done.out)
+    assert [answer["row"] for answer in answers] == [1, 2, 3, 4]
+    assert {top["class"] for top in answers[0]["top"]} == {"bösartig", "gutartig"}
+    assert sum(top["probability"] for top in answers[0]["top"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_network_that_must_beat_classical_models_and_does_not_is_not_published(home):
+    done = headrace("run", "./tumours.yaml", "--set", "baseline.require=beat", cwd=home)
+
+    # Logistic regression is at 0.99 on this table: there is nothing to win.
+    assert done.code == 4, done.out
+    assert "The network does not earn its place (baseline.require is beat) and was not published; auc: " in done.out
+    assert "✓ classical         0.0 s  cached" in done.out
+    assert len(list((home / "serving" / "tumours").glob("[0-9]*"))) == 1
