@@ -169,23 +169,27 @@ def new(name: str, path: Path, task: str | None, label: str | None, force: bool,
 
 @cli.command()
 @click.argument("pipeline", type=_Pipeline())
+@click.option("--rows", is_flag=True, help="Read all of the data as well, as a run does.")
 @_sets
 @_home
 @_json
 @_reports_errors
-def check(pipeline: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
-    """Read all of PIPELINE's data and say whether a run would take it; trains and writes nothing.
+def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Say whether PIPELINE can be run: settings, columns, disk, memory, destination; trains and writes nothing.
 
     \b
     Examples:
       headrace check ./my_run.yaml
-      headrace check digits --set data.checks.duplicates.max_rate=0 --json
+      headrace check ./my_run.yaml --rows
+      headrace check digits --rows --set data.checks.duplicates.max_rate=0 --json
     """
     from pipeline import config, preflight
     from pipeline.places import Places
 
     named = config.load(pipeline, overrides)
-    found = preflight.read_everything(named, Places.of(home, named.name))
+    places = Places.of(home, named.name)
+    preflight.check(named, places)
+    found = preflight.read_everything(named) if rows else {"splits": {}, "notes": []}
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return

@@ -31,15 +31,12 @@ def check(named: NamedConfig, places: Places) -> None:
     database.check(places)
 
 
-def read_everything(named: NamedConfig, places: Places) -> dict[str, Any]:
+def read_everything(named: NamedConfig) -> dict[str, Any]:
     """Reads all rows as ingest does, and returns what there is: `splits`, each with `rows` and `classes`, and `notes`.
 
     Raises:
-        ConfigError: The run cannot come to its end on this machine as it is.
         DataError: The data is not fit to be trained on.
     """
-    if places.runs.exists():
-        check(named, places)
     spec = named.dataset.spec
     labels = [name for name, feature in spec.features.items() if isinstance(feature, LabelFeature)]
     watcher = RowChecks(named.config.data.checks, spec)
@@ -62,7 +59,8 @@ def _check_destination(places: Places) -> None:
 
 def _check_disk(named: NamedConfig, places: Places) -> None:
     needed = named.dataset.num_bytes() / MIB + BASE_MIB
-    free = shutil.disk_usage(places.runs).free / MIB
+    there = next(folder for folder in (places.runs, *places.runs.parents) if folder.exists())
+    free = shutil.disk_usage(there).free / MIB
     if free < needed:
         raise ConfigError(
             f"{places.runs} has {free:,.0f} MiB free, a run of {named.name} needs about {needed:,.0f}; "

@@ -43,7 +43,7 @@ def test_a_metric_that_was_not_computed_is_refused():
         judge({"loss": 0.1}, None, ACCURACY)
 
 
-def test_precision_and_recall_follow_from_the_confusion_matrix():
+def test_precision_recall_and_f1_follow_from_the_confusion_matrix():
     import numpy as np
 
     from components.evaluator import per_class
@@ -58,4 +58,7 @@ def test_precision_and_recall_follow_from_the_confusion_matrix():
         "recall@cat": pytest.approx(0.8),
         "recall@dog": pytest.approx(0.75),
         "recall@bird": 0.0,
+        "f1@cat": pytest.approx(2 * 8 / (9 + 10)),
+        "f1@dog": pytest.approx(2 * 3 / (5 + 4)),
+        "f1@bird": 0.0,
     }

@@ -44,7 +44,7 @@ def test_a_full_disk_is_told_before_any_work(tmp_path):
 
 
 def test_everything_is_read_and_counted_without_a_run(tmp_path):
-    found = preflight.read_everything(config.load("digits"), Places.of(tmp_path, "digits"))
+    found = preflight.read_everything(config.load("digits"))
 
     assert {split: facts["rows"] for split, facts in found["splits"].items()} == {
         "train": 1226,
