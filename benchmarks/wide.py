@@ -1,4 +1,6 @@
-"""A wide table, numbers and text: our statistics, data gate and TFX's Transform, beside TFDV and TFT called directly.
+"""A wide table, numbers and categories: our statistics, data gate and Transform, beside TFDV and TFT called directly.
+
+Both with the preprocessing of the task on tables, which takes one analyzer for all numbers and one for all categories.
 
 `wide.py ROWS COLUMNS` prints JSON.
 """
@@ -15,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
-import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from google.protobuf import text_format
@@ -32,28 +33,26 @@ from tfx_bsl.public import tfxio
 from components.data_gate import CuratedSchema, DataGate, schema_text
 from components.statistics import OPTIONS, SplitStatistics
 from data.config import DriftCheck
-from data.spec import SPLITS, DatasetSpec, NumberFeature, TextFeature
+from data.spec import SPLITS, CategoryFeature, DatasetSpec, LabelFeature, NumberFeature
+from models.tabular_classification.config import TabularClassificationConfig
 from pipeline.beam_runner import run_pipeline
+from pipeline.entrypoints import preprocessing_fn
 from pipeline.graph import BEAM_ARGS
 
 BATCH = 10_000
 
 
-def preprocessing_fn(inputs):
-    """Returns numbers as z-scores and text as indices of a vocabulary."""
-    outputs = {}
-    for name, value in inputs.items():
-        if name.startswith("n"):
-            outputs[name] = tft.scale_to_z_score(value)
-        else:
-            outputs[name] = tft.compute_and_apply_vocabulary(value, top_k=1000, num_oov_buckets=1)
-    return outputs
-
-
 def spec_of(columns: int) -> DatasetSpec:
     features = {f"n{i}": NumberFeature() for i in range(columns // 2)}
-    features |= {f"t{i}": TextFeature() for i in range(columns // 2)}
+    features |= {f"t{i}": CategoryFeature() for i in range(columns // 2)}
+    features["label"] = LabelFeature(classes=("no", "yes"))
     return DatasetSpec(name="wide", title="made up", licence="none", features=features)
+
+
+def learned(spec: DatasetSpec) -> dict:
+    """Returns what the task on tables needs to know, as the pipeline tells it."""
+    config = TabularClassificationConfig().model_dump(mode="json")
+    return {"task": "tabular_classification", "config": config, "spec": spec.model_dump(mode="json")}
 
 
 def write(folder: Path, rows: int, spec: DatasetSpec) -> None:
@@ -68,12 +67,12 @@ def write(folder: Path, rows: int, spec: DatasetSpec) -> None:
                 offsets = np.arange(count + 1, dtype=np.int32)
                 arrays = []
                 for feature in spec.features.values():
-                    number = isinstance(feature, NumberFeature)
-                    values = (
-                        generator.normal(size=count).astype(np.float32)
-                        if number
-                        else pa.array(generator.choice(words, count).tolist(), pa.binary())
-                    )
+                    if isinstance(feature, NumberFeature):
+                        values = generator.normal(size=count).astype(np.float32)
+                    elif isinstance(feature, LabelFeature):
+                        values = generator.integers(0, 2, count)
+                    else:
+                        values = pa.array(generator.choice(words, count).tolist(), pa.binary())
                     arrays.append(pa.ListArray.from_arrays(offsets, values))
                 for serialized in RecordBatchToExamplesEncoder().encode(
                     pa.RecordBatch.from_arrays(arrays, list(spec.features))
@@ -92,7 +91,9 @@ def directly(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
     source = tfxio.TFExampleRecord(str(examples / "Split-train" / "*"), schema=schema, telemetry_descriptors=["bench"])
     with beam.Pipeline(options=options) as pipeline, tft_beam.Context(temp_dir=str(scratch / "tmp")):
         data = pipeline | source.BeamSource()
-        function = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(preprocessing_fn)
+        function = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
+            lambda inputs: preprocessing_fn(inputs, learned(spec))
+        )
         _ = function | tft_beam.WriteTransformFn(str(scratch / "transform"))
 
 
@@ -114,7 +115,8 @@ def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
     transform = Transform(
         examples=rows,
         schema=schema.outputs["schema"],
-        preprocessing_fn="benchmarks.wide.preprocessing_fn",
+        preprocessing_fn="pipeline.entrypoints.preprocessing_fn",
+        custom_config=learned(spec),
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
         materialize=False,
         disable_statistics=True,

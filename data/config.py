@@ -89,6 +89,8 @@ class DataConfig(Settings):
     """Files, folders or patterns such as data/*.csv.gz, from the run file's folder; or those of each split."""
     format: Format = "auto"
     """auto: by the files' ending; a folder is one of images or texts, with a folder a class."""
+    label: str | None = None
+    """Column to be predicted, in the place of features: they are inferred from all rows of the table."""
     features: dict[str, Annotated[Feature, BeforeValidator(_by_kind)]] = Field(default_factory=dict)
     """Column -> what it holds: number, text, label or image, with their settings."""
     ignore: tuple[str, ...] = ()
@@ -110,6 +112,8 @@ class DataConfig(Settings):
     def _one_place(self):
         if (self.name is None) == (self.files is None):
             raise ValueError("either name, a data set of the catalog, or files")
+        if self.label is not None and self.features:
+            raise ValueError("either features, or label to have them inferred")
         if isinstance(self.files, dict) and "train" not in self.files:
             raise ValueError(f"files of {SPLITS[0]} among the splits")
         return self

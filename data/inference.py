@@ -153,7 +153,7 @@ def guess_input(column: Column) -> Guess:
     if column.distinct == 1 and not optional:
         return Guess(None, f"every row has {next(iter(column.values))[:30]!r}")
     if _is_identifier(column):
-        return Guess(None, f"{'' if share == 1 else 'nearly '}every row has a value of its own: an identifier", True)
+        return Guess(None, f"{'' if share == 1 else 'nearly '}every row has a value of its own: an identifier", bool(column.name))
     if column.distinct == 2 and all(value.lower() in BOOLEANS for value in column.values):
         return Guess(BooleanFeature(optional=optional), " or ".join(sorted(column.values)))
     if column.is_number:
@@ -194,6 +194,23 @@ def guess_label(column: Column) -> Guess:
     few = column.is_number and column.distinct > 2
     told = f"{len(classes)} classes" + (", whole numbers: it may be a target" if few else "")
     return Guess(LabelFeature(classes=tuple(classes)), told, few)
+
+
+def guess_all(columns: Mapping[str, Column], label: str) -> tuple[dict[str, Guess], Guess]:
+    """Returns what each column but the label is taken for as an input, and what the label is."""
+    return {name: guess_input(column) for name, column in columns.items() if name != label}, guess_label(columns[label])
+
+
+def without_texts(guesses: Mapping[str, Guess]) -> dict[str, Guess]:
+    """Returns the guesses that are used, without texts where there is anything else to learn from."""
+    used = {name: guess for name, guess in guesses.items() if guess.feature is not None}
+    other = {name: guess for name, guess in used.items() if not isinstance(guess.feature, TextFeature)}
+    return other or used
+
+
+def words_for_nothing(columns: Mapping[str, Column]) -> list[str]:
+    """Returns the words that stand for nothing in some column, sorted, the empty one left out."""
+    return sorted({word for column in columns.values() for word in column.nothing} - {""})
 
 
 def choose_label(columns: Mapping[str, Column]) -> tuple[str, bool]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data import inference
 from data.cells import content_of, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
@@ -53,11 +54,15 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
     """
     paths = _paths(config, base)
     kind = format_of(config, [path for found in paths.values() for path in found])
+    if config.label is not None and not kind.endswith("_folder"):
+        config = _inferred(config, kind, [path for found in paths.values() for path in found])
     features = dict(config.features)
     if kind.endswith("_folder"):
         features = _folder_features(features, paths)
     if not features:
-        raise ConfigError("data.features is missing; name the columns, such as {age: number, plan: text}.")
+        raise ConfigError(
+            "data.features is missing; name the columns, such as {age: number, plan: text}, or set data.label."
+        )
     spec = DatasetSpec(name=name, title=f"files {config.files}", licence="unknown", features=features)
     for path in (path for found in paths.values() for path in found):
         _check_columns(path, kind, config, spec)
@@ -67,6 +72,31 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         digest=functools.cache(lambda: _digest(paths)),
         sources={"files": lambda _: _Rows(paths, kind, config, spec)},
         estimate=lambda: _estimate(paths, spec),
+        missing_values=config.missing_values,
+    )
+
+
+def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfig:
+    """Returns the settings with features and what else all rows of the tables tell."""
+    rows = (record.cells for path in paths for record in records(path, kind, config) if not record.problem)
+    columns = inference.survey(
+        {name: cell for name, cell in cells.items() if name not in config.ignore} for cells in rows
+    )
+    label = str(config.label)
+    if label not in columns:
+        close = difflib.get_close_matches(label, columns, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(columns)[:200]}."
+        raise ConfigError(f"data.label: no column {label!r}{hint}")
+    guesses, answer = inference.guess_all(columns, label)
+    if answer.feature is None:
+        raise ConfigError(f"data.label: {label} cannot be predicted: {answer.reason}.")
+    used = {**inference.without_texts(guesses), label: answer}
+    return config.model_copy(
+        update={
+            "features": {name: guess.feature for name, guess in used.items()},
+            "ignore": (*config.ignore, *(name for name in columns if name not in used)),
+            "missing_values": (*config.missing_values, *inference.words_for_nothing(columns)),
+        }
     )
 
 

@@ -232,12 +232,14 @@ class Dataset:
         sources: Source name -> function from a folder (or None for the usual place) to the splits, or to all rows as a
             stream. It raises SourceUnavailable where the data is not there, DataError where it is there and damaged.
         estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
+        missing_values: Texts that stand for nothing in its tables.
     """
 
     spec: DatasetSpec
     digest: Callable[[], str]
     sources: Mapping[str, Callable[[Path | None], Splits | Stream]]
     estimate: Callable[[], int] | None = None
+    missing_values: tuple[str, ...] = ("",)
 
     def num_bytes(self) -> int:
         """Returns about how many bytes all stored examples have."""

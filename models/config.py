@@ -1,6 +1,6 @@
 """Settings that every task shares. Loads no TensorFlow: a bad value is refused in well under a second."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -37,7 +37,13 @@ ACTIVATIONS, OPTIMIZERS, SCHEDULES = get_args(Activation), get_args(Optimizer), 
 
 
 class TaskConfig(Settings):
-    """Settings of a task's model and features; each task derives its own."""
+    """Settings of a task's model and features; each task derives its own.
+
+    Attributes:
+        train_defaults: Settings of training that suit the task where a run file does not set them.
+    """
+
+    train_defaults: ClassVar[dict[str, Any]] = {}
 
     def check_features(self, spec: DatasetSpec) -> None:
         """Raises ValueError unless the task can learn from a data set with these features."""

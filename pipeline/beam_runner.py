@@ -9,6 +9,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner, PipelineNodeAsDoFn
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.manifests import write_manifest
 
@@ -58,7 +59,12 @@ class _ObservedNode(PipelineNodeAsDoFn):
         if not info or not info.output_dict:
             # TFX logs this and goes on with the next node.
             raise RuntimeError(f"stage {self._node_id} did not run: its inputs were not found in ML Metadata")
-        outputs = {key: artifacts[0].uri for key, artifacts in info.output_dict.items() if artifacts}
+        found = info.output_dict
+        if not node_launcher.executed:
+            # TFX hands back the folders that a new result would have had.
+            with metadata.Metadata(self._mlmd_connection_config) as store:
+                found = execution_lib.get_output_artifacts(store, info.execution_id)
+        outputs = {key: artifacts[0].uri for key, artifacts in found.items() if artifacts}
         if node_launcher.executed:
             for uri in outputs.values():
                 write_manifest(Path(uri))

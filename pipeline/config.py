@@ -172,6 +172,9 @@ def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> R
     if task not in registry.TASKS:
         raise ConfigError(f"{places.of(('task',))}: {unknown('task', task, sorted(registry.TASKS))}")
     values.setdefault("model", {})
+    train = values.get("train")
+    if train is None or isinstance(train, dict):
+        values["train"] = {**registry.config_class(task).train_defaults, **(train or {})}
     try:
         return schema_class(task).model_validate(values)
     except ValidationError as error:

@@ -174,7 +174,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         evaluation=evaluate.outputs["evaluation"],
         destination=str(places.serving),
         keep=config.publish.keep or 0,
-        manifest=json.dumps({"pipeline": named.name, **_manifest(config, task, spec)}),
+        manifest=json.dumps({"pipeline": named.name, **_manifest(named, task)}),
         run=run,
     ).with_id("publish")
 
@@ -217,12 +217,13 @@ def _code(modules: list[str], distributions: list[str]) -> str:
     return json.dumps(fingerprint(modules, distributions))
 
 
-def _manifest(config, task, spec) -> dict:
+def _manifest(named: NamedConfig, task) -> dict:
     """Returns what `headrace predict` needs to know about a published version."""
+    config, spec = named.config, named.dataset.spec
     return {
         "task": config.task,
         "dataset": spec.name,
         "spec": spec.model_dump(mode="json"),
-        "data": {"delimiter": config.data.delimiter, "missing_values": config.data.missing_values},
+        "data": {"delimiter": config.data.delimiter, "missing_values": named.dataset.missing_values},
         "file_query": dataclasses.asdict(task.file_query),
     }

@@ -13,7 +13,7 @@ from typing import Any
 from data import local
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.inference import Column, Guess, choose_label, guess_input, guess_label, survey
+from data.inference import Column, Guess, choose_label, guess_all, survey, words_for_nothing
 from data.sources import image_folder, text_folder
 from data.sources.records import text_lines
 from data.spec import LabelFeature, TargetFeature, TextFeature
@@ -23,7 +23,8 @@ from pipeline.config import unknown
 DELIMITERS = ",;\t|"
 IMAGES = (".png", ".jpg", ".jpeg")
 MAX_SIDE = 64  # pixels; what a laptop trains on in minutes
-MAX_DROPPED = 0.05  # share of rows that may be left out because they cannot be used
+MAX_DROPPED = 0.05  # share of rows that may be left out because they are broken
+MAX_UNLABELLED = 0.5  # share of rows that may be left out because they have no label
 
 
 @dataclass
@@ -155,7 +156,7 @@ def _table(path: Path, task: str | None, label: str | None, say: Callable[[int],
     _fill(made, columns, label)
     if settings.get("delimiter", ",") != ",":
         made.data["delimiter"] = settings["delimiter"]
-    words = sorted({word for column in columns.values() for word in column.nothing} - {""})
+    words = words_for_nothing(columns)
     if words and kind == "csv":
         made.data["missing_values"] = ["", *words]
         made.unsure.append(f"cells with {', '.join(words)} are taken for missing")
@@ -177,12 +178,11 @@ def _cells(
 
 def _fill(made: Draft, columns: dict[str, Column], label: str) -> None:
     """Decides about the task and every column."""
-    answer = guess_label(columns[label])
+    guesses, answer = guess_all(columns, label)
     if answer.feature is None:
         raise ConfigError(f"{label} cannot be predicted: {answer.reason}; name another column with --label.")
     if made.task == "tabular_regression" and columns[label].is_number:
         answer = Guess(TargetFeature(), answer.reason)
-    guesses = {name: guess_input(column) for name, column in columns.items() if name != label}
     for name, guess in guesses.items():
         if guess.feature is None:
             made.ignored[name] = guess.reason
@@ -234,12 +234,16 @@ def _set_checks(made: Draft, label: Column, broken: Counter) -> None:
     """Sets what to do about rows that cannot be used, and rows that are there more than once."""
     unlabelled = sum(label.nothing.values())
     if unlabelled or broken:
-        share = (unlabelled + broken.total()) / max(made.rows + broken.total(), 1)
-        if share <= MAX_DROPPED:
-            made.data["checks"] = {"invalid": {"policy": "drop"}}
+        rows = made.rows + broken.total()
+        # Rows that nobody labelled are usual; broken ones are not.
+        droppable = unlabelled <= MAX_UNLABELLED * rows and broken.total() <= MAX_DROPPED * rows
+        share = (unlabelled + broken.total()) / rows
+        if droppable:
+            rate = {"max_rate": round(share + 0.01, 2)} if share > MAX_DROPPED else {}
+            made.data["checks"] = {"invalid": {"policy": "drop", **rate}}
         what = f"{unlabelled:,} rows have no {label.name}" if unlabelled else ""
         what += f"{'; ' if unlabelled and broken else ''}{broken.total():,} rows are broken" if broken else ""
-        made.unsure.append(f"{what}: {'they are left out' if share <= MAX_DROPPED else 'mend them, a run will stop'}")
+        made.unsure.append(f"{what}: {'they are left out' if droppable else 'mend them, a run will stop'}")
     # Rows of few columns with few values are equal by nature.
     made.data.setdefault("checks", {})["duplicates"] = {"policy": "warn"}
 

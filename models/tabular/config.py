@@ -1,5 +1,7 @@
 """Settings of the network for tables; loads no TensorFlow."""
 
+from typing import Any, ClassVar
+
 from pydantic import Field, PositiveInt
 
 from data.spec import (
@@ -16,6 +18,8 @@ from models.config import Activation, Fraction, TaskConfig
 
 class TabularConfig(TaskConfig):
     """Settings of the network for tables."""
+
+    train_defaults: ClassVar[dict[str, Any]] = {"epochs": 30, "batch_size": 64}  # until validation stops it
 
     bins: PositiveInt = 16
     """Parts into which the range of each number is cut, by quantiles; the network learns a curve over them."""

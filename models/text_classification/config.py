@@ -1,6 +1,6 @@
 """Settings of text classification; loads no TensorFlow."""
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PositiveInt
 
@@ -11,6 +11,8 @@ from models.config import Activation, Fraction, TaskConfig
 
 class TextClassificationConfig(TaskConfig):
     """One class out of several for a text in any language, by vectors of its words and of parts of words."""
+
+    train_defaults: ClassVar[dict[str, Any]] = {"epochs": 12, "batch_size": 64, "learning_rate": 0.002}
 
     max_words: PositiveInt = 128
     """Words of a text that are looked at, from its beginning; a sign of punctuation is a word too."""

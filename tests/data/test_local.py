@@ -249,3 +249,22 @@ def test_what_cannot_be_a_data_set_is_told(tmp_path, settings, message):
 
     with pytest.raises(ConfigError, match=message):
         local.dataset(DataConfig.model_validate({"features": FEATURES, **settings}), "customers", tmp_path)
+
+
+def test_a_table_with_nothing_but_its_label_named_is_inferred(tmp_path):
+    lines = [
+        f"{i},{'NA' if i % 9 == 0 else i / 3},{'red' if i % 2 else 'blue'},{'left' if i % 3 else 'stayed'}"
+        for i in range(90)
+    ]
+    (tmp_path / "rows.csv").write_text("id,how much,colour,fate\n" + "\n".join(lines))
+
+    config = DataConfig(files="rows.csv", label="fate")
+    dataset = local.dataset(config, "rows", tmp_path)
+    rows = [row for _, row in dataset.sources["files"](None)]
+
+    kinds = {name: feature.kind for name, feature in dataset.spec.features.items()}
+    assert kinds == {"how much": "number", "colour": "category", "fate": "label"}
+    assert len(rows) == 90
+    assert sum("how much" in row for row in rows) == 80
+    with pytest.raises(ConfigError, match=r"data\.label: no column 'fat'; did you mean 'fate'\?"):
+        local.dataset(DataConfig(files="rows.csv", label="fat"), "rows", tmp_path)
