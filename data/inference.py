@@ -153,7 +153,8 @@ def guess_input(column: Column) -> Guess:
     if column.distinct == 1 and not optional:
         return Guess(None, f"every row has {next(iter(column.values))[:30]!r}")
     if _is_identifier(column):
-        return Guess(None, f"{'' if share == 1 else 'nearly '}every row has a value of its own: an identifier", bool(column.name))
+        nearly = "" if share == 1 else "nearly "
+        return Guess(None, f"{nearly}every row has a value of its own: an identifier", bool(column.name))
     if column.distinct == 2 and all(value.lower() in BOOLEANS for value in column.values):
         return Guess(BooleanFeature(optional=optional), " or ".join(sorted(column.values)))
     if column.is_number:

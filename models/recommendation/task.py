@@ -129,7 +129,9 @@ def signatures(served, config: RecommendationConfig, spec: DatasetSpec) -> dict:
         popular = tf.where(layer.popularity > 0, tf.math.log1p(layer.popularity), NEVER)
         scores = without_seen(tf.where((user > 0)[:, None], scores, popular), user)
         best = tf.math.top_k(scores, config.top_k)
-        return {"titles": tf.gather(titles, best.indices), "scores": best.values}
+        # Who had nearly everything gets fewer than `top_k`, and empty titles behind them.
+        found = tf.where(best.values > NEVER / 2, tf.gather(titles, best.indices), "")
+        return {"titles": found, "scores": best.values}
 
     return {"serving_default": serving_default, "recommend": recommend}
 
