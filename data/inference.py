@@ -172,7 +172,7 @@ def guess_input(column: Column) -> Guess:
     if column.words / column.rows >= 4 and share > 0.3:
         return Guess(TextFeature(optional=optional), f"{column.words / column.rows:.0f} words a row")
     if column.numbers > 0.8 * column.rows:
-        odd = [value for value in column.values if not _is_number(value)][:3]
+        odd = [value for value in column.values if not is_number(value)][:3]
         return Guess(CategoryFeature(optional=optional), f"nearly all numbers, but also {', '.join(odd)}", True)
     if column.many or share > 0.5:
         return Guess(None, f"{column.distinct:,} different values in {column.rows:,} rows", True)
@@ -243,7 +243,8 @@ def _is_date(text: str, form: str) -> bool:
         return False
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Returns whether a text is a number."""
     try:
         float(text)
     except ValueError:

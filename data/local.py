@@ -179,18 +179,10 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
     if len(there) == 1 and kind == "csv":
         other = next((mark for mark in ";\t|" if mark in there[0]), None)
         first = f"it seems to be separated by {other!r}; set data.delimiter" if other else first
-    elif kind == "csv" and not set(there) & set(wanted) and any(_is_number(name) for name in there):
+    elif kind == "csv" and not set(there) & set(wanted) and any(inference.is_number(name) for name in there):
         first = "its first row must hold the names of the columns"
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     raise DataError(f"{path}:1: {'; '.join(wrong[:5])}{more}; {first}.")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path) -> None:

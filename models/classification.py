@@ -77,6 +77,16 @@ def answer(scores: tf.Tensor, spec: DatasetSpec) -> Tensors:
     return {"classes": tf.tile(names[None, :], (tf.shape(scores)[0], 1)), "scores": scores}
 
 
+def example_signature(served, spec: DatasetSpec):
+    """Returns `serving_default`: serialized tf.train.Examples, string `(batch,)`, to classes and scores."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def serving_default(inputs):
+        return answer(served.predict_examples(inputs), spec)
+
+    return serving_default
+
+
 def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
     """Returns the likeliest class and the true one, such as `Ankle boot 0.998 (labelled Ankle boot)`."""
     label_key, label = spec.only(LabelFeature)

@@ -15,6 +15,15 @@ def stored(value, feature: Feature) -> tf.train.Feature:
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))
 
 
+def dense(value, default) -> tf.Tensor:
+    """Returns a raw feature as `(batch,)`; an optional one comes sparse, and `default` stands for what is absent."""
+    if not isinstance(value, tf.SparseTensor):
+        return value
+    shape = tf.stack([value.dense_shape[0], tf.constant(1, tf.int64)])
+    full = tf.sparse.to_dense(tf.SparseTensor(value.indices, value.values, shape), tf.constant(default, value.dtype))
+    return full[:, 0]
+
+
 def serialized_inputs(row: Row, spec: DatasetSpec) -> bytes:
     """Returns a stored row without its targets as a serialized tf.train.Example: what a client sends."""
     features = {

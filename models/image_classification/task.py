@@ -109,16 +109,12 @@ def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> 
         # tf has decode_raw but no encode_raw: the bytes are looked up one by one.
         return tf.strings.reduce_join(tf.gather(byte_table, tf.reshape(values, (-1,))))
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
-    def serving_default(inputs):
-        return classification.answer(served.predict_examples(inputs), spec)
-
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
     def image_bytes(image_bytes):
         raw = tf.map_fn(to_raw, image_bytes, fn_output_signature=tf.TensorSpec((), tf.string))
         return classification.answer(served.predict_raw({image_key: raw}), spec)
 
-    return {"serving_default": serving_default, "image_bytes": image_bytes}
+    return {"serving_default": classification.example_signature(served, spec), "image_bytes": image_bytes}
 
 
 def queries(row: Row, spec: DatasetSpec) -> dict:

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from data.spec import DatasetSpec, Row, TargetFeature
-from models.examples import serialized_inputs
+from models.examples import dense, serialized_inputs
 from models.recommendation import network, ranking
 from models.recommendation.config import RecommendationConfig
 from models.recommendation.network import CANDIDATE, NEVER, RATING, RECENT, SCORES, USER, TwoTower
@@ -20,7 +20,7 @@ LAYER = "two_tower"
 def preprocessing_fn(raw: Tensors, config: RecommendationConfig, spec: DatasetSpec) -> Tensors:
     """Returns user, recent items and item as indices, 0 for unknown, see `network`; the rating, float32 `(batch,)`."""
     rating_key, _ = spec.only(TargetFeature)
-    user, title = _dense(raw[config.user_key]), _dense(raw[config.item_key])
+    user, title = dense(raw[config.user_key], ""), dense(raw[config.item_key], "")
     users = tft.vocabulary(user, top_k=config.max_users, vocab_filename=USERS)
     number = tf.strings.regex_replace(title, ".*#", "")  # what follows the last #, or all
     numbers = tft.vocabulary(number, top_k=config.max_items, vocab_filename=NUMBERS)
@@ -34,20 +34,12 @@ def preprocessing_fn(raw: Tensors, config: RecommendationConfig, spec: DatasetSp
         TITLES: tft.apply_vocabulary(title, titles),  # so that the vocabulary is kept
     }
     if config.recent_key:
-        words = tf.strings.split(_dense(raw[config.recent_key]), "|")[:, : config.max_recent]
+        words = tf.strings.split(dense(raw[config.recent_key], ""), "|")[:, : config.max_recent]
         had = tft.apply_vocabulary(words.to_tensor("", shape=(None, config.max_recent)), numbers) + 1
         features[RECENT] = had
     else:
         features[RECENT] = tf.zeros((tf.shape(user)[0], config.max_recent), tf.int64)
     return features
-
-
-def _dense(text) -> tf.Tensor:
-    """Returns a raw feature as string `(batch,)`, empty where there is none."""
-    if not isinstance(text, tf.SparseTensor):
-        return text
-    shape = tf.stack([text.dense_shape[0], tf.constant(1, tf.int64)])
-    return tf.sparse.to_dense(tf.SparseTensor(text.indices, text.values, shape), "")[:, 0]
 
 
 def build_model(config: RecommendationConfig, spec: DatasetSpec) -> keras.Model:

@@ -75,15 +75,11 @@ def signatures(served, config: SequenceClassificationConfig, spec: DatasetSpec) 
     """Returns `serving_default` (serialized tf.train.Example) and `sequence` (the sequences themselves)."""
     text_key, _ = spec.only(TextFeature)
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
-    def serving_default(inputs):
-        return classification.answer(served.predict_examples(inputs), spec)
-
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="sequence")])
     def sequence(sequence):
         return classification.answer(served.predict_raw({text_key: sequence}), spec)
 
-    return {"serving_default": serving_default, "sequence": sequence}
+    return {"serving_default": classification.example_signature(served, spec), "sequence": sequence}
 
 
 def queries(row: Row, spec: DatasetSpec) -> dict:

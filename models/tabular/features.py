@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from data.spec import BooleanFeature, CategoryFeature, DatasetSpec, DateFeature, NumberFeature
+from models.examples import dense
 from models.tabular.config import TabularConfig
 from models.task import Tensors
 
@@ -55,15 +56,6 @@ def transform(raw: Tensors, config: TabularConfig, spec: DatasetSpec) -> dict[st
             num_oov_buckets=config.hash_buckets,
         )
     return features
-
-
-def dense(value, default) -> tf.Tensor:
-    """Returns a raw feature as `(batch,)`; an optional one comes sparse, and `default` stands for what is absent."""
-    if not isinstance(value, tf.SparseTensor):
-        return value
-    shape = tf.stack([value.dense_shape[0], tf.constant(1, tf.int64)])
-    full = tf.sparse.to_dense(tf.SparseTensor(value.indices, value.values, shape), tf.constant(default, value.dtype))
-    return full[:, 0]
 
 
 def _numbers(name: str, feature, raw: Tensors) -> list[tf.Tensor]:

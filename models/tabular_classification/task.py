@@ -1,7 +1,6 @@
 """Tabular classification."""
 
 import keras
-import tensorflow as tf
 
 from data.spec import DatasetSpec, LabelFeature
 from models import classification
@@ -33,14 +32,13 @@ def eval_config(config: TabularClassificationConfig, spec: DatasetSpec):
 def signatures(served, config: TabularClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns `serving_default` (serialized tf.train.Example) and `columns` (one input a column)."""
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
-    def serving_default(inputs):
-        return classification.answer(served.predict_examples(inputs), spec)
-
     def predict(raw):
         return classification.answer(served.predict_raw(raw), spec)
 
-    return {"serving_default": serving_default, "columns": network.column_signature(predict, spec)}
+    return {
+        "serving_default": classification.example_signature(served, spec),
+        "columns": network.column_signature(predict, spec),
+    }
 
 
 def classical(config: TabularClassificationConfig, spec: DatasetSpec) -> dict:

@@ -12,7 +12,7 @@ from keras import layers
 from data.spec import DatasetSpec, LabelFeature, Row, TextFeature
 from models import classification
 from models.classification import LABEL
-from models.examples import serialized_inputs
+from models.examples import dense, serialized_inputs
 from models.layers.embedding_bag import EmbeddingBag
 from models.task import FileQuery, Task, Tensors
 from models.text_classification.config import TextClassificationConfig
@@ -30,7 +30,7 @@ def preprocessing_fn(raw: Tensors, config: TextClassificationConfig, spec: Datas
     """Returns words and parts of words as int64 `(batch, length)`, 0 for none, and the label as int64 `(batch,)`."""
     text_key, _ = spec.only(TextFeature)
     label_key, _ = spec.only(LabelFeature)
-    words = split_words(_dense(raw[text_key]), config.max_words)
+    words = split_words(dense(raw[text_key], ""), config.max_words)
     rows = tf.strings.ngrams(words, tuple(range(1, config.word_ngrams + 1)))
     known = tft.compute_and_apply_vocabulary(
         rows, default_value=-1, top_k=config.vocabulary_size, frequency_threshold=config.min_count
@@ -46,14 +46,6 @@ def preprocessing_fn(raw: Tensors, config: TextClassificationConfig, spec: Datas
 def _num_rows(config: TextClassificationConfig) -> int:
     """Returns how many words and rows of words a text of the greatest length has."""
     return sum(max(config.max_words - count, 0) for count in range(config.word_ngrams))
-
-
-def _dense(text) -> tf.Tensor:
-    """Returns a text feature as string `(batch,)`, empty where there is none."""
-    if not isinstance(text, tf.SparseTensor):
-        return text
-    shape = tf.stack([text.dense_shape[0], tf.constant(1, tf.int64)])
-    return tf.sparse.to_dense(tf.SparseTensor(text.indices, text.values, shape), "")[:, 0]
 
 
 def split_words(text: tf.Tensor, max_words: int) -> tf.RaggedTensor:
@@ -108,16 +100,12 @@ def signatures(served, config: TextClassificationConfig, spec: DatasetSpec) -> d
     """Returns `serving_default` (serialized tf.train.Example) and `text` (the texts themselves)."""
     text_key, feature = spec.only(TextFeature)
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
-    def serving_default(inputs):
-        return classification.answer(served.predict_examples(inputs), spec)
-
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
     def text(text):
         raw = tf.sparse.from_dense(text[:, None]) if feature.optional else text
         return classification.answer(served.predict_raw({text_key: raw}), spec)
 
-    return {"serving_default": serving_default, "text": text}
+    return {"serving_default": classification.example_signature(served, spec), "text": text}
 
 
 def queries(row: Row, spec: DatasetSpec) -> dict:
