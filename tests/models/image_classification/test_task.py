@@ -124,7 +124,7 @@ def test_the_fashion_mnist_model_has_less_than_120_000_parameters():
 
 
 def test_the_confusion_matrix_is_a_picture():
-    from models.image_classification.plots import confusion_matrix
+    from models.plots import confusion_matrix
 
     picture = confusion_matrix(np.array([[5, 1], [0, 4]]), ("cat", "dog"))
 

@@ -27,7 +27,7 @@ def test_a_sequence_and_its_reverse_complement_get_the_same_answer():
 
     model = build_model(CONFIG, SPEC)
     forward = np.array([[1, 2, 3, 4, 1, 1, 2, 2, 3, 3, 4, 1]])
-    scores = model.predict(forward, verbose=0), model.predict(5 - forward[:, ::-1], verbose=0)
+    scores = [model.predict({"letters": letters}, verbose=0) for letters in (forward, 5 - forward[:, ::-1])]
 
     np.testing.assert_allclose(*scores, rtol=1e-5)
 
