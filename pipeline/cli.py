@@ -477,7 +477,7 @@ def list_(as_json: bool) -> None:
     for title, rows in found.items():
         click.echo(title.replace("_", " "))
         for name, text in rows.items():
-            click.echo(f"  {name:<22}{text}")
+            click.echo(f"  {name:<25}{text}")
 
 
 @cli.command()
