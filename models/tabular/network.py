@@ -88,7 +88,7 @@ def input_keys(spec: DatasetSpec) -> dict[str, str]:
             continue
         key = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
         key = key if key[:1].isalpha() else f"c{key}"
-        while key in keys.values() or keyword.iskeyword(key):
+        while key in keys.values() or keyword.iskeyword(key) or key == "self":
             key += "_"
         keys[name] = key
     return keys

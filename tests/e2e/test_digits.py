@@ -374,13 +374,15 @@ def test_a_lost_database_and_backup_are_built_anew_and_nothing_is_run_again(digi
 
     refused = headrace("run", "digits", "--home", digits_run.home)
     repaired = headrace("repair", "digits", "--home", digits_run.home)
+    known = history.runs(digits_run.home, "digits")
+    (runs / "last.json").unlink()  # so that it is TFX's cache that has to know
     done = headrace("run", "digits", "--home", digits_run.home)
 
     assert refused.code == 2
     assert refused.err.count("\n") == 1
     assert "run `headrace repair digits`" in refused.err
     assert re.fullmatch(r"put back \d+ executions from their records\n", repaired.out)
-    assert history.runs(digits_run.home, "digits")[1:] == before
+    assert known == before
     assert done.code == 0
     assert _stages(done.out)["train"] == "cached"
     assert "accuracy: the network " in done.out  # read from the folder of the cached comparison

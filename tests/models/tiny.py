@@ -39,6 +39,7 @@ TABLE: dict[str, Feature] = {
     "Größe": BooleanFeature(optional=True),
     "seen": DateFeature(optional=True),
     "色": CategoryFeature(optional=True),
+    "self": CategoryFeature(optional=True),
 }
 
 
