@@ -71,6 +71,8 @@ def draft(
         raise ConfigError(f"There is no file or folder {path}.")
     if task is not None and task not in registry.TASKS:
         raise ConfigError(unknown("task", task, sorted(registry.TASKS)))
+    if task == "recommendation":
+        raise ConfigError("headrace new does not infer users and items; take pipeline/configs/movies.yaml as a model.")
     if path.is_dir():
         return _folder(path)
     return _table(path, task, label, say)
@@ -283,10 +285,12 @@ def text(made: Draft, name: str, folder: Path) -> str:
 
 def _training(made: Draft) -> dict[str, Any]:
     """Returns settings of training by the number of rows: about as many steps for small data as for large."""
-    sizes = ((2_000, 32, 60), (20_000, 64, 30), (100_000, 256, 20))
-    batch_size, epochs = next(((batch, epochs) for rows, batch, epochs in sizes if made.rows < rows), (512, 12))
-    rate = 0.003 if made.task == "image_classification" else 0.001
-    return {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "early_stopping": {"patience": 5}}
+    sizes = ((20_000, 32, 40, 0.0003), (100_000, 128, 25, 0.001))
+    rows, task = made.rows, made.task
+    batch_size, epochs, rate = next((rest for most, *rest in sizes if rows < most), (512, 15, 0.002))
+    if not task.startswith("tabular"):
+        rate = 0.003 if task == "image_classification" else 0.002
+    return {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "early_stopping": {"patience": 6}}
 
 
 def _feature(guess: Guess) -> str:

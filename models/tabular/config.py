@@ -19,7 +19,13 @@ from models.config import Activation, Fraction, TaskConfig
 class TabularConfig(TaskConfig):
     """Settings of the network for tables."""
 
-    train_defaults: ClassVar[dict[str, Any]] = {"epochs": 30, "batch_size": 64}  # until validation stops it
+    # Small steps, until validation stops it: with larger ones tables of some thousand rows are overfitted in few epochs.
+    train_defaults: ClassVar[dict[str, Any]] = {
+        "epochs": 40,
+        "batch_size": 32,
+        "learning_rate": 0.0003,
+        "early_stopping": {"patience": 6},
+    }
 
     bins: PositiveInt = 16
     """Parts into which the range of each number is cut, by quantiles; the network learns a curve over them."""
@@ -37,7 +43,7 @@ class TabularConfig(TaskConfig):
     """Sizes of the dense layers of the deep part; empty leaves the wide, linear part alone."""
     activation: Activation = "relu"
     """Keras's name of the activation after every dense layer."""
-    dropout: Fraction = 0.2
+    dropout: Fraction = 0.3
     """Share of units dropped before every dense layer while training."""
     slice_by: tuple[str, ...] = Field(default_factory=tuple)
     """Categories and booleans by whose values the evaluation is broken down."""
