@@ -19,7 +19,7 @@ from models.config import Activation, Fraction, TaskConfig
 class TabularConfig(TaskConfig):
     """Settings of the network for tables."""
 
-    # Small steps, until validation stops it: with larger ones tables of some thousand rows are overfitted in few epochs.
+    # Small steps, until validation stops it: larger ones overfit tables of some thousand rows in few epochs.
     train_defaults: ClassVar[dict[str, Any]] = {
         "epochs": 40,
         "batch_size": 32,
