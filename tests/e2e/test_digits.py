@@ -375,7 +375,7 @@ def test_a_lost_database_and_backup_are_built_anew_and_nothing_is_run_again(digi
     refused = headrace("run", "digits", "--home", digits_run.home)
     repaired = headrace("repair", "digits", "--home", digits_run.home)
     known = history.runs(digits_run.home, "digits")
-    (runs / "last.json").unlink()  # so that it is TFX's cache that has to know
+    (runs / "last.json").unlink(missing_ok=True)  # so that it is TFX's cache that has to know
     done = headrace("run", "digits", "--home", digits_run.home)
 
     assert refused.code == 2
