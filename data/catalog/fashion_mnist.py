@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from data.errors import SourceUnavailable
-from data.sources import debian
 from data.sources.files import verify
 from data.sources.idx import read_idx
+from data.sources.packages import fetch_debian, keep, kept_folder
 from data.sources.tfds import read_tfds
 from data.spec import Dataset, DatasetSpec, ImageFeature, LabelFeature, Row, Splits
 from data.splitting import HashSplit, image_bytes
@@ -65,29 +63,22 @@ def _from_system(folder: Path | None) -> Splits:
 
 def cache_folder() -> Path:
     """Returns where the files of the Debian package are kept."""
-    return Path(platformdirs.user_cache_dir("headrace")) / "datasets" / "fashion_mnist"
+    return kept_folder("fashion_mnist")
 
 
 def _from_debian(folder: Path | None) -> Splits:
     cache = folder or cache_folder()
-    if not cache.exists():
-        _fetch(cache)
+    keep(cache, _fetch)
     verify(cache, SHA256, fix=f"delete the folder {cache} and run again to fetch it anew")
     return _carve(_Rows(cache, "train"), _Rows(cache, "t10k"))
 
 
-def _fetch(cache: Path) -> None:
-    """Puts the package's four files into `cache`, which appears whole or not at all."""
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache.parent, prefix=".fetching-") as scratch:
-        try:
-            debian.fetch([PACKAGE], Path(scratch))
-        except debian.AptError as error:
-            raise SourceUnavailable(f"package {PACKAGE} could not be fetched ({error}).") from error
-        ready = Path(scratch) / "ready"
-        shutil.copytree(Path(scratch) / SYSTEM_FOLDER.relative_to("/"), ready)
-        verify(ready, SHA256, fix="the mirror has another version; use data.source: tfds or report it")
-        ready.rename(cache)
+def _fetch(folder: Path) -> None:
+    """Puts the package's four files into `folder`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        fetch_debian(PACKAGE, Path(scratch))
+        shutil.copytree(Path(scratch) / SYSTEM_FOLDER.relative_to("/"), folder, dirs_exist_ok=True)
+    verify(folder, SHA256, fix="the mirror has another version; use data.source: tfds or report it")
 
 
 def _from_tfds(folder: Path | None) -> Splits:
