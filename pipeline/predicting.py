@@ -40,7 +40,10 @@ def predict(
         _read_image(path) if path.suffix.lower() in PICTURES else _read(path)
     folder = _version_folder(home.resolve() / "serving" / name, name, version)
     manifest = read_manifest(folder)
-    query = manifest["file_query"]
+    # Versions of before there was more than one kind do not tell it.
+    query = {"kind": "image", **(manifest["file_query"] or {})}
+    if "signature" not in query:
+        raise ConfigError(f"Version {folder.name} of {name} does not say how it is asked; publish it anew.")
     questions = _questions(query["kind"], files, texts, name, manifest)
     with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
         import tensorflow as tf

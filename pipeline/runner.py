@@ -275,7 +275,7 @@ def closing_block(result: RunResult) -> list[str]:
         verdict = "Published" if new else "No change: this model is published already"
         # What a person can type: after `make run` the venv is not on the path.
         command = "headrace" if shutil.which("headrace") else sys.argv[0]
-        what, about = ASKED[read_manifest(folder)["file_query"]["kind"]]
+        what, about = ASKED[(read_manifest(folder)["file_query"] or {}).get("kind", "image")]
         ask, board = f"{command} predict {result.pipeline} {what}", f"{command} board"
         return [
             f"{verdict} ({took}): {_relative(folder)}",
