@@ -25,7 +25,7 @@ MIB = 2**20
 
 
 class ClassicalModels(Artifact):
-    """What classical models predicted on the test split, what they took, and which of them is best."""
+    """What classical models predicted on the test split, what they reached and what they took."""
 
     TYPE_NAME = "ClassicalModels"
 
@@ -37,7 +37,6 @@ def Classical(
     task: Parameter[str],
     config: Parameter[str],
     spec: Parameter[str],
-    metric: Parameter[str],
     seed: Parameter[int],
     fingerprint: Parameter[str],
 ):
@@ -51,12 +50,10 @@ def Classical(
         progress.report(summary=name)
         found[name], predictions = fit(candidate, frames, facts, compared, seed)
         np.save(Path(models.uri) / f"{name}.npy", predictions)
-    # On the test split, where chance may favour one of several: the network has to beat the luckiest of them.
-    best = (min if compared[metric].lower_is_better else max)(found, key=lambda name: found[name]["metrics"][metric])
-    told = {"metric": metric, "best": best, "models": found}
-    (Path(models.uri) / FACTS).write_text(json.dumps(told, indent=1))
-    values = ", ".join(f"{name} {told['metrics'][metric]:.4f}" for name, told in found.items())
-    progress.report(summary=f"{metric}: {values}")
+    (Path(models.uri) / FACTS).write_text(json.dumps(found, indent=1))
+    usual = next(iter(compared))
+    values = ", ".join(f"{name} {told['metrics'][usual]:.4f}" for name, told in found.items())
+    progress.report(summary=f"{usual}: {values}")
 
 
 def fit(

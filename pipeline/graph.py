@@ -133,13 +133,11 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         allow_unblessed=allow_unblessed,
         run=run,
     ).with_id("model_gate")
-    metric = compared_metric(config, task.compared(config.model, spec))
     classical = Classical(
         examples=examples,
         task=config.task,
         config=config.model.model_dump_json(),
         spec=spec.model_dump_json(),
-        metric=metric,
         seed=config.seed,
         fingerprint=_code(
             ["components.classical", *_classical_modules(task_module)], ["numpy", "pandas", "scikit-learn"]
@@ -154,6 +152,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         task=config.task,
         config=config.model.model_dump_json(),
         spec=spec.model_dump_json(),
+        metric=compared_metric(config, task.compared(config.model, spec)),
         require="report" if allow_unblessed else config.baseline.require,
         seed=config.seed,
         fingerprint=_code(["components.baseline", "models.classical"], ["numpy", "scikit-learn", "tensorflow"]),
