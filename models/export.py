@@ -3,14 +3,18 @@
 import functools
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from data.spec import DatasetSpec, LabelFeature
+from data.spec import DatasetSpec, LabelFeature, Row
 from models.config import TaskConfig
+from models.serving import guard, warmup
 from models.task import Task, Tensors
 
 
@@ -22,12 +26,20 @@ class ServedModel(tf.Module):
 
     def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, targets: tuple[str, ...]):
         super().__init__(name="served_model")
-        self.model = model
+        # Keras 3's variables export a second copy of themselves: the checkpoint would be restored into those, and the
+        # signatures read the first, which TF Serving finds uninitialized. What they wrap is tracked instead.
+        self._held = lambda: model
+        self.model_variables = [variable.value for variable in model.variables]
         self.transform_layer = transform.transform_features_layer()
         features = {key: value for key, value in transform.raw_feature_spec().items() if key not in targets}
         # Not as an attribute of its own: tf.Module would track the dictionary and refuse to save it.
         self._vocabulary = transform.vocabulary_by_name
         self._parse = functools.partial(tf.io.parse_example, features=features)
+
+    @property
+    def model(self) -> keras.Model:
+        """The Keras model."""
+        return self._held()
 
     def predict_examples(self, serialized: tf.Tensor) -> tf.Tensor:
         """Returns the model's output for serialized tf.train.Examples, string `(batch,)`; labels are not needed."""
@@ -56,7 +68,14 @@ class ServedModel(tf.Module):
 
 
 def export(
-    model: keras.Model, transform_folder: str, *, task: Task, config: TaskConfig, spec: DatasetSpec, into: str
+    model: keras.Model,
+    transform_folder: str,
+    *,
+    task: Task,
+    config: TaskConfig,
+    spec: DatasetSpec,
+    rows: Sequence[Row],
+    into: str,
 ) -> None:
     """Writes the SavedModel of a trained model to the folder `into`.
 
@@ -65,7 +84,9 @@ def export(
         transform_folder: What TFX's Transform wrote.
         task: Provides the signatures.
         config: The task's settings.
-        spec: The data set's facts; its class names become `assets/labels.txt`.
+        spec: The data set's facts; its class names become `assets/labels.txt`, and what it says of the features is
+            what the server holds requests to.
+        rows: Stored rows; they become the warm-up requests, together with the answers of the model in memory.
         into: Folder that receives the SavedModel; it must not exist yet.
     """
     served = ServedModel(model, tft.TFTransformOutput(transform_folder), spec.targets())
@@ -79,3 +100,24 @@ def export(
         tf.saved_model.save(served, into, signatures=signatures)
     finally:
         shutil.rmtree(scratch)
+    named = task.inputs(config, spec) if task.inputs else {}
+    guard.write(Path(into), spec, {"serving_default": {"inputs": guard.EXAMPLES}, **named})
+    if task.queries:
+        warmup.write(Path(into), _answered([task.queries(row, spec) for row in rows], signatures))
+
+
+def batch(values: Sequence[Any], dtype: tf.DType) -> np.ndarray:
+    """Returns values of several examples as one input `(examples, ...)`; strings as an object array of bytes."""
+    return tf.constant(values, dtype).numpy()
+
+
+def _answered(queries: Sequence[Mapping[str, Mapping[str, Any]]], signatures: Mapping[str, Any]) -> Iterator[tuple]:
+    """Yields signature, inputs and the answer of the model in memory, of one example and then of all."""
+    for chosen in [*([query] for query in queries[:1]), queries]:
+        for name in chosen[0] if chosen else ():
+            call = signatures[name]
+            function = call if hasattr(call, "structured_input_signature") else call.get_concrete_function()
+            dtypes = {spec.name: spec.dtype for spec in tf.nest.flatten(function.structured_input_signature)}
+            inputs = {key: batch([query[name][key] for query in chosen], dtypes[key]) for key in chosen[0][name]}
+            outputs = call(**{key: tf.constant(value, dtypes[key]) for key, value in inputs.items()})
+            yield name, inputs, {key: value.numpy() for key, value in outputs.items()}
