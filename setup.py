@@ -24,6 +24,11 @@ REQUIREMENTS = [
     "pandas>=2,<3",
     "pyarrow>=14",
     "rdata>=0.11",  # reads the tables inside R packages
+    # TF Serving's stubs; 2.19.1 is the newest that TFX 1.21 takes.
+    "tensorflow-serving-api==2.19.1",
+    "grpcio>=1.60",
+    "aiohttp>=3.9,<4",
+    "python-rapidjson>=1.20",  # TF Serving's JSON parser: its messages are RapidJSON's
     "click>=8.1,<9",
     "rich>=13",
     "pydantic>=2.9,<3",
@@ -44,7 +49,7 @@ setup(
     install_requires=REQUIREMENTS,
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.21.0"],
-        "dev": ["import-linter", "mypy", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
+        "dev": ["hypothesis", "import-linter", "mypy", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
     },
     entry_points={"console_scripts": ["headrace=pipeline.cli:main"]},
 )
