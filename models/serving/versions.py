@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from data.errors import ServingError
@@ -14,7 +15,7 @@ MANIFEST = Path("assets.extra") / "headrace.json"
 FOLDER_MODE, FILE_MODE = 0o750, 0o640
 
 
-def publish(model: Path, destination: Path, facts: dict, *, keep: int | None = None) -> int:
+def publish(model: Path, destination: Path, facts: dict, *, keep: int | None = None, kept: Collection[int] = ()) -> int:
     """Publishes a SavedModel below `destination` and returns its version.
 
     The version is the clock in seconds since 1970, or one more than the highest there is. TF Serving takes any folder
@@ -27,6 +28,7 @@ def publish(model: Path, destination: Path, facts: dict, *, keep: int | None = N
         destination: Folder of the pipeline's versions.
         facts: Written to `assets.extra/headrace.json` beside the model's digest.
         keep: How many versions stay, the newest; None for all.
+        kept: Versions that stay in any case: those that are live.
 
     Raises:
         ServingError: The copy is not what was to be published, or a newest version was not published by Headrace.
@@ -43,6 +45,8 @@ def publish(model: Path, destination: Path, facts: dict, *, keep: int | None = N
             newest = max(int(time.time()), (newest or 0) + 1)
             _stage_and_rename(model, destination, newest, {"digest": digest, "version": newest, **facts})
         for old in versions(destination)[: -keep if keep else 0]:
+            if old in kept:
+                continue
             # Out of TF Serving's sight first: it must never see half a version, on the way out either.
             leaving = (destination / str(old)).rename(destination / f".staging-removed-{old}")
             shutil.rmtree(leaving)

@@ -1,0 +1,112 @@
+"""Command-line flags in TensorFlow's syntax, under TF Serving's names."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Flags:
+    """What `tensorflow_model_server` is told; the last few are ours.
+
+    Attributes are the flags; each one's help is in its metadata.
+    """
+
+    port: int = field(default=8500, metadata={"help": "TCP port of the gRPC API; 0: none"})
+    grpc_socket_path: str = field(default="", metadata={"help": "Unix socket of the gRPC API"})
+    rest_api_port: int = field(default=0, metadata={"help": "Port of the HTTP/REST API; 0: none"})
+    rest_api_num_threads: int = field(default=0, metadata={"help": "Taken and not needed: one loop serves REST"})
+    rest_api_timeout_in_ms: int = field(default=30000, metadata={"help": "Timeout of a REST call"})
+    rest_api_enable_cors_support: bool = field(default=False, metadata={"help": "Answer with CORS headers"})
+    grpc_channel_arguments: str = field(default="", metadata={"help": "gRPC's channel arguments, k=v,k=v"})
+    grpc_max_threads: int = field(default=0, metadata={"help": "Threads that run slow models; 0: 4 a core"})
+    model_name: str = field(default="default", metadata={"help": "Name of the one model"})
+    model_base_path: str = field(default="", metadata={"help": "Folder of the one model's versions"})
+    model_config_file: str = field(default="", metadata={"help": "ModelServerConfig as text proto"})
+    model_config_file_poll_wait_seconds: int = field(default=0, metadata={"help": "Seconds between reads; 0: once"})
+    file_system_poll_wait_seconds: int = field(
+        default=1, metadata={"help": "Seconds between looks for versions; 0: once, <0: never"}
+    )
+    num_load_threads: int = field(default=0, metadata={"help": "Taken and not needed: versions load one by one"})
+    num_unload_threads: int = field(default=0, metadata={"help": "Taken and not needed"})
+    max_num_load_retries: int = field(default=5, metadata={"help": "How often a load that failed is tried again"})
+    load_retry_interval_micros: int = field(default=60_000_000, metadata={"help": "Wait between such tries"})
+    enable_batching: bool = field(default=False, metadata={"help": "Merge requests into batches"})
+    batching_parameters_file: str = field(default="", metadata={"help": "BatchingParameters as text proto"})
+    enable_per_model_batching_parameters: bool = field(
+        default=False, metadata={"help": "Read batching_params.pbtxt of each version"}
+    )
+    allow_version_labels_for_unavailable_models: bool = field(
+        default=False, metadata={"help": "Labels may point to versions that are not loaded yet"}
+    )
+    monitoring_config_file: str = field(default="", metadata={"help": "MonitoringConfig as text proto"})
+    enable_model_warmup: bool = field(default=True, metadata={"help": "Replay a version's warm-up requests"})
+    num_request_iterations_for_warmup: int = field(default=1, metadata={"help": "How often each is replayed"})
+    saved_model_tags: str = field(default="serve", metadata={"help": "Tags of the MetaGraph, with commas between"})
+    enable_signature_method_name_check: bool = field(
+        default=False, metadata={"help": "Insist on a signature's method name, which Keras models lack"}
+    )
+    enable_grpc_healthcheck_service: bool = field(default=False, metadata={"help": "Serve grpc.health.v1.Health"})
+    enable_serialization_as_tensor_content: bool = field(
+        default=False, metadata={"help": "Answer with tensor_content instead of typed fields"}
+    )
+    tensorflow_session_parallelism: int = field(default=0, metadata={"help": "Threads of a session; 0: auto"})
+    tensorflow_intra_op_parallelism: int = field(default=0, metadata={"help": "Threads inside an op; 0: auto"})
+    tensorflow_inter_op_parallelism: int = field(default=0, metadata={"help": "Threads between ops; 0: auto"})
+    version: bool = field(default=False, metadata={"help": "Print the version and end"})
+    host: str = field(default="127.0.0.1", metadata={"help": "Ours: address to listen on"})
+    input_guard: bool = field(default=True, metadata={"help": "Ours: refuse values that the schema rules out"})
+    max_request_mib: int = field(default=64, metadata={"help": "Ours: largest request; 0: no limit"})
+    max_batch_rows: int = field(default=100_000, metadata={"help": "Ours: most rows in a request; 0: no limit"})
+    max_concurrency: int = field(default=1000, metadata={"help": "Ours: most requests at a time; 0: no limit"})
+    drain_seconds: float = field(default=10.0, metadata={"help": "Ours: what SIGTERM leaves to requests on their way"})
+    access_log: str = field(default="", metadata={"help": "Ours: file that gets a JSON line a request; -: stderr"})
+
+
+_KNOWN = {one.name: one for one in dataclasses.fields(Flags)}
+_TRUE, _FALSE = ("true", "1", "t", "y", "yes"), ("false", "0", "f", "n", "no")
+
+
+class BadFlag(ValueError):
+    """A flag's value cannot be used."""
+
+
+def parse(arguments: Sequence[str]) -> tuple[Flags, list[str]]:
+    """Returns the flags and the arguments that are none: TF Serving warns of those and goes on.
+
+    Raises:
+        BadFlag: A value is not of its flag's type.
+    """
+    flags, unknown = Flags(), []
+    for argument in arguments:
+        name, equals, text = argument.lstrip("-").partition("=")
+        found = _KNOWN.get(name)
+        if found is None or not argument.startswith("-"):
+            unknown.append(argument)
+        else:
+            setattr(flags, name, _value(name, found.type, text if equals else None))
+    return flags, unknown
+
+
+def _value(name: str, kind: Any, text: str | None) -> Any:
+    if kind is bool:
+        lowered = "true" if text is None else text.lower()
+        if lowered not in _TRUE + _FALSE:
+            raise BadFlag(f"--{name}: expected true or false, found {text!r}")
+        return lowered in _TRUE
+    if text is None:
+        raise BadFlag(f"--{name}: expected --{name}=VALUE")
+    try:
+        return kind(text)
+    except ValueError:
+        word = "an integer" if kind is int else "a number"
+        raise BadFlag(f"--{name}: expected {word}, found {text!r}") from None
+
+
+def usage() -> str:
+    """Returns one line a flag."""
+    return "\n".join(
+        f"\t--{one.name}={str(one.default).lower() if one.type is bool else one.default}\t{one.metadata['help']}"
+        for one in _KNOWN.values()
+    )

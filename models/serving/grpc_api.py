@@ -1,0 +1,173 @@
+"""gRPC: PredictionService and ModelService."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+from models.serving.calls import Call, Caller
+from models.serving.statuses import Code, ServingStatus, invalid
+
+PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+MODEL_SERVICE = "tensorflow.serving.ModelService"
+HEALTH_SERVICE = "grpc.health.v1.Health"
+REQUEST_ID = "x-request-id"
+
+
+def handlers(caller: Caller) -> list[grpc.GenericRpcHandler]:
+    """Returns the handlers of both services."""
+    engine = caller.engine
+
+    def handler(api: str, kind: type[Message], work: Callable[..., Any], *, counted: bool, slow: bool = False):
+        async def handle(serialized: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            remaining = context.time_remaining()
+            timeout_ms = None if remaining is None else max(0, int(remaining * 1000))
+            call = Call(api, "GRPC", counted=counted)
+            if caller.access_log.on:
+                call.request_id = str(dict(context.invocation_metadata() or ()).get(REQUEST_ID, ""))
+            try:
+                request = _parsed(kind, serialized)
+                call.model = _model(request)
+                arguments = (request, timeout_ms) if counted else (request,)
+                size = len(serialized) if not slow else 1 << 30
+
+                def answer() -> bytes:
+                    return work(*arguments).SerializeToString()
+
+                return await caller.run(call, size, answer)
+            except ServingStatus as status:
+                await context.abort(status.code, status.message)
+                raise  # abort raises; this is for the type checker
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    prediction = {
+        "Predict": handler("Predict", predict_pb2.PredictRequest, engine.predict, counted=True),
+        "Classify": handler("Classify", classification_pb2.ClassificationRequest, engine.classify, counted=True),
+        "Regress": handler("Regress", regression_pb2.RegressionRequest, engine.regress, counted=True),
+        "MultiInference": handler(
+            "MultiInference", inference_pb2.MultiInferenceRequest, engine.multi_inference, counted=False
+        ),
+        "GetModelMetadata": handler(
+            "GetModelMetadata", get_model_metadata_pb2.GetModelMetadataRequest, engine.metadata, counted=False
+        ),
+    }
+    model = {
+        "GetModelStatus": handler(
+            "GetModelStatus", get_model_status_pb2.GetModelStatusRequest, engine.status, counted=False
+        ),
+        "HandleReloadConfigRequest": handler(
+            "HandleReloadConfigRequest", model_management_pb2.ReloadConfigRequest, _reload(caller), counted=False,
+            slow=True,
+        ),
+    }  # fmt: skip
+    return [
+        grpc.method_handlers_generic_handler(PREDICTION_SERVICE, prediction),
+        grpc.method_handlers_generic_handler(MODEL_SERVICE, model),
+    ]
+
+
+def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigRequest], Message]:
+    """Returns what answers HandleReloadConfigRequest: it waits until all new models are available or have failed."""
+
+    def reload(request: model_management_pb2.ReloadConfigRequest) -> model_management_pb2.ReloadConfigResponse:
+        kind = request.config.WhichOneof("config")
+        if kind == "custom_model_config":
+            raise invalid(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
+                "supported"
+            )
+        if kind is not None:
+            manager = caller.engine.manager
+            failed = manager.wait_for(manager.configure(request.config))
+            if failed:
+                raise ServingStatus(
+                    Code.UNKNOWN, f"{len(failed)} model(s) did not become available: {{{', '.join(failed)}}}"
+                )
+        return model_management_pb2.ReloadConfigResponse()
+
+    return reload
+
+
+def health_handler() -> grpc.GenericRpcHandler:
+    """Returns grpc.health.v1.Health, without the package: SERVING for the server and for both services."""
+    serving, unknown = b"\x08\x01", b"\x08\x03"
+
+    async def check(serialized: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        return _health(serialized, (serving, unknown))
+
+    return grpc.method_handlers_generic_handler(HEALTH_SERVICE, {"Check": grpc.unary_unary_rpc_method_handler(check)})
+
+
+def _health(serialized: bytes, answers: tuple[bytes, bytes]) -> bytes:
+    service = serialized[2:].decode(errors="replace")  # field 1, a string shorter than 128 bytes
+    return answers[0] if service in ("", "ModelService", "PredictionService") else answers[1]
+
+
+def _parsed(kind: type[Message], serialized: bytes) -> Any:
+    try:
+        return kind.FromString(serialized)
+    except DecodeError:
+        raise invalid(f"The request is no {kind.DESCRIPTOR.name}.") from None
+
+
+def _model(request: Any) -> str:
+    spec = getattr(request, "model_spec", None)
+    if spec is None:
+        tasks = getattr(request, "tasks", ())
+        spec = tasks[0].model_spec if tasks else None
+    return spec.name if spec is not None else ""
+
+
+async def start(
+    caller: Caller, addresses: list[str], *, max_bytes: int, arguments: str, max_concurrency: int, health: bool
+) -> grpc.aio.Server:
+    """Returns a server that listens on `addresses`.
+
+    Args:
+        caller: Runs the calls.
+        addresses: `host:port` and `unix:path`.
+        max_bytes: Largest message; -1: no limit.
+        arguments: gRPC's channel arguments, `k=v,k=v`.
+        max_concurrency: Most calls at a time; 0: no limit.
+        health: Whether to serve grpc.health.v1.Health.
+
+    Raises:
+        OSError: An address is taken.
+    """
+    options: list[tuple[str, int | str]] = [
+        ("grpc.max_receive_message_length", max_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),  # two servers on a port would take turns, in silence
+    ]
+    for pair in filter(None, arguments.split(",")):
+        key, _, value = pair.partition("=")
+        options.append((key.strip(), int(value) if value.strip().lstrip("-").isdigit() else value.strip()))
+    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=max_concurrency or None)
+    server.add_generic_rpc_handlers([*handlers(caller), *([health_handler()] if health else [])])
+    for address in addresses:
+        try:
+            bound = server.add_insecure_port(address)
+        except RuntimeError:
+            bound = 0
+        if not bound and not address.startswith("unix:"):
+            raise OSError(f"{address} is taken")
+    await server.start()
+    return server
+
+
+async def stop(server: grpc.aio.Server, seconds: float) -> None:
+    """Takes no more calls and gives those on their way so many seconds."""
+    await asyncio.shield(server.stop(seconds))

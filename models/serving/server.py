@@ -1,0 +1,341 @@
+"""The embedded server: `python -m models.serving.server FLAGS` stands in for tensorflow_model_server.
+
+Differences, all on the safe side: it listens on 127.0.0.1 unless --host says otherwise, SIGTERM lets requests on their
+way end, and values that the training schema rules out are refused unless --input_guard=false.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.serving import flags as flag_syntax
+from models.serving.flags import Flags
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+FAILED = 255
+SWITCH_SECONDS = 0.001  # Python's 5 ms between threads would show in the latency of quick calls
+
+logger = logging.getLogger("headrace.serving")
+
+
+class StartError(Exception):
+    """Why the server does not start."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the server until SIGTERM or SIGINT and returns the exit code."""
+    try:
+        flags, unknown = flag_syntax.parse(arguments)
+    except flag_syntax.BadFlag as error:
+        print(f"{error}\nusage: server\nFlags:\n{flag_syntax.usage()}")
+        return FAILED
+    for one in unknown:
+        print(f"unknown argument: {one}")
+    if unknown:
+        print(f"usage: server\nFlags:\n{flag_syntax.usage()}", flush=True)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", stream=sys.stderr, force=True
+    )
+    if flags.version:
+        import tensorflow as tf
+
+        print(f"Headrace embedded model server\nTensorFlow Library: {tf.__version__}")
+        return 0
+    try:
+        server = Server(flags)
+        server.load()
+    except StartError as error:
+        print(f"Failed to start server. Error: {error}", flush=True)
+        return FAILED
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        asyncio.run(server.serve())
+    except StartError as error:
+        print(f"Failed to start server. Error: {error}", flush=True)
+        return FAILED
+    return 0
+
+
+@dataclass
+class _OneVersion:
+    """What an engine sees of the models while one version warms up."""
+
+    name: str
+    servable: Any
+
+    def acquire(self, spec: Any) -> Any:
+        self.servable.acquire()
+        return self.servable
+
+
+class Server:
+    """The server of one set of flags.
+
+    Args:
+        flags: As on the command line.
+
+    Raises:
+        StartError: They contradict, or a file they name cannot be used.
+    """
+
+    def __init__(self, flags: Flags):
+        _check(flags)
+        # After the flags: importing TensorFlow takes seconds.
+        from models.serving import config_files
+        from models.serving.batching import Batcher, Parameters
+        from models.serving.guard import InputGuard
+        from models.serving.inference import Engine
+        from models.serving.manager import ModelManager
+        from models.serving.monitoring import PATH, Metrics
+        from models.serving.statuses import ServingStatus
+
+        self._flags = flags
+        self._metrics = Metrics()
+        self._guard = InputGuard(self._metrics) if flags.input_guard else None
+        self._batching: Mapping[Path, Parameters] = {}
+        self._batcher: Batcher | None = None
+        try:
+            monitoring = _read(flags.monitoring_config_file, config_files.MonitoringConfig)
+            self._metrics_path = ""
+            if monitoring.prometheus_config.enable:
+                self._metrics_path = monitoring.prometheus_config.path or PATH
+            if flags.enable_batching:
+                common = Parameters.of(_read(flags.batching_parameters_file, config_files.BatchingParameters))
+                self._batching = {}
+                self._batcher = Batcher(
+                    lambda servable: self._batching.get(servable.path, common), common.num_batch_threads,
+                    self._metrics.batched,
+                )  # fmt: skip
+        except (ValueError, ServingStatus) as error:
+            raise StartError(str(error)) from None
+        self._manager = ModelManager(
+            self._load,
+            max_retries=flags.max_num_load_retries,
+            retry_seconds=flags.load_retry_interval_micros / 1e6,
+            early_labels=flags.allow_version_labels_for_unavailable_models,
+            on_unload=self._unloaded,
+        )
+        self.engine = Engine(
+            self._manager,
+            self._metrics,
+            self._batcher.run if self._batcher else _run,
+            guard=self._guard,
+            check_method_names=flags.enable_signature_method_name_check,
+            as_content=flags.enable_serialization_as_tensor_content,
+            max_rows=flags.max_batch_rows,
+        )
+
+    def load(self) -> None:
+        """Loads the models that are configured; the ports are opened only after that.
+
+        Raises:
+            StartError: The config cannot be used, or a model does not load.
+        """
+        from models.serving.statuses import ServingStatus
+
+        try:
+            config = self._config()
+            new = self._manager_configure(config, first=True)
+        except (ValueError, ServingStatus) as error:
+            raise StartError(str(error)) from None
+        self._manager.start(self._flags.file_system_poll_wait_seconds)
+        failed = self._manager.wait_for(new)
+        if failed:
+            raise StartError(f"UNKNOWN: {len(failed)} servable(s) did not become available: {{{', '.join(failed)}}}")
+        if self._flags.model_config_file and not self._flags.allow_version_labels_for_unavailable_models:
+            try:
+                self._manager.configure(config)  # the labels, now that versions are there
+            except ServingStatus as error:
+                raise StartError(str(error)) from None
+
+    def _manager_configure(self, config, *, first: bool) -> list[str]:
+        from models.serving.statuses import Code, ServingStatus
+
+        names = [one.name for one in config.model_config_list.config]
+        try:
+            return self._manager.configure(config)
+        except ServingStatus as status:
+            # At the start no version is there yet that a label could point to: it is looked at again once they are.
+            if not first or status.code is not Code.FAILED_PRECONDITION:
+                raise
+            return names
+
+    def _config(self):
+        """Returns the ModelServerConfig of the flags; raises ValueError when the file cannot be used."""
+        from models.serving import config_files
+
+        if self._flags.model_config_file:
+            return config_files.read(self._flags.model_config_file, config_files.ModelServerConfig)
+        config = config_files.ModelServerConfig()
+        config.model_config_list.config.add(
+            name=self._flags.model_name,
+            base_path=str(Path(self._flags.model_base_path).resolve()),
+            model_platform="tensorflow",
+        )
+        return config
+
+    def _load(self, name: str, number: int, path: Path):
+        """Returns a version that is warmed up; raises ServingStatus."""
+        from tensorflow.core.protobuf import config_pb2
+
+        from models.serving import config_files, warmup
+        from models.serving.batching import Parameters
+        from models.serving.inference import Engine
+        from models.serving.servable import Servable
+        from models.serving.statuses import ServingStatus, invalid
+
+        flags = self._flags
+        own = path / "batching_params.pbtxt"
+        if self._batcher and flags.enable_per_model_batching_parameters and own.exists():
+            try:
+                parameters = Parameters.of(config_files.read(own, config_files.BatchingParameters))
+            except ValueError as error:
+                raise invalid(str(error)) from None
+            self._batching = {**self._batching, path: parameters}
+        both = flags.tensorflow_session_parallelism
+        options = config_pb2.ConfigProto(
+            intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism or both,
+            inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism or both,
+        )
+        servable = Servable(name, number, path, flags.saved_model_tags, options)
+        if not flags.enable_model_warmup:
+            return servable
+        alone: Any = _OneVersion(name, servable)
+        status, seconds = "OK", 0.0
+        try:
+            engine = Engine(alone, self._metrics_of_warmup(), _run)
+            seconds = warmup.replay(path, engine, flags.num_request_iterations_for_warmup)
+        except ServingStatus as error:
+            status = error.code.name
+            servable.close()
+            raise
+        finally:
+            self._metrics.warmed_up(str(path), status, seconds)
+        return servable
+
+    def _metrics_of_warmup(self):
+        from models.serving.monitoring import Metrics
+
+        return Metrics()  # warm-up requests are nobody's
+
+    def _unloaded(self, servable: Any) -> None:
+        if self._guard:
+            self._guard.forget(servable)
+        self._batching = {path: one for path, one in self._batching.items() if path != servable.path}
+
+    async def serve(self) -> None:
+        """Opens the ports and answers until SIGTERM or SIGINT; then takes no more, and ends what is on its way."""
+        from models.serving import grpc_api, rest_api
+        from models.serving.calls import AccessLog, Caller
+
+        flags = self._flags
+        # Slow models release the interpreter while they run; four a core keep the cores busy.
+        threads = ThreadPoolExecutor(flags.grpc_max_threads or 4 * (os.cpu_count() or 1), "call")
+        caller = Caller(self.engine, threads, AccessLog(flags.access_log), bool(self._batcher), flags.max_concurrency)
+        max_bytes = flags.max_request_mib * 2**20
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        addresses = [f"{flags.host}:{flags.port}"] if flags.port else []
+        if flags.grpc_socket_path:
+            addresses.append(f"unix:{flags.grpc_socket_path}")
+        try:
+            grpc_server = await grpc_api.start(
+                caller,
+                addresses,
+                max_bytes=max_bytes or -1,
+                arguments=flags.grpc_channel_arguments,
+                max_concurrency=flags.max_concurrency,
+                health=flags.enable_grpc_healthcheck_service,
+            )
+        except OSError as error:
+            raise StartError(f"UNKNOWN: Error starting gRPC server: {error}") from None
+        logger.info("Running gRPC ModelServer at %s ...", ", ".join(addresses))
+        rest = None
+        if flags.rest_api_port and flags.rest_api_port == flags.port:
+            logger.error("--rest_api_port cannot be same as --port. Please use a different port for HTTP/REST API. "
+                         "Skipped exporting HTTP/REST API.")  # fmt: skip
+        elif flags.rest_api_port:
+            api = rest_api.RestApi(
+                caller,
+                timeout_ms=flags.rest_api_timeout_in_ms,
+                cors=flags.rest_api_enable_cors_support,
+                metrics_path=self._metrics_path,
+                max_bytes=max_bytes,
+            )
+            try:
+                rest = await rest_api.start(api, flags.host, flags.rest_api_port, max_bytes, flags.drain_seconds)
+            except OSError as error:
+                await grpc_api.stop(grpc_server, 0)
+                raise StartError(f"UNKNOWN: Failed to start HTTP Server at {flags.host}:{flags.rest_api_port} "
+                                 f"({error.strerror})") from None  # fmt: skip
+            logger.info("Exporting HTTP/REST API at:%s:%d ...", flags.host, flags.rest_api_port)
+        poller = asyncio.create_task(self._poll_config()) if flags.model_config_file else None
+        await stopped.wait()
+        logger.info("Stopping; requests on their way have %g s", flags.drain_seconds)
+        if poller:
+            poller.cancel()
+        await asyncio.gather(grpc_api.stop(grpc_server, flags.drain_seconds), *([rest.cleanup()] if rest else []))
+        if self._batcher:
+            self._batcher.stop()
+        if flags.grpc_socket_path:
+            with contextlib.suppress(OSError):
+                os.unlink(flags.grpc_socket_path)
+        logger.info("Stopped")
+        # A version that is just being loaded would be waited for; nobody needs it any more.
+        sys.stderr.flush()
+        os._exit(0)
+
+    async def _poll_config(self) -> None:
+        """Reads the model config file again and again; what is wrong with it is logged once and left alone."""
+        seconds = self._flags.model_config_file_poll_wait_seconds
+        last = None
+        while seconds > 0:
+            await asyncio.sleep(seconds)
+            try:
+                await asyncio.to_thread(lambda: self._manager.configure(self._config()))
+                last = None
+            except Exception as error:
+                if str(error) != last:
+                    logger.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error)
+                last = str(error)
+
+
+def _run(servable: Any, feeds: Mapping, fetches: Sequence, timeout_ms: int | None) -> list:
+    return servable.run(feeds, fetches, timeout_ms)
+
+
+def _read(path: str, kind: Any) -> Any:
+    from models.serving import config_files
+
+    return config_files.read(path, kind) if path else kind()
+
+
+def _check(flags: Flags) -> None:
+    """Raises StartError for flags that contradict, in TF Serving's words."""
+    if not flags.port and not flags.grpc_socket_path:
+        raise StartError("INVALID_ARGUMENT: At least one of port or grpc_socket_path must be set.")
+    if not flags.model_base_path and not flags.model_config_file:
+        raise StartError(
+            "INVALID_ARGUMENT: Both server_options.model_base_path and server_options.model_config_file are empty!"
+        )
+    if flags.batching_parameters_file and not flags.enable_batching:
+        raise StartError(
+            "INVALID_ARGUMENT: server_options.batching_parameters_file is set without setting "
+            "server_options.enable_batching to true."
+        )
+
+
+if __name__ == "__main__":
+    # TensorFlow imports Keras, and Keras scikit-learn: half of the start and a quarter of the memory, for nothing here.
+    sys.modules.setdefault("keras", None)  # type: ignore[arg-type]
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""TensorProtos to numpy arrays and back, at the speed of a copy."""
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2, types_pb2
+
+TensorProto = tensor_pb2.TensorProto
+MAX_BYTES = 2**31
+MANY = 512  # values from which on reading them off the wire pays
+
+# DataType -> numpy's type and the field of its values.
+_FIELDS: dict[int, tuple[Any, str]] = {
+    types_pb2.DT_FLOAT: (np.float32, "float_val"),
+    types_pb2.DT_DOUBLE: (np.float64, "double_val"),
+    types_pb2.DT_INT32: (np.int32, "int_val"),
+    types_pb2.DT_INT16: (np.int16, "int_val"),
+    types_pb2.DT_INT8: (np.int8, "int_val"),
+    types_pb2.DT_UINT8: (np.uint8, "int_val"),
+    types_pb2.DT_UINT16: (np.uint16, "int_val"),
+    types_pb2.DT_STRING: (object, "string_val"),
+    types_pb2.DT_INT64: (np.int64, "int64_val"),
+    types_pb2.DT_BOOL: (np.bool_, "bool_val"),
+    types_pb2.DT_UINT32: (np.uint32, "uint32_val"),
+    types_pb2.DT_UINT64: (np.uint64, "uint64_val"),
+    types_pb2.DT_HALF: (np.float16, "half_val"),
+    types_pb2.DT_BFLOAT16: (tf.bfloat16.as_numpy_dtype, "half_val"),
+}
+_NUMBERS = {np.dtype(kind): number for number, (kind, _) in _FIELDS.items()}
+# Fields whose packed form on the wire is an array's own bytes: tag and numpy's type.
+_RAW = {"float_val": (b"\x2a", "<f4"), "double_val": (b"\x32", "<f8"), "bool_val": (b"\x5a", "?")}
+
+
+def data_type_name(number: int) -> str:
+    """Returns a DataType in TensorFlow's short words, such as `float` or `int32`."""
+    try:
+        return tf.dtypes.as_dtype(number).name.replace("float32", "float").replace("float64", "double")
+    except TypeError:
+        return "INVALID"
+
+
+def number_of(kind: np.dtype) -> int:
+    """Returns the DataType of an array's type."""
+    return types_pb2.DT_STRING if kind.kind in "OSU" else _NUMBERS[kind]
+
+
+def to_array(proto: TensorProto) -> np.ndarray:
+    """Returns the array in a TensorProto; strings as an object array of bytes.
+
+    Fewer values than the shape wants are filled up with the last, as TensorFlow does.
+
+    Raises:
+        ValueError: It is not a tensor: unknown type or shape, too few bytes, or too large.
+    """
+    if proto.dtype not in _FIELDS or proto.tensor_shape.unknown_rank:
+        raise ValueError("unknown type or rank")
+    kind, field = _FIELDS[proto.dtype]
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if any(size < 0 for size in shape):
+        raise ValueError("negative size")
+    size = math.prod(shape)
+    if size * np.dtype(kind).itemsize > MAX_BYTES:
+        raise ValueError("too large")
+    if proto.tensor_content:
+        return _of_content(proto.tensor_content, kind, size).reshape(shape)
+    values = getattr(proto, field)
+    if len(values) > size:
+        raise ValueError("more values than the shape has")
+    found = _of_values(proto, values, field, kind)
+    if len(found) == size:
+        return found.reshape(shape)
+    if len(found) == 0:
+        return np.full(shape, b"" if kind is object else 0, kind)
+    filled = np.full(size, found[-1], kind)
+    filled[: len(found)] = found
+    return filled.reshape(shape)
+
+
+def _of_content(content: bytes, kind: Any, size: int) -> np.ndarray:
+    if kind is object:
+        # Lengths as varints first, then the strings: TensorFlow's own coding.
+        proto = TensorProto(dtype=types_pb2.DT_STRING, tensor_content=content)
+        proto.tensor_shape.dim.add(size=size)
+        try:
+            return tf.io.parse_tensor(proto.SerializeToString(), tf.string).numpy().reshape(-1)
+        except tf.errors.OpError as error:
+            raise ValueError("content is no strings") from error
+    if len(content) != size * np.dtype(kind).itemsize:
+        raise ValueError("content of another size")
+    return np.frombuffer(content, kind)
+
+
+def _of_values(proto: TensorProto, values: Any, field: str, kind: Any) -> np.ndarray:
+    if field == "half_val":
+        return np.array(values, np.uint16).view(kind)
+    if kind is object:
+        found = np.empty(len(values), object)
+        found[:] = values
+        return found
+    if field in _RAW and len(values) >= MANY:
+        tag, raw = _RAW[field]
+        bytes_ = len(values) * np.dtype(raw).itemsize
+        wire = proto.SerializeToString()
+        head = tag + _varint(bytes_)
+        if wire[-bytes_ - len(head) : -bytes_] == head:  # the last field there is
+            return np.frombuffer(wire, raw, offset=len(wire) - bytes_)
+    wide = np.int64 if field == "int_val" else kind
+    return np.array(values, wide).astype(kind, copy=False)
+
+
+def fill(proto: TensorProto, array: np.ndarray, *, as_content: bool = False) -> None:
+    """Writes an array into an empty TensorProto: typed fields as TF Serving does, or its bytes."""
+    number = number_of(array.dtype)
+    _, field = _FIELDS[number]
+    proto.dtype = number
+    shape = proto.tensor_shape
+    for size in array.shape:
+        shape.dim.add().size = size
+    if field == "string_val":
+        proto.string_val.extend(array.ravel().tolist())
+    elif as_content:
+        proto.tensor_content = array.tobytes()
+    elif field == "half_val":
+        proto.half_val.extend(array.ravel().view(np.uint16).tolist())
+    elif field in _RAW and array.size >= MANY:
+        content = np.ascontiguousarray(array).tobytes()
+        proto.MergeFromString(_RAW[field][0] + _varint(len(content)) + content)
+    else:
+        getattr(proto, field).extend(array.ravel().tolist())
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    found.append(value)
+    return bytes(found)

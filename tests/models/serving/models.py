@@ -1,0 +1,96 @@
+"""SavedModels small enough to be made in a second, with every kind of signature that a server meets."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+
+class Tiny(tf.Module):
+    """A model whose answers can be worked out by hand.
+
+    Args:
+        bias: What `serving_default` adds to its input.
+    """
+
+    def __init__(self, bias: float = 0.5):
+        super().__init__(name="tiny")
+        self.bias = tf.Variable(bias, name="bias")
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 2), tf.float32, name="x")])
+    def plus(self, x):
+        return {"y": x + self.bias}
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((None,), tf.float32, name="a"), tf.TensorSpec((None,), tf.int32, name="b")]
+    )
+    def two(self, a, b):
+        return {"sum": a + tf.cast(b, tf.float32), "whole": b}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
+    def strings(self, text):
+        return {"upper": tf.strings.upper(text), "raw_bytes": text}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def classify(self, inputs):
+        share = tf.io.parse_example(inputs, {"v": tf.io.FixedLenFeature((), tf.float32)})["v"]
+        names = tf.tile(tf.constant([["no", "yes"]]), [tf.size(share), 1])
+        return {"classes": names, "scores": tf.stack([1 - share, share], axis=1)}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def regress(self, inputs):
+        return {"outputs": 2 * tf.io.parse_example(inputs, {"v": tf.io.FixedLenFeature((), tf.float32)})["v"]}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.float32, name="x")])
+    def total(self, x):
+        return {"total": tf.reduce_sum(x)}
+
+
+class Spinning(tf.Module):
+    """A model that takes as long as it is told to."""
+
+    @tf.function(input_signature=[tf.TensorSpec((), tf.int32, name="steps")])
+    def spin(self, steps):
+        return {"n": tf.while_loop(lambda i: i < steps, lambda i: (i + 1,), [0])[0]}
+
+
+def save_spinning(folder: Path) -> Path:
+    """Writes the SavedModel to `folder` and returns it."""
+    model = Spinning(name="spinning")
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.spin})
+    return folder
+
+
+def save(folder: Path, bias: float = 0.5) -> Path:
+    """Writes the SavedModel to `folder` and returns it."""
+    model = Tiny(bias)
+    signatures = {
+        "serving_default": model.plus,
+        "two": model.two,
+        "strings": model.strings,
+        "classify": model.classify,
+        "regress": model.regress,
+        "total": model.total,
+    }
+    tf.saved_model.save(model, str(folder), signatures=signatures)
+    return folder
+
+
+def request(name: str, signature: str = "", **inputs):
+    """Returns a PredictRequest; arrays by alias."""
+    from tensorflow_serving.apis import predict_pb2
+
+    found = predict_pb2.PredictRequest()
+    found.model_spec.name, found.model_spec.signature_name = name, signature
+    for alias, value in inputs.items():
+        found.inputs[alias].CopyFrom(tf.make_tensor_proto(np.asarray(value)))
+    return found
+
+
+def example(**features: float) -> tf.train.Example:
+    """Returns an Example of float features."""
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={key: tf.train.Feature(float_list=tf.train.FloatList(value=[v])) for key, v in features.items()}
+        )
+    )

@@ -1,0 +1,264 @@
+import base64
+import gzip
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROWS = {"instances": [[1.0, 2.0], [3, 4]]}
+
+
+def b64(content: bytes) -> dict:
+    return {"b64": base64.b64encode(content).decode()}
+
+
+def test_rows_in_rows_out(server):
+    assert server.predict(ROWS) == {"predictions": [[1.5, 2.5], [3.5, 4.5]]}
+
+
+def test_the_text_is_laid_out_as_rapidjson_does(server):
+    _, text, headers = server.http("/v1/models/tiny:predict", ROWS)
+
+    assert text == '{\n    "predictions": [[1.5, 2.5], [3.5, 4.5]\n    ]\n}'
+    assert headers["Content-Type"] == "application/json"
+
+
+def test_columns_in_columns_out(server):
+    _, text, _ = server.http("/v1/models/tiny:predict", {"inputs": [[1.0, 2.0]]})
+
+    assert text == ('{\n    "outputs": [\n        [\n            1.5,\n            2.5\n        ]\n    ]\n}')
+
+
+def test_several_inputs_come_as_objects_and_several_outputs_leave_as_objects(server):
+    rows = server.predict({"signature_name": "two", "instances": [{"a": 1, "b": 2}, {"a": 0.5, "b": 1}]})
+    columns = server.predict({"signature_name": "two", "inputs": {"a": [1, 0.5], "b": [2, 1], "unused": 3}})
+
+    assert rows == {"predictions": [{"sum": 3.0, "whole": 2}, {"sum": 1.5, "whole": 1}]}
+    assert columns == {"outputs": {"sum": [3.0, 1.5], "whole": [2, 1]}}
+
+
+def test_strings_come_plain_or_in_base64_and_names_in_bytes_leave_in_base64(server):
+    found = server.predict({"signature_name": "strings", "instances": ["ab", b64(b"\xffx")]})
+
+    assert found["predictions"][0] == {"upper": "AB", "raw_bytes": b64(b"ab")}
+    assert found["predictions"][1]["raw_bytes"] == b64(b"\xffx")
+
+
+def test_numbers_that_are_none_come_and_leave_bare(server):
+    _, text, _ = server.http("/v1/models/tiny:predict", b'{"instances": [[NaN, -Infinity]]}')
+
+    assert "[[NaN, -Infinity]" in text
+
+
+def test_what_follows_the_object_is_ignored(server):
+    status, _, _ = server.http("/v1/models/tiny:predict", json.dumps(ROWS).encode() + b" and more")
+
+    assert status == 200
+
+
+REFUSED = [
+    (b"", "JSON Parse error: The document is empty"),
+    (b"[1]", "Is not object"),
+    (b'{"instances": [[1, 2', "JSON Parse error: Missing a comma or "),
+    ({}, "Missing 'inputs' or 'instances' key"),
+    ({"instances": [[1, 2]], "inputs": [[1, 2]]}, "expecting only one of 'inputs' or 'instances' keys to exist "),
+    ({"instances": 1}, "Excepting 'instances' to be an list/array"),
+    ({"instances": []}, "No values in 'instances' array"),
+    ({"signature_name": 1, "instances": [1]}, "'signature_name' key must be a string value."),
+    ({"signature_name": "nope", **ROWS}, 'Serving signature name: "nope" not found in signature def'),
+    (
+        {"signature_name": "__saved_model_init_op", **ROWS},
+        "Failed to get input map for signature: __saved_model_init_op",
+    ),
+    (
+        {"signature_name": "two", "instances": [1, 2]},
+        "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
+        "tensorinfo_map",
+    ),
+    ({"signature_name": "two", "instances": [{"a": 1}]}, "keys must be equal to: a,b"),
+    (
+        {"signature_name": "two", "instances": [{"a": 1, "b": 1, "z": 0}]},
+        "Failed to process element: 0 key: z of 'instances' list. Error: INVALID_ARGUMENT: JSON object: does not have "
+        "named input: z",
+    ),
+    ({"instances": [[1, 2], [1]]}, "Error: INVALID_ARGUMENT: Expecting tensor size: 2 but got: 1"),
+    ({"instances": [[[1, 2], [3, 4]], [1, 2, 3, 4]]}, "INVALID_ARGUMENT: Expecting shape [2,2] but got: [4]"),
+    ({"instances": [[1, [2]]]}, "Encountered list at unexpected level: 1 expected < 1"),
+    ({"inputs": [[1, 2], [3, 4, 5]]}, "Encountered list at unexpected size: 3 at level: 1 expected size: 2"),
+    ({"inputs": [[1, 2], 3]}, "JSON Value: 3 found at incorrect level: 2 in the JSON DOM. Expected at level: 2"),
+    (
+        {"signature_name": "two", "inputs": 3},
+        "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
+        "tensorinfo_map",
+    ),
+    ({"signature_name": "two", "inputs": {"a": [1]}}, "Missing named input: b in 'inputs' object."),
+    (
+        {"signature_name": "two", "inputs": {"a": [1], "b": [1.5]}},
+        "JSON Value: 1.5 Type: Number is not of expected type: int32",
+    ),
+    (
+        {"signature_name": "two", "inputs": {"a": [True], "b": [1]}},
+        "JSON Value: true Type: True is not of expected type: float",
+    ),
+    ({"instances": [["a", "b"]]}, 'JSON Value: "a" Type: String is not of expected type: float'),
+    ({"instances": [[16777217, 1]]}, "Cannot convert JSON value: 16777217 to float without loss of precision."),
+    ({"signature_name": "strings", "instances": [{"b64": "%"}]}, "Unable to base64 decode"),
+    ({"signature_name": "total", "instances": [1.0, 2.0]}, "Tensor name: total has no shape information "),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), REFUSED)
+def test_predict_refuses_in_tf_servings_words(server, body, words):
+    status, found = server.error(body)
+
+    assert status == 400
+    assert words in found
+
+
+def test_a_hundred_thousand_brackets_are_refused_and_the_server_lives(server):
+    status, words = server.error(b'{"instances": ' + b"[" * 100_000)
+
+    assert status == 400 and words.startswith("JSON Parse error: ")
+    assert server.predict(ROWS)
+
+
+def test_classify_and_regress_answer_under_the_key_results(server):
+    body = {"signature_name": "classify", "examples": [{"v": 0.25}, {"v": [1.0]}]}
+    _, classified, _ = server.http("/v1/models/tiny:classify", body)
+    _, regressed, _ = server.http(
+        "/v1/models/tiny/versions/7:regress", {"signature_name": "regress", "context": {"v": 0.5}, "examples": [{}]}
+    )
+
+    assert json.loads(classified) == {"results": [[["no", 0.75], ["yes", 0.25]], [["no", 0.0], ["yes", 1.0]]]}
+    assert json.loads(regressed) == {"results": [1.0]}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({}, "When method is classify, key 'examples' is expected and was not found"),
+        ({"examples": 1}, "Expecting 'examples' value to be an list/array"),
+        ({"examples": []}, "'examples' value is an empty array"),
+        ({"examples": [1]}, "Example must be JSON object but got JSON Number"),
+        ({"examples": [{"v": None}]}, "Feature: v has element with unexpected JSON type: Null"),
+        ({"examples": [{"v": [1.5, "a"]}]}, "Unexpected element type in feature: v expecting type: float"),
+        ({"examples": [{"v": 2**63}]}, "Feature: v has uint64 element. Only int64 is supported."),
+    ],
+)
+def test_examples_are_refused_in_tf_servings_words(server, body, words):
+    status, found = server.error(body, "regress")
+
+    assert status == 400 and found.endswith(words)
+
+
+def test_status_is_laid_out_as_protobufs_printer_does(server):
+    _, text, _ = server.http("/v1/models/tiny/versions/7")
+
+    assert text == (
+        '{\n "model_version_status": [\n  {\n   "version": "7",\n   "state": "AVAILABLE",\n   "status": {\n'
+        '    "error_code": "OK",\n    "error_message": ""\n   }\n  }\n ]\n}\n'
+    )
+
+
+def test_metadata_shows_signatures_by_name(server):
+    _, text, _ = server.http("/v1/models/tiny/metadata")
+
+    found = json.loads(text)
+    assert found["model_spec"] == {"name": "tiny", "signature_name": "", "version": "7"}
+    signature = found["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert signature["inputs"]["x"]["dtype"] == "DT_FLOAT"
+    assert signature["inputs"]["x"]["tensor_shape"]["dim"] == [{"size": "-1", "name": ""}, {"size": "2", "name": ""}]
+    assert signature["defaults"] == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/v1/foo", 400, "Malformed request: GET /v1/foo"),
+        ("/v1/models", 400, "Missing model name in request."),
+        ("/v1/models/other", 404, "Could not find any versions of model other"),
+        ("/v1/models/tiny/versions/8", 404, "Could not find version 8 of model tiny"),
+        ("/v1/models/tiny/labels/canary", 400, "Unrecognized servable version label: canary"),
+        (f"/v1/models/tiny/versions/{2**63}", 400, f"Failed to convert version: {2**63} to numeric."),
+    ],
+)
+def test_get_refuses_in_tf_servings_words(server, path, status, words):
+    found, text, _ = server.http(path)
+
+    assert (found, json.loads(text)) == (status, {"error": words})
+
+
+def test_a_model_that_is_not_there_is_404(server):
+    assert server.error(ROWS, model="other") == (404, "Servable not found for request: Latest(other)")
+
+
+def test_other_paths_get_libevents_page(server):
+    status, text, _ = server.http("/favicon.ico")
+
+    assert status == 404 and text.startswith("<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>")
+
+
+def test_paths_are_read_without_case_and_names_percent_decoded(server):
+    assert server.http("/V1/MODELS/t%69ny:PREDICT", ROWS)[0] == 200
+
+
+def test_gzip_is_inflated_and_answers_are_never_compressed(server):
+    packed = gzip.compress(json.dumps(ROWS).encode())
+    status, text, headers = server.http(
+        "/v1/models/tiny:predict", packed, Content_Encoding="gzip", Accept_Encoding="gzip"
+    )
+
+    assert (status, json.loads(text)) == (200, {"predictions": [[1.5, 2.5], [3.5, 4.5]]})
+    assert "Content-Encoding" not in headers
+
+
+def test_a_body_that_inflates_beyond_the_limit_is_refused(server):
+    bomb = gzip.compress(b" " * 50_000_000)
+
+    assert server.http("/v1/models/tiny:predict", bomb, Content_Encoding="gzip")[0] == 429
+    assert server.http("/v1/models/tiny:predict", b"no gzip", Content_Encoding="gzip")[0] == 400
+
+
+def test_cors_headers_stay_away_without_the_flag(server):
+    assert server.http("/v1/models/tiny:predict", None, "OPTIONS", Origin="https://a.example")[0] == 200
+    status, _, headers = server.http("/v1/models/tiny:predict", None, "OPTIONS")
+    assert status == 400 and "Access-Control-Allow-Origin" not in headers
+
+
+def test_a_request_that_breaks_off_leaves_the_server_well(server):
+    with socket.create_connection(("127.0.0.1", server.process.rest_port)) as half:
+        half.sendall(b"POST /v1/models/tiny:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+
+    assert server.predict(ROWS)
+
+
+def test_prometheus_counts_under_tf_servings_names(server):
+    server.predict(ROWS)
+    server.error({}, "predict")
+
+    status, text, headers = server.http("/monitoring/prometheus/metrics")
+
+    assert (status, headers["Content-Type"]) == (200, "text/plain")
+    assert "# TYPE :tensorflow:serving:request_count counter\n" in text
+    assert ':tensorflow:serving:request_count{model_name="tiny",status="OK"} ' in text
+    assert ':tensorflow:serving:request_count{model_name="tiny",status="INVALID_ARGUMENT"} ' in text
+    name = ':tensorflow:serving:request_latency_bucket{model_name="tiny",API="Predict",entrypoint="REST",le="+Inf"} '
+    assert name in text
+    assert ":tensorflow:serving:model_warmup_latency_count{" in text
+    assert server.http("/monitoring/prometheus/metrics/x")[0] == 400
+
+
+def test_the_access_log_tells_the_request_and_not_its_content(server):
+    server.http("/v1/models/tiny:predict", {"instances": [[1234.0, 2]]}, X_Request_Id="abc-1")
+
+    lines = (Path(server.process.log).parent / "access.jsonl").read_text().splitlines()
+    (line,) = [json.loads(line) for line in lines if '"abc-1"' in line]
+    assert line["model"] == "tiny" and line["status"] == "OK" and line["entrypoint"] == "REST" and line["ms"] > 0
+    assert not any("1234" in line for line in lines)
+
+
+def test_flags_that_are_unknown_are_told_and_left_alone(server):
+    assert "unknown argument: --no_such_flag=3" in Path(server.process.log).read_text()
