@@ -18,7 +18,7 @@ from data.config import DataConfig
 from data.errors import DataError
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, Row
 from models import progress
-from models.examples import stored
+from models.examples import rows_of_files, stored
 
 SUMMARY = "summary.json"
 # So that Beam has several files to give to several workers: it does not split one.
@@ -151,12 +151,4 @@ def split_files(examples_uri: str, split: str) -> list[str]:
 
 def first_rows(examples_uri: str, split: str, spec: DatasetSpec, count: int) -> list[Row]:
     """Returns the first rows of a split as they are stored: bytes, ints and floats by feature name."""
-    rows = []
-    for serialized in tf.data.TFRecordDataset(split_files(examples_uri, split)).take(count).as_numpy_iterator():
-        feature = tf.train.Example.FromString(serialized).features.feature
-        row = {}
-        for name in spec.features:
-            if name in feature:
-                row[name] = getattr(feature[name], feature[name].WhichOneof("kind")).value[0]
-        rows.append(row)
-    return rows
+    return rows_of_files(split_files(examples_uri, split), spec, count)

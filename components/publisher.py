@@ -1,5 +1,6 @@
 """Publishes a blessed model."""
 
+import getpass
 import json
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, Mo
 
 from components.evaluator import METRICS, saved_model_folder
 from components.manifests import damage
+from components.serving_check import MEASURED
 from data.errors import ServingError
 from models import progress
+from models.serving import rollout
 from models.serving.versions import last_version, publish
 
 RECEIPT = "receipt.json"
@@ -40,12 +43,15 @@ def Publisher(
     facts = json.loads(manifest) | {
         "run": run,
         "evaluation": json.loads((Path(evaluation.uri) / METRICS).read_text()),
+        "serving": json.loads((Path(infra_blessing.uri) / MEASURED).read_text()),
+        "by": getpass.getuser(),
     }
     before = last_version(Path(destination))
     wrong = damage(Path(model.uri), thorough=True)
     if wrong:
         raise ServingError(f"The model in {model.uri} is damaged ({wrong}); run again to rebuild it.")
-    version = publish(Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None)
+    live = rollout.read(Path(destination)).kept()
+    version = publish(Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None, kept=live)
     folder = Path(destination) / str(version)
     progress.report(summary=f"version {version}" + (", published before" if version == before else ""))
     (Path(pushed_model.uri) / RECEIPT).write_text(json.dumps({"folder": str(folder), "new": version != before}))

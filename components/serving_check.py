@@ -1,5 +1,7 @@
-"""The serving check: loads the exported model anew and asks every signature about the same examples."""
+"""The serving check: a server of its own answers real examples through every signature, as the trained model does."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,19 @@ from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 from components.evaluator import saved_model_folder
 from components.example_gen import first_rows
 from data.errors import ServingError
-from data.spec import DatasetSpec
+from data.spec import DatasetSpec, Row
 from models import progress, registry
+from models.export import batch
+from models.serving.trial import over_budget, try_out
+from models.serving.versions import last_version, read_manifest
+from models.task import Task
 
 ANSWER = "answer.txt"
+MEASURED = "serving.json"
 NUM_ROWS = 8
 TOLERANCE = 1e-5
+
+Asked = dict[str, dict[str, np.ndarray]]
 
 
 @component
@@ -24,29 +33,43 @@ def ServingCheck(
     model: InputArtifact[Model],
     examples: InputArtifact[Examples],
     blessing: OutputArtifact[InfraBlessing],
+    name: Parameter[str],
     task: Parameter[str],
     spec: Parameter[str],
+    budget: Parameter[str],
+    destination: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Stops the run unless all signatures load, answer, and agree; writes down the first answer."""
+    """Stops the run unless a server started on the model answers as it should; writes down the first answer.
+
+    `budget` is the run file's section `serving` as JSON, `destination` the folder of the published versions.
+    """
     facts = DatasetSpec.model_validate_json(spec)
     rows = first_rows(examples.uri, "test", facts, NUM_ROWS)
-    provider = registry.task(task)
-    answer = check(saved_model_folder(model.uri), rows, provider, facts)
-    progress.report(summary=f"all signatures agree on {len(rows)} test examples")
+    provider, folder, limits = registry.task(task), saved_model_folder(model.uri), json.loads(budget)
+    questions, answers = ask(folder, rows, provider, facts)
+    progress.report(summary="starting the server")
+    measured = try_out(Path(folder), name, questions, answers, engine=limits["engine"], tolerance=TOLERANCE)
+    exceeded = over_budget(measured, limits["p95_ms"], limits["max_mib"])
+    if exceeded:
+        told = "; ".join(exceeded)
+        raise ServingError(f"Serving check: {told}; nothing was published. Raise the budget, or choose a smaller model.")
+    progress.report(summary=_summary(measured.facts(), before(Path(destination)), len(rows)))
+    (Path(blessing.uri) / MEASURED).write_text(json.dumps(measured.facts()))
     if provider.describe_answer:
-        (Path(blessing.uri) / ANSWER).write_text(provider.describe_answer(answer, rows[0], facts))
+        first = {key: text(value[0]) for key, value in answers["serving_default"].items()}
+        (Path(blessing.uri) / ANSWER).write_text(provider.describe_answer(first, rows[0], facts))
     (Path(blessing.uri) / "INFRA_BLESSED").touch()
     blessing.set_int_custom_property("blessed", 1)
 
 
-def check(saved_model: str, rows: list, task, spec: DatasetSpec) -> dict:
-    """Returns the first row's answer from `serving_default`.
+def ask(saved_model: str, rows: list[Row], task: Task, spec: DatasetSpec) -> tuple[Asked, Asked]:
+    """Returns questions and answers by signature and alias, all about the same rows; asked within this process.
 
     Args:
         saved_model: Folder of the SavedModel.
         rows: Stored rows to ask about.
-        task: The `models.task.Task`.
+        task: Words the questions.
         spec: The data set's facts.
 
     Raises:
@@ -59,15 +82,37 @@ def check(saved_model: str, rows: list, task, spec: DatasetSpec) -> dict:
             f"{saved_model} does not load ({str(error).splitlines()[0]}); nothing was published."
         ) from error
     queries = [task.queries(row, spec) for row in rows]
-    answers = {}
+    questions: Asked = {}
+    answers: Asked = {}
     for name in queries[0]:
         if name not in signatures:
             raise ServingError(f"Signature {name} is missing; the model has {', '.join(signatures)}.")
         _, wanted = signatures[name].structured_input_signature
-        inputs = {key: tf.constant([query[name][key] for query in queries], wanted[key].dtype) for key in wanted}
+        questions[name] = {key: batch([query[name][key] for query in queries], wanted[key].dtype) for key in wanted}
+        inputs = {key: tf.constant(value, wanted[key].dtype) for key, value in questions[name].items()}
         answers[name] = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
         _compare(name, answers[name], answers["serving_default"])
-    return {key: _text(value[0]) for key, value in answers["serving_default"].items()}
+    return questions, answers
+
+
+def before(destination: Path) -> dict:
+    """Returns what the newest published version took; empty where that was not measured."""
+    newest = last_version(destination)
+    try:
+        return read_manifest(destination / str(newest)).get("serving", {}) if newest is not None else {}
+    except ServingError:
+        return {}
+
+
+def _summary(measured: Mapping, last: Mapping, rows: int) -> str:
+    def beside(key: str) -> str:
+        return f" (last {last[key]:.1f})" if last.get(key) else ""
+
+    memory = f", {measured['mib']:.0f} MiB" if measured["mib"] else ""
+    return (
+        f"{measured['engine']} server agrees on {rows} test examples, p95 {measured['p95_ms']:.1f} ms"
+        f"{beside('p95_ms')}, 8 clients {measured['p95_ms_8']:.1f} ms{beside('p95_ms_8')}{memory}"
+    )
 
 
 def _compare(name: str, answer: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -86,7 +131,7 @@ def _compare(name: str, answer: dict[str, np.ndarray], expected: dict[str, np.nd
             )
 
 
-def _text(value):
+def text(value):
     """Returns an answer for one row as Python values, bytes as text."""
     found = value.tolist()
     if isinstance(found, list):

@@ -1,5 +1,7 @@
 """Rows as tf.train.Examples."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from data.spec import DatasetSpec, Feature, Row
@@ -13,6 +15,19 @@ def stored(value, feature: Feature) -> tf.train.Feature:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
     content = value.encode() if isinstance(value, str) else value
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))
+
+
+def rows_of_files(files: Sequence[str], spec: DatasetSpec, count: int) -> list[Row]:
+    """Returns the first rows of TFRecord files as they are stored: bytes, ints and floats by feature name."""
+    rows = []
+    for serialized in tf.data.TFRecordDataset(list(files)).take(count).as_numpy_iterator():
+        feature = tf.train.Example.FromString(serialized).features.feature
+        row = {}
+        for name in spec.features:
+            if name in feature:
+                row[name] = getattr(feature[name], feature[name].WhichOneof("kind")).value[0]
+        rows.append(row)
+    return rows
 
 
 def dense(value, default) -> tf.Tensor:

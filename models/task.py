@@ -58,6 +58,8 @@ class Task:
             `predict` takes a batch's features and returns the model's outputs.
         sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
         queries: `(row, spec) -> {signature: {input: value}}`, the same example in the words of each signature.
+        inputs: `(config, spec) -> {signature: {input: feature}}` of the signatures beside `serving_default`: which
+            feature each input holds, so that the server can refuse values that the schema rules out.
         describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.
         compared: `(config, spec) -> {name: models.classical.Metric}`, what is compared with classical models, the usual
             one first.
@@ -86,4 +88,5 @@ class Task:
     epoch_plots: Callable[..., dict[str, np.ndarray]] | None = None
     sample_images: Callable[[Tensors, DatasetSpec], tf.Tensor] | None = None
     queries: Callable[[Row, DatasetSpec], dict[str, dict[str, Any]]] | None = None
+    inputs: Callable[[Any, DatasetSpec], dict[str, dict[str, str]]] | None = None
     describe_answer: Callable[[dict[str, list], Row, DatasetSpec], str] | None = None

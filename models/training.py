@@ -17,11 +17,13 @@ from data.spec import DatasetSpec
 from models import progress
 from models.checkpoints import Checkpoints, Progress, SaveCheckpoints
 from models.config import TaskConfig, TrainConfig
+from models.examples import rows_of_files
 from models.export import export
 from models.task import Task
 
 logger = logging.getLogger(__name__)
 
+WARMUP_ROWS = 4  # training rows that become warm-up requests
 SAMPLES = 16  # training images shown in TensorBoard
 
 
@@ -92,7 +94,10 @@ def train(job: TrainingJob) -> dict[str, list[float]]:
             model.load_weights(checkpoints.best_weights)
     finally:
         keras.config.set_dtype_policy(previous_policy)
-    export(model, job.transform_folder, task=job.task, config=job.config, spec=job.spec, into=job.model_folder)
+    rows = rows_of_files(job.train_files, job.spec, WARMUP_ROWS)
+    export(
+        model, job.transform_folder, task=job.task, config=job.config, spec=job.spec, rows=rows, into=job.model_folder
+    )
     checkpoints.remove()
     values = ", ".join(f"{name} {found[-1]:.4f}" for name, found in done.history.items() if name.startswith("val_"))
     progress.report(summary=f"{done.epoch} epochs, {model.count_params():,} parameters, {values}")

@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     ValidationError,
     create_model,
@@ -73,6 +74,17 @@ class BeamConfig(Settings):
     """Processes; more than one takes more memory and pays on large data only, from some 50,000 test examples on."""
 
 
+class ServingConfig(Settings):
+    """What a model may take while it serves; measured before it is published."""
+
+    engine: Literal["auto", "embedded", "binary", "docker"] = "auto"
+    """Who serves it then; auto: TF Serving where it is installed, else the embedded server."""
+    p95_ms: PositiveFloat | None = None
+    """Milliseconds in which 95 % of single examples must be answered, by gRPC; null: any."""
+    max_mib: PositiveFloat | None = None
+    """Mebibytes of memory the server may take; null: any."""
+
+
 class PublishConfig(Settings):
     """How versions are published."""
 
@@ -97,6 +109,8 @@ class RunConfig(Settings):
     """Classical models beside the network."""
     beam: BeamConfig = BeamConfig()
     """How Beam's stages run."""
+    serving: ServingConfig = ServingConfig()
+    """What the model may take while it serves."""
     publish: PublishConfig = PublishConfig()
     """What becomes of a model that is good enough."""
     seed: NonNegativeInt = 0

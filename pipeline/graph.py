@@ -161,9 +161,14 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
     serving_check = ServingCheck(
         model=model,
         examples=examples,
+        name=named.name,
         task=config.task,
         spec=spec.model_dump_json(),
-        fingerprint=_code([task_module, "components.serving_check"], ["tensorflow"]),
+        budget=config.serving.model_dump_json(),
+        destination=str(places.serving),
+        fingerprint=_code(
+            [task_module, "components.serving_check", "models.serving.server"], ["tensorflow", "grpcio", "aiohttp"]
+        ),
     ).with_id("serving_check")
     serving_check.add_upstream_node(baseline)
     publish = Publisher(

@@ -129,6 +129,11 @@ def queries(row: Row, spec: DatasetSpec) -> dict:
     }
 
 
+def inputs(config: ImageClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns which feature each signature's input holds."""
+    return {"image_bytes": {"image_bytes": spec.only(ImageFeature)[0]}}
+
+
 def sample_images(features: Tensors, spec: DatasetSpec) -> tf.Tensor:
     """Returns the images of a batch, float32 in [0, 1]."""
     return features[IMAGE]
@@ -152,6 +157,7 @@ TASK = Task(
     eval_config=eval_config,
     signatures=signatures,
     queries=queries,
+    inputs=inputs,
     describe_answer=classification.describe_answer,
     compared=classification.compared,
     prediction_key="scores",

@@ -140,6 +140,11 @@ def queries(row: Row, spec: DatasetSpec) -> dict:
     return {"serving_default": {"inputs": serialized_inputs(row, spec)}, "recommend": {"user_id": row["user"]}}
 
 
+def inputs(config: RecommendationConfig, spec: DatasetSpec) -> dict:
+    """Returns which feature each signature's input holds."""
+    return {"recommend": {"user_id": config.user_key}}
+
+
 def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
     """Returns the rating that was expected, the true one and the item's rank, such as `3.9 (is 4.0), ranked 120th`."""
     rating_key, _ = spec.only(TargetFeature)
@@ -172,6 +177,7 @@ TASK = Task(
     eval_config=eval_config,
     signatures=signatures,
     queries=queries,
+    inputs=inputs,
     describe_answer=describe_answer,
     prediction_key="outputs",
     compared=compared,

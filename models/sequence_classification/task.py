@@ -91,6 +91,11 @@ def queries(row: Row, spec: DatasetSpec) -> dict:
     }
 
 
+def inputs(config: SequenceClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns which feature each signature's input holds."""
+    return {"sequence": {"sequence": spec.only(TextFeature)[0]}}
+
+
 def classical(config: SequenceClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns the models that the network has to beat."""
     from models.sequence_classification import classical as models
@@ -108,6 +113,7 @@ TASK = Task(
     eval_config=eval_config,
     signatures=signatures,
     queries=queries,
+    inputs=inputs,
     describe_answer=classification.describe_answer,
     compared=classification.compared,
     prediction_key="scores",

@@ -94,6 +94,11 @@ def input_keys(spec: DatasetSpec) -> dict[str, str]:
     return keys
 
 
+def inputs(config: TabularConfig, spec: DatasetSpec) -> dict[str, dict[str, str]]:
+    """Returns which feature each signature's input holds."""
+    return {"columns": {key: name for name, key in input_keys(spec).items()}}
+
+
 def _sparse(values: tf.Tensor) -> tf.SparseTensor:
     """Returns a column `(batch,)` as TFT takes an optional one: `(batch, 1)`, without what stands for nothing."""
     if values.dtype == tf.float32:

@@ -58,6 +58,7 @@ TASK = Task(
     eval_config=eval_config,
     signatures=signatures,
     queries=network.queries,
+    inputs=network.inputs,
     describe_answer=classification.describe_answer,
     compared=classification.compared,
     prediction_key="scores",

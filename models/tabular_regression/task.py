@@ -108,6 +108,7 @@ TASK = Task(
     eval_config=eval_config,
     signatures=signatures,
     queries=network.queries,
+    inputs=network.inputs,
     describe_answer=describe_answer,
     compared=compared,
     prediction_key="outputs",

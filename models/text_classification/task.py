@@ -117,6 +117,11 @@ def queries(row: Row, spec: DatasetSpec) -> dict:
     }
 
 
+def inputs(config: TextClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns which feature each signature's input holds."""
+    return {"text": {"text": spec.only(TextFeature)[0]}}
+
+
 def classical(config: TextClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns the models that the network has to beat."""
     from models.text_classification import classical as models
@@ -134,6 +139,7 @@ TASK = Task(
     eval_config=eval_config,
     signatures=signatures,
     queries=queries,
+    inputs=inputs,
     describe_answer=classification.describe_answer,
     compared=classification.compared,
     prediction_key="scores",
