@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.serving import rollout
 from models.serving.versions import versions
 from pipeline.history import runs
 from pipeline.lock import hold
@@ -49,7 +50,7 @@ def _unreferenced(home: Path, pipeline: str, places: Places, keep: int) -> list[
     old = [path for path in artifacts if str(path).split(".manifest.json")[0] not in outputs]
     logs = {f"{run.run}.log" for run in kept}
     old += [path for path in places.logs.glob("*.log") if path.name not in logs]
-    published = {run.version for run in kept}
+    published = {run.version for run in kept} | {str(version) for version in rollout.read(places.serving).kept()}
     old += [places.serving / str(v) for v in versions(places.serving)[:-1] if str(v) not in published]
     return sorted(old)
 

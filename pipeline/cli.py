@@ -1,75 +1,20 @@
 """The `headrace` command; one verb, one function. Loads no TensorFlow, TFX, Beam or pydantic at import."""
 
-import functools
 import json
 import os
 import sys
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem
 
-from data.errors import ConfigError, HeadraceError
-from data.secrets import hide
-
-CONFIGS = Path(__file__).parent / "configs"
+from data.errors import ConfigError
+from pipeline import cli_runs, cli_serving
+from pipeline.cli_shared import PipelineName, home_option, json_option, reports_errors, set_option
 
 
 def main() -> None:
     """Runs the command and ends the process with its exit code."""
     cli.main(prog_name="headrace")
-
-
-class _Pipeline(click.ParamType):
-    """The name of a pipeline or the path of a run file; completes both."""
-
-    name = "pipeline"
-
-    def shell_complete(self, ctx, param, incomplete):
-        found = [path.stem for path in sorted(CONFIGS.glob("*.yaml")) if path.stem.startswith(incomplete)]
-        return [*map(CompletionItem, found), CompletionItem(incomplete, type="file")]
-
-
-def _reports_errors(function):
-    """Turns an error into one line on standard error and the exit code that belongs to it."""
-
-    @functools.wraps(function)
-    def wrapper(*args, **kwargs):
-        verbose = kwargs.pop("verbose")
-        try:
-            return function(*args, **kwargs)
-        except HeadraceError as error:
-            if verbose:
-                raise
-            text = hide(str(error))
-            if kwargs.get("as_json"):
-                click.echo(json.dumps({"error": text, "exit_code": error.exit_code}))
-            click.echo(f"headrace: {text}", err=True)
-            sys.exit(error.exit_code)
-        except BrokenPipeError:
-            # The reader, such as `head`, has seen enough; closing standard output would complain once more.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        except Exception as error:  # whatever it is, a person gets one line; -v shows the rest
-            if verbose:
-                raise
-            text = (hide(str(error)).splitlines() or [""])[0][:300]
-            click.echo(f"headrace: {type(error).__name__}: {text} (a fault of ours; -v shows the traceback)", err=True)
-            sys.exit(1)
-
-    return click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")(wrapper)
-
-
-_home = click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="HEADRACE_HOME",
-    default=".",
-    show_default="current folder",
-    show_envvar=True,
-    help="Folder of runs/ and serving/.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_sets = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a setting, as a.b=3.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -85,13 +30,13 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("pipeline", type=_Pipeline())
-@_sets
+@click.argument("pipeline", type=PipelineName())
+@set_option
 @click.option("--allow-unblessed", is_flag=True, help="Go on with a model below its thresholds; it is not published.")
 @click.option("--wait", is_flag=True, help="Wait for a run of this pipeline to end, instead of exit code 6.")
-@_home
-@_json
-@_reports_errors
+@home_option
+@json_option
+@reports_errors
 def run(
     pipeline: str, overrides: tuple[str, ...], allow_unblessed: bool, wait: bool, home: Path, as_json: bool
 ) -> None:
@@ -132,8 +77,8 @@ def run(
 @click.option("--task", help="What to learn; inferred by default. `headrace list` shows the tasks.")
 @click.option("--label", metavar="COLUMN", help="The column to be predicted; chosen by its name by default.")
 @click.option("--force", is_flag=True, help="Write over NAME.yaml.")
-@_json
-@_reports_errors
+@json_option
+@reports_errors
 def new(name: str, path: Path, task: str | None, label: str | None, force: bool, as_json: bool) -> None:
     """Write NAME.yaml, a run file for your own data: reads all of it, infers the task and what each column holds.
 
@@ -168,12 +113,12 @@ def new(name: str, path: Path, task: str | None, label: str | None, force: bool,
 
 
 @cli.command()
-@click.argument("pipeline", type=_Pipeline())
+@click.argument("pipeline", type=PipelineName())
 @click.option("--rows", is_flag=True, help="Read all of the data as well, as a run does.")
-@_sets
-@_home
-@_json
-@_reports_errors
+@set_option
+@home_option
+@json_option
+@reports_errors
 def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
     """Say whether PIPELINE can be run: settings, columns, disk, memory, destination; trains and writes nothing.
 
@@ -202,15 +147,24 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
 
 
 @cli.command()
-@click.argument("pipeline", type=_Pipeline())
+@click.argument("pipeline", type=PipelineName())
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--text", "texts", multiple=True, help="A text, or a user's name, in the place of a file.")
-@click.option("--version", type=int, help="A published version; the newest by default.")
-@_home
-@_json
-@_reports_errors
+@click.option("--version", type=int, help="A published version; the one that is live by default.")
+@click.option(
+    "--server", metavar="URL", help="REST API of a server; by default the one that runs on this home, if any."
+)
+@home_option
+@json_option
+@reports_errors
 def predict(
-    pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], version: int | None, home: Path, as_json: bool
+    pipeline: str,
+    files: tuple[Path, ...],
+    texts: tuple[str, ...],
+    version: int | None,
+    server: str | None,
+    home: Path,
+    as_json: bool,
 ) -> None:
     """Ask the published model of PIPELINE about FILES: images of any size, texts, or tables with a row a question.
 
@@ -221,10 +175,11 @@ def predict(
       headrace predict sentiment --text "What a film!"
       headrace predict credit applications.csv
       headrace predict movies --text 15
+      headrace predict credit applications.csv --server http://10.0.0.7:8501
     """
     from pipeline import predicting
 
-    answers = predicting.predict(pipeline, files, home, version, texts)
+    answers = predicting.predict(pipeline, files, home, version, texts, server)
     if as_json:
         click.echo(json.dumps(answers, indent=1))
         return
@@ -242,12 +197,12 @@ def _best(answer: dict) -> str:
 
 
 @cli.command()
-@click.argument("pipeline", type=_Pipeline())
+@click.argument("pipeline", type=PipelineName())
 @click.option("--shares", default="0.01,0.03,0.1,0.3,1", show_default=True, help="Shares of the training split.")
-@_sets
-@_home
-@_json
-@_reports_errors
+@set_option
+@home_option
+@json_option
+@reports_errors
 def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
     """Show how the network of PIPELINE and classical models do with 1, 3, 10, 30 and 100 % of the training rows.
 
@@ -288,9 +243,9 @@ def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], ho
 
 
 @cli.command()
-@_home
+@home_option
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 picks a free port.")
-@_reports_errors
+@reports_errors
 def board(home: Path, port: int) -> None:
     """Start TensorBoard on all runs, on 127.0.0.1 only, until Ctrl-C.
 
@@ -303,164 +258,9 @@ def board(home: Path, port: int) -> None:
     tensorboard.serve(home, port)
 
 
-@cli.command()
-@click.argument("pipeline", required=False, type=_Pipeline())
-@click.option("-n", "count", default=20, show_default=True, help="How many, the newest.")
-@_home
-@_json
-@_reports_errors
-def runs(pipeline: str | None, count: int, home: Path, as_json: bool) -> None:
-    """Show the runs there were, the newest first; of one PIPELINE or of all.
-
-    \b
-    Examples:
-      headrace runs
-      headrace runs digits -n 3 --json
-    """
-    from pipeline import history
-
-    found = history.runs(home, pipeline)[:count]
-    if as_json:
-        click.echo(json.dumps([_run_json(run) for run in found], indent=1))
-        return
-    for run in found:
-        click.echo(run.line())
-
-
-@cli.command()
-@click.argument("run")
-@_home
-@_json
-@_reports_errors
-def show(run: str, home: Path, as_json: bool) -> None:
-    """Show one RUN, or the newest of a pipeline: its stages, metrics and outputs.
-
-    \b
-    Examples:
-      headrace show digits
-      headrace show 20261123-105255-728 --json
-    """
-    from pipeline import history
-
-    found = history.find(home, run)
-    if as_json:
-        click.echo(json.dumps(_run_json(found), indent=1))
-        return
-    click.echo(f"{found.pipeline} {found.run}, started {found.started}: {found.state}")
-    for stage in found.stages:
-        click.echo(f"  {stage.name:<15}{stage.state:<9}{stage.seconds:7.1f} s  {', '.join(stage.outputs.values())}")
-    for name, value in found.metrics.items():
-        click.echo(f"  {name:<32}{value:.4f}")
-    if found.version:
-        click.echo(f"  version {found.version}")
-
-
-@cli.command()
-@click.argument("run")
-@click.argument("stage", required=False)
-@_home
-@_reports_errors
-def logs(run: str, stage: str | None, home: Path) -> None:
-    """Print the log of a RUN, or the part of it that one STAGE wrote.
-
-    \b
-    Examples:
-      headrace logs digits
-      headrace logs 20261123-105255-728 train
-    """
-    from pipeline import history
-
-    click.echo(history.log(home, history.find(home, run), stage), nl=False)
-
-
-@cli.command()
-@click.argument("run")
-@click.argument("stage", required=False)
-@_home
-@_json
-@_reports_errors
-def why(run: str, stage: str | None, home: Path, as_json: bool) -> None:
-    """Say why each stage of a RUN, or one STAGE, ran or was taken from the cache.
-
-    \b
-    Examples:
-      headrace why digits
-      headrace why 20261123-105255-728 train
-    """
-    from pipeline import history
-    from pipeline import why as reasons
-
-    found = reasons.explain(home, history.find(home, run), stage)
-    if as_json:
-        click.echo(json.dumps(found, indent=1))
-        return
-    for name, sentences in found.items():
-        for sentence in sentences:
-            click.echo(f"{name:<15}{sentence}")
-
-
-@cli.command()
-@click.argument("pipeline", type=_Pipeline())
-@_home
-@_reports_errors
-def repair(pipeline: str, home: Path) -> None:
-    """Mend the metadata database of PIPELINE: restore the last run's backup, move what it does not know aside.
-
-    \b
-    Example:
-      headrace repair digits
-    """
-    from pipeline import config, database
-    from pipeline.lock import hold
-    from pipeline.places import Places
-
-    places = Places.of(home, config.find(pipeline).stem)
-    if not places.runs.is_dir():
-        raise ConfigError(
-            f"Pipeline {places.runs.name} has not run below {home.resolve()}; there is nothing to repair."
-        )
-    with hold(places.lock, places.runs.name):
-        for line in database.repair(places):
-            click.echo(line)
-
-
-@cli.command()
-@click.argument("pipeline", type=_Pipeline())
-@click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="Newest runs whose files stay.")
-@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
-@_home
-@_json
-@_reports_errors
-def gc(pipeline: str, keep: int, dry_run: bool, home: Path, as_json: bool) -> None:
-    """Remove artifacts, logs and versions that none of the newest runs of PIPELINE refers to.
-
-    \b
-    Examples:
-      headrace gc digits --dry-run
-      headrace gc digits --keep 3
-    """
-    from pipeline import cleaning, config
-
-    found = cleaning.collect(home, config.find(pipeline).stem, keep, dry_run=dry_run)
-    size = sum(removed.size for removed in found)
-    if as_json:
-        items = [{"path": str(removed.path), "bytes": removed.size} for removed in found]
-        click.echo(json.dumps({"removed": not dry_run, "bytes": size, "items": items}, indent=1))
-        return
-    for removed in found:
-        click.echo(f"{removed.size / 2**20:9.1f} MiB  {removed.path}")
-    click.echo(f"{size / 2**20:9.1f} MiB  {'would be removed' if dry_run else 'removed'}: {len(found)} items")
-
-
-def _run_json(run) -> dict:
-    from dataclasses import asdict
-
-    return {"state": run.state, **asdict(run)}
-
-
 @cli.command(name="list")
-@_json
-@_reports_errors
+@json_option
+@reports_errors
 def list_(as_json: bool) -> None:
     """Show the pipelines, tasks and data sets there are.
 
@@ -481,9 +281,9 @@ def list_(as_json: bool) -> None:
 
 
 @cli.command()
-@_home
-@_json
-@_reports_errors
+@home_option
+@json_option
+@reports_errors
 def doctor(home: Path, as_json: bool) -> None:
     """Check this machine: Python, C library, packages, accelerator, disk, memory, home, TF Serving.
 
@@ -527,3 +327,9 @@ def completion(shell: str) -> None:
     from click.shell_completion import get_completion_class
 
     click.echo(get_completion_class(shell)(cli, {}, "headrace", "_HEADRACE_COMPLETE").source())
+
+
+for _verbs in (cli_runs, cli_serving):  # each click.Command in them is a verb
+    for _verb in vars(_verbs).values():
+        if isinstance(_verb, click.Command):
+            cli.add_command(_verb)

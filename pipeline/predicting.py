@@ -7,8 +7,9 @@ from typing import Any
 
 from data.errors import ConfigError, DataError
 from data.spec import DatasetSpec
+from models.serving import rollout
 from models.serving.versions import read_manifest, versions
-from pipeline import config
+from pipeline import config, serving
 from pipeline.screen import redirected
 
 BATCH_ROWS = 1024
@@ -16,16 +17,22 @@ PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def predict(
-    pipeline: str, files: Sequence[Path], home: Path, version: int | None = None, texts: Sequence[str] = ()
+    pipeline: str,
+    files: Sequence[Path],
+    home: Path,
+    version: int | None = None,
+    texts: Sequence[str] = (),
+    server: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Returns the answers of a published version.
+    """Returns the answers of a published version: of a server, where one runs on this home, else loaded here.
 
     Args:
         pipeline: Name of the pipeline, or its run file.
         files: What to ask about: images, texts, or tables with the columns of the training data.
         home: Folder with `serving/` below it.
-        version: Published version; None for the newest.
+        version: Published version; None for the one that is live.
         texts: Texts, or names such as a user's, to ask about.
+        server: URL of a server's REST API; None for the one that runs on this home, if any.
 
     Returns:
         For each file, row or text what it is (`file`, `row`, `text`), the `version`, and `top`, the best answers, each
@@ -34,6 +41,7 @@ def predict(
     Raises:
         ConfigError: Nothing is published, or a file cannot be read or is not what the model takes.
         DataError: A row of a table cannot be used.
+        ServingError: The server does not answer, or refuses.
     """
     name = config.find(pipeline).stem
     for path in files:  # before anything is loaded
@@ -45,6 +53,9 @@ def predict(
     if "signature" not in query:
         raise ConfigError(f"Version {folder.name} of {name} does not say how it is asked; publish it anew.")
     questions = _questions(query["kind"], files, texts, name, manifest)
+    url = server or _running_here(home, name)
+    if url:
+        return _ask_server(url if "://" in url else f"http://{url}", name, query, questions, version, folder.parent)
     with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
         import tensorflow as tf
 
@@ -63,6 +74,31 @@ def predict(
     return answers
 
 
+def _running_here(home: Path, name: str) -> str | None:
+    here = serving.running(home)
+    return here.rest if here and name in here.models else None
+
+
+def _ask_server(
+    url: str,
+    name: str,
+    query: dict[str, Any],
+    questions: list[tuple[dict[str, Any], bytes]],
+    version: int | None,
+    destination: Path,
+) -> list[dict[str, Any]]:
+    label = "stable" if version is None and rollout.read(destination).stable is not None else ""
+    answers = []
+    step = 1 if query["kind"] == "image" else BATCH_ROWS  # images are of any size each
+    for begin in range(0, len(questions), step):
+        batch = questions[begin : begin + step]
+        contents = [content for _, content in batch]
+        rows, used = serving.ask(url, name, query["signature"], query["input_key"], contents, version, label)
+        for (what, _), row in zip(batch, rows, strict=True):
+            answers.append({**what, "version": used, **_answer(row, query["top_k"])})
+    return answers
+
+
 def _answer(row: dict[str, Any], top_k: int) -> dict[str, Any]:
     if "outputs" in row:
         return {"value": round(float(row["outputs"]), 6)}
@@ -70,7 +106,12 @@ def _answer(row: dict[str, Any], top_k: int) -> dict[str, Any]:
         (row["titles"], "item", "score") if "titles" in row else (row["classes"], "class", "probability")
     )
     best = sorted(zip(names, row["scores"], strict=True), key=lambda pair: -pair[1])[:top_k]
-    return {"top": [{kind: name.decode(), score: round(float(value), 6)} for name, value in best]}
+    return {
+        "top": [
+            {kind: name.decode() if isinstance(name, bytes) else name, score: round(float(value), 6)}
+            for name, value in best
+        ]
+    }
 
 
 def _questions(
@@ -123,7 +164,7 @@ def _version_folder(destination: Path, name: str, version: int | None) -> Path:
         )
     if version is not None and version not in found:
         raise ConfigError(f"Pipeline {name} has no version {version}; published are {', '.join(map(str, found))}.")
-    return destination / str(version or found[-1])
+    return destination / str(version or rollout.read(destination).stable or found[-1])
 
 
 def _read(path: Path) -> bytes:

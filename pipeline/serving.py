@@ -1,0 +1,372 @@
+"""Serves published models, and says what is live. Loads no TensorFlow: the server is a process of its own."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from data.errors import ConfigError, ServingError
+from models.serving import deploy, rollout
+from models.serving.process import ServerProcess, choose
+from models.serving.versions import last_version, read_manifest, versions
+from pipeline import config
+from pipeline.recovery import private_files
+
+STATE = ".server.json"
+COMBINED = "models.config"
+POLL_SECONDS = 1
+DEPLOY = "deploy"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that `headrace serve` started and that still runs.
+
+    Attributes:
+        pid: Its process.
+        grpc: `host:port` of the gRPC API.
+        rest: URL of the REST API.
+        models: Names of the pipelines.
+    """
+
+    pid: int
+    grpc: str
+    rest: str
+    models: list[str]
+
+
+def destinations(home: Path, pipelines: Sequence[str]) -> dict[str, Path]:
+    """Returns the folder of each pipeline's versions, of all that have one when none is named.
+
+    Raises:
+        ConfigError: One has no published version, or none has.
+    """
+    serving = home.resolve() / "serving"
+    names = [config.find(one).stem if "/" in one or one.endswith((".yaml", ".yml")) else one for one in pipelines]
+    if not names:
+        names = sorted(path.name for path in serving.iterdir() if versions(path)) if serving.is_dir() else []
+        if not names:
+            raise ConfigError(f"Nothing is published in {serving}; run a pipeline first: headrace run digits")
+    found = {name: serving / name for name in names}
+    for name, folder in found.items():
+        if not versions(folder):
+            there = [path.name for path in serving.iterdir() if versions(path)] if serving.is_dir() else []
+            hint = f" Published are: {', '.join(sorted(there))}." if there else ""
+            raise ConfigError(f"Pipeline {name} has no published version; run `headrace run {name}` first.{hint}")
+    return found
+
+
+def running(home: Path) -> Running | None:
+    """Returns the server that runs on this home; None when there is none."""
+    try:
+        found = Running(**json.loads((home.resolve() / "serving" / STATE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if psutil.pid_exists(found.pid) else None
+
+
+def serve(
+    home: Path,
+    pipelines: Sequence[str],
+    *,
+    engine: str,
+    host: str,
+    port: int,
+    rest_port: int,
+    flags: Sequence[str],
+    ready: Callable[[Running, ServerProcess], None],
+) -> int:
+    """Serves pipelines until a signal comes, and returns the server's exit code.
+
+    Args:
+        home: Folder of `serving/`.
+        pipelines: Names; none: all that have a published version.
+        engine: `auto`, `embedded`, `binary` or `docker`.
+        host: Address to listen on.
+        port, rest_port: Of the two APIs; 0: free ones.
+        flags: More flags of TF Serving, such as `--enable_batching`.
+        ready: Called once the server answers.
+
+    Raises:
+        ConfigError: A pipeline has no version.
+        ServingError: The server does not start, or ends by itself.
+    """
+    found, chosen = destinations(home, pipelines), choose(engine)
+    serving = home.resolve() / "serving"
+    with private_files(), _config_file(serving, found) as path:
+        (serving / "monitoring.config").write_text(deploy.MONITORING)
+        server = ServerProcess(
+            [
+                f"--model_config_file={path}",
+                f"--model_config_file_poll_wait_seconds={POLL_SECONDS}",
+                "--allow_version_labels_for_unavailable_models=true",
+                f"--monitoring_config_file={serving / 'monitoring.config'}",
+                *flags,
+            ],
+            serving / "server.log",
+            chosen,
+            port,
+            rest_port,
+            host,
+            [serving],
+        )
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        server.start()
+        state = serving / STATE
+        try:
+            _wait(server, stop)
+            if not stop.is_set():
+                here = Running(os.getpid(), f"{host}:{server.port}", f"http://{host}:{server.rest_port}", list(found))
+                state.write_text(json.dumps(asdict(here)))
+                ready(here, server)
+            while not stop.wait(0.2):
+                if server.process is not None and server.process.poll() is not None:
+                    raise ServingError(f"The model server ended by itself: {server.last_words()}")
+        finally:
+            state.unlink(missing_ok=True)
+            code = server.stop()
+    return 0 if code in (0, -signal.SIGTERM, 128 + signal.SIGTERM) else code or 0
+
+
+def _wait(server: ServerProcess, stop: threading.Event) -> None:
+    """Waits for the server without a limit: a large model may take minutes, and Ctrl-C ends it."""
+    while not stop.is_set():
+        try:
+            return server.wait(1)
+        except ServingError:
+            if server.process is None or server.process.poll() is not None:
+                raise
+
+
+@contextlib.contextmanager
+def _config_file(serving: Path, found: dict[str, Path]) -> Iterator[Path]:
+    """Yields the model config file: the pipeline's own, or one of several that is kept up to date."""
+    own = {name: rollout.ensure(folder) for name, folder in found.items()}
+    if len(own) == 1:
+        yield next(iter(own.values()))
+        return
+    path, done = serving / f".{COMBINED}.{os.getpid()}", threading.Event()
+
+    def combine() -> None:
+        lines = [line for name, folder in found.items() for line in rollout.entry(name, folder, rollout.read(folder))]
+        text = "\n".join(["model_config_list {", *lines, "}"]) + "\n"
+        if not path.exists() or path.read_text() != text:
+            staged = path.with_suffix(".new")
+            staged.write_text(text)
+            staged.replace(path)
+
+    def follow() -> None:
+        while not done.wait(POLL_SECONDS):
+            with contextlib.suppress(ConfigError, OSError):
+                combine()
+
+    combine()
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield path
+    finally:
+        done.set()
+        thread.join()
+        path.unlink(missing_ok=True)
+
+
+def write_deployment(home: Path, pipelines: Sequence[str], into: Path | None) -> list[Path]:
+    """Writes what TF Serving elsewhere needs, and returns the files."""
+    found = destinations(home, pipelines)
+    serving = home.resolve() / "serving"
+    folder = into or serving / DEPLOY
+    folder.mkdir(parents=True, exist_ok=True)
+    rollouts = {name: rollout.read(path) for name, path in found.items()}
+    written = []
+    for name, text in deploy.files(rollouts, serving).items():
+        (folder / name).write_text(text)
+        written.append(folder / name)
+    return written
+
+
+def ask(
+    url: str, model: str, signature: str, key: str, contents: Sequence[bytes], version: int | None, label: str = ""
+) -> tuple[list[dict[str, Any]], int]:
+    """Returns what a running server's REST API says about each content, and the version that answered.
+
+    Raises:
+        ServingError: It is not there, or refuses; in its own words.
+    """
+    import base64
+
+    choice = f"/versions/{version}" if version is not None else f"/labels/{label}" if label else ""
+    body = {"signature_name": signature, "inputs": {key: [{"b64": base64.b64encode(one).decode()} for one in contents]}}
+    answer = _http(f"{url}/v1/models/{model}{choice}:predict", model, json.dumps(body).encode())["outputs"]
+    # One output comes without its name: it is looked up.
+    metadata = _http(f"{url}/v1/models/{model}{choice}/metadata", model)
+    signatures = metadata["metadata"]["signature_def"]["signature_def"]
+    outputs = sorted(signatures[signature]["outputs"])
+    named = answer if len(outputs) > 1 else {outputs[0]: answer}
+    rows = [{name: values[row] for name, values in named.items()} for row in range(len(contents))]
+    return rows, int(metadata["model_spec"]["version"])
+
+
+def _http(url: str, model: str, body: bytes | None = None) -> dict[str, Any]:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        text = error.read().decode(errors="replace")
+        with contextlib.suppress(ValueError, KeyError):
+            text = json.loads(text)["error"]
+        raise ServingError(f"The server at {url} says {error.code}: {text}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise ServingError(f"No model server answers at {url} ({reason}); start one: headrace serve {model}") from None
+
+
+# --- what is live
+
+
+def promoted(home: Path, pipeline: str, version: str, why: str) -> rollout.Rollout:
+    """Makes a version live: a number, `latest` for the newest from now on, or `canary` for the one on trial."""
+    folder = _one(home, pipeline)
+    if version == "latest":
+        return rollout.promote(folder, None, why)
+    if version == "canary":
+        canary = rollout.read(folder).canary
+        if canary is None:
+            raise ConfigError(
+                f"Pipeline {folder.name} has no canary; `headrace canary {folder.name} VERSION` starts one."
+            )
+        return rollout.promote(folder, canary.version, why)
+    if not version.isdecimal():
+        raise ConfigError(f"Expected a version, latest or canary; found {version!r}.")
+    return rollout.promote(folder, int(version), why)
+
+
+def rolled_back(home: Path, pipeline: str, why: str) -> rollout.Rollout:
+    """Ends the canary, or goes back to the version that was live before."""
+    return rollout.rollback(_one(home, pipeline), why)
+
+
+def canary(home: Path, pipeline: str, trial: rollout.Canary, why: str) -> rollout.Rollout:
+    """Gives a version its share of the requests."""
+    return rollout.start_canary(_one(home, pipeline), trial, why)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What came of watching a canary.
+
+    Attributes:
+        requests: How many were sent.
+        canary: How many of them the canary answered.
+        reason: Why it was taken back; None when it stays.
+    """
+
+    requests: int
+    canary: int
+    reason: str | None
+
+
+def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> Watched:
+    """Sends a canary its share of the model's own warm-up requests; takes it back when it leaves its budget.
+
+    Args:
+        home: Folder of `serving/`.
+        pipeline: Which.
+        server: `host:port` of the gRPC API; None: the server that runs on this home.
+        seconds: For how long.
+
+    Raises:
+        ConfigError: There is no canary, or no server runs.
+        ServingError: The stable version does not answer.
+    """
+    from models.serving import warmup
+    from models.serving.client import Client
+    from models.serving.tensors import to_array
+
+    folder = _one(home, pipeline)
+    now = rollout.read(folder)
+    if now.canary is None:
+        raise ConfigError(f"Pipeline {folder.name} has no canary to watch.")
+    here = running(home)
+    address = server or (here.grpc if here and folder.name in here.models else None)
+    if address is None:
+        raise ConfigError(f"No server of {folder.name} runs on this home; start one: headrace serve {folder.name}")
+    requests = [log.predict_log.request for log in warmup.read(folder / str(now.canary.version))]
+    if not requests:
+        raise ConfigError(f"Version {now.canary.version} has no warm-up requests to watch it with.")
+    questions = [
+        ({alias: to_array(one.inputs[alias]) for alias in one.inputs}, one.model_spec.signature_name)
+        for one in requests
+    ]
+    reasons: list[str] = []
+
+    def take_back(reason: str) -> None:
+        reasons.append(reason)
+        rollout.rollback(folder, reason)
+
+    until, sent, answered = time.monotonic() + seconds, 0, 0
+    with Client(address, folder.name, labelled=True, canary=now.canary, on_breach=take_back) as client:
+        while time.monotonic() < until and not reasons:
+            inputs, signature = questions[sent % len(questions)]
+            _, version = client.predict(inputs, signature)
+            sent += 1
+            answered += version == now.canary.version
+            time.sleep(0.005)
+    return Watched(sent, answered, reasons[0] if reasons else None)
+
+
+def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
+    """Returns each version of a pipeline, the newest first: its labels, who published it, when, its metrics."""
+    folder = _one(home, pipeline)
+    now, changes = rollout.read(folder), rollout.audit(folder)
+    newest = last_version(folder)
+    found = []
+    for version in reversed(versions(folder)):
+        try:
+            facts = read_manifest(folder / str(version))
+        except ServingError:
+            facts = {}
+        stable = now.stable if now.stable is not None else newest
+        labels = ["stable"] * (version == stable) + ["previous"] * (version == now.previous)
+        if now.canary and now.canary.version == version:
+            labels.append(f"canary {now.canary.percent:g} %")
+        last = [
+            one for one in changes if version in (one["after"]["stable"], (one["after"]["canary"] or {}).get("version"))
+        ]
+        live = [
+            one
+            for one in last
+            if version not in (one["before"]["stable"], (one["before"]["canary"] or {}).get("version"))
+        ]
+        found.append(
+            {
+                "version": version,
+                "labels": labels,
+                "published": time.strftime(
+                    "%Y-%m-%d %H:%M:%S", time.localtime((folder / str(version)).stat().st_ctime)
+                ),
+                "by": facts.get("by", ""),
+                "run": facts.get("run", ""),
+                "metrics": (facts.get("evaluation", {}).get("slices", {}).get("overall") or {}),
+                "serving": facts.get("serving", {}),
+                "change": live[-1] if live else None,
+            }
+        )
+    return found
+
+
+def _one(home: Path, pipeline: str) -> Path:
+    return next(iter(destinations(home, [pipeline]).values()))
