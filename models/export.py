@@ -117,7 +117,8 @@ def _answered(queries: Sequence[Mapping[str, Mapping[str, Any]]], signatures: Ma
         for name in chosen[0] if chosen else ():
             call = signatures[name]
             function = call if hasattr(call, "structured_input_signature") else call.get_concrete_function()
-            dtypes = {spec.name: spec.dtype for spec in tf.nest.flatten(function.structured_input_signature)}
+            positional, named = function.structured_input_signature
+            dtypes = {spec.name: spec.dtype for spec in positional} | {key: spec.dtype for key, spec in named.items()}
             inputs = {key: batch([query[name][key] for query in chosen], dtypes[key]) for key in chosen[0][name]}
             outputs = call(**{key: tf.constant(value, dtypes[key]) for key, value in inputs.items()})
             yield name, inputs, {key: value.numpy() for key, value in outputs.items()}

@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from data.errors import ServingError
 
@@ -138,15 +139,16 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def running(server: ServerProcess, seconds: float = 120) -> Iterator[ServerProcess]:
-    """Within this block the server runs and answers.
+def running(server: ServerProcess, seconds: float = 120, meanwhile: Callable[[], Any] = lambda: None) -> Iterator[Any]:
+    """Within this block the server runs and answers; yields what `meanwhile`, called while it starts, has returned.
 
     Raises:
         ServingError: It does not start.
     """
     server.start()
     try:
+        found = meanwhile()
         server.wait(seconds)
-        yield server
+        yield found
     finally:
         server.stop()

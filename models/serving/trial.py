@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from models.serving.process import ServerProcess, choose, running
 from models.serving.tensors import to_array
 
 TOLERANCE = 1e-5
-WARM, SECONDS, MOST = 10, 1.0, 400  # requests before, time of, and most requests in a measurement
+WARM, SECONDS, MOST = 10, 0.5, 400  # requests before, time of, and most requests in a measurement
 
 Answers = Mapping[str, np.ndarray]
 
@@ -60,8 +60,7 @@ class Measured:
 def try_out(
     model: Path,
     name: str,
-    questions: Mapping[str, Mapping[str, np.ndarray]],
-    expected: Mapping[str, Answers],
+    ask: Callable[[], tuple[Mapping[str, Answers], Mapping[str, Answers]]],
     *,
     engine: str = "auto",
     tolerance: float = TOLERANCE,
@@ -71,8 +70,8 @@ def try_out(
     Args:
         model: Folder of the SavedModel.
         name: The model's name.
-        questions: Signature -> inputs by alias, all of the same examples, `(examples, ...)`.
-        expected: Signature -> outputs by alias, as the trained model answers.
+        ask: Returns questions and answers of the trained model, both signature -> arrays by alias, all of the same
+            examples, `(examples, ...)`; called while the server starts.
         engine: `auto`, `embedded`, `binary` or `docker`.
         tolerance: Greatest difference of a number.
 
@@ -87,7 +86,7 @@ def try_out(
     kept = False
     try:
         begin = time.perf_counter()
-        with running(server):
+        with running(server, meanwhile=ask) as (questions, expected):
             trial = _Trial(server, name, folder, tolerance)
             trial.check_status()
             for log in warmup.read(model):

@@ -48,7 +48,7 @@ def read(model: Path) -> Iterator[PredictionLog]:
     if not path.exists():
         return
     try:
-        for number, record in enumerate(tf.compat.v1.io.tf_record_iterator(str(path))):
+        for number, record in enumerate(tf.data.TFRecordDataset(str(path)).as_numpy_iterator()):
             if number >= MAX_RECORDS:
                 raise invalid(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}")
             try:

@@ -1,38 +1,13 @@
 """What every registered task must do; a task's own test file only adds what is special."""
 
-import pickle
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models import registry
-from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
-
-RELOAD = """
-import pickle, sys
-import numpy as np
-import tensorflow as tf
-from tests.models.test_contract import ask
-queries = pickle.load(open(sys.argv[2], "rb"))
-pickle.dump(ask(sys.argv[1], queries), open(sys.argv[2], "wb"))
-"""
-
-
-def ask(model_folder: str, queries: list[dict]) -> dict:
-    """Returns what every signature of an exported model answers, by signature and output."""
-    import tensorflow as tf
-
-    signatures = tf.saved_model.load(model_folder).signatures
-    answers = {}
-    for name in queries[0]:
-        _, wanted = signatures[name].structured_input_signature
-        inputs = {key: tf.constant([query[name][key] for query in queries], wanted[key].dtype) for key in wanted}
-        answers[name] = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
-    return answers
 
 
 @pytest.fixture(scope="module", params=sorted(registry.TASKS))
@@ -68,34 +43,6 @@ def test_evaluation_asks_for_a_signature_and_label_that_are_there(trained):
     assert model_spec.label_key in made.spec.features
 
 
-def test_the_exported_model_answers_the_same_in_a_fresh_process(trained, tmp_path):
-    from components.example_gen import first_rows
-
-    task, made, _ = trained
-    rows = first_rows(made.model_folder.removesuffix("model") + "examples", "test", made.spec, 12)
-    queries = [task.queries(row, made.spec) for row in rows]
-    here = ask(made.model_folder, queries)
-
-    (tmp_path / "queries").write_bytes(pickle.dumps(queries))
-    done = subprocess.run(
-        [sys.executable, "-c", RELOAD, made.model_folder, str(tmp_path / "queries")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-    assert done.returncode == 0, done.stderr[-2000:]
-    there = pickle.loads((tmp_path / "queries").read_bytes())
-    assert set(there) == set(here)
-    for name, answers in there.items():
-        for key, value in answers.items():
-            if value.dtype.kind == "f":
-                np.testing.assert_allclose(value, here[name][key], atol=1e-5)
-            else:
-                assert value.tolist() == here[name][key].tolist()
-
-
 def test_classical_models_learn_from_the_same_rows_and_are_compared(trained):
     from components.baseline import predict_split
     from components.classical import fit, read_frame, values_of
@@ -119,14 +66,38 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained):
     assert set(values_of(compared, targets, network)) <= set(made.config.metric_ranges(made.spec))
 
 
-def test_the_signatures_agree_about_the_same_rows(trained):
+def test_a_server_answers_as_the_trained_model_does(trained):
     from components.example_gen import first_rows
-    from components.serving_check import check
+    from components.serving_check import ask
+    from models.serving import warmup
+    from models.serving.trial import try_out
 
     task, made, _ = trained
     rows = first_rows(made.model_folder.removesuffix("model") + "examples", "test", made.spec, 5)
 
-    assert check(made.model_folder, rows, task, made.spec)
+    measured = try_out(
+        Path(made.model_folder), "tried", lambda: ask(made.model_folder, rows, task, made.spec), engine="embedded"
+    )
+
+    assert measured.p95_ms > 0
+    assert {log.predict_log.request.model_spec.signature_name for log in warmup.read(Path(made.model_folder))} == set(
+        task.queries(rows[0], made.spec)
+    )
+
+
+def test_the_input_guard_knows_every_input_of_every_signature(trained):
+    import json
+
+    from models.serving import guard
+
+    _task, made, _ = trained
+    rules = json.loads((Path(made.model_folder) / guard.FILE).read_text())
+    inputs = {name for name, feature in made.spec.features.items() if not feature.target}
+
+    assert set(rules["features"]) == inputs
+    assert rules["signatures"].pop("serving_default") == {"inputs": guard.EXAMPLES}
+    for aliases in rules["signatures"].values():
+        assert set(aliases.values()) <= inputs
 
 
 def test_tensorboard_has_scalars_histograms_graph_and_images(trained):

@@ -87,7 +87,8 @@ def server(tiny_model, tmp_path_factory):
         "--enable_grpc_healthcheck_service",
         "--no_such_flag=3",
     ]
-    with running(ServerProcess(flags, folder / "log")) as process:
+    process = ServerProcess(flags, folder / "log")
+    with running(process):
         asked = Asked(process)
         yield asked
         asked.channel.close()

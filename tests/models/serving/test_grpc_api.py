@@ -63,7 +63,8 @@ def test_only_the_outputs_that_are_asked_for_come_back(server):
 
     answer = server.prediction.Predict(asked, timeout=30)
 
-    assert list(answer.outputs) == ["whole"] and answer.outputs["whole"].int_val == [2]
+    assert list(answer.outputs) == ["whole"]
+    assert answer.outputs["whole"].int_val == [2]
 
 
 def _with(base, **changes):
@@ -159,7 +160,8 @@ def test_a_shape_that_an_op_cannot_take_is_refused_by_the_op_and_not_by_the_serv
         server.prediction.Predict, request("tiny", "two", a=np.float32([1, 2]), b=np.int32([1, 2, 3]))
     )
     assert code == "INVALID_ARGUMENT"
-    assert words.startswith("Incompatible shapes: [") and "{{node " in words
+    assert words.startswith("Incompatible shapes: [")
+    assert "{{node " in words
 
 
 def test_a_refused_request_does_not_spoil_the_next(server):
@@ -218,7 +220,8 @@ def test_a_context_stands_in_every_example(server):
 def test_classify_refuses_in_tf_servings_words(server, asked, words):
     code, found = server.refusal(server.prediction.Classify, asked)
 
-    assert code == "INVALID_ARGUMENT" and found.startswith(words)
+    assert code == "INVALID_ARGUMENT"
+    assert found.startswith(words)
 
 
 def test_regress_refuses_what_is_no_regression(server):

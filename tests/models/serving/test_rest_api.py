@@ -121,7 +121,8 @@ def test_predict_refuses_in_tf_servings_words(server, body, words):
 def test_a_hundred_thousand_brackets_are_refused_and_the_server_lives(server):
     status, words = server.error(b'{"instances": ' + b"[" * 100_000)
 
-    assert status == 400 and words.startswith("JSON Parse error: ")
+    assert status == 400
+    assert words.startswith("JSON Parse error: ")
     assert server.predict(ROWS)
 
 
@@ -151,7 +152,8 @@ def test_classify_and_regress_answer_under_the_key_results(server):
 def test_examples_are_refused_in_tf_servings_words(server, body, words):
     status, found = server.error(body, "regress")
 
-    assert status == 400 and found.endswith(words)
+    assert status == 400
+    assert found.endswith(words)
 
 
 def test_status_is_laid_out_as_protobufs_printer_does(server):
@@ -198,7 +200,8 @@ def test_a_model_that_is_not_there_is_404(server):
 def test_other_paths_get_libevents_page(server):
     status, text, _ = server.http("/favicon.ico")
 
-    assert status == 404 and text.startswith("<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>")
+    assert status == 404
+    assert text.startswith("<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>")
 
 
 def test_paths_are_read_without_case_and_names_percent_decoded(server):
@@ -225,7 +228,8 @@ def test_a_body_that_inflates_beyond_the_limit_is_refused(server):
 def test_cors_headers_stay_away_without_the_flag(server):
     assert server.http("/v1/models/tiny:predict", None, "OPTIONS", Origin="https://a.example")[0] == 200
     status, _, headers = server.http("/v1/models/tiny:predict", None, "OPTIONS")
-    assert status == 400 and "Access-Control-Allow-Origin" not in headers
+    assert status == 400
+    assert "Access-Control-Allow-Origin" not in headers
 
 
 def test_a_request_that_breaks_off_leaves_the_server_well(server):
@@ -256,7 +260,10 @@ def test_the_access_log_tells_the_request_and_not_its_content(server):
 
     lines = (Path(server.process.log).parent / "access.jsonl").read_text().splitlines()
     (line,) = [json.loads(line) for line in lines if '"abc-1"' in line]
-    assert line["model"] == "tiny" and line["status"] == "OK" and line["entrypoint"] == "REST" and line["ms"] > 0
+    assert line["model"] == "tiny"
+    assert line["status"] == "OK"
+    assert line["entrypoint"] == "REST"
+    assert line["ms"] > 0
     assert not any("1234" in line for line in lines)
 
 

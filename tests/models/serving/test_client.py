@@ -1,0 +1,138 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from data.errors import ServingError
+from models.serving import rollout
+from models.serving.client import ENOUGH, Client, Judge
+from models.serving.process import ServerProcess, running
+from models.serving.rollout import Canary
+from tests.models.serving.models import save
+
+X = {"x": np.float32([[1, 2]])}
+
+
+def test_a_canary_within_its_budget_stays():
+    judge = Judge(Canary(2, 10, max_error_rate=0.1, p95_ms=50))
+
+    assert [judge.add(failed=number == 0, seconds=0.01) for number in range(100)] == [None] * 100
+
+
+def test_a_canary_that_fails_too_often_has_to_go():
+    judge = Judge(Canary(2, 10, max_error_rate=0.1))
+
+    reasons = [judge.add(failed=number % 2 == 0, seconds=0.01) for number in range(ENOUGH)]
+
+    assert reasons[:-1] == [None] * (ENOUGH - 1)
+    assert reasons[-1] == "error rate 50.0% of 20 requests, at most 10.0%"
+
+
+def test_a_canary_that_is_too_slow_has_to_go():
+    judge = Judge(Canary(2, 10, p95_ms=50))
+
+    reasons = [judge.add(failed=False, seconds=0.06) for _ in range(ENOUGH)]
+
+    assert reasons[-1] == "p95 60.0 ms of 20 requests, at most 50 ms"
+
+
+@pytest.fixture(scope="module")
+def rolled_out(tmp_path_factory):
+    """A server on a home with versions 1 and 2 of `m`, 2 a broken model; returns it and the folder of versions."""
+    home = tmp_path_factory.mktemp("rollout")
+    folder = home / "serving" / "m"
+    save(folder / "1", 1.0)
+    save(folder / "2", 2.0)
+    # Without variables a version loads, and none of its requests can be answered.
+    shutil.rmtree(folder / "2" / "variables")
+    rollout.promote(folder, 1)
+    flags = [
+        f"--model_config_file={folder / rollout.CONFIG}",
+        "--model_config_file_poll_wait_seconds=1",
+        "--allow_version_labels_for_unavailable_models",
+    ]
+    server = ServerProcess(flags, home / "log")
+    with running(server):
+        yield server, folder
+
+
+def _label(client: Client, expected: int) -> None:
+    """Waits until the label `canary` or `stable` is known to the server."""
+    import time
+
+    end = time.monotonic() + 60
+    while len([state for state in client.states().values() if state == "AVAILABLE"]) != expected:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    time.sleep(2)  # labels follow with the next look at the file
+
+
+@pytest.mark.slow
+def test_a_broken_canary_is_taken_back_and_no_caller_notices(rolled_out):
+    server, folder = rolled_out
+    rollout.start_canary(folder, Canary(2, 25))
+    taken_back = []
+
+    def take_back(reason):
+        taken_back.append(reason)
+        rollout.rollback(folder, reason)
+
+    with Client(f"127.0.0.1:{server.port}", "m", labelled=True, canary=Canary(2, 25), on_breach=take_back) as client:
+        _label(client, 2)
+        answers = [client.predict(X) for _ in range(200)]
+
+    assert all(version == 1 for _, version in answers)
+    assert all(found["y"].tolist() == [[2.0, 3.0]] for found, _ in answers)
+    assert taken_back == ["error rate 100.0% of 20 requests, at most 1.0%"]
+    assert rollout.read(folder).canary is None
+    assert rollout.audit(folder)[-1]["why"] == taken_back[0]
+
+
+@pytest.mark.slow
+def test_a_good_canary_gets_its_share_exactly(rolled_out):
+    server, folder = rolled_out
+    save(folder / "3", 3.0)
+    rollout.start_canary(folder, Canary(3, 25))
+
+    with Client(f"127.0.0.1:{server.port}", "m", labelled=True, canary=Canary(3, 25)) as client:
+        _label(client, 2)
+        versions = [client.predict(X)[1] for _ in range(100)]
+
+    assert versions.count(3) == 25
+    assert versions.count(1) == 75
+
+
+@pytest.mark.slow
+def test_a_server_that_is_not_there_and_one_that_refuses_are_told_apart(rolled_out):
+    server, _ = rolled_out
+
+    with Client("127.0.0.1:1", "m") as client, pytest.raises(ServingError, match="No model server answers at 127"):
+        client.predict(X, seconds=5)
+    with Client(f"127.0.0.1:{server.port}", "m") as client, pytest.raises(ServingError, match="FAILED_PRECONDITION"):
+        client.predict(X, signature="nope")
+
+
+def test_the_deployment_is_what_docker_kubernetes_and_tf_serving_can_read(tmp_path):
+    import yaml
+    from google.protobuf import text_format
+
+    from models.serving import config_files, deploy
+    from models.serving.rollout import Rollout
+
+    found = deploy.files({"m": Rollout(1, canary=Canary(2, 12.5)), "n": Rollout()}, tmp_path)
+
+    config = text_format.Parse(found["models.config"], config_files.ModelServerConfig())
+    assert [one.base_path for one in config.model_config_list.config] == ["/models/m", "/models/n"]
+    assert dict(config.model_config_list.config[0].version_labels) == {"stable": 1, "canary": 2}
+    batching = text_format.Parse(found["batching.config"], config_files.BatchingParameters())
+    assert batching.max_batch_size.value == 128
+    monitoring = text_format.Parse(found["monitoring.config"], config_files.MonitoringConfig())
+    assert monitoring.prometheus_config.enable
+    compose = yaml.safe_load(found["docker-compose.yaml"])
+    assert f"{tmp_path}:/models:ro" in compose["services"]["serving"]["volumes"]
+    kinds = [one["kind"] for one in yaml.safe_load_all(found["kubernetes.yaml"])]
+    assert kinds == ["PersistentVolumeClaim", "ConfigMap", "Deployment", "Service"]
+    assert "12.5% canary;" in found["nginx.conf"]
+    assert "/v1/models/m/labels/$label_0:$1" in found["nginx.conf"]
+    assert json.dumps(compose)

@@ -1,0 +1,97 @@
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.errors import ServingError
+from models.serving import warmup
+from models.serving.process import ServerProcess, running
+from models.serving.trial import Measured, over_budget, try_out
+from tests.models.serving.models import save
+
+QUESTIONS = {
+    "serving_default": {"x": np.float32([[1, 2], [3, 4]])},
+    "strings": {"text": np.array([b"a\xc3\xa9", b"b"], object)},
+}
+ANSWERS = {
+    "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.5]])},
+    "strings": {"upper": np.array([b"A\xc3\xa9", b"B"], object), "raw_bytes": np.array([b"a\xc3\xa9", b"b"], object)},
+}
+MEASURED = Measured("embedded", 1, 1, 30.0, 40, 50, 900.0)
+
+
+def test_a_budget_that_is_exceeded_is_told_with_its_setting():
+    assert over_budget(MEASURED, None, None) == []
+    assert over_budget(MEASURED, 30, 900) == []
+    assert over_budget(MEASURED, 20, 800) == [
+        "p95 latency is 30.0 ms, at most 20 (serving.p95_ms)",
+        "the server takes 900 MiB, at most 800 (serving.max_mib)",
+    ]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A SavedModel with a warm-up request."""
+    made = save(tmp_path_factory.mktemp("candidate") / "model")
+    warmup.write(made, [("serving_default", QUESTIONS["serving_default"], ANSWERS["serving_default"])])
+    return made
+
+
+@pytest.mark.slow
+def test_a_model_that_answers_as_it_should_is_measured(model):
+    found = try_out(model, "tiny", lambda: (QUESTIONS, ANSWERS), engine="embedded")
+
+    assert 0 < found.p50_ms <= found.p95_ms <= found.p99_ms
+    assert found.mib > 50
+    assert found.facts()["engine"] == "embedded"
+
+
+@pytest.mark.slow
+def test_an_answer_that_differs_is_told_with_a_request_that_shows_it_again(model):
+    wrong = {**ANSWERS, "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.6]])}}
+
+    with pytest.raises(ServingError) as error:
+        try_out(model, "tiny", lambda: (QUESTIONS, wrong), engine="embedded")
+
+    first, *rest = str(error.value).splitlines()
+    assert first == (
+        "Serving check: signature serving_default by gRPC: answers y otherwise than the trained model, by 0.022 "
+        "(at most 1e-05); nothing was published."
+    )
+    (command, curl) = [line.strip() for line in rest if line.startswith("  ")]
+    request = Path(curl.split("@")[1].split()[0])
+    assert json.loads(request.read_text())["signature_name"] == "serving_default"
+    # Both lines do what they say.
+    server = ServerProcess(command.split()[4:], request.parent / "again")
+    with running(server):
+        typed = curl.replace(":8501/", f":{server.rest_port}/").split()
+        done = subprocess.run(typed, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["outputs"] == [[1.5, 2.5], [3.5, 4.5]]
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_started_is_told_in_the_servers_words(tmp_path):
+    (tmp_path / "model").mkdir()
+
+    with pytest.raises(ServingError, match=r"ended before it answered: .*Could not find SavedModel .pb"):
+        try_out(tmp_path / "model", "tiny", lambda: (QUESTIONS, ANSWERS), engine="embedded")
+
+
+@pytest.mark.slow
+def test_a_refused_question_is_told_in_the_servers_words(model):
+    questions = {"serving_default": {"x": np.int32([[1, 2], [3, 4]])}}
+
+    with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: Expects arg\[0\] to be float but int32 is provided"):
+        try_out(model, "tiny", lambda: (questions, ANSWERS), engine="embedded")
+
+
+@pytest.mark.slow
+def test_the_first_answer_comes_within_seconds_of_the_start(model):
+    begin = time.monotonic()
+    found = try_out(model, "tiny", lambda: (QUESTIONS, ANSWERS), engine="embedded")
+
+    # How many seconds is `make bench`'s business; here, that it is measured.
+    assert 0 < found.start_s < time.monotonic() - begin

@@ -1,0 +1,161 @@
+"""The verbs that serve, promote, roll back and show versions, on a tiny model that was published by hand."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from models.serving.versions import publish
+from tests.conftest import ROOT, headrace
+
+MANIFEST = {
+    "file_query": {"signature": "strings", "input_key": "text", "kind": "text", "top_k": 2},
+    "run": "20261125-120000-000",
+    "by": "ada",
+    "evaluation": {"slices": {"overall": {"accuracy": 0.9}}},
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home where pipelines `digits` and `spam` have published versions of a tiny model."""
+    from tests.models.serving.models import save
+
+    home = tmp_path_factory.mktemp("home")
+    for index, name in enumerate(("digits", "digits", "digits", "spam")):
+        model = save(home / f"model{index}", float(index))
+        publish(model, home / "serving" / name, MANIFEST)
+    return home
+
+
+def numbers(home, pipeline="digits"):
+    return [one["version"] for one in json.loads(headrace("versions", pipeline, "--home", home, "--json").out)]
+
+
+@pytest.mark.slow
+def test_versions_show_what_is_live_who_published_it_and_why(home):
+    newest, middle, oldest = numbers(home)
+
+    done = headrace("promote", "digits", middle, "--why", "better on sevens", "--home", home)
+    assert (done.code, done.out) == (0, f"digits serves version {middle}\n")
+    lines = headrace("versions", "digits", "--home", home).out.splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == [str(newest), str(middle), str(oldest)]
+    (live,) = [line for line in lines if line.endswith("stable")]
+    assert live.startswith(str(middle))
+    assert "accuracy 0.9000" in live
+    assert "ada" in live
+    assert any(line.strip().startswith("promote by ") and line.endswith(": better on sevens") for line in lines)
+
+    done = headrace("rollback", "digits", "--home", home, "--json")
+    assert json.loads(done.out)["stable"] == oldest
+    assert headrace("promote", "digits", "latest", "--home", home).out == "digits serves the newest version\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("promote", "digits", "9"), "digits has no version 9; published are "),
+        (("promote", "digits", "x"), "Expected a version, latest or canary; found 'x'."),
+        (("promote", "digits", "canary"), "Pipeline digits has no canary"),
+        (("canary", "spam", "1"), "spam has no version 1"),
+        (("rollback", "spam"), "there is nothing to go back to"),
+        (
+            ("versions", "taxi"),
+            "Pipeline taxi has no published version; run `headrace run taxi` first. Published are: ",
+        ),
+        (("serve", "taxi"), "Pipeline taxi has no published version"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_code_2(home, arguments, words):
+    done = headrace(*arguments, "--home", home)
+
+    assert done.code == 2
+    assert words in done.err
+    assert len(done.err.splitlines()) <= 2
+
+
+@pytest.mark.slow
+def test_print_config_writes_files_that_name_what_is_live(home, tmp_path):
+    done = headrace("serve", "digits", "spam", "--print-config", "--out", tmp_path, "--home", home)
+
+    names = {line.rpartition("/")[2] for line in done.out.splitlines()}
+    assert names == {"models.config", "batching.config", "monitoring.config", "docker-compose.yaml", "kubernetes.yaml",
+                     "nginx.conf"}  # fmt: skip
+    assert 'base_path: "/models/spam"' in (tmp_path / "models.config").read_text()
+
+
+class Serving:
+    """`headrace serve` as a process."""
+
+    def __init__(self, home, *pipelines):
+        command = [sys.executable, "-m", "pipeline", "serve", *pipelines, "--port", "0", "--rest-port", "0",
+                   "--engine", "embedded", "--home", str(home), "--json"]  # fmt: skip
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+        self.here = json.loads(self.process.stdout.readline())
+
+    def version(self, pipeline, label=""):
+        """Returns the version that answers."""
+        url = f"{self.here['rest']}/v1/models/{pipeline}{label}/metadata"
+        with urllib.request.urlopen(url, timeout=30) as reply:
+            return int(json.loads(reply.read())["model_spec"]["version"])
+
+    def wait_for(self, expected, pipeline, label=""):
+        end, found = time.monotonic() + 60, None
+        while time.monotonic() < end:
+            try:
+                found = self.version(pipeline, label)
+            except OSError as error:  # an unknown label
+                found = error
+            if found == expected:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{pipeline}{label} is {found}, expected {expected}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        with self.process.stdout:
+            return self.process.wait(30)
+
+
+@pytest.mark.slow
+def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(home):
+    newest, middle, _ = numbers(home)
+    serving = Serving(home, "digits", "spam")
+    try:
+        assert serving.here["models"] == ["digits", "spam"]
+        assert serving.version("digits") == newest
+
+        headrace("promote", "digits", middle, "--home", home)
+        serving.wait_for(middle, "digits")
+        serving.wait_for(middle, "digits", "/labels/stable")
+
+        headrace("canary", "digits", newest, "--percent", "25", "--home", home)
+        serving.wait_for(newest, "digits", "/labels/canary")
+        watched = headrace("rollback", "digits", "--home", home)
+        assert watched.code == 0
+        serving.wait_for(middle, "digits")
+
+        metrics = urllib.request.urlopen(f"{serving.here['rest']}/monitoring/prometheus/metrics", timeout=30).read()
+        assert b":tensorflow:serving:request_count" in metrics
+    finally:
+        code = serving.stop()
+    assert code == 0
+    assert not (home / "serving" / ".server.json").exists()
+    headrace("promote", "digits", "latest", "--home", home)
+
+
+@pytest.mark.slow
+def test_without_names_all_that_is_published_is_served(home):
+    serving = Serving(home)
+    try:
+        assert sorted(serving.here["models"]) == ["digits", "spam"]
+    finally:
+        serving.stop()
