@@ -65,6 +65,16 @@ def wide(rows: int, columns: int) -> None:
     _write("wide", text)
 
 
+@bench.command()
+def serving() -> None:
+    """Load the embedded server: requests a second, CPU, a large request, its start; write the table."""
+    from benchmarks import serving as measured
+
+    text = measured.table(lambda line: click.echo(line, err=True))
+    click.echo(text)
+    _write("serving", text)
+
+
 def _write(name: str, text: str) -> None:
     """Puts a text between its marks in docs/results.md."""
     before = RESULTS.read_text()

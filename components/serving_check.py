@@ -56,11 +56,12 @@ def ServingCheck(
     progress.report(summary="starting the server")
     measured = try_out(Path(folder), name, asked, engine=limits["engine"], tolerance=TOLERANCE)
     _, answers = found[0]
-    exceeded = over_budget(measured, limits["p95_ms"], limits["max_mib"])
+    last = before(Path(destination))
+    exceeded = over_budget(measured, limits, last)
     if exceeded:
         told = "; ".join(exceeded)
         raise ServingError(f"Serving check: {told}; nothing was published. Raise it, or choose a smaller model.")
-    progress.report(summary=_summary(measured.facts(), before(Path(destination)), len(rows)))
+    progress.report(summary=_summary(measured.facts(), last, len(rows)))
     (Path(blessing.uri) / MEASURED).write_text(json.dumps(measured.facts()))
     if provider.describe_answer:
         first = {key: text(value[0]) for key, value in answers["serving_default"].items()}

@@ -81,6 +81,8 @@ class ServingConfig(Settings):
     """Who serves it then; auto: TF Serving where it is installed, else the embedded server."""
     p95_ms: PositiveFloat | None = None
     """Milliseconds in which 95 % of single examples must be answered, by gRPC; null: any."""
+    max_slowdown: PositiveFloat | None = None
+    """How many times the last published version's latency is accepted; null: any."""
     max_mib: PositiveFloat | None = None
     """Mebibytes of memory the server may take; null: any."""
 

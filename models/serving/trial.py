@@ -40,7 +40,7 @@ class Measured:
         engine: Who served it.
         start_s: Seconds from the start of the process to its first answer.
         p50_ms, p95_ms, p99_ms: Latency of one example by gRPC, one client at a time.
-        p95_ms_8: The same at 8 clients.
+        p50_ms_8, p95_ms_8, p99_ms_8: The same at 8 clients.
         mib: Resident memory of the server afterwards; None where it is a container's.
     """
 
@@ -49,7 +49,9 @@ class Measured:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    p50_ms_8: float
     p95_ms_8: float
+    p99_ms_8: float
     mib: float | None
 
     def facts(self) -> dict[str, Any]:
@@ -189,11 +191,11 @@ class _Trial:
         count = len(next(iter(inputs.values())))
         rows = [{alias: value[row : row + 1] for alias, value in inputs.items()} for row in range(count)]
         alone, together = self._latencies(rows, 1), self._latencies(rows, 8)
-        p50, p95, p99 = (float(np.percentile(alone, share)) for share in (50, 95, 99))
+        shares = [float(np.percentile(found, share)) for found in (alone, together) for share in (50, 95, 99)]
         mib = None
         if self.server.engine != "docker" and self.server.process:
             mib = psutil.Process(self.server.process.pid).memory_info().rss / 2**20
-        return Measured(self.server.engine, start_s, p50, p95, p99, float(np.percentile(together, 95)), mib)
+        return Measured(self.server.engine, start_s, *shares, mib)
 
     def _latencies(self, rows: Sequence[Answers], clients: int) -> list[float]:
         """Returns milliseconds of each request of so many clients at a time."""
@@ -226,9 +228,21 @@ class _Trial:
         return found
 
 
-def over_budget(measured: Measured, p95_ms: float | None, max_mib: float | None) -> list[str]:
-    """Returns a sentence for each part of the budget that a candidate exceeds."""
+def over_budget(measured: Measured, budget: Mapping[str, Any], last: Mapping[str, Any]) -> list[str]:
+    """Returns a sentence for each part of the budget that a candidate exceeds.
+
+    Args:
+        measured: What the candidate took.
+        budget: `p95_ms`, `max_mib` and `max_slowdown`, each a number or None.
+        last: The last version's `Measured.facts()`; empty where there is none.
+    """
+    p95_ms, max_mib, slowdown = (budget[key] for key in ("p95_ms", "max_mib", "max_slowdown"))
     found = []
+    if slowdown is not None and last.get("p95_ms") and measured.p95_ms > slowdown * last["p95_ms"]:
+        found.append(
+            f"p95 latency is {measured.p95_ms:.1f} ms, the last version's was {last['p95_ms']:.1f}, at most "
+            f"{slowdown:g} times that (serving.max_slowdown)"
+        )
     if p95_ms is not None and measured.p95_ms > p95_ms:
         found.append(f"p95 latency is {measured.p95_ms:.1f} ms, at most {p95_ms:g} (serving.p95_ms)")
     if max_mib is not None and measured.mib is not None and measured.mib > max_mib:

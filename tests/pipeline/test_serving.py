@@ -14,7 +14,7 @@ from models.serving.versions import publish
 from tests.conftest import ROOT, headrace
 
 MANIFEST = {
-    "file_query": {"signature": "strings", "input_key": "text", "kind": "text", "top_k": 2},
+    "file_query": {"signature": "judge", "input_key": "text", "kind": "text", "top_k": 2},
     "run": "20261125-120000-000",
     "by": "ada",
     "evaluation": {"slices": {"overall": {"accuracy": 0.9}}},
@@ -24,11 +24,16 @@ MANIFEST = {
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A home where pipelines `digits` and `spam` have published versions of a tiny model."""
+    import numpy as np
+
+    from models.serving import warmup
     from tests.models.serving.models import save
 
     home = tmp_path_factory.mktemp("home")
     for index, name in enumerate(("digits", "digits", "digits", "spam")):
         model = save(home / f"model{index}", float(index))
+        answer = np.float32([[1 + index, 2 + index]])
+        warmup.write(model, [("serving_default", {"x": np.float32([[1, 2]])}, {"y": answer})])
         publish(model, home / "serving" / name, MANIFEST)
     return home
 
@@ -139,9 +144,19 @@ def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(ho
 
         headrace("canary", "digits", newest, "--percent", "25", "--home", home)
         serving.wait_for(newest, "digits", "/labels/canary")
-        watched = headrace("rollback", "digits", "--home", home)
-        assert watched.code == 0
+        stays = headrace("canary", "digits", newest, "--percent", "50", "--watch", "2", "--home", home)
+        assert stays.code == 0, stays.err
+        assert stays.out.startswith(f"version {newest} answered ")
+        assert stays.out.endswith(" requests and stays\n")
+        goes = headrace("canary", "digits", newest, "--percent", "50", "--p95-ms", "0.0001", "--watch", "60",
+                        "--home", home, timeout=120)  # fmt: skip
+        assert goes.code == 5
+        assert goes.err.startswith(f"headrace: Version {newest} was taken back: p95 ")
         serving.wait_for(middle, "digits")
+
+        asked = json.loads(headrace("predict", "digits", "--text", "abé", "--home", home, "--json").out)
+        best = [{"class": "good", "probability": 0.75}, {"class": "bad", "probability": 0.25}]
+        assert asked == [{"text": "abé", "version": middle, "top": best}]
 
         metrics = urllib.request.urlopen(f"{serving.here['rest']}/monitoring/prometheus/metrics", timeout=30).read()
         assert b":tensorflow:serving:request_count" in metrics

@@ -14,6 +14,7 @@ from data.errors import ServingError
 from models.serving import flags as flag_syntax
 from models.serving import warmup
 from models.serving.process import ServerProcess, choose, free_port, running
+from models.serving.rollout import Rollout, entry
 from tests.conftest import ROOT
 from tests.models.serving.conftest import Asked
 from tests.models.serving.models import request, save, save_spinning
@@ -184,6 +185,53 @@ def test_the_real_binary_is_used_where_it_is_on_the_path(tmp_path, monkeypatch):
     assert not [flag for flag in server.command() if flag.startswith(("--input_guard", "--access_log", "--host"))]
     with running(server):
         assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
+
+
+@pytest.mark.slow
+def test_the_container_is_used_where_an_engine_runs(tmp_path, monkeypatch):
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    # A docker whose container is the embedded server: it gets what follows the image's name.
+    docker.write_text(
+        f'#!/bin/sh\n[ "$1" = info ] && exit 0\necho "$@" > {tmp_path}/asked\n'
+        'while [ "${1#tensorflow/serving}" = "$1" ]; do shift; done; shift\n'
+        f'exec {sys.executable} -m models.serving.server "$@"\n'
+    )
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker.parent}:/usr/bin:/bin")
+    save(tmp_path / "m" / "1")
+
+    assert choose("auto") == "docker"
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--input_guard=false"]
+    server = ServerProcess(flags, tmp_path / "log", "docker", folders=[tmp_path / "m"])
+    with running(server):
+        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
+    asked = (tmp_path / "asked").read_text()
+    assert f"-p 127.0.0.1:{server.port}:{server.port}" in asked
+    assert f"-v {tmp_path / 'm'}:{tmp_path / 'm'}:ro tensorflow/serving:" in asked
+    assert "--input_guard" not in asked
+
+
+@pytest.mark.slow
+def test_limits_on_rows_and_on_calls_at_a_time(tmp_path):
+    save(tmp_path / "m" / "1")
+    save_spinning(tmp_path / "s" / "1")
+    lines = [line for name in "ms" for line in entry(name, tmp_path / name, Rollout())]
+    (tmp_path / "models").write_text("\n".join(["model_config_list {", *lines, "}"]))
+    flags = [f"--model_config_file={tmp_path / 'models'}", "--max_batch_rows=3", "--max_concurrency=1"]
+    server = ServerProcess(flags, tmp_path / "log")
+    with running(server):
+        asked = Asked(server)
+        status, words = asked.error({"instances": [[1, 2]] * 4}, model="m")
+        assert (status, words) == (400, "Request of 4 rows; at most 3 are taken (--max_batch_rows).")
+        slow = asked.prediction.Predict.future(request("s", steps=np.int32(2_000_000_000)), timeout=3)
+        end = time.monotonic() + 30
+        while asked.http("/v1/models/m:predict", {"instances": [[1, 2]]})[0] != 429:
+            assert time.monotonic() < end
+        assert slow.exception().code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        while asked.http("/v1/models/m:predict", {"instances": [[1, 2]]})[0] != 200:
+            assert time.monotonic() < end
+        asked.channel.close()
 
 
 def test_an_engine_that_is_not_there_is_refused(monkeypatch):

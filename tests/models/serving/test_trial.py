@@ -20,13 +20,17 @@ ANSWERS = {
     "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.5]])},
     "strings": {"upper": np.array([b"A\xc3\xa9", b"B"], object), "raw_bytes": np.array([b"a\xc3\xa9", b"b"], object)},
 }
-MEASURED = Measured("embedded", 1, 1, 30.0, 40, 50, 900.0)
+MEASURED = Measured("embedded", 1, 1, 30.0, 40, 2, 50, 60, 900.0)
+NONE = {"p95_ms": None, "max_mib": None, "max_slowdown": None}
 
 
 def test_a_budget_that_is_exceeded_is_told_with_its_setting():
-    assert over_budget(MEASURED, None, None) == []
-    assert over_budget(MEASURED, 30, 900) == []
-    assert over_budget(MEASURED, 20, 800) == [
+    assert over_budget(MEASURED, NONE, {}) == []
+    assert over_budget(MEASURED, {"p95_ms": 30, "max_mib": 900, "max_slowdown": 2}, {"p95_ms": 15.0}) == []
+    assert over_budget(MEASURED, {**NONE, "max_slowdown": 2}, {"p95_ms": 10.0}) == [
+        "p95 latency is 30.0 ms, the last version's was 10.0, at most 2 times that (serving.max_slowdown)"
+    ]
+    assert over_budget(MEASURED, {**NONE, "p95_ms": 20, "max_mib": 800}, {}) == [
         "p95 latency is 30.0 ms, at most 20 (serving.p95_ms)",
         "the server takes 900 MiB, at most 800 (serving.max_mib)",
     ]
