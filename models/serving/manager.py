@@ -93,6 +93,7 @@ class ModelManager:
         self._max_retries, self._retry_seconds, self._early_labels = max_retries, retry_seconds, early_labels
         self._models: dict[str, _Model] = {}
         self._live: dict[str, _Live] = {}
+        self._said: dict[str, str] = {}
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._wake, self._stopped = threading.Event(), False
@@ -170,7 +171,8 @@ class ModelManager:
                         f"Illegal to change a model's platform. For model {name} platform was "
                         f"{before.config.model_platform} and new platform requested is {one.model_platform}",
                     )
-            new = [name for name in models if name not in self._models]
+            # One that left the config before comes back as a new one.
+            new = [name for name in models if name not in self._models or not self._models[name].config.base_path]
             for name, model in self._models.items():
                 if name not in models:
                     for version in model.versions.values():
@@ -240,27 +242,35 @@ class ModelManager:
     def _poll(self) -> None:
         """Looks into the folders of all models."""
         for name, model in self._models.items():
-            if not model.config.base_path:
+            base = model.config.base_path
+            if not base:
                 continue
             try:
-                found = list_versions(Path(model.config.base_path))
+                found = list_versions(Path(base))
             except OSError as error:
-                logger.error(
-                    "FileSystemStoragePathSource encountered a filesystem access error: Could not find base "
-                    "path %s for servable %s (%s)",
-                    model.config.base_path,
+                self._say(
                     name,
-                    error.strerror,
+                    "FileSystemStoragePathSource encountered a filesystem access error: Could not find base path "
+                    f"{base} for servable {name} ({error.strerror})",
                 )
                 continue
             wanted = _wanted(model.config, found)
+            missing = [number for number in model.config.model_version_policy.specific.versions if number not in found]
             if not found:
-                logger.warning(
-                    "No versions of servable %s found under base path %s. Did you forget to name your leaf "
-                    "directory as a number (eg. '/1/')?",
+                self._say(
                     name,
-                    model.config.base_path,
+                    f"No versions of servable {name} found under base path {base}. Did you forget to name your leaf "
+                    "directory as a number (eg. '/1/')?",
                 )
+            elif missing:
+                numbers = ", ".join(map(str, missing))
+                self._say(
+                    name,
+                    f"Version(s) {numbers} of servable {name}, which were requested to be served as specific versions, "
+                    "were not found on the file system",
+                )
+            else:
+                self._said.pop(name, None)
             for number, version in list(model.versions.items()):
                 version.wanted = number in wanted
                 if number not in found and version.state == END:
@@ -270,6 +280,12 @@ class ModelManager:
                 # One that was unloaded in good order is loaded again, one that failed is not.
                 if known is None or (known.state == END and known.error is None):
                     model.versions[number] = Version(path)
+
+    def _say(self, name: str, words: str) -> None:
+        """Logs what is wrong with a model's folder, once: TF Serving says it every second."""
+        if self._said.get(name) != words:
+            logger.warning("%s", words)
+            self._said[name] = words
 
     def _next(self) -> tuple[str, int, Version] | None:
         """Returns the version to load next: the highest that is wanted and whose turn has come."""
@@ -450,14 +466,6 @@ def _wanted(config: ModelConfig, found: dict[int, Path]) -> dict[int, Path]:
     if kind == "all":
         return dict(found)
     if kind == "specific":
-        missing = [number for number in policy.specific.versions if number not in found]
-        if missing:
-            logger.warning(
-                "Version(s) %s of servable %s, which were requested to be served as specific versions, "
-                "were not found on the file system",
-                ", ".join(map(str, missing)),
-                config.name,
-            )
         return {number: found[number] for number in policy.specific.versions if number in found}
     count = policy.latest.num_versions or 1
     return {number: found[number] for number in sorted(found)[-count:]}

@@ -142,31 +142,15 @@ class Server:
         from models.serving.statuses import ServingStatus
 
         try:
-            config = self._config()
-            new = self._manager_configure(config, first=True)
+            # Labels are looked at before there is a version they could point to: as in TF Serving, a config that has
+            # some is refused at the start, unless labels may come early.
+            new = self._manager.configure(self._config())
         except (ValueError, ServingStatus) as error:
             raise StartError(str(error)) from None
         self._manager.start(self._flags.file_system_poll_wait_seconds)
         failed = self._manager.wait_for(new)
         if failed:
             raise StartError(f"UNKNOWN: {len(failed)} servable(s) did not become available: {{{', '.join(failed)}}}")
-        if self._flags.model_config_file and not self._flags.allow_version_labels_for_unavailable_models:
-            try:
-                self._manager.configure(config)  # the labels, now that versions are there
-            except ServingStatus as error:
-                raise StartError(str(error)) from None
-
-    def _manager_configure(self, config, *, first: bool) -> list[str]:
-        from models.serving.statuses import Code, ServingStatus
-
-        names = [one.name for one in config.model_config_list.config]
-        try:
-            return self._manager.configure(config)
-        except ServingStatus as status:
-            # At the start no version is there yet that a label could point to: it is looked at again once they are.
-            if not first or status.code is not Code.FAILED_PRECONDITION:
-                raise
-            return names
 
     def _config(self):
         """Returns the ModelServerConfig of the flags; raises ValueError when the file cannot be used."""

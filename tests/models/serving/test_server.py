@@ -14,7 +14,7 @@ from data.errors import ServingError
 from models.serving import flags as flag_syntax
 from models.serving import warmup
 from models.serving.process import ServerProcess, choose, free_port, running
-from models.serving.rollout import Rollout, entry
+from models.serving.rollout import Rollout, config_text, entry
 from tests.conftest import ROOT
 from tests.models.serving.conftest import Asked
 from tests.models.serving.models import request, save, save_spinning
@@ -65,6 +65,23 @@ def test_a_config_that_cannot_be_parsed_ends_the_server_with_protobufs_words(tmp
     with pytest.raises(ServingError, match=r"Error parsing text-format tensorflow\.serving\.ModelServerConfig: 1:30"):
         server.start() or server.wait(60)
     assert server.process.returncode == 255
+
+
+@pytest.mark.slow
+def test_labels_in_the_first_config_are_refused_unless_they_may_come_early(tmp_path):
+    save(tmp_path / "m" / "1")
+    (tmp_path / "models").write_text(config_text("m", tmp_path / "m", Rollout(1)))
+    flags = [f"--model_config_file={tmp_path / 'models'}"]
+
+    with (
+        pytest.raises(ServingError, match="Request to assign label to version 1 of model m, which is not currently"),
+        running(ServerProcess(flags, tmp_path / "log")),
+    ):
+        pass
+    early = ServerProcess([*flags, "--allow_version_labels_for_unavailable_models"], tmp_path / "log")
+    with running(early):
+        status, _, _ = Asked(early).http("/v1/models/m/labels/stable:predict", {"instances": [[1, 2]]})
+    assert status == 200
 
 
 @pytest.mark.slow
