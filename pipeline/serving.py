@@ -17,7 +17,7 @@ import psutil
 
 from data.errors import ConfigError, ServingError
 from models.serving import deploy, rollout
-from models.serving.process import ServerProcess, choose
+from models.serving.process import ServerProcess, choose, listens
 from models.serving.versions import last_version, read_manifest, versions
 from pipeline import config
 from pipeline.recovery import private_files
@@ -72,7 +72,8 @@ def running(home: Path) -> Running | None:
         found = Running(**json.loads((home.resolve() / "serving" / STATE).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return found if psutil.pid_exists(found.pid) else None
+    host, _, port = found.rest.rpartition("/")[2].rpartition(":")
+    return found if psutil.pid_exists(found.pid) and listens(host, int(port)) else None
 
 
 def serve(

@@ -29,6 +29,16 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
+def listens(host: str, port: int) -> bool:
+    """Returns whether anybody takes connections there."""
+    address = "127.0.0.1" if host == "0.0.0.0" else host
+    try:
+        with socket.create_connection((address, port), 1):
+            return True
+    except OSError:
+        return False
+
+
 def choose(engine: str) -> str:
     """Returns which engine `auto` stands for: TF Serving's binary, its container, else ours.
 
@@ -93,7 +103,9 @@ class ServerProcess:
         """Returns the command line."""
         ports = [f"--port={self.port}", f"--rest_api_port={self.rest_port}"]
         if self.engine == "embedded":
-            return [sys.executable, "-m", "models.serving.server", *ports, f"--host={self.host}", *self.flags]
+            # Isolated: a folder `models` where the user stands must not be taken for ours.
+            python = [sys.executable, "-I", *(["-B"] if sys.dont_write_bytecode else [])]
+            return [*python, "-m", "models.serving.server", *ports, f"--host={self.host}", *self.flags]
         theirs = [flag for flag in self.flags if not flag.startswith(OURS)]
         if self.engine == "binary":
             return [BINARY, *ports, *theirs]
@@ -111,7 +123,7 @@ class ServerProcess:
         while time.monotonic() < until:
             if self.process is None or self.process.poll() is not None:
                 raise ServingError(f"The model server ended before it answered: {self.last_words()}")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.rest_port), 1):
+            if listens(self.host, self.rest_port):
                 return
             time.sleep(0.05)
         raise ServingError(f"The model server does not answer after {seconds:g} s: {self.last_words()}")

@@ -174,6 +174,18 @@ def test_sigterm_lets_a_request_on_its_way_end(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_folder_of_the_users_named_like_ours_is_not_taken_for_ours(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "__init__.py").write_text("raise RuntimeError")
+    save(tmp_path / "m" / "1")
+    monkeypatch.chdir(tmp_path)
+
+    server = ServerProcess(["--model_name=m", f"--model_base_path={tmp_path / 'm'}"], tmp_path / "log")
+    with running(server):
+        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
+
+
+@pytest.mark.slow
 def test_a_taken_port_is_told(tmp_path):
     save(tmp_path / "m" / "1")
     flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}"]
