@@ -49,6 +49,11 @@ class Parameters:
             allowed_batch_sizes=tuple(message.allowed_batch_sizes),
             pad_variable_length_inputs=message.pad_variable_length_inputs,
         )
+        for name in ("max_batch_size", "max_enqueued_batches", "num_batch_threads"):
+            if getattr(one, name) < 1:
+                raise invalid(f"{name} must be positive; was {getattr(one, name)}")
+        if one.batch_timeout_micros < 0 or one.max_execution_batch_size < 0:
+            raise invalid("batch_timeout_micros and max_execution_batch_size must not be negative")
         sizes, expected = one.allowed_batch_sizes, one.largest()
         if sizes and sizes[-1] != expected:
             which = "max_execution_batch_size" if one.enable_large_batch_splitting else "max_batch_size"

@@ -116,10 +116,6 @@ class RestApi:
         return json_tensors.write_regressions(self._engine.regress(request, self._timeout_ms).result)
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
-        if spec.WhichOneof("version_choice") == "version_label":  # here REST does look at labels
-            servable = self._engine.manager.acquire(spec)
-            servable.release()
-            spec.version.value = servable.version
         return _json(self._engine.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
 
     def _metadata(self, spec: model_pb2.ModelSpec) -> bytes:

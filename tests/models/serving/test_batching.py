@@ -144,3 +144,5 @@ def test_a_full_queue_refuses_and_a_deadline_ends_the_wait(servable, batcher):
 def test_contradictory_parameters_are_refused():
     with pytest.raises(ServingStatus, match="Last entry in allowed_batch_sizes must match max_batch_size; last entry "):
         parameters("max_batch_size { value: 8 } allowed_batch_sizes: 4")
+    with pytest.raises(ServingStatus, match="max_batch_size must be positive; was 0"):
+        parameters("max_batch_size { value: 0 }")

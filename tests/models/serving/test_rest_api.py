@@ -183,7 +183,7 @@ def test_metadata_shows_signatures_by_name(server):
         ("/v1/models", 400, "Missing model name in request."),
         ("/v1/models/other", 404, "Could not find any versions of model other"),
         ("/v1/models/tiny/versions/8", 404, "Could not find version 8 of model tiny"),
-        ("/v1/models/tiny/labels/canary", 400, "Unrecognized servable version label: canary"),
+        ("/v1/models/tiny/labels/canary/metadata", 400, "Unrecognized servable version label: canary"),
         (f"/v1/models/tiny/versions/{2**63}", 400, f"Failed to convert version: {2**63} to numeric."),
     ],
 )

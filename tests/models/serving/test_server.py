@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 from data.errors import ServingError
+from data.spec import DatasetSpec, NumberFeature
 from models.serving import flags as flag_syntax
-from models.serving import warmup
+from models.serving import guard, warmup
 from models.serving.process import ServerProcess, choose, free_port, running
 from models.serving.rollout import Rollout, config_text, entry
 from tests.conftest import ROOT
@@ -239,6 +240,25 @@ def test_the_container_is_used_where_an_engine_runs(tmp_path, monkeypatch):
     assert f"-p 127.0.0.1:{server.port}:{server.port}" in asked
     assert f"-v {tmp_path / 'm'}:{tmp_path / 'm'}:ro tensorflow/serving:" in asked
     assert "--input_guard" not in asked
+
+
+@pytest.mark.slow
+def test_the_input_guard_is_on_and_one_flag_turns_it_off(tmp_path):
+    model = save(tmp_path / "m" / "1")
+    spec = DatasetSpec(name="", title="", licence="", features={"age": NumberFeature(min=0, max=10)})
+    guard.write(model, spec, {"two": {"a": "age"}})
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}"]
+    body = {"signature_name": "two", "inputs": {"a": [3, 11, 4], "b": [1, 2, 3]}}
+    guarded = ServerProcess(flags, tmp_path / "log")
+    with running(guarded):
+        asked = Asked(guarded)
+        words = "Input guard: row 1, age: expected at most 10, found 11."
+        assert asked.error(body, model="m") == (400, words)
+        wrong = request("m", "two", a=np.float32([3, 11]), b=np.int32([1, 2]))
+        assert asked.refusal(asked.prediction.Predict, wrong) == ("INVALID_ARGUMENT", words)
+    open_ = ServerProcess([*flags, "--input_guard=false"], tmp_path / "log")
+    with running(open_):
+        assert Asked(open_).predict(body, "m")["outputs"]["sum"] == [4.0, 13.0, 7.0]
 
 
 @pytest.mark.slow
