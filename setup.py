@@ -28,6 +28,7 @@ REQUIREMENTS = [
     "tensorflow-serving-api==2.19.1",
     "grpcio>=1.60",
     "aiohttp>=3.9,<4",
+    "uvloop>=0.19",  # a sixth less CPU a gRPC request than asyncio's own loop
     "python-rapidjson>=1.20",  # TF Serving's JSON parser: its messages are RapidJSON's
     "click>=8.1,<9",
     "rich>=13",

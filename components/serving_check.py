@@ -38,11 +38,13 @@ def ServingCheck(
     spec: Parameter[str],
     budget: Parameter[str],
     destination: Parameter[str],
+    scratch: Parameter[str],
     fingerprint: Parameter[str],
 ):
     """Stops the run unless a server started on the model answers as it should; writes down the first answer.
 
-    `budget` is the run file's section `serving` as JSON, `destination` the folder of the published versions.
+    `budget` is the run file's section `serving` as JSON, `destination` the folder of the published versions,
+    `scratch` the one that a candidate which failed is left in.
     """
     facts = DatasetSpec.model_validate_json(spec)
     rows = first_rows(examples.uri, "test", facts, NUM_ROWS)
@@ -54,7 +56,7 @@ def ServingCheck(
         return found[0]
 
     progress.report(summary="starting the server")
-    measured = try_out(Path(folder), name, asked, engine=limits["engine"], tolerance=TOLERANCE)
+    measured = try_out(Path(folder), name, asked, Path(scratch), engine=limits["engine"], tolerance=TOLERANCE)
     _, answers = found[0]
     last = before(Path(destination))
     exceeded = over_budget(measured, limits, last)

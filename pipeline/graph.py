@@ -166,6 +166,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         spec=spec.model_dump_json(),
         budget=config.serving.model_dump_json(),
         destination=str(places.serving),
+        scratch=str(places.candidate),
         fingerprint=_code(
             [task_module, "components.serving_check", "models.serving.server"], ["tensorflow", "grpcio", "aiohttp"]
         ),

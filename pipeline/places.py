@@ -58,6 +58,11 @@ class Places:
         return self.runs / "checkpoints"
 
     @property
+    def candidate(self) -> Path:
+        """The model that failed the serving check, as it was served."""
+        return self.runs / "candidate"
+
+    @property
     def tensorboard(self) -> Path:
         """Event files, a folder a training."""
         return self.runs / "tensorboard"

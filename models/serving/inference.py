@@ -259,7 +259,10 @@ class Engine:
         timeout_ms: int | None,
         handles: list | None = None,
     ) -> list[np.ndarray]:
-        rows = max((len(array) for array in arrays.values() if array.ndim), default=1)
+        rows = 1
+        for array in arrays.values():
+            if array.ndim and len(array) > rows:
+                rows = len(array)
         if self.max_rows and rows > self.max_rows:
             raise invalid(f"Request of {rows} rows; at most {self.max_rows} are taken (--max_batch_rows).")
         if self.guard:
@@ -310,19 +313,14 @@ def _inputs(sent: Mapping[str, object], signature: Signature) -> dict[str, np.nd
             f"Inputs contains invalid name. Used request inputs: {','.join(sorted(set(sent) & set(wanted)))}, "
             f"request input: {extra}"
         )
-    _check_types(arrays, signature)
-    return arrays
-
-
-def _check_types(arrays: Mapping[str, np.ndarray], signature: Signature) -> None:
-    """TensorFlow finds wrong types too, but a batch of requests must not fail for one of them."""
-    for index, (alias, array) in enumerate(arrays.items()):
-        number = signature.definition.inputs[alias].dtype
-        found = number_of(array.dtype)
-        if found != number:
+    # TensorFlow finds wrong types too, but a batch of requests must not fail for one of them.
+    for index, alias in enumerate(wanted):
+        expected = signature.dtypes[alias]
+        if alias in sent and (found := sent[alias].dtype) != expected:
             raise invalid(
-                f"Expects arg[{index}] to be {data_type_name(number)} but {data_type_name(found)} is provided"
+                f"Expects arg[{index}] to be {data_type_name(expected)} but {data_type_name(found)} is provided"
             )
+    return arrays
 
 
 def _wanted_outputs(asked: Sequence[str], signature: Signature) -> list[str]:

@@ -19,7 +19,9 @@ BINARY = "tensorflow_model_server"
 IMAGE = "tensorflow/serving:2.19.1"
 ENGINES = ("auto", "embedded", "binary", "docker")
 STOP_SECONDS = 15
-OURS = ("--host", "--input_guard", "--max_", "--drain_seconds", "--access_log")  # flags that TF Serving lacks
+# Flags that TF Serving lacks.
+OURS = ("--host", "--input_guard", "--max_request_mib", "--max_batch_rows", "--max_concurrency", "--drain_seconds",
+        "--access_log")  # fmt: skip
 
 
 def free_port() -> int:

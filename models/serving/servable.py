@@ -34,12 +34,14 @@ class Signature:
         definition: The SignatureDef.
         inputs: Alias -> the C API's handle of what is fed.
         outputs: Alias -> the same of what is fetched.
+        dtypes: Alias -> DataType of an input.
         defaults: Alias -> value of an input that a request may leave out.
     """
 
     definition: meta_graph_pb2.SignatureDef
     inputs: Mapping[str, object]
     outputs: Mapping[str, object]
+    dtypes: Mapping[str, int]
     defaults: Mapping[str, np.ndarray]
 
 
@@ -218,4 +220,5 @@ def _signature(definition: meta_graph_pb2.SignatureDef, graph: tf.Graph) -> Sign
         }
 
     defaults = {alias: to_array(definition.defaults[alias]) for alias in definition.defaults}
-    return Signature(definition, handles(definition.inputs), handles(definition.outputs), defaults)
+    dtypes = {alias: definition.inputs[alias].dtype for alias in definition.inputs}
+    return Signature(definition, handles(definition.inputs), handles(definition.outputs), dtypes, defaults)

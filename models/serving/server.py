@@ -49,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
 
         print(f"Headrace embedded model server\nTensorFlow Library: {tf.__version__}")
         return 0
+    import uvloop
+
     try:
         server = Server(flags)
         server.load()
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         return FAILED
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        asyncio.run(server.serve())
+        uvloop.run(server.serve())
     except StartError as error:
         print(f"Failed to start server. Error: {error}", flush=True)
         return FAILED

@@ -9,6 +9,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 
 TensorProto = tensor_pb2.TensorProto
 MAX_BYTES = 2**31
+LARGEST = 8  # bytes of a value
 MANY = 512  # values from which on reading them off the wire pays
 
 # DataType -> numpy's type and the field of its values.
@@ -58,10 +59,10 @@ def to_array(proto: TensorProto) -> np.ndarray:
         raise ValueError("unknown type or rank")
     kind, field = _FIELDS[proto.dtype]
     shape = [dim.size for dim in proto.tensor_shape.dim]
-    if any(size < 0 for size in shape):
+    if shape and min(shape) < 0:
         raise ValueError("negative size")
     size = math.prod(shape)
-    if size * np.dtype(kind).itemsize > MAX_BYTES:
+    if size * LARGEST > MAX_BYTES and size * np.dtype(kind).itemsize > MAX_BYTES:
         raise ValueError("too large")
     if proto.tensor_content:
         return _of_content(proto.tensor_content, kind, size).reshape(shape)

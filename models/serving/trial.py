@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import threading
 import time
 import urllib.error
@@ -63,6 +62,7 @@ def try_out(
     model: Path,
     name: str,
     ask: Callable[[], tuple[Mapping[str, Answers], Mapping[str, Answers]]],
+    folder: Path,
     *,
     engine: str = "auto",
     tolerance: float = TOLERANCE,
@@ -74,13 +74,14 @@ def try_out(
         name: The model's name.
         ask: Returns questions and answers of the trained model, both signature -> arrays by alias, all of the same
             examples, `(examples, ...)`; called while the server starts.
+        folder: Receives the candidate as a server wants it; it is emptied before, and stays only after a failure.
         engine: `auto`, `embedded`, `binary` or `docker`.
         tolerance: Greatest difference of a number.
 
     Raises:
         ServingError: It does not load, or answers otherwise, with the server's own words and what to type to see it.
     """
-    folder = Path(tempfile.mkdtemp(prefix="headrace-candidate-"))
+    shutil.rmtree(folder, ignore_errors=True)
     base, engine = folder / name, choose(engine)
     _link(model, base / "1")
     flags = [f"--model_name={name}", f"--model_base_path={base}", "--max_num_load_retries=0"]

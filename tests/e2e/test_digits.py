@@ -234,6 +234,25 @@ def test_a_model_below_its_threshold_is_refused_with_the_numbers(digits_run):
     assert len(list(digits_run.version.parent.glob("[0-9]*"))) == 1
 
 
+def test_a_model_beyond_its_serving_budget_is_refused_with_the_measured_value(digits_run):
+    before = list(digits_run.version.parent.glob("[0-9]*"))
+
+    done = headrace("run", "digits", "--home", digits_run.home, "--set", "serving.max_mib=10")
+
+    assert done.code == 5
+    assert "Serving check: the server takes " in done.out
+    assert " MiB, at most 10 (serving.max_mib); nothing was published." in done.out
+    assert list(digits_run.version.parent.glob("[0-9]*")) == before
+
+
+def test_the_manifest_tells_what_the_serving_check_measured(digits_run, digits_manifest):
+    measured = digits_manifest["serving"]
+
+    assert 0 < measured["p50_ms"] <= measured["p95_ms"] <= measured["p99_ms"]
+    assert measured["mib"] > 100
+    assert digits_manifest["by"]
+
+
 def test_an_unblessed_model_can_be_allowed_is_recorded_and_still_not_published(digits_run):
     done = headrace(
         "run", "digits", "--home", digits_run.home, "--set", "evaluate.thresholds.accuracy.min=1.0", "--allow-unblessed"

@@ -66,7 +66,7 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained):
     assert set(values_of(compared, targets, network)) <= set(made.config.metric_ranges(made.spec))
 
 
-def test_a_server_answers_as_the_trained_model_does(trained):
+def test_a_server_answers_as_the_trained_model_does(trained, tmp_path):
     from components.example_gen import first_rows
     from components.serving_check import ask
     from models.serving import warmup
@@ -76,7 +76,11 @@ def test_a_server_answers_as_the_trained_model_does(trained):
     rows = first_rows(made.model_folder.removesuffix("model") + "examples", "test", made.spec, 5)
 
     measured = try_out(
-        Path(made.model_folder), "tried", lambda: ask(made.model_folder, rows, task, made.spec), engine="embedded"
+        Path(made.model_folder),
+        "tried",
+        lambda: ask(made.model_folder, rows, task, made.spec),
+        tmp_path / "trial",
+        engine="embedded",
     )
 
     assert measured.p95_ms > 0

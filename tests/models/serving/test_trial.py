@@ -45,20 +45,21 @@ def model(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_model_that_answers_as_it_should_is_measured(model):
-    found = try_out(model, "tiny", lambda: (QUESTIONS, ANSWERS), engine="embedded")
+def test_a_model_that_answers_as_it_should_is_measured(model, tmp_path):
+    found = try_out(model, "tiny", lambda: (QUESTIONS, ANSWERS), tmp_path / "trial", engine="embedded")
 
     assert 0 < found.p50_ms <= found.p95_ms <= found.p99_ms
     assert found.mib > 50
+    assert not (tmp_path / "trial").exists()
     assert found.facts()["engine"] == "embedded"
 
 
 @pytest.mark.slow
-def test_an_answer_that_differs_is_told_with_a_request_that_shows_it_again(model):
+def test_an_answer_that_differs_is_told_with_a_request_that_shows_it_again(model, tmp_path):
     wrong = {**ANSWERS, "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.6]])}}
 
     with pytest.raises(ServingError) as error:
-        try_out(model, "tiny", lambda: (QUESTIONS, wrong), engine="embedded")
+        try_out(model, "tiny", lambda: (QUESTIONS, wrong), tmp_path / "trial", engine="embedded")
 
     first, *rest = str(error.value).splitlines()
     assert first == (
@@ -81,21 +82,21 @@ def test_a_model_that_cannot_be_started_is_told_in_the_servers_words(tmp_path):
     (tmp_path / "model").mkdir()
 
     with pytest.raises(ServingError, match=r"ended before it answered: .*Could not find SavedModel .pb"):
-        try_out(tmp_path / "model", "tiny", lambda: (QUESTIONS, ANSWERS), engine="embedded")
+        try_out(tmp_path / "model", "tiny", lambda: (QUESTIONS, ANSWERS), tmp_path / "trial", engine="embedded")
 
 
 @pytest.mark.slow
-def test_a_refused_question_is_told_in_the_servers_words(model):
+def test_a_refused_question_is_told_in_the_servers_words(model, tmp_path):
     questions = {"serving_default": {"x": np.int32([[1, 2], [3, 4]])}}
 
     with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: Expects arg\[0\] to be float but int32 is provided"):
-        try_out(model, "tiny", lambda: (questions, ANSWERS), engine="embedded")
+        try_out(model, "tiny", lambda: (questions, ANSWERS), tmp_path / "trial", engine="embedded")
 
 
 @pytest.mark.slow
-def test_the_first_answer_comes_within_seconds_of_the_start(model):
+def test_the_first_answer_comes_within_seconds_of_the_start(model, tmp_path):
     begin = time.monotonic()
-    found = try_out(model, "tiny", lambda: (QUESTIONS, ANSWERS), engine="embedded")
+    found = try_out(model, "tiny", lambda: (QUESTIONS, ANSWERS), tmp_path / "trial", engine="embedded")
 
     # How many seconds is `make bench`'s business; here, that it is measured.
     assert 0 < found.start_s < time.monotonic() - begin
