@@ -50,7 +50,7 @@ setup(
     install_requires=REQUIREMENTS,
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.21.0"],
-        "dev": ["hypothesis", "import-linter", "mypy", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
+        "dev": ["import-linter", "mypy", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
     },
     entry_points={"console_scripts": ["headrace=pipeline.cli:main"]},
 )
