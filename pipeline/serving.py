@@ -21,6 +21,7 @@ from models.serving.process import ServerProcess, choose, listens
 from models.serving.versions import last_version, read_manifest, versions
 from pipeline import config
 from pipeline.recovery import private_files
+from pipeline.screen import redirected
 
 STATE = ".server.json"
 COMBINED = "models.config"
@@ -293,10 +294,6 @@ def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> Watc
         ConfigError: There is no canary, or no server runs.
         ServingError: The stable version does not answer.
     """
-    from models.serving import warmup
-    from models.serving.client import Client
-    from models.serving.tensors import to_array
-
     folder = _one(home, pipeline)
     now = rollout.read(folder)
     if now.canary is None:
@@ -305,9 +302,20 @@ def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> Watc
     address = server or (here.grpc if here and folder.name in here.models else None)
     if address is None:
         raise ConfigError(f"No server of {folder.name} runs on this home; start one: headrace serve {folder.name}")
-    requests = [log.predict_log.request for log in warmup.read(folder / str(now.canary.version))]
+    with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
+        sent, answered, reason = _watch(folder, now.canary, address, seconds)
+    return Watched(sent, answered, reason)
+
+
+def _watch(folder: Path, trial: rollout.Canary, address: str, seconds: float) -> tuple[int, int, str | None]:
+    """Returns how many requests were sent, how many the canary answered, and why it was taken back."""
+    from models.serving import warmup
+    from models.serving.client import Client
+    from models.serving.tensors import to_array
+
+    requests = [log.predict_log.request for log in warmup.read(folder / str(trial.version))]
     if not requests:
-        raise ConfigError(f"Version {now.canary.version} has no warm-up requests to watch it with.")
+        raise ConfigError(f"Version {trial.version} has no warm-up requests to watch it with.")
     questions = [
         ({alias: to_array(one.inputs[alias]) for alias in one.inputs}, one.model_spec.signature_name)
         for one in requests
@@ -319,14 +327,14 @@ def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> Watc
         rollout.rollback(folder, reason)
 
     until, sent, answered = time.monotonic() + seconds, 0, 0
-    with Client(address, folder.name, labelled=True, canary=now.canary, on_breach=take_back) as client:
+    with Client(address, folder.name, labelled=True, canary=trial, on_breach=take_back) as client:
         while time.monotonic() < until and not reasons:
             inputs, signature = questions[sent % len(questions)]
             _, version = client.predict(inputs, signature)
             sent += 1
-            answered += version == now.canary.version
+            answered += version == trial.version
             time.sleep(0.005)
-    return Watched(sent, answered, reasons[0] if reasons else None)
+    return sent, answered, reasons[0] if reasons else None
 
 
 def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:

@@ -132,7 +132,7 @@ def _model(request: Any) -> str:
 
 
 async def start(
-    caller: Caller, addresses: list[str], *, max_bytes: int, arguments: str, max_concurrency: int, health: bool
+    caller: Caller, addresses: list[str], *, max_bytes: int, arguments: str, health: bool
 ) -> grpc.aio.Server:
     """Returns a server that listens on `addresses`.
 
@@ -141,7 +141,6 @@ async def start(
         addresses: `host:port` and `unix:path`.
         max_bytes: Largest message; -1: no limit.
         arguments: gRPC's channel arguments, `k=v,k=v`.
-        max_concurrency: Most calls at a time; 0: no limit.
         health: Whether to serve grpc.health.v1.Health.
 
     Raises:
@@ -155,7 +154,8 @@ async def start(
     for pair in filter(None, arguments.split(",")):
         key, _, value = pair.partition("=")
         options.append((key.strip(), int(value) if value.strip().lstrip("-").isdigit() else value.strip()))
-    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=max_concurrency or None)
+    # Calls at a time are limited for both APIs together, by the caller.
+    server = grpc.aio.server(options=options)
     server.add_generic_rpc_handlers([*handlers(caller), *([health_handler()] if health else [])])
     for address in addresses:
         try:

@@ -240,7 +240,6 @@ class Server:
                 addresses,
                 max_bytes=max_bytes or -1,
                 arguments=flags.grpc_channel_arguments,
-                max_concurrency=flags.max_concurrency,
                 health=flags.enable_grpc_healthcheck_service,
             )
         except OSError as error:
