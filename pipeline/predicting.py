@@ -88,15 +88,14 @@ def _ask_server(
     destination: Path,
 ) -> list[dict[str, Any]]:
     label = "stable" if version is None and rollout.read(destination).stable is not None else ""
-    answers = []
     step = 1 if query["kind"] == "image" else BATCH_ROWS  # images are of any size each
-    for begin in range(0, len(questions), step):
-        batch = questions[begin : begin + step]
-        contents = [content for _, content in batch]
-        rows, used = serving.ask(url, name, query["signature"], query["input_key"], contents, version, label)
-        for (what, _), row in zip(batch, rows, strict=True):
-            answers.append({**what, "version": used, **_answer(row, query["top_k"])})
-    return answers
+    contents = [content for _, content in questions]
+    batches = [contents[begin : begin + step] for begin in range(0, len(contents), step)]
+    rows, used = serving.ask(url, name, query["signature"], query["input_key"], batches, version, label)
+    return [
+        {**what, "version": used, **_answer(row, query["top_k"])}
+        for (what, _), row in zip(questions, rows, strict=True)
+    ]
 
 
 def _answer(row: dict[str, Any], top_k: int) -> dict[str, Any]:

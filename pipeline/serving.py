@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -162,8 +162,7 @@ def _config_file(serving: Path, found: dict[str, Path]) -> Iterator[Path]:
     path, done = serving / f".{COMBINED}.{os.getpid()}", threading.Event()
 
     def combine() -> None:
-        lines = [line for name, folder in found.items() for line in rollout.entry(name, folder, rollout.read(folder))]
-        text = "\n".join(["model_config_list {", *lines, "}"]) + "\n"
+        text = rollout.config_list({name: rollout.read(folder) for name, folder in found.items()}, serving)
         if not path.exists() or path.read_text() != text:
             staged = path.with_suffix(".new")
             staged.write_text(text)
@@ -200,9 +199,15 @@ def write_deployment(home: Path, pipelines: Sequence[str], into: Path | None) ->
 
 
 def ask(
-    url: str, model: str, signature: str, key: str, contents: Sequence[bytes], version: int | None, label: str = ""
+    url: str,
+    model: str,
+    signature: str,
+    key: str,
+    batches: Iterable[Sequence[bytes]],
+    version: int | None,
+    label: str = "",
 ) -> tuple[list[dict[str, Any]], int]:
-    """Returns what a running server's REST API says about each content, and the version that answered.
+    """Returns what a running server's REST API says about each content of all batches, and the version that answered.
 
     Raises:
         ServingError: It is not there, or refuses; in its own words.
@@ -210,14 +215,17 @@ def ask(
     import base64
 
     choice = f"/versions/{version}" if version is not None else f"/labels/{label}" if label else ""
-    body = {"signature_name": signature, "inputs": {key: [{"b64": base64.b64encode(one).decode()} for one in contents]}}
-    answer = _http(f"{url}/v1/models/{model}{choice}:predict", model, json.dumps(body).encode())["outputs"]
     # One output comes without its name: it is looked up.
     metadata = _http(f"{url}/v1/models/{model}{choice}/metadata", model)
     signatures = metadata["metadata"]["signature_def"]["signature_def"]
     outputs = sorted(signatures[signature]["outputs"])
-    named = answer if len(outputs) > 1 else {outputs[0]: answer}
-    rows = [{name: values[row] for name, values in named.items()} for row in range(len(contents))]
+    rows: list[dict[str, Any]] = []
+    for contents in batches:
+        encoded = [{"b64": base64.b64encode(one).decode()} for one in contents]
+        body = {"signature_name": signature, "inputs": {key: encoded}}
+        answer = _http(f"{url}/v1/models/{model}{choice}:predict", model, json.dumps(body).encode())["outputs"]
+        named = answer if len(outputs) > 1 else {outputs[0]: answer}
+        rows += [{name: values[row] for name, values in named.items()} for row in range(len(contents))]
     return rows, int(metadata["model_spec"]["version"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from models.serving.process import IMAGE
-from models.serving.rollout import Rollout, entry
+from models.serving.rollout import Rollout, config_list
 
 GRPC_PORT, REST_PORT, PROXY_PORT = 8500, 8501, 8080
 CONFIGS, MODELS = "/config", "/models"
@@ -30,13 +30,15 @@ def files(rollouts: Mapping[str, Rollout], serving: Path) -> dict[str, str]:
         rollouts: What is live of each pipeline.
         serving: The folder that holds the pipelines' versions; it becomes `/models` in a container.
     """
-    models = [line for name, rollout in rollouts.items() for line in entry(name, Path(MODELS) / name, rollout)]
-    return {
-        "models.config": "\n".join(["model_config_list {", *models, "}"]) + "\n",
+    configs = {
+        "models.config": config_list(rollouts, Path(MODELS)),
         "batching.config": BATCHING,
         "monitoring.config": MONITORING,
+    }
+    return {
+        **configs,
         "docker-compose.yaml": _yaml(compose(serving)),
-        "kubernetes.yaml": _yaml(*kubernetes(rollouts)),
+        "kubernetes.yaml": _yaml(*kubernetes(configs, next(iter(rollouts), "model"))),
         "nginx.conf": nginx(rollouts),
     }
 
@@ -79,16 +81,15 @@ def compose(serving: Path) -> dict[str, Any]:
     }
 
 
-def kubernetes(rollouts: Mapping[str, Rollout]) -> list[dict[str, Any]]:
-    """Returns a PersistentVolumeClaim for the models, a ConfigMap, a Deployment and a Service."""
+def kubernetes(configs: Mapping[str, str], model: str) -> list[dict[str, Any]]:
+    """Returns a PersistentVolumeClaim for the models, a ConfigMap, a Deployment and a Service.
+
+    Args:
+        configs: TF Serving's config files.
+        model: The model whose status says that a server is ready.
+    """
     labels = {"app": "headrace-serving"}
-    models = [line for name, rollout in rollouts.items() for line in entry(name, Path(MODELS) / name, rollout)]
-    config = {
-        "models.config": "\n".join(["model_config_list {", *models, "}"]) + "\n",
-        "batching.config": BATCHING,
-        "monitoring.config": MONITORING,
-    }
-    probe = {"httpGet": {"path": f"/v1/models/{next(iter(rollouts), 'model')}", "port": "rest"}, "periodSeconds": 5}
+    probe = {"httpGet": {"path": f"/v1/models/{model}", "port": "rest"}, "periodSeconds": 5}
     container = {
         "name": "serving",
         "image": IMAGE,
@@ -120,7 +121,7 @@ def kubernetes(rollouts: Mapping[str, Rollout]) -> list[dict[str, Any]]:
             "metadata": {"name": "headrace-models"},
             "spec": {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "10Gi"}}},
         },
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "headrace-serving"}, "data": config},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "headrace-serving"}, "data": dict(configs)},
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",

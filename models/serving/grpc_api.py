@@ -103,17 +103,13 @@ def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigReques
 
 def health_handler() -> grpc.GenericRpcHandler:
     """Returns grpc.health.v1.Health, without the package: SERVING for the server and for both services."""
-    serving, unknown = b"\x08\x01", b"\x08\x03"
 
     async def check(serialized: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        return _health(serialized, (serving, unknown))
+        service = serialized[2:].decode(errors="replace")  # field 1, a string shorter than 128 bytes
+        known = service in ("", "ModelService", "PredictionService")
+        return b"\x08\x01" if known else b"\x08\x03"  # SERVING, SERVICE_UNKNOWN
 
     return grpc.method_handlers_generic_handler(HEALTH_SERVICE, {"Check": grpc.unary_unary_rpc_method_handler(check)})
-
-
-def _health(serialized: bytes, answers: tuple[bytes, bytes]) -> bytes:
-    service = serialized[2:].decode(errors="replace")  # field 1, a string shorter than 128 bytes
-    return answers[0] if service in ("", "ModelService", "PredictionService") else answers[1]
 
 
 def _parsed(kind: type[Message], serialized: bytes) -> Any:

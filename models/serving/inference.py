@@ -23,7 +23,7 @@ from models.serving.manager import ModelManager
 from models.serving.monitoring import Metrics
 from models.serving.servable import Servable, Signature
 from models.serving.statuses import Code, ServingStatus, invalid
-from models.serving.tensors import data_type_name, fill, number_of, to_array
+from models.serving.tensors import data_type_name, fill, number_of, strings, to_array
 
 DEFAULT_SIGNATURE = "serving_default"
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
@@ -62,7 +62,7 @@ class Engine:
         Raises:
             ServingStatus: The request cannot be answered.
         """
-        servable = self._acquire(request)
+        servable = self.manager.acquire(_spec(request))
         try:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._predicting_signature(servable, name)
@@ -114,7 +114,7 @@ class Engine:
         self, request: classification_pb2.ClassificationRequest, timeout_ms: int | None = None
     ) -> classification_pb2.ClassificationResponse:
         """Returns classes and scores of each example; raises ServingStatus."""
-        servable = self._acquire(request)
+        servable = self.manager.acquire(_spec(request))
         try:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._example_signature(servable, name)
@@ -132,7 +132,7 @@ class Engine:
         self, request: regression_pb2.RegressionRequest, timeout_ms: int | None = None
     ) -> regression_pb2.RegressionResponse:
         """Returns the number for each example; raises ServingStatus."""
-        servable = self._acquire(request)
+        servable = self.manager.acquire(_spec(request))
         try:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._example_signature(servable, name)
@@ -202,14 +202,13 @@ class Engine:
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """Returns the signatures of a version; raises ServingStatus."""
-        if not request.HasField("model_spec"):
-            raise invalid("Missing ModelSpec")
+        spec = _spec(request)
         if not request.metadata_field:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for one in request.metadata_field:
             if one != "signature_def":
                 raise invalid(f"Metadata field {one} is not supported")
-        servable = self.manager.acquire(request.model_spec)
+        servable = self.manager.acquire(spec)
         try:
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             _name(response.model_spec, servable, "")
@@ -227,9 +226,7 @@ class Engine:
         self, request: get_model_status_pb2.GetModelStatusRequest
     ) -> get_model_status_pb2.GetModelStatusResponse:
         """Returns the states of a model's versions, the newest first; raises ServingStatus."""
-        if not request.HasField("model_spec"):
-            raise invalid("Missing ModelSpec")
-        spec = request.model_spec
+        spec = _spec(request)
         version = spec.version.value if spec.WhichOneof("version_choice") == "version" else None
         response = get_model_status_pb2.GetModelStatusResponse()
         for number, one in self.manager.statuses(spec.name, version):
@@ -237,11 +234,6 @@ class Engine:
             found.status.error_code = one.error.code.value[0] if one.error else 0
             found.status.error_message = one.error.message if one.error else ""
         return response
-
-    def _acquire(self, request) -> Servable:
-        if not request.HasField("model_spec"):
-            raise invalid("Missing ModelSpec")
-        return self.manager.acquire(request.model_spec)
 
     def _example_signature(self, servable: Servable, name: str) -> Signature:
         signature = servable.signatures.get(name)
@@ -272,6 +264,12 @@ class Engine:
         values = self.run(servable, feeds, handles or [signature.outputs[alias] for alias in outputs], timeout_ms)
         self.metrics.ran(servable.name, rows, time.perf_counter() - begin)
         return [np.asarray(value) for value in values]
+
+
+def _spec(request) -> model_pb2.ModelSpec:
+    if not request.HasField("model_spec"):
+        raise invalid("Missing ModelSpec")
+    return request.model_spec
 
 
 def _name(spec: model_pb2.ModelSpec, servable: Servable, signature: str) -> None:
@@ -348,9 +346,7 @@ def serialized(sent: input_pb2.Input) -> np.ndarray:
         found = [example.SerializeToString() for example in sent.example_list.examples] if kind else []
     if not found:
         raise invalid("Input is empty.")
-    array = np.empty(len(found), object)
-    array[:] = found
-    return array
+    return strings(found)
 
 
 def _one_input(signature: Signature, kind: str) -> None:

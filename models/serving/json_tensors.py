@@ -19,7 +19,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import input_pb2
 
 from models.serving.statuses import Code, ServingStatus, invalid
-from models.serving.tensors import data_type_name
+from models.serving.tensors import data_type_name, strings
 
 MAX_RANK = 254  # TensorFlow's
 MANY_BRACKETS = 512
@@ -266,9 +266,7 @@ def _checked(value: Json, dtype: int) -> Json:
 
 def _array(flat: list, shape: list[int], dtype: int) -> np.ndarray:
     if dtype == types_pb2.DT_STRING:
-        found = np.empty(len(flat), object)
-        found[:] = flat
-        return found.reshape(shape)
+        return strings(flat).reshape(shape)
     if dtype in _INTS:
         wide = np.uint64 if dtype == types_pb2.DT_UINT64 else np.int64
         return np.array(flat, wide).astype(_INTS[dtype][0]).reshape(shape)

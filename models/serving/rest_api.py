@@ -73,7 +73,6 @@ class RestApi:
             return web.Response(status=status.http(), body=text, headers=headers)
 
     async def _answer(self, request: web.BaseRequest, method: str, path: str, request_id: str) -> bytes:
-        malformed = invalid(f"Malformed request: {method} {path}")
         if method == "POST" and (found := PREDICTION.fullmatch(path)):
             name, version, label, verb = found.groups()
             spec = _spec(name, version, label)
@@ -88,7 +87,7 @@ class RestApi:
             spec = _spec(name, version, label)
             call = Call("GetModelMetadata" if metadata else "GetModelStatus", "REST", spec.name, request_id)
             return await self._caller.run(call, 0, lambda: (self._metadata if metadata else self._status)(spec))
-        raise malformed
+        raise invalid(f"Malformed request: {method} {path}")
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         try:
@@ -116,7 +115,7 @@ class RestApi:
         return json_tensors.write_regressions(self._engine.regress(request, self._timeout_ms).result)
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
-        return _json(self._engine.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
+        return _text(_values(self._engine.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))))
 
     def _metadata(self, spec: model_pb2.ModelSpec) -> bytes:
         request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
@@ -124,13 +123,7 @@ class RestApi:
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
         # TF Serving puts the two messages into one object by hand.
-        inner = json_format.MessageToDict(
-            signatures, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
-        outer = json_format.MessageToDict(
-            response.model_spec, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
-        return _text({"model_spec": outer, "metadata": {"signature_def": inner}})
+        return _text({"model_spec": _values(response.model_spec), "metadata": {"signature_def": _values(signatures)}})
 
     def _metrics(self, path: str) -> web.Response:
         if path != self._metrics_path:
@@ -150,11 +143,10 @@ def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelS
     return spec
 
 
-def _json(message) -> bytes:
-    found = json_format.MessageToDict(
+def _values(message) -> dict:
+    return json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-    return _text(found)
 
 
 def _text(value) -> bytes:

@@ -11,7 +11,7 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,16 +160,20 @@ def audit(destination: Path) -> list[dict[str, Any]]:
 
 
 def config_text(name: str, base_path: Path, rollout: Rollout) -> str:
-    """Returns the model config file of one model."""
-    lines = ["model_config_list {", *entry(name, base_path, rollout), "}"]
+    """Returns the model config file of one model, whose folder of versions, `base_path`, has its name."""
     head = {"stable": rollout.stable, "previous": rollout.previous, "canary": None}
     if rollout.canary:
         head["canary"] = dataclasses.asdict(rollout.canary)
-    return f"{_HEAD}{json.dumps(head)}\n" + "\n".join(lines) + "\n"
+    return f"{_HEAD}{json.dumps(head)}\n{config_list({name: rollout}, base_path.parent)}"
 
 
-def entry(name: str, base_path: Path, rollout: Rollout) -> list[str]:
-    """Returns the lines of one model in a config file."""
+def config_list(rollouts: Mapping[str, Rollout], serving: Path) -> str:
+    """Returns the `model_config_list` of models by name, whose versions are in a folder each below `serving`."""
+    lines = [line for name, rollout in rollouts.items() for line in _entry(name, serving / name, rollout)]
+    return "\n".join(["model_config_list {", *lines, "}"]) + "\n"
+
+
+def _entry(name: str, base_path: Path, rollout: Rollout) -> list[str]:
     lines = ["  config {", f'    name: "{name}"', f'    base_path: "{base_path}"', '    model_platform: "tensorflow"']
     if rollout.stable is not None:
         wanted = "".join(f" versions: {version}" for version in sorted(rollout.kept()))

@@ -97,6 +97,7 @@ class Server:
         from models.serving.inference import Engine
         from models.serving.manager import ModelManager
         from models.serving.monitoring import PATH, Metrics
+        from models.serving.servable import Servable
         from models.serving.statuses import ServingStatus
 
         self._flags = flags
@@ -111,7 +112,6 @@ class Server:
                 self._metrics_path = monitoring.prometheus_config.path or PATH
             if flags.enable_batching:
                 common = Parameters.of(_read(flags.batching_parameters_file, config_files.BatchingParameters))
-                self._batching = {}
                 self._batcher = Batcher(
                     lambda servable: self._batching.get(servable.path, common), common.num_batch_threads,
                     self._metrics.batched,
@@ -128,7 +128,7 @@ class Server:
         self.engine = Engine(
             self._manager,
             self._metrics,
-            self._batcher.run if self._batcher else _run,
+            self._batcher.run if self._batcher else Servable.run,
             guard=self._guard,
             check_method_names=flags.enable_signature_method_name_check,
             as_content=flags.enable_serialization_as_tensor_content,
@@ -175,6 +175,7 @@ class Server:
         from models.serving import config_files, warmup
         from models.serving.batching import Parameters
         from models.serving.inference import Engine
+        from models.serving.monitoring import Metrics
         from models.serving.servable import Servable
         from models.serving.statuses import ServingStatus, invalid
 
@@ -197,7 +198,7 @@ class Server:
         alone: Any = _OneVersion(name, servable)
         status, seconds = "OK", 0.0
         try:
-            engine = Engine(alone, self._metrics_of_warmup(), _run)
+            engine = Engine(alone, Metrics(), Servable.run)  # warm-up requests are nobody's
             seconds = warmup.replay(path, engine, flags.num_request_iterations_for_warmup)
         except ServingStatus as error:
             status = error.code.name
@@ -206,11 +207,6 @@ class Server:
         finally:
             self._metrics.warmed_up(str(path), status, seconds)
         return servable
-
-    def _metrics_of_warmup(self):
-        from models.serving.monitoring import Metrics
-
-        return Metrics()  # warm-up requests are nobody's
 
     def _unloaded(self, servable: Any) -> None:
         if self._guard:
@@ -293,10 +289,6 @@ class Server:
                 if str(error) != last:
                     logger.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error)
                 last = str(error)
-
-
-def _run(servable: Any, feeds: Mapping, fetches: Sequence, timeout_ms: int | None) -> list:
-    return servable.run(feeds, fetches, timeout_ms)
 
 
 def _read(path: str, kind: Any) -> Any:

@@ -1,6 +1,7 @@
 """TensorProtos to numpy arrays and back, at the speed of a copy."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,13 @@ def data_type_name(number: int) -> str:
 def number_of(kind: np.dtype) -> int:
     """Returns the DataType of an array's type."""
     return types_pb2.DT_STRING if kind.kind in "OSU" else _NUMBERS[kind]
+
+
+def strings(values: Sequence[Any]) -> np.ndarray:
+    """Returns an object array `(values,)`; numpy would make fixed-width text of them and cut zero bytes off."""
+    found = np.empty(len(values), object)
+    found[:] = values
+    return found
 
 
 def to_array(proto: TensorProto) -> np.ndarray:
@@ -97,9 +105,7 @@ def _of_values(proto: TensorProto, values: Any, field: str, kind: Any) -> np.nda
     if field == "half_val":
         return np.array(values, np.uint16).view(kind)
     if kind is object:
-        found = np.empty(len(values), object)
-        found[:] = values
-        return found
+        return strings(values)
     if field in _RAW and len(values) >= MANY:
         tag, raw = _RAW[field]
         bytes_ = len(values) * np.dtype(raw).itemsize

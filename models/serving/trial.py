@@ -23,7 +23,7 @@ from data.errors import ServingError
 from models.serving import warmup
 from models.serving.client import Client
 from models.serving.process import ServerProcess, choose, running
-from models.serving.tensors import to_array
+from models.serving.tensors import strings, to_array
 
 TOLERANCE = 1e-5
 WARM, SECONDS, MOST = 10, 0.5, 400  # requests before, time of, and most requests in a measurement
@@ -276,9 +276,7 @@ def _plain(value: Any) -> np.ndarray:
     if found.dtype != object:
         return found
     flat = [base64.b64decode(one["b64"]) if isinstance(one, dict) else one for one in found.ravel()]
-    array = np.empty(len(flat), object)
-    array[:] = flat
-    return array.reshape(found.shape)
+    return strings(flat).reshape(found.shape)
 
 
 def _holds_text(value: Any) -> bool:

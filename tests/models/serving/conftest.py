@@ -70,14 +70,13 @@ def server(tiny_model, tmp_path_factory):
     """A server that answers for model `tiny`, version 7, and `spinning`, version 1."""
     import shutil
 
-    from models.serving.rollout import Rollout, entry
+    from models.serving.rollout import Rollout, config_list
     from tests.models.serving.models import save_spinning
 
     folder = tmp_path_factory.mktemp("server")
     shutil.copytree(tiny_model, folder / "tiny" / "7")
     save_spinning(folder / "spinning" / "1")
-    models = [line for name in ("tiny", "spinning") for line in entry(name, folder / name, Rollout())]
-    (folder / "models").write_text("\n".join(["model_config_list {", *models, "}"]))
+    (folder / "models").write_text(config_list({"tiny": Rollout(), "spinning": Rollout()}, folder))
     (folder / "monitoring").write_text(MONITORING)
     flags = [
         f"--model_config_file={folder / 'models'}",

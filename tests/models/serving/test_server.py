@@ -15,7 +15,7 @@ from data.spec import DatasetSpec, NumberFeature
 from models.serving import flags as flag_syntax
 from models.serving import guard, warmup
 from models.serving.process import ServerProcess, choose, free_port, running
-from models.serving.rollout import Rollout, config_text, entry
+from models.serving.rollout import Rollout, config_list, config_text
 from tests.conftest import ROOT
 from tests.models.serving.conftest import Asked
 from tests.models.serving.models import request, save, save_spinning
@@ -265,8 +265,7 @@ def test_the_input_guard_is_on_and_one_flag_turns_it_off(tmp_path):
 def test_limits_on_rows_and_on_calls_at_a_time(tmp_path):
     save(tmp_path / "m" / "1")
     save_spinning(tmp_path / "s" / "1")
-    lines = [line for name in "ms" for line in entry(name, tmp_path / name, Rollout())]
-    (tmp_path / "models").write_text("\n".join(["model_config_list {", *lines, "}"]))
+    (tmp_path / "models").write_text(config_list({"m": Rollout(), "s": Rollout()}, tmp_path))
     flags = [f"--model_config_file={tmp_path / 'models'}", "--max_batch_rows=3", "--max_concurrency=1"]
     server = ServerProcess(flags, tmp_path / "log")
     with running(server):
