@@ -4,15 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.artifact import Artifact
-from tfx.types.standard_artifacts import Examples, Model, ModelRun
+from tfx.types.standard_artifacts import ModelEvaluation, ModelRun
 
-from components.classical import FACTS, ClassicalModels, measured, read_frame, values_of
-from components.evaluator import saved_model_folder
-from components.example_gen import split_files
+from components import predictions
+from components.classical import FACTS, ClassicalModels, values_of
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress, registry
@@ -30,10 +28,9 @@ class Comparison(Artifact):
 
 @component
 def Baseline(
-    model: InputArtifact[Model],
+    evaluation: InputArtifact[ModelEvaluation],
     model_run: InputArtifact[ModelRun],
     classical: InputArtifact[ClassicalModels],
-    examples: InputArtifact[Examples],
     comparison: OutputArtifact[Comparison],
     task: Parameter[str],
     config: Parameter[str],
@@ -50,20 +47,18 @@ def Baseline(
     facts = DatasetSpec.model_validate_json(spec)
     others = json.loads((Path(classical.uri) / FACTS).read_text())
     training = json.loads((Path(model_run.uri) / TRAINING).read_text())
-    provider = registry.task(task)
-    compared = provider.compared(provider.config.model_validate_json(config), facts)
+    compared = registry.config_class(task).model_validate_json(config).compared(facts)
     judged = compared[metric]
     # On the test split, where chance may favour one of several: the network has to beat the luckiest of them.
     best = (min if judged.lower_is_better else max)(others, key=lambda name: others[name]["metrics"][metric])
-    (target,) = facts.targets()
-    targets = read_frame(examples.uri, "test", facts)[target].to_numpy()
-    predictions, seconds = predict_split(saved_model_folder(model.uri), examples.uri, "test", provider.prediction_key)
-    interval = paired_bootstrap(judged, targets, predictions, np.load(Path(classical.uri) / f"{best}.npy"), seed=seed)
+    answers = predictions.read(Path(evaluation.uri))
+    others_best = np.load(Path(classical.uri) / f"{best}.npy")
+    interval = paired_bootstrap(judged, answers.targets, answers.values, others_best, seed=seed)
     network = {
-        "metrics": values_of(compared, targets, predictions),
+        "metrics": values_of(compared, answers.targets, answers.values),
         "rows": training["rows"],
         "train_seconds": training["seconds"],
-        "microseconds_per_row": seconds / len(targets) * 1e6,
+        "microseconds_per_row": answers.seconds / len(answers.targets) * 1e6,
         "peak_mib": training["peak_mib"],
         "features": "none but those of preprocessing, learned with the data",
     }
@@ -86,16 +81,3 @@ def check(verdict: str, require: str, sentence: str) -> None:
         raise ModelError(
             f"The network does not earn its place (baseline.require is {require}) and was not published; {sentence}."
         )
-
-
-def predict_split(saved_model: str, examples_uri: str, split: str, key: str) -> tuple[np.ndarray, float]:
-    """Returns what `serving_default` answers under `key` for each row of a split, and the seconds it took."""
-    answer = tf.saved_model.load(saved_model).signatures["serving_default"]
-    batches = list(tf.data.TFRecordDataset(split_files(examples_uri, split)).batch(512))
-    answer(batches[0])  # the first one is traced
-
-    def ask() -> np.ndarray:
-        return np.concatenate([answer(batch)[key].numpy() for batch in batches])
-
-    predictions, seconds, _ = measured(ask)
-    return predictions, seconds

@@ -43,7 +43,7 @@ def Classical(
     """Trains a task's classical models; writes their predictions of the test split and what they took."""
     facts, provider = DatasetSpec.model_validate_json(spec), registry.task(task)
     settings = provider.config.model_validate_json(config)
-    candidates, compared = provider.classical(settings, facts), provider.compared(settings, facts)
+    candidates, compared = provider.classical(settings, facts), settings.compared(facts)
     frames = {split: read_frame(examples.uri, split, facts) for split in ("train", "test")}
     found = {}
     for name, candidate in candidates.items():

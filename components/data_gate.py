@@ -145,7 +145,7 @@ def find_drift(
     drifts = []
     for name in sorted(old.keys() & new.keys()):
         (old_histogram, old_count), (new_histogram, new_count) = old[name], new[name]
-        distance = kolmogorov_smirnov(old_histogram, new_histogram)
+        distance = profile.kolmogorov_smirnov(old_histogram, new_histogram)
         # Of few values the distance is large by chance: this one in a hundred times (Smirnov, 1948).
         if distance > max(check.max_distance, 1.63 * np.sqrt(1 / old_count + 1 / new_count)):
             medians = f"median {_median(old_histogram)} before, {_median(new_histogram)} now"
@@ -163,30 +163,6 @@ def _numbers(statistics: statistics_pb2.DatasetFeatureStatisticsList, spec: Data
         if not isinstance(spec.features.get(name), LabelFeature) and quantiles and kept:
             found[name] = quantiles[0], kept
     return found
-
-
-def kolmogorov_smirnov(before: statistics_pb2.Histogram, after: statistics_pb2.Histogram) -> float:
-    """Returns the greatest difference of two cumulative distributions, from 0 to 1, as quantiles tell it.
-
-    Not TFDV's own drift measure: its ten bins of equal width put two samples of 2,000 from one log-normal distribution
-    up to 0.12 apart, this 0.04 (five seeds).
-    """
-    points = [
-        value for one in (before, after) for bucket in one.buckets for value in (bucket.low_value, bucket.high_value)
-    ]
-    points = np.unique(points)
-    return float(np.abs(_cumulative(before, points) - _cumulative(after, points)).max())
-
-
-def _cumulative(quantiles: statistics_pb2.Histogram, points: np.ndarray) -> np.ndarray:
-    """Returns which share of the values is at most each point."""
-    total, share = 0.0, np.zeros(len(points))
-    for bucket in quantiles.buckets:
-        width = bucket.high_value - bucket.low_value
-        part = np.clip((points - bucket.low_value) / width, 0, 1) if width > 0 else points >= bucket.low_value
-        share += bucket.sample_count * part
-        total += bucket.sample_count
-    return share / total
 
 
 def _median(quantiles: statistics_pb2.Histogram) -> str:

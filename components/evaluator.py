@@ -13,9 +13,10 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation
 
+from components import predictions
 from components.example_gen import read_summary
 from data.spec import DatasetSpec, LabelFeature
-from models import progress
+from models import progress, registry
 
 METRICS = "metrics.json"
 OVERALL = "overall"
@@ -28,14 +29,16 @@ def TestEvaluator(
     evaluation: OutputArtifact[ModelEvaluation],
     eval_config: Parameter[str],
     spec: Parameter[str],
+    task: Parameter[str],
     beam_args: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Writes TFMA's results, and a plain metrics.json beside them, for the model on the test split."""
+    """Writes TFMA's results, and a plain metrics.json and the answers beside them, for the model on the test split."""
     facts = DatasetSpec.model_validate_json(spec)
     saved_model = saved_model_folder(model.uri)
     metrics = evaluate(saved_model, examples.uri, eval_config, facts, json.loads(beam_args), evaluation.uri)
     (Path(evaluation.uri) / METRICS).write_text(json.dumps(metrics, indent=1))
+    predictions.write(Path(evaluation.uri), saved_model, examples.uri, facts, registry.task(task))
     overall = {name: value for name, value in metrics["slices"][OVERALL].items() if "@" not in name}
     progress.report(**overall)
 

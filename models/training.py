@@ -2,19 +2,19 @@
 
 import functools
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from data.errors import ModelError
 from data.spec import DatasetSpec
-from models import progress
+from models import progress, projector
+from models.callbacks import ReportProgress, StopOnNonFinite, WriteSummaries
 from models.checkpoints import Checkpoints, Progress, SaveCheckpoints
 from models.config import TaskConfig, TrainConfig
 from models.examples import rows_of_files
@@ -60,8 +60,21 @@ class TrainingJob:
     checkpoint_folder: str
 
 
-def train(job: TrainingJob) -> dict[str, list[float]]:
-    """Trains, exports and returns metric -> its value after each epoch.
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        history: Metric -> its value after each epoch.
+        layers: `name`, `kind`, `output` shape and number of `parameters` of each layer, in order.
+    """
+
+    history: dict[str, list[float]]
+    layers: list[dict[str, Any]]
+
+
+def train(job: TrainingJob) -> Trained:
+    """Trains, exports and returns what came of it.
 
     The same job gives the same weights bit for bit on CPU, also when it was killed on the way and goes on from its
     last checkpoint.
@@ -92,6 +105,7 @@ def train(job: TrainingJob) -> dict[str, list[float]]:
         _fit(model, job, checkpoints, done, steps_per_epoch)
         if job.train.early_stopping and checkpoints.best_weights.exists():
             model.load_weights(checkpoints.best_weights)
+        projector.write(model, job)
     finally:
         keras.config.set_dtype_policy(previous_policy)
     rows = rows_of_files(job.train_files, job.spec, WARMUP_ROWS)
@@ -101,7 +115,14 @@ def train(job: TrainingJob) -> dict[str, list[float]]:
     checkpoints.remove()
     values = ", ".join(f"{name} {found[-1]:.4f}" for name, found in done.history.items() if name.startswith("val_"))
     progress.report(summary=f"{done.epoch} epochs, {model.count_params():,} parameters, {values}")
-    return done.history
+    return Trained(done.history, [_told(layer) for layer in model.layers])
+
+
+def _told(layer: keras.Layer) -> dict[str, Any]:
+    """Returns a layer's facts as JSON values."""
+    output = getattr(layer, "output", None)
+    shape = list(output.shape) if isinstance(output, keras.KerasTensor) else None
+    return {"name": layer.name, "kind": type(layer).__name__, "output": shape, "parameters": layer.count_params()}
 
 
 def _fit(model: keras.Model, job: TrainingJob, checkpoints: Checkpoints, done: Progress, steps_per_epoch: int) -> None:
@@ -215,6 +236,21 @@ def _parser_of(transform_folder: str):
     return tf.function(lambda serialized: layer(tf.io.parse_example(serialized, feature_spec)), signature)
 
 
+def sample_batch(job: TrainingJob) -> tuple[Any, Any]:
+    """Returns features and labels, None without, of some training examples as the model sees them, augmented."""
+    batch = _finisher(job)(tf.constant(0, tf.int64), _drawn(job))
+    return batch if isinstance(batch, tuple) else (batch, None)
+
+
+def _drawn(job: TrainingJob) -> tf.Tensor:
+    """Returns serialized training examples drawn from the whole split, which may be sorted by class."""
+    rows = job.num_rows["train"]
+    drawn = np.random.default_rng(job.seed).choice(rows, min(SAMPLES, rows), replace=False)
+    records = tf.data.TFRecordDataset(list(job.train_files)).enumerate()
+    kept = records.filter(lambda index, _: tf.reduce_any(index == drawn)).map(lambda _, record: record)
+    return next(iter(kept.batch(SAMPLES)))
+
+
 def _split_labels(features, task: Task):
     """Returns the model's inputs, and the labels where there are any."""
     # Keras takes a dictionary with a name too many by position.
@@ -302,94 +338,16 @@ def make_callbacks(
 ) -> list[keras.callbacks.Callback]:
     """Returns the callbacks of a training, the ones that stop it first."""
     board = job.train.tensorboard
+    # Steps 2 to 6: the first one traces the graph.
+    profiled = (2, min(6, steps_per_epoch)) if job.train.profile and steps_per_epoch > 1 else 0
     return [
         StopOnNonFinite(),
         ReportProgress(job.train.epochs, steps_per_epoch),
-        # Keras 3 writes a graph that TensorBoard does not show; WritePictures writes the one that it does.
-        keras.callbacks.TensorBoard(job.log_folder, histogram_freq=board.histogram_freq, write_graph=False),
-        WritePictures(job, validation),
+        # Keras 3 writes a graph that TensorBoard does not show; WriteSummaries writes the one that it does.
+        keras.callbacks.TensorBoard(
+            job.log_folder, histogram_freq=board.histogram_freq, write_graph=False, profile_batch=profiled
+        ),
+        WriteSummaries(job, validation, sample_batch(job)),
         # Last: what it saves is what the epoch came to.
         SaveCheckpoints(checkpoints, done, job.train.early_stopping, job.train.checkpoint_steps),
     ]
-
-
-class StopOnNonFinite(keras.callbacks.Callback):
-    """Ends the run when the loss is no longer a number: a model of NaNs must not go on to be evaluated."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Raises ModelError when a value of this epoch is NaN or infinite."""
-        for name, value in (logs or {}).items():
-            if not np.isfinite(value):
-                raise ModelError(
-                    f"Training stopped: {name} became {value} in epoch {epoch + 1}; "
-                    "lower train.learning_rate or set train.clip_norm."
-                )
-
-
-class ReportProgress(keras.callbacks.Callback):
-    """Tells `models.progress` where the training is, at most twice a second within an epoch."""
-
-    async_safe = True  # reads a loss now and then; Keras need not wait for it at every step
-
-    def __init__(self, epochs: int, steps: int):
-        super().__init__()
-        self._epochs, self._steps = epochs, steps
-        self._epoch, self._next = 0, 0.0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Remembers the epoch."""
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Reports the running loss."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + 0.5
-            self._report(step=int(batch) + 1, loss=float(logs["loss"]))
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Reports the epoch's values."""
-        self._report(step=self._steps, done=True, **{name: float(value) for name, value in logs.items()})
-
-    def _report(self, **values):
-        progress.report(epoch=self._epoch + 1, epochs=self._epochs, steps=self._steps, **values)
-
-
-class WritePictures(keras.callbacks.Callback):
-    """Writes the model's graph and sample images once, and the task's plots after every epoch, for TensorBoard."""
-
-    def __init__(self, job: TrainingJob, validation: tf.data.Dataset):
-        super().__init__()
-        self._job, self._validation = job, validation
-        self._writer = tf.summary.create_file_writer(str(Path(job.log_folder) / "pictures"))
-
-    def on_train_begin(self, logs=None):
-        """Writes the graph, and some training images as the model sees them, augmentation included."""
-        batch = _finisher(self._job)(tf.constant(0, tf.int64), self._sample())
-        features = batch[0] if isinstance(batch, tuple) else batch
-        self._predict = tf.function(lambda inputs: self.model(inputs, training=False), reduce_retracing=True)
-        specs = {name: tf.TensorSpec((None, *value.shape[1:]), value.dtype) for name, value in features.items()}
-        with self._writer.as_default(step=0):
-            tf.summary.graph(self._predict.get_concrete_function(specs).graph)
-            if self._job.train.tensorboard.images and self._job.task.sample_images:
-                tf.summary.image("samples", self._job.task.sample_images(features, self._job.spec), max_outputs=SAMPLES)
-
-    def _sample(self) -> tf.Tensor:
-        """Returns serialized training examples drawn from the whole split, which may be sorted by class."""
-        rows = self._job.num_rows["train"]
-        drawn = np.random.default_rng(self._job.seed).choice(rows, min(SAMPLES, rows), replace=False)
-        records = tf.data.TFRecordDataset(list(self._job.train_files)).enumerate()
-        kept = records.filter(lambda index, _: tf.reduce_any(index == drawn)).map(lambda _, record: record)
-        return next(iter(kept.batch(SAMPLES)))
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Writes the task's plots of the validation split."""
-        if not self._job.train.tensorboard.images or not self._job.task.epoch_plots:
-            return
-        plots = self._job.task.epoch_plots(self._predict, self._validation, self._job.config, self._job.spec)
-        with self._writer.as_default(step=epoch):
-            for tag, picture in plots.items():
-                tf.summary.image(tag, picture[np.newaxis])
-
-    def on_train_end(self, logs=None):
-        """Closes the event file."""
-        self._writer.close()

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
-from models.classification_metrics import metric_ranges
+from models.classification_metrics import OfClasses
 from models.config import Activation, Fraction, TaskConfig
 
 
-class ImageClassificationConfig(TaskConfig):
+class ImageClassificationConfig(OfClasses, TaskConfig):
     """One class out of several for a whole image, by a convolutional network."""
 
     filters: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 64, 128)
@@ -41,10 +41,6 @@ class ImageClassificationConfig(TaskConfig):
         spec.only(LabelFeature)
         if len(spec.features) != 2:
             raise ValueError(f"expected an image and a label, found {', '.join(spec.features)}; use data.ignore.")
-
-    def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
-        """Returns the metrics of classification."""
-        return metric_ranges(spec)
 
 
 CONFIG = ImageClassificationConfig

@@ -51,5 +51,11 @@ class RecommendationConfig(TaskConfig):
         ranges = {f"recall_at_{self.top_k}": (0.0, 1.0), f"ndcg_at_{self.top_k}": (0.0, 1.0)}
         return {**ranges, "rating_rmse": (0.0, math.inf), "example_count": (0.0, math.inf)}
 
+    def compared(self, spec: DatasetSpec) -> dict:
+        """Returns recall and NDCG of the recommended items, and the error of ratings."""
+        from models.recommendation import classical
+
+        return classical.metrics(self.top_k)
+
 
 CONFIG = RecommendationConfig

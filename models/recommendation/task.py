@@ -3,6 +3,7 @@
 import json
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -97,7 +98,7 @@ def signatures(served, config: RecommendationConfig, spec: DatasetSpec) -> dict:
     """
     layer = served.model.get_layer(LAYER)
     seen = tf.RaggedTensor.from_row_splits(layer.index.seen, layer.index.begins)
-    recent, titles = tf.constant(layer.index.recent), tf.constant(_titles(served, config))
+    recent, titles = tf.constant(layer.index.recent), tf.constant(_titles(served.vocabulary, config))
 
     def without_seen(scores: tf.Tensor, user: tf.Tensor) -> tf.Tensor:
         had = tf.gather(seen, user)
@@ -128,10 +129,18 @@ def signatures(served, config: RecommendationConfig, spec: DatasetSpec) -> dict:
     return {"serving_default": serving_default, "recommend": recommend}
 
 
-def _titles(served, config: RecommendationConfig) -> list[bytes]:
-    """Returns the title of each index, unknown ones empty."""
-    by_number = {title.rsplit(b"#", 1)[-1]: title for title in served.vocabulary(TITLES)}
-    known = [b"", *(by_number.get(number, number) for number in served.vocabulary(NUMBERS))]
+def embeddings(model, transform_folder: str, config: RecommendationConfig, spec: DatasetSpec) -> tuple:
+    """Returns titles and vectors of the items that somebody had."""
+    (layer,) = (layer for layer in model.layers if isinstance(layer, TwoTower))
+    had = np.flatnonzero(np.asarray(layer.popularity) > 0)
+    titles = _titles(tft.TFTransformOutput(transform_folder).vocabulary_by_name, config)
+    return [titles[index].decode() for index in had], np.asarray(layer.items)[had]
+
+
+def _titles(vocabulary, config: RecommendationConfig) -> list[bytes]:
+    """Returns the title of each index, unknown ones empty; `vocabulary` returns the words of one by its name."""
+    by_number = {title.rsplit(b"#", 1)[-1]: title for title in vocabulary(TITLES)}
+    known = [b"", *(by_number.get(number, number) for number in vocabulary(NUMBERS))]
     return known + [b""] * (config.max_items + 1 - len(known))
 
 
@@ -152,11 +161,9 @@ def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
     return f"a rating of {rating:.1f} (is {row[rating_key]:.1f}), its item ranked {rank + 1:,.0f}"
 
 
-def compared(config: RecommendationConfig, spec: DatasetSpec) -> dict:
-    """Returns the metrics of the comparison with classical models."""
-    from models.recommendation import classical as models
-
-    return models.metrics(config.top_k)
+def badness(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Returns at which rank the item came that the user had, float64 `(rows,)`."""
+    return answers[:, 0].astype(np.float64)
 
 
 def classical(config: RecommendationConfig, spec: DatasetSpec) -> dict:
@@ -176,11 +183,12 @@ TASK = Task(
     metrics=metrics,
     eval_config=eval_config,
     signatures=signatures,
+    embeddings=embeddings,
     queries=queries,
     inputs=inputs,
     describe_answer=describe_answer,
     prediction_key="outputs",
-    compared=compared,
+    badness=badness,
     classical=classical,
     file_query=FileQuery(signature="recommend", input_key="user_id", kind="name", top_k=10),
     label_keys=(SCORES, RATING),

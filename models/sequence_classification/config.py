@@ -5,13 +5,13 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from data.spec import DatasetSpec, LabelFeature, TextFeature
-from models.classification_metrics import metric_ranges
+from models.classification_metrics import OfClasses
 from models.config import Activation, Fraction, TaskConfig
 
 DNA = "ACGT"
 
 
-class SequenceClassificationConfig(TaskConfig):
+class SequenceClassificationConfig(OfClasses, TaskConfig):
     """One class out of several for a sequence of letters, such as DNA, by the words in each of its reading frames."""
 
     alphabet: Annotated[str, Field(min_length=2)] = DNA
@@ -47,10 +47,6 @@ class SequenceClassificationConfig(TaskConfig):
             raise ValueError(f"model.both_strands: expected alphabet {DNA}, found {self.alphabet!r}; set it to false.")
         if self.length < self.word_length + self.period:
             raise ValueError(f"model.length: expected at least {self.word_length + self.period}, found {self.length}.")
-
-    def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
-        """Returns the metrics of classification."""
-        return metric_ranges(spec)
 
 
 CONFIG = SequenceClassificationConfig

@@ -12,6 +12,7 @@ from pathlib import Path
 from data.errors import ServingError
 
 MANIFEST = Path("assets.extra") / "headrace.json"
+REPORT = Path("assets.extra") / "report.html"
 FOLDER_MODE, FILE_MODE = 0o750, 0o640
 
 
@@ -110,6 +111,6 @@ def model_digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder)
-        if name != MANIFEST:
+        if name not in (MANIFEST, REPORT):
             digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()

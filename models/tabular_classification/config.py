@@ -1,21 +1,17 @@
 """Settings of tabular classification; loads no TensorFlow."""
 
 from data.spec import DatasetSpec, LabelFeature
-from models.classification_metrics import metric_ranges
+from models.classification_metrics import OfClasses
 from models.tabular.config import TabularConfig
 
 
-class TabularClassificationConfig(TabularConfig):
+class TabularClassificationConfig(OfClasses, TabularConfig):
     """One class out of several for a row of numbers, categories, booleans and dates, by a wide and deep network."""
 
     def check_features(self, spec: DatasetSpec) -> None:
         """Raises ValueError unless there is one label and at least one input."""
         spec.only(LabelFeature)
         self.check_columns(spec)
-
-    def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
-        """Returns the metrics of classification."""
-        return metric_ranges(spec)
 
 
 CONFIG = TabularClassificationConfig

@@ -24,5 +24,11 @@ class TabularRegressionConfig(TabularConfig):
         """Returns the root mean squared and the mean absolute error, in the target's unit."""
         return dict.fromkeys(("rmse", "mae", "example_count"), (0.0, math.inf))
 
+    def compared(self, spec: DatasetSpec) -> dict:
+        """Returns the metrics of regression."""
+        from models.classical import of_numbers
+
+        return of_numbers()
+
 
 CONFIG = TabularRegressionConfig

@@ -5,11 +5,11 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, PositiveInt
 
 from data.spec import DatasetSpec, LabelFeature, TextFeature
-from models.classification_metrics import metric_ranges
+from models.classification_metrics import OfClasses
 from models.config import Activation, Fraction, TaskConfig
 
 
-class TextClassificationConfig(TaskConfig):
+class TextClassificationConfig(OfClasses, TaskConfig):
     """One class out of several for a text in any language, by vectors of its words and of parts of words."""
 
     train_defaults: ClassVar[dict[str, Any]] = {"epochs": 12, "batch_size": 64, "learning_rate": 0.002}
@@ -45,10 +45,6 @@ class TextClassificationConfig(TaskConfig):
         spec.only(LabelFeature)
         if len(spec.features) != 2:
             raise ValueError(f"expected a text and a label, found {', '.join(spec.features)}; use data.ignore.")
-
-    def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
-        """Returns the metrics of classification."""
-        return metric_ranges(spec)
 
 
 CONFIG = TextClassificationConfig

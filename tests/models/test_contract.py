@@ -17,7 +17,7 @@ def trained(request, tmp_path_factory):
     from tests.models.tiny import job
 
     made = job(tmp_path_factory.mktemp(request.param), request.param)
-    return made.task, made, train(made)
+    return made.task, made, train(made).history
 
 
 def test_the_record_is_registered_under_its_name(trained):
@@ -43,8 +43,8 @@ def test_evaluation_asks_for_a_signature_and_label_that_are_there(trained):
     assert model_spec.label_key in made.spec.features
 
 
-def test_classical_models_learn_from_the_same_rows_and_are_compared(trained):
-    from components.baseline import predict_split
+def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp_path):
+    from components import predictions as answers
     from components.classical import fit, read_frame, values_of
     from models.classical import paired_bootstrap
 
@@ -53,8 +53,10 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained):
     frames = {split: read_frame(examples, split, made.spec) for split in ("train", "test")}
     (target,) = made.spec.targets()
     targets = frames["test"][target].to_numpy()
-    compared = task.compared(made.config, made.spec)
-    network, _ = predict_split(made.model_folder, examples, "test", task.prediction_key)
+    compared = made.config.compared(made.spec)
+    answers.write(tmp_path, made.model_folder, examples, made.spec, task)
+    network = answers.read(tmp_path).values
+    np.testing.assert_array_equal(answers.read(tmp_path).targets, targets.astype(answers.read(tmp_path).targets.dtype))
 
     for candidate in task.classical(made.config, made.spec).values():
         told, predictions = fit(candidate, frames, made.spec, compared, seed=0)

@@ -1,0 +1,123 @@
+"""What a model answers about the test split, kept beside its metrics: baseline, report and comparison look at it."""
+
+import base64
+import heapq
+import io
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components.example_gen import split_files
+from data.spec import DatasetSpec, ImageFeature, LabelFeature
+from models.examples import stored_row
+from models.task import Task
+
+FILE, MISTAKES = "predictions.npz", "mistakes.json"
+BATCH_ROWS = 512
+NUM_MISTAKES = 24
+MAX_TEXT = 2000  # characters of a text that are kept of a mistake
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model answered.
+
+    Attributes:
+        targets: int64 classes or float32 numbers `(rows,)`.
+        values: What the task answers under its `prediction_key`, such as float32 probabilities `(rows, classes)`.
+        seconds: How long it took to answer them.
+    """
+
+    targets: np.ndarray
+    values: np.ndarray
+    seconds: float
+
+
+def write(folder: Path, saved_model: str, examples_uri: str, spec: DatasetSpec, task: Task) -> None:
+    """Writes what `serving_default` answers for each row of the test split, and its worst mistakes.
+
+    One batch after the other: of the rows only the worst are kept.
+    """
+    ask = tf.saved_model.load(saved_model).signatures["serving_default"]
+    (target_key,) = spec.targets()
+    kind = tf.int64 if isinstance(spec.features[target_key], LabelFeature) else tf.float32
+    wanted = {target_key: tf.io.FixedLenFeature((), kind)}
+    targets, values, worst, seconds = [], [], _Worst(NUM_MISTAKES), 0.0
+    for serialized in _batches(examples_uri):
+        if not targets:
+            ask(serialized)  # the first one is traced
+        started = time.perf_counter()
+        values.append(ask(serialized)[task.prediction_key].numpy())
+        seconds += time.perf_counter() - started
+        targets.append(tf.io.parse_example(serialized, wanted)[target_key].numpy())
+        worst.add(task.badness(targets[-1], values[-1]), serialized.numpy(), values[-1])
+    np.savez(folder / FILE, targets=np.concatenate(targets), values=np.concatenate(values), seconds=seconds)
+    (folder / MISTAKES).write_text(json.dumps([_told(one, spec, task) for one in worst.found()], indent=1))
+
+
+def read(folder: Path) -> Predictions:
+    """Returns what was written; raises OSError, ValueError or KeyError where it is gone or damaged."""
+    with np.load(folder / FILE) as found:
+        return Predictions(found["targets"], found["values"], float(found["seconds"]))
+
+
+def _batches(examples_uri: str) -> Iterator[tf.Tensor]:
+    yield from tf.data.TFRecordDataset(split_files(examples_uri, "test")).batch(BATCH_ROWS)
+
+
+class _Worst:
+    """Keeps the rows with the worst answers."""
+
+    def __init__(self, count: int):
+        self._count, self._rows = count, 0
+        self._heap: list[tuple] = []
+
+    def add(self, badness: np.ndarray, serialized: np.ndarray, values: np.ndarray) -> None:
+        for index in np.argsort(-badness)[: self._count]:
+            if np.isfinite(badness[index]):
+                row = self._rows + int(index)
+                # Of equal ones the first in the split comes first.
+                entry = (float(badness[index]), -row, serialized[index], values[index])
+                heapq.heappush(self._heap, entry)
+                if len(self._heap) > self._count:
+                    heapq.heappop(self._heap)
+        self._rows += len(badness)
+
+    def found(self) -> list[tuple]:
+        return sorted(self._heap, key=lambda one: one[:2], reverse=True)
+
+
+def _told(entry: tuple, spec: DatasetSpec, task: Task) -> dict[str, Any]:
+    """Returns a mistake as JSON values: its row in the split, what was answered, and what the row holds."""
+    _, row, serialized, value = entry
+    stored = stored_row(serialized, spec)
+    found: dict[str, Any] = {"row": -row, "features": {}}
+    for name, content in stored.items():
+        feature = spec.features[name]
+        if isinstance(feature, LabelFeature):
+            best = int(value.argmax())
+            found |= {"true": feature.classes[content], "predicted": feature.classes[best]}
+            found |= {"probability": float(value[best]), "probability_of_true": float(value[content])}
+        elif isinstance(feature, ImageFeature):
+            found["image"] = _png(content, feature)
+        elif feature.target:
+            found |= {"true": content, "predicted": float(np.atleast_1d(value)[-1])}
+        else:
+            text = content.decode("utf-8", "replace")[:MAX_TEXT] if isinstance(content, bytes) else content
+            found["features"][name] = text
+    return found
+
+
+def _png(content: bytes, feature: ImageFeature) -> str:
+    """Returns raw bytes of pixels as a PNG in base64."""
+    pixels = np.frombuffer(content, np.uint8).reshape(feature.height, feature.width, feature.channels)
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if feature.channels == 1 else pixels).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
