@@ -38,6 +38,8 @@ REQUIREMENTS = [
     "matplotlib>=3.9",
     "platformdirs>=4",
     "psutil>=5.9",
+    "jinja2>=3.1,<4",
+    "xprof>=2.20,<3",  # TensorBoard's profile tab
 ]
 
 setup(
@@ -46,11 +48,11 @@ setup(
     description="Raw data to a served Keras model, in one gated TFX pipeline.",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["pipeline*", "components*", "models*", "data*"]),
-    package_data={"pipeline": ["configs/*.yaml"], "data": ["schemas/*.pbtxt"]},
+    package_data={"pipeline": ["configs/*.yaml", "templates/*"], "data": ["schemas/*.pbtxt"]},
     install_requires=REQUIREMENTS,
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.21.0"],
-        "dev": ["import-linter", "mypy", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
+        "dev": ["import-linter", "mypy", "playwright", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
     },
     entry_points={"console_scripts": ["headrace=pipeline.cli:main"]},
 )

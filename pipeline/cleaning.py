@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.serving import rollout
 from models.serving.versions import versions
-from pipeline.history import runs
+from pipeline import executions
 from pipeline.lock import hold
 from pipeline.places import Places
 
@@ -36,15 +36,15 @@ def collect(home: Path, pipeline: str, keep: int, *, dry_run: bool = False) -> l
     if not places.runs.is_dir():
         return []
     with hold(places.lock, pipeline):
-        found = [Removed(path, _size(path)) for path in _unreferenced(home, pipeline, places, keep)]
+        found = [Removed(path, _size(path)) for path in _unreferenced(places, keep)]
         for removed in found:
             if not dry_run:
                 shutil.rmtree(removed.path) if removed.path.is_dir() else removed.path.unlink()
     return found
 
 
-def _unreferenced(home: Path, pipeline: str, places: Places, keep: int) -> list[Path]:
-    kept = runs(home, pipeline)[:keep]
+def _unreferenced(places: Places, keep: int) -> list[Path]:
+    kept = executions.of(places)[:keep]
     outputs = {folder for run in kept for stage in run.stages for folder in stage.outputs.values()}
     artifacts = [path for path in places.artifacts.glob("*/*/*") if path.parent.name != ".system"]
     old = [path for path in artifacts if str(path).split(".manifest.json")[0] not in outputs]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -94,6 +94,26 @@ class PublishConfig(Settings):
     """How many versions stay, the newest; null keeps all."""
 
 
+class CardConfig(Settings):
+    """What people say of the model, on its report: M. Mitchell et al., "Model Cards for Model Reporting", FAT* 2019."""
+
+    intended_use: str | None = None
+    """What it is for, and for whom."""
+    limitations: str | None = None
+    """Where it must not be relied on."""
+    ethical_considerations: str | None = None
+    """Who may be harmed, and what was done about it."""
+
+
+class ReportConfig(Settings):
+    """The page that every run leaves."""
+
+    card: CardConfig = CardConfig()
+    """What people say of the model."""
+    mistakes: Annotated[int, Field(ge=0, le=24)] = 12
+    """How many of the worst mistakes on the test split are shown, with what the rows hold; 0 shows no row at all."""
+
+
 class RunConfig(Settings):
     """A run file."""
 
@@ -115,6 +135,8 @@ class RunConfig(Settings):
     """What the model may take while it serves."""
     publish: PublishConfig = PublishConfig()
     """What becomes of a model that is good enough."""
+    report: ReportConfig = ReportConfig()
+    """What the page of a run shows."""
     seed: NonNegativeInt = 0
     """Seed of all randomness: same config and seed, same predictions."""
 

@@ -3,9 +3,10 @@
 `custom_config` is what `pipeline.graph` put there: names and settings as JSON values.
 """
 
+import dataclasses
 import hashlib
 import json
-import time
+import os
 from pathlib import Path
 
 from data.spec import DatasetSpec
@@ -29,7 +30,7 @@ def run_fn(fn_args):
     custom = fn_args.custom_config
     task = registry.task(custom["task"])
     # Not in the artifact's folder: TFX removes that when a training fails, which is when its curves are wanted most.
-    logs = Path(custom["tensorboard"]) / time.strftime("%Y%m%d-%H%M%S")
+    logs = Path(custom["tensorboard"]) / os.environ["HEADRACE_RUN"]
     logs.mkdir(parents=True, exist_ok=True)
     num_rows = {split: facts["rows"] for split, facts in _summary(fn_args.train_files).items()}
     job = TrainingJob(
@@ -46,10 +47,10 @@ def run_fn(fn_args):
         log_folder=str(logs),
         checkpoint_folder=str(_checkpoint_folder(fn_args)),
     )
-    _, seconds, mib = measured(lambda: train(job))
+    trained, seconds, mib = measured(lambda: train(job))
     # A link would make TensorBoard, which follows links, show everything twice.
     Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
-    took = {"seconds": seconds, "peak_mib": mib, "rows": num_rows["train"]}
+    took = {"seconds": seconds, "peak_mib": mib, "rows": num_rows["train"], **dataclasses.asdict(trained)}
     (Path(fn_args.model_run_dir) / TRAINING).write_text(json.dumps(took))
     (Path(fn_args.model_run_dir) / "tensorboard.txt").write_text(f"{logs}\n")
 

@@ -1,12 +1,9 @@
-"""Reads what ran from ML Metadata: which runs there were, what each stage came to, where its outputs are."""
+"""What ML Metadata knows of runs: which stages were executed, what each came to, where its outputs are."""
 
 import json
-import re
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.errors import ConfigError
 from pipeline.places import Places
 
 STATES = {1: "new", 2: "running", 3: "done", 4: "failed", 5: "cached", 6: "stopped"}
@@ -38,7 +35,7 @@ class Run:
     Attributes:
         run: Its identifier, which is also the name of its log file.
         pipeline: The pipeline.
-        started: Local time of its first stage.
+        started: Seconds since 1970.
         stages: In the order they began.
         version: The version it published; None when it published none.
         metrics: The model's metrics on the test split; empty where it did not come that far.
@@ -46,72 +43,15 @@ class Run:
 
     run: str
     pipeline: str
-    started: str
+    started: float
     stages: list[Stage]
     version: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def state(self) -> str:
-        """What became of it: `published`, or the state of the stage that it ended with."""
-        if self.version:
-            return "published"
-        return next((stage.state for stage in self.stages if stage.state not in ("done", "cached")), "unpublished")
 
-    def line(self) -> str:
-        """Returns the run in one line."""
-        seconds = sum(stage.seconds for stage in self.stages)
-        cached = sum(stage.state == "cached" for stage in self.stages)
-        metrics = ", ".join(
-            f"{name} {value:.4f}" for name, value in self.metrics.items() if name in ("accuracy", "loss")
-        )
-        stages = f"{len(self.stages)} stages, {cached} cached"
-        return f"{self.run}  {self.pipeline:<16}{self.state:<12}{seconds:7.1f} s  {stages:<22}{metrics}"
-
-
-def runs(home: Path, pipeline: str | None = None) -> list[Run]:
-    """Returns the runs below a home folder, the newest first; of one pipeline, or of all."""
-    folders = [home.resolve() / "runs" / pipeline] if pipeline else sorted((home.resolve() / "runs").glob("*"))
-    found = [run for folder in folders for run in _runs_of(Places.of(home, folder.name))]
-    return sorted(found, key=lambda run: run.run, reverse=True)
-
-
-def find(home: Path, identifier: str) -> Run:
-    """Returns the run with an identifier, or the newest of a pipeline by the pipeline's name.
-
-    Raises:
-        ConfigError: There is no such run.
-    """
-    found = runs(home)
-    for run in found:
-        if identifier in (run.run, run.pipeline):
-            return run
-    recent = ", ".join(run.run for run in found[:3])
-    raise ConfigError(
-        f"There is no run {identifier} below {home.resolve()}; "
-        + (f"the last are {recent}." if recent else "nothing has run yet.")
-    )
-
-
-def log(home: Path, run: Run, stage: str | None = None) -> str:
-    """Returns a run's log, or the part of it that one stage wrote.
-
-    Raises:
-        ConfigError: The log is gone, or the stage did not run.
-    """
-    path = Places.of(home, run.pipeline).logs / f"{run.run}.log"
-    if not path.is_file():
-        raise ConfigError(f"The log {path} is gone.")
-    text = path.read_text(errors="replace")
-    if stage is None:
-        return text
-    part = re.search(
-        rf"^[^\n]*stage {re.escape(stage)} begins$.*?(^[^\n]*stage \w+ ends: \w+$|\Z)", text, re.DOTALL | re.MULTILINE
-    )
-    if not part:
-        ran = ", ".join(one.name for one in run.stages)
-        raise ConfigError(f"Stage {stage} did not run in {run.run}; stages: {ran}.")
-    return part[0] + "\n"
+def of(places: Places) -> list[Run]:
+    """Returns the runs that a pipeline's ML Metadata knows, the newest first."""
+    return sorted(_runs_of(places), key=lambda run: run.run, reverse=True)
 
 
 def open_store(places: Places):
@@ -139,8 +79,7 @@ def _runs_of(places: Places) -> list[Run]:
         executions = sorted(store.get_executions_by_context(context.id), key=lambda one: one.id)
         outputs = _outputs(store, [execution.id for execution in executions], artifacts)
         stages = [_stage(execution, stage_of[execution.id], outputs[execution.id]) for execution in executions]
-        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(context.create_time_since_epoch / 1000))
-        run = Run(context.name, places.runs.name, started, stages)
+        run = Run(context.name, places.runs.name, context.create_time_since_epoch / 1000, stages)
         for stage in stages:
             _add_result(run, stage)
         found.append(run)

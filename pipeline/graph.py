@@ -119,8 +119,11 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         model=model,
         eval_config=text_format.MessageToString(eval_config),
         spec=spec.model_dump_json(),
+        task=config.task,
         beam_args=json.dumps(options),
-        fingerprint=_code(["components.evaluator", "models.calibration"], ["tensorflow-model-analysis"]),
+        fingerprint=_code(
+            ["components.evaluator", "models.calibration", task_module], ["tensorflow", "tensorflow-model-analysis"]
+        ),
     ).with_id("evaluate")
     model_gate = ModelGate(
         evaluation=evaluate.outputs["evaluation"],
@@ -145,17 +148,16 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
     ).with_id("classical")
     classical.add_upstream_node(data_gate)
     baseline = Baseline(
-        model=model,
+        evaluation=evaluate.outputs["evaluation"],
         model_run=train.outputs["model_run"],
         classical=classical.outputs["models"],
-        examples=examples,
         task=config.task,
         config=config.model.model_dump_json(),
         spec=spec.model_dump_json(),
-        metric=compared_metric(config, task.compared(config.model, spec)),
+        metric=compared_metric(config, config.model.compared(spec)),
         require="report" if allow_unblessed else config.baseline.require,
         seed=config.seed,
-        fingerprint=_code(["components.baseline", "models.classical"], ["numpy", "scikit-learn", "tensorflow"]),
+        fingerprint=_code(["components.baseline", "models.classical"], ["numpy", "scikit-learn"]),
     ).with_id("baseline")
     baseline.add_upstream_node(model_gate)
     serving_check = ServingCheck(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+TENSORBOARD = "tensorboard"
+
 
 @dataclass(frozen=True)
 class Places:
@@ -64,8 +66,13 @@ class Places:
 
     @property
     def tensorboard(self) -> Path:
-        """Event files, a folder a training."""
-        return self.runs / "tensorboard"
+        """Event files, a folder a run; those of all pipelines lie together, so that TensorBoard's names are short."""
+        return self.runs.parent.parent / TENSORBOARD / self.runs.name
+
+    @property
+    def reports(self) -> Path:
+        """What each run came to, and its page."""
+        return self.runs / "reports"
 
     @property
     def logs(self) -> Path:

@@ -20,6 +20,7 @@ from models import progress
 from models.serving.versions import read_manifest
 from pipeline import database, preflight, records, unchanged
 from pipeline.config import NamedConfig
+from pipeline.journal import Journal
 from pipeline.lock import hold
 from pipeline.places import Places
 from pipeline.recovery import (
@@ -31,7 +32,7 @@ from pipeline.recovery import (
     stop_on_signals,
     temporary_files,
 )
-from pipeline.screen import Screen, redirected
+from pipeline.screen import Screen, describe, redirected
 
 # What a model is asked about: how it is typed, and in words.
 ASKED = {
@@ -149,7 +150,7 @@ def execute(
         temporary_files(places),
         redirected(log),
         screen.stages(),
-        progress.listening(screen.update),
+        progress.listening(observer.update),
     ):
         preflight.check(named, places)
         made_of = unchanged.identity(named, places)
@@ -158,6 +159,8 @@ def execute(
             log.unlink()
             return _as_before(facts, named, places, time.monotonic() - started)
         unchanged.forget(places)
+        observer.journal = Journal(named, places, run)
+        os.environ["HEADRACE_RUN"] = run  # the trainer names its curves after it
         try:
             _run(named, places, run, observer, allow_unblessed=allow_unblessed)
         except (Exception, Stopped) as error:  # told by the caller in one line; the traceback goes to the log
@@ -170,10 +173,21 @@ def execute(
         records.write(places)  # those that failed
         database.back_up(places)
         result = RunResult(run, named.name, time.monotonic() - started, observer.results, log, failure)
+        observer.journal.finish(_state(result), result.exit_code, str(failure) if failure else None)
+        if not isinstance(failure, Stopped):  # who stops a run does not wait; `headrace report` writes it later
+            observer.report()
+        result.seconds = time.monotonic() - started
         if failure is None and published(result)[0]:
             stages = [{"name": stage.name, "outputs": stage.outputs} for stage in observer.results]
             unchanged.remember(places, made_of, {"run": run, "stages": stages})
     return result
+
+
+def _state(result: RunResult) -> str:
+    """Returns what became of a run that has ended, as its record says it."""
+    if result.error is None:
+        return "published" if published(result)[0] else "unpublished"
+    return "stopped" if isinstance(result.error, Stopped) else "failed"
 
 
 def _as_before(facts: dict[str, Any], named: NamedConfig, places: Places, seconds: float) -> RunResult:
@@ -226,6 +240,8 @@ class _HidingFormatter(logging.Formatter):
 class _Observer:
     """Keeps what each stage came to, and shows it."""
 
+    journal: Journal
+
     def __init__(self, screen: Screen, places: Places):
         self._screen, self._places = screen, places
         self.results: list[StageResult] = []
@@ -236,15 +252,36 @@ class _Observer:
         logger.info("stage %s begins", stage)  # `headrace logs RUN STAGE` cuts the log at these lines
         self.stage = stage
         self._screen.begin(stage)
+        self.journal.begin(stage)
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Is told how far the running stage is; see `models.progress.report`."""
+        self._screen.update(values)
+        if self.stage:
+            self.journal.update(hide(describe(values)))
 
     def end(self, state: str, outputs: dict[str, str] | None = None) -> None:
         seconds, detail = self._screen.end(state)
         logger.info("stage %s ends: %s", self.stage, state)
         self.results.append(StageResult(self.stage, state, seconds, detail, outputs or {}))
+        self.journal.end(state, seconds, detail, outputs or {})
         self.stage = ""
 
     def say(self, line: str) -> None:
         self._screen.say(line)
+
+    def report(self) -> None:
+        """Writes the run's page and what TensorBoard shows of it; a fault of the report is none of the run's."""
+        from pipeline import reporting
+
+        self._screen.begin("report")
+        try:
+            page = reporting.write(self._places, self.journal)
+            self._screen.update({"summary": relative(page)})
+            self._screen.end("done")
+        except Exception:
+            logger.exception("the report was not written")
+            self._screen.end("failed")
 
     def observe(self, stage: str, launch: Callable[[], tuple[bool, dict[str, str]]]) -> None:
         """Runs a stage; `launch` returns whether it was cached, and its outputs."""
@@ -278,7 +315,7 @@ def closing_block(result: RunResult) -> list[str]:
         what, about = ASKED[(read_manifest(folder)["file_query"] or {}).get("kind", "image")]
         ask, board = f"{command} predict {result.pipeline} {what}", f"{command} board"
         return [
-            f"{verdict} ({took}): {_relative(folder)}",
+            f"{verdict} ({took}): {relative(folder)}",
             f"  {_times(result)}",
             *_metric_lines(result)[:5],
             *_baseline_lines(result),
@@ -292,13 +329,13 @@ def closing_block(result: RunResult) -> list[str]:
     lines = str(result.error).splitlines() or [type(result.error).__name__]
     if not isinstance(result.error, HeadraceError):
         lines = [f"Stage {result.stages[-1].name} failed: {type(result.error).__name__}: {lines[0][:300]}"]
-    stopped = f"Stopped after {took}; nothing was published. Log: {_relative(result.log)}"
+    stopped = f"Stopped after {took}; nothing was published. Log: {relative(result.log)}"
     return [*lines[:11], stopped]
 
 
 def stopped_line(error: Stopped, stage: str, log: Path) -> str:
     """Returns the one line of a run that a signal has stopped."""
-    return f"Stopped by {error} at {stage}; the next run goes on from there. Log: {_relative(log)}"
+    return f"Stopped by {error} at {stage}; the next run goes on from there. Log: {relative(log)}"
 
 
 def published(result: RunResult) -> tuple[Path | None, bool]:
@@ -352,7 +389,8 @@ def _answer_lines(result: RunResult) -> list[str]:
     return [f"  asked about the first test example: {answer.read_text()}"] if answer and answer.exists() else []
 
 
-def _relative(path: Path) -> str:
+def relative(path: Path) -> str:
+    """Returns a path as a person types it from the current folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

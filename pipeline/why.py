@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
-from pipeline.history import Run, Stage, open_store, runs
+from pipeline import executions
+from pipeline.executions import Run, Stage, open_store
 from pipeline.places import Places
 
 # They look at what no cache key can hold: the data accepted last, and what is published.
@@ -17,17 +18,21 @@ ALWAYS = {
 }
 
 
-def explain(home: Path, run: Run, stage: str | None = None) -> dict[str, list[str]]:
+def explain(home: Path, pipeline: str, identifier: str, stage: str | None = None) -> dict[str, list[str]]:
     """Returns stage -> why it ran, or was not run again, in words; of one stage or of all.
 
     Raises:
-        ConfigError: The stage is not in that run.
+        ConfigError: The run came to no stage, or the stage is not in it.
     """
+    places = Places.of(home, pipeline)
+    known = executions.of(places)
+    run = next((one for one in known if one.run == identifier), None)
+    if run is None:
+        raise ConfigError(f"Run {identifier} stopped before its first stage; `headrace logs {identifier}` says why.")
     chosen = [one for one in run.stages if stage in (None, one.name)]
     if not chosen:
         raise ConfigError(f"Stage {stage} did not run in {run.run}; stages: {', '.join(s.name for s in run.stages)}.")
-    earlier = [other for other in runs(home, run.pipeline) if other.run < run.run]
-    places = Places.of(home, run.pipeline)
+    earlier = [other for other in known if other.run < run.run]
     return {one.name: _reasons(places, one, earlier) for one in chosen}
 
 

@@ -1,0 +1,194 @@
+"""Made-up runs with all that a real one leaves: a thousand of them, or a thousand classes, in no time."""
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
+
+from components.predictions import FILE, MISTAKES
+from data.spec import DatasetSpec, LabelFeature, NumberFeature, TextFeature
+from pipeline.config import schema_class
+from pipeline.journal import RunRecord, StageRecord
+from pipeline.places import Places
+
+STAGES = (
+    "ingest",
+    "statistics",
+    "data_gate",
+    "train",
+    "evaluate",
+    "model_gate",
+    "baseline",
+    "serving_check",
+    "publish",
+)
+OUTPUTS = {
+    "ingest": "examples",
+    "statistics": "statistics",
+    "data_gate": "anomalies",
+    "train": "model_run",
+    "evaluate": "evaluation",
+    "model_gate": "blessing",
+    "baseline": "comparison",
+    "serving_check": "blessing",
+    "publish": "pushed_model",
+}
+STARTED = 1_780_000_000.0  # 2026-05-28
+
+
+def spec_of(classes: tuple[str, ...], feature: str = "text") -> DatasetSpec:
+    """Returns the facts of a data set of texts and a number."""
+    features = {feature: TextFeature(), "size": NumberFeature(), "label": LabelFeature(classes=classes)}
+    return DatasetSpec(name="made_up", title="made up", licence="none", features=features)
+
+
+def record_of(run: str, spec: DatasetSpec, pipeline: str = "made_up", **changes: Any) -> RunRecord:
+    """Returns the record of a published run of text classification."""
+    settings = schema_class("text_classification").model_validate(
+        {"task": "text_classification", "data": {"name": "made_up"}, "model": {}}
+    )
+    record = RunRecord(
+        run=run,
+        pipeline=pipeline,
+        state="published",
+        started=STARTED,
+        ended=STARTED + 60,
+        command=["headrace", "run", pipeline],
+        settings=settings.model_dump(mode="json"),
+        spec=spec.model_dump(mode="json"),
+        data_digest="digest of the data",
+        machine={"host": "somewhere", "cores": 2},
+        packages={"keras": "3.15.1"},
+        stages=[StageRecord(name, "done", STARTED, 5.0, 4.0, f"{name} went well") for name in STAGES],
+        exit_code=0,
+        cpu_seconds=50.0,
+        peak_mib=1000.0,
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def write_record(home: Path, record: RunRecord) -> Path:
+    """Writes a record where `pipeline.journal` does, and an empty log beside it."""
+    places = Places.of(home, record.pipeline)
+    places.reports.mkdir(parents=True, exist_ok=True)
+    places.logs.mkdir(parents=True, exist_ok=True)
+    (places.logs / f"{record.run}.log").touch()
+    file = places.reports / f"{record.run}.json"
+    file.write_text(json.dumps(dataclasses.asdict(record)))
+    return file
+
+
+def write_artifacts(home: Path, record: RunRecord, spec: DatasetSpec, targets: np.ndarray, values: np.ndarray) -> None:
+    """Writes what the stages of a run leave, for a model that answered `values` where `targets` are true."""
+    places = Places.of(home, record.pipeline)
+    folders = {}
+    for stage in record.stages:
+        folders[stage.name] = places.artifacts / stage.name / OUTPUTS[stage.name] / record.run
+        folders[stage.name].mkdir(parents=True)
+        stage.outputs = {OUTPUTS[stage.name]: str(folders[stage.name])}
+    label, classes = "label", spec.features["label"].classes
+    summary = {split: {"rows": len(targets), "digest": f"{split} rows"} for split in ("train", "validation", "test")}
+    _json(folders["ingest"] / "summary.json", summary)
+    for split in summary:
+        _bytes(folders["statistics"] / f"Split-{split}" / "FeatureStats.pb", statistics(spec, targets))
+        _bytes(folders["data_gate"] / f"Split-{split}" / "SchemaDiff.pb", anomalies_pb2.Anomalies())
+    history = {"loss": [0.9, 0.5], "val_loss": [0.8, 0.6], "accuracy": [0.6, 0.8], "val_accuracy": [0.65, 0.75]}
+    layers = [{"name": "scores", "kind": "Dense", "output": [None, len(classes)], "parameters": 12}]
+    _json(folders["train"] / "training.json", {"seconds": 5.0, "history": history, "layers": layers})
+    (folders["train"] / "tensorboard.txt").write_text(f"/somewhere/{record.run}\n")
+    _json(folders["evaluate"] / "metrics.json", _metrics(targets, values, label, classes))
+    np.savez(folders["evaluate"] / FILE, targets=targets, values=values, seconds=1.0)
+    wrong = np.flatnonzero(values.argmax(axis=1) != targets)[:24]
+    _json(folders["evaluate"] / MISTAKES, [_mistake(row, targets, values, spec) for row in map(int, wrong)])
+    verdict = {"metric": "accuracy", "value": 0.75, "bound": 0.7, "lower_is_better": False, "published": None}
+    verdict |= {"max_regression": 0.005, "sentence": "accuracy 0.7500: expected >= 0.7"}
+    _json(folders["model_gate"] / "verdict.json", [verdict])
+    told = {"train_seconds": 1.0, "microseconds_per_row": 2.0, "peak_mib": 3.0, "rows": 4, "features": "none"}
+    models = {name: {"metrics": {"accuracy": value}, **told} for name, value in (("network", 0.75), ("majority", 0.25))}
+    sentence = "accuracy: the network beats majority, 0.7500 and 0.2500"
+    _json(folders["baseline"] / "comparison.json", {"metric": "accuracy", "models": models, "sentence": sentence})
+    served = {"engine": "embedded", "p95_ms": 1.5, "p95_ms_8": 3.5, "mib": 700.0}
+    _json(folders["serving_check"] / "serving.json", served)
+    (folders["serving_check"] / "answer.txt").write_text("good 0.9 (labelled good)")
+    version = places.serving / "1780000060"
+    _json(folders["publish"] / "receipt.json", {"folder": str(version), "new": True})
+
+
+def statistics(spec: DatasetSpec, targets: np.ndarray) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Returns TFDV's statistics of made-up rows."""
+    found = statistics_pb2.DatasetFeatureStatisticsList()
+    dataset = found.datasets.add(name="", num_examples=len(targets))
+    for name, feature in spec.features.items():
+        one = dataset.features.add()
+        one.path.step.append(name)
+        if isinstance(feature, TextFeature):
+            one.string_stats.common_stats.num_non_missing = len(targets)
+            one.string_stats.unique, one.string_stats.avg_length = 2, 5.0
+            for rank, word in enumerate(("first", "second")):
+                one.string_stats.top_values.add(value=f"{word} {name}", frequency=3 - rank)
+                one.string_stats.rank_histogram.buckets.add(
+                    low_rank=rank, high_rank=rank, label=f"{word} {name}", sample_count=3 - rank
+                )
+            continue
+        numbers = targets if isinstance(feature, LabelFeature) else np.arange(len(targets))
+        one.num_stats.common_stats.num_non_missing = len(numbers)
+        one.num_stats.mean, one.num_stats.max = float(numbers.mean()), float(numbers.max())
+        counts, ends = np.histogram(numbers, 10)
+        standard = one.num_stats.histograms.add(type=statistics_pb2.Histogram.STANDARD)
+        for count, low, high in zip(counts, ends[:-1], ends[1:], strict=True):
+            standard.buckets.add(low_value=low, high_value=high, sample_count=float(count))
+        quantiles = one.num_stats.histograms.add(type=statistics_pb2.Histogram.QUANTILES)
+        points = np.quantile(numbers, np.linspace(0, 1, 11))
+        for low, high in itertools.pairwise(points):
+            quantiles.buckets.add(low_value=low, high_value=high, sample_count=len(numbers) / 10)
+    return found
+
+
+def answers(accuracy: float, rows: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns targets, and probabilities whose likeliest class is the true one in the first `accuracy` of the rows."""
+    targets = np.arange(rows) % classes
+    said = np.where(np.arange(rows) < round(accuracy * rows), targets, (targets + 1) % classes)
+    values = np.full((rows, classes), 0.1 / max(classes - 1, 1), np.float32)
+    values[np.arange(rows), said] = 0.9
+    return targets, values
+
+
+def _metrics(targets: np.ndarray, values: np.ndarray, label: str, classes: tuple[str, ...]) -> dict[str, Any]:
+    said = values.argmax(axis=1)
+    counts = np.zeros((len(classes), len(classes)), int)
+    np.add.at(counts, (targets, said), 1)
+    overall = {"accuracy": float((said == targets).mean()), "example_count": float(len(targets)), "loss": 0.5}
+    slices: dict[str, dict[str, float]] = {"overall": overall}
+    for index, name in enumerate(classes):
+        inside = targets == index
+        if inside.any():
+            right = float((said[inside] == index).mean())
+            slices[f"{label}={name}"] = {"accuracy": right, "example_count": float(inside.sum())}
+            overall |= {f"precision@{name}": right, f"recall@{name}": right, f"f1@{name}": right}
+    return {"slices": slices, "confusion_matrix": counts.tolist(), "data_digest": "test rows", "eval_config": ""}
+
+
+def _mistake(row: int, targets: np.ndarray, values: np.ndarray, spec: DatasetSpec) -> dict[str, Any]:
+    classes, best = spec.features["label"].classes, int(values[row].argmax())
+    text = next(name for name, feature in spec.features.items() if isinstance(feature, TextFeature))
+    return {
+        "row": row,
+        "true": classes[targets[row]],
+        "predicted": classes[best],
+        "probability": float(values[row, best]),
+        "probability_of_true": float(values[row, targets[row]]),
+        "features": {text: f"the text of row {row}", "size": 3.0},
+    }
+
+
+def _json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value))
+
+
+def _bytes(path: Path, message: Any) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(message.SerializeToString())
