@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 QUICK = ["--set", "train.epochs=1", "--set", "evaluate.thresholds={}"]
 STAGES = [
     "start", "ingest", "schema", "statistics", "data_gate", "transform", "classical", "train", "evaluate",
-    "model_gate", "baseline", "serving_check", "publish",
+    "model_gate", "baseline", "serving_check", "publish", "report",
 ]  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def test_a_new_learning_rate_trains_again_and_does_nothing_before(digits_run):
 
     assert done.code == 4
     stages = _stages(done.out)
-    ran = {"start", "data_gate", "train", "evaluate", "model_gate"}
+    ran = {"start", "data_gate", "train", "evaluate", "model_gate", "report"}
     assert {name for name, rest in stages.items() if rest != "cached"} == ran
 
 
@@ -270,7 +270,7 @@ def test_the_history_tells_of_the_first_run(digits_run):
     assert first.state == "published"
     assert first.version == digits_run.version.name
     assert [stage.name for stage in first.stages] != []
-    assert sorted(stage.name for stage in first.stages) == sorted(set(STAGES) - {"start"})
+    assert sorted(stage.name for stage in first.stages) == sorted(set(STAGES) - {"report"})
     assert {stage.state for stage in first.stages} == {"done"}
     assert first.metrics["accuracy"] >= 0.98
     assert all(Path(folder).is_dir() for stage in first.stages for folder in stage.outputs.values())

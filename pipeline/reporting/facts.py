@@ -1,0 +1,275 @@
+"""What there is to tell of a run, from its record and its artifacts; what is gone or damaged is left out and noted.
+
+Loads no TensorFlow: the pages of old runs are made in a second.
+"""
+
+import contextlib
+import json
+import math
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from data.spec import SPLITS, DatasetSpec
+from models import registry
+from pipeline.journal import RunRecord
+from pipeline.places import Places
+
+Z = 1.96  # standard errors on each side of a 95 % interval
+RESAMPLES = 100
+WATTS_PER_CORE = 10.0
+OVERALL = "overall"
+# What reading a damaged file may raise.
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, DecodeError, sqlite3.Error)
+
+
+@dataclass
+class Answers:
+    """What the model answered about the test split.
+
+    Attributes:
+        targets: int64 classes or float32 numbers `(rows,)`.
+        values: float32 probabilities `(rows, classes)` or numbers.
+    """
+
+    targets: np.ndarray
+    values: np.ndarray
+
+
+@dataclass
+class Facts:
+    """What there is to tell of a run; each is None or empty where the run did not come that far, or it is gone.
+
+    Attributes:
+        spec: The data set's facts.
+        rows: Split -> number of examples.
+        digests: Split -> digest of its examples.
+        statistics: Split -> its features' statistics, of TFDV.
+        anomalies: Split -> a sentence each.
+        training: History, layers, seconds, memory.
+        evaluation: Metrics by slice, confusion matrix.
+        answers: What the model answered about the test split.
+        mistakes: The worst, the worst first.
+        verdicts: What the model gate said.
+        comparison: With classical models.
+        serving: What the serving check measured.
+        answer: What the server answered about the first test example.
+        receipt: What was published.
+        lineage: Stages and artifacts.
+        missing: What should be there and is not, a sentence each.
+    """
+
+    spec: DatasetSpec | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    statistics: dict[str, list[Any]] = field(default_factory=dict)
+    anomalies: dict[str, list[str]] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    answers: Answers | None = None
+    mistakes: list[dict[str, Any]] = field(default_factory=list)
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    comparison: dict[str, Any] = field(default_factory=dict)
+    serving: dict[str, Any] = field(default_factory=dict)
+    answer: str = ""
+    receipt: dict[str, Any] = field(default_factory=dict)
+    lineage: list["Node"] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Node:
+    """A stage in ML Metadata.
+
+    Attributes:
+        name: The stage.
+        execution: Its number.
+        state: What ML Metadata says of it.
+        inputs: Artifact number -> name of the input.
+        outputs: Artifact number -> name of the output.
+    """
+
+    name: str
+    execution: int
+    state: int
+    inputs: dict[int, str] = field(default_factory=dict)
+    outputs: dict[int, str] = field(default_factory=dict)
+
+
+def gather(places: Places, record: RunRecord) -> Facts:
+    """Returns what there is to tell of a run; never fails for what is missing."""
+    reader = _Reader(record)
+    found = Facts()
+    with reader.part("the data set's facts"):
+        found.spec = DatasetSpec.model_validate(record.spec)
+    summary = reader.json("ingest", "examples", "summary.json")
+    found.rows = {split: one["rows"] for split, one in summary.items()}
+    found.digests = {split: one["digest"] for split, one in summary.items()}
+    found.statistics = reader.statistics()
+    found.anomalies = reader.anomalies()
+    found.training = reader.json("train", "model_run", "training.json")
+    found.evaluation = reader.json("evaluate", "evaluation", "metrics.json")
+    found.mistakes = reader.json("evaluate", "evaluation", "mistakes.json") or []
+    found.answers = reader.answers()
+    found.verdicts = reader.json("model_gate", "blessing", "verdict.json") or record.verdicts
+    found.comparison = reader.json("baseline", "comparison", "comparison.json")
+    found.serving = reader.json("serving_check", "blessing", "serving.json")
+    found.receipt = reader.json("publish", "pushed_model", "receipt.json")
+    if folder := record.output("serving_check", "blessing"):
+        with contextlib.suppress(OSError):
+            found.answer = (folder / "answer.txt").read_text()
+    with reader.part("the lineage in ML Metadata"):
+        found.lineage = lineage(places, record.run)
+    found.missing = reader.missing
+    return found
+
+
+def conclude(record: RunRecord, found: Facts) -> None:
+    """Puts what lists and comparisons of runs need into the record."""
+    record.metrics = found.evaluation.get("slices", {}).get(OVERALL, {})
+    record.verdicts = found.verdicts
+    record.version = Path(found.receipt["folder"]).name if found.receipt.get("folder") else None
+    record.intervals = intervals(record, found)
+    if folder := record.output("train", "model_run"):
+        with contextlib.suppress(OSError):
+            record.training = Path((folder / "tensorboard.txt").read_text().strip()).name
+
+
+def compared_metrics(record: RunRecord) -> dict[str, Any]:
+    """Returns the metrics that can be computed from stored answers, by name."""
+    config = registry.config_class(record.settings["task"]).model_validate(record.settings["model"])
+    return config.compared(DatasetSpec.model_validate(record.spec))
+
+
+def intervals(record: RunRecord, found: Facts) -> dict[str, list[float]]:
+    """Returns metric -> lower and upper end of its 95 % interval.
+
+    The value, and 1.96 bootstrap standard errors on each side (Efron and Tibshirani, "An Introduction to the
+    Bootstrap", 1993, chapter 13).
+    """
+    answers = found.answers
+    if answers is None or not len(answers.targets):
+        return {}
+    rows, generator = len(answers.targets), np.random.default_rng(0)
+    weights = [np.bincount(generator.integers(rows, size=rows), minlength=rows) for _ in range(RESAMPLES)]
+    ranges = {}
+    for name, metric in compared_metrics(record).items():
+        value = metric.function(answers.targets, answers.values, np.ones(rows))
+        error = float(np.std([metric.function(answers.targets, answers.values, one) for one in weights], ddof=1))
+        ranges[name] = [value - Z * error, value + Z * error]
+    return ranges
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
+    """Returns the 95 % interval of a share of `count` examples (E. B. Wilson, JASA 22, 1927)."""
+    if count <= 0:
+        return 0.0, 1.0
+    middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
+    half = Z / (1 + Z**2 / count) * math.sqrt(max(share * (1 - share) / count + Z**2 / (4 * count**2), 0.0))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def energy_wh(record: RunRecord) -> float:
+    """Returns the estimated energy of a run in watt hours: WATTS_PER_CORE for each second of a busy core."""
+    return record.cpu_seconds * WATTS_PER_CORE / 3600
+
+
+def lineage(places: Places, run: str) -> list[Node]:
+    """Returns the stages of a run with the artifacts that they took and made, from ML Metadata's database."""
+    if not places.database.exists():
+        return []
+    in_run = (
+        "select e.id, e.last_known_state from Execution e join Association a on a.execution_id = e.id "
+        "join Context c on c.id = a.context_id join Type t on t.id = c.type_id "
+        "where t.name = 'pipeline_run' and c.name = :run order by e.id"
+    )
+    name_of = (
+        "select c.name from Context c join Association a on a.context_id = c.id join Type t on t.id = c.type_id "
+        "where t.name = 'node' and a.execution_id = :id"
+    )
+    touched = (
+        "select v.artifact_id, v.type, (select step_key from EventPath p where p.event_id = v.id and step_key is not "
+        "null limit 1) from Event v where v.execution_id = :id"
+    )
+    nodes = []
+    with contextlib.closing(sqlite3.connect(f"file:{places.database}?mode=ro", uri=True)) as database:
+        for execution, state in database.execute(in_run, {"run": run}).fetchall():
+            ((name,),) = database.execute(name_of, {"id": execution}).fetchall()
+            node = Node(name.rsplit(".", 1)[-1], execution, state)
+            for artifact, kind, key in database.execute(touched, {"id": execution}):
+                # ML Metadata's Event.Type: 3 is INPUT, 4 is OUTPUT.
+                (node.inputs if kind == 3 else node.outputs)[artifact] = key or ""
+            nodes.append(node)
+    return nodes
+
+
+class _Reader:
+    """Reads a run's artifacts, and notes what is not as it should be."""
+
+    def __init__(self, record: RunRecord):
+        self._record = record
+        self.missing: list[str] = []
+
+    @contextlib.contextmanager
+    def part(self, what: str):
+        """Within this block nothing that is damaged does harm."""
+        try:
+            yield
+        except DAMAGED as error:
+            text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            self.missing.append(f"{what} cannot be read ({text})")
+
+    def folder(self, stage: str, output: str) -> Path | None:
+        """Returns the folder of an output; notes it where the stage had one and it is gone."""
+        there = self._record.output(stage, output)
+        had = any(one.name == stage and output in one.outputs for one in self._record.stages)
+        sentence = f"the output {output} of {stage} was collected: `headrace gc` or someone removed it"
+        if had and there is None and sentence not in self.missing:
+            self.missing.append(sentence)
+        return there
+
+    def json(self, stage: str, output: str, name: str) -> Any:
+        """Returns what a JSON file of an output holds; empty where it is not there."""
+        folder = self.folder(stage, output)
+        found: Any = {}
+        if folder:
+            with self.part(f"{name} of {stage}"):
+                found = json.loads((folder / name).read_text())
+        return found
+
+    def answers(self) -> Answers | None:
+        folder, found = self.folder("evaluate", "evaluation"), None
+        if folder:
+            with self.part("predictions.npz of evaluate"), np.load(folder / "predictions.npz") as arrays:
+                found = Answers(arrays["targets"], arrays["values"])
+        return found
+
+    def statistics(self) -> dict[str, list[Any]]:
+        from tensorflow_metadata.proto.v0 import statistics_pb2
+
+        folder, found = self.folder("statistics", "statistics"), {}
+        for split in SPLITS if folder else ():
+            with self.part(f"statistics of {split}"):
+                content = (folder / f"Split-{split}" / "FeatureStats.pb").read_bytes()
+                read = statistics_pb2.DatasetFeatureStatisticsList.FromString(content)
+                found[split] = list(read.datasets[0].features)
+        return found
+
+    def anomalies(self) -> dict[str, list[str]]:
+        from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+        folder, found = self.folder("data_gate", "anomalies"), {}
+        for split in SPLITS if folder else ():
+            with self.part(f"anomalies of {split}"):
+                read = anomalies_pb2.Anomalies.FromString((folder / f"Split-{split}" / "SchemaDiff.pb").read_bytes())
+                whole = [read.dataset_anomaly_info.description] if read.dataset_anomaly_info.description else []
+                found[split] = whole + [
+                    f"{name}: {info.short_description}: {info.description}"
+                    for name, info in sorted(read.anomaly_info.items())
+                ]
+        return found

@@ -1,0 +1,318 @@
+"""One page a run, in one file: no script, no other file, no network."""
+
+import functools
+import json
+import os
+import shlex
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from data.spec import SPLITS, DatasetSpec, LabelFeature
+from pipeline.journal import RunRecord
+from pipeline.places import Places
+from pipeline.reporting import plots
+from pipeline.reporting.facts import OVERALL, WATTS_PER_CORE, Facts, energy_wh, wilson
+from pipeline.reporting.lineage import picture
+
+MAX_FEATURES = 200  # in the table of statistics
+MAX_TEXT = 600  # characters of a text that are shown at once; the rest folds out
+# What a person reads first of a metric with many classes.
+MAX_CLASS_ROWS = 30
+
+
+@dataclass
+class Section:
+    """A part of the page.
+
+    Attributes:
+        key: Its anchor, and the name of its block in the template.
+        title: Its head.
+        values: What the block shows.
+        charts: Its charts.
+    """
+
+    key: str
+    title: str
+    values: dict[str, Any] = field(default_factory=dict)
+    charts: list[plots.Chart] = field(default_factory=list)
+
+
+def write(places: Places, record: RunRecord, found: Facts) -> Path:
+    """Writes a run's page and returns its path; it appears whole or not at all."""
+    places.reports.mkdir(parents=True, exist_ok=True)
+    page = places.reports / f"{record.run}.html"
+    staging = page.with_suffix(".html.new")
+    staging.write_text(render(record, found), encoding="utf-8")
+    os.replace(staging, page)
+    return page
+
+
+def render(record: RunRecord, found: Facts) -> str:
+    """Returns the page as HTML; whatever comes from data or settings is escaped."""
+    made = [
+        _gates(record, found),
+        _data(found, record),
+        _model(record, found),
+        _learning(found),
+        _metrics(record, found),
+        _mistakes(record, found),
+        _classical(found),
+        _serving(found),
+        _cost(record, found),
+        Section("lineage", "Lineage", {"picture": picture(found.lineage, record)}),
+        Section("reproduce", "How to reproduce", {"digests": found.digests}),
+        Section("card", "Model card", record.settings.get("report", {}).get("card") or {}),
+    ]
+    return environment().get_template("page.html.j2").render(record=record, facts=found, sections=made)
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Returns the environment of all our pages: everything is escaped unless a template says otherwise."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    made.filters |= {
+        "number": number,
+        "duration": duration,
+        "moment": moment,
+        "flat": flat,
+        "typed": shlex.join,
+        "setting": setting,
+    }
+    made.globals |= {"max_text": MAX_TEXT}
+    return made
+
+
+# --- how values are written -----------------------------------------------------------------------------------------
+
+
+def number(value: Any) -> str:
+    """Returns a number as a person reads it; what is none as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return "" if value is None else str(value)
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    if not np.isfinite(value):
+        return "none"
+    size = abs(value)
+    return f"{value:,.0f}" if size >= 10_000 else f"{value:.4g}" if size >= 1 or size < 1e-4 else f"{value:.4f}"
+
+
+def setting(value: Any) -> str:
+    """Returns a setting as a run file has it: texts as they are, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds in words, such as `3 min 20 s`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def moment(seconds: float) -> str:
+    """Returns a moment, seconds since 1970, as local time with its zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(seconds))
+
+
+def flat(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Returns nested settings as dotted names and values."""
+    found = []
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            found += flat(value, f"{prefix}{name}.")
+        else:
+            found.append((prefix + name, value))
+    return found
+
+
+# --- sections -------------------------------------------------------------------------------------------------------
+
+
+def _gates(record: RunRecord, found: Facts) -> Section:
+    return Section("verdict", "Verdict and gates", {"verdicts": found.verdicts, "comparison": found.comparison})
+
+
+def _data(found: Facts, record: RunRecord) -> Section:
+    spec, charts = found.spec, []
+    if spec and spec.of(LabelFeature) and found.statistics:
+        name, label = spec.only(LabelFeature)
+        counts = {split: _class_counts(features, name, label.classes) for split, features in found.statistics.items()}
+        chart = plots.class_shares(counts)
+        charts = [chart] if chart else []
+    gate = next((stage for stage in record.stages if stage.name == "data_gate"), None)
+    ingest = next((stage for stage in record.stages if stage.name == "ingest"), None)
+    told = {
+        "features": _statistics(found),
+        "left_out": max(sum(1 for _ in _feature_names(found)) - MAX_FEATURES, 0),
+        "anomalies": found.anomalies,
+        "gate": gate.detail if gate else "",
+        "ingest": ingest.detail if ingest else "",
+        "splits": [split for split in SPLITS if split in found.statistics],
+    }
+    return Section("data", "Data", told, charts)
+
+
+def _class_counts(features: list[Any], name: str, classes: tuple[str, ...]) -> dict[str, int]:
+    """Returns class -> rows, from TFDV's histogram of the label's index."""
+    for feature in features:
+        if _name(feature) == name:
+            exact = _index_counts(feature, len(classes))
+            return dict(zip(classes, exact, strict=True))
+    return {}
+
+
+def _index_counts(feature: Any, size: int) -> list[int]:
+    """Returns how often each whole number from 0 occurs; buckets that hold several share their count."""
+    counts = np.zeros(size)
+    standard = [one for one in feature.num_stats.histograms if one.type == 0]
+    for bucket in standard[0].buckets if standard else ():
+        first, last = int(np.ceil(bucket.low_value - 1e-9)), int(np.ceil(bucket.high_value - 1e-9)) - 1
+        if bucket is standard[0].buckets[-1]:
+            last = int(np.floor(bucket.high_value + 1e-9))
+        inside = [index for index in range(first, last + 1) if 0 <= index < size]
+        for index in inside:
+            counts[index] += bucket.sample_count / len(inside)
+    return [round(count) for count in counts]
+
+
+def _name(feature: Any) -> str:
+    return ".".join(feature.path.step) or feature.name
+
+
+def _feature_names(found: Facts):
+    for feature in next(iter(found.statistics.values()), []):
+        yield _name(feature)
+
+
+def _statistics(found: Facts) -> list[dict[str, Any]]:
+    """Returns for each feature what is told of it, by split."""
+    labels = found.spec.of(LabelFeature) if found.spec else {}
+    by_name: dict[str, dict[str, Any]] = {}
+    for split, features in found.statistics.items():
+        for feature in features:
+            told = _told(feature)
+            if _name(feature) in labels:  # the mean of a class's number says nothing
+                told["words"] = f"{len(labels[_name(feature)].classes):,} classes"
+            by_name.setdefault(_name(feature), {})[split] = told
+    return [{"name": name, "splits": splits} for name, splits in list(by_name.items())[:MAX_FEATURES]]
+
+
+def _told(feature: Any) -> dict[str, Any]:
+    kind = feature.WhichOneof("stats")
+    stats = getattr(feature, kind)
+    common = stats.common_stats
+    rows = common.num_non_missing + common.num_missing
+    told = {"missing": common.num_missing / rows if rows else 0.0, "bars": [], "words": ""}
+    if kind == "num_stats":
+        told["words"] = (
+            f"mean {number(stats.mean)}, deviation {number(stats.std_dev)}, from {number(stats.min)} to "
+            f"{number(stats.max)}, median {number(stats.median)}"
+        )
+        standard = [one for one in stats.histograms if one.type == 0]
+        told["bars"] = _bars([bucket.sample_count for bucket in standard[0].buckets]) if standard else []
+    elif kind == "string_stats":
+        top = ", ".join(f"{_clip(one.value)} ({number(int(one.frequency))})" for one in stats.top_values[:3])
+        told["words"] = f"{number(int(stats.unique))} values; {top}; {stats.avg_length:.0f} characters on average"
+        told["bars"] = _bars([bucket.sample_count for bucket in stats.rank_histogram.buckets][:20])
+    return told
+
+
+def _clip(text: str, length: int = 40) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _bars(counts: list[float]) -> list[float]:
+    """Returns heights from 0 to 1."""
+    greatest = max(counts, default=0)
+    return [count / greatest for count in counts] if greatest else []
+
+
+def _model(record: RunRecord, found: Facts) -> Section:
+    layers = found.training.get("layers", [])
+    return Section("model", "Model", {"layers": layers, "parameters": sum(one["parameters"] for one in layers)})
+
+
+def _learning(found: Facts) -> Section:
+    chart = plots.learning(found.training.get("history", {}))
+    return Section("learning", "Learning curves", {}, [chart] if chart else [])
+
+
+def _metrics(record: RunRecord, found: Facts) -> Section:
+    slices = found.evaluation.get("slices", {})
+    overall = slices.get(OVERALL, {})
+    classes = found.spec.only(LabelFeature)[1].classes if found.spec and found.spec.of(LabelFeature) else ()
+    charts: list[plots.Chart | None] = []
+    if found.evaluation.get("confusion_matrix"):
+        charts.append(plots.confusion(np.array(found.evaluation["confusion_matrix"]), classes))
+    if found.answers and classes:
+        charts.append(plots.calibration(found.answers, overall.get("expected_calibration_error")))
+        curves = plots.precision_recall(found.answers, classes)
+        charts.append(plots.precision_recall_chart(curves, len(classes) > len(curves) > 1))
+    elif found.answers:
+        charts.append(plots.predicted_and_true(found.answers))
+    usual = next((name for name in record.intervals if name in overall), next(iter(overall), None))
+    if usual:
+        charts.append(plots.by_slice(slices, "accuracy" if "accuracy" in overall else usual))
+    rows = [
+        {"name": name, "value": value, "interval": _interval(name, value, record, overall)}
+        for name, value in overall.items()
+        if "@" not in name
+    ]
+    told = {"rows": rows, "classes": _class_rows(overall, slices, found), "num_classes": len(classes)}
+    return Section("metrics", "Metrics on the test split", told, [chart for chart in charts if chart])
+
+
+def _interval(name: str, value: float, record: RunRecord, overall: dict[str, float]) -> tuple[float, float] | None:
+    if name == "accuracy" and overall.get("example_count"):
+        return wilson(value, overall["example_count"])
+    ends = record.intervals.get(name)
+    return (ends[0], ends[1]) if ends else None
+
+
+def _class_rows(overall: dict[str, float], slices: dict[str, dict[str, float]], found: Facts) -> list[list[Any]]:
+    """Returns class, rows, precision, recall with its interval, and F1; the classes with the least F1 first."""
+    spec: DatasetSpec | None = found.spec
+    if not spec or not spec.of(LabelFeature):
+        return []
+    key, label = spec.only(LabelFeature)
+    rows = []
+    for name in label.classes:
+        if f"f1@{name}" in overall:
+            count = int(slices.get(f"{key}={name}", {}).get("example_count", 0))
+            recall = overall[f"recall@{name}"]
+            ends = wilson(recall, count)
+            rows.append([name, count, overall[f"precision@{name}"], recall, *ends, overall[f"f1@{name}"]])
+    return sorted(rows, key=lambda row: row[-1])[:MAX_CLASS_ROWS]
+
+
+def _mistakes(record: RunRecord, found: Facts) -> Section:
+    count = record.settings.get("report", {}).get("mistakes", 0)
+    return Section("mistakes", "Worst mistakes", {"shown": found.mistakes[:count], "allowed": count})
+
+
+def _classical(found: Facts) -> Section:
+    charts = [plots.models(found.comparison)] if found.comparison else []
+    return Section("classical", "Beside classical models", {"comparison": found.comparison}, charts)
+
+
+def _serving(found: Facts) -> Section:
+    return Section("serving", "Serving check", {"measured": found.serving, "answer": found.answer})
+
+
+def _cost(record: RunRecord, found: Facts) -> Section:
+    total = sum(stage.seconds for stage in record.stages) or 1.0
+    told = {"energy": energy_wh(record), "watts": WATTS_PER_CORE, "total": total}
+    return Section("cost", "Cost", told)

@@ -1,0 +1,376 @@
+"""Charts of a run as SVG that takes the page's colours, each with the numbers it shows; matplotlib draws them."""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipeline.reporting.facts import OVERALL, Answers, wilson
+
+INK = "#010203"  # stands for the page's text colour
+COLOURS = ("#2f7fc1", "#d9822b", "#2f9e6e", "#c94f6d", "#8a63c9", "#7d8a97")
+MAX_CLASSES = 20  # in one chart; above, the worst are shown
+MAX_CURVES = 6
+MAX_POINTS = 1000
+NUM_BINS = 15
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "headrace",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "grid.color": INK,
+    "grid.alpha": 0.15,
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart.
+
+    Attributes:
+        title: What it shows.
+        svg: The picture, an <svg> element.
+        alt: The same in a sentence, for those who do not see it.
+        columns: Heads of its numbers.
+        rows: Its numbers.
+    """
+
+    title: str
+    svg: str
+    alt: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[Any]] = field(default_factory=list)
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Figure) -> str:
+    """Returns a figure as an <svg> element in the page's colours, as wide as its place allows."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="([\d.]+)pt"', lambda m: f'{m[1]} style="max-width:{m[2]}pt"', text, count=1)
+    return re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r'\1 aria-hidden="true" focusable="false"', text, count=1)
+
+
+def drawn(function):
+    """Makes a chart function draw in the page's style."""
+
+    def draw(*arguments):
+        with matplotlib.rc_context(STYLE):
+            return function(*arguments)
+
+    return draw
+
+
+@drawn
+def learning(history: dict[str, list[float]]) -> Chart | None:
+    """Returns the curves of losses and metrics by epoch, training and validation side by side."""
+    names = [name for name in history if not name.startswith("val_") and name != "learning_rate"]
+    names = [name for name in names if history[name]][:MAX_CURVES]
+    if not names:
+        return None
+    across = min(len(names), 3)
+    figure = _figure(3.2 * across, 2.6 * -(-len(names) // across))
+    epochs = list(range(1, len(history[names[0]]) + 1))
+    columns, columns_of = ["epoch"], [epochs]
+    for index, name in enumerate(names):
+        axes = figure.add_subplot(-(-len(names) // across), across, index + 1)
+        for key, label, style in ((name, "training", "--"), (f"val_{name}", "validation", "-")):
+            if history.get(key):
+                (line,) = axes.plot(epochs, history[key], style, label=label, marker="o" if len(epochs) == 1 else None)
+                line.set_gid(f"curve-{key}")
+                columns.append(key)
+                columns_of.append(history[key])
+        axes.set(title=name, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(True)
+        axes.legend()
+    last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in zip(columns[1:], columns_of[1:], strict=True))
+    rows = [list(row) for row in zip(*columns_of, strict=True)]
+    return Chart("Learning curves", _svg(figure), f"{len(epochs)} epochs; at the end {last}.", columns, rows)
+
+
+@drawn
+def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart | None:
+    """Returns the confusion matrix; of many classes that of the ones most often confused."""
+    if not counts.sum():
+        return None
+    wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
+    shown = np.sort(np.argsort(-wrong, kind="stable")[:MAX_CLASSES])
+    part, names = counts[np.ix_(shown, shown)], [short(classes[index]) for index in shown]
+    size = 1.8 + 0.32 * len(names)
+    figure = _figure(size + 0.6, size)
+    axes = figure.add_subplot()
+    shares = part / np.maximum(counts.sum(axis=1)[shown][:, None], 1)
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="none")
+    axes.set(aspect="equal", xlabel="predicted", ylabel="true")
+    axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=60, ha="right")
+    axes.set_yticks(np.arange(len(names)) + 0.5, names)
+    axes.invert_yaxis()
+    for true, predicted in np.argwhere(part):
+        axes.text(
+            predicted + 0.5,
+            true + 0.5,
+            f"{part[true, predicted]:,}",
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="#ffffff" if shares[true, predicted] > 0.5 else "#10202f",
+        )
+    off = counts.copy()
+    np.fill_diagonal(off, 0)
+    pairs = [divmod(int(index), len(classes)) for index in np.argsort(-off, axis=None, kind="stable")[:MAX_CLASSES]]
+    rows = [[classes[true], classes[predicted], int(off[true, predicted])] for true, predicted in pairs]
+    rows = [row for row in rows if row[2]]
+    title = "Confusion matrix" + (
+        f", the {len(shown)} classes most often confused" if len(classes) > len(shown) else ""
+    )
+    most = "; ".join(f"{true} taken for {predicted} {count} times" for true, predicted, count in rows[:3])
+    return Chart(title, _svg(figure), f"Most frequent: {most or 'no mistakes'}.", ["true", "predicted", "rows"], rows)
+
+
+def reliability_bins(answers: Answers) -> list[list[float]]:
+    """Returns for each bin of confidence that holds examples: lower and upper end, mean confidence, accuracy, rows."""
+    confidence = answers.values.max(axis=1)
+    right = answers.values.argmax(axis=1) == answers.targets
+    bins = np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
+    found = []
+    for index in np.unique(bins):
+        inside = bins == index
+        ends = [index / NUM_BINS, (index + 1) / NUM_BINS]
+        found.append([*ends, float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum())])
+    return found
+
+
+@drawn
+def calibration(answers: Answers, error: float | None) -> Chart:
+    """Returns the reliability diagram (C. Guo et al., ICML 2017): accuracy by confidence."""
+    bins = reliability_bins(answers)
+    figure = _figure(3.6, 3.2)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], ":", color=INK)
+    axes.bar([one[0] for one in bins], [one[3] for one in bins], 1 / NUM_BINS * 0.92, align="edge", alpha=0.75)
+    (line,) = axes.plot([one[2] for one in bins], [one[3] for one in bins], "o-", color=COLOURS[1], markersize=3)
+    line.set_gid("curve-calibration")
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    text = f"Expected calibration error {error:.4f}." if error is not None else "Accuracy by confidence."
+    columns = ["from", "to", "mean confidence", "accuracy", "rows"]
+    return Chart("Calibration", _svg(figure), text, columns, bins)
+
+
+def precision_recall(answers: Answers, classes: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+    """Returns class -> recall, precision and average precision, one class against the others; the worst first.
+
+    Of two classes the second alone; of many the MAX_CURVES with the least average precision. Classes that the test
+    split does not hold are left out.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    chosen = [1] if len(classes) == 2 else [index for index in range(len(classes)) if (answers.targets == index).any()]
+    if not chosen or not (answers.targets == chosen[0]).any():
+        return {}
+    averages = {one: average_precision_score(answers.targets == one, answers.values[:, one]) for one in chosen}
+    found = {}
+    for index in sorted(averages, key=averages.__getitem__)[:MAX_CURVES]:
+        precision, recall, _ = precision_recall_curve(answers.targets == index, answers.values[:, index])
+        found[classes[index]] = (*_thin(recall[::-1], precision[::-1]), float(averages[index]))
+    return found
+
+
+def _thin(recall: np.ndarray, precision: np.ndarray, points: int = 101) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a curve of at most so many points, first and last among them."""
+    kept = np.unique(np.linspace(0, len(recall) - 1, min(points, len(recall))).astype(int))
+    return recall[kept], precision[kept]
+
+
+@drawn
+def precision_recall_chart(curves: dict[str, tuple[np.ndarray, np.ndarray, float]], many: bool) -> Chart | None:
+    """Returns the precision-recall curves."""
+    if not curves:
+        return None
+    figure = _figure(4.6, 3.2)
+    axes = figure.add_subplot()
+    for index, (name, (recall, precision, average)) in enumerate(curves.items()):
+        (line,) = axes.plot(recall, precision, label=f"{short(name)} ({average:.3f})")
+        line.set_gid(f"curve-pr-{index}")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
+    axes.grid(True)
+    figure.legend(loc="outside right upper", title="average precision")
+    rows = [[name, average] for name, (_, _, average) in curves.items()]
+    told = ", ".join(f"{name} {average:.3f}" for name, average in rows)
+    title = "Precision and recall" + (f", the {len(curves)} worst classes" if many else "")
+    return Chart(title, _svg(figure), f"Average precision: {told}.", ["class", "average precision"], rows)
+
+
+@drawn
+def by_slice(slices: dict[str, dict[str, float]], metric: str) -> Chart | None:
+    """Returns a metric by slice, the worst first; of a share with its interval."""
+    values = {name: one for name, one in slices.items() if name != OVERALL and metric in one}
+    if not values:
+        return None
+    worst = sorted(values, key=lambda name: values[name][metric], reverse=metric in ("loss", "rmse", "mae"))
+    share = metric == "accuracy"
+    rows = []
+    for name in worst:
+        count = values[name].get("example_count", 0)
+        ends = wilson(values[name][metric], count) if share else (float("nan"), float("nan"))
+        rows.append([name, values[name][metric], *(ends if share else ()), int(count)])
+    shown = rows[:MAX_CLASSES]
+    figure = _figure(5.6, 0.9 + 0.26 * len(shown))
+    axes = figure.add_subplot()
+    axes.barh([short(row[0], 40) for row in shown], [row[1] for row in shown], alpha=0.8)
+    if share:
+        gaps = np.abs(np.array([[row[1] - row[2] for row in shown], [row[3] - row[1] for row in shown]]))
+        axes.errorbar([row[1] for row in shown], range(len(shown)), xerr=gaps, fmt="none", ecolor=INK, capsize=2)
+    overall = slices.get(OVERALL, {}).get(metric)
+    if overall is not None:
+        axes.axvline(overall, linestyle=":", color=INK)
+    axes.invert_yaxis()
+    axes.set(xlabel=metric + (", 95 % interval; dotted: over all" if share else "; dotted: over all"))
+    columns = ["slice", metric, *(["from", "to"] if share else []), "rows"]
+    told = "; ".join(f"{row[0]} {row[1]:.4f}" for row in rows[:3])
+    title = f"{metric} by slice" + (f", the {len(shown)} worst of {len(rows)}" if len(rows) > len(shown) else "")
+    return Chart(title, _svg(figure), f"Worst: {told}.", columns, rows[:200])
+
+
+@drawn
+def predicted_and_true(answers: Answers) -> Chart:
+    """Returns predicted numbers over true ones, of up to MAX_POINTS rows."""
+    values = answers.values if answers.values.ndim == 1 else answers.values[:, -1]
+    step = -(-len(values) // MAX_POINTS)
+    true, predicted = answers.targets[::step], values[::step]
+    figure = _figure(3.6, 3.4)
+    axes = figure.add_subplot()
+    axes.plot(true, predicted, ".", markersize=2.5, alpha=0.5)
+    ends = [float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))]
+    axes.plot(ends, ends, ":", color=INK)
+    axes.set(xlabel="true", ylabel="predicted")
+    alt = f"{len(true)} rows; correlation {np.corrcoef(true, predicted)[0, 1]:.3f}." if len(true) > 1 else "One row."
+    return Chart("Predicted and true", _svg(figure), alt)
+
+
+@drawn
+def class_shares(counts: dict[str, dict[str, int]]) -> Chart | None:
+    """Returns the share of each class by split; `counts` is split -> class -> rows."""
+    counts = {split: one for split, one in counts.items() if sum(one.values())}
+    if not counts:
+        return None
+    names = list(next(iter(counts.values())))
+    rows = [[name, *(one.get(name, 0) for one in counts.values())] for name in names]
+    shown = sorted(rows, key=lambda row: -row[1])[:MAX_CLASSES] if len(rows) > MAX_CLASSES else rows
+    figure = _figure(1.6 + 0.42 * len(shown), 2.6)
+    axes = figure.add_subplot()
+    width = 0.8 / len(counts)
+    for index, (split, one) in enumerate(counts.items()):
+        places = np.arange(len(shown)) + (index - (len(counts) - 1) / 2) * width
+        axes.bar(places, [row[1 + index] / sum(one.values()) for row in shown], width, label=split)
+    axes.set_xticks(range(len(shown)), [short(row[0]) for row in shown], rotation=45, ha="right")
+    axes.set(ylabel="share of rows")
+    figure.legend(loc="outside right upper")
+    title = "Classes by split" + (f", the {len(shown)} largest of {len(rows)}" if len(rows) > len(shown) else "")
+    told = "; ".join(f"{split} {sum(one.values()):,} rows" for split, one in counts.items())
+    return Chart(title, _svg(figure), f"{len(names)} classes; {told}.", ["class", *counts], rows[:1000])
+
+
+@drawn
+def models(comparison: dict[str, Any]) -> Chart:
+    """Returns the network beside classical models."""
+    metric, found = comparison["metric"], comparison["models"]
+    values = {name: one["metrics"][metric] for name, one in found.items()}
+    figure = _figure(5.6, 0.9 + 0.32 * len(values))
+    axes = figure.add_subplot()
+    colours = [COLOURS[1] if name == "network" else COLOURS[0] for name in values]
+    axes.barh(list(values), list(values.values()), color=colours, alpha=0.85)
+    axes.set(xlabel=metric)
+    axes.invert_yaxis()
+    columns = ["model", metric, "training s", "us a row", "peak MiB", "rows", "features"]
+    told = ("train_seconds", "microseconds_per_row", "peak_mib", "rows", "features")
+    rows = [[name, one["metrics"][metric], *(one[key] for key in told)] for name, one in found.items()]
+    return Chart(f"{metric} beside classical models", _svg(figure), comparison["sentence"] + ".", columns, rows)
+
+
+@drawn
+def deltas(metric: str, rows: Sequence[Sequence[Any]]) -> Chart | None:
+    """Returns differences of a metric to the first run; `rows` is run, difference, lower and upper end or None."""
+    rows = [row for row in rows if row[1] is not None]
+    if not rows:
+        return None
+    figure = _figure(5.6, 0.9 + 0.32 * len(rows))
+    axes = figure.add_subplot()
+    names, values = [row[0] for row in rows], [row[1] for row in rows]
+    axes.barh(names, values, alpha=0.8)
+    for index, (_, value, low, high) in enumerate(rows):
+        if low is not None:
+            axes.errorbar([value], [index], xerr=[[value - low], [high - value]], fmt="none", ecolor=INK, capsize=3)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.invert_yaxis()
+    axes.set(xlabel=f"{metric}, difference to the first run, 95 % interval")
+    told = "; ".join(f"{row[0]} {row[1]:+.4f}" for row in rows)
+    return Chart(f"{metric}: difference", _svg(figure), told + ".", ["run", "difference", "from", "to"], rows)
+
+
+@drawn
+def histories(name: str, curves: dict[str, list[float]]) -> Chart | None:
+    """Returns one curve of the training of several runs, by epoch."""
+    if not curves:
+        return None
+    figure = _figure(5.6, 2.6)
+    axes = figure.add_subplot()
+    for index, (run, values) in enumerate(curves.items()):
+        (line,) = axes.plot(range(1, len(values) + 1), values, label=run, marker="o" if len(values) == 1 else None)
+        line.set_gid(f"curve-history-{index}")
+    axes.set(xlabel="epoch", ylabel=name)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(True)
+    figure.legend(loc="outside lower left")
+    told = "; ".join(f"{run} {values[-1]:.4f}" for run, values in curves.items())
+    longest = max(map(len, curves.values()))
+    rows = [
+        [epoch + 1, *(values[epoch] if epoch < len(values) else None for values in curves.values())]
+        for epoch in range(longest)
+    ]
+    return Chart(f"{name} by epoch", _svg(figure), f"At the end {told}.", ["epoch", *curves], rows)
+
+
+@drawn
+def over_runs(metric: str, rows: Sequence[Sequence[Any]]) -> Chart | None:
+    """Returns a metric run by run; `rows` is run, value, lower and upper end or None, the oldest first."""
+    if len(rows) < 2:
+        return None
+    figure = _figure(6.4, 2.4)
+    axes = figure.add_subplot()
+    (line,) = axes.plot([row[1] for row in rows], "o-", markersize=3)
+    line.set_gid("curve-runs")
+    ends = [(row[1], row[1]) if row[2] is None else (row[2], row[3]) for row in rows]
+    axes.fill_between(range(len(rows)), *zip(*ends, strict=True), alpha=0.2)
+    axes.set(ylabel=metric, xlabel=f"the last {len(rows)} runs, the newest to the right")
+    axes.set_xticks([])
+    axes.grid(True)
+    alt = f"From {rows[0][1]:.4f} to {rows[-1][1]:.4f} over {len(rows)} runs."
+    return Chart(f"{metric} by run", _svg(figure), alt, ["run", metric, "from", "to"], rows)
+
+
+def short(text: str, length: int = 18) -> str:
+    """Returns a name that fits an axis; matplotlib takes a dollar sign for mathematics."""
+    text = " ".join(str(text).split())
+    return (text if len(text) <= length else text[: length - 1] + "…").replace("$", r"\$")

@@ -1,0 +1,255 @@
+"""What the whole run of `digits` leaves to be looked at: its record, its page, and what TensorBoard serves."""
+
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from pipeline import history
+from tests.browser import chromium, watch
+from tests.conftest import ROOT, headrace
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def first(digits_run):
+    """The record of the first run, which was published."""
+    return history.runs(digits_run.home, "digits")[-1]
+
+
+@pytest.fixture(scope="module")
+def page(digits_run, first) -> str:
+    return (digits_run.home / "runs" / "digits" / "reports" / f"{first.run}.html").read_text()
+
+
+def test_the_record_tells_what_the_run_took_and_came_to(first, digits_run):
+    assert first.state == "published"
+    assert first.version == digits_run.version.name
+    assert first.training == first.run
+    assert first.cpu_seconds > 5
+    assert first.peak_mib > 300
+    assert first.disk_mib > 0.1
+    low, high = first.intervals["accuracy"]
+    assert low <= first.metrics["accuracy"] <= high
+    assert first.verdicts[0]["metric"] == "accuracy"
+
+
+def test_the_page_shows_the_run_and_goes_with_the_version(page, first, digits_run):
+    assert (digits_run.version / "assets.extra" / "report.html").read_text() == page
+    assert len(page) < 3 * 2**20
+    assert f'data-metric="accuracy" data-value="{first.metrics["accuracy"]}"' in page
+    assert page.count("<figure") >= 6
+    assert page.count('src="data:image/png;base64,') >= 1  # digits that were mistaken
+    assert "Not on this page" not in page
+    assert "handwritten digits" in page
+    assert "CC-BY-4.0" in page
+    for stage in ("ingest", "train", "serving_check"):
+        assert re.search(rf"<text[^>]*>{stage}</text>", page)  # the lineage
+
+
+def test_a_version_with_its_report_is_the_same_model(digits_run, digits_manifest):
+    from models.serving.versions import model_digest
+
+    assert model_digest(digits_run.version) == digits_manifest["digest"]
+
+
+def test_the_page_opens_in_a_browser_without_an_error_or_the_network(digits_run, first):
+    with chromium() as browser:
+        shown = browser.new_page()
+        watched = watch(shown)
+        shown.goto((digits_run.home / "runs" / "digits" / "reports" / f"{first.run}.html").as_uri())
+
+        assert (watched.errors, watched.hosts) == ([], [])
+        curve = shown.locator("#curve-val_loss path").bounding_box()
+        assert curve["width"] > 50
+        sizes = shown.evaluate("Array.from(document.images).map(image => image.naturalWidth)")
+        assert set(sizes) == {8}
+
+
+def test_report_writes_the_page_anew_and_a_copy(digits_run, first, tmp_path):
+    again = headrace("report", first.run, "--home", digits_run.home)
+    copied = headrace("report", first.run, "--home", digits_run.home, "--out", tmp_path / "copy.html")
+
+    written = Path(again.out.strip())
+    assert written.name == f"{first.run}.html"
+    assert copied.out.strip() == str(tmp_path / "copy.html")
+    assert (tmp_path / "copy.html").read_text() == written.read_text()
+
+
+def test_a_failed_run_has_a_page_that_says_why(digits_run):
+    done = headrace("run", "digits", "--home", digits_run.home, "--set", "evaluate.thresholds.accuracy.min=1.0")
+
+    newest = history.find(digits_run.home, "digits")
+    text = (digits_run.home / "runs" / "digits" / "reports" / f"{newest.run}.html").read_text()
+    assert done.code == 4
+    assert newest.state == "failed"
+    assert "exit code 4" in text
+    assert "The model is not good enough and was not published" in text
+    assert "Not on this page" not in text
+
+
+def test_runs_are_compared_on_the_same_rows(digits_run, first):
+    headrace("run", "digits", "--home", digits_run.home, "--set", "evaluate.thresholds.accuracy.min=1.0")
+    newest = history.find(digits_run.home, "digits")
+
+    text = headrace("compare", first.run, newest.run, "--home", digits_run.home).out
+    told = json.loads(headrace("compare", first.run, newest.run, "--home", digits_run.home, "--json").out)
+
+    assert told["settings"] == {"evaluate.thresholds.accuracy.min": [0.98, 1.0]}
+    assert told["metrics"]["accuracy"][1]["difference"] == 0.0
+    assert told["metrics"]["accuracy"][1]["paired"]
+    assert "data: the same" in text
+
+
+# --- TensorBoard ------------------------------------------------------------------------------------------------------
+
+
+class Board:
+    """A running `headrace board`, asked through its HTTP API."""
+
+    def __init__(self, home: Path):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [str(Path(sys.executable).with_name("headrace")), "board", "--port", str(port), "--home", str(home)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        self._address = f"http://127.0.0.1:{port}/data"
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(20)
+
+    def ask(self, path: str, **query):
+        url = f"{self._address}/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            content = answer.read()
+        if content.startswith(b"\x1f\x8b"):  # the profile plugin's, asked for or not
+            content = gzip.decompress(content)
+        return json.loads(content) if answer.headers.get_content_type() == "application/json" else content
+
+    def wait_for(self, path: str, holds) -> dict:
+        """Asks until the answer holds what it must; the board reads its files in the background."""
+        for _ in range(240):
+            try:
+                found = self.ask(path)
+                if holds(found):
+                    return found
+            except OSError:
+                pass
+            time.sleep(0.25)
+        raise AssertionError(f"{path} never came to hold it")
+
+
+@pytest.fixture(scope="module")
+def board(digits_run, first):
+    running = Board(digits_run.home)
+    name = f"digits/{first.run}"
+    # The last that is written.
+    running.wait_for("plugin/text/tags", lambda tags: "test/mistakes" in tags.get(name, []))
+    yield running
+    running.stop()
+
+
+def test_runs_are_named_by_pipeline_and_run(board, first):
+    assert {f"digits/{first.run}", f"digits/{first.run}/train", f"digits/{first.run}/validation"} <= set(
+        board.ask("runs")
+    )
+
+
+def test_stages_have_cards(board, first):
+    name = f"digits/{first.run}"
+    tags = board.ask("plugin/text/tags")[name]
+    assert {"run", "data/anomalies", "test/slices", "test/mistakes"} <= set(tags)
+    (train,) = [tag for tag in tags if tag.endswith(" train")]
+    (card,) = board.ask("plugin/text/text", run=name, tag=train)
+    assert "train.epochs" in card["text"]
+    assert "<table>" in card["text"]  # its Markdown was understood
+
+
+def test_curves_weights_gradients_and_statistics_are_there(board, first):
+    name = f"digits/{first.run}"
+    scalars = board.ask("plugin/scalars/tags")
+    assert "epoch_loss" in scalars[f"{name}/train"]
+    assert "epoch_loss" in scalars[f"{name}/validation"]
+    assert "test/accuracy" in scalars[name]
+    assert any(tag.startswith("slices_accuracy/label=") for tag in scalars[name])
+    histograms = board.ask("plugin/histograms/tags")
+    assert any(tag.endswith("kernel/histogram") for tag in histograms[f"{name}/train"])
+    assert any(tag.endswith("kernel/gradient") for tag in histograms[f"{name}/pictures"])
+    for split in ("train", "validation", "test"):
+        assert {"data/label", "data/image.brightness"} <= set(histograms[f"{name}/{split}"])
+    accuracy = board.ask("plugin/scalars/scalars", run=name, tag="test/accuracy")
+    assert accuracy[0][2] == pytest.approx(first.metrics["accuracy"])
+
+
+def test_pictures_are_served(board, first):
+    name = f"digits/{first.run}"
+    images = board.ask("plugin/images/tags")
+    assert {"test/confusion_matrix", "test/calibration", "test/mistake_pictures"} <= set(images[name])
+    assert {"samples", "confusion_matrix"} <= set(images[f"{name}/pictures"])
+    for tag in images[name]:
+        (image,) = board.ask("plugin/images/images", run=name, tag=tag, sample=0)
+        png = board.ask("plugin/images/individualImage?" + image["query"])
+        assert png.startswith(b"\x89PNG")
+
+
+def test_precision_recall_curves_are_served(board, first):
+    name = f"digits/{first.run}"
+    tags = board.ask("plugin/pr_curves/tags")[name]
+    assert len(tags) == 10
+    curves = board.ask("plugin/pr_curves/pr_curves", run=name, tag=next(iter(tags)))
+    assert len(curves[name][0]["precision"]) > 50
+
+
+def test_the_projector_has_vectors_names_and_thumbnails(board, first):
+    name = f"digits/{first.run}/validation"
+    assert name in board.ask("plugin/projector/runs")
+    info = board.ask("plugin/projector/info", run=name)
+    (one,) = info["embeddings"]
+    assert one["tensorShape"] in ([190, 64], None) or one["tensorName"] == "last_hidden_layer"
+    metadata = board.ask("plugin/projector/metadata", run=name, name="last_hidden_layer").decode().splitlines()
+    assert metadata[0] == "true\tpredicted"
+    assert len(metadata) == 191
+    tensors = board.ask("plugin/projector/tensor", run=name, name="last_hidden_layer")
+    assert len(tensors) == 190 * 64 * 4  # float32
+    assert board.ask("plugin/projector/sprite_image", run=name, name="last_hidden_layer").startswith(b"\x89PNG")
+
+
+def test_runs_are_compared_in_the_hparams_tab(board, first):
+    request = urllib.request.Request(
+        f"{board._address}/plugin/hparams/experiment", b'{"experimentName": ""}', {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found = json.loads(answer.read())
+    names = {one["name"] for one in found["hparamInfos"]}
+    assert {"train.epochs", "train.learning_rate", "model.filters", "seed"} <= names
+    metrics = {one["name"]["tag"] for one in found["metricInfos"]}
+    assert "test/accuracy" in metrics
+
+
+def test_a_profile_is_taken_on_request_and_served(digits_run):
+    settings = ["--set", "train.profile=true", "--set", "train.epochs=1", "--set", "evaluate.thresholds={}"]
+    done = headrace("run", "digits", "--home", digits_run.home, *settings)
+    assert done.code == 0, done.out
+    newest = history.find(digits_run.home, "digits")
+
+    running = Board(digits_run.home)
+    try:
+        name = f"digits/{newest.run}/train/"
+        found = running.wait_for("plugin/profile/runs", lambda runs: any(str(run).startswith(name) for run in runs))
+    finally:
+        running.stop()
+
+    assert len([run for run in found if run.startswith(name)]) == 1

@@ -1,0 +1,117 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pipeline.reporting import facts
+
+
+def test_wilsons_interval_is_that_of_the_paper():
+    # 8 of 10; worked out by hand from Wilson's formula with z = 1.96.
+    low, high = facts.wilson(0.8, 10)
+
+    assert low == pytest.approx(0.4902, abs=1e-4)
+    assert high == pytest.approx(0.9433, abs=1e-4)
+    assert facts.wilson(1.0, 50)[1] == 1.0
+    assert facts.wilson(0.0, 0) == (0.0, 1.0)
+
+
+def test_all_that_a_run_left_is_gathered(run):
+    found = run.facts
+
+    assert found.missing == []
+    assert found.rows == {"train": 16, "validation": 16, "test": 16}
+    assert found.training["history"]["val_loss"] == [0.8, 0.6]
+    assert found.evaluation["slices"]["overall"]["accuracy"] == 0.75
+    assert len(found.mistakes) == 4
+    assert found.verdicts[0]["metric"] == "accuracy"
+    assert found.serving["p95_ms"] == 1.5
+    assert found.answer == "good 0.9 (labelled good)"
+    assert [one.path.step[0] for one in found.statistics["train"]] == ["text", "size", "label"]
+
+
+def test_the_record_gets_what_lists_need(run):
+    assert run.record.metrics["accuracy"] == 0.75
+    assert run.record.version == "1780000060"
+    assert run.record.training == "20260528-000000-000"
+    assert run.record.verdicts[0]["sentence"] == "accuracy 0.7500: expected >= 0.7"
+
+
+def test_the_bootstrap_interval_is_about_that_of_a_share(run):
+    low, high = run.record.intervals["accuracy"]
+
+    # The standard error of 12 of 16 is sqrt(0.75 * 0.25 / 16) = 0.108.
+    assert (low + high) / 2 == pytest.approx(0.75)
+    assert (high - low) / 2 == pytest.approx(1.96 * 0.108, rel=0.25)
+    assert run.record.intervals == facts.intervals(run.record, run.facts)  # no luck in it
+
+
+def test_what_was_collected_is_noted_and_nothing_else(run):
+    shutil.rmtree(run.places.artifacts)
+
+    found = facts.gather(run.places, run.record)
+
+    assert "the output evaluation of evaluate was collected: `headrace gc` or someone removed it" in found.missing
+    assert len(found.missing) == 9  # each output once, though two files of evaluate are asked for
+    assert found.evaluation == {}
+    assert found.answers is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\x00\x01", b"[1, 2"])
+def test_damaged_artifacts_are_noted_one_by_one(run, damage):
+    folder = run.record.output("evaluate", "evaluation")
+    for name in ("metrics.json", "predictions.npz", "mistakes.json"):
+        (folder / name).write_bytes(damage)
+    (run.record.output("statistics", "statistics") / "Split-test" / "FeatureStats.pb").write_bytes(b"\xff\xff")
+
+    found = facts.gather(run.places, run.record)
+
+    assert len(found.missing) == 4
+    assert all("cannot be read" in line for line in found.missing)
+    assert found.verdicts  # the rest is there
+
+
+def test_a_damaged_database_leaves_out_the_lineage_only(run):
+    run.places.database.write_bytes(b"no database" * 100)
+
+    found = facts.gather(run.places, run.record)
+
+    assert found.missing == ["the lineage in ML Metadata cannot be read (file is not a database)"]
+
+
+def test_a_run_that_came_to_nothing_has_nothing_missing(run):
+    run.record.stages = run.record.stages[:0]
+
+    found = facts.gather(run.places, run.record)
+
+    assert found.missing == []
+    assert found.training == {}
+    assert facts.intervals(run.record, found) == {}
+
+
+def test_energy_is_ten_watts_a_busy_core(run):
+    run.record.cpu_seconds = 3600.0
+
+    assert facts.energy_wh(run.record) == 10.0
+
+
+def test_metrics_of_stored_answers_need_no_tensorflow(run):
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, json; from pipeline.journal import RunRecord; from pipeline.reporting import facts; import numpy;"
+        "record = RunRecord('a', 'b', settings=json.loads(sys.argv[1]), spec=json.loads(sys.argv[2]));"
+        "found = facts.Facts(answers=facts.Answers(numpy.array([0, 1]), numpy.eye(3, dtype='float32')[:2]));"
+        "print(list(facts.intervals(record, found)), 'tensorflow' in sys.modules)"
+    )
+    arguments = [json.dumps(run.record.settings), json.dumps(run.record.spec)]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+
+    assert done.stdout.strip() == "['accuracy'] False", done.stderr
+
+
+def test_the_answers_are_those_stored(run):
+    assert run.facts.answers is not None
+    np.testing.assert_array_equal(run.facts.answers.targets, np.arange(16) % 3)

@@ -1,0 +1,177 @@
+import html.parser
+import re
+import shutil
+
+import pytest
+
+from pipeline.reporting import facts, page
+from tests.pipeline.reporting.conftest import make
+
+HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">"\'&{{ 7*7 }}'
+VOID = {"meta", "link", "img", "br", "input"}
+
+
+class Outline(html.parser.HTMLParser):
+    """Collects elements, and refuses a page whose elements do not close as they opened."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_the_page_has_every_part_and_nothing_from_elsewhere(run):
+    text = page.render(run.record, run.facts)
+
+    outline = Outline(text)
+    sections = [attributes["id"] for tag, attributes in outline.tags if tag == "section"]
+    assert sections == [
+        "verdict", "data", "model", "learning", "metrics", "mistakes", "classical", "serving", "cost", "lineage",
+        "reproduce", "card",
+    ]  # fmt: skip
+    assert not [tag for tag, _ in outline.tags if tag in ("script", "iframe", "object")]
+    references = [value for _, one in outline.tags for key, value in one.items() if key in ("src", "href")]
+    assert all(value.startswith(("#", "data:")) for value in references)
+    for anchor in (value[1:] for value in references if value.startswith("#") and len(value) < 20):
+        assert f'id="{anchor}"' in text
+
+
+def test_every_picture_says_what_it_shows(run):
+    outline = Outline(page.render(run.record, run.facts))
+
+    for tag, attributes in outline.tags:
+        if tag == "img":
+            assert attributes["alt"]
+        if tag == "svg":
+            assert attributes.get("aria-hidden") == "true" or attributes["aria-label"]
+        if attributes.get("role") == "img":
+            assert attributes["aria-label"]
+
+
+def test_numbers_are_the_runs_own(run):
+    text = page.render(run.record, run.facts)
+
+    assert 'data-metric="accuracy" data-value="0.75"' in text
+    low, high = facts.wilson(0.75, 16)
+    assert f"{low:.4f} to {high:.4f}" in text
+    assert "≥ 0.7000" in text
+    assert "the network beats majority" in text
+    assert "95 % of single examples within 1.5 ms" in text
+    assert "0.1389 Wh" in text  # 50 s of CPU time at 10 W
+    assert "digest of the data" in text
+
+
+def test_what_is_hostile_in_data_and_settings_stays_text(tmp_path):
+    run = make(tmp_path, (f"bad {HOSTILE}", "good", "ugly"), feature=f"text {HOSTILE}", error=HOSTILE)
+    run.record.settings["report"]["card"] = {"intended_use": HOSTILE, "limitations": None}
+    run.record.stages[0].detail = HOSTILE
+    run.record.command = ["headrace", "run", HOSTILE]
+    for one in run.facts.mistakes:
+        one["features"] = {HOSTILE: HOSTILE * 200}
+
+    text = page.render(run.record, run.facts)
+
+    outline = Outline(text)
+    assert not [tag for tag, _ in outline.tags if tag == "script"]
+    assert not [one for _, one in outline.tags if any(key.startswith("on") for key in one)]
+    assert {one.get("src", "data:")[:5] for tag, one in outline.tags if tag == "img"} <= {"data:"}
+    assert "49" not in re.findall(r"&amp;\{?\{? ?7\*7", text)
+    assert "{{ 7*7 }}" in "".join(outline.words)
+
+
+def test_a_failed_run_says_what_failed_and_why(tmp_path):
+    run = make(
+        tmp_path, ("a", "b"), state="failed", exit_code=4, error="The model is not good enough:\n  accuracy 0.75"
+    )
+    run.record.version = None
+
+    text = page.render(run.record, run.facts)
+
+    assert "exit code 4" in text
+    assert "The model is not good enough:\n  accuracy 0.75" in text
+
+
+def test_a_run_that_never_began_and_one_that_was_killed_have_pages(run):
+    run.record.stages, run.record.metrics, run.record.intervals = [], {}, {}
+    run.record.state, run.record.ended = "killed", None
+
+    text = page.render(run.record, facts.Facts())
+
+    assert "process is gone" in text
+    assert "No metrics: the run did not come that far" in text
+
+
+def test_a_run_whose_artifacts_were_collected_has_a_page_that_says_so(run):
+    shutil.rmtree(run.places.artifacts)
+
+    text = page.render(run.record, facts.gather(run.places, run.record))
+
+    assert text.count("was collected") == 9
+    assert "accuracy 0.7500: expected" not in text  # the table of thresholds stays
+    assert 'data-value="0.75"' in text
+
+
+def test_a_record_that_was_made_of_ml_metadata_alone_has_a_page(run):
+    from pipeline.journal import RunRecord
+
+    bare = RunRecord(run=run.record.run, pipeline="made_up", state="published", started=1.0, ended=2.0)
+
+    assert "made_up" in page.render(bare, facts.Facts())
+
+
+def test_a_thousand_classes_stay_small(tmp_path):
+    run = make(tmp_path, tuple(f"class {index}" for index in range(1000)), rows=4000, accuracy=0.9)
+
+    text = page.render(run.record, run.facts)
+
+    assert len(text.encode()) < 3 * 2**20
+    assert "the 20 classes most often confused" in text
+    assert "the 30 of 1,000 with the least F1" in text
+
+
+def test_long_texts_fold(run):
+    run.facts.mistakes[0]["features"] = {"text": "long " * 400}
+
+    text = page.render(run.record, run.facts)
+
+    assert "all 2,000 characters" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.91234, "0.9123"), (1234, "1,234"), (12345.6, "12,346"), (3.14159, "3.142"), (0.00001, "1e-05"), (None, ""),
+     ("text", "text"), (float("nan"), "none"), (True, "True"), (1.0, "1")],
+)  # fmt: skip
+def test_numbers_are_written_as_people_read_them(value, words):
+    assert page.number(value) == words
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(3.14, "3.1 s"), (200, "3 min 20 s"), (7260, "2 h 1 min")])
+def test_durations_are_written_in_words(seconds, words):
+    assert page.duration(seconds) == words
+
+
+def test_the_page_is_written_whole(run):
+    written = page.write(run.places, run.record, run.facts)
+
+    assert written == run.places.reports / "20260528-000000-000.html"
+    assert written.read_text().rstrip().endswith("</html>")
+    assert not list(run.places.reports.glob("*.new"))
