@@ -13,6 +13,8 @@ from data.errors import HeadraceError
 from data.secrets import hide
 
 CONFIGS = Path(__file__).parent / "configs"
+# What becomes of a run.
+STATES = ("running", "published", "unpublished", "failed", "stopped", "killed")
 
 
 class PipelineName(click.ParamType):
@@ -23,6 +25,19 @@ class PipelineName(click.ParamType):
     def shell_complete(self, ctx, param, incomplete):
         found = [path.stem for path in sorted(CONFIGS.glob("*.yaml")) if path.stem.startswith(incomplete)]
         return [*map(CompletionItem, found), CompletionItem(incomplete, type="file")]
+
+
+class RunName(click.ParamType):
+    """The identifier of a run, or the name of a pipeline for its newest; completes both."""
+
+    name = "run"
+
+    def shell_complete(self, ctx, param, incomplete):
+        home = Path(ctx.params.get("home") or os.environ.get("HEADRACE_HOME", "."))
+        pipelines = [path.name for path in sorted((home / "runs").glob("*")) if path.is_dir()]
+        logs = sorted((home / "runs").glob("*/logs/*.log"), reverse=True)
+        names = [*pipelines, *(path.stem for path in logs)]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 def reports_errors(function):

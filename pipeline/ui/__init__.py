@@ -1,0 +1,1 @@
+"""A read-only site to look at pipelines, runs and their differences."""
