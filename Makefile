@@ -3,7 +3,7 @@ PYTHON := $(firstword $(foreach name,python3 python3.12 python3.11 python3.10,$(
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lock bench clean
+.PHONY: help setup run test browser check format lock bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -14,8 +14,14 @@ setup: ## install everything into .venv
 run: setup ## Fashion-MNIST from raw data to a published model that answers a query
 	@$(BIN)/headrace run fashion_mnist
 
-test: setup ## every test this machine can run
+test: setup browser ## every test this machine can run
 	@$(BIN)/python -m pytest -m "not gpu or gpu" $(ARGS)
+
+# The tests of pages need a Chromium; without one they are skipped, and say so.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit; done; \
+	  [ "$$(id -u)" = 0 ] && (apt-get update && apt-get install -y --no-install-recommends chromium) >/dev/null 2>&1 || \
+	  echo "no Chromium: tests of pages are skipped (Debian/Ubuntu: apt install chromium)"
 
 check: setup ## format, lint, import contracts, types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports && $(BIN)/mypy
@@ -30,4 +36,4 @@ bench: setup ## measure what Headrace costs beside its rivals (30 min), into doc
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove .venv, runs and published models
-	rm -rf .venv runs serving
+	rm -rf .venv runs serving tensorboard
