@@ -75,6 +75,16 @@ def serving() -> None:
     _write("serving", text)
 
 
+@bench.command()
+def seeing() -> None:
+    """Time the page of a run, and the site with a thousand runs; write the table."""
+    from benchmarks import seeing as measured
+
+    text = measured.table(lambda line: click.echo(line, err=True))
+    click.echo(text)
+    _write("seeing", text)
+
+
 def _write(name: str, text: str) -> None:
     """Puts a text between its marks in docs/results.md."""
     before = RESULTS.read_text()
