@@ -17,6 +17,7 @@ from components import predictions
 from components.example_gen import read_summary
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
+from models.serving import standby
 
 METRICS = "metrics.json"
 OVERALL = "overall"
@@ -34,6 +35,7 @@ def TestEvaluator(
     fingerprint: Parameter[str],
 ):
     """Writes TFMA's results, and a plain metrics.json and the answers beside them, for the model on the test split."""
+    standby.begin()  # for the serving check: it imports on the core that TFMA leaves alone
     facts = DatasetSpec.model_validate_json(spec)
     saved_model = saved_model_folder(model.uri)
     metrics = evaluate(saved_model, examples.uri, eval_config, facts, json.loads(beam_args), evaluation.uri)

@@ -99,7 +99,8 @@ def _write(
     from tensorboard.plugins.projector import ProjectorConfig
 
     folder.mkdir(parents=True, exist_ok=True)
-    np.savetxt(folder / TENSORS, vectors, fmt="%.5g", delimiter="\t")
+    rows = ("\t".join(f"{value:.5g}" for value in vector) for vector in vectors.tolist())
+    (folder / TENSORS).write_text("".join(f"{row}\n" for row in rows))
     lines = list(zip(*columns.values(), strict=True))
     # Of one column TensorBoard wants no head.
     head = [tuple(columns)] if len(columns) > 1 else []

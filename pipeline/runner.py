@@ -17,6 +17,7 @@ from typing import Any
 from data.errors import ConfigError, HeadraceError
 from data.secrets import hide
 from models import progress
+from models.serving import standby
 from models.serving.versions import read_manifest
 from pipeline import database, preflight, records, unchanged
 from pipeline.config import NamedConfig
@@ -170,6 +171,7 @@ def execute(
                 reap(places)
             if observer.stage:
                 observer.end("stopped" if isinstance(failure, Stopped) else "failed")
+        standby.drop()
         records.write(places)  # those that failed
         database.back_up(places)
         result = RunResult(run, named.name, time.monotonic() - started, observer.results, log, failure)

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ServingError
+from models.serving import standby
 
 BINARY = "tensorflow_model_server"
 IMAGE = "tensorflow/serving:2.19.1"
@@ -96,6 +96,9 @@ class ServerProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as out:
             self._begin = out.tell()
+            self.process = standby.take(self.arguments(), self.log) if self.engine == "embedded" else None
+            if self.process is not None:
+                return
             # A group of its own: Ctrl-C at a terminal is passed on by us, once.
             self.process = subprocess.Popen(
                 self.command(), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
@@ -103,17 +106,19 @@ class ServerProcess:
 
     def command(self) -> list[str]:
         """Returns the command line."""
-        ports = [f"--port={self.port}", f"--rest_api_port={self.rest_port}"]
         if self.engine == "embedded":
-            # Isolated: a folder `models` where the user stands must not be taken for ours.
-            python = [sys.executable, "-I", *(["-B"] if sys.dont_write_bytecode else [])]
-            return [*python, "-m", "models.serving.server", *ports, f"--host={self.host}", *self.flags]
+            return [*standby.python(), "-m", "models.serving.server", *self.arguments()]
+        ports = [f"--port={self.port}", f"--rest_api_port={self.rest_port}"]
         theirs = [flag for flag in self.flags if not flag.startswith(OURS)]
         if self.engine == "binary":
             return [BINARY, *ports, *theirs]
         published = [word for port in (self.port, self.rest_port) for word in ("-p", f"{self.host}:{port}:{port}")]
         mounts = [word for folder in self.folders for word in ("-v", f"{folder}:{folder}:ro")]
         return ["docker", "run", "--rm", "--init", *published, *mounts, IMAGE, *ports, *theirs]
+
+    def arguments(self) -> list[str]:
+        """Returns the embedded server's arguments."""
+        return [f"--port={self.port}", f"--rest_api_port={self.rest_port}", f"--host={self.host}", *self.flags]
 
     def wait(self, seconds: float) -> None:
         """Waits until the server answers: its ports are opened once all models are loaded.
