@@ -20,6 +20,7 @@ REQUIREMENTS = [
     "importlib-resources>=5",  # TensorFlow Datasets imports it and does not ask for it
     "tensorboard>=2.19,<2.22",
     "scikit-learn==1.5.2",
+    "threadpoolctl>=3",
     "numpy>=2,<3",
     "pandas>=2,<3",
     "pyarrow>=14",
@@ -39,6 +40,8 @@ REQUIREMENTS = [
     "platformdirs>=4",
     "psutil>=5.9",
     "jinja2>=3.1,<4",
+    "cronsim>=2.7",  # cron fields across daylight-saving changes, as Debian's cron takes them
+    "tzdata>=2024.1",
     "xprof>=2.20,<3",  # TensorBoard's profile tab
 ]
 
@@ -52,7 +55,7 @@ setup(
     install_requires=REQUIREMENTS,
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.21.0"],
-        "dev": ["import-linter", "mypy", "playwright", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
+        "dev": ["aiosmtpd", "import-linter", "mypy", "playwright", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
     },
     entry_points={"console_scripts": ["headrace=pipeline.cli:main"]},
 )

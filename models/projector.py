@@ -19,7 +19,7 @@ from models.examples import rows_of_files
 if TYPE_CHECKING:
     from models.training import TrainingJob
 
-NUM_POINTS = 1000
+NUM_POINTS = 500
 MAX_NAME = 80  # characters
 SPRITE_PIXELS = 32
 TENSORS, METADATA, SPRITE, CONFIG = "tensors.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"
@@ -108,7 +108,7 @@ def _write(
     config = ProjectorConfig()
     one = config.embeddings.add(tensor_name=name, tensor_path=TENSORS, metadata_path=METADATA)
     if sprite:
-        sprite.save(folder / SPRITE)
+        sprite.save(folder / SPRITE, compress_level=1)
         one.sprite.image_path = SPRITE
         one.sprite.single_image_dim.extend([SPRITE_PIXELS, SPRITE_PIXELS])
     (folder / CONFIG).write_text(text_format.MessageToString(config))

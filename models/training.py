@@ -24,6 +24,7 @@ from models.task import Task
 logger = logging.getLogger(__name__)
 
 WARMUP_ROWS = 4  # training rows that become warm-up requests
+READ_ROWS = 4096  # at a time, where all records are only passed by
 SAMPLES = 16  # training images shown in TensorBoard
 
 
@@ -246,9 +247,11 @@ def _drawn(job: TrainingJob) -> tf.Tensor:
     """Returns serialized training examples drawn from the whole split, which may be sorted by class."""
     rows = job.num_rows["train"]
     drawn = np.random.default_rng(job.seed).choice(rows, min(SAMPLES, rows), replace=False)
-    records = tf.data.TFRecordDataset(list(job.train_files)).enumerate()
-    kept = records.filter(lambda index, _: tf.reduce_any(index == drawn)).map(lambda _, record: record)
-    return next(iter(kept.batch(SAMPLES)))
+    kept: list[bytes] = []
+    for index, batch in enumerate(tf.data.TFRecordDataset(list(job.train_files)).batch(READ_ROWS)):
+        inside = drawn[(drawn >= index * READ_ROWS) & (drawn < (index + 1) * READ_ROWS)] - index * READ_ROWS
+        kept += tf.gather(batch, np.sort(inside)).numpy().tolist()
+    return tf.constant(kept)
 
 
 def _split_labels(features, task: Task):

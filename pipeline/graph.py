@@ -37,14 +37,16 @@ from pipeline.places import Places
 
 # Without it Beam first tries to download another runner.
 RUNNER = "--runner=FnApiRunner"
-BEAM_ARGS = [RUNNER, "--direct_running_mode=in_memory"]
+# The image, which no local runner looks at, keeps TFX from building a package of itself for remote workers each time.
+LOCAL = [RUNNER, "--sdk_container_image=none"]
+BEAM_ARGS = [*LOCAL, "--direct_running_mode=in_memory"]
 
 
 def beam_args(workers: int) -> list[str]:
     """Returns Beam's options for so many processes."""
     if workers == 1:
         return BEAM_ARGS
-    return [RUNNER, "--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+    return [*LOCAL, "--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
 
 
 def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool = False) -> Pipeline:
