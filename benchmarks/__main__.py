@@ -85,6 +85,16 @@ def seeing() -> None:
     _write("seeing", text)
 
 
+@bench.command()
+def loop() -> None:
+    """Run a stream that shifts through serving, drift and retraining; write table and plot."""
+    from benchmarks import loop as measured
+
+    text = measured.table(lambda line: click.echo(line, err=True))
+    click.echo(text)
+    _write("loop", text)
+
+
 def _write(name: str, text: str) -> None:
     """Puts a text between its marks in docs/results.md."""
     before = RESULTS.read_text()

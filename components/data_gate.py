@@ -15,7 +15,7 @@ from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics, Sc
 from components.statistics import FILE, IMAGE_NUMBERS, PROFILE
 from data import profile
 from data.config import DriftCheck
-from data.errors import DataError
+from data.errors import ConfigError, DataError
 from data.spec import SPLITS, CategoryFeature, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
 
@@ -134,24 +134,51 @@ def find_drift(
     """
     if not reference.exists():
         return []
-    try:
-        before = profile.load(reference)
-        earlier = statistics_pb2.DatasetFeatureStatisticsList.FromString(before[_STATISTICS].tobytes())
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{reference} is damaged ({error}); remove it, and this data becomes the new reference."
-        ) from error
+    before, earlier = _read_accepted(reference)
     old, new = (_numbers(one, spec) for one in (earlier, statistics))
     drifts = []
     for name in sorted(old.keys() & new.keys()):
         (old_histogram, old_count), (new_histogram, new_count) = old[name], new[name]
         distance = profile.kolmogorov_smirnov(old_histogram, new_histogram)
-        # Of few values the distance is large by chance: this one in a hundred times (Smirnov, 1948).
-        if distance > max(check.max_distance, 1.63 * np.sqrt(1 / old_count + 1 / new_count)):
+        if distance > max(check.max_distance, chance(old_count, new_count)):
             medians = f"median {_median(old_histogram)} before, {_median(new_histogram)} now"
             sentence = f"values are {distance:.2f} away (Kolmogorov-Smirnov, at most {check.max_distance:g}; {medians})"
             drifts.append(profile.Drift(name, sentence))
     return drifts + profile.drifts(before, arrays, spec, check.max_distance)
+
+
+def _read_accepted(reference: Path) -> tuple[profile.Arrays, statistics_pb2.DatasetFeatureStatisticsList]:
+    try:
+        before = profile.load(reference)
+        return before, statistics_pb2.DatasetFeatureStatisticsList.FromString(before[_STATISTICS].tobytes())
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{reference} is damaged ({error}); remove it, and this data becomes the new reference."
+        ) from error
+
+
+def training_statistics(reference: Path) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Returns TFDV's statistics of the data that was accepted last.
+
+    Raises:
+        ConfigError: None was accepted yet.
+        DataError: The file is damaged.
+    """
+    if not reference.exists():
+        raise ConfigError(f"No run of {reference.parent.name} has accepted data yet; there is nothing to compare with.")
+    return _read_accepted(reference)[1]
+
+
+def chance(before: float, after: float) -> float:
+    """Returns the distance that two samples of one distribution exceed by chance one time in a hundred.
+
+    Smirnov, "Table for estimating the goodness of fit of empirical distributions", 1948.
+
+    Args:
+        before: Size of the one sample.
+        after: Size of the other.
+    """
+    return float(1.63 * np.sqrt(1 / before + 1 / after))
 
 
 def _numbers(statistics: statistics_pb2.DatasetFeatureStatisticsList, spec: DatasetSpec) -> dict[str, tuple]:

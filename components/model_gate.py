@@ -1,20 +1,26 @@
 """The model gate: thresholds, and no regression against the last published model."""
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 
+from components import predictions
 from components.evaluator import METRICS, OVERALL, evaluate, saved_model_folder
 from data.errors import ModelError
 from data.spec import DatasetSpec
-from models import progress
+from models import progress, registry
+from models.classical import Metric, paired_bootstrap
 from models.serving.versions import last_version, model_digest, read_manifest
+from models.task import Task
 
-VERDICT = "verdict.json"
+VERDICT, CHALLENGE = "verdict.json", "challenge.json"
+ENOUGH = {"not_worse": ("beats", "ties with"), "better": ("beats",)}
 
 
 @component
@@ -27,12 +33,17 @@ def ModelGate(
     destination: Parameter[str],
     spec: Parameter[str],
     beam_args: Parameter[str],
+    task: Parameter[str],
+    config: Parameter[str],
+    metric: Parameter[str],
+    challenge: Parameter[str],
     allow_unblessed: Parameter[bool],
     run: Parameter[str],
 ):
     """Blesses the model, or stops the run with the numbers that fell short.
 
-    With `allow_unblessed` the run goes on, the model unblessed.
+    With `allow_unblessed` the run goes on, the model unblessed. `metric` is what candidate and published model are
+    compared by, `challenge` is `off`, `not_worse` or `better`.
     """
     metrics = json.loads((Path(evaluation.uri) / METRICS).read_text())
     candidate = model_digest(Path(saved_model_folder(model.uri)))
@@ -41,14 +52,23 @@ def ModelGate(
     verdicts = judge(metrics["slices"][OVERALL], published, json.loads(thresholds))
     told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in verdicts]
     (Path(blessing.uri) / VERDICT).write_text(json.dumps(told, indent=1))
-    progress.report(summary="; ".join(verdict.sentence() for verdict in verdicts) or "no thresholds set")
+    duel = None
+    if challenge != "off" and published is not None:
+        compared = registry.config_class(task).model_validate_json(config).compared(facts)[metric]
+        duel = duelled(compared, Path(destination), Path(evaluation.uri), examples.uri, facts, registry.task(task))
+        (Path(blessing.uri) / CHALLENGE).write_text(json.dumps(vars(duel) | {"sentence": duel.sentence()}))
+    told = [verdict.sentence() for verdict in verdicts] + ([duel.sentence()] if duel else [])
+    progress.report(summary="; ".join(told) or "no thresholds set")
     failed = [verdict for verdict in verdicts if not verdict.passed]
-    if failed and allow_unblessed:
+    lost = duel is not None and duel.verdict not in ENOUGH[challenge]
+    if (failed or lost) and allow_unblessed:
         (Path(blessing.uri) / "NOT_BLESSED").touch()
         blessing.set_int_custom_property("blessed", 0)
         return
-    if failed:
+    if failed or lost:
         lines = [line for verdict in failed for line in (verdict.sentence(), *worst_slices(metrics["slices"], verdict))]
+        if lost and duel:
+            lines.append(f"{duel.sentence()}; evaluate.challenge is {challenge}")
         raise ModelError("\n  ".join(["The model is not good enough and was not published:", *lines]))
     # As stock TFX's Evaluator says it.
     (Path(blessing.uri) / "BLESSED").touch()
@@ -127,6 +147,50 @@ def judge(metrics: dict[str, float], published: dict[str, float] | None, thresho
             )
         )
     return verdicts
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Candidate and published model on the same test rows.
+
+    Attributes:
+        metric: What they are compared by.
+        version: The published version.
+        candidate: The candidate's value.
+        published: The published model's.
+        low: Lower end of the 95 % interval of how much better the candidate is.
+        high: Upper end.
+        verdict: `beats`, `ties with` or `loses to`.
+    """
+
+    metric: str
+    version: int
+    candidate: float
+    published: float
+    low: float
+    high: float
+    verdict: str
+
+    def sentence(self) -> str:
+        """Returns it in words."""
+        return (
+            f"{self.metric}: the candidate {self.verdict} version {self.version}, {self.candidate:.4f} and "
+            f"{self.published:.4f} (95 % of differences {self.low:+.4f} to {self.high:+.4f})"
+        )
+
+
+def duelled(
+    metric: Metric, destination: Path, evaluation: Path, examples_uri: str, spec: DatasetSpec, task: Task
+) -> Duel:
+    """Returns how the candidate, whose answers are in `evaluation`, does beside the last published model."""
+    version = last_version(destination)
+    candidate = predictions.read(evaluation)
+    with tempfile.TemporaryDirectory() as scratch:
+        predictions.write(Path(scratch), str(destination / str(version)), examples_uri, spec, task)
+        champion = predictions.read(Path(scratch))
+    found = paired_bootstrap(metric, candidate.targets, candidate.values, champion.values, seed=0)
+    values = [metric.function(one.targets, one.values, np.ones(len(one.targets))) for one in (candidate, champion)]
+    return Duel(metric.name, int(version or 0), *values, found.low, found.high, found.verdict)
 
 
 def worst_slices(slices: dict[str, dict[str, float]], verdict: Verdict, count: int = 3) -> list[str]:

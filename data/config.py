@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 from data.spec import SPLITS, Feature
 
@@ -87,6 +87,11 @@ class DataConfig(Settings):
     """Where the named data set's source looks; null for its usual place."""
     files: Paths | dict[Literal["train", "validation", "test"], Paths] | None = None
     """Files, folders or patterns such as data/*.csv.gz, from the run file's folder; or those of each split."""
+    window: PositiveInt | None = None
+    """Of files in spans, paths with {SPAN} or {YYYY}, {MM} and {DD}: how many of the newest numbers or days are used;
+    null for all."""
+    test_spans: NonNegativeInt = 0
+    """Of files in spans: how many of the newest become the test split; 0 cuts it by content."""
     format: Format = "auto"
     """auto: by the files' ending; a folder is one of images or texts, with a folder a class."""
     label: str | None = None
@@ -112,6 +117,8 @@ class DataConfig(Settings):
     def _one_place(self):
         if (self.name is None) == (self.files is None):
             raise ValueError("either name, a data set of the catalog, or files")
+        if self.name is not None and (self.window or self.test_spans):
+            raise ValueError("window and test_spans with files in spans only")
         if self.label is not None and self.features:
             raise ValueError("either features, or label to have them inferred")
         if isinstance(self.files, dict) and "train" not in self.files:

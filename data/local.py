@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data import inference
+from data import inference, spans
 from data.cells import content_of, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
@@ -52,7 +52,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         ConfigError: No file is there, or a feature is not described as it must be.
         DataError: A file's header is not that of the features.
     """
-    paths = _paths(config, base)
+    paths, used = _paths(config, base)
     kind = format_of(config, [path for found in paths.values() for path in found])
     if config.label is not None and not kind.endswith("_folder"):
         config = _inferred(config, kind, [path for found in paths.values() for path in found])
@@ -73,6 +73,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         sources={"files": lambda _: _Rows(paths, kind, config, spec)},
         estimate=lambda: _estimate(paths, spec),
         missing_values=config.missing_values,
+        spans=functools.cache(lambda: {name: _digest({"": found}) for name, found in used.items()}) if used else None,
     )
 
 
@@ -100,18 +101,45 @@ def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfi
     )
 
 
-def _paths(config: DataConfig, base: Path) -> dict[str, list[Path]]:
+def _paths(config: DataConfig, base: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+    """Returns split -> its files, and name of a span -> its files."""
     given: Any = config.files if isinstance(config.files, dict) else {"train": config.files}
-    found = {}
+    found: dict[str, list[Path]] = {}
+    used: dict[str, list[Path]] = {}
     for split, patterns in given.items():
         found[split] = []
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             place = str(base / Path(resolve(pattern)).expanduser())
+            if spans.has_words(place):
+                for name, paths in _window(place, config).items():
+                    used.setdefault(name, []).extend(paths)
+                    found[split] += paths
+                continue
             matches = sorted(glob.glob(place, recursive=True)) if not Path(place).exists() else [place]
             if not matches:
                 raise ConfigError(f"data.files: there is no file {base / pattern}; paths start at the run file.")
             found[split] += [_short(Path(match)) for match in matches]
-    return found
+    if not used and (config.window or config.test_spans):
+        raise ConfigError("data.window and data.test_spans are of files in spans; name {SPAN} or a date in data.files.")
+    if config.test_spans:
+        if isinstance(config.files, dict):
+            raise ConfigError("data.test_spans cuts files without splits of their own; name one pattern in data.files.")
+        if len(used) <= config.test_spans:
+            raise ConfigError(
+                f"data.test_spans: of {len(used)} spans {config.test_spans} are for testing; none is left to train on."
+            )
+        newest = [path for name in list(used)[-config.test_spans :] for path in used[name]]
+        found = {"train": [path for path in found["train"] if path not in newest], "test": newest}
+    return found, used
+
+
+def _window(place: str, config: DataConfig) -> dict[str, list[Path]]:
+    """Returns the spans of a path that a run takes: name -> its files; raises ConfigError where there is none."""
+    there = spans.find(place)
+    if not there:
+        raise ConfigError(f"data.files: there is no file {place} for any span.")
+    kept = spans.window(there, config.window)
+    return {span.name: [_short(Path(path)) for path in paths] for span, paths in kept.items()}
 
 
 def _short(path: Path) -> Path:

@@ -233,6 +233,7 @@ class Dataset:
             stream. It raises SourceUnavailable where the data is not there, DataError where it is there and damaged.
         estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
         missing_values: Texts that stand for nothing in its tables.
+        spans: Returns the spans it is made of, the oldest first: name -> digest of its content; None without spans.
     """
 
     spec: DatasetSpec
@@ -240,6 +241,7 @@ class Dataset:
     sources: Mapping[str, Callable[[Path | None], Splits | Stream]]
     estimate: Callable[[], int] | None = None
     missing_values: tuple[str, ...] = ("",)
+    spans: Callable[[], dict[str, str]] | None = None
 
     def num_bytes(self) -> int:
         """Returns about how many bytes all stored examples have."""

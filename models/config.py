@@ -117,6 +117,8 @@ class TrainConfig(Settings):
     """auto: MirroredStrategy over the GPUs where there are several, else one device."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     """auto: mixed precision where every GPU has the units for it, else float32."""
+    warm_start: Literal["off", "auto"] = "off"
+    """auto: begin with the weights of the published model, where layers, classes and vocabularies are the same."""
     profile: bool = False
     """Whether a few training steps are profiled, for TensorBoard's profile tab."""
     tensorboard: TensorBoardConfig = TensorBoardConfig()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.training import TrainingJob
 
 NUM_POINTS = 500
+MAX_DIM = 64
 MAX_NAME = 80  # characters
 SPRITE_PIXELS = 32
 TENSORS, METADATA, SPRITE, CONFIG = "tensors.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"
@@ -42,7 +43,7 @@ def write(model: keras.Model, job: "TrainingJob") -> None:
     rows = rows_of_files(job.validation_files, job.spec, NUM_POINTS)
     both = keras.Model(model.inputs, [inner, model.output])
     vectors, answers = _ask(both, job, len(rows))
-    _write(folder, "last_hidden_layer", vectors, _names(rows, answers, job.spec), _sprite(rows, job.spec))
+    _write(folder, "last_hidden_layer", _fewer(vectors), _names(rows, answers, job.spec), _sprite(rows, job.spec))
 
 
 def _ask(model: keras.Model, job: "TrainingJob", count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +59,15 @@ def _ask(model: keras.Model, job: "TrainingJob", count: int) -> tuple[np.ndarray
             break
     vectors, answers = (np.concatenate(part)[:count] for part in zip(*parts, strict=True))
     return vectors, answers
+
+
+def _fewer(vectors: np.ndarray) -> np.ndarray:
+    """Returns vectors as their first MAX_DIM principal components, where they have more: TensorBoard draws three."""
+    if vectors.shape[1] <= MAX_DIM:
+        return vectors
+    centred = vectors - vectors.mean(axis=0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    return centred @ directions[:MAX_DIM].T
 
 
 def _names(rows: Sequence[Row], answers: np.ndarray, spec: DatasetSpec) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from data.spec import DatasetSpec
-from models import progress, projector
+from models import progress, projector, warm_start
 from models.callbacks import ReportProgress, StopOnNonFinite, WriteSummaries
 from models.checkpoints import Checkpoints, Progress, SaveCheckpoints
 from models.config import TaskConfig, TrainConfig
@@ -45,6 +45,7 @@ class TrainingJob:
         model_folder: Receives the SavedModel.
         log_folder: Receives TensorBoard's event files.
         checkpoint_folder: Holds the state of an unfinished training; another job needs another folder.
+        published: Folder of the published SavedModel whose weights it begins with, where they fit; None for new ones.
     """
 
     task: Task
@@ -59,6 +60,7 @@ class TrainingJob:
     model_folder: str
     log_folder: str
     checkpoint_folder: str
+    published: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,12 @@ def train(job: TrainingJob) -> Trained:
             )
             if job.task.prepare:
                 job.task.prepare(model, _file_batches(job, job.train_files), job.config, job.spec)
+            begun = ""
+            if job.published:
+                why_not = warm_start.begin_from(model, Path(job.published), job.transform_folder, job.spec)
+                version = Path(job.published).name
+                begun = f"no warm start from version {version}: {why_not}" if why_not else f"from version {version}"
+                logger.info("warm start: %s", begun)
             checkpoints = Checkpoints(Path(job.checkpoint_folder))
             done = checkpoints.restore(model)
         _fit(model, job, checkpoints, done, steps_per_epoch)
@@ -115,7 +123,8 @@ def train(job: TrainingJob) -> Trained:
     )
     checkpoints.remove()
     values = ", ".join(f"{name} {found[-1]:.4f}" for name, found in done.history.items() if name.startswith("val_"))
-    progress.report(summary=f"{done.epoch} epochs, {model.count_params():,} parameters, {values}")
+    told = [begun] if begun else []
+    progress.report(summary=", ".join([f"{done.epoch} epochs", *told, f"{model.count_params():,} parameters", values]))
     return Trained(done.history, [_told(layer) for layer in model.layers])
 
 

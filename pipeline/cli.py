@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from data.errors import ConfigError
-from pipeline import cli_runs, cli_serving
+from pipeline import cli_runs, cli_schedule, cli_serving, cli_watch
 from pipeline.cli_shared import PipelineName, home_option, json_option, reports_errors, set_option
 
 
@@ -329,7 +329,9 @@ def completion(shell: str) -> None:
     click.echo(get_completion_class(shell)(cli, {}, "headrace", "_HEADRACE_COMPLETE").source())
 
 
-for _verbs in (cli_runs, cli_serving):  # each click.Command in them is a verb
+for _verbs in (cli_runs, cli_serving, cli_watch):  # each click.Command in them is a verb
     for _verb in vars(_verbs).values():
         if isinstance(_verb, click.Command):
             cli.add_command(_verb)
+for _verb in (cli_schedule.schedule, cli_schedule.scheduler, cli_schedule.notify_test):
+    cli.add_command(_verb)

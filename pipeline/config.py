@@ -17,6 +17,7 @@ from pydantic import (
     PositiveInt,
     ValidationError,
     create_model,
+    field_validator,
     model_validator,
 )
 from pydantic.json_schema import models_json_schema
@@ -25,12 +26,14 @@ from pydantic_core import ErrorDetails
 from data import catalog, loading
 from data.config import DataConfig, Settings
 from data.errors import ConfigError
+from data.secrets import PATTERN as SECRET
 from data.spec import Dataset
 from models import registry
 from models.config import TaskConfig, TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
 MAX_CHOICES = 20
+Event = Literal["success", "failure", "refused", "drift", "paused"]
 
 
 class Threshold(Settings):
@@ -55,6 +58,9 @@ class EvaluateConfig(Settings):
 
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     """Metric name -> threshold."""
+    challenge: Literal["off", "not_worse", "better"] = "off"
+    """How the model must do beside the last published one on the same test rows, by a paired bootstrap interval of
+    95 %: not_worse: it does not lie below zero; better: it lies above. Schedules ask for not_worse."""
 
 
 class BaselineConfig(Settings):
@@ -74,6 +80,15 @@ class BeamConfig(Settings):
     """Processes; more than one takes more memory and pays on large data only, from some 50,000 test examples on."""
 
 
+class SampleConfig(Settings):
+    """A sample of what the embedded server is asked and answers, below runs/<pipeline>/samples, for its owner only."""
+
+    rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of requests that is kept; 0: none."""
+    keep_days: PositiveInt = 7
+    """Days after which they are removed."""
+
+
 class ServingConfig(Settings):
     """What a model may take while it serves; measured before it is published."""
 
@@ -85,6 +100,8 @@ class ServingConfig(Settings):
     """How many times the last published version's latency is accepted; null: any."""
     max_mib: PositiveFloat | None = None
     """Mebibytes of memory the server may take; null: any."""
+    sample: SampleConfig = SampleConfig()
+    """What is kept of requests, to find drift."""
 
 
 class PublishConfig(Settings):
@@ -114,6 +131,59 @@ class ReportConfig(Settings):
     """How many of the worst mistakes on the test split are shown, with what the rows hold; 0 shows no row at all."""
 
 
+class Email(Settings):
+    """Where an e-mail goes, by SMTP."""
+
+    host: str
+    """The SMTP server."""
+    port: PositiveInt = 587
+    """Its port."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is encrypted."""
+    sender: str
+    """Address it comes from."""
+    to: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Addresses it goes to."""
+    user: str | None = None
+    """Name to log in with; ${ENV:NAME} keeps it out of the file."""
+    password: str | None = None
+    """Password to log in with, as ${ENV:NAME} only: it is written nowhere."""
+
+    @field_validator("password")
+    @classmethod
+    def _no_secret_in_the_file(cls, value: str | None):
+        if value is not None and not SECRET.fullmatch(value):
+            raise ValueError("a password as ${ENV:NAME}: run files are no place for secrets")
+        return value
+
+
+class Notify(Settings):
+    """Whom to tell what came of a scheduled run; one of file, email, webhook."""
+
+    file: Path | None = None
+    """JSON Lines file, relative to the home folder."""
+    email: Email | None = None
+    """By SMTP."""
+    webhook: str | None = None
+    """URL that takes JSON with a `text`, as Slack's incoming webhooks do; ${ENV:NAME} keeps it out of the file."""
+    events: Annotated[tuple[Event, ...], Field(min_length=1)] = ("failure", "refused", "paused", "drift")
+    """What is told: success, failure, refused (by a gate), drift, paused (a schedule, after too many failures)."""
+
+    @model_validator(mode="after")
+    def _one_channel(self):
+        if sum(one is not None for one in (self.file, self.email, self.webhook)) != 1:
+            raise ValueError("one of file, email and webhook")
+        return self
+
+    def name(self) -> str:
+        """Returns the channel in a few words, without a secret."""
+        if self.file is not None:
+            return f"file {self.file}"
+        if self.email is not None:
+            return f"e-mail to {', '.join(self.email.to)} by {self.email.host}:{self.email.port}"
+        return f"webhook {str(self.webhook).split('?')[0]}"
+
+
 class RunConfig(Settings):
     """A run file."""
 
@@ -137,6 +207,8 @@ class RunConfig(Settings):
     """What becomes of a model that is good enough."""
     report: ReportConfig = ReportConfig()
     """What the page of a run shows."""
+    notify: tuple[Notify, ...] = ()
+    """Whom to tell what came of a scheduled run."""
     seed: NonNegativeInt = 0
     """Seed of all randomness: same config and seed, same predictions."""
 
@@ -386,7 +458,7 @@ def _sentence(error: ErrorDetails, places: _Places, task: str) -> str:
     if error["type"] == "missing":
         return f"{where}: {dotted} is missing."
     expected = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    found = json.dumps(error["input"], default=str)
+    found = "another text" if location[-1:] == ("password",) else json.dumps(error["input"], default=str)
     if error["type"] == "literal_error":
         choices = re.findall(r"'([^']*)'", error["msg"])
         close = difflib.get_close_matches(str(error["input"]), choices, n=1)

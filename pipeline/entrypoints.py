@@ -46,6 +46,7 @@ def run_fn(fn_args):
         model_folder=fn_args.serving_model_dir,
         log_folder=str(logs),
         checkpoint_folder=str(_checkpoint_folder(fn_args)),
+        published=custom["published"].get("folder"),
     )
     trained, seconds, mib = measured(lambda: train(job))
     # A link would make TensorBoard, which follows links, show everything twice.

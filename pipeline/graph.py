@@ -31,6 +31,7 @@ from components.serving_check import ServingCheck
 from components.statistics import SplitStatistics
 from data import loading
 from models import registry
+from models.serving.versions import last_version, read_manifest
 from pipeline.config import NamedConfig
 from pipeline.fingerprint import closure, fingerprint
 from pipeline.places import Places
@@ -62,6 +63,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
     task = registry.task(config.task)
     task_module = f"{registry.TASKS[config.task]}.task"
     eval_config = task.eval_config(config.model, spec)
+    metric = compared_metric(config, config.model.compared(spec))
     options = beam_args(config.beam.workers)
     learned = {
         "task": config.task,
@@ -117,6 +119,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
             **learned,
             "train": config.train.model_dump(mode="json"),
             "seed": config.seed,
+            "published": _published(places) if config.train.warm_start == "auto" else {},
             "tensorboard": str(places.tensorboard),
             "checkpoints": str(places.checkpoints),
             "fingerprint": fingerprint(
@@ -144,6 +147,10 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         destination=str(places.serving),
         spec=spec.model_dump_json(),
         beam_args=json.dumps(options),
+        task=config.task,
+        config=config.model.model_dump_json(),
+        metric=metric,
+        challenge=config.evaluate.challenge,
         allow_unblessed=allow_unblessed,
         run=run,
     ).with_id("model_gate")
@@ -165,7 +172,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         task=config.task,
         config=config.model.model_dump_json(),
         spec=spec.model_dump_json(),
-        metric=compared_metric(config, config.model.compared(spec)),
+        metric=metric,
         require="report" if allow_unblessed else config.baseline.require,
         seed=config.seed,
         fingerprint=_code(["components.baseline", "models.classical"], ["numpy", "scikit-learn"]),
@@ -177,7 +184,7 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
         name=named.name,
         task=config.task,
         spec=spec.model_dump_json(),
-        budget=config.serving.model_dump_json(),
+        budget=config.serving.model_dump_json(exclude={"sample"}),
         destination=str(places.serving),
         scratch=str(places.candidate),
         fingerprint=_code(
@@ -219,6 +226,15 @@ def build(named: NamedConfig, places: Places, run: str, *, allow_unblessed: bool
     )
 
 
+def _published(places: Places) -> dict[str, str]:
+    """Returns folder and digest of the last published version; nothing without one."""
+    version = last_version(places.serving)
+    if version is None:
+        return {}
+    folder = places.serving / str(version)
+    return {"folder": str(folder), "digest": read_manifest(folder)["digest"]}
+
+
 def compared_metric(config, compared) -> str:
     """Returns the name of the metric, among those compared, by which the network is held against classical models."""
     asked = [config.baseline.metric] if config.baseline.metric != "auto" else config.evaluate.thresholds
@@ -244,4 +260,5 @@ def _manifest(named: NamedConfig, task) -> dict:
         "spec": spec.model_dump(mode="json"),
         "data": {"delimiter": config.data.delimiter, "missing_values": named.dataset.missing_values},
         "file_query": dataclasses.asdict(task.file_query),
+        "sample": config.serving.sample.model_dump(),
     }

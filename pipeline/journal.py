@@ -66,6 +66,8 @@ class RunRecord:
         settings: All of them, defaults filled in.
         spec: The data set's facts.
         data_digest: Identifies the data.
+        spans: The spans it is made of, the oldest first: name -> digest.
+        notes: What is not as it was in the last run, and what is missing between spans, a sentence each.
         machine: Host, processor, cores, memory, accelerator, system, Python.
         packages: Name -> version.
         commit: Of the Git work tree that the code lies in; None outside of one.
@@ -93,6 +95,8 @@ class RunRecord:
     settings: dict[str, Any] = field(default_factory=dict)
     spec: dict[str, Any] = field(default_factory=dict)
     data_digest: str = ""
+    spans: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
     commit: str | None = None
@@ -140,6 +144,7 @@ class Journal:
             settings=named.config.model_dump(mode="json"),
             spec=named.dataset.spec.model_dump(mode="json"),
             data_digest=named.dataset.digest(),
+            spans=named.dataset.spans() if named.dataset.spans else {},
             machine=_machine(),
             packages={name: version for name in PACKAGES if (version := _version(name))},
             commit=_commit(),

@@ -80,6 +80,21 @@ class Places:
         return self.runs / "logs"
 
     @property
+    def samples(self) -> Path:
+        """What the server was asked and answered, a file a day."""
+        return self.runs / "samples"
+
+    @property
+    def drift(self) -> Path:
+        """How far requests and the newest span were from the training data, when that was asked last."""
+        return self.runs / "drift.json"
+
+    @property
+    def quality(self) -> Path:
+        """How good answers were, day by day, when that was asked last."""
+        return self.runs / "quality.json"
+
+    @property
     def temporary(self) -> Path:
         """Temporary files of the running run."""
         return self.runs / "tmp"

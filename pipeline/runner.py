@@ -14,14 +14,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from data import spans
 from data.errors import ConfigError, HeadraceError
 from data.secrets import hide
 from models import progress
 from models.serving import standby
 from models.serving.versions import read_manifest
-from pipeline import database, preflight, records, unchanged
+from pipeline import database, history, preflight, records, unchanged
 from pipeline.config import NamedConfig
-from pipeline.journal import Journal
+from pipeline.journal import Journal, RunRecord
 from pipeline.lock import hold
 from pipeline.places import Places
 from pipeline.recovery import (
@@ -161,6 +162,9 @@ def execute(
             return _as_before(facts, named, places, time.monotonic() - started)
         unchanged.forget(places)
         observer.journal = Journal(named, places, run)
+        for line in span_notes(observer.journal.record, home):
+            observer.journal.record.notes.append(line)
+            screen.say(f"  {line}")
         os.environ["HEADRACE_RUN"] = run  # the trainer names its curves after it
         try:
             _run(named, places, run, observer, allow_unblessed=allow_unblessed)
@@ -183,6 +187,16 @@ def execute(
             stages = [{"name": stage.name, "outputs": stage.outputs} for stage in observer.results]
             unchanged.remember(places, made_of, {"run": run, "stages": stages})
     return result
+
+
+def span_notes(record: RunRecord, home: Path) -> list[str]:
+    """Returns what is missing between the spans of a run, and what is not as the run before it saw them."""
+    if not record.spans:
+        return []
+    names = [spans.named(name) for name in record.spans]
+    notes = [f"span {name} is not there" for name in spans.missing(names)]
+    before = next((one for one in history.runs(home, record.pipeline) if one.spans and one.run < record.run), None)
+    return notes + (spans.changes(before.spans, record.spans) if before else [])
 
 
 def _state(result: RunResult) -> str:

@@ -20,6 +20,7 @@ from models.serving import deploy, rollout
 from models.serving.process import ServerProcess, choose, listens
 from models.serving.versions import last_version, read_manifest, versions
 from pipeline import config
+from pipeline.places import Places
 from pipeline.recovery import private_files
 from pipeline.screen import redirected
 
@@ -77,6 +78,20 @@ def running(home: Path) -> Running | None:
     return found if psutil.pid_exists(found.pid) and listens(host, int(port)) else None
 
 
+def _sampling(home: Path, found: dict[str, Path]) -> list[str]:
+    """Returns the flag that has requests sampled as the newest versions' run files say; none where they say no."""
+    settings = {}
+    for name, folder in found.items():
+        sample = read_manifest(folder / str(last_version(folder))).get("sample", {})
+        if sample.get("rate"):
+            settings[name] = {**sample, "folder": str(Places.of(home, name).samples)}
+    if not settings:
+        return []
+    file = home.resolve() / "serving" / "sampling.json"
+    file.write_text(json.dumps(settings))
+    return [f"--sample_config_file={file}"]
+
+
 def serve(
     home: Path,
     pipelines: Sequence[str],
@@ -113,6 +128,7 @@ def serve(
                 f"--model_config_file_poll_wait_seconds={POLL_SECONDS}",
                 "--allow_version_labels_for_unavailable_models=true",
                 f"--monitoring_config_file={serving / 'monitoring.config'}",
+                *_sampling(home, found),
                 *flags,
             ],
             serving / "server.log",

@@ -1,6 +1,7 @@
 """What both APIs share: where a call runs, how many may, and the line that the access log gets."""
 
 import asyncio
+import functools
 import json
 import logging
 import sys
@@ -20,6 +21,17 @@ logger = logging.getLogger(__name__)
 QUICK_BYTES = 1 << 16
 
 Answer = TypeVar("Answer")
+
+
+def _with_identifier(identifier: str, work: Callable[[], Answer]) -> Answer:
+    """Runs a call with the client's identifier of it known to the sampler."""
+    from models.serving.sampling import request_id
+
+    token = request_id.set(identifier)
+    try:
+        return work()
+    finally:
+        request_id.reset(token)
 
 
 class AccessLog:
@@ -104,6 +116,8 @@ class Caller:
                 raise ServingStatus(
                     Code.RESOURCE_EXHAUSTED, f"More than {self.max_concurrency} requests at a time (--max_concurrency)."
                 )
+            if self.engine.sampler is not None:  # labels find their rows by it
+                work = functools.partial(_with_identifier, call.request_id, work)
             if self._quick(call.model, size):
                 return work()
             return await asyncio.get_running_loop().run_in_executor(self.threads, work)

@@ -41,6 +41,7 @@ class Engine:
         metrics: Counts.
         run: Runs a version, `(servable, feeds, fetches, timeout_ms) -> values`; batches where that is on.
         guard: Refuses what the training schema rules out, or None.
+        sampler: Keeps a sample of requests and answers, or None.
         check_method_names: Whether a signature must have the method name that belongs to the call.
         as_content: Whether tensors are answered as `tensor_content`.
         max_rows: Most rows in a request; 0: no limit.
@@ -50,6 +51,7 @@ class Engine:
     metrics: Metrics
     run: Runner
     guard: Guard | None = None
+    sampler: Callable[..., None] | None = None
     check_method_names: bool = False
     as_content: bool = False
     max_rows: int = 0
@@ -263,7 +265,10 @@ class Engine:
         begin = time.perf_counter()
         values = self.run(servable, feeds, handles or [signature.outputs[alias] for alias in outputs], timeout_ms)
         self.metrics.ran(servable.name, rows, time.perf_counter() - begin)
-        return [np.asarray(value) for value in values]
+        answer = [np.asarray(value) for value in values]
+        if self.sampler and not handles:
+            self.sampler(servable, name, arrays, dict(zip(outputs, answer, strict=True)))
+        return answer
 
 
 def _spec(request) -> model_pb2.ModelSpec:

@@ -21,7 +21,7 @@ ENGINES = ("auto", "embedded", "binary", "docker")
 STOP_SECONDS = 15
 # Flags that TF Serving lacks.
 OURS = ("--host", "--input_guard", "--max_request_mib", "--max_batch_rows", "--max_concurrency", "--drain_seconds",
-        "--access_log")  # fmt: skip
+        "--access_log", "--sample_config_file")  # fmt: skip
 
 
 def free_port() -> int:

@@ -6,6 +6,7 @@ way end, and values that the training schema rules out are refused unless --inpu
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -97,12 +98,14 @@ class Server:
         from models.serving.inference import Engine
         from models.serving.manager import ModelManager
         from models.serving.monitoring import PATH, Metrics
+        from models.serving.sampling import Sampler
         from models.serving.servable import Servable
         from models.serving.statuses import ServingStatus
 
         self._flags = flags
         self._metrics = Metrics()
         self._guard = InputGuard(self._metrics) if flags.input_guard else None
+        self._sampler = Sampler(_sampled(flags.sample_config_file)) if flags.sample_config_file else None
         self._batching: Mapping[Path, Parameters] = {}
         self._batcher: Batcher | None = None
         try:
@@ -130,6 +133,7 @@ class Server:
             self._metrics,
             self._batcher.run if self._batcher else Servable.run,
             guard=self._guard,
+            sampler=self._sampler,
             check_method_names=flags.enable_signature_method_name_check,
             as_content=flags.enable_serialization_as_tensor_content,
             max_rows=flags.max_batch_rows,
@@ -211,6 +215,8 @@ class Server:
     def _unloaded(self, servable: Any) -> None:
         if self._guard:
             self._guard.forget(servable)
+        if self._sampler:
+            self._sampler.forget(servable)
         self._batching = {path: one for path, one in self._batching.items() if path != servable.path}
 
     async def serve(self) -> None:
@@ -310,6 +316,14 @@ def _check(flags: Flags) -> None:
             "INVALID_ARGUMENT: server_options.batching_parameters_file is set without setting "
             "server_options.enable_batching to true."
         )
+
+
+def _sampled(path: str) -> dict[str, Any]:
+    """Returns what a sampling file says; raises StartError where it cannot be read."""
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise StartError(f"INVALID_ARGUMENT: --sample_config_file={path} cannot be read ({error})") from None
 
 
 def without_keras() -> None:

@@ -1,7 +1,6 @@
 """Serves the site on 127.0.0.1: reads records and artifacts, and writes nothing."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 from aiohttp import web
 
 from data.errors import ConfigError
+from pipeline.listening import HOST, listen
 from pipeline.ui import pages
 
-HOST = "127.0.0.1"
 # A page of another site must not read ours through a name that it points at 127.0.0.1.
 NAMES = ("127.0.0.1", "localhost")
 HEADERS = {
@@ -39,12 +38,7 @@ def serve(home: Path, port: int, board: str, say: Callable[[str], Any]) -> None:
     Raises:
         ConfigError: The port is taken.
     """
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-    except OSError as error:
-        raise ConfigError(f"Port {port} on {HOST} is taken ({error.strerror}); choose another with --port.") from error
+    listening = listen(port)
     say(f"http://{HOST}:{listening.getsockname()[1]}/")
     web.run_app(application(home, board), sock=listening, print=None, access_log=None)
 

@@ -62,3 +62,37 @@ def test_precision_recall_and_f1_follow_from_the_confusion_matrix():
         "f1@dog": pytest.approx(2 * 3 / (5 + 4)),
         "f1@bird": 0.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("candidate", "published", "verdict"), [(0.9, 0.6, "beats"), (0.6, 0.9, "loses to"), (0.8, 0.8, "ties with")]
+)
+def test_candidate_and_published_model_are_compared_on_the_same_rows(
+    tmp_path, monkeypatch, candidate, published, verdict
+):
+    """The published model's answers are written here, in the place of a SavedModel's."""
+    import numpy as np
+
+    from components import model_gate, predictions
+    from models.classical import Metric, accuracy
+    from tests.pipeline.made_up import answers, spec_of
+
+    targets, values = answers(candidate, 200, 2)
+    np.savez(tmp_path / predictions.FILE, targets=targets, values=values, seconds=1.0)
+    (tmp_path / "serving" / "7").mkdir(parents=True)
+
+    def write(folder, saved_model, examples_uri, spec, task):
+        assert saved_model == str(tmp_path / "serving" / "7")
+        np.savez(folder / predictions.FILE, targets=targets, values=answers(published, 200, 2)[1], seconds=1.0)
+
+    monkeypatch.setattr(predictions, "write", write)
+
+    duel = model_gate.duelled(
+        Metric("accuracy", accuracy), tmp_path / "serving", tmp_path, "", spec_of(("a", "b")), None
+    )
+
+    assert duel.verdict == verdict
+    assert (duel.candidate, duel.published) == (pytest.approx(candidate), pytest.approx(published))
+    assert duel.sentence().startswith(
+        f"accuracy: the candidate {verdict} version 7, {candidate:.4f} and {published:.4f}"
+    )

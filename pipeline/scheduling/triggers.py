@@ -1,0 +1,45 @@
+"""What asks for a run beside the clock: data that is not that of the last run, and drift."""
+
+import sys
+from pathlib import Path
+
+from data.errors import HeadraceError
+from pipeline import config, history
+from pipeline.places import Places
+from pipeline.scheduling.store import PENDING, RUNNING, Schedule, Store
+
+DRIFTED = 3  # what `headrace drift` ends with
+
+
+def waits(store: Store, schedule: Schedule) -> bool:
+    """Returns whether a pipeline waits to run, or runs already."""
+    return any(fire.state in (PENDING, RUNNING) for fire in store.fires(schedule.name, limit=20))
+
+
+def new_data(home: Path, schedule: Schedule) -> bool:
+    """Returns whether the data is not that of the last run, whatever came of it."""
+    try:
+        digest = config.load(schedule.target, schedule.overrides).dataset.digest()
+    except (HeadraceError, OSError):
+        return False  # a run at its time says what is wrong; data that is being written is no reason to run
+    last = next(iter(history.runs(home, schedule.name)), None)
+    return last is None or last.data_digest != digest
+
+
+def drift_command(home: Path, store: Store, schedule: Schedule) -> list[str]:
+    """Returns the command that looks for drift; empty where nothing has come in since the last look, or run for drift.
+
+    What came before the last run for drift is not a reason for another: it may have been refused.
+    """
+    places = Places.of(home, schedule.name)
+    files = [path.stat().st_mtime for path in places.samples.glob("*.jsonl")]
+    looked = places.drift.stat().st_mtime if places.drift.exists() else 0.0
+    if not files or max(files) <= looked:
+        return []
+    runs = [fire.started or fire.due for fire in store.fires(schedule.name) if fire.reason == "drift"]
+    program = str(Path(sys.executable).with_name("headrace"))
+    since = str(max(runs, default=0.0))
+    return [
+        *(program, "drift", schedule.target, "--home", str(home), "--of", "served"),
+        *("--max-distance", str(schedule.on_drift), "--since", since),
+    ]

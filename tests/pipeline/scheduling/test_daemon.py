@@ -1,0 +1,426 @@
+"""The daemon, tick by tick with a clock that tests move, and as a process that is killed; its runs are real."""
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pipeline.scheduling import daemon
+from pipeline.scheduling.daemon import Scheduler
+from pipeline.scheduling.store import FAILED, PENDING, RUNNING, SUCCEEDED, Outcome, Schedule, Store
+from tests.conftest import ROOT, headrace
+from tests.mounts import small_disk
+
+pytestmark = pytest.mark.slow
+
+BERLIN = ZoneInfo("Europe/Berlin")
+# Refused by `headrace run` in a third of a second: a run of its own that costs nothing.
+REFUSED_FILE = "task: image_classification\ndata: {name: digits}\ntrain: {epoch: 3}\n"
+
+
+class Clock:
+    """A clock that is where a test puts it."""
+
+    def __init__(self, text: str, fold: int = 0):
+        self.now = datetime.fromisoformat(text).replace(tzinfo=BERLIN, fold=fold).timestamp()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _schedule(home: Path, name: str, **settings) -> Schedule:
+    file = home / f"{name}.yaml"
+    if not file.exists():
+        file.write_text(REFUSED_FILE)
+    return Schedule(name, str(file), zone="Europe/Berlin", **{"max_failures": 1000, **settings})
+
+
+def _until(scheduler: Scheduler, holds, seconds: float = 60.0) -> None:
+    """Ticks until something holds."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never came to hold"
+        scheduler.tick()
+        assert not scheduler.trouble
+        time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def _no_child_is_left(monkeypatch):
+    """Waits at the end for what schedulers of a test have started: runs outlive daemons."""
+    started = []
+    spawn = Scheduler._spawn
+    monkeypatch.setattr(Scheduler, "_spawn", lambda self, fire: started.append(spawn(self, fire)) or started[-1])
+    yield
+    for child in started:
+        child.wait(60)
+
+
+def _ended(store: Store, count: int):
+    return lambda: sum(fire.ended is not None for fire in store.fires()) >= count
+
+
+def _dues(store: Store) -> list[str]:
+    return [datetime.fromtimestamp(fire.due, BERLIN).strftime("%m-%d %H:%M") for fire in store.fires()[::-1]]
+
+
+# --- the clock --------------------------------------------------------------------------------------------------------
+
+
+def _travel(scheduler: Scheduler, clock: Clock, text: str, step: float) -> None:
+    """Moves the clock there in steps, with a tick at each; nothing is started."""
+    end = datetime.fromisoformat(text).replace(tzinfo=BERLIN).timestamp()
+    while clock.now < end:
+        clock.now = min(clock.now + step, end)
+        scheduler._write_down(scheduler.store.states())
+
+
+@pytest.mark.parametrize("step", [600.0, 3600.0])
+def test_a_nightly_run_is_due_once_a_night_through_both_changes_of_the_clock(tmp_path, step):
+    for begin, end, expected in [
+        ("2026-03-27 12:00", "2026-03-31 00:00", ["03-28 02:30", "03-29 03:00", "03-30 02:30"]),
+        ("2026-10-23 12:00", "2026-10-27 00:00", ["10-24 02:30", "10-25 02:30", "10-26 02:30"]),
+    ]:
+        home = tmp_path / begin[:7]
+        home.mkdir()
+        clock = Clock(begin)
+        scheduler = Scheduler(home, clock=clock)
+        scheduler.store.add(_schedule(home, "nightly", cron="30 2 * * *", catch_up="all"), clock())
+
+        _travel(scheduler, clock, end, step)
+
+        assert _dues(scheduler.store) == expected
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [("once", ["11-25 05:00"]), ("all", ["11-25 03:00", "11-25 04:00", "11-25 05:00"]), ("skip", [])],
+)
+def test_what_was_missed_while_the_daemon_was_away_is_caught_up_with(tmp_path, policy, expected):
+    clock = Clock("2026-11-25 02:30")
+    Store.of(tmp_path).add(_schedule(tmp_path, "hourly", cron="0 * * * *", catch_up=policy), clock())
+    clock.now += 3 * 3600
+
+    Scheduler(tmp_path, clock=clock)._write_down(Store.of(tmp_path).states())
+
+    assert _dues(Store.of(tmp_path)) == expected
+
+
+def test_a_clock_that_is_set_back_runs_nothing_twice_and_goes_on(tmp_path):
+    clock = Clock("2026-11-25 02:59")
+    scheduler = Scheduler(tmp_path, clock=clock)
+    scheduler.store.add(_schedule(tmp_path, "hourly", cron="0 * * * *", catch_up="all"), clock())
+    _travel(scheduler, clock, "2026-11-25 03:01", 60.0)
+
+    clock.now -= 2 * 3600
+    scheduler._write_down(scheduler.store.states())
+    _travel(scheduler, clock, "2026-11-25 04:01", 60.0)
+
+    assert _dues(scheduler.store) == ["11-25 03:00", "11-25 02:00", "11-25 04:00"]
+
+
+def test_a_paused_schedule_waits_and_what_was_due_meanwhile_is_not_run(tmp_path):
+    clock = Clock("2026-11-25 02:30")
+    scheduler = Scheduler(tmp_path, clock=clock)
+    scheduler.store.add(_schedule(tmp_path, "hourly", cron="0 * * * *", catch_up="all"), clock())
+    scheduler.store.pause("hourly", "by hand")
+    _travel(scheduler, clock, "2026-11-25 05:30", 600.0)
+    assert _dues(scheduler.store) == []
+
+    scheduler.store.resume("hourly", clock())
+    _travel(scheduler, clock, "2026-11-25 06:30", 600.0)
+
+    assert _dues(scheduler.store) == ["11-25 06:00"]
+
+
+def test_jitter_puts_a_start_off(tmp_path):
+    clock = Clock("2026-11-25 02:59")
+    scheduler = Scheduler(tmp_path, clock=clock)
+    scheduler.store.add(_schedule(tmp_path, "hourly", cron="0 * * * *", jitter=300.0), clock())
+
+    _travel(scheduler, clock, "2026-11-25 03:00", 60.0)
+
+    (fire,) = scheduler.store.fires()
+    assert fire.due < fire.run_after < fire.due + 300
+    assert scheduler.store.startable(clock()) == []
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_refused_is_told_with_its_words(tmp_path):
+    scheduler = Scheduler(tmp_path)
+    scheduler.store.add(_schedule(tmp_path, "typo", cron="0 0 1 1 *"), time.time())
+    scheduler.store.write_down("typo", [(time.time(), "by hand", time.time())])
+
+    _until(scheduler, _ended(scheduler.store, 1))
+
+    (fire,) = scheduler.store.fires()
+    assert (fire.state, fire.exit_code) == (FAILED, 2)
+    assert "Unknown key in train 'epoch'. Did you mean 'epochs'?" in fire.message
+
+
+def test_after_failures_in_a_row_it_pauses_and_says_so(tmp_path):
+    scheduler = Scheduler(tmp_path)
+    told = ({"file": "told.jsonl", "events": ["failure", "paused"]},)
+    scheduler.store.add(_schedule(tmp_path, "typo", cron="0 0 1 1 *", max_failures=2, notify=told), time.time())
+    scheduler.store.write_down("typo", [(float(due), "by hand", 0.0) for due in range(4)])
+
+    _until(scheduler, lambda: scheduler.store.state("typo").paused is not None)
+    _until(scheduler, lambda: len((tmp_path / "told.jsonl").read_text().splitlines()) == 3)
+
+    assert scheduler.store.state("typo").paused.startswith("2 failures in a row, the last: typo.yaml:3:")
+    assert [fire.state for fire in scheduler.store.fires()] == [PENDING, PENDING, FAILED, FAILED]
+    events = [json.loads(line)["event"] for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+    assert Counter(events) == {"failure": 2, "paused": 1}
+
+
+def test_a_run_file_that_was_removed_is_told(tmp_path):
+    scheduler = Scheduler(tmp_path)
+    scheduler.store.add(_schedule(tmp_path, "gone", cron="0 0 1 1 *"), time.time())
+    (tmp_path / "gone.yaml").unlink()
+    scheduler.store.write_down("gone", [(1.0, "by hand", 0.0)])
+
+    _until(scheduler, _ended(scheduler.store, 1))
+
+    assert "There is no run file" in scheduler.store.fires()[0].message
+
+
+def test_a_schedule_removed_while_its_pipeline_runs_ends_in_good_order(tmp_path):
+    scheduler = Scheduler(tmp_path)
+    scheduler.store.add(_schedule(tmp_path, "typo", cron="0 0 1 1 *"), time.time())
+    scheduler.store.write_down("typo", [(1.0, "by hand", 0.0)])
+    _until(scheduler, lambda: bool(scheduler.store.fires(state=RUNNING)) or _ended(scheduler.store, 1)())
+
+    scheduler.store.remove("typo")
+    _until(scheduler, _ended(scheduler.store, 1))
+
+    assert scheduler.store.fires()[0].state == FAILED
+
+
+def test_a_run_beyond_its_time_limit_is_stopped(tmp_path):
+    (tmp_path / "long.yaml").write_text("task: image_classification\ndata: {name: digits}\n")
+    scheduler = Scheduler(tmp_path)
+    scheduler.store.add(_schedule(tmp_path, "long", cron="0 0 1 1 *", time_limit=2.0), time.time())
+    scheduler.store.write_down("long", [(1.0, "by hand", 0.0)])
+
+    _until(scheduler, _ended(scheduler.store, 1), 90)
+
+    (fire,) = scheduler.store.fires()
+    assert fire.message == "it took longer than 2 s"
+    assert fire.ended - fire.started < 45
+
+
+def test_a_child_that_is_killed_is_noticed_by_a_later_daemon_too(tmp_path):
+    (tmp_path / "long.yaml").write_text("task: image_classification\ndata: {name: digits}\n")
+    scheduler = Scheduler(tmp_path)
+    scheduler.store.add(_schedule(tmp_path, "long", cron="0 0 1 1 *"), time.time())
+    scheduler.store.write_down("long", [(1.0, "by hand", 0.0)])
+    _until(scheduler, lambda: bool(scheduler.store.fires(state=RUNNING)))
+    (fire,) = scheduler.store.fires(state=RUNNING)
+    os.killpg(fire.pid, signal.SIGKILL)
+    scheduler._children[fire.id].wait()
+
+    later = Scheduler(tmp_path)
+    _until(later, _ended(later.store, 1))
+
+    assert later.store.fires()[0].message == "its process was killed"
+
+
+def test_fifty_schedules_at_once_run_one_by_one(tmp_path):
+    scheduler = Scheduler(tmp_path)
+    for index in range(50):
+        name = f"p{index:02d}"
+        scheduler.store.add(_schedule(tmp_path, name, cron="0 0 1 1 *"), time.time())
+        scheduler.store.write_down(name, [(1.0, "by hand", 0.0)])
+
+    _until(scheduler, _ended(scheduler.store, 50), 180)
+
+    fires = sorted(scheduler.store.fires(), key=lambda fire: fire.started)
+    assert {fire.state for fire in fires} == {FAILED}
+    assert all(before.ended <= after.started for before, after in itertools.pairwise(fires))
+    assert [fire.schedule for fire in fires] == sorted(fire.schedule for fire in fires)
+
+
+# --- the daemon as a process -----------------------------------------------------------------------------------------
+
+# Its clock runs sixty times as fast: a schedule of every minute is due every second.
+DRIVER = """
+import sys, time
+from pathlib import Path
+from pipeline.scheduling import daemon
+home, begin = Path(sys.argv[1]), float(sys.argv[2])
+scheduler = daemon.Scheduler(home, clock=lambda: begin + (time.time() - begin) * 60)
+with daemon.only_one(home):
+    while True:
+        scheduler.tick()
+        time.sleep(0.05)
+"""
+
+
+def test_a_daemon_killed_twenty_times_loses_and_doubles_no_run(digits_run):
+    """Every minute of its own time, a run of `digits` with nothing to do: 0.6 s, and published already."""
+    home = digits_run.home
+    assert headrace("run", "digits", "--home", home).code == 0
+    store, begin = Store.of(home), time.time()
+    told = ({"file": "told.jsonl", "events": ["success", "failure"]},)
+    store.add(Schedule("digits", "digits", cron="* * * * *", catch_up="all", notify=told, max_failures=1000), begin)
+    seed = 8
+    moments = random.Random(seed)
+
+    for _ in range(20):
+        process = subprocess.Popen([sys.executable, "-c", DRIVER, str(home), str(begin)], cwd=ROOT)
+        time.sleep(moments.uniform(0.05, 1.5))
+        process.kill()
+        process.wait()
+    store.pause("digits", "the test is over")
+    due = {fire.due for fire in store.fires()}
+    store.resume("digits", begin + (time.time() - begin) * 60)
+    last = subprocess.Popen([sys.executable, "-c", DRIVER, str(home), str(begin)], cwd=ROOT)
+    try:
+        until = time.monotonic() + 120
+        while not all(fire.ended for fire in store.fires() if fire.due in due):
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    finally:
+        last.kill()
+        last.wait()
+    store.remove("digits")
+    while store.fires(state=RUNNING):
+        time.sleep(0.2)
+
+    fires = [fire for fire in store.fires() if fire.due in due]
+    minutes = sorted(fire.due for fire in fires)
+    assert minutes == [minutes[0] + 60 * index for index in range(len(minutes))]  # none is missing, none twice
+    assert len(minutes) >= 10
+    assert {fire.state for fire in fires} == {SUCCEEDED}
+    time.sleep(1)  # the last run tells after it has ended
+    ran = [json.loads(line)["due"] for line in (home / "told.jsonl").read_text().splitlines()]
+    assert set(minutes) <= set(ran)
+    assert len(ran) == len(set(ran))
+
+
+def _ask(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_command_runs_what_is_due_and_tells_how_it_is(tmp_path):
+    _schedule(tmp_path, "typo")
+    (tmp_path / "typo.yaml").write_text(REFUSED_FILE.replace("epoch:", "epochs:"))
+    added = headrace(
+        "schedule", "add", tmp_path / "typo.yaml", "--cron", "0 3 * * *", "--tz", "Europe/Berlin", "--home", tmp_path
+    )
+    assert added.code == 0, added.err
+    assert "next 20" in added.out
+    (tmp_path / "typo.yaml").write_text(REFUSED_FILE)
+    command = [str(Path(sys.executable).with_name("headrace")), "scheduler", "--port", "0", "--home", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        port = int(process.stdout.readline().rsplit(":", 1)[1].split("/")[0])
+        try:
+            second = headrace("scheduler", "--port", "0", "--home", tmp_path)
+            assert second.code == 2
+            assert "works on" in second.err
+            assert headrace("schedule", "run-now", "typo", "--home", tmp_path).code == 0
+            until = time.monotonic() + 60
+            while not _ended(Store.of(tmp_path), 1)():
+                assert time.monotonic() < until
+                time.sleep(0.2)
+            status, text = _ask(port, "/healthz")
+            assert (status, json.loads(text)["status"]) == (200, "ok")
+            status, text = _ask(port, "/metrics")
+            assert 'headrace_schedule_failures_in_a_row{schedule="typo"} 1' in text
+            assert 'headrace_schedule_runs{schedule="typo",state="failed"} 1' in text
+            assert 'headrace_schedule_next_run_timestamp_seconds{schedule="typo"} ' in text
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 0
+    listed = json.loads(headrace("schedule", "list", "--home", tmp_path, "--json").out)
+    assert (listed[0]["state"], listed[0]["failures"]) == ("failed", 1)
+    assert "Did you mean" in headrace("schedule", "history", "typo", "--home", tmp_path).out
+    assert headrace("schedule", "remove", "typo", "--home", tmp_path).code == 0
+    assert "no schedules" in headrace("schedule", "list", "--home", tmp_path).out
+
+
+def test_a_full_disk_is_told_and_outlived(tmp_path):
+    disk = tmp_path / "disk"
+    with small_disk(disk, "1m"):
+        clock = Clock("2026-11-25 02:59")
+        scheduler = Scheduler(disk, clock=clock)
+        scheduler.store.add(_schedule(disk, "hourly", cron="0 * * * *"), clock())
+        filler = disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+        clock.now += 120
+        scheduler.tick()
+        assert scheduler.trouble
+        assert scheduler.health()["status"] == "degraded"
+        filler.unlink()
+        scheduler.tick()
+
+        assert not scheduler.trouble
+        assert len(scheduler.store.fires()) == 1
+        for child in scheduler._children.values():
+            child.wait(60)
+        assert scheduler.store.fires()[0].ended
+
+
+def test_a_daemon_that_hangs_is_not_well(tmp_path):
+    clock = Clock("2026-11-25 02:59")
+    scheduler = Scheduler(tmp_path, clock=clock)
+    scheduler.tick()
+    assert scheduler.health()["status"] == "ok"
+
+    clock.now += daemon.STALE_SECONDS + 1
+
+    assert scheduler.health()["status"] == "degraded"
+
+
+def test_new_data_is_a_reason_and_the_same_data_is_none(tmp_path):
+    (tmp_path / "rows.csv").write_text("x,y\n" + "".join(f"{index},{index % 2}\n" for index in range(40)))
+    (tmp_path / "mine.yaml").write_text(
+        "task: tabular_classification\n"
+        "data: {files: rows.csv, features: {x: number, y: {kind: label, classes: ['0', '1']}}}\n"
+    )
+    from pipeline import config, history
+    from pipeline.journal import Journal
+    from pipeline.places import Places
+    from pipeline.scheduling import triggers
+
+    schedule = Schedule("mine", str(tmp_path / "mine.yaml"), on_new_data=True)
+    store = Store.of(tmp_path)
+    store.add(schedule, time.time())
+
+    assert triggers.new_data(tmp_path, schedule)  # it has never run
+    named = config.load(str(tmp_path / "mine.yaml"))
+    Journal(named, Places.of(tmp_path, "mine"), "20260101-1").finish("failed", 3, "refused")
+    assert history.find(tmp_path, "mine").data_digest
+    assert not triggers.new_data(tmp_path, schedule)
+    with (tmp_path / "rows.csv").open("a") as file:
+        file.write("40,0\n")
+    assert triggers.new_data(tmp_path, schedule)
+    assert not triggers.waits(store, schedule)
+    store.write_down("mine", [(1.0, "new data", 1.0)])
+    assert triggers.waits(store, schedule)
+    store.finish(store.fires()[0], Outcome(SUCCEEDED), 2.0)
+    assert not triggers.waits(store, schedule)
+    (tmp_path / "mine.yaml").unlink()
+    assert not triggers.new_data(tmp_path, schedule)

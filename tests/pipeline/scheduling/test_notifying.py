@@ -1,0 +1,213 @@
+import http.server
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
+from data.errors import ConfigError
+from models.serving.process import free_port
+from pipeline import config
+from pipeline.config import Notify
+from pipeline.scheduling import notifying
+from pipeline.scheduling.store import FAILED, REFUSED, SUCCEEDED, Fire, Outcome, Schedule
+
+# No password of anybody's travels here.
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
+
+FIRE = Fire(1, "digits", 100.0, "cron", 100.0)
+DRIFTED = Fire(2, "digits", 100.0, "drift", 100.0)
+
+
+class Mailbox:
+    """What an SMTP server took."""
+
+    def __init__(self):
+        self.mails = []
+
+    async def handle_DATA(self, server, session, envelope):
+        self.mails.append(envelope)
+        return "250 OK"
+
+
+@pytest.fixture
+def smtp():
+    """A real SMTP server that wants a password, and its mailbox."""
+
+    def authenticate(server, session, envelope, mechanism, data):
+        right = data.login == b"headrace" and data.password == b"sesame-12345"
+        return AuthResult(success=right, handled=right)  # the server itself says no
+
+    box = Mailbox()
+    controller = Controller(
+        box,
+        hostname="127.0.0.1",
+        port=free_port(),
+        authenticator=authenticate,
+        auth_required=True,
+        auth_require_tls=False,
+    )
+    controller.start()
+    box.port = controller.port
+    yield box
+    controller.stop()
+
+
+@pytest.fixture
+def hook():
+    """A real HTTP server; it refuses the first `refusals` requests."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.tries += 1
+            refused = self.server.tries <= self.server.refusals
+            self.send_response(503 if refused else 200)
+            self.end_headers()
+            if not refused:
+                self.server.taken.append((self.path, self.headers["Content-Type"], json.loads(body)))
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.tries, server.refusals, server.taken = 0, 0, []
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _tell(home: Path, channels: list[dict], outcome: Outcome, fire: Fire = FIRE, paused: bool = False) -> list[str]:
+    return notifying.tell(home, Schedule("digits", "digits", notify=tuple(channels)), fire, outcome, paused)
+
+
+def test_a_file_gets_a_line_for_each_event_it_wants(tmp_path):
+    channels = [{"file": "told/runs.jsonl", "events": ["success", "paused"]}]
+
+    _tell(tmp_path, channels, Outcome(SUCCEEDED, 0, "20260101-1", "published 7"))
+    _tell(tmp_path, channels, Outcome(FAILED, 1, message="no disk"))
+    _tell(tmp_path, channels, Outcome(REFUSED, 4, message="accuracy 0.1"), paused=True)
+
+    lines = [json.loads(line) for line in (tmp_path / "told" / "runs.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["success", "paused"]
+    assert lines[0]["text"] == "digits succeeded: published 7"
+    assert lines[0]["run"] == "20260101-1"
+    assert "headrace schedule resume digits" in lines[1]["text"]
+    assert ((tmp_path / "told" / "runs.jsonl").stat().st_mode & 0o777) == 0o640
+
+
+def test_a_webhook_gets_json_that_slack_takes(hook, tmp_path):
+    _tell(
+        tmp_path, [{"webhook": f"{hook.url}/services/T0"}], Outcome(REFUSED, 4, message="accuracy 0.1: expected >= 0.9")
+    )
+
+    ((path, kind, body),) = hook.taken
+    assert path == "/services/T0"
+    assert kind == "application/json"
+    assert body["text"] == "digits was refused by a gate: accuracy 0.1: expected >= 0.9"
+    assert body["event"] == "refused"
+
+
+def test_what_fails_is_tried_again_and_then_told(hook, tmp_path):
+    waited = []
+    told = {"text": "hello", "event": "failure"}
+    channel = Notify(webhook=hook.url)
+    hook.refusals = 2
+
+    assert notifying.send([channel], told, tmp_path, waits=(1.0, 5.0), sleep=waited.append) == []
+    assert waited == [1.0, 5.0]
+    assert len(hook.taken) == 1
+
+    hook.refusals = 100
+    (problem,) = notifying.send([channel], told, tmp_path, waits=(1.0,), sleep=waited.append)
+    assert problem.startswith(f"webhook {hook.url} could not be told (HTTPError: HTTP Error 503")
+
+
+def test_an_e_mail_arrives_with_subject_and_facts(smtp, tmp_path, monkeypatch):
+    monkeypatch.setenv("SMTP_PASSWORD", "sesame-12345")
+    email = {
+        "host": "127.0.0.1", "port": smtp.port, "security": "none", "sender": "headrace@example.org",
+        "to": ["ada@example.org", "grace@example.org"], "user": "headrace", "password": "${ENV:SMTP_PASSWORD}",
+    }  # fmt: skip
+
+    assert _tell(tmp_path, [{"email": email}], Outcome(FAILED, 1, "20260101-1", "the disk is full\nreally")) == []
+
+    (envelope,) = smtp.mails
+    text = envelope.content.decode()
+    assert envelope.rcpt_tos == ["ada@example.org", "grace@example.org"]
+    assert "Subject: [headrace] digits failed: the disk is full" in text
+    assert "run: 20260101-1" in text
+    assert "sesame" not in text
+
+
+def test_a_wrong_password_is_told_without_it(smtp, tmp_path, monkeypatch):
+    monkeypatch.setenv("SMTP_PASSWORD", "wrong-password-1")
+    email = Notify(
+        email={"host": "127.0.0.1", "port": smtp.port, "security": "none", "sender": "a@example.org",
+               "to": ["b@example.org"], "user": "headrace", "password": "${ENV:SMTP_PASSWORD}"}
+    )  # fmt: skip
+
+    (problem,) = notifying.send([email], {"text": "a", "event": "failure"}, tmp_path, waits=())
+
+    assert "could not be told (SMTPAuthenticationError" in problem
+    assert "wrong-password-1" not in problem
+    assert smtp.mails == []
+
+
+def test_a_variable_that_is_not_set_is_told_and_stops_nothing(tmp_path):
+    channels = [Notify(webhook="${ENV:NO_SUCH_HOOK}"), Notify(file=Path("runs.jsonl"))]
+
+    (problem,) = notifying.send(channels, {"text": "a", "event": "failure"}, tmp_path, waits=())
+
+    assert "NO_SUCH_HOOK" in problem
+    assert (tmp_path / "runs.jsonl").exists()
+
+
+def test_a_run_for_drift_says_so(tmp_path):
+    _tell(tmp_path, [{"file": "a.jsonl", "events": ["drift", "success"]}], Outcome(SUCCEEDED, 0), fire=DRIFTED)
+
+    events = [json.loads(line)["event"] for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert events == ["success", "drift"]
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("[{file: a, webhook: 'http://b'}]", "one of file, email and webhook"),
+        ("[{}]", "one of file, email and webhook"),
+        ("[{file: a, events: []}]", "at least 1"),
+        ("[{file: a, events: [sucess]}]", "success"),
+        ("[{email: {host: a, sender: b, to: [c], password: sesame}}]", "a password as ${ENV:NAME}"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_before_anything_runs(section, words):
+    with pytest.raises(ConfigError) as error:
+        config.parse(f"task: image_classification\ndata: {{name: digits}}\nnotify: {section}")
+
+    assert words in str(error.value)
+    assert "sesame" not in str(error.value)
+
+
+def test_the_command_tests_every_channel(hook, tmp_path):
+    from tests.conftest import headrace
+
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "task: image_classification\ndata: {name: digits}\n"
+        f"notify: [{{file: told.jsonl}}, {{webhook: '{hook.url}/x'}}, {{webhook: 'http://127.0.0.1:9/none'}}]\n"
+    )
+
+    done = headrace("notify-test", file, "--home", tmp_path)
+
+    assert done.code == 2
+    assert "file told.jsonl: told" in done.out
+    assert f"webhook {hook.url}/x: told" in done.out
+    assert "webhook http://127.0.0.1:9/none could not be told" in done.out
+    assert "1 of 3 could not be told" in done.err
+    assert hook.taken[0][2]["event"] == "test"
