@@ -63,7 +63,7 @@ def drift(pipeline: str, which: str, max_distance: float, since: float, override
             problems.append(str(error))
     if not found:
         raise ConfigError(" ".join(problems))
-    drifting.write(places, found)
+    drifting.write(places, found, named.dataset.digest())
     drifted = any(one.drifted for distances in found.values() for one in distances)
     if as_json:
         told = {

@@ -84,11 +84,11 @@ def newest_span(places: Places, named: NamedConfig, max_distance: float) -> list
     return _distances(places, inputs, [_without_arrays(row, inputs) for row in rows], max_distance)
 
 
-def write(places: Places, found: dict[str, list[Distance]]) -> None:
-    """Writes down what was found, for pages and for who asks later."""
+def write(places: Places, found: dict[str, list[Distance]], digest: str) -> None:
+    """Writes down what was found, and of which data, for pages and for who asks later."""
     told = {kind: [{**asdict(one), "drifted": one.drifted} for one in distances] for kind, distances in found.items()}
     staging = places.drift.with_suffix(".new")
-    staging.write_text(json.dumps({"time": time.time(), **told}, indent=1))
+    staging.write_text(json.dumps({"time": time.time(), "data_digest": digest, **told}, indent=1))
     os.replace(staging, places.drift)
 
 

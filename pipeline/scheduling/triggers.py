@@ -1,5 +1,6 @@
 """What asks for a run beside the clock: data that is not that of the last run, and drift."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -27,19 +28,35 @@ def new_data(home: Path, schedule: Schedule) -> bool:
 
 
 def drift_command(home: Path, store: Store, schedule: Schedule) -> list[str]:
-    """Returns the command that looks for drift; empty where nothing has come in since the last look, or run for drift.
+    """Returns the command that looks for drift; empty where neither requests nor a span came in since the last look.
 
     What came before the last run for drift is not a reason for another: it may have been refused.
     """
     places = Places.of(home, schedule.name)
-    files = [path.stat().st_mtime for path in places.samples.glob("*.jsonl")]
     looked = places.drift.stat().st_mtime if places.drift.exists() else 0.0
-    if not files or max(files) <= looked:
+    kinds = []
+    if max((path.stat().st_mtime for path in places.samples.glob("*.jsonl")), default=0.0) > looked:
+        kinds.append("served")
+    if _has_new_span(home, places, schedule):
+        kinds.append("spans")
+    if not kinds:
         return []
     runs = [fire.started or fire.due for fire in store.fires(schedule.name) if fire.reason == "drift"]
     program = str(Path(sys.executable).with_name("headrace"))
-    since = str(max(runs, default=0.0))
     return [
-        *(program, "drift", schedule.target, "--home", str(home), "--of", "served"),
-        *("--max-distance", str(schedule.on_drift), "--since", since),
+        *(program, "drift", schedule.target, "--home", str(home), "--of", kinds[0] if len(kinds) == 1 else "all"),
+        *("--max-distance", str(schedule.on_drift), "--since", str(max(runs, default=0.0))),
+        *(word for one in schedule.overrides for word in ("--set", one)),
     ]
+
+
+def _has_new_span(home: Path, places: Places, schedule: Schedule) -> bool:
+    """Returns whether the data comes in spans, and is neither what the last run nor what the last look saw."""
+    try:
+        dataset = config.load(schedule.target, schedule.overrides).dataset
+        if dataset.spans is None or not new_data(home, schedule):
+            return False
+        looked = json.loads(places.drift.read_text()).get("data_digest") if places.drift.exists() else None
+        return dataset.digest() != looked
+    except (HeadraceError, OSError, ValueError):
+        return False

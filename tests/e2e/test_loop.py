@@ -146,6 +146,10 @@ def test_a_shift_leads_to_drift_a_new_version_and_better_answers(tmp_path):
 
         for number in (3, 4):  # what was true has become known
             _write_span(home, number, 3.0)
+        of_spans = headrace("drift", home / "loop.yaml", "--of", "spans", "--home", home)
+        assert of_spans.code == 3
+        assert "newest span" in of_spans.out
+        assert "DRIFT" in of_spans.out
         added = headrace("schedule", "add", home / "loop.yaml", "--on-drift", "0.2", "--home", home)
         assert added.code == 0, added.err
         _ask(rest, shifted[:1], "again")  # since the last look at it
