@@ -56,12 +56,19 @@ def schedule() -> None:
     show_default=True,
     help="What becomes of times that were missed.",
 )
+@click.option(
+    "--canary",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="PERCENT",
+    help="A version that it publishes gets this share of the requests, until `headrace promote NAME canary`.",
+)
 @click.option("--time-limit", default="1d", show_default=True, help="Stop a run that takes longer.")
 @set_option
 @home_option
 @reports_errors
 def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift: float | None, jitter: str,
-        max_failures: int, catch_up: str, time_limit: str, overrides: tuple[str, ...], home: Path) -> None:  # fmt: skip
+        max_failures: int, catch_up: str, canary: float | None, time_limit: str, overrides: tuple[str, ...],
+        home: Path) -> None:  # fmt: skip
     """Let PIPELINE, a name or a run file, run by itself; a second time changes its schedule.
 
     \b
@@ -94,6 +101,7 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
         max_failures=max_failures,
         catch_up=catch_up,
         time_limit=times.seconds(time_limit),
+        canary=canary,
         notify=tuple(one.model_dump(mode="json") for one in named.config.notify),
     )
     now = time.time()

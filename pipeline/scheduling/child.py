@@ -7,10 +7,15 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
+from models.serving import rollout
+from models.serving.versions import last_version
+from pipeline.places import Places
 from pipeline.scheduling import notifying
 from pipeline.scheduling.store import FAILED, REFUSED, SUCCEEDED, Outcome, Schedule, Store
 
@@ -26,9 +31,28 @@ def main(home: Path, identifier: int) -> None:
     if fire is None:  # another process was first
         return
     schedule = store.state(fire.schedule).schedule
-    outcome = run(home, schedule)
+    outcome = on_trial(home, schedule, lambda: run(home, schedule))
     paused = _persistently(lambda: store.finish(fire, outcome, time.time()))
     notifying.tell(home, schedule, fire, outcome, paused)
+
+
+def on_trial(home: Path, schedule: Schedule, work: Callable[[], Outcome]) -> Outcome:
+    """Runs a pipeline; what it publishes gets the schedule's share of the requests, where it has one, and no more.
+
+    The version that is live is pinned before: a new one would go live by itself.
+    """
+    serving = Places.of(home, schedule.name).serving
+    before = last_version(serving)
+    if schedule.canary is None or before is None:
+        return work()
+    if rollout.read(serving).stable is None:
+        rollout.promote(serving, before, "scheduled: what comes next goes on trial")
+    outcome = work()
+    newest = last_version(serving)
+    if outcome.state == SUCCEEDED and newest != before and newest is not None:
+        rollout.start_canary(serving, rollout.Canary(newest, schedule.canary), f"scheduled run {outcome.run}")
+        return replace(outcome, message=f"{outcome.message}, on trial with {schedule.canary:g} % of the requests")
+    return outcome
 
 
 def run(home: Path, schedule: Schedule) -> Outcome:

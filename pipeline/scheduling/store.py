@@ -50,6 +50,7 @@ class Schedule:
         max_failures: Failures in a row after which it is paused.
         catch_up: What becomes of missed times: `once`, `skip` or `all`.
         time_limit: Seconds after which a run is stopped.
+        canary: Percent of the requests that a version gets which it publishes; None lets it go live.
         notify: Whom to tell, as the run file says it.
     """
 
@@ -64,6 +65,7 @@ class Schedule:
     max_failures: int = 3
     catch_up: str = "once"
     time_limit: float = 86400.0
+    canary: float | None = None
     notify: tuple[dict[str, Any], ...] = ()
 
 

@@ -175,3 +175,37 @@ def test_the_page_is_written_whole(run):
     assert written == run.places.reports / "20260528-000000-000.html"
     assert written.read_text().rstrip().endswith("</html>")
     assert not list(run.places.reports.glob("*.new"))
+
+
+def test_a_model_of_numbers_has_a_page_with_predicted_over_true(tmp_path):
+    """Regression: no classes, one number an answer; and recommendation, whose answers are rank and rating."""
+    import numpy as np
+
+    from data.spec import DatasetSpec, NumberFeature, TargetFeature
+    from pipeline.config import schema_class
+    from tests.pipeline import made_up
+
+    spec = DatasetSpec(name="a", title="a", licence="a", features={"x": NumberFeature(), "price": TargetFeature()})
+    settings = schema_class("tabular_regression").model_validate(
+        {"task": "tabular_regression", "data": {"name": "taxi_fare"}, "model": {}}
+    )
+    record = made_up.record_of("20260528-1", spec, settings=settings.model_dump(mode="json"))
+    targets = np.arange(10, dtype=np.float32)
+    overall = {"rmse": 1.0, "mae": 1.0, "example_count": 10.0}
+    mistake = {"row": 3, "true": 3.0, "predicted": 4.0, "features": {"x": 1.0}}
+    for values in (targets + 1, np.stack([targets, targets + 1], axis=1)):
+        found = facts.Facts(
+            spec=spec,
+            evaluation={"slices": {"overall": overall, "kind=a": {"rmse": 2.0, "example_count": 4.0}}},
+            answers=facts.Answers(targets, values),
+            mistakes=[mistake],
+        )
+        record.intervals = facts.intervals(record, found) if values.ndim == 1 else {}
+
+        text = page.render(record, found)
+
+        assert 'data-chart="Predicted and true"' in text
+        assert 'data-metric="rmse" data-value="1.0"' in text
+        assert "rmse by slice" in text
+        assert "<strong>4" in text
+    assert record.intervals == {}
