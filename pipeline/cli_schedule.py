@@ -251,7 +251,7 @@ def export(name: str, to: str, out: Path | None, home: Path) -> None:
     \b
     Examples:
       headrace schedule export digits --to systemd --out ~/.config/systemd/user
-      headrace schedule export digits --to cron | crontab -
+      (crontab -l; headrace schedule export digits --to cron) | crontab -
     """
     from pipeline.scheduling import exports
     from pipeline.scheduling.store import Store

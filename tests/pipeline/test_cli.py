@@ -11,7 +11,8 @@ from tests.conftest import headrace
 
 def test_help_of_every_command(golden):
     runner, texts = CliRunner(), []
-    for arguments in [[], *([name] for name in sorted(cli.commands))]:
+    below = [[name, inner] for name, one in cli.commands.items() for inner in getattr(one, "commands", {})]
+    for arguments in [[], *sorted([[name] for name in cli.commands] + below)]:
         result = runner.invoke(cli, [*arguments, "--help"], prog_name="headrace", terminal_width=100)
         assert result.exit_code == 0
         texts.append(f"$ {' '.join(['headrace', *arguments])} --help\n{result.output}")
