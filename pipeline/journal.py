@@ -180,6 +180,8 @@ class Journal:
         """Notes how the run ended."""
         self.record.state, self.record.exit_code, self.record.error = state, exit_code, error
         self.record.ended = time.time()
+        # Pages are made of it: they must hold no secret either.
+        self.record = _of_values(_hidden(dataclasses.asdict(self.record)))
         self.write()
 
     def write(self) -> None:
@@ -195,13 +197,18 @@ class Journal:
 def read(path: Path) -> RunRecord | None:
     """Returns a run's record; None where the file is gone or damaged."""
     try:
-        values = json.loads(path.read_text())
-        known = {one.name for one in dataclasses.fields(RunRecord)}
-        record = RunRecord(**{name: value for name, value in values.items() if name in known})
-        record.stages = [StageRecord(**stage) for stage in values["stages"]]
+        record = _of_values(json.loads(path.read_text()))
         record.run + record.pipeline  # both are texts
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+    return record
+
+
+def _of_values(values: dict[str, Any]) -> RunRecord:
+    """Returns a record of what its file holds; what a later release added is left out."""
+    known = {one.name for one in dataclasses.fields(RunRecord)}
+    record = RunRecord(**{name: value for name, value in values.items() if name in known})
+    record.stages = [StageRecord(**stage) for stage in values["stages"]]
     return record
 
 

@@ -100,4 +100,5 @@ def test_a_secret_is_not_written_down(begun, tmp_path, monkeypatch):
 
     text = _file(tmp_path).read_text()
     assert "sesa" not in text
+    assert "sesa" not in begun.record.error  # pages are made of it
     assert "${ENV:HEADRACE_TEST_SECRET}" in text
