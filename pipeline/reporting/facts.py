@@ -171,7 +171,8 @@ def wilson(share: float, count: float) -> tuple[float, float]:
         return 0.0, 1.0
     middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
     half = Z / (1 + Z**2 / count) * math.sqrt(max(share * (1 - share) / count + Z**2 / (4 * count**2), 0.0))
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    # The share lies within; at 0 and 1 rounding would leave it out.
+    return max(min(middle - half, share), 0.0), min(max(middle + half, share), 1.0)
 
 
 def energy_wh(record: RunRecord) -> float:

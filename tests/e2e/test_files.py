@@ -69,7 +69,7 @@ def test_an_image_that_is_cut_off_stops_the_run_with_its_name_and_tells_no_secre
 
 
 def test_what_a_run_writes_is_not_for_everybody(home):
-    written = [path for top in ("runs", "serving") for path in (home / top / "scans").rglob("*")]
+    written = [path for top in ("runs", "serving", "tensorboard") for path in (home / top / "scans").rglob("*")]
 
     assert len(written) > 50
     assert not [path for path in written if path.stat().st_mode & 0o027]

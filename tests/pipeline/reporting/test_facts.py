@@ -13,7 +13,7 @@ def test_wilsons_interval_is_that_of_the_paper():
 
     assert low == pytest.approx(0.4902, abs=1e-4)
     assert high == pytest.approx(0.9433, abs=1e-4)
-    assert facts.wilson(1.0, 50)[1] == 1.0
+    assert all(facts.wilson(1.0, count)[1] == 1.0 and facts.wilson(0.0, count)[0] == 0.0 for count in range(1, 500))
     assert facts.wilson(0.0, 0) == (0.0, 1.0)
 
 
