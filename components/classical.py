@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from tfx.types.artifact import Artifact
 from tfx.types.standard_artifacts import Examples
 from threadpoolctl import threadpool_limits
 
-from components.example_gen import split_files
+from components.example_gen import read_summary, split_files
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
 from models.classical import Candidate, Metric, predict
 
 FACTS = "classical.json"
+BATCH_ROWS = 4096
 MIB = 2**20
 
 
@@ -45,7 +46,8 @@ def Classical(
     facts, provider = DatasetSpec.model_validate_json(spec), registry.task(task)
     settings = provider.config.model_validate_json(config)
     candidates, compared = provider.classical(settings, facts), settings.compared(facts)
-    frames = {split: read_frame(examples.uri, split, facts) for split in ("train", "test")}
+    kept = drawn(candidates.values(), read_summary(examples.uri)["train"]["rows"], seed)
+    frames = {"train": read_frame(examples.uri, "train", facts, kept), "test": read_frame(examples.uri, "test", facts)}
     found = {}
     for name, candidate in candidates.items():
         progress.report(summary=name)
@@ -97,8 +99,26 @@ def values_of(compared: dict[str, Metric], targets: np.ndarray, predictions: np.
     return {name: metric.function(targets, predictions, ones) for name, metric in compared.items()}
 
 
-def read_frame(examples_uri: str, split: str, spec: DatasetSpec) -> pd.DataFrame:
-    """Returns a split as it is stored, a column a feature: bytes, int64 or float; None or NaN where there is none."""
+def drawn(candidates: Iterable[Candidate], rows: int, seed: int) -> np.ndarray | None:
+    """Returns which rows of the training split are read, int64, in order; None for all.
+
+    No more than the candidate that learns from most: memory does not grow with the data where all have a limit.
+    """
+    limits = [candidate.max_rows for candidate in candidates]
+    if not all(limits) or max(limit or 0 for limit in limits) >= rows:
+        return None
+    return np.sort(np.random.default_rng(seed).choice(rows, max(limit or 0 for limit in limits), replace=False))
+
+
+def read_frame(examples_uri: str, split: str, spec: DatasetSpec, kept: np.ndarray | None = None) -> pd.DataFrame:
+    """Returns a split as it is stored, a column a feature: bytes, int64 or float; None or NaN where there is none.
+
+    Args:
+        examples_uri: Folder of the examples.
+        split: Which.
+        spec: What is in it.
+        kept: Which rows, in order; None for all.
+    """
     kinds = {"bytes": (tf.string, b""), "float": (tf.float32, np.nan), "int": (tf.int64, tf.int64.min)}
     wanted = {
         name: tf.io.FixedLenFeature((), *kinds[feature.stored])
@@ -106,8 +126,12 @@ def read_frame(examples_uri: str, split: str, spec: DatasetSpec) -> pd.DataFrame
         else tf.io.FixedLenFeature((), kinds[feature.stored][0])
         for name, feature in spec.features.items()
     }
-    records = tf.data.TFRecordDataset(split_files(examples_uri, split)).batch(4096)
-    parts = [tf.io.parse_example(batch, wanted) for batch in records]
+    parts = []
+    for index, batch in enumerate(tf.data.TFRecordDataset(split_files(examples_uri, split)).batch(BATCH_ROWS)):
+        if kept is not None:
+            begin, end = np.searchsorted(kept, [index * BATCH_ROWS, (index + 1) * BATCH_ROWS])
+            batch = tf.gather(batch, kept[begin:end] - index * BATCH_ROWS)
+        parts.append(tf.io.parse_example(batch, wanted))
     frame = pd.DataFrame({name: np.concatenate([part[name].numpy() for part in parts]) for name in spec.features})
     for name, feature in spec.features.items():
         if feature.optional and feature.stored == "int":
