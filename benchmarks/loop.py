@@ -85,12 +85,12 @@ def _draw(rows: list[list]) -> None:
         label="distance of the farthest feature",
     )
     axes.axvline(SHIFT_AT + 0.5, color="grey", linestyle=":")
-    axes.text(SHIFT_AT + 0.55, 0.02, "the world shifts", fontsize=8)
+    axes.text(SHIFT_AT + 0.55, 0.62, "the world shifts", fontsize=8)
     for row in rows:
         if row[6]:
             axes.axvline(row[0] + 0.5, color="green", linestyle=":")
-            axes.text(row[0] + 0.55, 0.1, "new version", fontsize=8)
+            axes.text(row[0] + 0.55, 0.62, "new version", fontsize=8)
     axes.set(xlabel="batch of 300 requests", ylim=(0, 1.05), xticks=[row[0] for row in rows])
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower left", fontsize=8)
+    axes.legend(loc="center right", fontsize=8)
     figure.savefig(PLOT)

@@ -17,6 +17,7 @@ def listen(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
+        listening.listen(128)  # who is told the address may ask at once
     except OSError as error:
         listening.close()
         raise ConfigError(f"Port {port} on {HOST} is taken ({error.strerror}); choose another with --port.") from error
