@@ -76,6 +76,7 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
       headrace schedule add digits --cron "0 3 * * *" --tz Europe/Berlin
       headrace schedule add ./churn.yaml --cron "*/30 8-18 * * mon-fri" --jitter 5m --catch-up skip
       headrace schedule add ./churn.yaml --on-new-data --time-limit 2h
+      headrace schedule add ./churn.yaml --on-drift 0.2 --set data.checks.drift.policy=warn
     """
     from pipeline import config
     from pipeline.scheduling import times
@@ -88,6 +89,11 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
     named = config.load(pipeline, overrides)  # a run file that cannot be used is told now, not at three in the morning
     if named.config.evaluate.challenge == "off":
         overrides = (*overrides, "evaluate.challenge=not_worse")
+    if on_drift is not None and named.config.data.checks.drift.policy == "stop":
+        raise ConfigError(
+            f"{named.name} is to run when its data drifts, and its data gate stops at drift; "
+            "add --set data.checks.drift.policy=warn."
+        )
     target = str(Path(pipeline).resolve()) if Path(pipeline).suffix in (".yaml", ".yml") else pipeline
     made = Schedule(
         name=named.name,
