@@ -9,11 +9,11 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.artifact import Artifact
 from tfx.types.standard_artifacts import ModelEvaluation, ModelRun
 
-from components import predictions
 from components.classical import FACTS, ClassicalModels, values_of
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress, registry
+from models.answers import read
 from models.classical import paired_bootstrap
 
 COMPARISON = "comparison.json"
@@ -51,7 +51,7 @@ def Baseline(
     judged = compared[metric]
     # On the test split, where chance may favour one of several: the network has to beat the luckiest of them.
     best = (min if judged.lower_is_better else max)(others, key=lambda name: others[name]["metrics"][metric])
-    answers = predictions.read(Path(evaluation.uri))
+    answers = read(Path(evaluation.uri))
     others_best = np.load(Path(classical.uri) / f"{best}.npy")
     interval = paired_bootstrap(judged, answers.targets, answers.values, others_best, seed=seed)
     network = {

@@ -20,9 +20,9 @@ from components.example_gen import read_summary, split_files
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
 from models.classical import Candidate, Metric, predict
+from models.examples import serialized_batches
 
 FACTS = "classical.json"
-BATCH_ROWS = 4096
 MIB = 2**20
 
 
@@ -104,10 +104,8 @@ def drawn(candidates: Iterable[Candidate], rows: int, seed: int) -> np.ndarray |
 
     No more than the candidate that learns from most: memory does not grow with the data where all have a limit.
     """
-    limits = [candidate.max_rows for candidate in candidates]
-    if not all(limits) or max(limit or 0 for limit in limits) >= rows:
-        return None
-    return np.sort(np.random.default_rng(seed).choice(rows, max(limit or 0 for limit in limits), replace=False))
+    most = max(candidate.max_rows or rows for candidate in candidates)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False)) if most < rows else None
 
 
 def read_frame(examples_uri: str, split: str, spec: DatasetSpec, kept: np.ndarray | None = None) -> pd.DataFrame:
@@ -126,12 +124,8 @@ def read_frame(examples_uri: str, split: str, spec: DatasetSpec, kept: np.ndarra
         else tf.io.FixedLenFeature((), kinds[feature.stored][0])
         for name, feature in spec.features.items()
     }
-    parts = []
-    for index, batch in enumerate(tf.data.TFRecordDataset(split_files(examples_uri, split)).batch(BATCH_ROWS)):
-        if kept is not None:
-            begin, end = np.searchsorted(kept, [index * BATCH_ROWS, (index + 1) * BATCH_ROWS])
-            batch = tf.gather(batch, kept[begin:end] - index * BATCH_ROWS)
-        parts.append(tf.io.parse_example(batch, wanted))
+    batches = serialized_batches(split_files(examples_uri, split), kept)
+    parts = [tf.io.parse_example(batch, wanted) for batch in batches]
     frame = pd.DataFrame({name: np.concatenate([part[name].numpy() for part in parts]) for name in spec.features})
     for name, feature in spec.features.items():
         if feature.optional and feature.stored == "int":

@@ -140,7 +140,7 @@ def find_drift(
     for name in sorted(old.keys() & new.keys()):
         (old_histogram, old_count), (new_histogram, new_count) = old[name], new[name]
         distance = profile.kolmogorov_smirnov(old_histogram, new_histogram)
-        if distance > max(check.max_distance, chance(old_count, new_count)):
+        if distance > max(check.max_distance, profile.chance(old_count, new_count)):
             medians = f"median {_median(old_histogram)} before, {_median(new_histogram)} now"
             sentence = f"values are {distance:.2f} away (Kolmogorov-Smirnov, at most {check.max_distance:g}; {medians})"
             drifts.append(profile.Drift(name, sentence))
@@ -169,27 +169,10 @@ def training_statistics(reference: Path) -> statistics_pb2.DatasetFeatureStatist
     return _read_accepted(reference)[1]
 
 
-def chance(before: float, after: float) -> float:
-    """Returns the distance that two samples of one distribution exceed by chance one time in a hundred.
-
-    Smirnov, "Table for estimating the goodness of fit of empirical distributions", 1948.
-
-    Args:
-        before: Size of the one sample.
-        after: Size of the other.
-    """
-    return float(1.63 * np.sqrt(1 / before + 1 / after))
-
-
 def _numbers(statistics: statistics_pb2.DatasetFeatureStatisticsList, spec: DatasetSpec) -> dict[str, tuple]:
     """Returns the quantiles of each number, also of those that tell of an image, and how many values it has."""
-    found = {}
-    for feature in statistics.datasets[0].features:
-        name, kept = feature.path.step[0], feature.num_stats.common_stats.num_non_missing
-        quantiles = [one for one in feature.num_stats.histograms if one.type == statistics_pb2.Histogram.QUANTILES]
-        if not isinstance(spec.features.get(name), LabelFeature) and quantiles and kept:
-            found[name] = quantiles[0], kept
-    return found
+    found = profile.quantiles(statistics.datasets[0].features)
+    return {name: one for name, one in found.items() if not isinstance(spec.features.get(name), LabelFeature)}
 
 
 def _median(quantiles: statistics_pb2.Histogram) -> str:

@@ -15,6 +15,7 @@ from components.evaluator import METRICS, OVERALL, evaluate, saved_model_folder
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress, registry
+from models.answers import read
 from models.classical import Metric, paired_bootstrap
 from models.serving.versions import last_version, model_digest, read_manifest
 from models.task import Task
@@ -184,10 +185,10 @@ def duelled(
 ) -> Duel:
     """Returns how the candidate, whose answers are in `evaluation`, does beside the last published model."""
     version = last_version(destination)
-    candidate = predictions.read(evaluation)
+    candidate = read(evaluation)
     with tempfile.TemporaryDirectory() as scratch:
         predictions.write(Path(scratch), str(destination / str(version)), examples_uri, spec, task)
-        champion = predictions.read(Path(scratch))
+        champion = read(Path(scratch))
     found = paired_bootstrap(metric, candidate.targets, candidate.values, champion.values, seed=0)
     values = [metric.function(one.targets, one.values, np.ones(len(one.targets))) for one in (candidate, champion)]
     return Duel(metric.name, int(version or 0), *values, found.low, found.high, found.verdict)

@@ -6,38 +6,21 @@ import io
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from components.example_gen import split_files
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
-from models.examples import stored_row
+from models.answers import FILE, MISTAKES
+from models.examples import picture, stored_row
 from models.task import Task
 
-FILE, MISTAKES = "predictions.npz", "mistakes.json"
 BATCH_ROWS = 512
 NUM_MISTAKES = 24
 MAX_TEXT = 2000  # characters of a text that are kept of a mistake
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a model answered.
-
-    Attributes:
-        targets: int64 classes or float32 numbers `(rows,)`.
-        values: What the task answers under its `prediction_key`, such as float32 probabilities `(rows, classes)`.
-        seconds: How long it took to answer them.
-    """
-
-    targets: np.ndarray
-    values: np.ndarray
-    seconds: float
 
 
 def write(folder: Path, saved_model: str, examples_uri: str, spec: DatasetSpec, task: Task) -> None:
@@ -60,12 +43,6 @@ def write(folder: Path, saved_model: str, examples_uri: str, spec: DatasetSpec, 
         worst.add(task.badness(targets[-1], values[-1]), serialized.numpy(), values[-1])
     np.savez(folder / FILE, targets=np.concatenate(targets), values=np.concatenate(values), seconds=seconds)
     (folder / MISTAKES).write_text(json.dumps([_told(one, spec, task) for one in worst.found()], indent=1))
-
-
-def read(folder: Path) -> Predictions:
-    """Returns what was written; raises OSError, ValueError or KeyError where it is gone or damaged."""
-    with np.load(folder / FILE) as found:
-        return Predictions(found["targets"], found["values"], float(found["seconds"]))
 
 
 def _batches(examples_uri: str) -> Iterator[tf.Tensor]:
@@ -117,7 +94,6 @@ def _told(entry: tuple, spec: DatasetSpec, task: Task) -> dict[str, Any]:
 
 def _png(content: bytes, feature: ImageFeature) -> str:
     """Returns raw bytes of pixels as a PNG in base64."""
-    pixels = np.frombuffer(content, np.uint8).reshape(feature.height, feature.width, feature.channels)
     file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if feature.channels == 1 else pixels).save(file, "PNG")
+    picture(content, feature).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()

@@ -3,7 +3,7 @@
 It holds what TFDV's statistics do not tell: shares of classes and the mean input of each class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,6 +147,31 @@ def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
         if nearest != index and squares[index, nearest] < own / 2 and own > STANDARD_ERRORS**2 * chance[index]:
             words.append(f"{label.classes[index]} like {label.classes[nearest]}")
     return [Drift(name, f"classes look swapped: rows of {', '.join(words[:5])}")] if words else []
+
+
+def quantiles(
+    features: Iterable[statistics_pb2.FeatureNameStatistics],
+) -> dict[str, tuple[statistics_pb2.Histogram, float]]:
+    """Returns the quantiles of each number among TFDV's statistics, and how many values it has."""
+    found = {}
+    for feature in features:
+        kept = feature.num_stats.common_stats.num_non_missing
+        told = [one for one in feature.num_stats.histograms if one.type == statistics_pb2.Histogram.QUANTILES]
+        if told and kept:
+            found[feature.path.step[0]] = told[0], kept
+    return found
+
+
+def chance(before: float, after: float) -> float:
+    """Returns the distance that two samples of one distribution exceed by chance one time in a hundred.
+
+    Smirnov, "Table for estimating the goodness of fit of empirical distributions", 1948.
+
+    Args:
+        before: Size of the one sample.
+        after: Size of the other.
+    """
+    return float(1.63 * np.sqrt(1 / before + 1 / after))
 
 
 def kolmogorov_smirnov(before: statistics_pb2.Histogram, after: statistics_pb2.Histogram) -> float:

@@ -1,10 +1,14 @@
 """Rows as tf.train.Examples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import tensorflow as tf
+from PIL import Image
 
-from data.spec import DatasetSpec, Feature, Row
+from data.spec import DatasetSpec, Feature, ImageFeature, Row
+
+READ_ROWS = 4096  # at a time, where rows are only passed by or taken apart
 
 
 def stored(value, feature: Feature) -> tf.train.Feature:
@@ -21,6 +25,27 @@ def rows_of_files(files: Sequence[str], spec: DatasetSpec, count: int) -> list[R
     """Returns the first rows of TFRecord files as they are stored: bytes, ints and floats by feature name."""
     records = tf.data.TFRecordDataset(list(files)).take(count).as_numpy_iterator()
     return [stored_row(serialized, spec) for serialized in records]
+
+
+def serialized_batches(files: Sequence[str], kept: np.ndarray | None = None) -> Iterator[tf.Tensor]:
+    """Yields the serialized rows of TFRecord files in order, string `(batch,)`.
+
+    Args:
+        files: The files.
+        kept: Which rows, int64, in order; None for all.
+    """
+    for index, batch in enumerate(tf.data.TFRecordDataset(list(files)).batch(READ_ROWS)):
+        if kept is None:
+            yield batch
+            continue
+        begin, end = np.searchsorted(kept, [index * READ_ROWS, (index + 1) * READ_ROWS])
+        yield tf.gather(batch, kept[begin:end] - index * READ_ROWS)
+
+
+def picture(content: bytes, feature: ImageFeature) -> Image.Image:
+    """Returns a stored image, raw bytes of pixels, as a picture."""
+    pixels = np.frombuffer(content, np.uint8).reshape(feature.height, feature.width, feature.channels)
+    return Image.fromarray(pixels[..., 0] if feature.channels == 1 else pixels)
 
 
 def stored_row(serialized: bytes, spec: DatasetSpec) -> Row:

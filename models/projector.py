@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from PIL import Image
 
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
-from models.examples import rows_of_files
+from models.examples import picture, rows_of_files
 
 if TYPE_CHECKING:
     from models.training import TrainingJob
@@ -97,8 +97,7 @@ def _sprite(rows: Sequence[Row], spec: DatasetSpec) -> Image.Image | None:
     across, size = math.ceil(math.sqrt(len(rows))), SPRITE_PIXELS
     sprite = Image.new("RGB", (across * size, across * size))
     for index, row in enumerate(rows):
-        pixels = np.frombuffer(row[name], np.uint8).reshape(feature.height, feature.width, feature.channels)
-        small = Image.fromarray(pixels[..., 0] if feature.channels == 1 else pixels).resize((size, size))
+        small = picture(row[name], feature).resize((size, size))
         sprite.paste(small, (index % across * size, index // across * size))
     return sprite
 

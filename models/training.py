@@ -17,14 +17,13 @@ from models import progress, projector, warm_start
 from models.callbacks import ReportProgress, StopOnNonFinite, WriteSummaries
 from models.checkpoints import Checkpoints, Progress, SaveCheckpoints
 from models.config import TaskConfig, TrainConfig
-from models.examples import rows_of_files
+from models.examples import rows_of_files, serialized_batches
 from models.export import export
 from models.task import Task
 
 logger = logging.getLogger(__name__)
 
 WARMUP_ROWS = 4  # training rows that become warm-up requests
-READ_ROWS = 4096  # at a time, where all records are only passed by
 SAMPLES = 16  # training images shown in TensorBoard
 
 
@@ -256,11 +255,7 @@ def _drawn(job: TrainingJob) -> tf.Tensor:
     """Returns serialized training examples drawn from the whole split, which may be sorted by class."""
     rows = job.num_rows["train"]
     drawn = np.random.default_rng(job.seed).choice(rows, min(SAMPLES, rows), replace=False)
-    kept: list[bytes] = []
-    for index, batch in enumerate(tf.data.TFRecordDataset(list(job.train_files)).batch(READ_ROWS)):
-        inside = drawn[(drawn >= index * READ_ROWS) & (drawn < (index + 1) * READ_ROWS)] - index * READ_ROWS
-        kept += tf.gather(batch, np.sort(inside)).numpy().tolist()
-    return tf.constant(kept)
+    return tf.concat(list(serialized_batches(job.train_files, np.sort(drawn))), axis=0)
 
 
 def _split_labels(features, task: Task):

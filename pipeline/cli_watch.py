@@ -66,10 +66,7 @@ def drift(pipeline: str, which: str, max_distance: float, since: float, override
     drifting.write(places, found, named.dataset.digest())
     drifted = any(one.drifted for distances in found.values() for one in distances)
     if as_json:
-        told = {
-            kind: [{**asdict(one), "drifted": one.drifted} for one in distances] for kind, distances in found.items()
-        }
-        click.echo(json.dumps({"drifted": drifted, **told}, indent=1))
+        click.echo(json.dumps({"drifted": drifted, **drifting.as_json(found)}, indent=1))
     else:
         for kind, distances in found.items():
             click.echo({"served": "sampled requests", "spans": "newest span"}[kind])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
-from data.profile import kolmogorov_smirnov
+from data.profile import kolmogorov_smirnov, quantiles
 from pipeline.journal import RunRecord
 from pipeline.places import Places
 from pipeline.reporting.facts import OVERALL, Facts, Z, compared_metrics, gather
@@ -64,6 +64,7 @@ class Comparison:
         slice_metric: What slices are compared by.
         steady_slices: How many slices have not moved.
         cost: What it took -> values.
+        histories: Run -> metric -> its value after each epoch of the training.
         notes: What could not be compared, a sentence each.
     """
 
@@ -76,6 +77,7 @@ class Comparison:
     slice_metric: str = ""
     steady_slices: int = 0
     cost: dict[str, list[float]] = field(default_factory=dict)
+    histories: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -100,6 +102,7 @@ def compare(home: Path, runs: list[RunRecord]) -> Comparison:
         "peak MiB": [run.peak_mib for run in runs],
         "MiB written": [run.disk_mib for run in runs],
     }
+    found.histories = {run.run: one.training.get("history", {}) for run, one in zip(runs, facts, strict=True)}
     found.notes = [f"{run.run}: {line}" for run, one in zip(runs, facts, strict=True) for line in one.missing]
     return found
 
@@ -143,18 +146,10 @@ def _means(found: Facts) -> dict[str, Any]:
 
 def _distances(facts: list[Facts]) -> dict[str, list[Any]]:
     """Returns how far numbers of the training split are from the first run's, where it is more than MIN_DISTANCE."""
-    quantiles = [
-        {
-            feature.path.step[0]: one
-            for feature in found.statistics.get("train", [])
-            for one in feature.num_stats.histograms
-            if one.type == 1 and one.buckets
-        }
-        for found in facts
-    ]
+    told = [quantiles(found.statistics.get("train", [])) for found in facts]
     rows = {}
-    for name, before in quantiles[0].items():
-        far = [kolmogorov_smirnov(before, one[name]) if name in one else 0.0 for one in quantiles]
+    for name, (before, _) in told[0].items():
+        far = [kolmogorov_smirnov(before, one[name][0]) if name in one else 0.0 for one in told]
         if max(far) > MIN_DISTANCE:
             rows[f"distance of {name} (Kolmogorov-Smirnov)"] = [round(value, 3) for value in far]
     return rows
@@ -260,8 +255,9 @@ def lines(found: Comparison) -> list[str]:
         rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.slices.items()]
     rows.append(["cost"])
     rows += [[f"  {name}", *map(number, values)] for name, values in found.cost.items()]
-    widths = [max(len(row[index]) for row in rows if len(row) > index + 1 or index) for index in range(1)]
-    widths += [max(len(row[index]) for row in rows if len(row) > index) for index in range(1, len(found.runs) + 1)]
+    columns = range(len(found.runs) + 1)
+    # Heads of parts stand alone in their rows and may be longer than the first column.
+    widths = [max(len(row[index]) for row in rows if len(row) > max(index, 1)) for index in columns]
     told = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
     return told + [f"note: {note}" for note in found.notes]
 

@@ -14,7 +14,7 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.data_gate import chance, schema_text, training_statistics, without_images
+from components.data_gate import schema_text, training_statistics, without_images
 from components.statistics import generate
 from data import loading, profile
 from data.errors import ConfigError
@@ -84,11 +84,15 @@ def newest_span(places: Places, named: NamedConfig, max_distance: float) -> list
     return _distances(places, inputs, [_without_arrays(row, inputs) for row in rows], max_distance)
 
 
+def as_json(found: dict[str, list[Distance]]) -> dict[str, list[dict[str, Any]]]:
+    """Returns what was found as JSON values."""
+    return {kind: [{**asdict(one), "drifted": one.drifted} for one in distances] for kind, distances in found.items()}
+
+
 def write(places: Places, found: dict[str, list[Distance]], digest: str) -> None:
     """Writes down what was found, and of which data, for pages and for who asks later."""
-    told = {kind: [{**asdict(one), "drifted": one.drifted} for one in distances] for kind, distances in found.items()}
     staging = places.drift.with_suffix(".new")
-    staging.write_text(json.dumps({"time": time.time(), "data_digest": digest, **told}, indent=1))
+    staging.write_text(json.dumps({"time": time.time(), "data_digest": digest, **as_json(found)}, indent=1))
     os.replace(staging, places.drift)
 
 
@@ -132,22 +136,14 @@ def _of_numbers(
     max_distance: float,
 ) -> list[Distance]:
     """Returns the distance of each number, by quantiles: TFDV's own measure of numbers is noisy, see the data gate."""
-    before, now = _quantiles(reference), _quantiles(statistics)
+    before, now = (profile.quantiles(one.datasets[0].features) for one in (reference, statistics))
     found = []
     for name in sorted(before.keys() & now.keys()):
         (old, old_count), (new, new_count) = before[name], now[name]
         distance = profile.kolmogorov_smirnov(old, new)
-        found.append(Distance(name, "Kolmogorov-Smirnov", distance, max(max_distance, chance(old_count, new_count))))
-    return found
-
-
-def _quantiles(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> dict[str, tuple[Any, float]]:
-    found = {}
-    for feature in statistics.datasets[0].features:
-        kept = feature.num_stats.common_stats.num_non_missing
-        for histogram in feature.num_stats.histograms:
-            if histogram.type == statistics_pb2.Histogram.QUANTILES and kept:
-                found[feature.path.step[0]] = histogram, kept
+        found.append(
+            Distance(name, "Kolmogorov-Smirnov", distance, max(max_distance, profile.chance(old_count, new_count)))
+        )
     return found
 
 
@@ -179,6 +175,6 @@ def _of_texts(
     for info in told.drift_skew_info:
         name = info.path.step[0]
         if name in there and info.drift_measurements and all(count.get(name) for count in counts):
-            limit = max(max_distance, chance(*(count[name] for count in counts)))
+            limit = max(max_distance, profile.chance(*(count[name] for count in counts)))
             found.append(Distance(name, "L-infinity", info.drift_measurements[0].value, limit))
     return found

@@ -150,7 +150,9 @@ def follow(home: Path, run: RunRecord) -> Iterator[str]:
     """
     with _log_file(home, run).open(errors="replace") as file:
         while True:
-            ended = find(home, run.run).state != RUNNING  # asked before reading: what came in between is read yet
+            ended = all(
+                one.run != run.run for one in runs(home, run.pipeline, state=RUNNING)
+            )  # asked before reading: what came in between is read yet
             if text := file.read():
                 yield text
             if ended:

@@ -216,12 +216,15 @@ def state_of(record: RunRecord) -> str:
     """Returns what became of a run: one that says it is running, in a process that is gone, was `killed`."""
     if record.state != RUNNING or record.machine.get("host") != platform.node():
         return record.state
+    return RUNNING if len(record.process) == 2 and alive(*record.process) else "killed"
+
+
+def alive(pid: float, started: float) -> bool:
+    """Returns whether a process that began then, in seconds since 1970, is there: numbers are given out again."""
     try:
-        number, created = record.process
-        alive = abs(psutil.Process(int(number)).create_time() - created) < 1
+        return abs(psutil.Process(int(pid)).create_time() - started) < 1
     except (psutil.Error, ValueError):
-        alive = False
-    return RUNNING if alive else "killed"
+        return False
 
 
 def _hidden(value: Any) -> Any:

@@ -24,15 +24,31 @@ def hold(path: Path, pipeline: str, *, wait: bool = False, say: Callable[[str], 
     Raises:
         LockError: Another process holds it; names the process and since when.
     """
+
+    def taken(holder: str) -> None:
+        running = f"Pipeline {pipeline} is already running ({holder})"
+        if not wait:
+            raise LockError(f"{running}; --wait waits for it.") from None
+        say(f"{running}; waiting for it to end.")
+
+    with locked(path, taken):
+        yield
+
+
+@contextlib.contextmanager
+def locked(path: Path, taken: Callable[[str], None]) -> Iterator[None]:
+    """Holds a lock file within the block.
+
+    Args:
+        path: The file.
+        taken: Is told who holds it, where another process does, and raises, or returns to wait for it.
+    """
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            running = f"Pipeline {pipeline} is already running ({_holder(file.read())})"
-            if not wait:
-                raise LockError(f"{running}; --wait waits for it.") from None
-            say(f"{running}; waiting for it to end.")
+            taken(_holder(file.read()))
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}))

@@ -3,15 +3,13 @@
 import io
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import layers
-from PIL import Image
 
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
 from models import classification
 from models.classification import LABEL
-from models.examples import serialized_inputs
+from models.examples import picture, serialized_inputs
 from models.image_classification.config import ImageClassificationConfig
 from models.task import FileQuery, Task, Tensors
 
@@ -120,9 +118,8 @@ def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> 
 def queries(row: Row, spec: DatasetSpec) -> dict:
     """Returns one image in the words of each signature: as a tf.train.Example and as a PNG of the same pixels."""
     image_key, image = spec.only(ImageFeature)
-    pixels = np.frombuffer(row[image_key], np.uint8).reshape(image.height, image.width, image.channels)
     png = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if image.channels == 1 else pixels).save(png, "PNG")
+    picture(row[image_key], image).save(png, "PNG")
     return {
         "serving_default": {"inputs": serialized_inputs(row, spec)},
         "image_bytes": {"image_bytes": png.getvalue()},

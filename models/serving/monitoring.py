@@ -94,15 +94,15 @@ class Metrics:
         lines, seen = [], set()
         for (name, labels), count in counters:
             lines += _type(name, "counter", seen)
-            lines.append(f"{name}{{{_labels(labels)}}} {count}")
+            lines.append(f"{name}{{{label_text(labels)}}} {count}")
         for (name, labels), counts, total in histograms:
             lines += _type(name, "histogram", seen)
             running = 0
             for bound, count in zip([*map("{:g}".format, BUCKETS), "+Inf"], counts, strict=True):
                 running += count
-                lines.append(f"{name}_bucket{{{_labels((*labels, ('le', bound)))}}} {running}")
-            lines.append(f"{name}_sum{{{_labels(labels)}}} {total:g}")
-            lines.append(f"{name}_count{{{_labels(labels)}}} {running}")
+                lines.append(f"{name}_bucket{{{label_text((*labels, ('le', bound)))}}} {running}")
+            lines.append(f"{name}_sum{{{label_text(labels)}}} {total:g}")
+            lines.append(f"{name}_count{{{label_text(labels)}}} {running}")
         return "\n".join(lines) + "\n"
 
 
@@ -113,7 +113,9 @@ def _type(name: str, kind: str, seen: set[str]) -> list[str]:
     return [f"# TYPE {name} {kind}"]
 
 
-def _labels(labels: Iterable[tuple[str, str]]) -> str:
+def label_text(labels: Iterable[tuple[str, str]]) -> str:
+    """Returns labels as Prometheus's text format has them between braces."""
+
     def escaped(value: str) -> str:
         return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 

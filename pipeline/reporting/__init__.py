@@ -1,14 +1,11 @@
 """What a run leaves to be looked at: one page, and TensorBoard's cards and pictures."""
 
-import logging
 import shutil
 from pathlib import Path
 
 from models.serving.versions import REPORT
 from pipeline.journal import Journal
 from pipeline.places import Places
-
-logger = logging.getLogger(__name__)
 
 
 def write(places: Places, journal: Journal) -> Path:

@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run beside its training: cards of stages, data, anomalies, evaluation, settings."""
 
+import base64
 import io
 import json
 import re
@@ -23,7 +24,6 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
-from data.spec import LabelFeature
 from models import plots as arrays
 from pipeline.journal import RunRecord, StageRecord
 from pipeline.reporting import plots
@@ -33,7 +33,7 @@ from pipeline.reporting.page import flat, number
 MAX_CLASSES = 50  # of the confusion matrix, of precision-recall curves, of slices
 MAX_BUCKETS = 100
 NUM_THRESHOLDS = 101
-# Stage -> the settings that it goes by, a `*` standing for all below.
+# Stage -> how the names of the settings begin that it goes by.
 SETTINGS = {
     "ingest": ("data.",),
     "data_gate": ("data.checks.",),
@@ -179,15 +179,14 @@ def _evaluation(found: Facts) -> Iterator[Summary]:
         if "@" not in name:
             yield scalar_pb(f"test/{name}", value)
     yield from _slices(slices)
-    classes = found.spec.only(LabelFeature)[1].classes if found.spec and found.spec.of(LabelFeature) else ()
+    _, classes = found.label
     counts = found.evaluation.get("confusion_matrix")
     if counts and len(classes) <= MAX_CLASSES:
         yield _image("test/confusion_matrix", Image.fromarray(arrays.confusion_matrix(np.array(counts), classes)))
     if found.answers is None:
         return
     if not classes:
-        values = found.answers.values if found.answers.values.ndim == 1 else found.answers.values[:, -1]
-        yield histogram_pb("test/error", values - found.answers.targets)
+        yield histogram_pb("test/error", found.answers.numbers - found.answers.targets)
         return
     yield _image("test/calibration", _reliability(plots.reliability_bins(found.answers)))
     for index in [1] if len(classes) == 2 else range(min(len(classes), MAX_CLASSES)):
@@ -254,8 +253,6 @@ def _mistakes(record: RunRecord, found: Facts) -> Iterator[Summary]:
 
 def _pictures(mistakes: list[dict[str, Any]]) -> Image.Image:
     """Returns the images of mistakes in a grid, each with what it is and what it was taken for."""
-    import base64
-
     across = min(len(mistakes), 3)
     down = -(-len(mistakes) // across)
     # TensorBoard shows pictures about 300 pixels wide: small enough to stay legible there.

@@ -15,8 +15,9 @@ from zipfile import BadZipFile
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from data.spec import SPLITS, DatasetSpec
-from models import registry
+from data.spec import SPLITS, DatasetSpec, LabelFeature
+from models import answers, registry
+from models.answers import Answers
 from pipeline.journal import RunRecord
 from pipeline.places import Places
 
@@ -26,19 +27,6 @@ WATTS_PER_CORE = 10.0
 OVERALL = "overall"
 # What reading a damaged file may raise.
 DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, DecodeError, sqlite3.Error)
-
-
-@dataclass
-class Answers:
-    """What the model answered about the test split.
-
-    Attributes:
-        targets: int64 classes or float32 numbers `(rows,)`.
-        values: float32 probabilities `(rows, classes)` or numbers.
-    """
-
-    targets: np.ndarray
-    values: np.ndarray
 
 
 @dataclass
@@ -81,6 +69,12 @@ class Facts:
     lineage: list["Node"] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
+    @property
+    def label(self) -> tuple[str, tuple[str, ...]]:
+        """Name and classes of the feature to be predicted; both empty without classes."""
+        labels = self.spec.of(LabelFeature) if self.spec else {}
+        return next(((name, feature.classes) for name, feature in labels.items()), ("", ()))
+
 
 @dataclass
 class Node:
@@ -88,15 +82,11 @@ class Node:
 
     Attributes:
         name: The stage.
-        execution: Its number.
-        state: What ML Metadata says of it.
         inputs: Artifact number -> name of the input.
         outputs: Artifact number -> name of the output.
     """
 
     name: str
-    execution: int
-    state: int
     inputs: dict[int, str] = field(default_factory=dict)
     outputs: dict[int, str] = field(default_factory=dict)
 
@@ -114,7 +104,7 @@ def gather(places: Places, record: RunRecord) -> Facts:
     found.anomalies = reader.anomalies()
     found.training = reader.json("train", "model_run", "training.json")
     found.evaluation = reader.json("evaluate", "evaluation", "metrics.json")
-    found.mistakes = reader.json("evaluate", "evaluation", "mistakes.json") or []
+    found.mistakes = reader.json("evaluate", "evaluation", answers.MISTAKES) or []
     found.answers = reader.answers()
     found.verdicts = reader.json("model_gate", "blessing", "verdict.json") or record.verdicts
     found.comparison = reader.json("baseline", "comparison", "comparison.json")
@@ -152,15 +142,15 @@ def intervals(record: RunRecord, found: Facts) -> dict[str, list[float]]:
     The value, and 1.96 bootstrap standard errors on each side (Efron and Tibshirani, "An Introduction to the
     Bootstrap", 1993, chapter 13).
     """
-    answers = found.answers
-    if answers is None or not len(answers.targets):
+    said = found.answers
+    if said is None or not len(said.targets):
         return {}
-    rows, generator = len(answers.targets), np.random.default_rng(0)
+    rows, generator = len(said.targets), np.random.default_rng(0)
     weights = [np.bincount(generator.integers(rows, size=rows), minlength=rows) for _ in range(RESAMPLES)]
     ranges = {}
     for name, metric in compared_metrics(record).items():
-        value = metric.function(answers.targets, answers.values, np.ones(rows))
-        error = float(np.std([metric.function(answers.targets, answers.values, one) for one in weights], ddof=1))
+        value = metric.function(said.targets, said.values, np.ones(rows))
+        error = float(np.std([metric.function(said.targets, said.values, one) for one in weights], ddof=1))
         ranges[name] = [value - Z * error, value + Z * error]
     return ranges
 
@@ -185,7 +175,7 @@ def lineage(places: Places, run: str) -> list[Node]:
     if not places.database.exists():
         return []
     in_run = (
-        "select e.id, e.last_known_state from Execution e join Association a on a.execution_id = e.id "
+        "select e.id from Execution e join Association a on a.execution_id = e.id "
         "join Context c on c.id = a.context_id join Type t on t.id = c.type_id "
         "where t.name = 'pipeline_run' and c.name = :run order by e.id"
     )
@@ -199,9 +189,9 @@ def lineage(places: Places, run: str) -> list[Node]:
     )
     nodes = []
     with contextlib.closing(sqlite3.connect(f"file:{places.database}?mode=ro", uri=True)) as database:
-        for execution, state in database.execute(in_run, {"run": run}).fetchall():
+        for (execution,) in database.execute(in_run, {"run": run}).fetchall():
             ((name,),) = database.execute(name_of, {"id": execution}).fetchall()
-            node = Node(name.rsplit(".", 1)[-1], execution, state)
+            node = Node(name.rsplit(".", 1)[-1])
             for artifact, kind, key in database.execute(touched, {"id": execution}):
                 # ML Metadata's Event.Type: 3 is INPUT, 4 is OUTPUT.
                 (node.inputs if kind == 3 else node.outputs)[artifact] = key or ""
@@ -246,8 +236,8 @@ class _Reader:
     def answers(self) -> Answers | None:
         folder, found = self.folder("evaluate", "evaluation"), None
         if folder:
-            with self.part("predictions.npz of evaluate"), np.load(folder / "predictions.npz") as arrays:
-                found = Answers(arrays["targets"], arrays["values"])
+            with self.part(f"{answers.FILE} of evaluate"):
+                found = answers.read(folder)
         return found
 
     def statistics(self) -> dict[str, list[Any]]:

@@ -12,7 +12,6 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from data.spec import SPLITS, DatasetSpec, LabelFeature
 from pipeline.journal import RunRecord
 from pipeline.places import Places
 from pipeline.reporting import plots
@@ -55,9 +54,9 @@ def write(places: Places, record: RunRecord, found: Facts) -> Path:
 def render(record: RunRecord, found: Facts) -> str:
     """Returns the page as HTML; whatever comes from data or settings is escaped."""
     made = [
-        _gates(record, found),
-        _data(found, record),
-        _model(record, found),
+        Section("verdict", "Verdict and gates", {"verdicts": found.verdicts}),
+        _data(record, found),
+        _model(found),
         _learning(found),
         _metrics(record, found),
         _mistakes(record, found),
@@ -141,26 +140,20 @@ def flat(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 # --- sections -------------------------------------------------------------------------------------------------------
 
 
-def _gates(record: RunRecord, found: Facts) -> Section:
-    return Section("verdict", "Verdict and gates", {"verdicts": found.verdicts, "comparison": found.comparison})
-
-
-def _data(found: Facts, record: RunRecord) -> Section:
-    spec, charts = found.spec, []
-    if spec and spec.of(LabelFeature) and found.statistics:
-        name, label = spec.only(LabelFeature)
-        counts = {split: _class_counts(features, name, label.classes) for split, features in found.statistics.items()}
+def _data(record: RunRecord, found: Facts) -> Section:
+    (name, classes), charts = found.label, []
+    if classes and found.statistics:
+        counts = {split: _class_counts(features, name, classes) for split, features in found.statistics.items()}
         chart = plots.class_shares(counts)
         charts = [chart] if chart else []
-    gate = next((stage for stage in record.stages if stage.name == "data_gate"), None)
-    ingest = next((stage for stage in record.stages if stage.name == "ingest"), None)
+    said = {stage.name: stage.detail for stage in record.stages}
+    features = _statistics(found)
     told = {
-        "features": _statistics(found),
-        "left_out": max(sum(1 for _ in _feature_names(found)) - MAX_FEATURES, 0),
+        "features": features[:MAX_FEATURES],
+        "left_out": len(features[MAX_FEATURES:]),
         "anomalies": found.anomalies,
-        "gate": gate.detail if gate else "",
-        "ingest": ingest.detail if ingest else "",
-        "splits": [split for split in SPLITS if split in found.statistics],
+        "gate": said.get("data_gate", ""),
+        "ingest": said.get("ingest", ""),
     }
     return Section("data", "Data", told, charts)
 
@@ -192,22 +185,17 @@ def _name(feature: Any) -> str:
     return ".".join(feature.path.step) or feature.name
 
 
-def _feature_names(found: Facts):
-    for feature in next(iter(found.statistics.values()), []):
-        yield _name(feature)
-
-
 def _statistics(found: Facts) -> list[dict[str, Any]]:
     """Returns for each feature what is told of it, by split."""
-    labels = found.spec.of(LabelFeature) if found.spec else {}
+    label, classes = found.label
     by_name: dict[str, dict[str, Any]] = {}
     for split, features in found.statistics.items():
         for feature in features:
             told = _told(feature)
-            if _name(feature) in labels:  # the mean of a class's number says nothing
-                told["words"] = f"{len(labels[_name(feature)].classes):,} classes"
+            if _name(feature) == label:  # the mean of a class's number says nothing
+                told["words"] = f"{len(classes):,} classes"
             by_name.setdefault(_name(feature), {})[split] = told
-    return [{"name": name, "splits": splits} for name, splits in list(by_name.items())[:MAX_FEATURES]]
+    return [{"name": name, "splits": splits} for name, splits in by_name.items()]
 
 
 def _told(feature: Any) -> dict[str, Any]:
@@ -240,7 +228,7 @@ def _bars(counts: list[float]) -> list[float]:
     return [count / greatest for count in counts] if greatest else []
 
 
-def _model(record: RunRecord, found: Facts) -> Section:
+def _model(found: Facts) -> Section:
     layers = found.training.get("layers", [])
     return Section("model", "Model", {"layers": layers, "parameters": sum(one["parameters"] for one in layers)})
 
@@ -253,7 +241,7 @@ def _learning(found: Facts) -> Section:
 def _metrics(record: RunRecord, found: Facts) -> Section:
     slices = found.evaluation.get("slices", {})
     overall = slices.get(OVERALL, {})
-    classes = found.spec.only(LabelFeature)[1].classes if found.spec and found.spec.of(LabelFeature) else ()
+    _, classes = found.label
     charts: list[plots.Chart | None] = []
     if found.evaluation.get("confusion_matrix"):
         charts.append(plots.confusion(np.array(found.evaluation["confusion_matrix"]), classes))
@@ -284,12 +272,9 @@ def _interval(name: str, value: float, record: RunRecord, overall: dict[str, flo
 
 def _class_rows(overall: dict[str, float], slices: dict[str, dict[str, float]], found: Facts) -> list[list[Any]]:
     """Returns class, rows, precision, recall with its interval, and F1; the classes with the least F1 first."""
-    spec: DatasetSpec | None = found.spec
-    if not spec or not spec.of(LabelFeature):
-        return []
-    key, label = spec.only(LabelFeature)
+    key, classes = found.label
     rows = []
-    for name in label.classes:
+    for name in classes:
         if f"f1@{name}" in overall:
             count = int(slices.get(f"{key}={name}", {}).get("example_count", 0))
             recall = overall[f"recall@{name}"]

@@ -10,7 +10,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.reporting.facts import OVERALL, Answers, wilson
+from models.answers import Answers
+from pipeline.reporting.facts import OVERALL, wilson
 
 INK = "#010203"  # stands for the page's text colour
 COLOURS = ("#2f7fc1", "#d9822b", "#2f9e6e", "#c94f6d", "#8a63c9", "#7d8a97")
@@ -256,9 +257,8 @@ def by_slice(slices: dict[str, dict[str, float]], metric: str) -> Chart | None:
 @drawn
 def predicted_and_true(answers: Answers) -> Chart:
     """Returns predicted numbers over true ones, of up to MAX_POINTS rows."""
-    values = answers.values if answers.values.ndim == 1 else answers.values[:, -1]
-    step = -(-len(values) // MAX_POINTS)
-    true, predicted = answers.targets[::step], values[::step]
+    step = -(-len(answers.numbers) // MAX_POINTS)
+    true, predicted = answers.targets[::step], answers.numbers[::step]
     figure = _figure(3.6, 3.4)
     axes = figure.add_subplot()
     axes.plot(true, predicted, ".", markersize=2.5, alpha=0.5)

@@ -57,8 +57,7 @@ def on_trial(home: Path, schedule: Schedule, work: Callable[[], Outcome]) -> Out
 
 def run(home: Path, schedule: Schedule) -> Outcome:
     """Runs `headrace run` within the schedule's time limit and returns what came of it."""
-    command = [str(Path(sys.executable).with_name("headrace")), "run", schedule.target, "--home", str(home)]
-    command += ["--json", "--wait", *(word for one in schedule.overrides for word in ("--set", one))]
+    command = schedule.command("run", str(home), "--json", "--wait")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home)
     _forward(process)
     try:

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
-import os
 import sqlite3
 import subprocess
 import sys
@@ -15,13 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 from aiohttp import web
 
 from data.errors import ConfigError
+from pipeline.journal import alive
 from pipeline.listening import HOST, listen
+from pipeline.lock import locked
 from pipeline.scheduling import metrics, notifying, times, triggers
-from pipeline.scheduling.store import FAILED, RUNNING, Fire, Outcome, Schedule, State, Store
+from pipeline.scheduling.store import FAILED, PENDING, RUNNING, Fire, Outcome, Schedule, State, Store
 
 GRACE_SECONDS = 60.0  # by which one may be late and is not missed yet
 TICK_SECONDS = 1.0
@@ -126,11 +125,11 @@ class Scheduler:
         for identifier, child in list(self._children.items()):
             if child.poll() is not None:
                 del self._children[identifier]
-                for fire in self.store.fires(state="pending"):
+                for fire in self.store.fires(state=PENDING):
                     if fire.id == identifier:  # it ended before it could claim it
                         self._give_up(fire, f"its process ended at once with {child.returncode}; see {self.log(fire)}")
         for fire in self.store.fires(state=RUNNING):
-            if not alive(fire):
+            if not alive(fire.pid or 0, fire.pid_started or 0.0):
                 self._give_up(fire, "its process was killed")
 
     def _give_up(self, fire: Fire, message: str) -> None:
@@ -178,14 +177,6 @@ class Scheduler:
         }
 
 
-def alive(fire: Fire) -> bool:
-    """Returns whether the process that claimed a fire is there."""
-    try:
-        return abs(psutil.Process(fire.pid).create_time() - (fire.pid_started or 0.0)) < 1
-    except (psutil.Error, ValueError, TypeError):
-        return False
-
-
 SCHEDULER = web.AppKey("scheduler", Scheduler)
 
 
@@ -198,15 +189,11 @@ def only_one(home: Path) -> Iterator[None]:
     """
     path = home / "scheduler" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise ConfigError(f"A scheduler works on {home} already (pid {file.read().strip()}).") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+
+    def taken(holder: str) -> None:
+        raise ConfigError(f"A scheduler works on {home} already ({holder}).") from None
+
+    with locked(path, taken):
         yield
 
 

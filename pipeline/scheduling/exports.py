@@ -1,7 +1,6 @@
 """A schedule for those who have a scheduler: systemd, cron, Kubernetes, Airflow."""
 
 import shlex
-import sys
 from pathlib import Path
 
 import yaml
@@ -29,17 +28,10 @@ def export(schedule: Schedule, to: str, home: Path) -> dict[str, str]:
     return makers[to](schedule, home)
 
 
-def command(schedule: Schedule, home: str) -> list[str]:
-    """Returns what is run."""
-    overrides = [word for one in schedule.overrides for word in ("--set", one)]
-    program = str(Path(sys.executable).with_name("headrace"))
-    return [program, "run", schedule.target, "--home", home, "--wait", *overrides]
-
-
 def systemd(schedule: Schedule, home: Path) -> dict[str, str]:
     """Returns a service and its timer; catching up is systemd's `Persistent`."""
     name = f"headrace-{schedule.name}"
-    line = " ".join(_systemd_word(word) for word in command(schedule, str(home)))
+    line = " ".join(_systemd_word(word) for word in schedule.command("run", str(home), "--wait"))
     service = (
         f"[Unit]\nDescription=Headrace pipeline {schedule.name}\n\n[Service]\nType=oneshot\n"
         f"WorkingDirectory={str(home).replace('%', '%%')}\nExecStart={line}\n"
@@ -109,7 +101,9 @@ def _weekday(text: str) -> str:
 
 def cron(schedule: Schedule, home: Path) -> dict[str, str]:
     """Returns the lines of a crontab; a percent sign would end the command there."""
-    line = shlex.join(["timeout", f"{schedule.time_limit:.0f}", *command(schedule, str(home))]).replace("%", "\\%")
+    line = shlex.join(["timeout", f"{schedule.time_limit:.0f}", *schedule.command("run", str(home), "--wait")]).replace(
+        "%", "\\%"
+    )
     log = shlex.quote(str(home / "scheduler" / f"{schedule.name}.log")).replace("%", "\\%")
     return {f"{schedule.name}.crontab": f"CRON_TZ={schedule.zone}\n{schedule.cron} {line} >>{log} 2>&1\n"}
 
@@ -117,7 +111,7 @@ def cron(schedule: Schedule, home: Path) -> dict[str, str]:
 def kubernetes(schedule: Schedule, home: Path) -> dict[str, str]:
     """Returns a CronJob; image and volume are for its owner to fill in."""
     name = f"headrace-{schedule.name.lower().replace('_', '-')}"
-    arguments = ["run", schedule.target, "--home", "/home/headrace", *command(schedule, "")[5:]]
+    arguments = ["run", schedule.target, "--home", "/home/headrace", "--wait", *schedule.settings()]
     container = {
         "name": "headrace",
         "image": "headrace:latest",
@@ -153,7 +147,7 @@ def kubernetes(schedule: Schedule, home: Path) -> dict[str, str]:
 
 def airflow(schedule: Schedule, home: Path) -> dict[str, str]:
     """Returns a DAG file for Airflow 2.4 and later."""
-    line = shlex.join(command(schedule, str(home)))
+    line = shlex.join(schedule.command("run", str(home), "--wait"))
     if "{{" in line or "{%" in line:  # Airflow takes it for a template
         line = "{% raw %}" + line + "{% endraw %}"
     text = (

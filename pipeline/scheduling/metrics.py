@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from models.serving.monitoring import label_text
 from pipeline.scheduling import times
 from pipeline.scheduling.store import RUNNING, SUCCEEDED
 
@@ -44,10 +45,6 @@ def text(scheduler: "Scheduler") -> str:
     for name, found in values.items():
         lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} gauge"]
         for labels, value in found:
-            told = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
+            told = label_text(labels.items())
             lines.append(f"{name}{'{' + told + '}' if told else ''} {float(value):.17g}")
     return "\n".join(lines) + "\n"
-
-
-def _escaped(label: str) -> str:
-    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

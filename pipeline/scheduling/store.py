@@ -6,6 +6,7 @@ A fire is one time at which a pipeline has to run. It is written down before it 
 import contextlib
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -67,6 +68,15 @@ class Schedule:
     time_limit: float = 86400.0
     canary: float | None = None
     notify: tuple[dict[str, Any], ...] = ()
+
+    def settings(self) -> list[str]:
+        """Returns its overrides as words of a command."""
+        return [word for one in self.overrides for word in ("--set", one)]
+
+    def command(self, verb: str, home: str, *words: str) -> list[str]:
+        """Returns the command of a verb of ours about its pipeline."""
+        program = str(Path(sys.executable).with_name("headrace"))
+        return [program, verb, self.target, "--home", home, *words, *self.settings()]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """What asks for a run beside the clock: data that is not that of the last run, and drift."""
 
 import json
-import sys
 from pathlib import Path
 
 from data.errors import HeadraceError
@@ -42,12 +41,9 @@ def drift_command(home: Path, store: Store, schedule: Schedule) -> list[str]:
     if not kinds:
         return []
     runs = [fire.started or fire.due for fire in store.fires(schedule.name) if fire.reason == "drift"]
-    program = str(Path(sys.executable).with_name("headrace"))
-    return [
-        *(program, "drift", schedule.target, "--home", str(home), "--of", kinds[0] if len(kinds) == 1 else "all"),
-        *("--max-distance", str(schedule.on_drift), "--since", str(max(runs, default=0.0))),
-        *(word for one in schedule.overrides for word in ("--set", one)),
-    ]
+    which = kinds[0] if len(kinds) == 1 else "all"
+    words = ("--of", which, "--max-distance", str(schedule.on_drift), "--since", str(max(runs, default=0.0)))
+    return schedule.command("drift", str(home), *words)
 
 
 def _has_new_span(home: Path, places: Places, schedule: Schedule) -> bool:

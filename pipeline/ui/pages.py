@@ -96,11 +96,10 @@ class Site:
 
     def run(self, pipeline: str, identifier: str) -> str:
         """Returns a run's page: its stages, which move while it runs, and the way to everything else."""
-        run = self._run(pipeline, identifier)
-        with self._drawing:
-            nodes = facts.lineage(Places.of(self._home, pipeline), identifier)
-        others = self._runs_of(pipeline)
-        before = next((one for one in others if one.run < run.run and one.state == "published"), None)
+        runs = self._runs_of(pipeline)
+        run = _named(runs, pipeline, identifier)
+        before = next((one for one in runs if one.run < run.run and one.state == "published"), None)
+        nodes = facts.lineage(Places.of(self._home, pipeline), identifier)
         return self._render(
             "run.html.j2",
             title=f"{pipeline} {identifier}",
@@ -138,17 +137,14 @@ class Site:
                 if any(delta.low is not None for delta in row[1:]):
                     points = zip(runs[1:], row[1:], strict=True)
                     charts.append(plots.deltas(name, [[run.run, d.difference, d.low, d.high] for run, d in points]))
-            learned = [plots.histories("val_loss", self._histories(runs, "val_loss"))]
+            losses = {run: history["val_loss"] for run, history in found.histories.items() if history.get("val_loss")}
+            charts.append(plots.histories("val_loss", losses))
         return self._render(
             "compare.html.j2",
             title="Comparison",
             found=found,
-            charts=[chart for chart in charts + learned if chart],
+            charts=[chart for chart in charts if chart],
         )
-
-    def _histories(self, runs: list[RunRecord], name: str) -> dict[str, list[float]]:
-        told = {run.run: facts.gather(Places.of(self._home, run.pipeline), run).training for run in runs}
-        return {key: one["history"][name] for key, one in told.items() if one.get("history", {}).get(name)}
 
     def log(self, pipeline: str, identifier: str) -> str:
         """Returns the end of a run's log."""
@@ -180,10 +176,7 @@ class Site:
         return found
 
     def _run(self, pipeline: str, identifier: str) -> RunRecord:
-        for run in self._runs_of(pipeline):
-            if run.run == identifier:
-                return run
-        raise ConfigError(f"Pipeline {pipeline} has no run {identifier}.")
+        return _named(self._runs_of(pipeline), pipeline, identifier)
 
     def _render(self, template: str, **values: Any) -> str:
         return page.environment().get_template(template).render(home=str(self._home), tensorboard=self._board, **values)
@@ -194,6 +187,13 @@ def _name(pipeline: str | None) -> str | None:
     if pipeline and (pipeline != Path(pipeline).name or pipeline in (".", "..")):
         raise ConfigError(f"{pipeline} is no name of a pipeline.")
     return pipeline
+
+
+def _named(runs: Sequence[RunRecord], pipeline: str, identifier: str) -> RunRecord:
+    for run in runs:
+        if run.run == identifier:
+            return run
+    raise ConfigError(f"Pipeline {pipeline} has no run {identifier}.")
 
 
 def usual_metric(runs: Sequence[RunRecord]) -> str | None:

@@ -44,8 +44,9 @@ def test_evaluation_asks_for_a_signature_and_label_that_are_there(trained):
 
 
 def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp_path):
-    from components import predictions as answers
+    from components import predictions
     from components.classical import fit, read_frame, values_of
+    from models import answers
     from models.classical import paired_bootstrap
 
     task, made, _ = trained
@@ -54,7 +55,7 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp
     (target,) = made.spec.targets()
     targets = frames["test"][target].to_numpy()
     compared = made.config.compared(made.spec)
-    answers.write(tmp_path, made.model_folder, examples, made.spec, task)
+    predictions.write(tmp_path, made.model_folder, examples, made.spec, task)
     network = answers.read(tmp_path).values
     np.testing.assert_array_equal(answers.read(tmp_path).targets, targets.astype(answers.read(tmp_path).targets.dtype))
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.predictions import FILE, MISTAKES
 from data.spec import DatasetSpec, LabelFeature, NumberFeature, TextFeature
+from models.answers import FILE, MISTAKES
 from pipeline.config import schema_class
 from pipeline.journal import RunRecord, StageRecord
 from pipeline.places import Places

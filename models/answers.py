@@ -1,0 +1,34 @@
+"""What a model answered about the test split, as the evaluation keeps it. Loads no TensorFlow."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FILE, MISTAKES = "predictions.npz", "mistakes.json"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answered.
+
+    Attributes:
+        targets: int64 classes or float32 numbers `(rows,)`.
+        values: What the task answers under its `prediction_key`, such as float32 probabilities `(rows, classes)`.
+        seconds: How long it took to answer them.
+    """
+
+    targets: np.ndarray
+    values: np.ndarray
+    seconds: float = 0.0
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The predicted numbers `(rows,)`; of answers with several values the last."""
+        return self.values if self.values.ndim == 1 else self.values[:, -1]
+
+
+def read(folder: Path) -> Answers:
+    """Returns what is kept in a folder; raises OSError, ValueError or KeyError where it is gone or damaged."""
+    with np.load(folder / FILE) as found:
+        return Answers(found["targets"], found["values"], float(found["seconds"]))
