@@ -54,6 +54,28 @@ class Flags:
     tensorflow_session_parallelism: int = field(default=0, metadata={"help": "Threads of a session; 0: auto"})
     tensorflow_intra_op_parallelism: int = field(default=0, metadata={"help": "Threads inside an op; 0: auto"})
     tensorflow_inter_op_parallelism: int = field(default=0, metadata={"help": "Threads between ops; 0: auto"})
+    tensorflow_session_config_file: str = field(default="", metadata={"help": "ConfigProto as text proto"})
+    per_process_gpu_memory_fraction: float = field(
+        default=0.0, metadata={"help": "Share of a GPU's memory that the server takes; 0: TensorFlow decides"}
+    )
+    xla_cpu_compilation_enabled: bool = field(
+        default=False, metadata={"help": "Run functions that insist on XLA (jit_compile); without, they fail"}
+    )
+    xla_gpu_compilation_enabled: bool = field(default=False, metadata={"help": "The same"})
+    flush_filesystem_caches: bool = field(default=True, metadata={"help": "Taken and not needed"})
+    remove_unused_fields_from_bundle_metagraph: bool = field(default=True, metadata={"help": "Taken and not needed"})
+    skip_initialize_tpu: bool = field(default=False, metadata={"help": "Taken and not needed"})
+    enable_profiler: bool = field(default=True, metadata={"help": "Taken: there is no ProfilerService here"})
+    num_tflite_pools: int = field(default=0, metadata={"help": "Taken: there is no TFLite here"})
+    num_tflite_interpreters_per_pool: int = field(default=0, metadata={"help": "Taken: there is no TFLite here"})
+    ssl_config_file: str = field(default="", metadata={"help": "Refused: there is no TLS here"})
+    use_alts_credentials: bool = field(default=False, metadata={"help": "Refused: there is no TLS here"})
+    platform_config_file: str = field(default="", metadata={"help": "Refused: there is one platform, tensorflow"})
+    prefer_tflite_model: bool = field(default=False, metadata={"help": "Refused: there is no TFLite here"})
+    thread_pool_factory_config_file: str = field(default="", metadata={"help": "Refused: there are no such pools here"})
+    mixed_precision: str = field(
+        default="", metadata={"help": "Refused: a model runs in the precision it was saved in"}
+    )
     version: bool = field(default=False, metadata={"help": "Print the version and end"})
     host: str = field(default="127.0.0.1", metadata={"help": "Ours: address to listen on"})
     input_guard: bool = field(default=True, metadata={"help": "Ours: refuse values that the schema rules out"})
@@ -67,6 +89,9 @@ class Flags:
     access_log: str = field(default="", metadata={"help": "Ours: file that gets a JSON line a request; -: stderr"})
 
 
+# Going on without these would serve something else than was asked for, and in the clear.
+REFUSED = ("ssl_config_file", "use_alts_credentials", "platform_config_file", "prefer_tflite_model",
+           "thread_pool_factory_config_file", "mixed_precision")  # fmt: skip
 _KNOWN = {one.name: one for one in dataclasses.fields(Flags)}
 _TRUE, _FALSE = ("true", "1", "t", "y", "yes"), ("false", "0", "f", "n", "no")
 

@@ -103,12 +103,15 @@ class Server:
         from models.serving.statuses import ServingStatus
 
         self._flags = flags
+        if not (flags.xla_cpu_compilation_enabled or flags.xla_gpu_compilation_enabled):
+            without_xla()
         self._metrics = Metrics()
         self._guard = InputGuard(self._metrics) if flags.input_guard else None
         self._sampler = Sampler(_sampled(flags.sample_config_file)) if flags.sample_config_file else None
         self._batching: Mapping[Path, Parameters] = {}
         self._batcher: Batcher | None = None
         try:
+            self._session = _session(flags)
             monitoring = _read(flags.monitoring_config_file, config_files.MonitoringConfig)
             self._metrics_path = ""
             if monitoring.prometheus_config.enable:
@@ -174,8 +177,6 @@ class Server:
 
     def _load(self, name: str, number: int, path: Path):
         """Returns a version that is warmed up; raises ServingStatus."""
-        from tensorflow.core.protobuf import config_pb2
-
         from models.serving import config_files, warmup
         from models.serving.batching import Parameters
         from models.serving.inference import Engine
@@ -191,12 +192,7 @@ class Server:
             except ValueError as error:
                 raise invalid(str(error)) from None
             self._batching = {**self._batching, path: parameters}
-        both = flags.tensorflow_session_parallelism
-        options = config_pb2.ConfigProto(
-            intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism or both,
-            inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism or both,
-        )
-        servable = Servable(name, number, path, flags.saved_model_tags, options)
+        servable = Servable(name, number, path, flags.saved_model_tags, self._session)
         if not flags.enable_model_warmup:
             return servable
         alone: Any = _OneVersion(name, servable)
@@ -303,6 +299,23 @@ def _read(path: str, kind: Any) -> Any:
     return config_files.read(path, kind) if path else kind()
 
 
+def _session(flags: Flags) -> Any:
+    """Returns the ConfigProto of each version's session; raises ValueError when its file cannot be used."""
+    from tensorflow.core.protobuf import config_pb2
+
+    found = _read(flags.tensorflow_session_config_file, config_pb2.ConfigProto)
+    both = flags.tensorflow_session_parallelism
+    for name, threads in (
+        ("intra_op_parallelism_threads", flags.tensorflow_intra_op_parallelism or both),
+        ("inter_op_parallelism_threads", flags.tensorflow_inter_op_parallelism or both),
+    ):
+        if threads:
+            setattr(found, name, threads)
+    if flags.per_process_gpu_memory_fraction:
+        found.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
+    return found
+
+
 def _check(flags: Flags) -> None:
     """Raises StartError for flags that contradict, in TF Serving's words."""
     if not flags.port and not flags.grpc_socket_path:
@@ -316,6 +329,12 @@ def _check(flags: Flags) -> None:
             "INVALID_ARGUMENT: server_options.batching_parameters_file is set without setting "
             "server_options.enable_batching to true."
         )
+    for name in flag_syntax.REFUSED:
+        if getattr(flags, name):
+            raise StartError(
+                f"UNIMPLEMENTED: the embedded server knows no --{name}; leave it out, put a proxy in front, or use "
+                "tensorflow_model_server."
+            )
 
 
 def _sampled(path: str) -> dict[str, Any]:
@@ -324,6 +343,22 @@ def _sampled(path: str) -> dict[str, Any]:
         return json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise StartError(f"INVALID_ARGUMENT: --sample_config_file={path} cannot be read ({error})") from None
+
+
+def without_xla() -> None:
+    """Has functions that insist on XLA (`jit_compile`) fail, as in TF Serving, which comes with XLA switched off.
+
+    Without this a model would pass the serving check that no TF Serving runs by default.
+    """
+    import ctypes
+
+    import tensorflow as tf
+
+    library = ctypes.CDLL(str(Path(tf.__file__).parent / "libtensorflow_cc.so.2"))
+    try:
+        library._ZN10tensorflow21DisableXlaCompilationEv()
+    except AttributeError:  # TensorFlow promises no name of its C++ functions
+        logger.warning("XLA cannot be switched off: models that insist on it work here, and not under TF Serving")
 
 
 def without_keras() -> None:

@@ -67,6 +67,21 @@ def save_spinning(folder: Path) -> Path:
     return folder
 
 
+class Compiled(tf.Module):
+    """A model that insists on XLA."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.float32, name="x")], jit_compile=True)
+    def double(self, x):
+        return {"y": 2 * x}
+
+
+def save_compiled(folder: Path) -> Path:
+    """Writes the SavedModel to `folder` and returns it."""
+    model = Compiled(name="compiled")
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.double})
+    return folder
+
+
 def save(folder: Path, bias: float = 0.5) -> Path:
     """Writes the SavedModel to `folder` and returns it."""
     model = Tiny(bias)

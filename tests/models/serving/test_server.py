@@ -18,7 +18,7 @@ from models.serving.process import ServerProcess, choose, free_port, running
 from models.serving.rollout import Rollout, config_list, config_text
 from tests.conftest import ROOT
 from tests.models.serving.conftest import Asked
-from tests.models.serving.models import request, save, save_spinning
+from tests.models.serving.models import request, save, save_compiled, save_spinning
 
 
 def test_flags_are_read_in_tensorflows_syntax():
@@ -46,6 +46,7 @@ def test_a_value_of_another_type_is_refused(argument, words):
         ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
         (["--port=0", "--model_base_path=/a"], "At least one of port or grpc_socket_path must be set."),
         (["--model_base_path=/a", "--batching_parameters_file=/b"], "batching_parameters_file is set without setting"),
+        (["--model_base_path=/a", "--ssl_config_file=/b"], "the embedded server knows no --ssl_config_file"),
     ],
 )
 def test_what_is_wrong_with_the_flags_is_told_on_standard_output(arguments, words):
@@ -117,6 +118,21 @@ def test_warm_up_requests_are_replayed_and_one_that_fails_fails_the_load(tmp_pat
         pytest.raises(ServingError, match=r"DATA_LOSS: .*Please verify your warmup data is in TFRecord format"),
         running(ServerProcess(flags, tmp_path / "log")),
     ):
+        pass
+
+
+@pytest.mark.slow
+def test_a_model_that_insists_on_xla_fails_here_as_under_tf_serving(tmp_path):
+    model = save_compiled(tmp_path / "m" / "1")
+    warmup.write(model, [("serving_default", {"x": np.float32([1])}, {"y": np.float32([2])})])
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_num_load_retries=0"]
+
+    with (
+        pytest.raises(ServingError, match="XLA compilation disabled"),
+        running(ServerProcess(flags, tmp_path / "log")),
+    ):
+        pass
+    with running(ServerProcess([*flags, "--xla_cpu_compilation_enabled"], tmp_path / "log")):
         pass
 
 
