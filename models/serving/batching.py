@@ -27,6 +27,7 @@ class Parameters:
         pad_variable_length_inputs: Whether inputs of unlike inner sizes are padded to the largest.
         enable_large_batch_splitting: Whether a request may be larger than a batch.
         max_execution_batch_size: Most rows in a call, with splitting.
+        thread_pool_name: What the metrics call the threads.
     """
 
     max_batch_size: int = 1000
@@ -37,12 +38,13 @@ class Parameters:
     pad_variable_length_inputs: bool = False
     enable_large_batch_splitting: bool = False
     max_execution_batch_size: int = 0
+    thread_pool_name: str = "batch_threads"
 
     @classmethod
     def of(cls, message) -> "Parameters":
         """Returns the parameters of a BatchingParameters message; raises ServingStatus when they contradict."""
         wrapped = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads",
-                   "enable_large_batch_splitting", "max_execution_batch_size")  # fmt: skip
+                   "enable_large_batch_splitting", "max_execution_batch_size", "thread_pool_name")  # fmt: skip
         found = {name: getattr(message, name).value for name in wrapped if message.HasField(name)}
         one = cls(
             **found,
@@ -70,12 +72,16 @@ class Parameters:
         return self.max_execution_batch_size if splits else self.max_batch_size
 
 
+OnBatch = Callable[[str, int, list[float]], None]  # the pool's name, rows, seconds that each request waited
+
+
 @dataclass
 class _Task:
     feeds: Mapping[object, np.ndarray]
     rows: int
     deadline: float | None
     answer: Future = field(default_factory=Future)
+    since: float = field(default_factory=time.monotonic)
 
 
 @dataclass
@@ -90,7 +96,7 @@ class _Batch:
 class Batcher:
     """Runs versions in batches; `run` blocks its caller and has the signature of `Servable.run`."""
 
-    def __init__(self, parameters: Callable[[Servable], Parameters], num_threads: int, on_batch: Callable[[int], None]):
+    def __init__(self, parameters: Callable[[Servable], Parameters], num_threads: int, on_batch: OnBatch):
         self._parameters, self._on_batch = parameters, on_batch
         self._queues: dict[tuple, collections.deque[_Batch]] = {}
         self._ready = threading.Condition()
@@ -188,7 +194,7 @@ class Batcher:
         deadlines = [task.deadline for task in tasks]
         timeout = None if None in deadlines else max(1, int((max(deadlines) - now) * 1000))
         values = batch.servable.run(feeds, batch.fetches, timeout)
-        self._on_batch(padded)
+        self._on_batch(settings.thread_pool_name, padded, [now - task.since for task in tasks])
         for value in values:
             if not np.ndim(value):
                 raise ServingStatus(Code.FAILED_PRECONDITION, "Batched output tensor has 0 dimensions")

@@ -34,6 +34,11 @@ def _with_identifier(identifier: str, work: Callable[[], Answer]) -> Answer:
         request_id.reset(token)
 
 
+def new_identifier() -> str:
+    """Returns an identifier for a call whose client gave none."""
+    return uuid.uuid4().hex[:16]
+
+
 class AccessLog:
     """A JSON line a request: who was asked, what came of it, how long it took; never what was sent.
 
@@ -53,10 +58,11 @@ class AccessLog:
             return
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "id": call.request_id or uuid.uuid4().hex[:16],
+            "id": call.request_id,
             "entrypoint": call.entrypoint,
             "api": call.api,
             "model": call.model,
+            "version": call.version,
             "status": status,
             "bytes": size,
             "ms": round(seconds * 1000, 3),
@@ -72,13 +78,15 @@ class Call:
         api: `Predict`, `Classify` and so on.
         entrypoint: `GRPC` or `REST`.
         model: The model's name, once it is known.
-        request_id: The client's, or empty.
+        version: The version that answered; None where none did.
+        request_id: The client's, or ours; empty where nobody writes it down.
         counted: Whether the metrics count it, as TF Serving counts Predict, Classify, Regress and all of REST.
     """
 
     api: str
     entrypoint: str
     model: str = ""
+    version: int | None = None
     request_id: str = ""
     counted: bool = True
 
@@ -103,6 +111,11 @@ class Caller:
     max_concurrency: int = 0
     running: int = field(default=0)
 
+    @property
+    def identifies(self) -> bool:
+        """Whether somebody writes a call's identifier down: the access log or the sampler."""
+        return self.access_log.on or self.engine.sampler is not None
+
     async def run(self, call: Call, size: int, work: Callable[[], Answer]) -> Answer:
         """Returns what `work` returns.
 
@@ -123,6 +136,9 @@ class Caller:
             return await asyncio.get_running_loop().run_in_executor(self.threads, work)
         except ServingStatus as error:
             status = error.code.name
+            raise
+        except asyncio.CancelledError:  # the client went away, or its deadline passed
+            status = Code.CANCELLED.name
             raise
         except Exception:
             logger.exception("in a call of %s", call.api)

@@ -17,7 +17,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from models.serving.calls import Call, Caller
+from models.serving.calls import Call, Caller, new_identifier
 from models.serving.statuses import Code, ServingStatus, invalid
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
@@ -30,21 +30,26 @@ def handlers(caller: Caller) -> list[grpc.GenericRpcHandler]:
     """Returns the handlers of both services."""
     engine = caller.engine
 
-    def handler(api: str, kind: type[Message], work: Callable[..., Any], *, counted: bool, slow: bool = False):
+    def handler(api: str, kind: type[Message], work: Callable[..., Any], *, counted: bool = False, timed: bool = False,
+                slow: bool = False):  # fmt: skip
         async def handle(serialized: bytes, context: grpc.aio.ServicerContext) -> bytes:
             remaining = context.time_remaining()
             timeout_ms = None if remaining is None else max(0, int(remaining * 1000))
             call = Call(api, "GRPC", counted=counted)
-            if caller.access_log.on:
-                call.request_id = str(dict(context.invocation_metadata() or ()).get(REQUEST_ID, ""))
+            if caller.identifies:
+                call.request_id = str(dict(context.invocation_metadata() or ()).get(REQUEST_ID, "")) or new_identifier()
+                context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
             try:
                 request = _parsed(kind, serialized)
                 call.model = _model(request)
-                arguments = (request, timeout_ms) if counted else (request,)
+                arguments = (request, timeout_ms) if timed else (request,)
                 size = len(serialized) if not slow else 1 << 30
 
                 def answer() -> bytes:
-                    return work(*arguments).SerializeToString()
+                    found = work(*arguments)
+                    if counted:
+                        call.version = found.model_spec.version.value
+                    return found.SerializeToString()
 
                 return await caller.run(call, size, answer)
             except ServingStatus as status:
@@ -54,25 +59,24 @@ def handlers(caller: Caller) -> list[grpc.GenericRpcHandler]:
         return grpc.unary_unary_rpc_method_handler(handle)
 
     prediction = {
-        "Predict": handler("Predict", predict_pb2.PredictRequest, engine.predict, counted=True),
-        "Classify": handler("Classify", classification_pb2.ClassificationRequest, engine.classify, counted=True),
-        "Regress": handler("Regress", regression_pb2.RegressionRequest, engine.regress, counted=True),
+        "Predict": handler("Predict", predict_pb2.PredictRequest, engine.predict, counted=True, timed=True),
+        "Classify": handler(
+            "Classify", classification_pb2.ClassificationRequest, engine.classify, counted=True, timed=True
+        ),
+        "Regress": handler("Regress", regression_pb2.RegressionRequest, engine.regress, counted=True, timed=True),
         "MultiInference": handler(
-            "MultiInference", inference_pb2.MultiInferenceRequest, engine.multi_inference, counted=False
+            "MultiInference", inference_pb2.MultiInferenceRequest, engine.multi_inference, timed=True
         ),
         "GetModelMetadata": handler(
-            "GetModelMetadata", get_model_metadata_pb2.GetModelMetadataRequest, engine.metadata, counted=False
+            "GetModelMetadata", get_model_metadata_pb2.GetModelMetadataRequest, engine.metadata
         ),
     }
     model = {
-        "GetModelStatus": handler(
-            "GetModelStatus", get_model_status_pb2.GetModelStatusRequest, engine.status, counted=False
-        ),
+        "GetModelStatus": handler("GetModelStatus", get_model_status_pb2.GetModelStatusRequest, engine.status),
         "HandleReloadConfigRequest": handler(
-            "HandleReloadConfigRequest", model_management_pb2.ReloadConfigRequest, _reload(caller), counted=False,
-            slow=True,
+            "HandleReloadConfigRequest", model_management_pb2.ReloadConfigRequest, _reload(caller), slow=True
         ),
-    }  # fmt: skip
+    }
     return [
         grpc.method_handlers_generic_handler(PREDICTION_SERVICE, prediction),
         grpc.method_handlers_generic_handler(MODEL_SERVICE, model),
@@ -83,20 +87,23 @@ def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigReques
     """Returns what answers HandleReloadConfigRequest: it waits until all new models are available or have failed."""
 
     def reload(request: model_management_pb2.ReloadConfigRequest) -> model_management_pb2.ReloadConfigResponse:
-        kind = request.config.WhichOneof("config")
-        if kind == "custom_model_config":
+        if request.config.WhichOneof("config") != "model_config_list":
             raise invalid(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
                 "supported"
             )
-        if kind is not None:
-            manager = caller.engine.manager
-            failed = manager.wait_for(manager.configure(request.config))
-            if failed:
-                raise ServingStatus(
-                    Code.UNKNOWN, f"{len(failed)} model(s) did not become available: {{{', '.join(failed)}}}"
-                )
-        return model_management_pb2.ReloadConfigResponse()
+        manager, count = caller.engine.manager, caller.engine.metrics.count
+        before = {name: count(name) for name in request.metric_names}
+        failed = manager.wait_for(manager.configure(request.config))
+        if failed:
+            raise ServingStatus(
+                Code.UNKNOWN, f"{len(failed)} model(s) did not become available: {{{', '.join(failed)}}}"
+            )
+        response = model_management_pb2.ReloadConfigResponse()
+        response.status.SetInParent()  # OK, as the call itself
+        for name, value in before.items():
+            response.metric.add(name=name, int64_value_increase=count(name) - value)
+        return response
 
     return reload
 

@@ -23,7 +23,7 @@ from models.serving.manager import ModelManager
 from models.serving.monitoring import Metrics
 from models.serving.servable import Servable, Signature
 from models.serving.statuses import Code, ServingStatus, invalid
-from models.serving.tensors import data_type_name, fill, number_of, strings, to_array
+from models.serving.tensors import MAX_BYTES, data_type_name, fill, number_of, strings, to_array
 
 DEFAULT_SIGNATURE = "serving_default"
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
@@ -45,6 +45,7 @@ class Engine:
         check_method_names: Whether a signature must have the method name that belongs to the call.
         as_content: Whether tensors are answered as `tensor_content`.
         max_rows: Most rows in a request; 0: no limit.
+        max_bytes: Largest tensor that fewer values than it has room for may be filled up to; 0: TensorFlow's limit.
     """
 
     manager: ModelManager
@@ -55,6 +56,7 @@ class Engine:
     check_method_names: bool = False
     as_content: bool = False
     max_rows: int = 0
+    max_bytes: int = 0
 
     def predict(
         self, request: predict_pb2.PredictRequest, timeout_ms: int | None = None
@@ -68,7 +70,7 @@ class Engine:
         try:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._predicting_signature(servable, name)
-            arrays = _inputs(request.inputs, signature)
+            arrays = _inputs(request.inputs, signature, self.max_bytes)
             outputs = _wanted_outputs(request.output_filter, signature)
             values = self._run(servable, name, signature, arrays, outputs, timeout_ms)
             response = predict_pb2.PredictResponse()
@@ -79,8 +81,8 @@ class Engine:
         finally:
             servable.release()
 
-    def predict_json(self, spec: model_pb2.ModelSpec, body: bytes, timeout_ms: int | None = None) -> bytes:
-        """Returns the answer to a REST predict request as JSON; raises ServingStatus."""
+    def predict_json(self, spec: model_pb2.ModelSpec, body: bytes, timeout_ms: int | None = None) -> tuple[bytes, int]:
+        """Returns the answer to a REST predict request as JSON, and the version; raises ServingStatus."""
         servable = self.manager.acquire(spec)
         try:
             document = json_tensors.parse(body)
@@ -95,7 +97,7 @@ class Engine:
             outputs = _wanted_outputs((), signature)
             values = self._run(servable, name, signature, arrays, outputs, timeout_ms)
             write = json_tensors.write_rows if by_row else json_tensors.write_columns
-            return write(dict(zip(outputs, values, strict=True)))
+            return write(dict(zip(outputs, values, strict=True))), servable.version
         finally:
             servable.release()
 
@@ -283,7 +285,7 @@ def _name(spec: model_pb2.ModelSpec, servable: Servable, signature: str) -> None
     spec.version.value = servable.version
 
 
-def _inputs(sent: Mapping[str, object], signature: Signature) -> dict[str, np.ndarray]:
+def _inputs(sent: Mapping[str, object], signature: Signature, max_bytes: int) -> dict[str, np.ndarray]:
     """Returns the arrays by alias, defaults filled in; raises ServingStatus as TF Serving does."""
     wanted, defaults = signature.inputs, signature.defaults
     if len(sent) > len(wanted) or (len(sent) < len(wanted) and not defaults):
@@ -298,7 +300,7 @@ def _inputs(sent: Mapping[str, object], signature: Signature) -> dict[str, np.nd
     for alias in wanted:
         if alias in sent:
             try:
-                arrays[alias] = to_array(sent[alias])
+                arrays[alias] = to_array(sent[alias], max_bytes or MAX_BYTES)
             except (ValueError, MemoryError):
                 raise invalid(f"tensor parsing error: {alias}") from None
         elif alias in defaults:

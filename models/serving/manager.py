@@ -430,6 +430,24 @@ class ModelManager:
             self._unload(version)
 
 
+@dataclass(frozen=True)
+class OneVersion:
+    """What an engine sees of the models while one version warms up: every request is for it.
+
+    Attributes:
+        name: The model's name.
+        servable: The version.
+    """
+
+    name: str
+    servable: Servable
+
+    def acquire(self, spec: model_pb2.ModelSpec) -> Servable:
+        """Returns the version, counted as in use."""
+        self.servable.acquire()
+        return self.servable
+
+
 def check(config: ModelServerConfig) -> dict[str, ModelConfig]:
     """Returns the models of a config by name; raises ServingStatus in TF Serving's words."""
     models: dict[str, ModelConfig] = {}

@@ -18,6 +18,8 @@ _EXAMPLES = ":tensorflow:serving:request_example_counts"
 _TOTAL = ":tensorflow:serving:request_example_count_total"
 _WARMUP = ":tensorflow:serving:model_warmup_latency"
 _BATCH = ":tensorflow:serving:batching_session:processed_batch_size"
+_BATCHES = ":tensorflow:serving:batching_session:wrapped_run_count"
+_QUEUED = ":tensorflow:serving:batching_session:queuing_latency"
 _GUARD = ":headrace:serving:input_guard_refusals"
 
 Labels = tuple[tuple[str, str], ...]
@@ -71,9 +73,10 @@ class Metrics:
         """Counts the warm-up of a version."""
         self._add([], [(_WARMUP, (("model_path", path), ("status", status)), seconds * 1e6)])
 
-    def batched(self, size: int) -> None:
-        """Counts a batch that was run."""
-        self._add([], [(_BATCH, (), size)])
+    def batched(self, pool: str, size: int, seconds: Iterable[float]) -> None:
+        """Counts a batch that was run, padding included, by a pool's name, and how long each request in it waited."""
+        waited = [(_QUEUED, (("thread_pool_name", pool),), one * 1e6) for one in seconds]
+        self._add([(_BATCHES, (), 1)], [(_BATCH, (), size), *waited])
 
     def refused(self, model: str, feature: str) -> None:
         """Counts a value that the input guard refused."""
@@ -85,6 +88,11 @@ class Metrics:
                 self._counters[name, labels] += count
             for name, labels, value in values:
                 self._histograms[name, labels].add(value)
+
+    def count(self, name: str) -> int:
+        """Returns a counter over all labels, by TF Serving's name for it: `/tensorflow/serving/request_count`."""
+        with self._lock:
+            return sum(count for (one, _), count in self._counters.items() if one == name.replace("/", ":"))
 
     def text(self) -> str:
         """Returns all of it in Prometheus's text format."""

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import (
 )
 
 from models.serving import json_tensors
-from models.serving.calls import Call, Caller
+from models.serving.calls import Call, Caller, new_identifier
 from models.serving.statuses import Code, ServingStatus, invalid
 
 API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
@@ -58,15 +58,17 @@ class RestApi:
             return self._metrics(path)
         if not API.fullmatch(path):
             return web.Response(status=404, text=NOT_FOUND, content_type="text/html", charset=None)
-        given = request.headers.get(REQUEST_ID, "")
-        headers = {**self._headers, "Content-Type": "application/json", **({REQUEST_ID: given} if given else {})}
+        identifier = request.headers.get(REQUEST_ID) or (new_identifier() if self._caller.identifies else "")
+        headers = {**self._headers, "Content-Type": "application/json"}
+        if identifier:
+            headers[REQUEST_ID] = identifier
         try:
             if method == "OPTIONS":
                 if not re.match(r"https?://", request.headers.get("Origin", "")):
                     raise ServingStatus(Code.FAILED_PRECONDITION, "")
                 body = b""
             else:
-                body = await self._answer(request, method, path, given)
+                body = await self._answer(request, method, path, identifier)
             return web.Response(body=body, headers=headers)
         except ServingStatus as status:
             text = json_tensors.write_error(status.message) if status.message else b""
@@ -77,19 +79,22 @@ class RestApi:
             name, version, label, verb = found.groups()
             spec = _spec(name, version, label)
             body = await self._body(request)
-            call = Call(verb.capitalize(), "REST", spec.name, request_id)
+            call = Call(verb.capitalize(), "REST", spec.name, request_id=request_id)
             work = {"predict": self._predict, "classify": self._classify, "regress": self._regress}[verb.lower()]
-            return await self._caller.run(call, len(body), lambda: work(spec, body))
+            return await self._caller.run(call, len(body), lambda: work(call, spec, body))
         if method == "GET" and (found := STATUS.fullmatch(path)):
             name, version, label, metadata = found.groups()
             if not name:
                 raise invalid("Missing model name in request.")
             spec = _spec(name, version, label)
-            call = Call("GetModelMetadata" if metadata else "GetModelStatus", "REST", spec.name, request_id)
+            call = Call("GetModelMetadata" if metadata else "GetModelStatus", "REST", spec.name, request_id=request_id)
             return await self._caller.run(call, 0, lambda: (self._metadata if metadata else self._status)(spec))
         raise invalid(f"Malformed request: {method} {path}")
 
     async def _body(self, request: web.BaseRequest) -> bytes:
+        if request.headers.get("Expect", "").lower() == "100-continue":  # curl waits a second for it
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # the answer has not begun
         try:
             return await request.read()
         except web.HTTPRequestEntityTooLarge:
@@ -99,20 +104,25 @@ class RestApi:
         except Exception as error:  # a body that is cut off, or is not what its Content-Encoding says
             raise invalid(f"The request's body cannot be read ({type(error).__name__}).") from None
 
-    def _predict(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        return self._engine.predict_json(spec, body, self._timeout_ms)
+    def _predict(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        answer, call.version = self._engine.predict_json(spec, body, self._timeout_ms)
+        return answer
 
-    def _classify(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+    def _classify(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         document = json_tensors.parse(body)
         spec.signature_name = json_tensors.signature_name(document)
         request = classification_pb2.ClassificationRequest(model_spec=spec, input=json_tensors.read_examples(document))
-        return json_tensors.write_classifications(self._engine.classify(request, self._timeout_ms).result)
+        answer = self._engine.classify(request, self._timeout_ms)
+        call.version = answer.model_spec.version.value
+        return json_tensors.write_classifications(answer.result)
 
-    def _regress(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+    def _regress(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         document = json_tensors.parse(body)
         spec.signature_name = json_tensors.signature_name(document)
         request = regression_pb2.RegressionRequest(model_spec=spec, input=json_tensors.read_examples(document))
-        return json_tensors.write_regressions(self._engine.regress(request, self._timeout_ms).result)
+        answer = self._engine.regress(request, self._timeout_ms)
+        call.version = answer.model_spec.version.value
+        return json_tensors.write_regressions(answer.result)
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
         return _text(_values(self._engine.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))))

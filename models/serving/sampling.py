@@ -12,7 +12,6 @@ import os
 import random
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -25,7 +24,7 @@ from google.protobuf.message import DecodeError
 from models.serving.guard import EXAMPLES, FILE
 from models.serving.servable import Servable
 
-# The client's identifier of the request that is being answered, by which labels find their rows.
+# The identifier of the request that is being answered, which its client knows: labels find their rows by it.
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 logger = logging.getLogger(__name__)
@@ -89,7 +88,7 @@ class Sampler:
         rows: list[dict[str, Any]],
         answer: Mapping[str, np.ndarray],
     ) -> None:
-        identifier, now = request_id.get() or uuid.uuid4().hex[:16], time.time()
+        identifier, now = request_id.get(), time.time()
         common = {"time": round(now, 3), "id": identifier, "version": servable.version, "signature": signature}
         outputs = {alias: value.tolist() for alias, value in answer.items() if value.ndim and len(value) == len(rows)}
         lines = [

@@ -13,7 +13,6 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +64,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"Failed to start server. Error: {error}", flush=True)
         return FAILED
     return 0
-
-
-@dataclass
-class _OneVersion:
-    """What an engine sees of the models while one version warms up."""
-
-    name: str
-    servable: Any
-
-    def acquire(self, spec: Any) -> Any:
-        self.servable.acquire()
-        return self.servable
 
 
 class Server:
@@ -140,6 +127,7 @@ class Server:
             check_method_names=flags.enable_signature_method_name_check,
             as_content=flags.enable_serialization_as_tensor_content,
             max_rows=flags.max_batch_rows,
+            max_bytes=flags.max_request_mib * 2**20,
         )
 
     def load(self) -> None:
@@ -180,6 +168,7 @@ class Server:
         from models.serving import config_files, warmup
         from models.serving.batching import Parameters
         from models.serving.inference import Engine
+        from models.serving.manager import OneVersion
         from models.serving.monitoring import Metrics
         from models.serving.servable import Servable
         from models.serving.statuses import ServingStatus, invalid
@@ -195,7 +184,7 @@ class Server:
         servable = Servable(name, number, path, flags.saved_model_tags, self._session)
         if not flags.enable_model_warmup:
             return servable
-        alone: Any = _OneVersion(name, servable)
+        alone: Any = OneVersion(name, servable)
         status, seconds = "OK", 0.0
         try:
             engine = Engine(alone, Metrics(), Servable.run)  # warm-up requests are nobody's

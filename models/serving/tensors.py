@@ -55,10 +55,14 @@ def strings(values: Sequence[Any]) -> np.ndarray:
     return found
 
 
-def to_array(proto: TensorProto) -> np.ndarray:
+def to_array(proto: TensorProto, max_filled: int = MAX_BYTES) -> np.ndarray:
     """Returns the array in a TensorProto; strings as an object array of bytes.
 
     Fewer values than the shape wants are filled up with the last, as TensorFlow does.
+
+    Args:
+        proto: The tensor.
+        max_filled: Most bytes that are filled up so: a message of 30 bytes can ask for 2 GiB.
 
     Raises:
         ValueError: It is not a tensor: unknown type or shape, too few bytes, or too large.
@@ -77,6 +81,8 @@ def to_array(proto: TensorProto) -> np.ndarray:
     values = getattr(proto, field)
     if len(values) > size:
         raise ValueError("more values than the shape has")
+    if len(values) < size and size * np.dtype(kind).itemsize > max_filled:
+        raise ValueError("too large")
     found = _of_values(proto, values, field, kind)
     if len(found) == size:
         return found.reshape(shape)

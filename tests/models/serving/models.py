@@ -59,11 +59,17 @@ class Spinning(tf.Module):
     def spin(self, steps):
         return {"n": tf.while_loop(lambda i: i < steps, lambda i: (i + 1,), [0])[0]}
 
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def classify(self, inputs):
+        steps = tf.io.parse_example(inputs, {"v": tf.io.FixedLenFeature((), tf.float32)})["v"]
+        spun = self.spin(tf.cast(tf.reduce_max(steps), tf.int32))["n"]
+        return {"scores": tf.fill([tf.size(steps), 1], tf.cast(spun, tf.float32))}
+
 
 def save_spinning(folder: Path) -> Path:
     """Writes the SavedModel to `folder` and returns it."""
     model = Spinning(name="spinning")
-    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.spin})
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.spin, "classify": model.classify})
     return folder
 
 

@@ -31,7 +31,9 @@ def batcher():
 
     def make(settings: Parameters):
         sizes: list[int] = []
-        made.append(Batcher(lambda _: settings, settings.num_batch_threads, sizes.append))
+        made.append(
+            Batcher(lambda _: settings, settings.num_batch_threads, lambda pool, size, waited: sizes.append(size))
+        )
         return made[-1], sizes
 
     yield make

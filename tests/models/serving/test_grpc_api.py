@@ -14,7 +14,13 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tests.models.serving.models import example, request
+from models.serving import config_files
+from models.serving.inference import Engine
+from models.serving.manager import OneVersion
+from models.serving.monitoring import Metrics
+from models.serving.servable import Servable
+from models.serving.statuses import ServingStatus
+from tests.models.serving.models import example, request, save_spinning
 
 pytestmark = pytest.mark.slow
 
@@ -164,6 +170,13 @@ def test_a_shape_that_an_op_cannot_take_is_refused_by_the_op_and_not_by_the_serv
     assert "{{node " in words
 
 
+def test_thirty_bytes_do_not_ask_for_a_gigabyte(server):
+    asked = request("tiny", x=np.float32([[1, 2]]))
+    asked.inputs["x"].tensor_shape.dim[0].size = 50_000_000
+
+    assert server.refusal(server.prediction.Predict, asked) == ("INVALID_ARGUMENT", "tensor parsing error: x")
+
+
 def test_a_refused_request_does_not_spoil_the_next(server):
     server.refusal(server.prediction.Predict, request("tiny", "two", a=np.float32([1]), z=np.int32([2])))
 
@@ -250,6 +263,16 @@ def test_multi_inference_answers_several_tasks_about_one_input(server):
     assert answer.results[0].classification_result.classifications[0].classes[1].score == 0.25
 
 
+def test_multi_inference_keeps_to_its_deadline(tmp_path):
+    servable = Servable("spinning", 1, save_spinning(tmp_path / "1"))
+    engine = Engine(OneVersion("spinning", servable), Metrics(), Servable.run)
+    asked = _multi(("classify", CLASSIFY, "spinning"))
+    asked.input.example_list.examples[0].CopyFrom(example(v=2e9))
+
+    with pytest.raises(ServingStatus, match="DEADLINE_EXCEEDED"):
+        engine.multi_inference(asked, 200)
+
+
 @pytest.mark.parametrize(
     ("tasks", "code", "words"),
     [
@@ -327,12 +350,26 @@ def test_status_shows_versions_that_are_there(server):
     )
 
 
-def test_reloading_nothing_is_fine_and_custom_configs_are_refused(server):
-    asked = model_management_pb2.ReloadConfigRequest()
-    assert server.model.HandleReloadConfigRequest(asked, timeout=30).status.error_code == 0
+def test_a_reload_tells_by_how_much_counters_grew_and_takes_lists_of_models_only(server):
+    asked = model_management_pb2.ReloadConfigRequest(metric_names=["/tensorflow/serving/request_count", "/none"])
+    file = next(flag for flag in server.process.flags if flag.startswith("--model_config_file=")).partition("=")[2]
+    asked.config.CopyFrom(config_files.read(file, config_files.ModelServerConfig))
 
+    answer = server.model.HandleReloadConfigRequest(asked, timeout=30)
+
+    assert answer.status.error_code == 0
+    assert [(one.name, one.int64_value_increase) for one in answer.metric] == [
+        ("/tensorflow/serving/request_count", 0),
+        ("/none", 0),
+    ]
+    assert server.prediction.Predict(X, timeout=30).outputs["y"].float_val == [1.5, 2.5]
     asked.config.custom_model_config.SetInParent()
     assert server.refusal(server.model.HandleReloadConfigRequest, asked)[0] == "INVALID_ARGUMENT"
+    code, words = server.refusal(server.model.HandleReloadConfigRequest, model_management_pb2.ReloadConfigRequest())
+    assert (code, words.partition(".")[0]) == (
+        "INVALID_ARGUMENT",
+        "ServerModelConfig type not supported by HandleReloadConfigRequest",
+    )
 
 
 def test_bytes_that_are_no_request_are_refused(server):

@@ -4,7 +4,10 @@ import json
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tests.models.serving.models import request
 
 pytestmark = pytest.mark.slow
 
@@ -261,11 +264,31 @@ def test_the_access_log_tells_the_request_and_not_its_content(server):
     lines = (Path(server.process.log).parent / "access.jsonl").read_text().splitlines()
     (line,) = [json.loads(line) for line in lines if '"abc-1"' in line]
     assert line["model"] == "tiny"
+    assert line["version"] == 7
     assert line["status"] == "OK"
     assert line["entrypoint"] == "REST"
     assert line["ms"] > 0
     # Long enough that no time or port holds it by chance.
     assert not any("7654321.25" in line for line in lines)
+
+
+def test_a_client_learns_the_identifier_that_the_log_gives_its_request(server):
+    _, _, headers = server.http("/v1/models/tiny:predict", ROWS)
+    _, call = server.prediction.Predict.with_call(request("tiny", x=np.float32([[1, 2]])), timeout=30)
+
+    log = (Path(server.process.log).parent / "access.jsonl").read_text()
+    assert f'"id": "{headers["X-Request-Id"]}"' in log
+    assert f'"id": "{dict(call.trailing_metadata())["x-request-id"]}"' in log
+
+
+def test_a_client_that_asks_before_it_sends_a_large_body_is_told_to_go_on(server):
+    body = json.dumps(ROWS).encode()
+    head = f"POST /v1/models/tiny:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    with socket.create_connection(("127.0.0.1", server.process.rest_port), 30) as client:
+        client.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        assert client.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_flags_that_are_unknown_are_told_and_left_alone(server):
