@@ -28,6 +28,7 @@ REQUIREMENTS = [
     # TF Serving's stubs; 2.19.1 is the newest that TFX 1.21 takes.
     "tensorflow-serving-api==2.19.1",
     "grpcio>=1.60",
+    "grpcio-health-checking>=1.60",
     "aiohttp>=3.9,<4",
     "uvloop>=0.19",  # a sixth less CPU a gRPC request than asyncio's own loop
     "python-rapidjson>=1.20",  # TF Serving's JSON parser: its messages are RapidJSON's

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -22,7 +23,6 @@ from models.serving.statuses import Code, ServingStatus, invalid
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
-HEALTH_SERVICE = "grpc.health.v1.Health"
 REQUEST_ID = "x-request-id"
 
 
@@ -108,17 +108,6 @@ def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigReques
     return reload
 
 
-def health_handler() -> grpc.GenericRpcHandler:
-    """Returns grpc.health.v1.Health, without the package: SERVING for the server and for both services."""
-
-    async def check(serialized: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        service = serialized[2:].decode(errors="replace")  # field 1, a string shorter than 128 bytes
-        known = service in ("", "ModelService", "PredictionService")
-        return b"\x08\x01" if known else b"\x08\x03"  # SERVING, SERVICE_UNKNOWN
-
-    return grpc.method_handlers_generic_handler(HEALTH_SERVICE, {"Check": grpc.unary_unary_rpc_method_handler(check)})
-
-
 def _parsed(kind: type[Message], serialized: bytes) -> Any:
     try:
         return kind.FromString(serialized)
@@ -135,7 +124,7 @@ def _model(request: Any) -> str:
 
 
 async def start(
-    caller: Caller, addresses: list[str], *, max_bytes: int, arguments: str, health: bool
+    caller: Caller, addresses: list[str], *, max_bytes: int, arguments: str, check_health: bool
 ) -> grpc.aio.Server:
     """Returns a server that listens on `addresses`.
 
@@ -144,7 +133,7 @@ async def start(
         addresses: `host:port` and `unix:path`.
         max_bytes: Largest message; -1: no limit.
         arguments: gRPC's channel arguments, `k=v,k=v`.
-        health: Whether to serve grpc.health.v1.Health.
+        check_health: Whether to serve grpc.health.v1.Health.
 
     Raises:
         OSError: An address is taken.
@@ -159,7 +148,12 @@ async def start(
         options.append((key.strip(), int(value) if value.strip().lstrip("-").isdigit() else value.strip()))
     # Calls at a time are limited for both APIs together, by the caller.
     server = grpc.aio.server(options=options)
-    server.add_generic_rpc_handlers([*handlers(caller), *([health_handler()] if health else [])])
+    server.add_generic_rpc_handlers(handlers(caller))
+    if check_health:
+        servicer = health.aio.HealthServicer()
+        for service in ("ModelService", "PredictionService"):  # beside the server itself, whose name is empty
+            await servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     for address in addresses:
         try:
             bound = server.add_insecure_port(address)

@@ -227,7 +227,7 @@ class Server:
                 addresses,
                 max_bytes=max_bytes or -1,
                 arguments=flags.grpc_channel_arguments,
-                health=flags.enable_grpc_healthcheck_service,
+                check_health=flags.enable_grpc_healthcheck_service,
             )
         except OSError as error:
             raise StartError(f"UNKNOWN: Error starting gRPC server: {error}") from None

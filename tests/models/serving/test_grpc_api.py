@@ -4,6 +4,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -391,6 +392,12 @@ def test_a_message_beyond_the_limit_is_refused(server):
 
 
 def test_health_is_served_when_the_flag_asks(server):
-    call = server.channel.unary_unary("/grpc.health.v1.Health/Check")
+    health = health_pb2_grpc.HealthStub(server.channel)
+    asked = health_pb2.HealthCheckRequest
 
-    assert call(b"", timeout=30) == b"\x08\x01"
+    for service in ("", "PredictionService", "ModelService"):
+        assert health.Check(asked(service=service), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
+    assert server.refusal(health.Check, asked(service="other"))[0] == "NOT_FOUND"
+    watched = health.Watch(asked(), timeout=30)
+    assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+    watched.cancel()
