@@ -67,11 +67,17 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
             click.echo(f"gRPC: {here.grpc}, {server.engine} server. Log: {server.log}. Ctrl-C stops it.")
         sys.stdout.flush()
 
+    def taken_back(name: str, version: int, reason: str) -> None:
+        click.echo(f"headrace: Canary {version} of {name} was taken back: {reason}.", err=True)
+
     if not as_json:
         click.echo("starting the server ...", err=True)
     sys.exit(
-        serving.serve(home, pipelines, engine=engine, host=host, port=port, rest_port=rest_port, flags=own, ready=ready)
-    )
+        serving.serve(
+            home, pipelines, engine=engine, host=host, port=port, rest_port=rest_port, flags=own, ready=ready,
+            taken_back=taken_back,
+        )
+    )  # fmt: skip
 
 
 @click.command()
@@ -145,8 +151,9 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
            watch: float | None, server: str | None, why: str, home: Path, as_json: bool) -> None:  # fmt: skip
     """Give VERSION of PIPELINE a share of the requests, beside the one that is live.
 
-    Our client sends it its share, and takes it back by itself when its errors or its latency leave the budget; so does
-    the proxy of `headrace serve --print-config`, for REST, but for taking it back.
+    Our client sends it its share; so does the proxy of `headrace serve --print-config`, for REST. It is taken back by
+    itself when its errors or its latency leave the budget: by our client, and by `headrace serve` with the embedded
+    server, whoever asks. Errors that the live version makes as well are not held against it.
 
     \b
     Examples:

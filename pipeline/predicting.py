@@ -75,8 +75,8 @@ def predict(
 
 
 def _running_here(home: Path, name: str) -> str | None:
-    here = serving.running(home)
-    return here.rest if here and name in here.models else None
+    here = serving.running(home, name)
+    return here.rest if here else None
 
 
 def _ask_server(

@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import psutil
 
 from data.errors import ConfigError, ServingError
 from models.serving import deploy, rollout
+from models.serving.canary import Figures, breach
 from models.serving.process import ServerProcess, choose, listens
 from models.serving.versions import last_version, read_manifest, versions
 from pipeline import config
@@ -24,7 +25,7 @@ from pipeline.places import Places
 from pipeline.recovery import private_files
 from pipeline.screen import redirected
 
-STATE = ".server.json"
+SERVERS = ".servers"
 COMBINED = "models.config"
 POLL_SECONDS = 1
 DEPLOY = "deploy"
@@ -68,14 +69,20 @@ def destinations(home: Path, pipelines: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def running(home: Path) -> Running | None:
-    """Returns the server that runs on this home; None when there is none."""
-    try:
-        found = Running(**json.loads((home.resolve() / "serving" / STATE).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-    host, _, port = found.rest.rpartition("/")[2].rpartition(":")
-    return found if psutil.pid_exists(found.pid) and listens(host, int(port)) else None
+def running(home: Path, pipeline: str) -> Running | None:
+    """Returns a server of a pipeline that runs on this home, the one started last; None when there is none."""
+    states = (home.resolve() / "serving" / SERVERS).glob("*.json")
+    for state in sorted(states, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            found = Running(**json.loads(state.read_text()))
+        except (OSError, ValueError, TypeError):
+            continue
+        host, _, port = found.rest.rpartition("/")[2].rpartition(":")
+        if not psutil.pid_exists(found.pid) or not listens(host, int(port)):
+            state.unlink(missing_ok=True)  # it was killed
+        elif pipeline in found.models:
+            return found
+    return None
 
 
 def _sampling(home: Path, found: dict[str, Path]) -> list[str]:
@@ -102,6 +109,7 @@ def serve(
     rest_port: int,
     flags: Sequence[str],
     ready: Callable[[Running, ServerProcess], None],
+    taken_back: Callable[[str, int, str], None],
 ) -> int:
     """Serves pipelines until a signal comes, and returns the server's exit code.
 
@@ -113,6 +121,7 @@ def serve(
         port, rest_port: Of the two APIs; 0: free ones.
         flags: More flags of TF Serving, such as `--enable_batching`.
         ready: Called once the server answers.
+        taken_back: Called with pipeline, version and reason when a canary left its budget, which then gets no more.
 
     Raises:
         ConfigError: A pipeline has no version.
@@ -137,25 +146,56 @@ def serve(
             rest_port,
             host,
             [serving],
+            ends_with_us=True,
         )
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         server.start()
-        state = serving / STATE
+        state = serving / SERVERS / f"{os.getpid()}.json"
+        state.parent.mkdir(exist_ok=True)
         try:
             _wait(server, stop)
             if not stop.is_set():
                 here = Running(os.getpid(), f"{host}:{server.port}", f"http://{host}:{server.rest_port}", list(found))
                 state.write_text(json.dumps(asdict(here)))
                 ready(here, server)
-            while not stop.wait(0.2):
+            while not stop.wait(POLL_SECONDS / 4):
                 if server.process is not None and server.process.poll() is not None:
                     raise ServingError(f"The model server ended by itself: {server.last_words()}")
+                for name, version, reason in _take_back(found, here.rest):
+                    taken_back(name, version, reason)
         finally:
             state.unlink(missing_ok=True)
             code = server.stop()
     return 0 if code in (0, -signal.SIGTERM, 128 + signal.SIGTERM) else code or 0
+
+
+def _take_back(found: Mapping[str, Path], url: str) -> list[tuple[str, int, str]]:
+    """Takes canaries back whose requests, whoever sent them, left the budget; returns pipeline, version and reason.
+
+    TF Serving does not count by version: under it our client judges, and `headrace canary --watch`.
+    """
+    trials: dict[str, tuple[rollout.Canary, int | None]] = {}
+    for name, folder in found.items():
+        with contextlib.suppress(ConfigError):  # told where somebody asks for the file
+            now = rollout.read(folder)
+            if now.canary:
+                trials[name] = now.canary, now.stable
+    if not trials:
+        return []
+    try:
+        with urllib.request.urlopen(f"{url}/monitoring/versions", timeout=5) as reply:
+            counted = json.loads(reply.read())
+    except (OSError, ValueError):
+        return []
+    gone = []
+    for name, (trial, stable) in trials.items():
+        figures = {int(number): Figures(**one) for number, one in counted.get(name, {}).items()}
+        reason = breach(trial, figures.get(trial.version, Figures()), figures.get(stable, Figures()))
+        if reason and rollout.take_back(found[name], trial.version, reason):
+            gone.append((name, trial.version, reason))
+    return gone
 
 
 def _wait(server: ServerProcess, stop: threading.Event) -> None:
@@ -322,8 +362,8 @@ def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> Watc
     now = rollout.read(folder)
     if now.canary is None:
         raise ConfigError(f"Pipeline {folder.name} has no canary to watch.")
-    here = running(home)
-    address = server or (here.grpc if here and folder.name in here.models else None)
+    here = running(home, folder.name)
+    address = server or (here.grpc if here else None)
     if address is None:
         raise ConfigError(f"No server of {folder.name} runs on this home; start one: headrace serve {folder.name}")
     with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
@@ -344,21 +384,21 @@ def _watch(folder: Path, trial: rollout.Canary, address: str, seconds: float) ->
         ({alias: to_array(one.inputs[alias]) for alias in one.inputs}, one.model_spec.signature_name)
         for one in requests
     ]
-    reasons: list[str] = []
 
     def take_back(reason: str) -> None:
-        reasons.append(reason)
-        rollout.rollback(folder, reason)
+        rollout.take_back(folder, trial.version, reason)
 
     until, sent, answered = time.monotonic() + seconds, 0, 0
     with Client(address, folder.name, labelled=True, canary=trial, on_breach=take_back) as client:
-        while time.monotonic() < until and not reasons:
+        while time.monotonic() < until and rollout.read(folder).canary == trial:
             inputs, signature = questions[sent % len(questions)]
             _, version = client.predict(inputs, signature)
             sent += 1
             answered += version == trial.version
             time.sleep(0.005)
-    return sent, answered, reasons[0] if reasons else None
+    # The server that `headrace serve` started judges too, and may have been first.
+    last = rollout.audit(folder)[-1]
+    return sent, answered, last["why"] if last["what"] == "rollback" else None
 
 
 def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:

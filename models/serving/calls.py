@@ -154,5 +154,4 @@ class Caller:
     def _quick(self, model: str, size: int) -> bool:
         if self.blocking or size > QUICK_BYTES:
             return False
-        servable = self.engine.manager.peek(model)
-        return servable is None or servable.quick
+        return self.engine.manager.is_quick(model)

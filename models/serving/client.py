@@ -1,11 +1,9 @@
 """Our client: asks a server by gRPC, sends a canary its share, and takes it back when its budget is spent."""
 
-import collections
 import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import grpc
 import numpy as np
@@ -17,43 +15,13 @@ from tensorflow_serving.apis import (
 )
 
 from data.errors import ServingError
+from models.serving.canary import Figures, Recent, breach
 from models.serving.rollout import Canary
 from models.serving.tensors import fill, to_array
 
 STABLE, CANARY = "stable", "canary"
 SECONDS = 30.0
-WINDOW = 200  # a canary is judged by its last so many requests
-ENOUGH = 20
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-
-
-@dataclass
-class Judge:
-    """Whether a canary keeps to its budget, by its last requests.
-
-    Attributes:
-        canary: The share and the budget.
-        errors: Whether each of the last requests failed.
-        seconds: What each took.
-    """
-
-    canary: Canary
-    errors: collections.deque[bool] = field(default_factory=lambda: collections.deque(maxlen=WINDOW))
-    seconds: collections.deque[float] = field(default_factory=lambda: collections.deque(maxlen=WINDOW))
-
-    def add(self, *, failed: bool, seconds: float) -> str | None:
-        """Returns why the canary has to go after this request; None when it may stay."""
-        self.errors.append(failed)
-        self.seconds.append(seconds)
-        if len(self.errors) < ENOUGH:
-            return None
-        rate = sum(self.errors) / len(self.errors)
-        if rate > self.canary.max_error_rate:
-            return f"error rate {rate:.1%} of {len(self.errors)} requests, at most {self.canary.max_error_rate:.1%}"
-        p95_ms = float(np.percentile(self.seconds, 95)) * 1000
-        if self.canary.p95_ms is not None and p95_ms > self.canary.p95_ms:
-            return f"p95 {p95_ms:.1f} ms of {len(self.errors)} requests, at most {self.canary.p95_ms:g} ms"
-        return None
 
 
 class Client:
@@ -77,7 +45,7 @@ class Client:
         on_breach: Callable[[str], None] | None = None,
     ):
         self._address, self._model, self._labelled = address, model, labelled
-        self._judge = Judge(canary) if canary else None
+        self._canary, self._recent = canary, Recent()
         self._on_breach = on_breach or (lambda reason: None)
         self._share, self._lock = 0.0, threading.Lock()
         self._channel = grpc.insecure_channel(address, options=OPTIONS)
@@ -99,7 +67,8 @@ class Client:
     ) -> tuple[dict[str, np.ndarray], int]:
         """Returns outputs by alias and the version that answered.
 
-        What a canary fails to answer is asked of the stable version: its failure is not the caller's.
+        What a canary fails to answer is asked of the stable version: its failure is not the caller's. What both fail
+        to answer is the caller's, and nothing that the canary is taken back for.
 
         Raises:
             ServingError: The server is not there, or refuses; in its own words.
@@ -111,16 +80,19 @@ class Client:
             fill(request.inputs[alias], value)
         if version is not None:
             request.model_spec.version.value = version
-        elif self._labelled or self._judge:
-            if self._turn():
-                found = self._ask_canary(request, seconds)
-                if found is not None:
-                    return found
+        elif self._turn():
+            return self._ask_canary(request, seconds)
+        elif self._labelled or self._canary:
             request.model_spec.version_label = STABLE
+        return self._ask(request, seconds)
+
+    def _ask(self, request: predict_pb2.PredictRequest, seconds: float) -> tuple[dict[str, np.ndarray], int]:
         try:
-            return _outputs(self._predict(request, timeout=seconds))
+            response = self._predict(request, timeout=seconds)
         except grpc.RpcError as error:
             raise ServingError(self._words(error)) from None
+        outputs = {alias: to_array(response.outputs[alias]) for alias in response.outputs}
+        return outputs, response.model_spec.version.value
 
     def states(self) -> dict[int, str]:
         """Returns each version's state, such as `AVAILABLE`; raises ServingError."""
@@ -135,40 +107,42 @@ class Client:
 
     def _turn(self) -> bool:
         """Whether this request is the canary's: of 100 in a row it gets exactly its percentage."""
-        judge = self._judge
-        if judge is None:
-            return False
         with self._lock:
-            self._share += judge.canary.percent / 100
+            if self._canary is None:
+                return False
+            self._share += self._canary.percent / 100
             if self._share < 1 - 1e-9:
                 return False
             self._share -= 1
             return True
 
-    def _ask_canary(self, request: predict_pb2.PredictRequest, seconds: float) -> tuple[dict, int] | None:
+    def _ask_canary(self, request: predict_pb2.PredictRequest, seconds: float) -> tuple[dict[str, np.ndarray], int]:
         request.model_spec.version_label = CANARY
         begin, found = time.perf_counter(), None
-        with contextlib.suppress(grpc.RpcError):
-            found = _outputs(self._predict(request, timeout=seconds))
-        with self._lock:
-            judge = self._judge
-            if judge is None:
-                return found
-            reason = judge.add(failed=found is None, seconds=time.perf_counter() - begin)
-            if reason:
-                self._judge = None
-        if reason:
-            self._labelled = True
-            self._on_breach(reason)
+        with contextlib.suppress(ServingError):
+            found = self._ask(request, seconds)
+        taken = time.perf_counter() - begin
+        failed = found is None
+        if found is None:
+            request.model_spec.version_label = STABLE
+            found = self._ask(request, seconds)
+        self._judge(failed=failed, seconds=taken)
         return found
+
+    def _judge(self, *, failed: bool, seconds: float) -> None:
+        """Counts a request of the canary, and sends it no more when it has left its budget."""
+        with self._lock:
+            if self._canary is None:
+                return
+            self._recent.add(failed=failed, seconds=seconds)
+            reason = breach(self._canary, self._recent.figures(), Figures())
+            if reason:
+                self._canary, self._labelled = None, True
+        if reason:
+            self._on_breach(reason)
 
     def _words(self, error: grpc.RpcError) -> str:
         details, code = error.details(), error.code()
         if code is grpc.StatusCode.UNAVAILABLE:
             return f"No model server answers at {self._address} ({details}); start one: headrace serve {self._model}"
         return f"The server at {self._address} says {code.name}: {details}"
-
-
-def _outputs(response: predict_pb2.PredictResponse) -> tuple[dict[str, np.ndarray], int]:
-    found = {alias: to_array(response.outputs[alias]) for alias in response.outputs}
-    return found, response.model_spec.version.value

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from models.serving.monitoring import Metrics
 from models.serving.servable import Servable
-from models.serving.statuses import invalid
+from models.serving.statuses import Refusal
 
 if TYPE_CHECKING:
     from data.spec import DatasetSpec
@@ -58,7 +58,7 @@ class InputGuard:
         self._rules: dict[Path, Rules | None] = {}
 
     def __call__(self, servable: Servable, signature: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Raises ServingStatus (INVALID_ARGUMENT) that names rows, from 0, and features, for values ruled out."""
+        """Raises Refusal that names rows, from 0, and features, for values ruled out."""
         rules = self._of(servable.path)
         aliases = rules["signatures"].get(signature) if rules else None
         if not aliases:
@@ -79,7 +79,7 @@ class InputGuard:
         found.sort(key=lambda one: one[0])
         told = "; ".join(f"row {row}, {feature}: {text}" for row, feature, text in found[:SHOWN])
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise invalid(f"Input guard: {told}{more}.")
+        raise Refusal(f"Input guard: {told}{more}.")
 
     def forget(self, servable: Servable) -> None:
         """Drops the rules of a version that was unloaded."""

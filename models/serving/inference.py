@@ -1,7 +1,8 @@
 """Predict, Classify, Regress, MultiInference, GetModelMetadata: requests in, responses out, in TF Serving's words."""
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from models.serving import json_tensors
 from models.serving.manager import ModelManager
 from models.serving.monitoring import Metrics
 from models.serving.servable import Servable, Signature
-from models.serving.statuses import Code, ServingStatus, invalid
+from models.serving.statuses import Code, Refusal, ServingStatus, invalid
 from models.serving.tensors import MAX_BYTES, data_type_name, fill, number_of, strings, to_array
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -66,8 +67,7 @@ class Engine:
         Raises:
             ServingStatus: The request cannot be answered.
         """
-        servable = self.manager.acquire(_spec(request))
-        try:
+        with self._version(_spec(request)) as servable:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._predicting_signature(servable, name)
             arrays = _inputs(request.inputs, signature, self.max_bytes)
@@ -78,13 +78,10 @@ class Engine:
             for alias, value in zip(outputs, values, strict=True):
                 fill(response.outputs[alias], value, as_content=self.as_content)
             return response
-        finally:
-            servable.release()
 
     def predict_json(self, spec: model_pb2.ModelSpec, body: bytes, timeout_ms: int | None = None) -> tuple[bytes, int]:
         """Returns the answer to a REST predict request as JSON, and the version; raises ServingStatus."""
-        servable = self.manager.acquire(spec)
-        try:
+        with self._version(spec) as servable:
             document = json_tensors.parse(body)
             name = json_tensors.signature_name(document) or DEFAULT_SIGNATURE
             if name not in servable.definitions:
@@ -98,8 +95,6 @@ class Engine:
             values = self._run(servable, name, signature, arrays, outputs, timeout_ms)
             write = json_tensors.write_rows if by_row else json_tensors.write_columns
             return write(dict(zip(outputs, values, strict=True))), servable.version
-        finally:
-            servable.release()
 
     def _predicting_signature(self, servable: Servable, name: str) -> Signature:
         signature = servable.signatures.get(name)
@@ -118,8 +113,7 @@ class Engine:
         self, request: classification_pb2.ClassificationRequest, timeout_ms: int | None = None
     ) -> classification_pb2.ClassificationResponse:
         """Returns classes and scores of each example; raises ServingStatus."""
-        servable = self.manager.acquire(_spec(request))
-        try:
+        with self._version(_spec(request)) as servable:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._example_signature(servable, name)
             outputs = _classification_outputs(signature, check=self.check_method_names)
@@ -129,15 +123,12 @@ class Engine:
             _name(response.model_spec, servable, name)
             _classifications(response.result, dict(zip(outputs, values, strict=True)), len(examples))
             return response
-        finally:
-            servable.release()
 
     def regress(
         self, request: regression_pb2.RegressionRequest, timeout_ms: int | None = None
     ) -> regression_pb2.RegressionResponse:
         """Returns the number for each example; raises ServingStatus."""
-        servable = self.manager.acquire(_spec(request))
-        try:
+        with self._version(_spec(request)) as servable:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._example_signature(servable, name)
             _regression_output(signature, check=self.check_method_names)
@@ -147,16 +138,13 @@ class Engine:
             _name(response.model_spec, servable, name)
             _regressions(response.result, values[0], len(examples))
             return response
-        finally:
-            servable.release()
 
     def multi_inference(
         self, request: inference_pb2.MultiInferenceRequest, timeout_ms: int | None = None
     ) -> inference_pb2.MultiInferenceResponse:
         """Returns what several signatures of one version say about the same examples; raises ServingStatus."""
         tasks = request.tasks
-        servable = self.manager.acquire(tasks[0].model_spec if tasks else model_pb2.ModelSpec())
-        try:
+        with self._version(tasks[0].model_spec if tasks else model_pb2.ModelSpec()) as servable:
             wanted = self._tasks(servable, tasks)
             examples = serialized(request.input)
             # One call of the session for all: they share their input.
@@ -174,8 +162,6 @@ class Engine:
                 else:
                     _regressions(result.regression_result, own["outputs"], len(examples))
             return response
-        finally:
-            servable.release()
 
     def _tasks(self, servable: Servable, tasks) -> list[tuple[str, str, Signature, list[str]]]:
         """Returns method, signature and outputs of each task of a MultiInference; raises ServingStatus."""
@@ -212,8 +198,7 @@ class Engine:
         for one in request.metadata_field:
             if one != "signature_def":
                 raise invalid(f"Metadata field {one} is not supported")
-        servable = self.manager.acquire(spec)
-        try:
+        with self._borrowed(spec) as servable:
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             _name(response.model_spec, servable, "")
             signatures = get_model_metadata_pb2.SignatureDefMap()
@@ -223,8 +208,6 @@ class Engine:
             packed.Pack(signatures)
             response.metadata["signature_def"].CopyFrom(packed)
             return response
-        finally:
-            servable.release()
 
     def status(
         self, request: get_model_status_pb2.GetModelStatusRequest
@@ -238,6 +221,29 @@ class Engine:
             found.status.error_code = one.error.code.value[0] if one.error else 0
             found.status.error_message = one.error.message if one.error else ""
         return response
+
+    @contextlib.contextmanager
+    def _borrowed(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
+        """Yields the version that a request names; it is not unloaded within."""
+        servable = self.manager.acquire(spec)
+        try:
+            yield servable
+        finally:
+            servable.release()
+
+    @contextlib.contextmanager
+    def _version(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
+        """The same, and counts for the version what came of the request: a canary is judged by it."""
+        with self._borrowed(spec) as servable:
+            begin = time.perf_counter()
+            try:
+                yield servable
+            except Refusal:
+                raise
+            except BaseException:
+                servable.recent.add(failed=True, seconds=time.perf_counter() - begin)
+                raise
+            servable.recent.add(failed=False, seconds=time.perf_counter() - begin)
 
     def _example_signature(self, servable: Servable, name: str) -> Signature:
         signature = servable.signatures.get(name)
@@ -260,7 +266,7 @@ class Engine:
             if array.ndim and len(array) > rows:
                 rows = len(array)
         if self.max_rows and rows > self.max_rows:
-            raise invalid(f"Request of {rows} rows; at most {self.max_rows} are taken (--max_batch_rows).")
+            raise Refusal(f"Request of {rows} rows; at most {self.max_rows} are taken (--max_batch_rows).")
         if self.guard:
             self.guard(servable, name, arrays)
         feeds = {signature.inputs[alias]: array for alias, array in arrays.items()}

@@ -12,6 +12,7 @@ from pathlib import Path
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from models.serving.canary import Figures
 from models.serving.config_files import ModelServerConfig
 from models.serving.servable import Servable
 from models.serving.statuses import Code, ServingStatus, invalid
@@ -126,10 +127,17 @@ class ModelManager:
             if found.acquire():
                 return found
 
-    def peek(self, name: str) -> Servable | None:
-        """Returns the newest version of a model without counting its use; None without one."""
+    def is_quick(self, name: str) -> bool:
+        """Whether every version of a model that is live is quick to answer; so is the answer that there is none."""
         live = self._live.get(name)
-        return live.latest if live else None
+        return live is None or all(one.quick for one in live.versions.values())
+
+    def figures(self) -> dict[str, dict[int, Figures]]:
+        """Returns what the last requests of each version that is live came to, by model and version."""
+        return {
+            name: {number: one.recent.figures() for number, one in live.versions.items()}
+            for name, live in self._live.items()
+        }
 
     def statuses(self, name: str, version: int | None) -> list[tuple[int, Version]]:
         """Returns the versions of a model that there are or were, the newest first.

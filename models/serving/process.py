@@ -1,6 +1,7 @@
 """A model server as a process of its own: ours, TensorFlow Serving's binary, or its container. Loads no TensorFlow."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -22,6 +23,15 @@ STOP_SECONDS = 15
 # Flags that TF Serving lacks.
 OURS = ("--host", "--input_guard", "--max_request_mib", "--max_batch_rows", "--max_concurrency", "--drain_seconds",
         "--access_log", "--sample_config_file")  # fmt: skip
+
+
+_libc = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def _end_with_parent() -> None:
+    """Has the kernel send this process SIGTERM when the thread that forked it ends."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
@@ -78,6 +88,7 @@ class ServerProcess:
         rest_port: Of the REST API; 0: a free one.
         host: Address the embedded server and the container listen on; the binary always listens on all.
         folders: Folders that a container must see, each under its own path.
+        ends_with_us: Whether it gets SIGTERM when our thread that starts it ends, were it by SIGKILL.
     """
 
     flags: Sequence[str]
@@ -87,6 +98,7 @@ class ServerProcess:
     rest_port: int = 0
     host: str = "127.0.0.1"
     folders: Sequence[Path] = ()
+    ends_with_us: bool = False
     process: subprocess.Popen | None = field(default=None, init=False)
     _begin: int = field(default=0, init=False)
 
@@ -101,8 +113,9 @@ class ServerProcess:
                 return
             # A group of its own: Ctrl-C at a terminal is passed on by us, once.
             self.process = subprocess.Popen(
-                self.command(), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+                self.command(), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+                preexec_fn=_end_with_parent if self.ends_with_us else None,
+            )  # fmt: skip
 
     def command(self) -> list[str]:
         """Returns the command line."""

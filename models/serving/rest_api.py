@@ -1,5 +1,6 @@
 """HTTP/REST: predict, classify, regress, status, metadata and Prometheus's page, as TF Serving words them."""
 
+import dataclasses
 import json
 import re
 from urllib.parse import unquote
@@ -33,6 +34,7 @@ CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 REQUEST_ID = "X-Request-Id"
+FIGURES = "/monitoring/versions"  # ours: by it `headrace serve` takes a canary back
 
 
 class RestApi:
@@ -54,6 +56,8 @@ class RestApi:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Returns the answer to any request."""
         path, method = request.rel_url.raw_path, request.method
+        if self._metrics_path and path == FIGURES:
+            return web.json_response(self._figures())
         if self._metrics_path and path.startswith(self._metrics_path):
             return self._metrics(path)
         if not API.fullmatch(path):
@@ -134,6 +138,13 @@ class RestApi:
         response.metadata["signature_def"].Unpack(signatures)
         # TF Serving puts the two messages into one object by hand.
         return _text({"model_spec": _values(response.model_spec), "metadata": {"signature_def": _values(signatures)}})
+
+    def _figures(self) -> dict:
+        """Returns what the last requests of each version came to; TF Serving does not tell versions apart."""
+        return {
+            model: {number: dataclasses.asdict(one) for number, one in versions.items()}
+            for model, versions in self._engine.manager.figures().items()
+        }
 
     def _metrics(self, path: str) -> web.Response:
         if path != self._metrics_path:

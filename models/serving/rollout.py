@@ -151,6 +151,16 @@ def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
     return after
 
 
+def take_back(destination: Path, version: int, why: str) -> bool:
+    """Ends the canary of a version; returns False when somebody was first, and changes nothing then."""
+    with _locked(destination):
+        before = read(destination)
+        if before.canary is None or before.canary.version != version:
+            return False
+        _change(destination, "rollback", before, dataclasses.replace(before, canary=None), why)
+        return True
+
+
 def audit(destination: Path) -> list[dict[str, Any]]:
     """Returns every change there was, the oldest first: `time`, `who`, `what`, `why`, and `before` and `after`."""
     try:

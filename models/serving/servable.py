@@ -17,6 +17,7 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 from tensorflow.python.client import pywrap_tf_session as c_session
 
+from models.serving.canary import Recent
 from models.serving.statuses import Code, ServingStatus, of_tensorflow
 from models.serving.tensors import to_array
 
@@ -55,12 +56,14 @@ class Servable:
         signatures: Name -> Signature.
         definitions: Name -> SignatureDef of all there are, those that cannot be run among them.
         quick: Whether every call so far took so little that it may be run in its caller's thread.
+        recent: What its last requests came to.
     """
 
     def __init__(
         self, name: str, version: int, path: Path, tags: str = "serve", options: config_pb2.ConfigProto | None = None
     ):
         self.name, self.version, self.path = name, version, path
+        self.recent = Recent()
         self._seconds: dict[object, float] = {}  # by the first of what is fetched: a moving average
         self._users, self._closing = 0, False
         self._lock = threading.Lock()

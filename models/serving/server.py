@@ -189,6 +189,7 @@ class Server:
         try:
             engine = Engine(alone, Metrics(), Servable.run)  # warm-up requests are nobody's
             seconds = warmup.replay(path, engine, flags.num_request_iterations_for_warmup)
+            servable.recent.clear()
         except ServingStatus as error:
             status = error.code.name
             servable.close()

@@ -48,6 +48,13 @@ class ServingStatus(Exception):
         return f"{self.code.name}: {self.message}"
 
 
+class Refusal(ServingStatus):
+    """An INVALID_ARGUMENT that is the client's fault whatever the version: the model has not seen the request."""
+
+    def __init__(self, message: str):
+        super().__init__(Code.INVALID_ARGUMENT, message)
+
+
 def invalid(message: str) -> ServingStatus:
     """Returns an INVALID_ARGUMENT status, to be raised."""
     return ServingStatus(Code.INVALID_ARGUMENT, message)

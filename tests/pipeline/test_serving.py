@@ -8,8 +8,11 @@ import sys
 import time
 import urllib.request
 
+import psutil
 import pytest
 
+from models.serving import rollout
+from models.serving.canary import ENOUGH
 from models.serving.versions import publish
 from tests.conftest import ROOT, headrace
 
@@ -102,7 +105,12 @@ class Serving:
         command = [sys.executable, "-m", "pipeline", "serve", *pipelines, "--port", "0", "--rest-port", "0",
                    "--engine", "embedded", "--home", str(home), "--json"]  # fmt: skip
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         self.here = json.loads(self.process.stdout.readline())
 
@@ -111,6 +119,12 @@ class Serving:
         url = f"{self.here['rest']}/v1/models/{pipeline}{label}/metadata"
         with urllib.request.urlopen(url, timeout=30) as reply:
             return int(json.loads(reply.read())["model_spec"]["version"])
+
+    def predict(self, pipeline, label=""):
+        """Sends a request that any version can answer."""
+        url = f"{self.here['rest']}/v1/models/{pipeline}{label}:predict"
+        with urllib.request.urlopen(url, b'{"instances": [[1, 2]]}', timeout=30) as reply:
+            return json.loads(reply.read())
 
     def wait_for(self, expected, pipeline, label=""):
         end, found = time.monotonic() + 60, None
@@ -126,8 +140,8 @@ class Serving:
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        with self.process.stdout:
-            return self.process.wait(30)
+        _, self.said = self.process.communicate(timeout=30)
+        return self.process.returncode
 
 
 @pytest.mark.slow
@@ -154,6 +168,15 @@ def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(ho
         assert goes.err.startswith(f"headrace: Version {newest} was taken back: p95 ")
         serving.wait_for(middle, "digits")
 
+        headrace("canary", "digits", newest, "--p95-ms", "0.0001", "--home", home)
+        serving.wait_for(newest, "digits", "/labels/canary")
+        for _ in range(ENOUGH):
+            serving.predict("digits", "/labels/canary")
+        end = time.monotonic() + 60
+        while rollout.read(home / "serving" / "digits").canary and time.monotonic() < end:
+            time.sleep(0.1)
+        assert rollout.audit(home / "serving" / "digits")[-1]["why"].startswith("p95 ")
+
         asked = json.loads(headrace("predict", "digits", "--text", "abé", "--home", home, "--json").out)
         best = [{"class": "good", "probability": 0.75}, {"class": "bad", "probability": 0.25}]
         assert asked == [{"text": "abé", "version": middle, "top": best}]
@@ -163,8 +186,27 @@ def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(ho
     finally:
         code = serving.stop()
     assert code == 0
-    assert not (home / "serving" / ".server.json").exists()
+    assert "was taken back: p95 " in serving.said
+    assert list((home / "serving" / ".servers").iterdir()) == []
     headrace("promote", "digits", "latest", "--home", home)
+
+
+@pytest.mark.slow
+def test_several_servers_on_a_home_are_found_by_what_they_serve_and_a_killed_one_leaves_nothing(home):
+    from pipeline.serving import running
+
+    first, second = Serving(home, "digits"), Serving(home, "spam")
+    try:
+        assert running(home, "digits").pid == first.process.pid
+        assert running(home, "spam").pid == second.process.pid
+        (server,) = psutil.Process(second.process.pid).children()
+        second.process.kill()
+        server.wait(30)
+        assert running(home, "spam") is None
+        assert running(home, "digits").pid == first.process.pid
+    finally:
+        first.stop()
+        second.stop()
 
 
 @pytest.mark.slow

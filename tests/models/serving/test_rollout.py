@@ -73,6 +73,17 @@ def test_a_canary_is_labelled_beside_the_stable_version_and_rollback_ends_it(fol
     assert rollout.rollback(folder) == Rollout(1)
 
 
+def test_a_canary_is_taken_back_once_and_the_stable_version_stays(folder):
+    rollout.promote(folder, 1)
+    rollout.start_canary(folder, rollout.Canary(3, 25))
+
+    assert rollout.take_back(folder, 3, "too slow")
+    assert not rollout.take_back(folder, 3, "too slow")
+    assert not rollout.take_back(folder, 2, "another")
+    assert rollout.read(folder).stable == 1
+    assert rollout.audit(folder)[-1]["why"] == "too slow"
+
+
 def test_a_canary_of_the_newest_version_leaves_the_one_before_it_stable(folder):
     assert rollout.start_canary(folder, Canary(3, 10)).stable == 2
 
