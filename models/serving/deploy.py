@@ -153,25 +153,48 @@ def kubernetes(configs: Mapping[str, str], model: str) -> list[dict[str, Any]]:
 def nginx(rollouts: Mapping[str, Rollout]) -> str:
     """Returns a proxy's config: a request that names no version goes to `stable`, or to `canary` for its percentage.
 
-    REST only: the label of a gRPC request stands in the message, which a proxy does not read.
+    What the canary does not answer, also because it was taken back since, is asked of `stable`. REST only: the label of
+    a gRPC request stands in the message, which a proxy does not read.
     """
     splits, places = [], []
     for index, (name, rollout) in enumerate(rollouts.items()):
         if rollout.stable is None:
             continue  # without labels the newest version answers
-        share = f"    {rollout.canary.percent:g}% canary;\n" if rollout.canary else ""
-        splits.append(f'  split_clients "$request_id" $label_{index} {{\n{share}    * stable;\n  }}\n')
-        places.append(
-            f"    location ~ ^/v1/models/{name}:(classify|regress|predict)$ {{\n"
-            f"      proxy_pass http://serving:{REST_PORT}/v1/models/{name}/labels/$label_{index}:$1;\n    }}\n"
-        )
-    return (
-        "events {}\nhttp {\n"
-        + "".join(splits)
-        + f"  resolver 127.0.0.11;\n  client_max_body_size 64m;\n  server {{\n    listen {PROXY_PORT};\n"
-        + "".join(places)
-        + f"    location / {{\n      proxy_pass http://serving:{REST_PORT};\n    }}\n  }}\n}}\n"
-    )
+        asked = f"location ~ ^/v1/models/{name}:(?<verb>classify|regress|predict)$"
+        model = f"http://serving:{REST_PORT}/v1/models/{name}/labels"
+        if rollout.canary is None:
+            places.append(f"    {asked} {{ proxy_pass {model}/stable:$verb; }}\n")
+            continue
+        splits.append(_SPLIT.format(index=index, percent=rollout.canary.percent))
+        places.append(_TRIAL.format(asked=asked, index=index, model=model))
+    return _NGINX.format(splits="".join(splits), places="".join(places), port=PROXY_PORT, rest_port=REST_PORT)
+
+
+_SPLIT = """  split_clients "$request_id" $label_{index} {{
+    {percent:g}% canary;
+    * stable;
+  }}
+"""
+_TRIAL = """    {asked} {{ rewrite ^ /$label_{index}/{index} last; }}
+    location = /canary/{index} {{
+      internal;
+      proxy_intercept_errors on;
+      error_page 400 404 500 501 502 503 504 = @stable_{index};
+      proxy_pass {model}/canary:$verb;
+    }}
+    location = /stable/{index} {{ internal; proxy_pass {model}/stable:$verb; }}
+    location @stable_{index} {{ proxy_pass {model}/stable:$verb; }}
+"""
+_NGINX = """events {{}}
+http {{
+{splits}  resolver 127.0.0.11;
+  client_max_body_size 64m;
+  server {{
+    listen {port};
+{places}    location / {{ proxy_pass http://serving:{rest_port}; }}
+  }}
+}}
+"""
 
 
 def _yaml(*documents: Any) -> str:

@@ -1,0 +1,84 @@
+"""The proxy's config that is printed for a canary, in a real nginx."""
+
+import json
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+from data.sources import debian
+from models.serving import deploy, rollout
+from models.serving.process import ServerProcess, free_port, listens, running
+from models.serving.rollout import Canary
+from tests.models.serving.models import save
+
+REQUESTS = 1000  # at 25 %, five standard deviations are 7 %
+
+
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory):
+    """The program, out of the distribution's package; nothing is installed."""
+    folder = tmp_path_factory.mktemp("nginx")
+    try:
+        debian.fetch(["nginx"], folder)
+    except debian.AptError as error:
+        pytest.skip(f"no nginx to be had: {error}")
+    program = folder / "usr" / "sbin" / "nginx"
+    if not program.exists():
+        pytest.skip("this distribution keeps nginx elsewhere")
+    return program
+
+
+def ask(port: int) -> float:
+    """Returns what the version that answers adds to zero."""
+    url = f"http://127.0.0.1:{port}/v1/models/m:predict"
+    with urllib.request.urlopen(url, b'{"instances": [[0, 0]]}', timeout=30) as reply:
+        return json.loads(reply.read())["predictions"][0][0]
+
+
+@pytest.mark.slow
+def test_a_canary_gets_its_share_through_nginx_and_nobody_notices_when_it_is_taken_back(nginx, tmp_path):
+    folder, port = tmp_path / "m", free_port()
+    for version in (1, 2):
+        save(folder / str(version), float(version))
+    rollout.promote(folder, 1)
+    after = rollout.start_canary(folder, Canary(2, 25))
+    flags = [f"--model_config_file={folder / rollout.CONFIG}", "--model_config_file_poll_wait_seconds=1",
+             "--allow_version_labels_for_unavailable_models"]  # fmt: skip
+    server = ServerProcess(flags, tmp_path / "log")
+    with running(server):
+        config = deploy.nginx({"m": after}).replace(f"serving:{deploy.REST_PORT}", f"127.0.0.1:{server.rest_port}")
+        config = config.replace(f"listen {deploy.PROXY_PORT}", f"listen 127.0.0.1:{port}")
+        places = [
+            f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        ]
+        config = config.replace("http {", "http {\n  access_log off;\n  " + " ".join(places))
+        (tmp_path / "nginx.conf").write_text(config)
+        told = f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error;"
+        proxy = subprocess.Popen([nginx, "-p", tmp_path, "-c", "nginx.conf", "-e", tmp_path / "error", "-g", told])
+        try:
+            end = time.monotonic() + 30
+            while not listens("127.0.0.1", port) and time.monotonic() < end:
+                time.sleep(0.05)
+            answers = [ask(port) for _ in range(REQUESTS)]
+            assert set(answers) == {1.0, 2.0}
+            assert 0.18 < answers.count(2.0) / REQUESTS < 0.32
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/m", timeout=30) as reply:
+                assert len(json.loads(reply.read())["model_version_status"]) == 2
+
+            rollout.take_back(folder, 2, "test")
+            end = time.monotonic() + 60
+            while len(server_versions(server)) > 1 and time.monotonic() < end:
+                ask(port)
+            assert {ask(port) for _ in range(100)} == {1.0}
+        finally:
+            proxy.terminate()
+            proxy.wait(30)
+
+
+def server_versions(server: ServerProcess) -> list[int]:
+    """Returns the versions that are available."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.rest_port}/v1/models/m", timeout=30) as reply:
+        found = json.loads(reply.read())["model_version_status"]
+    return [int(one["version"]) for one in found if one["state"] == "AVAILABLE"]
