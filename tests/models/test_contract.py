@@ -92,6 +92,27 @@ def test_a_server_answers_as_the_trained_model_does(trained, tmp_path):
     )
 
 
+def test_tensorflows_cpp_loader_which_is_tf_servings_answers_as_the_trained_model_does(trained):
+    from models.serving import warmup
+    from models.serving.tensors import to_array
+    from tests.models.serving.cpp_loader import CppModel
+
+    _task, made, _ = trained
+    model = CppModel(Path(made.model_folder))
+
+    for log in warmup.read(Path(made.model_folder)):
+        asked, expected = log.predict_log.request, log.predict_log.response.outputs
+        answer = model.run(
+            asked.model_spec.signature_name, {alias: to_array(value) for alias, value in asked.inputs.items()}
+        )
+        assert set(answer) == set(expected)
+        for alias, value in expected.items():
+            if answer[alias].dtype.kind == "f":
+                np.testing.assert_allclose(answer[alias], to_array(value), rtol=1e-5, atol=1e-5)
+            else:
+                np.testing.assert_array_equal(answer[alias], to_array(value))
+
+
 def test_the_input_guard_knows_every_input_of_every_signature(trained):
     import json
 
