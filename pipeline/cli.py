@@ -52,6 +52,8 @@ def run(
     5 serving check failed, 6 the pipeline is already running, 130 and 143 interrupted: the next run goes on from there.
     """
     from pipeline import config, runner
+    from pipeline.result import as_json as values_of
+    from pipeline.result import closing_block
     from pipeline.screen import Screen
 
     named = config.load(pipeline, overrides)
@@ -62,9 +64,9 @@ def run(
         click.echo(f"headrace: Stopped by {stopped} before the first stage or after the last.", err=True)
         sys.exit(128 + stopped.number)
     if as_json:
-        click.echo(json.dumps(runner.as_json(result), indent=1))
+        click.echo(json.dumps(values_of(result), indent=1))
     else:
-        for line in ["", *runner.closing_block(result)]:
+        for line in ["", *closing_block(result)]:
             screen.say(line)
     sys.stdout.flush()
     # Threads of gRPC and TensorFlow take seconds to wind down and have nothing left to do.
@@ -215,6 +217,7 @@ def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], ho
     """
     from pipeline import comparing, config, runner
     from pipeline.places import Places
+    from pipeline.result import comparison
     from pipeline.screen import Screen
 
     try:
@@ -229,7 +232,7 @@ def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], ho
 
     def run(changed, place: Path) -> dict | str:
         screen.say(f"{changed.config.data.train_share:.0%} of the training rows")
-        return runner.comparison(runner.execute(changed, place, screen))
+        return comparison(runner.execute(changed, place, screen))
 
     found = comparing.label_curves(named, home, parts, run)
     if as_json:

@@ -50,6 +50,7 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
       headrace serve digits --print-config --out deploy/
     """
     from pipeline import serving
+    from pipeline.result import asked_with
 
     if print_config:
         written = serving.write_deployment(home, pipelines, out)
@@ -65,6 +66,9 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
             for name in here.models:
                 click.echo(f"{name}: {here.rest}/v1/models/{name}:predict")
             click.echo(f"gRPC: {here.grpc}, {server.engine} server. Log: {server.log}. Ctrl-C stops it.")
+            first = here.models[0]
+            what, about = asked_with(serving.newest(home, first))
+            click.echo(f"Next:\n  headrace predict {first} {what}   ask it about {about}")
         sys.stdout.flush()
 
     def taken_back(name: str, version: int, reason: str) -> None:
@@ -151,9 +155,9 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
            watch: float | None, server: str | None, why: str, home: Path, as_json: bool) -> None:  # fmt: skip
     """Give VERSION of PIPELINE a share of the requests, beside the one that is live.
 
-    Our client sends it its share; so does the proxy of `headrace serve --print-config`, for REST. It is taken back by
-    itself when its errors or its latency leave the budget: by our client, and by `headrace serve` with the embedded
-    server, whoever asks. Errors that the live version makes as well are not held against it.
+    Our client sends it its share; so does the proxy of `headrace serve --print-config`, for REST. When its errors or its
+    latency leave the budget it gets no more requests: our client sees to that, and so does `headrace serve` with the
+    embedded server, whoever asks. Errors that the live version makes too are not held against it.
 
     \b
     Examples:

@@ -124,10 +124,13 @@ def serve(
         taken_back: Called with pipeline, version and reason when a canary left its budget, which then gets no more.
 
     Raises:
-        ConfigError: A pipeline has no version.
+        ConfigError: A pipeline has no version, or a port is taken.
         ServingError: The server does not start, or ends by itself.
     """
     found, chosen = destinations(home, pipelines), choose(engine)
+    for option, number in (("--port", port), ("--rest-port", rest_port)):
+        if number and listens(host, number):
+            raise ConfigError(f"{option} {number}: another server listens there; choose another, or 0 for a free one.")
     serving = home.resolve() / "serving"
     with private_files(), _config_file(serving, found) as path:
         (serving / "monitoring.config").write_text(deploy.MONITORING)
@@ -405,14 +408,14 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
     """Returns each version of a pipeline, the newest first: its labels, who published it, when, its metrics."""
     folder = _one(home, pipeline)
     now, changes = rollout.read(folder), rollout.audit(folder)
-    newest = last_version(folder)
+    latest = last_version(folder)
     found = []
     for version in reversed(versions(folder)):
         try:
             facts = read_manifest(folder / str(version))
         except ServingError:
             facts = {}
-        stable = now.stable if now.stable is not None else newest
+        stable = now.stable if now.stable is not None else latest
         labels = ["stable"] * (version == stable) + ["previous"] * (version == now.previous)
         if now.canary and now.canary.version == version:
             labels.append(f"canary {now.canary.percent:g} %")
@@ -439,6 +442,12 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def newest(home: Path, pipeline: str) -> Path:
+    """Returns the folder of a pipeline's newest version; raises ConfigError without one."""
+    folder = _one(home, pipeline)
+    return folder / str(last_version(folder))
 
 
 def _one(home: Path, pipeline: str) -> Path:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -207,6 +208,20 @@ def test_several_servers_on_a_home_are_found_by_what_they_serve_and_a_killed_one
     finally:
         first.stop()
         second.stop()
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_is_told_before_anything_starts(home):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = headrace("serve", "digits", "--rest-port", port, "--port", "0", "--home", home)
+
+    assert done.code == 2
+    assert done.err.splitlines()[-1] == (
+        f"headrace: --rest-port {port}: another server listens there; choose another, or 0 for a free one."
+    )
 
 
 @pytest.mark.slow
