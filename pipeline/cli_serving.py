@@ -155,9 +155,9 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
            watch: float | None, server: str | None, why: str, home: Path, as_json: bool) -> None:  # fmt: skip
     """Give VERSION of PIPELINE a share of the requests, beside the one that is live.
 
-    Our client sends it its share; so does the proxy of `headrace serve --print-config`, for REST. When its errors or its
-    latency leave the budget it gets no more requests: our client sees to that, and so does `headrace serve` with the
-    embedded server, whoever asks. Errors that the live version makes too are not held against it.
+    Our client sends it its share; so does the proxy of `headrace serve --print-config`, for REST. When its errors or
+    its latency leave the budget it gets no more requests: our client sees to that, and so does `headrace serve` with
+    the embedded server, whoever asks. Errors that the live version makes too are not held against it.
 
     \b
     Examples:

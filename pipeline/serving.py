@@ -175,9 +175,12 @@ def serve(
 
 
 def _take_back(found: Mapping[str, Path], url: str) -> list[tuple[str, int, str]]:
-    """Takes canaries back whose requests, whoever sent them, left the budget; returns pipeline, version and reason.
+    """Takes canaries back that do not load, or whose requests, whoever sent them, left the budget.
 
     TF Serving does not count by version: under it our client judges, and `headrace canary --watch`.
+
+    Returns:
+        Pipeline, version and reason of each.
     """
     trials: dict[str, tuple[rollout.Canary, int | None]] = {}
     for name, folder in found.items():
@@ -187,18 +190,27 @@ def _take_back(found: Mapping[str, Path], url: str) -> list[tuple[str, int, str]
                 trials[name] = now.canary, now.stable
     if not trials:
         return []
-    try:
-        with urllib.request.urlopen(f"{url}/monitoring/versions", timeout=5) as reply:
-            counted = json.loads(reply.read())
-    except (OSError, ValueError):
-        return []
+    counted = _get(f"{url}/monitoring/versions") or {}
     gone = []
     for name, (trial, stable) in trials.items():
         figures = {int(number): Figures(**one) for number, one in counted.get(name, {}).items()}
         reason = breach(trial, figures.get(trial.version, Figures()), figures.get(stable, Figures()))
+        status = _get(f"{url}/v1/models/{name}/versions/{trial.version}") or {}
+        for one in status.get("model_version_status", ()):
+            if one["state"] == "END" and one["status"]["error_code"] != "OK":
+                reason = f"it does not load: {one['status']['error_message']}"
         if reason and rollout.take_back(found[name], trial.version, reason):
             gone.append((name, trial.version, reason))
     return gone
+
+
+def _get(url: str) -> dict[str, Any] | None:
+    """Returns the JSON at an address of the server; None where there is none."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return json.loads(reply.read())
+    except (OSError, ValueError):
+        return None
 
 
 def _wait(server: ServerProcess, stop: threading.Event) -> None:
@@ -388,11 +400,10 @@ def _watch(folder: Path, trial: rollout.Canary, address: str, seconds: float) ->
         for one in requests
     ]
 
-    def take_back(reason: str) -> None:
-        rollout.take_back(folder, trial.version, reason)
-
-    until, sent, answered = time.monotonic() + seconds, 0, 0
-    with Client(address, folder.name, labelled=True, canary=trial, on_breach=take_back) as client:
+    sent = answered = 0
+    with Client(address, folder.name, follow=folder) as client:
+        _wait_until_loaded(client, folder, trial.version)
+        until = time.monotonic() + seconds
         while time.monotonic() < until and rollout.read(folder).canary == trial:
             inputs, signature = questions[sent % len(questions)]
             _, version = client.predict(inputs, signature)
@@ -402,6 +413,17 @@ def _watch(folder: Path, trial: rollout.Canary, address: str, seconds: float) ->
     # The server that `headrace serve` started judges too, and may have been first.
     last = rollout.audit(folder)[-1]
     return sent, answered, last["why"] if last["what"] == "rollback" else None
+
+
+def _wait_until_loaded(client: Any, folder: Path, version: int) -> None:
+    """Waits until the server has a canary; takes back one that does not load."""
+    while rollout.read(folder).canary:
+        state = client.states().get(version, "")
+        if state == "AVAILABLE":
+            return
+        if state.startswith("END: "):
+            rollout.take_back(folder, version, f"it does not load: {state.removeprefix('END: ')}")
+        time.sleep(0.1)
 
 
 def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:

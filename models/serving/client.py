@@ -1,9 +1,12 @@
 """Our client: asks a server by gRPC, sends a canary its share, and takes it back when its budget is spent."""
 
 import contextlib
+import dataclasses
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -14,40 +17,35 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from data.errors import ServingError
+from data.errors import ConfigError, ServingError
+from models.serving import rollout
 from models.serving.canary import Figures, Recent, breach
-from models.serving.rollout import Canary
+from models.serving.rollout import Canary, Rollout
 from models.serving.tensors import fill, to_array
 
-STABLE, CANARY = "stable", "canary"
+STABLE = "stable"
 SECONDS = 30.0
+FOLLOW_SECONDS = 1.0
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+Answer = tuple[dict[str, np.ndarray], int]
 
 
 class Client:
-    """Asks one model of a server.
+    """Asks one model of a server; may be used from any thread.
 
     Args:
         address: `host:port` of the gRPC API.
         model: The model's name.
-        labelled: Whether the model's config gives the label `stable` to a version: requests then name it.
-        canary: The share and budget of a canary, or None.
-        on_breach: Called once, with the reason, when the canary leaves its budget; no more is sent to it then.
+        follow: Folder of the pipeline's versions, `serving/<pipeline>`: requests then go to the version that is live,
+            and to a canary its share, as `headrace promote`, `canary` and `rollback` have it, within a second. A canary
+            that leaves its budget is taken back. None: the newest version answers.
     """
 
-    def __init__(
-        self,
-        address: str,
-        model: str,
-        *,
-        labelled: bool = False,
-        canary: Canary | None = None,
-        on_breach: Callable[[str], None] | None = None,
-    ):
-        self._address, self._model, self._labelled = address, model, labelled
-        self._canary, self._recent = canary, Recent()
-        self._on_breach = on_breach or (lambda reason: None)
-        self._share, self._lock = 0.0, threading.Lock()
+    def __init__(self, address: str, model: str, *, follow: Path | None = None):
+        self._address, self._model, self._follow = address, model, follow
+        self._rollout, self._looked = Rollout(), -math.inf
+        self._recent, self._share, self._lock = Recent(), 0.0, threading.Lock()
         self._channel = grpc.insecure_channel(address, options=OPTIONS)
         self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
         self._status = model_service_pb2_grpc.ModelServiceStub(self._channel).GetModelStatus
@@ -64,7 +62,7 @@ class Client:
         signature: str = "",
         version: int | None = None,
         seconds: float = SECONDS,
-    ) -> tuple[dict[str, np.ndarray], int]:
+    ) -> Answer:
         """Returns outputs by alias and the version that answered.
 
         What a canary fails to answer is asked of the stable version: its failure is not the caller's. What both fail
@@ -78,24 +76,16 @@ class Client:
         request.model_spec.signature_name = signature
         for alias, value in inputs.items():
             fill(request.inputs[alias], value)
-        if version is not None:
-            request.model_spec.version.value = version
-        elif self._turn():
-            return self._ask_canary(request, seconds)
-        elif self._labelled or self._canary:
-            request.model_spec.version_label = STABLE
-        return self._ask(request, seconds)
-
-    def _ask(self, request: predict_pb2.PredictRequest, seconds: float) -> tuple[dict[str, np.ndarray], int]:
         try:
-            response = self._predict(request, timeout=seconds)
+            if version is None:
+                return self._ask_live(request, seconds)
+            request.model_spec.version.value = version
+            return self._ask(request, seconds)
         except grpc.RpcError as error:
             raise ServingError(self._words(error)) from None
-        outputs = {alias: to_array(response.outputs[alias]) for alias in response.outputs}
-        return outputs, response.model_spec.version.value
 
     def states(self) -> dict[int, str]:
-        """Returns each version's state, such as `AVAILABLE`; raises ServingError."""
+        """Returns each version's state, such as `AVAILABLE`, with the reason where it failed; raises ServingError."""
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = self._model
         try:
@@ -103,46 +93,97 @@ class Client:
         except grpc.RpcError as error:
             raise ServingError(self._words(error)) from None
         names = get_model_status_pb2.ModelVersionStatus.State
-        return {one.version: names.Name(one.state) for one in found}
+        return {
+            one.version: ": ".join(filter(None, (names.Name(one.state), one.status.error_message))) for one in found
+        }
 
-    def _turn(self) -> bool:
+    def _ask(self, request: predict_pb2.PredictRequest, seconds: float) -> Answer:
+        response = self._predict(request, timeout=seconds)
+        outputs = {alias: to_array(response.outputs[alias]) for alias in response.outputs}
+        return outputs, response.model_spec.version.value
+
+    def _ask_live(self, request: predict_pb2.PredictRequest, seconds: float) -> Answer:
+        live = self._live()
+        failed_after = None
+        if live.canary and self._turn(live.canary):
+            # By number: for a moment the server's label may still point to the canary before.
+            request.model_spec.version.value, begin = live.canary.version, time.perf_counter()
+            try:
+                answer = self._ask(request, seconds)
+            except grpc.RpcError as error:
+                if not _not_loaded(error):
+                    failed_after = time.perf_counter() - begin
+            else:
+                self._judge(live.canary, failed=False, seconds=time.perf_counter() - begin)
+                return answer
+        answer = self._ask_stable(request, live, seconds)
+        if live.canary and failed_after is not None:
+            self._judge(live.canary, failed=True, seconds=failed_after)
+        return answer
+
+    def _ask_stable(self, request: predict_pb2.PredictRequest, live: Rollout, seconds: float) -> Answer:
+        if live.stable is not None:
+            request.model_spec.version.value = live.stable
+            with _suppressed_until_loaded():
+                return self._ask(request, seconds)
+            # The server has yet to read what is live, or is ahead of us.
+            request.model_spec.version_label = STABLE
+            with _suppressed_until_loaded():
+                return self._ask(request, seconds)
+        request.model_spec.ClearField("version")
+        request.model_spec.ClearField("version_label")
+        return self._ask(request, seconds)
+
+    def _live(self) -> Rollout:
+        """Returns what is live, as of a second ago at most."""
+        with self._lock:
+            if self._follow is not None and time.monotonic() - self._looked > FOLLOW_SECONDS:
+                self._looked = time.monotonic()
+                with contextlib.suppress(ConfigError):  # told where somebody changes what is live
+                    found = rollout.read(self._follow)
+                    if found.canary != self._rollout.canary:
+                        self._recent.clear()
+                    self._rollout = found
+            return self._rollout
+
+    def _turn(self, canary: Canary) -> bool:
         """Whether this request is the canary's: of 100 in a row it gets exactly its percentage."""
         with self._lock:
-            if self._canary is None:
-                return False
-            self._share += self._canary.percent / 100
+            self._share += canary.percent / 100
             if self._share < 1 - 1e-9:
                 return False
             self._share -= 1
             return True
 
-    def _ask_canary(self, request: predict_pb2.PredictRequest, seconds: float) -> tuple[dict[str, np.ndarray], int]:
-        request.model_spec.version_label = CANARY
-        begin, found = time.perf_counter(), None
-        with contextlib.suppress(ServingError):
-            found = self._ask(request, seconds)
-        taken = time.perf_counter() - begin
-        failed = found is None
-        if found is None:
-            request.model_spec.version_label = STABLE
-            found = self._ask(request, seconds)
-        self._judge(failed=failed, seconds=taken)
-        return found
-
-    def _judge(self, *, failed: bool, seconds: float) -> None:
-        """Counts a request of the canary, and sends it no more when it has left its budget."""
+    def _judge(self, canary: Canary, *, failed: bool, seconds: float) -> None:
+        """Counts a request of the canary, and takes it back when it has left its budget."""
         with self._lock:
-            if self._canary is None:
+            if self._rollout.canary != canary or self._follow is None:
                 return
             self._recent.add(failed=failed, seconds=seconds)
-            reason = breach(self._canary, self._recent.figures(), Figures())
+            reason = breach(canary, self._recent.figures(), Figures())
             if reason:
-                self._canary, self._labelled = None, True
+                self._rollout = dataclasses.replace(self._rollout, canary=None)
         if reason:
-            self._on_breach(reason)
+            rollout.take_back(self._follow, canary.version, reason)
 
     def _words(self, error: grpc.RpcError) -> str:
         details, code = error.details(), error.code()
         if code is grpc.StatusCode.UNAVAILABLE:
             return f"No model server answers at {self._address} ({details}); start one: headrace serve {self._model}"
         return f"The server at {self._address} says {code.name}: {details}"
+
+
+@contextlib.contextmanager
+def _suppressed_until_loaded() -> Iterator[None]:
+    try:
+        yield
+    except grpc.RpcError as error:
+        if not _not_loaded(error):
+            raise
+
+
+def _not_loaded(error: grpc.RpcError) -> bool:
+    """Whether a server says that it does not know a label, or not yet have its version."""
+    details = error.details() or ""
+    return details.startswith(("Unrecognized servable version label", "Servable not found for request"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -104,7 +105,7 @@ class Serving:
 
     def __init__(self, home, *pipelines):
         command = [sys.executable, "-m", "pipeline", "serve", *pipelines, "--port", "0", "--rest-port", "0",
-                   "--engine", "embedded", "--home", str(home), "--json"]  # fmt: skip
+                   "--engine", "embedded", "--home", str(home), "--json", "-f", "max_num_load_retries=0"]  # fmt: skip
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -208,6 +209,26 @@ def test_several_servers_on_a_home_are_found_by_what_they_serve_and_a_killed_one
     finally:
         first.stop()
         second.stop()
+
+
+@pytest.mark.slow
+def test_a_canary_that_does_not_load_is_taken_back(home, tmp_path):
+    version = numbers(home, "spam")[0]
+    folder = tmp_path / "serving" / "spam"
+    for name in (str(version), "9999999999"):
+        shutil.copytree(home / "serving" / "spam" / str(version), folder / name)
+    (folder / "9999999999" / "saved_model.pb").unlink()
+    rollout.promote(folder, version)
+    serving = Serving(tmp_path, "spam")
+    try:
+        rollout.start_canary(folder, rollout.Canary(9999999999, 10))
+        end = time.monotonic() + 60
+        while rollout.read(folder).canary and time.monotonic() < end:
+            time.sleep(0.1)
+        assert serving.version("spam") == version
+    finally:
+        serving.stop()
+    assert "Canary 9999999999 of spam was taken back: it does not load: Could not find SavedModel" in serving.said
 
 
 @pytest.mark.slow
