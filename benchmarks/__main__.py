@@ -76,6 +76,17 @@ def serving() -> None:
 
 
 @bench.command()
+@click.argument("versions", nargs=-1)
+def runtimes(versions: tuple[str, ...]) -> None:
+    """Ask models of all tasks in the C++ loaders of other TensorFlows (2 GiB each are downloaded); write the table."""
+    from benchmarks import runtimes as measured
+
+    text = measured.table(versions or ("2.19.1", "2.20.0"), lambda line: click.echo(line, err=True))
+    click.echo(text)
+    _write("runtimes", text)
+
+
+@bench.command()
 def seeing() -> None:
     """Time the page of a run, and the site with a thousand runs; write the table."""
     from benchmarks import seeing as measured
