@@ -62,13 +62,14 @@ def schedule() -> None:
     metavar="PERCENT",
     help="A version that it publishes gets this share of the requests, until `headrace promote NAME canary`.",
 )
+@click.option("--promote-after", metavar="DURATION", help="Promote that canary after so long by itself, such as 2h.")
 @click.option("--time-limit", default="1d", show_default=True, help="Stop a run that takes longer.")
 @set_option
 @home_option
 @reports_errors
 def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift: float | None, jitter: str,
-        max_failures: int, catch_up: str, canary: float | None, time_limit: str, overrides: tuple[str, ...],
-        home: Path) -> None:  # fmt: skip
+        max_failures: int, catch_up: str, canary: float | None, promote_after: str | None, time_limit: str,
+        overrides: tuple[str, ...], home: Path) -> None:  # fmt: skip
     """Let PIPELINE, a name or a run file, run by itself; a second time changes its schedule.
 
     \b
@@ -84,6 +85,8 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
 
     if cron is None and not on_new_data and on_drift is None:
         raise ConfigError("Nothing says when it runs; give --cron, --on-new-data or --on-drift.")
+    if promote_after and canary is None:
+        raise ConfigError("--promote-after promotes a canary; give --canary PERCENT too.")
     if cron is not None:
         times.check(cron, zone)
     named = config.load(pipeline, overrides)  # a run file that cannot be used is told now, not at three in the morning
@@ -108,6 +111,7 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
         catch_up=catch_up,
         time_limit=times.seconds(time_limit),
         canary=canary,
+        promote_after=times.seconds(promote_after) if promote_after else None,
         notify=tuple(one.model_dump(mode="json") for one in named.config.notify),
     )
     now = time.time()

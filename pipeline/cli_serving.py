@@ -71,15 +71,15 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
             click.echo(f"Next:\n  headrace predict {first} {what}   ask it about {about}")
         sys.stdout.flush()
 
-    def taken_back(name: str, version: int, reason: str) -> None:
-        click.echo(f"headrace: Canary {version} of {name} was taken back: {reason}.", err=True)
+    def judged(name: str, version: int, verdict: str, reason: str) -> None:
+        click.echo(f"headrace: Canary {version} of {name} was {verdict}: {reason}.", err=True)
 
     if not as_json:
         click.echo("starting the server ...", err=True)
     sys.exit(
         serving.serve(
             home, pipelines, engine=engine, host=host, port=port, rest_port=rest_port, flags=own, ready=ready,
-            taken_back=taken_back,
+            judged=judged,
         )
     )  # fmt: skip
 
@@ -141,6 +141,11 @@ def rollback(pipeline: str, why: str, home: Path, as_json: bool) -> None:
 )
 @click.option("--p95-ms", type=click.FloatRange(0, min_open=True), help="What 95 % of its requests must not exceed.")
 @click.option(
+    "--promote-after",
+    metavar="DURATION",
+    help="Make it live after so long, such as 2h, when it has kept to its budget (embedded server).",
+)
+@click.option(
     "--watch",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
@@ -152,7 +157,8 @@ def rollback(pipeline: str, why: str, home: Path, as_json: bool) -> None:
 @json_option
 @reports_errors
 def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p95_ms: float | None,
-           watch: float | None, server: str | None, why: str, home: Path, as_json: bool) -> None:  # fmt: skip
+           promote_after: str | None, watch: float | None, server: str | None, why: str, home: Path,
+           as_json: bool) -> None:  # fmt: skip
     """Give VERSION of PIPELINE a share of the requests, beside the one that is live.
 
     Our client sends it its share; so does the proxy of `headrace serve --print-config`, for REST. When its errors or
@@ -163,11 +169,14 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
     Examples:
       headrace canary digits 1795600000 --percent 10
       headrace canary digits 1795600000 --percent 25 --p95-ms 20 --watch 60
+      headrace canary digits 1795600000 --p95-ms 20 --promote-after 2h
     """
     from models.serving.rollout import Canary
     from pipeline import serving
+    from pipeline.scheduling import times
 
-    after = serving.canary(home, pipeline, Canary(version, percent, max_error_rate, p95_ms), why)
+    wait = times.seconds(promote_after) if promote_after else None
+    after = serving.canary(home, pipeline, Canary(version, percent, max_error_rate, p95_ms, wait), why)
     if watch is None:
         _told(after, pipeline, as_json)
         return

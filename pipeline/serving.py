@@ -17,7 +17,7 @@ import psutil
 
 from data.errors import ConfigError, ServingError
 from models.serving import deploy, rollout
-from models.serving.canary import Figures, breach
+from models.serving.canary import ENOUGH, Figures, breach
 from models.serving.process import ServerProcess, choose, listens
 from models.serving.versions import last_version, read_manifest, versions
 from pipeline import config
@@ -109,7 +109,7 @@ def serve(
     rest_port: int,
     flags: Sequence[str],
     ready: Callable[[Running, ServerProcess], None],
-    taken_back: Callable[[str, int, str], None],
+    judged: Callable[[str, int, str, str], None],
 ) -> int:
     """Serves pipelines until a signal comes, and returns the server's exit code.
 
@@ -121,7 +121,7 @@ def serve(
         port, rest_port: Of the two APIs; 0: free ones.
         flags: More flags of TF Serving, such as `--enable_batching`.
         ready: Called once the server answers.
-        taken_back: Called with pipeline, version and reason when a canary left its budget, which then gets no more.
+        judged: Called with pipeline, version, `taken back` or `promoted`, and the reason, when a canary's trial ends.
 
     Raises:
         ConfigError: A pipeline has no version, or a port is taken.
@@ -166,21 +166,21 @@ def serve(
             while not stop.wait(POLL_SECONDS / 4):
                 if server.process is not None and server.process.poll() is not None:
                     raise ServingError(f"The model server ended by itself: {server.last_words()}")
-                for name, version, reason in _take_back(found, here.rest):
-                    taken_back(name, version, reason)
+                for verdict in _judge(found, here.rest):
+                    judged(*verdict)
         finally:
             state.unlink(missing_ok=True)
             code = server.stop()
     return 0 if code in (0, -signal.SIGTERM, 128 + signal.SIGTERM) else code or 0
 
 
-def _take_back(found: Mapping[str, Path], url: str) -> list[tuple[str, int, str]]:
-    """Takes canaries back that do not load, or whose requests, whoever sent them, left the budget.
+def _judge(found: Mapping[str, Path], url: str) -> list[tuple[str, int, str, str]]:
+    """Takes canaries back that do not load, or whose requests, whoever sent them, left the budget; promotes good ones.
 
     TF Serving does not count by version: under it our client judges, and `headrace canary --watch`.
 
     Returns:
-        Pipeline, version and reason of each.
+        Pipeline, version, `taken back` or `promoted`, and the reason, of each.
     """
     trials: dict[str, tuple[rollout.Canary, int | None]] = {}
     for name, folder in found.items():
@@ -191,17 +191,23 @@ def _take_back(found: Mapping[str, Path], url: str) -> list[tuple[str, int, str]
     if not trials:
         return []
     counted = _get(f"{url}/monitoring/versions") or {}
-    gone = []
+    ended = []
     for name, (trial, stable) in trials.items():
         figures = {int(number): Figures(**one) for number, one in counted.get(name, {}).items()}
-        reason = breach(trial, figures.get(trial.version, Figures()), figures.get(stable, Figures()))
+        seen = figures.get(trial.version, Figures())
+        reason = breach(trial, seen, figures.get(stable, Figures()))
         status = _get(f"{url}/v1/models/{name}/versions/{trial.version}") or {}
         for one in status.get("model_version_status", ()):
             if one["state"] == "END" and one["status"]["error_code"] != "OK":
                 reason = f"it does not load: {one['status']['error_message']}"
-        if reason and rollout.take_back(found[name], trial.version, reason):
-            gone.append((name, trial.version, reason))
-    return gone
+        if reason:
+            if rollout.take_back(found[name], trial.version, reason):
+                ended.append((name, trial.version, "taken back", reason))
+        elif trial.promote_after_s is not None and time.time() - trial.since > trial.promote_after_s:
+            why = f"{seen.errors} of the last {seen.requests} requests failed, p95 {seen.p95_ms:.1f} ms"
+            if seen.requests >= ENOUGH and rollout.promote_canary(found[name], trial.version, why):
+                ended.append((name, trial.version, "promoted", why))
+    return ended
 
 
 def _get(url: str) -> dict[str, Any] | None:
@@ -209,8 +215,11 @@ def _get(url: str) -> dict[str, Any] | None:
     try:
         with urllib.request.urlopen(url, timeout=5) as reply:
             return json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        error.close()
     except (OSError, ValueError):
-        return None
+        pass
+    return None
 
 
 def _wait(server: ServerProcess, stop: threading.Event) -> None:

@@ -21,6 +21,7 @@ from models.serving.versions import FILE_MODE, FOLDER_MODE, versions
 
 CONFIG = "models.config"
 AUDIT = "rollout.jsonl"
+LOCK = ".rollout.lock"
 _HEAD = "# headrace: "
 
 
@@ -33,12 +34,16 @@ class Canary:
         percent: Its share of the requests, above 0 and up to 100.
         max_error_rate: Share of its requests that may fail, from 0 to 1.
         p95_ms: Milliseconds that 95 % of its requests must not exceed; None: any.
+        promote_after_s: Seconds after which it is made live when it has kept to its budget; None: a person decides.
+        since: When it began, seconds since 1970.
     """
 
     version: int
     percent: float
     max_error_rate: float = 0.01
     p95_ms: float | None = None
+    promote_after_s: float | None = None
+    since: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,12 +104,14 @@ def promote(destination: Path, version: int | None, why: str = "") -> Rollout:
         before = read(destination)
         if version is not None:
             _check(destination, version)
-        current = before.stable if before.stable is not None else _newest(destination)
-        # A version that unlabelled requests would take for the newest must not stay loaded.
-        previous = current if version is not None and current is not None and current < version else None
-        after = Rollout(version, previous)
-        _change(destination, "promote", before, after, why)
-    return after
+        return _change(destination, "promote", before, _promoted(destination, before, version), why)
+
+
+def _promoted(destination: Path, before: Rollout, version: int | None) -> Rollout:
+    current = before.stable if before.stable is not None else _newest(destination)
+    # A version that unlabelled requests would take for the newest must not stay loaded.
+    previous = current if version is not None and current is not None and current < version else None
+    return Rollout(version, previous)
 
 
 def rollback(destination: Path, why: str = "") -> Rollout:
@@ -125,8 +132,7 @@ def rollback(destination: Path, why: str = "") -> Rollout:
                     f"{destination.name} has no version before {current}; there is nothing to go back to."
                 )
             after = Rollout(target)
-        _change(destination, "rollback", before, after, why)
-    return after
+        return _change(destination, "rollback", before, after, why)
 
 
 def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
@@ -146,9 +152,8 @@ def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
             raise ConfigError(
                 f"Version {canary.version} is what {destination.name} serves already; a canary needs a second version."
             )
-        after = Rollout(stable, before.previous, canary)
-        _change(destination, "canary", before, after, why)
-    return after
+        after = Rollout(stable, before.previous, dataclasses.replace(canary, since=time.time()))
+        return _change(destination, "canary", before, after, why)
 
 
 def take_back(destination: Path, version: int, why: str) -> bool:
@@ -161,10 +166,22 @@ def take_back(destination: Path, version: int, why: str) -> bool:
         return True
 
 
+def promote_canary(destination: Path, version: int, why: str) -> bool:
+    """Makes the canary of a version live; returns False when somebody was first, and changes nothing then."""
+    with _locked(destination):
+        before = read(destination)
+        if before.canary is None or before.canary.version != version:
+            return False
+        _change(destination, "promote", before, _promoted(destination, before, version), why)
+        return True
+
+
 def audit(destination: Path) -> list[dict[str, Any]]:
     """Returns every change there was, the oldest first: `time`, `who`, `what`, `why`, and `before` and `after`."""
     try:
-        return [json.loads(line) for line in (destination / AUDIT).read_text(encoding="utf-8").splitlines()]
+        with (destination / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)  # a change that is being made writes its line last
+            return [json.loads(line) for line in (destination / AUDIT).read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
         return []
 
@@ -193,7 +210,7 @@ def _entry(name: str, base_path: Path, rollout: Rollout) -> list[str]:
     return [*lines, "  }"]
 
 
-def _change(destination: Path, what: str, before: Rollout, after: Rollout, why: str) -> None:
+def _change(destination: Path, what: str, before: Rollout, after: Rollout, why: str) -> Rollout:
     _replace(destination, after)
     line = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -207,6 +224,7 @@ def _change(destination: Path, what: str, before: Rollout, after: Rollout, why: 
         file.write(json.dumps(line) + "\n")
         file.flush()
         os.fsync(file.fileno())
+    return after
 
 
 def _replace(destination: Path, rollout: Rollout) -> None:
@@ -222,7 +240,7 @@ def _replace(destination: Path, rollout: Rollout) -> None:
 @contextlib.contextmanager
 def _locked(destination: Path) -> Iterator[None]:
     destination.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-    with (destination / ".rollout.lock").open("a") as lock:
+    with (destination / LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -50,7 +50,8 @@ def on_trial(home: Path, schedule: Schedule, work: Callable[[], Outcome]) -> Out
     outcome = work()
     newest = last_version(serving)
     if outcome.state == SUCCEEDED and newest != before and newest is not None:
-        rollout.start_canary(serving, rollout.Canary(newest, schedule.canary), f"scheduled run {outcome.run}")
+        trial = rollout.Canary(newest, schedule.canary, promote_after_s=schedule.promote_after)
+        rollout.start_canary(serving, trial, f"scheduled run {outcome.run}")
         return replace(outcome, message=f"{outcome.message}, on trial with {schedule.canary:g} % of the requests")
     return outcome
 

@@ -52,6 +52,7 @@ class Schedule:
         catch_up: What becomes of missed times: `once`, `skip` or `all`.
         time_limit: Seconds after which a run is stopped.
         canary: Percent of the requests that a version gets which it publishes; None lets it go live.
+        promote_after: Seconds after which such a canary is made live; None: a person decides.
         notify: Whom to tell, as the run file says it.
     """
 
@@ -67,6 +68,7 @@ class Schedule:
     catch_up: str = "once"
     time_limit: float = 86400.0
     canary: float | None = None
+    promote_after: float | None = None
     notify: tuple[dict[str, Any], ...] = ()
 
     def settings(self) -> list[str]:

@@ -8,13 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import psutil
 import pytest
 
 from models.serving import rollout
-from models.serving.canary import ENOUGH
 from models.serving.versions import publish
 from tests.conftest import ROOT, headrace
 
@@ -122,19 +122,24 @@ class Serving:
         with urllib.request.urlopen(url, timeout=30) as reply:
             return int(json.loads(reply.read())["model_spec"]["version"])
 
-    def predict(self, pipeline, label=""):
-        """Sends a request that any version can answer."""
-        url = f"{self.here['rest']}/v1/models/{pipeline}{label}:predict"
-        with urllib.request.urlopen(url, b'{"instances": [[1, 2]]}', timeout=30) as reply:
-            return json.loads(reply.read())
+    def ask_canary_until_it_ends(self, home, pipeline):
+        """Sends a canary requests that any version can answer until it is taken back or promoted."""
+        url, end = f"{self.here['rest']}/v1/models/{pipeline}/labels/canary:predict", time.monotonic() + 60
+        while rollout.read(home / "serving" / pipeline).canary:
+            assert time.monotonic() < end
+            try:
+                urllib.request.urlopen(url, b'{"instances": [[1, 2]]}', timeout=30).close()
+            except urllib.error.HTTPError as error:  # the label is not known yet, or not any more
+                error.close()
 
     def wait_for(self, expected, pipeline, label=""):
         end, found = time.monotonic() + 60, None
         while time.monotonic() < end:
             try:
                 found = self.version(pipeline, label)
-            except OSError as error:  # an unknown label
-                found = error
+            except urllib.error.HTTPError as error:  # an unknown label
+                found = str(error)
+                error.close()
             if found == expected:
                 return
             time.sleep(0.1)
@@ -171,24 +176,25 @@ def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(ho
         serving.wait_for(middle, "digits")
 
         headrace("canary", "digits", newest, "--p95-ms", "0.0001", "--home", home)
-        serving.wait_for(newest, "digits", "/labels/canary")
-        for _ in range(ENOUGH):
-            serving.predict("digits", "/labels/canary")
-        end = time.monotonic() + 60
-        while rollout.read(home / "serving" / "digits").canary and time.monotonic() < end:
-            time.sleep(0.1)
+        serving.ask_canary_until_it_ends(home, "digits")
         assert rollout.audit(home / "serving" / "digits")[-1]["why"].startswith("p95 ")
 
         asked = json.loads(headrace("predict", "digits", "--text", "abé", "--home", home, "--json").out)
         best = [{"class": "good", "probability": 0.75}, {"class": "bad", "probability": 0.25}]
         assert asked == [{"text": "abé", "version": middle, "top": best}]
 
-        metrics = urllib.request.urlopen(f"{serving.here['rest']}/monitoring/prometheus/metrics", timeout=30).read()
-        assert b":tensorflow:serving:request_count" in metrics
+        headrace("canary", "digits", newest, "--promote-after", "1s", "--home", home)
+        serving.ask_canary_until_it_ends(home, "digits")
+        serving.wait_for(newest, "digits", "/labels/stable")
+        assert rollout.audit(home / "serving" / "digits")[-1]["why"].startswith("0 of the last ")
+
+        with urllib.request.urlopen(f"{serving.here['rest']}/monitoring/prometheus/metrics", timeout=30) as reply:
+            assert b":tensorflow:serving:request_count" in reply.read()
     finally:
         code = serving.stop()
     assert code == 0
     assert "was taken back: p95 " in serving.said
+    assert "was promoted: 0 of the last " in serving.said
     assert list((home / "serving" / ".servers").iterdir()) == []
     headrace("promote", "digits", "latest", "--home", home)
 

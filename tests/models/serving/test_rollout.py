@@ -1,4 +1,6 @@
 import json
+import time
+from dataclasses import replace
 
 import pytest
 from google.protobuf import text_format
@@ -67,7 +69,9 @@ def test_a_canary_is_labelled_beside_the_stable_version_and_rollback_ends_it(fol
 
     after = rollout.start_canary(folder, Canary(3, 12.5, p95_ms=20))
 
-    assert after.canary == Canary(3, 12.5, 0.01, 20) == rollout.read(folder).canary
+    assert after.canary == rollout.read(folder).canary
+    assert replace(after.canary, since=0) == Canary(3, 12.5, 0.01, 20)
+    assert abs(after.canary.since - time.time()) < 60
     assert dict(config(folder).version_labels) == {"stable": 1, "canary": 3}
     assert list(config(folder).model_version_policy.specific.versions) == [1, 3]
     assert rollout.rollback(folder) == Rollout(1)
@@ -82,6 +86,17 @@ def test_a_canary_is_taken_back_once_and_the_stable_version_stays(folder):
     assert not rollout.take_back(folder, 2, "another")
     assert rollout.read(folder).stable == 1
     assert rollout.audit(folder)[-1]["why"] == "too slow"
+
+
+def test_a_canary_is_promoted_by_itself_only_while_it_is_one(folder):
+    rollout.promote(folder, 1)
+    rollout.start_canary(folder, Canary(3, 25, promote_after_s=60))
+
+    assert not rollout.promote_canary(folder, 2, "another")
+    assert rollout.promote_canary(folder, 3, "good")
+    assert not rollout.promote_canary(folder, 3, "good")
+    assert rollout.read(folder) == Rollout(3, previous=1)
+    assert (rollout.audit(folder)[-1]["what"], rollout.audit(folder)[-1]["why"]) == ("promote", "good")
 
 
 def test_a_canary_of_the_newest_version_leaves_the_one_before_it_stable(folder):

@@ -17,7 +17,7 @@ def _trial(home, version: int | None, state: str = SUCCEEDED) -> Outcome:
             _publish(home, version)
         return Outcome(state, 0, "20260101-1", "published 8")
 
-    return child.on_trial(home, Schedule("digits", "digits", canary=10.0), work)
+    return child.on_trial(home, Schedule("digits", "digits", canary=10.0, promote_after=7200.0), work)
 
 
 def test_what_a_run_publishes_goes_on_trial_and_what_was_live_stays(tmp_path):
@@ -27,7 +27,7 @@ def test_what_a_run_publishes_goes_on_trial_and_what_was_live_stays(tmp_path):
 
     found = rollout.read(tmp_path / "serving" / "digits")
     assert found.stable == 7
-    assert (found.canary.version, found.canary.percent) == (8, 10.0)
+    assert (found.canary.version, found.canary.percent, found.canary.promote_after_s) == (8, 10.0, 7200.0)
     assert outcome.message == "published 8, on trial with 10 % of the requests"
 
 
