@@ -6,6 +6,7 @@ way end, and values that the training schema rules out are refused unless --inpu
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -138,6 +139,7 @@ class Server:
         """
         from models.serving.statuses import ServingStatus
 
+        gc.freeze()  # what was imported stays: looking for garbage among it would hold requests up
         try:
             # Labels are looked at before there is a version they could point to: as in TF Serving, a config that has
             # some is refused at the start, unless labels may come early.
