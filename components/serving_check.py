@@ -114,10 +114,10 @@ def before(destination: Path) -> dict:
 
 
 def _summary(measured: Mapping, last: Mapping, rows: int) -> str:
-    def beside(key: str) -> str:
-        return f" (last {last[key]:.1f})" if last.get(key) else ""
+    def beside(key: str, digits: int = 1) -> str:
+        return f" (last {last[key]:.{digits}f})" if last.get(key) else ""
 
-    memory = f", {measured['mib']:.0f} MiB" if measured["mib"] else ""
+    memory = f", {measured['mib']:.0f} MiB{beside('mib', 0)}" if measured["mib"] else ""
     return (
         f"{measured['engine']} server agrees on {rows} test examples, p95 {measured['p95_ms']:.1f} ms"
         f"{beside('p95_ms')}, 8 clients {measured['p95_ms_8']:.1f} ms{beside('p95_ms_8')}{memory}"

@@ -450,14 +450,7 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
         labels = ["stable"] * (version == stable) + ["previous"] * (version == now.previous)
         if now.canary and now.canary.version == version:
             labels.append(f"canary {now.canary.percent:g} %")
-        last = [
-            one for one in changes if version in (one["after"]["stable"], (one["after"]["canary"] or {}).get("version"))
-        ]
-        live = [
-            one
-            for one in last
-            if version not in (one["before"]["stable"], (one["before"]["canary"] or {}).get("version"))
-        ]
+        given = [one for one in changes if _role(one["after"], version) not in (None, _role(one["before"], version))]
         found.append(
             {
                 "version": version,
@@ -469,10 +462,17 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
                 "run": facts.get("run", ""),
                 "metrics": (facts.get("evaluation", {}).get("slices", {}).get("overall") or {}),
                 "serving": facts.get("serving", {}),
-                "change": live[-1] if live else None,
+                "change": given[-1] if given else None,
             }
         )
     return found
+
+
+def _role(live: dict[str, Any], version: int) -> str | None:
+    """Returns what a version was, `stable` or `canary`, by a line of the audit; None when it was neither."""
+    if live["stable"] == version:
+        return "stable"
+    return "canary" if (live["canary"] or {}).get("version") == version else None
 
 
 def newest(home: Path, pipeline: str) -> Path:
