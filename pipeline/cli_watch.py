@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from data import whole
 from data.errors import ConfigError
 from pipeline.cli_shared import PipelineName, home_option, json_option, reports_errors, set_option
 
@@ -97,7 +98,7 @@ def quality(pipeline: str, labels: Path, home: Path, as_json: bool) -> None:
     named = config.load(pipeline)
     places = Places.of(home, named.name)
     found = samples.quality(samples.read(places.samples), samples.read_labels(labels), named.dataset.spec)
-    places.quality.write_text(json.dumps([asdict(day) for day in found], indent=1))
+    whole.write(places.quality, json.dumps([asdict(day) for day in found], indent=1))
     if as_json:
         click.echo(json.dumps([asdict(day) for day in found], indent=1))
         return

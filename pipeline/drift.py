@@ -1,7 +1,6 @@
 """How far what a server is asked, or the newest span of the data, is from the data that the model was trained on."""
 
 import json
-import os
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from components.data_gate import schema_text, training_statistics, without_images
 from components.statistics import generate
-from data import loading, profile
+from data import loading, profile, whole
 from data.errors import ConfigError
 from data.spec import BadRow, CategoryFeature, DatasetSpec, ImageFeature, Row, TextFeature
 from models.examples import stored
@@ -91,9 +90,7 @@ def as_json(found: dict[str, list[Distance]]) -> dict[str, list[dict[str, Any]]]
 
 def write(places: Places, found: dict[str, list[Distance]], digest: str) -> None:
     """Writes down what was found, and of which data, for pages and for who asks later."""
-    staging = places.drift.with_suffix(".new")
-    staging.write_text(json.dumps({"time": time.time(), "data_digest": digest, **as_json(found)}, indent=1))
-    os.replace(staging, places.drift)
+    whole.write(places.drift, json.dumps({"time": time.time(), "data_digest": digest, **as_json(found)}, indent=1))
 
 
 def _inputs_of(spec: DatasetSpec) -> DatasetSpec:

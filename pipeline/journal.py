@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from data import whole
 from data.secrets import hide
 from pipeline.config import NamedConfig
 from pipeline.places import Places
@@ -189,9 +190,7 @@ class Journal:
         self.record.cpu_seconds = cpu_seconds() - self._cpu
         self.record.peak_mib = max(self.record.peak_mib, psutil.Process().memory_info().rss / 2**20)
         self._written = time.monotonic()
-        staging = self._file.with_suffix(".new")
-        staging.write_text(json.dumps(_hidden(dataclasses.asdict(self.record))))
-        os.replace(staging, self._file)
+        whole.write(self._file, json.dumps(_hidden(dataclasses.asdict(self.record))))
 
 
 def read(path: Path) -> RunRecord | None:

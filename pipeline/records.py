@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from data import whole
 from pipeline.places import Places
 
 UNFINISHED = (1, 2)  # ML Metadata's NEW and RUNNING
@@ -52,9 +53,7 @@ def _write_one(connection: sqlite3.Connection, folder: Path, execution: int) -> 
     for table, rows in _ROWS.items():
         query = f"select * from {table} where {rows}"
         found[table] = [dict(row) for row in connection.execute(query, {"id": execution})]
-    staging = folder / f"{execution}.new"
-    staging.write_text(json.dumps(found, default=lambda value: {"hex": value.hex()}))
-    staging.replace(folder / f"{execution}.json")
+    whole.write(folder / f"{execution}.json", json.dumps(found, default=lambda value: {"hex": value.hex()}))
 
 
 def restore(places: Places) -> int:

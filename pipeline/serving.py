@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from data import whole
 from data.errors import ConfigError, ServingError
 from models.serving import deploy, rollout
 from models.serving.canary import ENOUGH, Figures, breach
@@ -161,7 +162,7 @@ def serve(
             _wait(server, stop)
             if not stop.is_set():
                 here = Running(os.getpid(), f"{host}:{server.port}", f"http://{host}:{server.rest_port}", list(found))
-                state.write_text(json.dumps(asdict(here)))
+                whole.write(state, json.dumps(asdict(here)))
                 ready(here, server)
             while not stop.wait(POLL_SECONDS / 4):
                 if server.process is not None and server.process.poll() is not None:
@@ -244,9 +245,7 @@ def _config_file(serving: Path, found: dict[str, Path]) -> Iterator[Path]:
     def combine() -> None:
         text = rollout.config_list({name: rollout.read(folder) for name, folder in found.items()}, serving)
         if not path.exists() or path.read_text() != text:
-            staged = path.with_suffix(".new")
-            staged.write_text(text)
-            staged.replace(path)
+            whole.write(path, text)
 
     def follow() -> None:
         while not done.wait(POLL_SECONDS):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.manifests import damage
+from data import whole
 from data.errors import HeadraceError
 from models.serving.versions import last_version, read_manifest
 from pipeline.config import NamedConfig
@@ -37,9 +38,8 @@ def remember(places: Places, made_of: str, facts: dict[str, Any]) -> None:
     """Writes down what a published run was made of, and what came of it."""
     version = last_version(places.serving)
     digest = read_manifest(places.serving / str(version)).get("digest")
-    staging = places.last.with_suffix(".new")
-    staging.write_text(json.dumps({"identity": made_of, "version": version, "digest": digest, "facts": facts}))
-    staging.replace(places.last)
+    found = {"identity": made_of, "version": version, "digest": digest, "facts": facts}
+    whole.write(places.last, json.dumps(found))
 
 
 def forget(places: Places) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data import whole
 from data.errors import ConfigError
 from models.serving.versions import FILE_MODE, FOLDER_MODE, versions
 
@@ -228,13 +229,8 @@ def _change(destination: Path, what: str, before: Rollout, after: Rollout, why: 
 
 
 def _replace(destination: Path, rollout: Rollout) -> None:
-    staged = destination / f".{CONFIG}.{os.getpid()}"
-    with staged.open("w", encoding="utf-8") as file:
-        file.write(config_text(destination.name, destination.resolve(), rollout))
-        file.flush()
-        os.fsync(file.fileno())
-    staged.chmod(FILE_MODE)
-    staged.replace(destination / CONFIG)
+    text = config_text(destination.name, destination.resolve(), rollout)
+    whole.write(destination / CONFIG, text, mode=FILE_MODE, flush=True)
 
 
 @contextlib.contextmanager

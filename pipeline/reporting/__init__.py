@@ -1,8 +1,8 @@
 """What a run leaves to be looked at: one page, and TensorBoard's cards and pictures."""
 
-import shutil
 from pathlib import Path
 
+from data import whole
 from models.serving.versions import REPORT
 from pipeline.journal import Journal
 from pipeline.places import Places
@@ -23,7 +23,5 @@ def write(places: Places, journal: Journal) -> Path:
     if journal.record.version:
         version = places.serving / journal.record.version
         if (version / REPORT).parent.is_dir() and not (version / REPORT).exists():
-            staging = version / REPORT.with_suffix(".new")
-            shutil.copyfile(written, staging)
-            staging.replace(version / REPORT)
+            whole.write(version / REPORT, written.read_bytes())
     return written

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import shlex
 import time
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from data import whole
 from pipeline.journal import RunRecord
 from pipeline.places import Places
 from pipeline.reporting import plots
@@ -45,9 +45,7 @@ def write(places: Places, record: RunRecord, found: Facts) -> Path:
     """Writes a run's page and returns its path; it appears whole or not at all."""
     places.reports.mkdir(parents=True, exist_ok=True)
     page = places.reports / f"{record.run}.html"
-    staging = page.with_suffix(".html.new")
-    staging.write_text(render(record, found), encoding="utf-8")
-    os.replace(staging, page)
+    whole.write(page, render(record, found))
     return page
 
 
