@@ -19,7 +19,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from models.serving import json_tensors
+from models.serving import json_answers, json_requests
 from models.serving.manager import ModelManager
 from models.serving.monitoring import Metrics
 from models.serving.servable import Servable, Signature
@@ -82,18 +82,18 @@ class Engine:
     def predict_json(self, spec: model_pb2.ModelSpec, body: bytes, timeout_ms: int | None = None) -> tuple[bytes, int]:
         """Returns the answer to a REST predict request as JSON, and the version; raises ServingStatus."""
         with self._version(spec) as servable:
-            document = json_tensors.parse(body)
-            name = json_tensors.signature_name(document) or DEFAULT_SIGNATURE
+            document = json_requests.parse(body)
+            name = json_requests.signature_name(document) or DEFAULT_SIGNATURE
             if name not in servable.definitions:
                 raise invalid(f'Serving signature name: "{name}" not found in signature def')
             inputs = servable.definitions[name].inputs
             if not inputs:
                 raise invalid(f"Failed to get input map for signature: {name}")
-            arrays, by_row = json_tensors.read_inputs(document, inputs)
+            arrays, by_row = json_requests.read_inputs(document, inputs)
             signature = self._predicting_signature(servable, name)
             outputs = _wanted_outputs((), signature)
             values = self._run(servable, name, signature, arrays, outputs, timeout_ms)
-            write = json_tensors.write_rows if by_row else json_tensors.write_columns
+            write = json_answers.write_rows if by_row else json_answers.write_columns
             return write(dict(zip(outputs, values, strict=True))), servable.version
 
     def _predicting_signature(self, servable: Servable, name: str) -> Signature:

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from models.serving import json_tensors
+from models.serving import json_answers, json_requests
 from models.serving.calls import Call, Caller, new_identifier
 from models.serving.statuses import Code, ServingStatus, invalid
 
@@ -75,7 +75,7 @@ class RestApi:
                 body = await self._answer(request, method, path, identifier)
             return web.Response(body=body, headers=headers)
         except ServingStatus as status:
-            text = json_tensors.write_error(status.message) if status.message else b""
+            text = json_answers.write_error(status.message) if status.message else b""
             return web.Response(status=status.http(), body=text, headers=headers)
 
     async def _answer(self, request: web.BaseRequest, method: str, path: str, request_id: str) -> bytes:
@@ -113,20 +113,20 @@ class RestApi:
         return answer
 
     def _classify(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        document = json_tensors.parse(body)
-        spec.signature_name = json_tensors.signature_name(document)
-        request = classification_pb2.ClassificationRequest(model_spec=spec, input=json_tensors.read_examples(document))
+        document = json_requests.parse(body)
+        spec.signature_name = json_requests.signature_name(document)
+        request = classification_pb2.ClassificationRequest(model_spec=spec, input=json_requests.read_examples(document))
         answer = self._engine.classify(request, self._timeout_ms)
         call.version = answer.model_spec.version.value
-        return json_tensors.write_classifications(answer.result)
+        return json_answers.write_classifications(answer.result)
 
     def _regress(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        document = json_tensors.parse(body)
-        spec.signature_name = json_tensors.signature_name(document)
-        request = regression_pb2.RegressionRequest(model_spec=spec, input=json_tensors.read_examples(document))
+        document = json_requests.parse(body)
+        spec.signature_name = json_requests.signature_name(document)
+        request = regression_pb2.RegressionRequest(model_spec=spec, input=json_requests.read_examples(document))
         answer = self._engine.regress(request, self._timeout_ms)
         call.version = answer.model_spec.version.value
-        return json_tensors.write_regressions(answer.result)
+        return json_answers.write_regressions(answer.result)
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
         return _text(_values(self._engine.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))))
