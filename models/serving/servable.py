@@ -18,7 +18,7 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 from tensorflow.python.client import pywrap_tf_session as c_session
 
 from models.serving.canary import Recent
-from models.serving.statuses import Code, ServingStatus, of_tensorflow
+from models.serving.statuses import Code, ServingStatus, invalid, of_tensorflow
 from models.serving.tensors import to_array
 
 INIT_OPS = ("__saved_model_init_op", "saved_model_main_op", "legacy_init_op")
@@ -151,6 +151,8 @@ class Servable:
             )
         except tf.errors.OpError as error:
             raise of_tensorflow(error) from None
+        except UnicodeDecodeError as error:  # TensorFlow's message quotes bytes of the request
+            raise invalid(error.object.decode(errors="replace")) from None
         finally:
             if options is not None:
                 c_session.TF_DeleteBuffer(options)

@@ -112,4 +112,4 @@ class CppModel:
 
     def _check(self) -> None:
         if self._c.TF_GetCode(self._status):
-            raise RuntimeError(self._c.TF_Message(self._status).decode())
+            raise RuntimeError(self._c.TF_Message(self._status).decode(errors="replace"))

@@ -21,6 +21,7 @@ CASES = [
     ("strings", {"text": np.array([b"abc", b"\x00\xff", b"x" * 100], object)}),
     ("judge", {"text": np.array([b"abc"], object)}),
     ("classify", {"inputs": np.array([b"no example"], object)}),
+    ("classify", {"inputs": np.array([b"\xff\xfe no text"], object)}),  # an error that quotes what is no text
     ("total", {"x": np.zeros(0, np.float32)}),
 ]
 
