@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 import numpy as np
 import psutil
+from tensorflow_serving.apis import classification_pb2, prediction_service_pb2_grpc, regression_pb2
 
 from data.errors import ServingError
 from models.serving import warmup
@@ -101,6 +102,7 @@ def try_out(
             for signature, inputs in questions.items():
                 trial.compare_grpc(signature, inputs, expected[signature])
                 trial.compare_rest(signature, inputs, expected[signature])
+                trial.compare_examples(signature, inputs, expected[signature])
             return trial.measure(questions["serving_default"], start_s)
     except ServingError:
         kept = True
@@ -147,6 +149,37 @@ class _Trial:
             raise self._failure(signature, "REST", inputs, f"{type(error).__name__}: {error}") from None
         named = {next(iter(expected)): answer} if len(expected) == 1 else answer
         self._compare(signature, "REST", inputs, {key: _plain(value) for key, value in named.items()}, expected)
+
+    def compare_examples(self, signature: str, inputs: Answers, expected: Answers) -> None:
+        """Asks by Classify or Regress too, where a signature takes examples and answers what those calls do."""
+        shapes = {alias: value.shape[1:] for alias, value in expected.items()}
+        if list(inputs) != ["inputs"]:
+            return
+        if set(shapes) == {"classes", "scores"}:
+            api, request = "Classify", classification_pb2.ClassificationRequest()
+        elif list(shapes) == ["outputs"] and shapes["outputs"] in ((), (1,)):
+            api, request = "Regress", regression_pb2.RegressionRequest()
+        else:
+            return
+        request.model_spec.name, request.model_spec.signature_name = self.name, signature
+        for one in inputs["inputs"].tolist():
+            request.input.example_list.examples.add().MergeFromString(one)
+        try:
+            with grpc.insecure_channel(self.address) as channel:
+                stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+                result = getattr(stub, api)(request, timeout=60).result
+        except grpc.RpcError as error:
+            raise self._failure(signature, api, inputs, error.details()) from None
+        if api == "Classify":
+            rows = [one.classes for one in result.classifications]
+            found = {
+                "classes": np.array([[one.label.encode() for one in row] for row in rows], object),
+                "scores": np.array([[one.score for one in row] for row in rows], np.float32),
+            }
+        else:
+            values = np.array([one.value for one in result.regressions], np.float32)
+            found = {"outputs": values.reshape(expected["outputs"].shape)}
+        self._compare(signature, api, inputs, found, expected)
 
     def _compare(self, signature: str, api: str, inputs: Answers, found: Answers, expected: Answers) -> None:
         if sorted(found) != sorted(expected):

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -9,8 +10,8 @@ import pytest
 from data.errors import ServingError
 from models.serving import warmup
 from models.serving.process import ServerProcess, running
-from models.serving.trial import Measured, over_budget, try_out
-from tests.models.serving.models import save
+from models.serving.trial import Measured, _Trial, over_budget, try_out
+from tests.models.serving.models import example, save
 
 QUESTIONS = {
     "serving_default": {"x": np.float32([[1, 2], [3, 4]])},
@@ -52,6 +53,32 @@ def test_a_model_that_answers_as_it_should_is_measured(model, tmp_path):
     assert found.mib > 50
     assert not (tmp_path / "trial").exists()
     assert found.facts()["engine"] == "embedded"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("signature", "right", "api"),
+    [
+        (
+            "classify",
+            {"classes": np.array([[b"no", b"yes"]] * 2, object), "scores": np.float32([[0.75, 0.25], [0, 1]])},
+            "Classify",
+        ),
+        ("regress", {"outputs": np.float32([0.5, 2.0])}, "Regress"),
+    ],
+)
+def test_a_signature_of_examples_is_asked_by_classify_or_regress_too(model, tmp_path, signature, right, api):
+    server = ServerProcess(["--model_name=tiny", f"--model_base_path={tmp_path / 'tiny'}"], tmp_path / "log")
+    shutil.copytree(model, tmp_path / "tiny" / "1")
+    examples = {"inputs": np.array([example(v=0.25).SerializeToString(), example(v=1.0).SerializeToString()], object)}
+    wrong = {alias: value + 1 if value.dtype.kind == "f" else value for alias, value in right.items()}
+    with running(server):
+        trial = _Trial(server, "tiny", tmp_path, 1e-5)
+        trial.compare_examples(signature, examples, right)
+        with pytest.raises(
+            ServingError, match=f"signature {signature} by {api}: answers .* otherwise than the trained"
+        ):
+            trial.compare_examples(signature, examples, wrong)
 
 
 @pytest.mark.slow
