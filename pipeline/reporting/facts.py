@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from data.spec import SPLITS, DatasetSpec, LabelFeature
 from models import answers, registry
 from models.answers import Answers
+from models.config import TaskConfig
 from pipeline.journal import RunRecord
 from pipeline.places import Places
 
@@ -132,26 +133,36 @@ def conclude(record: RunRecord, found: Facts) -> None:
 
 def compared_metrics(record: RunRecord) -> dict[str, Any]:
     """Returns the metrics that can be computed from stored answers, by name."""
+    config, spec = _task_settings(record)
+    return config.compared(spec)
+
+
+def _task_settings(record: RunRecord) -> tuple[TaskConfig, DatasetSpec]:
     config = registry.config_class(record.settings["task"]).model_validate(record.settings["model"])
-    return config.compared(DatasetSpec.model_validate(record.spec))
+    return config, DatasetSpec.model_validate(record.spec)
 
 
 def intervals(record: RunRecord, found: Facts) -> dict[str, list[float]]:
-    """Returns metric -> lower and upper end of its 95 % interval.
+    """Returns metric -> lower and upper end of its 95 % interval, within what the metric can be.
 
-    The value, and 1.96 bootstrap standard errors on each side (Efron and Tibshirani, "An Introduction to the
-    Bootstrap", 1993, chapter 13).
+    Wilson's of a share; else the value, and 1.96 bootstrap standard errors on each side (Efron and Tibshirani, "An
+    Introduction to the Bootstrap", 1993, chapter 13).
     """
     said = found.answers
     if said is None or not len(said.targets):
         return {}
     rows, generator = len(said.targets), np.random.default_rng(0)
     weights = [np.bincount(generator.integers(rows, size=rows), minlength=rows) for _ in range(RESAMPLES)]
-    ranges = {}
-    for name, metric in compared_metrics(record).items():
+    config, spec = _task_settings(record)
+    possible, ranges = config.metric_ranges(spec), {}
+    for name, metric in config.compared(spec).items():
         value = metric.function(said.targets, said.values, np.ones(rows))
+        if name == "accuracy":
+            ranges[name] = list(wilson(value, rows))
+            continue
         error = float(np.std([metric.function(said.targets, said.values, one) for one in weights], ddof=1))
-        ranges[name] = [value - Z * error, value + Z * error]
+        least, greatest = possible.get(name, (-math.inf, math.inf))
+        ranges[name] = [max(value - Z * error, least), min(value + Z * error, greatest)]
     return ranges
 
 

@@ -253,19 +253,12 @@ def _metrics(record: RunRecord, found: Facts) -> Section:
     if usual:
         charts.append(plots.by_slice(slices, "accuracy" if "accuracy" in overall else usual))
     rows = [
-        {"name": name, "value": value, "interval": _interval(name, value, record, overall)}
+        {"name": name, "value": value, "interval": record.intervals.get(name)}
         for name, value in overall.items()
         if "@" not in name
     ]
     told = {"rows": rows, "classes": _class_rows(overall, slices, found), "num_classes": len(classes)}
     return Section("metrics", "Metrics on the test split", told, [chart for chart in charts if chart])
-
-
-def _interval(name: str, value: float, record: RunRecord, overall: dict[str, float]) -> tuple[float, float] | None:
-    if name == "accuracy" and overall.get("example_count"):
-        return wilson(value, overall["example_count"])
-    ends = record.intervals.get(name)
-    return (ends[0], ends[1]) if ends else None
 
 
 def _class_rows(overall: dict[str, float], slices: dict[str, dict[str, float]], found: Facts) -> list[list[Any]]:

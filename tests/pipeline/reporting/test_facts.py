@@ -38,13 +38,11 @@ def test_the_record_gets_what_lists_need(run):
     assert run.record.verdicts[0]["sentence"] == "accuracy 0.7500: expected >= 0.7"
 
 
-def test_the_bootstrap_interval_is_about_that_of_a_share(run):
-    low, high = run.record.intervals["accuracy"]
+def test_the_interval_of_a_share_is_wilsons(run):
+    found = run.record.intervals
 
-    # The standard error of 12 of 16 is sqrt(0.75 * 0.25 / 16) = 0.108.
-    assert (low + high) / 2 == pytest.approx(0.75)
-    assert (high - low) / 2 == pytest.approx(1.96 * 0.108, rel=0.25)
-    assert run.record.intervals == facts.intervals(run.record, run.facts)  # no luck in it
+    assert found["accuracy"] == list(facts.wilson(0.75, 16))
+    assert found == facts.intervals(run.record, run.facts)  # no luck in it
 
 
 def test_what_was_collected_is_noted_and_nothing_else(run):
