@@ -66,6 +66,10 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
             for name in here.models:
                 click.echo(f"{name}: {here.rest}/v1/models/{name}:predict")
             click.echo(f"gRPC: {here.grpc}, {server.engine} server. Log: {server.log}. Ctrl-C stops it.")
+            if server.engine != "embedded":
+                click.echo("TensorFlow Serving's own: no input guard, no samples of requests, no judging of canaries.")
+            if server.engine == "binary":
+                click.echo("It listens on all addresses of this machine.")
             first = here.models[0]
             what, about = asked_with(serving.newest(home, first))
             click.echo(f"Next:\n  headrace predict {first} {what}   ask it about {about}")

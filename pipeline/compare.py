@@ -7,9 +7,10 @@ from typing import Any
 
 from data.errors import ConfigError
 from data.profile import kolmogorov_smirnov, quantiles
+from models.intervals import Z
 from pipeline.journal import RunRecord
 from pipeline.places import Places
-from pipeline.reporting.facts import OVERALL, Facts, Z, compared_metrics, gather
+from pipeline.reporting.facts import OVERALL, Facts, compared_metrics, gather
 from pipeline.reporting.page import flat, number, setting
 
 RESAMPLES = 200

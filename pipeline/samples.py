@@ -133,7 +133,7 @@ def quality(samples: list[Sample], labels: Mapping[tuple[str, int], str], spec: 
 def _of_day(day: str, values: list[float], classes: bool) -> Quality:
     import numpy as np
 
-    from pipeline.reporting.facts import Z, wilson
+    from models.intervals import Z, wilson
 
     mean = float(np.mean(values))
     if classes:

@@ -19,7 +19,7 @@ from data import whole
 from data.errors import ConfigError, ServingError
 from models.serving import deploy, rollout
 from models.serving.canary import ENOUGH, Figures, breach
-from models.serving.process import ServerProcess, choose, listens
+from models.serving.process import OURS, ServerProcess, choose, listens
 from models.serving.versions import last_version, read_manifest, versions
 from pipeline import config
 from pipeline.places import Places
@@ -125,10 +125,15 @@ def serve(
         judged: Called with pipeline, version, `taken back` or `promoted`, and the reason, when a canary's trial ends.
 
     Raises:
-        ConfigError: A pipeline has no version, or a port is taken.
+        ConfigError: A pipeline has no version, a port is taken, or a flag is the embedded server's.
         ServingError: The server does not start, or ends by itself.
     """
     found, chosen = destinations(home, pipelines), choose(engine)
+    own = [flag.partition("=")[0] for flag in flags if flag.startswith(OURS) and flag != "--input_guard=false"]
+    if own and chosen != "embedded":
+        raise ConfigError(
+            f"{', '.join(own)}: TensorFlow Serving, which is here, has no such flag; add --engine embedded."
+        )
     for option, number in (("--port", port), ("--rest-port", rest_port)):
         if number and listens(host, number):
             raise ConfigError(f"{option} {number}: another server listens there; choose another, or 0 for a free one.")

@@ -2,9 +2,9 @@
 
 import collections
 import math
-import threading
 from dataclasses import dataclass
 
+from models.intervals import wilson
 from models.serving.rollout import Canary
 
 WINDOW = 200  # a version is judged by its last so many requests
@@ -30,28 +30,29 @@ class Figures:
         """Returns the share of requests that failed, 0 to 1."""
         return self.errors / self.requests if self.requests else 0.0
 
+    @property
+    def least_error_rate(self) -> float:
+        """Returns the lower end of the 95 % interval of that share."""
+        return wilson(self.error_rate, self.requests)[0]
+
 
 class Recent:
-    """The last requests of a version; its methods may be called from any thread."""
+    """The last requests of a version; its methods may be called from any thread, for each is one call of a deque."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._calls: collections.deque[tuple[bool, float]] = collections.deque(maxlen=WINDOW)
 
-    def add(self, *, failed: bool, seconds: float) -> None:
+    def add(self, failed: bool, seconds: float) -> None:
         """Counts a request."""
-        with self._lock:
-            self._calls.append((failed, seconds))
+        self._calls.append((failed, seconds))
 
     def clear(self) -> None:
         """Forgets them."""
-        with self._lock:
-            self._calls.clear()
+        self._calls.clear()
 
     def figures(self) -> Figures:
         """Returns what they came to."""
-        with self._lock:
-            calls = list(self._calls)
+        calls = self._calls.copy()
         if not calls:
             return Figures()
         failed, seconds = zip(*calls, strict=True)
@@ -68,7 +69,8 @@ def breach(canary: Canary, trial: Figures, stable: Figures) -> str | None:
     """
     if trial.requests < ENOUGH:
         return None
-    if trial.error_rate - stable.error_rate > canary.max_error_rate:
+    # By the lower end of its interval: one error in twenty requests is no 5 %.
+    if trial.least_error_rate - stable.error_rate > canary.max_error_rate:
         beside = f" (stable {stable.error_rate:.1%})" if stable.errors else ""
         return (
             f"error rate {trial.error_rate:.1%}{beside} of {trial.requests} requests, at most "

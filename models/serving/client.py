@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 import math
 import threading
 import time
@@ -28,6 +29,8 @@ SECONDS = 30.0
 FOLLOW_SECONDS = 1.0
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
+logger = logging.getLogger(__name__)
+
 Answer = tuple[dict[str, np.ndarray], int]
 
 
@@ -45,6 +48,7 @@ class Client:
     def __init__(self, address: str, model: str, *, follow: Path | None = None):
         self._address, self._model, self._follow = address, model, follow
         self._rollout, self._looked = Rollout(), -math.inf
+        self._given_up: Canary | None = None
         self._recent, self._share, self._lock = Recent(), 0.0, threading.Lock()
         self._channel = grpc.insecure_channel(address, options=OPTIONS)
         self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
@@ -141,6 +145,8 @@ class Client:
                 self._looked = time.monotonic()
                 with contextlib.suppress(ConfigError):  # told where somebody changes what is live
                     found = rollout.read(self._follow)
+                    if found.canary == self._given_up:
+                        found = dataclasses.replace(found, canary=None)
                     if found.canary != self._rollout.canary:
                         self._recent.clear()
                     self._rollout = found
@@ -160,12 +166,16 @@ class Client:
         with self._lock:
             if self._rollout.canary != canary or self._follow is None:
                 return
-            self._recent.add(failed=failed, seconds=seconds)
+            self._recent.add(failed, seconds)
             reason = breach(canary, self._recent.figures(), Figures())
             if reason:
+                self._given_up = canary
                 self._rollout = dataclasses.replace(self._rollout, canary=None)
         if reason:
-            rollout.take_back(self._follow, canary.version, reason)
+            try:
+                rollout.take_back(self._follow, canary.version, reason)
+            except OSError as error:  # not ours to write; we send it no more all the same
+                logger.warning("canary %d of %s is not taken back (%s): %s", canary.version, self._model, error, reason)
 
     def _words(self, error: grpc.RpcError) -> str:
         details, code = error.details(), error.code()

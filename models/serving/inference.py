@@ -1,8 +1,7 @@
 """Predict, Classify, Regress, MultiInference, GetModelMetadata: requests in, responses out, in TF Serving's words."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +30,28 @@ PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{name}" for name in ("predict
 
 Runner = Callable[[Servable, Mapping[object, np.ndarray], Sequence[object], int | None], list[np.ndarray]]
 Guard = Callable[[Servable, str, Mapping[str, np.ndarray]], None]
+
+
+class _Request:
+    """A request on its way: its version is not unloaded meanwhile, and counts what came of it.
+
+    Args:
+        servable: The version, acquired.
+    """
+
+    __slots__ = ("_begin", "_servable")
+
+    def __init__(self, servable: Servable):
+        self._servable = servable
+
+    def __enter__(self) -> Servable:
+        self._begin = time.perf_counter()
+        return self._servable
+
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
+        self._servable.release()
+        if kind is not Refusal:
+            self._servable.recent.add(kind is not None, time.perf_counter() - self._begin)
 
 
 @dataclass(frozen=True)
@@ -67,7 +88,7 @@ class Engine:
         Raises:
             ServingStatus: The request cannot be answered.
         """
-        with self._version(_spec(request)) as servable:
+        with _Request(self.manager.acquire(_spec(request))) as servable:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._predicting_signature(servable, name)
             arrays = _inputs(request.inputs, signature, self.max_bytes)
@@ -81,7 +102,7 @@ class Engine:
 
     def predict_json(self, spec: model_pb2.ModelSpec, body: bytes, timeout_ms: int | None = None) -> tuple[bytes, int]:
         """Returns the answer to a REST predict request as JSON, and the version; raises ServingStatus."""
-        with self._version(spec) as servable:
+        with _Request(self.manager.acquire(spec)) as servable:
             document = json_requests.parse(body)
             name = json_requests.signature_name(document) or DEFAULT_SIGNATURE
             if name not in servable.definitions:
@@ -113,7 +134,7 @@ class Engine:
         self, request: classification_pb2.ClassificationRequest, timeout_ms: int | None = None
     ) -> classification_pb2.ClassificationResponse:
         """Returns classes and scores of each example; raises ServingStatus."""
-        with self._version(_spec(request)) as servable:
+        with _Request(self.manager.acquire(_spec(request))) as servable:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._example_signature(servable, name)
             outputs = _classification_outputs(signature, check=self.check_method_names)
@@ -128,7 +149,7 @@ class Engine:
         self, request: regression_pb2.RegressionRequest, timeout_ms: int | None = None
     ) -> regression_pb2.RegressionResponse:
         """Returns the number for each example; raises ServingStatus."""
-        with self._version(_spec(request)) as servable:
+        with _Request(self.manager.acquire(_spec(request))) as servable:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._example_signature(servable, name)
             _regression_output(signature, check=self.check_method_names)
@@ -144,7 +165,7 @@ class Engine:
     ) -> inference_pb2.MultiInferenceResponse:
         """Returns what several signatures of one version say about the same examples; raises ServingStatus."""
         tasks = request.tasks
-        with self._version(tasks[0].model_spec if tasks else model_pb2.ModelSpec()) as servable:
+        with _Request(self.manager.acquire(tasks[0].model_spec if tasks else model_pb2.ModelSpec())) as servable:
             wanted = self._tasks(servable, tasks)
             examples = serialized(request.input)
             # One call of the session for all: they share their input.
@@ -198,7 +219,8 @@ class Engine:
         for one in request.metadata_field:
             if one != "signature_def":
                 raise invalid(f"Metadata field {one} is not supported")
-        with self._borrowed(spec) as servable:
+        servable = self.manager.acquire(spec)
+        try:
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             _name(response.model_spec, servable, "")
             signatures = get_model_metadata_pb2.SignatureDefMap()
@@ -208,6 +230,8 @@ class Engine:
             packed.Pack(signatures)
             response.metadata["signature_def"].CopyFrom(packed)
             return response
+        finally:
+            servable.release()
 
     def status(
         self, request: get_model_status_pb2.GetModelStatusRequest
@@ -221,29 +245,6 @@ class Engine:
             found.status.error_code = one.error.code.value[0] if one.error else 0
             found.status.error_message = one.error.message if one.error else ""
         return response
-
-    @contextlib.contextmanager
-    def _borrowed(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
-        """Yields the version that a request names; it is not unloaded within."""
-        servable = self.manager.acquire(spec)
-        try:
-            yield servable
-        finally:
-            servable.release()
-
-    @contextlib.contextmanager
-    def _version(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
-        """The same, and counts for the version what came of the request: a canary is judged by it."""
-        with self._borrowed(spec) as servable:
-            begin = time.perf_counter()
-            try:
-                yield servable
-            except Refusal:
-                raise
-            except BaseException:
-                servable.recent.add(failed=True, seconds=time.perf_counter() - begin)
-                raise
-            servable.recent.add(failed=False, seconds=time.perf_counter() - begin)
 
     def _example_signature(self, servable: Servable, name: str) -> Signature:
         signature = servable.signatures.get(name)

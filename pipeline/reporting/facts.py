@@ -19,10 +19,10 @@ from data.spec import SPLITS, DatasetSpec, LabelFeature
 from models import answers, registry
 from models.answers import Answers
 from models.config import TaskConfig
+from models.intervals import Z, wilson
 from pipeline.journal import RunRecord
 from pipeline.places import Places
 
-Z = 1.96  # standard errors on each side of a 95 % interval
 RESAMPLES = 100
 WATTS_PER_CORE = 10.0
 OVERALL = "overall"
@@ -164,16 +164,6 @@ def intervals(record: RunRecord, found: Facts) -> dict[str, list[float]]:
         least, greatest = possible.get(name, (-math.inf, math.inf))
         ranges[name] = [max(value - Z * error, least), min(value + Z * error, greatest)]
     return ranges
-
-
-def wilson(share: float, count: float) -> tuple[float, float]:
-    """Returns the 95 % interval of a share of `count` examples (E. B. Wilson, JASA 22, 1927)."""
-    if count <= 0:
-        return 0.0, 1.0
-    middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
-    half = Z / (1 + Z**2 / count) * math.sqrt(max(share * (1 - share) / count + Z**2 / (4 * count**2), 0.0))
-    # The share lies within; at 0 and 1 rounding would leave it out.
-    return max(min(middle - half, share), 0.0), min(max(middle + half, share), 1.0)
 
 
 def energy_wh(record: RunRecord) -> float:

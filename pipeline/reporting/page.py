@@ -12,10 +12,11 @@ import jinja2
 import numpy as np
 
 from data import whole
+from models.intervals import wilson
 from pipeline.journal import RunRecord
 from pipeline.places import Places
 from pipeline.reporting import plots
-from pipeline.reporting.facts import OVERALL, WATTS_PER_CORE, Facts, energy_wh, wilson
+from pipeline.reporting.facts import OVERALL, WATTS_PER_CORE, Facts, energy_wh
 from pipeline.reporting.lineage import picture
 
 MAX_FEATURES = 200  # in the table of statistics

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from models.answers import Answers
-from pipeline.reporting.facts import OVERALL, wilson
+from models.intervals import wilson
+from pipeline.reporting.facts import OVERALL
 
 INK = "#010203"  # stands for the page's text colour
 COLOURS = ("#2f7fc1", "#d9822b", "#2f9e6e", "#c94f6d", "#8a63c9", "#7d8a97")

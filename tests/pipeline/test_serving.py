@@ -252,6 +252,19 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(home):
 
 
 @pytest.mark.slow
+def test_what_tf_serving_lacks_is_refused_where_it_would_be_started(home, tmp_path):
+    (tmp_path / "tensorflow_model_server").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "tensorflow_model_server").chmod(0o755)
+
+    done = headrace("serve", "digits", "--access-log", "-", "--home", home, PATH=f"{tmp_path}:/usr/bin:/bin")
+
+    assert done.code == 2
+    assert done.err.splitlines()[-1] == (
+        "headrace: --access_log: TensorFlow Serving, which is here, has no such flag; add --engine embedded."
+    )
+
+
+@pytest.mark.slow
 def test_without_names_all_that_is_published_is_served(home):
     serving = Serving(home)
     try:

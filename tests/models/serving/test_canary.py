@@ -7,7 +7,7 @@ from models.serving.rollout import Canary
 def _recent(*calls):
     found = Recent()
     for failed, seconds in calls:
-        found.add(failed=failed, seconds=seconds)
+        found.add(failed, seconds)
     return found.figures()
 
 
@@ -33,6 +33,11 @@ def test_a_canary_that_fails_too_often_has_to_go():
     assert breach(budget, Figures(20, 10, 1.0), Figures(200, 20)) == (
         "error rate 50.0% (stable 10.0%) of 20 requests, at most 10.0%"
     )
+
+
+def test_one_error_among_few_requests_is_no_breach():
+    assert breach(Canary(2, 10), Figures(20, 1, 1.0), Figures(200)) is None
+    assert breach(Canary(2, 10), Figures(20, 2, 1.0), Figures(200)) == ("error rate 10.0% of 20 requests, at most 1.0%")
 
 
 def test_errors_that_the_stable_version_makes_too_are_the_clients():

@@ -4,17 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
+from models.intervals import wilson
 from pipeline.reporting import facts
-
-
-def test_wilsons_interval_is_that_of_the_paper():
-    # 8 of 10; worked out by hand from Wilson's formula with z = 1.96.
-    low, high = facts.wilson(0.8, 10)
-
-    assert low == pytest.approx(0.4902, abs=1e-4)
-    assert high == pytest.approx(0.9433, abs=1e-4)
-    assert all(facts.wilson(1.0, count)[1] == 1.0 and facts.wilson(0.0, count)[0] == 0.0 for count in range(1, 500))
-    assert facts.wilson(0.0, 0) == (0.0, 1.0)
 
 
 def test_all_that_a_run_left_is_gathered(run):
@@ -41,7 +32,7 @@ def test_the_record_gets_what_lists_need(run):
 def test_the_interval_of_a_share_is_wilsons(run):
     found = run.record.intervals
 
-    assert found["accuracy"] == list(facts.wilson(0.75, 16))
+    assert found["accuracy"] == list(wilson(0.75, 16))
     assert found == facts.intervals(run.record, run.facts)  # no luck in it
 
 

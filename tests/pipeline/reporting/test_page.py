@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from models.intervals import wilson
 from pipeline.reporting import facts, page
 from tests.pipeline.reporting.conftest import make
 
@@ -70,7 +71,7 @@ def test_numbers_are_the_runs_own(run):
     text = page.render(run.record, run.facts)
 
     assert 'data-metric="accuracy" data-value="0.75"' in text
-    low, high = facts.wilson(0.75, 16)
+    low, high = wilson(0.75, 16)
     assert f"{low:.4f} to {high:.4f}" in text
     assert "≥ 0.7000" in text
     assert "the network beats majority" in text

@@ -1,0 +1,15 @@
+"""95 % intervals. Loads no numpy."""
+
+import math
+
+Z = 1.96  # standard errors on each side
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
+    """Returns the 95 % interval of a share of `count` examples (E. B. Wilson, JASA 22, 1927)."""
+    if count <= 0:
+        return 0.0, 1.0
+    middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
+    half = Z / (1 + Z**2 / count) * math.sqrt(max(share * (1 - share) / count + Z**2 / (4 * count**2), 0.0))
+    # The share lies within; at 0 and 1 rounding would leave it out.
+    return max(min(middle - half, share), 0.0), min(max(middle + half, share), 1.0)
