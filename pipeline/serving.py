@@ -122,7 +122,8 @@ def serve(
         port, rest_port: Of the two APIs; 0: free ones.
         flags: More flags of TF Serving, such as `--enable_batching`.
         ready: Called once the server answers.
-        judged: Called with pipeline, version, `taken back` or `promoted`, and the reason, when a canary's trial ends.
+        judged: Called with pipeline, version, `taken back` or `promoted`, and the reason, when a canary's trial ends;
+            with `not` before it when the disk does not take that.
 
     Raises:
         ConfigError: A pipeline has no version, a port is taken, or a flag is the embedded server's.
@@ -161,6 +162,7 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         server.start()
+        told: set[tuple[str, int, str, str]] = set()
         state = serving / SERVERS / f"{os.getpid()}.json"
         state.parent.mkdir(exist_ok=True)
         try:
@@ -173,7 +175,9 @@ def serve(
                 if server.process is not None and server.process.poll() is not None:
                     raise ServingError(f"The model server ended by itself: {server.last_words()}")
                 for verdict in _judge(found, here.rest):
-                    judged(*verdict)
+                    if verdict not in told:  # one that cannot be carried out comes again
+                        told.add(verdict)
+                        judged(*verdict)
         finally:
             state.unlink(missing_ok=True)
             code = server.stop()
@@ -190,7 +194,7 @@ def _judge(found: Mapping[str, Path], url: str) -> list[tuple[str, int, str, str
     """
     trials: dict[str, tuple[rollout.Canary, int | None]] = {}
     for name, folder in found.items():
-        with contextlib.suppress(ConfigError):  # told where somebody asks for the file
+        with contextlib.suppress(ConfigError, OSError):  # told where somebody asks for the file
             now = rollout.read(folder)
             if now.canary:
                 trials[name] = now.canary, now.stable
@@ -206,13 +210,18 @@ def _judge(found: Mapping[str, Path], url: str) -> list[tuple[str, int, str, str
         for one in status.get("model_version_status", ()):
             if one["state"] == "END" and one["status"]["error_code"] != "OK":
                 reason = f"it does not load: {one['status']['error_message']}"
-        if reason:
-            if rollout.take_back(found[name], trial.version, reason):
-                ended.append((name, trial.version, "taken back", reason))
-        elif trial.promote_after_s is not None and time.time() - trial.since > trial.promote_after_s:
-            why = f"{seen.errors} of the last {seen.requests} requests failed, p95 {seen.p95_ms:.1f} ms"
-            if seen.requests >= ENOUGH and rollout.promote_canary(found[name], trial.version, why):
-                ended.append((name, trial.version, "promoted", why))
+        change, verdict = rollout.take_back, "taken back"
+        if reason is None:
+            due = trial.promote_after_s is not None and time.time() - trial.since > trial.promote_after_s
+            if not due or seen.requests < ENOUGH:
+                continue
+            reason = f"{seen.errors} of the last {seen.requests} requests failed, p95 {seen.p95_ms:.1f} ms"
+            change, verdict = rollout.promote_canary, "promoted"
+        try:
+            if change(found[name], trial.version, reason):
+                ended.append((name, trial.version, verdict, reason))
+        except OSError as error:  # a full disk must not end what serves
+            ended.append((name, trial.version, f"not {verdict}", f"{error.strerror} ({found[name]})"))
     return ended
 
 

@@ -218,7 +218,7 @@ def test_several_servers_on_a_home_are_found_by_what_they_serve_and_a_killed_one
 
 
 @pytest.mark.slow
-def test_a_canary_that_does_not_load_is_taken_back(home, tmp_path):
+def test_a_canary_that_does_not_load_is_taken_back_as_soon_as_the_disk_takes_it(home, tmp_path):
     version = numbers(home, "spam")[0]
     folder = tmp_path / "serving" / "spam"
     for name in (str(version), "9999999999"):
@@ -228,13 +228,19 @@ def test_a_canary_that_does_not_load_is_taken_back(home, tmp_path):
     serving = Serving(tmp_path, "spam")
     try:
         rollout.start_canary(folder, rollout.Canary(9999999999, 10))
-        end = time.monotonic() + 60
-        while rollout.read(folder).canary and time.monotonic() < end:
-            time.sleep(0.1)
+        (folder / rollout.LOCK).unlink()
+        (folder / rollout.LOCK).mkdir()
+        assert serving.process.stderr.readline() == (
+            f"headrace: Canary 9999999999 of spam was not taken back: Is a directory ({folder}).\n"
+        )
+        assert serving.version("spam") == version
+        (folder / rollout.LOCK).rmdir()
+        line = serving.process.stderr.readline()
+        assert line.startswith("headrace: Canary 9999999999 of spam was taken back: it does not load: Could not find")
+        assert rollout.read(folder).canary is None
         assert serving.version("spam") == version
     finally:
         serving.stop()
-    assert "Canary 9999999999 of spam was taken back: it does not load: Could not find SavedModel" in serving.said
 
 
 @pytest.mark.slow
