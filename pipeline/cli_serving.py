@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -51,6 +52,7 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
     """
     from pipeline import serving
     from pipeline.result import asked_with
+    from pipeline.scheduling import notifying
 
     if print_config:
         written = serving.write_deployment(home, pipelines, out)
@@ -77,6 +79,12 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
 
     def judged(name: str, version: int, verdict: str, reason: str) -> None:
         click.echo(f"headrace: Canary {version} of {name} was {verdict}: {reason}.", err=True)
+        # Beside the server's supervision: a mail server may take a minute.
+        threading.Thread(target=tell, args=(name, version, verdict, reason), daemon=True).start()
+
+    def tell(name: str, version: int, verdict: str, reason: str) -> None:
+        for problem in notifying.tell_trial(home, name, version, verdict, reason):
+            click.echo(f"headrace: {problem}", err=True)
 
     if not as_json:
         click.echo("starting the server ...", err=True)

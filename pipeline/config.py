@@ -33,7 +33,7 @@ from models.config import TaskConfig, TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
 MAX_CHOICES = 20
-Event = Literal["success", "failure", "refused", "drift", "paused"]
+Event = Literal["success", "failure", "refused", "drift", "paused", "canary"]
 
 
 class Threshold(Settings):
@@ -158,7 +158,7 @@ class Email(Settings):
 
 
 class Notify(Settings):
-    """Whom to tell what came of a scheduled run; one of file, email, webhook."""
+    """Whom to tell what came of a scheduled run, or of a canary; one of file, email, webhook."""
 
     file: Path | None = None
     """JSON Lines file, relative to the home folder."""
@@ -166,8 +166,11 @@ class Notify(Settings):
     """By SMTP."""
     webhook: str | None = None
     """URL that takes JSON with a `text`, as Slack's incoming webhooks do; ${ENV:NAME} keeps it out of the file."""
-    events: Annotated[tuple[Event, ...], Field(min_length=1)] = ("failure", "refused", "paused", "drift")
-    """What is told: success, failure, refused (by a gate), drift, paused (a schedule, after too many failures)."""
+    events: Annotated[tuple[Event, ...], Field(min_length=1)] = (
+        "failure", "refused", "paused", "drift", "canary",
+    )  # fmt: skip
+    """What is told: success, failure, refused (by a gate), drift, paused (a schedule, after too many failures), canary
+    (taken back or promoted by `headrace serve`)."""
 
     @model_validator(mode="after")
     def _one_channel(self):

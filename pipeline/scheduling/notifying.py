@@ -1,4 +1,4 @@
-"""Tells people what came of a scheduled run: in a file, by e-mail, by a webhook; tries again, and never stops a run."""
+"""Tells people what came of a scheduled run, or of a canary, in a file, by e-mail, by a webhook; never stops a run."""
 
 import json
 import logging
@@ -12,8 +12,12 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+from data.errors import ServingError
 from data.secrets import hide, resolve
+from models.serving.versions import read_manifest
+from pipeline import journal
 from pipeline.config import Email, Notify
+from pipeline.places import Places
 from pipeline.scheduling.store import REFUSED, SUCCEEDED, Fire, Outcome, Schedule
 
 RETRY_SECONDS = (1.0, 5.0, 25.0)  # between tries
@@ -28,6 +32,34 @@ def tell(home: Path, schedule: Schedule, fire: Fire, outcome: Outcome, paused: b
     events = [event, *(["drift"] if fire.reason == "drift" else []), *(["paused"] if paused else [])]
     channels = [Notify.model_validate(one) for one in schedule.notify]
     return [problem for one in events for problem in send(channels, message(home, schedule, fire, outcome, one), home)]
+
+
+def tell_trial(home: Path, pipeline: str, version: int, verdict: str, reason: str) -> list[str]:
+    """Tells how a canary's trial ended, to the channels of the run that published it; returns what could not be told.
+
+    Args:
+        home: Folder of `runs/` and `serving/`.
+        pipeline: Name of the pipeline.
+        version: The canary.
+        verdict: `taken back` or `promoted`.
+        reason: Why.
+    """
+    places = Places.of(home, pipeline)
+    try:
+        run = read_manifest(places.serving / str(version)).get("run", "")
+    except ServingError:  # not published by us
+        return []
+    record = journal.read(places.reports / f"{run}.json")
+    told = {
+        "text": f"Canary {version} of {pipeline} was {verdict}: {reason}",
+        "event": "canary",
+        "pipeline": pipeline,
+        "version": version,
+        "run": run,
+        "home": str(home),
+    }
+    settings = record.settings.get("notify", ()) if record else ()
+    return send([Notify.model_validate(one) for one in settings], told, home)
 
 
 def message(home: Path, schedule: Schedule, fire: Fire, outcome: Outcome, event: str) -> dict[str, Any]:

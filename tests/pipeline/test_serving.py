@@ -17,6 +17,7 @@ import pytest
 from models.serving import rollout
 from models.serving.versions import publish
 from tests.conftest import ROOT, headrace
+from tests.pipeline import made_up
 
 MANIFEST = {
     "file_query": {"signature": "judge", "input_key": "text", "kind": "text", "top_k": 2},
@@ -40,6 +41,9 @@ def home(tmp_path_factory):
         answer = np.float32([[1 + index, 2 + index]])
         warmup.write(model, [("serving_default", {"x": np.float32([[1, 2]])}, {"y": answer})])
         publish(model, home / "serving" / name, MANIFEST)
+    record = made_up.record_of(MANIFEST["run"], made_up.spec_of(("a", "b")), "digits")
+    record.settings["notify"] = [{"file": "told.jsonl"}]
+    made_up.write_record(home, record)
     return home
 
 
@@ -187,6 +191,11 @@ def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(ho
         serving.ask_canary_until_it_ends(home, "digits")
         serving.wait_for(newest, "digits", "/labels/stable")
         assert rollout.audit(home / "serving" / "digits")[-1]["why"].startswith("0 of the last ")
+        end = time.monotonic() + 30
+        while "was promoted" not in (home / "told.jsonl").read_text():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert "was taken back: p95 " in (home / "told.jsonl").read_text()
 
         with urllib.request.urlopen(f"{serving.here['rest']}/monitoring/prometheus/metrics", timeout=30) as reply:
             assert b":tensorflow:serving:request_count" in reply.read()

@@ -13,6 +13,7 @@ from pipeline import config
 from pipeline.config import Notify
 from pipeline.scheduling import notifying
 from pipeline.scheduling.store import FAILED, REFUSED, SUCCEEDED, Fire, Outcome, Schedule
+from tests.pipeline import made_up
 
 # No password of anybody's travels here.
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
@@ -85,6 +86,24 @@ def hook():
 
 def _tell(home: Path, channels: list[dict], outcome: Outcome, fire: Fire = FIRE, paused: bool = False) -> list[str]:
     return notifying.tell(home, Schedule("digits", "digits", notify=tuple(channels)), fire, outcome, paused)
+
+
+def test_how_a_canary_ended_is_told_to_the_channels_of_the_run_that_published_it(tmp_path):
+    spec = made_up.spec_of(("a", "b"))
+    record = made_up.record_of("20260528-000000-000", spec)
+    record.settings["notify"] = [{"file": "told.jsonl"}, {"file": "others.jsonl", "events": ["failure"]}]
+    made_up.write_record(tmp_path, record)
+    version = tmp_path / "serving" / "made_up" / "7"
+    (version / "assets.extra").mkdir(parents=True)
+
+    assert notifying.tell_trial(tmp_path, "made_up", 7, "taken back", "too slow") == []  # by whom, nobody knows
+    (version / "assets.extra" / "headrace.json").write_text(json.dumps({"run": record.run}))
+    assert notifying.tell_trial(tmp_path, "made_up", 7, "taken back", "too slow") == []
+
+    (line,) = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+    assert (line["event"], line["text"]) == ("canary", "Canary 7 of made_up was taken back: too slow")
+    assert (line["version"], line["run"]) == (7, record.run)
+    assert not (tmp_path / "others.jsonl").exists()
 
 
 def test_a_file_gets_a_line_for_each_event_it_wants(tmp_path):
