@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import re
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -113,20 +115,20 @@ class RestApi:
         return answer
 
     def _classify(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        document = json_requests.parse(body)
-        spec.signature_name = json_requests.signature_name(document)
-        request = classification_pb2.ClassificationRequest(model_spec=spec, input=json_requests.read_examples(document))
-        answer = self._engine.classify(request, self._timeout_ms)
-        call.version = answer.model_spec.version.value
-        return json_answers.write_classifications(answer.result)
+        request = classification_pb2.ClassificationRequest(model_spec=spec)
+        return json_answers.write_classifications(self._of_examples(call, request, body, self._engine.classify).result)
 
     def _regress(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        request = regression_pb2.RegressionRequest(model_spec=spec)
+        return json_answers.write_regressions(self._of_examples(call, request, body, self._engine.regress).result)
+
+    def _of_examples(self, call: Call, request: Any, body: bytes, ask: Callable[[Any, int], Any]) -> Any:
         document = json_requests.parse(body)
-        spec.signature_name = json_requests.signature_name(document)
-        request = regression_pb2.RegressionRequest(model_spec=spec, input=json_requests.read_examples(document))
-        answer = self._engine.regress(request, self._timeout_ms)
+        request.model_spec.signature_name = json_requests.signature_name(document)
+        request.input.CopyFrom(json_requests.read_examples(document))
+        answer = ask(request, self._timeout_ms)
         call.version = answer.model_spec.version.value
-        return json_answers.write_regressions(answer.result)
+        return answer
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
         return _text(_values(self._engine.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))))
