@@ -50,7 +50,7 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
       headrace serve digits -f enable_batching=true --access-log access.jsonl
       headrace serve digits --print-config --out deploy/
     """
-    from pipeline import serving
+    from pipeline import live, serving
     from pipeline.result import asked_with
     from pipeline.scheduling import notifying
 
@@ -73,7 +73,7 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
             if server.engine == "binary":
                 click.echo("It listens on all addresses of this machine.")
             first = here.models[0]
-            what, about = asked_with(serving.newest(home, first))
+            what, about = asked_with(live.newest(home, first))
             click.echo(f"Next:\n  headrace predict {first} {what}   ask it about {about}")
         sys.stdout.flush()
 
@@ -111,9 +111,9 @@ def promote(pipeline: str, version: str, why: str, home: Path, as_json: bool) ->
       headrace promote digits 1795600000 --why "better on sevens"
       headrace promote digits latest
     """
-    from pipeline import serving
+    from pipeline import live
 
-    _told(serving.promoted(home, pipeline, version, why), pipeline, as_json)
+    _told(live.promoted(home, pipeline, version, why), pipeline, as_json)
 
 
 @click.command()
@@ -129,9 +129,9 @@ def rollback(pipeline: str, why: str, home: Path, as_json: bool) -> None:
     Example:
       headrace rollback digits --why "complaints about nines"
     """
-    from pipeline import serving
+    from pipeline import live
 
-    _told(serving.rolled_back(home, pipeline, why), pipeline, as_json)
+    _told(live.rolled_back(home, pipeline, why), pipeline, as_json)
 
 
 @click.command()
@@ -184,15 +184,15 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
       headrace canary digits 1795600000 --p95-ms 20 --promote-after 2h
     """
     from models.serving.rollout import Canary
-    from pipeline import serving
+    from pipeline import live
     from pipeline.scheduling import times
 
     wait = times.seconds(promote_after) if promote_after else None
-    after = serving.canary(home, pipeline, Canary(version, percent, max_error_rate, p95_ms, wait), why)
+    after = live.canary(home, pipeline, Canary(version, percent, max_error_rate, p95_ms, wait), why)
     if watch is None:
         _told(after, pipeline, as_json)
         return
-    found = serving.watch(home, pipeline, server, watch)
+    found = live.watch(home, pipeline, server, watch)
     if as_json:
         click.echo(json.dumps(vars(found)))
     elif found.reason:
@@ -214,9 +214,9 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
     Example:
       headrace versions digits
     """
-    from pipeline import serving
+    from pipeline import live
 
-    found = serving.listing(home, pipeline)
+    found = live.listing(home, pipeline)
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return

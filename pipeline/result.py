@@ -116,7 +116,7 @@ def closing_block(result: RunResult) -> list[str]:
 
 def asked_with(version: Path) -> tuple[str, str]:
     """Returns what follows `headrace predict NAME` for a published version, and what that is in words."""
-    return ASKED[(read_manifest(version)["file_query"] or {}).get("kind", "image")]
+    return ASKED[(read_manifest(version).get("file_query") or {}).get("kind", "image")]
 
 
 def stopped_line(error: Stopped, stage: str, log: Path) -> str:
