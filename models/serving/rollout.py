@@ -11,7 +11,7 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,21 +159,20 @@ def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
 
 def take_back(destination: Path, version: int, why: str) -> bool:
     """Ends the canary of a version; returns False when somebody was first, and changes nothing then."""
-    with _locked(destination):
-        before = read(destination)
-        if before.canary is None or before.canary.version != version:
-            return False
-        _change(destination, "rollback", before, dataclasses.replace(before, canary=None), why)
-        return True
+    return _end_trial(destination, version, "rollback", lambda before: dataclasses.replace(before, canary=None), why)
 
 
 def promote_canary(destination: Path, version: int, why: str) -> bool:
     """Makes the canary of a version live; returns False when somebody was first, and changes nothing then."""
+    return _end_trial(destination, version, "promote", lambda before: _promoted(destination, before, version), why)
+
+
+def _end_trial(destination: Path, version: int, what: str, change: Callable[[Rollout], Rollout], why: str) -> bool:
     with _locked(destination):
         before = read(destination)
         if before.canary is None or before.canary.version != version:
             return False
-        _change(destination, "promote", before, _promoted(destination, before, version), why)
+        _change(destination, what, before, change(before), why)
         return True
 
 
