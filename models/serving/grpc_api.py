@@ -74,19 +74,28 @@ def handlers(caller: Caller) -> list[grpc.GenericRpcHandler]:
     model = {
         "GetModelStatus": handler("GetModelStatus", get_model_status_pb2.GetModelStatusRequest, engine.status),
         "HandleReloadConfigRequest": handler(
-            "HandleReloadConfigRequest", model_management_pb2.ReloadConfigRequest, _reload(caller), slow=True
+            "HandleReloadConfigRequest",
+            model_management_pb2.ReloadConfigRequest,
+            _reload(caller),
+            timed=True,
+            slow=True,
         ),
-    }
+    }  # fmt: skip
     return [
         grpc.method_handlers_generic_handler(PREDICTION_SERVICE, prediction),
         grpc.method_handlers_generic_handler(MODEL_SERVICE, model),
     ]
 
 
-def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigRequest], Message]:
-    """Returns what answers HandleReloadConfigRequest: it waits until all new models are available or have failed."""
+def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigRequest, int | None], Message]:
+    """Returns what answers HandleReloadConfigRequest: it waits until all new models are available or have failed.
 
-    def reload(request: model_management_pb2.ReloadConfigRequest) -> model_management_pb2.ReloadConfigResponse:
+    A model without a version is waited for as long as the client does; TF Serving waits for ever.
+    """
+
+    def reload(
+        request: model_management_pb2.ReloadConfigRequest, timeout_ms: int | None
+    ) -> model_management_pb2.ReloadConfigResponse:
         if request.config.WhichOneof("config") != "model_config_list":
             raise invalid(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
@@ -94,7 +103,8 @@ def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigReques
             )
         manager, count = caller.engine.manager, caller.engine.metrics.count
         before = {name: count(name) for name in request.metric_names}
-        failed = manager.wait_for(manager.configure(request.config))
+        seconds = None if timeout_ms is None else timeout_ms / 1000
+        failed = manager.wait_for(manager.configure(request.config), seconds)
         if failed:
             raise ServingStatus(
                 Code.UNKNOWN, f"{len(failed)} model(s) did not become available: {{{', '.join(failed)}}}"

@@ -204,6 +204,9 @@ class ModelManager:
         """Waits until all wanted versions of these models are available or have failed, and returns the failures.
 
         A model without any version is waited for.
+
+        Raises:
+            ServingStatus: So many seconds have passed.
         """
 
         def done() -> bool:
@@ -217,7 +220,8 @@ class ModelManager:
             )
 
         with self._changed:
-            self._changed.wait_for(done, seconds)
+            if not self._changed.wait_for(done, seconds):
+                raise ServingStatus(Code.DEADLINE_EXCEEDED, f"Not all of {', '.join(names)} became available in time.")
             return [
                 f"{{name: {name} version: {number}}} due to error: {one.error}"
                 for name in names

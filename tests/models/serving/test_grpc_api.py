@@ -1,3 +1,4 @@
+import os
 import time
 
 import grpc
@@ -371,6 +372,23 @@ def test_a_reload_tells_by_how_much_counters_grew_and_takes_lists_of_models_only
         "INVALID_ARGUMENT",
         "ServerModelConfig type not supported by HandleReloadConfigRequest",
     )
+
+
+def test_a_model_without_a_version_is_waited_for_no_longer_than_the_client_does(server, tmp_path):
+    file = next(flag for flag in server.process.flags if flag.startswith("--model_config_file=")).partition("=")[2]
+    asked = model_management_pb2.ReloadConfigRequest(config=config_files.read(file, config_files.ModelServerConfig))
+    before = model_management_pb2.ReloadConfigRequest.FromString(asked.SerializeToString())
+
+    for number in range(4 * os.cpu_count() + 1):  # one more than there are threads to wait in
+        empty = tmp_path / str(number)
+        empty.mkdir()
+        asked.config.model_config_list.config.add(name=empty.name, base_path=str(empty), model_platform="tensorflow")
+        with pytest.raises(grpc.RpcError) as error:
+            server.model.HandleReloadConfigRequest(asked, timeout=0.2)
+        assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    assert server.model.HandleReloadConfigRequest(before, timeout=30).status.error_code == 0
+    assert server.prediction.Predict(X, timeout=30).outputs["y"].float_val == [1.5, 2.5]
 
 
 def test_bytes_that_are_no_request_are_refused(server):
