@@ -212,18 +212,21 @@ def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(ho
 def test_several_servers_on_a_home_are_found_by_what_they_serve_and_a_killed_one_leaves_nothing(home):
     from pipeline.serving import running
 
-    first, second = Serving(home, "digits"), Serving(home, "spam")
+    first = Serving(home, "digits")
     try:
-        assert running(home, "digits").pid == first.process.pid
-        assert running(home, "spam").pid == second.process.pid
-        (server,) = psutil.Process(second.process.pid).children()
-        second.process.kill()
-        server.wait(30)
-        assert running(home, "spam") is None
-        assert running(home, "digits").pid == first.process.pid
+        second = Serving(home, "spam")
+        try:
+            assert running(home, "digits").pid == first.process.pid
+            assert running(home, "spam").pid == second.process.pid
+            (server,) = psutil.Process(second.process.pid).children()
+            second.process.kill()
+            server.wait(30)
+            assert running(home, "spam") is None
+            assert running(home, "digits").pid == first.process.pid
+        finally:
+            second.stop()
     finally:
         first.stop()
-        second.stop()
 
 
 @pytest.mark.slow
