@@ -157,20 +157,22 @@ def serve(
             [serving],
             ends_with_us=True,
         )
-        stop = threading.Event()
+        # No threading.Event: a signal within its wait() would wait for the lock that this very thread holds.
+        stop: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, lambda number, _: stop.append(number))
         server.start()
         told: set[tuple[str, int, str, str]] = set()
         state = serving / SERVERS / f"{os.getpid()}.json"
         state.parent.mkdir(exist_ok=True)
         try:
             _wait(server, stop)
-            if not stop.is_set():
+            if not stop:
                 here = Running(os.getpid(), f"{host}:{server.port}", f"http://{host}:{server.rest_port}", list(found))
                 whole.write(state, json.dumps(asdict(here)))
                 ready(here, server)
-            while not stop.wait(POLL_SECONDS / 4):
+            while not stop:
+                time.sleep(POLL_SECONDS / 4)
                 if server.process is not None and server.process.poll() is not None:
                     raise ServingError(f"The model server ended by itself: {server.last_words()}")
                 for verdict in _judge(found, here.rest):
@@ -236,9 +238,9 @@ def _get(url: str) -> dict[str, Any] | None:
     return None
 
 
-def _wait(server: ServerProcess, stop: threading.Event) -> None:
+def _wait(server: ServerProcess, stop: Sequence[int]) -> None:
     """Waits for the server without a limit: a large model may take minutes, and Ctrl-C ends it."""
-    while not stop.is_set():
+    while not stop:
         try:
             return server.wait(1)
         except ServingError:
