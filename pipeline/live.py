@@ -12,6 +12,8 @@ from models.serving.versions import last_version, read_manifest, versions
 from pipeline.screen import redirected
 from pipeline.serving import destinations, running
 
+UNKNOWN_SECONDS = 30  # TF Serving as we configure it looks for changes every ten
+
 
 def promoted(home: Path, pipeline: str, version: str, why: str) -> rollout.Rollout:
     """Makes a version live: a number, `latest` for the newest from now on, or `canary` for the one on trial."""
@@ -66,7 +68,7 @@ def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> Watc
 
     Raises:
         ConfigError: There is no canary, or no server runs.
-        ServingError: The stable version does not answer.
+        ServingError: The stable version does not answer, or the server does not know the canary.
     """
     folder = _one(home, pipeline)
     now = rollout.read(folder)
@@ -111,11 +113,21 @@ def _watch(folder: Path, trial: rollout.Canary, address: str, seconds: float) ->
 
 
 def _wait_until_loaded(client: Any, folder: Path, version: int) -> None:
-    """Waits until the server has a canary; takes back one that does not load."""
+    """Waits until the server has a canary; takes back one that does not load.
+
+    Raises:
+        ServingError: The server does not even begin to load it.
+    """
+    until = time.monotonic() + UNKNOWN_SECONDS
     while rollout.read(folder).canary:
         state = client.states().get(version, "")
         if state == "AVAILABLE":
             return
+        if not state and time.monotonic() > until:
+            raise ServingError(
+                f"The server knows no version {version} of {folder.name} after {UNKNOWN_SECONDS} s; "
+                "does it serve this home?"
+            )
         if state.startswith("END: "):
             rollout.take_back(folder, version, f"it does not load: {state.removeprefix('END: ')}")
         time.sleep(0.1)

@@ -80,7 +80,7 @@ def handlers(caller: Caller) -> list[grpc.GenericRpcHandler]:
             timed=True,
             slow=True,
         ),
-    }  # fmt: skip
+    }
     return [
         grpc.method_handlers_generic_handler(PREDICTION_SERVICE, prediction),
         grpc.method_handlers_generic_handler(MODEL_SERVICE, model),
