@@ -58,5 +58,5 @@ setup(
         "gpu": ["tensorflow[and-cuda]==2.21.0"],
         "dev": ["aiosmtpd", "import-linter", "mypy", "playwright", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
     },
-    entry_points={"console_scripts": ["headrace=pipeline.cli:main"]},
+    entry_points={"console_scripts": ["headrace=pipeline.commands.cli:main"]},
 )

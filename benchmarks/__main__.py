@@ -111,8 +111,8 @@ def _write(name: str, text: str) -> None:
     before = RESULTS.read_text()
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    after, places = pattern.subn(lambda _: f"{begin}\n{text}\n{end}", before)
-    if not places:
+    after, paths = pattern.subn(lambda _: f"{begin}\n{text}\n{end}", before)
+    if not paths:
         raise SystemExit(f"{RESULTS} has no {begin}; the table is above.")
     RESULTS.write_text(after)
 

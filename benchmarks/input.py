@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from models import registry
-from models.training import TrainingJob, make_optimizer, training_batches
-from pipeline import config
+from models.training.trainer import TrainingJob, make_optimizer, training_batches
+from pipeline.core import config
 
 ROUNDS, EPOCHS, BATCH = 5, 3, 128
 ARTIFACTS = Path(sys.argv[1]) / "runs" / "fashion_mnist" / "artifacts"

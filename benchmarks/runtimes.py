@@ -39,9 +39,9 @@ def table(versions: Sequence[str], say: Callable[[str], None]) -> str:
 def export(folder: Path) -> None:
     """Trains and exports a tiny model of each task; what it is asked and answers lies beside it."""
     from models import registry
-    from models.serving import warmup
-    from models.serving.tensors import to_array
-    from models.training import train
+    from models.serving.protocol import warmup
+    from models.serving.protocol.tensors import to_array
+    from models.training.trainer import train
     from tests.models.tiny import job
 
     for task in sorted(registry.TASKS):

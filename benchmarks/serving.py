@@ -17,8 +17,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from benchmarks.measuring import HEADRACE, cost
-from models.serving.process import ServerProcess, running
-from models.serving.tensors import fill
+from models.serving.protocol.tensors import fill
+from models.serving.server.process import ServerProcess, running
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 CLIENTS, SECONDS, WARM = 8, 5.0, 200
@@ -162,9 +162,9 @@ def _load(process: psutil.Process, client: Callable[[], Callable[[], None]]) -> 
 
 def _fashion(versions: Path, folder: Path) -> tuple[float, float, float]:
     """Returns seconds to the first answer, of 1,000 rows by gRPC, and of the same rows in process; medians."""
-    from models.serving import warmup
-    from models.serving.servable import Servable
-    from models.serving.tensors import to_array
+    from models.serving.protocol import warmup
+    from models.serving.protocol.tensors import to_array
+    from models.serving.server.servable import Servable
 
     model = next(path for path in versions.iterdir() if path.name.isdigit())
     log = next(log for log in warmup.read(model) if "inputs" in log.predict_log.request.inputs)
@@ -207,7 +207,7 @@ def _session_cpu(model: Path) -> dict[str, float]:
     from tensorflow.core.protobuf import config_pb2
     from tensorflow.python.client import pywrap_tf_session as c_session
 
-    from models.serving.servable import Servable
+    from models.serving.server.servable import Servable
 
     servable = Servable("mlp", 1, model)
     signature = servable.signatures["serving_default"]

@@ -34,10 +34,10 @@ from components.data_gate import CuratedSchema, DataGate, schema_text
 from components.statistics import OPTIONS, SplitStatistics
 from data.config import DriftCheck
 from data.spec import SPLITS, CategoryFeature, DatasetSpec, LabelFeature, NumberFeature
-from models.tabular_classification.config import TabularClassificationConfig
-from pipeline.beam_runner import run_pipeline
-from pipeline.entrypoints import preprocessing_fn
-from pipeline.graph import BEAM_ARGS
+from models.tasks.tabular_classification.config import TabularClassificationConfig
+from pipeline.running.beam_runner import run_pipeline
+from pipeline.running.entrypoints import preprocessing_fn
+from pipeline.running.graph import BEAM_ARGS
 
 BATCH = 10_000
 
@@ -115,7 +115,7 @@ def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
     transform = Transform(
         examples=rows,
         schema=schema.outputs["schema"],
-        preprocessing_fn="pipeline.entrypoints.preprocessing_fn",
+        preprocessing_fn="pipeline.running.entrypoints.preprocessing_fn",
         custom_config=learned(spec),
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
         materialize=False,

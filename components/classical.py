@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from components.example_gen import read_summary, split_files
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
-from models.classical import Candidate, Metric, predict
+from models.evaluation.comparison import Candidate, Metric, predict
 from models.examples import serialized_batches
 
 FACTS = "classical.json"

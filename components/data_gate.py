@@ -13,7 +13,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics, Schema
 
 from components.statistics import FILE, IMAGE_NUMBERS, PROFILE
-from data import profile
+from data.checks import profile
 from data.config import DriftCheck
 from data.errors import ConfigError, DataError
 from data.spec import SPLITS, CategoryFeature, DatasetSpec, ImageFeature, LabelFeature

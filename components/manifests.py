@@ -6,7 +6,7 @@ The manifest of the artifact `train/model/7` lies beside it, in `train/model/7.m
 import json
 from pathlib import Path
 
-from data import whole
+from data import atomic
 from data.sources.files import sha256
 
 MANIFEST_SUFFIX = ".manifest.json"
@@ -20,7 +20,7 @@ def manifest_path(artifact: Path) -> Path:
 def write_manifest(artifact: Path) -> None:
     """Writes down size, time and SHA-256 of every file of an artifact."""
     files = {str(path.relative_to(artifact)): _facts(path) for path in sorted(artifact.rglob("*")) if path.is_file()}
-    whole.write(manifest_path(artifact), json.dumps(files, indent=1))
+    atomic.write(manifest_path(artifact), json.dumps(files, indent=1))
 
 
 def damage(artifact: Path, *, thorough: bool = False) -> str | None:

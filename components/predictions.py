@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components.example_gen import split_files
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
-from models.answers import FILE, MISTAKES
+from models.evaluation.predictions import FILE, MISTAKES
 from models.examples import picture, stored_row
 from models.task import Task
 

@@ -13,8 +13,8 @@ from components.manifests import damage
 from components.serving_check import MEASURED
 from data.errors import ServingError
 from models import progress
-from models.serving import rollout
-from models.serving.versions import last_version, publish
+from models.serving.rollout import rollouts
+from models.serving.rollout.versions import last_version, publish
 
 RECEIPT = "receipt.json"
 
@@ -50,7 +50,7 @@ def Publisher(
     wrong = damage(Path(model.uri), thorough=True)
     if wrong:
         raise ServingError(f"The model in {model.uri} is damaged ({wrong}); run again to rebuild it.")
-    live = rollout.read(Path(destination)).kept()
+    live = rollouts.read(Path(destination)).kept()
     version = publish(Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None, kept=live)
     folder = Path(destination) / str(version)
     progress.report(summary=f"version {version}" + (", published before" if version == before else ""))

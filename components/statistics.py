@@ -19,7 +19,7 @@ from tfx.types.standard_artifacts import Examples, ExampleStatistics
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.example_gen import split_files
-from data.profile import Profile
+from data.checks.profile import Profile
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
 

@@ -14,7 +14,8 @@ import tensorflow_transform as tft
 
 from data.spec import DatasetSpec, LabelFeature, Row
 from models.config import TaskConfig
-from models.serving import guard, warmup
+from models.serving.protocol import warmup
+from models.serving.server import input_validation
 from models.task import Task, Tensors
 
 
@@ -101,7 +102,7 @@ def export(
     finally:
         shutil.rmtree(scratch)
     named = task.inputs(config, spec) if task.inputs else {}
-    guard.write(Path(into), spec, {"serving_default": {"inputs": guard.EXAMPLES}, **named})
+    input_validation.write(Path(into), spec, {"serving_default": {"inputs": input_validation.EXAMPLES}, **named})
     if task.queries:
         warmup.write(Path(into), _answered([task.queries(row, spec) for row in rows], signatures))
 

@@ -6,12 +6,12 @@ from models.config import TaskConfig
 
 # Task name -> package below `models`, which holds config.py (light) and task.py (TensorFlow).
 TASKS = {
-    "image_classification": "models.image_classification",
-    "tabular_classification": "models.tabular_classification",
-    "tabular_regression": "models.tabular_regression",
-    "text_classification": "models.text_classification",
-    "sequence_classification": "models.sequence_classification",
-    "recommendation": "models.recommendation",
+    "image_classification": "models.tasks.image_classification",
+    "tabular_classification": "models.tasks.tabular_classification",
+    "tabular_regression": "models.tasks.tabular_regression",
+    "text_classification": "models.tasks.text_classification",
+    "sequence_classification": "models.tasks.sequence_classification",
+    "recommendation": "models.tasks.recommendation",
 }
 
 

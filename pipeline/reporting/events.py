@@ -24,8 +24,8 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
-from models import plots as arrays
-from pipeline.journal import RunRecord, StageRecord
+from models.evaluation import plots as arrays
+from pipeline.history.journal import RunRecord, StageRecord
 from pipeline.reporting import plots
 from pipeline.reporting.facts import OVERALL, Facts
 from pipeline.reporting.page import flat, number

@@ -16,12 +16,13 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from data.spec import SPLITS, DatasetSpec, LabelFeature
-from models import answers, registry
-from models.answers import Answers
+from models import registry
 from models.config import TaskConfig
-from models.intervals import Z, wilson
-from pipeline.journal import RunRecord
-from pipeline.places import Places
+from models.evaluation import predictions
+from models.evaluation.intervals import Z, wilson
+from models.evaluation.predictions import Answers
+from pipeline.core.paths import PipelinePaths
+from pipeline.history.journal import RunRecord
 
 RESAMPLES = 100
 WATTS_PER_CORE = 10.0
@@ -92,7 +93,7 @@ class Node:
     outputs: dict[int, str] = field(default_factory=dict)
 
 
-def gather(places: Places, record: RunRecord) -> Facts:
+def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
     """Returns what there is to tell of a run; never fails for what is missing."""
     reader = _Reader(record)
     found = Facts()
@@ -105,7 +106,7 @@ def gather(places: Places, record: RunRecord) -> Facts:
     found.anomalies = reader.anomalies()
     found.training = reader.json("train", "model_run", "training.json")
     found.evaluation = reader.json("evaluate", "evaluation", "metrics.json")
-    found.mistakes = reader.json("evaluate", "evaluation", answers.MISTAKES) or []
+    found.mistakes = reader.json("evaluate", "evaluation", predictions.MISTAKES) or []
     found.answers = reader.answers()
     found.verdicts = reader.json("model_gate", "blessing", "verdict.json") or record.verdicts
     found.comparison = reader.json("baseline", "comparison", "comparison.json")
@@ -115,7 +116,7 @@ def gather(places: Places, record: RunRecord) -> Facts:
         with contextlib.suppress(OSError):
             found.answer = (folder / "answer.txt").read_text()
     with reader.part("the lineage in ML Metadata"):
-        found.lineage = lineage(places, record.run)
+        found.lineage = lineage(paths, record.run)
     found.missing = reader.missing
     return found
 
@@ -171,9 +172,9 @@ def energy_wh(record: RunRecord) -> float:
     return record.cpu_seconds * WATTS_PER_CORE / 3600
 
 
-def lineage(places: Places, run: str) -> list[Node]:
+def lineage(paths: PipelinePaths, run: str) -> list[Node]:
     """Returns the stages of a run with the artifacts that they took and made, from ML Metadata's database."""
-    if not places.database.exists():
+    if not paths.database.exists():
         return []
     in_run = (
         "select e.id from Execution e join Association a on a.execution_id = e.id "
@@ -189,7 +190,7 @@ def lineage(places: Places, run: str) -> list[Node]:
         "null limit 1) from Event v where v.execution_id = :id"
     )
     nodes = []
-    with contextlib.closing(sqlite3.connect(f"file:{places.database}?mode=ro", uri=True)) as database:
+    with contextlib.closing(sqlite3.connect(f"file:{paths.database}?mode=ro", uri=True)) as database:
         for (execution,) in database.execute(in_run, {"run": run}).fetchall():
             ((name,),) = database.execute(name_of, {"id": execution}).fetchall()
             node = Node(name.rsplit(".", 1)[-1])
@@ -237,8 +238,8 @@ class _Reader:
     def answers(self) -> Answers | None:
         folder, found = self.folder("evaluate", "evaluation"), None
         if folder:
-            with self.part(f"{answers.FILE} of evaluate"):
-                found = answers.read(folder)
+            with self.part(f"{predictions.FILE} of evaluate"):
+                found = predictions.read(folder)
         return found
 
     def statistics(self) -> dict[str, list[Any]]:

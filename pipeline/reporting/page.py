@@ -11,10 +11,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from data import whole
-from models.intervals import wilson
-from pipeline.journal import RunRecord
-from pipeline.places import Places
+from data import atomic
+from models.evaluation.intervals import wilson
+from pipeline.core.paths import PipelinePaths
+from pipeline.history.journal import RunRecord
 from pipeline.reporting import plots
 from pipeline.reporting.facts import OVERALL, WATTS_PER_CORE, Facts, energy_wh
 from pipeline.reporting.lineage import picture
@@ -42,11 +42,11 @@ class Section:
     charts: list[plots.Chart] = field(default_factory=list)
 
 
-def write(places: Places, record: RunRecord, found: Facts) -> Path:
+def write(paths: PipelinePaths, record: RunRecord, found: Facts) -> Path:
     """Writes a run's page and returns its path; it appears whole or not at all."""
-    places.reports.mkdir(parents=True, exist_ok=True)
-    page = places.reports / f"{record.run}.html"
-    whole.write(page, render(record, found))
+    paths.reports.mkdir(parents=True, exist_ok=True)
+    page = paths.reports / f"{record.run}.html"
+    atomic.write(page, render(record, found))
     return page
 
 

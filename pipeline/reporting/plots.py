@@ -10,8 +10,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from models.answers import Answers
-from models.intervals import wilson
+from models.evaluation.intervals import wilson
+from models.evaluation.predictions import Answers
 from pipeline.reporting.facts import OVERALL
 
 INK = "#010203"  # stands for the page's text colour
@@ -283,8 +283,8 @@ def class_shares(counts: dict[str, dict[str, int]]) -> Chart | None:
     axes = figure.add_subplot()
     width = 0.8 / len(counts)
     for index, (split, one) in enumerate(counts.items()):
-        places = np.arange(len(shown)) + (index - (len(counts) - 1) / 2) * width
-        axes.bar(places, [row[1 + index] / sum(one.values()) for row in shown], width, label=split)
+        paths = np.arange(len(shown)) + (index - (len(counts) - 1) / 2) * width
+        axes.bar(paths, [row[1 + index] / sum(one.values()) for row in shown], width, label=split)
     axes.set_xticks(range(len(shown)), [short(row[0]) for row in shown], rotation=45, ha="right")
     axes.set(ylabel="share of rows")
     figure.legend(loc="outside right upper")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from models.serving import rollout
-from models.serving.versions import last_version
-from pipeline.places import Places
+from models.serving.rollout import rollouts
+from models.serving.rollout.versions import last_version
+from pipeline.core.paths import PipelinePaths
 from pipeline.scheduling import notifying
 from pipeline.scheduling.store import FAILED, REFUSED, SUCCEEDED, Outcome, Schedule, Store
 
@@ -41,17 +41,17 @@ def on_trial(home: Path, schedule: Schedule, work: Callable[[], Outcome]) -> Out
 
     The version that is live is pinned before: a new one would go live by itself.
     """
-    serving = Places.of(home, schedule.name).serving
+    serving = PipelinePaths.of(home, schedule.name).serving
     before = last_version(serving)
     if schedule.canary is None or before is None:
         return work()
-    if rollout.read(serving).stable is None:
-        rollout.promote(serving, before, "scheduled: what comes next goes on trial")
+    if rollouts.read(serving).stable is None:
+        rollouts.promote(serving, before, "scheduled: what comes next goes on trial")
     outcome = work()
     newest = last_version(serving)
     if outcome.state == SUCCEEDED and newest != before and newest is not None:
-        trial = rollout.Canary(newest, schedule.canary, promote_after_s=schedule.promote_after)
-        rollout.start_canary(serving, trial, f"scheduled run {outcome.run}")
+        trial = rollouts.Canary(newest, schedule.canary, promote_after_s=schedule.promote_after)
+        rollouts.start_canary(serving, trial, f"scheduled run {outcome.run}")
         return replace(outcome, message=f"{outcome.message}, on trial with {schedule.canary:g} % of the requests")
     return outcome
 

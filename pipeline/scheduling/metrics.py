@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from models.serving.monitoring import label_text
+from models.serving.server.monitoring import label_text
 from pipeline.scheduling import times
 from pipeline.scheduling.store import RUNNING, SUCCEEDED
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from data.errors import ServingError
 from data.secrets import hide, resolve
-from models.serving.versions import read_manifest
-from pipeline import journal
-from pipeline.config import Email, Notify
-from pipeline.places import Places
+from models.serving.rollout.versions import read_manifest
+from pipeline.core.config import Email, Notify
+from pipeline.core.paths import PipelinePaths
+from pipeline.history import journal
 from pipeline.scheduling.store import REFUSED, SUCCEEDED, Fire, Outcome, Schedule
 
 RETRY_SECONDS = (1.0, 5.0, 25.0)  # between tries
@@ -44,12 +44,12 @@ def tell_trial(home: Path, pipeline: str, version: int, verdict: str, reason: st
         verdict: `taken back` or `promoted`.
         reason: Why.
     """
-    places = Places.of(home, pipeline)
+    paths = PipelinePaths.of(home, pipeline)
     try:
-        run = read_manifest(places.serving / str(version)).get("run", "")
+        run = read_manifest(paths.serving / str(version)).get("run", "")
     except ServingError:  # not published by us
         return []
-    record = journal.read(places.reports / f"{run}.json")
+    record = journal.read(paths.reports / f"{run}.json")
     told = {
         "text": f"Canary {version} of {pipeline} was {verdict}: {reason}",
         "event": "canary",

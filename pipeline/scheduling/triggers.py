@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from data.errors import HeadraceError
-from pipeline import config, history
-from pipeline.places import Places
+from pipeline.core import config
+from pipeline.core.paths import PipelinePaths
+from pipeline.history import runs
 from pipeline.scheduling.store import PENDING, RUNNING, Schedule, Store
 
 DRIFTED = 3  # what `headrace drift` ends with
@@ -22,7 +23,7 @@ def new_data(home: Path, schedule: Schedule) -> bool:
         digest = config.load(schedule.target, schedule.overrides).dataset.digest()
     except (HeadraceError, OSError):
         return False  # a run at its time says what is wrong; data that is being written is no reason to run
-    last = next(iter(history.runs(home, schedule.name)), None)
+    last = next(iter(runs.runs(home, schedule.name)), None)
     return last is None or last.data_digest != digest
 
 
@@ -31,12 +32,12 @@ def drift_command(home: Path, store: Store, schedule: Schedule) -> list[str]:
 
     What came before the last run for drift is not a reason for another: it may have been refused.
     """
-    places = Places.of(home, schedule.name)
-    looked = places.drift.stat().st_mtime if places.drift.exists() else 0.0
+    paths = PipelinePaths.of(home, schedule.name)
+    looked = paths.drift.stat().st_mtime if paths.drift.exists() else 0.0
     kinds = []
-    if max((path.stat().st_mtime for path in places.samples.glob("*.jsonl")), default=0.0) > looked:
+    if max((path.stat().st_mtime for path in paths.samples.glob("*.jsonl")), default=0.0) > looked:
         kinds.append("served")
-    if _has_new_span(home, places, schedule):
+    if _has_new_span(home, paths, schedule):
         kinds.append("spans")
     if not kinds:
         return []
@@ -46,13 +47,13 @@ def drift_command(home: Path, store: Store, schedule: Schedule) -> list[str]:
     return schedule.command("drift", str(home), *words)
 
 
-def _has_new_span(home: Path, places: Places, schedule: Schedule) -> bool:
+def _has_new_span(home: Path, paths: PipelinePaths, schedule: Schedule) -> bool:
     """Returns whether the data comes in spans, and is neither what the last run nor what the last look saw."""
     try:
         dataset = config.load(schedule.target, schedule.overrides).dataset
         if dataset.spans is None or not new_data(home, schedule):
             return False
-        looked = json.loads(places.drift.read_text()).get("data_digest") if places.drift.exists() else None
+        looked = json.loads(paths.drift.read_text()).get("data_digest") if paths.drift.exists() else None
         return dataset.digest() != looked
     except (HeadraceError, OSError, ValueError):
         return False

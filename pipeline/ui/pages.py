@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from data.errors import ConfigError
-from pipeline import compare as comparing
-from pipeline import history
-from pipeline.cli_shared import STATES
-from pipeline.journal import RUNNING, RunRecord
-from pipeline.places import Places
+from pipeline.commands.shared import STATES
+from pipeline.core.paths import PipelinePaths
+from pipeline.history import runs
+from pipeline.history.journal import RUNNING, RunRecord
+from pipeline.reporting import compare as comparing
 from pipeline.reporting import facts, page, plots
 from pipeline.reporting.lineage import picture
 
@@ -51,7 +51,7 @@ class Site:
     def pipelines(self) -> str:
         """Returns the first page: every pipeline with its last run."""
         by_name: dict[str, list[RunRecord]] = {}
-        for run in history.runs(self._home):
+        for run in runs.runs(self._home):
             by_name.setdefault(run.pipeline, []).append(run)
         rows = [
             {"name": name, "last": runs[0], "count": len(runs), "usual": usual_metric(runs)}
@@ -99,7 +99,7 @@ class Site:
         runs = self._runs_of(pipeline)
         run = _named(runs, pipeline, identifier)
         before = next((one for one in runs if one.run < run.run and one.state == "published"), None)
-        nodes = facts.lineage(Places.of(self._home, pipeline), identifier)
+        nodes = facts.lineage(PipelinePaths.of(self._home, pipeline), identifier)
         return self._render(
             "run.html.j2",
             title=f"{pipeline} {identifier}",
@@ -112,24 +112,22 @@ class Site:
 
     def report(self, pipeline: str, identifier: str) -> str:
         """Returns a run's report as it was written; made anew where it is gone, damaged or not written yet."""
-        run, places = self._run(pipeline, identifier), Places.of(self._home, pipeline)
+        run, paths = self._run(pipeline, identifier), PipelinePaths.of(self._home, pipeline)
         try:
-            text = (places.reports / f"{run.run}.html").read_text(encoding="utf-8")
+            text = (paths.reports / f"{run.run}.html").read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             text = ""
         if text.rstrip().endswith("</html>") and run.state != RUNNING:
             return text
         with self._drawing:
-            return page.render(run, facts.gather(places, run))
+            return page.render(run, facts.gather(paths, run))
 
     def compare(self, identifiers: Sequence[str]) -> str:
         """Returns the comparison of runs, each as `pipeline/run` or `run`."""
         if not 2 <= len(identifiers) <= MAX_COMPARED:
             raise ConfigError(f"From 2 to {MAX_COMPARED} runs can be compared, {len(identifiers)} were chosen.")
         # The oldest first: what came later is held against what was before.
-        runs = sorted(
-            (history.find(self._home, one.rsplit("/", 1)[-1]) for one in identifiers), key=lambda run: run.run
-        )
+        runs = sorted((runs.find(self._home, one.rsplit("/", 1)[-1]) for one in identifiers), key=lambda run: run.run)
         with self._drawing:
             found = comparing.compare(self._home, runs)
             charts = []
@@ -137,7 +135,7 @@ class Site:
                 if any(delta.low is not None for delta in row[1:]):
                     points = zip(runs[1:], row[1:], strict=True)
                     charts.append(plots.deltas(name, [[run.run, d.difference, d.low, d.high] for run, d in points]))
-            losses = {run: history["val_loss"] for run, history in found.histories.items() if history.get("val_loss")}
+            losses = {run: history["val_loss"] for run, history in found.histories.items() if runs.get("val_loss")}
             charts.append(plots.histories("val_loss", losses))
         return self._render(
             "compare.html.j2",
@@ -148,7 +146,7 @@ class Site:
 
     def log(self, pipeline: str, identifier: str) -> str:
         """Returns the end of a run's log."""
-        return history.log(self._home, self._run(pipeline, identifier))[-LOG_BYTES:]
+        return runs.log(self._home, self._run(pipeline, identifier))[-LOG_BYTES:]
 
     def runs_json(self, asked: Filter) -> list[dict[str, Any]]:
         """Returns the runs as JSON values."""
@@ -167,10 +165,10 @@ class Site:
         return self._render("error.html.j2", title="Not found", sentence=sentence)
 
     def _found(self, asked: Filter) -> list[RunRecord]:
-        return history.runs(self._home, _name(asked.pipeline), state=asked.state, since=asked.since, until=asked.until)
+        return runs.runs(self._home, _name(asked.pipeline), state=asked.state, since=asked.since, until=asked.until)
 
     def _runs_of(self, name: str) -> list[RunRecord]:
-        found = history.runs(self._home, _name(name))
+        found = runs.runs(self._home, _name(name))
         if not found:
             raise ConfigError(f"Pipeline {name} has not run below {self._home}.")
         return found

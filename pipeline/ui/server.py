@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from data.errors import ConfigError
-from pipeline.listening import HOST, listen
+from pipeline.core.listening import HOST, listen
 from pipeline.ui import pages
 
 # A page of another site must not read ours through a name that it points at 127.0.0.1.
@@ -130,7 +130,7 @@ async def _api_run(request: web.Request) -> web.Response:
 
 
 async def _script(request: web.Request) -> web.Response:
-    path = Path(__file__).parent.parent / "templates" / "live.js"
+    path = Path(__file__).parents[1] / "templates" / "live.js"
     return web.Response(text=path.read_text(encoding="utf-8"), content_type="text/javascript")
 
 

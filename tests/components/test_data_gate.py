@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.checks.profile import Profile
 from data.config import DriftCheck
 from data.errors import DataError
-from data.profile import Profile
 from data.spec import DatasetSpec, LabelFeature, NumberFeature, TextFeature
 from tests.conftest import ROOT
 

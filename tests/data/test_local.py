@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from data import local
-from data.checks import RowChecks
+from data.checks.rows import RowChecks
 from data.config import DataConfig
 from data.errors import ConfigError, HeadraceError
 from data.loading import open_rows

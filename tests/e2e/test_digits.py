@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pipeline import config, history
+from pipeline.core import config
+from pipeline.history import runs
 from tests.conftest import ROOT, headrace
 
 pytestmark = pytest.mark.e2e
@@ -198,7 +199,7 @@ def test_the_same_seed_predicts_the_same_bit_for_bit_in_another_home(digits_run,
 
     from components.example_gen import first_rows
     from data import catalog
-    from models.image_classification.task import queries
+    from models.tasks.image_classification.task import queries
 
     done = headrace("run", "digits", "--home", tmp_path, "--json", PYTHONHASHSEED="1")
     assert done.code == 0, done.err
@@ -261,11 +262,11 @@ def test_an_unblessed_model_can_be_allowed_is_recorded_and_still_not_published(d
     assert done.code == 0
     assert "Not good enough, allowed by --allow-unblessed, and not published" in done.out
     assert len(list(digits_run.version.parent.glob("[0-9]*"))) == 1
-    assert history.find(digits_run.home, "digits").state == "unpublished"
+    assert runs.find(digits_run.home, "digits").state == "unpublished"
 
 
 def test_the_history_tells_of_the_first_run(digits_run):
-    first = history.runs(digits_run.home, "digits")[-1]
+    first = runs.runs(digits_run.home, "digits")[-1]
 
     assert first.state == "published"
     assert first.version == digits_run.version.name
@@ -274,11 +275,11 @@ def test_the_history_tells_of_the_first_run(digits_run):
     assert {stage.state for stage in first.stages} == {"done"}
     assert first.metrics["accuracy"] >= 0.98
     assert all(Path(folder).is_dir() for stage in first.stages for folder in stage.outputs.values())
-    assert history.find(digits_run.home, first.run) == first
+    assert runs.find(digits_run.home, first.run) == first
 
 
 def test_the_log_of_one_stage_is_that_stages_alone(digits_run):
-    first = history.runs(digits_run.home, "digits")[-1]
+    first = runs.runs(digits_run.home, "digits")[-1]
 
     text = headrace("logs", first.run, "train", "--home", digits_run.home).out
 
@@ -323,7 +324,7 @@ def test_a_model_worse_than_the_last_published_one_is_refused(digits_run):
 def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_manifest):
     from components.model_gate import published_metrics
     from data import catalog
-    from pipeline.graph import BEAM_ARGS
+    from pipeline.running.graph import BEAM_ARGS
 
     current = {**digits_manifest["evaluation"], "data_digest": "new data"}
     found = published_metrics(
@@ -339,7 +340,7 @@ def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_ma
 
 
 def test_why_tells_what_changed_and_what_did_not(digits_run):
-    newest, *_, first = history.runs(digits_run.home, "digits")
+    newest, *_, first = runs.runs(digits_run.home, "digits")
 
     told = json.loads(headrace("why", first.run, "--home", digits_run.home, "--json").out)
     assert set(told["train"]) == {"it ran for the first time"}
@@ -369,7 +370,7 @@ def test_damaged_weights_are_rebuilt_by_name_and_never_published(digits_run, tmp
 
 def test_garbage_is_what_no_recent_run_refers_to(digits_run):
     """Last in this file: it removes what the others looked at."""
-    runs_before = history.runs(digits_run.home, "digits")
+    runs_before = runs.runs(digits_run.home, "digits")
     newest = {folder for stage in runs_before[0].stages for folder in stage.outputs.values()}
 
     would = json.loads(headrace("gc", "digits", "--home", digits_run.home, "--keep", "1", "--dry-run", "--json").out)
@@ -387,13 +388,13 @@ def test_garbage_is_what_no_recent_run_refers_to(digits_run):
 
 def test_a_lost_database_and_backup_are_built_anew_and_nothing_is_run_again(digits_run):
     runs = digits_run.home / "runs" / "digits"
-    before = history.runs(digits_run.home, "digits")
+    before = runs.runs(digits_run.home, "digits")
     (runs / "metadata.db").unlink()
     (runs / "metadata.db.backup").unlink()
 
     refused = headrace("run", "digits", "--home", digits_run.home)
     repaired = headrace("repair", "digits", "--home", digits_run.home)
-    known = history.runs(digits_run.home, "digits")
+    known = runs.runs(digits_run.home, "digits")
     (runs / "last.json").unlink(missing_ok=True)  # so that it is TFX's cache that has to know
     done = headrace("run", "digits", "--home", digits_run.home)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.serving.process import free_port
-from models.serving.versions import versions
-from pipeline import history
+from models.serving.rollout.versions import versions
+from models.serving.server.process import free_port
+from pipeline.history import runs
 from pipeline.scheduling.store import Store
 from tests.conftest import ROOT, headrace
 
@@ -166,7 +166,7 @@ def test_a_shift_leads_to_drift_a_new_version_and_better_answers(tmp_path):
 
     assert accuracy_after > 0.9
     assert accuracy_after > accuracy_before
-    run = history.find(home, "loop")
+    run = runs.find(home, "loop")
     assert list(run.spans) == ["3", "4"]
     gate = next(stage for stage in run.stages if stage.name == "model_gate")
     assert f"the candidate beats version {before}" in gate.detail

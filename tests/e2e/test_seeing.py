@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import history
+from pipeline.history import runs
 from tests.browser import chromium, watch
 from tests.conftest import ROOT, headrace
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def first(digits_run):
     """The record of the first run, which was published."""
-    return history.runs(digits_run.home, "digits")[-1]
+    return runs.runs(digits_run.home, "digits")[-1]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_the_page_shows_the_run_and_goes_with_the_version(page, first, digits_ru
 
 
 def test_a_version_with_its_report_is_the_same_model(digits_run, digits_manifest):
-    from models.serving.versions import model_digest
+    from models.serving.rollout.versions import model_digest
 
     assert model_digest(digits_run.version) == digits_manifest["digest"]
 
@@ -90,7 +90,7 @@ def test_report_writes_the_page_anew_and_a_copy(digits_run, first, tmp_path):
 def test_a_failed_run_has_a_page_that_says_why(digits_run):
     done = headrace("run", "digits", "--home", digits_run.home, "--set", "evaluate.thresholds.accuracy.min=1.0")
 
-    newest = history.find(digits_run.home, "digits")
+    newest = runs.find(digits_run.home, "digits")
     text = (digits_run.home / "runs" / "digits" / "reports" / f"{newest.run}.html").read_text()
     assert done.code == 4
     assert newest.state == "failed"
@@ -101,7 +101,7 @@ def test_a_failed_run_has_a_page_that_says_why(digits_run):
 
 def test_runs_are_compared_on_the_same_rows(digits_run, first):
     headrace("run", "digits", "--home", digits_run.home, "--set", "evaluate.thresholds.accuracy.min=1.0")
-    newest = history.find(digits_run.home, "digits")
+    newest = runs.find(digits_run.home, "digits")
 
     text = headrace("compare", first.run, newest.run, "--home", digits_run.home).out
     told = json.loads(headrace("compare", first.run, newest.run, "--home", digits_run.home, "--json").out)
@@ -243,7 +243,7 @@ def test_a_profile_is_taken_on_request_and_served(digits_run):
     settings = ["--set", "train.profile=true", "--set", "train.epochs=1", "--set", "evaluate.thresholds={}"]
     done = headrace("run", "digits", "--home", digits_run.home, *settings)
     assert done.code == 0, done.out
-    newest = history.find(digits_run.home, "digits")
+    newest = runs.find(digits_run.home, "digits")
 
     running = Board(digits_run.home)
     try:

@@ -14,7 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from models import progress
-from pipeline import beam_runner, cli
+from pipeline.commands import cli
+from pipeline.running import beam_runner
 
 stage, number = sys.argv[1], signal.Signals[sys.argv[2]]
 run_executor = beam_runner._Launcher._run_executor

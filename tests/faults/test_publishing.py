@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.serving.versions import last_version, model_digest, publish, read_manifest, versions
+from models.serving.rollout.versions import last_version, model_digest, publish, read_manifest, versions
 from tests.conftest import ROOT
 from tests.mounts import small_disk
 
@@ -16,7 +16,7 @@ from tests.mounts import small_disk
 PUBLISH = """
 import os, sys
 from pathlib import Path
-from models.serving.versions import publish
+from models.serving.rollout.versions import publish
 
 model, destination, at, kind = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 count = 0

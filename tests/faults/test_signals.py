@@ -57,7 +57,7 @@ def _scores(home: Path) -> np.ndarray:
 
     from components.example_gen import first_rows
     from data import catalog
-    from models.image_classification.task import queries
+    from models.tasks.image_classification.task import queries
 
     spec = catalog.load("digits").spec
     folders = (home / "runs" / "digits" / "artifacts" / "ingest" / "examples").iterdir()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", params=sorted(registry.TASKS))
 def trained(request, tmp_path_factory):
     """A task, the job it was trained with, and its history."""
-    from models.training import train
+    from models.training.trainer import train
     from tests.models.tiny import job
 
     made = job(tmp_path_factory.mktemp(request.param), request.param)
@@ -44,10 +44,10 @@ def test_evaluation_asks_for_a_signature_and_label_that_are_there(trained):
 
 
 def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp_path):
-    from components import predictions
     from components.classical import fit, read_frame, values_of
-    from models import answers
-    from models.classical import paired_bootstrap
+    from components.predictions import write
+    from models.evaluation.comparison import paired_bootstrap
+    from models.evaluation.predictions import read
 
     task, made, _ = trained
     examples = made.model_folder.removesuffix("model") + "examples"
@@ -55,9 +55,9 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp
     (target,) = made.spec.targets()
     targets = frames["test"][target].to_numpy()
     compared = made.config.compared(made.spec)
-    predictions.write(tmp_path, made.model_folder, examples, made.spec, task)
-    network = answers.read(tmp_path).values
-    np.testing.assert_array_equal(answers.read(tmp_path).targets, targets.astype(answers.read(tmp_path).targets.dtype))
+    write(tmp_path, made.model_folder, examples, made.spec, task)
+    network = read(tmp_path).values
+    np.testing.assert_array_equal(read(tmp_path).targets, targets.astype(read(tmp_path).targets.dtype))
 
     for candidate in task.classical(made.config, made.spec).values():
         told, predictions = fit(candidate, frames, made.spec, compared, seed=0)
@@ -72,8 +72,8 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp
 def test_a_server_answers_as_the_trained_model_does(trained, tmp_path):
     from components.example_gen import first_rows
     from components.serving_check import ask
-    from models.serving import warmup
-    from models.serving.trial import try_out
+    from models.serving.client.smoke_test import try_out
+    from models.serving.protocol import warmup
 
     task, made, _ = trained
     rows = first_rows(made.model_folder.removesuffix("model") + "examples", "test", made.spec, 5)
@@ -93,8 +93,8 @@ def test_a_server_answers_as_the_trained_model_does(trained, tmp_path):
 
 
 def test_tensorflows_cpp_loader_which_is_tf_servings_answers_as_the_trained_model_does(trained):
-    from models.serving import warmup
-    from models.serving.tensors import to_array
+    from models.serving.protocol import warmup
+    from models.serving.protocol.tensors import to_array
     from tests.models.serving.cpp_loader import CppModel
 
     _task, made, _ = trained
@@ -116,14 +116,14 @@ def test_tensorflows_cpp_loader_which_is_tf_servings_answers_as_the_trained_mode
 def test_the_input_guard_knows_every_input_of_every_signature(trained):
     import json
 
-    from models.serving import guard
+    from models.serving.server import input_validation
 
     _task, made, _ = trained
-    rules = json.loads((Path(made.model_folder) / guard.FILE).read_text())
+    rules = json.loads((Path(made.model_folder) / input_validation.FILE).read_text())
     inputs = {name for name, feature in made.spec.features.items() if not feature.target}
 
     assert set(rules["features"]) == inputs
-    assert rules["signatures"].pop("serving_default") == {"inputs": guard.EXAMPLES}
+    assert rules["signatures"].pop("serving_default") == {"inputs": input_validation.EXAMPLES}
     for aliases in rules["signatures"].values():
         assert set(aliases.values()) <= inputs
 

@@ -10,10 +10,10 @@ import numpy as np
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from data.spec import DatasetSpec, LabelFeature, NumberFeature, TextFeature
-from models.answers import FILE, MISTAKES
-from pipeline.config import schema_class
-from pipeline.journal import RunRecord, StageRecord
-from pipeline.places import Places
+from models.evaluation.predictions import FILE, MISTAKES
+from pipeline.core.config import schema_class
+from pipeline.core.paths import PipelinePaths
+from pipeline.history.journal import RunRecord, StageRecord
 
 STAGES = (
     "ingest",
@@ -72,22 +72,22 @@ def record_of(run: str, spec: DatasetSpec, pipeline: str = "made_up", **changes:
 
 
 def write_record(home: Path, record: RunRecord) -> Path:
-    """Writes a record where `pipeline.journal` does, and an empty log beside it."""
-    places = Places.of(home, record.pipeline)
-    places.reports.mkdir(parents=True, exist_ok=True)
-    places.logs.mkdir(parents=True, exist_ok=True)
-    (places.logs / f"{record.run}.log").touch()
-    file = places.reports / f"{record.run}.json"
+    """Writes a record where `pipeline.history.journal` does, and an empty log beside it."""
+    paths = PipelinePaths.of(home, record.pipeline)
+    paths.reports.mkdir(parents=True, exist_ok=True)
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    (paths.logs / f"{record.run}.log").touch()
+    file = paths.reports / f"{record.run}.json"
     file.write_text(json.dumps(dataclasses.asdict(record)))
     return file
 
 
 def write_artifacts(home: Path, record: RunRecord, spec: DatasetSpec, targets: np.ndarray, values: np.ndarray) -> None:
     """Writes what the stages of a run leave, for a model that answered `values` where `targets` are true."""
-    places = Places.of(home, record.pipeline)
+    paths = PipelinePaths.of(home, record.pipeline)
     folders = {}
     for stage in record.stages:
-        folders[stage.name] = places.artifacts / stage.name / OUTPUTS[stage.name] / record.run
+        folders[stage.name] = paths.artifacts / stage.name / OUTPUTS[stage.name] / record.run
         folders[stage.name].mkdir(parents=True)
         stage.outputs = {OUTPUTS[stage.name]: str(folders[stage.name])}
     label, classes = "label", spec.features["label"].classes
@@ -114,7 +114,7 @@ def write_artifacts(home: Path, record: RunRecord, spec: DatasetSpec, targets: n
     served = {"engine": "embedded", "p95_ms": 1.5, "p95_ms_8": 3.5, "mib": 700.0}
     _json(folders["serving_check"] / "serving.json", served)
     (folders["serving_check"] / "answer.txt").write_text("good 0.9 (labelled good)")
-    version = places.serving / "1780000060"
+    version = paths.serving / "1780000060"
     _json(folders["publish"] / "receipt.json", {"folder": str(version), "new": True})
 
 

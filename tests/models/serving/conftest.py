@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 
-from models.serving.deploy import MONITORING
-from models.serving.process import ServerProcess, running
+from models.serving.rollout.deploy import MONITORING
+from models.serving.server.process import ServerProcess, running
 
 
 @dataclass
@@ -70,7 +70,7 @@ def server(tiny_model, tmp_path_factory):
     """A server that answers for model `tiny`, version 7, and `spinning`, version 1."""
     import shutil
 
-    from models.serving.rollout import Rollout, config_list
+    from models.serving.rollout.rollouts import Rollout, config_list
     from tests.models.serving.models import save_spinning
 
     folder = tmp_path_factory.mktemp("server")

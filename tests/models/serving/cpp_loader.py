@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from models.serving.tensors import number_of
+from models.serving.protocol.tensors import number_of
 
 P = ctypes.c_void_p
 TSTRING = 24  # bytes of a TF_TString

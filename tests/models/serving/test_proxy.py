@@ -8,9 +8,9 @@ import urllib.request
 import pytest
 
 from data.sources import debian
-from models.serving import deploy, rollout
-from models.serving.process import ServerProcess, free_port, listens, running
-from models.serving.rollout import Canary
+from models.serving.rollout import deploy, rollouts
+from models.serving.rollout.rollouts import Canary
+from models.serving.server.process import ServerProcess, free_port, listens, running
 from tests.models.serving.models import save
 
 REQUESTS = 1000  # at 25 %, five standard deviations are 7 %
@@ -42,18 +42,18 @@ def test_a_canary_gets_its_share_through_nginx_and_nobody_notices_when_it_is_tak
     folder, port = tmp_path / "m", free_port()
     for version in (1, 2):
         save(folder / str(version), float(version))
-    rollout.promote(folder, 1)
-    after = rollout.start_canary(folder, Canary(2, 25))
-    flags = [f"--model_config_file={folder / rollout.CONFIG}", "--model_config_file_poll_wait_seconds=1",
+    rollouts.promote(folder, 1)
+    after = rollouts.start_canary(folder, Canary(2, 25))
+    flags = [f"--model_config_file={folder / rollouts.CONFIG}", "--model_config_file_poll_wait_seconds=1",
              "--allow_version_labels_for_unavailable_models"]  # fmt: skip
     server = ServerProcess(flags, tmp_path / "log")
     with running(server):
         config = deploy.nginx({"m": after}).replace(f"serving:{deploy.REST_PORT}", f"127.0.0.1:{server.rest_port}")
         config = config.replace(f"listen {deploy.PROXY_PORT}", f"listen 127.0.0.1:{port}")
-        places = [
+        paths = [
             f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         ]
-        config = config.replace("http {", "http {\n  access_log off;\n  " + " ".join(places))
+        config = config.replace("http {", "http {\n  access_log off;\n  " + " ".join(paths))
         (tmp_path / "nginx.conf").write_text(config)
         told = f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error;"
         proxy = subprocess.Popen([nginx, "-p", tmp_path, "-c", "nginx.conf", "-e", tmp_path / "error", "-g", told])
@@ -67,7 +67,7 @@ def test_a_canary_gets_its_share_through_nginx_and_nobody_notices_when_it_is_tak
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/m", timeout=30) as reply:
                 assert len(json.loads(reply.read())["model_version_status"]) == 2
 
-            rollout.take_back(folder, 2, "test")
+            rollouts.take_back(folder, 2, "test")
             end = time.monotonic() + 60
             while len(server_versions(server)) > 1 and time.monotonic() < end:
                 ask(port)

@@ -5,21 +5,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.places import Places
+from pipeline.core.paths import PipelinePaths
 from pipeline.reporting import facts
 from tests.pipeline import made_up
 
 
 def make(home: Path, classes: tuple[str, ...], rows: int = 16, accuracy: float = 0.75, **changes) -> SimpleNamespace:
-    """Returns record, places and facts of a made-up run whose record is complete."""
+    """Returns record, paths and facts of a made-up run whose record is complete."""
     spec = made_up.spec_of(classes, changes.pop("feature", "text"))
     record = made_up.record_of(changes.pop("run", "20260528-000000-000"), spec, **changes)
     made_up.write_artifacts(home, record, spec, *made_up.answers(accuracy, rows, len(classes)))
-    places = Places.of(home, record.pipeline)
-    found = facts.gather(places, record)
+    paths = PipelinePaths.of(home, record.pipeline)
+    found = facts.gather(paths, record)
     facts.conclude(record, found)
     made_up.write_record(home, record)
-    return SimpleNamespace(record=record, places=places, facts=found, home=home, spec=spec)
+    return SimpleNamespace(record=record, paths=paths, facts=found, home=home, spec=spec)
 
 
 @pytest.fixture

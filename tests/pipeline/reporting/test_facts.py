@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from models.intervals import wilson
+from models.evaluation.intervals import wilson
 from pipeline.reporting import facts
 
 
@@ -37,9 +37,9 @@ def test_the_interval_of_a_share_is_wilsons(run):
 
 
 def test_what_was_collected_is_noted_and_nothing_else(run):
-    shutil.rmtree(run.places.artifacts)
+    shutil.rmtree(run.paths.artifacts)
 
-    found = facts.gather(run.places, run.record)
+    found = facts.gather(run.paths, run.record)
 
     assert "the output evaluation of evaluate was collected: `headrace gc` or someone removed it" in found.missing
     assert len(found.missing) == 9  # each output once, though two files of evaluate are asked for
@@ -54,7 +54,7 @@ def test_damaged_artifacts_are_noted_one_by_one(run, damage):
         (folder / name).write_bytes(damage)
     (run.record.output("statistics", "statistics") / "Split-test" / "FeatureStats.pb").write_bytes(b"\xff\xff")
 
-    found = facts.gather(run.places, run.record)
+    found = facts.gather(run.paths, run.record)
 
     assert len(found.missing) == 4
     assert all("cannot be read" in line for line in found.missing)
@@ -62,9 +62,9 @@ def test_damaged_artifacts_are_noted_one_by_one(run, damage):
 
 
 def test_a_damaged_database_leaves_out_the_lineage_only(run):
-    run.places.database.write_bytes(b"no database" * 100)
+    run.paths.database.write_bytes(b"no database" * 100)
 
-    found = facts.gather(run.places, run.record)
+    found = facts.gather(run.paths, run.record)
 
     assert found.missing == ["the lineage in ML Metadata cannot be read (file is not a database)"]
 
@@ -72,7 +72,7 @@ def test_a_damaged_database_leaves_out_the_lineage_only(run):
 def test_a_run_that_came_to_nothing_has_nothing_missing(run):
     run.record.stages = run.record.stages[:0]
 
-    found = facts.gather(run.places, run.record)
+    found = facts.gather(run.paths, run.record)
 
     assert found.missing == []
     assert found.training == {}
@@ -90,7 +90,8 @@ def test_metrics_of_stored_answers_need_no_tensorflow(run):
     import sys
 
     program = (
-        "import sys, json; from pipeline.journal import RunRecord; from pipeline.reporting import facts; import numpy;"
+        "import sys, json; from pipeline.history.journal import RunRecord;"
+        "from pipeline.reporting import facts; import numpy;"
         "record = RunRecord('a', 'b', settings=json.loads(sys.argv[1]), spec=json.loads(sys.argv[2]));"
         "found = facts.Facts(answers=facts.Answers(numpy.array([0, 1]), numpy.eye(3, dtype='float32')[:2]));"
         "print(list(facts.intervals(record, found)), 'tensorflow' in sys.modules)"

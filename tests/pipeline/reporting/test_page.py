@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from models.intervals import wilson
+from models.evaluation.intervals import wilson
 from pipeline.reporting import facts, page
 from tests.pipeline.reporting.conftest import make
 
@@ -121,9 +121,9 @@ def test_a_run_that_never_began_and_one_that_was_killed_have_pages(run):
 
 
 def test_a_run_whose_artifacts_were_collected_has_a_page_that_says_so(run):
-    shutil.rmtree(run.places.artifacts)
+    shutil.rmtree(run.paths.artifacts)
 
-    text = page.render(run.record, facts.gather(run.places, run.record))
+    text = page.render(run.record, facts.gather(run.paths, run.record))
 
     assert text.count("was collected") == 9
     assert "accuracy 0.7500: expected" not in text  # the table of thresholds stays
@@ -131,7 +131,7 @@ def test_a_run_whose_artifacts_were_collected_has_a_page_that_says_so(run):
 
 
 def test_a_record_that_was_made_of_ml_metadata_alone_has_a_page(run):
-    from pipeline.journal import RunRecord
+    from pipeline.history.journal import RunRecord
 
     bare = RunRecord(run=run.record.run, pipeline="made_up", state="published", started=1.0, ended=2.0)
 
@@ -171,11 +171,11 @@ def test_durations_are_written_in_words(seconds, words):
 
 
 def test_the_page_is_written_whole(run):
-    written = page.write(run.places, run.record, run.facts)
+    written = page.write(run.paths, run.record, run.facts)
 
-    assert written == run.places.reports / "20260528-000000-000.html"
+    assert written == run.paths.reports / "20260528-000000-000.html"
     assert written.read_text().rstrip().endswith("</html>")
-    assert not list(run.places.reports.glob("*.new"))
+    assert not list(run.paths.reports.glob("*.new"))
 
 
 def test_a_model_of_numbers_has_a_page_with_predicted_over_true(tmp_path):
@@ -183,7 +183,7 @@ def test_a_model_of_numbers_has_a_page_with_predicted_over_true(tmp_path):
     import numpy as np
 
     from data.spec import DatasetSpec, NumberFeature, TargetFeature
-    from pipeline.config import schema_class
+    from pipeline.core.config import schema_class
     from tests.pipeline import made_up
 
     spec = DatasetSpec(name="a", title="a", licence="a", features={"x": NumberFeature(), "price": TargetFeature()})

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from models.serving import rollout
+from models.serving.rollout import rollouts
 from pipeline.scheduling import child
 from pipeline.scheduling.store import FAILED, REFUSED, SUCCEEDED, Outcome, Schedule
 
@@ -25,7 +25,7 @@ def test_what_a_run_publishes_goes_on_trial_and_what_was_live_stays(tmp_path):
 
     outcome = _trial(tmp_path, 8)
 
-    found = rollout.read(tmp_path / "serving" / "digits")
+    found = rollouts.read(tmp_path / "serving" / "digits")
     assert found.stable == 7
     assert (found.canary.version, found.canary.percent, found.canary.promote_after_s) == (8, 10.0, 7200.0)
     assert outcome.message == "published 8, on trial with 10 % of the requests"
@@ -34,11 +34,11 @@ def test_what_a_run_publishes_goes_on_trial_and_what_was_live_stays(tmp_path):
 def test_a_version_that_a_person_pinned_stays_pinned(tmp_path):
     for version in (6, 7):
         _publish(tmp_path, version)
-    rollout.promote(tmp_path / "serving" / "digits", 6)
+    rollouts.promote(tmp_path / "serving" / "digits", 6)
 
     _trial(tmp_path, 8)
 
-    found = rollout.read(tmp_path / "serving" / "digits")
+    found = rollouts.read(tmp_path / "serving" / "digits")
     assert (found.stable, found.canary.version) == (6, 8)
 
 
@@ -48,13 +48,13 @@ def test_without_a_new_version_nothing_goes_on_trial(tmp_path, version, state):
 
     assert _trial(tmp_path, version, state).message == "published 8"
 
-    assert rollout.read(tmp_path / "serving" / "digits").canary is None
+    assert rollouts.read(tmp_path / "serving" / "digits").canary is None
 
 
 def test_the_first_version_goes_live(tmp_path):
     _trial(tmp_path, 8)
 
-    assert rollout.read(tmp_path / "serving" / "digits") == rollout.Rollout()
+    assert rollouts.read(tmp_path / "serving" / "digits") == rollouts.Rollout()
 
 
 @pytest.mark.parametrize(

@@ -395,9 +395,9 @@ def test_a_daemon_that_hangs_is_not_well(tmp_path):
 
 
 def test_drift_is_looked_for_when_requests_or_a_span_have_come_in(tmp_path):
-    from pipeline import config
-    from pipeline.journal import Journal
-    from pipeline.places import Places
+    from pipeline.core import config
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.history.journal import Journal
     from pipeline.scheduling import triggers
 
     rows = "x,y\n" + "".join(f"{index},{index % 2}\n" for index in range(40))
@@ -407,20 +407,20 @@ def test_drift_is_looked_for_when_requests_or_a_span_have_come_in(tmp_path):
         "data: {files: '{SPAN}.csv', features: {x: number, y: {kind: label, classes: ['0', '1']}}}\n"
     )
     schedule = Schedule("mine", str(tmp_path / "mine.yaml"), on_drift=0.2)
-    store, places = Store.of(tmp_path), Places.of(tmp_path, "mine")
+    store, paths = Store.of(tmp_path), PipelinePaths.of(tmp_path, "mine")
     store.add(schedule, time.time())
     named = config.load(str(tmp_path / "mine.yaml"))
-    Journal(named, places, "20260101-1").finish("published", 0, None)
+    Journal(named, paths, "20260101-1").finish("published", 0, None)
     assert triggers.drift_command(tmp_path, store, schedule) == []
 
     (tmp_path / "2.csv").write_text(rows)
     assert "spans" in triggers.drift_command(tmp_path, store, schedule)
     digest = config.load(str(tmp_path / "mine.yaml")).dataset.digest()
-    places.drift.write_text(json.dumps({"data_digest": digest}))
+    paths.drift.write_text(json.dumps({"data_digest": digest}))
     assert triggers.drift_command(tmp_path, store, schedule) == []  # looked at already
-    places.samples.mkdir()
-    (places.samples / "2026-01-01.jsonl").write_text("{}\n")
-    os.utime(places.drift, (1, 1))
+    paths.samples.mkdir()
+    (paths.samples / "2026-01-01.jsonl").write_text("{}\n")
+    os.utime(paths.drift, (1, 1))
     command = triggers.drift_command(tmp_path, store, schedule)
     assert command[command.index("--of") + 1] == "served"
     assert command[command.index("--max-distance") + 1] == "0.2"
@@ -432,9 +432,10 @@ def test_new_data_is_a_reason_and_the_same_data_is_none(tmp_path):
         "task: tabular_classification\n"
         "data: {files: rows.csv, features: {x: number, y: {kind: label, classes: ['0', '1']}}}\n"
     )
-    from pipeline import config, history
-    from pipeline.journal import Journal
-    from pipeline.places import Places
+    from pipeline.core import config
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.history import runs
+    from pipeline.history.journal import Journal
     from pipeline.scheduling import triggers
 
     schedule = Schedule("mine", str(tmp_path / "mine.yaml"), on_new_data=True)
@@ -443,8 +444,8 @@ def test_new_data_is_a_reason_and_the_same_data_is_none(tmp_path):
 
     assert triggers.new_data(tmp_path, schedule)  # it has never run
     named = config.load(str(tmp_path / "mine.yaml"))
-    Journal(named, Places.of(tmp_path, "mine"), "20260101-1").finish("failed", 3, "refused")
-    assert history.find(tmp_path, "mine").data_digest
+    Journal(named, PipelinePaths.of(tmp_path, "mine"), "20260101-1").finish("failed", 3, "refused")
+    assert runs.find(tmp_path, "mine").data_digest
     assert not triggers.new_data(tmp_path, schedule)
     with (tmp_path / "rows.csv").open("a") as file:
         file.write("40,0\n")

@@ -8,9 +8,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from data.errors import ConfigError
-from models.serving.process import free_port
-from pipeline import config
-from pipeline.config import Notify
+from models.serving.server.process import free_port
+from pipeline.core import config
+from pipeline.core.config import Notify
 from pipeline.scheduling import notifying
 from pipeline.scheduling.store import FAILED, REFUSED, SUCCEEDED, Fire, Outcome, Schedule
 from tests.pipeline import made_up

@@ -41,7 +41,7 @@ def home(tmp_path_factory) -> Path:
         made_up.write_record(home, record)
     make(home, CLASSES, rows=200, accuracy=0.6, run="20260528-1")
     made = make(home, CLASSES, rows=200, accuracy=0.9, run="20260529-1")
-    report.write(made.places, made.record, made.facts)
+    report.write(made.paths, made.record, made.facts)
     hostile = made_up.record_of("20260601-1", spec, "hostile", state="failed", error=HOSTILE)
     hostile.stages[0].detail, hostile.command = HOSTILE, ["headrace", HOSTILE]
     made_up.write_record(home, hostile)

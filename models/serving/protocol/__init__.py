@@ -1,0 +1,1 @@
+"""The protocol of TF Serving: flags, config files, requests, responses, errors."""

@@ -1,0 +1,201 @@
+"""What runs published models under TensorFlow Serving elsewhere: config files, Compose, Kubernetes, a proxy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.serving.rollout.rollouts import Rollout, config_list
+from models.serving.server.process import IMAGE
+
+GRPC_PORT, REST_PORT, PROXY_PORT = 8500, 8501, 8080
+CONFIGS, MODELS = "/config", "/models"
+BATCHING = """max_batch_size { value: 128 }
+batch_timeout_micros { value: 1000 }
+max_enqueued_batches { value: 100 }
+num_batch_threads { value: 4 }
+"""
+MONITORING = """prometheus_config {
+  enable: true
+  path: "/monitoring/prometheus/metrics"
+}
+"""
+
+
+def files(rollouts: Mapping[str, Rollout], serving: Path) -> dict[str, str]:
+    """Returns the content of each file by name.
+
+    Args:
+        rollouts: What is live of each pipeline.
+        serving: The folder that holds the pipelines' versions; it becomes `/models` in a container.
+    """
+    configs = {
+        "models.config": config_list(rollouts, Path(MODELS)),
+        "batching.config": BATCHING,
+        "monitoring.config": MONITORING,
+    }
+    return {
+        **configs,
+        "docker-compose.yaml": _yaml(compose(serving)),
+        "kubernetes.yaml": _yaml(*kubernetes(configs, next(iter(rollouts), "model"))),
+        "nginx.conf": nginx(rollouts),
+    }
+
+
+def flags(folder: str = CONFIGS) -> list[str]:
+    """Returns TF Serving's flags for the three config files in `folder`."""
+    return [
+        f"--port={GRPC_PORT}",
+        f"--rest_api_port={REST_PORT}",
+        f"--model_config_file={folder}/models.config",
+        "--model_config_file_poll_wait_seconds=10",
+        "--allow_version_labels_for_unavailable_models=true",
+        "--enable_batching=true",
+        f"--batching_parameters_file={folder}/batching.config",
+        f"--monitoring_config_file={folder}/monitoring.config",
+    ]
+
+
+def compose(serving: Path) -> dict[str, Any]:
+    """Returns a Compose file: TF Serving, and nginx that gives a canary its share of the REST requests."""
+    return {
+        "services": {
+            "serving": {
+                "image": IMAGE,
+                "command": flags(),
+                "ports": [f"127.0.0.1:{port}:{port}" for port in (GRPC_PORT, REST_PORT)],
+                "volumes": [f"{serving}:{MODELS}:ro", f".:{CONFIGS}:ro"],
+                "restart": "unless-stopped",
+                "read_only": True,
+                "tmpfs": ["/tmp"],
+            },
+            "proxy": {
+                "image": "nginx:1.27-alpine",
+                "ports": [f"127.0.0.1:{PROXY_PORT}:{PROXY_PORT}"],
+                "volumes": ["./nginx.conf:/etc/nginx/nginx.conf:ro"],
+                "depends_on": ["serving"],
+                "restart": "unless-stopped",
+            },
+        }
+    }
+
+
+def kubernetes(configs: Mapping[str, str], model: str) -> list[dict[str, Any]]:
+    """Returns a PersistentVolumeClaim for the models, a ConfigMap, a Deployment and a Service.
+
+    Args:
+        configs: TF Serving's config files.
+        model: The model whose status says that a server is ready.
+    """
+    labels = {"app": "headrace-serving"}
+    probe = {"httpGet": {"path": f"/v1/models/{model}", "port": "rest"}, "periodSeconds": 5}
+    container = {
+        "name": "serving",
+        "image": IMAGE,
+        "args": flags(),
+        "ports": [
+            {"name": "grpc", "containerPort": GRPC_PORT},
+            {"name": "rest", "containerPort": REST_PORT},
+        ],
+        "readinessProbe": probe,
+        "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+        "volumeMounts": [
+            {"name": "models", "mountPath": MODELS, "readOnly": True},
+            {"name": "config", "mountPath": CONFIGS, "readOnly": True},
+        ],
+    }
+    volumes = [
+        {"name": "models", "persistentVolumeClaim": {"claimName": "headrace-models", "readOnly": True}},
+        {"name": "config", "configMap": {"name": "headrace-serving"}},
+    ]
+    scrape = {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(REST_PORT),
+        "prometheus.io/path": "/monitoring/prometheus/metrics",
+    }
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "headrace-models"},
+            "spec": {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "10Gi"}}},
+        },
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "headrace-serving"}, "data": dict(configs)},
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "headrace-serving", "labels": labels},
+            "spec": {
+                "replicas": 2,
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels, "annotations": scrape},
+                    "spec": {"containers": [container], "volumes": volumes},
+                },
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "headrace-serving"},
+            "spec": {
+                "selector": labels,
+                "ports": [
+                    {"name": "grpc", "port": GRPC_PORT, "targetPort": "grpc"},
+                    {"name": "rest", "port": REST_PORT, "targetPort": "rest"},
+                ],
+            },
+        },
+    ]
+
+
+def nginx(rollouts: Mapping[str, Rollout]) -> str:
+    """Returns a proxy's config: a request that names no version goes to `stable`, or to `canary` for its percentage.
+
+    What the canary does not answer, also because it was taken back since, is asked of `stable`. REST only: the label of
+    a gRPC request stands in the message, which a proxy does not read.
+    """
+    splits, places = [], []
+    for index, (name, rollout) in enumerate(rollouts.items()):
+        if rollout.stable is None:
+            continue  # without labels the newest version answers
+        asked = f"location ~ ^/v1/models/{name}:(?<verb>classify|regress|predict)$"
+        model = f"http://serving:{REST_PORT}/v1/models/{name}/labels"
+        if rollout.canary is None:
+            places.append(f"    {asked} {{ proxy_pass {model}/stable:$verb; }}\n")
+            continue
+        splits.append(_SPLIT.format(index=index, percent=rollout.canary.percent))
+        places.append(_TRIAL.format(asked=asked, index=index, model=model))
+    return _NGINX.format(splits="".join(splits), places="".join(places), port=PROXY_PORT, rest_port=REST_PORT)
+
+
+_SPLIT = """  split_clients "$request_id" $label_{index} {{
+    {percent:g}% canary;
+    * stable;
+  }}
+"""
+_TRIAL = """    {asked} {{ rewrite ^ /$label_{index}/{index} last; }}
+    location = /canary/{index} {{
+      internal;
+      proxy_intercept_errors on;
+      error_page 400 404 500 501 502 503 504 = @stable_{index};
+      proxy_pass {model}/canary:$verb;
+    }}
+    location = /stable/{index} {{ internal; proxy_pass {model}/stable:$verb; }}
+    location @stable_{index} {{ proxy_pass {model}/stable:$verb; }}
+"""
+_NGINX = """events {{}}
+http {{
+{splits}  resolver 127.0.0.11;
+  client_max_body_size 64m;
+  server {{
+    listen {port};
+{places}    location / {{ proxy_pass http://serving:{rest_port}; }}
+  }}
+}}
+"""
+
+
+def _yaml(*documents: Any) -> str:
+    return yaml.safe_dump_all(documents, sort_keys=False, width=1000)

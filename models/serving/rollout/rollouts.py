@@ -1,0 +1,255 @@
+"""Which version of a pipeline is live: promote, rollback, canary. One file decides, and TF Serving reads it too.
+
+`serving/<pipeline>/models.config` is a ModelServerConfig as text. What TF Serving has no field for, such as a canary's
+share, stands in a comment on its first line, so that every change is one atomic replacement of one file.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import getpass
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data import atomic
+from data.errors import ConfigError
+from models.serving.rollout.versions import FILE_MODE, FOLDER_MODE, versions
+
+CONFIG = "models.config"
+AUDIT = "rollout.jsonl"
+LOCK = ".rollout.lock"
+_HEAD = "# headrace: "
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A version on trial.
+
+    Attributes:
+        version: Which.
+        percent: Its share of the requests, above 0 and up to 100.
+        max_error_rate: Share of its requests that may fail, from 0 to 1.
+        p95_ms: Milliseconds that 95 % of its requests must not exceed; None: any.
+        promote_after_s: Seconds after which it is made live when it has kept to its budget; None: a person decides.
+        since: When it began, seconds since 1970.
+    """
+
+    version: int
+    percent: float
+    max_error_rate: float = 0.01
+    p95_ms: float | None = None
+    promote_after_s: float | None = None
+    since: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What is live.
+
+    Attributes:
+        stable: The version that is pinned; None: the newest, whichever it is.
+        previous: What was pinned before; it stays loaded, so that a rollback takes no time.
+        canary: A version on trial, or None.
+    """
+
+    stable: int | None = None
+    previous: int | None = None
+    canary: Canary | None = None
+
+    def kept(self) -> set[int]:
+        """Returns the versions that must not be removed."""
+        trial = self.canary.version if self.canary else None
+        return {version for version in (self.stable, self.previous, trial) if version is not None}
+
+
+def read(destination: Path) -> Rollout:
+    """Returns what is live of the pipeline whose versions are in `destination`.
+
+    Raises:
+        ConfigError: The file was changed by hand and does not say.
+    """
+    try:
+        head = (destination / CONFIG).read_text(encoding="utf-8").partition("\n")[0]
+    except FileNotFoundError:
+        return Rollout()
+    try:
+        values = json.loads(head.removeprefix(_HEAD))
+        canary = values.pop("canary")
+        return Rollout(**values, canary=Canary(**canary) if canary else None)
+    except (ValueError, TypeError, KeyError):
+        raise ConfigError(
+            f"{destination / CONFIG}:1 does not begin as Headrace writes it; remove the file to serve the newest."
+        ) from None
+
+
+def ensure(destination: Path) -> Path:
+    """Returns the model config file of a pipeline, written for the newest version when there is none yet."""
+    with _locked(destination):
+        if not (destination / CONFIG).exists():
+            _replace(destination, Rollout())
+    return destination / CONFIG
+
+
+def promote(destination: Path, version: int | None, why: str = "") -> Rollout:
+    """Makes a version the one that is live; None: the newest, and every newer one as soon as it is published.
+
+    Raises:
+        ConfigError: There is no such version.
+    """
+    with _locked(destination):
+        before = read(destination)
+        if version is not None:
+            _check(destination, version)
+        return _change(destination, "promote", before, _promoted(destination, before, version), why)
+
+
+def _promoted(destination: Path, before: Rollout, version: int | None) -> Rollout:
+    current = before.stable if before.stable is not None else _newest(destination)
+    # A version that unlabelled requests would take for the newest must not stay loaded.
+    previous = current if version is not None and current is not None and current < version else None
+    return Rollout(version, previous)
+
+
+def rollback(destination: Path, why: str = "") -> Rollout:
+    """Ends a canary, or makes the version live that was before.
+
+    Raises:
+        ConfigError: There is nothing to go back to.
+    """
+    with _locked(destination):
+        before = read(destination)
+        if before.canary:
+            after = dataclasses.replace(before, canary=None)
+        else:
+            current = before.stable if before.stable is not None else _newest(destination)
+            target = before.previous if before.previous is not None else _earlier(destination, current)
+            if target is None:
+                raise ConfigError(
+                    f"{destination.name} has no version before {current}; there is nothing to go back to."
+                )
+            after = Rollout(target)
+        return _change(destination, "rollback", before, after, why)
+
+
+def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
+    """Gives a version its share of the requests, beside the one that is live.
+
+    Raises:
+        ConfigError: There is no such version, or it is live already.
+    """
+    with _locked(destination):
+        before = read(destination)
+        _check(destination, canary.version)
+        stable = before.stable
+        if stable is None:
+            # What was live until now: the newest but the canary.
+            stable = max((one for one in versions(destination) if one != canary.version), default=None)
+        if stable is None or stable == canary.version:
+            raise ConfigError(
+                f"Version {canary.version} is what {destination.name} serves already; a canary needs a second version."
+            )
+        after = Rollout(stable, before.previous, dataclasses.replace(canary, since=time.time()))
+        return _change(destination, "canary", before, after, why)
+
+
+def take_back(destination: Path, version: int, why: str) -> bool:
+    """Ends the canary of a version; returns False when somebody was first, and changes nothing then."""
+    return _end_trial(destination, version, "rollback", lambda before: dataclasses.replace(before, canary=None), why)
+
+
+def promote_canary(destination: Path, version: int, why: str) -> bool:
+    """Makes the canary of a version live; returns False when somebody was first, and changes nothing then."""
+    return _end_trial(destination, version, "promote", lambda before: _promoted(destination, before, version), why)
+
+
+def _end_trial(destination: Path, version: int, what: str, change: Callable[[Rollout], Rollout], why: str) -> bool:
+    with _locked(destination):
+        before = read(destination)
+        if before.canary is None or before.canary.version != version:
+            return False
+        _change(destination, what, before, change(before), why)
+        return True
+
+
+def audit(destination: Path) -> list[dict[str, Any]]:
+    """Returns every change there was, the oldest first: `time`, `who`, `what`, `why`, and `before` and `after`."""
+    try:
+        with (destination / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)  # a change that is being made writes its line last
+            return [json.loads(line) for line in (destination / AUDIT).read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+def config_text(name: str, base_path: Path, rollout: Rollout) -> str:
+    """Returns the model config file of one model, whose folder of versions, `base_path`, has its name."""
+    head = {"stable": rollout.stable, "previous": rollout.previous, "canary": None}
+    if rollout.canary:
+        head["canary"] = dataclasses.asdict(rollout.canary)
+    return f"{_HEAD}{json.dumps(head)}\n{config_list({name: rollout}, base_path.parent)}"
+
+
+def config_list(rollouts: Mapping[str, Rollout], serving: Path) -> str:
+    """Returns the `model_config_list` of models by name, whose versions are in a folder each below `serving`."""
+    lines = [line for name, rollout in rollouts.items() for line in _entry(name, serving / name, rollout)]
+    return "\n".join(["model_config_list {", *lines, "}"]) + "\n"
+
+
+def _entry(name: str, base_path: Path, rollout: Rollout) -> list[str]:
+    lines = ["  config {", f'    name: "{name}"', f'    base_path: "{base_path}"', '    model_platform: "tensorflow"']
+    if rollout.stable is not None:
+        wanted = "".join(f" versions: {version}" for version in sorted(rollout.kept()))
+        lines.append(f"    model_version_policy {{ specific {{{wanted} }} }}")
+        labels = {"stable": rollout.stable, **({"canary": rollout.canary.version} if rollout.canary else {})}
+        lines += [f'    version_labels {{ key: "{label}" value: {version} }}' for label, version in labels.items()]
+    return [*lines, "  }"]
+
+
+def _change(destination: Path, what: str, before: Rollout, after: Rollout, why: str) -> Rollout:
+    _replace(destination, after)
+    line = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "who": getpass.getuser(),
+        "what": what,
+        "why": why,
+        "before": dataclasses.asdict(before),
+        "after": dataclasses.asdict(after),
+    }
+    with (destination / AUDIT).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return after
+
+
+def _replace(destination: Path, rollout: Rollout) -> None:
+    text = config_text(destination.name, destination.resolve(), rollout)
+    atomic.write(destination / CONFIG, text, mode=FILE_MODE, flush=True)
+
+
+@contextlib.contextmanager
+def _locked(destination: Path) -> Iterator[None]:
+    destination.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    with (destination / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _check(destination: Path, version: int) -> None:
+    found = versions(destination)
+    if version not in found:
+        there = ", ".join(map(str, found)) or "none"
+        raise ConfigError(f"{destination.name} has no version {version}; published are {there}.")
+
+
+def _newest(destination: Path) -> int | None:
+    return max(versions(destination), default=None)
+
+
+def _earlier(destination: Path, version: int | None) -> int | None:
+    return max((one for one in versions(destination) if version is not None and one < version), default=None)

@@ -1,0 +1,1 @@
+"""The embedded server; `python -m models.serving.server FLAGS` starts it."""

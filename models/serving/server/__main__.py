@@ -1,0 +1,8 @@
+"""`python -m models.serving.server FLAGS` starts the embedded server."""
+
+import sys
+
+from models.serving.server.server import main, without_keras
+
+without_keras()
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,180 @@
+"""gRPC: PredictionService and ModelService."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+from models.serving.protocol.statuses import Code, ServingStatus, invalid
+from models.serving.server.calls import Call, Caller, new_identifier
+
+PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+MODEL_SERVICE = "tensorflow.serving.ModelService"
+REQUEST_ID = "x-request-id"
+
+
+def handlers(caller: Caller) -> list[grpc.GenericRpcHandler]:
+    """Returns the handlers of both services."""
+    engine = caller.engine
+
+    def handler(api: str, kind: type[Message], work: Callable[..., Any], *, counted: bool = False, timed: bool = False,
+                slow: bool = False):  # fmt: skip
+        async def handle(serialized: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            remaining = context.time_remaining()
+            timeout_ms = None if remaining is None else max(0, int(remaining * 1000))
+            call = Call(api, "GRPC", counted=counted)
+            if caller.identifies:
+                call.request_id = str(dict(context.invocation_metadata() or ()).get(REQUEST_ID, "")) or new_identifier()
+                context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
+            try:
+                request = _parsed(kind, serialized)
+                call.model = _model(request)
+                arguments = (request, timeout_ms) if timed else (request,)
+                size = len(serialized) if not slow else 1 << 30
+
+                def answer() -> bytes:
+                    found = work(*arguments)
+                    if counted:
+                        call.version = found.model_spec.version.value
+                    return found.SerializeToString()
+
+                return await caller.run(call, size, answer)
+            except ServingStatus as status:
+                await context.abort(status.code, status.message)
+                raise  # abort raises; this is for the type checker
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    prediction = {
+        "Predict": handler("Predict", predict_pb2.PredictRequest, engine.predict, counted=True, timed=True),
+        "Classify": handler(
+            "Classify", classification_pb2.ClassificationRequest, engine.classify, counted=True, timed=True
+        ),
+        "Regress": handler("Regress", regression_pb2.RegressionRequest, engine.regress, counted=True, timed=True),
+        "MultiInference": handler(
+            "MultiInference", inference_pb2.MultiInferenceRequest, engine.multi_inference, timed=True
+        ),
+        "GetModelMetadata": handler(
+            "GetModelMetadata", get_model_metadata_pb2.GetModelMetadataRequest, engine.metadata
+        ),
+    }
+    model = {
+        "GetModelStatus": handler("GetModelStatus", get_model_status_pb2.GetModelStatusRequest, engine.status),
+        "HandleReloadConfigRequest": handler(
+            "HandleReloadConfigRequest",
+            model_management_pb2.ReloadConfigRequest,
+            _reload(caller),
+            timed=True,
+            slow=True,
+        ),
+    }
+    return [
+        grpc.method_handlers_generic_handler(PREDICTION_SERVICE, prediction),
+        grpc.method_handlers_generic_handler(MODEL_SERVICE, model),
+    ]
+
+
+def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigRequest, int | None], Message]:
+    """Returns what answers HandleReloadConfigRequest: it waits until all new models are available or have failed.
+
+    A model without a version is waited for as long as the client does; TF Serving waits for ever.
+    """
+
+    def reload(
+        request: model_management_pb2.ReloadConfigRequest, timeout_ms: int | None
+    ) -> model_management_pb2.ReloadConfigResponse:
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
+                "supported"
+            )
+        manager, count = caller.engine.manager, caller.engine.metrics.count
+        before = {name: count(name) for name in request.metric_names}
+        seconds = None if timeout_ms is None else timeout_ms / 1000
+        failed = manager.wait_for(manager.configure(request.config), seconds)
+        if failed:
+            raise ServingStatus(
+                Code.UNKNOWN, f"{len(failed)} model(s) did not become available: {{{', '.join(failed)}}}"
+            )
+        response = model_management_pb2.ReloadConfigResponse()
+        response.status.SetInParent()  # OK, as the call itself
+        for name, value in before.items():
+            response.metric.add(name=name, int64_value_increase=count(name) - value)
+        return response
+
+    return reload
+
+
+def _parsed(kind: type[Message], serialized: bytes) -> Any:
+    try:
+        return kind.FromString(serialized)
+    except DecodeError:
+        raise invalid(f"The request is no {kind.DESCRIPTOR.name}.") from None
+
+
+def _model(request: Any) -> str:
+    spec = getattr(request, "model_spec", None)
+    if spec is None:
+        tasks = getattr(request, "tasks", ())
+        spec = tasks[0].model_spec if tasks else None
+    return spec.name if spec is not None else ""
+
+
+async def start(
+    caller: Caller, addresses: list[str], *, max_bytes: int, arguments: str, check_health: bool
+) -> grpc.aio.Server:
+    """Returns a server that listens on `addresses`.
+
+    Args:
+        caller: Runs the calls.
+        addresses: `host:port` and `unix:path`.
+        max_bytes: Largest message; -1: no limit.
+        arguments: gRPC's channel arguments, `k=v,k=v`.
+        check_health: Whether to serve grpc.health.v1.Health.
+
+    Raises:
+        OSError: An address is taken.
+    """
+    options: list[tuple[str, int | str]] = [
+        ("grpc.max_receive_message_length", max_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),  # two servers on a port would take turns, in silence
+    ]
+    for pair in filter(None, arguments.split(",")):
+        key, _, value = pair.partition("=")
+        options.append((key.strip(), int(value) if value.strip().lstrip("-").isdigit() else value.strip()))
+    # Calls at a time are limited for both APIs together, by the caller.
+    server = grpc.aio.server(options=options)
+    server.add_generic_rpc_handlers(handlers(caller))
+    if check_health:
+        servicer = health.aio.HealthServicer()
+        for service in ("ModelService", "PredictionService"):  # beside the server itself, whose name is empty
+            await servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    for address in addresses:
+        try:
+            bound = server.add_insecure_port(address)
+        except RuntimeError:
+            bound = 0
+        if not bound and not address.startswith("unix:"):
+            raise OSError(f"{address} is taken")
+    await server.start()
+    return server
+
+
+async def stop(server: grpc.aio.Server, seconds: float) -> None:
+    """Takes no more calls and gives those on their way so many seconds."""
+    await asyncio.shield(server.stop(seconds))

@@ -1,0 +1,186 @@
+"""A model server as a process of its own: ours, TensorFlow Serving's binary, or its container. Loads no TensorFlow."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data.errors import ServingError
+from models.serving.server import standby
+
+BINARY = "tensorflow_model_server"
+IMAGE = "tensorflow/serving:2.19.1"
+ENGINES = ("auto", "embedded", "binary", "docker")
+STOP_SECONDS = 15
+# Flags that TF Serving lacks.
+OURS = ("--host", "--input_guard", "--max_request_mib", "--max_batch_rows", "--max_concurrency", "--drain_seconds",
+        "--access_log", "--sample_config_file")  # fmt: skip
+
+
+_libc = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def _end_with_parent() -> None:
+    """Has the kernel send this process SIGTERM when the thread that forked it ends."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def free_port() -> int:
+    """Returns a TCP port of 127.0.0.1 that is free now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def listens(host: str, port: int) -> bool:
+    """Returns whether anybody takes connections there."""
+    address = "127.0.0.1" if host == "0.0.0.0" else host
+    try:
+        with socket.create_connection((address, port), 1):
+            return True
+    except OSError:
+        return False
+
+
+def choose(engine: str) -> str:
+    """Returns which engine `auto` stands for: TF Serving's binary, its container, else ours.
+
+    Raises:
+        ServingError: The engine that was asked for is not there.
+    """
+    if engine in ("auto", "binary") and shutil.which(BINARY):
+        return "binary"
+    if engine in ("auto", "docker") and _docker_runs():
+        return "docker"
+    if engine in ("auto", "embedded"):
+        return "embedded"
+    missing = f"{BINARY} is not on the path" if engine == "binary" else "no docker engine is running"
+    raise ServingError(f"--engine {engine}: {missing}; --engine embedded needs neither.")
+
+
+def _docker_runs() -> bool:
+    if not shutil.which("docker"):
+        return False
+    try:
+        return not subprocess.run(["docker", "info"], capture_output=True, timeout=10, check=False).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+@dataclass
+class ServerProcess:
+    """A server, started on creation of the process by `start`.
+
+    Attributes:
+        flags: TF Serving's flags, without ports.
+        engine: `embedded`, `binary` or `docker`.
+        log: File that gets what the server says.
+        port: Of the gRPC API; 0: a free one.
+        rest_port: Of the REST API; 0: a free one.
+        host: Address the embedded server and the container listen on; the binary always listens on all.
+        folders: Folders that a container must see, each under its own path.
+        ends_with_us: Whether it gets SIGTERM when our thread that starts it ends, were it by SIGKILL.
+    """
+
+    flags: Sequence[str]
+    log: Path
+    engine: str = "embedded"
+    port: int = 0
+    rest_port: int = 0
+    host: str = "127.0.0.1"
+    folders: Sequence[Path] = ()
+    ends_with_us: bool = False
+    process: subprocess.Popen | None = field(default=None, init=False)
+    _begin: int = field(default=0, init=False)
+
+    def start(self) -> None:
+        """Starts the process; returns at once."""
+        self.port, self.rest_port = self.port or free_port(), self.rest_port or free_port()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as out:
+            self._begin = out.tell()
+            self.process = standby.take(self.arguments(), self.log) if self.engine == "embedded" else None
+            if self.process is not None:
+                return
+            # A group of its own: Ctrl-C at a terminal is passed on by us, once.
+            self.process = subprocess.Popen(
+                self.command(), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+                preexec_fn=_end_with_parent if self.ends_with_us else None,
+            )  # fmt: skip
+
+    def command(self) -> list[str]:
+        """Returns the command line."""
+        if self.engine == "embedded":
+            return [*standby.python(), "-m", "models.serving.server", *self.arguments()]
+        ports = [f"--port={self.port}", f"--rest_api_port={self.rest_port}"]
+        theirs = [flag for flag in self.flags if not flag.startswith(OURS)]
+        if self.engine == "binary":
+            return [BINARY, *ports, *theirs]
+        published = [word for port in (self.port, self.rest_port) for word in ("-p", f"{self.host}:{port}:{port}")]
+        mounts = [word for folder in self.folders for word in ("-v", f"{folder}:{folder}:ro")]
+        return ["docker", "run", "--rm", "--init", *published, *mounts, IMAGE, *ports, *theirs]
+
+    def arguments(self) -> list[str]:
+        """Returns the embedded server's arguments."""
+        return [f"--port={self.port}", f"--rest_api_port={self.rest_port}", f"--host={self.host}", *self.flags]
+
+    def wait(self, seconds: float) -> None:
+        """Waits until the server answers: its ports are opened once all models are loaded.
+
+        Raises:
+            ServingError: It ended, or takes too long; with its own last words.
+        """
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self.process is None or self.process.poll() is not None:
+                raise ServingError(f"The model server ended before it answered: {self.last_words()}")
+            if listens(self.host, self.rest_port):
+                return
+            time.sleep(0.05)
+        raise ServingError(f"The model server does not answer after {seconds:g} s: {self.last_words()}")
+
+    def last_words(self, count: int = 3) -> str:
+        """Returns the last lines of what the server said since it was started."""
+        with self.log.open("rb") as log:
+            log.seek(self._begin)
+            lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+        return " / ".join(lines[-count:]) or "it said nothing"
+
+    def stop(self) -> int | None:
+        """Ends the process, in good order when it can, and returns its exit code."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def running(server: ServerProcess, seconds: float = 120, meanwhile: Callable[[], Any] = lambda: None) -> Iterator[Any]:
+    """Within this block the server runs and answers; yields what `meanwhile`, called while it starts, has returned.
+
+    Raises:
+        ServingError: It does not start.
+    """
+    server.start()
+    try:
+        found = meanwhile()
+        server.wait(seconds)
+        yield found
+    finally:
+        server.stop()

@@ -1,0 +1,192 @@
+"""HTTP/REST: predict, classify, regress, status, metadata and Prometheus's page, as TF Serving words them."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+from google.protobuf import json_format
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    regression_pb2,
+)
+
+from models.serving.protocol import json_answers, json_requests
+from models.serving.protocol.statuses import Code, ServingStatus, invalid
+from models.serving.server.calls import Call, Caller, new_identifier
+
+API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
+PREDICTION = re.compile(
+    r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)", re.IGNORECASE
+)
+STATUS = re.compile(
+    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?", re.IGNORECASE
+)
+# What libevent, TF Serving's HTTP library, answers for what is none of its paths.
+NOT_FOUND = "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+REQUEST_ID = "X-Request-Id"
+FIGURES = "/monitoring/versions"  # ours: by it `headrace serve` takes a canary back
+
+
+class RestApi:
+    """Answers requests of one server.
+
+    Args:
+        caller: Runs the calls.
+        timeout_ms: After which a model is given up.
+        cors: Whether answers carry CORS headers.
+        metrics_path: Path of Prometheus's page; empty for none.
+        max_bytes: Largest body, inflated; 0: no limit.
+    """
+
+    def __init__(self, caller: Caller, *, timeout_ms: int, cors: bool, metrics_path: str, max_bytes: int):
+        self._caller, self._engine = caller, caller.engine
+        self._timeout_ms, self._metrics_path, self._max_bytes = timeout_ms, metrics_path, max_bytes
+        self._headers = CORS if cors else {}
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Returns the answer to any request."""
+        path, method = request.rel_url.raw_path, request.method
+        if self._metrics_path and path == FIGURES:
+            return web.json_response(self._figures())
+        if self._metrics_path and path.startswith(self._metrics_path):
+            return self._metrics(path)
+        if not API.fullmatch(path):
+            return web.Response(status=404, text=NOT_FOUND, content_type="text/html", charset=None)
+        identifier = request.headers.get(REQUEST_ID) or (new_identifier() if self._caller.identifies else "")
+        headers = {**self._headers, "Content-Type": "application/json"}
+        if identifier:
+            headers[REQUEST_ID] = identifier
+        try:
+            if method == "OPTIONS":
+                if not re.match(r"https?://", request.headers.get("Origin", "")):
+                    raise ServingStatus(Code.FAILED_PRECONDITION, "")
+                body = b""
+            else:
+                body = await self._answer(request, method, path, identifier)
+            return web.Response(body=body, headers=headers)
+        except ServingStatus as status:
+            text = json_answers.write_error(status.message) if status.message else b""
+            return web.Response(status=status.http(), body=text, headers=headers)
+
+    async def _answer(self, request: web.BaseRequest, method: str, path: str, request_id: str) -> bytes:
+        if method == "POST" and (found := PREDICTION.fullmatch(path)):
+            name, version, label, verb = found.groups()
+            spec = _spec(name, version, label)
+            body = await self._body(request)
+            call = Call(verb.capitalize(), "REST", spec.name, request_id=request_id)
+            work = {"predict": self._predict, "classify": self._classify, "regress": self._regress}[verb.lower()]
+            return await self._caller.run(call, len(body), lambda: work(call, spec, body))
+        if method == "GET" and (found := STATUS.fullmatch(path)):
+            name, version, label, metadata = found.groups()
+            if not name:
+                raise invalid("Missing model name in request.")
+            spec = _spec(name, version, label)
+            call = Call("GetModelMetadata" if metadata else "GetModelStatus", "REST", spec.name, request_id=request_id)
+            return await self._caller.run(call, 0, lambda: (self._metadata if metadata else self._status)(spec))
+        raise invalid(f"Malformed request: {method} {path}")
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        if request.headers.get("Expect", "").lower() == "100-continue":  # curl waits a second for it
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # the answer has not begun
+        try:
+            return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise ServingStatus(
+                Code.RESOURCE_EXHAUSTED, f"Request of more than {self._max_bytes} bytes (--max_request_mib)."
+            ) from None
+        except Exception as error:  # a body that is cut off, or is not what its Content-Encoding says
+            raise invalid(f"The request's body cannot be read ({type(error).__name__}).") from None
+
+    def _predict(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        answer, call.version = self._engine.predict_json(spec, body, self._timeout_ms)
+        return answer
+
+    def _classify(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        request = classification_pb2.ClassificationRequest(model_spec=spec)
+        return json_answers.write_classifications(self._of_examples(call, request, body, self._engine.classify).result)
+
+    def _regress(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        request = regression_pb2.RegressionRequest(model_spec=spec)
+        return json_answers.write_regressions(self._of_examples(call, request, body, self._engine.regress).result)
+
+    def _of_examples(self, call: Call, request: Any, body: bytes, ask: Callable[[Any, int], Any]) -> Any:
+        document = json_requests.parse(body)
+        request.model_spec.signature_name = json_requests.signature_name(document)
+        request.input.CopyFrom(json_requests.read_examples(document))
+        answer = ask(request, self._timeout_ms)
+        call.version = answer.model_spec.version.value
+        return answer
+
+    def _status(self, spec: model_pb2.ModelSpec) -> bytes:
+        return _text(_values(self._engine.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))))
+
+    def _metadata(self, spec: model_pb2.ModelSpec) -> bytes:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
+        response = self._engine.metadata(request)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(signatures)
+        # TF Serving puts the two messages into one object by hand.
+        return _text({"model_spec": _values(response.model_spec), "metadata": {"signature_def": _values(signatures)}})
+
+    def _figures(self) -> dict:
+        """Returns what the last requests of each version came to; TF Serving does not tell versions apart."""
+        return {
+            model: {number: dataclasses.asdict(one) for number, one in versions.items()}
+            for model, versions in self._engine.manager.figures().items()
+        }
+
+    def _metrics(self, path: str) -> web.Response:
+        if path != self._metrics_path:
+            text = f"Unexpected path: {path}. Should be {self._metrics_path}"
+            return web.Response(status=400, text=text, content_type="text/plain", charset=None)
+        return web.Response(body=self._engine.metrics.text().encode(), headers={"Content-Type": "text/plain"})
+
+
+def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:
+    spec = model_pb2.ModelSpec(name=unquote(name))
+    if version:
+        if int(version) > 2**63 - 1:
+            raise invalid(f"Failed to convert version: {version} to numeric.")
+        spec.version.value = int(version)
+    elif label:
+        spec.version_label = unquote(label)
+    return spec
+
+
+def _values(message) -> dict:
+    return json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def _text(value) -> bytes:
+    """Returns JSON as protobuf's C++ printer lays it out: an indent of one space."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+async def start(api: RestApi, host: str, port: int, max_bytes: int, drain_seconds: float) -> web.ServerRunner:
+    """Returns a server that listens; raises OSError when the port is taken."""
+
+    def request_factory(message, payload, protocol, writer, task):
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, protocol._loop, client_max_size=max_bytes or 2**62
+        )
+
+    server = web.Server(api.handle, request_factory=request_factory, access_log=None)
+    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_seconds)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner

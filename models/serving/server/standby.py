@@ -1,0 +1,84 @@
+"""A server process that has imported what it needs before it is known what to serve: that takes most of its start.
+
+`begin` starts it beside work that keeps one core busy, `ServerProcess` takes it where there is one, `drop` ends one
+that nobody took. It ends by itself when the process that began it does. Loads no TensorFlow.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_waiting: subprocess.Popen | None = None
+
+
+def python() -> list[str]:
+    """Returns the command of a Python that takes no folder `models` of where the user stands for ours."""
+    return [sys.executable, "-I", *(["-B"] if sys.dont_write_bytecode else [])]
+
+
+def begin() -> None:
+    """Starts the process, unless one waits already or TF Serving's binary would be taken."""
+    global _waiting
+    if _waiting is None and not shutil.which("tensorflow_model_server"):
+        # A group of its own, as a server has.
+        _waiting = subprocess.Popen(
+            [*python(), "-m", "models.serving.server.standby"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+def take(arguments: Sequence[str], log: Path) -> subprocess.Popen | None:
+    """Turns the waiting process into a server with these arguments, which writes to `log`; None where none waits."""
+    global _waiting
+    process, _waiting = _waiting, None
+    if process is None or process.stdin is None:
+        return None
+    told = json.dumps({"arguments": list(arguments), "log": str(log)})
+    try:
+        with process.stdin as sender:
+            sender.write(told.encode() + b"\n")
+    except OSError:
+        process.wait()
+        return None
+    return process if process.poll() is None else None
+
+
+def drop() -> None:
+    """Ends the process that nobody took."""
+    global _waiting
+    process, _waiting = _waiting, None
+    if process is not None and process.stdin is not None:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+
+
+def main() -> int:
+    """Imports, waits to be told what to serve, and serves it."""
+    from models.serving.server import server
+
+    server.without_keras()
+    import uvloop  # noqa: F401
+
+    from models.serving.protocol import config_files, warmup  # noqa: F401
+    from models.serving.server import batching, grpc_api, inference, input_validation, manager, rest_api  # noqa: F401
+
+    line = sys.stdin.readline()
+    if not line:
+        return 0
+    told = json.loads(line)
+    log = os.open(told["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    return server.main(told["arguments"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

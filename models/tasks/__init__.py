@@ -1,0 +1,1 @@
+"""The tasks: a folder each, with config.py (no TensorFlow), task.py and reference.py."""

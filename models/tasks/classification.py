@@ -1,0 +1,104 @@
+"""What every task shares that predicts one class of several: loss, metrics, evaluation, the form of an answer."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from data.spec import DatasetSpec, LabelFeature, Row
+from models.evaluation import plots
+from models.task import Tensors
+
+LABEL = "label"  # the transformed feature, int64 `(batch,)`
+
+
+def loss(config, spec: DatasetSpec):
+    """Returns cross-entropy of int64 labels `(batch,)` and probabilities `(batch, classes)`."""
+    return keras.losses.SparseCategoricalCrossentropy()
+
+
+def metrics(config, spec: DatasetSpec) -> list:
+    """Returns accuracy, on int64 labels."""
+    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
+def output(features, spec: DatasetSpec):
+    """Returns probabilities `(batch, classes)` of the last hidden layer's `(batch, units)`."""
+    _, label = spec.only(LabelFeature)
+    # float32 under mixed precision too: half precision probabilities underflow.
+    return keras.layers.Dense(len(label.classes), activation="softmax", dtype="float32", name="scores")(features)
+
+
+def eval_config(spec: DatasetSpec, slice_by: Sequence[str] = ()):
+    """Returns accuracy, loss, calibration and confusion matrix, and of two classes the area under the ROC curve.
+
+    Args:
+        spec: The data set's facts.
+        slice_by: Features by whose values everything is broken down, as it is by class.
+    """
+    from tensorflow_model_analysis.proto import config_pb2
+
+    label_key, label = spec.only(LabelFeature)
+    names = [
+        config_pb2.MetricConfig(class_name="SparseCategoricalAccuracy", config='{"name": "accuracy"}'),
+        config_pb2.MetricConfig(class_name="SparseCategoricalCrossentropy", config='{"name": "loss"}'),
+        config_pb2.MetricConfig(class_name="ExampleCount", config='{"name": "example_count"}'),
+        # At threshold 0 the predicted class is always the likeliest; precision and recall per class follow from it.
+        config_pb2.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config='{"thresholds": [0.0]}'),
+        config_pb2.MetricConfig(class_name="ExpectedCalibrationError", module="models.evaluation.calibration"),
+    ]
+    specs = [config_pb2.MetricsSpec(metrics=names)]
+    if len(label.classes) == 2:
+        binary = config_pb2.BinarizationOptions(class_ids={"values": [1]})
+        auc = config_pb2.MetricConfig(class_name="AUC", config='{"name": "auc"}')
+        specs.append(config_pb2.MetricsSpec(metrics=[auc], binarize=binary))
+    slices = [config_pb2.SlicingSpec(feature_keys=[key]) for key in (label_key, *slice_by)]
+    return config_pb2.EvalConfig(
+        model_specs=[
+            config_pb2.ModelSpec(signature_name="serving_default", label_key=label_key, prediction_key="scores")
+        ],
+        metrics_specs=specs,
+        slicing_specs=[config_pb2.SlicingSpec(), *slices],
+    )
+
+
+def badness(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Returns the cross-entropy of answers whose likeliest class is wrong, -inf for the others, float64 `(rows,)`."""
+    of_true = np.take_along_axis(scores, targets[:, None], axis=1)[:, 0].astype(np.float64)
+    return np.where(scores.argmax(axis=1) == targets, -np.inf, -np.log(np.maximum(of_true, 1e-12)))
+
+
+def answer(scores: tf.Tensor, spec: DatasetSpec) -> Tensors:
+    """Returns `classes`, string, and `scores`, float32, both `(batch, classes)`: as TF Serving's Classify wants it."""
+    _, label = spec.only(LabelFeature)
+    names = tf.constant(label.classes)
+    return {"classes": tf.tile(names[None, :], (tf.shape(scores)[0], 1)), "scores": scores}
+
+
+def example_signature(served, spec: DatasetSpec):
+    """Returns `serving_default`: serialized tf.train.Examples, string `(batch,)`, to classes and scores."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def serving_default(inputs):
+        return answer(served.predict_examples(inputs), spec)
+
+    return serving_default
+
+
+def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
+    """Returns the likeliest class and the true one, such as `Ankle boot 0.998 (labelled Ankle boot)`."""
+    label_key, label = spec.only(LabelFeature)
+    best = max(range(len(answer["scores"])), key=lambda index: answer["scores"][index])
+    true = label.classes[row[label_key]]
+    return f"{answer['classes'][best]} {answer['scores'][best]:.3f} (labelled {true})"
+
+
+def epoch_plots(predict, batches, config, spec: DatasetSpec) -> dict:
+    """Returns the confusion matrix on the validation split."""
+    _, label = spec.only(LabelFeature)
+    counts = np.zeros((len(label.classes), len(label.classes)), np.int64)
+    for features, labels in batches:
+        predicted = np.argmax(predict(features), axis=-1)
+        np.add.at(counts, (labels.numpy(), predicted), 1)
+    return {"confusion_matrix": plots.confusion_matrix(counts, label.classes)}

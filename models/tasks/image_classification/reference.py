@@ -1,0 +1,40 @@
+"""Classical models for small images: principal components and a linear model or a support vector machine."""
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
+
+from data.spec import DatasetSpec, ImageFeature
+from models.evaluation.comparison import Candidate
+
+COMPONENTS = 50
+# Both learn from fewer rows than there may be: time grows with rows times classes, or with their square.
+LINEAR_ROWS, SVM_ROWS = 20_000, 5_000
+
+
+def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
+    """Returns the most frequent class, and two models on principal components of the pixels."""
+    name, image = spec.only(ImageFeature)
+    size = image.height * image.width * image.channels
+    components = min(COMPONENTS, size)
+
+    def on_components(classifier):
+        pixels = FunctionTransformer(_pixels, kw_args={"name": name})
+        return make_pipeline(pixels, PCA(components, svd_solver="randomized", random_state=0, whiten=False), classifier)
+
+    features = f"{components} principal components of the pixels"
+    return {
+        "majority": Candidate(DummyClassifier(strategy="prior"), "none", LINEAR_ROWS),
+        "pca_logistic_regression": Candidate(on_components(LogisticRegression(max_iter=100)), features, LINEAR_ROWS),
+        "pca_svm": Candidate(on_components(SVC(C=10.0)), features, SVM_ROWS),
+    }
+
+
+def _pixels(frame: pd.DataFrame, name: str) -> np.ndarray:
+    """Returns the pixels of raw bytes, float32 `(rows, pixels)` in [0, 1]."""
+    return np.frombuffer(b"".join(frame[name]), np.uint8).reshape(len(frame), -1).astype(np.float32) / 255

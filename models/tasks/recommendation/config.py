@@ -1,0 +1,61 @@
+"""Settings of recommendation; loads no TensorFlow."""
+
+import math
+
+from pydantic import Field, PositiveInt
+
+from data.spec import CategoryFeature, DatasetSpec, TargetFeature, TextFeature
+from models.config import Fraction, TaskConfig
+
+
+class RecommendationConfig(TaskConfig):
+    """Items for a user, and the rating to expect, by two towers: one for users, one for items."""
+
+    user_key: str = "user"
+    """The category that names the user."""
+    item_key: str = "item"
+    """The category that names the item: its title, and behind a # its number, where it has one."""
+    recent_key: str | None = "recent"
+    """The text that names the items a user had before, by number or title, divided by |, the last first; or null."""
+    max_users: PositiveInt = 10_000
+    """Most users that are told apart, the most active."""
+    max_items: PositiveInt = 10_000
+    """Most items that are told apart, the most frequent."""
+    max_recent: PositiveInt = 20
+    """Items that a user had before that are looked at."""
+    embedding_dim: PositiveInt = 32
+    """Size of the vectors of users and items."""
+    recent_dropout: Fraction = 0.3
+    """Share of the items a user had before that are left out while training."""
+    dropout: Fraction = 0.2
+    """Share of a user's vector left out while training."""
+    top_k: PositiveInt = 10
+    """Items that are recommended, and that count in the evaluation."""
+    slice_by: tuple[str, ...] = Field(default_factory=tuple)
+    """Categories by whose values the evaluation is broken down."""
+
+    def check_features(self, spec: DatasetSpec) -> None:
+        """Raises ValueError unless the columns that the settings name are there, and one target, the rating."""
+        spec.only(TargetFeature)
+        for setting in ("user_key", "item_key"):
+            if getattr(self, setting) not in spec.of(CategoryFeature):
+                raise ValueError(f"model.{setting}: {getattr(self, setting)} is no category of the data.")
+        if self.recent_key and self.recent_key not in spec.of(TextFeature):
+            raise ValueError(f"model.recent_key: {self.recent_key} is no text of the data; null does without.")
+        for name in self.slice_by:
+            if name not in spec.of(CategoryFeature):
+                raise ValueError(f"model.slice_by: {name} is no category of the data.")
+
+    def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
+        """Returns recall and NDCG of the recommended items, and the error of ratings, in their unit."""
+        ranges = {f"recall_at_{self.top_k}": (0.0, 1.0), f"ndcg_at_{self.top_k}": (0.0, 1.0)}
+        return {**ranges, "rating_rmse": (0.0, math.inf), "example_count": (0.0, math.inf)}
+
+    def compared(self, spec: DatasetSpec) -> dict:
+        """Returns recall and NDCG of the recommended items, and the error of ratings."""
+        from models.tasks.recommendation import reference
+
+        return reference.metrics(self.top_k)
+
+
+CONFIG = RecommendationConfig

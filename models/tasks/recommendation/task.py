@@ -1,0 +1,197 @@
+"""Recommendation."""
+
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from data.spec import DatasetSpec, Row, TargetFeature
+from models.examples import dense, serialized_inputs
+from models.task import FileQuery, Task, Tensors
+from models.tasks.recommendation import network, ranking
+from models.tasks.recommendation.config import RecommendationConfig
+from models.tasks.recommendation.network import CANDIDATE, NEVER, RATING, RECENT, SCORES, USER, TwoTower
+
+USERS, NUMBERS, TITLES = "users", "numbers", "titles"  # vocabularies
+LAYER = "two_tower"
+
+
+def preprocessing_fn(raw: Tensors, config: RecommendationConfig, spec: DatasetSpec) -> Tensors:
+    """Returns user, recent items and item as indices, 0 for unknown, see `network`; the rating, float32 `(batch,)`."""
+    rating_key, _ = spec.only(TargetFeature)
+    user, title = dense(raw[config.user_key], ""), dense(raw[config.item_key], "")
+    users = tft.vocabulary(user, top_k=config.max_users, vocab_filename=USERS)
+    number = tf.strings.regex_replace(title, ".*#", "")  # what follows the last #, or all
+    numbers = tft.vocabulary(number, top_k=config.max_items, vocab_filename=NUMBERS)
+    titles = tft.vocabulary(title, top_k=config.max_items, vocab_filename=TITLES)
+    candidate = tft.apply_vocabulary(number, numbers) + 1
+    features = {
+        USER: tft.apply_vocabulary(user, users) + 1,
+        CANDIDATE: candidate,
+        SCORES: candidate,
+        RATING: raw[rating_key],
+        TITLES: tft.apply_vocabulary(title, titles),  # so that the vocabulary is kept
+    }
+    if config.recent_key:
+        words = tf.strings.split(dense(raw[config.recent_key], ""), "|")[:, : config.max_recent]
+        had = tft.apply_vocabulary(words.to_tensor("", shape=(None, config.max_recent)), numbers) + 1
+        features[RECENT] = had
+    else:
+        features[RECENT] = tf.zeros((tf.shape(user)[0], config.max_recent), tf.int64)
+    return features
+
+
+def build_model(config: RecommendationConfig, spec: DatasetSpec) -> keras.Model:
+    """Returns the two towers."""
+    shapes = {USER: (), RECENT: (config.max_recent,), CANDIDATE: ()}
+    inputs = {name: keras.Input(shape, dtype="int64", name=name) for name, shape in shapes.items()}
+    return keras.Model(inputs, TwoTower(config, name=LAYER)(inputs), name="recommendation")
+
+
+def prepare(model: keras.Model, batches, config: RecommendationConfig, spec: DatasetSpec) -> None:
+    """Notes what each user had, and how often each item was had."""
+    network.prepare(model.get_layer(LAYER), batches)
+
+
+def loss(config: RecommendationConfig, spec: DatasetSpec) -> dict:
+    """Returns cross-entropy of the item that was had, unknown ones left out, and the squared error of the rating."""
+    crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)
+    return {SCORES: crossentropy, RATING: keras.losses.MeanSquaredError()}
+
+
+def metrics(config: RecommendationConfig, spec: DatasetSpec) -> dict:
+    """Returns the recall among all items, those a user had included, and the error of ratings."""
+    recall = keras.metrics.SparseTopKCategoricalAccuracy(config.top_k, name=f"recall_at_{config.top_k}")
+    return {SCORES: [recall], RATING: [keras.metrics.RootMeanSquaredError(name="rmse")]}
+
+
+def eval_config(config: RecommendationConfig, spec: DatasetSpec):
+    """Returns recall and NDCG of the first `top_k`, and the error of ratings, overall and by `config.slice_by`."""
+    from tensorflow_model_analysis.proto import config_pb2
+
+    rating_key, _ = spec.only(TargetFeature)
+    module, top_k = "models.tasks.recommendation.ranking", config.top_k
+    settings = {kind: {"top_k": top_k, "name": f"{kind.lower()}_at_{top_k}"} for kind in ("Recall", "Ndcg")}
+    settings["RatingRmse"] = {"name": "rating_rmse"}
+    names = [
+        config_pb2.MetricConfig(class_name=kind, module=module, config=json.dumps(values))
+        for kind, values in settings.items()
+    ]
+    names.append(config_pb2.MetricConfig(class_name="ExampleCount", config='{"name": "example_count"}'))
+    return config_pb2.EvalConfig(
+        model_specs=[
+            config_pb2.ModelSpec(signature_name="serving_default", label_key=rating_key, prediction_key="outputs")
+        ],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=names)],
+        slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=[k]) for k in config.slice_by)],
+    )
+
+
+def signatures(served, config: RecommendationConfig, spec: DatasetSpec) -> dict:
+    """Returns `serving_default` (serialized tf.train.Example) and `recommend` (names of users).
+
+    `serving_default` answers with `outputs`, float32 `(batch, 2)`: the rank of the example's item, from 0, among those
+    that its user did not have before, and the rating to expect. `recommend` answers with `titles`, string, and
+    `scores`, float32, both `(batch, top_k)`; somebody unknown gets what is popular.
+    """
+    layer = served.model.get_layer(LAYER)
+    seen = tf.RaggedTensor.from_row_splits(layer.index.seen, layer.index.begins)
+    recent, titles = tf.constant(layer.index.recent), tf.constant(_titles(served.vocabulary, config))
+
+    def without_seen(scores: tf.Tensor, user: tf.Tensor) -> tf.Tensor:
+        had = tf.gather(seen, user)
+        paths = tf.stack([had.value_rowids(), had.flat_values], axis=1)
+        return tf.tensor_scatter_nd_update(scores, paths, tf.fill((tf.shape(paths)[0],), NEVER))
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def serving_default(inputs):
+        features = served.features(served.parse(inputs))
+        answer = served.predict(features)
+        user, candidate = features[USER], features[CANDIDATE]
+        own = tf.gather(answer[SCORES], candidate, batch_dims=1)[:, None]
+        better = tf.reduce_sum(tf.cast(without_seen(answer[SCORES], user) > own, tf.float32), axis=1)
+        rank = tf.where(candidate > 0, better, tf.cast(tf.size(titles), tf.float32))
+        return {"outputs": tf.stack([rank, answer[RATING][:, 0]], axis=1)}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="user_id")])
+    def recommend(user_id):
+        user = served.features({config.user_key: user_id})[USER]
+        scores = layer.score(user, tf.gather(recent, user), training=False)
+        popular = tf.where(layer.popularity > 0, tf.math.log1p(layer.popularity), NEVER)
+        scores = without_seen(tf.where((user > 0)[:, None], scores, popular), user)
+        best = tf.math.top_k(scores, config.top_k)
+        # Who had nearly everything gets fewer than `top_k`, and empty titles behind them.
+        found = tf.where(best.values > NEVER / 2, tf.gather(titles, best.indices), "")
+        return {"titles": found, "scores": best.values}
+
+    return {"serving_default": serving_default, "recommend": recommend}
+
+
+def embeddings(model, transform_folder: str, config: RecommendationConfig, spec: DatasetSpec) -> tuple:
+    """Returns titles and vectors of the items that somebody had."""
+    (layer,) = (layer for layer in model.layers if isinstance(layer, TwoTower))
+    had = np.flatnonzero(np.asarray(layer.popularity) > 0)
+    titles = _titles(tft.TFTransformOutput(transform_folder).vocabulary_by_name, config)
+    return [titles[index].decode() for index in had], np.asarray(layer.items)[had]
+
+
+def _titles(vocabulary, config: RecommendationConfig) -> list[bytes]:
+    """Returns the title of each index, unknown ones empty; `vocabulary` returns the words of one by its name."""
+    by_number = {title.rsplit(b"#", 1)[-1]: title for title in vocabulary(TITLES)}
+    known = [b"", *(by_number.get(number, number) for number in vocabulary(NUMBERS))]
+    return known + [b""] * (config.max_items + 1 - len(known))
+
+
+def queries(row: Row, spec: DatasetSpec) -> dict:
+    """Returns one row as an example, and its user's name."""
+    return {"serving_default": {"inputs": serialized_inputs(row, spec)}, "recommend": {"user_id": row["user"]}}
+
+
+def inputs(config: RecommendationConfig, spec: DatasetSpec) -> dict:
+    """Returns which feature each signature's input holds."""
+    return {"recommend": {"user_id": config.user_key}}
+
+
+def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
+    """Returns the rating that was expected, the true one and the item's rank, such as `3.9 (is 4.0), ranked 120th`."""
+    rating_key, _ = spec.only(TargetFeature)
+    rank, rating = answer["outputs"]
+    return f"a rating of {rating:.1f} (is {row[rating_key]:.1f}), its item ranked {rank + 1:,.0f}"
+
+
+def badness(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Returns at which rank the item came that the user had, float64 `(rows,)`."""
+    return answers[:, 0].astype(np.float64)
+
+
+def classical(config: RecommendationConfig, spec: DatasetSpec) -> dict:
+    """Returns the models that the network has to beat."""
+    from models.tasks.recommendation import reference as models
+
+    return models.candidates(config.user_key, config.item_key)
+
+
+TASK = Task(
+    name="recommendation",
+    config=RecommendationConfig,
+    preprocessing_fn=preprocessing_fn,
+    build_model=build_model,
+    prepare=prepare,
+    loss=loss,
+    metrics=metrics,
+    eval_config=eval_config,
+    signatures=signatures,
+    embeddings=embeddings,
+    queries=queries,
+    inputs=inputs,
+    describe_answer=describe_answer,
+    prediction_key="outputs",
+    badness=badness,
+    classical=classical,
+    file_query=FileQuery(signature="recommend", input_key="user_id", kind="name", top_k=10),
+    label_keys=(SCORES, RATING),
+    aside=(TITLES,),
+)
+assert ranking  # TFMA finds its metrics by this module's name

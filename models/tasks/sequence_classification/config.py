@@ -1,0 +1,52 @@
+"""Settings of sequence classification; loads no TensorFlow."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from data.spec import DatasetSpec, LabelFeature, TextFeature
+from models.config import Activation, Fraction, TaskConfig
+from models.tasks.classification_metrics import OfClasses
+
+DNA = "ACGT"
+
+
+class SequenceClassificationConfig(OfClasses, TaskConfig):
+    """One class out of several for a sequence of letters, such as DNA, by the words in each of its reading frames."""
+
+    alphabet: Annotated[str, Field(min_length=2)] = DNA
+    """The letters; any other stands for an unknown one. Small letters are taken as capital ones."""
+    length: PositiveInt = 200
+    """Letters of a sequence that are looked at, from its beginning."""
+    word_length: PositiveInt = 3
+    """Letters of a word; words overlap."""
+    period: PositiveInt = 3
+    """Letters from one word of a reading frame to the next: 3 for codons, 1 for no frames."""
+    both_strands: bool = True
+    """Whether the reverse complement of DNA is read as well, and the stronger answer taken."""
+    embedding_dim: PositiveInt = 16
+    """Size of the vector of a word."""
+    dense_units: PositiveInt = 64
+    """Size of the dense layer on all frames."""
+    activation: Activation = "relu"
+    """Keras's name of the activation after the dense layer."""
+    word_dropout: Fraction = 0.1
+    """Share of the vectors' channels left out while training."""
+    dropout: Fraction = 0.3
+    """Share of units dropped before the output while training."""
+
+    def check_features(self, spec: DatasetSpec) -> None:
+        """Raises ValueError unless there is one text, one label and nothing else, and the settings fit together."""
+        spec.only(TextFeature)
+        spec.only(LabelFeature)
+        if len(spec.features) != 2:
+            raise ValueError(f"expected a text and a label, found {', '.join(spec.features)}; use data.ignore.")
+        if len(set(self.alphabet)) != len(self.alphabet):
+            raise ValueError(f"model.alphabet: a letter stands twice in {self.alphabet!r}.")
+        if self.both_strands and self.alphabet != DNA:
+            raise ValueError(f"model.both_strands: expected alphabet {DNA}, found {self.alphabet!r}; set it to false.")
+        if self.length < self.word_length + self.period:
+            raise ValueError(f"model.length: expected at least {self.word_length + self.period}, found {self.length}.")
+
+
+CONFIG = SequenceClassificationConfig

@@ -1,0 +1,124 @@
+"""Sequence classification."""
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+from data.spec import DatasetSpec, LabelFeature, Row, TextFeature
+from models.examples import serialized_inputs
+from models.task import FileQuery, Task, Tensors
+from models.tasks import classification
+from models.tasks.classification import LABEL
+from models.tasks.sequence_classification.config import SequenceClassificationConfig
+
+LETTERS = "letters"  # int64 `(batch, length)`: place in the alphabet from 1, 0 for an unknown letter or none
+
+
+def preprocessing_fn(raw: Tensors, config: SequenceClassificationConfig, spec: DatasetSpec) -> Tensors:
+    """Returns the letters as int64 `(batch, length)` and the label as int64 `(batch,)`."""
+    text_key, _ = spec.only(TextFeature)
+    label_key, _ = spec.only(LabelFeature)
+    return {LETTERS: _letters(raw[text_key], config), LABEL: raw[label_key]}
+
+
+def _letters(text: tf.Tensor, config: SequenceClassificationConfig) -> tf.Tensor:
+    text = tf.strings.upper(tf.strings.strip(text), encoding="utf-8")
+    # Padded with a character that no text has, then read as code points.
+    codes = tf.strings.unicode_decode(text, "UTF-8").to_tensor(0, shape=(None, config.length))
+    alphabet = tf.constant([ord(letter) for letter in config.alphabet])
+    paths = tf.range(1, len(config.alphabet) + 1, dtype=tf.int64)
+    return tf.reduce_sum(tf.where(codes[..., None] == alphabet, paths, tf.constant(0, tf.int64)), axis=-1)
+
+
+def build_model(config: SequenceClassificationConfig, spec: DatasetSpec) -> keras.Model:
+    """Returns the network: letters to probabilities `(batch, classes)`.
+
+    Each reading frame is told by the mean vector of its words, so that the use of codons and the lack of stop codons
+    can be seen wherever a window begins (after Fickett, "Recognition of protein coding regions in DNA sequences",
+    Nucleic Acids Research 10, 1982, with learned measures).
+    """
+    inputs = keras.Input((config.length,), dtype="int64", name=LETTERS)
+    strand = _strand_encoder(config)
+    x = strand(inputs)
+    if config.both_strands:
+        size = len(config.alphabet) + 1
+        complement = ops.where(inputs > 0, size - inputs, 0)  # A-T and C-G stand opposite in ACGT
+        x = ops.maximum(x, strand(ops.flip(complement, axis=1)))
+    x = layers.Dropout(config.dropout)(x)
+    return keras.Model({LETTERS: inputs}, classification.output(x, spec), name="sequence_classification")
+
+
+def _strand_encoder(config: SequenceClassificationConfig) -> keras.Model:
+    """Returns the network from letters `(batch, length)` to `(batch, dense_units)`, one for both strands."""
+    inputs = keras.Input((config.length,), dtype="int64")
+    size, num_words = len(config.alphabet) + 1, config.length - config.word_length + 1
+    frames = num_words // config.period * config.period
+    letters = [inputs[:, offset : offset + frames] for offset in range(config.word_length)]
+    words = sum(letter * size**place for place, letter in enumerate(letters))  # (batch, frames)
+    known = ops.all(ops.stack([letter > 0 for letter in letters], axis=-1), axis=-1)
+    vectors = layers.Embedding(size**config.word_length, config.embedding_dim)(words)
+    vectors = layers.SpatialDropout1D(config.word_dropout)(vectors)
+    shape = (frames // config.period, config.period)
+    there = ops.cast(ops.reshape(known, (-1, *shape, 1)), vectors.dtype)
+    by_frame = ops.reshape(vectors, (-1, *shape, config.embedding_dim)) * there  # (batch, words, frames, dim)
+    mean = ops.sum(by_frame, axis=1) / ops.maximum(ops.sum(there, axis=1), 1.0)  # (batch, frames, dim)
+    x = layers.Dense(config.dense_units, activation=config.activation)(layers.Flatten()(mean))
+    return keras.Model(inputs, x, name="strand")
+
+
+def eval_config(config: SequenceClassificationConfig, spec: DatasetSpec):
+    """Returns the metrics of classification, overall and sliced by class."""
+    return classification.eval_config(spec)
+
+
+def signatures(served, config: SequenceClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns `serving_default` (serialized tf.train.Example) and `sequence` (the sequences themselves)."""
+    text_key, _ = spec.only(TextFeature)
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="sequence")])
+    def sequence(sequence):
+        return classification.answer(served.predict_raw({text_key: sequence}), spec)
+
+    return {"serving_default": classification.example_signature(served, spec), "sequence": sequence}
+
+
+def queries(row: Row, spec: DatasetSpec) -> dict:
+    """Returns one sequence in the words of each signature."""
+    text_key, _ = spec.only(TextFeature)
+    return {
+        "serving_default": {"inputs": serialized_inputs(row, spec)},
+        "sequence": {"sequence": row[text_key]},
+    }
+
+
+def inputs(config: SequenceClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns which feature each signature's input holds."""
+    return {"sequence": {"sequence": spec.only(TextFeature)[0]}}
+
+
+def classical(config: SequenceClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns the models that the network has to beat."""
+    from models.tasks.sequence_classification import reference as models
+
+    return models.candidates(spec)
+
+
+TASK = Task(
+    name="sequence_classification",
+    config=SequenceClassificationConfig,
+    preprocessing_fn=preprocessing_fn,
+    build_model=build_model,
+    loss=classification.loss,
+    metrics=classification.metrics,
+    eval_config=eval_config,
+    signatures=signatures,
+    queries=queries,
+    inputs=inputs,
+    describe_answer=classification.describe_answer,
+    prediction_key="scores",
+    badness=classification.badness,
+    classical=classical,
+    label_keys=(LABEL,),
+    epoch_plots=classification.epoch_plots,
+    file_query=FileQuery(signature="sequence", input_key="sequence", kind="text"),
+)

@@ -1,0 +1,100 @@
+"""Columns of a table -> tensors, within the served graph.
+
+One analyzer serves all numbers and one all categories: TFT builds a Beam graph for each, so that one a column takes
+minutes before the first row of a wide table is read.
+"""
+
+import math
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from data.spec import BooleanFeature, CategoryFeature, DatasetSpec, DateFeature, NumberFeature
+from models.examples import dense
+from models.task import Tensors
+from models.tasks.tabular.config import TabularConfig
+
+# The tensors: float32 `(batch, numbers)` twice, float32 `(batch, numbers, bins)`, int64 `(batch, categories)`.
+NUMBERS, MISSING, CURVES, CATEGORIES = "numbers", "missing", "curves", "categories"
+DAY = 86_400  # seconds
+OUTLIER = 3.0  # standard deviations from which on a number counts by its logarithm
+PERIODS = {"day": DAY, "week": 7 * DAY, "year": 365.2425 * DAY}
+
+
+def number_names(spec: DatasetSpec) -> list[str]:
+    """Returns what each column of the numbers stands for: a number, a boolean, or a moment and its three phases."""
+    names = []
+    for name, feature in spec.of(NumberFeature, BooleanFeature, DateFeature).items():
+        names.append(name)
+        if isinstance(feature, DateFeature):
+            names += [f"{name}.{wave}_of_{period}" for period in PERIODS for wave in ("sin", "cos")]
+    return names
+
+
+def transform(raw: Tensors, config: TabularConfig, spec: DatasetSpec) -> dict[str, tf.Tensor]:
+    """Returns the inputs of the network.
+
+    Numbers are standardized, 0 where there is none, and `missing` says so. A curve tells how far a number is through
+    each of its quantile bins, from 0 to 1 (Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep
+    Learning", arXiv:2203.05556). Categories are indices into one vocabulary of `column=value`, the rest hashed.
+    """
+    features = {}
+    columns = [column for name, kind in spec.features.items() for column in _numbers(name, kind, raw)]
+    if columns:
+        values = tf.stack(columns, axis=1)  # (batch, numbers), NaN where there is none
+        missing = tf.math.is_nan(values)
+        features[NUMBERS] = tf.where(missing, 0.0, _standardized(values))
+        features[MISSING] = tf.cast(missing, tf.float32)
+        bounds = tft.quantiles(values, config.bins + 2, epsilon=0.25 / config.bins, reduce_instance_dims=False)
+        features[CURVES] = tf.where(missing[..., None], 0.0, _curves(values, bounds))
+    words = [tf.strings.join([tf.constant(f"{name}="), dense(raw[name], "")]) for name in spec.of(CategoryFeature)]
+    if words:
+        features[CATEGORIES] = tft.compute_and_apply_vocabulary(
+            tf.stack(words, axis=1),  # (batch, categories)
+            top_k=config.vocabulary_size,
+            frequency_threshold=config.min_count,
+            num_oov_buckets=config.hash_buckets,
+        )
+    return features
+
+
+def _numbers(name: str, feature, raw: Tensors) -> list[tf.Tensor]:
+    """Returns the numbers that a feature stands for, each float32 `(batch,)`, NaN where there is none."""
+    if isinstance(feature, NumberFeature | BooleanFeature):
+        return [dense(raw[name], math.nan)]
+    if not isinstance(feature, DateFeature):
+        return []
+    seconds = tf.cast(dense(raw[name], tf.int64.min), tf.float64)
+    absent = seconds < -9e18
+    # float32 would blur seconds since 1970 to two minutes: days first, phases in float64.
+    numbers = [seconds / DAY]
+    for period in PERIODS.values():
+        phase = 2 * math.pi * tf.math.floormod(seconds, period) / period
+        numbers += [tf.sin(phase), tf.cos(phase)]
+    return [tf.where(absent, math.nan, tf.cast(number, tf.float32)) for number in numbers]
+
+
+def _standardized(values: tf.Tensor) -> tf.Tensor:
+    """Returns values less their mean, over their standard deviation; TFT leaves NaN out of both."""
+    mean = tft.mean(values, reduce_instance_dims=False)
+    deviation = tf.sqrt(tft.var(values, reduce_instance_dims=False))
+    # Both are NaN of a column that is empty in the whole training split.
+    mean, deviation = (tf.where(tf.math.is_nan(part), 0.0, part) for part in (mean, deviation))
+    scaled = tf.math.divide_no_nan(values - mean, deviation)
+    # Far outliers would outweigh all other columns; the curves do not tell how far out they are, this does.
+    far = tf.maximum(tf.abs(scaled) - OUTLIER, 0.0)
+    return tf.sign(scaled) * (tf.minimum(tf.abs(scaled), OUTLIER) + tf.math.log1p(far))
+
+
+def _curves(values: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
+    """Returns how far each value is through each bin, float32 `(batch, numbers, bins)`.
+
+    Args:
+        values: float32 `(batch, numbers)`.
+        bounds: float32 `(numbers, bins + 1)`: where bins begin and end.
+    """
+    low, high = bounds[:, :-1], bounds[:, 1:]
+    through = tf.math.divide_no_nan(values[..., None] - low, high - low)  # (batch, numbers, bins)
+    # A bin without width, where one value is frequent, is a step.
+    step = tf.cast(values[..., None] >= low, tf.float32)
+    return tf.where(high > low, tf.clip_by_value(through, 0.0, 1.0), step)

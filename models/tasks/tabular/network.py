@@ -1,0 +1,117 @@
+"""The network for tables: wide and deep, with a learned curve for each number and a vector for each category.
+
+Cheng et al., "Wide & Deep Learning for Recommender Systems", arXiv:1606.07792; the curves are piecewise linear
+embeddings (Gorishniy et al., arXiv:2203.05556).
+"""
+
+import keyword
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from data.spec import CategoryFeature, DatasetSpec
+from models.examples import serialized_inputs
+from models.tasks.tabular.config import TabularConfig
+from models.tasks.tabular.features import CATEGORIES, CURVES, MISSING, NUMBERS, number_names
+
+# What stands for nothing in the signature `columns`, by how a feature is stored.
+ABSENT = {"bytes": "", "float": float("nan"), "int": tf.int64.min}
+
+
+def build(config: TabularConfig, spec: DatasetSpec, units: int):
+    """Returns the inputs by name, and logits `(batch, units)`."""
+    inputs, wide, deep = {}, [], []
+    numbers, categories = len(number_names(spec)), len(spec.of(CategoryFeature))
+    if numbers:
+        inputs[NUMBERS] = keras.Input((numbers,), name=NUMBERS)
+        inputs[MISSING] = keras.Input((numbers,), name=MISSING)
+        inputs[CURVES] = keras.Input((numbers, config.bins), name=CURVES)
+        wide += [inputs[NUMBERS], inputs[MISSING], layers.Flatten()(inputs[CURVES])]
+        shape = (numbers, config.number_dim)
+        vectors = layers.EinsumDense("bnt,ntd->bnd", shape, bias_axes="nd", activation=config.activation, name="curve")
+        deep += [inputs[NUMBERS], inputs[MISSING], layers.Flatten()(vectors(inputs[CURVES]))]
+    if categories:
+        inputs[CATEGORIES] = keras.Input((categories,), dtype="int64", name=CATEGORIES)
+        rows = config.vocabulary_size + config.hash_buckets
+        weights = layers.Embedding(rows, units, embeddings_initializer="zeros", name="wide_categories")
+        wide_categories = keras.ops.sum(weights(inputs[CATEGORIES]), axis=1)  # (batch, units)
+        vectors = layers.Embedding(rows, config.category_dim, name="categories_embedding")(inputs[CATEGORIES])
+        deep.append(layers.Flatten()(vectors))
+    parts = []
+    if wide:
+        parts.append(layers.Dense(units, name="wide")(_joined(wide)))
+    if categories:
+        parts.append(wide_categories)
+    if config.dense_units:
+        x = _joined(deep)
+        for size in config.dense_units:
+            x = layers.Dropout(config.dropout)(x)
+            x = layers.Dense(size, activation=config.activation)(x)
+        parts.append(layers.Dense(units, name="deep")(layers.Dropout(config.dropout)(x)))
+    return inputs, layers.Add()(parts) if len(parts) > 1 else parts[0]
+
+
+def _joined(parts: list):
+    return layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+
+
+def column_signature(predict, spec: DatasetSpec):
+    """Returns the signature `columns`: one input a column, under its own name, string, float32 or int64 `(batch,)`.
+
+    An empty text, NaN, or for a date the least int64 stands for nothing. Characters that a tensor's name cannot have
+    become underscores; a name that Python keeps for itself gets one behind it.
+
+    Args:
+        predict: Raw features -> the signature's outputs.
+        spec: The columns.
+    """
+    keys = input_keys(spec)
+    dtypes = {"bytes": tf.string, "float": tf.float32, "int": tf.int64}
+
+    @tf.function
+    def columns(**values):
+        raw = {}
+        for name, key in keys.items():
+            raw[name] = _sparse(values[key]) if spec.features[name].optional else values[key]
+        return predict(raw)
+
+    specs = {key: tf.TensorSpec((None,), dtypes[spec.features[name].stored], key) for name, key in keys.items()}
+    return columns.get_concrete_function(**specs)
+
+
+def input_keys(spec: DatasetSpec) -> dict[str, str]:
+    """Returns for each input column the name of its tensor in the signature `columns`."""
+    keys: dict[str, str] = {}
+    for name, feature in spec.features.items():
+        if feature.target:
+            continue
+        key = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
+        key = key if key[:1].isalpha() else f"c{key}"
+        while key in keys.values() or keyword.iskeyword(key) or key == "self":
+            key += "_"
+        keys[name] = key
+    return keys
+
+
+def inputs(config: TabularConfig, spec: DatasetSpec) -> dict[str, dict[str, str]]:
+    """Returns which feature each signature's input holds."""
+    return {"columns": {key: name for name, key in input_keys(spec).items()}}
+
+
+def _sparse(values: tf.Tensor) -> tf.SparseTensor:
+    """Returns a column `(batch,)` as TFT takes an optional one: `(batch, 1)`, without what stands for nothing."""
+    if values.dtype == tf.float32:
+        absent = tf.math.is_nan(values)
+    else:
+        absent = values == ABSENT["bytes" if values.dtype == tf.string else "int"]
+    rows = tf.where(~absent)[:, 0]
+    indices = tf.stack([rows, tf.zeros_like(rows)], axis=1)
+    shape = tf.stack([tf.size(values, tf.int64), tf.constant(1, tf.int64)])
+    return tf.SparseTensor(indices, tf.gather(values, rows), shape)
+
+
+def queries(row, spec: DatasetSpec) -> dict:
+    """Returns one row in the words of both signatures."""
+    values = {key: row.get(name, ABSENT[spec.features[name].stored]) for name, key in input_keys(spec).items()}
+    return {"serving_default": {"inputs": serialized_inputs(row, spec)}, "columns": values}

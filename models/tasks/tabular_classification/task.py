@@ -1,0 +1,69 @@
+"""Tabular classification."""
+
+import keras
+
+from data.spec import DatasetSpec, LabelFeature
+from models.task import FileQuery, Task, Tensors
+from models.tasks import classification
+from models.tasks.classification import LABEL
+from models.tasks.tabular import features, network
+from models.tasks.tabular_classification.config import TabularClassificationConfig
+
+
+def preprocessing_fn(raw: Tensors, config: TabularClassificationConfig, spec: DatasetSpec) -> Tensors:
+    """Returns the inputs of the network, see `models.tasks.tabular.features`, and the label as int64 `(batch,)`."""
+    label_key, _ = spec.only(LabelFeature)
+    return {**features.transform(raw, config, spec), LABEL: raw[label_key]}
+
+
+def build_model(config: TabularClassificationConfig, spec: DatasetSpec) -> keras.Model:
+    """Returns the network: inputs by name to probabilities `(batch, classes)`."""
+    _, label = spec.only(LabelFeature)
+    inputs, logits = network.build(config, spec, len(label.classes))
+    scores = keras.layers.Softmax(dtype="float32", name="scores")(logits)
+    return keras.Model(inputs, scores, name="tabular_classification")
+
+
+def eval_config(config: TabularClassificationConfig, spec: DatasetSpec):
+    """Returns the metrics of classification, overall and sliced by class and by `config.slice_by`."""
+    return classification.eval_config(spec, config.slice_by)
+
+
+def signatures(served, config: TabularClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns `serving_default` (serialized tf.train.Example) and `columns` (one input a column)."""
+
+    def predict(raw):
+        return classification.answer(served.predict_raw(raw), spec)
+
+    return {
+        "serving_default": classification.example_signature(served, spec),
+        "columns": network.column_signature(predict, spec),
+    }
+
+
+def classical(config: TabularClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns the models that the network has to beat."""
+    from models.tasks.tabular import reference as models
+
+    return models.candidates(spec)
+
+
+TASK = Task(
+    name="tabular_classification",
+    config=TabularClassificationConfig,
+    preprocessing_fn=preprocessing_fn,
+    build_model=build_model,
+    loss=classification.loss,
+    metrics=classification.metrics,
+    eval_config=eval_config,
+    signatures=signatures,
+    queries=network.queries,
+    inputs=network.inputs,
+    describe_answer=classification.describe_answer,
+    prediction_key="scores",
+    badness=classification.badness,
+    classical=classical,
+    file_query=FileQuery(signature="serving_default", input_key="inputs", kind="table"),
+    label_keys=(LABEL,),
+    epoch_plots=classification.epoch_plots,
+)

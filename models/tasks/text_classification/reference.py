@@ -1,0 +1,42 @@
+"""Classical models for texts: hashed n-grams of words and a linear model."""
+
+import pandas as pd
+from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from data.spec import DatasetSpec, TextFeature
+from models.evaluation.comparison import Candidate
+
+NUM_FEATURES = 2**18
+
+
+def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
+    """Returns the most frequent class, naive Bayes on words, and logistic regression on words and pairs of words."""
+    name, _ = spec.only(TextFeature)
+
+    def on_ngrams(longest: int, *rest):
+        ngrams = HashingVectorizer(
+            n_features=NUM_FEATURES,
+            ngram_range=(1, longest),
+            alternate_sign=False,
+            norm=None,
+            token_pattern=r"(?u)\b\w+\b",
+        )
+        return make_pipeline(FunctionTransformer(_texts, kw_args={"name": name}), ngrams, *rest)
+
+    return {
+        "majority": Candidate(DummyClassifier(strategy="prior"), "none"),
+        "naive_bayes": Candidate(on_ngrams(1, MultinomialNB()), "hashed words"),
+        "logistic_regression": Candidate(
+            on_ngrams(2, TfidfTransformer(sublinear_tf=True), LogisticRegression(C=10.0, max_iter=500)),
+            "hashed words and pairs of words, weighted by how rare they are",
+        ),
+    }
+
+
+def _texts(frame: pd.DataFrame, name: str) -> list[str]:
+    return ["" if cell is None else cell.decode("utf-8", errors="replace") for cell in frame[name]]

@@ -1,0 +1,150 @@
+"""Text classification.
+
+The tokenizer is made of TensorFlow's own string operations and a vocabulary that TFT learns: so it is part of the
+SavedModel and runs under a stock TF Serving, which a library's operations (tensorflow-text) would not.
+"""
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+from keras import layers
+
+from data.spec import DatasetSpec, LabelFeature, Row, TextFeature
+from models.examples import dense, serialized_inputs
+from models.layers.embedding_bag import EmbeddingBag
+from models.task import FileQuery, Task, Tensors
+from models.tasks import classification
+from models.tasks.classification import LABEL
+from models.tasks.text_classification.config import TextClassificationConfig
+
+# int64 `(batch, length)`, 0 behind the last.
+WORDS, PARTS = "words", "parts"
+# Longer words are cut, and so are texts, at a generous length a word: what is not looked at should cost nothing.
+MAX_WORD = 32  # characters
+# Scripts that put no spaces between words: each of their characters is a word.
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+SYMBOL = r"[^\p{L}\p{M}\p{N}'\s]"
+
+
+def preprocessing_fn(raw: Tensors, config: TextClassificationConfig, spec: DatasetSpec) -> Tensors:
+    """Returns words and parts of words as int64 `(batch, length)`, 0 for none, and the label as int64 `(batch,)`."""
+    text_key, _ = spec.only(TextFeature)
+    label_key, _ = spec.only(LabelFeature)
+    words = split_words(dense(raw[text_key], ""), config.max_words)
+    rows = tf.strings.ngrams(words, tuple(range(1, config.word_ngrams + 1)))
+    known = tft.compute_and_apply_vocabulary(
+        rows, default_value=-1, top_k=config.vocabulary_size, frequency_threshold=config.min_count
+    )
+    features = {WORDS: (known + 1).to_tensor(0, shape=(None, _num_rows(config))), LABEL: raw[label_key]}
+    if config.character_ngrams:
+        parts = split_parts(words, config.character_ngrams)
+        hashed = tf.ragged.map_flat_values(tf.strings.to_hash_bucket_fast, parts, config.hash_buckets)
+        features[PARTS] = (hashed + 1).to_tensor(0, shape=(None, config.max_character_ngrams))
+    return features
+
+
+def _num_rows(config: TextClassificationConfig) -> int:
+    """Returns how many words and rows of words a text of the greatest length has."""
+    return sum(max(config.max_words - count, 0) for count in range(config.word_ngrams))
+
+
+def split_words(text: tf.Tensor, max_words: int) -> tf.RaggedTensor:
+    """Returns the words of texts, string `(batch, None)`: lower case, at most `max_words`, of what is UTF-8."""
+    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+    text = tf.strings.substr(text, 0, max_words * MAX_WORD, unit="UTF8_CHAR")
+    text = tf.strings.lower(text, encoding="utf-8")
+    text = tf.strings.regex_replace(text, f"({SYMBOL}|{UNSPACED})", r" \1 ")
+    return tf.strings.split(text)[:, :max_words]
+
+
+def split_parts(words: tf.RaggedTensor, lengths: tuple[int, ...]) -> tf.RaggedTensor:
+    """Returns the character n-grams of all words of each text, string `(batch, None)`.
+
+    Words are marked at both ends (Bojanowski et al., "Enriching Word Vectors with Subword Information",
+    arXiv:1607.04606), so that a beginning differs from a middle.
+    """
+    flat = tf.strings.substr(words.flat_values, 0, MAX_WORD, unit="UTF8_CHAR")
+    characters = tf.strings.unicode_split(tf.strings.join(["<", flat, ">"]), "UTF-8")  # (words, None)
+    parts = tf.strings.ngrams(characters, lengths, separator="")
+    return tf.RaggedTensor.from_row_splits(parts, words.row_splits).merge_dims(1, 2)
+
+
+def build_model(config: TextClassificationConfig, spec: DatasetSpec) -> keras.Model:
+    """Returns the network: words and parts to probabilities `(batch, classes)`.
+
+    A linear model on bags of n-grams with a narrow layer between (Joulin et al., "Bag of Tricks for Efficient Text
+    Classification", arXiv:1607.01759).
+    """
+    sizes = {WORDS: (_num_rows(config), config.vocabulary_size + 1)}
+    if config.character_ngrams:
+        sizes[PARTS] = (config.max_character_ngrams, config.hash_buckets + 1)
+    inputs = {name: keras.Input((length,), dtype="int64", name=name) for name, (length, _) in sizes.items()}
+    bags = [
+        EmbeddingBag(rows, config.embedding_dim, config.word_dropout, name=f"{name}_embedding")(inputs[name])
+        for name, (_, rows) in sizes.items()
+    ]
+    x = layers.Concatenate()(bags) if len(bags) > 1 else bags[0]
+    for units in config.dense_units:
+        x = layers.Dropout(config.dropout)(x)
+        x = layers.Dense(units, activation=config.activation)(x)
+    x = layers.Dropout(config.dropout)(x)
+    return keras.Model(inputs, classification.output(x, spec), name="text_classification")
+
+
+def eval_config(config: TextClassificationConfig, spec: DatasetSpec):
+    """Returns the metrics of classification, overall and sliced by class."""
+    return classification.eval_config(spec)
+
+
+def signatures(served, config: TextClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns `serving_default` (serialized tf.train.Example) and `text` (the texts themselves)."""
+    text_key, feature = spec.only(TextFeature)
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
+    def text(text):
+        raw = tf.sparse.from_dense(text[:, None]) if feature.optional else text
+        return classification.answer(served.predict_raw({text_key: raw}), spec)
+
+    return {"serving_default": classification.example_signature(served, spec), "text": text}
+
+
+def queries(row: Row, spec: DatasetSpec) -> dict:
+    """Returns one text in the words of each signature."""
+    text_key, _ = spec.only(TextFeature)
+    return {
+        "serving_default": {"inputs": serialized_inputs(row, spec)},
+        "text": {"text": row.get(text_key, b"")},
+    }
+
+
+def inputs(config: TextClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns which feature each signature's input holds."""
+    return {"text": {"text": spec.only(TextFeature)[0]}}
+
+
+def classical(config: TextClassificationConfig, spec: DatasetSpec) -> dict:
+    """Returns the models that the network has to beat."""
+    from models.tasks.text_classification import reference as models
+
+    return models.candidates(spec)
+
+
+TASK = Task(
+    name="text_classification",
+    config=TextClassificationConfig,
+    preprocessing_fn=preprocessing_fn,
+    build_model=build_model,
+    loss=classification.loss,
+    metrics=classification.metrics,
+    eval_config=eval_config,
+    signatures=signatures,
+    queries=queries,
+    inputs=inputs,
+    describe_answer=classification.describe_answer,
+    prediction_key="scores",
+    badness=classification.badness,
+    classical=classical,
+    label_keys=(LABEL,),
+    epoch_plots=classification.epoch_plots,
+    file_query=FileQuery(signature="text", input_key="text", kind="text"),
+)

@@ -1,0 +1,1 @@
+"""Training: input, devices, fit, callbacks, checkpoints, warm start."""

@@ -1,0 +1,1 @@
+"""The `headrace` command: a module for each group of verbs. Nothing below imports it."""

@@ -1,0 +1,344 @@
+"""The `headrace` command; one verb, one function. Loads no TensorFlow, TFX, Beam or pydantic at import."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from data.errors import ConfigError
+from pipeline.commands import monitoring, runs, schedule, serving
+from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
+
+
+def main() -> None:
+    """Runs the command and ends the process with its exit code."""
+    cli.main(prog_name="headrace")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="headrace")
+def cli() -> None:
+    """Raw data to a served Keras model, in one gated TFX pipeline.
+
+    \b
+    headrace run digits                     from raw data to a published model
+    headrace predict digits FILE.png        ask the published model
+    headrace board                          watch the curves in TensorBoard
+    """
+
+
+@cli.command()
+@click.argument("pipeline", type=PipelineName())
+@set_option
+@click.option("--allow-unblessed", is_flag=True, help="Go on with a model below its thresholds; it is not published.")
+@click.option("--wait", is_flag=True, help="Wait for a run of this pipeline to end, instead of exit code 6.")
+@home_option
+@json_option
+@reports_errors
+def run(
+    pipeline: str, overrides: tuple[str, ...], allow_unblessed: bool, wait: bool, home: Path, as_json: bool
+) -> None:
+    """Run PIPELINE, a name or a run file, from raw data to a published model.
+
+    \b
+    Examples:
+      headrace run digits
+      headrace run fashion_mnist --set train.epochs=3 --set seed=1
+      headrace run ./my_run.yaml --home /data/headrace --json
+
+    Exit codes: 0 published, 1 our fault, 2 settings or usage, 3 data refused, 4 model not good enough,
+    5 serving check failed, 6 the pipeline is already running, 130 and 143 interrupted: the next run goes on from there.
+    """
+    from pipeline.core import config
+    from pipeline.core.screen import Screen
+    from pipeline.running import runner
+    from pipeline.running.result import as_json as values_of
+    from pipeline.running.result import closing_block
+
+    named = config.load(pipeline, overrides)
+    screen = Screen(quiet=as_json)
+    try:
+        result = runner.execute(named, home, screen, wait=wait, allow_unblessed=allow_unblessed)
+    except runner.Stopped as stopped:
+        click.echo(f"headrace: Stopped by {stopped} before the first stage or after the last.", err=True)
+        sys.exit(128 + stopped.number)
+    if as_json:
+        click.echo(json.dumps(values_of(result), indent=1))
+    else:
+        for line in ["", *closing_block(result)]:
+            screen.say(line)
+    sys.stdout.flush()
+    # Threads of gRPC and TensorFlow take seconds to wind down and have nothing left to do.
+    os._exit(result.exit_code)
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--data", "path", required=True, type=click.Path(path_type=Path), help="File, or folder of classes.")
+@click.option("--task", help="What to learn; inferred by default. `headrace list` shows the tasks.")
+@click.option("--label", metavar="COLUMN", help="The column to be predicted; chosen by its name by default.")
+@click.option("--force", is_flag=True, help="Write over NAME.yaml.")
+@json_option
+@reports_errors
+def new(name: str, path: Path, task: str | None, label: str | None, force: bool, as_json: bool) -> None:
+    """Write NAME.yaml, a run file for your own data: reads all of it, infers the task and what each column holds.
+
+    Takes CSV, TSV, JSON Lines (also .gz) and Parquet files, and folders of images or texts, a folder a class.
+
+    \b
+    Examples:
+      headrace new churn --data customers.csv
+      headrace new churn --data customers.csv --label "left us" --force
+      headrace new pets --data photos/
+    """
+    from pipeline.commands import new as drafting
+
+    target = Path(f"{name.removesuffix('.yaml')}.yaml")
+    if target.exists() and not force:
+        raise ConfigError(f"{target} is there already; choose another name, or --force to write over it.")
+    tell = (
+        (lambda rows: click.echo(f"\r{rows:,} rows", nl=False, err=True)) if sys.stderr.isatty() else lambda rows: None
+    )
+    made = drafting.draft(path, task, label, tell)
+    target.write_text(drafting.text(made, target.stem, target.resolve().parent), encoding="utf-8")
+    if as_json:
+        columns = {key: guess.feature.kind for key, guess in made.features.items()}
+        found = {"file": str(target), "task": made.task, "rows": made.rows, "features": columns}
+        click.echo(json.dumps({**found, "ignored": made.ignored, "unsure": made.unsure}, indent=1))
+        return
+    label_key = list(made.features)[-1]
+    click.echo(f"{target}: {made.task} of {label_key} from {len(made.features) - 1} columns, {made.rows:,} rows")
+    for sentence in made.unsure:
+        click.echo(f"  unsure: {sentence}")
+    click.echo(f"Next:\n  headrace run ./{target}")
+
+
+@cli.command()
+@click.argument("pipeline", type=PipelineName())
+@click.option("--rows", is_flag=True, help="Read all of the data as well, as a run does.")
+@set_option
+@home_option
+@json_option
+@reports_errors
+def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Say whether PIPELINE can be run: settings, columns, disk, memory, destination; trains and writes nothing.
+
+    \b
+    Examples:
+      headrace check ./my_run.yaml
+      headrace check ./my_run.yaml --rows
+      headrace check digits --rows --set data.checks.duplicates.max_rate=0 --json
+    """
+    from pipeline.core import config
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.running import preflight
+
+    named = config.load(pipeline, overrides)
+    paths = PipelinePaths.of(home, named.name)
+    preflight.check(named, paths)
+    found = preflight.read_everything(named) if rows else {"splits": {}, "notes": []}
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for split, facts in found["splits"].items():
+        shares = ", ".join(f"{name} {count:,}" for name, count in facts["classes"].items())
+        click.echo(f"{split:<12}{facts['rows']:>9,} rows" + (f"  ({shares})" if shares else ""))
+    for note in found["notes"]:
+        click.echo(note)
+    click.echo(f"ok: {named.name} can be run")
+
+
+@cli.command()
+@click.argument("pipeline", type=PipelineName())
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--text", "texts", multiple=True, help="A text, or a user's name, in the place of a file.")
+@click.option("--version", type=int, help="A published version; the one that is live by default.")
+@click.option(
+    "--server", metavar="URL", help="REST API of a server; by default the one that runs on this home, if any."
+)
+@home_option
+@json_option
+@reports_errors
+def predict(
+    pipeline: str,
+    files: tuple[Path, ...],
+    texts: tuple[str, ...],
+    version: int | None,
+    server: str | None,
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Ask the published model of PIPELINE about FILES: images of any size, texts, or tables with a row a question.
+
+    \b
+    Examples:
+      headrace predict fashion_mnist shoe.png
+      headrace predict digits scans/*.png --json
+      headrace predict sentiment --text "What a film!"
+      headrace predict credit applications.csv
+      headrace predict movies --text 15
+      headrace predict credit applications.csv --server http://10.0.0.7:8501
+    """
+    from pipeline.live import predicting
+
+    answers = predicting.predict(pipeline, files, home, version, texts, server)
+    if as_json:
+        click.echo(json.dumps(answers, indent=1))
+        return
+    for answer in answers:
+        row = f":{answer['row']}" if "row" in answer else ""
+        click.echo(f"{answer.get('file', answer.get('text'))}{row}: {_best(answer)}")
+
+
+def _best(answer: dict) -> str:
+    """Returns an answer in words."""
+    if "value" in answer:
+        return f"{answer['value']:g}"
+    pairs = [(top.get("class", top.get("item")), top.get("probability", top.get("score"))) for top in answer["top"]]
+    return ", ".join(f"{name} {value:.3f}" for name, value in pairs)
+
+
+@cli.command()
+@click.argument("pipeline", type=PipelineName())
+@click.option("--shares", default="0.01,0.03,0.1,0.3,1", show_default=True, help="Shares of the training split.")
+@set_option
+@home_option
+@json_option
+@reports_errors
+def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Show how the network of PIPELINE and classical models do with 1, 3, 10, 30 and 100 % of the training rows.
+
+    Runs the pipeline whole for each share, in a home of its own; nothing is published. Writes a table and a plot.
+
+    \b
+    Examples:
+      headrace compare-classical credit
+      headrace compare-classical sentiment --shares 0.1,1 --json
+    """
+    from pipeline.commands import compare_classical
+    from pipeline.core import config
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.core.screen import Screen
+    from pipeline.running import runner
+    from pipeline.running.result import comparison
+
+    try:
+        parts = [float(part) for part in shares.split(",")]
+    except ValueError:
+        parts = [0.0]
+    if not all(0 < part <= 1 for part in parts):
+        raise ConfigError(
+            f"--shares {shares}: expected numbers above 0 and up to 1 with commas between, such as 0.1,1."
+        )
+    named, screen = config.load(pipeline, overrides), Screen(quiet=as_json)
+
+    def run(changed, place: Path) -> dict | str:
+        screen.say(f"{changed.config.data.train_share:.0%} of the training rows")
+        return comparison(runner.execute(changed, place, screen))
+
+    found = compare_classical.label_curves(named, home, parts, run)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        folder = PipelinePaths.of(home, named.name).runs / compare_classical.COMPARISON
+        for line in ["", *compare_classical.table(found), "", f"Written: {folder}/curves.png, table.md, curves.json"]:
+            screen.say(line)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+@cli.command()
+@home_option
+@click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 picks a free port.")
+@reports_errors
+def board(home: Path, port: int) -> None:
+    """Start TensorBoard on all runs, on 127.0.0.1 only, until Ctrl-C.
+
+    \b
+    Example:
+      headrace board --port 0
+    """
+    from pipeline.commands import board as tensorboard
+
+    tensorboard.serve(home, port)
+
+
+@cli.command(name="list")
+@json_option
+@reports_errors
+def list_(as_json: bool) -> None:
+    """Show the pipelines, tasks and data sets there are.
+
+    \b
+    Example:
+      headrace list --json
+    """
+    from pipeline.commands import listing
+
+    found = listing.everything()
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for title, rows in found.items():
+        click.echo(title.replace("_", " "))
+        for name, text in rows.items():
+            click.echo(f"  {name:<25}{text}")
+
+
+@cli.command()
+@home_option
+@json_option
+@reports_errors
+def doctor(home: Path, as_json: bool) -> None:
+    """Check this machine: Python, C library, packages, accelerator, disk, memory, home, TF Serving.
+
+    Ends with 1 when something must be mended.
+    """
+    from pipeline.commands import doctor as examination
+
+    findings = examination.examine(home)
+    if as_json:
+        click.echo(json.dumps([vars(finding) for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            click.echo(finding.line())
+    sys.exit(any(finding.state == "fix" for finding in findings))
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of run files, for editors.
+
+    \b
+    Example, for VS Code and others with yaml-language-server:
+      headrace schema > headrace.schema.json
+      # first line of a run file:  # yaml-language-server: $schema=headrace.schema.json
+    """
+    from pipeline.core import config
+
+    click.echo(json.dumps(config.json_schema(), indent=1))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the tab completion script of a SHELL.
+
+    \b
+    Examples:
+      headrace completion bash >> ~/.bashrc
+      headrace completion fish > ~/.config/fish/completions/headrace.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    click.echo(get_completion_class(shell)(cli, {}, "headrace", "_HEADRACE_COMPLETE").source())
+
+
+for _verbs in (runs, serving, monitoring):  # each click.Command in them is a verb
+    for _verb in vars(_verbs).values():
+        if isinstance(_verb, click.Command):
+            cli.add_command(_verb)
+for _verb in (schedule.schedule, schedule.scheduler, schedule.notify_test):
+    cli.add_command(_verb)

@@ -1,0 +1,110 @@
+"""Verbs that look at a model in use: drift, and how good its answers were."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from data import atomic
+from data.errors import ConfigError
+from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
+
+DRIFTED = 3
+
+
+@click.command()
+@click.argument("pipeline", type=PipelineName())
+@click.option(
+    "--of",
+    "which",
+    type=click.Choice(["served", "spans", "all"]),
+    default="all",
+    show_default=True,
+    help="Sampled requests, the newest span of the data, or what there is of both.",
+)
+@click.option("--max-distance", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="What is drift.")
+@click.option("--since", type=float, default=0.0, help="Samples after this moment only, in seconds since 1970.")
+@set_option
+@home_option
+@json_option
+@reports_errors
+def drift(pipeline: str, which: str, max_distance: float, since: float, overrides: tuple[str, ...], home: Path,
+          as_json: bool) -> None:  # fmt: skip
+    """Say how far what is served, and the newest span, are from the training data, by feature; ends with 3 if far.
+
+    Requests are sampled by `headrace serve` where the run file says `serving: {sample: {rate: 0.1}}`; those answered by
+    versions before the newest do not count.
+
+    \b
+    Examples:
+      headrace drift churn
+      headrace drift ./churn.yaml --of served --max-distance 0.2 --json
+    """
+    from models.serving.rollout.versions import last_version
+    from pipeline.core import config
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.live import drift as drifting
+    from pipeline.live import samples
+
+    named = config.load(pipeline, overrides)
+    paths = PipelinePaths.of(home, named.name)
+    published = float(last_version(paths.serving) or 0)
+    found, problems = {}, []
+    for kind in ("served", "spans"):
+        if which not in (kind, "all"):
+            continue
+        try:
+            if kind == "served":
+                kept = samples.read(paths.samples, max(since, published))
+                found[kind] = drifting.served(paths, named.dataset.spec, kept, max_distance)
+            else:
+                found[kind] = drifting.newest_span(paths, named, max_distance)
+        except ConfigError as error:
+            problems.append(str(error))
+    if not found:
+        raise ConfigError(" ".join(problems))
+    drifting.write(paths, found, named.dataset.digest())
+    drifted = any(one.drifted for distances in found.values() for one in distances)
+    if as_json:
+        click.echo(json.dumps({"drifted": drifted, **drifting.as_json(found)}, indent=1))
+    else:
+        for kind, distances in found.items():
+            click.echo({"served": "sampled requests", "spans": "newest span"}[kind])
+            for one in distances:
+                words = f"{one.value:.3f} ({one.measure}, at most {one.limit:.3f})"
+                click.echo(f"  {one.feature:<28}{words}{'  DRIFT' if one.drifted else ''}")
+    sys.exit(DRIFTED if drifted else 0)
+
+
+@click.command()
+@click.argument("pipeline", type=PipelineName())
+@click.option("--labels", required=True, type=click.Path(path_type=Path, dir_okay=False), help="CSV: id,label[,row].")
+@home_option
+@json_option
+@reports_errors
+def quality(pipeline: str, labels: Path, home: Path, as_json: bool) -> None:
+    """Say day by day how good answers were, by LABELS that came later: a CSV file with `id`, `label`, and maybe `row`.
+
+    The id is the request's: what the client sends as X-Request-Id (REST) or x-request-id (gRPC metadata).
+
+    \b
+    Example:
+      headrace quality churn --labels labels.csv
+    """
+    from pipeline.core import config
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.live import samples
+
+    named = config.load(pipeline)
+    paths = PipelinePaths.of(home, named.name)
+    found = samples.quality(samples.read(paths.samples), samples.read_labels(labels), named.dataset.spec)
+    atomic.write(paths.quality, json.dumps([asdict(day) for day in found], indent=1))
+    if as_json:
+        click.echo(json.dumps([asdict(day) for day in found], indent=1))
+        return
+    for day in found:
+        click.echo(
+            f"{day.day}  {day.rows:>8,} rows  {day.metric} {day.value:.4f}  95 % {day.low:.4f} to {day.high:.4f}"
+        )

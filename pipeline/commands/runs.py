@@ -1,0 +1,274 @@
+"""Verbs that look at runs there were, and tidy up after them."""
+
+import json
+import webbrowser
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from data.errors import ConfigError
+from pipeline.commands.shared import STATES, PipelineName, RunName, home_option, json_option, reports_errors
+
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("pipeline", required=False, type=PipelineName())
+@click.option("--state", type=click.Choice(STATES), help="Only those that came to this.")
+@click.option("--since", type=DAY, metavar="YYYY-MM-DD", help="Only those begun on that day or later.")
+@click.option("--until", type=DAY, metavar="YYYY-MM-DD", help="Only those begun on that day or before.")
+@click.option("-n", "count", default=20, show_default=True, help="How many, the newest.")
+@home_option
+@json_option
+@reports_errors
+def runs(
+    pipeline: str | None,
+    state: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    count: int,
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Show the runs there were, the newest first; of one PIPELINE or of all.
+
+    \b
+    Examples:
+      headrace runs
+      headrace runs digits -n 3 --json
+      headrace runs --state failed --since 2026-11-01
+    """
+    from pipeline.history import runs
+
+    days = {"since": since.date() if since else None, "until": until.date() if until else None}
+    found = runs.runs(home, pipeline, state=state, **days)[:count]
+    if as_json:
+        click.echo(json.dumps([asdict(run) for run in found], indent=1))
+        return
+    for run in found:
+        click.echo(runs.line(run))
+
+
+@click.command()
+@click.argument("run", type=RunName())
+@home_option
+@json_option
+@reports_errors
+def show(run: str, home: Path, as_json: bool) -> None:
+    """Show one RUN, or the newest of a pipeline: its stages, metrics and outputs.
+
+    \b
+    Examples:
+      headrace show digits
+      headrace show 20261123-105255-728 --json
+    """
+    from pipeline.history import runs
+
+    found = runs.find(home, run)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=1))
+        return
+    click.echo(runs.line(found))
+    for stage in found.stages:
+        click.echo(f"  {stage.name:<15}{stage.state:<9}{stage.seconds:7.1f} s  {stage.detail}")
+        for folder in stage.outputs.values():
+            click.echo(f"{'':<36}{folder}")
+    for name, value in found.metrics.items():
+        ends = found.intervals.get(name)
+        click.echo(f"  {name:<32}{value:.4f}" + (f"  95 % {ends[0]:.4f} to {ends[1]:.4f}" if ends else ""))
+    for verdict in found.verdicts:
+        click.echo(f"  {verdict['sentence']}")
+    if found.version:
+        click.echo(f"  version {found.version}")
+    if found.error:
+        click.echo(found.error)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=RunName())
+@home_option
+@json_option
+@reports_errors
+def compare(runs: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Show how RUNS differ from the first: settings, data, metrics with intervals, slices that moved, cost.
+
+    A single name of a pipeline stands for its last two runs.
+
+    \b
+    Examples:
+      headrace compare digits
+      headrace compare 20261123-105255-728 20261124-090011-004
+      headrace compare digits 20261123-105255-728 --json
+    """
+    from pipeline.history import runs
+    from pipeline.reporting import compare as comparing
+
+    found = [runs.find(home, run) for run in runs]
+    if len(found) == 1:
+        found = runs.runs(home, found[0].pipeline)[1::-1]
+    compared = comparing.compare(home, found)
+    if as_json:
+        click.echo(json.dumps(comparing.as_json(compared), indent=1))
+        return
+    for line in comparing.lines(compared):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("run", type=RunName())
+@click.argument("stage", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@home_option
+@reports_errors
+def logs(run: str, stage: str | None, follow: bool, home: Path) -> None:
+    """Print the log of a RUN, or the part of it that one STAGE wrote.
+
+    \b
+    Examples:
+      headrace logs digits
+      headrace logs -f digits
+      headrace logs 20261123-105255-728 train
+    """
+    from pipeline.history import runs
+
+    if follow and stage:
+        raise ConfigError("--follow goes on to the end of the run; leave out --follow or the stage.")
+    found = runs.find(home, run)
+    for text in runs.follow(home, found) if follow else [runs.log(home, found, stage)]:
+        click.echo(text, nl=False)
+
+
+@click.command()
+@click.argument("run", type=RunName())
+@click.argument("stage", required=False)
+@home_option
+@json_option
+@reports_errors
+def why(run: str, stage: str | None, home: Path, as_json: bool) -> None:
+    """Say why each stage of a RUN, or one STAGE, ran or was taken from the cache.
+
+    \b
+    Examples:
+      headrace why digits
+      headrace why 20261123-105255-728 train
+    """
+    from pipeline.history import runs
+    from pipeline.history import why as reasons
+
+    found = runs.find(home, run)
+    told = reasons.explain(home, found.pipeline, found.run, stage)
+    if as_json:
+        click.echo(json.dumps(told, indent=1))
+        return
+    for name, sentences in told.items():
+        for sentence in sentences:
+            click.echo(f"{name:<15}{sentence}")
+
+
+@click.command()
+@click.argument("run", type=RunName())
+@click.option("--open", "in_browser", is_flag=True, help="Open it in the browser.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a copy to this file.")
+@home_option
+@reports_errors
+def report(run: str, in_browser: bool, out: Path | None, home: Path) -> None:
+    """Write the page of a RUN, or of the newest of a pipeline, anew, and print where it is.
+
+    Every run that ends writes it; this is for those that were stopped, and for what came to light since.
+
+    \b
+    Examples:
+      headrace report digits --open
+      headrace report 20261123-105255-728 --out report.html
+    """
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.history import runs
+    from pipeline.reporting import facts, page
+
+    found = runs.find(home, run)
+    paths = PipelinePaths.of(home, found.pipeline)
+    told = facts.gather(paths, found)
+    if out:
+        out.write_text(page.render(found, told), encoding="utf-8")
+    written = out or page.write(paths, found, told)
+    click.echo(str(written))
+    if in_browser and not webbrowser.open(written.resolve().as_uri()):
+        raise ConfigError(f"There is no browser here; open {written} yourself.")
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="0 picks a free port.")
+@click.option(
+    "--board", metavar="URL", default="http://127.0.0.1:6006", show_default=True, help="TensorBoard to link to."
+)
+@click.option("--open", "in_browser", is_flag=True, help="Open it in the browser.")
+@home_option
+@reports_errors
+def ui(port: int, board: str, in_browser: bool, home: Path) -> None:
+    """Serve a site to look at pipelines, runs and their differences, on 127.0.0.1 only, until Ctrl-C.
+
+    It changes nothing. Runs in progress move; pages link to reports and to TensorBoard (`headrace board`).
+
+    \b
+    Examples:
+      headrace ui --open
+      headrace ui --port 0 --home /data/headrace
+    """
+    from pipeline.ui import server
+
+    server.serve(home, port, board, lambda url: (click.echo(url), in_browser and webbrowser.open(url)))
+
+
+@click.command()
+@click.argument("pipeline", type=PipelineName())
+@home_option
+@reports_errors
+def repair(pipeline: str, home: Path) -> None:
+    """Mend the metadata database of PIPELINE: restore the last run's backup, move what it does not know aside.
+
+    \b
+    Example:
+      headrace repair digits
+    """
+    from pipeline.core import config
+    from pipeline.core.lock import hold
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.history import database
+
+    paths = PipelinePaths.of(home, config.find(pipeline).stem)
+    if not paths.runs.is_dir():
+        raise ConfigError(f"Pipeline {paths.runs.name} has not run below {home.resolve()}; there is nothing to repair.")
+    with hold(paths.lock, paths.runs.name):
+        for line in database.repair(paths):
+            click.echo(line)
+
+
+@click.command()
+@click.argument("pipeline", type=PipelineName())
+@click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="Newest runs whose files stay.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
+@home_option
+@json_option
+@reports_errors
+def gc(pipeline: str, keep: int, dry_run: bool, home: Path, as_json: bool) -> None:
+    """Remove artifacts, logs and versions that none of the newest runs of PIPELINE refers to.
+
+    \b
+    Examples:
+      headrace gc digits --dry-run
+      headrace gc digits --keep 3
+    """
+    from pipeline.core import config
+    from pipeline.history import cleaning
+
+    found = cleaning.collect(home, config.find(pipeline).stem, keep, dry_run=dry_run)
+    size = sum(removed.size for removed in found)
+    if as_json:
+        items = [{"path": str(removed.path), "bytes": removed.size} for removed in found]
+        click.echo(json.dumps({"removed": not dry_run, "bytes": size, "items": items}, indent=1))
+        return
+    for removed in found:
+        click.echo(f"{removed.size / 2**20:9.1f} MiB  {removed.path}")
+    click.echo(f"{size / 2**20:9.1f} MiB  {'would be removed' if dry_run else 'removed'}: {len(found)} items")

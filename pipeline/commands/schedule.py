@@ -1,0 +1,342 @@
+"""Verbs of pipelines that run themselves."""
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from data.errors import ConfigError
+from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
+
+
+class ScheduleName(click.ParamType):
+    """The name of a schedule; completes it."""
+
+    name = "schedule"
+
+    def shell_complete(self, ctx, param, incomplete):
+        from click.shell_completion import CompletionItem
+
+        from pipeline.scheduling.store import Store
+
+        states = Store.of(Path(ctx.params.get("home") or ".")).states()
+        names = [state.schedule.name for state in states]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+@click.group()
+def schedule() -> None:
+    """Let pipelines run by the clock, on new data, or on drift.
+
+    \b
+    headrace schedule add digits --cron "0 3 * * *" --tz Europe/Berlin
+    headrace schedule list
+    headrace scheduler                      the daemon that runs what is due
+    """
+
+
+@schedule.command()
+@click.argument("pipeline", type=PipelineName())
+@click.option("--cron", metavar="FIELDS", help="Minute, hour, day, month, weekday, such as '0 3 * * *'.")
+@click.option("--tz", "zone", default="UTC", show_default=True, help="Time zone of --cron, such as Europe/Berlin.")
+@click.option("--on-new-data", is_flag=True, help="Run as well when the data is not that of the last run.")
+@click.option(
+    "--on-drift",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="DISTANCE",
+    help="Run as well when requests, or the newest span, are this far from the training data.",
+)
+@click.option("--jitter", default="0s", show_default=True, help="Put starts off by up to this much.")
+@click.option("--max-failures", type=click.IntRange(1), default=3, show_default=True, help="In a row, then it pauses.")
+@click.option(
+    "--catch-up",
+    type=click.Choice(["once", "skip", "all"]),
+    default="once",
+    show_default=True,
+    help="What becomes of times that were missed.",
+)
+@click.option(
+    "--canary",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="PERCENT",
+    help="A version that it publishes gets this share of the requests, until `headrace promote NAME canary`.",
+)
+@click.option("--promote-after", metavar="DURATION", help="Promote that canary after so long by itself, such as 2h.")
+@click.option("--time-limit", default="1d", show_default=True, help="Stop a run that takes longer.")
+@set_option
+@home_option
+@reports_errors
+def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift: float | None, jitter: str,
+        max_failures: int, catch_up: str, canary: float | None, promote_after: str | None, time_limit: str,
+        overrides: tuple[str, ...], home: Path) -> None:  # fmt: skip
+    """Let PIPELINE, a name or a run file, run by itself; a second time changes its schedule.
+
+    \b
+    Examples:
+      headrace schedule add digits --cron "0 3 * * *" --tz Europe/Berlin
+      headrace schedule add ./churn.yaml --cron "*/30 8-18 * * mon-fri" --jitter 5m --catch-up skip
+      headrace schedule add ./churn.yaml --on-new-data --time-limit 2h
+      headrace schedule add ./churn.yaml --on-drift 0.2 --set data.checks.drift.policy=warn
+    """
+    from pipeline.core import config
+    from pipeline.scheduling import times
+    from pipeline.scheduling.store import Schedule, Store
+
+    if cron is None and not on_new_data and on_drift is None:
+        raise ConfigError("Nothing says when it runs; give --cron, --on-new-data or --on-drift.")
+    if promote_after and canary is None:
+        raise ConfigError("--promote-after promotes a canary; give --canary PERCENT too.")
+    if cron is not None:
+        times.check(cron, zone)
+    named = config.load(pipeline, overrides)  # a run file that cannot be used is told now, not at three in the morning
+    if named.config.evaluate.challenge == "off":
+        overrides = (*overrides, "evaluate.challenge=not_worse")
+    if on_drift is not None and named.config.data.checks.drift.policy == "stop":
+        raise ConfigError(
+            f"{named.name} is to run when its data drifts, and its data gate stops at drift; "
+            "add --set data.checks.drift.policy=warn."
+        )
+    target = str(Path(pipeline).resolve()) if Path(pipeline).suffix in (".yaml", ".yml") else pipeline
+    made = Schedule(
+        name=named.name,
+        target=target,
+        overrides=overrides,
+        cron=cron,
+        zone=zone,
+        on_new_data=on_new_data,
+        on_drift=on_drift,
+        jitter=times.seconds(jitter),
+        max_failures=max_failures,
+        catch_up=catch_up,
+        time_limit=times.seconds(time_limit),
+        canary=canary,
+        promote_after=times.seconds(promote_after) if promote_after else None,
+        notify=tuple(one.model_dump(mode="json") for one in named.config.notify),
+    )
+    now = time.time()
+    Store.of(home).add(made, now)
+    when = f"next {_moment(next(times.after(cron, zone, now)), zone)}" if cron else "when its data asks for it"
+    click.echo(f"{made.name}: {when}; `headrace scheduler` has to run")
+
+
+@schedule.command(name="list")
+@home_option
+@json_option
+@reports_errors
+def list_(home: Path, as_json: bool) -> None:
+    """Show the schedules: when each runs next, what came of it last.
+
+    \b
+    Example:
+      headrace schedule list --json
+    """
+    from pipeline.scheduling import listing
+
+    rows = listing.rows(home, time.time())
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        zone = row["zone"]
+        following = f"paused: {row['paused']}" if row["paused"] else "when its data asks for it"
+        if row["next"] and not row["paused"]:
+            following = f"next {_moment(row['next'], zone)}"
+        last = f"last {_moment(row['last'], zone)} {row['state']}" if row["last"] else "never ran"
+        click.echo(f"{row['name']:<20}{row['cron'] or '':<16}{zone:<18}{following}; {last}")
+    if not rows:
+        click.echo("no schedules; `headrace schedule add` makes one")
+
+
+@schedule.command()
+@click.argument("name", type=ScheduleName())
+@click.option("--why", default="by hand", show_default=True, help="Shown by `list`.")
+@home_option
+@reports_errors
+def pause(name: str, why: str, home: Path) -> None:
+    """Pause a schedule: nothing of it starts until `resume`.
+
+    \b
+    Example:
+      headrace schedule pause digits --why "new labels on Monday"
+    """
+    from pipeline.scheduling.store import Store
+
+    Store.of(home).pause(name, why)
+    click.echo(f"{name}: paused ({why})")
+
+
+@schedule.command()
+@click.argument("name", type=ScheduleName())
+@home_option
+@reports_errors
+def resume(name: str, home: Path) -> None:
+    """Let a paused schedule go on; what would have been due meanwhile is not run.
+
+    \b
+    Example:
+      headrace schedule resume digits
+    """
+    from pipeline.scheduling.store import Store
+
+    Store.of(home).resume(name, time.time())
+    click.echo(f"{name}: goes on")
+
+
+@schedule.command()
+@click.argument("name", type=ScheduleName())
+@home_option
+@reports_errors
+def remove(name: str, home: Path) -> None:
+    """Remove a schedule; a run in progress ends, and its history stays.
+
+    \b
+    Example:
+      headrace schedule remove digits
+    """
+    from pipeline.scheduling.store import Store
+
+    Store.of(home).remove(name)
+    click.echo(f"{name}: removed")
+
+
+@schedule.command()
+@click.argument("name", required=False, type=ScheduleName())
+@click.option("-n", "count", default=20, show_default=True, help="How many, the newest.")
+@home_option
+@json_option
+@reports_errors
+def history(name: str | None, count: int, home: Path, as_json: bool) -> None:
+    """Show what came of scheduled runs, the newest first.
+
+    \b
+    Examples:
+      headrace schedule history
+      headrace schedule history digits -n 5 --json
+    """
+    from dataclasses import asdict
+
+    from pipeline.scheduling.store import Store
+
+    fires = Store.of(home).fires(name, limit=count)
+    if as_json:
+        click.echo(json.dumps([asdict(fire) for fire in fires], indent=1))
+        return
+    for fire in fires:
+        took = f"{fire.ended - fire.started:8.1f} s" if fire.ended and fire.started else f"{'':10}"
+        told = f"{_moment(fire.due, 'UTC')}  {fire.schedule:<16}{fire.reason:<10}{fire.state:<11}{took}"
+        click.echo(f"{told}  {fire.run or '':<22}{fire.message or ''}".rstrip())
+
+
+@schedule.command()
+@click.argument("name", type=ScheduleName())
+@home_option
+@reports_errors
+def run_now(name: str, home: Path) -> None:
+    """Have the scheduler run a schedule at once, whatever the clock says; also one that is paused by hand waits.
+
+    \b
+    Example:
+      headrace schedule run-now digits
+    """
+    from pipeline.scheduling.store import Store
+
+    store, now = Store.of(home), time.time()
+    state = store.state(name)
+    if state.paused is not None:
+        raise ConfigError(f"Schedule {name} is paused ({state.paused}); `headrace schedule resume {name}` first.")
+    store.write_down(name, [(now, "by hand", now)])
+    click.echo(f"{name}: the scheduler runs it next")
+
+
+@schedule.command()
+@click.argument("name", type=ScheduleName())
+@click.option("--to", type=click.Choice(["systemd", "cron", "kubernetes", "airflow"]), required=True)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write files there; else they are shown.")
+@home_option
+@reports_errors
+def export(name: str, to: str, out: Path | None, home: Path) -> None:
+    """Write a schedule as unit, crontab, CronJob or DAG for another scheduler.
+
+    \b
+    Examples:
+      headrace schedule export digits --to systemd --out ~/.config/systemd/user
+      (crontab -l; headrace schedule export digits --to cron) | crontab -
+    """
+    from pipeline.scheduling import exports
+    from pipeline.scheduling.store import Store
+
+    files = exports.export(Store.of(home).state(name).schedule, to, home.resolve())
+    for file, text in files.items():
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / file).write_text(text, encoding="utf-8")
+            click.echo(str(out / file))
+        else:
+            click.echo(f"# {file}\n{text}" if len(files) > 1 else text, nl=len(files) > 1)
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8700, show_default=True, help="Of /healthz and /metrics."
+)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Pipelines at a time.")
+@click.option("--poll", default="60s", show_default=True, help="Between two looks at data.")
+@home_option
+@reports_errors
+def scheduler(port: int, workers: int, poll: str, home: Path) -> None:
+    """Run what schedules say, until Ctrl-C; runs in progress go on without it.
+
+    Each pipeline runs in a process of its own, never twice at a time. What was missed while this was not running is
+    caught up with as each schedule's --catch-up says. Health and Prometheus metrics are on 127.0.0.1.
+
+    \b
+    Examples:
+      headrace scheduler
+      headrace scheduler --home /data/headrace --workers 2 --port 9100
+    """
+    import logging
+
+    from pipeline.scheduling import daemon, times
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    daemon.serve(
+        daemon.Scheduler(home.resolve(), workers, poll_seconds=times.seconds(poll)),
+        port,
+        lambda line: click.echo(line),
+    )
+
+
+@click.command(name="notify-test")
+@click.argument("pipeline", type=PipelineName())
+@set_option
+@home_option
+@reports_errors
+def notify_test(pipeline: str, overrides: tuple[str, ...], home: Path) -> None:
+    """Send a test message to everyone that PIPELINE's run file names under `notify`.
+
+    \b
+    Example:
+      headrace notify-test ./churn.yaml
+    """
+    from pipeline.core import config
+    from pipeline.scheduling import notifying
+
+    named = config.load(pipeline, overrides)
+    if not named.config.notify:
+        raise ConfigError(f"{pipeline} names nobody under notify.")
+    told = {"text": f"A test of {named.name}'s notifications.", "event": "test", "pipeline": named.name}
+    problems = []
+    for channel in named.config.notify:
+        failed = notifying.send([channel], told, home.resolve(), waits=())
+        click.echo(failed[0] if failed else f"{channel.name()}: told")
+        problems += failed
+    if problems:
+        raise ConfigError(f"{len(problems)} of {len(named.config.notify)} could not be told.")
+
+
+def _moment(seconds: float, zone: str) -> str:
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    return datetime.fromtimestamp(seconds, ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M %Z")

@@ -1,0 +1,246 @@
+"""Verbs that serve published models, and roll them forward and back."""
+
+import json
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors
+
+_why = click.option("--why", default="", metavar="TEXT", help="Written into the audit log.")
+
+
+@click.command()
+@click.argument("pipelines", nargs=-1, type=PipelineName())
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "embedded", "binary", "docker"]),
+    default="auto",
+    show_default=True,
+    help="auto: TF Serving's binary or container where there is one, else the embedded server.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0: all.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8500, show_default=True, help="gRPC; 0: a free one.")
+@click.option(
+    "--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="REST; 0: a free one."
+)
+@click.option(
+    "--no-input-guard", is_flag=True, help="Take values that the training schema rules out (embedded server)."
+)
+@click.option("--access-log", metavar="FILE", help="A JSON line a request, - for the log (embedded server).")
+@click.option("-f", "--flag", "flags", multiple=True, metavar="NAME=VALUE", help="Any flag of TF Serving.")
+@click.option("--print-config", is_flag=True, help="Write config files, Compose and Kubernetes manifests instead.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where; serving/deploy by default.")
+@home_option
+@json_option
+@reports_errors
+def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_port: int, no_input_guard: bool,
+          access_log: str | None, flags: tuple[str, ...], print_config: bool, out: Path | None, home: Path,
+          as_json: bool) -> None:  # fmt: skip
+    """Serve the published models of PIPELINES, of all by default, by gRPC and REST until Ctrl-C.
+
+    A version that is published, promoted or rolled back goes live within seconds; no request is lost.
+
+    \b
+    Examples:
+      headrace serve digits
+      headrace serve digits credit --port 0 --rest-port 0
+      headrace serve digits -f enable_batching=true --access-log access.jsonl
+      headrace serve digits --print-config --out deploy/
+    """
+    from pipeline.live import rollout, serving
+    from pipeline.running.result import asked_with
+    from pipeline.scheduling import notifying
+
+    if print_config:
+        written = serving.write_deployment(home, pipelines, out)
+        click.echo(json.dumps([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
+        return
+    own = [f"--{flag.lstrip('-')}" for flag in flags]
+    own += ["--input_guard=false"] * no_input_guard + [f"--access_log={access_log}"] * bool(access_log)
+
+    def ready(here: "serving.Running", server) -> None:
+        if as_json:
+            click.echo(json.dumps({**vars(here), "engine": server.engine, "log": str(server.log)}))
+        else:
+            for name in here.models:
+                click.echo(f"{name}: {here.rest}/v1/models/{name}:predict")
+            click.echo(f"gRPC: {here.grpc}, {server.engine} server. Log: {server.log}. Ctrl-C stops it.")
+            if server.engine != "embedded":
+                click.echo("TensorFlow Serving's own: no input guard, no samples of requests, no judging of canaries.")
+            if server.engine == "binary":
+                click.echo("It listens on all addresses of this machine.")
+            first = here.models[0]
+            what, about = asked_with(rollout.newest(home, first))
+            click.echo(f"Next:\n  headrace predict {first} {what}   ask it about {about}")
+        sys.stdout.flush()
+
+    def judged(name: str, version: int, verdict: str, reason: str) -> None:
+        click.echo(f"headrace: Canary {version} of {name} was {verdict}: {reason}.", err=True)
+        # Beside the server's supervision: a mail server may take a minute.
+        threading.Thread(target=tell, args=(name, version, verdict, reason), daemon=True).start()
+
+    def tell(name: str, version: int, verdict: str, reason: str) -> None:
+        for problem in notifying.tell_trial(home, name, version, verdict, reason):
+            click.echo(f"headrace: {problem}", err=True)
+
+    if not as_json:
+        click.echo("starting the server ...", err=True)
+    sys.exit(
+        serving.serve(
+            home, pipelines, engine=engine, host=host, port=port, rest_port=rest_port, flags=own, ready=ready,
+            judged=judged,
+        )
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("pipeline", type=PipelineName())
+@click.argument("version")
+@_why
+@home_option
+@json_option
+@reports_errors
+def promote(pipeline: str, version: str, why: str, home: Path, as_json: bool) -> None:
+    """Make VERSION of PIPELINE live: a number, `canary`, or `latest` for the newest from now on.
+
+    \b
+    Examples:
+      headrace promote digits 1795600000 --why "better on sevens"
+      headrace promote digits latest
+    """
+    from pipeline.live import rollout
+
+    _told(rollout.promoted(home, pipeline, version, why), pipeline, as_json)
+
+
+@click.command()
+@click.argument("pipeline", type=PipelineName())
+@_why
+@home_option
+@json_option
+@reports_errors
+def rollback(pipeline: str, why: str, home: Path, as_json: bool) -> None:
+    """End the canary of PIPELINE, or go back to the version that was live before.
+
+    \b
+    Example:
+      headrace rollback digits --why "complaints about nines"
+    """
+    from pipeline.live import rollout
+
+    _told(rollout.rolled_back(home, pipeline, why), pipeline, as_json)
+
+
+@click.command()
+@click.argument("pipeline", type=PipelineName())
+@click.argument("version", type=int)
+@click.option(
+    "--percent",
+    type=click.FloatRange(0, 100, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Its share of the requests.",
+)
+@click.option(
+    "--max-error-rate",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="Share of its requests that may fail.",
+)
+@click.option("--p95-ms", type=click.FloatRange(0, min_open=True), help="What 95 % of its requests must not exceed.")
+@click.option(
+    "--promote-after",
+    metavar="DURATION",
+    help="Make it live after so long, such as 2h, when it has kept to its budget (embedded server).",
+)
+@click.option(
+    "--watch",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Send it its share of the warm-up requests so long; end with 5 when it was taken back.",
+)
+@click.option("--server", metavar="HOST:PORT", help="gRPC; by default the server that runs on this home.")
+@_why
+@home_option
+@json_option
+@reports_errors
+def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p95_ms: float | None,
+           promote_after: str | None, watch: float | None, server: str | None, why: str, home: Path,
+           as_json: bool) -> None:  # fmt: skip
+    """Give VERSION of PIPELINE a share of the requests, beside the one that is live.
+
+    Our client sends it its share; so does the proxy of `headrace serve --print-config`, for REST. When its errors or
+    its latency leave the budget it gets no more requests: our client sees to that, and so does `headrace serve` with
+    the embedded server, whoever asks. Errors that the live version makes too are not held against it.
+
+    \b
+    Examples:
+      headrace canary digits 1795600000 --percent 10
+      headrace canary digits 1795600000 --percent 25 --p95-ms 20 --watch 60
+      headrace canary digits 1795600000 --p95-ms 20 --promote-after 2h
+    """
+    from models.serving.rollout.rollouts import Canary
+    from pipeline.live import rollout
+    from pipeline.scheduling import times
+
+    wait = times.seconds(promote_after) if promote_after else None
+    after = rollout.canary(home, pipeline, Canary(version, percent, max_error_rate, p95_ms, wait), why)
+    if watch is None:
+        _told(after, pipeline, as_json)
+        return
+    found = rollout.watch(home, pipeline, server, watch)
+    if as_json:
+        click.echo(json.dumps(vars(found)))
+    elif found.reason:
+        click.echo(f"headrace: Version {version} was taken back: {found.reason}.", err=True)
+    else:
+        click.echo(f"version {version} answered {found.canary} of {found.requests} requests and stays")
+    sys.exit(5 if found.reason else 0)
+
+
+@click.command()
+@click.argument("pipeline", type=PipelineName())
+@home_option
+@json_option
+@reports_errors
+def versions(pipeline: str, home: Path, as_json: bool) -> None:
+    """Show the published versions of PIPELINE: which is live, who published it, when, why, and its metrics.
+
+    \b
+    Example:
+      headrace versions digits
+    """
+    from pipeline.live import rollout
+
+    found = rollout.listing(home, pipeline)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for one in found:
+        metrics = ", ".join(
+            f"{name} {value:.4f}"
+            for name, value in list(one["metrics"].items())[:3]
+            if isinstance(value, float) and name != "example_count"
+        )
+        labels = ", ".join(one["labels"])
+        click.echo(f"{one['version']}  {one['published']}  {one['by'] or '?':<10} {metrics}  {labels}".rstrip())
+        change = one["change"]
+        if change:
+            why = f": {change['why']}" if change["why"] else ""
+            click.echo(f"            {change['what']} by {change['who']} at {change['time']}{why}")
+
+
+def _told(after, pipeline: str, as_json: bool) -> None:
+    """Says what is live after a change."""
+    from dataclasses import asdict
+
+    if as_json:
+        click.echo(json.dumps(asdict(after)))
+        return
+    stable = f"version {after.stable}" if after.stable is not None else "the newest version"
+    trial = f", canary {after.canary.version} with {after.canary.percent:g} %" if after.canary else ""
+    click.echo(f"{pipeline} serves {stable}{trial}")

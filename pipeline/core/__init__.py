@@ -1,0 +1,1 @@
+"""What everything else in `pipeline` stands on: settings, paths, lock, fingerprints, screen."""

@@ -1,0 +1,105 @@
+"""Where a pipeline keeps its state below a home folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+TENSORBOARD = "tensorboard"
+
+
+@dataclass(frozen=True)
+class PipelinePaths:
+    """The folders and files of one pipeline; all paths absolute.
+
+    Attributes:
+        runs: Everything but what is published.
+        serving: The published versions.
+    """
+
+    runs: Path
+    serving: Path
+
+    @classmethod
+    def of(cls, home: Path, name: str) -> "PipelinePaths":
+        """Returns the paths of the pipeline `name`."""
+        home = home.resolve()
+        return cls(home / "runs" / name, home / "serving" / name)
+
+    @property
+    def database(self) -> Path:
+        """ML Metadata's SQLite file."""
+        return self.runs / "metadata.db"
+
+    @property
+    def backup(self) -> Path:
+        """A copy of the database, made after each run."""
+        return self.runs / "metadata.db.backup"
+
+    @property
+    def records(self) -> Path:
+        """What the database knows of each execution, a file each."""
+        return self.runs / "records"
+
+    @property
+    def last(self) -> Path:
+        """What the last run was made of and came to, if it was published and nothing ran since."""
+        return self.runs / "last.json"
+
+    @property
+    def artifacts(self) -> Path:
+        """TFX's pipeline root."""
+        return self.runs / "artifacts"
+
+    @property
+    def accepted(self) -> Path:
+        """Statistics of the data that the data gate accepted last."""
+        return self.runs / "accepted.npz"
+
+    @property
+    def checkpoints(self) -> Path:
+        """States of unfinished trainings."""
+        return self.runs / "checkpoints"
+
+    @property
+    def candidate(self) -> Path:
+        """The model that failed the serving check, as it was served."""
+        return self.runs / "candidate"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files, a folder a run; those of all pipelines lie together, so that TensorBoard's names are short."""
+        return self.runs.parent.parent / TENSORBOARD / self.runs.name
+
+    @property
+    def reports(self) -> Path:
+        """What each run came to, and its page."""
+        return self.runs / "reports"
+
+    @property
+    def logs(self) -> Path:
+        """A log file a run."""
+        return self.runs / "logs"
+
+    @property
+    def samples(self) -> Path:
+        """What the server was asked and answered, a file a day."""
+        return self.runs / "samples"
+
+    @property
+    def drift(self) -> Path:
+        """How far requests and the newest span were from the training data, when that was asked last."""
+        return self.runs / "drift.json"
+
+    @property
+    def quality(self) -> Path:
+        """How good answers were, day by day, when that was asked last."""
+        return self.runs / "quality.json"
+
+    @property
+    def temporary(self) -> Path:
+        """Temporary files of the running run."""
+        return self.runs / "tmp"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the running run."""
+        return self.runs / "lock"

@@ -1,0 +1,1 @@
+"""What ran: the records of runs, ML Metadata, the database, clean-up."""

@@ -1,0 +1,167 @@
+"""The runs there were, from their records; of those without a record, from ML Metadata. Loads no TensorFlow or TFX."""
+
+import contextlib
+import dataclasses
+import functools
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from data.errors import ConfigError
+from pipeline.core.paths import PipelinePaths
+from pipeline.history import journal
+from pipeline.history.journal import RUNNING, RunRecord, StageRecord
+
+FOLLOW_SECONDS = 0.3
+
+
+def runs(
+    home: Path,
+    pipeline: str | None = None,
+    *,
+    state: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+) -> list[RunRecord]:
+    """Returns the runs below a home folder, the newest first.
+
+    Args:
+        home: The home folder.
+        pipeline: Of one pipeline alone.
+        state: In one state alone.
+        since: Begun on that day or later.
+        until: Begun on that day or before.
+    """
+    folders = [home.resolve() / "runs" / pipeline] if pipeline else sorted((home.resolve() / "runs").glob("*"))
+    found = [run for folder in folders if folder.is_dir() for run in _runs_of(PipelinePaths.of(home, folder.name))]
+    begin = datetime.combine(since, datetime.min.time()).timestamp() if since else 0.0
+    end = datetime.combine(until + timedelta(days=1), datetime.min.time()).timestamp() if until else float("inf")
+    kept = [run for run in found if begin <= run.started < end and state in (None, run.state)]
+    return sorted(kept, key=lambda run: run.run, reverse=True)
+
+
+def find(home: Path, identifier: str) -> RunRecord:
+    """Returns the run with an identifier, or the newest of a pipeline by the pipeline's name.
+
+    Raises:
+        ConfigError: There is no such run.
+    """
+    pipeline = identifier if (home.resolve() / "runs" / identifier).is_dir() else None
+    found = runs(home, pipeline)
+    for run in found:
+        if identifier in (run.run, run.pipeline):
+            return run
+    recent = ", ".join(run.run for run in found[:3])
+    raise ConfigError(
+        f"There is no run {identifier} below {home.resolve()}; "
+        + (f"the last are {recent}." if recent else "nothing has run yet.")
+    )
+
+
+def line(run: RunRecord) -> str:
+    """Returns a run in one line."""
+    cached = sum(stage.state == "cached" for stage in run.stages)
+    shown = list(run.intervals) or ["accuracy"]
+    metrics = ", ".join(f"{name} {run.metrics[name]:.4f}" for name in (*shown[:2], "loss") if name in run.metrics)
+    where = f"at {run.stages[-1].name}" if run.stages and run.state not in ("published", "unpublished") else ""
+    stages = f"{len(run.stages)} stages, {cached} cached"
+    return f"{run.run}  {run.pipeline:<16}{run.state:<12}{run.seconds:7.1f} s  {stages:<22}{metrics or where}".rstrip()
+
+
+def _runs_of(paths: PipelinePaths) -> list[RunRecord]:
+    found = {}
+    for path in paths.reports.glob("*.json"):
+        with contextlib.suppress(OSError):
+            if record := _read(path, path.stat().st_mtime_ns):
+                found[record.run] = dataclasses.replace(record, state=journal.state_of(record))
+    if _known(paths) - found.keys():
+        from pipeline.history import executions
+
+        for run in executions.of(paths):
+            if run.run not in found:
+                found[run.run] = _without_record(run)
+    return list(found.values())
+
+
+@functools.lru_cache(maxsize=4096)
+def _read(path: Path, changed: int) -> RunRecord | None:
+    return journal.read(path)
+
+
+def _known(paths: PipelinePaths) -> set[str]:
+    """Returns the runs that ML Metadata knows."""
+    query = "select c.name from Context c join Type t on t.id = c.type_id where t.name = 'pipeline_run'"
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(f"file:{paths.database}?mode=ro", uri=True)) as database,
+    ):
+        return {name for (name,) in database.execute(query)}
+    return set()
+
+
+def _without_record(run) -> RunRecord:
+    """Returns what ML Metadata knows of a run whose record is gone or damaged."""
+    stages = [
+        StageRecord(stage.name, stage.state, run.started, stage.seconds, outputs=stage.outputs) for stage in run.stages
+    ]
+    ended = [stage.state for stage in run.stages if stage.state not in ("done", "cached")]
+    state = "published" if run.version else ended[0] if ended else "unpublished"
+    return RunRecord(
+        run=run.run,
+        pipeline=run.pipeline,
+        state="killed" if state == RUNNING else state,
+        started=run.started,
+        ended=run.started + sum(stage.seconds for stage in run.stages),
+        stages=stages,
+        version=run.version,
+        metrics=run.metrics,
+    )
+
+
+# --- logs -----------------------------------------------------------------------------------------------------------
+
+
+def log(home: Path, run: RunRecord, stage: str | None = None) -> str:
+    """Returns a run's log, or the part of it that one stage wrote.
+
+    Raises:
+        ConfigError: The log is gone, or the stage did not run.
+    """
+    text = _log_file(home, run).read_text(errors="replace")
+    if stage is None:
+        return text
+    part = re.search(
+        rf"^[^\n]*stage {re.escape(stage)} begins$.*?(^[^\n]*stage \w+ ends: \w+$|\Z)", text, re.DOTALL | re.MULTILINE
+    )
+    if not part:
+        ran = ", ".join(one.name for one in run.stages)
+        raise ConfigError(f"Stage {stage} did not run in {run.run}; stages: {ran}.")
+    return part[0] + "\n"
+
+
+def follow(home: Path, run: RunRecord) -> Iterator[str]:
+    """Yields a run's log as it is written, until the run has ended.
+
+    Raises:
+        ConfigError: The log is gone.
+    """
+    with _log_file(home, run).open(errors="replace") as file:
+        while True:
+            ended = all(
+                one.run != run.run for one in runs(home, run.pipeline, state=RUNNING)
+            )  # asked before reading: what came in between is read yet
+            if text := file.read():
+                yield text
+            if ended:
+                return
+            time.sleep(FOLLOW_SECONDS)
+
+
+def _log_file(home: Path, run: RunRecord) -> Path:
+    path = PipelinePaths.of(home, run.pipeline).logs / f"{run.run}.log"
+    if not path.is_file():
+        raise ConfigError(f"The log {path} is gone.")
+    return path

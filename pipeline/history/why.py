@@ -1,0 +1,117 @@
+"""Why a stage ran: what changed since the last run in which it had come to something."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from data.errors import ConfigError
+from pipeline.core.paths import PipelinePaths
+from pipeline.history import executions
+from pipeline.history.executions import Run, Stage, open_store
+
+# They look at what no cache key can hold: the data accepted last, and what is published.
+ALWAYS = {
+    "data_gate": "the data accepted last",
+    "model_gate": "what is published",
+    "publish": "what is published",
+}
+
+
+def explain(home: Path, pipeline: str, identifier: str, stage: str | None = None) -> dict[str, list[str]]:
+    """Returns stage -> why it ran, or was not run again, in words; of one stage or of all.
+
+    Raises:
+        ConfigError: The run came to no stage, or the stage is not in it.
+    """
+    paths = PipelinePaths.of(home, pipeline)
+    known = executions.of(paths)
+    run = next((one for one in known if one.run == identifier), None)
+    if run is None:
+        raise ConfigError(f"Run {identifier} stopped before its first stage; `headrace logs {identifier}` says why.")
+    chosen = [one for one in run.stages if stage in (None, one.name)]
+    if not chosen:
+        raise ConfigError(f"Stage {stage} did not run in {run.run}; stages: {', '.join(s.name for s in run.stages)}.")
+    earlier = [other for other in known if other.run < run.run]
+    return {one.name: _reasons(paths, one, earlier) for one in chosen}
+
+
+def _reasons(paths: PipelinePaths, stage: Stage, earlier: list[Run]) -> list[str]:
+    if stage.name in ALWAYS:
+        return [f"runs every time: it looks at {ALWAYS[stage.name]}"]
+    before = [(run, other) for run in earlier for other in run.stages if other.name == stage.name]
+    finished = [(run, other) for run, other in before if other.state in ("done", "cached")]
+    if stage.state == "cached":
+        return [f"nothing changed: taken from the cache, last seen in {finished[0][0].run}"]
+    if not before:
+        return ["it ran for the first time"]
+    run, other = (finished or before)[0]
+    changes = differences(_facts(paths, other.execution), _facts(paths, stage.execution))
+    if changes:
+        return [f"{change} (since {run.run})" for change in changes]
+    if not finished:
+        return [f"nothing changed, but it had not finished before: it was {before[0][1].state} in {before[0][0].run}"]
+    return [f"nothing changed since {run.run}, but that result was damaged or gone"]
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Returns what differs between the facts of two executions, a sentence each.
+
+    Args:
+        before: Dotted name -> value; code below `fingerprint.`, inputs below `input.`.
+        after: The same of the later execution.
+    """
+    found = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        _kind, _, rest = name.partition("fingerprint.")
+        if rest:
+            found.append(_code_changed(rest, old, new))
+        elif name.startswith("input."):
+            found.append(f"input {name.removeprefix('input.')} is new")
+        else:
+            setting = name.removeprefix("custom_config.").replace("config.", "model.", 1)
+            found.append(f"setting {setting} was {json.dumps(old)}, is {json.dumps(new)}")
+    return found
+
+
+def _code_changed(name: str, old: str | None, new: str | None) -> str:
+    if name.split(".")[0] in ("pipeline", "components", "models", "data"):
+        file = name.replace(".", "/") + ".py"
+        return f"{file} {'was changed' if old and new else 'is used now' if new else 'is no longer used'}"
+    return f"package {name} was {old or 'not used'}, is {new or 'not used'}"
+
+
+def _facts(paths: PipelinePaths, execution: int) -> dict[str, Any]:
+    """Returns what an execution's cache key was made of, flat: dotted name -> value."""
+    from ml_metadata.proto import metadata_store_pb2
+
+    store = open_store(paths)
+    (record,) = store.get_executions_by_id([execution])
+    facts: dict[str, Any] = {}
+    for values in (record.properties, record.custom_properties):
+        for name, value in values.items():
+            if not name.startswith("__") and name != "run":
+                _flatten(facts, name, getattr(value, value.WhichOneof("value")))
+    artifacts = {artifact.id: artifact.uri for artifact in store.get_artifacts()}
+    for event in store.get_events_by_execution_ids([execution]):
+        if event.type == metadata_store_pb2.Event.INPUT:
+            name = next(step.key for step in event.path.steps if step.HasField("key"))
+            facts[f"input.{name}"] = artifacts[event.artifact_id]
+    return facts
+
+
+def _flatten(facts: dict[str, Any], name: str, value: Any) -> None:
+    """Adds a value to `facts`; dictionaries, also those written as JSON, key by key."""
+    if isinstance(value, str) and value.startswith("{"):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    if not isinstance(value, dict):
+        facts[name] = value
+        return
+    for key, inner in value.items():
+        separator = "." if name else ""
+        # Module names have dots of their own; they stay whole behind `fingerprint.`.
+        _flatten(facts, f"{name}{separator}{key}", inner)

@@ -1,0 +1,1 @@
+"""What is published: serving, roll-out, predictions, request samples, drift."""

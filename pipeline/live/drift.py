@@ -1,0 +1,178 @@
+"""How far what a server is asked, or the newest span of the data, is from the data that the model was trained on."""
+
+import json
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from components.data_gate import schema_text, training_statistics, without_images
+from components.statistics import generate
+from data import atomic, loading
+from data.checks import profile
+from data.errors import ConfigError
+from data.spec import BadRow, CategoryFeature, DatasetSpec, ImageFeature, Row, TextFeature
+from models.examples import stored
+from pipeline.core.config import NamedConfig
+from pipeline.core.paths import PipelinePaths
+from pipeline.live.samples import Sample
+
+MIN_ROWS = 50  # of fewer nothing can be said
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far one feature is from the training data.
+
+    Attributes:
+        feature: Its name; of an image `<name>.brightness` and `<name>.contrast`.
+        measure: `Kolmogorov-Smirnov` of numbers, `L-infinity` of categories, TFDV's.
+        value: From 0 to 1.
+        limit: From where on it is drift: what was asked for, or what chance alone makes of so few rows.
+    """
+
+    feature: str
+    measure: str
+    value: float
+    limit: float
+
+    @property
+    def drifted(self) -> bool:
+        """Whether it is far."""
+        return self.value > self.limit
+
+
+def served(paths: PipelinePaths, spec: DatasetSpec, samples: list[Sample], max_distance: float) -> list[Distance]:
+    """Returns how far each feature of sampled requests is from the training data, the farthest first.
+
+    Raises:
+        ConfigError: There are too few samples, or no data was accepted yet.
+        DataError: The file of the accepted data is damaged.
+    """
+    inputs = _inputs_of(spec)
+    rows = [row for sample in samples if (row := sample.stored(inputs))]
+    if len(rows) < MIN_ROWS:
+        raise ConfigError(
+            f"{len(rows)} requests were sampled since the model was published, {MIN_ROWS} are needed; "
+            "is serving.sample.rate above 0?"
+        )
+    return _distances(paths, inputs, rows, max_distance)
+
+
+def newest_span(paths: PipelinePaths, named: NamedConfig, max_distance: float) -> list[Distance]:
+    """Returns how far each feature of the newest span is from the data that was accepted last, the farthest first.
+
+    Raises:
+        ConfigError: The data has no spans, the newest has too few rows, or no data was accepted yet.
+        DataError: It cannot be read.
+    """
+    if named.dataset.spans is None:
+        raise ConfigError(f"The data of {named.name} has no spans; name {{SPAN}} or a date in data.files.")
+    data = named.config.data.model_copy(update={"window": 1, "test_spans": 0})
+    found = loading.load(data, named.name, named.base)
+    inputs = _inputs_of(found.spec)
+    rows = [row for _, row in loading.open_rows(found, data) if not isinstance(row, BadRow)]
+    if len(rows) < MIN_ROWS:
+        raise ConfigError(f"The newest span has {len(rows)} rows, {MIN_ROWS} are needed.")
+    return _distances(paths, inputs, [_without_arrays(row, inputs) for row in rows], max_distance)
+
+
+def as_json(found: dict[str, list[Distance]]) -> dict[str, list[dict[str, Any]]]:
+    """Returns what was found as JSON values."""
+    return {kind: [{**asdict(one), "drifted": one.drifted} for one in distances] for kind, distances in found.items()}
+
+
+def write(paths: PipelinePaths, found: dict[str, list[Distance]], digest: str) -> None:
+    """Writes down what was found, and of which data, for pages and for who asks later."""
+    atomic.write(paths.drift, json.dumps({"time": time.time(), "data_digest": digest, **as_json(found)}, indent=1))
+
+
+def _inputs_of(spec: DatasetSpec) -> DatasetSpec:
+    kept = {name: feature for name, feature in spec.features.items() if not feature.target}
+    return spec.model_copy(update={"features": kept})
+
+
+def _without_arrays(row: Row, spec: DatasetSpec) -> Row:
+    """Returns a row as it is stored: images as bytes."""
+    return {
+        name: np.ascontiguousarray(row[name]).tobytes() if isinstance(feature, ImageFeature) else row[name]
+        for name, feature in spec.features.items()
+        if name in row
+    }
+
+
+def _distances(paths: PipelinePaths, spec: DatasetSpec, rows: list[Row], max_distance: float) -> list[Distance]:
+    reference = training_statistics(paths.accepted)
+    statistics = _statistics(spec, rows)
+    found = [*_of_numbers(reference, statistics, max_distance), *_of_texts(reference, statistics, spec, max_distance)]
+    return sorted(found, key=lambda one: (not one.drifted, one.limit - one.value))
+
+
+def _statistics(spec: DatasetSpec, rows: list[Row]) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Returns TFDV's statistics of rows, as a run makes them of its data."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = str(Path(scratch) / "rows.tfrecord")
+        with tf.io.TFRecordWriter(file) as writer:
+            for row in rows:
+                features = {name: stored(row[name], spec.features[name]) for name in spec.features if name in row}
+                example = tf.train.Example(features=tf.train.Features(feature=features))
+                writer.write(example.SerializeToString())
+        found, _ = generate([file], spec)
+    return found
+
+
+def _of_numbers(
+    reference: statistics_pb2.DatasetFeatureStatisticsList,
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    max_distance: float,
+) -> list[Distance]:
+    """Returns the distance of each number, by quantiles: TFDV's own measure of numbers is noisy, see the data gate."""
+    before, now = (profile.quantiles(one.datasets[0].features) for one in (reference, statistics))
+    found = []
+    for name in sorted(before.keys() & now.keys()):
+        (old, old_count), (new, new_count) = before[name], now[name]
+        distance = profile.kolmogorov_smirnov(old, new)
+        found.append(
+            Distance(name, "Kolmogorov-Smirnov", distance, max(max_distance, profile.chance(old_count, new_count)))
+        )
+    return found
+
+
+def _of_texts(
+    reference: statistics_pb2.DatasetFeatureStatisticsList,
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    spec: DatasetSpec,
+    max_distance: float,
+) -> list[Distance]:
+    """Returns TFDV's distance of each category and text: the greatest difference of a value's share."""
+    kinds = (CategoryFeature, TextFeature)
+    schema = without_images(text_format.Parse(schema_text(spec), schema_pb2.Schema()), spec)
+    names = [name for name, feature in spec.features.items() if isinstance(feature, kinds)]
+    for feature in schema.feature:
+        if feature.name in names:
+            feature.drift_comparator.infinity_norm.threshold = max_distance
+            feature.string_domain.ClearField("value")
+    there = {one.path.step[0]: one for one in reference.datasets[0].features}
+    counts = [
+        {one.path.step[0]: one.string_stats.common_stats.num_non_missing for one in each.datasets[0].features}
+        for each in (reference, statistics)
+    ]
+    if not names:
+        return []
+    kept = statistics_pb2.DatasetFeatureStatisticsList()
+    kept.CopyFrom(reference)
+    told = tfdv.validate_statistics(statistics, schema, previous_statistics=kept)
+    found = []
+    for info in told.drift_skew_info:
+        name = info.path.step[0]
+        if name in there and info.drift_measurements and all(count.get(name) for count in counts):
+            limit = max(max_distance, profile.chance(*(count[name] for count in counts)))
+            found.append(Distance(name, "L-infinity", info.drift_measurements[0].value, limit))
+    return found

@@ -1,0 +1,279 @@
+"""How runs differ: in settings, data, metrics with intervals, slices and cost. Loads no TensorFlow."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data.checks.profile import kolmogorov_smirnov, quantiles
+from data.errors import ConfigError
+from models.evaluation.intervals import Z
+from pipeline.core.paths import PipelinePaths
+from pipeline.history.journal import RunRecord
+from pipeline.reporting.facts import OVERALL, Facts, compared_metrics, gather
+from pipeline.reporting.page import flat, number, setting
+
+RESAMPLES = 200
+MIN_DISTANCE = 0.05  # of two distributions, to be worth a line
+ABSENT = "–"  # noqa: RUF001 - what stands where a run has no such setting
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A value of one run beside that of the first.
+
+    Attributes:
+        value: This run's; None where it has none.
+        difference: To the first run's.
+        low: Lower end of the difference's 95 % interval; None where it is not known.
+        high: Upper end.
+        paired: Whether both runs were asked about the same rows.
+    """
+
+    value: float | None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    paired: bool = False
+
+    @property
+    def moved(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+    def words(self) -> str:
+        """Returns it in a few words, such as `0.9421 (+0.0208, +0.0050 to +0.0366)`."""
+        if self.value is None:
+            return ABSENT
+        if self.difference is None:
+            return number(self.value)
+        ends = f", {self.low:+.4f} to {self.high:+.4f}" if self.low is not None else ""
+        return f"{number(self.value)} ({self.difference:+.4f}{ends})"
+
+
+@dataclass
+class Comparison:
+    """How runs differ; every list has a value for each run, in their order.
+
+    Attributes:
+        runs: The runs, the first being what the others are held against.
+        settings: Dotted name -> values, where they differ.
+        data: What of the data -> values, where they differ.
+        environment: Package, machine or commit -> values, where they differ.
+        metrics: Metric -> the runs' values on their test splits.
+        slices: Slice -> the runs' values of `slice_metric`, where one has moved.
+        slice_metric: What slices are compared by.
+        steady_slices: How many slices have not moved.
+        cost: What it took -> values.
+        histories: Run -> metric -> its value after each epoch of the training.
+        notes: What could not be compared, a sentence each.
+    """
+
+    runs: list[RunRecord]
+    settings: dict[str, list[Any]] = field(default_factory=dict)
+    data: dict[str, list[Any]] = field(default_factory=dict)
+    environment: dict[str, list[Any]] = field(default_factory=dict)
+    metrics: dict[str, list[Delta]] = field(default_factory=dict)
+    slices: dict[str, list[Delta]] = field(default_factory=dict)
+    slice_metric: str = ""
+    steady_slices: int = 0
+    cost: dict[str, list[float]] = field(default_factory=dict)
+    histories: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def compare(home: Path, runs: list[RunRecord]) -> Comparison:
+    """Returns how runs differ from the first of them.
+
+    Raises:
+        ConfigError: There are fewer than two, or one twice.
+    """
+    if len(runs) < 2 or len({run.run for run in runs}) < len(runs):
+        raise ConfigError(f"Two or more different runs are compared; given {', '.join(run.run for run in runs)}.")
+    facts = [gather(PipelinePaths.of(home, run.pipeline), run) for run in runs]
+    found = Comparison(runs)
+    found.settings = _differing([dict(flat(run.settings)) for run in runs])
+    found.data = _data(runs, facts)
+    found.environment = _differing([{**run.packages, **run.machine, "commit": run.commit} for run in runs])
+    _add_metrics(found, facts)
+    _add_slices(found, facts)
+    found.cost = {
+        "wall seconds": [run.seconds for run in runs],
+        "CPU seconds": [run.cpu_seconds for run in runs],
+        "peak MiB": [run.peak_mib for run in runs],
+        "MiB written": [run.disk_mib for run in runs],
+    }
+    found.histories = {run.run: one.training.get("history", {}) for run, one in zip(runs, facts, strict=True)}
+    found.notes = [f"{run.run}: {line}" for run, one in zip(runs, facts, strict=True) for line in one.missing]
+    return found
+
+
+def _differing(values: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    names = sorted({name for one in values for name in one})
+    rows = {name: [one.get(name, ABSENT) for one in values] for name in names}
+    return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
+
+
+# --- data -----------------------------------------------------------------------------------------------------------
+
+
+def _data(runs: list[RunRecord], facts: list[Facts]) -> dict[str, list[Any]]:
+    told = [
+        {
+            "content": run.data_digest,
+            **{f"{split} rows": rows for split, rows in one.rows.items()},
+            **{f"{split} digest": digest[:12] for split, digest in one.digests.items()},
+            **_means(one),
+        }
+        for run, one in zip(runs, facts, strict=True)
+    ]
+    return _differing(told) | _distances(facts)
+
+
+def _means(found: Facts) -> dict[str, Any]:
+    """Returns mean or number of values, and missing share, of each feature of the training split."""
+    told: dict[str, Any] = {}
+    for feature in found.statistics.get("train", []):
+        name, stats = feature.path.step[0], getattr(feature, feature.WhichOneof("stats"))
+        common = stats.common_stats
+        missing = common.num_missing / max(common.num_missing + common.num_non_missing, 1)
+        told[f"missing in {name}"] = f"{missing:.1%}"
+        if feature.WhichOneof("stats") == "num_stats":
+            told[f"mean of {name}"] = number(stats.mean)
+        elif feature.WhichOneof("stats") == "string_stats":
+            told[f"values of {name}"] = number(int(stats.unique))
+    return told
+
+
+def _distances(facts: list[Facts]) -> dict[str, list[Any]]:
+    """Returns how far numbers of the training split are from the first run's, where it is more than MIN_DISTANCE."""
+    told = [quantiles(found.statistics.get("train", [])) for found in facts]
+    rows = {}
+    for name, (before, _) in told[0].items():
+        far = [kolmogorov_smirnov(before, one[name][0]) if name in one else 0.0 for one in told]
+        if max(far) > MIN_DISTANCE:
+            rows[f"distance of {name} (Kolmogorov-Smirnov)"] = [round(value, 3) for value in far]
+    return rows
+
+
+# --- metrics and slices ---------------------------------------------------------------------------------------------
+
+
+def _add_metrics(found: Comparison, facts: list[Facts]) -> None:
+    first, before = found.runs[0], facts[0]
+    names = [name for name in first.metrics if "@" not in name or name in first.intervals]
+    for name in sorted(names, key=lambda one: one not in first.intervals):
+        row = [Delta(first.metrics[name])]
+        for run, one in zip(found.runs[1:], facts[1:], strict=True):
+            row.append(_delta(name, first, run, before, one))
+        found.metrics[name] = row
+
+
+def _delta(name: str, first: RunRecord, run: RunRecord, before: Facts, after: Facts) -> Delta:
+    """Returns a metric beside the first run's: over the same rows resampled together where they are the same."""
+    if name not in run.metrics:
+        return Delta(None)
+    value, difference = run.metrics[name], run.metrics[name] - first.metrics[name]
+    ends = _paired(name, first, before, after) if _same_rows(before, after) else None
+    if ends:
+        return Delta(value, difference, *ends, paired=True)
+    if name in first.intervals and name in run.intervals:
+        half = math.hypot(*((high - low) / 2 for low, high in (first.intervals[name], run.intervals[name])))
+        return Delta(value, difference, difference - half, difference + half)
+    return Delta(value, difference)
+
+
+def _same_rows(before: Facts, after: Facts) -> bool:
+    if before.answers is None or after.answers is None:
+        return False
+    return before.digests.get("test") == after.digests.get("test") and (
+        before.answers.values.shape == after.answers.values.shape
+    )
+
+
+def _paired(name: str, first: RunRecord, before: Facts, after: Facts) -> tuple[float, float] | None:
+    from models.evaluation.comparison import paired_bootstrap
+
+    metric = compared_metrics(first).get(name)
+    if metric is None or before.answers is None or after.answers is None:
+        return None
+    found = paired_bootstrap(
+        metric, before.answers.targets, after.answers.values, before.answers.values, seed=0, resamples=RESAMPLES
+    )
+    # It speaks of better and worse; here it is more and less.
+    return (-found.high, -found.low) if metric.lower_is_better else (found.low, found.high)
+
+
+def _add_slices(found: Comparison, facts: list[Facts]) -> None:
+    tables = [one.evaluation.get("slices", {}) for one in facts]
+    usual = ["accuracy", *found.metrics]
+    metric = next((name for name in usual if all(name in one.get(OVERALL, {}) for one in tables)), None)
+    if metric is None:
+        return
+    found.slice_metric = metric
+    for name, first in tables[0].items():
+        if name == OVERALL or metric not in first:
+            continue
+        row = [Delta(first[metric]), *(_slice_delta(metric, first, one.get(name, {})) for one in tables[1:])]
+        if any(one.moved for one in row):
+            found.slices[name] = row
+        else:
+            found.steady_slices += 1
+    found.slices = dict(sorted(found.slices.items(), key=lambda item: -max(abs(d.difference or 0) for d in item[1])))
+
+
+def _slice_delta(metric: str, first: dict[str, float], other: dict[str, float]) -> Delta:
+    """Returns a slice's value beside the first run's; of a share with the interval of a difference of two shares."""
+    if metric not in other:
+        return Delta(None)
+    difference = other[metric] - first[metric]
+    if metric != "accuracy":
+        return Delta(other[metric], difference)
+    variances = [one[metric] * (1 - one[metric]) / max(one.get("example_count", 1), 1) for one in (first, other)]
+    half = Z * math.sqrt(sum(variances))
+    # Of two shares that are 0 or 1 the interval has no width; one row more or less is none.
+    half = max(half, 1 / max(min(one.get("example_count", 1) for one in (first, other)), 1))
+    return Delta(other[metric], difference, difference - half, difference + half)
+
+
+# --- how it is told ---------------------------------------------------------------------------------------------------
+
+
+def lines(found: Comparison) -> list[str]:
+    """Returns the comparison as text, a column for each run."""
+    rows: list[list[str]] = [["", *(run.run for run in found.runs)]]
+    rows.append(["pipeline", *(run.pipeline for run in found.runs)])
+    rows.append(["state", *(run.state for run in found.runs)])
+    for title, part in (("settings", found.settings), ("data", found.data), ("environment", found.environment)):
+        rows.append([title if part else f"{title}: the same"])
+        rows += [[f"  {name}", *map(setting, values)] for name, values in part.items()]
+    paired = any(delta.paired for row in found.metrics.values() for delta in row)
+    rows.append([f"metrics on {'the same' if paired else 'their'} test rows (difference, its 95 % interval)"])
+    rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.metrics.items()]
+    if found.slice_metric:
+        moved = f"slices whose {found.slice_metric} moved" if found.slices else "slices: none moved"
+        rows.append([f"{moved}; {found.steady_slices} did not" if found.slices else moved])
+        rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.slices.items()]
+    rows.append(["cost"])
+    rows += [[f"  {name}", *map(number, values)] for name, values in found.cost.items()]
+    columns = range(len(found.runs) + 1)
+    # Heads of parts stand alone in their rows and may be longer than the first column.
+    widths = [max(len(row[index]) for row in rows if len(row) > max(index, 1)) for index in columns]
+    told = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    return told + [f"note: {note}" for note in found.notes]
+
+
+def as_json(found: Comparison) -> dict[str, Any]:
+    """Returns the comparison as JSON values."""
+    return {
+        "runs": [run.run for run in found.runs],
+        "settings": found.settings,
+        "data": found.data,
+        "environment": found.environment,
+        "metrics": {name: [asdict(delta) for delta in row] for name, row in found.metrics.items()},
+        "slice_metric": found.slice_metric,
+        "slices": {name: [asdict(delta) for delta in row] for name, row in found.slices.items()},
+        "steady_slices": found.steady_slices,
+        "cost": found.cost,
+        "notes": found.notes,
+    }

@@ -1,0 +1,1 @@
+"""One run: its graph, the runner, Beam, preflight, recovery, and the result."""

@@ -1,0 +1,75 @@
+"""The dotted paths that TFX calls: adapters from its arguments to a task's functions.
+
+`custom_config` is what `pipeline.running.graph` put there: names and settings as JSON values.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from data.spec import DatasetSpec
+from models import registry
+from models.config import TrainConfig
+
+
+def preprocessing_fn(inputs, custom_config):
+    """TFX Transform's entry: the task's preprocessing."""
+    task = registry.task(custom_config["task"])
+    spec = DatasetSpec.model_validate(custom_config["spec"])
+    return task.preprocessing_fn(inputs, task.config.model_validate(custom_config["config"]), spec)
+
+
+def run_fn(fn_args):
+    """TFX Trainer's entry: trains and exports the task's model."""
+    from components.baseline import TRAINING
+    from components.classical import measured
+    from models.training.trainer import TrainingJob, train
+
+    custom = fn_args.custom_config
+    task = registry.task(custom["task"])
+    # Not in the artifact's folder: TFX removes that when a training fails, which is when its curves are wanted most.
+    logs = Path(custom["tensorboard"]) / os.environ["HEADRACE_RUN"]
+    logs.mkdir(parents=True, exist_ok=True)
+    num_rows = {split: facts["rows"] for split, facts in _summary(fn_args.train_files).items()}
+    job = TrainingJob(
+        task=task,
+        config=task.config.model_validate(custom["config"]),
+        train=TrainConfig.model_validate(custom["train"]),
+        spec=DatasetSpec.model_validate(custom["spec"]),
+        seed=custom["seed"],
+        num_rows=num_rows,
+        train_files=_files(fn_args.train_files),
+        validation_files=_files(fn_args.eval_files),
+        transform_folder=fn_args.transform_graph_path,
+        model_folder=fn_args.serving_model_dir,
+        log_folder=str(logs),
+        checkpoint_folder=str(_checkpoint_folder(fn_args)),
+        published=custom["published"].get("folder"),
+    )
+    trained, seconds, mib = measured(lambda: train(job))
+    # A link would make TensorBoard, which follows links, show everything twice.
+    Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
+    took = {"seconds": seconds, "peak_mib": mib, "rows": num_rows["train"], **dataclasses.asdict(trained)}
+    (Path(fn_args.model_run_dir) / TRAINING).write_text(json.dumps(took))
+    (Path(fn_args.model_run_dir) / "tensorboard.txt").write_text(f"{logs}\n")
+
+
+def _summary(patterns) -> dict:
+    """Returns what ingest wrote down about the examples that TFX's patterns stand for."""
+    from components.example_gen import read_summary
+
+    return read_summary(str(Path(patterns[0]).parent.parent))
+
+
+def _checkpoint_folder(fn_args) -> Path:
+    """Returns the folder of this training's checkpoints: same settings, code, seed and input, same folder."""
+    identity = [fn_args.custom_config, fn_args.train_files, fn_args.eval_files, fn_args.transform_graph_path]
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return Path(fn_args.custom_config["checkpoints"]) / key
+
+
+def _files(patterns) -> list[str]:
+    """Returns the files that TFX's patterns stand for, in order."""
+    return sorted(str(path) for pattern in patterns for path in Path(pattern).parent.glob(Path(pattern).name))

@@ -1,0 +1,79 @@
+"""What is checked before any work: cheap, and without TensorFlow."""
+
+import os
+import shutil
+from collections import Counter
+from typing import Any
+
+import psutil
+
+from data import loading
+from data.checks.rows import RowChecks
+from data.errors import ConfigError
+from data.spec import SPLITS, LabelFeature
+from pipeline.core.config import NamedConfig
+from pipeline.core.paths import PipelinePaths
+from pipeline.history import database
+
+MIB = 2**20
+MAX_CLASSES = 10  # that `headrace check` counts, the most frequent
+# Models, event files and ML Metadata of a run; measured on digits and Fashion-MNIST: 3 to 20 MiB.
+BASE_MIB = 100
+# Activations and gradients of a small network for one float32 input, in inputs.
+INPUTS_PER_STEP = 200
+
+
+def check(named: NamedConfig, paths: PipelinePaths) -> None:
+    """Raises ConfigError when the run cannot come to its end on this machine as it is."""
+    _check_destination(paths)
+    _check_disk(named, paths)
+    _check_memory(named)
+    database.check(paths)
+
+
+def read_everything(named: NamedConfig) -> dict[str, Any]:
+    """Reads all rows as ingest does, and returns what there is: `splits`, each with `rows` and `classes`, and `notes`.
+
+    Raises:
+        DataError: The data is not fit to be trained on.
+    """
+    spec = named.dataset.spec
+    labels = [name for name, feature in spec.features.items() if isinstance(feature, LabelFeature)]
+    watcher = RowChecks(named.config.data.checks, spec)
+    rows: Counter[str] = Counter()
+    classes: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    for split, row in watcher.watch(loading.open_rows(named.dataset, named.config.data)):
+        rows[split] += 1
+        classes[split].update(spec.features[name].classes[row[name]] for name in labels)
+    found = {split: {"rows": rows[split], "classes": dict(classes[split].most_common(MAX_CLASSES))} for split in SPLITS}
+    return {"splits": found, "notes": watcher.notes}
+
+
+def _check_destination(paths: PipelinePaths) -> None:
+    if paths.serving.exists() and not os.access(paths.serving, os.W_OK):
+        raise ConfigError(
+            f"{paths.serving} cannot be written to; run `chmod u+w {paths.serving}`, or mount its file system for "
+            "writing."
+        )
+
+
+def _check_disk(named: NamedConfig, paths: PipelinePaths) -> None:
+    needed = named.dataset.num_bytes() / MIB + BASE_MIB
+    there = next(folder for folder in (paths.runs, *paths.runs.parents) if folder.exists())
+    free = shutil.disk_usage(there).free / MIB
+    if free < needed:
+        raise ConfigError(
+            f"{paths.runs} has {free:,.0f} MiB free, a run of {named.name} needs about {needed:,.0f}; "
+            "free some or choose another --home."
+        )
+
+
+def _check_memory(named: NamedConfig) -> None:
+    batch = named.config.train.batch_size
+    needed = batch * named.dataset.spec.row_bytes() * 4 * INPUTS_PER_STEP / MIB
+    available = psutil.virtual_memory().available / MIB
+    if needed > available:
+        raise ConfigError(
+            f"train.batch_size: a step of {batch:,} examples needs about {needed:,.0f} MiB of memory, "
+            f"{available:,.0f} are available; lower it."
+        )

@@ -1,0 +1,65 @@
+"""A run with nothing to do is told apart from the others without TensorFlow, TFX or Beam.
+
+A run that was published leaves behind what it was made of. A run that is made of the same, finds all that came of it
+as it was left, and the version still the newest, would come to the same: every stage would be taken from the cache.
+"""
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from components.manifests import damage
+from data import atomic
+from data.errors import HeadraceError
+from models.serving.rollout.versions import last_version, read_manifest
+from pipeline.core.config import NamedConfig
+from pipeline.core.fingerprint import code_and_packages
+from pipeline.core.paths import PipelinePaths
+from pipeline.history.records import UNFINISHED
+
+
+def identity(named: NamedConfig, paths: PipelinePaths) -> str:
+    """Returns a digest of all that decides what a run comes to: settings, data, code, packages and paths."""
+    facts = [
+        named.config.model_dump(mode="json"),
+        str(named.base),
+        named.dataset.digest(),
+        code_and_packages(),
+        str(paths.runs),
+        str(paths.serving),
+    ]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def remember(paths: PipelinePaths, made_of: str, facts: dict[str, Any]) -> None:
+    """Writes down what a published run was made of, and what came of it."""
+    version = last_version(paths.serving)
+    digest = read_manifest(paths.serving / str(version)).get("digest")
+    found = {"identity": made_of, "version": version, "digest": digest, "facts": facts}
+    atomic.write(paths.last, json.dumps(found))
+
+
+def forget(paths: PipelinePaths) -> None:
+    """Forgets the last run: whatever happens from now on may change what it left."""
+    paths.last.unlink(missing_ok=True)
+
+
+def recall(paths: PipelinePaths, made_of: str) -> dict[str, Any] | None:
+    """Returns what came of the last run, if it was made of the same and all is as it was left; else None."""
+    try:
+        last = json.loads(paths.last.read_text())
+        same = last["identity"] == made_of and last_version(paths.serving) == last["version"]
+        if not same or read_manifest(paths.serving / str(last["version"])).get("digest") != last["digest"]:
+            return None
+        outputs = [Path(folder) for stage in last["facts"]["stages"] for folder in stage["outputs"].values()]
+    except (OSError, ValueError, KeyError, HeadraceError):
+        return None
+    if any(damage(folder) for folder in outputs):
+        return None
+    with contextlib.closing(sqlite3.connect(paths.database)) as database:
+        query = f"select count(*) from Execution where last_known_state in {UNFINISHED}"
+        ((unfinished,),) = database.execute(query).fetchall()
+    return None if unfinished else last["facts"]

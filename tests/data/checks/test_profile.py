@@ -1,0 +1,90 @@
+import numpy as np
+
+from data.checks import profile
+from data.checks.profile import Profile, drifts
+from data.spec import DatasetSpec, ImageFeature, LabelFeature
+
+SPEC = DatasetSpec(
+    name="tiny",
+    title="made up",
+    licence="none",
+    features={
+        "image": ImageFeature(height=8, width=8, channels=1),
+        "label": LabelFeature(classes=("top", "bottom", "left")),
+    },
+)
+
+
+def _rows(count: int, seed: int) -> list[dict]:
+    """Returns pictures that are bright at the top, at the bottom or on the left, as their label says."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for index in range(count):
+        image = generator.integers(0, 120, (8, 8, 1))
+        part = (slice(0, 4), slice(4, 8), (slice(None), slice(0, 4)))[index % 3]
+        image[part] += 100
+        rows.append({"image": image.astype(np.uint8), "label": index % 3})
+    return rows
+
+
+def _arrays(rows: list[dict], batch: int = 64) -> dict[str, np.ndarray]:
+    made = Profile(SPEC)
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        made.add({name: np.array([row[name] for row in part]) for name in ("image", "label")})
+    return made.arrays
+
+
+def _told(rows: list[dict], max_distance: float = 0.1) -> list[str]:
+    return [str(one.sentence) for one in drifts(_arrays(_rows(300, 0)), _arrays(rows), SPEC, max_distance)]
+
+
+def test_rows_are_added_up_by_hand():
+    image = np.full((8, 8, 1), 16, np.uint8)
+
+    arrays = _arrays([{"image": image, "label": 1}, {"image": image * 0, "label": 1}])
+
+    assert arrays["label.shares"].tolist() == [0, 2, 0]
+    assert arrays["inputs.sum"][1].tolist() == [16] * 64
+    assert arrays["inputs.count"].tolist() == [[0] * 64, [2] * 64, [0] * 64]
+    assert arrays["inputs.squares"].tolist() == [[0] * 64, [256] * 64, [0] * 64]
+    assert arrays["rows"].tolist() == [2]
+
+
+def test_it_is_read_back_as_written(tmp_path):
+    made = Profile(SPEC)
+    made.add({"image": np.zeros((1, 8, 8, 1), np.uint8), "label": np.array([2])})
+    made.save(tmp_path / "profile.npz")
+
+    read = profile.load(tmp_path / "profile.npz")
+
+    assert {name: values.tolist() for name, values in read.items()} == {
+        name: values.tolist() for name, values in made.arrays.items()
+    }
+
+
+def test_more_of_the_same_has_not_drifted():
+    for seed in range(1, 21):
+        assert _told(_rows(120, seed)) == []
+
+
+def test_swapped_classes_are_told_though_their_shares_are_equal():
+    swapped = [{**row, "label": (1, 0, 2)[row["label"]]} for row in _rows(300, 1)]
+
+    assert _told(swapped) == ["classes look swapped: rows of top like bottom, bottom like top"]
+
+
+def test_labels_that_were_shifted_by_one_are_told():
+    shifted = [{**row, "label": (row["label"] + 1) % 3} for row in _rows(300, 1)]
+
+    assert _told(shifted) == ["classes look swapped: rows of top like left, bottom like top, left like bottom"]
+
+
+def test_a_class_that_is_gone_is_told():
+    sentences = _told([row for row in _rows(300, 1) if row["label"] != 2])
+
+    assert sentences == ["share of class left was 33.3%, is 0.0%"]
+
+
+def test_a_handful_of_rows_may_differ_by_chance():
+    assert _told(_rows(4, 1)) == []  # top, bottom, left, top: half are `top`, a third was

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from data.checks.rows import RowChecks
+from data.config import Check, DataChecks
+from data.errors import DataError
+from data.spec import DatasetSpec, ImageFeature, LabelFeature
+
+SPEC = DatasetSpec(
+    name="tiny",
+    title="made up",
+    licence="none",
+    features={"image": ImageFeature(height=1, width=1, channels=1), "label": LabelFeature(classes=("cat", "dog"))},
+    num_rows={"train": 1, "validation": 1, "test": 1},
+)
+
+
+def _rows(*values: int, label=None) -> list[dict]:
+    """Returns rows with these pixels; the label is the pixel's parity unless it is given."""
+    return [{"image": np.full((1, 1, 1), v, np.uint8), "label": v % 2 if label is None else label} for v in values]
+
+
+def _watch(checks: RowChecks, **splits: list[dict]) -> dict[str, list[int]]:
+    """Returns the pixels that pass, of each split; splits that are not given have two good rows."""
+    good = {"test": _rows(200, 201), "validation": _rows(202, 203), "train": _rows(204, 205)}
+    found: dict[str, list[int]] = {split: [] for split in good}
+    for split, row in checks.watch((split, row) for split, rows in {**good, **splits}.items() for row in rows):
+        found[split].append(int(row["image"][0, 0, 0]))
+    return found
+
+
+def test_rows_that_are_all_different_pass_as_they_are():
+    checks = RowChecks(DataChecks(), SPEC)
+
+    found = _watch(checks, test=_rows(1, 2, 3), train=_rows(4, 5))
+
+    assert found == {"test": [1, 2, 3], "validation": [202, 203], "train": [4, 5]}
+    assert checks.notes == []
+
+
+def test_too_many_duplicates_stop_with_the_first_pair_of_rows():
+    with pytest.raises(DataError) as caught:
+        _watch(RowChecks(DataChecks(), SPEC), train=_rows(1, 2, 3, 2, 1))
+
+    assert str(caught.value) == (
+        "tiny: 2 of 5 rows of split train are duplicates (40.00%, first: train row 4 equals train row 2); at most "
+        "1.00% are allowed. Mend the data, or set data.checks.duplicates.policy to drop or warn."
+    )
+
+
+def test_a_row_in_two_splits_stops():
+    with pytest.raises(
+        DataError, match=r"1 of 3 rows of split train are in another split too .*train row 3 equals test row 2"
+    ):
+        _watch(RowChecks(DataChecks(), SPEC), test=_rows(1, 2), train=_rows(5, 6, 2))
+
+
+def test_a_relabelled_copy_of_a_test_row_is_leakage_too():
+    with pytest.raises(DataError, match="in another split too"):
+        _watch(RowChecks(DataChecks(), SPEC), test=_rows(1, 2), train=[*_rows(5, 6), *_rows(1, label=0)])
+
+
+def test_dropped_rows_are_left_out_and_counted():
+    checks = RowChecks(DataChecks(leakage=Check(policy="drop"), duplicates=Check(policy="drop")), SPEC)
+
+    assert _watch(checks, test=_rows(1, 2), train=_rows(5, 2, 6, 5))["train"] == [5, 6]
+    assert checks.notes == [
+        "1 of 4 rows of split train are duplicates (25.00%, first: train row 4 equals train row 1), dropped",
+        "1 of 4 rows of split train are in another split too (25.00%, first: train row 2 equals test row 2), dropped",
+    ]
+
+
+def test_a_warning_keeps_the_rows():
+    checks = RowChecks(DataChecks(duplicates=Check(policy="warn")), SPEC)
+
+    assert _watch(checks, train=_rows(1, 2, 1))["train"] == [1, 2, 1]
+    assert checks.notes[0].endswith("kept")
+
+
+def test_a_rate_up_to_the_limit_is_not_mentioned():
+    checks = RowChecks(DataChecks(duplicates=Check(max_rate=0.5)), SPEC)
+
+    assert len(_watch(checks, train=_rows(1, 2, 1, 2))["train"]) == 4
+    assert checks.notes == []
+
+
+def test_one_class_only_is_refused():
+    with pytest.raises(DataError, match=r"split train has 1 class in label \(dog\), expected at least 2"):
+        _watch(RowChecks(DataChecks(), SPEC), train=_rows(1, 3, 5))
+
+
+@pytest.mark.parametrize("rows", [[], _rows(1)])
+def test_too_few_rows_are_refused(rows):
+    with pytest.raises(DataError, match=f"Split train of tiny has {len(rows)} usable rows, expected at least 2"):
+        _watch(RowChecks(DataChecks(), SPEC), train=rows)
+
+
+def test_a_row_without_its_label_reaches_the_writer_that_names_it():
+    rows = RowChecks(DataChecks(), SPEC).watch([("train", {"image": np.zeros((1, 1, 1), np.uint8)})])
+
+    assert "label" not in next(rows)[1]

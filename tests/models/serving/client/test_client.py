@@ -1,0 +1,108 @@
+import json
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from data.errors import ServingError
+from models.serving.client.client import Client
+from models.serving.rollout import rollouts
+from models.serving.rollout.rollouts import Canary
+from models.serving.server.process import ServerProcess, running
+from tests.models.serving.models import save
+
+X = {"x": np.float32([[1, 2]])}
+
+
+@pytest.fixture(scope="module")
+def rolled_out(tmp_path_factory):
+    """A server on a home with versions 1 and 2 of `m`, 2 a broken model; returns it and the folder of versions."""
+    home = tmp_path_factory.mktemp("rollout")
+    folder = home / "serving" / "m"
+    save(folder / "1", 1.0)
+    save(folder / "2", 2.0)
+    # Without variables a version loads, and none of its requests can be answered.
+    shutil.rmtree(folder / "2" / "variables")
+    rollouts.promote(folder, 1)
+    flags = [
+        f"--model_config_file={folder / rollouts.CONFIG}",
+        "--model_config_file_poll_wait_seconds=1",
+        "--allow_version_labels_for_unavailable_models",
+    ]
+    server = ServerProcess(flags, home / "log")
+    with running(server):
+        yield server, folder
+
+
+@pytest.mark.slow
+def test_a_broken_canary_is_taken_back_and_no_caller_notices(rolled_out):
+    server, folder = rolled_out
+    rollouts.start_canary(folder, Canary(2, 25))
+
+    with Client(f"127.0.0.1:{server.port}", "m", follow=folder) as client:
+        # While the server has yet to load it, nothing is held against it.
+        answers, end = [], time.monotonic() + 60
+        while rollouts.read(folder).canary and time.monotonic() < end:
+            answers.append(client.predict(X))
+
+    assert all(version == 1 for _, version in answers)
+    assert all(found["y"].tolist() == [[2.0, 3.0]] for found, _ in answers)
+    assert rollouts.read(folder).canary is None
+    assert rollouts.audit(folder)[-1]["why"] == "error rate 100.0% of 20 requests, at most 1.0%"
+
+
+@pytest.mark.slow
+def test_a_good_canary_gets_its_share_exactly_and_bad_requests_are_not_held_against_it(rolled_out):
+    server, folder = rolled_out
+    save(folder / "3", 3.0)
+    rollouts.start_canary(folder, Canary(3, 25))
+
+    with Client(f"127.0.0.1:{server.port}", "m", follow=folder) as client:
+        end = time.monotonic() + 60
+        while client.predict(X)[1] != 3:
+            assert time.monotonic() < end
+        versions = [client.predict(X)[1] for _ in range(100)]
+        for _ in range(100):
+            with pytest.raises(ServingError, match="input size does not match signature"):
+                client.predict({})
+        versions += [client.predict(X)[1] for _ in range(100)]
+
+    assert versions.count(3) == 50
+    assert versions.count(1) == 150
+    assert rollouts.read(folder).canary.version == 3
+
+
+@pytest.mark.slow
+def test_a_server_that_is_not_there_and_one_that_refuses_are_told_apart(rolled_out):
+    server, _ = rolled_out
+
+    with Client("127.0.0.1:1", "m") as client, pytest.raises(ServingError, match="No model server answers at 127"):
+        client.predict(X, seconds=5)
+    with Client(f"127.0.0.1:{server.port}", "m") as client, pytest.raises(ServingError, match="FAILED_PRECONDITION"):
+        client.predict(X, signature="nope")
+
+
+def test_the_deployment_is_what_docker_kubernetes_and_tf_serving_can_read(tmp_path):
+    import yaml
+    from google.protobuf import text_format
+
+    from models.serving.protocol import config_files
+    from models.serving.rollout import deploy
+    from models.serving.rollout.rollouts import Rollout
+
+    found = deploy.files({"m": Rollout(1, canary=Canary(2, 12.5)), "n": Rollout()}, tmp_path)
+
+    config = text_format.Parse(found["models.config"], config_files.ModelServerConfig())
+    assert [one.base_path for one in config.model_config_list.config] == ["/models/m", "/models/n"]
+    assert dict(config.model_config_list.config[0].version_labels) == {"stable": 1, "canary": 2}
+    batching = text_format.Parse(found["batching.config"], config_files.BatchingParameters())
+    assert batching.max_batch_size.value == 128
+    monitoring = text_format.Parse(found["monitoring.config"], config_files.MonitoringConfig())
+    assert monitoring.prometheus_config.enable
+    compose = yaml.safe_load(found["docker-compose.yaml"])
+    assert f"{tmp_path}:/models:ro" in compose["services"]["serving"]["volumes"]
+    kinds = [one["kind"] for one in yaml.safe_load_all(found["kubernetes.yaml"])]
+    assert kinds == ["PersistentVolumeClaim", "ConfigMap", "Deployment", "Service"]
+    assert "12.5% canary;" in found["nginx.conf"]
+    assert json.dumps(compose)

@@ -1,0 +1,129 @@
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.errors import ServingError
+from models.serving.client.smoke_test import Measured, _Trial, over_budget, try_out
+from models.serving.protocol import warmup
+from models.serving.server.process import ServerProcess, running
+from tests.models.serving.models import example, save
+
+QUESTIONS = {
+    "serving_default": {"x": np.float32([[1, 2], [3, 4]])},
+    "strings": {"text": np.array([b"a\xc3\xa9", b"b"], object)},
+}
+ANSWERS = {
+    "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.5]])},
+    "strings": {"upper": np.array([b"A\xc3\xa9", b"B"], object), "raw_bytes": np.array([b"a\xc3\xa9", b"b"], object)},
+}
+MEASURED = Measured("embedded", 1, 1, 30.0, 40, 2, 50, 60, 900.0)
+NONE = {"p95_ms": None, "max_mib": None, "max_slowdown": None}
+
+
+def test_a_budget_that_is_exceeded_is_told_with_its_setting():
+    assert over_budget(MEASURED, NONE, {}) == []
+    assert over_budget(MEASURED, {"p95_ms": 30, "max_mib": 900, "max_slowdown": 2}, {"p95_ms": 15.0}) == []
+    assert over_budget(MEASURED, {**NONE, "max_slowdown": 2}, {"p95_ms": 10.0}) == [
+        "p95 latency is 30.0 ms, the last version's was 10.0, at most 2 times that (serving.max_slowdown)"
+    ]
+    assert over_budget(MEASURED, {**NONE, "p95_ms": 20, "max_mib": 800}, {}) == [
+        "p95 latency is 30.0 ms, at most 20 (serving.p95_ms)",
+        "the server takes 900 MiB, at most 800 (serving.max_mib)",
+    ]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A SavedModel with a warm-up request."""
+    made = save(tmp_path_factory.mktemp("candidate") / "model")
+    warmup.write(made, [("serving_default", QUESTIONS["serving_default"], ANSWERS["serving_default"])])
+    return made
+
+
+@pytest.mark.slow
+def test_a_model_that_answers_as_it_should_is_measured(model, tmp_path):
+    found = try_out(model, "tiny", lambda: (QUESTIONS, ANSWERS), tmp_path / "trial", engine="embedded")
+
+    assert 0 < found.p50_ms <= found.p95_ms <= found.p99_ms
+    assert found.mib > 50
+    assert not (tmp_path / "trial").exists()
+    assert found.facts()["engine"] == "embedded"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("signature", "right", "api"),
+    [
+        (
+            "classify",
+            {"classes": np.array([[b"no", b"yes"]] * 2, object), "scores": np.float32([[0.75, 0.25], [0, 1]])},
+            "Classify",
+        ),
+        ("regress", {"outputs": np.float32([0.5, 2.0])}, "Regress"),
+    ],
+)
+def test_a_signature_of_examples_is_asked_by_classify_or_regress_too(model, tmp_path, signature, right, api):
+    server = ServerProcess(["--model_name=tiny", f"--model_base_path={tmp_path / 'tiny'}"], tmp_path / "log")
+    shutil.copytree(model, tmp_path / "tiny" / "1")
+    examples = {"inputs": np.array([example(v=0.25).SerializeToString(), example(v=1.0).SerializeToString()], object)}
+    wrong = {alias: value + 1 if value.dtype.kind == "f" else value for alias, value in right.items()}
+    with running(server):
+        trial = _Trial(server, "tiny", tmp_path, 1e-5)
+        trial.compare_examples(signature, examples, right)
+        with pytest.raises(
+            ServingError, match=f"signature {signature} by {api}: answers .* otherwise than the trained"
+        ):
+            trial.compare_examples(signature, examples, wrong)
+
+
+@pytest.mark.slow
+def test_an_answer_that_differs_is_told_with_a_request_that_shows_it_again(model, tmp_path):
+    wrong = {**ANSWERS, "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.6]])}}
+
+    with pytest.raises(ServingError) as error:
+        try_out(model, "tiny", lambda: (QUESTIONS, wrong), tmp_path / "trial", engine="embedded")
+
+    first, *rest = str(error.value).splitlines()
+    assert first == (
+        "Serving check: signature serving_default by gRPC: answers y otherwise than the trained model, by 0.022 "
+        "(at most 1e-05); nothing was published."
+    )
+    (command, curl) = [line.strip() for line in rest if line.startswith("  ")]
+    request = Path(curl.split("@")[1].split()[0])
+    assert json.loads(request.read_text())["signature_name"] == "serving_default"
+    # Both lines do what they say.
+    server = ServerProcess(command.split()[4:], request.parent / "again")
+    with running(server):
+        typed = curl.replace(":8501/", f":{server.rest_port}/").split()
+        done = subprocess.run(typed, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["outputs"] == [[1.5, 2.5], [3.5, 4.5]]
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_started_is_told_in_the_servers_words(tmp_path):
+    (tmp_path / "model").mkdir()
+
+    with pytest.raises(ServingError, match=r"ended before it answered: .*Could not find SavedModel .pb"):
+        try_out(tmp_path / "model", "tiny", lambda: (QUESTIONS, ANSWERS), tmp_path / "trial", engine="embedded")
+
+
+@pytest.mark.slow
+def test_a_refused_question_is_told_in_the_servers_words(model, tmp_path):
+    questions = {"serving_default": {"x": np.int32([[1, 2], [3, 4]])}}
+
+    with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: Expects arg\[0\] to be float but int32 is provided"):
+        try_out(model, "tiny", lambda: (questions, ANSWERS), tmp_path / "trial", engine="embedded")
+
+
+@pytest.mark.slow
+def test_the_first_answer_comes_within_seconds_of_the_start(model, tmp_path):
+    begin = time.monotonic()
+    found = try_out(model, "tiny", lambda: (QUESTIONS, ANSWERS), tmp_path / "trial", engine="embedded")
+
+    # How many seconds is `make bench`'s business; here, that it is measured.
+    assert 0 < found.start_s < time.monotonic() - begin

@@ -1,0 +1,85 @@
+import json
+import time
+
+import pytest
+
+from data.errors import ServingError
+
+FACTS = {"pipeline": "p", "evaluation": {}}
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    (folder / "variables" / "variables.index").write_bytes(b"weights")
+    return folder
+
+
+def test_a_version_is_whole_and_carries_its_facts(tmp_path, model):
+    from models.serving.rollout.versions import publish, read_manifest
+
+    before = int(time.time())
+    version = publish(model, tmp_path / "serving", FACTS)
+
+    folder = tmp_path / "serving" / str(version)
+    assert before <= version <= int(time.time())
+    assert (folder / "variables" / "variables.index").read_bytes() == b"weights"
+    assert read_manifest(folder)["pipeline"] == "p"
+    assert {path.name for path in (tmp_path / "serving").iterdir()} == {str(version), ".lock"}
+    for path in [folder, *folder.rglob("*")]:
+        assert path.stat().st_mode & 0o777 == (0o750 if path.is_dir() else 0o640)
+
+
+def test_the_same_model_is_not_published_twice(tmp_path, model):
+    from models.serving.rollout.versions import publish, versions
+
+    first = publish(model, tmp_path / "serving", FACTS)
+
+    assert publish(model, tmp_path / "serving", FACTS) == first
+    assert versions(tmp_path / "serving") == [first]
+
+
+def test_versions_grow_though_the_clock_was_set_back(tmp_path, model):
+    from models.serving.rollout.versions import model_digest, publish
+
+    future = tmp_path / "serving" / "99999999999"
+    (future / "assets.extra").mkdir(parents=True)
+    (future / "assets.extra" / "headrace.json").write_text(json.dumps({"digest": "another"}))
+
+    assert publish(model, tmp_path / "serving", FACTS) == 100000000000
+    assert model_digest(tmp_path / "serving" / "100000000000") == model_digest(model)
+
+
+def test_a_failure_while_copying_leaves_nothing_behind(tmp_path, model):
+    from models.serving.rollout.versions import publish, versions
+
+    (model / "dangling").symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(Exception, match="dangling"):
+        publish(model, tmp_path / "serving", FACTS)
+
+    assert versions(tmp_path / "serving") == []
+    assert [path.name for path in (tmp_path / "serving").iterdir()] == [".lock"]
+
+
+def test_only_so_many_versions_stay_and_they_are_the_newest(tmp_path, model):
+    from models.serving.rollout.versions import publish, versions
+
+    published = []
+    for number in range(4):
+        (model / "saved_model.pb").write_bytes(b"graph %d" % number)
+        published.append(publish(model, tmp_path / "serving", FACTS, keep=2))
+
+    assert published == sorted(set(published))
+    assert versions(tmp_path / "serving") == published[-2:]
+
+
+def test_a_folder_that_headrace_did_not_publish_is_named(tmp_path, model):
+    from models.serving.rollout.versions import publish
+
+    (tmp_path / "serving" / "7").mkdir(parents=True)
+
+    with pytest.raises(ServingError, match=r"serving/7 has no readable assets.extra/headrace.json; move it away"):
+        publish(model, tmp_path / "serving", FACTS)

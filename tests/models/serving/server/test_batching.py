@@ -1,0 +1,150 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+
+from models.serving.protocol.config_files import BatchingParameters
+from models.serving.protocol.statuses import ServingStatus
+from models.serving.server.batching import Batcher, Parameters
+from models.serving.server.servable import Servable
+
+pytestmark = pytest.mark.slow
+
+
+def parameters(text: str) -> Parameters:
+    return Parameters.of(text_format.Parse(text, BatchingParameters()))
+
+
+@pytest.fixture(scope="module")
+def servable(tiny_model):
+    return Servable("tiny", 1, Path(tiny_model))
+
+
+@pytest.fixture
+def batcher():
+    """Returns a function that makes a batcher and the list of its batches' sizes; all are stopped at the end."""
+    made = []
+
+    def make(settings: Parameters):
+        sizes: list[int] = []
+        made.append(
+            Batcher(lambda _: settings, settings.num_batch_threads, lambda pool, size, waited: sizes.append(size))
+        )
+        return made[-1], sizes
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def ask(batcher, servable, rows, timeout_ms=None, signature="serving_default", alias="x"):
+    found = servable.signatures[signature]
+    return batcher.run(servable, {found.inputs[alias]: rows}, list(found.outputs.values()), timeout_ms)
+
+
+WAITING = "max_batch_size { value: 8 } batch_timeout_micros { value: 200000 } num_batch_threads { value: 1 }"
+
+
+def test_requests_that_come_together_are_run_together_and_get_their_own_rows(servable, batcher):
+    one, sizes = batcher(parameters(WAITING))
+    rows = [np.full((2, 2), number, np.float32) for number in range(4)]
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda value: ask(one, servable, value)[0], rows))
+
+    for value, answer in zip(rows, answers, strict=True):
+        np.testing.assert_array_equal(answer, value + np.float32(0.5))
+    assert sizes == [8]
+
+
+def test_batches_are_padded_to_the_next_allowed_size(servable, batcher):
+    one, sizes = batcher(parameters(f"{WAITING} allowed_batch_sizes: 4 allowed_batch_sizes: 8"))
+
+    (answer,) = ask(one, servable, np.zeros((3, 2), np.float32))
+
+    assert (len(answer), sizes) == (3, [4])
+
+
+def test_large_requests_are_split_where_that_is_allowed(servable, batcher):
+    one, sizes = batcher(
+        parameters(
+            "max_batch_size { value: 100 } enable_large_batch_splitting { value: true } "
+            "max_execution_batch_size { value: 4 } num_batch_threads { value: 1 }"
+        )
+    )
+    rows = np.arange(20, dtype=np.float32).reshape(10, 2)
+
+    (answer,) = ask(one, servable, rows)
+
+    np.testing.assert_array_equal(answer, rows + np.float32(0.5))
+    assert sizes == [4, 4, 2]
+
+
+def test_requests_that_do_not_fit_are_refused_in_tf_servings_words(servable, batcher):
+    one, _ = batcher(parameters(WAITING))
+
+    with pytest.raises(ServingStatus, match="Task size 9 is larger than maximum input batch size 8"):
+        ask(one, servable, np.zeros((9, 2), np.float32))
+    with pytest.raises(ServingStatus, match=r"Batching Run\(\) input tensors must have at least one dimension"):
+        ask(one, servable, np.float32(1))
+    with pytest.raises(ServingStatus, match="Batched output tensor has 0 dimensions"):
+        ask(one, servable, np.zeros(2, np.float32), signature="total")
+
+
+def test_unlike_shapes_are_padded_only_where_that_is_allowed(servable, batcher):
+    strict, _ = batcher(parameters(WAITING))
+    padding, sizes = batcher(parameters(f"{WAITING} pad_variable_length_inputs: true"))
+
+    def both(one):
+        with ThreadPoolExecutor(2) as threads:
+            shapes = [np.ones((1, 2), np.float32), np.ones((1, 4), np.float32)]
+            return [threads.submit(ask, one, servable, value) for value in shapes]
+
+    with pytest.raises(ServingStatus, match="padding is turned off"):
+        [found.result() for found in both(strict)]
+    assert [found.result()[0].shape for found in both(padding)] == [(1, 4), (1, 4)]
+    assert sizes == [2]
+
+
+def test_a_full_queue_refuses_and_a_deadline_ends_the_wait(servable, batcher):
+    one, _ = batcher(
+        parameters(
+            "max_batch_size { value: 1 } batch_timeout_micros { value: 0 } max_enqueued_batches { value: 1 } "
+            "num_batch_threads { value: 1 }"
+        )
+    )
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Held:
+        path = servable.path
+
+        def run(self, feeds, fetches, timeout_ms):
+            begun.set()
+            assert go_on.wait(30)
+            return [np.zeros(1)]
+
+    held = Held()
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(one.run, held, {"x": np.zeros(1)}, ["y"], None)
+        assert begun.wait(30)
+        waiting = threads.submit(one.run, held, {"x": np.zeros(1)}, ["y"], 1)
+        while not one._queues:
+            pass
+        with pytest.raises(ServingStatus, match="queue to which this task was submitted is full; currently 1 batches"):
+            one.run(held, {"x": np.zeros(1)}, ["y"], None)
+        time.sleep(0.02)  # well beyond the millisecond that the waiting one has
+        go_on.set()
+        assert len(first.result()) == 1
+        with pytest.raises(ServingStatus, match="timed out"):
+            waiting.result()
+
+
+def test_contradictory_parameters_are_refused():
+    with pytest.raises(ServingStatus, match="Last entry in allowed_batch_sizes must match max_batch_size; last entry "):
+        parameters("max_batch_size { value: 8 } allowed_batch_sizes: 4")
+    with pytest.raises(ServingStatus, match="max_batch_size must be positive; was 0"):
+        parameters("max_batch_size { value: 0 }")

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+
+from data.spec import (
+    BooleanFeature,
+    CategoryFeature,
+    DatasetSpec,
+    DateFeature,
+    ImageFeature,
+    LabelFeature,
+    NumberFeature,
+    TextFeature,
+)
+from models.serving.protocol.statuses import ServingStatus
+from models.serving.server import input_validation
+from models.serving.server.monitoring import Metrics
+
+SPEC = DatasetSpec(
+    name="made_up",
+    title="",
+    licence="",
+    features={
+        "age": NumberFeature(min=0, max=0.1),
+        "weight": NumberFeature(optional=True),
+        "city": CategoryFeature(values=("Bern", "Genève")),
+        "note": TextFeature(optional=True),
+        "seen": DateFeature(),
+        "photo": ImageFeature(height=2, width=2, channels=1),
+        "member": BooleanFeature(optional=True),
+        "left": LabelFeature(classes=("no", "yes")),
+    },
+)
+COLUMNS = {"age": "age", "weight": "weight", "city": "city", "note": "note", "seen": "seen", "image_bytes": "photo"}
+GOOD = {"age": 0.1, "city": b"Bern", "seen": 5, "photo": b"1234"}
+
+
+class Version:
+    """What the guard looks at of a servable."""
+
+    name = "m"
+
+    def __init__(self, path):
+        self.path = path
+
+
+@pytest.fixture
+def check(tmp_path):
+    """Returns a function that lets the guard look at a request."""
+    input_validation.write(
+        tmp_path, SPEC, {"serving_default": {"inputs": input_validation.EXAMPLES}, "columns": COLUMNS}
+    )
+    metrics = Metrics()
+    one = input_validation.InputGuard(metrics)
+
+    def look(signature, **arrays):
+        one(Version(tmp_path), signature, {key: _array(value) for key, value in arrays.items()})
+
+    look.metrics = metrics
+    return look
+
+
+def _array(values):
+    if isinstance(values[0], bytes):
+        found = np.empty(len(values), object)
+        found[:] = values
+        return found
+    return np.array(values, np.int64 if isinstance(values[0], int) else np.float32)
+
+
+def _example(**values):
+    import tensorflow as tf
+
+    found = tf.train.Example()
+    for name, value in {**GOOD, **values}.items():
+        if value is None:
+            continue
+        feature = found.features.feature[name]
+        kind = {bytes: feature.bytes_list, float: feature.float_list, int: feature.int64_list}[type(value)]
+        kind.value.append(value)
+    return found.SerializeToString()
+
+
+def test_what_the_schema_allows_passes(check):
+    check("serving_default", inputs=[_example(), _example(weight=float(7), note=b"x", member=1.0)])
+    check("columns", age=[0.0, 0.1], weight=[float("nan"), 3.0], city=["Genève".encode(), b"Bern"], note=[b"", b"a"],
+          seen=[1, 2], image_bytes=[b"png", b"jpeg"])  # fmt: skip
+    check("unknown", anything=[1.0])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"age": None}, "row 1, age: is missing"),
+        ({"age": float("nan")}, "row 1, age: expected a finite number, found NaN"),
+        ({"weight": float("-inf")}, "row 1, weight: expected a finite number, found -Infinity"),
+        ({"age": 0.2}, "row 1, age: expected at most 0.1, found 0.2"),
+        ({"age": -1.0}, "row 1, age: expected at least 0, found -1"),
+        ({"city": b"Rome"}, "row 1, city: expected one of Bern, Genève; found 'Rome'"),
+        ({"note": b"\xff"}, "row 1, note: expected UTF-8 text, found other bytes"),
+        ({"photo": b"123"}, "row 1, photo: expected 4 bytes of pixels, found 3"),
+        ({"age": b"1"}, "row 1, age: expected a float_list, found a bytes_list"),
+    ],
+)
+def test_examples_that_the_schema_rules_out_are_refused_with_row_and_feature(check, values, words):
+    with pytest.raises(ServingStatus) as error:
+        check("serving_default", inputs=[_example(), _example(**values)])
+
+    assert (error.value.code.name, error.value.message) == ("INVALID_ARGUMENT", f"Input guard: {words}.")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("age", [0.0, float("nan")], "row 1, age: is missing"),
+        ("age", [float("inf"), 0.0], "row 0, age: expected a finite number, found Infinity"),
+        ("city", [b"Bern", b""], "row 1, city: is missing"),
+        ("city", [b"Rome", b"Bern"], "row 0, city: expected one of Bern, Genève; found 'Rome'"),
+        ("seen", [input_validation.NO_DATE, 3], "row 0, seen: is missing"),
+        ("image_bytes", [b""], "row 0, photo: is missing"),
+    ],
+)
+def test_columns_that_the_schema_rules_out_are_refused_with_row_and_feature(check, column, values, words):
+    with pytest.raises(ServingStatus) as error:
+        check("columns", **{column: values})
+
+    assert error.value.message == f"Input guard: {words}."
+
+
+def test_many_faults_are_counted_and_the_first_five_told(check):
+    with pytest.raises(ServingStatus, match=r"row 4, age: .*; and 3 more\.$"):
+        check("columns", age=[2.0] * 8)
+
+    assert ':headrace:serving:input_guard_refusals{model_name="m",feature="age"} 8' in check.metrics.text()
+
+
+def test_bytes_that_are_no_example_are_left_to_tensorflow(check):
+    check("serving_default", inputs=[b"\xff\xff"])

@@ -1,0 +1,261 @@
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_serving.apis import model_pb2
+
+from models.serving.protocol.config_files import ModelServerConfig
+from models.serving.protocol.statuses import ServingStatus
+from models.serving.server.manager import ModelManager, list_versions
+from models.serving.server.servable import Servable
+
+pytestmark = pytest.mark.slow
+
+
+def load(name, number, path):
+    return Servable(name, number, path)
+
+
+@pytest.fixture
+def base(tiny_model, tmp_path):
+    """A folder with versions 1 and 2."""
+    for version in (1, 2):
+        shutil.copytree(tiny_model, tmp_path / "m" / str(version))
+    return tmp_path / "m"
+
+
+@pytest.fixture
+def managed():
+    """Returns a function that makes a running manager; all are stopped at the end."""
+    made = []
+
+    def make(config, **options):
+        manager = ModelManager(options.pop("load", load), **{"max_retries": 0, **options})
+        made.append(manager)
+        new = manager.configure(config)
+        manager.start(0.05)
+        manager.wait_for(new, 60)
+        return manager
+
+    yield make
+    for manager in made:
+        manager.stop()
+
+
+def config(base: Path, inside: str = "", name: str = "m") -> ModelServerConfig:
+    text = f'model_config_list {{ config {{ name: "{name}" base_path: "{base}" {inside} }} }}'
+    return text_format.Parse(text, ModelServerConfig())
+
+
+def spec(version: int | None = None, label: str | None = None) -> model_pb2.ModelSpec:
+    found = model_pb2.ModelSpec(name="m")
+    if version is not None:
+        found.version.value = version
+    if label is not None:
+        found.version_label = label
+    return found
+
+
+def answering(manager: ModelManager, asked: model_pb2.ModelSpec) -> int:
+    servable = manager.acquire(asked)
+    servable.release()
+    return servable.version
+
+
+def until(condition, seconds: float = 30) -> None:
+    """Waits for a condition that must come true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.02)
+
+
+def states(manager: ModelManager) -> dict[int, int]:
+    return {number: version.state for number, version in manager.statuses("m", None)}
+
+
+def test_the_newest_version_is_served_and_older_ones_are_not(base, managed):
+    manager = managed(config(base))
+
+    assert states(manager) == {2: 30}
+    assert answering(manager, spec()) == 2
+
+
+def test_policies_pick_versions(base, managed):
+    every = managed(config(base, "model_version_policy { all {} }"))
+    chosen = managed(config(base, "model_version_policy { specific { versions: 1 versions: 9 } }"))
+    two = managed(config(base, "model_version_policy { latest { num_versions: 2 } }"))
+
+    assert states(every) == {2: 30, 1: 30}
+    assert states(chosen) == {1: 30}
+    assert states(two) == {2: 30, 1: 30}
+    assert [answering(every, spec(1)), answering(every, spec())] == [1, 2]
+
+
+def test_a_new_version_is_loaded_before_the_old_one_goes(base, managed, tiny_model):
+    loading, go_on = threading.Event(), threading.Event()
+
+    def slowly(name, number, path):
+        if number == 3:
+            loading.set()
+            assert go_on.wait(30)
+        return load(name, number, path)
+
+    manager = managed(config(base), load=slowly)
+    shutil.copytree(tiny_model, base / "staging")
+    (base / "staging").rename(base / "3")
+
+    assert loading.wait(30)
+    assert answering(manager, spec()) == 2
+    go_on.set()
+    until(lambda: answering(manager, spec()) == 3)
+    until(lambda: states(manager) == {3: 30, 2: 50})
+
+
+def test_a_version_in_use_is_not_closed_before_its_request_ends(base, managed, tiny_model):
+    manager = managed(config(base))
+    held = manager.acquire(spec())
+
+    manager.configure(config(base, "model_version_policy { specific { versions: 1 } }"))
+    until(lambda: answering(manager, spec()) == 1)
+    until(lambda: states(manager)[2] == 40)
+    signature = held.signatures["total"]
+    import numpy as np
+
+    feeds = {signature.inputs["x"]: np.float32([1, 2])}
+    assert held.run(feeds, [signature.outputs["total"]])[0] == 3
+    held.release()
+    until(lambda: states(manager)[2] == 50)
+
+
+def test_a_version_that_does_not_load_leaves_the_old_one_alone_and_is_not_tried_again(base, managed):
+    tried = []
+
+    def counting(name, number, path):
+        tried.append(number)
+        return load(name, number, path)
+
+    manager = managed(config(base), load=counting, max_retries=2, retry_seconds=0.05)
+    (base / "3").mkdir()
+
+    until(lambda: states(manager).get(3) == 50)
+    time.sleep(0.3)
+    assert tried == [2, 3, 3, 3]
+    assert answering(manager, spec()) == 2
+    _, version = manager.statuses("m", 3)[0]
+    assert "Could not find SavedModel .pb or .pbtxt" in str(version.error)
+
+
+def test_a_version_that_failed_is_tried_again_once_its_folder_was_away(base, managed, tiny_model):
+    manager = managed(config(base))
+    (base / "3").mkdir()
+    until(lambda: states(manager).get(3) == 50)
+
+    (base / "3").rmdir()
+    until(lambda: 3 not in states(manager))
+    shutil.copytree(tiny_model, base / "staging")
+    (base / "staging").rename(base / "3")
+
+    until(lambda: answering(manager, spec()) == 3)
+
+
+def test_nothing_is_unloaded_when_the_folder_is_gone_and_all_when_it_is_empty(base, managed):
+    manager = managed(config(base))
+
+    base.rename(base.with_name("away"))
+    time.sleep(0.3)
+    assert answering(manager, spec()) == 2
+
+    base.mkdir()
+    until(lambda: states(manager) == {2: 50} if _has(manager) else True)
+    with pytest.raises(ServingStatus, match=r"Servable not found for request: Latest\(m\)"):
+        manager.acquire(spec())
+
+
+def _has(manager: ModelManager) -> bool:
+    try:
+        return bool(manager.statuses("m", None))
+    except ServingStatus:
+        return False
+
+
+def test_labels_point_to_versions_that_are_available(base, managed):
+    manager = managed(config(base, "model_version_policy { all {} }"))
+    labelled = 'model_version_policy { all {} } version_labels { key: "stable" value: 1 }'
+
+    manager.configure(config(base, labelled))
+    assert answering(manager, spec(label="stable")) == 1
+
+    with pytest.raises(ServingStatus, match="Request to assign label to version 9 of model m, which is not currently"):
+        manager.configure(config(base, labelled.replace("1", "9")))
+    assert answering(manager, spec(label="stable")) == 1
+    manager.configure(config(base))
+    with pytest.raises(ServingStatus, match="Unrecognized servable version label: stable"):
+        manager.acquire(spec(label="stable"))
+
+
+def test_a_label_moves_before_the_version_it_leaves_goes(base, managed):
+    pinned = 'model_version_policy {{ specific {{ versions: {0} }} }} version_labels {{ key: "stable" value: {0} }}'
+    manager = managed(config(base, pinned.format(2)), early_labels=True)
+    gone = []
+
+    def keep_asking():
+        while not gone:
+            answering(manager, spec(label="stable"))
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    with pytest.raises(ServingStatus):
+        manager.configure(config(base, pinned.format(1)))
+    until(lambda: answering(manager, spec(label="stable")) == 1)
+    gone.append(True)
+    asking.join()
+
+
+def test_models_that_leave_the_config_are_unloaded(base, managed):
+    manager = managed(config(base))
+
+    manager.configure(config(base, name="other"))
+
+    until(lambda: states(manager) == {2: 50})
+    assert manager.wait_for(["other"], 30) == []
+    assert answering(manager, model_pb2.ModelSpec(name="other")) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('config { name: "m" base_path: "models/m" }', "Expected model m to have an absolute path or URI"),
+        (
+            'config { name: "m" base_path: "/a" } config { name: "m" base_path: "/b" }',
+            "Illegal to list model m multiple",
+        ),
+    ],
+)
+def test_configs_that_cannot_be_used_are_refused_in_tf_servings_words(managed, text, words):
+    with pytest.raises(ServingStatus, match=words):
+        ModelManager(load).configure(text_format.Parse(f"model_config_list {{ {text} }}", ModelServerConfig()))
+
+
+def test_numbers_are_read_as_tf_serving_reads_them(tmp_path):
+    for name in ("00000123", "+5", "-1", " 7 ", "1.5", "x3", ".staging-4", "1_0"):
+        (tmp_path / name).mkdir()
+
+    assert sorted(list_versions(tmp_path)) == [-1, 5, 7, 123]
+
+
+def test_a_version_without_variables_loads_and_its_requests_fail(base, managed):
+    import numpy as np
+
+    shutil.rmtree(base / "2" / "variables")
+    manager = managed(config(base))
+
+    servable = manager.acquire(spec())
+    signature = servable.signatures["serving_default"]
+    with pytest.raises(ServingStatus) as error:
+        servable.run({signature.inputs["x"]: np.zeros((1, 2), np.float32)}, [signature.outputs["y"]])
+    servable.release()
+    assert error.value.code.name == "FAILED_PRECONDITION"

@@ -1,0 +1,105 @@
+import json
+import os
+import random
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow  # loads TensorFlow
+
+
+@pytest.fixture
+def servable(tmp_path):
+    """A version whose rules say which feature each input holds."""
+    from models.serving.server.input_validation import FILE
+
+    folder = tmp_path / "model"
+    (folder / FILE).parent.mkdir(parents=True)
+    signatures = {"serving_default": {"inputs": "*"}, "columns": {"arg_x": "x", "arg_kind": "kind"}}
+    (folder / FILE).write_text(json.dumps({"features": {}, "signatures": signatures}))
+    return SimpleNamespace(name="tiny", path=folder, version=7)
+
+
+def _sampler(tmp_path, **settings):
+    from models.serving.server.sampling import Sampler
+
+    return Sampler({"tiny": {"rate": 1.0, "keep_days": 2, "folder": str(tmp_path / "samples"), **settings}})
+
+
+def _lines(tmp_path) -> list[dict]:
+    return [
+        json.loads(line) for path in sorted((tmp_path / "samples").iterdir()) for line in path.read_text().splitlines()
+    ]
+
+
+def test_rows_are_written_with_what_was_answered_for_their_owner_only(tmp_path, servable):
+    from models.serving.server.sampling import request_id
+
+    token = request_id.set("abc-1")
+    arrays = {"arg_x": np.array([1.5, 2.5], np.float32), "arg_kind": np.array([b"caf\xc3\xa9", b"\xff"], object)}
+    _sampler(tmp_path)(servable, "columns", arrays, {"scores": np.array([[0.25, 0.75], [1, 0]], np.float32)})
+    request_id.reset(token)
+
+    first, second = _lines(tmp_path)
+    assert first["features"] == {"x": 1.5, "kind": "café"}
+    assert second["features"]["kind"] == {"b64": "/w=="}
+    assert (first["id"], first["row"], second["row"], first["version"]) == ("abc-1", 0, 1, 7)
+    assert first["outputs"] == {"scores": [0.25, 0.75]}
+    (file,) = (tmp_path / "samples").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_examples_are_taken_apart(tmp_path, servable):
+    from tests.models.serving.models import example
+
+    arrays = {"inputs": np.array([example(x=3.0).SerializeToString(), b"\xff"], object)}
+    _sampler(tmp_path)(servable, "serving_default", arrays, {})
+
+    assert [line["features"] for line in _lines(tmp_path)] == [{"x": 3.0}, {}]
+
+
+def test_the_rate_is_kept_about(tmp_path, servable):
+    random.seed(0)
+    sampler = _sampler(tmp_path, rate=0.2)
+    for _ in range(1000):
+        sampler(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+
+    assert 160 < len(_lines(tmp_path)) < 240  # 200 expected, the standard error is 13
+
+
+def test_nothing_is_kept_of_others_or_at_rate_zero(tmp_path, servable):
+    _sampler(tmp_path, rate=0.0)(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+    servable.name = "other"
+    _sampler(tmp_path)(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+
+    assert not (tmp_path / "samples").exists()
+
+
+def test_old_days_are_removed(tmp_path, servable):
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    days = [time.strftime("%Y-%m-%d", time.gmtime(time.time() - ago * 86400)) for ago in (1, 2, 9)]
+    for day in days:
+        (folder / f"{day}.jsonl").write_text("{}\n")
+    (folder / "notes.txt").touch()
+
+    _sampler(tmp_path)(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+
+    left = {path.name for path in folder.iterdir()}
+    assert f"{days[0]}.jsonl" in left
+    assert not {f"{days[1]}.jsonl", f"{days[2]}.jsonl"} & left
+    assert "notes.txt" in left
+
+
+def test_a_disk_that_cannot_be_written_to_fails_no_request(tmp_path, servable, caplog):
+    (tmp_path / "samples").write_text("a file where a folder should be")
+    sampler = _sampler(tmp_path)
+
+    for _ in range(3):
+        sampler(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+
+    assert caplog.text.count("requests are not sampled") == 1
+    assert os.path.isfile(tmp_path / "samples")

@@ -1,0 +1,64 @@
+"""The embedded server's way to load and run a SavedModel, beside TensorFlow's C++ loader, which is TF Serving's."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from models.serving.protocol.statuses import ServingStatus
+from models.serving.server.servable import Servable
+from tests.models.serving.cpp_loader import CppModel
+
+pytestmark = pytest.mark.slow
+
+CASES = [
+    ("serving_default", {"x": np.float32([[1, 2], [3, 4]])}),
+    ("serving_default", {"x": np.float32([7])}),  # no shape is checked, here and there
+    ("serving_default", {"x": np.zeros((1, 2, 2), np.float32)}),
+    ("serving_default", {"x": np.int32([[1, 2]])}),
+    ("two", {"a": np.float32([1, 2]), "b": np.int32([3, 4])}),
+    ("two", {"a": np.float32([1, 2]), "b": np.int32([3, 4, 5])}),
+    ("strings", {"text": np.array([b"abc", b"\x00\xff", b"x" * 100], object)}),
+    ("judge", {"text": np.array([b"abc"], object)}),
+    ("classify", {"inputs": np.array([b"no example"], object)}),
+    ("classify", {"inputs": np.array([b"\xff\xfe no text"], object)}),  # an error that quotes what is no text
+    ("total", {"x": np.zeros(0, np.float32)}),
+]
+
+
+def ours(servable, signature, inputs):
+    """Returns the outputs by alias, or the error's text."""
+    found = servable.signatures[signature]
+    try:
+        values = servable.run({found.inputs[alias]: inputs[alias] for alias in inputs}, list(found.outputs.values()))
+    except ServingStatus as status:
+        return status.message
+    return {alias: np.asarray(value).tolist() for alias, value in zip(found.outputs, values, strict=True)}
+
+
+def theirs(model, signature, inputs):
+    """Returns the same of the C++ loader."""
+    try:
+        return {alias: value.tolist() for alias, value in model.run(signature, inputs).items()}
+    except RuntimeError as error:
+        return str(error)
+
+
+def first_line(found):
+    return found.splitlines()[0] if isinstance(found, str) else found
+
+
+@pytest.fixture(scope="module", params=["whole", "without variables"])
+def both(request, tiny_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("both") / "1"
+    shutil.copytree(tiny_model, folder)
+    if request.param == "without variables":
+        shutil.rmtree(folder / "variables")
+    return Servable("tiny", 1, folder), CppModel(folder)
+
+
+@pytest.mark.parametrize(("signature", "inputs"), CASES)
+def test_answers_and_errors_are_those_of_the_cpp_loader(both, signature, inputs):
+    servable, model = both
+
+    assert first_line(ours(servable, signature, inputs)) == first_line(theirs(model, signature, inputs))

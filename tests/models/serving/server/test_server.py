@@ -1,0 +1,313 @@
+"""How the server starts, stops, and what it does with its flags."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data.errors import ServingError
+from data.spec import DatasetSpec, NumberFeature
+from models.serving.protocol import flags as flag_syntax
+from models.serving.protocol import warmup
+from models.serving.rollout.rollouts import Rollout, config_list, config_text
+from models.serving.server import input_validation
+from models.serving.server.process import ServerProcess, choose, free_port, running
+from tests.conftest import ROOT
+from tests.models.serving.conftest import Asked
+from tests.models.serving.models import request, save, save_compiled, save_spinning
+
+
+def test_flags_are_read_in_tensorflows_syntax():
+    found, unknown = flag_syntax.parse(["--port=1", "--enable_batching", "-input_guard=false", "--x=3", "word"])
+
+    assert (found.port, found.enable_batching, found.input_guard) == (1, True, False)
+    assert unknown == ["--x=3", "word"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [("--port=x", "--port: expected an integer, found 'x'"), ("--enable_batching=2", "expected true or false"),
+     ("--model_name", "expected --model_name=VALUE")],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused(argument, words):
+    with pytest.raises(flag_syntax.BadFlag, match=words):
+        flag_syntax.parse([argument])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port=x"], "--port: expected an integer"),
+        ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
+        (["--port=0", "--model_base_path=/a"], "At least one of port or grpc_socket_path must be set."),
+        (["--model_base_path=/a", "--batching_parameters_file=/b"], "batching_parameters_file is set without setting"),
+        (["--model_base_path=/a", "--ssl_config_file=/b"], "the embedded server knows no --ssl_config_file"),
+    ],
+)
+def test_what_is_wrong_with_the_flags_is_told_on_standard_output(arguments, words):
+    done = subprocess.run(
+        [sys.executable, "-m", "models.serving.server", *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert done.returncode == 255
+    assert words in done.stdout
+
+
+@pytest.mark.slow
+def test_a_config_that_cannot_be_parsed_ends_the_server_with_protobufs_words(tmp_path):
+    (tmp_path / "models").write_text("model_config_list { config { nam: 1 } }")
+    server = ServerProcess([f"--model_config_file={tmp_path / 'models'}"], tmp_path / "log")
+
+    with pytest.raises(ServingError, match=r"Error parsing text-format tensorflow\.serving\.ModelServerConfig: 1:30"):
+        server.start() or server.wait(60)
+    assert server.process.returncode == 255
+
+
+@pytest.mark.slow
+def test_labels_in_the_first_config_are_refused_unless_they_may_come_early(tmp_path):
+    save(tmp_path / "m" / "1")
+    (tmp_path / "models").write_text(config_text("m", tmp_path / "m", Rollout(1)))
+    flags = [f"--model_config_file={tmp_path / 'models'}"]
+
+    with (
+        pytest.raises(ServingError, match="Request to assign label to version 1 of model m, which is not currently"),
+        running(ServerProcess(flags, tmp_path / "log")),
+    ):
+        pass
+    early = ServerProcess([*flags, "--allow_version_labels_for_unavailable_models"], tmp_path / "log")
+    with running(early):
+        status, _, _ = Asked(early).http("/v1/models/m/labels/stable:predict", {"instances": [[1, 2]]})
+    assert status == 200
+
+
+@pytest.mark.slow
+def test_a_model_that_does_not_load_ends_the_server_with_the_reason(tmp_path):
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_num_load_retries=0"]
+
+    with (
+        pytest.raises(ServingError, match=r"1 servable\(s\) did not become available.*Could not find SavedModel"),
+        running(ServerProcess(flags, tmp_path / "log")),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_warm_up_requests_are_replayed_and_one_that_fails_fails_the_load(tmp_path):
+    model = save(tmp_path / "m" / "1")
+    inputs, outputs = {"x": np.float32([[1, 2]])}, {"y": np.float32([[1.5, 2.5]])}
+    warmup.write(model, [("serving_default", inputs, outputs)])
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_num_load_retries=0"]
+    with running(ServerProcess(flags, tmp_path / "log")):
+        pass
+
+    warmup.write(model, [("nope", inputs, outputs)])
+    with (
+        pytest.raises(ServingError, match='FAILED_PRECONDITION: Serving signature key "nope" not found'),
+        running(ServerProcess(flags, tmp_path / "log")),
+    ):
+        pass
+    (model / warmup.FILE).write_bytes(b"this is no record" * 9)
+    with (
+        pytest.raises(ServingError, match=r"DATA_LOSS: .*Please verify your warmup data is in TFRecord format"),
+        running(ServerProcess(flags, tmp_path / "log")),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_a_model_that_insists_on_xla_fails_here_as_under_tf_serving(tmp_path):
+    model = save_compiled(tmp_path / "m" / "1")
+    warmup.write(model, [("serving_default", {"x": np.float32([1])}, {"y": np.float32([2])})])
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_num_load_retries=0"]
+
+    with (
+        pytest.raises(ServingError, match="XLA compilation disabled"),
+        running(ServerProcess(flags, tmp_path / "log")),
+    ):
+        pass
+    with running(ServerProcess([*flags, "--xla_cpu_compilation_enabled"], tmp_path / "log")):
+        pass
+
+
+@pytest.mark.slow
+def test_batched_answers_are_those_of_single_requests_and_a_socket_serves_too(tmp_path):
+    save(tmp_path / "m" / "1")
+    (tmp_path / "batching").write_text(
+        "max_batch_size { value: 16 } batch_timeout_micros { value: 20000 } num_batch_threads { value: 2 }"
+    )
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--enable_batching",
+             f"--batching_parameters_file={tmp_path / 'batching'}", f"--grpc_socket_path={tmp_path / 's'}",
+             "--rest_api_enable_cors_support", "--enable_serialization_as_tensor_content"]  # fmt: skip
+    server = ServerProcess(flags, tmp_path / "log")
+    with running(server):
+        asked = Asked(server)
+        futures = [
+            asked.prediction.Predict.future(request("m", x=np.float32([[number, number]])), timeout=30)
+            for number in range(40)
+        ]
+        for number, future in enumerate(futures):
+            found = tf.make_ndarray(future.result().outputs["y"])
+            assert found.tolist() == [[number + 0.5, number + 0.5]]
+            assert future.result().outputs["y"].tensor_content
+        _, _, headers = asked.http("/v1/models/m:predict", {"instances": [[1, 2]]})
+        assert headers["Access-Control-Allow-Origin"] == "*"
+        asked.channel.close()
+        with grpc.insecure_channel(f"unix:{tmp_path / 's'}") as channel:
+            call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+            assert call(request("m", x=np.float32([[1, 2]])).SerializeToString(), timeout=30)
+
+
+@pytest.mark.slow
+def test_sigterm_lets_a_request_on_its_way_end(tmp_path):
+    save_spinning(tmp_path / "m" / "1")
+    server = ServerProcess(["--model_name=m", f"--model_base_path={tmp_path / 'm'}"], tmp_path / "log")
+    with running(server):
+        asked = Asked(server)
+        steps = 1000
+        while True:  # until a call takes a second, on whatever machine
+            begin = time.monotonic()
+            asked.prediction.Predict(request("m", steps=np.int32(steps)), timeout=60)
+            if time.monotonic() - begin > 1:
+                break
+            steps *= 4
+        answers = []
+        asking = threading.Thread(
+            target=lambda: answers.append(asked.prediction.Predict(request("m", steps=np.int32(steps)), timeout=60))
+        )
+        asking.start()
+        time.sleep(0.3)
+        code = server.stop()
+        asking.join()
+
+    assert code == 0
+    assert answers[0].outputs["n"].int_val == [steps]
+
+
+@pytest.mark.slow
+def test_a_folder_of_the_users_named_like_ours_is_not_taken_for_ours(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "__init__.py").write_text("raise RuntimeError")
+    save(tmp_path / "m" / "1")
+    monkeypatch.chdir(tmp_path)
+
+    server = ServerProcess(["--model_name=m", f"--model_base_path={tmp_path / 'm'}"], tmp_path / "log")
+    with running(server):
+        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
+
+
+@pytest.mark.slow
+def test_a_taken_port_is_told(tmp_path):
+    save(tmp_path / "m" / "1")
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}"]
+    first = ServerProcess(flags, tmp_path / "log1")
+    with running(first):
+        second = ServerProcess(flags, tmp_path / "log2", port=first.port, rest_port=free_port())
+        with (
+            pytest.raises(ServingError, match=r"Error starting gRPC server: 127\.0\.0\.1:[0-9]+ is taken"),
+            running(second),
+        ):
+            pass
+
+
+@pytest.mark.slow
+def test_the_real_binary_is_used_where_it_is_on_the_path(tmp_path, monkeypatch):
+    binary = tmp_path / "bin" / "tensorflow_model_server"
+    binary.parent.mkdir()
+    binary.write_text(f'#!/bin/sh\nexec {sys.executable} -m models.serving.server "$@"\n')
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{binary.parent}:/usr/bin:/bin")
+    save(tmp_path / "m" / "1")
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--input_guard=true", "--access_log=x"]
+
+    assert choose("auto") == "binary"
+    server = ServerProcess(flags, tmp_path / "log", "binary")
+    assert not [flag for flag in server.command() if flag.startswith(("--input_guard", "--access_log", "--host"))]
+    with running(server):
+        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
+
+
+@pytest.mark.slow
+def test_the_container_is_used_where_an_engine_runs(tmp_path, monkeypatch):
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    # A docker whose container is the embedded server: it gets what follows the image's name.
+    docker.write_text(
+        f'#!/bin/sh\n[ "$1" = info ] && exit 0\necho "$@" > {tmp_path}/asked\n'
+        'while [ "${1#tensorflow/serving}" = "$1" ]; do shift; done; shift\n'
+        f'exec {sys.executable} -m models.serving.server "$@"\n'
+    )
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker.parent}:/usr/bin:/bin")
+    save(tmp_path / "m" / "1")
+
+    assert choose("auto") == "docker"
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--input_guard=false"]
+    server = ServerProcess(flags, tmp_path / "log", "docker", folders=[tmp_path / "m"])
+    with running(server):
+        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
+    asked = (tmp_path / "asked").read_text()
+    assert f"-p 127.0.0.1:{server.port}:{server.port}" in asked
+    assert f"-v {tmp_path / 'm'}:{tmp_path / 'm'}:ro tensorflow/serving:" in asked
+    assert "--input_guard" not in asked
+
+
+@pytest.mark.slow
+def test_the_input_guard_is_on_and_one_flag_turns_it_off(tmp_path):
+    model = save(tmp_path / "m" / "1")
+    spec = DatasetSpec(name="", title="", licence="", features={"age": NumberFeature(min=0, max=10)})
+    input_validation.write(model, spec, {"two": {"a": "age"}})
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}"]
+    body = {"signature_name": "two", "inputs": {"a": [3, 11, 4], "b": [1, 2, 3]}}
+    guarded = ServerProcess(flags, tmp_path / "log")
+    with running(guarded):
+        asked = Asked(guarded)
+        words = "Input guard: row 1, age: expected at most 10, found 11."
+        assert asked.error(body, model="m") == (400, words)
+        wrong = request("m", "two", a=np.float32([3, 11]), b=np.int32([1, 2]))
+        assert asked.refusal(asked.prediction.Predict, wrong) == ("INVALID_ARGUMENT", words)
+    open_ = ServerProcess([*flags, "--input_guard=false"], tmp_path / "log")
+    with running(open_):
+        assert Asked(open_).predict(body, "m")["outputs"]["sum"] == [4.0, 13.0, 7.0]
+
+
+@pytest.mark.slow
+def test_limits_on_rows_and_on_calls_at_a_time(tmp_path):
+    save(tmp_path / "m" / "1")
+    save_spinning(tmp_path / "s" / "1")
+    (tmp_path / "models").write_text(config_list({"m": Rollout(), "s": Rollout()}, tmp_path))
+    flags = [f"--model_config_file={tmp_path / 'models'}", "--max_batch_rows=3", "--max_concurrency=1"]
+    server = ServerProcess(flags, tmp_path / "log")
+    with running(server):
+        asked = Asked(server)
+        status, words = asked.error({"instances": [[1, 2]] * 4}, model="m")
+        assert (status, words) == (400, "Request of 4 rows; at most 3 are taken (--max_batch_rows).")
+        status, end = 0, time.monotonic() + 60
+        while status != 429:  # the slow call itself is refused when it comes beside another
+            assert time.monotonic() < end
+            slow = asked.prediction.Predict.future(request("s", steps=np.int32(2_000_000_000)), timeout=5)
+            time.sleep(0.3)
+            status, _, _ = asked.http("/v1/models/m:predict", {"instances": [[1, 2]]})
+        assert slow.exception().code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        while asked.http("/v1/models/m:predict", {"instances": [[1, 2]]})[0] != 200:
+            assert time.monotonic() < end
+        asked.channel.close()
+
+
+def test_an_engine_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    assert choose("auto") == "embedded"
+    with pytest.raises(
+        ServingError, match="tensorflow_model_server is not on the path; --engine embedded needs neither"
+    ):
+        choose("binary")
+    with pytest.raises(ServingError, match="no docker engine is running"):
+        choose("docker")

@@ -1,0 +1,70 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from models.serving.server import standby
+from models.serving.server.process import ServerProcess, running
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _none_left():
+    yield
+    standby.drop()
+
+
+def test_a_waiting_process_becomes_the_server_and_the_next_one_is_its_own(tmp_path):
+    from tests.models.serving import models
+
+    base = tmp_path / "tiny"
+    models.save(base / "1")
+    standby.begin()
+    waiting = standby._waiting.pid
+
+    first = ServerProcess([f"--model_base_path={base}", "--model_name=tiny"], tmp_path / "server.log")
+    with running(first):
+        assert first.process.pid == waiting
+    second = ServerProcess([f"--model_base_path={base}", "--model_name=tiny"], tmp_path / "server.log")
+    with running(second):
+        assert second.process.pid != waiting
+
+
+def test_one_is_started_once_and_dropped():
+    standby.begin()
+    process = standby._waiting
+    standby.begin()
+
+    assert standby._waiting is process
+    standby.drop()
+    assert process.returncode == -signal.SIGKILL
+    assert standby.take([], ROOT / "never.log") is None
+
+
+def test_a_dead_one_is_not_taken(tmp_path):
+    standby.begin()
+    os.kill(standby._waiting.pid, signal.SIGKILL)
+    standby._waiting.wait()
+
+    assert standby.take(["--help"], tmp_path / "log") is None
+
+
+def test_it_ends_with_who_began_it(tmp_path):
+    program = (
+        "import os, signal; from models.serving.server import standby; standby.begin();"
+        "print(standby._waiting.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    pid = int(done.stdout)
+
+    for _ in range(300):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.1)
+    raise AssertionError("it waits though nobody is there any more")

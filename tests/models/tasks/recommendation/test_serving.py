@@ -1,0 +1,46 @@
+"""What a published model recommends."""
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def recommended(tmp_path_factory):
+    """A trained job, and what its model recommends to somebody known, to somebody new and to nobody."""
+    import tensorflow as tf
+
+    from models.training.trainer import train
+    from tests.models.tiny import job
+
+    made = job(tmp_path_factory.mktemp("recommendation"), "recommendation", epochs=2)
+    train(made)
+    recommend = tf.saved_model.load(made.model_folder).signatures["recommend"]
+    answer = recommend(user_id=tf.constant(["u1", "a stranger", ""]))
+    return made, [[title.decode() for title in row] for row in answer["titles"].numpy()], answer["scores"].numpy()
+
+
+def test_somebody_new_gets_what_is_popular(recommended):
+    from tests.models.tiny import NUM_ROWS, rows_of
+
+    _, titles, scores = recommended
+    counts: dict[str, int] = {}
+    for row in rows_of("recommendation", NUM_ROWS["train"], 0):
+        counts[row["item"]] = counts.get(row["item"], 0) + 1
+
+    assert [counts[title] for title in titles[1]] == sorted(counts.values(), reverse=True)[:3]
+    assert titles[1] == titles[2]
+    np.testing.assert_allclose(scores[1], np.log1p([counts[title] for title in titles[1]]), rtol=1e-5)
+
+
+def test_nobody_is_recommended_what_they_had(recommended):
+    from tests.models.tiny import NUM_ROWS, rows_of
+
+    _, titles, scores = recommended
+    had = {row["item"] for row in rows_of("recommendation", NUM_ROWS["train"], 0) if row["user"] == "u1"}
+
+    offered = [title for title in titles[0] if title]
+    assert [bool(title) for title in titles[0]] == (scores[0] > -1e8).tolist()
+    assert not had & set(offered)
+    assert len(had) + len(offered) >= 8 or len(offered) == 3  # there are eight films

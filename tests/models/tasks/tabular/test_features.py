@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from data.spec import DatasetSpec, DateFeature, LabelFeature, NumberFeature
+
+pytestmark = pytest.mark.slow  # loads TensorFlow
+
+
+def _spec(**features):
+    return DatasetSpec(name="x", title="", licence="", features={**features, "y": LabelFeature(classes=("a", "b"))})
+
+
+def test_a_curve_tells_how_far_a_number_is_through_each_bin():
+    import tensorflow as tf
+
+    from models.tasks.tabular.features import _curves
+
+    # Bins 0 to 10 and 10 to 20; then one without width at 5, where a value is frequent, and 5 to 6.
+    bounds = tf.constant([[0.0, 10.0, 20.0], [5.0, 5.0, 6.0]])
+    curves = _curves(tf.constant([[-3.0, 4.0], [5.0, 5.0], [15.0, 5.25], [99.0, 7.0]]), bounds).numpy()
+
+    np.testing.assert_allclose(curves[:, 0], [[0, 0], [0.5, 0], [1, 0.5], [1, 1]])
+    np.testing.assert_allclose(curves[:, 1], [[0, 0], [1, 0], [1, 0.25], [1, 1]])
+
+
+def test_what_is_missing_is_not_a_number_until_it_is_marked():
+    import tensorflow as tf
+
+    from models.examples import dense
+
+    sparse = tf.SparseTensor([[0, 0], [2, 0]], [1.5, 2.5], [3, 1])
+
+    np.testing.assert_array_equal(dense(sparse, float("nan")).numpy(), [1.5, np.nan, 2.5])
+
+
+def test_a_moment_becomes_its_day_and_its_phases():
+    import tensorflow as tf
+
+    from models.tasks.tabular.features import _numbers, number_names
+
+    # 1970-01-02, a Friday, at six in the morning: a quarter of the day.
+    day, *phases = _numbers("when", DateFeature(), {"when": tf.constant([86_400 + 6 * 3_600], tf.int64)})
+
+    assert day.numpy() == [1.25]
+    assert phases[0].numpy()[0] == pytest.approx(1.0, abs=1e-6)
+    assert phases[1].numpy()[0] == pytest.approx(0.0, abs=1e-6)
+    assert len(number_names(_spec(when=DateFeature()))) == 1 + len(phases)
+
+
+def test_columns_have_the_names_of_tensors_and_never_the_same():
+    from models.tasks.tabular.network import input_keys
+
+    names = ["trip miles", "trip.miles", "色", "lambda", "_x", "self"]
+    spec = DatasetSpec(name="x", title="", licence="", features=dict.fromkeys(names, NumberFeature()))
+
+    assert input_keys(spec) == {
+        "trip miles": "trip_miles",
+        "trip.miles": "trip_miles_",
+        "色": "c_",
+        "lambda": "lambda_",
+        "_x": "c_x",
+        "self": "self_",
+    }

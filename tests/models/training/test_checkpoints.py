@@ -1,0 +1,102 @@
+"""A training that is killed goes on from its last checkpoint and ends with the weights it would have had."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+# Trains the same job each time; with an argument, kills itself without warning at that global step.
+TRAIN = """
+import json, os, signal, sys
+import keras
+from models.training import trainer
+from tests.models.tiny import job
+
+folder, die_at = sys.argv[1], int(sys.argv[2])
+seen = []
+
+class Die(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        seen.append(batch)
+        if len(seen) == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+made = trainer.make_callbacks
+trainer.make_callbacks = lambda *arguments: [*made(*arguments), Die()]
+made_job = job(folder, epochs=4, batch_size=8, checkpoint_steps=2, augment=True, early_stopping={"patience": 4})
+history = trainer.train(made_job).history
+print(json.dumps({"steps": len(seen), "history": history}))
+"""
+
+
+def _train(folder, die_at=0) -> dict | None:
+    """Returns what a training in a process of its own printed; None when it was killed."""
+    folder.mkdir(exist_ok=True)
+    for written in ("examples", "transform", "model"):  # made anew each time; the checkpoints stay
+        subprocess.run(["rm", "-rf", str(folder / written)], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN, str(folder), str(die_at)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    if done.returncode == -signal.SIGKILL:
+        return None
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+def _weights(folder) -> dict[str, np.ndarray]:
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(folder / "model" / "variables" / "variables"))
+    keys = [key for key in reader.get_variable_to_shape_map() if not key.startswith("_CHECKPOINTABLE")]
+    assert len(keys) > 2
+    return {key: reader.get_tensor(key) for key in keys}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training of 4 epochs of 6 steps that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, _train(folder)
+
+
+# Killed within the second epoch just after a checkpoint, and in the third between two checkpoints.
+@pytest.mark.parametrize(("die_at", "steps_left"), [(9, 16), (17, 8)])
+def test_a_killed_training_loses_at_most_one_interval_and_ends_the_same(whole, tmp_path, die_at, steps_left):
+    assert _train(tmp_path / "killed", die_at) is None
+
+    finished = _train(tmp_path / "killed")
+
+    assert finished["steps"] == steps_left
+    expected, found = _weights(whole[0]), _weights(tmp_path / "killed")
+    assert set(found) == set(expected)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(found[key], value, err_msg=key)
+    assert finished["history"]["val_loss"] == whole[1]["history"]["val_loss"]
+
+
+def test_a_finished_training_leaves_no_checkpoints(whole):
+    assert not (whole[0] / "checkpoints").exists()
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path):
+    from models.training.trainer import train
+    from tests.models.tiny import job
+
+    # A rate so high that the validation loss goes up and down, and soon does not improve for two epochs.
+    trained = train(
+        job(tmp_path, epochs=30, learning_rate=0.5, optimizer="sgd", early_stopping={"patience": 2, "min_delta": 0.01})
+    )
+
+    losses = trained.history["val_loss"]
+    best = float("inf")
+    waited = 0
+    for epoch, loss in enumerate(losses, start=1):
+        best, waited = (loss, 0) if best - loss > 0.01 else (best, waited + 1)
+        assert (waited >= 2) == (epoch == len(losses) and len(losses) < 30)

@@ -1,0 +1,142 @@
+"""`headrace new` writes run files that can be run as they are."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from data.errors import ConfigError, DataError
+from pipeline.commands import new
+from pipeline.core import config
+from tests.conftest import headrace
+
+
+def _load(made, folder):
+    """Returns the settings that the written run file has, as a run would read it."""
+    path = folder / "mine.yaml"
+    path.write_text(new.text(made, "mine", folder), encoding="utf-8")
+    return config.load(str(path))
+
+
+def _table(folder, rows: int = 200, delimiter: str = ","):
+    lines = [delimiter.join(["Nr", "Größe in cm", "色", "gekauft am", "Kommentar", "left us"])]
+    for i in range(rows):
+        size = "NA" if i % 10 == 3 else f"{150 + i % 50}.5"
+        cells = [str(i), size, "赤青緑"[i % 3], f"{i % 28 + 1:02}.03.2024", f"das ist der {i}te Satz dazu", "jn"[i % 2]]
+        lines.append(delimiter.join(cells))
+    path = folder / "customers of 2024.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_with_names_in_any_alphabet_becomes_a_run_file_that_loads(tmp_path, delimiter):
+    made = new.draft(_table(tmp_path, delimiter=delimiter), label="left us")
+
+    named = _load(made, tmp_path)
+
+    features = named.dataset.spec.features
+    assert named.config.task == "tabular_classification"
+    assert {name: feature.kind for name, feature in features.items()} == {
+        "Größe in cm": "number",
+        "色": "category",
+        "gekauft am": "date",
+        "left us": "label",
+    }
+    assert features["Größe in cm"].optional
+    assert not features["色"].optional
+    assert features["色"].values == ("緑", "赤", "青")
+    assert named.config.data.ignore == ("Nr", "Kommentar")
+    assert named.config.data.missing_values == ("", "NA")
+    assert any("cells with NA" in sentence for sentence in made.unsure)
+
+
+def test_a_text_beside_an_identifier_is_text_classification(tmp_path):
+    lines = [
+        json.dumps({"id": i, "review": f"a long text with the number {i} in it", "stars": i % 3}) for i in range(99)
+    ]
+    (tmp_path / "reviews.jsonl").write_text("\n".join(lines))
+
+    named = _load(new.draft(tmp_path / "reviews.jsonl", label="stars"), tmp_path)
+
+    assert named.config.task == "text_classification"
+    assert list(named.dataset.spec.features) == ["review", "stars"]
+
+
+def test_a_number_to_be_predicted_is_regression(tmp_path):
+    (tmp_path / "flats.csv").write_text("rooms,price\n" + "".join(f"{i % 6},{i * 3.7}\n" for i in range(100)))
+
+    named = _load(new.draft(tmp_path / "flats.csv"), tmp_path)
+
+    assert named.config.task == "tabular_regression"
+    assert named.dataset.spec.features["price"].kind == "target"
+
+
+def test_folders_of_images_and_of_texts_are_told_apart(tmp_path):
+    for name in ("кошки", "wei rd"):
+        for kind in ("pictures", "texts"):
+            (tmp_path / kind / name).mkdir(parents=True)
+        for i in range(5):
+            Image.new("RGB", (200, 100), (i, 0, 0)).save(tmp_path / "pictures" / name / f"{i}.png")
+            (tmp_path / "texts" / name / f"{i}.txt").write_text(f"{name} {i}")
+
+    pictures = _load(new.draft(tmp_path / "pictures"), tmp_path)
+    texts = _load(new.draft(tmp_path / "texts"), tmp_path)
+
+    image = pictures.dataset.spec.features["image"]
+    assert (image.height, image.width, image.channels) == (32, 64, 3)
+    assert pictures.dataset.spec.features["label"].classes == ("wei rd", "кошки")
+    assert texts.config.task == "text_classification"
+    rows = [row for _, row in texts.dataset.sources["files"](None)]
+    assert sorted(row["text"] for row in rows)[0] == "wei rd 0"
+    assert len(rows) == 10
+
+
+def test_rows_without_a_label_are_left_out_and_told(tmp_path):
+    lines = [f"{i / 3},{'ab'[i % 2] if i % 50 else ''}" for i in range(200)]
+    (tmp_path / "rows.csv").write_text("x,label\n" + "\n".join(lines))
+
+    made = new.draft(tmp_path / "rows.csv")
+    named = _load(made, tmp_path)
+
+    assert "4 rows have no label: they are left out" in made.unsure
+    assert named.config.data.checks.invalid.policy == "drop"
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        ("x,y\n1,2\n", {"task": "tabular_clasification"}, "Unknown task.*Did you mean 'tabular_classification'"),
+        ("x,y\n1,2\n3,4\n", {"label": "z"}, "Unknown column 'z'"),
+        ("x,y\n" + "1,same\n" * 30, {"label": "y"}, "y cannot be predicted: 1 different values"),
+        ("x,y\n" + "same,1\nsame,0\n" * 30, {"label": "y"}, "no column can be learned from: x: every row has 'same'"),
+    ],
+)
+def test_what_cannot_be_learned_is_told_in_one_line(tmp_path, content, arguments, message):
+    (tmp_path / "rows.csv").write_text(content)
+
+    with pytest.raises(ConfigError, match=message):
+        new.draft(tmp_path / "rows.csv", **arguments)
+
+
+def test_a_table_of_one_column_has_nothing_to_learn_from(tmp_path):
+    (tmp_path / "rows.csv").write_text("x\n1\n2\n")
+
+    with pytest.raises(DataError, match="has 1 column, expected an input and what is to be predicted"):
+        new.draft(tmp_path / "rows.csv")
+
+
+def test_the_command_writes_the_file_once_and_says_what_comes_next(tmp_path):
+    _table(tmp_path)
+    arguments = ("new", "mine", "--data", "customers of 2024.csv", "--label", "left us")
+
+    done = headrace(*arguments, cwd=tmp_path)
+    again = headrace(*arguments, cwd=tmp_path)
+    forced = headrace(*arguments, "--force", "--json", cwd=tmp_path)
+
+    assert done.code == 0, done.err
+    assert done.out.startswith("mine.yaml: tabular_classification of left us from 3 columns, 200 rows\n")
+    assert done.out.endswith("Next:\n  headrace run ./mine.yaml\n")
+    assert again.code == 2
+    assert "mine.yaml is there already" in again.err
+    assert json.loads(forced.out)["features"]["left us"] == "label"

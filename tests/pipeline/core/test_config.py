@@ -1,0 +1,143 @@
+import subprocess
+import sys
+
+import pytest
+
+from data.errors import ConfigError
+from pipeline.core import config
+
+DIGITS = "task: image_classification\ndata: {name: digits}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (DIGITS + "train: {epoch: 3}", r"run\.yaml:3: Unknown key in train 'epoch'\. Did you mean 'epochs'\?"),
+        (DIGITS + "trian: {}", r"run\.yaml:3: Unknown key 'trian'\. Did you mean 'train'\?"),
+        (DIGITS + "train:\n  seed: 1\n  epochs: 0", r"run\.yaml:5: train\.epochs: expected greater than 0, found 0\."),
+        (
+            DIGITS + "train: {epochs: three}",
+            r"run\.yaml:3: train\.epochs: expected a valid integer, .*found \"three\"\.",
+        ),
+        (DIGITS + "train: {optimizer: adamm}", r"train\.optimizer: expected one of .*Did you mean 'adam'\?"),
+        (DIGITS + "model: {activation: rellu}", r"model\.activation: .*Did you mean 'relu'\?"),
+        (DIGITS + "model: {filters: []}", r"model\.filters: expected .* at least 1 item"),
+        (
+            DIGITS + "evaluate: {thresholds: {accuracy: {mim: 1}}}",
+            r"Unknown key in evaluate\.thresholds\.accuracy 'mim'",
+        ),
+        (DIGITS + "evaluate: {thresholds: {accuracy: {}}}", "expected one bound, either min or max"),
+        (
+            DIGITS + "train: {early_stopping: {patient: 1}}",
+            r"Unknown key in train\.early_stopping 'patient'\. Did you mean 'patience'",
+        ),
+        ("data: {name: digits}", r"run\.yaml: task is missing; tasks: image_classification"),
+        (
+            "task: image_clasification\ndata: {name: digits}",
+            r"run\.yaml:1: Unknown task .*Did you mean 'image_classification'",
+        ),
+        ("task: image_classification", r"run\.yaml: data is missing\."),
+        (DIGITS + "train: {epochs: 1", r"run\.yaml:3: not valid YAML"),
+        (DIGITS + "seed: 1\nseed: 2", r"run\.yaml:4: key 'seed' stands twice"),
+        ("- a\n- b", r"run\.yaml:1: expected `key: value` lines, found list"),
+        ("", r"run\.yaml:1: expected `key: value` lines, found NoneType"),
+        (DIGITS + "seed: -1", r"run\.yaml:3: seed: expected greater than or equal to 0, found -1"),
+    ],
+)
+def test_a_bad_setting_says_where_and_what_was_expected(text, message):
+    with pytest.raises(ConfigError, match=message):
+        config.parse(text, "run.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: image_classification\ndata: {name: digit}", r"Unknown data set 'digit'\. Did you mean 'digits'\?"),
+        ("task: image_classification\ndata: {name: digits, source: tdfs}", r"Unknown source 'tdfs'"),
+        (
+            DIGITS + "evaluate: {thresholds: {acuracy: {min: 0.9}}}",
+            r"Unknown metric 'acuracy'\. Did you mean 'accuracy'\?",
+        ),
+        (DIGITS + "evaluate: {thresholds: {accuracy: {min: 92}}}", r"accuracy\.min: expected from 0 to 1, found 92\."),
+        (
+            DIGITS + "train: {batch_size: 5000}",
+            r"batch_size: expected at most 1,226, the rows of digits's training split, found 5,000",
+        ),
+    ],
+)
+def test_settings_are_held_against_the_data_set(text, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        config.find_data(config.parse(text), tmp_path / "run.yaml", tmp_path)
+
+
+def test_an_override_wins_over_the_file_and_keeps_its_type():
+    found = config.parse(DIGITS + "train: {epochs: 9}", overrides=["train.epochs=3", "model.filters=[8, 8]", "seed=7"])
+
+    assert (found.train.epochs, found.model.filters, found.seed) == (3, (8, 8), 7)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epoch=3", r"^--set: Unknown key in train 'epoch'"),
+        ("epochs", "expected KEY=VALUE"),
+        ("seed.x=3", "--set seed.x=3: seed is not a section"),
+        ("train.epochs=0", r"^--set: train\.epochs: expected greater than 0"),
+        ("seed=[", "not valid YAML"),
+    ],
+)
+def test_a_bad_override_is_refused(override, message):
+    with pytest.raises(ConfigError, match=message):
+        config.parse(DIGITS + "seed: 1", overrides=[override])
+
+
+def test_an_unknown_pipeline_offers_the_closest():
+    with pytest.raises(ConfigError, match=r"Unknown pipeline 'fashion_mist'\. Did you mean 'fashion_mnist'\?"):
+        config.load("fashion_mist")
+
+
+def test_a_run_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"There is no run file .*mine\.yaml"):
+        config.load(str(tmp_path / "mine.yaml"))
+
+
+def test_a_run_file_that_is_not_text_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(ConfigError, match="cannot be read as UTF-8 text"):
+        config.load(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("name", config.names())
+def test_resolved_settings(name, golden):
+    golden(f"{name}.settings.json", config.load(name).config.model_dump_json(indent=1) + "\n")
+
+
+def test_every_setting_is_described_for_editors():
+    schema = config.json_schema()
+
+    records = {name: record for name, record in schema["$defs"].items() if "properties" in record}
+    assert {"DataConfig", "TrainConfig", "Threshold", "ImageClassificationConfig"} <= set(records)
+    undescribed = [
+        f"{name}.{key}"
+        for name, record in records.items()
+        for key, value in record["properties"].items()
+        if not value.get("description")
+    ]
+    assert not undescribed
+
+
+def test_a_typo_is_reported_without_loading_tensorflow(tmp_path):
+    (tmp_path / "typo.yaml").write_text(DIGITS + "train: {epoch: 3}")
+    code = (
+        "import sys\nfrom pipeline.commands import cli\nsys.argv = ['headrace', 'run', 'typo.yaml']\n"
+        "try:\n    cli.main()\nfinally:\n    heavy = {'tensorflow', 'tfx', 'apache_beam', 'keras'} & set(sys.modules)\n"
+        "    print('loaded:', sorted(heavy))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 2
+    assert done.stdout == "loaded: []\n"
+    assert done.stderr.startswith("headrace: typo.yaml:3: Unknown key in train 'epoch'. Did you mean 'epochs'?")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,83 @@
+import os
+import pty
+import subprocess
+import sys
+
+from pipeline.core.screen import Screen, describe, redirected
+from tests.conftest import ROOT
+
+
+def test_progress_is_told_in_a_few_words():
+    assert (
+        describe({"epoch": 2, "epochs": 5, "step": 10, "steps": 430, "loss": 0.31})
+        == "epoch 2/5, step 10/430, loss 0.3100"
+    )
+    assert describe({"split": "train", "rows": 5000, "of": 54984}) == "rows 5,000/54,984, split train"
+    assert describe({"rows": 5000}) == "rows 5,000"
+    assert describe({"summary": "no anomalies"}) == "no anomalies"
+
+
+def test_noise_written_to_the_file_descriptors_goes_to_the_log(tmp_path, capfd):
+    screen = Screen()
+
+    with redirected(tmp_path / "log"):
+        os.write(1, b"from C++\n")
+        os.write(2, b"a warning\n")
+        screen.console.print("seen")
+    screen.console.file.close()
+
+    assert (tmp_path / "log").read_text() == "from C++\na warning\n"
+    assert capfd.readouterr() == ("seen\n", "")
+
+
+def test_each_stage_is_one_line_in_a_pipe(capfd):
+    screen = Screen()
+
+    with screen.stages():
+        for stage, state in (("ingest", "done"), ("train", "cached"), ("evaluate", "failed")):
+            screen.begin(stage)
+            screen.update({"rows": 1, "of": 2})
+            screen.end(state)
+    screen.console.file.close()
+
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [
+        ["✓", "ingest", "0.0", "s", "rows", "1/2"],
+        ["✓", "train", "0.0", "s", "cached"],
+        ["✗", "evaluate", "0.0", "s", "failed"],
+    ]
+
+
+ON_A_TERMINAL = """
+import logging, os, sys, time
+from pathlib import Path
+from pipeline.core.screen import Screen, redirected
+screen = Screen()
+with redirected(Path(sys.argv[1])), screen.stages():
+    logging.basicConfig(level=logging.INFO, force=True)
+    screen.begin("train")
+    screen.update({"epoch": 1, "epochs": 2})
+    time.sleep(0.4)
+    logging.info("noise from a logger")
+    print("noise from print")
+    os.write(2, b"noise from C++")
+    screen.end("done")
+"""
+
+
+def test_a_terminal_shows_the_running_stage_live_and_no_noise(tmp_path):
+    main, terminal = pty.openpty()
+    code = [sys.executable, "-c", ON_A_TERMINAL, str(tmp_path / "log")]
+
+    done = subprocess.run(
+        code, stdout=terminal, stderr=terminal, cwd=ROOT, timeout=60, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(terminal)
+    shown = os.read(main, 1 << 16).decode()
+    os.close(main)
+
+    assert done.returncode == 0, shown
+    assert "train" in shown
+    assert shown.count("epoch 1/2") > 1  # drawn again while it ran
+    assert "noise" not in shown
+    assert (tmp_path / "log").read_text().count("noise") == 3

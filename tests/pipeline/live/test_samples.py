@@ -1,0 +1,76 @@
+import json
+
+import pytest
+
+from data.errors import ConfigError, DataError
+from data.spec import CategoryFeature, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TargetFeature
+from pipeline.live import samples
+from pipeline.live.samples import Sample
+
+CLASSES = DatasetSpec(
+    name="a", title="a", licence="a", features={"x": NumberFeature(), "y": LabelFeature(classes=("no", "yes"))}
+)
+NUMBERS = DatasetSpec(name="a", title="a", licence="a", features={"x": NumberFeature(), "y": TargetFeature()})
+DAY = 86400.0
+
+
+def _sample(identifier: str, yes: float, moment: float = 1.0, row: int = 0) -> Sample:
+    return Sample(moment, identifier, row, 1, {"x": 1.0}, {"classes": ["no", "yes"], "scores": [1 - yes, yes]})
+
+
+def test_lines_are_read_in_order_and_broken_ones_left_out(tmp_path):
+    line = {"time": 5.0, "id": "a", "row": 0, "version": 7, "features": {"x": 1.0}, "outputs": {}}
+    (tmp_path / "2026-01-02.jsonl").write_text(json.dumps(line | {"time": 9.0}) + '\n{"time": 1')
+    (tmp_path / "2026-01-01.jsonl").write_text(json.dumps(line) + "\n[]\n\n")
+
+    assert [one.time for one in samples.read(tmp_path)] == [5.0, 9.0]
+    assert [one.time for one in samples.read(tmp_path, since=5.0)] == [9.0]
+    assert samples.read(tmp_path / "none") == []
+
+
+def test_accuracy_day_by_day_with_wilsons_interval():
+    kept = [_sample("a", 0.9), _sample("b", 0.9, DAY), _sample("c", 0.1, DAY), _sample("d", 0.9)]
+    labels = {("a", 0): "yes", ("b", 0): "no", ("c", 0): "no", ("nobody", 0): "yes"}
+
+    first, second = samples.quality(kept, labels, CLASSES)
+
+    assert (first.day, first.rows, first.metric, first.value) == ("1970-01-01", 1, "accuracy", 1.0)
+    assert (second.day, second.rows, second.value) == ("1970-01-02", 2, 0.5)
+    assert second.low < 0.5 < second.high
+
+
+def test_the_error_of_numbers():
+    kept = [Sample(1.0, "a", row, 1, {}, {"outputs": value}) for row, value in enumerate((2.0, 5.0))]
+
+    (day,) = samples.quality(kept, {("a", 0): "3", ("a", 1): "3"}, NUMBERS)
+
+    assert (day.metric, day.value) == ("mae", 1.5)
+
+
+def test_labels_that_belong_to_nothing_are_told():
+    with pytest.raises(ConfigError, match="None of 1 labels belongs to one of 1 sampled rows"):
+        samples.quality([_sample("a", 0.9)], {("b", 0): "yes"}, CLASSES)
+
+
+def test_a_file_of_labels(tmp_path):
+    (tmp_path / "labels.csv").write_text("id,label,row\na,yes,\na,no,1\n")
+    (tmp_path / "bad.csv").write_text("identifier,label\n1,2\n")
+
+    assert samples.read_labels(tmp_path / "labels.csv") == {("a", 0): "yes", ("a", 1): "no"}
+    with pytest.raises(DataError, match=r"bad.csv:1: column id is missing; expected id,label\[,row\]"):
+        samples.read_labels(tmp_path / "bad.csv")
+    with pytest.raises(DataError, match="cannot be read"):
+        samples.read_labels(tmp_path / "none.csv")
+
+
+def test_what_is_absent_stays_absent_and_images_come_back():
+    spec = DatasetSpec(
+        name="a", title="a", licence="a",
+        features={"x": NumberFeature(optional=True), "kind": CategoryFeature(optional=True),
+                  "image": ImageFeature(height=1, width=2, channels=1)},
+    )  # fmt: skip
+    made = Sample(1.0, "a", 0, 1, {"x": float("nan"), "kind": "", "image": {"b64": "AP8="}}, {})
+
+    assert made.stored(spec) == {"image": b"\x00\xff"}
+    assert Sample(1.0, "a", 0, 1, {"image": "PNG..."}, {}).stored(spec) is None  # a file's bytes, not pixels
+    assert Sample(1.0, "a", 0, 1, {"x": 2, "kind": "é"}, {}).stored(CLASSES) == {"x": 2}

@@ -1,0 +1,291 @@
+"""The verbs that serve, promote, roll back and show versions, on a tiny model that was published by hand."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import psutil
+import pytest
+
+from models.serving.rollout import rollouts
+from models.serving.rollout.versions import publish
+from tests.conftest import ROOT, headrace
+from tests.pipeline import made_up
+
+MANIFEST = {
+    "file_query": {"signature": "judge", "input_key": "text", "kind": "text", "top_k": 2},
+    "run": "20261125-120000-000",
+    "by": "ada",
+    "evaluation": {"slices": {"overall": {"accuracy": 0.9}}},
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home where pipelines `digits` and `spam` have published versions of a tiny model."""
+    import numpy as np
+
+    from models.serving.protocol import warmup
+    from tests.models.serving.models import save
+
+    home = tmp_path_factory.mktemp("home")
+    for index, name in enumerate(("digits", "digits", "digits", "spam")):
+        model = save(home / f"model{index}", float(index))
+        answer = np.float32([[1 + index, 2 + index]])
+        warmup.write(model, [("serving_default", {"x": np.float32([[1, 2]])}, {"y": answer})])
+        publish(model, home / "serving" / name, MANIFEST)
+    record = made_up.record_of(MANIFEST["run"], made_up.spec_of(("a", "b")), "digits")
+    record.settings["notify"] = [{"file": "told.jsonl"}]
+    made_up.write_record(home, record)
+    return home
+
+
+def numbers(home, pipeline="digits"):
+    return [one["version"] for one in json.loads(headrace("versions", pipeline, "--home", home, "--json").out)]
+
+
+@pytest.mark.slow
+def test_versions_show_what_is_live_who_published_it_and_why(home):
+    newest, middle, oldest = numbers(home)
+
+    done = headrace("promote", "digits", middle, "--why", "better on sevens", "--home", home)
+    assert (done.code, done.out) == (0, f"digits serves version {middle}\n")
+    lines = headrace("versions", "digits", "--home", home).out.splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == [str(newest), str(middle), str(oldest)]
+    (live,) = [line for line in lines if line.endswith("stable")]
+    assert live.startswith(str(middle))
+    assert "accuracy 0.9000" in live
+    assert "ada" in live
+    assert any(line.strip().startswith("promote by ") and line.endswith(": better on sevens") for line in lines)
+
+    done = headrace("rollback", "digits", "--home", home, "--json")
+    assert json.loads(done.out)["stable"] == oldest
+    assert headrace("promote", "digits", "latest", "--home", home).out == "digits serves the newest version\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("promote", "digits", "9"), "digits has no version 9; published are "),
+        (("promote", "digits", "x"), "Expected a version, latest or canary; found 'x'."),
+        (("promote", "digits", "canary"), "Pipeline digits has no canary"),
+        (("canary", "spam", "1"), "spam has no version 1"),
+        (("rollback", "spam"), "there is nothing to go back to"),
+        (
+            ("versions", "taxi"),
+            "Pipeline taxi has no published version; run `headrace run taxi` first. Published are: ",
+        ),
+        (("serve", "taxi"), "Pipeline taxi has no published version"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_code_2(home, arguments, words):
+    done = headrace(*arguments, "--home", home)
+
+    assert done.code == 2
+    assert words in done.err
+    assert len(done.err.splitlines()) <= 2
+
+
+@pytest.mark.slow
+def test_print_config_writes_files_that_name_what_is_live(home, tmp_path):
+    done = headrace("serve", "digits", "spam", "--print-config", "--out", tmp_path, "--home", home)
+
+    names = {line.rpartition("/")[2] for line in done.out.splitlines()}
+    assert names == {"models.config", "batching.config", "monitoring.config", "docker-compose.yaml", "kubernetes.yaml",
+                     "nginx.conf"}  # fmt: skip
+    assert 'base_path: "/models/spam"' in (tmp_path / "models.config").read_text()
+
+
+class Serving:
+    """`headrace serve` as a process."""
+
+    def __init__(self, home, *pipelines):
+        command = [sys.executable, "-m", "pipeline", "serve", *pipelines, "--port", "0", "--rest-port", "0",
+                   "--engine", "embedded", "--home", str(home), "--json", "-f", "max_num_load_retries=0"]  # fmt: skip
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        self.here = json.loads(self.process.stdout.readline())
+
+    def version(self, pipeline, label=""):
+        """Returns the version that answers."""
+        url = f"{self.here['rest']}/v1/models/{pipeline}{label}/metadata"
+        with urllib.request.urlopen(url, timeout=30) as reply:
+            return int(json.loads(reply.read())["model_spec"]["version"])
+
+    def ask_canary_until_it_ends(self, home, pipeline):
+        """Sends a canary requests that any version can answer until it is taken back or promoted."""
+        url, end = f"{self.here['rest']}/v1/models/{pipeline}/labels/canary:predict", time.monotonic() + 60
+        while rollouts.read(home / "serving" / pipeline).canary:
+            assert time.monotonic() < end
+            try:
+                urllib.request.urlopen(url, b'{"instances": [[1, 2]]}', timeout=30).close()
+            except urllib.error.HTTPError as error:  # the label is not known yet, or not any more
+                error.close()
+
+    def wait_for(self, expected, pipeline, label=""):
+        end, found = time.monotonic() + 60, None
+        while time.monotonic() < end:
+            try:
+                found = self.version(pipeline, label)
+            except urllib.error.HTTPError as error:  # an unknown label
+                found = str(error)
+                error.close()
+            if found == expected:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{pipeline}{label} is {found}, expected {expected}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        _, self.said = self.process.communicate(timeout=30)
+        return self.process.returncode
+
+
+@pytest.mark.slow
+def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(home):
+    newest, middle, _ = numbers(home)
+    serving = Serving(home, "digits", "spam")
+    try:
+        assert serving.here["models"] == ["digits", "spam"]
+        assert serving.version("digits") == newest
+
+        headrace("promote", "digits", middle, "--home", home)
+        serving.wait_for(middle, "digits")
+        serving.wait_for(middle, "digits", "/labels/stable")
+
+        headrace("canary", "digits", newest, "--percent", "25", "--home", home)
+        serving.wait_for(newest, "digits", "/labels/canary")
+        stays = headrace("canary", "digits", newest, "--percent", "50", "--watch", "2", "--home", home)
+        assert stays.code == 0, stays.err
+        assert stays.out.startswith(f"version {newest} answered ")
+        assert stays.out.endswith(" requests and stays\n")
+        goes = headrace("canary", "digits", newest, "--percent", "50", "--p95-ms", "0.0001", "--watch", "60",
+                        "--home", home, timeout=120)  # fmt: skip
+        assert goes.code == 5
+        assert goes.err.startswith(f"headrace: Version {newest} was taken back: p95 ")
+        serving.wait_for(middle, "digits")
+
+        headrace("canary", "digits", newest, "--p95-ms", "0.0001", "--home", home)
+        serving.ask_canary_until_it_ends(home, "digits")
+        assert rollouts.audit(home / "serving" / "digits")[-1]["why"].startswith("p95 ")
+
+        asked = json.loads(headrace("predict", "digits", "--text", "abé", "--home", home, "--json").out)
+        best = [{"class": "good", "probability": 0.75}, {"class": "bad", "probability": 0.25}]
+        assert asked == [{"text": "abé", "version": middle, "top": best}]
+
+        headrace("canary", "digits", newest, "--promote-after", "1s", "--home", home)
+        serving.ask_canary_until_it_ends(home, "digits")
+        serving.wait_for(newest, "digits", "/labels/stable")
+        assert rollouts.audit(home / "serving" / "digits")[-1]["why"].startswith("0 of the last ")
+        end = time.monotonic() + 30
+        while "was promoted" not in (home / "told.jsonl").read_text():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert "was taken back: p95 " in (home / "told.jsonl").read_text()
+
+        with urllib.request.urlopen(f"{serving.here['rest']}/monitoring/prometheus/metrics", timeout=30) as reply:
+            assert b":tensorflow:serving:request_count" in reply.read()
+    finally:
+        code = serving.stop()
+    assert code == 0
+    assert "was taken back: p95 " in serving.said
+    assert "was promoted: 0 of the last " in serving.said
+    assert list((home / "serving" / ".servers").iterdir()) == []
+    headrace("promote", "digits", "latest", "--home", home)
+
+
+@pytest.mark.slow
+def test_several_servers_on_a_home_are_found_by_what_they_serve_and_a_killed_one_leaves_nothing(home):
+    from pipeline.live.serving import running
+
+    first = Serving(home, "digits")
+    try:
+        second = Serving(home, "spam")
+        try:
+            assert running(home, "digits").pid == first.process.pid
+            assert running(home, "spam").pid == second.process.pid
+            (server,) = psutil.Process(second.process.pid).children()
+            second.process.kill()
+            server.wait(30)
+            assert running(home, "spam") is None
+            assert running(home, "digits").pid == first.process.pid
+        finally:
+            second.stop()
+    finally:
+        first.stop()
+
+
+@pytest.mark.slow
+def test_a_canary_that_does_not_load_is_taken_back_as_soon_as_the_disk_takes_it(home, tmp_path):
+    version = numbers(home, "spam")[0]
+    folder = tmp_path / "serving" / "spam"
+    for name in (str(version), "9999999999"):
+        shutil.copytree(home / "serving" / "spam" / str(version), folder / name)
+    (folder / "9999999999" / "saved_model.pb").unlink()
+    rollouts.promote(folder, version)
+    serving = Serving(tmp_path, "spam")
+    try:
+        rollouts.start_canary(folder, rollouts.Canary(9999999999, 10))
+        (folder / rollouts.LOCK).unlink()
+        (folder / rollouts.LOCK).mkdir()
+        assert serving.process.stderr.readline() == (
+            f"headrace: Canary 9999999999 of spam was not taken back: Is a directory ({folder}).\n"
+        )
+        assert serving.version("spam") == version
+        (folder / rollouts.LOCK).rmdir()
+        line = serving.process.stderr.readline()
+        assert line.startswith("headrace: Canary 9999999999 of spam was taken back: it does not load: Could not find")
+        assert rollouts.read(folder).canary is None
+        assert serving.version("spam") == version
+    finally:
+        serving.stop()
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_is_told_before_anything_starts(home):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = headrace("serve", "digits", "--rest-port", port, "--port", "0", "--home", home)
+
+    assert done.code == 2
+    assert done.err.splitlines()[-1] == (
+        f"headrace: --rest-port {port}: another server listens there; choose another, or 0 for a free one."
+    )
+
+
+@pytest.mark.slow
+def test_what_tf_serving_lacks_is_refused_where_it_would_be_started(home, tmp_path):
+    (tmp_path / "tensorflow_model_server").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "tensorflow_model_server").chmod(0o755)
+
+    done = headrace("serve", "digits", "--access-log", "-", "--home", home, PATH=f"{tmp_path}:/usr/bin:/bin")
+
+    assert done.code == 2
+    assert done.err.splitlines()[-1] == (
+        "headrace: --access_log: TensorFlow Serving, which is here, has no such flag; add --engine embedded."
+    )
+
+
+@pytest.mark.slow
+def test_without_names_all_that_is_published_is_served(home):
+    serving = Serving(home)
+    try:
+        assert sorted(serving.here["models"]) == ["digits", "spam"]
+    finally:
+        serving.stop()

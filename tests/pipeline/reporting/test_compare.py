@@ -1,0 +1,172 @@
+import json
+
+import numpy as np
+import pytest
+
+from data.errors import ConfigError
+from pipeline.reporting import compare
+from tests.pipeline.reporting.conftest import make
+
+CLASSES = ("good", "bad")
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A run with 60 % of 200 rows right, and one of the same rows with 90 %."""
+    before = make(tmp_path, CLASSES, rows=200, accuracy=0.6, run="20260528-1")
+    after = make(tmp_path, CLASSES, rows=200, accuracy=0.9, run="20260529-1", cpu_seconds=75.0)
+    after.record.settings["train"]["epochs"] = 7
+    return before, after
+
+
+def _compared(*runs):
+    return compare.compare(runs[0].home, [run.record for run in runs])
+
+
+def test_what_was_set_otherwise_is_told_and_nothing_else(two):
+    found = _compared(*two)
+
+    assert list(found.settings) == ["train.epochs"]
+    assert found.settings["train.epochs"][1] == 7
+    assert found.data == {}
+    assert found.environment == {}
+    assert found.cost["CPU seconds"] == [50.0, 75.0]
+
+
+def test_a_difference_on_the_same_rows_has_a_paired_interval(two):
+    _, delta = _compared(*two).metrics["accuracy"]
+
+    assert delta.value == 0.9
+    assert delta.difference == pytest.approx(0.3)
+    assert delta.paired
+    # 60 of 200 rows changed for the better: the standard error of the mean is sqrt(0.3 * 0.7 / 200) = 0.032.
+    assert delta.high - delta.low == pytest.approx(2 * 1.96 * 0.0324, rel=0.15)
+    assert delta.moved
+
+
+def test_on_other_rows_the_interval_is_that_of_two_samples(two):
+    before, after = two
+    summary = after.record.output("ingest", "examples") / "summary.json"
+    values = json.loads(summary.read_text())
+    values["test"]["digest"] = "other rows"
+    summary.write_text(json.dumps(values))
+
+    found = _compared(before, after)
+
+    _, delta = found.metrics["accuracy"]
+    assert not delta.paired
+    # sqrt(0.6 * 0.4 / 200 + 0.9 * 0.1 / 200) = 0.0406
+    assert delta.high - delta.low == pytest.approx(2 * 1.96 * 0.0406, rel=0.15)
+    assert found.data["test digest"] == ["test rows", "other rows"]
+
+
+def test_slices_that_moved_are_told_and_the_others_counted(tmp_path):
+    before = make(tmp_path, CLASSES, rows=200, accuracy=0.75, run="20260528-1")
+    after = make(tmp_path, CLASSES, rows=200, accuracy=0.75, run="20260529-1")
+    file = after.record.output("evaluate", "evaluation") / "metrics.json"
+    metrics = json.loads(file.read_text())
+    metrics["slices"]["label=good"]["accuracy"] = 0.95
+    file.write_text(json.dumps(metrics))
+
+    found = _compared(before, after)
+
+    assert list(found.slices) == ["label=good"]
+    assert found.slices["label=good"][1].difference == pytest.approx(0.2)
+    assert found.steady_slices == 1
+
+
+def test_the_same_answers_differ_by_nothing(tmp_path):
+    before = make(tmp_path, CLASSES, rows=50, run="20260528-1")
+    after = make(tmp_path, CLASSES, rows=50, run="20260529-1")
+
+    _, delta = _compared(before, after).metrics["accuracy"]
+
+    assert (delta.difference, delta.low, delta.high) == (0.0, 0.0, 0.0)
+    assert not delta.moved
+
+
+def test_of_an_error_less_is_less():
+    """For a metric of which less is better the difference is still value minus value."""
+    from data.spec import DatasetSpec, NumberFeature, TargetFeature
+    from pipeline.history.journal import RunRecord
+    from pipeline.reporting.facts import Answers, Facts
+
+    spec = DatasetSpec(
+        name="a", title="a", licence="a", features={"x": NumberFeature(), "price": TargetFeature()}
+    ).model_dump(mode="json")
+    record = RunRecord("a", "b", settings={"task": "tabular_regression", "model": {}}, spec=spec)
+    record.metrics = {"mae": 1.0}
+    other = RunRecord("c", "b", settings=record.settings, spec=spec, metrics={"mae": 0.5})
+    targets = np.arange(100, dtype=np.float32)
+    facts = [Facts(answers=Answers(targets, targets + off), digests={"test": "rows"}) for off in (1.0, 0.5)]
+
+    delta = compare._delta("mae", record, other, *facts)
+
+    assert delta.difference == -0.5
+    assert delta.low == pytest.approx(-0.5)
+    assert delta.high == pytest.approx(-0.5)
+
+
+def test_data_that_moved_is_told_by_its_distance(two):
+    from tests.pipeline import made_up
+
+    before, after = two
+    statistics = made_up.statistics(after.spec, np.arange(200) % 2)
+    size = statistics.datasets[0].features[1]
+    for histogram in size.num_stats.histograms:
+        for bucket in histogram.buckets:
+            bucket.low_value += 1000
+            bucket.high_value += 1000
+    size.num_stats.mean += 1000
+    file = after.record.output("statistics", "statistics") / "Split-train" / "FeatureStats.pb"
+    file.write_bytes(statistics.SerializeToString())
+
+    found = _compared(before, after)
+
+    assert found.data["distance of size (Kolmogorov-Smirnov)"] == [0.0, 1.0]
+    assert found.data["mean of size"] == ["99.5", "1100"]
+
+
+def test_a_run_without_metrics_has_a_gap(two):
+    before, after = two
+    after.record.metrics = {}
+
+    assert _compared(before, after).metrics["accuracy"][1].value is None
+
+
+def test_collected_artifacts_are_noted(two):
+    import shutil
+
+    before, after = two
+    shutil.rmtree(after.record.output("evaluate", "evaluation"))
+
+    found = _compared(before, after)
+
+    assert found.notes == [
+        "20260529-1: the output evaluation of evaluate was collected: `headrace gc` or someone removed it"
+    ]
+    assert not found.metrics["accuracy"][1].paired
+
+
+def test_one_run_alone_or_twice_is_refused(two):
+    with pytest.raises(ConfigError, match="Two or more different runs"):
+        _compared(two[0])
+    with pytest.raises(ConfigError, match="Two or more different runs"):
+        _compared(two[0], two[0])
+
+
+def test_the_text_has_a_column_for_each_run(two):
+    text = compare.lines(_compared(*two))
+
+    assert text[0].split() == ["20260528-1", "20260529-1"]
+    (row,) = [line for line in text if line.startswith("  accuracy")]
+    assert row.split()[1:3] == ["0.6000", "0.9000"]
+    assert "(+0.3000, +0." in row
+    assert all(line == line.rstrip() for line in text)
+
+
+def test_the_json_holds_numbers(two):
+    found = json.loads(json.dumps(compare.as_json(_compared(*two))))
+
+    assert found["runs"] == ["20260528-1", "20260529-1"]
+    assert found["metrics"]["accuracy"][1]["difference"] == pytest.approx(0.3)

@@ -1,0 +1,50 @@
+"""Beam's workers are forked, compute what one process does, and are gone afterwards."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+# In a process of its own: the handler that it registers would stay in this one.
+SQUARES = """
+import json, os
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from pipeline.running import beam_workers
+from pipeline.running.graph import beam_args
+
+if __name__ == "__main__":
+    beam_workers.start()
+    with beam.Pipeline(options=PipelineOptions(beam_args(2))) as pipeline:
+        (pipeline | beam.Create(range(100)) | beam.Reshuffle()
+         | beam.Map(lambda x: (os.getppid(), os.getpid(), x * x))
+         | beam.combiners.ToList()
+         | beam.Map(lambda found: open("found.json", "w").write(json.dumps(found))))
+    print(os.getpid())
+"""
+
+
+def test_two_workers_do_what_one_does_and_end_with_the_pipeline(tmp_path):
+    (tmp_path / "squares.py").write_text(SQUARES)
+
+    done = subprocess.run(
+        [sys.executable, "squares.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert sorted(square for _, _, square in found) == [x * x for x in range(100)]
+    starter = int(done.stdout)
+    parents, workers = {parent for parent, _, _ in found}, {worker for _, worker, _ in found}
+    assert starter not in workers | parents  # forked from the server, not started by the pipeline
+    assert not [worker for worker in workers if (ROOT / f"/proc/{worker}").exists()]

@@ -1,0 +1,87 @@
+import pytest
+
+from data.errors import ConfigError
+from pipeline.core import config
+from pipeline.core.paths import PipelinePaths
+from pipeline.running import preflight
+from tests.mounts import read_only, small_disk
+
+
+def test_digits_fits_on_this_machine(tmp_path):
+    paths = PipelinePaths.of(tmp_path, "digits")
+    paths.runs.mkdir(parents=True)
+
+    preflight.check(config.load("digits"), paths)
+
+
+def test_a_row_is_its_pixels_and_its_label():
+    assert config.load("fashion_mnist").dataset.spec.row_bytes() == 28 * 28 + 8 + 64
+
+
+def test_a_batch_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch):
+    paths = PipelinePaths.of(tmp_path, "fashion_mnist")
+    paths.runs.mkdir(parents=True)
+    named = config.load("fashion_mnist", ["train.batch_size=54984"])
+    needed = 54984 * (784 + 72) * 4 * 200 / 2**20  # 35.9 GiB
+    if preflight.psutil.virtual_memory().available / 2**20 > needed:
+        pytest.skip("this machine has the memory")
+
+    with pytest.raises(
+        ConfigError, match=r"train.batch_size: a step of 54,984 examples needs about 35,9\d\d MiB of memory"
+    ):
+        preflight.check(named, paths)
+
+
+def test_a_full_disk_is_told_before_any_work(tmp_path):
+    disk = tmp_path / "disk"
+    with small_disk(disk, "1m"):
+        paths = PipelinePaths.of(disk, "digits")
+        paths.runs.mkdir(parents=True)
+
+        with pytest.raises(
+            ConfigError, match=r"runs/digits has 1 MiB free, a run of digits needs about 100; free some"
+        ):
+            preflight.check(config.load("digits"), paths)
+
+
+def test_everything_is_read_and_counted_without_a_run(tmp_path):
+    found = preflight.read_everything(config.load("digits"))
+
+    assert {split: facts["rows"] for split, facts in found["splits"].items()} == {
+        "train": 1226,
+        "validation": 190,
+        "test": 381,
+    }
+    assert sum(found["splits"]["test"]["classes"].values()) == 381
+    assert found["notes"] == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_are_estimated_by_their_size(tmp_path):
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "photos" / "dog").mkdir()
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name / "1.png").write_bytes(b"x")
+    (tmp_path / "pets.yaml").write_text(
+        "task: image_classification\n"
+        "data: {files: photos, features: {image: {kind: image, height: 5000, width: 5000, channels: 3}}}\n"
+    )
+    disk = tmp_path / "disk"
+    with small_disk(disk, "120m"):
+        paths = PipelinePaths.of(disk, "pets")
+        paths.runs.mkdir(parents=True)
+
+        with pytest.raises(ConfigError, match="has 120 MiB free, a run of pets needs about 243"):  # 2 x 71.5 + 100
+            preflight.check(config.load(str(tmp_path / "pets.yaml")), paths)
+
+
+def test_a_destination_that_cannot_be_written_to_is_told_before_any_work(tmp_path):
+    paths = PipelinePaths.of(tmp_path, "digits")
+    paths.runs.mkdir(parents=True)
+    paths.serving.mkdir(parents=True)
+
+    with (
+        read_only(paths.serving),
+        pytest.raises(ConfigError, match=r"serving/digits cannot be written to; run `chmod u\+w "),
+    ):
+        preflight.check(config.load("digits"), paths)

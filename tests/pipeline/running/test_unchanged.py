@@ -1,0 +1,93 @@
+"""What a run left, changed in one way after the other: only an untouched one counts as nothing to do."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from components.manifests import write_manifest
+from models.serving.rollout.versions import publish
+from pipeline.core import config
+from pipeline.core.paths import PipelinePaths
+from pipeline.running import unchanged
+
+FACTS = {"run": "20260101-000000-000"}
+
+
+@pytest.fixture
+def paths(tmp_path) -> PipelinePaths:
+    """A pipeline whose last run published a model."""
+    made = PipelinePaths.of(tmp_path, "digits")
+    model = made.artifacts / "train" / "model" / "1"
+    model.mkdir(parents=True)
+    (model / "saved_model.pb").write_text("weights")
+    write_manifest(model)
+    publish(model, made.serving, {})
+    with closing(sqlite3.connect(made.database)) as database:
+        database.execute("create table Execution (id integer primary key, last_known_state int)")
+        database.execute("insert into Execution (last_known_state) values (3)")
+        database.commit()
+    stages = [{"name": "train", "outputs": {"model": str(model)}}]
+    unchanged.remember(made, "the same", {**FACTS, "stages": stages})
+    return made
+
+
+def _execute(paths: PipelinePaths, statement: str) -> None:
+    with closing(sqlite3.connect(paths.database)) as database:
+        database.execute(statement)
+        database.commit()
+
+
+def _cut_manifest(paths: PipelinePaths) -> None:
+    (version,) = paths.serving.glob("[0-9]*/assets.extra/headrace.json")
+    version.write_text(json.dumps({"digest": "another"}))
+
+
+def test_what_was_left_untouched_is_recalled(paths):
+    assert unchanged.recall(paths, "the same")["run"] == FACTS["run"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda paths: (paths.artifacts / "train/model/1/saved_model.pb").write_text("Weights and more"),
+        lambda paths: shutil.rmtree(paths.artifacts / "train/model/1"),
+        lambda paths: shutil.rmtree(next(paths.serving.glob("[0-9]*"))),
+        lambda paths: shutil.copytree(next(paths.serving.glob("[0-9]*")), paths.serving / "9999999999"),
+        _cut_manifest,
+        lambda paths: _execute(paths, "insert into Execution (last_known_state) values (2)"),
+        lambda paths: paths.last.write_text("{"),
+        unchanged.forget,
+    ],
+    ids=["damaged", "gone", "unpublished", "newer", "replaced", "killed", "unreadable", "forgotten"],
+)
+def test_what_was_touched_is_not(paths, change):
+    change(paths)
+
+    assert unchanged.recall(paths, "the same") is None
+
+
+def test_another_run_is_not(paths):
+    assert unchanged.recall(paths, "something else") is None
+
+
+def test_a_run_is_made_of_settings_data_code_and_place(tmp_path, monkeypatch):
+    home = PipelinePaths.of(tmp_path, "digits")
+    first = unchanged.identity(config.load("digits"), home)
+
+    assert unchanged.identity(config.load("digits"), home) == first
+    assert unchanged.identity(config.load("digits", ["seed=1"]), home) != first
+    assert unchanged.identity(config.load("digits"), PipelinePaths.of(Path("/elsewhere"), "digits")) != first
+    changed = {**unchanged.code_and_packages(), "models/training/trainer.py": "changed"}
+    monkeypatch.setattr(unchanged, "code_and_packages", lambda: changed)
+    assert unchanged.identity(config.load("digits"), home) != first
+
+
+def test_code_and_packages_are_those_that_a_run_uses():
+    found = unchanged.code_and_packages()
+
+    assert {"models/training/trainer.py", "data/schemas/digits.pbtxt", "tensorflow", "keras", "python"} <= set(found)
+    assert not [name for name in found if name.startswith("tests/")]
