@@ -1,0 +1,158 @@
+"""Draws which folders import which, and prints the figures: `.venv/bin/python docs/draw_imports.py OUT.svg`.
+
+Looks at the packages below the current folder, so that an earlier commit's can be drawn by the same script.
+"""
+
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import grimp
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+ROOTS = ("pipeline", "components", "models", "data")
+COLORS = {"pipeline": "#cfe3f5", "components": "#d8efd3", "models": "#f6e3b8", "data": "#eadcf3"}
+BOX_WIDTH, BOX_HEIGHT = 1.7, 0.46
+
+
+def folder_of(module: str) -> str:
+    """Returns the dotted name of the folder that a module lies in; a package is its own folder."""
+    return module if Path(*module.split(".")).is_dir() else module.rpartition(".")[0]
+
+
+def folder_imports(graph: grimp.ImportGraph) -> Counter[tuple[str, str]]:
+    """Returns (importing folder, imported folder) -> number of imports between them, those within functions too."""
+    found: Counter[tuple[str, str]] = Counter()
+    for module in graph.modules:
+        for other in graph.find_modules_directly_imported_by(module):
+            pair = folder_of(module), folder_of(other)
+            found[pair] += pair[0] != pair[1]
+    return +found
+
+
+def components_of(edges: dict[str, set[str]]) -> list[set[str]]:
+    """Returns the strongly connected components of more than one node: the import circles (Tarjan, 1972)."""
+    number, low, stack, circles = {}, {}, [], []
+
+    def visit(node: str) -> None:
+        number[node] = low[node] = len(number)
+        stack.append(node)
+        for other in sorted(edges.get(node, ())):
+            if other not in number:
+                visit(other)
+            if other in stack:
+                low[node] = min(low[node], low[other])
+        if low[node] == number[node]:
+            circle = set(stack[stack.index(node) :])
+            del stack[stack.index(node) :]
+            if len(circle) > 1:
+                circles.append(circle)
+
+    for node in sorted(edges):
+        if node not in number:
+            visit(node)
+    return circles
+
+
+def levels_of(imports: Counter[tuple[str, str]]) -> dict[str, int]:
+    """Returns folder -> level: 0 for those that import nothing, else one above the highest that it imports.
+
+    Imports that close a circle do not raise a level.
+    """
+    edges = defaultdict(set)
+    for importer, imported in imports:
+        edges[importer].add(imported)
+    levels: dict[str, int] = {}
+
+    def level(node: str, above: tuple[str, ...]) -> int:
+        if node not in levels:
+            below = [level(other, (*above, node)) for other in sorted(edges[node]) if other not in (*above, node)]
+            levels[node] = 1 + max(below, default=-1)
+        return levels[node]
+
+    for node in sorted({folder for pair in imports for folder in pair}):
+        level(node, ())
+    return levels
+
+
+def implied(imports: Counter[tuple[str, str]], levels: dict[str, int], importer: str, imported: str) -> bool:
+    """Returns whether an arrow down follows from a longer way down, and is left out of the picture."""
+    if levels[importer] <= levels[imported]:
+        return False
+    ways = {other for one, other in imports if one == importer and levels[imported] < levels[other] < levels[importer]}
+    return any(leads_down(imports, levels, other, imported) for other in ways)
+
+
+def leads_down(imports: Counter[tuple[str, str]], levels: dict[str, int], start: str, end: str) -> bool:
+    """Returns whether arrows lead down from one folder to another."""
+    return (start, end) in imports or any(
+        leads_down(imports, levels, other, end)
+        for one, other in imports
+        if one == start and levels[other] < levels[start]
+    )
+
+
+def draw(imports: Counter[tuple[str, str]], sizes: Counter[str], path: Path) -> None:
+    """Writes the picture: a box a folder with its number of modules, an arrow down from importer to imported.
+
+    An arrow that follows from others is left out; one that runs back up is red.
+    """
+    levels = levels_of(imports)
+    rows = defaultdict(list)
+    for folder in sorted(levels, key=lambda name: (ROOTS.index(name.split(".")[0]), name)):
+        rows[levels[folder]].append(folder)
+    width = max(map(len, rows.values())) * (BOX_WIDTH + 0.25)
+    centers = {}
+    for level, folders in rows.items():
+        for index, folder in enumerate(folders):
+            centers[folder] = ((index + 0.5) * width / len(folders), level)
+    figure = Figure(figsize=(max(width * 0.72, 8), 0.95 * len(rows) + 0.3))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, width)
+    axes.set_ylim(-0.5, len(rows) - 0.4)
+    axes.axis("off")
+    for (importer, imported), count in imports.items():
+        if implied(imports, levels, importer, imported):
+            continue
+        (x0, y0), (x1, y1) = centers[importer], centers[imported]
+        upward = y1 >= y0
+        arrow = {
+            "arrowstyle": "-|>",
+            "color": "#c0392b" if upward else "#777",
+            "lw": min(0.4 + count / 12, 3),
+            "alpha": 0.9 if upward else 0.45,
+            "connectionstyle": "arc3,rad=0.08",
+        }
+        axes.annotate("", (x1, y1 + BOX_HEIGHT / 2), (x0, y0 - BOX_HEIGHT / 2), arrowprops=arrow)
+    for folder, (x, y) in centers.items():
+        corner = (x - BOX_WIDTH / 2, y - BOX_HEIGHT / 2)
+        style = "round,pad=0.02,rounding_size=0.06"
+        color = COLORS[folder.split(".")[0]]
+        axes.add_patch(FancyBboxPatch(corner, BOX_WIDTH, BOX_HEIGHT, boxstyle=style, facecolor=color, lw=0, zorder=3))
+        name = folder.replace("models.tasks.", "tasks.\n").replace("models.serving.", "serving.")
+        label = f"{name}\n{sizes[folder]} module{'s' * (sizes[folder] != 1)}"
+        axes.text(x, y, label, ha="center", va="center", fontsize=7, zorder=4)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main(out: Path) -> None:
+    """Draws the picture and prints what it shows in numbers."""
+    sys.path.insert(0, "")
+    graph = grimp.build_graph(*ROOTS)
+    modules = [module for module in graph.modules if not Path(*module.split(".")).is_dir()]
+    sizes = Counter(folder_of(module) for module in modules)
+    imports = folder_imports(graph)
+    circles = components_of({module: graph.find_modules_directly_imported_by(module) for module in graph.modules})
+    draw(imports, sizes, out)
+    largest, count = sizes.most_common(1)[0]
+    print(f"{len(modules)} modules in {len(sizes)} folders, most in {largest}: {count}")
+    levels = len(set(levels_of(imports).values()))
+    print(f"{sum(imports.values())} imports between folders, {len(imports)} arrows, {levels} levels")
+    print(f"circles of modules: {len(circles)}", *[" ".join(sorted(circle)) for circle in circles], sep="\n  ")
+    lines = {path: len(path.read_text().splitlines()) for root in ROOTS for path in Path(root).rglob("*.py")}
+    print(f"files over 400 lines: {sum(count > 400 for count in lines.values())}; lines: {sum(lines.values()):,}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
