@@ -1,5 +1,5 @@
 # Every target sets up .venv first; with nothing to do that takes a tenth of a second.
-PYTHON := $(firstword $(foreach name,python3 python3.12 python3.11 python3.10,$(shell command -v $(name))))
+PYTHON := $(firstword $(foreach name,python3 python3.12 python3.11,$(shell command -v $(name))))
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -9,7 +9,7 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 setup: ## install everything into .venv
-	@$(or $(PYTHON),$(error no python3 on PATH: install Python 3.10-3.12 (Debian/Ubuntu: apt install python3 python3-venv))) bootstrap.py
+	@$(or $(PYTHON),$(error no python3 on PATH: install Python 3.11 or 3.12 (Debian/Ubuntu: apt install python3 python3-venv))) bootstrap.py
 
 run: setup ## Fashion-MNIST from raw data to a published model that answers a query
 	@$(BIN)/headrace run fashion_mnist

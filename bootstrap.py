@@ -24,7 +24,7 @@ VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "headrace-setup.json"
 LOG = VENV / "setup.log"
-PYTHON_VERSIONS = ((3, 11), (3, 12), (3, 10))  # in order of preference
+PYTHON_VERSIONS = ((3, 11), (3, 12))  # in order of preference
 PLATFORM = "linux-x86_64"
 # The wheels of ml-metadata and tensorflow-data-validation 1.21 are linked against it.
 GLIBC_NEEDED = (2, 38)
@@ -182,7 +182,7 @@ def pick_python():
             return probed
         tried.append("{} is {}".format(path, ".".join(map(str, probed["version"])) if probed else "not a Python"))
     raise SetupError(
-        "no Python 3.10-3.12 found ({}); install one (Debian/Ubuntu: apt install python3 python3-venv) "
+        "no Python 3.11 or 3.12 found ({}); install one (Debian/Ubuntu: apt install python3 python3-venv) "
         "or set HEADRACE_PYTHON to its path.".format("; ".join(tried[:4]) or "none on PATH")
     )
 

@@ -8,10 +8,8 @@ from setuptools import find_packages, setup
 REQUIREMENTS = [
     "tfx==1.21.0",
     "tensorflow==2.21.0",
-    # Keras 3.13 and later, protobuf 6.33 and Beam 2.77 want Python 3.11; the lock forks below that.
     "keras>=3.12,<3.16",
-    "apache-beam==2.77.0; python_version >= '3.11'",
-    "apache-beam>=2.60,<2.72; python_version < '3.11'",
+    "apache-beam==2.77.0",
     "ml-metadata==1.21.0",
     "tensorflow-data-validation==1.21.0",
     "tensorflow-transform==1.21.0",
@@ -50,7 +48,7 @@ setup(
     name="headrace",
     version="0.1.0",
     description="Raw data to a served Keras model, in one gated TFX pipeline.",
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.11,<3.13",
     packages=find_packages(include=["pipeline*", "components*", "models*", "data*"]),
     package_data={"pipeline": ["configs/*.yaml", "templates/*"], "data": ["schemas/*.pbtxt"]},
     install_requires=REQUIREMENTS,

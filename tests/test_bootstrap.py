@@ -58,7 +58,7 @@ def test_no_suitable_python(checkout, tmp_path):
     message = _refused(_setup(checkout, HEADRACE_PYTHON=str(fake)))
 
     assert message == (
-        f"setup: no Python 3.10-3.12 found ({fake} is 3.9.18); install one (Debian/Ubuntu: apt install python3 "
+        f"setup: no Python 3.11 or 3.12 found ({fake} is 3.9.18); install one (Debian/Ubuntu: apt install python3 "
         "python3-venv) or set HEADRACE_PYTHON to its path."
     )
 
