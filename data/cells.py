@@ -4,7 +4,7 @@ import difflib
 import io
 import math
 from collections.abc import Collection
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +110,12 @@ def _date(cell: Any, feature: DateFeature) -> int:
             return int(float(cell))
         if isinstance(cell, str):
             iso = feature.format == "iso"
-            # Python 3.10 does not take the Z of ISO 8601.
+            # Behind a date without a time fromisoformat takes no Z.
             text = cell.strip().removesuffix("Z")
             cell = datetime.fromisoformat(text) if iso else datetime.strptime(cell.strip(), feature.format)
         elif not isinstance(cell, datetime):
             cell = datetime(cell.year, cell.month, cell.day)
-        return int((cell if cell.tzinfo else cell.replace(tzinfo=timezone.utc)).timestamp())
+        return int((cell if cell.tzinfo else cell.replace(tzinfo=UTC)).timestamp())
     except (AttributeError, OverflowError, TypeError, ValueError):
         expected = {"iso": "a date such as 2026-01-31 or 2026-01-31T12:00:00", "unix": "seconds since 1970"}
         raise _Unusable(expected.get(feature.format, f"a date as {feature.format}"), shown(cell)) from None

@@ -56,9 +56,9 @@ def examine(home: Path) -> list[Finding]:
 
 
 def _python() -> Finding:
-    fits = (3, 10) <= sys.version_info[:2] <= (3, 12)
+    fits = (3, 11) <= sys.version_info[:2] <= (3, 12)
     found = f"{platform.python_version()} at {sys.executable}"
-    return Finding("python", "ok" if fits else "fix", found, "" if fits else "install Python 3.10-3.12, make setup")
+    return Finding("python", "ok" if fits else "fix", found, "" if fits else "install Python 3.11 or 3.12, make setup")
 
 
 def _glibc() -> Finding:

@@ -1,6 +1,7 @@
 import ast
 import shutil
 import subprocess
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_cron_fields_in_systemds_words(cron, words):
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd on this machine")
 def test_systemd_takes_the_times_and_means_the_same():
-    from datetime import datetime, timezone
+    from datetime import datetime
 
     from pipeline.scheduling import times
 
@@ -52,9 +53,9 @@ def test_systemd_takes_the_times_and_means_the_same():
         ]
         out = subprocess.run(command, capture_output=True, text=True, check=True, env={"TZ": "UTC"}).stdout
         theirs = [line.split(": ", 1)[1].strip() for line in out.splitlines() if "elapse" in line or "Iter" in line]
-        begin = datetime(2026, 11, 25, tzinfo=timezone.utc).timestamp() - 1
+        begin = datetime(2026, 11, 25, tzinfo=UTC).timestamp() - 1
         ours = [next_due for next_due, _ in zip(times.after(cron, "UTC", begin), range(3), strict=False)]
-        told = [datetime.fromtimestamp(due, timezone.utc).strftime("%Y-%m-%d %H:%M:%S") for due in ours]
+        told = [datetime.fromtimestamp(due, UTC).strftime("%Y-%m-%d %H:%M:%S") for due in ours]
         assert [one.split(" ", 1)[1].removesuffix(" UTC") for one in theirs if one.endswith("UTC")] == told
 
 
