@@ -102,12 +102,12 @@ def compare(runs: tuple[str, ...], home: Path, as_json: bool) -> None:
       headrace compare 20261123-105255-728 20261124-090011-004
       headrace compare digits 20261123-105255-728 --json
     """
-    from pipeline.history import runs
+    from pipeline.history import runs as history
     from pipeline.reporting import compare as comparing
 
-    found = [runs.find(home, run) for run in runs]
+    found = [history.find(home, run) for run in runs]
     if len(found) == 1:
-        found = runs.runs(home, found[0].pipeline)[1::-1]
+        found = history.runs(home, found[0].pipeline)[1::-1]
     compared = comparing.compare(home, found)
     if as_json:
         click.echo(json.dumps(comparing.as_json(compared), indent=1))

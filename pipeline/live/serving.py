@@ -284,9 +284,9 @@ def write_deployment(home: Path, pipelines: Sequence[str], into: Path | None) ->
     serving = home.resolve() / "serving"
     folder = into or serving / DEPLOY
     folder.mkdir(parents=True, exist_ok=True)
-    rollouts = {name: rollouts.read(path) for name, path in found.items()}
+    states = {name: rollouts.read(path) for name, path in found.items()}
     written = []
-    for name, text in deploy.files(rollouts, serving).items():
+    for name, text in deploy.files(states, serving).items():
         (folder / name).write_text(text)
         written.append(folder / name)
     return written

@@ -127,15 +127,15 @@ class Site:
         if not 2 <= len(identifiers) <= MAX_COMPARED:
             raise ConfigError(f"From 2 to {MAX_COMPARED} runs can be compared, {len(identifiers)} were chosen.")
         # The oldest first: what came later is held against what was before.
-        runs = sorted((runs.find(self._home, one.rsplit("/", 1)[-1]) for one in identifiers), key=lambda run: run.run)
+        chosen = sorted((runs.find(self._home, one.rsplit("/", 1)[-1]) for one in identifiers), key=lambda run: run.run)
         with self._drawing:
-            found = comparing.compare(self._home, runs)
+            found = comparing.compare(self._home, chosen)
             charts = []
             for name, row in found.metrics.items():
                 if any(delta.low is not None for delta in row[1:]):
-                    points = zip(runs[1:], row[1:], strict=True)
+                    points = zip(chosen[1:], row[1:], strict=True)
                     charts.append(plots.deltas(name, [[run.run, d.difference, d.low, d.high] for run, d in points]))
-            losses = {run: history["val_loss"] for run, history in found.histories.items() if runs.get("val_loss")}
+            losses = {run: history["val_loss"] for run, history in found.histories.items() if history.get("val_loss")}
             charts.append(plots.histories("val_loss", losses))
         return self._render(
             "compare.html.j2",
