@@ -22,8 +22,8 @@ from models.serving.rollout.canary import ENOUGH, Figures, breach
 from models.serving.rollout.versions import last_version, read_manifest, versions
 from models.serving.server.process import OURS, ServerProcess, choose, listens
 from pipeline.core import config
+from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
-from pipeline.running.recovery import private_files
 
 SERVERS = ".servers"
 COMBINED = "models.config"

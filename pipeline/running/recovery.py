@@ -1,110 +1,12 @@
 """What a run leaves behind when it is stopped, and how it or the next one cleans up."""
 
-import contextlib
-import os
 import shutil
-import signal
-import socket
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.manifests import damage
-from data.secrets import hide
 from pipeline.core.paths import PipelinePaths
-
-# A stage that does not come back to Python in this time is given up.
-GRACE_SECONDS = 8.0
-
-
-class Stopped(BaseException):
-    """A signal asked the run to stop; not an Exception, so that no library takes it for a failure of its own."""
-
-    def __init__(self, number: int):
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
-
-@contextlib.contextmanager
-def stop_on_signals(give_up: Callable[[int], None]) -> Iterator[None]:
-    """Within this block SIGTERM and SIGINT raise Stopped in the main thread.
-
-    Args:
-        give_up: Called with the signal's number from another thread when the block has not ended GRACE_SECONDS after
-            the signal; it must end the process.
-    """
-    ended, asked = threading.Event(), False
-    receiver, sender = socket.socketpair()
-    sender.setblocking(False)
-
-    def stop(number, frame):
-        nonlocal asked
-        if not asked:  # asked for a second time, it is stopping already
-            asked = True
-            raise Stopped(number)
-
-    def watch() -> None:
-        """Python handles a signal when its main thread comes back from C; the wakeup socket tells at once."""
-        number = receiver.recv(1)
-        if number and not ended.wait(GRACE_SECONDS):
-            give_up(number[0])
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-    watcher = threading.Thread(target=watch, name="signals", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        signal.set_wakeup_fd(previous_fd)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        sender.close()  # the watcher reads the end and returns
-        watcher.join()
-        receiver.close()
-
-
-@contextlib.contextmanager
-def temporary_files(paths: PipelinePaths) -> Iterator[None]:
-    """Within this block all libraries put their temporary files below the pipeline's own folder, removed at the end.
-
-    TFX, TFMA, Beam and AutoGraph leave files in the system's temporary folder, more so when they are killed.
-    """
-    shutil.rmtree(paths.temporary, ignore_errors=True)
-    paths.temporary.mkdir(parents=True)
-    before = os.environ.get("TMPDIR"), tempfile.tempdir
-    os.environ["TMPDIR"] = tempfile.tempdir = str(paths.temporary)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before[1]
-        os.environ.pop("TMPDIR") if before[0] is None else os.environ.update(TMPDIR=before[0])
-        shutil.rmtree(paths.temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def private_files() -> Iterator[None]:
-    """Within this block new files are 0640 and new folders 0750 at most, whoever makes them."""
-    before = os.umask(0o027)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-@contextlib.contextmanager
-def hidden_secrets(log: Path) -> Iterator[None]:
-    """After this block the log holds no value of a `${ENV:NAME}` setting, not even from libraries in C."""
-    try:
-        yield
-    finally:
-        text = log.read_text(errors="surrogateescape") if log.exists() else ""
-        if hide(text) != text:
-            log.write_text(hide(text), errors="surrogateescape")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from data.errors import HeadraceError
 from data.secrets import hide
 from models.serving.rollout.versions import read_manifest
-from pipeline.running.recovery import Stopped
+from pipeline.core.signals import Stopped
 
 # What a model is asked about: how it is typed, and in words.
 ASKED = {

@@ -16,21 +16,15 @@ from data.secrets import hide
 from models import progress
 from models.serving.server import standby
 from pipeline.core.config import NamedConfig
+from pipeline.core.files import hidden_secrets, private_files, temporary_files
 from pipeline.core.lock import hold
 from pipeline.core.paths import PipelinePaths
 from pipeline.core.screen import Screen, describe, redirected
+from pipeline.core.signals import Stopped, stop_on_signals
 from pipeline.history import database, records, runs
 from pipeline.history.journal import Journal, RunRecord
 from pipeline.running import preflight, unchanged
-from pipeline.running.recovery import (
-    Stopped,
-    hidden_secrets,
-    private_files,
-    reap,
-    set_aside_damaged,
-    stop_on_signals,
-    temporary_files,
-)
+from pipeline.running.recovery import reap, set_aside_damaged
 from pipeline.running.result import RunResult, StageResult, published, relative, stopped_line
 
 IDENTIFIER = "%Y%m%d-%H%M%S-%f"
