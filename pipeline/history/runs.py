@@ -12,8 +12,7 @@ from pathlib import Path
 
 from data.errors import ConfigError
 from pipeline.core.paths import PipelinePaths
-from pipeline.history import journal
-from pipeline.history.journal import RUNNING, RunRecord, StageRecord
+from pipeline.history.record import RUNNING, RunRecord, StageRecord, state_of
 
 FOLLOW_SECONDS = 0.3
 
@@ -76,7 +75,7 @@ def _runs_of(paths: PipelinePaths) -> list[RunRecord]:
     for path in paths.reports.glob("*.json"):
         with contextlib.suppress(OSError):
             if record := _read(path, path.stat().st_mtime_ns):
-                found[record.run] = dataclasses.replace(record, state=journal.state_of(record))
+                found[record.run] = dataclasses.replace(record, state=state_of(record))
     if _known(paths) - found.keys():
         from pipeline.history import executions
 
@@ -88,7 +87,7 @@ def _runs_of(paths: PipelinePaths) -> list[RunRecord]:
 
 @functools.lru_cache(maxsize=4096)
 def _read(path: Path, changed: int) -> RunRecord | None:
-    return journal.read(path)
+    return RunRecord.read(path)
 
 
 def _known(paths: PipelinePaths) -> set[str]:

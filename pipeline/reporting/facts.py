@@ -22,7 +22,7 @@ from models.evaluation import predictions
 from models.evaluation.intervals import Z, wilson
 from models.evaluation.predictions import Answers
 from pipeline.core.paths import PipelinePaths
-from pipeline.history.journal import RunRecord
+from pipeline.history.record import RunRecord
 
 RESAMPLES = 100
 WATTS_PER_CORE = 10.0

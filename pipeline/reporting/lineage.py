@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.history.journal import RunRecord
+from pipeline.history.record import RunRecord
 from pipeline.reporting.facts import Node
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 118, 34, 34, 16, 6

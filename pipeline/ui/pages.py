@@ -10,10 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from data.errors import ConfigError
-from pipeline.commands.shared import STATES
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import runs
-from pipeline.history.journal import RUNNING, RunRecord
+from pipeline.history.record import RUNNING, STATES, RunRecord
 from pipeline.reporting import compare as comparing
 from pipeline.reporting import facts, page, plots
 from pipeline.reporting.lineage import picture
@@ -150,7 +149,7 @@ class Site:
 
     def runs_json(self, asked: Filter) -> list[dict[str, Any]]:
         """Returns the runs as JSON values."""
-        return [dataclasses.asdict(run) for run in self._found(asked)]
+        return [run.as_json() for run in self._found(asked)]
 
     def run_json(self, pipeline: str, identifier: str) -> dict[str, Any]:
         """Returns what moves of a run while it runs, as JSON values."""
