@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components.manifests import damage
 from pipeline.core.paths import PipelinePaths
+from pipeline.history import mlmd
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,21 @@ def reap(paths: PipelinePaths) -> Unfinished | None:
         shutil.rmtree(staging, ignore_errors=True)
     if not paths.database.exists():
         return None
-    from ml_metadata.proto import metadata_store_pb2
-    from tfx.orchestration import metadata
+    from ml_metadata.proto.metadata_store_pb2 import Execution
 
-    state = metadata_store_pb2.Execution
     found = None
-    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(paths.database))) as handle:
-        running = [one for one in handle.store.get_executions() if one.last_known_state in (state.RUNNING, state.NEW)]
-        for execution in running:
-            contexts = {context.type: context.name for context in handle.store.get_contexts_by_execution(execution.id)}
-            stage = contexts["node"].rsplit(".", 1)[-1]
-            run = handle.store.get_context_by_type_and_name("pipeline_run", contexts["pipeline_run"])
-            siblings = handle.store.get_executions_by_context(run.id)
-            finished = sum(one.last_known_state in (state.COMPLETE, state.CACHED) for one in siblings)
-            found = Unfinished(stage, finished)
-            _remove_outputs(paths.artifacts / stage, execution.id)
-            execution.last_known_state = state.CANCELED
-        handle.store.put_executions(running)
+    store = mlmd.open_store(paths.database, read_only=False)
+    running = [one for one in store.get_executions() if one.last_known_state in (Execution.RUNNING, Execution.NEW)]
+    for execution in running:
+        contexts = {context.type: context.name for context in store.get_contexts_by_execution(execution.id)}
+        stage = contexts["node"].rsplit(".", 1)[-1]
+        run = store.get_context_by_type_and_name("pipeline_run", contexts["pipeline_run"])
+        siblings = store.get_executions_by_context(run.id)
+        finished = sum(one.last_known_state in (Execution.COMPLETE, Execution.CACHED) for one in siblings)
+        found = Unfinished(stage, finished)
+        _remove_outputs(paths.artifacts / stage, execution.id)
+        execution.last_known_state = Execution.CANCELED
+    store.put_executions(running)
     return found
 
 

@@ -4,10 +4,8 @@ A run that was published leaves behind what it was made of. A run that is made o
 as it was left, and the version still the newest, would come to the same: every stage would be taken from the cache.
 """
 
-import contextlib
 import hashlib
 import json
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from models.serving.rollout.versions import last_version, read_manifest
 from pipeline.core.config import NamedConfig
 from pipeline.core.fingerprint import code_and_packages
 from pipeline.core.paths import PipelinePaths
-from pipeline.history.records import UNFINISHED
+from pipeline.history import mlmd
 
 
 def identity(named: NamedConfig, paths: PipelinePaths) -> str:
@@ -59,7 +57,5 @@ def recall(paths: PipelinePaths, made_of: str) -> dict[str, Any] | None:
         return None
     if any(damage(folder) for folder in outputs):
         return None
-    with contextlib.closing(sqlite3.connect(paths.database)) as database:
-        query = f"select count(*) from Execution where last_known_state in {UNFINISHED}"
-        ((unfinished,),) = database.execute(query).fetchall()
-    return None if unfinished else last["facts"]
+    with mlmd.reading(paths.database) as database:
+        return None if mlmd.unfinished(database) else last["facts"]

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from data.errors import ConfigError
 from pipeline.core.paths import PipelinePaths
-from pipeline.history import runs
+from pipeline.history import executions, runs
 from pipeline.history.record import RUNNING, STATES, RunRecord
 from pipeline.reporting import compare as comparing
 from pipeline.reporting import facts, page, plots
@@ -98,13 +98,13 @@ class Site:
         runs = self._runs_of(pipeline)
         run = _named(runs, pipeline, identifier)
         before = next((one for one in runs if one.run < run.run and one.state == "published"), None)
-        nodes = facts.lineage(PipelinePaths.of(self._home, pipeline), identifier)
+        lineage = executions.lineage(PipelinePaths.of(self._home, pipeline), identifier)
         return self._render(
             "run.html.j2",
             title=f"{pipeline} {identifier}",
             run=run,
             live=run.state == RUNNING,
-            picture=picture(nodes, run),
+            picture=picture(lineage, run),
             before=before,
             board=board_link(self._board, run),
         )
