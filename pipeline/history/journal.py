@@ -31,7 +31,7 @@ class Journal:
     """Writes one run's record as the run goes on."""
 
     def __init__(self, named: NamedConfig, paths: PipelinePaths, run: str):
-        self._file = paths.reports / f"{run}.json"
+        self._file = paths.record(run)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         process = psutil.Process()
         self._cpu, self._stage_cpu, self._written = cpu_seconds(), 0.0, 0.0

@@ -126,7 +126,7 @@ def follow(home: Path, run: RunRecord) -> Iterator[str]:
 
 
 def _log_file(home: Path, run: RunRecord) -> Path:
-    path = PipelinePaths.of(home, run.pipeline).logs / f"{run.run}.log"
+    path = PipelinePaths.of(home, run.pipeline).log(run.run)
     if not path.is_file():
         raise ConfigError(f"The log {path} is gone.")
     return path

@@ -49,7 +49,7 @@ def tell_trial(home: Path, pipeline: str, version: int, verdict: str, reason: st
         run = read_manifest(paths.serving / str(version)).get("run", "")
     except ServingError:  # not published by us
         return []
-    record = RunRecord.read(paths.reports / f"{run}.json")
+    record = RunRecord.read(paths.record(run))
     told = {
         "text": f"Canary {version} of {pipeline} was {verdict}: {reason}",
         "event": "canary",

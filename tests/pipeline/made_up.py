@@ -76,8 +76,8 @@ def write_record(home: Path, record: RunRecord) -> Path:
     paths = PipelinePaths.of(home, record.pipeline)
     paths.reports.mkdir(parents=True, exist_ok=True)
     paths.logs.mkdir(parents=True, exist_ok=True)
-    (paths.logs / f"{record.run}.log").touch()
-    file = paths.reports / f"{record.run}.json"
+    paths.log(record.run).touch()
+    file = paths.record(record.run)
     file.write_text(json.dumps(record.as_json()))
     return file
 
