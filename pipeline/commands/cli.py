@@ -53,6 +53,7 @@ def run(
     """
     from pipeline.core import config
     from pipeline.core.screen import Screen
+    from pipeline.core.signals import Stopped
     from pipeline.running import runner
     from pipeline.running.result import as_json as values_of
     from pipeline.running.result import closing_block
@@ -61,7 +62,7 @@ def run(
     screen = Screen(quiet=as_json)
     try:
         result = runner.execute(named, home, screen, wait=wait, allow_unblessed=allow_unblessed)
-    except runner.Stopped as stopped:
+    except Stopped as stopped:
         click.echo(f"headrace: Stopped by {stopped} before the first stage or after the last.", err=True)
         sys.exit(128 + stopped.number)
     if as_json:

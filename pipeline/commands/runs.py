@@ -2,14 +2,14 @@
 
 import json
 import webbrowser
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
 import click
 
 from data.errors import ConfigError
-from pipeline.commands.shared import STATES, PipelineName, RunName, home_option, json_option, reports_errors
+from pipeline.commands.shared import PipelineName, RunName, home_option, json_option, reports_errors
+from pipeline.history.record import STATES
 
 DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -45,7 +45,7 @@ def runs(
     days = {"since": since.date() if since else None, "until": until.date() if until else None}
     found = runs.runs(home, pipeline, state=state, **days)[:count]
     if as_json:
-        click.echo(json.dumps([asdict(run) for run in found], indent=1))
+        click.echo(json.dumps([run.as_json() for run in found], indent=1))
         return
     for run in found:
         click.echo(runs.line(run))
@@ -68,7 +68,7 @@ def show(run: str, home: Path, as_json: bool) -> None:
 
     found = runs.find(home, run)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=1))
+        click.echo(json.dumps(found.as_json(), indent=1))
         return
     click.echo(runs.line(found))
     for stage in found.stages:
@@ -102,12 +102,12 @@ def compare(runs: tuple[str, ...], home: Path, as_json: bool) -> None:
       headrace compare 20261123-105255-728 20261124-090011-004
       headrace compare digits 20261123-105255-728 --json
     """
-    from pipeline.history import runs
+    from pipeline.history import runs as history
     from pipeline.reporting import compare as comparing
 
-    found = [runs.find(home, run) for run in runs]
+    found = [history.find(home, run) for run in runs]
     if len(found) == 1:
-        found = runs.runs(home, found[0].pipeline)[1::-1]
+        found = history.runs(home, found[0].pipeline)[1::-1]
     compared = comparing.compare(home, found)
     if as_json:
         click.echo(json.dumps(comparing.as_json(compared), indent=1))

@@ -13,8 +13,6 @@ from data.errors import HeadraceError
 from data.secrets import hide
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-# What becomes of a run.
-STATES = ("running", "published", "unpublished", "failed", "stopped", "killed")
 
 
 class PipelineName(click.ParamType):

@@ -41,7 +41,7 @@ class PipelinePaths:
 
     @property
     def last(self) -> Path:
-        """What the last run was made of and came to, if it was published and nothing ran since."""
+        """Which run was the last and what it was made of, if it was published and nothing ran since."""
         return self.runs / "last.json"
 
     @property
@@ -78,6 +78,14 @@ class PipelinePaths:
     def logs(self) -> Path:
         """A log file a run."""
         return self.runs / "logs"
+
+    def record(self, run: str) -> Path:
+        """The record of a run; see `pipeline.history.record`."""
+        return self.reports / f"{run}.json"
+
+    def log(self, run: str) -> Path:
+        """The log file of a run."""
+        return self.logs / f"{run}.log"
 
     @property
     def samples(self) -> Path:

@@ -28,13 +28,14 @@ class Screen:
 
     Attributes:
         console: Writes to the terminal or pipe that the command was started with, also while output is redirected.
+        stage: The stage that is running; empty between two.
     """
 
     def __init__(self, quiet: bool = False):
         sys.stdout.flush()
         # TensorFlow writes to the file descriptors themselves, so ours is a copy that redirecting leaves alone.
         self.console = _Console(file=os.fdopen(os.dup(1), "w"), highlight=False, soft_wrap=True, quiet=quiet)
-        self._stage, self._started, self._detail = "", 0.0, ""
+        self.stage, self._started, self._detail = "", 0.0, ""
 
     @contextlib.contextmanager
     def stages(self) -> Iterator[None]:
@@ -56,7 +57,7 @@ class Screen:
 
     def begin(self, stage: str) -> None:
         """Shows that a stage has begun."""
-        self._stage, self._started, self._detail = stage, time.monotonic(), ""
+        self.stage, self._started, self._detail = stage, time.monotonic(), ""
 
     def update(self, values: dict[str, Any]) -> None:
         """Shows how far the running stage is; see `models.progress.report`."""
@@ -72,8 +73,8 @@ class Screen:
         detail = self._detail if state == "done" else state
         style = {"done": "green", "cached": "dim", "failed": "red", "stopped": "yellow"}[state]
         mark = "✗" if state in ("failed", "stopped") else "✓"
-        line = Text.assemble((mark, style), f" {self._stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
-        self._stage = ""
+        line = Text.assemble((mark, style), f" {self.stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
+        self.stage = ""
         self.say(line)
         return seconds, detail
 
@@ -82,11 +83,11 @@ class Screen:
         self.console.print(hide(line) if isinstance(line, str) else line, markup=False)
 
     def _running(self) -> Text:
-        if not self._stage:
+        if not self.stage:
             return Text("")
         seconds = time.monotonic() - self._started
         spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(seconds * 8) % 10]
-        return Text.assemble((spinner, "cyan"), f" {self._stage:<{NAME_WIDTH}}{seconds:7.1f} s  {self._detail}")
+        return Text.assemble((spinner, "cyan"), f" {self.stage:<{NAME_WIDTH}}{seconds:7.1f} s  {self._detail}")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data.errors import ConfigError
 from pipeline.core.paths import PipelinePaths
-from pipeline.history import records
+from pipeline.history import mlmd, records
 
 
 def check(paths: PipelinePaths) -> None:
@@ -26,7 +26,7 @@ def check(paths: PipelinePaths) -> None:
             verdict = _verdict(database)
             if verdict != "ok":
                 raise ConfigError(f"{path} is corrupt ({verdict}); {repair}.")
-            database.execute("select count(*) from Execution").fetchone()
+            mlmd.executions(database)
             database.execute("begin immediate")  # fails where another program holds it
             database.execute("rollback")
     except sqlite3.DatabaseError as error:
@@ -98,8 +98,8 @@ def set_aside_unknown(paths: PipelinePaths) -> list[Path]:
     """
     last = 0
     if paths.database.exists():
-        with contextlib.closing(sqlite3.connect(paths.database)) as database:
-            (last,) = database.execute("select coalesce(max(id), 0) from Execution").fetchone()
+        with mlmd.reading(paths.database) as database:
+            last = max(mlmd.executions(database), default=0)
     found = [path for path in _artifacts(paths) if int(path.name) > last]
     for path in found:
         path.rename(path.with_name(f"{path.name}.unknown-{time.time_ns()}"))

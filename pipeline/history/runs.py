@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import re
-import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -12,8 +11,8 @@ from pathlib import Path
 
 from data.errors import ConfigError
 from pipeline.core.paths import PipelinePaths
-from pipeline.history import journal
-from pipeline.history.journal import RUNNING, RunRecord, StageRecord
+from pipeline.history import executions
+from pipeline.history.record import RUNNING, RunRecord, state_of
 
 FOLLOW_SECONDS = 0.3
 
@@ -76,49 +75,15 @@ def _runs_of(paths: PipelinePaths) -> list[RunRecord]:
     for path in paths.reports.glob("*.json"):
         with contextlib.suppress(OSError):
             if record := _read(path, path.stat().st_mtime_ns):
-                found[record.run] = dataclasses.replace(record, state=journal.state_of(record))
-    if _known(paths) - found.keys():
-        from pipeline.history import executions
-
-        for run in executions.of(paths):
-            if run.run not in found:
-                found[run.run] = _without_record(run)
+                found[record.run] = dataclasses.replace(record, state=state_of(record))
+    if executions.names(paths) - found.keys():
+        found = {run.run: run for run in executions.of(paths)} | found
     return list(found.values())
 
 
 @functools.lru_cache(maxsize=4096)
 def _read(path: Path, changed: int) -> RunRecord | None:
-    return journal.read(path)
-
-
-def _known(paths: PipelinePaths) -> set[str]:
-    """Returns the runs that ML Metadata knows."""
-    query = "select c.name from Context c join Type t on t.id = c.type_id where t.name = 'pipeline_run'"
-    with (
-        contextlib.suppress(sqlite3.Error),
-        contextlib.closing(sqlite3.connect(f"file:{paths.database}?mode=ro", uri=True)) as database,
-    ):
-        return {name for (name,) in database.execute(query)}
-    return set()
-
-
-def _without_record(run) -> RunRecord:
-    """Returns what ML Metadata knows of a run whose record is gone or damaged."""
-    stages = [
-        StageRecord(stage.name, stage.state, run.started, stage.seconds, outputs=stage.outputs) for stage in run.stages
-    ]
-    ended = [stage.state for stage in run.stages if stage.state not in ("done", "cached")]
-    state = "published" if run.version else ended[0] if ended else "unpublished"
-    return RunRecord(
-        run=run.run,
-        pipeline=run.pipeline,
-        state="killed" if state == RUNNING else state,
-        started=run.started,
-        ended=run.started + sum(stage.seconds for stage in run.stages),
-        stages=stages,
-        version=run.version,
-        metrics=run.metrics,
-    )
+    return RunRecord.read(path)
 
 
 # --- logs -----------------------------------------------------------------------------------------------------------
@@ -161,7 +126,7 @@ def follow(home: Path, run: RunRecord) -> Iterator[str]:
 
 
 def _log_file(home: Path, run: RunRecord) -> Path:
-    path = PipelinePaths.of(home, run.pipeline).logs / f"{run.run}.log"
+    path = PipelinePaths.of(home, run.pipeline).log(run.run)
     if not path.is_file():
         raise ConfigError(f"The log {path} is gone.")
     return path

@@ -7,8 +7,8 @@ from typing import Any
 
 from data.errors import ConfigError
 from pipeline.core.paths import PipelinePaths
-from pipeline.history import executions
-from pipeline.history.executions import Run, Stage, open_store
+from pipeline.history import executions, mlmd
+from pipeline.history.record import FINISHED, RunRecord, StageRecord
 
 # They look at what no cache key can hold: the data accepted last, and what is published.
 ALWAYS = {
@@ -36,17 +36,17 @@ def explain(home: Path, pipeline: str, identifier: str, stage: str | None = None
     return {one.name: _reasons(paths, one, earlier) for one in chosen}
 
 
-def _reasons(paths: PipelinePaths, stage: Stage, earlier: list[Run]) -> list[str]:
+def _reasons(paths: PipelinePaths, stage: StageRecord, earlier: list[RunRecord]) -> list[str]:
     if stage.name in ALWAYS:
         return [f"runs every time: it looks at {ALWAYS[stage.name]}"]
     before = [(run, other) for run in earlier for other in run.stages if other.name == stage.name]
-    finished = [(run, other) for run, other in before if other.state in ("done", "cached")]
+    finished = [(run, other) for run, other in before if other.state in FINISHED]
     if stage.state == "cached":
         return [f"nothing changed: taken from the cache, last seen in {finished[0][0].run}"]
     if not before:
         return ["it ran for the first time"]
     run, other = (finished or before)[0]
-    changes = differences(_facts(paths, other.execution), _facts(paths, stage.execution))
+    changes = differences(_facts(paths, other), _facts(paths, stage))
     if changes:
         return [f"{change} (since {run.run})" for change in changes]
     if not finished:
@@ -84,23 +84,14 @@ def _code_changed(name: str, old: str | None, new: str | None) -> str:
     return f"package {name} was {old or 'not used'}, is {new or 'not used'}"
 
 
-def _facts(paths: PipelinePaths, execution: int) -> dict[str, Any]:
-    """Returns what an execution's cache key was made of, flat: dotted name -> value."""
-    from ml_metadata.proto import metadata_store_pb2
-
-    store = open_store(paths)
-    (record,) = store.get_executions_by_id([execution])
+def _facts(paths: PipelinePaths, stage: StageRecord) -> dict[str, Any]:
+    """Returns what the cache key of a stage was made of, flat: dotted name -> value."""
     facts: dict[str, Any] = {}
-    for values in (record.properties, record.custom_properties):
-        for name, value in values.items():
-            if not name.startswith("__") and name != "run":
-                _flatten(facts, name, getattr(value, value.WhichOneof("value")))
-    artifacts = {artifact.id: artifact.uri for artifact in store.get_artifacts()}
-    for event in store.get_events_by_execution_ids([execution]):
-        if event.type == metadata_store_pb2.Event.INPUT:
-            name = next(step.key for step in event.path.steps if step.HasField("key"))
-            facts[f"input.{name}"] = artifacts[event.artifact_id]
-    return facts
+    for name, value in mlmd.properties(paths.database, stage.execution).items():
+        if not name.startswith("__") and name != "run":
+            _flatten(facts, name, value)
+    with mlmd.reading(paths.database) as database:
+        return facts | {f"input.{name}": folder for name, folder in mlmd.inputs(database, stage.execution).items()}
 
 
 def _flatten(facts: dict[str, Any], name: str, value: Any) -> None:

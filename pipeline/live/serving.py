@@ -22,8 +22,8 @@ from models.serving.rollout.canary import ENOUGH, Figures, breach
 from models.serving.rollout.versions import last_version, read_manifest, versions
 from models.serving.server.process import OURS, ServerProcess, choose, listens
 from pipeline.core import config
+from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
-from pipeline.running.recovery import private_files
 
 SERVERS = ".servers"
 COMBINED = "models.config"
@@ -284,9 +284,9 @@ def write_deployment(home: Path, pipelines: Sequence[str], into: Path | None) ->
     serving = home.resolve() / "serving"
     folder = into or serving / DEPLOY
     folder.mkdir(parents=True, exist_ok=True)
-    rollouts = {name: rollouts.read(path) for name, path in found.items()}
+    states = {name: rollouts.read(path) for name, path in found.items()}
     written = []
-    for name, text in deploy.files(rollouts, serving).items():
+    for name, text in deploy.files(states, serving).items():
         (folder / name).write_text(text)
         written.append(folder / name)
     return written

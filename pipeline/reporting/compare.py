@@ -9,7 +9,7 @@ from data.checks.profile import kolmogorov_smirnov, quantiles
 from data.errors import ConfigError
 from models.evaluation.intervals import Z
 from pipeline.core.paths import PipelinePaths
-from pipeline.history.journal import RunRecord
+from pipeline.history.record import RunRecord
 from pipeline.reporting.facts import OVERALL, Facts, compared_metrics, gather
 from pipeline.reporting.page import flat, number, setting
 

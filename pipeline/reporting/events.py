@@ -25,7 +25,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
 from models.evaluation import plots as arrays
-from pipeline.history.journal import RunRecord, StageRecord
+from pipeline.history.record import RunRecord, StageRecord
 from pipeline.reporting import plots
 from pipeline.reporting.facts import OVERALL, Facts
 from pipeline.reporting.page import flat, number

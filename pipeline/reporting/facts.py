@@ -22,7 +22,8 @@ from models.evaluation import predictions
 from models.evaluation.intervals import Z, wilson
 from models.evaluation.predictions import Answers
 from pipeline.core.paths import PipelinePaths
-from pipeline.history.journal import RunRecord
+from pipeline.history import executions
+from pipeline.history.record import RunRecord, StageRecord
 
 RESAMPLES = 100
 WATTS_PER_CORE = 10.0
@@ -50,7 +51,7 @@ class Facts:
         serving: What the serving check measured.
         answer: What the server answered about the first test example.
         receipt: What was published.
-        lineage: Stages and artifacts.
+        lineage: Stages with their artifacts, as ML Metadata knows them.
         missing: What should be there and is not, a sentence each.
     """
 
@@ -68,7 +69,7 @@ class Facts:
     serving: dict[str, Any] = field(default_factory=dict)
     answer: str = ""
     receipt: dict[str, Any] = field(default_factory=dict)
-    lineage: list["Node"] = field(default_factory=list)
+    lineage: list[StageRecord] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -76,21 +77,6 @@ class Facts:
         """Name and classes of the feature to be predicted; both empty without classes."""
         labels = self.spec.of(LabelFeature) if self.spec else {}
         return next(((name, feature.classes) for name, feature in labels.items()), ("", ()))
-
-
-@dataclass
-class Node:
-    """A stage in ML Metadata.
-
-    Attributes:
-        name: The stage.
-        inputs: Artifact number -> name of the input.
-        outputs: Artifact number -> name of the output.
-    """
-
-    name: str
-    inputs: dict[int, str] = field(default_factory=dict)
-    outputs: dict[int, str] = field(default_factory=dict)
 
 
 def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
@@ -116,7 +102,7 @@ def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
         with contextlib.suppress(OSError):
             found.answer = (folder / "answer.txt").read_text()
     with reader.part("the lineage in ML Metadata"):
-        found.lineage = lineage(paths, record.run)
+        found.lineage = executions.lineage(paths, record.run)
     found.missing = reader.missing
     return found
 
@@ -170,35 +156,6 @@ def intervals(record: RunRecord, found: Facts) -> dict[str, list[float]]:
 def energy_wh(record: RunRecord) -> float:
     """Returns the estimated energy of a run in watt hours: WATTS_PER_CORE for each second of a busy core."""
     return record.cpu_seconds * WATTS_PER_CORE / 3600
-
-
-def lineage(paths: PipelinePaths, run: str) -> list[Node]:
-    """Returns the stages of a run with the artifacts that they took and made, from ML Metadata's database."""
-    if not paths.database.exists():
-        return []
-    in_run = (
-        "select e.id from Execution e join Association a on a.execution_id = e.id "
-        "join Context c on c.id = a.context_id join Type t on t.id = c.type_id "
-        "where t.name = 'pipeline_run' and c.name = :run order by e.id"
-    )
-    name_of = (
-        "select c.name from Context c join Association a on a.context_id = c.id join Type t on t.id = c.type_id "
-        "where t.name = 'node' and a.execution_id = :id"
-    )
-    touched = (
-        "select v.artifact_id, v.type, (select step_key from EventPath p where p.event_id = v.id and step_key is not "
-        "null limit 1) from Event v where v.execution_id = :id"
-    )
-    nodes = []
-    with contextlib.closing(sqlite3.connect(f"file:{paths.database}?mode=ro", uri=True)) as database:
-        for (execution,) in database.execute(in_run, {"run": run}).fetchall():
-            ((name,),) = database.execute(name_of, {"id": execution}).fetchall()
-            node = Node(name.rsplit(".", 1)[-1])
-            for artifact, kind, key in database.execute(touched, {"id": execution}):
-                # ML Metadata's Event.Type: 3 is INPUT, 4 is OUTPUT.
-                (node.inputs if kind == 3 else node.outputs)[artifact] = key or ""
-            nodes.append(node)
-    return nodes
 
 
 class _Reader:

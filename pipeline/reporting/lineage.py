@@ -1,10 +1,9 @@
 """The lineage of a run as a picture: which stage took what from which."""
 
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
-from pipeline.history.journal import RunRecord
-from pipeline.reporting.facts import Node
+from pipeline.history.record import RunRecord, StageRecord
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 118, 34, 34, 16, 6
 
@@ -45,41 +44,51 @@ class Picture:
     rows: list[list[str]] = field(default_factory=list)
 
 
-def picture(nodes: list[Node], record: RunRecord) -> Picture | None:
-    """Returns the picture; each stage stands to the right of all whose artifacts it takes."""
-    if not nodes:
+def picture(stages: list[StageRecord], record: RunRecord) -> Picture | None:
+    """Returns the picture; each stage stands to the right of all whose artifacts it consumes.
+
+    Args:
+        stages: Those of the run as ML Metadata knows them, in the order they ran; see `executions.lineage`.
+        record: The run, for the stages' states.
+    """
+    if not stages:
         return None
-    maker = {artifact: node.name for node in nodes for artifact in node.outputs}
-    names: dict[int, str] = {artifact: name for node in nodes for artifact, name in node.outputs.items()}
-    column: dict[str, int] = {}
-    for node in nodes:  # in the order in which they ran: those that made something come first
-        before = [column[maker[one]] for one in node.inputs if maker.get(one) in column]
-        column[node.name] = max(before, default=-1) + 1
-    rows: dict[int, int] = {}
-    places: dict[str, tuple[int, int]] = {}
-    for node in nodes:
-        row = rows.get(column[node.name], 0)
-        rows[column[node.name]] = row + 1
-        places[node.name] = (MARGIN + column[node.name] * (WIDTH + GAP_X), MARGIN + row * (HEIGHT + GAP_Y))
+    maker = {artifact: stage.name for stage in stages for artifact in stage.produced}
+    names = {artifact: name for stage in stages for artifact, name in stage.produced.items()}
+    corners = _corners(stages, maker)
     states = {stage.name: stage.state for stage in record.stages}
-    boxes = [Box(node.name, states.get(node.name, ""), *places[node.name]) for node in nodes]
+    boxes = [Box(stage.name, states.get(stage.name, ""), *corners[stage.name]) for stage in stages]
     lines = []
-    for node in nodes:
-        for artifact in sorted(node.inputs):
-            if maker.get(artifact) in places:
-                told = f"{names[artifact]} of {maker[artifact]} to {node.name}"
-                lines.append((_path(places[maker[artifact]], places[node.name]), told))
-    table: list[list[Any]] = [
+    for stage in stages:
+        for artifact in sorted(stage.consumed):
+            if maker.get(artifact) in corners:
+                told = f"{names[artifact]} of {maker[artifact]} to {stage.name}"
+                lines.append((_path(corners[maker[artifact]], corners[stage.name]), told))
+    table = [
         [
-            node.name,
-            ", ".join(f"{names.get(one, name)} #{one}" for one, name in sorted(node.inputs.items())),
-            ", ".join(f"{name} #{one}" for one, name in sorted(node.outputs.items())),
+            stage.name,
+            ", ".join(f"{names.get(one, name)} #{one}" for one, name in sorted(stage.consumed.items())),
+            ", ".join(f"{name} #{one}" for one, name in sorted(stage.produced.items())),
         ]
-        for node in nodes
+        for stage in stages
     ]
-    width = 2 * MARGIN + (max(column.values()) + 1) * (WIDTH + GAP_X) - GAP_X
-    height = 2 * MARGIN + max(rows.values()) * (HEIGHT + GAP_Y) - GAP_Y
+    width = max(box.x for box in boxes) + WIDTH + MARGIN
+    height = max(box.y for box in boxes) + HEIGHT + MARGIN
     return Picture(width, height, boxes, lines, table)
+
+
+def _corners(stages: list[StageRecord], maker: dict[int, str]) -> dict[str, tuple[int, int]]:
+    """Returns stage -> left and upper edge of its box; `maker` is artifact -> the stage that produced it."""
+    column: dict[str, int] = {}
+    for stage in stages:  # in the order in which they ran: those that produced something come first
+        before = [column[maker[one]] for one in stage.consumed if maker.get(one) in column]
+        column[stage.name] = max(before, default=-1) + 1
+    rows: Counter[int] = Counter()
+    corners = {}
+    for name, index in column.items():
+        corners[name] = (MARGIN + index * (WIDTH + GAP_X), MARGIN + rows[index] * (HEIGHT + GAP_Y))
+        rows[index] += 1
+    return corners
 
 
 def _path(start: tuple[int, int], end: tuple[int, int]) -> str:

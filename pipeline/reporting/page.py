@@ -14,7 +14,7 @@ import numpy as np
 from data import atomic
 from models.evaluation.intervals import wilson
 from pipeline.core.paths import PipelinePaths
-from pipeline.history.journal import RunRecord
+from pipeline.history.record import RunRecord
 from pipeline.reporting import plots
 from pipeline.reporting.facts import OVERALL, WATTS_PER_CORE, Facts, energy_wh
 from pipeline.reporting.lineage import picture

@@ -4,12 +4,11 @@ A run that was published leaves behind what it was made of. A run that is made o
 as it was left, and the version still the newest, would come to the same: every stage would be taken from the cache.
 """
 
-import contextlib
 import hashlib
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from components.manifests import damage
 from data import atomic
@@ -18,7 +17,8 @@ from models.serving.rollout.versions import last_version, read_manifest
 from pipeline.core.config import NamedConfig
 from pipeline.core.fingerprint import code_and_packages
 from pipeline.core.paths import PipelinePaths
-from pipeline.history.records import UNFINISHED
+from pipeline.history import mlmd
+from pipeline.history.record import RunRecord
 
 
 def identity(named: NamedConfig, paths: PipelinePaths) -> str:
@@ -34,11 +34,11 @@ def identity(named: NamedConfig, paths: PipelinePaths) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def remember(paths: PipelinePaths, made_of: str, facts: dict[str, Any]) -> None:
-    """Writes down what a published run was made of, and what came of it."""
+def remember(paths: PipelinePaths, made_of: str, run: str) -> None:
+    """Writes down what a published run was made of, and which it was; its record tells what it came to."""
     version = last_version(paths.serving)
     digest = read_manifest(paths.serving / str(version)).get("digest")
-    found = {"identity": made_of, "version": version, "digest": digest, "facts": facts}
+    found = {"identity": made_of, "version": version, "digest": digest, "run": run}
     atomic.write(paths.last, json.dumps(found))
 
 
@@ -47,19 +47,23 @@ def forget(paths: PipelinePaths) -> None:
     paths.last.unlink(missing_ok=True)
 
 
-def recall(paths: PipelinePaths, made_of: str) -> dict[str, Any] | None:
-    """Returns what came of the last run, if it was made of the same and all is as it was left; else None."""
+def recall(paths: PipelinePaths, made_of: str) -> RunRecord | None:
+    """Returns the last run, all its stages cached, if it was made of the same and all is as it was left; else None."""
     try:
         last = json.loads(paths.last.read_text())
         same = last["identity"] == made_of and last_version(paths.serving) == last["version"]
         if not same or read_manifest(paths.serving / str(last["version"])).get("digest") != last["digest"]:
             return None
-        outputs = [Path(folder) for stage in last["facts"]["stages"] for folder in stage["outputs"].values()]
-    except (OSError, ValueError, KeyError, HeadraceError):
+        record = RunRecord.read(paths.record(last["run"]))
+        with mlmd.reading(paths.database) as database:
+            unfinished = mlmd.unfinished(database)
+    except (OSError, ValueError, KeyError, TypeError, sqlite3.Error, HeadraceError):
         return None
-    if any(damage(folder) for folder in outputs):
+    if record is None or unfinished or _is_damaged(record):
         return None
-    with contextlib.closing(sqlite3.connect(paths.database)) as database:
-        query = f"select count(*) from Execution where last_known_state in {UNFINISHED}"
-        ((unfinished,),) = database.execute(query).fetchall()
-    return None if unfinished else last["facts"]
+    stages = [replace(one, state="cached", seconds=0.0, cpu_seconds=0.0, detail="cached") for one in record.stages]
+    return replace(record, stages=stages)
+
+
+def _is_damaged(record: RunRecord) -> bool:
+    return any(damage(Path(folder)) for stage in record.stages for folder in stage.outputs.values())

@@ -18,7 +18,7 @@ from aiohttp import web
 from data.errors import ConfigError
 from pipeline.core.listening import HOST, listen
 from pipeline.core.lock import locked
-from pipeline.history.journal import alive
+from pipeline.history.record import alive
 from pipeline.scheduling import metrics, notifying, times, triggers
 from pipeline.scheduling.store import FAILED, PENDING, RUNNING, Fire, Outcome, Schedule, State, Store
 

@@ -17,7 +17,7 @@ from data.secrets import hide, resolve
 from models.serving.rollout.versions import read_manifest
 from pipeline.core.config import Email, Notify
 from pipeline.core.paths import PipelinePaths
-from pipeline.history import journal
+from pipeline.history.record import RunRecord
 from pipeline.scheduling.store import REFUSED, SUCCEEDED, Fire, Outcome, Schedule
 
 RETRY_SECONDS = (1.0, 5.0, 25.0)  # between tries
@@ -49,7 +49,7 @@ def tell_trial(home: Path, pipeline: str, version: int, verdict: str, reason: st
         run = read_manifest(paths.serving / str(version)).get("run", "")
     except ServingError:  # not published by us
         return []
-    record = journal.read(paths.reports / f"{run}.json")
+    record = RunRecord.read(paths.record(run))
     told = {
         "text": f"Canary {version} of {pipeline} was {verdict}: {reason}",
         "event": "canary",

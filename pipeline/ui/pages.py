@@ -10,10 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from data.errors import ConfigError
-from pipeline.commands.shared import STATES
 from pipeline.core.paths import PipelinePaths
-from pipeline.history import runs
-from pipeline.history.journal import RUNNING, RunRecord
+from pipeline.history import executions, runs
+from pipeline.history.record import RUNNING, STATES, RunRecord
 from pipeline.reporting import compare as comparing
 from pipeline.reporting import facts, page, plots
 from pipeline.reporting.lineage import picture
@@ -99,13 +98,13 @@ class Site:
         runs = self._runs_of(pipeline)
         run = _named(runs, pipeline, identifier)
         before = next((one for one in runs if one.run < run.run and one.state == "published"), None)
-        nodes = facts.lineage(PipelinePaths.of(self._home, pipeline), identifier)
+        lineage = executions.lineage(PipelinePaths.of(self._home, pipeline), identifier)
         return self._render(
             "run.html.j2",
             title=f"{pipeline} {identifier}",
             run=run,
             live=run.state == RUNNING,
-            picture=picture(nodes, run),
+            picture=picture(lineage, run),
             before=before,
             board=board_link(self._board, run),
         )
@@ -127,15 +126,15 @@ class Site:
         if not 2 <= len(identifiers) <= MAX_COMPARED:
             raise ConfigError(f"From 2 to {MAX_COMPARED} runs can be compared, {len(identifiers)} were chosen.")
         # The oldest first: what came later is held against what was before.
-        runs = sorted((runs.find(self._home, one.rsplit("/", 1)[-1]) for one in identifiers), key=lambda run: run.run)
+        chosen = sorted((runs.find(self._home, one.rsplit("/", 1)[-1]) for one in identifiers), key=lambda run: run.run)
         with self._drawing:
-            found = comparing.compare(self._home, runs)
+            found = comparing.compare(self._home, chosen)
             charts = []
             for name, row in found.metrics.items():
                 if any(delta.low is not None for delta in row[1:]):
-                    points = zip(runs[1:], row[1:], strict=True)
+                    points = zip(chosen[1:], row[1:], strict=True)
                     charts.append(plots.deltas(name, [[run.run, d.difference, d.low, d.high] for run, d in points]))
-            losses = {run: history["val_loss"] for run, history in found.histories.items() if runs.get("val_loss")}
+            losses = {run: history["val_loss"] for run, history in found.histories.items() if history.get("val_loss")}
             charts.append(plots.histories("val_loss", losses))
         return self._render(
             "compare.html.j2",
@@ -150,7 +149,7 @@ class Site:
 
     def runs_json(self, asked: Filter) -> list[dict[str, Any]]:
         """Returns the runs as JSON values."""
-        return [dataclasses.asdict(run) for run in self._found(asked)]
+        return [run.as_json() for run in self._found(asked)]
 
     def run_json(self, pipeline: str, identifier: str) -> dict[str, Any]:
         """Returns what moves of a run while it runs, as JSON values."""

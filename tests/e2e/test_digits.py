@@ -387,15 +387,15 @@ def test_garbage_is_what_no_recent_run_refers_to(digits_run):
 
 
 def test_a_lost_database_and_backup_are_built_anew_and_nothing_is_run_again(digits_run):
-    runs = digits_run.home / "runs" / "digits"
+    folder = digits_run.home / "runs" / "digits"
     before = runs.runs(digits_run.home, "digits")
-    (runs / "metadata.db").unlink()
-    (runs / "metadata.db.backup").unlink()
+    (folder / "metadata.db").unlink()
+    (folder / "metadata.db.backup").unlink()
 
     refused = headrace("run", "digits", "--home", digits_run.home)
     repaired = headrace("repair", "digits", "--home", digits_run.home)
     known = runs.runs(digits_run.home, "digits")
-    (runs / "last.json").unlink(missing_ok=True)  # so that it is TFX's cache that has to know
+    (folder / "last.json").unlink(missing_ok=True)  # so that it is TFX's cache that has to know
     done = headrace("run", "digits", "--home", digits_run.home)
 
     assert refused.code == 2

@@ -13,7 +13,7 @@ from data.spec import DatasetSpec, LabelFeature, NumberFeature, TextFeature
 from models.evaluation.predictions import FILE, MISTAKES
 from pipeline.core.config import schema_class
 from pipeline.core.paths import PipelinePaths
-from pipeline.history.journal import RunRecord, StageRecord
+from pipeline.history.record import RunRecord, StageRecord
 
 STAGES = (
     "ingest",
@@ -76,9 +76,9 @@ def write_record(home: Path, record: RunRecord) -> Path:
     paths = PipelinePaths.of(home, record.pipeline)
     paths.reports.mkdir(parents=True, exist_ok=True)
     paths.logs.mkdir(parents=True, exist_ok=True)
-    (paths.logs / f"{record.run}.log").touch()
-    file = paths.reports / f"{record.run}.json"
-    file.write_text(json.dumps(dataclasses.asdict(record)))
+    paths.log(record.run).touch()
+    file = paths.record(record.run)
+    file.write_text(json.dumps(record.as_json()))
     return file
 
 

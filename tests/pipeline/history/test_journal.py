@@ -1,7 +1,5 @@
-import json
 import os
 
-import psutil
 import pytest
 
 from data import secrets
@@ -9,6 +7,7 @@ from pipeline.core import config
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import journal
 from pipeline.history.journal import Journal
+from pipeline.history.record import RunRecord
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def _file(tmp_path):
 
 
 def test_a_run_is_on_disk_from_its_beginning_and_tells_how_to_make_it_again(begun, tmp_path):
-    found = journal.read(_file(tmp_path))
+    found = RunRecord.read(_file(tmp_path))
 
     assert found.state == "running"
     assert found.settings["train"]["epochs"] == 2
@@ -43,7 +42,7 @@ def test_stages_are_told_as_they_come_and_what_a_failed_one_said_last_stays(begu
     begun.end("failed", 2.0, "failed", {})
     begun.finish("failed", 4, "The model is not good enough.")
 
-    found = journal.read(_file(tmp_path))
+    found = RunRecord.read(_file(tmp_path))
     assert [(stage.name, stage.state, stage.seconds, stage.detail) for stage in found.stages] == [
         ("ingest", "done", 1.5, "10 rows"),
         ("train", "failed", 2.0, "epoch 1/2"),
@@ -59,38 +58,7 @@ def test_progress_within_a_stage_reaches_the_disk(begun, tmp_path, monkeypatch):
 
     begun.update("epoch 1/2, loss 0.5")
 
-    assert journal.read(_file(tmp_path)).stages[-1].detail == "epoch 1/2, loss 0.5"
-
-
-def test_a_run_whose_process_is_gone_was_killed(begun):
-    assert journal.state_of(begun.record) == "running"
-
-    begun.record.process = [begun.record.process[0], psutil.boot_time() - 1000]
-    assert journal.state_of(begun.record) == "killed"
-
-    begun.record.state = "published"
-    assert journal.state_of(begun.record) == "published"
-
-
-def test_a_run_of_another_machine_is_believed(begun):
-    begun.record.machine["host"], begun.record.process = "elsewhere", [1, 0.0]
-
-    assert journal.state_of(begun.record) == "running"
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"run": 1}', '{"run": "a", "pipeline": "b", "stages": [1]}'])
-def test_a_damaged_record_is_none(tmp_path, text):
-    (tmp_path / "a.json").write_text(text)
-
-    assert journal.read(tmp_path / "a.json") is None
-    assert journal.read(tmp_path / "none.json") is None
-
-
-def test_a_record_of_a_later_release_is_read(begun, tmp_path):
-    values = json.loads(_file(tmp_path).read_text()) | {"invented_later": 3}
-    _file(tmp_path).write_text(json.dumps(values))
-
-    assert journal.read(_file(tmp_path)).run == "20260101-000000-000"
+    assert RunRecord.read(_file(tmp_path)).stages[-1].detail == "epoch 1/2, loss 0.5"
 
 
 def test_a_secret_is_not_written_down(begun, tmp_path, monkeypatch):

@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from data.errors import ConfigError
-from pipeline.history import journal, runs
+from pipeline.history import runs
+from pipeline.history.record import RunRecord
 from tests.pipeline import made_up
 
 SPEC = made_up.spec_of(("good", "bad"))
@@ -69,7 +70,7 @@ def test_what_is_no_folder_of_a_pipeline_is_passed_over(home):
 def test_a_changed_record_is_read_anew(home):
     assert runs.find(home, "words").state == "published"
     file = home / "runs" / "words" / "reports" / "20260530-1.json"
-    record = dataclasses.replace(journal.read(file), state="failed")
+    record = dataclasses.replace(RunRecord.read(file), state="failed")
 
     made_up.write_record(home, record)
     os.utime(file, ns=(1, 1))  # whatever the clock's step is

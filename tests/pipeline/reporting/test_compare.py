@@ -88,7 +88,7 @@ def test_the_same_answers_differ_by_nothing(tmp_path):
 def test_of_an_error_less_is_less():
     """For a metric of which less is better the difference is still value minus value."""
     from data.spec import DatasetSpec, NumberFeature, TargetFeature
-    from pipeline.history.journal import RunRecord
+    from pipeline.history.record import RunRecord
     from pipeline.reporting.facts import Answers, Facts
 
     spec = DatasetSpec(

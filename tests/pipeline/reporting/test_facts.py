@@ -90,7 +90,7 @@ def test_metrics_of_stored_answers_need_no_tensorflow(run):
     import sys
 
     program = (
-        "import sys, json; from pipeline.history.journal import RunRecord;"
+        "import sys, json; from pipeline.history.record import RunRecord;"
         "from pipeline.reporting import facts; import numpy;"
         "record = RunRecord('a', 'b', settings=json.loads(sys.argv[1]), spec=json.loads(sys.argv[2]));"
         "found = facts.Facts(answers=facts.Answers(numpy.array([0, 1]), numpy.eye(3, dtype='float32')[:2]));"

@@ -131,7 +131,7 @@ def test_a_run_whose_artifacts_were_collected_has_a_page_that_says_so(run):
 
 
 def test_a_record_that_was_made_of_ml_metadata_alone_has_a_page(run):
-    from pipeline.history.journal import RunRecord
+    from pipeline.history.record import RunRecord
 
     bare = RunRecord(run=run.record.run, pipeline="made_up", state="published", started=1.0, ended=2.0)
 

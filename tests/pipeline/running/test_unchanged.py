@@ -12,9 +12,11 @@ from components.manifests import write_manifest
 from models.serving.rollout.versions import publish
 from pipeline.core import config
 from pipeline.core.paths import PipelinePaths
+from pipeline.history.record import RunRecord, StageRecord
 from pipeline.running import unchanged
+from tests.pipeline import made_up
 
-FACTS = {"run": "20260101-000000-000"}
+RUN = "20260101-000000-000"
 
 
 @pytest.fixture
@@ -30,9 +32,17 @@ def paths(tmp_path) -> PipelinePaths:
         database.execute("create table Execution (id integer primary key, last_known_state int)")
         database.execute("insert into Execution (last_known_state) values (3)")
         database.commit()
-    stages = [{"name": "train", "outputs": {"model": str(model)}}]
-    unchanged.remember(made, "the same", {**FACTS, "stages": stages})
+    stages = [StageRecord("train", "done", seconds=2.0, detail="3 epochs", outputs={"model": str(model)})]
+    made_up.write_record(tmp_path, RunRecord(RUN, "digits", "published", stages=stages))
+    unchanged.remember(made, "the same", RUN)
     return made
+
+
+def _write_as_before(paths: PipelinePaths) -> None:
+    """Writes the file as it was before it named the run alone."""
+    last = json.loads(paths.last.read_text())
+    facts = {"run": last.pop("run"), "stages": [{"name": "train", "outputs": {}}]}
+    paths.last.write_text(json.dumps({**last, "facts": facts}))
 
 
 def _execute(paths: PipelinePaths, statement: str) -> None:
@@ -47,7 +57,12 @@ def _cut_manifest(paths: PipelinePaths) -> None:
 
 
 def test_what_was_left_untouched_is_recalled(paths):
-    assert unchanged.recall(paths, "the same")["run"] == FACTS["run"]
+    found = unchanged.recall(paths, "the same")
+
+    assert found.run == RUN
+    (stage,) = found.stages
+    assert (stage.name, stage.state, stage.seconds, stage.detail) == ("train", "cached", 0.0, "cached")
+    assert stage.outputs == {"model": str(paths.artifacts / "train" / "model" / "1")}
 
 
 @pytest.mark.parametrize(
@@ -60,9 +75,26 @@ def test_what_was_left_untouched_is_recalled(paths):
         _cut_manifest,
         lambda paths: _execute(paths, "insert into Execution (last_known_state) values (2)"),
         lambda paths: paths.last.write_text("{"),
+        lambda paths: paths.last.write_text("[]"),
+        _write_as_before,
+        lambda paths: paths.record(RUN).unlink(),
+        lambda paths: paths.database.unlink(),
         unchanged.forget,
     ],
-    ids=["damaged", "gone", "unpublished", "newer", "replaced", "killed", "unreadable", "forgotten"],
+    ids=[
+        "damaged",
+        "gone",
+        "unpublished",
+        "newer",
+        "replaced",
+        "killed",
+        "unreadable",
+        "no object",
+        "as before",
+        "no record",
+        "no database",
+        "forgotten",
+    ],
 )
 def test_what_was_touched_is_not(paths, change):
     change(paths)

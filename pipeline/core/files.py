@@ -1,0 +1,50 @@
+"""Files while a run or a server works: who may read them, where temporary ones go, and no secret in a log."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.secrets import hide
+from pipeline.core.paths import PipelinePaths
+
+
+@contextlib.contextmanager
+def temporary_files(paths: PipelinePaths) -> Iterator[None]:
+    """Within this block all libraries put their temporary files below the pipeline's own folder, removed at the end.
+
+    TFX, TFMA, Beam and AutoGraph leave files in the system's temporary folder, more so when they are killed.
+    """
+    shutil.rmtree(paths.temporary, ignore_errors=True)
+    paths.temporary.mkdir(parents=True)
+    before = os.environ.get("TMPDIR"), tempfile.tempdir
+    os.environ["TMPDIR"] = tempfile.tempdir = str(paths.temporary)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before[1]
+        os.environ.pop("TMPDIR") if before[0] is None else os.environ.update(TMPDIR=before[0])
+        shutil.rmtree(paths.temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def private_files() -> Iterator[None]:
+    """Within this block new files are 0640 and new folders 0750 at most, whoever makes them."""
+    before = os.umask(0o027)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
+def hidden_secrets(log: Path) -> Iterator[None]:
+    """After this block the log holds no value of a `${ENV:NAME}` setting, not even from libraries in C."""
+    try:
+        yield
+    finally:
+        text = log.read_text(errors="surrogateescape") if log.exists() else ""
+        if hide(text) != text:
+            log.write_text(hide(text), errors="surrogateescape")

@@ -1,0 +1,152 @@
+"""ML Metadata's SQLite file. Every query on its schema, which is private to ML Metadata, stands here.
+
+Functions take a connection and return plain values. ML Metadata itself is loaded by `open_store` alone, TFX never.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.history.record import StageRecord
+
+# ML Metadata's Execution.State and Event.Type.
+STATES = {1: "new", 2: "running", 3: "done", 4: "failed", 5: "cached", 6: "stopped"}
+UNFINISHED = (1, 2)
+INPUT, OUTPUT = 3, 4
+
+# Table -> which of its rows belong to execution :id. Types are few, and kept whole.
+_ARTIFACTS = "select artifact_id from Event where execution_id = :id"
+_CONTEXTS = "select context_id from Association where execution_id = :id"
+_ROWS = {
+    "Type": "true",
+    "TypeProperty": "true",
+    "ParentType": "true",
+    "Execution": "id = :id",
+    "ExecutionProperty": "execution_id = :id",
+    "Artifact": f"id in ({_ARTIFACTS})",
+    "ArtifactProperty": f"artifact_id in ({_ARTIFACTS})",
+    "Event": "execution_id = :id",
+    "EventPath": "event_id in (select id from Event where execution_id = :id)",
+    "Context": f"id in ({_CONTEXTS})",
+    "ContextProperty": f"context_id in ({_CONTEXTS})",
+    "ParentContext": f"context_id in ({_CONTEXTS})",
+    "Association": "execution_id = :id",
+    "Attribution": f"artifact_id in ({_ARTIFACTS}) and context_id in ({_CONTEXTS})",
+}
+
+
+@contextlib.contextmanager
+def reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """Opens a pipeline's database for reading within the block.
+
+    Raises:
+        sqlite3.Error: It is gone; the first query raises it where the file is damaged.
+    """
+    with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        yield connection
+
+
+# --- runs and their stages --------------------------------------------------------------------------------------------
+
+
+def runs(database: sqlite3.Connection) -> dict[str, float]:
+    """Returns run -> when it began, seconds since 1970, in the order they began."""
+    query = (
+        "select c.name, c.create_time_since_epoch from Context c join Type t on t.id = c.type_id "
+        "where t.name = 'pipeline_run' order by c.id"
+    )
+    return {run: milliseconds / 1000 for run, milliseconds in database.execute(query)}
+
+
+def stages(database: sqlite3.Connection, run: str) -> list[StageRecord]:
+    """Returns the stages of a run in the order they began, with their artifacts; none of a run that is not known."""
+    query = (
+        "select e.id, n.name, e.last_known_state, e.create_time_since_epoch, e.last_update_time_since_epoch "
+        "from Context r join Type rt on rt.id = r.type_id and rt.name = 'pipeline_run' "
+        "join Association ra on ra.context_id = r.id join Execution e on e.id = ra.execution_id "
+        "join Association na on na.execution_id = e.id join Context n on n.id = na.context_id "
+        "join Type nt on nt.id = n.type_id and nt.name = 'node' where r.name = :run order by e.id"
+    )
+    found = []
+    for execution, node, state_number, begun, ended in database.execute(query, {"run": run}).fetchall():
+        state = STATES.get(state_number, "unknown")
+        # A node's name begins with the pipeline's.
+        stage = StageRecord(node.rsplit(".", 1)[-1], state, started=begun / 1000, execution=execution)
+        stage.seconds = 0.0 if state == "cached" else (ended - begun) / 1000
+        for artifact, event_type, name, folder in _events(database, execution):
+            if event_type == INPUT:
+                stage.consumed[artifact] = name
+            elif event_type == OUTPUT:
+                stage.produced[artifact] = name
+                stage.outputs[name] = folder
+        found.append(stage)
+    return found
+
+
+def inputs(database: sqlite3.Connection, execution: int) -> dict[str, str]:
+    """Returns input name -> folder of the artifact, of an execution."""
+    return {name: folder for _, kind, name, folder in _events(database, execution) if kind == INPUT}
+
+
+def _events(database: sqlite3.Connection, execution: int) -> list[tuple[int, int, str, str]]:
+    """Returns artifact, Event.Type, name of the input or output, and the artifact's folder."""
+    query = (
+        "select v.artifact_id, v.type, coalesce((select step_key from EventPath p where p.event_id = v.id and "
+        "step_key is not null limit 1), ''), a.uri from Event v join Artifact a on a.id = v.artifact_id "
+        "where v.execution_id = :id order by v.id"
+    )
+    return database.execute(query, {"id": execution}).fetchall()
+
+
+def properties(database: Path, execution: int) -> dict[str, Any]:
+    """Returns name -> value of an execution's properties, of which TFX makes the key of its cache."""
+    (found,) = open_store(database, read_only=True).get_executions_by_id([execution])
+    both = (*found.properties.items(), *found.custom_properties.items())
+    return {name: getattr(value, value.WhichOneof("value")) for name, value in both}
+
+
+# --- executions as rows -----------------------------------------------------------------------------------------------
+
+
+def executions(database: sqlite3.Connection) -> set[int]:
+    """Returns the numbers of all executions."""
+    return {execution for (execution,) in database.execute("select id from Execution")}
+
+
+def unfinished(database: sqlite3.Connection) -> set[int]:
+    """Returns the numbers of the executions that have not ended; a killed run's stay so until it is cleaned up."""
+    query = f"select id from Execution where last_known_state in {UNFINISHED}"
+    return {execution for (execution,) in database.execute(query)}
+
+
+def rows(database: sqlite3.Connection, execution: int) -> dict[str, list[dict[str, Any]]]:
+    """Returns table -> the rows that tell of an execution, each column -> value as SQLite has it."""
+    found = {}
+    for table, condition in _ROWS.items():
+        cursor = database.execute(f"select * from {table} where {condition}", {"id": execution})
+        columns = [column for column, *_ in cursor.description]
+        found[table] = [dict(zip(columns, row, strict=True)) for row in cursor]
+    return found
+
+
+def insert(database: sqlite3.Connection, tables: dict[str, list[dict[str, Any]]]) -> None:
+    """Puts back what `rows` returned; rows that are there stay as they are."""
+    for table, found in tables.items():
+        for row in found:
+            columns, marks = ", ".join(row), ", ".join("?" * len(row))
+            statement = f"insert or ignore into {table} ({columns}) values ({marks})"
+            database.execute(statement, list(row.values()))
+
+
+def open_store(database: Path, *, read_only: bool) -> Any:
+    """Returns ML Metadata's own store over the file, which it makes where there is none, unless `read_only`."""
+    from ml_metadata import metadata_store
+    from ml_metadata.proto import metadata_store_pb2
+
+    source = metadata_store_pb2.SqliteMetadataSourceConfig
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = str(database)
+    config.sqlite.connection_mode = source.READONLY if read_only else source.READWRITE_OPENCREATE
+    return metadata_store.MetadataStore(config)

@@ -1,0 +1,85 @@
+"""What a running stage says and comes to: shown on the screen, written to the log and to the run's record."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from data.secrets import hide
+from pipeline.core.paths import PipelinePaths
+from pipeline.core.screen import Screen, describe
+from pipeline.core.signals import Stopped
+from pipeline.history import records
+from pipeline.history.journal import Journal
+from pipeline.history.record import RUNNING
+from pipeline.running.result import relative
+
+logger = logging.getLogger(__name__)
+
+
+class Observer:
+    """Follows a run from stage to stage.
+
+    Attributes:
+        screen: Where a person sees it.
+        journal: Where the run's record is written.
+        error: What the stage that failed raised.
+    """
+
+    def __init__(self, screen: Screen, paths: PipelinePaths, journal: Journal):
+        self.screen, self.journal = screen, journal
+        self.error: BaseException | None = None
+        self._paths = paths
+
+    @property
+    def stage(self) -> str:
+        """The stage that is running; empty before the first, between two and after the last."""
+        stages = self.journal.record.stages
+        return stages[-1].name if stages and stages[-1].state == RUNNING else ""
+
+    def begin(self, stage: str) -> None:
+        """Notes that a stage has begun."""
+        logger.info("stage %s begins", stage)  # `headrace logs RUN STAGE` cuts the log at these lines
+        self.screen.begin(stage)
+        self.journal.begin(stage)
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Notes how far the running stage is; see `models.progress.report`."""
+        self.screen.update(values)
+        if self.stage:
+            self.journal.update(hide(describe(values)))
+
+    def end(self, state: str, outputs: dict[str, str] | None = None) -> None:
+        """Notes what the running stage came to.
+
+        Args:
+            state: `done`, `cached`, `failed` or `stopped`.
+            outputs: Output name -> folder of its artifact.
+        """
+        seconds, detail = self.screen.end(state)
+        logger.info("stage %s ends: %s", self.stage, state)
+        self.journal.end(state, seconds, detail, outputs or {})
+
+    def observe(self, stage: str, launch: Callable[[], tuple[bool, dict[str, str]]]) -> None:
+        """Runs a stage; `launch` returns whether it was cached, and its outputs."""
+        self.begin(stage)
+        try:
+            cached, outputs = launch()
+        except (Exception, Stopped) as error:
+            # Beam raises a copy with its own words added to the message.
+            self.error = error
+            raise
+        records.write(self._paths)
+        self.end("cached" if cached else "done", outputs)
+
+    def report(self) -> None:
+        """Writes the run's page and what TensorBoard shows of it; the run is what it is, though that should fail."""
+        from pipeline import reporting
+
+        self.screen.begin("report")
+        try:
+            page = reporting.write(self._paths, self.journal)
+            self.screen.update({"summary": relative(page)})
+            self.screen.end("done")
+        except Exception:
+            logger.exception("the report was not written")
+            self.screen.end("failed")

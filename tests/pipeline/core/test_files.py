@@ -1,0 +1,51 @@
+import os
+import tempfile
+from pathlib import Path
+
+from data import secrets
+from pipeline.core.files import hidden_secrets, private_files, temporary_files
+from pipeline.core.paths import PipelinePaths
+
+
+def test_new_files_are_not_for_others(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with private_files():
+            (tmp_path / "file").touch()
+            (tmp_path / "folder").mkdir()
+        (tmp_path / "after").touch()
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "after").stat().st_mode & 0o777 == 0o644
+
+
+def test_temporary_files_lie_in_the_pipelines_folder_and_are_gone_after_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("TMPDIR", raising=False)
+    paths, before = PipelinePaths.of(tmp_path, "digits"), tempfile.gettempdir()
+    (paths.temporary / "of a killed run").mkdir(parents=True)
+
+    with temporary_files(paths):
+        left = list(paths.temporary.iterdir())
+        made = Path(tempfile.mkdtemp())
+        variable = os.environ["TMPDIR"]
+
+    assert left == []
+    assert made.parent == paths.temporary
+    assert variable == str(paths.temporary)
+    assert not paths.temporary.exists()
+    assert tempfile.gettempdir() == before
+    assert "TMPDIR" not in os.environ
+
+
+def test_a_log_keeps_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADRACE_TEST_SECRET", "sesame-98765")
+    secrets.resolve("${ENV:HEADRACE_TEST_SECRET}")
+    log = tmp_path / "a.log"
+
+    with hidden_secrets(log):
+        log.write_bytes(b"password sesame-98765 \xff refused")
+
+    assert log.read_bytes() == b"password ${ENV:HEADRACE_TEST_SECRET} \xff refused"

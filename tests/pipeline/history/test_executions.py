@@ -1,0 +1,188 @@
+"""A database that ML Metadata itself wrote: two stages of a run, the second of which takes what the first made."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.paths import PipelinePaths
+from pipeline.history import database, executions, mlmd, records, runs
+from tests.conftest import ROOT
+
+RUN = "20260528-000000-000"
+
+
+def _register(
+    store, paths: PipelinePaths, execution_state: int, stages: dict[str, tuple[list[str], list[str]]]
+) -> None:
+    """Puts a run into ML Metadata as TFX does.
+
+    Args:
+        store: ML Metadata's.
+        paths: The pipeline's.
+        execution_state: Of the last stage; those before it are complete.
+        stages: Stage -> names of inputs and of outputs, in the order they ran.
+    """
+    from ml_metadata.proto import metadata_store_pb2 as proto
+
+    run_type = store.put_context_type(proto.ContextType(name="pipeline_run"))
+    node_type = store.put_context_type(proto.ContextType(name="node"))
+    artifact_type = store.put_artifact_type(proto.ArtifactType(name="Thing"))
+    run = proto.Context(type_id=run_type, name=RUN)
+    made: dict[str, proto.Artifact] = {}
+    for number, (stage, (inputs, outputs)) in enumerate(stages.items(), start=1):
+        execution_type = store.put_execution_type(proto.ExecutionType(name=stage, properties={"seed": proto.INT}))
+        last = number == len(stages)
+        execution = proto.Execution(
+            type_id=execution_type, last_known_state=execution_state if last else proto.Execution.COMPLETE
+        )
+        execution.properties["seed"].int_value = 3
+        execution.custom_properties["task"].string_value = "classification"
+        pairs = [(made[name], _event(proto.Event.INPUT, name)) for name in inputs]
+        for name in outputs:
+            made[name] = proto.Artifact(type_id=artifact_type, uri=str(paths.artifacts / stage / name / str(number)))
+            pairs.append((made[name], _event(proto.Event.OUTPUT, name)))
+        node = proto.Context(type_id=node_type, name=f"letters.{stage}")
+        _, numbers, *_ = store.put_execution(execution, pairs, [run, node], reuse_context_if_already_exist=True)
+        for (artifact, _), identifier in zip(pairs, numbers, strict=True):
+            artifact.id = identifier
+
+
+def _event(kind: int, name: str):
+    from ml_metadata.proto import metadata_store_pb2 as proto
+
+    return proto.Event(type=kind, path=proto.Event.Path(steps=[proto.Event.Path.Step(key=name)]))
+
+
+def _written(home: Path, execution_state: int = 3, last: str = "evaluate", output: str = "evaluation") -> PipelinePaths:
+    paths = PipelinePaths.of(home, "letters")
+    paths.artifacts.mkdir(parents=True)
+    store = mlmd.open_store(paths.database, read_only=False)
+    _register(store, paths, execution_state, {"train": ([], ["model"]), last: (["model"], [output])})
+    return paths
+
+
+def test_a_run_without_a_record_is_told_by_its_stages(tmp_path):
+    paths = _written(tmp_path)
+    folder = paths.artifacts / "evaluate" / "evaluation" / "2"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps({"slices": {"overall": {"accuracy": 0.5}}}))
+
+    (found,) = executions.of(paths)
+
+    assert (found.run, found.pipeline, found.state) == (RUN, "letters", "unpublished")
+    assert [(stage.name, stage.state, stage.execution) for stage in found.stages] == [
+        ("train", "done", 1),
+        ("evaluate", "done", 2),
+    ]
+    assert found.stages[1].outputs == {"evaluation": str(folder)}
+    assert found.metrics == {"accuracy": 0.5}
+    assert found.stages[0].seconds < 60
+    assert runs.runs(tmp_path) == [found]
+
+
+def test_what_was_published_is_told_by_the_receipt(tmp_path):
+    paths = _written(tmp_path, last="publish", output="pushed_model")
+    folder = paths.artifacts / "publish" / "pushed_model" / "2"
+    folder.mkdir(parents=True)
+    (folder / "receipt.json").write_text(json.dumps({"folder": "/somewhere/1780000060", "new": True}))
+
+    (found,) = executions.of(paths)
+
+    assert (found.state, found.version) == ("published", "1780000060")
+
+
+@pytest.mark.parametrize(("number", "state"), [(2, "killed"), (4, "failed"), (6, "stopped"), (5, "unpublished")])
+def test_a_run_comes_to_what_its_last_stage_came_to(tmp_path, number, state):
+    paths = _written(tmp_path, execution_state=number)
+
+    (found,) = executions.of(paths)
+
+    assert found.state == state
+
+
+def test_the_lineage_has_the_artifacts_by_number(tmp_path):
+    train, evaluate = executions.lineage(_written(tmp_path), RUN)
+
+    assert (train.consumed, list(train.produced.values())) == ({}, ["model"])
+    (model,) = train.produced
+    assert evaluate.consumed == {model: "model"}
+    assert list(evaluate.produced.values()) == ["evaluation"]
+    assert executions.lineage(PipelinePaths.of(tmp_path, "letters"), "another") == []
+
+
+def test_without_a_database_nothing_is_known(tmp_path):
+    paths = PipelinePaths.of(tmp_path, "letters")
+
+    assert executions.of(paths) == []
+    assert executions.names(paths) == set()
+    assert executions.lineage(paths, RUN) == []
+
+
+def test_a_damaged_database_hides_no_run_that_has_a_record(tmp_path):
+    paths = _written(tmp_path)
+    paths.database.write_bytes(b"no database" * 100)
+
+    assert executions.names(paths) == set()
+
+
+def test_what_a_cache_key_is_made_of(tmp_path):
+    paths = _written(tmp_path)
+
+    assert mlmd.properties(paths.database, 2) == {"seed": 3, "task": "classification"}
+    with mlmd.reading(paths.database) as found:
+        assert mlmd.inputs(found, 2) == {"model": str(paths.artifacts / "train" / "model" / "1")}
+
+
+def test_a_lost_database_is_built_anew_from_the_files_of_its_executions(tmp_path):
+    paths = _written(tmp_path)
+    records.write(paths)
+    before, properties = executions.of(paths), mlmd.properties(paths.database, 2)
+    paths.database.unlink()
+
+    assert records.restore(paths) == 2
+    assert executions.of(paths) == before
+    assert mlmd.properties(paths.database, 2) == properties
+    assert records.restore(paths) == 0  # they are known now
+    database.check(paths)
+
+
+def test_an_execution_that_has_not_ended_gets_no_file_yet(tmp_path):
+    paths = _written(tmp_path, execution_state=2)
+
+    records.write(paths)
+
+    assert [path.name for path in paths.records.iterdir()] == ["1.json"]
+
+
+def test_bytes_in_a_row_come_back_as_bytes(tmp_path):
+    paths = _written(tmp_path)
+    with closing(sqlite3.connect(paths.database)) as connection:
+        connection.execute("update ExecutionProperty set byte_value = x'00ff' where name = 'task'")
+        connection.commit()
+    records.write(paths)
+    paths.database.unlink()
+
+    records.restore(paths)
+
+    with closing(sqlite3.connect(paths.database)) as connection:
+        query = "select distinct byte_value from ExecutionProperty where name = 'task'"
+        assert connection.execute(query).fetchall() == [(b"\x00\xff",)]
+
+
+def test_runs_and_lineage_load_no_ml_metadata_or_tensorflow(tmp_path):
+    paths = _written(tmp_path)
+    program = (
+        "import sys; from pathlib import Path; from pipeline.core.paths import PipelinePaths;"
+        "from pipeline.history import executions;"
+        "found = executions.of(PipelinePaths.of(Path(sys.argv[1]), 'letters'));"
+        "print(len(found), [name for name in ('ml_metadata', 'tensorflow', 'tfx') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+
+    assert paths.database.exists()
+    assert done.stdout.strip() == "1 []", done.stderr

@@ -1,0 +1,85 @@
+import json
+import platform
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from pipeline.history.record import STATES, RunRecord, StageRecord, state_of
+from tests.conftest import ROOT
+from tests.pipeline import made_up
+
+
+@pytest.fixture
+def running() -> RunRecord:
+    """The record of a run that goes on in this process."""
+    me = psutil.Process()
+    return made_up.record_of(
+        "20260101-000000-000",
+        made_up.spec_of(("good", "bad")),
+        state="running",
+        ended=None,
+        machine={"host": platform.node()},
+        process=[me.pid, me.create_time()],
+    )
+
+
+def test_a_run_whose_process_is_gone_was_killed(running):
+    assert state_of(running) == "running"
+
+    running.process = [running.process[0], psutil.boot_time() - 1000]
+    assert state_of(running) == "killed"
+
+    running.state = "published"
+    assert state_of(running) == "published"
+
+
+def test_a_run_of_another_machine_is_believed(running):
+    running.machine["host"], running.process = "elsewhere", [1, 0.0]
+
+    assert state_of(running) == "running"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"run": 1}', '{"run": "a", "pipeline": "b", "stages": [1]}'])
+def test_a_damaged_record_is_none(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+
+    assert RunRecord.read(tmp_path / "a.json") is None
+    assert RunRecord.read(tmp_path / "none.json") is None
+
+
+def test_a_record_of_a_later_release_is_read(running, tmp_path):
+    values = running.as_json() | {"invented_later": 3}
+    values["stages"][0]["invented_later"] = 3
+    (tmp_path / "a.json").write_text(json.dumps(values))
+
+    found = RunRecord.read(tmp_path / "a.json")
+
+    assert found == running
+
+
+def test_a_file_has_the_keys_that_earlier_releases_read(running):
+    running.stages = [StageRecord("train", "done", outputs={"model": "/a"}, execution=3, produced={5: "model"})]
+
+    values = running.as_json()
+
+    assert list(values) == [
+        "run", "pipeline", "state", "started", "ended", "command", "base", "settings", "spec", "data_digest", "spans",
+        "notes", "machine", "packages", "commit", "process", "stages", "exit_code", "error", "version", "metrics",
+        "intervals", "verdicts", "cpu_seconds", "peak_mib", "disk_mib", "training",
+    ]  # fmt: skip
+    # An earlier release refuses a stage with a key that it does not know.
+    assert list(values["stages"][0]) == [
+        "name", "state", "started", "seconds", "cpu_seconds", "detail", "outputs"
+    ]  # fmt: skip
+
+
+def test_a_record_loads_nothing_that_slows_the_command_down():
+    """What a run can come to is asked for by `headrace --help`."""
+    heavy = ("psutil", "pydantic", "numpy", "ml_metadata", "tensorflow", "tfx")
+    program = f"import sys, pipeline.history.record; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+
+    assert done.stdout.strip() == "[]", done.stderr
+    assert STATES[0] == "running"

@@ -1,0 +1,114 @@
+"""What who starts a run is told of it, from its record and what its stages left."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from data.errors import ModelError
+from models.serving.rollout.versions import MANIFEST
+from pipeline.core.signals import Stopped
+from pipeline.history.record import RunRecord
+from pipeline.running.result import RunResult, as_json, closing_block, published
+from tests.pipeline.reporting.conftest import make
+
+
+@pytest.fixture
+def record(tmp_path) -> RunRecord:
+    """A published run of nine stages of 5 s each, with the version's manifest."""
+    found = make(tmp_path, ("good", "bad")).record
+    manifest = tmp_path / "serving" / "made_up" / "1780000060" / MANIFEST
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"file_query": {"kind": "text"}}))
+    return found
+
+
+def _result(record: RunRecord, **changes) -> RunResult:
+    return RunResult(record, Path("/home/logs/a.log"), 61.26, **changes)
+
+
+def test_a_published_run_says_where_how_good_and_what_to_type_next(record):
+    lines = closing_block(_result(record))
+
+    assert len(lines) <= 12
+    assert lines[0] == f"Published (61.3 s): {published(record)}"
+    assert lines[1].startswith("  seconds: ingest 5.0, statistics 5.0, ")
+    assert "  accuracy 0.7500: expected >= 0.7" in lines
+    assert "  accuracy: the network beats majority, 0.7500 and 0.2500" in lines
+    assert "  asked about the first test example: good 0.9 (labelled good)" in lines
+    assert "ask the model about a text" in lines[-3]
+
+
+def test_a_run_with_nothing_to_do_says_so(record):
+    lines = closing_block(_result(record, unchanged=True))
+
+    assert lines[0].startswith("No change: this model is published already (61.3 s): ")
+    assert lines[1] == f"  nothing changed since run {record.run}"
+
+
+def test_a_model_that_was_allowed_is_not_called_published(record):
+    folder = record.output("publish", "pushed_model")
+    (folder / "receipt.json").write_text(json.dumps({"folder": None, "new": False}))
+
+    assert published(record) is None
+    assert closing_block(_result(record)) == [
+        "Not good enough, allowed by --allow-unblessed, and not published (61.3 s):",
+        "  accuracy 0.7500: expected >= 0.7",
+    ]
+
+
+def test_a_run_that_did_not_come_to_its_end_published_nothing(record):
+    record.stages.pop()
+
+    with pytest.raises(ValueError, match=f"Run {record.run} published nothing"):
+        published(record)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "first", "last"),
+    [
+        (ModelError("The model is not good enough:\n  accuracy 0.75"), 4, "The model is not good enough:", "Stopped "),
+        (KeyError("loss"), 1, "Stage publish failed: KeyError: 'loss'", "Stopped after 61.3 s; nothing was published."),
+        (
+            Stopped(signal.SIGTERM),
+            143,
+            "Stopped by SIGTERM at publish; the next run goes on from there.",
+            "Stopped by ",
+        ),
+    ],
+)
+def test_a_run_that_was_stopped_says_why_where_and_how_it_ended(record, error, code, first, last):
+    result = _result(record, error=error)
+
+    lines = closing_block(result)
+
+    assert result.exit_code == code
+    assert lines[0].startswith(first)
+    assert lines[-1].startswith(last)
+    assert lines[-1].endswith("Log: /home/logs/a.log")
+
+
+def test_as_json_a_run_has_its_stages_metrics_and_comparison(record):
+    values = as_json(_result(record))
+
+    assert list(values) == [
+        "run", "pipeline", "exit_code", "seconds", "stages", "metrics", "baseline", "published", "error", "log"
+    ]  # fmt: skip
+    assert values["seconds"] == 61.3
+    assert values["stages"][0] == {"name": "ingest", "state": "done", "seconds": 5.0, "detail": "ingest went well"}
+    assert values["metrics"]["accuracy"] == 0.75
+    assert values["baseline"]["metric"] == "accuracy"
+    assert values["published"].endswith("/1780000060")
+    assert values["error"] is None
+
+
+def test_as_json_a_stage_that_failed_says_that_it_failed(record):
+    record.stages = record.stages[:4]
+    record.stages[-1].state, record.stages[-1].detail = "failed", "epoch 1/2, loss 0.5"
+
+    values = as_json(_result(record, error=ModelError("no")))
+
+    assert values["stages"][-1] == {"name": "train", "state": "failed", "seconds": 5.0, "detail": "failed"}
+    assert (values["exit_code"], values["error"], values["published"]) == (4, "no", None)
+    assert (values["metrics"], values["baseline"]) == ({}, None)
