@@ -22,7 +22,6 @@ PENDING, RUNNING, SUCCEEDED, REFUSED, FAILED, SKIPPED = (
     "failed",
     "skipped",
 )
-ENDED = (SUCCEEDED, REFUSED, FAILED, SKIPPED)
 KEPT = 1000  # fires of a schedule that stay in its history
 
 _TABLES = """
