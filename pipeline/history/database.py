@@ -6,6 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from data import atomic
 from data.errors import ConfigError
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import mlmd, records
@@ -36,18 +37,13 @@ def check(paths: PipelinePaths) -> None:
 
 
 def back_up(paths: PipelinePaths) -> None:
-    """Copies the database beside itself; the copy appears whole or not at all, and never a damaged one."""
+    """Copies the database beside itself; the copy appears whole or not at all, and never one of a damaged database."""
     if not paths.database.exists():
         return
-    staging = paths.backup.with_suffix(".new")
-    with (
-        contextlib.closing(sqlite3.connect(paths.database)) as source,
-        contextlib.closing(sqlite3.connect(staging)) as target,
-    ):
-        source.backup(target)
-        sound = _verdict(target) == "ok"
-    if sound:
-        os.replace(staging, paths.backup)
+    with contextlib.closing(sqlite3.connect(paths.database)) as database:
+        if _verdict(database) == "ok":
+            with atomic.replacing(paths.backup) as staging, contextlib.closing(sqlite3.connect(staging)) as copy:
+                database.backup(copy)
 
 
 def _verdict(database: sqlite3.Connection) -> str:
@@ -77,10 +73,10 @@ def repair(paths: PipelinePaths) -> list[str]:
         done.append(f"moved the damaged database to {damaged.name}")
     if paths.backup.exists():
         with (
-            contextlib.closing(sqlite3.connect(paths.backup)) as source,
-            contextlib.closing(sqlite3.connect(paths.database)) as target,
+            contextlib.closing(sqlite3.connect(paths.backup)) as backup,
+            contextlib.closing(sqlite3.connect(paths.database)) as database,
         ):
-            source.backup(target)
+            backup.backup(database)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(paths.backup.stat().st_mtime))
         done.append(f"restored the backup of {when}")
     restored = records.restore(paths)

@@ -109,3 +109,31 @@ def test_artifacts_newer_than_a_restored_backup_are_not_written_into(paths):
     assert database.set_aside_unknown(paths) == [newer]
     assert not newer.exists()
     assert (paths.artifacts / "train" / "model" / "2").is_dir()
+
+
+def test_a_backup_is_made_anew_and_nothing_lies_beside_it(paths):
+    with closing(sqlite3.connect(paths.database)) as file:
+        file.execute("insert into Execution (name) values ('third')")
+        file.commit()
+    beside = set(paths.runs.iterdir())
+
+    database.back_up(paths)
+
+    with closing(sqlite3.connect(paths.backup)) as file:
+        assert file.execute("select count(*) from Execution").fetchone()[0] == 3
+    assert set(paths.runs.iterdir()) == beside
+
+
+def test_a_damaged_database_leaves_the_backup_of_before(paths):
+    with closing(sqlite3.connect(paths.database)) as file:  # a row that its table cannot hold
+        file.execute("insert into Execution (name) values (null)")
+        file.execute("pragma writable_schema = on")
+        table = "create table Execution (id integer primary key, name text not null)"
+        file.execute("update sqlite_master set sql = ?", (table,))
+        file.commit()
+    before = paths.backup.read_bytes()
+
+    database.back_up(paths)
+
+    assert paths.backup.read_bytes() == before
+    assert [path.name for path in paths.runs.iterdir() if path.name.startswith(".")] == []
