@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from data import secrets
+
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 
@@ -89,3 +91,9 @@ def digits_run(tmp_path_factory) -> DigitsRun:
 @pytest.fixture(scope="session")
 def digits_manifest(digits_run) -> dict:
     return json.loads((digits_run.version / "assets.extra" / "headrace.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch):
+    """What one test resolves of `${ENV:NAME}` is not hidden in the next."""
+    monkeypatch.setattr(secrets, "_values", {})

@@ -46,6 +46,6 @@ def test_a_log_keeps_no_secret(tmp_path, monkeypatch):
     log = tmp_path / "a.log"
 
     with hidden_secrets(log):
-        log.write_bytes(b"password sesame-98765 \xff refused")
+        log.write_bytes(b"key sesame-98765 \xff refused")
 
-    assert log.read_bytes() == b"password ${ENV:HEADRACE_TEST_SECRET} \xff refused"
+    assert log.read_bytes() == b"key ${ENV:HEADRACE_TEST_SECRET} \xff refused"
