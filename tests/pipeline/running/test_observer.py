@@ -1,0 +1,82 @@
+"""A run of which nothing is real but its record: what the stages come to is noted once, in it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.core import config
+from pipeline.core.paths import PipelinePaths
+from pipeline.core.screen import Screen
+from pipeline.history.journal import Journal
+from pipeline.history.record import RunRecord
+from pipeline.running.observer import Observer
+
+RUN = "20260101-000000-000"
+
+
+@pytest.fixture
+def paths(tmp_path) -> PipelinePaths:
+    return PipelinePaths.of(tmp_path, "digits")
+
+
+@pytest.fixture
+def observer(paths) -> Iterator[Observer]:
+    screen = Screen(quiet=True)
+    yield Observer(screen, paths, Journal(config.load("digits"), paths, RUN))
+    screen.console.file.close()
+
+
+def _stages(paths: PipelinePaths) -> list[tuple[str, str, str]]:
+    return [(stage.name, stage.state, stage.detail) for stage in RunRecord.read(paths.record(RUN)).stages]
+
+
+def test_a_stage_is_in_the_record_while_it_runs_and_with_what_it_came_to(observer, paths):
+    def launch() -> tuple[bool, dict[str, str]]:
+        observer.update({"rows": 10})
+        assert observer.stage == "ingest"
+        assert _stages(paths)[-1][:2] == ("ingest", "running")
+        return False, {"examples": "/somewhere"}
+
+    observer.observe("ingest", launch)
+
+    assert observer.stage == ""
+    assert _stages(paths) == [("ingest", "done", "rows 10")]
+    assert observer.journal.record.stages[0].outputs == {"examples": "/somewhere"}
+
+
+def test_a_cached_stage_is_noted_as_such(observer, paths):
+    observer.observe("ingest", lambda: (True, {}))
+
+    assert _stages(paths) == [("ingest", "cached", "cached")]
+
+
+def test_a_stage_that_fails_is_still_running_until_the_runner_has_cleaned_up(observer, paths):
+    def launch() -> tuple[bool, dict[str, str]]:
+        observer.update({"epoch": 1, "epochs": 2})
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        observer.observe("train", launch)
+    error, stage = observer.error, observer.stage
+    observer.end("failed")
+
+    assert str(error) == "the disk is full"
+    assert stage == "train"
+    assert _stages(paths) == [("train", "failed", "epoch 1/2")]
+
+
+def test_what_is_reported_between_two_stages_belongs_to_none(observer, paths):
+    observer.observe("ingest", lambda: (False, {}))
+
+    observer.update({"rows": 10})
+
+    assert _stages(paths) == [("ingest", "done", "")]
+
+
+def test_a_report_that_cannot_be_written_does_not_fail_the_run(observer, paths, caplog):
+    observer.journal.finish("published", 0, None)
+    paths.reports.joinpath(f"{RUN}.html").mkdir()
+
+    observer.report()
+
+    assert "the report was not written" in caplog.text
