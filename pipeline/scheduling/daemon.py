@@ -237,5 +237,6 @@ async def _health(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    text = await asyncio.to_thread(metrics.text, request.app[SCHEDULER])
+    scheduler = request.app[SCHEDULER]
+    text = await asyncio.to_thread(metrics.text, scheduler.store, now=scheduler.clock(), last_tick=scheduler.last_tick)
     return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
