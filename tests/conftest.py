@@ -48,6 +48,11 @@ class Finished:
     out: str
     err: str
 
+    def stages(self) -> dict[str, str]:
+        """Returns stage -> the rest of its line, from what a run printed in a pipe."""
+        lines = [line.split(maxsplit=4) for line in self.out.splitlines() if line.startswith(("✓", "✗"))]
+        return {line[1]: line[4] if len(line) > 4 else "" for line in lines}
+
 
 def headrace(*arguments, cwd: Path = ROOT, timeout: float = 600, **environment) -> Finished:
     """Runs the installed command in a process of its own, as a person would."""
