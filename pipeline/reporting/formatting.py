@@ -15,7 +15,7 @@ def number(value: Any) -> str:
         return f"{value:,}"
     if not np.isfinite(value):
         return "none"
-    size = abs(value)
+    size = abs(float(value))
     return f"{value:,.0f}" if size >= 10_000 else f"{value:.4g}" if size >= 1 or size < 1e-4 else f"{value:.4f}"
 
 

@@ -34,8 +34,8 @@ def text(store: Store, *, now: float, last_tick: float) -> str:
         values["headrace_schedule_paused"].append((labels, state.paused is not None))
         running = any(fire.schedule == name and fire.state == RUNNING for fire in fires)
         values["headrace_schedule_running"].append((labels, running))
-    for (name, state), count in sorted(Counter((fire.schedule, fire.state) for fire in fires).items()):
-        values["headrace_schedule_runs"].append(({"schedule": name, "state": state}, count))
+    for (name, outcome), count in sorted(Counter((fire.schedule, fire.state) for fire in fires).items()):
+        values["headrace_schedule_runs"].append(({"schedule": name, "state": outcome}, count))
     lines = []
     for name, found in values.items():
         lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} gauge"]
