@@ -87,7 +87,7 @@ def set_up(wanted, min_free_gib):
         constraints = ["--constraint", str(LOCK)] if wanted["extras"] else ["--no-deps"]
         uv(["pip", "install", "--no-build-isolation", *constraints, "--editable", target])
         # The packages of an editable install are byte-compiled here: some machines set PYTHONDONTWRITEBYTECODE.
-        sources = [str(ROOT / name) for name in ("pipeline", "components", "models", "data")]
+        sources = [str(ROOT / name) for name in ("headrace.py", "pipeline", "components", "models", "data")]
         run([str(VENV / "bin" / "python"), "-m", "compileall", "-q", *sources], what="byte-compile headrace")
     STAMP.write_text(json.dumps(wanted, indent=1))
     say("ready in .venv", time.time() - started)

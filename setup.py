@@ -49,6 +49,10 @@ setup(
     version="0.1.0",
     description="Raw data to a served Keras model, in one gated TFX pipeline.",
     python_requires=">=3.11,<3.13",
+    # Said, though it is the default: an editable install then puts this folder on sys.path. The finder that it would
+    # make otherwise comes after all folders, such as a checkout named headrace below a person's PYTHONPATH.
+    package_dir={"": "."},
+    py_modules=["headrace"],
     packages=find_packages(include=["pipeline*", "components*", "models*", "data*"]),
     package_data={"pipeline": ["configs/*.yaml", "templates/*"], "data": ["schemas/*.pbtxt"]},
     install_requires=REQUIREMENTS,
@@ -56,5 +60,5 @@ setup(
         "gpu": ["tensorflow[and-cuda]==2.21.0"],
         "dev": ["aiosmtpd", "import-linter", "mypy", "playwright", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
     },
-    entry_points={"console_scripts": ["headrace=pipeline.commands.cli:main"]},
+    entry_points={"console_scripts": ["headrace=headrace:main"]},
 )

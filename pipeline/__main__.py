@@ -1,5 +1,5 @@
 """`python -m pipeline` is `headrace`."""
 
-from pipeline.commands.cli import main
+from headrace import main
 
 main()

@@ -13,11 +13,10 @@ RELEASE_FILE = Path("/etc/os-release")
 
 
 class AptError(Exception):
-    """apt is not here, or it refused; `packages` names what was asked for, `output` is what apt printed."""
+    """apt is not here, or it refused; `output` is what apt printed."""
 
-    def __init__(self, reason: str, packages: list[str], output: str = ""):
+    def __init__(self, reason: str, output: str = ""):
         super().__init__(reason)
-        self.packages = packages
         self.output = output
 
 
@@ -36,20 +35,20 @@ def fetch(packages: list[str], into: Path, release: str | None = None) -> None:
         AptError: No apt here, the mirror cannot be reached, or there is no such package.
     """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise AptError("this host has no apt", packages)
+        raise AptError("this host has no apt")
     with tempfile.TemporaryDirectory(prefix="headrace-apt-") as scratch:
         folder = Path(scratch)
         for name in ("state/lists/partial", "cache/archives/partial", "debs"):
             (folder / name).mkdir(parents=True)
-        (folder / "sources.list").write_text("\n".join(_sources(packages, release)) + "\n")
+        (folder / "sources.list").write_text("\n".join(_sources(release)) + "\n")
         apt = ["apt-get", "-qq", "-o", f"Dir::Etc::SourceList={folder}/sources.list", "-o", "Dir::Etc::SourceParts=-"]
         apt += ["-o", f"Dir::State={folder}/state", "-o", f"Dir::Cache={folder}/cache", "-o", "APT::Sandbox::User="]
         apt += ["-o", "Acquire::Languages=none", "-o", "APT::Update::Error-Mode=any"]
-        _run([*apt, "update"], packages)
-        _run([*apt, "download", *packages], packages, cwd=folder / "debs")
+        _run([*apt, "update"])
+        _run([*apt, "download", *packages], cwd=folder / "debs")
         into.mkdir(parents=True, exist_ok=True)
         for deb in sorted((folder / "debs").glob("*.deb")):
-            _run(["dpkg-deb", "-x", str(deb), str(into)], packages)
+            _run(["dpkg-deb", "-x", str(deb), str(into)])
 
 
 def distribution() -> str:
@@ -62,26 +61,26 @@ def _os_release() -> dict[str, str]:
     return dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.MULTILINE))
 
 
-def _sources(packages: list[str], release: str | None) -> list[str]:
+def _sources(release: str | None) -> list[str]:
     """Returns sources.list lines for the mirrors of the host's own release, as apt itself reads its configuration."""
     codename = _os_release().get("VERSION_CODENAME", "")
     keyring = Path(f"/usr/share/keyrings/{distribution()}-archive-keyring.gpg")
     # Where that file is absent apt falls back on its trusted.gpg.d.
     options = f"[signed-by={keyring}] " if keyring.exists() else ""
     command = ["apt-get", "indextargets", "--format", "$(RELEASE)|$(COMPONENT)|$(REPO_URI)", "Created-By: Packages"]
-    found = [line.split("|") for line in _run(command, packages).splitlines()]
+    found = [line.split("|") for line in _run(command).splitlines()]
     lines = [f"deb {options}{uri} {release or own} {part}" for own, part, uri in found if own == codename]
     if not lines:
-        raise AptError(f"apt has no source for this host's release {codename!r}", packages)
+        raise AptError(f"apt has no source for this host's release {codename!r}")
     return sorted(set(lines))
 
 
-def _run(command: list[str], packages: list[str], cwd: Path | None = None) -> str:
+def _run(command: list[str], cwd: Path | None = None) -> str:
     done = subprocess.run(
         command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
         errors = [line[3:] for line in done.stdout.splitlines() if line.startswith("E: ")]
         reason = errors[0] if errors else f"{command[0]} ended with {done.returncode}"
-        raise AptError(reason.rstrip("."), packages, done.stdout)
+        raise AptError(reason.rstrip("."), done.stdout)
     return done.stdout

@@ -105,7 +105,7 @@ def new(name: str, path: Path, task: str | None, label: str | None, force: bool,
     made = drafting.draft(path, task, label, tell)
     target.write_text(drafting.text(made, target.stem, target.resolve().parent), encoding="utf-8")
     if as_json:
-        columns = {key: guess.feature.kind for key, guess in made.features.items()}
+        columns = {key: guess.feature.kind for key, guess in made.features.items() if guess.feature}
         found = {"file": str(target), "task": made.task, "rows": made.rows, "features": columns}
         click.echo(json.dumps({**found, "ignored": made.ignored, "unsure": made.unsure}, indent=1))
         return
@@ -332,9 +332,9 @@ def completion(shell: str) -> None:
       headrace completion bash >> ~/.bashrc
       headrace completion fish > ~/.config/fish/completions/headrace.fish
     """
-    from click.shell_completion import get_completion_class
+    from click.shell_completion import shell_complete
 
-    click.echo(get_completion_class(shell)(cli, {}, "headrace", "_HEADRACE_COMPLETE").source())
+    shell_complete(cli, {}, "headrace", "_HEADRACE_COMPLETE", f"{shell}_source")
 
 
 for _verbs in (runs, serving, monitoring):  # each click.Command in them is a verb

@@ -11,7 +11,6 @@ from data.errors import ConfigError
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
 
-SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
 COMPARISON = "compare-classical"
 
 

@@ -2,14 +2,18 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from data import atomic
-from data.errors import ConfigError
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
+
+if TYPE_CHECKING:
+    from pipeline.live.drift import Distance
 
 DRIFTED = 3
 
@@ -42,40 +46,27 @@ def drift(pipeline: str, which: str, max_distance: float, since: float, override
       headrace drift churn
       headrace drift ./churn.yaml --of served --max-distance 0.2 --json
     """
-    from models.serving.rollout.versions import last_version
     from pipeline.core import config
-    from pipeline.core.paths import PipelinePaths
     from pipeline.live import drift as drifting
-    from pipeline.live import samples
 
+    kinds = ("served", "spans") if which == "all" else (which,)
     named = config.load(pipeline, overrides)
-    paths = PipelinePaths.of(home, named.name)
-    published = float(last_version(paths.serving) or 0)
-    found, problems = {}, []
-    for kind in ("served", "spans"):
-        if which not in (kind, "all"):
-            continue
-        try:
-            if kind == "served":
-                kept = samples.read(paths.samples, max(since, published))
-                found[kind] = drifting.served(paths, named.dataset.spec, kept, max_distance)
-            else:
-                found[kind] = drifting.newest_span(paths, named, max_distance)
-        except ConfigError as error:
-            problems.append(str(error))
-    if not found:
-        raise ConfigError(" ".join(problems))
-    drifting.write(paths, found, named.dataset.digest())
+    found = drifting.measure(named, home, kinds=kinds, max_distance=max_distance, since=since)
     drifted = any(one.drifted for distances in found.values() for one in distances)
     if as_json:
         click.echo(json.dumps({"drifted": drifted, **drifting.as_json(found)}, indent=1))
     else:
-        for kind, distances in found.items():
-            click.echo({"served": "sampled requests", "spans": "newest span"}[kind])
-            for one in distances:
-                words = f"{one.value:.3f} ({one.measure}, at most {one.limit:.3f})"
-                click.echo(f"  {one.feature:<28}{words}{'  DRIFT' if one.drifted else ''}")
+        click.echo("\n".join(_lines(found)))
     sys.exit(DRIFTED if drifted else 0)
+
+
+def _lines(found: "dict[str, list[Distance]]") -> Iterator[str]:
+    """Yields the distances as text."""
+    for kind, distances in found.items():
+        yield {"served": "sampled requests", "spans": "newest span"}[kind]
+        for one in distances:
+            words = f"{one.value:.3f} ({one.measure}, at most {one.limit:.3f})"
+            yield f"  {one.feature:<28}{words}{'  DRIFT' if one.drifted else ''}"
 
 
 @click.command()

@@ -218,7 +218,12 @@ def ui(port: int, board: str, in_browser: bool, home: Path) -> None:
     """
     from pipeline.ui import server
 
-    server.serve(home, port, board, lambda url: (click.echo(url), in_browser and webbrowser.open(url)))
+    def announce(url: str) -> None:
+        click.echo(url)
+        if in_browser:
+            webbrowser.open(url)
+
+    server.serve(home, port, board, announce)
 
 
 @click.command()

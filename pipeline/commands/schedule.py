@@ -79,28 +79,12 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
       headrace schedule add ./churn.yaml --on-new-data --time-limit 2h
       headrace schedule add ./churn.yaml --on-drift 0.2 --set data.checks.drift.policy=warn
     """
-    from pipeline.core import config
-    from pipeline.scheduling import times
-    from pipeline.scheduling.store import Schedule, Store
+    from pipeline.scheduling import planning, times
+    from pipeline.scheduling.store import Schedule
 
-    if cron is None and not on_new_data and on_drift is None:
-        raise ConfigError("Nothing says when it runs; give --cron, --on-new-data or --on-drift.")
-    if promote_after and canary is None:
-        raise ConfigError("--promote-after promotes a canary; give --canary PERCENT too.")
-    if cron is not None:
-        times.check(cron, zone)
-    named = config.load(pipeline, overrides)  # a run file that cannot be used is told now, not at three in the morning
-    if named.config.evaluate.challenge == "off":
-        overrides = (*overrides, "evaluate.challenge=not_worse")
-    if on_drift is not None and named.config.data.checks.drift.policy == "stop":
-        raise ConfigError(
-            f"{named.name} is to run when its data drifts, and its data gate stops at drift; "
-            "add --set data.checks.drift.policy=warn."
-        )
-    target = str(Path(pipeline).resolve()) if Path(pipeline).suffix in (".yaml", ".yml") else pipeline
-    made = Schedule(
-        name=named.name,
-        target=target,
+    wanted = Schedule(
+        name=Path(pipeline).stem,
+        target=pipeline,
         overrides=overrides,
         cron=cron,
         zone=zone,
@@ -112,12 +96,10 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
         time_limit=times.seconds(time_limit),
         canary=canary,
         promote_after=times.seconds(promote_after) if promote_after else None,
-        notify=tuple(one.model_dump(mode="json") for one in named.config.notify),
     )
-    now = time.time()
-    Store.of(home).add(made, now)
-    when = f"next {_moment(next(times.after(cron, zone, now)), zone)}" if cron else "when its data asks for it"
-    click.echo(f"{made.name}: {when}; `headrace scheduler` has to run")
+    due = planning.add(home, wanted, time.time())
+    when = f"next {_moment(due, zone)}" if due else "when its data asks for it"
+    click.echo(f"{wanted.name}: {when}; `headrace scheduler` has to run")
 
 
 @schedule.command(name="list")

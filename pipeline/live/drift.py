@@ -3,6 +3,7 @@
 import json
 import tempfile
 import time
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from data.checks import profile
 from data.errors import ConfigError
 from data.spec import BadRow, CategoryFeature, DatasetSpec, ImageFeature, Row, TextFeature
 from models.examples import stored
+from models.serving.rollout.versions import last_version
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
+from pipeline.live import samples
 from pipeline.live.samples import Sample
 
 MIN_ROWS = 50  # of fewer nothing can be said
@@ -49,7 +52,41 @@ class Distance:
         return self.value > self.limit
 
 
-def served(paths: PipelinePaths, spec: DatasetSpec, samples: list[Sample], max_distance: float) -> list[Distance]:
+def measure(
+    named: NamedConfig, home: Path, *, kinds: Collection[str], max_distance: float, since: float = 0.0
+) -> dict[str, list[Distance]]:
+    """Returns kind -> the distances of its features, the farthest first, and writes them down.
+
+    Args:
+        named: The pipeline.
+        home: Folder of `runs/` and `serving/`.
+        kinds: `served`, the sampled requests, `spans`, the newest span; one that cannot be measured is left out.
+        max_distance: Distance from which on it is drift, from 0 to 1.
+        since: Samples after this moment only, in seconds since 1970; those of versions before the newest never count.
+
+    Raises:
+        ConfigError: None of the kinds can be measured.
+        DataError: The file of the accepted data is damaged, or the newest span cannot be read.
+    """
+    paths = PipelinePaths.of(home, named.name)
+    published = float(last_version(paths.serving) or 0)
+    found, problems = {}, []
+    for kind in kinds:
+        try:
+            if kind == "served":
+                kept = samples.read(paths.samples, max(since, published))
+                found[kind] = served(paths, named.dataset.spec, kept, max_distance)
+            else:
+                found[kind] = newest_span(paths, named, max_distance)
+        except ConfigError as error:
+            problems.append(str(error))
+    if not found:
+        raise ConfigError(" ".join(problems))
+    write(paths, found, named.dataset.digest())
+    return found
+
+
+def served(paths: PipelinePaths, spec: DatasetSpec, kept: list[Sample], max_distance: float) -> list[Distance]:
     """Returns how far each feature of sampled requests is from the training data, the farthest first.
 
     Raises:
@@ -57,7 +94,7 @@ def served(paths: PipelinePaths, spec: DatasetSpec, samples: list[Sample], max_d
         DataError: The file of the accepted data is damaged.
     """
     inputs = _inputs_of(spec)
-    rows = [row for sample in samples if (row := sample.stored(inputs))]
+    rows = [row for sample in kept if (row := sample.stored(inputs))]
     if len(rows) < MIN_ROWS:
         raise ConfigError(
             f"{len(rows)} requests were sampled since the model was published, {MIN_ROWS} are needed; "

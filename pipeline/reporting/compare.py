@@ -11,7 +11,7 @@ from models.evaluation.intervals import Z
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
 from pipeline.reporting.facts import OVERALL, Facts, compared_metrics, gather
-from pipeline.reporting.page import flat, number, setting
+from pipeline.reporting.formatting import flat, number, setting
 
 RESAMPLES = 200
 MIN_DISTANCE = 0.05  # of two distributions, to be worth a line

@@ -155,7 +155,8 @@ class Scheduler:
         """Starts the process that claims a fire; it outlives the daemon."""
         log = self.log(fire)
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pipeline.scheduling.child", str(self.home), str(fire.id)]
+        # -I: no `pipeline` of the current folder or on PYTHONPATH is taken for ours.
+        command = [sys.executable, "-I", "-m", "pipeline.scheduling.child", str(self.home), str(fire.id)]
         with log.open("ab") as output:
             return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -236,5 +237,6 @@ async def _health(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    text = await asyncio.to_thread(metrics.text, request.app[SCHEDULER])
+    scheduler = request.app[SCHEDULER]
+    text = await asyncio.to_thread(metrics.text, scheduler.store, now=scheduler.clock(), last_tick=scheduler.last_tick)
     return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

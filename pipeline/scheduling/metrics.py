@@ -1,14 +1,10 @@
 """The scheduler's metrics in Prometheus's text format 0.0.4."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from models.serving.server.monitoring import label_text
 from pipeline.scheduling import times
-from pipeline.scheduling.store import RUNNING, SUCCEEDED
-
-if TYPE_CHECKING:
-    from pipeline.scheduling.daemon import Scheduler
+from pipeline.scheduling.store import RUNNING, SUCCEEDED, Store
 
 HELP = {
     "headrace_scheduler_last_tick_timestamp_seconds": "When the scheduler last looked at all schedules.",
@@ -21,11 +17,10 @@ HELP = {
 }
 
 
-def text(scheduler: "Scheduler") -> str:
-    """Returns the metrics."""
-    now, store = scheduler.clock(), scheduler.store
+def text(store: Store, *, now: float, last_tick: float) -> str:
+    """Returns the metrics of a home's schedules; `now` and when the scheduler looked last in seconds since 1970."""
     values: dict[str, list[tuple[dict[str, str], float]]] = {name: [] for name in HELP}
-    values["headrace_scheduler_last_tick_timestamp_seconds"].append(({}, scheduler.last_tick))
+    values["headrace_scheduler_last_tick_timestamp_seconds"].append(({}, last_tick))
     fires = store.fires(limit=100_000)
     for state in store.states():
         name, labels = state.schedule.name, {"schedule": state.schedule.name}
@@ -39,8 +34,8 @@ def text(scheduler: "Scheduler") -> str:
         values["headrace_schedule_paused"].append((labels, state.paused is not None))
         running = any(fire.schedule == name and fire.state == RUNNING for fire in fires)
         values["headrace_schedule_running"].append((labels, running))
-    for (name, state), count in sorted(Counter((fire.schedule, fire.state) for fire in fires).items()):
-        values["headrace_schedule_runs"].append(({"schedule": name, "state": state}, count))
+    for (name, outcome), count in sorted(Counter((fire.schedule, fire.state) for fire in fires).items()):
+        values["headrace_schedule_runs"].append(({"schedule": name, "state": outcome}, count))
     lines = []
     for name, found in values.items():
         lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} gauge"]

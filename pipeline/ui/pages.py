@@ -14,7 +14,7 @@ from pipeline.core.paths import PipelinePaths
 from pipeline.history import executions, runs
 from pipeline.history.record import RUNNING, STATES, RunRecord
 from pipeline.reporting import compare as comparing
-from pipeline.reporting import facts, page, plots
+from pipeline.reporting import facts, formatting, page, plots
 from pipeline.reporting.lineage import picture
 
 RUNS_A_PAGE = 50
@@ -157,7 +157,7 @@ class Site:
         stages = [{name: getattr(stage, name) for name in ("name", "state", "detail")} for stage in run.stages]
         for stage, told in zip(run.stages, stages, strict=True):
             told["seconds"] = f"{stage.seconds:.1f}"
-        return {"state": run.state, "seconds": page.duration(run.seconds), "stages": stages}
+        return {"state": run.state, "seconds": formatting.duration(run.seconds), "stages": stages}
 
     def error(self, sentence: str) -> str:
         """Returns the page that says what was asked wrongly."""

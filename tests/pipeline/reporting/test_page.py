@@ -2,8 +2,6 @@ import html.parser
 import re
 import shutil
 
-import pytest
-
 from models.evaluation.intervals import wilson
 from pipeline.reporting import facts, page
 from tests.pipeline.reporting.conftest import make
@@ -154,20 +152,6 @@ def test_long_texts_fold(run):
     text = page.render(run.record, run.facts)
 
     assert "all 2,000 characters" in text
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [(0.91234, "0.9123"), (1234, "1,234"), (12345.6, "12,346"), (3.14159, "3.142"), (0.00001, "1e-05"), (None, ""),
-     ("text", "text"), (float("nan"), "none"), (True, "True"), (1.0, "1")],
-)  # fmt: skip
-def test_numbers_are_written_as_people_read_them(value, words):
-    assert page.number(value) == words
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(3.14, "3.1 s"), (200, "3 min 20 s"), (7260, "2 h 1 min")])
-def test_durations_are_written_in_words(seconds, words):
-    assert page.duration(seconds) == words
 
 
 def test_the_page_is_written_whole(run):

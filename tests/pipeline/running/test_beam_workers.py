@@ -6,13 +6,15 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, namesakes
 
 pytestmark = pytest.mark.slow
 
 # In a process of its own: the handler that it registers would stay in this one.
 SQUARES = """
 import json, os
+import headrace
+headrace.put_our_packages_first()
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.running import beam_workers
@@ -22,7 +24,7 @@ if __name__ == "__main__":
     beam_workers.start()
     with beam.Pipeline(options=PipelineOptions(beam_args(2))) as pipeline:
         (pipeline | beam.Create(range(100)) | beam.Reshuffle()
-         | beam.Map(lambda x: (os.getppid(), os.getpid(), x * x))
+         | beam.Map(lambda x: (os.getppid(), os.getpid(), x * x, __import__("data.errors").__file__))
          | beam.combiners.ToList()
          | beam.Map(lambda found: open("found.json", "w").write(json.dumps(found))))
     print(os.getpid())
@@ -30,12 +32,12 @@ if __name__ == "__main__":
 
 
 def test_two_workers_do_what_one_does_and_end_with_the_pipeline(tmp_path):
-    (tmp_path / "squares.py").write_text(SQUARES)
+    (namesakes(tmp_path) / "squares.py").write_text(SQUARES)
 
     done = subprocess.run(
         [sys.executable, "squares.py"],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
+        env={"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=300,
@@ -43,8 +45,9 @@ def test_two_workers_do_what_one_does_and_end_with_the_pipeline(tmp_path):
 
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads((tmp_path / "found.json").read_text())
-    assert sorted(square for _, _, square in found) == [x * x for x in range(100)]
+    assert sorted(square for _, _, square, _ in found) == [x * x for x in range(100)]
     starter = int(done.stdout)
-    parents, workers = {parent for parent, _, _ in found}, {worker for _, worker, _ in found}
+    parents, workers = {parent for parent, _, _, _ in found}, {worker for _, worker, _, _ in found}
     assert starter not in workers | parents  # forked from the server, not started by the pipeline
+    assert {file for _, _, _, file in found} == {str(ROOT / "data" / "__init__.py")}  # not the current folder's
     assert not [worker for worker in workers if (ROOT / f"/proc/{worker}").exists()]

@@ -1,4 +1,4 @@
-"""The daemon, tick by tick with a clock that tests move, and as a process that is killed; its runs are real."""
+"""The daemon tick by tick, and as a process that is killed; its runs are real."""
 
 import contextlib
 import itertools
@@ -12,40 +12,18 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from pipeline.scheduling import daemon
 from pipeline.scheduling.daemon import Scheduler
-from pipeline.scheduling.store import FAILED, PENDING, RUNNING, SUCCEEDED, Outcome, Schedule, Store
+from pipeline.scheduling.store import FAILED, PENDING, RUNNING, SUCCEEDED, Schedule, Store
 from tests.conftest import ROOT, headrace
 from tests.mounts import small_disk
+from tests.pipeline.scheduling.conftest import REFUSED_FILE, Clock, schedule
 
 pytestmark = pytest.mark.slow
-
-BERLIN = ZoneInfo("Europe/Berlin")
-# Refused by `headrace run` in a third of a second: a run of its own that costs nothing.
-REFUSED_FILE = "task: image_classification\ndata: {name: digits}\ntrain: {epoch: 3}\n"
-
-
-class Clock:
-    """A clock that is where a test puts it."""
-
-    def __init__(self, text: str, fold: int = 0):
-        self.now = datetime.fromisoformat(text).replace(tzinfo=BERLIN, fold=fold).timestamp()
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def _schedule(home: Path, name: str, **settings) -> Schedule:
-    file = home / f"{name}.yaml"
-    if not file.exists():
-        file.write_text(REFUSED_FILE)
-    return Schedule(name, str(file), zone="Europe/Berlin", **{"max_failures": 1000, **settings})
 
 
 def _until(scheduler: Scheduler, holds, seconds: float = 60.0) -> None:
@@ -73,97 +51,9 @@ def _ended(store: Store, count: int):
     return lambda: sum(fire.ended is not None for fire in store.fires()) >= count
 
 
-def _dues(store: Store) -> list[str]:
-    return [datetime.fromtimestamp(fire.due, BERLIN).strftime("%m-%d %H:%M") for fire in store.fires()[::-1]]
-
-
-# --- the clock --------------------------------------------------------------------------------------------------------
-
-
-def _travel(scheduler: Scheduler, clock: Clock, text: str, step: float) -> None:
-    """Moves the clock there in steps, with a tick at each; nothing is started."""
-    end = datetime.fromisoformat(text).replace(tzinfo=BERLIN).timestamp()
-    while clock.now < end:
-        clock.now = min(clock.now + step, end)
-        scheduler._write_down(scheduler.store.states())
-
-
-@pytest.mark.parametrize("step", [600.0, 3600.0])
-def test_a_nightly_run_is_due_once_a_night_through_both_changes_of_the_clock(tmp_path, step):
-    for begin, end, expected in [
-        ("2026-03-27 12:00", "2026-03-31 00:00", ["03-28 02:30", "03-29 03:00", "03-30 02:30"]),
-        ("2026-10-23 12:00", "2026-10-27 00:00", ["10-24 02:30", "10-25 02:30", "10-26 02:30"]),
-    ]:
-        home = tmp_path / begin[:7]
-        home.mkdir()
-        clock = Clock(begin)
-        scheduler = Scheduler(home, clock=clock)
-        scheduler.store.add(_schedule(home, "nightly", cron="30 2 * * *", catch_up="all"), clock())
-
-        _travel(scheduler, clock, end, step)
-
-        assert _dues(scheduler.store) == expected
-
-
-@pytest.mark.parametrize(
-    ("policy", "expected"),
-    [("once", ["11-25 05:00"]), ("all", ["11-25 03:00", "11-25 04:00", "11-25 05:00"]), ("skip", [])],
-)
-def test_what_was_missed_while_the_daemon_was_away_is_caught_up_with(tmp_path, policy, expected):
-    clock = Clock("2026-11-25 02:30")
-    Store.of(tmp_path).add(_schedule(tmp_path, "hourly", cron="0 * * * *", catch_up=policy), clock())
-    clock.now += 3 * 3600
-
-    Scheduler(tmp_path, clock=clock)._write_down(Store.of(tmp_path).states())
-
-    assert _dues(Store.of(tmp_path)) == expected
-
-
-def test_a_clock_that_is_set_back_runs_nothing_twice_and_goes_on(tmp_path):
-    clock = Clock("2026-11-25 02:59")
-    scheduler = Scheduler(tmp_path, clock=clock)
-    scheduler.store.add(_schedule(tmp_path, "hourly", cron="0 * * * *", catch_up="all"), clock())
-    _travel(scheduler, clock, "2026-11-25 03:01", 60.0)
-
-    clock.now -= 2 * 3600
-    scheduler._write_down(scheduler.store.states())
-    _travel(scheduler, clock, "2026-11-25 04:01", 60.0)
-
-    assert _dues(scheduler.store) == ["11-25 03:00", "11-25 02:00", "11-25 04:00"]
-
-
-def test_a_paused_schedule_waits_and_what_was_due_meanwhile_is_not_run(tmp_path):
-    clock = Clock("2026-11-25 02:30")
-    scheduler = Scheduler(tmp_path, clock=clock)
-    scheduler.store.add(_schedule(tmp_path, "hourly", cron="0 * * * *", catch_up="all"), clock())
-    scheduler.store.pause("hourly", "by hand")
-    _travel(scheduler, clock, "2026-11-25 05:30", 600.0)
-    assert _dues(scheduler.store) == []
-
-    scheduler.store.resume("hourly", clock())
-    _travel(scheduler, clock, "2026-11-25 06:30", 600.0)
-
-    assert _dues(scheduler.store) == ["11-25 06:00"]
-
-
-def test_jitter_puts_a_start_off(tmp_path):
-    clock = Clock("2026-11-25 02:59")
-    scheduler = Scheduler(tmp_path, clock=clock)
-    scheduler.store.add(_schedule(tmp_path, "hourly", cron="0 * * * *", jitter=300.0), clock())
-
-    _travel(scheduler, clock, "2026-11-25 03:00", 60.0)
-
-    (fire,) = scheduler.store.fires()
-    assert fire.due < fire.run_after < fire.due + 300
-    assert scheduler.store.startable(clock()) == []
-
-
-# --- runs -------------------------------------------------------------------------------------------------------------
-
-
 def test_a_run_that_is_refused_is_told_with_its_words(tmp_path):
     scheduler = Scheduler(tmp_path)
-    scheduler.store.add(_schedule(tmp_path, "typo", cron="0 0 1 1 *"), time.time())
+    scheduler.store.add(schedule(tmp_path, "typo", cron="0 0 1 1 *"), time.time())
     scheduler.store.write_down("typo", [(time.time(), "by hand", time.time())])
 
     _until(scheduler, _ended(scheduler.store, 1))
@@ -176,7 +66,7 @@ def test_a_run_that_is_refused_is_told_with_its_words(tmp_path):
 def test_after_failures_in_a_row_it_pauses_and_says_so(tmp_path):
     scheduler = Scheduler(tmp_path)
     told = ({"file": "told.jsonl", "events": ["failure", "paused"]},)
-    scheduler.store.add(_schedule(tmp_path, "typo", cron="0 0 1 1 *", max_failures=2, notify=told), time.time())
+    scheduler.store.add(schedule(tmp_path, "typo", cron="0 0 1 1 *", max_failures=2, notify=told), time.time())
     scheduler.store.write_down("typo", [(float(due), "by hand", 0.0) for due in range(4)])
 
     _until(scheduler, lambda: scheduler.store.state("typo").paused is not None)
@@ -190,7 +80,7 @@ def test_after_failures_in_a_row_it_pauses_and_says_so(tmp_path):
 
 def test_a_run_file_that_was_removed_is_told(tmp_path):
     scheduler = Scheduler(tmp_path)
-    scheduler.store.add(_schedule(tmp_path, "gone", cron="0 0 1 1 *"), time.time())
+    scheduler.store.add(schedule(tmp_path, "gone", cron="0 0 1 1 *"), time.time())
     (tmp_path / "gone.yaml").unlink()
     scheduler.store.write_down("gone", [(1.0, "by hand", 0.0)])
 
@@ -201,7 +91,7 @@ def test_a_run_file_that_was_removed_is_told(tmp_path):
 
 def test_a_schedule_removed_while_its_pipeline_runs_ends_in_good_order(tmp_path):
     scheduler = Scheduler(tmp_path)
-    scheduler.store.add(_schedule(tmp_path, "typo", cron="0 0 1 1 *"), time.time())
+    scheduler.store.add(schedule(tmp_path, "typo", cron="0 0 1 1 *"), time.time())
     scheduler.store.write_down("typo", [(1.0, "by hand", 0.0)])
     _until(scheduler, lambda: bool(scheduler.store.fires(state=RUNNING)) or _ended(scheduler.store, 1)())
 
@@ -214,7 +104,7 @@ def test_a_schedule_removed_while_its_pipeline_runs_ends_in_good_order(tmp_path)
 def test_a_run_beyond_its_time_limit_is_stopped(tmp_path):
     (tmp_path / "long.yaml").write_text("task: image_classification\ndata: {name: digits}\n")
     scheduler = Scheduler(tmp_path)
-    scheduler.store.add(_schedule(tmp_path, "long", cron="0 0 1 1 *", time_limit=2.0), time.time())
+    scheduler.store.add(schedule(tmp_path, "long", cron="0 0 1 1 *", time_limit=2.0), time.time())
     scheduler.store.write_down("long", [(1.0, "by hand", 0.0)])
 
     _until(scheduler, _ended(scheduler.store, 1), 90)
@@ -227,7 +117,7 @@ def test_a_run_beyond_its_time_limit_is_stopped(tmp_path):
 def test_a_child_that_is_killed_is_noticed_by_a_later_daemon_too(tmp_path):
     (tmp_path / "long.yaml").write_text("task: image_classification\ndata: {name: digits}\n")
     scheduler = Scheduler(tmp_path)
-    scheduler.store.add(_schedule(tmp_path, "long", cron="0 0 1 1 *"), time.time())
+    scheduler.store.add(schedule(tmp_path, "long", cron="0 0 1 1 *"), time.time())
     scheduler.store.write_down("long", [(1.0, "by hand", 0.0)])
     _until(scheduler, lambda: bool(scheduler.store.fires(state=RUNNING)))
     (fire,) = scheduler.store.fires(state=RUNNING)
@@ -244,7 +134,7 @@ def test_fifty_schedules_at_once_run_one_by_one(tmp_path):
     scheduler = Scheduler(tmp_path)
     for index in range(50):
         name = f"p{index:02d}"
-        scheduler.store.add(_schedule(tmp_path, name, cron="0 0 1 1 *"), time.time())
+        scheduler.store.add(schedule(tmp_path, name, cron="0 0 1 1 *"), time.time())
         scheduler.store.write_down(name, [(1.0, "by hand", 0.0)])
 
     _until(scheduler, _ended(scheduler.store, 50), 180)
@@ -322,7 +212,7 @@ def _ask(port: int, path: str) -> tuple[int, str]:
 
 
 def test_the_command_runs_what_is_due_and_tells_how_it_is(tmp_path):
-    _schedule(tmp_path, "typo")
+    schedule(tmp_path, "typo")
     (tmp_path / "typo.yaml").write_text(REFUSED_FILE.replace("epoch:", "epochs:"))
     added = headrace(
         "schedule", "add", tmp_path / "typo.yaml", "--cron", "0 3 * * *", "--tz", "Europe/Berlin", "--home", tmp_path
@@ -363,7 +253,7 @@ def test_a_full_disk_is_told_and_outlived(tmp_path):
     with small_disk(disk, "1m"):
         clock = Clock("2026-11-25 02:59")
         scheduler = Scheduler(disk, clock=clock)
-        scheduler.store.add(_schedule(disk, "hourly", cron="0 * * * *"), clock())
+        scheduler.store.add(schedule(disk, "hourly", cron="0 * * * *"), clock())
         filler = disk / "filler"
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
@@ -392,82 +282,3 @@ def test_a_daemon_that_hangs_is_not_well(tmp_path):
     clock.now += daemon.STALE_SECONDS + 1
 
     assert scheduler.health()["status"] == "degraded"
-
-
-def test_drift_is_looked_for_when_requests_or_a_span_have_come_in(tmp_path):
-    from pipeline.core import config
-    from pipeline.core.paths import PipelinePaths
-    from pipeline.history.journal import Journal
-    from pipeline.scheduling import triggers
-
-    rows = "x,y\n" + "".join(f"{index},{index % 2}\n" for index in range(40))
-    (tmp_path / "1.csv").write_text(rows)
-    (tmp_path / "mine.yaml").write_text(
-        "task: tabular_classification\n"
-        "data: {files: '{SPAN}.csv', features: {x: number, y: {kind: label, classes: ['0', '1']}}}\n"
-    )
-    schedule = Schedule("mine", str(tmp_path / "mine.yaml"), on_drift=0.2)
-    store, paths = Store.of(tmp_path), PipelinePaths.of(tmp_path, "mine")
-    store.add(schedule, time.time())
-    named = config.load(str(tmp_path / "mine.yaml"))
-    Journal(named, paths, "20260101-1").finish("published", 0, None)
-    assert triggers.drift_command(tmp_path, store, schedule) == []
-
-    (tmp_path / "2.csv").write_text(rows)
-    assert "spans" in triggers.drift_command(tmp_path, store, schedule)
-    digest = config.load(str(tmp_path / "mine.yaml")).dataset.digest()
-    paths.drift.write_text(json.dumps({"data_digest": digest}))
-    assert triggers.drift_command(tmp_path, store, schedule) == []  # looked at already
-    paths.samples.mkdir()
-    (paths.samples / "2026-01-01.jsonl").write_text("{}\n")
-    os.utime(paths.drift, (1, 1))
-    command = triggers.drift_command(tmp_path, store, schedule)
-    assert command[command.index("--of") + 1] == "served"
-    assert command[command.index("--max-distance") + 1] == "0.2"
-
-
-def test_new_data_is_a_reason_and_the_same_data_is_none(tmp_path):
-    (tmp_path / "rows.csv").write_text("x,y\n" + "".join(f"{index},{index % 2}\n" for index in range(40)))
-    (tmp_path / "mine.yaml").write_text(
-        "task: tabular_classification\n"
-        "data: {files: rows.csv, features: {x: number, y: {kind: label, classes: ['0', '1']}}}\n"
-    )
-    from pipeline.core import config
-    from pipeline.core.paths import PipelinePaths
-    from pipeline.history import runs
-    from pipeline.history.journal import Journal
-    from pipeline.scheduling import triggers
-
-    schedule = Schedule("mine", str(tmp_path / "mine.yaml"), on_new_data=True)
-    store = Store.of(tmp_path)
-    store.add(schedule, time.time())
-
-    assert triggers.new_data(tmp_path, schedule)  # it has never run
-    named = config.load(str(tmp_path / "mine.yaml"))
-    Journal(named, PipelinePaths.of(tmp_path, "mine"), "20260101-1").finish("failed", 3, "refused")
-    assert runs.find(tmp_path, "mine").data_digest
-    assert not triggers.new_data(tmp_path, schedule)
-    with (tmp_path / "rows.csv").open("a") as file:
-        file.write("40,0\n")
-    assert triggers.new_data(tmp_path, schedule)
-    assert not triggers.waits(store, schedule)
-    store.write_down("mine", [(1.0, "new data", 1.0)])
-    assert triggers.waits(store, schedule)
-    store.finish(store.fires()[0], Outcome(SUCCEEDED), 2.0)
-    assert not triggers.waits(store, schedule)
-    (tmp_path / "mine.yaml").unlink()
-    assert not triggers.new_data(tmp_path, schedule)
-
-
-def test_a_pipeline_that_stops_at_drift_is_not_to_follow_it(tmp_path):
-    refused = headrace("schedule", "add", "digits", "--on-drift", "0.2", "--home", tmp_path)
-    taken = headrace(
-        "schedule", "add", "digits", "--on-drift", "0.2", "--set", "data.checks.drift.policy=warn", "--home", tmp_path
-    )
-
-    assert refused.code == 2
-    assert "add --set data.checks.drift.policy=warn" in refused.err
-    assert taken.code == 0, taken.err
-    assert Store.of(tmp_path).state("digits").schedule.overrides == (
-        "data.checks.drift.policy=warn", "evaluate.challenge=not_worse",
-    )  # fmt: skip

@@ -1,0 +1,65 @@
+"""What is wrong with a setting, in one line: where it stands, what was expected, what came."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from pipeline.core.config.settings import schema_class
+
+MAX_CHOICES = 20
+
+
+def unknown(kind: str, value: Any, choices: Iterable[str]) -> str:
+    """Returns one line for a name that is not among `choices`, offering the closest."""
+    choices = list(choices)
+    close = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.6)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    shown = (
+        choices if len(choices) <= MAX_CHOICES else [*choices[:MAX_CHOICES], f"and {len(choices) - MAX_CHOICES} more"]
+    )
+    return f"Unknown {kind} {value!r}.{hint} {kind.capitalize()}s: {', '.join(shown)}."
+
+
+def sentence(error: ErrorDetails, where: str, task: str) -> str:
+    """Returns pydantic's error in a run file of `task` as one line: where, what was expected, what came."""
+    location = error["loc"]
+    dotted = ".".join(map(str, location))
+    if error["type"] == "extra_forbidden":
+        parent = ".".join(map(str, location[:-1]))
+        keys = _keys_at(location[:-1], task)
+        section = f"key in {parent}" if parent else "key"
+        return f"{where}: {unknown(section, location[-1], keys).replace(section.capitalize() + 's', 'Keys')}"
+    if error["type"] == "missing":
+        return f"{where}: {dotted} is missing."
+    expected = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    received = "another text" if location[-1:] == ("password",) else json.dumps(error["input"], default=str)
+    if error["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", error["msg"])
+        close = difflib.get_close_matches(str(error["input"]), choices, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        return f"{where}: {dotted}: expected one of {', '.join(choices)}; found {received}.{hint}"
+    return f"{where}: {dotted}: expected {expected}, found {received[:80]}."
+
+
+def _keys_at(location: tuple, task: str) -> list[str]:
+    """Returns the keys that a section of the run file takes."""
+    schema = schema_class(task).model_json_schema()
+    node = schema
+    for part in location:
+        node = _resolve(node, schema)
+        node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
+    return list(_resolve(node, schema).get("properties", {}))
+
+
+def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Follows $ref and picks the object out of `anyOf: [object, null]`."""
+    for option in [node, *node.get("anyOf", []), *node.get("allOf", [])]:
+        if "$ref" in option:
+            return schema["$defs"][option["$ref"].rsplit("/", 1)[1]]
+        if "properties" in option:
+            return option
+    return node

@@ -1,0 +1,122 @@
+"""A pipeline by its name or its run file, and the data set that it names."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data import catalog, loading
+from data.errors import ConfigError
+from data.spec import Dataset
+from pipeline.core.config.messages import unknown
+from pipeline.core.config.run_file import parse
+from pipeline.core.config.settings import RunConfig
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@dataclass(frozen=True)
+class NamedConfig:
+    """A resolved run file.
+
+    Attributes:
+        name: The pipeline's name: the file's without its ending.
+        config: The settings, defaults filled in.
+        dataset: The data set that the settings name.
+        base: The run file's folder, where relative paths of data start.
+    """
+
+    name: str
+    config: RunConfig
+    dataset: Dataset
+    base: Path
+
+
+def names() -> list[str]:
+    """Returns the names of the pipelines that ship with Headrace."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def load(name_or_file: str, overrides: Sequence[str] = ()) -> NamedConfig:
+    """Returns the settings of a named pipeline or of a YAML file, with `a.b=3` overrides applied.
+
+    Raises:
+        ConfigError: There is no such pipeline or file, or a setting cannot be used; says where and what was expected.
+        DataError: A file of data does not have the columns that the settings name.
+    """
+    path = find(name_or_file)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", path.stem):
+        raise ConfigError(
+            f"{path.name}: a pipeline is named after its file, which takes letters, digits, - and _ only."
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as UTF-8 text ({error}).") from error
+    config = parse(text, path.name, overrides)
+    base = path.resolve().parent
+    return NamedConfig(path.stem, config, find_data(config, path, base), base)
+
+
+def find(name_or_file: str) -> Path:
+    """Returns the path of a run file given by pipeline name or by path; raises ConfigError when there is none."""
+    if name_or_file.endswith((".yaml", ".yml")) or "/" in name_or_file:
+        path = Path(name_or_file)
+        if not path.is_file():
+            raise ConfigError(
+                f"There is no run file {path}; `headrace list` shows the pipelines that ship with Headrace."
+            )
+        return path
+    if name_or_file not in names():
+        raise ConfigError(unknown("pipeline", name_or_file, names()))
+    return CONFIGS / f"{name_or_file}.yaml"
+
+
+def find_data(config: RunConfig, path: Path, base: Path) -> Dataset:
+    """Returns the data set that a config names; reads no rows.
+
+    Args:
+        config: The settings.
+        path: The run file, for its name in messages and the pipeline's.
+        base: Where relative paths of data start.
+
+    Raises:
+        ConfigError: No such data set, source or file, data that the task cannot learn from, a batch larger than the
+            training split, or a threshold on a metric that the task does not compute or outside its range.
+        DataError: A file of data does not have the columns that the settings name.
+    """
+    name, source, file = config.data.name, config.data.source, path.name
+    if name is not None and name not in catalog.names():
+        raise ConfigError(f"{file}: data.name: {unknown('data set', name, catalog.names())}")
+    try:
+        dataset = loading.load(config.data, path.stem, base)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    if source not in ("auto", *dataset.sources):
+        raise ConfigError(f"{file}: data.source: {unknown('source', source, ['auto', *dataset.sources])}")
+    try:
+        config.model.check_features(dataset.spec)
+    except ValueError as error:
+        raise ConfigError(f"{file}: task {config.task}: {error}") from None
+    # Of files it is known when they are read.
+    rows, batch_size = dataset.spec.num_rows.get("train"), config.train.batch_size
+    if rows and batch_size > rows:
+        raise ConfigError(
+            f"{file}: train.batch_size: expected at most {rows:,}, the rows of {name}'s training split, "
+            f"found {batch_size:,}."
+        )
+    _check_thresholds(config, dataset, file)
+    return dataset
+
+
+def _check_thresholds(config: RunConfig, dataset: Dataset, file: str) -> None:
+    ranges = config.model.metric_ranges(dataset.spec)
+    for name, threshold in config.evaluate.thresholds.items():
+        if name not in ranges:
+            raise ConfigError(f"{file}: evaluate.thresholds: {unknown('metric', name, ranges)}")
+        least, greatest = ranges[name]
+        for side in ("min", "max"):
+            bound = getattr(threshold, side)
+            if bound is not None and not least <= bound <= greatest:
+                where = f"{file}: evaluate.thresholds.{name}.{side}"
+                raise ConfigError(f"{where}: expected from {least:g} to {greatest:g}, found {bound:g}.")

@@ -1,0 +1,222 @@
+"""The settings of a run file, section by section, with their defaults."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import models_json_schema
+
+from data.config import DataConfig, Settings
+from data.secrets import PATTERN as SECRET
+from models import registry
+from models.config import TaskConfig, TrainConfig
+
+Event = Literal["success", "failure", "refused", "drift", "paused", "canary"]
+
+
+class Threshold(Settings):
+    """What a metric on the test split must reach; give `min` where higher is better, `max` where lower is."""
+
+    min: float | None = None
+    """Least value."""
+    max: float | None = None
+    """Greatest value."""
+    max_regression: NonNegativeFloat = 0.005
+    """How much worse than the last published model on the same examples is accepted, in the metric's own unit."""
+
+    @model_validator(mode="after")
+    def _one_bound(self):
+        if (self.min is None) == (self.max is None):
+            raise ValueError("one bound, either min or max")
+        return self
+
+
+class EvaluateConfig(Settings):
+    """What the model must reach to be published."""
+
+    thresholds: dict[str, Threshold] = Field(default_factory=dict)
+    """Metric name -> threshold."""
+    challenge: Literal["off", "not_worse", "better"] = "off"
+    """How the model must do beside the last published one on the same test rows, by a paired bootstrap interval of
+    95 %: not_worse: it does not lie below zero; better: it lies above. Schedules ask for not_worse."""
+
+
+class BaselineConfig(Settings):
+    """Classical models that the network is held against, on the same splits."""
+
+    require: Literal["beat", "tie", "report"] = "report"
+    """beat: the network must be better than the best of them; tie: not worse; report: only say so. Judged by a
+    paired bootstrap interval of 95 % on the test split."""
+    metric: str = "auto"
+    """What is compared; auto: the first of evaluate.thresholds that can be, else the task's usual one."""
+
+
+class BeamConfig(Settings):
+    """How Beam's stages run: transform and evaluate."""
+
+    workers: PositiveInt = 1
+    """Processes; more than one takes more memory and pays on large data only, from some 50,000 test examples on."""
+
+
+class SampleConfig(Settings):
+    """A sample of what the embedded server is asked and answers, below runs/<pipeline>/samples, for its owner only."""
+
+    rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of requests that is kept; 0: none."""
+    keep_days: PositiveInt = 7
+    """Days after which they are removed."""
+
+
+class ServingConfig(Settings):
+    """What a model may take while it serves; measured before it is published."""
+
+    engine: Literal["auto", "embedded", "binary", "docker"] = "auto"
+    """Who serves it then; auto: TF Serving where it is installed, else the embedded server."""
+    p95_ms: PositiveFloat | None = None
+    """Milliseconds in which 95 % of single examples must be answered, by gRPC; null: any."""
+    max_slowdown: PositiveFloat | None = None
+    """How many times the last published version's latency is accepted; null: any."""
+    max_mib: PositiveFloat | None = None
+    """Mebibytes of memory the server may take; null: any."""
+    sample: SampleConfig = SampleConfig()
+    """What is kept of requests, to find drift."""
+
+
+class PublishConfig(Settings):
+    """How versions are published."""
+
+    keep: PositiveInt | None = None
+    """How many versions stay, the newest; null keeps all."""
+
+
+class CardConfig(Settings):
+    """What people say of the model, on its report: M. Mitchell et al., "Model Cards for Model Reporting", FAT* 2019."""
+
+    intended_use: str | None = None
+    """What it is for, and for whom."""
+    limitations: str | None = None
+    """Where it must not be relied on."""
+    ethical_considerations: str | None = None
+    """Who may be harmed, and what was done about it."""
+
+
+class ReportConfig(Settings):
+    """The page that every run leaves."""
+
+    card: CardConfig = CardConfig()
+    """What people say of the model."""
+    mistakes: Annotated[int, Field(ge=0, le=24)] = 12
+    """How many of the worst mistakes on the test split are shown, with what the rows hold; 0 shows no row at all."""
+
+
+class Email(Settings):
+    """Where an e-mail goes, by SMTP."""
+
+    host: str
+    """The SMTP server."""
+    port: PositiveInt = 587
+    """Its port."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is encrypted."""
+    sender: str
+    """Address it comes from."""
+    to: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Addresses it goes to."""
+    user: str | None = None
+    """Name to log in with; ${ENV:NAME} keeps it out of the file."""
+    password: str | None = None
+    """Password to log in with, as ${ENV:NAME} only: it is written nowhere."""
+
+    @field_validator("password")
+    @classmethod
+    def _no_secret_in_the_file(cls, value: str | None):
+        if value is not None and not SECRET.fullmatch(value):
+            raise ValueError("a password as ${ENV:NAME}: run files are no place for secrets")
+        return value
+
+
+class Notify(Settings):
+    """Whom to tell what came of a scheduled run, or of a canary; one of file, email, webhook."""
+
+    file: Path | None = None
+    """JSON Lines file, relative to the home folder."""
+    email: Email | None = None
+    """By SMTP."""
+    webhook: str | None = None
+    """URL that takes JSON with a `text`, as Slack's incoming webhooks do; ${ENV:NAME} keeps it out of the file."""
+    events: Annotated[tuple[Event, ...], Field(min_length=1)] = (
+        "failure", "refused", "paused", "drift", "canary",
+    )  # fmt: skip
+    """What is told: success, failure, refused (by a gate), drift, paused (a schedule, after too many failures), canary
+    (taken back or promoted by `headrace serve`)."""
+
+    @model_validator(mode="after")
+    def _one_channel(self):
+        if sum(one is not None for one in (self.file, self.email, self.webhook)) != 1:
+            raise ValueError("one of file, email and webhook")
+        return self
+
+    def name(self) -> str:
+        """Returns the channel in a few words, without a secret."""
+        if self.file is not None:
+            return f"file {self.file}"
+        if self.email is not None:
+            return f"e-mail to {', '.join(self.email.to)} by {self.email.host}:{self.email.port}"
+        return f"webhook {str(self.webhook).split('?')[0]}"
+
+
+class RunConfig(Settings):
+    """A run file."""
+
+    task: str
+    """The kind of learning; `headrace list` shows them."""
+    data: DataConfig
+    """Which data."""
+    model: TaskConfig
+    """The task's own settings."""
+    train: TrainConfig = TrainConfig()
+    """How the model is trained."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """What the model must reach."""
+    baseline: BaselineConfig = BaselineConfig()
+    """Classical models beside the network."""
+    beam: BeamConfig = BeamConfig()
+    """How Beam's stages run."""
+    serving: ServingConfig = ServingConfig()
+    """What the model may take while it serves."""
+    publish: PublishConfig = PublishConfig()
+    """What becomes of a model that is good enough."""
+    report: ReportConfig = ReportConfig()
+    """What the page of a run shows."""
+    notify: tuple[Notify, ...] = ()
+    """Whom to tell what came of a scheduled run."""
+    seed: NonNegativeInt = 0
+    """Seed of all randomness: same config and seed, same predictions."""
+
+
+def schema_class(task: str) -> type[RunConfig]:
+    """Returns the RunConfig whose `model` section is that of a task."""
+    settings = registry.config_class(task)
+    inherited = RunConfig.model_fields
+    fields: dict[str, Any] = {
+        "task": (Literal.__getitem__(task), Field(description=inherited["task"].description)),
+        "model": (settings, Field(default=settings(), description=inherited["model"].description)),
+    }
+    return create_model("RunConfig", __base__=RunConfig, **fields)
+
+
+def json_schema() -> dict[str, Any]:
+    """Returns the JSON Schema of run files, for editors."""
+    classes = [schema_class(task) for task in sorted(registry.TASKS)]
+    references, definitions = models_json_schema([(one, "validation") for one in classes])
+    header = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Headrace run file"}
+    return {**header, "oneOf": list(references.values()), **definitions}
