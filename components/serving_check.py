@@ -16,8 +16,8 @@ from data.errors import ServingError
 from data.spec import DatasetSpec, Row
 from models import progress, registry
 from models.export import batch
-from models.serving.client.smoke_test import over_budget, try_out
 from models.serving.rollout.versions import last_version, read_manifest
+from models.serving.smoke_test.smoke_test import over_budget, try_out
 from models.task import Task
 
 ANSWER = "answer.txt"

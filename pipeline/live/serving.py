@@ -17,10 +17,11 @@ import psutil
 
 from data import atomic
 from data.errors import ConfigError, ServingError
-from models.serving.rollout import deploy, rollouts
+from models.serving.deployment import manifests
+from models.serving.deployment.process import OURS, ServerProcess, choose, listens
+from models.serving.rollout import rollouts
 from models.serving.rollout.canary import ENOUGH, Figures, breach
 from models.serving.rollout.versions import last_version, read_manifest, versions
-from models.serving.server.process import OURS, ServerProcess, choose, listens
 from pipeline.core import config
 from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
@@ -139,7 +140,7 @@ def serve(
             raise ConfigError(f"{option} {number}: another server listens there; choose another, or 0 for a free one.")
     serving = home.resolve() / "serving"
     with private_files(), _config_file(serving, found) as path:
-        (serving / "monitoring.config").write_text(deploy.MONITORING)
+        (serving / "monitoring.config").write_text(manifests.MONITORING)
         server = ServerProcess(
             [
                 f"--model_config_file={path}",
@@ -284,9 +285,9 @@ def write_deployment(home: Path, pipelines: Sequence[str], into: Path | None) ->
     serving = home.resolve() / "serving"
     folder = into or serving / DEPLOY
     folder.mkdir(parents=True, exist_ok=True)
-    states = {name: rollouts.read(path) for name, path in found.items()}
+    live = {name: rollouts.read(path) for name, path in found.items()}
     written = []
-    for name, text in deploy.files(states, serving).items():
+    for name, text in manifests.files(live, serving).items():
         (folder / name).write_text(text)
         written.append(folder / name)
     return written

@@ -72,8 +72,8 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp
 def test_a_server_answers_as_the_trained_model_does(trained, tmp_path):
     from components.example_gen import first_rows
     from components.serving_check import ask
-    from models.serving.client.smoke_test import try_out
     from models.serving.protocol import warmup
+    from models.serving.smoke_test.smoke_test import try_out
 
     task, made, _ = trained
     rows = first_rows(made.model_folder.removesuffix("model") + "examples", "test", made.spec, 5)

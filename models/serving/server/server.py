@@ -209,8 +209,8 @@ class Server:
 
     async def serve(self) -> None:
         """Opens the ports and answers until SIGTERM or SIGINT; then takes no more, and ends what is on its way."""
-        from models.serving.server import grpc_api, rest_api
-        from models.serving.server.calls import AccessLog, Caller
+        from models.serving.server.api import grpc_api, rest_api
+        from models.serving.server.api.calls import AccessLog, Caller
 
         flags = self._flags
         # Slow models release the interpreter while they run; four a core keep the cores busy.

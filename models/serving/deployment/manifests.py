@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from models.serving.deployment.process import IMAGE
 from models.serving.rollout.rollouts import Rollout, config_list
-from models.serving.server.process import IMAGE
 
 GRPC_PORT, REST_PORT, PROXY_PORT = 8500, 8501, 8080
 CONFIGS, MODELS = "/config", "/models"

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import (
 )
 
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
-from models.serving.server.calls import Call, Caller, new_identifier
+from models.serving.server.api.calls import Call, Caller, new_identifier
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"

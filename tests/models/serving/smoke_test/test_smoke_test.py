@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from data.errors import ServingError
-from models.serving.client.smoke_test import Measured, _Trial, over_budget, try_out
+from models.serving.deployment.process import ServerProcess, running
 from models.serving.protocol import warmup
-from models.serving.server.process import ServerProcess, running
+from models.serving.smoke_test.smoke_test import Measured, _Trial, over_budget, try_out
 from tests.models.serving.models import example, save
 
 QUESTIONS = {

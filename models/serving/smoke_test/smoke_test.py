@@ -22,9 +22,9 @@ from tensorflow_serving.apis import classification_pb2, prediction_service_pb2_g
 
 from data.errors import ServingError
 from models.serving.client.client import Client
+from models.serving.deployment.process import ServerProcess, choose, running
 from models.serving.protocol import warmup
 from models.serving.protocol.tensors import strings, to_array
-from models.serving.server.process import ServerProcess, choose, running
 
 TOLERANCE = 1e-5
 WARM, SECONDS, MOST = 10, 0.5, 400  # requests before, time of, and most requests in a measurement

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ServingError
-from models.serving.server import standby
+from models.serving.deployment import standby
 
 BINARY = "tensorflow_model_server"
 IMAGE = "tensorflow/serving:2.19.1"
