@@ -18,7 +18,6 @@ from models.serving.deployment import standby
 
 BINARY = "tensorflow_model_server"
 IMAGE = "tensorflow/serving:2.19.1"
-ENGINES = ("auto", "embedded", "binary", "docker")
 STOP_SECONDS = 15
 # Flags that TF Serving lacks.
 OURS = ("--host", "--input_guard", "--max_request_mib", "--max_batch_rows", "--max_concurrency", "--drain_seconds",
