@@ -171,7 +171,7 @@ class Server:
         from models.serving.protocol.statuses import ServingStatus, invalid
         from models.serving.server.batching import Parameters
         from models.serving.server.inference import Engine
-        from models.serving.server.manager import OneVersion
+        from models.serving.server.live import OneVersion
         from models.serving.server.monitoring import Metrics
         from models.serving.server.servable import Servable
 
