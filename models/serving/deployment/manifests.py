@@ -166,7 +166,7 @@ def nginx(rollouts: Mapping[str, Rollout]) -> str:
             places.append(f"    {asked} {{ proxy_pass {model}/stable:$verb; }}\n")
             continue
         splits.append(_SPLIT.format(index=index, percent=rollout.canary.percent))
-        places.append(_TRIAL.format(asked=asked, index=index, model=model))
+        places.append(_CANARY.format(asked=asked, index=index, model=model))
     return _NGINX.format(splits="".join(splits), places="".join(places), port=PROXY_PORT, rest_port=REST_PORT)
 
 
@@ -175,7 +175,7 @@ _SPLIT = """  split_clients "$request_id" $label_{index} {{
     * stable;
   }}
 """
-_TRIAL = """    {asked} {{ rewrite ^ /$label_{index}/{index} last; }}
+_CANARY = """    {asked} {{ rewrite ^ /$label_{index}/{index} last; }}
     location = /canary/{index} {{
       internal;
       proxy_intercept_errors on;
