@@ -73,16 +73,16 @@ def test_a_server_answers_as_the_trained_model_does(trained, tmp_path):
     from components.example_gen import first_rows
     from components.serving_check import ask
     from models.serving.protocol import warmup
-    from models.serving.smoke_test.smoke_test import try_out
+    from models.serving.smoke_test.smoke_test import run_smoke_test
 
     task, made, _ = trained
     rows = first_rows(made.model_folder.removesuffix("model") + "examples", "test", made.spec, 5)
 
-    measured = try_out(
+    measured = run_smoke_test(
         Path(made.model_folder),
-        "tried",
-        lambda: ask(made.model_folder, rows, task, made.spec),
-        tmp_path / "trial",
+        "candidate",
+        ask=lambda: ask(made.model_folder, rows, task, made.spec),
+        folder=tmp_path / "candidate",
         engine="embedded",
     )
 
