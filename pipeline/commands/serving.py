@@ -33,8 +33,9 @@ _why = click.option("--why", default="", metavar="TEXT", help="Written into the 
     "--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="REST; 0: a free one."
 )
 @click.option(
-    "--no-input-guard", is_flag=True, help="Take values that the training schema rules out (embedded server)."
+    "--no-input-validation", is_flag=True, help="Take values that the training schema rules out (embedded server)."
 )
+@click.option("--no-input-guard", is_flag=True, hidden=True)  # the old name of --no-input-validation
 @click.option("--access-log", metavar="FILE", help="A JSON line a request, - for the log (embedded server).")
 @click.option("-f", "--flag", "flags", multiple=True, metavar="NAME=VALUE", help="Any flag of TF Serving.")
 @click.option("--print-config", is_flag=True, help="Write config files, Compose and Kubernetes manifests instead.")
@@ -42,9 +43,9 @@ _why = click.option("--why", default="", metavar="TEXT", help="Written into the 
 @home_option
 @json_option
 @reports_errors
-def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_port: int, no_input_guard: bool,
-          access_log: str | None, flags: tuple[str, ...], print_config: bool, out: Path | None, home: Path,
-          as_json: bool) -> None:  # fmt: skip
+def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_port: int, no_input_validation: bool,
+          no_input_guard: bool, access_log: str | None, flags: tuple[str, ...], print_config: bool, out: Path | None,
+          home: Path, as_json: bool) -> None:  # fmt: skip
     """Serve the published models of PIPELINES, of all by default, by gRPC and REST until Ctrl-C.
 
     A version that is published, promoted or rolled back goes live within seconds; no request is lost.
@@ -63,7 +64,9 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
         click.echo(json.dumps([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
         return
     own = [f"--{flag.lstrip('-')}" for flag in flags]
-    own += ["--input_guard=false"] * no_input_guard + [f"--access_log={access_log}"] * bool(access_log)
+    own += ["--input_validation=false"] * (no_input_validation or no_input_guard) + [
+        f"--access_log={access_log}"
+    ] * bool(access_log)
     options = serving.ServerOptions(engine, host, port, rest_port, own)
     if not as_json:
         click.echo("starting the server ...", err=True)
@@ -90,7 +93,7 @@ def _announce(home: Path, here: "Running", server: "ServerProcess", *, as_json: 
             click.echo(f"{name}: {here.rest}/v1/models/{name}:predict")
         click.echo(f"gRPC: {here.grpc}, {server.engine} server. Log: {server.log}. Ctrl-C stops it.")
         if server.engine != "embedded":
-            click.echo("TensorFlow Serving's own: no input guard, no samples of requests, no judging of canaries.")
+            click.echo("TensorFlow Serving's own: no input validation, no samples of requests, no judging of canaries.")
         if server.engine == "binary":
             click.echo("It listens on all addresses of this machine.")
         first = here.models[0]

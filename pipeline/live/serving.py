@@ -27,7 +27,7 @@ SERVERS = ".servers"
 COMBINED = "models.config"
 POLL_SECONDS = 1
 DEPLOY = "deploy"
-NO_INPUT_VALIDATION = ("--input_guard=false",)
+NO_INPUT_VALIDATION = ("--input_validation=false", "--input_guard=false")
 
 
 @dataclass(frozen=True)

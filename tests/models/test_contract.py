@@ -113,7 +113,7 @@ def test_tensorflows_cpp_loader_which_is_tf_servings_answers_as_the_trained_mode
                 np.testing.assert_array_equal(answer[alias], to_array(value))
 
 
-def test_the_input_guard_knows_every_input_of_every_signature(trained):
+def test_input_validation_knows_every_input_of_every_signature(trained):
     import json
 
     from models.serving.server import input_validation

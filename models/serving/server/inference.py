@@ -40,7 +40,7 @@ from models.serving.server.monitoring import Metrics
 from models.serving.server.servable import Servable
 
 Runner = Callable[[Servable, Mapping[object, np.ndarray], Sequence[object], int | None], list[np.ndarray]]
-Guard = Callable[[Servable, str, Mapping[str, np.ndarray]], None]
+Validator = Callable[[Servable, str, Mapping[str, np.ndarray]], None]
 
 
 class _Request:
@@ -73,7 +73,7 @@ class Engine:
         manager: Knows the versions.
         metrics: Counts.
         run: Runs a version, `(servable, feeds, fetches, timeout_ms) -> values`; batches where that is on.
-        guard: Refuses what the training schema rules out, or None.
+        validate: Refuses what the training schema rules out, or None.
         sampler: Keeps a sample of requests and answers, or None.
         check_method_names: Whether a signature must have the method name that belongs to the call.
         as_content: Whether tensors are answered as `tensor_content`.
@@ -84,7 +84,7 @@ class Engine:
     manager: ModelManager
     metrics: Metrics
     run: Runner
-    guard: Guard | None = None
+    validate: Validator | None = None
     sampler: Callable[..., None] | None = None
     check_method_names: bool = False
     as_content: bool = False
@@ -278,8 +278,8 @@ class Engine:
                 rows = len(array)
         if self.max_rows and rows > self.max_rows:
             raise Refusal(f"Request of {rows} rows; at most {self.max_rows} are taken (--max_batch_rows).")
-        if self.guard:
-            self.guard(servable, signature.name, arrays)
+        if self.validate:
+            self.validate(servable, signature.name, arrays)
         feeds = {signature.inputs[alias]: array for alias, array in arrays.items()}
         begin = time.perf_counter()
         values = self.run(servable, feeds, handles or [signature.outputs[alias] for alias in outputs], timeout_ms)

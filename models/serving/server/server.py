@@ -1,7 +1,7 @@
 """The embedded server: `python -m models.serving.server FLAGS` stands in for tensorflow_model_server.
 
 Differences, all on the safe side: it listens on 127.0.0.1 unless --host says otherwise, SIGTERM lets requests on their
-way end, and values that the training schema rules out are refused unless --input_guard=false.
+way end, and values that the training schema rules out are refused unless --input_validation=false.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class Server:
         options.check(flags)
         # After the flags: importing TensorFlow takes seconds.
         from models.serving.protocol.statuses import ServingStatus
-        from models.serving.server.input_validation import InputGuard
+        from models.serving.server.input_validation import InputValidator
         from models.serving.server.monitoring import Metrics
         from models.serving.server.sampling import Sampler
 
@@ -97,7 +97,7 @@ class Server:
         if not (flags.xla_cpu_compilation_enabled or flags.xla_gpu_compilation_enabled):
             without_xla()
         self._metrics = Metrics()
-        self._guard = InputGuard(self._metrics) if flags.input_guard else None
+        self._input_validator = InputValidator(self._metrics) if flags.input_validation else None
         sampling = options.sampling(flags)
         self._sampler = Sampler(sampling) if sampling is not None else None
         self._batching: Mapping[Path, Parameters] = {}  # of versions that have their own
@@ -138,7 +138,7 @@ class Server:
             self._manager,
             self._metrics,
             self._batcher.run if self._batcher else Servable.run,
-            guard=self._guard,
+            validate=self._input_validator,
             sampler=self._sampler,
             check_method_names=self._flags.enable_signature_method_name_check,
             as_content=self._flags.enable_serialization_as_tensor_content,
@@ -201,8 +201,8 @@ class Server:
             self._metrics.warmed_up(str(servable.path), status, seconds)
 
     def _unloaded(self, servable: "Servable") -> None:
-        if self._guard:
-            self._guard.forget(servable)
+        if self._input_validator:
+            self._input_validator.forget(servable)
         if self._sampler:
             self._sampler.forget(servable)
         self._batching = {path: one for path, one in self._batching.items() if path != servable.path}

@@ -30,11 +30,17 @@ def test_the_real_binary_is_used_where_it_is_on_the_path(tmp_path, monkeypatch):
     binary.chmod(0o755)
     monkeypatch.setenv("PATH", f"{binary.parent}:/usr/bin:/bin")
     save(tmp_path / "m" / "1")
-    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--input_guard=true", "--access_log=x"]
+    flags = [
+        "--model_name=m",
+        f"--model_base_path={tmp_path / 'm'}",
+        "--input_validation=true",
+        "--input_guard=true",
+        "--access_log=x",
+    ]
 
     assert choose("auto") == "binary"
     server = ServerProcess(flags, tmp_path / "log", "binary")
-    assert not [flag for flag in server.command() if flag.startswith(("--input_guard", "--access_log", "--host"))]
+    assert not [flag for flag in server.command() if flag.startswith(("--input", "--access_log", "--host"))]
     with running(server):
         assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
 
@@ -54,14 +60,14 @@ def test_the_container_is_used_where_an_engine_runs(tmp_path, monkeypatch):
     save(tmp_path / "m" / "1")
 
     assert choose("auto") == "docker"
-    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--input_guard=false"]
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--input_validation=false", "--input_guard=false"]
     server = ServerProcess(flags, tmp_path / "log", "docker", folders=[tmp_path / "m"])
     with running(server):
         assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
     asked = (tmp_path / "asked").read_text()
     assert f"-p 127.0.0.1:{server.port}:{server.port}" in asked
     assert f"-v {tmp_path / 'm'}:{tmp_path / 'm'}:ro tensorflow/serving:" in asked
-    assert "--input_guard" not in asked
+    assert "--input" not in asked
 
 
 def test_an_engine_that_is_not_there_is_refused(monkeypatch):

@@ -23,10 +23,17 @@ from tests.models.serving.models import request, save, save_compiled, save_spinn
 
 
 def test_flags_are_read_in_tensorflows_syntax():
-    found, unknown = flag_syntax.parse(["--port=1", "--enable_batching", "-input_guard=false", "--x=3", "word"])
+    found, unknown = flag_syntax.parse(["--port=1", "--enable_batching", "-input_validation=false", "--x=3", "word"])
 
-    assert (found.port, found.enable_batching, found.input_guard) == (1, True, False)
+    assert (found.port, found.enable_batching, found.input_validation) == (1, True, False)
     assert unknown == ["--x=3", "word"]
+
+
+@pytest.mark.parametrize("argument", ["--input_validation=false", "--input_guard=false"])
+def test_unit_files_that_have_the_old_name_of_input_validation_still_turn_it_off(argument):
+    found, unknown = flag_syntax.parse([argument])
+
+    assert (found.input_validation, unknown) == (False, [])
 
 
 @pytest.mark.parametrize(
@@ -206,22 +213,23 @@ def test_a_taken_port_is_told(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_input_guard_is_on_and_one_flag_turns_it_off(tmp_path):
+def test_input_validation_is_on_and_one_flag_turns_it_off(tmp_path):
     model = save(tmp_path / "m" / "1")
     spec = DatasetSpec(name="", title="", licence="", features={"age": NumberFeature(min=0, max=10)})
     input_validation.write(model, spec, {"two": {"a": "age"}})
     flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}"]
     body = {"signature_name": "two", "inputs": {"a": [3, 11, 4], "b": [1, 2, 3]}}
-    guarded = ServerProcess(flags, tmp_path / "log")
-    with running(guarded):
-        asked = Asked(guarded)
+    validated = ServerProcess(flags, tmp_path / "log")
+    with running(validated):
+        asked = Asked(validated)
         words = "Input guard: row 1, age: expected at most 10, found 11."
         assert asked.error(body, model="m") == (400, words)
         wrong = request("m", "two", a=np.float32([3, 11]), b=np.int32([1, 2]))
         assert asked.refusal(asked.prediction.Predict, wrong) == ("INVALID_ARGUMENT", words)
-    open_ = ServerProcess([*flags, "--input_guard=false"], tmp_path / "log")
-    with running(open_):
-        assert Asked(open_).predict(body, "m")["outputs"]["sum"] == [4.0, 13.0, 7.0]
+    for flag in ("--input_validation=false", "--input_guard=false"):  # the old name too
+        open_ = ServerProcess([*flags, flag], tmp_path / "log")
+        with running(open_):
+            assert Asked(open_).predict(body, "m")["outputs"]["sum"] == [4.0, 13.0, 7.0]
 
 
 @pytest.mark.slow
