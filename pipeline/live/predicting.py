@@ -51,10 +51,7 @@ def predict(
         _read_image(path) if path.suffix.lower() in PICTURES else _read(path)
     folder = _version_folder(home.resolve() / "serving" / name, name, version)
     manifest = read_manifest(folder)
-    # Versions of before there was more than one kind do not tell it.
-    query = {"kind": "image", **(manifest["file_query"] or {})}
-    if "signature" not in query:
-        raise ConfigError(f"Version {folder.name} of {name} does not say how it is asked; publish it anew.")
+    query = _query(folder, manifest)
     questions = _questions(query["kind"], files, texts, name, manifest)
     url = server or _running_here(home, name)
     if url is None:
@@ -62,6 +59,17 @@ def predict(
     label = "stable" if version is None and rollouts.read(folder.parent).stable is not None else ""
     model = ServedModel(url if "://" in url else f"http://{url}", name, version, label)
     return _predict_by_server(model, query, questions)
+
+
+def _query(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Returns which signature and input a version is asked by; raises ConfigError where it does not say."""
+    # Versions of before there was more than one kind do not tell it.
+    query = {"kind": "image", **(manifest["file_query"] or {})}
+    if "signature" not in query:
+        raise ConfigError(
+            f"Version {folder.name} of {folder.parent.name} does not say how it is asked; publish it anew."
+        )
+    return query
 
 
 def _running_here(home: Path, name: str) -> str | None:
