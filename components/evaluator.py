@@ -18,7 +18,7 @@ from components import predictions
 from components.example_gen import read_summary
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
-from models.serving.server import standby
+from models.serving.deployment import standby
 
 METRICS = "metrics.json"
 OVERALL = "overall"

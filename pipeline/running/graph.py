@@ -190,7 +190,8 @@ def build(named: NamedConfig, paths: PipelinePaths, run: str, *, allow_unblessed
         destination=str(paths.serving),
         scratch=str(paths.candidate),
         fingerprint=_code(
-            [task_module, "components.serving_check", "models.serving.server"], ["tensorflow", "grpcio", "aiohttp"]
+            [task_module, "components.serving_check", "models.serving.server.__main__"],
+            ["tensorflow", "grpcio", "aiohttp"],
         ),
     ).with_id("serving_check")
     serving_check.add_upstream_node(baseline)

@@ -1,4 +1,4 @@
-"""The input guard: refuses values that the training schema rules out, before a model makes something of them."""
+"""Input validation: refuses values that the training schema rules out, before a model makes something of them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ Rules = dict[str, Any]
 
 
 def write(model: Path, spec: "DatasetSpec", inputs: Mapping[str, Mapping[str, str]]) -> None:
-    """Writes what the guard of a SavedModel holds to.
+    """Writes what requests to a SavedModel are validated by.
 
     Args:
         model: Folder of the SavedModel.
@@ -50,7 +50,7 @@ def write(model: Path, spec: "DatasetSpec", inputs: Mapping[str, Mapping[str, st
     (model / FILE).write_text(json.dumps({"features": features, "signatures": inputs}, indent=1))
 
 
-class InputGuard:
+class InputValidator:
     """Checks requests; called with `(servable, signature, arrays)`. Versions without rules take everything."""
 
     def __init__(self, metrics: Metrics):
