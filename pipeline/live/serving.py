@@ -95,7 +95,7 @@ def _sampling(home: Path, found: dict[str, Path]) -> list[str]:
     if not settings:
         return []
     file = home.resolve() / "serving" / "sampling.json"
-    file.write_text(json.dumps(settings))
+    atomic.write(file, json.dumps(settings))  # another server of this home may be starting
     return [f"--sample_config_file={file}"]
 
 
@@ -139,7 +139,7 @@ def serve(
             raise ConfigError(f"{option} {number}: another server listens there; choose another, or 0 for a free one.")
     serving = home.resolve() / "serving"
     with private_files(), _config_file(serving, found) as path:
-        (serving / "monitoring.config").write_text(deploy.MONITORING)
+        atomic.write(serving / "monitoring.config", deploy.MONITORING)
         server = ServerProcess(
             [
                 f"--model_config_file={path}",
