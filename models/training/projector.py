@@ -13,8 +13,8 @@ import numpy as np
 from google.protobuf import text_format
 from PIL import Image
 
+from data.examples import picture, read_rows
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
-from models.examples import picture, rows_of_files
 
 if TYPE_CHECKING:
     from models.training.trainer import TrainingJob
@@ -40,7 +40,7 @@ def write(model: keras.Model, job: "TrainingJob") -> None:
     inner = model.layers[-1].input if model.layers else None
     if not isinstance(inner, keras.KerasTensor) or len(inner.shape) != 2:
         return
-    rows = rows_of_files(job.validation_files, job.spec, NUM_POINTS)
+    rows = read_rows(job.validation_files, job.spec, NUM_POINTS)
     both = keras.Model(model.inputs, [inner, model.output])
     vectors, answers = _ask(both, job, len(rows))
     _write(folder, "last_hidden_layer", _fewer(vectors), _names(rows, answers, job.spec), _sprite(rows, job.spec))

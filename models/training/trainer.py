@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from data.examples import read_batches, read_rows
 from data.spec import DatasetSpec
 from models import progress
 from models.config import TaskConfig, TrainConfig
-from models.examples import rows_of_files, serialized_batches
 from models.export import export
 from models.task import Task
 from models.training import projector, warm_start
@@ -117,7 +117,7 @@ def train(job: TrainingJob) -> Trained:
         projector.write(model, job)
     finally:
         keras.config.set_dtype_policy(previous_policy)
-    rows = rows_of_files(job.train_files, job.spec, WARMUP_ROWS)
+    rows = read_rows(job.train_files, job.spec, WARMUP_ROWS)
     export(
         model, job.transform_folder, task=job.task, config=job.config, spec=job.spec, rows=rows, into=job.model_folder
     )
@@ -256,7 +256,7 @@ def _drawn(job: TrainingJob) -> tf.Tensor:
     """Returns serialized training examples drawn from the whole split, which may be sorted by class."""
     rows = job.num_rows["train"]
     drawn = np.random.default_rng(job.seed).choice(rows, min(SAMPLES, rows), replace=False)
-    return tf.concat(list(serialized_batches(job.train_files, np.sort(drawn))), axis=0)
+    return tf.concat(list(read_batches(job.train_files, np.sort(drawn))), axis=0)
 
 
 def _split_labels(features, task: Task):

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from data.examples import encode, picture
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
-from models.examples import picture, serialized_inputs
 from models.task import FileQuery, Task, Tensors
 from models.tasks import classification
 from models.tasks.classification import LABEL
@@ -121,7 +121,7 @@ def queries(row: Row, spec: DatasetSpec) -> dict:
     png = io.BytesIO()
     picture(row[image_key], image).save(png, "PNG")
     return {
-        "serving_default": {"inputs": serialized_inputs(row, spec)},
+        "serving_default": {"inputs": encode(row, spec, targets=False)},
         "image_bytes": {"image_bytes": png.getvalue()},
     }
 

@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from data.examples import encode
 from data.spec import DatasetSpec, LabelFeature, Row, TextFeature
-from models.examples import serialized_inputs
 from models.task import FileQuery, Task, Tensors
 from models.tasks import classification
 from models.tasks.classification import LABEL
@@ -86,7 +86,7 @@ def queries(row: Row, spec: DatasetSpec) -> dict:
     """Returns one sequence in the words of each signature."""
     text_key, _ = spec.only(TextFeature)
     return {
-        "serving_default": {"inputs": serialized_inputs(row, spec)},
+        "serving_default": {"inputs": encode(row, spec, targets=False)},
         "sequence": {"sequence": row[text_key]},
     }
 

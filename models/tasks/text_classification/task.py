@@ -9,12 +9,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from keras import layers
 
+from data.examples import encode
 from data.spec import DatasetSpec, LabelFeature, Row, TextFeature
-from models.examples import dense, serialized_inputs
 from models.layers.embedding_bag import EmbeddingBag
 from models.task import FileQuery, Task, Tensors
 from models.tasks import classification
 from models.tasks.classification import LABEL
+from models.tasks.optional import dense
 from models.tasks.text_classification.config import TextClassificationConfig
 
 # int64 `(batch, length)`, 0 behind the last.
@@ -112,7 +113,7 @@ def queries(row: Row, spec: DatasetSpec) -> dict:
     """Returns one text in the words of each signature."""
     text_key, _ = spec.only(TextFeature)
     return {
-        "serving_default": {"inputs": serialized_inputs(row, spec)},
+        "serving_default": {"inputs": encode(row, spec, targets=False)},
         "text": {"text": row.get(text_key, b"")},
     }
 
