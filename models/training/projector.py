@@ -6,7 +6,6 @@ Keras's callback writes a configuration that TensorBoard does not serve; these a
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -15,9 +14,8 @@ from PIL import Image
 
 from data.examples import picture, read_rows
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
-
-if TYPE_CHECKING:
-    from models.training.trainer import TrainingJob
+from models.training.input import validation_batches
+from models.training.job import TrainingJob
 
 NUM_POINTS = 500
 MAX_DIM = 64
@@ -26,7 +24,7 @@ SPRITE_PIXELS = 32
 TENSORS, METADATA, SPRITE, CONFIG = "tensors.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"
 
 
-def write(model: keras.Model, job: "TrainingJob") -> None:
+def write(model: keras.Model, job: TrainingJob) -> None:
     """Writes the vectors of up to NUM_POINTS validation examples, or of the task's own, into the log folder.
 
     A model whose last layer does not take one vector an example, of a task that names no vectors, has none.
@@ -46,10 +44,8 @@ def write(model: keras.Model, job: "TrainingJob") -> None:
     _write(folder, "last_hidden_layer", _fewer(vectors), _names(rows, answers, job.spec), _sprite(rows, job.spec))
 
 
-def _ask(model: keras.Model, job: "TrainingJob", count: int) -> tuple[np.ndarray, np.ndarray]:
+def _ask(model: keras.Model, job: TrainingJob, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the model's two outputs for the first `count` validation examples."""
-    from models.training.trainer import validation_batches
-
     parts, seen = [], 0
     for batch in validation_batches(job):
         features = batch[0] if isinstance(batch, tuple) else batch
