@@ -20,7 +20,8 @@ from components.example_gen import read_summary, split_files
 from data import examples as codec
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
-from models.evaluation.comparison import Candidate, Metric, predict
+from models.evaluation.metrics import Metric
+from models.tasks.reference import Candidate, predict
 
 FACTS = "classical.json"
 MIB = 2**20

@@ -67,7 +67,7 @@ class Task:
             `(batch, classes)` or numbers `(batch,)`.
         badness: `(targets, predictions) -> float64 (rows,)`, how wrong each answer under `prediction_key` is; -inf
             where it is right.
-        classical: `(config, spec) -> {name: models.evaluation.comparison.Candidate}`, the models a network has to beat.
+        classical: `(config, spec) -> {name: models.tasks.reference.Candidate}`, the models a network has to beat.
         file_query: How `headrace predict` asks.
     """
 

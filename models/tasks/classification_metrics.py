@@ -25,6 +25,6 @@ class OfClasses:
 
     def compared(self, spec: DatasetSpec) -> dict:
         """Returns the metrics that can be computed anew from stored probabilities, the usual one first."""
-        from models.evaluation.comparison import of_classes
+        from models.evaluation.metrics import classification_metrics
 
-        return of_classes(spec)
+        return classification_metrics(spec)
