@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from data.spec import DatasetSpec, LabelFeature, Row
 from models.evaluation import plots
+from models.evaluation.metrics import confusion_matrix
 from models.task import Tensors
 
 LABEL = "label"  # the transformed feature, int64 `(batch,)`
@@ -97,8 +98,8 @@ def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
 def epoch_plots(predict, batches, config, spec: DatasetSpec) -> dict:
     """Returns the confusion matrix on the validation split."""
     _, label = spec.only(LabelFeature)
-    counts = np.zeros((len(label.classes), len(label.classes)), np.int64)
-    for features, labels in batches:
-        predicted = np.argmax(predict(features), axis=-1)
-        np.add.at(counts, (labels.numpy(), predicted), 1)
-    return {"confusion_matrix": plots.confusion_matrix(counts, label.classes)}
+    counts = sum(
+        confusion_matrix(labels.numpy(), np.argmax(predict(features), axis=-1), len(label.classes))
+        for features, labels in batches
+    )
+    return {"confusion_matrix": plots.pixels(plots.confusion_matrix(counts, label.classes))}
