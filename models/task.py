@@ -59,7 +59,7 @@ class Task:
         sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
         embeddings: `(model, transform_folder, config, spec) -> (names, float32 (things, dim))` for TensorBoard's
             projector; without, it shows examples in the last hidden layer.
-        queries: `(row, spec) -> {signature: {input: value}}`, the same example in the words of each signature.
+        queries: `(row, spec) -> {signature: {input: value}}`, the same example as inputs of each signature.
         inputs: `(config, spec) -> {signature: {input: feature}}` of the signatures beside `serving_default`: which
             feature each input holds, so that the server can refuse values that the schema rules out.
         describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.

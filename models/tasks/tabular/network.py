@@ -98,6 +98,6 @@ def inputs(config: TabularConfig, spec: DatasetSpec) -> dict[str, dict[str, str]
 
 
 def queries(row, spec: DatasetSpec) -> dict:
-    """Returns one row in the words of both signatures."""
+    """Returns one row as inputs of both signatures."""
     values = {key: row.get(name, ABSENT[spec.features[name].stored]) for name, key in input_keys(spec).items()}
     return {"serving_default": {"inputs": encode(row, spec, targets=False)}, "columns": values}

@@ -1,12 +1,13 @@
-"""The metrics of every task that predicts one class of several; loads no TensorFlow."""
+"""Settings of every task that predicts one class of several; loads no TensorFlow."""
 
 import math
 
 from data.spec import DatasetSpec, LabelFeature
+from models.config import TaskConfig
 
 
-class OfClasses:
-    """What the settings of such a task say of its metrics."""
+class ClassificationConfig(TaskConfig):
+    """Settings of classification: its metrics."""
 
     def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
         """Returns the metrics on the test split: accuracy, loss, calibration; of two classes the area under the ROC
