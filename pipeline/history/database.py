@@ -6,6 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from data import atomic
 from data.errors import ConfigError
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import mlmd, records
@@ -39,15 +40,19 @@ def back_up(paths: PipelinePaths) -> None:
     """Copies the database beside itself; the copy appears whole or not at all, and never a damaged one."""
     if not paths.database.exists():
         return
-    staging = paths.backup.with_suffix(".new")
     with (
+        contextlib.suppress(_Damaged),
+        atomic.replacing(paths.backup) as staging,
         contextlib.closing(sqlite3.connect(paths.database)) as source,
         contextlib.closing(sqlite3.connect(staging)) as target,
     ):
         source.backup(target)
-        sound = _verdict(target) == "ok"
-    if sound:
-        os.replace(staging, paths.backup)
+        if _verdict(target) != "ok":
+            raise _Damaged
+
+
+class _Damaged(Exception):
+    """A copy is not fit to be kept."""
 
 
 def _verdict(database: sqlite3.Connection) -> str:

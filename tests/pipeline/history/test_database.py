@@ -109,3 +109,14 @@ def test_artifacts_newer_than_a_restored_backup_are_not_written_into(paths):
     assert database.set_aside_unknown(paths) == [newer]
     assert not newer.exists()
     assert (paths.artifacts / "train" / "model" / "2").is_dir()
+
+
+def test_a_backup_is_never_a_damaged_one(paths, monkeypatch):
+    database.back_up(paths)
+    before = paths.backup.read_bytes()
+    monkeypatch.setattr(database, "_verdict", lambda _: "a page is missing")
+
+    database.back_up(paths)
+
+    assert paths.backup.read_bytes() == before
+    assert [path.name for path in paths.backup.parent.iterdir() if path.name.startswith(".")] == []
