@@ -155,8 +155,8 @@ def _rows(path: Path, spec: DatasetSpec, settings: dict[str, Any]) -> list[Quest
     from data import local
     from data.cells import to_row
     from data.config import DataConfig
+    from data.examples import encode
     from data.spec import BadRow
-    from models.examples import serialized_inputs
 
     read = DataConfig(files=str(path), **settings)
     kind = local.format_of(read, [path])
@@ -168,7 +168,7 @@ def _rows(path: Path, spec: DatasetSpec, settings: dict[str, Any]) -> list[Quest
         row = to_row(record, inputs, path.parent, textual=kind == "csv", unused=unused, missing=missing)
         if isinstance(row, BadRow):
             raise DataError(f"{row.problems[0]}.")
-        rows.append(({"file": str(path), "row": number}, serialized_inputs(row, inputs)))
+        rows.append(({"file": str(path), "row": number}, encode(row, inputs)))
     return rows
 
 

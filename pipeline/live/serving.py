@@ -112,7 +112,7 @@ def _sampling(home: Path, found: dict[str, Path]) -> list[str]:
     if not settings:
         return []
     file = home.resolve() / "serving" / "sampling.json"
-    file.write_text(json.dumps(settings))
+    atomic.write(file, json.dumps(settings))  # another server of this home may be starting
     return [f"--sample_config_file={file}"]
 
 
@@ -178,7 +178,7 @@ def _check_ports(options: ServerOptions) -> None:
 def _server(serving: Path, engine: str, options: ServerOptions, flags: Sequence[str]) -> ServerProcess:
     """Returns the server, not yet started; writes its monitoring config."""
     monitoring = serving / "monitoring.config"
-    monitoring.write_text(manifests.MONITORING)
+    atomic.write(monitoring, manifests.MONITORING)
     return ServerProcess(
         [
             *flags,

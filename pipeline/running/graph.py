@@ -177,7 +177,7 @@ def build(named: NamedConfig, paths: PipelinePaths, run: str, *, allow_unblessed
         metric=metric,
         require="report" if allow_unblessed else config.baseline.require,
         seed=config.seed,
-        fingerprint=_code(["components.baseline", "models.evaluation.comparison"], ["numpy", "scikit-learn"]),
+        fingerprint=_code(["components.baseline", "models.evaluation.bootstrap"], ["numpy", "scikit-learn"]),
     ).with_id("baseline")
     baseline.add_upstream_node(model_gate)
     serving_check = ServingCheck(

@@ -46,7 +46,7 @@ def test_evaluation_asks_for_a_signature_and_label_that_are_there(trained):
 def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp_path):
     from components.classical import fit, read_frame, values_of
     from components.predictions import write
-    from models.evaluation.comparison import paired_bootstrap
+    from models.evaluation.bootstrap import paired_bootstrap
     from models.evaluation.predictions import read
 
     task, made, _ = trained
