@@ -16,10 +16,10 @@ def of(paths: PipelinePaths) -> list[RunRecord]:
     if not paths.database.exists():
         return []
     with mlmd.reading(paths.database) as database:
-        found = [
+        records = [
             _record(paths, run, started, mlmd.stages(database, run)) for run, started in mlmd.runs(database).items()
         ]
-    return sorted(found, key=lambda run: run.run, reverse=True)
+    return sorted(records, key=lambda run: run.run, reverse=True)
 
 
 def names(paths: PipelinePaths) -> set[str]:

@@ -69,7 +69,7 @@ def stages(database: sqlite3.Connection, run: str) -> list[StageRecord]:
         "join Association na on na.execution_id = e.id join Context n on n.id = na.context_id "
         "join Type nt on nt.id = n.type_id and nt.name = 'node' where r.name = :run order by e.id"
     )
-    found = []
+    stages = []
     for execution, node, state_number, begun, ended in database.execute(query, {"run": run}).fetchall():
         state = STATES.get(state_number, "unknown")
         # A node's name begins with the pipeline's.
@@ -81,8 +81,8 @@ def stages(database: sqlite3.Connection, run: str) -> list[StageRecord]:
             elif event_type == OUTPUT:
                 stage.produced[artifact] = name
                 stage.outputs[name] = folder
-        found.append(stage)
-    return found
+        stages.append(stage)
+    return stages
 
 
 def inputs(database: sqlite3.Connection, execution: int) -> dict[str, str]:
@@ -102,8 +102,8 @@ def _events(database: sqlite3.Connection, execution: int) -> list[tuple[int, int
 
 def properties(database: Path, execution: int) -> dict[str, Any]:
     """Returns name -> value of an execution's properties, of which TFX makes the key of its cache."""
-    (found,) = open_store(database, read_only=True).get_executions_by_id([execution])
-    both = (*found.properties.items(), *found.custom_properties.items())
+    (stored,) = open_store(database, read_only=True).get_executions_by_id([execution])
+    both = (*stored.properties.items(), *stored.custom_properties.items())
     return {name: getattr(value, value.WhichOneof("value")) for name, value in both}
 
 
@@ -123,18 +123,18 @@ def unfinished(database: sqlite3.Connection) -> set[int]:
 
 def rows(database: sqlite3.Connection, execution: int) -> dict[str, list[dict[str, Any]]]:
     """Returns table -> the rows that tell of an execution, each column -> value as SQLite has it."""
-    found = {}
+    tables = {}
     for table, condition in _ROWS.items():
         cursor = database.execute(f"select * from {table} where {condition}", {"id": execution})
         columns = [column for column, *_ in cursor.description]
-        found[table] = [dict(zip(columns, row, strict=True)) for row in cursor]
-    return found
+        tables[table] = [dict(zip(columns, row, strict=True)) for row in cursor]
+    return tables
 
 
 def insert(database: sqlite3.Connection, tables: dict[str, list[dict[str, Any]]]) -> None:
     """Puts back what `rows` returned; rows that are there stay as they are."""
-    for table, found in tables.items():
-        for row in found:
+    for table, table_rows in tables.items():
+        for row in table_rows:
             columns, marks = ", ".join(row), ", ".join("?" * len(row))
             statement = f"insert or ignore into {table} ({columns}) values ({marks})"
             database.execute(statement, list(row.values()))

@@ -53,8 +53,8 @@ def execute(
     log = _new_log(paths, run)
     with _surroundings(paths, log, screen, wait=wait):
         preflight.check(named, paths)
-        made_of = unchanged.identity(named, paths)
-        before = unchanged.recall(paths, made_of)
+        run_identity = unchanged.identity(named, paths)
+        before = unchanged.recall(paths, run_identity)
         if before:
             log.unlink()
             return RunResult(before, paths.log(before.run), time.monotonic() - started, unchanged=True)
@@ -65,7 +65,7 @@ def execute(
         failure = _attempt(named, paths, observer, allow_unblessed=allow_unblessed)
         _conclude(paths, observer, failure)
         if journal.record.state == "published":
-            unchanged.remember(paths, made_of, run)
+            unchanged.remember(paths, run_identity, run)
     return RunResult(journal.record, log, time.monotonic() - started, failure)
 
 

@@ -34,12 +34,12 @@ def identity(named: NamedConfig, paths: PipelinePaths) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def remember(paths: PipelinePaths, made_of: str, run: str) -> None:
+def remember(paths: PipelinePaths, run_identity: str, run: str) -> None:
     """Writes down what a published run was made of, and which it was; its record tells what it came to."""
     version = last_version(paths.serving)
     digest = read_manifest(paths.serving / str(version)).get("digest")
-    found = {"identity": made_of, "version": version, "digest": digest, "run": run}
-    atomic.write(paths.last, json.dumps(found))
+    last = {"identity": run_identity, "version": version, "digest": digest, "run": run}
+    atomic.write(paths.last, json.dumps(last))
 
 
 def forget(paths: PipelinePaths) -> None:
@@ -47,11 +47,11 @@ def forget(paths: PipelinePaths) -> None:
     paths.last.unlink(missing_ok=True)
 
 
-def recall(paths: PipelinePaths, made_of: str) -> RunRecord | None:
+def recall(paths: PipelinePaths, run_identity: str) -> RunRecord | None:
     """Returns the last run, all its stages cached, if it was made of the same and all is as it was left; else None."""
     try:
         last = json.loads(paths.last.read_text())
-        same = last["identity"] == made_of and last_version(paths.serving) == last["version"]
+        same = last["identity"] == run_identity and last_version(paths.serving) == last["version"]
         if not same or read_manifest(paths.serving / str(last["version"])).get("digest") != last["digest"]:
             return None
         record = RunRecord.read(paths.record(last["run"]))
