@@ -14,7 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from models import registry
-from models.training.trainer import TrainingJob, make_optimizer, training_batches
+from models.training.input import training_batches
+from models.training.job import TrainingJob
+from models.training.optimizer import make_optimizer
 from pipeline.core import config
 
 ROUNDS, EPOCHS, BATCH = 5, 3, 128

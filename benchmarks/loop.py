@@ -9,8 +9,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from benchmarks.measuring import HEADRACE, ROOT
+from models.serving.deployment.process import free_port
 from models.serving.rollout.versions import versions
-from models.serving.server.process import free_port
 from tests.e2e import test_loop as loop
 
 BATCHES, SHIFT_AT, SHIFT = 10, 4, 3.0

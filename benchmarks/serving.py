@@ -17,8 +17,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from benchmarks.measuring import HEADRACE, cost
+from models.serving.deployment.process import ServerProcess, running
 from models.serving.protocol.tensors import fill
-from models.serving.server.process import ServerProcess, running
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 CLIENTS, SECONDS, WARM = 8, 5.0, 200

@@ -13,7 +13,7 @@ from components.classical import FACTS, ClassicalModels, values_of
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress, registry
-from models.evaluation.comparison import paired_bootstrap
+from models.evaluation.bootstrap import paired_bootstrap
 from models.evaluation.predictions import read
 
 COMPARISON = "comparison.json"

@@ -17,10 +17,11 @@ from tfx.types.standard_artifacts import Examples
 from threadpoolctl import threadpool_limits
 
 from components.example_gen import read_summary, split_files
+from data import examples as codec
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
-from models.evaluation.comparison import Candidate, Metric, predict
-from models.examples import serialized_batches
+from models.evaluation.metrics import Metric
+from models.tasks.reference import Candidate, predict
 
 FACTS = "classical.json"
 MIB = 2**20
@@ -124,7 +125,7 @@ def read_frame(examples_uri: str, split: str, spec: DatasetSpec, kept: np.ndarra
         else tf.io.FixedLenFeature((), kinds[feature.stored][0])
         for name, feature in spec.features.items()
     }
-    batches = serialized_batches(split_files(examples_uri, split), kept)
+    batches = codec.read_batches(split_files(examples_uri, split), kept)
     parts = [tf.io.parse_example(batch, wanted) for batch in batches]
     frame = pd.DataFrame({name: np.concatenate([part[name].numpy() for part in parts]) for name in spec.features})
     for name, feature in spec.features.items():

@@ -1,6 +1,5 @@
 """The data gate: TFDV holds every split's statistics against the schema, and against what the last run accepted."""
 
-import os
 import zipfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics, Schema
 
 from components.statistics import FILE, IMAGE_NUMBERS, PROFILE
+from data import atomic
 from data.checks import profile
 from data.config import DriftCheck
 from data.errors import ConfigError, DataError
@@ -191,9 +191,8 @@ def drift_message(drifts: list[profile.Drift], dataset: str) -> str:
 
 def accept(statistics: statistics_pb2.DatasetFeatureStatisticsList, arrays: profile.Arrays, reference: Path) -> None:
     """Makes this data the next run's reference; the file appears whole or not at all."""
-    staging = reference.with_suffix(".new.npz")
-    np.savez(staging, **arrays, **{_STATISTICS: np.frombuffer(statistics.SerializeToString(), np.uint8)})
-    os.replace(staging, reference)
+    with atomic.replacing(reference) as staging:
+        np.savez(staging, **arrays, **{_STATISTICS: np.frombuffer(statistics.SerializeToString(), np.uint8)})
 
 
 def _table(head: str, lines: list[str]) -> str:

@@ -18,7 +18,8 @@ from components import predictions
 from components.example_gen import read_summary
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
-from models.serving.server import standby
+from models.evaluation.metrics import confusion_matrix
+from models.serving.deployment import standby
 
 METRICS = "metrics.json"
 OVERALL = "overall"
@@ -149,12 +150,10 @@ def _flatten(outputs: dict) -> dict[str, float]:
 
 
 def _confusion_matrix(result, num_classes: int) -> np.ndarray:
-    """Returns the counts of the slice over all examples, int64 `(classes, classes)`."""
-    counts = np.zeros((num_classes, num_classes), np.int64)
-    overall = next(outputs for key, outputs in result.plots if not key)
-    for sub_keys in overall.values():
-        for plots in sub_keys.values():
-            for entry in plots["multiClassConfusionMatrixAtThresholds"]["matrices"][0]["entries"]:
-                true, predicted = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
-                counts[true, predicted] = round(float(entry.get("numWeightedExamples", 0)))
-    return counts
+    """Returns what TFMA counted over all examples, int64 `(classes, classes)`; it leaves out zeros, class 0 as well."""
+    ((_, sub_keys),) = next(outputs for key, outputs in result.plots if not key).items()
+    ((_, plots),) = sub_keys.items()
+    entries = plots["multiClassConfusionMatrixAtThresholds"]["matrices"][0]["entries"]
+    keys = ("actualClassId", "predictedClassId", "numWeightedExamples")
+    cells = np.rint([[float(entry.get(key, 0)) for key in keys] for entry in entries]).astype(np.int64)
+    return confusion_matrix(cells[:, 0], cells[:, 1], num_classes, cells[:, 2])

@@ -12,13 +12,13 @@ from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
+from data import examples as codec
 from data import loading
 from data.checks.rows import RowChecks
 from data.config import DataConfig
 from data.errors import DataError
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, Row
 from models import progress
-from models.examples import rows_of_files, stored
 
 SUMMARY = "summary.json"
 # So that Beam has several files to give to several workers: it does not split one.
@@ -66,8 +66,8 @@ def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Pat
         writers = {split: stack.enter_context(_SplitWriter(folder / f"Split-{split}")) for split in SPLITS}
         for number, (split, row) in enumerate(rows, start=1):
             writer = writers[split]
-            example = to_example(row, spec, where=f"{split} row {writer.rows + 1}")
-            writer.write(example.SerializeToString(deterministic=True))
+            check_row(row, spec, where=f"{split} row {writer.rows + 1}")
+            writer.write(codec.encode(row, spec))
             if number % 5000 == 0:
                 progress.report(rows=number, **total)
     return {split: {"rows": writer.rows, "digest": writer.digest.hexdigest()} for split, writer in writers.items()}
@@ -103,40 +103,22 @@ class _SplitWriter:
             self._writer.close()
 
 
-def to_example(row: Row, spec: DatasetSpec, *, where: str) -> tf.train.Example:
-    """Returns a row as tf.train.Example: images as raw uint8 bytes, labels as int64, numbers as float32, text as UTF-8;
-    see `data.spec`.
-
-    Raises:
-        DataError: A value is missing or is not what the spec says; the message begins with `where`.
+def check_row(row: Row, spec: DatasetSpec, *, where: str) -> None:
+    """Raises DataError, which begins with `where`, when a value is missing or an image or a label is not what the spec
+    says.
     """
-    features = {}
     for name, feature in spec.features.items():
-        if name not in row and feature.optional:
-            continue
         if name not in row:
-            raise DataError(f"{where}: {name} is missing; the row has {', '.join(sorted(row)) or 'nothing'}.")
-        if isinstance(feature, ImageFeature):
-            features[name] = _image(row[name], feature, f"{where}, {name}")
-        elif isinstance(feature, LabelFeature):
-            features[name] = _label(row[name], feature, f"{where}, {name}")
-        else:
-            features[name] = stored(row[name], feature)
-    return tf.train.Example(features=tf.train.Features(feature=features))
-
-
-def _image(value, feature: ImageFeature, where: str) -> tf.train.Feature:
-    expected = (feature.height, feature.width, feature.channels)
-    value = np.asarray(value)
-    if value.dtype != np.uint8 or value.shape != expected:
-        raise DataError(f"{where}: expected uint8 {expected}, found {value.dtype} {value.shape}.")
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[np.ascontiguousarray(value).tobytes()]))
-
-
-def _label(value, feature: LabelFeature, where: str) -> tf.train.Feature:
-    if not 0 <= int(value) < len(feature.classes):
-        raise DataError(f"{where}: expected a class from 0 to {len(feature.classes) - 1}, found {value}.")
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
+            if not feature.optional:
+                raise DataError(f"{where}: {name} is missing; the row has {', '.join(sorted(row)) or 'nothing'}.")
+        elif isinstance(feature, ImageFeature):
+            expected, image = (feature.height, feature.width, feature.channels), np.asarray(row[name])
+            if image.dtype != np.uint8 or image.shape != expected:
+                raise DataError(f"{where}, {name}: expected uint8 {expected}, found {image.dtype} {image.shape}.")
+        elif isinstance(feature, LabelFeature) and not 0 <= int(row[name]) < len(feature.classes):
+            raise DataError(
+                f"{where}, {name}: expected a class from 0 to {len(feature.classes) - 1}, found {row[name]}."
+            )
 
 
 def read_summary(examples_uri: str) -> dict:
@@ -151,4 +133,4 @@ def split_files(examples_uri: str, split: str) -> list[str]:
 
 def first_rows(examples_uri: str, split: str, spec: DatasetSpec, count: int) -> list[Row]:
     """Returns the first rows of a split as they are stored: bytes, ints and floats by feature name."""
-    return rows_of_files(split_files(examples_uri, split), spec, count)
+    return codec.read_rows(split_files(examples_uri, split), spec, count)

@@ -15,7 +15,8 @@ from components.evaluator import METRICS, OVERALL, evaluate, saved_model_folder
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress, registry
-from models.evaluation.comparison import Metric, paired_bootstrap
+from models.evaluation.bootstrap import paired_bootstrap
+from models.evaluation.metrics import Metric
 from models.evaluation.predictions import read
 from models.serving.rollout.versions import last_version, model_digest, read_manifest
 from models.task import Task

@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from components.example_gen import split_files
+from data.examples import decode, picture
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
 from models.evaluation.predictions import FILE, MISTAKES
-from models.examples import picture, stored_row
 from models.task import Task
 
 BATCH_ROWS = 512
@@ -74,7 +74,7 @@ class _Worst:
 def _told(entry: tuple, spec: DatasetSpec, task: Task) -> dict[str, Any]:
     """Returns a mistake as JSON values: its row in the split, what was answered, and what the row holds."""
     _, row, serialized, value = entry
-    stored = stored_row(serialized, spec)
+    stored = decode(serialized, spec)
     found: dict[str, Any] = {"row": -row, "features": {}}
     for name, content in stored.items():
         feature = spec.features[name]

@@ -16,8 +16,9 @@ from data.errors import ServingError
 from data.spec import DatasetSpec, Row
 from models import progress, registry
 from models.export import batch
-from models.serving.client.smoke_test import over_budget, try_out
 from models.serving.rollout.versions import last_version, read_manifest
+from models.serving.smoke_test.measurement import over_budget
+from models.serving.smoke_test.smoke_test import run_smoke_test
 from models.task import Task
 
 ANSWER = "answer.txt"
@@ -56,7 +57,9 @@ def ServingCheck(
         return found[0]
 
     progress.report(summary="starting the server")
-    measured = try_out(Path(folder), name, asked, Path(scratch), engine=limits["engine"], tolerance=TOLERANCE)
+    measured = run_smoke_test(
+        Path(folder), name, ask=asked, folder=Path(scratch), engine=limits["engine"], tolerance=TOLERANCE
+    )
     _, answers = found[0]
     last = before(Path(destination))
     exceeded = over_budget(measured, limits, last)

@@ -8,7 +8,7 @@ from data.config import Settings
 from data.spec import DatasetSpec
 
 if TYPE_CHECKING:
-    from models.evaluation.comparison import Metric
+    from models.evaluation.metrics import Metric
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 

@@ -59,7 +59,7 @@ class Task:
         sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
         embeddings: `(model, transform_folder, config, spec) -> (names, float32 (things, dim))` for TensorBoard's
             projector; without, it shows examples in the last hidden layer.
-        queries: `(row, spec) -> {signature: {input: value}}`, the same example in the words of each signature.
+        queries: `(row, spec) -> {signature: {input: value}}`, the same example as inputs of each signature.
         inputs: `(config, spec) -> {signature: {input: feature}}` of the signatures beside `serving_default`: which
             feature each input holds, so that the server can refuse values that the schema rules out.
         describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.
@@ -67,7 +67,7 @@ class Task:
             `(batch, classes)` or numbers `(batch,)`.
         badness: `(targets, predictions) -> float64 (rows,)`, how wrong each answer under `prediction_key` is; -inf
             where it is right.
-        classical: `(config, spec) -> {name: models.evaluation.comparison.Candidate}`, the models a network has to beat.
+        classical: `(config, spec) -> {name: models.tasks.reference.Candidate}`, the models a network has to beat.
         file_query: How `headrace predict` asks.
     """
 

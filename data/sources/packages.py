@@ -9,6 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
+from data import atomic
 from data.errors import SourceUnavailable
 from data.sources import debian
 from data.sources.files import verify
@@ -24,11 +25,9 @@ def keep(folder: Path, make: Callable[[Path], None]) -> None:
     if folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
-        ready = Path(scratch) / "ready"
-        ready.mkdir()
-        make(ready)
-        ready.rename(folder)
+    with atomic.replacing(folder) as staging:
+        staging.mkdir()
+        make(staging)
 
 
 def fetch_debian(name: str, into: Path) -> None:

@@ -1,7 +1,7 @@
 """Reads TFRecord files of tf.train.Examples."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ def read(path: Path) -> Iterator[Record]:
     """
     import tensorflow as tf
 
+    from data import examples
+
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); fetch it again.")
     count = 0
@@ -31,8 +33,9 @@ def read(path: Path) -> Iterator[Record]:
                 count += 1
                 where = f"{path}:{count}"
                 try:
-                    yield Record(where, _cells(tf.train.Example.FromString(serialized)))
-                except ValueError as error:  # protobuf's DecodeError is one
+                    features = examples.parse(serialized)
+                    yield Record(where, {name: _cell(examples.values(one)[1]) for name, one in features.items()})
+                except ValueError as error:
                     found = f"{len(serialized):,} bytes that are none ({error})"
                     yield Record(where, {}, Problem(where, "", "a tf.train.Example", found))
     except tf.errors.OpError as error:
@@ -59,10 +62,5 @@ def _whole_records(dataset) -> int:
     return count
 
 
-def _cells(example) -> dict[str, Any]:
-    cells = {}
-    for name, feature in example.features.feature.items():
-        kind = feature.WhichOneof("kind")
-        values = list(getattr(feature, kind).value) if kind else []
-        cells[name] = values[0] if len(values) == 1 else values or None
-    return cells
+def _cell(values: Sequence) -> Any:
+    return values[0] if len(values) == 1 else list(values) or None

@@ -1,1 +1,1 @@
-"""Evaluation: metrics, predictions, calibration, intervals, plots."""
+"""Evaluation: metrics, bootstrap, predictions, calibration, intervals, plots."""

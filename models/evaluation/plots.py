@@ -1,34 +1,60 @@
-"""Plots of a classifier, drawn as arrays for TensorBoard."""
+"""Drawings of a classifier's evaluation, for TensorBoard and for the page of a run."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def confusion_matrix(counts: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """Returns a picture of a confusion matrix.
+
+def confusion_matrix(counts: np.ndarray, classes: Sequence[str], shown: np.ndarray | None = None) -> "Figure":
+    """Returns the drawing of a confusion matrix; each row is shaded by the share of its true class.
 
     Args:
         counts: int64 `(classes, classes)`, row = true class, column = predicted class.
         classes: Names, in the order of the rows.
-
-    Returns:
-        RGB uint8 `(height, width, 3)`; each row is shaded by the share of its true class.
+        shown: Which classes are drawn, int64, in order; None for all.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    shown = np.arange(len(classes)) if shown is None else shown
+    part, names = counts[np.ix_(shown, shown)], [short(classes[index]) for index in shown]
+    shares = part / np.maximum(counts.sum(axis=1)[shown][:, None], 1)
     # TensorBoard shows pictures about 300 pixels wide: small enough to stay legible there.
-    size = 1.5 + 0.3 * len(classes)
+    size = 1.5 + 0.3 * len(names)
     figure = Figure(figsize=(size, size), dpi=90, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", fontsize=8)
-    axes.set_yticks(range(len(classes)), classes, fontsize=8)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    for true, predicted in np.argwhere(counts):
-        shade = "white" if shares[true, predicted] > 0.5 else "black"
-        axes.text(predicted, true, f"{counts[true, predicted]:,}", ha="center", va="center", color=shade, fontsize=7)
+    # Squares, not an image: in an SVG they stay sharp.
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="none")
+    axes.set(aspect="equal", xlabel="predicted", ylabel="true")
+    axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=60, ha="right", fontsize=8)
+    axes.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=8)
+    axes.invert_yaxis()
+    for true, predicted in np.argwhere(part):
+        axes.text(
+            predicted + 0.5,
+            true + 0.5,
+            f"{part[true, predicted]:,}",
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="#ffffff" if shares[true, predicted] > 0.5 else "#10202f",
+        )
+    return figure
+
+
+def pixels(figure: "Figure") -> np.ndarray:
+    """Returns a drawing as RGB, uint8 `(height, width, 3)`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def short(text: str, length: int = 18) -> str:
+    """Returns a name that fits an axis; matplotlib takes a dollar sign for mathematics."""
+    text = " ".join(str(text).split())
+    return (text if len(text) <= length else text[: length - 1] + "…").replace("$", r"\$")

@@ -1,14 +1,18 @@
 """What every task shares that predicts one class of several: loss, metrics, evaluation, the form of an answer."""
 
+import functools
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from data.spec import DatasetSpec, LabelFeature, Row
+from data.examples import encode
+from data.spec import DatasetSpec, LabelFeature, Row, TextFeature
 from models.evaluation import plots
-from models.task import Tensors
+from models.evaluation.metrics import confusion_matrix
+from models.task import Task, Tensors
+from models.tasks.optional import sparse
 
 LABEL = "label"  # the transformed feature, int64 `(batch,)`
 
@@ -30,10 +34,11 @@ def output(features, spec: DatasetSpec):
     return keras.layers.Dense(len(label.classes), activation="softmax", dtype="float32", name="scores")(features)
 
 
-def eval_config(spec: DatasetSpec, slice_by: Sequence[str] = ()):
+def eval_config(config, spec: DatasetSpec, slice_by: Sequence[str] = ()):
     """Returns accuracy, loss, calibration and confusion matrix, and of two classes the area under the ROC curve.
 
     Args:
+        config: The task's settings.
         spec: The data set's facts.
         slice_by: Features by whose values everything is broken down, as it is by class.
     """
@@ -86,6 +91,35 @@ def example_signature(served, spec: DatasetSpec):
     return serving_default
 
 
+def text_signatures(served, spec: DatasetSpec, name: str) -> dict:
+    """Returns `serving_default` (serialized tf.train.Example) and one called `name`, whose input of that name is texts,
+    string `(batch,)`; of an optional text the empty one stands for none.
+    """
+    text_key, feature = spec.only(TextFeature)
+
+    @tf.function
+    def of_texts(**values):
+        text = values[name]
+        return answer(served.predict_raw({text_key: sparse(text) if feature.optional else text}), spec)
+
+    signature = of_texts.get_concrete_function(**{name: tf.TensorSpec((None,), tf.string, name)})
+    return {"serving_default": example_signature(served, spec), name: signature}
+
+
+def text_queries(row: Row, spec: DatasetSpec, name: str) -> dict:
+    """Returns one row as inputs of each of `text_signatures`."""
+    text_key, _ = spec.only(TextFeature)
+    return {
+        "serving_default": {"inputs": encode(row, spec, targets=False)},
+        name: {name: row.get(text_key, b"")},
+    }
+
+
+def text_inputs(spec: DatasetSpec, name: str) -> dict:
+    """Returns which feature the input of the signature `name` of `text_signatures` holds."""
+    return {name: {name: spec.only(TextFeature)[0]}}
+
+
 def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
     """Returns the likeliest class and the true one, such as `Ankle boot 0.998 (labelled Ankle boot)`."""
     label_key, label = spec.only(LabelFeature)
@@ -97,8 +131,22 @@ def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
 def epoch_plots(predict, batches, config, spec: DatasetSpec) -> dict:
     """Returns the confusion matrix on the validation split."""
     _, label = spec.only(LabelFeature)
-    counts = np.zeros((len(label.classes), len(label.classes)), np.int64)
-    for features, labels in batches:
-        predicted = np.argmax(predict(features), axis=-1)
-        np.add.at(counts, (labels.numpy(), predicted), 1)
-    return {"confusion_matrix": plots.confusion_matrix(counts, label.classes)}
+    counts = sum(
+        confusion_matrix(labels.numpy(), np.argmax(predict(features), axis=-1), len(label.classes))
+        for features, labels in batches
+    )
+    return {"confusion_matrix": plots.pixels(plots.confusion_matrix(counts, label.classes))}
+
+
+# The record of a task of classification; what a task names itself overrides this.
+ClassificationTask = functools.partial(
+    Task,
+    loss=loss,
+    metrics=metrics,
+    eval_config=eval_config,
+    describe_answer=describe_answer,
+    prediction_key="scores",
+    badness=badness,
+    label_keys=(LABEL,),
+    epoch_plots=epoch_plots,
+)

@@ -1,1 +1,1 @@
-"""Training: input, devices, fit, callbacks, checkpoints, warm start."""
+"""Training: job, input, devices, optimizer, fit, callbacks, checkpoints, warm start."""

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,9 +10,7 @@ import tensorflow as tf
 
 from data.errors import ModelError
 from models import progress
-
-if TYPE_CHECKING:
-    from models.training.trainer import TrainingJob
+from models.training.job import TrainingJob
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
@@ -59,7 +57,7 @@ class ReportProgress(keras.callbacks.Callback):
 class WriteSummaries(keras.callbacks.Callback):
     """Writes what Keras does not: graph and sample images once, the task's plots and gradients after every epoch."""
 
-    def __init__(self, job: "TrainingJob", validation: tf.data.Dataset, sample: tuple[Any, Any]):
+    def __init__(self, job: TrainingJob, validation: tf.data.Dataset, sample: tuple[Any, Any]):
         super().__init__()
         self._job, self._validation, self._sample = job, validation, sample
         self._writer = tf.summary.create_file_writer(str(Path(job.log_folder) / "pictures"))

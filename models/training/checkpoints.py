@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import os
 import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from data import atomic
 from models.config import EarlyStopping
 
 
@@ -48,24 +48,21 @@ class Checkpoints:
     def save(self, model: keras.Model, progress: Progress) -> None:
         """Writes weights, optimizer and random state of `model`, and `progress`."""
         name = f"epoch-{progress.epoch:05d}-step-{progress.step:08d}"
-        staging = self.folder / f".{name}"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        model.save_weights(staging / "state.weights.h5")  # the optimizer's state as well
-        np.savez(staging / "random.npz", *(state.numpy() for state in _random_states(model)))
-        (staging / "progress.json").write_text(json.dumps(dataclasses.asdict(progress)))
-        older = self._found()
-        # One rename: a process that is killed here leaves either the old checkpoint or both.
-        os.replace(staging, self.folder / name) if not (self.folder / name).exists() else shutil.rmtree(staging)
+        older = [path for path in self._found() if path.name != name]
+        if not (self.folder / name).exists():
+            # One rename: a process that is killed leaves either the old checkpoint or both.
+            with atomic.replacing(self.folder / name) as staging:
+                staging.mkdir()
+                model.save_weights(staging / "state.weights.h5")  # the optimizer's state as well
+                np.savez(staging / "random.npz", *(state.numpy() for state in _random_states(model)))
+                (staging / "progress.json").write_text(json.dumps(dataclasses.asdict(progress)))
         for path in older:
-            if path.name != name:
-                shutil.rmtree(path)
+            shutil.rmtree(path)
 
     def save_best(self, model: keras.Model) -> None:
         """Writes the weights of the best epoch."""
-        staging = self.folder / ".best.weights.h5"
-        model.save_weights(staging)
-        os.replace(staging, self.best_weights)
+        with atomic.replacing(self.best_weights) as staging:
+            model.save_weights(staging)
 
     def restore(self, model: keras.Model) -> Progress:
         """Brings a compiled model to the newest checkpoint and returns where that is; a fresh start without one."""

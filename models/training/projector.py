@@ -6,18 +6,16 @@ Keras's callback writes a configuration that TensorBoard does not serve; these a
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from google.protobuf import text_format
 from PIL import Image
 
+from data.examples import picture, read_rows
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
-from models.examples import picture, rows_of_files
-
-if TYPE_CHECKING:
-    from models.training.trainer import TrainingJob
+from models.training.input import validation_batches
+from models.training.job import TrainingJob
 
 NUM_POINTS = 500
 MAX_DIM = 64
@@ -26,7 +24,7 @@ SPRITE_PIXELS = 32
 TENSORS, METADATA, SPRITE, CONFIG = "tensors.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"
 
 
-def write(model: keras.Model, job: "TrainingJob") -> None:
+def write(model: keras.Model, job: TrainingJob) -> None:
     """Writes the vectors of up to NUM_POINTS validation examples, or of the task's own, into the log folder.
 
     A model whose last layer does not take one vector an example, of a task that names no vectors, has none.
@@ -40,16 +38,14 @@ def write(model: keras.Model, job: "TrainingJob") -> None:
     inner = model.layers[-1].input if model.layers else None
     if not isinstance(inner, keras.KerasTensor) or len(inner.shape) != 2:
         return
-    rows = rows_of_files(job.validation_files, job.spec, NUM_POINTS)
+    rows = read_rows(job.validation_files, job.spec, NUM_POINTS)
     both = keras.Model(model.inputs, [inner, model.output])
     vectors, answers = _ask(both, job, len(rows))
     _write(folder, "last_hidden_layer", _fewer(vectors), _names(rows, answers, job.spec), _sprite(rows, job.spec))
 
 
-def _ask(model: keras.Model, job: "TrainingJob", count: int) -> tuple[np.ndarray, np.ndarray]:
+def _ask(model: keras.Model, job: TrainingJob, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the model's two outputs for the first `count` validation examples."""
-    from models.training.trainer import validation_batches
-
     parts, seen = [], 0
     for batch in validation_batches(job):
         features = batch[0] if isinstance(batch, tuple) else batch

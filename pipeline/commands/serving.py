@@ -4,10 +4,16 @@ import json
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors
+
+if TYPE_CHECKING:
+    from models.serving.deployment.process import ServerProcess
+    from pipeline.live.canaries import Verdict
+    from pipeline.live.serving import Running
 
 _why = click.option("--why", default="", metavar="TEXT", help="Written into the audit log.")
 
@@ -27,8 +33,9 @@ _why = click.option("--why", default="", metavar="TEXT", help="Written into the 
     "--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="REST; 0: a free one."
 )
 @click.option(
-    "--no-input-guard", is_flag=True, help="Take values that the training schema rules out (embedded server)."
+    "--no-input-validation", is_flag=True, help="Take values that the training schema rules out (embedded server)."
 )
+@click.option("--no-input-guard", is_flag=True, hidden=True)  # the old name of --no-input-validation
 @click.option("--access-log", metavar="FILE", help="A JSON line a request, - for the log (embedded server).")
 @click.option("-f", "--flag", "flags", multiple=True, metavar="NAME=VALUE", help="Any flag of TF Serving.")
 @click.option("--print-config", is_flag=True, help="Write config files, Compose and Kubernetes manifests instead.")
@@ -36,9 +43,9 @@ _why = click.option("--why", default="", metavar="TEXT", help="Written into the 
 @home_option
 @json_option
 @reports_errors
-def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_port: int, no_input_guard: bool,
-          access_log: str | None, flags: tuple[str, ...], print_config: bool, out: Path | None, home: Path,
-          as_json: bool) -> None:  # fmt: skip
+def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_port: int, no_input_validation: bool,
+          no_input_guard: bool, access_log: str | None, flags: tuple[str, ...], print_config: bool, out: Path | None,
+          home: Path, as_json: bool) -> None:  # fmt: skip
     """Serve the published models of PIPELINES, of all by default, by gRPC and REST until Ctrl-C.
 
     A version that is published, promoted or rolled back goes live within seconds; no request is lost.
@@ -50,50 +57,64 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
       headrace serve digits -f enable_batching=true --access-log access.jsonl
       headrace serve digits --print-config --out deploy/
     """
-    from pipeline.live import rollout, serving
-    from pipeline.running.result import asked_with
-    from pipeline.scheduling import notifying
+    from pipeline.live import serving
 
     if print_config:
         written = serving.write_deployment(home, pipelines, out)
         click.echo(json.dumps([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
         return
     own = [f"--{flag.lstrip('-')}" for flag in flags]
-    own += ["--input_guard=false"] * no_input_guard + [f"--access_log={access_log}"] * bool(access_log)
-
-    def ready(here: "serving.Running", server) -> None:
-        if as_json:
-            click.echo(json.dumps({**vars(here), "engine": server.engine, "log": str(server.log)}))
-        else:
-            for name in here.models:
-                click.echo(f"{name}: {here.rest}/v1/models/{name}:predict")
-            click.echo(f"gRPC: {here.grpc}, {server.engine} server. Log: {server.log}. Ctrl-C stops it.")
-            if server.engine != "embedded":
-                click.echo("TensorFlow Serving's own: no input guard, no samples of requests, no judging of canaries.")
-            if server.engine == "binary":
-                click.echo("It listens on all addresses of this machine.")
-            first = here.models[0]
-            what, about = asked_with(rollout.newest(home, first))
-            click.echo(f"Next:\n  headrace predict {first} {what}   ask it about {about}")
-        sys.stdout.flush()
-
-    def judged(name: str, version: int, verdict: str, reason: str) -> None:
-        click.echo(f"headrace: Canary {version} of {name} was {verdict}: {reason}.", err=True)
-        # Beside the server's supervision: a mail server may take a minute.
-        threading.Thread(target=tell, args=(name, version, verdict, reason), daemon=True).start()
-
-    def tell(name: str, version: int, verdict: str, reason: str) -> None:
-        for problem in notifying.tell_trial(home, name, version, verdict, reason):
-            click.echo(f"headrace: {problem}", err=True)
-
+    own += ["--input_validation=false"] * (no_input_validation or no_input_guard) + [
+        f"--access_log={access_log}"
+    ] * bool(access_log)
+    options = serving.ServerOptions(engine, host, port, rest_port, own)
     if not as_json:
         click.echo("starting the server ...", err=True)
     sys.exit(
         serving.serve(
-            home, pipelines, engine=engine, host=host, port=port, rest_port=rest_port, flags=own, ready=ready,
-            judged=judged,
+            home,
+            pipelines,
+            options,
+            ready=lambda here, server: _announce(home, here, server, as_json=as_json),
+            judged=lambda verdict: _report(home, verdict),
         )
-    )  # fmt: skip
+    )
+
+
+def _announce(home: Path, here: "Running", server: "ServerProcess", *, as_json: bool) -> None:
+    """Says where a server answers, and what to type next."""
+    from pipeline.live import rollout
+    from pipeline.running.result import asked_with
+
+    if as_json:
+        click.echo(json.dumps({**vars(here), "engine": server.engine, "log": str(server.log)}))
+    else:
+        for name in here.models:
+            click.echo(f"{name}: {here.rest}/v1/models/{name}:predict")
+        click.echo(f"gRPC: {here.grpc}, {server.engine} server. Log: {server.log}. Ctrl-C stops it.")
+        if server.engine != "embedded":
+            click.echo("TensorFlow Serving's own: no input validation, no samples of requests, no judging of canaries.")
+        if server.engine == "binary":
+            click.echo("It listens on all addresses of this machine.")
+        first = here.models[0]
+        what, about = asked_with(rollout.newest(home, first))
+        click.echo(f"Next:\n  headrace predict {first} {what}   ask it about {about}")
+    sys.stdout.flush()
+
+
+def _report(home: Path, verdict: "Verdict") -> None:
+    """Says how a canary ended, here and to the channels of its run."""
+    from pipeline.scheduling import notifying
+
+    pipeline, version, outcome, reason = verdict.pipeline, verdict.version, verdict.outcome, verdict.reason
+
+    def tell() -> None:
+        for problem in notifying.tell_trial(home, pipeline, version, outcome, reason):
+            click.echo(f"headrace: {problem}", err=True)
+
+    click.echo(f"headrace: Canary {version} of {pipeline} was {outcome}: {reason}.", err=True)
+    # Beside the server's supervision: a mail server may take a minute.
+    threading.Thread(target=tell, daemon=True).start()
 
 
 @click.command()
@@ -242,5 +263,5 @@ def _told(after, pipeline: str, as_json: bool) -> None:
         click.echo(json.dumps(asdict(after)))
         return
     stable = f"version {after.stable}" if after.stable is not None else "the newest version"
-    trial = f", canary {after.canary.version} with {after.canary.percent:g} %" if after.canary else ""
-    click.echo(f"{pipeline} serves {stable}{trial}")
+    canary = f", canary {after.canary.version} with {after.canary.percent:g} %" if after.canary else ""
+    click.echo(f"{pipeline} serves {stable}{canary}")

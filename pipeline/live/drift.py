@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
@@ -16,11 +15,10 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from components.data_gate import schema_text, training_statistics, without_images
 from components.statistics import generate
-from data import atomic, loading
+from data import atomic, examples, loading
 from data.checks import profile
 from data.errors import ConfigError
-from data.spec import BadRow, CategoryFeature, DatasetSpec, ImageFeature, Row, TextFeature
-from models.examples import stored
+from data.spec import BadRow, CategoryFeature, DatasetSpec, Row, TextFeature
 from models.serving.rollout.versions import last_version
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
@@ -118,7 +116,7 @@ def newest_span(paths: PipelinePaths, named: NamedConfig, max_distance: float) -
     rows = [row for _, row in loading.open_rows(found, data) if not isinstance(row, BadRow)]
     if len(rows) < MIN_ROWS:
         raise ConfigError(f"The newest span has {len(rows)} rows, {MIN_ROWS} are needed.")
-    return _distances(paths, inputs, [_without_arrays(row, inputs) for row in rows], max_distance)
+    return _distances(paths, inputs, rows, max_distance)
 
 
 def as_json(found: dict[str, list[Distance]]) -> dict[str, list[dict[str, Any]]]:
@@ -136,15 +134,6 @@ def _inputs_of(spec: DatasetSpec) -> DatasetSpec:
     return spec.model_copy(update={"features": kept})
 
 
-def _without_arrays(row: Row, spec: DatasetSpec) -> Row:
-    """Returns a row as it is stored: images as bytes."""
-    return {
-        name: np.ascontiguousarray(row[name]).tobytes() if isinstance(feature, ImageFeature) else row[name]
-        for name, feature in spec.features.items()
-        if name in row
-    }
-
-
 def _distances(paths: PipelinePaths, spec: DatasetSpec, rows: list[Row], max_distance: float) -> list[Distance]:
     reference = training_statistics(paths.accepted)
     statistics = _statistics(spec, rows)
@@ -158,9 +147,7 @@ def _statistics(spec: DatasetSpec, rows: list[Row]) -> statistics_pb2.DatasetFea
         file = str(Path(scratch) / "rows.tfrecord")
         with tf.io.TFRecordWriter(file) as writer:
             for row in rows:
-                features = {name: stored(row[name], spec.features[name]) for name in spec.features if name in row}
-                example = tf.train.Example(features=tf.train.Features(feature=features))
-                writer.write(example.SerializeToString())
+                writer.write(examples.encode(row, spec))
         found, _ = generate([file], spec)
     return found
 

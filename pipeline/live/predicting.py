@@ -11,9 +11,11 @@ from models.serving.rollout import rollouts
 from models.serving.rollout.versions import read_manifest, versions
 from pipeline.core import config
 from pipeline.core.screen import redirected
-from pipeline.live import serving
+from pipeline.live import rest_client, serving
+from pipeline.live.rest_client import ServedModel
 
 BATCH_ROWS = 1024
+Question = tuple[dict[str, Any], bytes]  # how an answer names it, and what is asked
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -49,30 +51,25 @@ def predict(
         _read_image(path) if path.suffix.lower() in PICTURES else _read(path)
     folder = _version_folder(home.resolve() / "serving" / name, name, version)
     manifest = read_manifest(folder)
+    query = _query(folder, manifest)
+    questions = _questions(query["kind"], files, texts, name, manifest)
+    url = server or _running_here(home, name)
+    if url is None:
+        return _predict_here(folder, query, questions)
+    label = "stable" if version is None and rollouts.read(folder.parent).stable is not None else ""
+    model = ServedModel(url if "://" in url else f"http://{url}", name, version, label)
+    return _predict_by_server(model, query, questions)
+
+
+def _query(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Returns which signature and input a version is asked by; raises ConfigError where it does not say."""
     # Versions of before there was more than one kind do not tell it.
     query = {"kind": "image", **(manifest["file_query"] or {})}
     if "signature" not in query:
-        raise ConfigError(f"Version {folder.name} of {name} does not say how it is asked; publish it anew.")
-    questions = _questions(query["kind"], files, texts, name, manifest)
-    url = server or _running_here(home, name)
-    if url:
-        return _ask_server(url if "://" in url else f"http://{url}", name, query, questions, version, folder.parent)
-    with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
-        import tensorflow as tf
-
-        signature = tf.saved_model.load(str(folder)).signatures[query["signature"]]
-        answers = []
-        for begin in range(0, len(questions), BATCH_ROWS):
-            batch = questions[begin : begin + BATCH_ROWS]
-            if query["kind"] == "image":  # of any size each
-                found = [signature(**{query["input_key"]: tf.constant([content])}) for _, content in batch]
-                rows = [{key: value[0].numpy() for key, value in one.items()} for one in found]
-            else:
-                found = signature(**{query["input_key"]: tf.constant([content for _, content in batch])})
-                rows = [{key: value[i].numpy() for key, value in found.items()} for i in range(len(batch))]
-            for (what, _), row in zip(batch, rows, strict=True):
-                answers.append({**what, "version": int(folder.name), **_answer(row, query["top_k"])})
-    return answers
+        raise ConfigError(
+            f"Version {folder.name} of {folder.parent.name} does not say how it is asked; publish it anew."
+        )
+    return query
 
 
 def _running_here(home: Path, name: str) -> str | None:
@@ -80,21 +77,41 @@ def _running_here(home: Path, name: str) -> str | None:
     return here.rest if here else None
 
 
-def _ask_server(
-    url: str,
-    name: str,
-    query: dict[str, Any],
-    questions: list[tuple[dict[str, Any], bytes]],
-    version: int | None,
-    destination: Path,
+def _predict_here(folder: Path, query: dict[str, Any], questions: Sequence[Question]) -> list[dict[str, Any]]:
+    """Returns the answers of a version that is loaded into this process."""
+    with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
+        import tensorflow as tf
+
+        signature = tf.saved_model.load(str(folder)).signatures[query["signature"]]
+        rows: list[dict[str, Any]] = []
+        for contents in _batches(query, questions):
+            found = signature(**{query["input_key"]: tf.constant(contents)})
+            rows += [{key: value[row].numpy() for key, value in found.items()} for row in range(len(contents))]
+    return _answers(questions, rows, query, int(folder.name))
+
+
+def _predict_by_server(
+    model: ServedModel, query: dict[str, Any], questions: Sequence[Question]
 ) -> list[dict[str, Any]]:
-    label = "stable" if version is None and rollouts.read(destination).stable is not None else ""
+    """Returns the answers of a running server."""
+    rows, version = rest_client.predict(
+        model, signature=query["signature"], input_key=query["input_key"], batches=_batches(query, questions)
+    )
+    return _answers(questions, rows, query, version)
+
+
+def _batches(query: dict[str, Any], questions: Sequence[Question]) -> list[list[bytes]]:
+    """Returns the contents of the questions, as many a request as the model can take."""
     step = 1 if query["kind"] == "image" else BATCH_ROWS  # images are of any size each
     contents = [content for _, content in questions]
-    batches = [contents[begin : begin + step] for begin in range(0, len(contents), step)]
-    rows, used = serving.ask(url, name, query["signature"], query["input_key"], batches, version, label)
+    return [contents[begin : begin + step] for begin in range(0, len(contents), step)]
+
+
+def _answers(
+    questions: Sequence[Question], rows: Sequence[dict[str, Any]], query: dict[str, Any], version: int
+) -> list[dict[str, Any]]:
     return [
-        {**what, "version": used, **_answer(row, query["top_k"])}
+        {**what, "version": version, **_answer(row, query["top_k"])}
         for (what, _), row in zip(questions, rows, strict=True)
     ]
 
@@ -116,7 +133,7 @@ def _answer(row: dict[str, Any], top_k: int) -> dict[str, Any]:
 
 def _questions(
     kind: str, files: Sequence[Path], texts: Sequence[str], name: str, manifest: dict[str, Any]
-) -> list[tuple[dict[str, Any], bytes]]:
+) -> list[Question]:
     """Returns what is asked, each with how an answer names it."""
     if texts and kind not in ("text", "name"):
         raise ConfigError(f"Models of pipeline {name} take files, no texts.")
@@ -133,13 +150,13 @@ def _questions(
     return asked
 
 
-def _rows(path: Path, spec: DatasetSpec, settings: dict[str, Any]) -> list[tuple[dict[str, Any], bytes]]:
+def _rows(path: Path, spec: DatasetSpec, settings: dict[str, Any]) -> list[Question]:
     """Returns the rows of a table as serialized examples; the columns to be predicted need not be there."""
     from data import local
     from data.cells import to_row
     from data.config import DataConfig
+    from data.examples import encode
     from data.spec import BadRow
-    from models.examples import serialized_inputs
 
     read = DataConfig(files=str(path), **settings)
     kind = local.format_of(read, [path])
@@ -151,7 +168,7 @@ def _rows(path: Path, spec: DatasetSpec, settings: dict[str, Any]) -> list[tuple
         row = to_row(record, inputs, path.parent, textual=kind == "csv", unused=unused, missing=missing)
         if isinstance(row, BadRow):
             raise DataError(f"{row.problems[0]}.")
-        rows.append(({"file": str(path), "row": number}, serialized_inputs(row, inputs)))
+        rows.append(({"file": str(path), "row": number}, encode(row, inputs)))
     return rows
 
 

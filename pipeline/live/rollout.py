@@ -37,9 +37,9 @@ def rolled_back(home: Path, pipeline: str, why: str) -> rollouts.Rollout:
     return rollouts.rollback(_one(home, pipeline), why)
 
 
-def canary(home: Path, pipeline: str, trial: rollouts.Canary, why: str) -> rollouts.Rollout:
+def canary(home: Path, pipeline: str, candidate: rollouts.Canary, why: str) -> rollouts.Rollout:
     """Gives a version its share of the requests."""
-    return rollouts.start_canary(_one(home, pipeline), trial, why)
+    return rollouts.start_canary(_one(home, pipeline), candidate, why)
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,15 @@ def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> Watc
     return Watched(sent, answered, reason)
 
 
-def _watch(folder: Path, trial: rollouts.Canary, address: str, seconds: float) -> tuple[int, int, str | None]:
+def _watch(folder: Path, canary: rollouts.Canary, address: str, seconds: float) -> tuple[int, int, str | None]:
     """Returns how many requests were sent, how many the canary answered, and why it was taken back."""
     from models.serving.client.client import Client
     from models.serving.protocol import warmup
     from models.serving.protocol.tensors import to_array
 
-    requests = [log.predict_log.request for log in warmup.read(folder / str(trial.version))]
+    requests = [log.predict_log.request for log in warmup.read(folder / str(canary.version))]
     if not requests:
-        raise ConfigError(f"Version {trial.version} has no warm-up requests to watch it with.")
+        raise ConfigError(f"Version {canary.version} has no warm-up requests to watch it with.")
     questions = [
         ({alias: to_array(one.inputs[alias]) for alias in one.inputs}, one.model_spec.signature_name)
         for one in requests
@@ -99,13 +99,13 @@ def _watch(folder: Path, trial: rollouts.Canary, address: str, seconds: float) -
 
     sent = answered = 0
     with Client(address, folder.name, follow=folder) as client:
-        _wait_until_loaded(client, folder, trial.version)
+        _wait_until_loaded(client, folder, canary.version)
         until = time.monotonic() + seconds
-        while time.monotonic() < until and rollouts.read(folder).canary == trial:
+        while time.monotonic() < until and rollouts.read(folder).canary == canary:
             inputs, signature = questions[sent % len(questions)]
             _, version = client.predict(inputs, signature)
             sent += 1
-            answered += version == trial.version
+            answered += version == canary.version
             time.sleep(0.005)
     # The server that `headrace serve` started judges too, and may have been first.
     last = rollouts.audit(folder)[-1]

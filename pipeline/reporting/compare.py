@@ -192,7 +192,7 @@ def _same_rows(before: Facts, after: Facts) -> bool:
 
 
 def _paired(name: str, first: RunRecord, before: Facts, after: Facts) -> tuple[float, float] | None:
-    from models.evaluation.comparison import paired_bootstrap
+    from models.evaluation.bootstrap import paired_bootstrap
 
     metric = compared_metrics(first).get(name)
     if metric is None or before.answers is None or after.answers is None:

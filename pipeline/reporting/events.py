@@ -24,7 +24,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
-from models.evaluation import plots as arrays
+from models.evaluation.plots import confusion_matrix, pixels, short
 from pipeline.history.record import RunRecord, StageRecord
 from pipeline.reporting import plots
 from pipeline.reporting.facts import OVERALL, Facts
@@ -182,7 +182,7 @@ def _evaluation(found: Facts) -> Iterator[Summary]:
     _, classes = found.label
     counts = found.evaluation.get("confusion_matrix")
     if counts and len(classes) <= MAX_CLASSES:
-        yield _image("test/confusion_matrix", Image.fromarray(arrays.confusion_matrix(np.array(counts), classes)))
+        yield _image("test/confusion_matrix", _drawn(confusion_matrix(np.array(counts), classes)))
     if found.answers is None:
         return
     if not classes:
@@ -261,16 +261,13 @@ def _pictures(mistakes: list[dict[str, Any]]) -> Image.Image:
         axes = figure.add_subplot(down, across, index + 1)
         axes.imshow(Image.open(io.BytesIO(base64.b64decode(one["image"]))), cmap="gray")
         axes.set_axis_off()
-        said = f"{plots.short(one['predicted'])} {one['probability']:.2f}"
-        axes.set_title(f"{said}\nis {plots.short(one['true'])}", fontsize=8)
+        said = f"{short(one['predicted'])} {one['probability']:.2f}"
+        axes.set_title(f"{said}\nis {short(one['true'])}", fontsize=8)
     return _drawn(figure)
 
 
 def _drawn(figure: Figure) -> Image.Image:
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    file.seek(0)
-    return Image.open(file).convert("RGB")
+    return Image.fromarray(pixels(figure))
 
 
 def _image(tag: str, picture: Image.Image) -> Summary:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from models.evaluation.intervals import wilson
+from models.evaluation.plots import confusion_matrix, short
 from models.evaluation.predictions import Answers
 from pipeline.reporting.facts import OVERALL
 
@@ -119,26 +120,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart | None:
         return None
     wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
     shown = np.sort(np.argsort(-wrong, kind="stable")[:MAX_CLASSES])
-    part, names = counts[np.ix_(shown, shown)], [short(classes[index]) for index in shown]
-    size = 1.8 + 0.32 * len(names)
-    figure = _figure(size + 0.6, size)
-    axes = figure.add_subplot()
-    shares = part / np.maximum(counts.sum(axis=1)[shown][:, None], 1)
-    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="none")
-    axes.set(aspect="equal", xlabel="predicted", ylabel="true")
-    axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=60, ha="right")
-    axes.set_yticks(np.arange(len(names)) + 0.5, names)
-    axes.invert_yaxis()
-    for true, predicted in np.argwhere(part):
-        axes.text(
-            predicted + 0.5,
-            true + 0.5,
-            f"{part[true, predicted]:,}",
-            ha="center",
-            va="center",
-            fontsize=7,
-            color="#ffffff" if shares[true, predicted] > 0.5 else "#10202f",
-        )
+    figure = confusion_matrix(counts, classes, shown)
     off = counts.copy()
     np.fill_diagonal(off, 0)
     pairs = [divmod(int(index), len(classes)) for index in np.argsort(-off, axis=None, kind="stable")[:MAX_CLASSES]]
@@ -369,9 +351,3 @@ def over_runs(metric: str, rows: Sequence[Sequence[Any]]) -> Chart | None:
     axes.grid(True)
     alt = f"From {rows[0][1]:.4f} to {rows[-1][1]:.4f} over {len(rows)} runs."
     return Chart(f"{metric} by run", _svg(figure), alt, ["run", metric, "from", "to"], rows)
-
-
-def short(text: str, length: int = 18) -> str:
-    """Returns a name that fits an axis; matplotlib takes a dollar sign for mathematics."""
-    text = " ".join(str(text).split())
-    return (text if len(text) <= length else text[: length - 1] + "…").replace("$", r"\$")

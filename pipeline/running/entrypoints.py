@@ -25,7 +25,8 @@ def run_fn(fn_args):
     """TFX Trainer's entry: trains and exports the task's model."""
     from components.baseline import TRAINING
     from components.classical import measured
-    from models.training.trainer import TrainingJob, train
+    from models.training.job import TrainingJob
+    from models.training.trainer import train
 
     custom = fn_args.custom_config
     task = registry.task(custom["task"])

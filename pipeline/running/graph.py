@@ -177,7 +177,7 @@ def build(named: NamedConfig, paths: PipelinePaths, run: str, *, allow_unblessed
         metric=metric,
         require="report" if allow_unblessed else config.baseline.require,
         seed=config.seed,
-        fingerprint=_code(["components.baseline", "models.evaluation.comparison"], ["numpy", "scikit-learn"]),
+        fingerprint=_code(["components.baseline", "models.evaluation.bootstrap"], ["numpy", "scikit-learn"]),
     ).with_id("baseline")
     baseline.add_upstream_node(model_gate)
     serving_check = ServingCheck(
@@ -190,7 +190,8 @@ def build(named: NamedConfig, paths: PipelinePaths, run: str, *, allow_unblessed
         destination=str(paths.serving),
         scratch=str(paths.candidate),
         fingerprint=_code(
-            [task_module, "components.serving_check", "models.serving.server"], ["tensorflow", "grpcio", "aiohttp"]
+            [task_module, "components.serving_check", "models.serving.server.__main__"],
+            ["tensorflow", "grpcio", "aiohttp"],
         ),
     ).with_id("serving_check")
     serving_check.add_upstream_node(baseline)

@@ -13,7 +13,7 @@ from data import spans
 from data.errors import ConfigError
 from data.secrets import hide
 from models import progress
-from models.serving.server import standby
+from models.serving.deployment import standby
 from pipeline.core.config import NamedConfig
 from pipeline.core.files import hidden_secrets, private_files, temporary_files
 from pipeline.core.lock import hold

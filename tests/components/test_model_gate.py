@@ -74,7 +74,7 @@ def test_candidate_and_published_model_are_compared_on_the_same_rows(
     import numpy as np
 
     from components import model_gate, predictions
-    from models.evaluation.comparison import Metric, accuracy
+    from models.evaluation.metrics import Metric, accuracy
     from tests.pipeline.made_up import answers, spec_of
 
     targets, values = answers(candidate, 200, 2)

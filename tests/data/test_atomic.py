@@ -22,3 +22,42 @@ def test_what_was_there_stays_when_the_new_content_cannot_be_written(tmp_path):
 
     assert (tmp_path / "a").read_text() == "before"
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_folder_appears_whole_and_a_file_keeps_its_ending_while_it_is_made(tmp_path):
+    with atomic.replacing(tmp_path / "made") as staging:
+        staging.mkdir()
+        (staging / "part").write_text("1")
+        assert not (tmp_path / "made").exists()
+    with atomic.replacing(tmp_path / "a.npz") as staging:
+        assert staging.suffix == ".npz"
+        staging.write_text("new")
+
+    assert (tmp_path / "made" / "part").read_text() == "1"
+    assert (tmp_path / "a.npz").read_text() == "new"
+    assert sorted(os.listdir(tmp_path)) == ["a.npz", "made"]
+
+
+def _interrupted(path):
+    with atomic.replacing(path) as staging:
+        staging.mkdir()
+        (staging / "part").write_text("half")
+        raise KeyboardInterrupt
+
+
+def test_nothing_is_left_of_a_folder_that_was_not_finished(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted(tmp_path / "made")
+
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_process_left_is_not_in_the_way(tmp_path):
+    left = tmp_path / f".{os.getpid()}.made"
+    left.mkdir()
+    (left / "half").touch()
+
+    with atomic.replacing(tmp_path / "made") as staging:
+        staging.mkdir()
+
+    assert os.listdir(tmp_path / "made") == []

@@ -4,6 +4,12 @@ from data import secrets
 from data.errors import ConfigError
 
 
+@pytest.fixture(autouse=True)
+def _forgotten_afterwards(monkeypatch):
+    """What these tests give out as secrets, such as `password`, is none in the tests that follow."""
+    monkeypatch.setattr(secrets, "_values", {})
+
+
 def test_a_secret_is_resolved_and_hidden_wherever_it_shows(monkeypatch):
     monkeypatch.setenv("BUCKET_KEY", "s3cr3t-key")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.serving.deployment.process import free_port
 from models.serving.rollout.versions import versions
-from models.serving.server.process import free_port
 from pipeline.history import runs
 from pipeline.scheduling.store import Store
 from tests.conftest import ROOT, headrace

@@ -8,7 +8,7 @@ from models.config import TrainConfig
 def test_the_names_are_those_of_the_installed_keras():
     import keras
 
-    from models.training.trainer import make_optimizer, make_schedule
+    from models.training.optimizer import make_optimizer, make_schedule
 
     for name in config.OPTIMIZERS:
         assert type(make_optimizer(TrainConfig(optimizer=name), 10)).__name__.lower() == name

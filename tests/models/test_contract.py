@@ -46,7 +46,7 @@ def test_evaluation_asks_for_a_signature_and_label_that_are_there(trained):
 def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp_path):
     from components.classical import fit, read_frame, values_of
     from components.predictions import write
-    from models.evaluation.comparison import paired_bootstrap
+    from models.evaluation.bootstrap import paired_bootstrap
     from models.evaluation.predictions import read
 
     task, made, _ = trained
@@ -72,17 +72,17 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp
 def test_a_server_answers_as_the_trained_model_does(trained, tmp_path):
     from components.example_gen import first_rows
     from components.serving_check import ask
-    from models.serving.client.smoke_test import try_out
     from models.serving.protocol import warmup
+    from models.serving.smoke_test.smoke_test import run_smoke_test
 
     task, made, _ = trained
     rows = first_rows(made.model_folder.removesuffix("model") + "examples", "test", made.spec, 5)
 
-    measured = try_out(
+    measured = run_smoke_test(
         Path(made.model_folder),
-        "tried",
-        lambda: ask(made.model_folder, rows, task, made.spec),
-        tmp_path / "trial",
+        "candidate",
+        ask=lambda: ask(made.model_folder, rows, task, made.spec),
+        folder=tmp_path / "candidate",
         engine="embedded",
     )
 
@@ -113,7 +113,7 @@ def test_tensorflows_cpp_loader_which_is_tf_servings_answers_as_the_trained_mode
                 np.testing.assert_array_equal(answer[alias], to_array(value))
 
 
-def test_the_input_guard_knows_every_input_of_every_signature(trained):
+def test_input_validation_knows_every_input_of_every_signature(trained):
     import json
 
     from models.serving.server import input_validation

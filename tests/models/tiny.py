@@ -30,7 +30,7 @@ from data.spec import (
 )
 from models import registry
 from models.config import TrainConfig
-from models.training.trainer import TrainingJob
+from models.training.job import TrainingJob
 
 NUM_ROWS = {"train": 48, "validation": 12, "test": 12}
 TABLE: dict[str, Feature] = {

@@ -78,7 +78,7 @@ class Flags:
     )
     version: bool = field(default=False, metadata={"help": "Print the version and end"})
     host: str = field(default="127.0.0.1", metadata={"help": "Ours: address to listen on"})
-    input_guard: bool = field(default=True, metadata={"help": "Ours: refuse values that the schema rules out"})
+    input_validation: bool = field(default=True, metadata={"help": "Ours: refuse values that the schema rules out"})
     max_request_mib: int = field(default=64, metadata={"help": "Ours: largest request; 0: no limit"})
     max_batch_rows: int = field(default=100_000, metadata={"help": "Ours: most rows in a request; 0: no limit"})
     max_concurrency: int = field(default=1000, metadata={"help": "Ours: most requests at a time; 0: no limit"})
@@ -92,6 +92,8 @@ class Flags:
 # Going on without these would serve something else than was asked for, and in the clear.
 REFUSED = ("ssl_config_file", "use_alts_credentials", "platform_config_file", "prefer_tflite_model",
            "thread_pool_factory_config_file", "mixed_precision")  # fmt: skip
+# Unit files and scripts of before have the old names.
+RENAMED = {"input_guard": "input_validation"}
 _KNOWN = {one.name: one for one in dataclasses.fields(Flags)}
 _TRUE, _FALSE = ("true", "1", "t", "y", "yes"), ("false", "0", "f", "n", "no")
 
@@ -109,6 +111,7 @@ def parse(arguments: Sequence[str]) -> tuple[Flags, list[str]]:
     flags, unknown = Flags(), []
     for argument in arguments:
         name, equals, text = argument.lstrip("-").partition("=")
+        name = RENAMED.get(name, name)
         found = _KNOWN.get(name)
         if found is None or not argument.startswith("-"):
             unknown.append(argument)

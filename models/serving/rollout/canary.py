@@ -59,23 +59,23 @@ class Recent:
         return Figures(len(calls), sum(failed), sorted(seconds)[math.ceil(0.95 * len(calls)) - 1] * 1000)
 
 
-def breach(canary: Canary, trial: Figures, stable: Figures) -> str | None:
+def breach(canary: Canary, figures: Figures, stable: Figures) -> str | None:
     """Returns why a canary has to go; None while it may stay.
 
     Args:
         canary: Its budget.
-        trial: What its requests came to.
-        stable: What those of the stable version came to: errors that both have in common are the clients'.
+        figures: Its last requests.
+        stable: Those of the stable version: errors that both have in common are the clients'.
     """
-    if trial.requests < ENOUGH:
+    if figures.requests < ENOUGH:
         return None
     # By the lower end of its interval: one error in twenty requests is no 5 %.
-    if trial.least_error_rate - stable.error_rate > canary.max_error_rate:
+    if figures.least_error_rate - stable.error_rate > canary.max_error_rate:
         beside = f" (stable {stable.error_rate:.1%})" if stable.errors else ""
         return (
-            f"error rate {trial.error_rate:.1%}{beside} of {trial.requests} requests, at most "
+            f"error rate {figures.error_rate:.1%}{beside} of {figures.requests} requests, at most "
             f"{canary.max_error_rate:.1%}"
         )
-    if canary.p95_ms is not None and trial.p95_ms > canary.p95_ms:
-        return f"p95 {trial.p95_ms:.1f} ms of {trial.requests} requests, at most {canary.p95_ms:g} ms"
+    if canary.p95_ms is not None and figures.p95_ms > canary.p95_ms:
+        return f"p95 {figures.p95_ms:.1f} ms of {figures.requests} requests, at most {canary.p95_ms:g} ms"
     return None

@@ -63,8 +63,8 @@ class Rollout:
 
     def kept(self) -> set[int]:
         """Returns the versions that must not be removed."""
-        trial = self.canary.version if self.canary else None
-        return {version for version in (self.stable, self.previous, trial) if version is not None}
+        canary = self.canary.version if self.canary else None
+        return {version for version in (self.stable, self.previous, canary) if version is not None}
 
 
 def read(destination: Path) -> Rollout:
@@ -159,15 +159,15 @@ def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
 
 def take_back(destination: Path, version: int, why: str) -> bool:
     """Ends the canary of a version; returns False when somebody was first, and changes nothing then."""
-    return _end_trial(destination, version, "rollback", lambda before: dataclasses.replace(before, canary=None), why)
+    return _end_canary(destination, version, "rollback", lambda before: dataclasses.replace(before, canary=None), why)
 
 
 def promote_canary(destination: Path, version: int, why: str) -> bool:
     """Makes the canary of a version live; returns False when somebody was first, and changes nothing then."""
-    return _end_trial(destination, version, "promote", lambda before: _promoted(destination, before, version), why)
+    return _end_canary(destination, version, "promote", lambda before: _promoted(destination, before, version), why)
 
 
-def _end_trial(destination: Path, version: int, what: str, change: Callable[[Rollout], Rollout], why: str) -> bool:
+def _end_canary(destination: Path, version: int, what: str, change: Callable[[Rollout], Rollout], why: str) -> bool:
     with _locked(destination):
         before = read(destination)
         if before.canary is None or before.canary.version != version:

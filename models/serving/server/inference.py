@@ -1,4 +1,4 @@
-"""Predict, Classify, Regress, MultiInference, GetModelMetadata: requests in, responses out, in TF Serving's words."""
+"""The engine of both APIs: Predict, Classify, Regress, MultiInference, GetModelMetadata; requests in, responses out."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,30 +6,41 @@ from dataclasses import dataclass
 
 import numpy as np
 from google.protobuf import any_pb2
-from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
-    input_pb2,
     model_pb2,
     predict_pb2,
     regression_pb2,
 )
 
 from models.serving.protocol import json_answers, json_requests
+from models.serving.protocol.example_calls import (
+    classification_outputs,
+    fill_classifications,
+    fill_regressions,
+    regression_outputs,
+    serialized_examples,
+)
+from models.serving.protocol.signatures import (
+    CLASSIFY,
+    DEFAULT_SIGNATURE,
+    PREDICT,
+    REGRESS,
+    Signature,
+    read_inputs,
+    select_outputs,
+)
 from models.serving.protocol.statuses import Code, Refusal, ServingStatus, invalid
-from models.serving.protocol.tensors import MAX_BYTES, data_type_name, fill, number_of, strings, to_array
+from models.serving.protocol.tensors import fill
 from models.serving.server.manager import ModelManager
 from models.serving.server.monitoring import Metrics
-from models.serving.server.servable import Servable, Signature
-
-DEFAULT_SIGNATURE = "serving_default"
-PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
+from models.serving.server.servable import Servable
 
 Runner = Callable[[Servable, Mapping[object, np.ndarray], Sequence[object], int | None], list[np.ndarray]]
-Guard = Callable[[Servable, str, Mapping[str, np.ndarray]], None]
+Validator = Callable[[Servable, str, Mapping[str, np.ndarray]], None]
 
 
 class _Request:
@@ -62,7 +73,7 @@ class Engine:
         manager: Knows the versions.
         metrics: Counts.
         run: Runs a version, `(servable, feeds, fetches, timeout_ms) -> values`; batches where that is on.
-        guard: Refuses what the training schema rules out, or None.
+        validate: Refuses what the training schema rules out, or None.
         sampler: Keeps a sample of requests and answers, or None.
         check_method_names: Whether a signature must have the method name that belongs to the call.
         as_content: Whether tensors are answered as `tensor_content`.
@@ -73,7 +84,7 @@ class Engine:
     manager: ModelManager
     metrics: Metrics
     run: Runner
-    guard: Guard | None = None
+    validate: Validator | None = None
     sampler: Callable[..., None] | None = None
     check_method_names: bool = False
     as_content: bool = False
@@ -91,9 +102,9 @@ class Engine:
         with _Request(self.manager.acquire(_spec(request))) as servable:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._predicting_signature(servable, name)
-            arrays = _inputs(request.inputs, signature, self.max_bytes)
-            outputs = _wanted_outputs(request.output_filter, signature)
-            values = self._run(servable, name, signature, arrays, outputs, timeout_ms)
+            arrays = read_inputs(request.inputs, signature, self.max_bytes)
+            outputs = select_outputs(request.output_filter, signature)
+            values = self._run(servable, signature, arrays, outputs, timeout_ms)
             response = predict_pb2.PredictResponse()
             _name(response.model_spec, servable, name)
             for alias, value in zip(outputs, values, strict=True):
@@ -112,8 +123,8 @@ class Engine:
                 raise invalid(f"Failed to get input map for signature: {name}")
             arrays, by_row = json_requests.read_inputs(document, inputs)
             signature = self._predicting_signature(servable, name)
-            outputs = _wanted_outputs((), signature)
-            values = self._run(servable, name, signature, arrays, outputs, timeout_ms)
+            outputs = select_outputs((), signature)
+            values = self._run(servable, signature, arrays, outputs, timeout_ms)
             write = json_answers.write_rows if by_row else json_answers.write_columns
             return write(dict(zip(outputs, values, strict=True))), servable.version
 
@@ -137,12 +148,12 @@ class Engine:
         with _Request(self.manager.acquire(_spec(request))) as servable:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._example_signature(servable, name)
-            outputs = _classification_outputs(signature, check=self.check_method_names)
-            examples = serialized(request.input)
-            values = self._run(servable, name, signature, {"inputs": examples}, outputs, timeout_ms)
+            outputs = classification_outputs(signature, check_method_name=self.check_method_names)
+            examples = serialized_examples(request.input)
+            values = self._run(servable, signature, {"inputs": examples}, outputs, timeout_ms)
             response = classification_pb2.ClassificationResponse()
             _name(response.model_spec, servable, name)
-            _classifications(response.result, dict(zip(outputs, values, strict=True)), len(examples))
+            fill_classifications(response.result, dict(zip(outputs, values, strict=True)), len(examples))
             return response
 
     def regress(
@@ -152,12 +163,12 @@ class Engine:
         with _Request(self.manager.acquire(_spec(request))) as servable:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = self._example_signature(servable, name)
-            _regression_output(signature, check=self.check_method_names)
-            examples = serialized(request.input)
-            values = self._run(servable, name, signature, {"inputs": examples}, ["outputs"], timeout_ms)
+            regression_outputs(signature, check_method_name=self.check_method_names)
+            examples = serialized_examples(request.input)
+            values = self._run(servable, signature, {"inputs": examples}, ["outputs"], timeout_ms)
             response = regression_pb2.RegressionResponse()
             _name(response.model_spec, servable, name)
-            _regressions(response.result, values[0], len(examples))
+            fill_regressions(response.result, values[0], len(examples))
             return response
 
     def multi_inference(
@@ -167,11 +178,11 @@ class Engine:
         tasks = request.tasks
         with _Request(self.manager.acquire(tasks[0].model_spec if tasks else model_pb2.ModelSpec())) as servable:
             wanted = self._tasks(servable, tasks)
-            examples = serialized(request.input)
+            examples = serialized_examples(request.input)
             # One call of the session for all: they share their input.
             _, name, signature, _ = wanted[0]
             handles = list(dict.fromkeys(one.outputs[alias] for _, _, one, aliases in wanted for alias in aliases))
-            values = self._run(servable, name, signature, {"inputs": examples}, (), timeout_ms, handles)
+            values = self._run(servable, signature, {"inputs": examples}, (), timeout_ms, handles)
             found = dict(zip(handles, values, strict=True))
             response = inference_pb2.MultiInferenceResponse()
             for method, name, signature, aliases in wanted:
@@ -179,9 +190,9 @@ class Engine:
                 _name(result.model_spec, servable, name)
                 own = {alias: found[signature.outputs[alias]] for alias in aliases}
                 if method == CLASSIFY:
-                    _classifications(result.classification_result, own, len(examples))
+                    fill_classifications(result.classification_result, own, len(examples))
                 else:
-                    _regressions(result.regression_result, own["outputs"], len(examples))
+                    fill_regressions(result.regression_result, own["outputs"], len(examples))
             return response
 
     def _tasks(self, servable: Servable, tasks) -> list[tuple[str, str, Signature, list[str]]]:
@@ -199,9 +210,9 @@ class Engine:
             if signature is None:
                 raise invalid(f"Requested signature not found in model graph: {name}")
             if task.method_name == CLASSIFY:
-                outputs = _classification_outputs(signature, check=self.check_method_names)
+                outputs = classification_outputs(signature, check_method_name=self.check_method_names)
             elif task.method_name == REGRESS:
-                outputs = _regression_output(signature, check=self.check_method_names)
+                outputs = regression_outputs(signature, check_method_name=self.check_method_names)
             else:
                 raise ServingStatus(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
             if wanted and wanted[0][2].definition.inputs["inputs"].name != signature.definition.inputs["inputs"].name:
@@ -255,7 +266,6 @@ class Engine:
     def _run(
         self,
         servable: Servable,
-        name: str,
         signature: Signature,
         arrays: Mapping[str, np.ndarray],
         outputs: Iterable[str],
@@ -268,15 +278,15 @@ class Engine:
                 rows = len(array)
         if self.max_rows and rows > self.max_rows:
             raise Refusal(f"Request of {rows} rows; at most {self.max_rows} are taken (--max_batch_rows).")
-        if self.guard:
-            self.guard(servable, name, arrays)
+        if self.validate:
+            self.validate(servable, signature.name, arrays)
         feeds = {signature.inputs[alias]: array for alias, array in arrays.items()}
         begin = time.perf_counter()
         values = self.run(servable, feeds, handles or [signature.outputs[alias] for alias in outputs], timeout_ms)
         self.metrics.ran(servable.name, rows, time.perf_counter() - begin)
         answer = [np.asarray(value) for value in values]
         if self.sampler and not handles:
-            self.sampler(servable, name, arrays, dict(zip(outputs, answer, strict=True)))
+            self.sampler(servable, signature.name, arrays, dict(zip(outputs, answer, strict=True)))
         return answer
 
 
@@ -290,164 +300,3 @@ def _name(spec: model_pb2.ModelSpec, servable: Servable, signature: str) -> None
     spec.name = servable.name
     spec.signature_name = signature
     spec.version.value = servable.version
-
-
-def _inputs(sent: Mapping[str, object], signature: Signature, max_bytes: int) -> dict[str, np.ndarray]:
-    """Returns the arrays by alias, defaults filled in; raises ServingStatus as TF Serving does."""
-    wanted, defaults = signature.inputs, signature.defaults
-    if len(sent) > len(wanted) or (len(sent) < len(wanted) and not defaults):
-        names, needed = sorted(sent), sorted(wanted)
-        extra, missing = sorted(set(names) - set(needed)), sorted(set(needed) - set(names))
-        raise invalid(
-            f"input size does not match signature: {len(names)}!={len(needed)} len({{{','.join(names)}}}) != "
-            f"len({{{','.join(needed)}}}). Sent extra: {{{','.join(extra)}}}. Missing but required: "
-            f"{{{','.join(missing)}}}."
-        )
-    arrays = {}
-    for alias in wanted:
-        if alias in sent:
-            try:
-                arrays[alias] = to_array(sent[alias], max_bytes or MAX_BYTES)
-            except (ValueError, MemoryError):
-                raise invalid(f"tensor parsing error: {alias}") from None
-        elif alias in defaults:
-            arrays[alias] = defaults[alias]
-        else:
-            feed = signature.definition.inputs[alias].name
-            raise invalid(
-                f"Signature input alias: {alias}(feed name: {feed}) not found in request and no default value "
-                f"provided. Inputs expected to be in the request {{{','.join(sorted(wanted))}}}, or default input "
-                f"alias set: {','.join(sorted(defaults))}"
-            )
-    if len(sent) > sum(alias in sent for alias in wanted):
-        extra = next(alias for alias in sorted(sent) if alias not in wanted)
-        raise invalid(
-            f"Inputs contains invalid name. Used request inputs: {','.join(sorted(set(sent) & set(wanted)))}, "
-            f"request input: {extra}"
-        )
-    # TensorFlow finds wrong types too, but a batch of requests must not fail for one of them.
-    for index, alias in enumerate(wanted):
-        expected = signature.dtypes[alias]
-        if alias in sent and (found := sent[alias].dtype) != expected:
-            raise invalid(
-                f"Expects arg[{index}] to be {data_type_name(expected)} but {data_type_name(found)} is provided"
-            )
-    return arrays
-
-
-def _wanted_outputs(asked: Sequence[str], signature: Signature) -> list[str]:
-    if not asked:
-        return list(signature.outputs)
-    for position, alias in enumerate(asked):
-        if alias not in signature.outputs:
-            raise invalid(
-                f"output tensor alias not found in signature: {alias} Outputs expected to be in the set "
-                f"{{{','.join(sorted(signature.outputs))}}}."
-            )
-        if alias in asked[:position]:
-            raise invalid(f"duplicate output tensor alias: {alias}")
-    return list(asked)
-
-
-def serialized(sent: input_pb2.Input) -> np.ndarray:
-    """Returns the examples of a request serialized, object `(examples,)`; raises ServingStatus without any."""
-    kind = sent.WhichOneof("kind")
-    if kind == "example_list_with_context":
-        # Concatenated messages are merged ones: the context's features stand in each example.
-        context = sent.example_list_with_context.context.SerializeToString()
-        found = [context + example.SerializeToString() for example in sent.example_list_with_context.examples]
-    else:
-        found = [example.SerializeToString() for example in sent.example_list.examples] if kind else []
-    if not found:
-        raise invalid("Input is empty.")
-    return strings(found)
-
-
-def _one_input(signature: Signature, kind: str) -> None:
-    inputs = list(signature.definition.inputs)
-    if len(inputs) != 1:
-        raise invalid("Expected one input Tensor.")
-    if inputs[0] != "inputs":
-        text = str(signature.definition).replace("\n", " ").strip()
-        raise invalid(f"No {kind} inputs found in SignatureDef: {text}")
-
-
-def _classification_outputs(signature: Signature, *, check: bool) -> list[str]:
-    method = signature.definition.method_name
-    if check and method != CLASSIFY:
-        raise invalid(f"Expected classification signature method_name to be {CLASSIFY}. Was: {method}")
-    _one_input(signature, "classification")
-    outputs = list(signature.outputs)
-    if len(outputs) not in (1, 2):
-        raise invalid(f"Expected one or two output Tensors, found {len(outputs)}")
-    found = [alias for alias in ("classes", "scores") if alias in outputs]
-    if not found:
-        text = str(signature.definition).replace("\n", " ").strip()
-        raise invalid(
-            f'Expected classification signature outputs to contain at least one of "classes" or "scores". '
-            f"Signature was: {text}"
-        )
-    return found
-
-
-def _regression_output(signature: Signature, *, check: bool) -> list[str]:
-    method = signature.definition.method_name
-    if check and method != REGRESS:
-        raise invalid(f"Expected regression signature method_name to be {REGRESS}. Was: {method}")
-    _one_input(signature, "regression")
-    outputs = list(signature.outputs)
-    if len(outputs) != 1:
-        raise invalid(f"Expected one output Tensor, found {len(outputs)}")
-    if outputs[0] != "outputs":
-        text = str(signature.definition).replace("\n", " ").strip()
-        raise invalid(f"No regression outputs found in SignatureDef: {text}")
-    return outputs
-
-
-def _classifications(
-    result: classification_pb2.ClassificationResult, values: Mapping[str, np.ndarray], rows: int
-) -> None:
-    classes, scores = values.get("classes"), values.get("scores")
-    for name, value, kind, word in (("classes", classes, "OSU", "DT_STRING"), ("scores", scores, "f", "DT_FLOAT")):
-        if value is None:
-            continue
-        if value.ndim != 2:
-            raise invalid(f"Expected Tensor shape: [batch_size num_classes] but got {_shape(value)}")
-        if value.dtype.kind not in kind or (kind == "f" and value.dtype != np.float32):
-            raise invalid(f"Expected {name} Tensor of {word}. Got: {_type_name(value)}")
-        if len(value) != rows:
-            raise invalid(f"Expected {name} output batch size of {rows}. Got: {len(value)}")
-    if classes is not None and scores is not None and classes.shape[1] != scores.shape[1]:
-        raise invalid(
-            f"Tensors class and score should match in dim_size(1). Got {classes.shape[1]} vs. {scores.shape[1]}"
-        )
-    for row in range(rows):
-        found = result.classifications.add().classes
-        labels = classes[row].tolist() if classes is not None else None
-        numbers = scores[row].tolist() if scores is not None else None
-        for index in range(len(labels if labels is not None else numbers)):
-            found.add(
-                label=labels[index].decode(errors="replace") if labels is not None else "",
-                score=numbers[index] if numbers is not None else 0.0,
-            )
-
-
-def _regressions(result: regression_pb2.RegressionResult, values: np.ndarray, rows: int) -> None:
-    if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
-        raise invalid(
-            f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {_shape(values)}"
-        )
-    if len(values) != rows:
-        raise invalid(f"Input batch size did not match output batch size: {rows} vs. {len(values)}")
-    if values.dtype != np.float32:
-        raise invalid(f"Expected output Tensor of DT_FLOAT.  Got: {_type_name(values)}")
-    for value in values.reshape(-1).tolist():
-        result.regressions.add(value=value)
-
-
-def _shape(value: np.ndarray) -> str:
-    return f"[{','.join(map(str, value.shape))}]"
-
-
-def _type_name(value: np.ndarray) -> str:
-    return types_pb2.DataType.Name(number_of(value.dtype))

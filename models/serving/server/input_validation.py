@@ -1,4 +1,4 @@
-"""The input guard: refuses values that the training schema rules out, before a model makes something of them."""
+"""Input validation: refuses values that the training schema rules out, before a model makes something of them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
-from google.protobuf.message import DecodeError
 
+from data import examples
 from models.serving.protocol.statuses import Refusal
 from models.serving.server.monitoring import Metrics
 from models.serving.server.servable import Servable
@@ -20,13 +19,12 @@ FILE = Path("assets.extra") / "input_guard.json"
 SHOWN = 5
 EXAMPLES = "*"  # stands for all features, in the one input of serialized tf.train.Examples
 NO_DATE = -(2**63)
-_KINDS = {"bytes": "bytes_list", "float": "float_list", "int": "int64_list"}
 
 Rules = dict[str, Any]
 
 
 def write(model: Path, spec: "DatasetSpec", inputs: Mapping[str, Mapping[str, str]]) -> None:
-    """Writes what the guard of a SavedModel holds to.
+    """Writes what requests to a SavedModel are validated by.
 
     Args:
         model: Folder of the SavedModel.
@@ -50,7 +48,7 @@ def write(model: Path, spec: "DatasetSpec", inputs: Mapping[str, Mapping[str, st
     (model / FILE).write_text(json.dumps({"features": features, "signatures": inputs}, indent=1))
 
 
-class InputGuard:
+class InputValidator:
     """Checks requests; called with `(servable, signature, arrays)`. Versions without rules take everything."""
 
     def __init__(self, metrics: Metrics):
@@ -100,15 +98,14 @@ class InputGuard:
 
 def _examples(array: np.ndarray, features: Mapping[str, Rules]) -> Iterator[tuple[int, str, str]]:
     """Yields row, feature and sentence for all that is wrong with serialized tf.train.Examples."""
-    names = [(name, rules, _KINDS[rules["stored"]]) for name, rules in features.items()]
+    names = [(name, rules, examples.LISTS[rules["stored"]]) for name, rules in features.items()]
     for row, serialized in enumerate(array.tolist()):
         try:
-            example = tf.train.Example.FromString(serialized).features.feature
-        except (DecodeError, TypeError):
+            example = examples.parse(serialized)
+        except ValueError:
             continue  # TensorFlow's own words are clear
         for name, rules, kind in names:
-            found = example[name].WhichOneof("kind") if name in example else None
-            values = getattr(example[name], found).value if found else ()
+            found, values = examples.values(example[name]) if name in example else (None, ())
             if not values:
                 if not rules["optional"]:
                     yield row, name, "is missing"

@@ -20,7 +20,7 @@ _WARMUP = ":tensorflow:serving:model_warmup_latency"
 _BATCH = ":tensorflow:serving:batching_session:processed_batch_size"
 _BATCHES = ":tensorflow:serving:batching_session:wrapped_run_count"
 _QUEUED = ":tensorflow:serving:batching_session:queuing_latency"
-_GUARD = ":headrace:serving:input_guard_refusals"
+_REFUSED_VALUES = ":headrace:serving:input_guard_refusals"
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -79,8 +79,8 @@ class Metrics:
         self._add([(_BATCHES, (), 1)], [(_BATCH, (), size), *waited])
 
     def refused(self, model: str, feature: str) -> None:
-        """Counts a value that the input guard refused."""
-        self._add([(_GUARD, (("model_name", model), ("feature", feature)), 1)], [])
+        """Counts a value that input validation refused."""
+        self._add([(_REFUSED_VALUES, (("model_name", model), ("feature", feature)), 1)], [])
 
     def _add(self, counts: list[tuple[str, Labels, int]], values: list[tuple[str, Labels, float]]) -> None:
         with self._lock:

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from google.protobuf.message import DecodeError
 
+from data import examples
 from models.serving.server.input_validation import EXAMPLES, FILE
 from models.serving.server.servable import Servable
 
@@ -119,16 +118,11 @@ class Sampler:
 def _features(serialized: bytes) -> dict[str, Any]:
     """Returns the first value of each feature of a tf.train.Example."""
     try:
-        example = tf.train.Example.FromString(serialized).features.feature
-    except (DecodeError, TypeError):
+        features = examples.parse(serialized)
+    except ValueError:
         return {}
-    found = {}
-    for name, feature in example.items():
-        kind = feature.WhichOneof("kind")
-        values = getattr(feature, kind).value if kind else ()
-        if values:
-            found[name] = values[0]
-    return found
+    held = ((name, examples.values(feature)[1]) for name, feature in features.items())
+    return {name: values[0] for name, values in held if values}
 
 
 def _bytes(value: Any) -> Any:

@@ -7,7 +7,6 @@ import itertools
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 from tensorflow.python.client import pywrap_tf_session as c_session
 
+from models.serving.protocol.signatures import Signature
 from models.serving.protocol.statuses import Code, ServingStatus, invalid, of_tensorflow
 from models.serving.protocol.tensors import to_array
 from models.serving.rollout.canary import Recent
@@ -25,25 +25,6 @@ INIT_OPS = ("__saved_model_init_op", "saved_model_main_op", "legacy_init_op")
 SMOOTHING = 0.1
 LOOPS = ("While", "StatelessWhile", "NextIteration")
 QUICK_SECONDS = 1e-3  # a call that takes less is run in the caller's thread
-
-
-@dataclass(frozen=True)
-class Signature:
-    """A signature, ready to be run.
-
-    Attributes:
-        definition: The SignatureDef.
-        inputs: Alias -> the C API's handle of what is fed.
-        outputs: Alias -> the same of what is fetched.
-        dtypes: Alias -> DataType of an input.
-        defaults: Alias -> value of an input that a request may leave out.
-    """
-
-    definition: meta_graph_pb2.SignatureDef
-    inputs: Mapping[str, object]
-    outputs: Mapping[str, object]
-    dtypes: Mapping[str, int]
-    defaults: Mapping[str, np.ndarray]
 
 
 class Servable:
@@ -86,7 +67,7 @@ class Servable:
         )
         try:
             self._restore(graph_def, graph)
-            self.signatures = {key: _signature(one, graph) for key, one in self.definitions.items() if one.inputs}
+            self.signatures = {key: _signature(key, one, graph) for key, one in self.definitions.items() if one.inputs}
         except ServingStatus:
             self._session.close()
             raise
@@ -216,7 +197,7 @@ def _meta_graph(path: Path, tags: str) -> meta_graph_pb2.MetaGraphDef:
     )
 
 
-def _signature(definition: meta_graph_pb2.SignatureDef, graph: tf.Graph) -> Signature:
+def _signature(name: str, definition: meta_graph_pb2.SignatureDef, graph: tf.Graph) -> Signature:
     def handles(infos) -> dict[str, object]:
         return {
             alias: graph.as_graph_element(infos[alias].name)._as_tf_output()
@@ -226,4 +207,4 @@ def _signature(definition: meta_graph_pb2.SignatureDef, graph: tf.Graph) -> Sign
 
     defaults = {alias: to_array(definition.defaults[alias]) for alias in definition.defaults}
     dtypes = {alias: definition.inputs[alias].dtype for alias in definition.inputs}
-    return Signature(definition, handles(definition.inputs), handles(definition.outputs), dtypes, defaults)
+    return Signature(name, definition, handles(definition.inputs), handles(definition.outputs), dtypes, defaults)

@@ -1,13 +1,12 @@
 """The embedded server: `python -m models.serving.server FLAGS` stands in for tensorflow_model_server.
 
 Differences, all on the safe side: it listens on 127.0.0.1 unless --host says otherwise, SIGTERM lets requests on their
-way end, and values that the training schema rules out are refused unless --input_guard=false.
+way end, and values that the training schema rules out are refused unless --input_validation=false.
 """
 
 import asyncio
 import contextlib
 import gc
-import json
 import logging
 import os
 import signal
@@ -15,20 +14,26 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.serving.protocol import flags as flag_syntax
 from models.serving.protocol.flags import Flags
+from models.serving.server import options
+from models.serving.server.options import StartError
+
+if TYPE_CHECKING:
+    from models.serving.server.api.calls import Caller
+    from models.serving.server.batching import Batcher, Parameters
+    from models.serving.server.inference import Engine
+    from models.serving.server.manager import ModelManager
+    from models.serving.server.servable import Servable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 FAILED = 255
+MIB = 2**20
 SWITCH_SECONDS = 0.001  # Python's 5 ms between threads would show in the latency of quick calls
 
 logger = logging.getLogger("headrace.serving")
-
-
-class StartError(Exception):
-    """Why the server does not start."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -73,62 +78,72 @@ class Server:
     Args:
         flags: As on the command line.
 
+    Attributes:
+        engine: Answers requests.
+
     Raises:
         StartError: They contradict, or a file they name cannot be used.
     """
 
     def __init__(self, flags: Flags):
-        _check(flags)
+        options.check(flags)
         # After the flags: importing TensorFlow takes seconds.
-        from models.serving.protocol import config_files
         from models.serving.protocol.statuses import ServingStatus
-        from models.serving.server.batching import Batcher, Parameters
-        from models.serving.server.inference import Engine
-        from models.serving.server.input_validation import InputGuard
-        from models.serving.server.manager import ModelManager
-        from models.serving.server.monitoring import PATH, Metrics
+        from models.serving.server.input_validation import InputValidator
+        from models.serving.server.monitoring import Metrics
         from models.serving.server.sampling import Sampler
-        from models.serving.server.servable import Servable
 
         self._flags = flags
         if not (flags.xla_cpu_compilation_enabled or flags.xla_gpu_compilation_enabled):
             without_xla()
         self._metrics = Metrics()
-        self._guard = InputGuard(self._metrics) if flags.input_guard else None
-        self._sampler = Sampler(_sampled(flags.sample_config_file)) if flags.sample_config_file else None
-        self._batching: Mapping[Path, Parameters] = {}
-        self._batcher: Batcher | None = None
+        self._input_validator = InputValidator(self._metrics) if flags.input_validation else None
+        sampling = options.sampling(flags)
+        self._sampler = Sampler(sampling) if sampling is not None else None
+        self._batching: Mapping[Path, Parameters] = {}  # of versions that have their own
         try:
-            self._session = _session(flags)
-            monitoring = _read(flags.monitoring_config_file, config_files.MonitoringConfig)
-            self._metrics_path = ""
-            if monitoring.prometheus_config.enable:
-                self._metrics_path = monitoring.prometheus_config.path or PATH
-            if flags.enable_batching:
-                common = Parameters.of(_read(flags.batching_parameters_file, config_files.BatchingParameters))
-                self._batcher = Batcher(
-                    lambda servable: self._batching.get(servable.path, common), common.num_batch_threads,
-                    self._metrics.batched,
-                )  # fmt: skip
+            self._session_options = options.session_options(flags)
+            self._metrics_path = options.metrics_path(flags)
+            self._batcher = self._new_batcher(options.batching_parameters(flags))
         except (ValueError, ServingStatus) as error:
             raise StartError(str(error)) from None
-        self._manager = ModelManager(
+        self._manager = self._new_manager()
+        self.engine = self._new_engine()
+
+    def _new_batcher(self, common: "Parameters | None") -> "Batcher | None":
+        if common is None:
+            return None
+        from models.serving.server.batching import Batcher
+
+        return Batcher(
+            lambda servable: self._batching.get(servable.path, common), common.num_batch_threads, self._metrics.batched
+        )
+
+    def _new_manager(self) -> "ModelManager":
+        from models.serving.server.manager import ModelManager
+
+        return ModelManager(
             self._load,
-            max_retries=flags.max_num_load_retries,
-            retry_seconds=flags.load_retry_interval_micros / 1e6,
-            early_labels=flags.allow_version_labels_for_unavailable_models,
+            max_retries=self._flags.max_num_load_retries,
+            retry_seconds=self._flags.load_retry_interval_micros / 1e6,
+            early_labels=self._flags.allow_version_labels_for_unavailable_models,
             on_unload=self._unloaded,
         )
-        self.engine = Engine(
+
+    def _new_engine(self) -> "Engine":
+        from models.serving.server.inference import Engine
+        from models.serving.server.servable import Servable
+
+        return Engine(
             self._manager,
             self._metrics,
             self._batcher.run if self._batcher else Servable.run,
-            guard=self._guard,
+            validate=self._input_validator,
             sampler=self._sampler,
-            check_method_names=flags.enable_signature_method_name_check,
-            as_content=flags.enable_serialization_as_tensor_content,
-            max_rows=flags.max_batch_rows,
-            max_bytes=flags.max_request_mib * 2**20,
+            check_method_names=self._flags.enable_signature_method_name_check,
+            as_content=self._flags.enable_serialization_as_tensor_content,
+            max_rows=self._flags.max_batch_rows,
+            max_bytes=self._flags.max_request_mib * MIB,
         )
 
     def load(self) -> None:
@@ -143,7 +158,7 @@ class Server:
         try:
             # Labels are looked at before there is a version they could point to: as in TF Serving, a config that has
             # some is refused at the start, unless labels may come early.
-            new = self._manager.configure(self._config())
+            new = self._manager.configure(options.model_config(self._flags))
         except (ValueError, ServingStatus) as error:
             raise StartError(str(error)) from None
         self._manager.start(self._flags.file_system_poll_wait_seconds)
@@ -151,122 +166,139 @@ class Server:
         if failed:
             raise StartError(f"UNKNOWN: {len(failed)} servable(s) did not become available: {{{', '.join(failed)}}}")
 
-    def _config(self):
-        """Returns the ModelServerConfig of the flags; raises ValueError when the file cannot be used."""
-        from models.serving.protocol import config_files
-
-        if self._flags.model_config_file:
-            return config_files.read(self._flags.model_config_file, config_files.ModelServerConfig)
-        config = config_files.ModelServerConfig()
-        config.model_config_list.config.add(
-            name=self._flags.model_name,
-            base_path=str(Path(self._flags.model_base_path).resolve()),
-            model_platform="tensorflow",
-        )
-        return config
-
-    def _load(self, name: str, number: int, path: Path):
+    def _load(self, name: str, number: int, path: Path) -> "Servable":
         """Returns a version that is warmed up; raises ServingStatus."""
-        from models.serving.protocol import config_files, warmup
-        from models.serving.protocol.statuses import ServingStatus, invalid
-        from models.serving.server.batching import Parameters
+        from models.serving.server.servable import Servable
+
+        own = options.own_batching_parameters(path, self._flags)
+        if own:
+            self._batching = {**self._batching, path: own}
+        servable = Servable(name, number, path, self._flags.saved_model_tags, self._session_options)
+        if self._flags.enable_model_warmup:
+            self._warm_up(servable)
+        return servable
+
+    def _warm_up(self, servable: "Servable") -> None:
+        """Replays a version's warm-up requests; closes it and raises ServingStatus where one fails."""
+        from models.serving.protocol import warmup
+        from models.serving.protocol.statuses import ServingStatus
         from models.serving.server.inference import Engine
-        from models.serving.server.manager import OneVersion
+        from models.serving.server.live import OneVersion
         from models.serving.server.monitoring import Metrics
         from models.serving.server.servable import Servable
 
-        flags = self._flags
-        own = path / "batching_params.pbtxt"
-        if self._batcher and flags.enable_per_model_batching_parameters and own.exists():
-            try:
-                parameters = Parameters.of(config_files.read(own, config_files.BatchingParameters))
-            except ValueError as error:
-                raise invalid(str(error)) from None
-            self._batching = {**self._batching, path: parameters}
-        servable = Servable(name, number, path, flags.saved_model_tags, self._session)
-        if not flags.enable_model_warmup:
-            return servable
-        alone: Any = OneVersion(name, servable)
+        alone: Any = OneVersion(servable.name, servable)
+        engine = Engine(alone, Metrics(), Servable.run)  # warm-up requests are nobody's
         status, seconds = "OK", 0.0
         try:
-            engine = Engine(alone, Metrics(), Servable.run)  # warm-up requests are nobody's
-            seconds = warmup.replay(path, engine, flags.num_request_iterations_for_warmup)
+            seconds = warmup.replay(servable.path, engine, self._flags.num_request_iterations_for_warmup)
             servable.recent.clear()
         except ServingStatus as error:
             status = error.code.name
             servable.close()
             raise
         finally:
-            self._metrics.warmed_up(str(path), status, seconds)
-        return servable
+            self._metrics.warmed_up(str(servable.path), status, seconds)
 
-    def _unloaded(self, servable: Any) -> None:
-        if self._guard:
-            self._guard.forget(servable)
+    def _unloaded(self, servable: "Servable") -> None:
+        if self._input_validator:
+            self._input_validator.forget(servable)
         if self._sampler:
             self._sampler.forget(servable)
         self._batching = {path: one for path, one in self._batching.items() if path != servable.path}
 
     async def serve(self) -> None:
-        """Opens the ports and answers until SIGTERM or SIGINT; then takes no more, and ends what is on its way."""
-        from models.serving.server import grpc_api, rest_api
-        from models.serving.server.calls import AccessLog, Caller
+        """Opens the ports and answers until SIGTERM or SIGINT; then takes no more, and ends what is on its way.
 
-        flags = self._flags
-        # Slow models release the interpreter while they run; four a core keep the cores busy.
-        threads = ThreadPoolExecutor(flags.grpc_max_threads or 4 * (os.cpu_count() or 1), "call")
-        caller = Caller(self.engine, threads, AccessLog(flags.access_log), bool(self._batcher), flags.max_concurrency)
-        max_bytes = flags.max_request_mib * 2**20
+        Raises:
+            StartError: A port is taken.
+        """
+        from models.serving.server.api import grpc_api
+
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        caller = self._new_caller()
+        grpc_server = await self._start_grpc(caller)
+        try:
+            rest = await self._start_rest(caller)
+        except StartError:
+            await grpc_api.stop(grpc_server, 0)
+            raise
+        poller = asyncio.create_task(self._poll_config()) if self._flags.model_config_file else None
+        await stopped.wait()
+        logger.info("Stopping; requests on their way have %g s", self._flags.drain_seconds)
+        if poller:
+            poller.cancel()
+        drained = [grpc_api.stop(grpc_server, self._flags.drain_seconds), *([rest.cleanup()] if rest else [])]
+        await asyncio.gather(*drained)
+        self._end()
+
+    def _new_caller(self) -> "Caller":
+        from models.serving.server.api.calls import AccessLog, Caller
+
+        flags = self._flags
+        # Slow models release the interpreter while they run; four a core keep the cores busy.
+        threads = ThreadPoolExecutor(flags.grpc_max_threads or 4 * (os.cpu_count() or 1), "call")
+        return Caller(self.engine, threads, AccessLog(flags.access_log), bool(self._batcher), flags.max_concurrency)
+
+    async def _start_grpc(self, caller: "Caller") -> Any:
+        """Returns the gRPC server, which listens; raises StartError."""
+        from models.serving.server.api import grpc_api
+
+        flags = self._flags
         addresses = [f"{flags.host}:{flags.port}"] if flags.port else []
         if flags.grpc_socket_path:
             addresses.append(f"unix:{flags.grpc_socket_path}")
         try:
-            grpc_server = await grpc_api.start(
+            server = await grpc_api.start(
                 caller,
                 addresses,
-                max_bytes=max_bytes or -1,
+                max_bytes=flags.max_request_mib * MIB or -1,
                 arguments=flags.grpc_channel_arguments,
                 check_health=flags.enable_grpc_healthcheck_service,
             )
         except OSError as error:
             raise StartError(f"UNKNOWN: Error starting gRPC server: {error}") from None
         logger.info("Running gRPC ModelServer at %s ...", ", ".join(addresses))
-        rest = None
-        if flags.rest_api_port and flags.rest_api_port == flags.port:
+        return server
+
+    async def _start_rest(self, caller: "Caller") -> Any:
+        """Returns the REST server, which listens, None where there is none; raises StartError."""
+        from models.serving.server.api import rest_api
+
+        flags = self._flags
+        if not flags.rest_api_port:
+            return None
+        if flags.rest_api_port == flags.port:
             logger.error("--rest_api_port cannot be same as --port. Please use a different port for HTTP/REST API. "
                          "Skipped exporting HTTP/REST API.")  # fmt: skip
-        elif flags.rest_api_port:
-            api = rest_api.RestApi(
-                caller,
-                timeout_ms=flags.rest_api_timeout_in_ms,
-                cors=flags.rest_api_enable_cors_support,
-                metrics_path=self._metrics_path,
-                max_bytes=max_bytes,
-            )
-            try:
-                rest = await rest_api.start(api, flags.host, flags.rest_api_port, max_bytes, flags.drain_seconds)
-            except OSError as error:
-                await grpc_api.stop(grpc_server, 0)
-                raise StartError(f"UNKNOWN: Failed to start HTTP Server at {flags.host}:{flags.rest_api_port} "
-                                 f"({error.strerror})") from None  # fmt: skip
-            logger.info("Exporting HTTP/REST API at:%s:%d ...", flags.host, flags.rest_api_port)
-        poller = asyncio.create_task(self._poll_config()) if flags.model_config_file else None
-        await stopped.wait()
-        logger.info("Stopping; requests on their way have %g s", flags.drain_seconds)
-        if poller:
-            poller.cancel()
-        await asyncio.gather(grpc_api.stop(grpc_server, flags.drain_seconds), *([rest.cleanup()] if rest else []))
+            return None
+        max_bytes = flags.max_request_mib * MIB
+        api = rest_api.RestApi(
+            caller,
+            timeout_ms=flags.rest_api_timeout_in_ms,
+            cors=flags.rest_api_enable_cors_support,
+            metrics_path=self._metrics_path,
+            max_bytes=max_bytes,
+        )
+        try:
+            server = await rest_api.start(api, flags.host, flags.rest_api_port, max_bytes, flags.drain_seconds)
+        except OSError as error:
+            raise StartError(f"UNKNOWN: Failed to start HTTP Server at {flags.host}:{flags.rest_api_port} "
+                             f"({error.strerror})") from None  # fmt: skip
+        logger.info("Exporting HTTP/REST API at:%s:%d ...", flags.host, flags.rest_api_port)
+        return server
+
+    def _end(self) -> None:
+        """Ends the process at once: a version that is just being loaded would be waited for, and nobody needs it."""
         if self._batcher:
             self._batcher.stop()
-        if flags.grpc_socket_path:
+        if self._flags.grpc_socket_path:
             with contextlib.suppress(OSError):
-                os.unlink(flags.grpc_socket_path)
+                os.unlink(self._flags.grpc_socket_path)
         logger.info("Stopped")
-        # A version that is just being loaded would be waited for; nobody needs it any more.
         sys.stderr.flush()
         os._exit(0)
 
@@ -277,64 +309,12 @@ class Server:
         while seconds > 0:
             await asyncio.sleep(seconds)
             try:
-                await asyncio.to_thread(lambda: self._manager.configure(self._config()))
+                await asyncio.to_thread(lambda: self._manager.configure(options.model_config(self._flags)))
                 last = None
             except Exception as error:
                 if str(error) != last:
                     logger.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error)
                 last = str(error)
-
-
-def _read(path: str, kind: Any) -> Any:
-    from models.serving.protocol import config_files
-
-    return config_files.read(path, kind) if path else kind()
-
-
-def _session(flags: Flags) -> Any:
-    """Returns the ConfigProto of each version's session; raises ValueError when its file cannot be used."""
-    from tensorflow.core.protobuf import config_pb2
-
-    found = _read(flags.tensorflow_session_config_file, config_pb2.ConfigProto)
-    both = flags.tensorflow_session_parallelism
-    for name, threads in (
-        ("intra_op_parallelism_threads", flags.tensorflow_intra_op_parallelism or both),
-        ("inter_op_parallelism_threads", flags.tensorflow_inter_op_parallelism or both),
-    ):
-        if threads:
-            setattr(found, name, threads)
-    if flags.per_process_gpu_memory_fraction:
-        found.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
-    return found
-
-
-def _check(flags: Flags) -> None:
-    """Raises StartError for flags that contradict, in TF Serving's words."""
-    if not flags.port and not flags.grpc_socket_path:
-        raise StartError("INVALID_ARGUMENT: At least one of port or grpc_socket_path must be set.")
-    if not flags.model_base_path and not flags.model_config_file:
-        raise StartError(
-            "INVALID_ARGUMENT: Both server_options.model_base_path and server_options.model_config_file are empty!"
-        )
-    if flags.batching_parameters_file and not flags.enable_batching:
-        raise StartError(
-            "INVALID_ARGUMENT: server_options.batching_parameters_file is set without setting "
-            "server_options.enable_batching to true."
-        )
-    for name in flag_syntax.REFUSED:
-        if getattr(flags, name):
-            raise StartError(
-                f"UNIMPLEMENTED: the embedded server knows no --{name}; leave it out, put a proxy in front, or use "
-                "tensorflow_model_server."
-            )
-
-
-def _sampled(path: str) -> dict[str, Any]:
-    """Returns what a sampling file says; raises StartError where it cannot be read."""
-    try:
-        return json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise StartError(f"INVALID_ARGUMENT: --sample_config_file={path} cannot be read ({error})") from None
 
 
 def without_xla() -> None:

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
-from models.config import Activation, Fraction, TaskConfig
-from models.tasks.classification_metrics import OfClasses
+from models.config import Activation, Fraction
+from models.tasks.classification_config import ClassificationConfig
 
 
-class ImageClassificationConfig(OfClasses, TaskConfig):
+class ImageClassificationConfig(ClassificationConfig):
     """One class out of several for a whole image, by a convolutional network."""
 
     filters: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 64, 128)

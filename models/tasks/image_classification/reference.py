@@ -10,7 +10,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from data.spec import DatasetSpec, ImageFeature
-from models.evaluation.comparison import Candidate
+from models.tasks.reference import Candidate
 
 COMPONENTS = 50
 # Both learn from fewer rows than there may be: time grows with rows times classes, or with their square.

@@ -6,11 +6,11 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from data.examples import encode, picture
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
-from models.examples import picture, serialized_inputs
-from models.task import FileQuery, Task, Tensors
+from models.task import FileQuery, Tensors
 from models.tasks import classification
-from models.tasks.classification import LABEL
+from models.tasks.classification import LABEL, ClassificationTask
 from models.tasks.image_classification.config import ImageClassificationConfig
 
 IMAGE = "image"
@@ -78,11 +78,6 @@ def loss(config: ImageClassificationConfig, spec: DatasetSpec):
     return on_indices
 
 
-def eval_config(config: ImageClassificationConfig, spec: DatasetSpec):
-    """Returns the metrics of classification, overall and sliced by class."""
-    return classification.eval_config(spec)
-
-
 def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns `serving_default` (serialized tf.train.Example) and `image_bytes` (PNG or JPEG of any size).
 
@@ -116,12 +111,12 @@ def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> 
 
 
 def queries(row: Row, spec: DatasetSpec) -> dict:
-    """Returns one image in the words of each signature: as a tf.train.Example and as a PNG of the same pixels."""
+    """Returns one image as inputs of each signature: as a tf.train.Example and as a PNG of the same pixels."""
     image_key, image = spec.only(ImageFeature)
     png = io.BytesIO()
     picture(row[image_key], image).save(png, "PNG")
     return {
-        "serving_default": {"inputs": serialized_inputs(row, spec)},
+        "serving_default": {"inputs": encode(row, spec, targets=False)},
         "image_bytes": {"image_bytes": png.getvalue()},
     }
 
@@ -143,24 +138,17 @@ def classical(config: ImageClassificationConfig, spec: DatasetSpec) -> dict:
     return models.candidates(spec)
 
 
-TASK = Task(
+TASK = ClassificationTask(
     name="image_classification",
     config=ImageClassificationConfig,
     preprocessing_fn=preprocessing_fn,
     augment=augment,
     build_model=build_model,
     loss=loss,
-    metrics=classification.metrics,
-    eval_config=eval_config,
     signatures=signatures,
     queries=queries,
     inputs=inputs,
-    describe_answer=classification.describe_answer,
-    prediction_key="scores",
-    badness=classification.badness,
     classical=classical,
-    label_keys=(LABEL,),
     sample_images=sample_images,
-    epoch_plots=classification.epoch_plots,
     file_query=FileQuery(signature="image_bytes", input_key="image_bytes"),
 )

@@ -6,7 +6,8 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import TruncatedSVD
 
-from models.evaluation.comparison import Candidate, Metric
+from models.evaluation.metrics import Metric
+from models.tasks.reference import Candidate
 
 FACTORS = 32  # of 8, 16, 32 and 64 the best on MovieLens
 SHRINKAGE = 5.0  # ratings of the mean that every item and user is given

@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from data.examples import encode
 from data.spec import DatasetSpec, Row, TargetFeature
-from models.examples import dense, serialized_inputs
 from models.task import FileQuery, Task, Tensors
+from models.tasks.optional import dense
 from models.tasks.recommendation import network, ranking
 from models.tasks.recommendation.config import RecommendationConfig
 from models.tasks.recommendation.network import CANDIDATE, NEVER, RATING, RECENT, SCORES, USER, TwoTower
@@ -146,7 +147,7 @@ def _titles(vocabulary, config: RecommendationConfig) -> list[bytes]:
 
 def queries(row: Row, spec: DatasetSpec) -> dict:
     """Returns one row as an example, and its user's name."""
-    return {"serving_default": {"inputs": serialized_inputs(row, spec)}, "recommend": {"user_id": row["user"]}}
+    return {"serving_default": {"inputs": encode(row, spec, targets=False)}, "recommend": {"user_id": row["user"]}}
 
 
 def inputs(config: RecommendationConfig, spec: DatasetSpec) -> dict:

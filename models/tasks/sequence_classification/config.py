@@ -5,13 +5,13 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from data.spec import DatasetSpec, LabelFeature, TextFeature
-from models.config import Activation, Fraction, TaskConfig
-from models.tasks.classification_metrics import OfClasses
+from models.config import Activation, Fraction
+from models.tasks.classification_config import ClassificationConfig
 
 DNA = "ACGT"
 
 
-class SequenceClassificationConfig(OfClasses, TaskConfig):
+class SequenceClassificationConfig(ClassificationConfig):
     """One class out of several for a sequence of letters, such as DNA, by the words in each of its reading frames."""
 
     alphabet: Annotated[str, Field(min_length=2)] = DNA

@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
 from data.spec import DatasetSpec, TextFeature
-from models.evaluation.comparison import Candidate
+from models.tasks.reference import Candidate
 
 LENGTHS = (3, 4)  # of the k-mers; on yeast's genes 5 and 6 were no better
 

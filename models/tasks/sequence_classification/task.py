@@ -5,10 +5,9 @@ import tensorflow as tf
 from keras import layers, ops
 
 from data.spec import DatasetSpec, LabelFeature, Row, TextFeature
-from models.examples import serialized_inputs
-from models.task import FileQuery, Task, Tensors
+from models.task import FileQuery, Tensors
 from models.tasks import classification
-from models.tasks.classification import LABEL
+from models.tasks.classification import LABEL, ClassificationTask
 from models.tasks.sequence_classification.config import SequenceClassificationConfig
 
 LETTERS = "letters"  # int64 `(batch, length)`: place in the alphabet from 1, 0 for an unknown letter or none
@@ -66,34 +65,19 @@ def _strand_encoder(config: SequenceClassificationConfig) -> keras.Model:
     return keras.Model(inputs, x, name="strand")
 
 
-def eval_config(config: SequenceClassificationConfig, spec: DatasetSpec):
-    """Returns the metrics of classification, overall and sliced by class."""
-    return classification.eval_config(spec)
-
-
 def signatures(served, config: SequenceClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns `serving_default` (serialized tf.train.Example) and `sequence` (the sequences themselves)."""
-    text_key, _ = spec.only(TextFeature)
-
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="sequence")])
-    def sequence(sequence):
-        return classification.answer(served.predict_raw({text_key: sequence}), spec)
-
-    return {"serving_default": classification.example_signature(served, spec), "sequence": sequence}
+    return classification.text_signatures(served, spec, "sequence")
 
 
 def queries(row: Row, spec: DatasetSpec) -> dict:
-    """Returns one sequence in the words of each signature."""
-    text_key, _ = spec.only(TextFeature)
-    return {
-        "serving_default": {"inputs": serialized_inputs(row, spec)},
-        "sequence": {"sequence": row[text_key]},
-    }
+    """Returns one sequence as inputs of each signature."""
+    return classification.text_queries(row, spec, "sequence")
 
 
 def inputs(config: SequenceClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns which feature each signature's input holds."""
-    return {"sequence": {"sequence": spec.only(TextFeature)[0]}}
+    return classification.text_inputs(spec, "sequence")
 
 
 def classical(config: SequenceClassificationConfig, spec: DatasetSpec) -> dict:
@@ -103,22 +87,14 @@ def classical(config: SequenceClassificationConfig, spec: DatasetSpec) -> dict:
     return models.candidates(spec)
 
 
-TASK = Task(
+TASK = ClassificationTask(
     name="sequence_classification",
     config=SequenceClassificationConfig,
     preprocessing_fn=preprocessing_fn,
     build_model=build_model,
-    loss=classification.loss,
-    metrics=classification.metrics,
-    eval_config=eval_config,
     signatures=signatures,
     queries=queries,
     inputs=inputs,
-    describe_answer=classification.describe_answer,
-    prediction_key="scores",
-    badness=classification.badness,
     classical=classical,
-    label_keys=(LABEL,),
-    epoch_plots=classification.epoch_plots,
     file_query=FileQuery(signature="sequence", input_key="sequence", kind="text"),
 )

@@ -10,8 +10,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from data.spec import BooleanFeature, CategoryFeature, DatasetSpec, DateFeature, NumberFeature
-from models.examples import dense
 from models.task import Tensors
+from models.tasks.optional import dense
 from models.tasks.tabular.config import TabularConfig
 
 # The tensors: float32 `(batch, numbers)` twice, float32 `(batch, numbers, bins)`, int64 `(batch, categories)`.

@@ -10,13 +10,11 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from data.examples import encode
 from data.spec import CategoryFeature, DatasetSpec
-from models.examples import serialized_inputs
+from models.tasks.optional import ABSENT, sparse
 from models.tasks.tabular.config import TabularConfig
 from models.tasks.tabular.features import CATEGORIES, CURVES, MISSING, NUMBERS, number_names
-
-# What stands for nothing in the signature `columns`, by how a feature is stored.
-ABSENT = {"bytes": "", "float": float("nan"), "int": tf.int64.min}
 
 
 def build(config: TabularConfig, spec: DatasetSpec, units: int):
@@ -73,7 +71,7 @@ def column_signature(predict, spec: DatasetSpec):
     def columns(**values):
         raw = {}
         for name, key in keys.items():
-            raw[name] = _sparse(values[key]) if spec.features[name].optional else values[key]
+            raw[name] = sparse(values[key]) if spec.features[name].optional else values[key]
         return predict(raw)
 
     specs = {key: tf.TensorSpec((None,), dtypes[spec.features[name].stored], key) for name, key in keys.items()}
@@ -99,19 +97,7 @@ def inputs(config: TabularConfig, spec: DatasetSpec) -> dict[str, dict[str, str]
     return {"columns": {key: name for name, key in input_keys(spec).items()}}
 
 
-def _sparse(values: tf.Tensor) -> tf.SparseTensor:
-    """Returns a column `(batch,)` as TFT takes an optional one: `(batch, 1)`, without what stands for nothing."""
-    if values.dtype == tf.float32:
-        absent = tf.math.is_nan(values)
-    else:
-        absent = values == ABSENT["bytes" if values.dtype == tf.string else "int"]
-    rows = tf.where(~absent)[:, 0]
-    indices = tf.stack([rows, tf.zeros_like(rows)], axis=1)
-    shape = tf.stack([tf.size(values, tf.int64), tf.constant(1, tf.int64)])
-    return tf.SparseTensor(indices, tf.gather(values, rows), shape)
-
-
 def queries(row, spec: DatasetSpec) -> dict:
-    """Returns one row in the words of both signatures."""
+    """Returns one row as inputs of both signatures."""
     values = {key: row.get(name, ABSENT[spec.features[name].stored]) for name, key in input_keys(spec).items()}
-    return {"serving_default": {"inputs": serialized_inputs(row, spec)}, "columns": values}
+    return {"serving_default": {"inputs": encode(row, spec, targets=False)}, "columns": values}

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from data.spec import BooleanFeature, CategoryFeature, DatasetSpec, DateFeature, NumberFeature
-from models.evaluation.comparison import Candidate
+from models.tasks.reference import Candidate
 
 MAX_LEVELS = 254  # what gradient boosting takes of a category
 

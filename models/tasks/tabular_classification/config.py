@@ -1,11 +1,11 @@
 """Settings of tabular classification; loads no TensorFlow."""
 
 from data.spec import DatasetSpec, LabelFeature
-from models.tasks.classification_metrics import OfClasses
+from models.tasks.classification_config import ClassificationConfig
 from models.tasks.tabular.config import TabularConfig
 
 
-class TabularClassificationConfig(OfClasses, TabularConfig):
+class TabularClassificationConfig(ClassificationConfig, TabularConfig):
     """One class out of several for a row of numbers, categories, booleans and dates, by a wide and deep network."""
 
     def check_features(self, spec: DatasetSpec) -> None:

@@ -3,9 +3,9 @@
 import keras
 
 from data.spec import DatasetSpec, LabelFeature
-from models.task import FileQuery, Task, Tensors
+from models.task import FileQuery, Tensors
 from models.tasks import classification
-from models.tasks.classification import LABEL
+from models.tasks.classification import LABEL, ClassificationTask
 from models.tasks.tabular import features, network
 from models.tasks.tabular_classification.config import TabularClassificationConfig
 
@@ -26,7 +26,7 @@ def build_model(config: TabularClassificationConfig, spec: DatasetSpec) -> keras
 
 def eval_config(config: TabularClassificationConfig, spec: DatasetSpec):
     """Returns the metrics of classification, overall and sliced by class and by `config.slice_by`."""
-    return classification.eval_config(spec, config.slice_by)
+    return classification.eval_config(config, spec, config.slice_by)
 
 
 def signatures(served, config: TabularClassificationConfig, spec: DatasetSpec) -> dict:
@@ -48,22 +48,15 @@ def classical(config: TabularClassificationConfig, spec: DatasetSpec) -> dict:
     return models.candidates(spec)
 
 
-TASK = Task(
+TASK = ClassificationTask(
     name="tabular_classification",
     config=TabularClassificationConfig,
     preprocessing_fn=preprocessing_fn,
     build_model=build_model,
-    loss=classification.loss,
-    metrics=classification.metrics,
     eval_config=eval_config,
     signatures=signatures,
     queries=network.queries,
     inputs=network.inputs,
-    describe_answer=classification.describe_answer,
-    prediction_key="scores",
-    badness=classification.badness,
     classical=classical,
     file_query=FileQuery(signature="serving_default", input_key="inputs", kind="table"),
-    label_keys=(LABEL,),
-    epoch_plots=classification.epoch_plots,
 )

@@ -26,9 +26,9 @@ class TabularRegressionConfig(TabularConfig):
 
     def compared(self, spec: DatasetSpec) -> dict:
         """Returns the metrics of regression."""
-        from models.evaluation.comparison import of_numbers
+        from models.evaluation.metrics import regression_metrics
 
-        return of_numbers()
+        return regression_metrics()
 
 
 CONFIG = TabularRegressionConfig

@@ -5,11 +5,11 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, PositiveInt
 
 from data.spec import DatasetSpec, LabelFeature, TextFeature
-from models.config import Activation, Fraction, TaskConfig
-from models.tasks.classification_metrics import OfClasses
+from models.config import Activation, Fraction
+from models.tasks.classification_config import ClassificationConfig
 
 
-class TextClassificationConfig(OfClasses, TaskConfig):
+class TextClassificationConfig(ClassificationConfig):
     """One class out of several for a text in any language, by vectors of its words and of parts of words."""
 
     train_defaults: ClassVar[dict[str, Any]] = {"epochs": 12, "batch_size": 64, "learning_rate": 0.002}

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from data.spec import DatasetSpec, TextFeature
-from models.evaluation.comparison import Candidate
+from models.tasks.reference import Candidate
 
 NUM_FEATURES = 2**18
 

@@ -10,11 +10,11 @@ import tensorflow_transform as tft
 from keras import layers
 
 from data.spec import DatasetSpec, LabelFeature, Row, TextFeature
-from models.examples import dense, serialized_inputs
 from models.layers.embedding_bag import EmbeddingBag
-from models.task import FileQuery, Task, Tensors
+from models.task import FileQuery, Tensors
 from models.tasks import classification
-from models.tasks.classification import LABEL
+from models.tasks.classification import LABEL, ClassificationTask
+from models.tasks.optional import dense
 from models.tasks.text_classification.config import TextClassificationConfig
 
 # int64 `(batch, length)`, 0 behind the last.
@@ -91,35 +91,19 @@ def build_model(config: TextClassificationConfig, spec: DatasetSpec) -> keras.Mo
     return keras.Model(inputs, classification.output(x, spec), name="text_classification")
 
 
-def eval_config(config: TextClassificationConfig, spec: DatasetSpec):
-    """Returns the metrics of classification, overall and sliced by class."""
-    return classification.eval_config(spec)
-
-
 def signatures(served, config: TextClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns `serving_default` (serialized tf.train.Example) and `text` (the texts themselves)."""
-    text_key, feature = spec.only(TextFeature)
-
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
-    def text(text):
-        raw = tf.sparse.from_dense(text[:, None]) if feature.optional else text
-        return classification.answer(served.predict_raw({text_key: raw}), spec)
-
-    return {"serving_default": classification.example_signature(served, spec), "text": text}
+    return classification.text_signatures(served, spec, "text")
 
 
 def queries(row: Row, spec: DatasetSpec) -> dict:
-    """Returns one text in the words of each signature."""
-    text_key, _ = spec.only(TextFeature)
-    return {
-        "serving_default": {"inputs": serialized_inputs(row, spec)},
-        "text": {"text": row.get(text_key, b"")},
-    }
+    """Returns one text as inputs of each signature."""
+    return classification.text_queries(row, spec, "text")
 
 
 def inputs(config: TextClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns which feature each signature's input holds."""
-    return {"text": {"text": spec.only(TextFeature)[0]}}
+    return classification.text_inputs(spec, "text")
 
 
 def classical(config: TextClassificationConfig, spec: DatasetSpec) -> dict:
@@ -129,22 +113,14 @@ def classical(config: TextClassificationConfig, spec: DatasetSpec) -> dict:
     return models.candidates(spec)
 
 
-TASK = Task(
+TASK = ClassificationTask(
     name="text_classification",
     config=TextClassificationConfig,
     preprocessing_fn=preprocessing_fn,
     build_model=build_model,
-    loss=classification.loss,
-    metrics=classification.metrics,
-    eval_config=eval_config,
     signatures=signatures,
     queries=queries,
     inputs=inputs,
-    describe_answer=classification.describe_answer,
-    prediction_key="scores",
-    badness=classification.badness,
     classical=classical,
-    label_keys=(LABEL,),
-    epoch_plots=classification.epoch_plots,
     file_query=FileQuery(signature="text", input_key="text", kind="text"),
 )

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 
-from models.serving.rollout.deploy import MONITORING
-from models.serving.server.process import ServerProcess, running
+from models.serving.deployment.manifests import MONITORING
+from models.serving.deployment.process import ServerProcess, running
 
 
 @dataclass

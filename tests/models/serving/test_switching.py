@@ -17,7 +17,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from models.serving.server.process import ServerProcess, running
+from models.serving.deployment.process import ServerProcess, running
 from tests.models.serving.models import request, save
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from data.errors import ConfigError
-from models.serving.server.process import free_port
+from models.serving.deployment.process import free_port
 from pipeline.core import config
 from pipeline.core.config import Notify
 from pipeline.scheduling import notifying

@@ -1,4 +1,3 @@
-import json
 import shutil
 import time
 
@@ -7,9 +6,9 @@ import pytest
 
 from data.errors import ServingError
 from models.serving.client.client import Client
+from models.serving.deployment.process import ServerProcess, running
 from models.serving.rollout import rollouts
 from models.serving.rollout.rollouts import Canary
-from models.serving.server.process import ServerProcess, running
 from tests.models.serving.models import save
 
 X = {"x": np.float32([[1, 2]])}
@@ -81,28 +80,3 @@ def test_a_server_that_is_not_there_and_one_that_refuses_are_told_apart(rolled_o
         client.predict(X, seconds=5)
     with Client(f"127.0.0.1:{server.port}", "m") as client, pytest.raises(ServingError, match="FAILED_PRECONDITION"):
         client.predict(X, signature="nope")
-
-
-def test_the_deployment_is_what_docker_kubernetes_and_tf_serving_can_read(tmp_path):
-    import yaml
-    from google.protobuf import text_format
-
-    from models.serving.protocol import config_files
-    from models.serving.rollout import deploy
-    from models.serving.rollout.rollouts import Rollout
-
-    found = deploy.files({"m": Rollout(1, canary=Canary(2, 12.5)), "n": Rollout()}, tmp_path)
-
-    config = text_format.Parse(found["models.config"], config_files.ModelServerConfig())
-    assert [one.base_path for one in config.model_config_list.config] == ["/models/m", "/models/n"]
-    assert dict(config.model_config_list.config[0].version_labels) == {"stable": 1, "canary": 2}
-    batching = text_format.Parse(found["batching.config"], config_files.BatchingParameters())
-    assert batching.max_batch_size.value == 128
-    monitoring = text_format.Parse(found["monitoring.config"], config_files.MonitoringConfig())
-    assert monitoring.prometheus_config.enable
-    compose = yaml.safe_load(found["docker-compose.yaml"])
-    assert f"{tmp_path}:/models:ro" in compose["services"]["serving"]["volumes"]
-    kinds = [one["kind"] for one in yaml.safe_load_all(found["kubernetes.yaml"])]
-    assert kinds == ["PersistentVolumeClaim", "ConfigMap", "Deployment", "Service"]
-    assert "12.5% canary;" in found["nginx.conf"]
-    assert json.dumps(compose)

@@ -35,7 +35,7 @@ GOOD = {"age": 0.1, "city": b"Bern", "seen": 5, "photo": b"1234"}
 
 
 class Version:
-    """What the guard looks at of a servable."""
+    """What is looked at of a servable."""
 
     name = "m"
 
@@ -45,12 +45,12 @@ class Version:
 
 @pytest.fixture
 def check(tmp_path):
-    """Returns a function that lets the guard look at a request."""
+    """Returns a function that validates a request."""
     input_validation.write(
         tmp_path, SPEC, {"serving_default": {"inputs": input_validation.EXAMPLES}, "columns": COLUMNS}
     )
     metrics = Metrics()
-    one = input_validation.InputGuard(metrics)
+    one = input_validation.InputValidator(metrics)
 
     def look(signature, **arrays):
         one(Version(tmp_path), signature, {key: _array(value) for key, value in arrays.items()})

@@ -9,7 +9,7 @@ from tensorflow_serving.apis import model_pb2
 
 from models.serving.protocol.config_files import ModelServerConfig
 from models.serving.protocol.statuses import ServingStatus
-from models.serving.server.manager import ModelManager, list_versions
+from models.serving.server.manager import ModelManager
 from models.serving.server.servable import Servable
 
 pytestmark = pytest.mark.slow
@@ -238,13 +238,6 @@ def test_models_that_leave_the_config_are_unloaded(base, managed):
 def test_configs_that_cannot_be_used_are_refused_in_tf_servings_words(managed, text, words):
     with pytest.raises(ServingStatus, match=words):
         ModelManager(load).configure(text_format.Parse(f"model_config_list {{ {text} }}", ModelServerConfig()))
-
-
-def test_numbers_are_read_as_tf_serving_reads_them(tmp_path):
-    for name in ("00000123", "+5", "-1", " 7 ", "1.5", "x3", ".staging-4", "1_0"):
-        (tmp_path / name).mkdir()
-
-    assert sorted(list_versions(tmp_path)) == [-1, 5, 7, 123]
 
 
 def test_a_version_without_variables_loads_and_its_requests_fail(base, managed):

@@ -12,21 +12,28 @@ import tensorflow as tf
 
 from data.errors import ServingError
 from data.spec import DatasetSpec, NumberFeature
+from models.serving.deployment.process import ServerProcess, free_port, running
 from models.serving.protocol import flags as flag_syntax
 from models.serving.protocol import warmup
 from models.serving.rollout.rollouts import Rollout, config_list, config_text
 from models.serving.server import input_validation
-from models.serving.server.process import ServerProcess, choose, free_port, running
 from tests.conftest import ROOT
 from tests.models.serving.conftest import Asked
 from tests.models.serving.models import request, save, save_compiled, save_spinning
 
 
 def test_flags_are_read_in_tensorflows_syntax():
-    found, unknown = flag_syntax.parse(["--port=1", "--enable_batching", "-input_guard=false", "--x=3", "word"])
+    found, unknown = flag_syntax.parse(["--port=1", "--enable_batching", "-input_validation=false", "--x=3", "word"])
 
-    assert (found.port, found.enable_batching, found.input_guard) == (1, True, False)
+    assert (found.port, found.enable_batching, found.input_validation) == (1, True, False)
     assert unknown == ["--x=3", "word"]
+
+
+@pytest.mark.parametrize("argument", ["--input_validation=false", "--input_guard=false"])
+def test_unit_files_that_have_the_old_name_of_input_validation_still_turn_it_off(argument):
+    found, unknown = flag_syntax.parse([argument])
+
+    assert (found.input_validation, unknown) == (False, [])
 
 
 @pytest.mark.parametrize(
@@ -192,18 +199,6 @@ def test_sigterm_lets_a_request_on_its_way_end(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_of_the_users_named_like_ours_is_not_taken_for_ours(tmp_path, monkeypatch):
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "__init__.py").write_text("raise RuntimeError")
-    save(tmp_path / "m" / "1")
-    monkeypatch.chdir(tmp_path)
-
-    server = ServerProcess(["--model_name=m", f"--model_base_path={tmp_path / 'm'}"], tmp_path / "log")
-    with running(server):
-        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
-
-
-@pytest.mark.slow
 def test_a_taken_port_is_told(tmp_path):
     save(tmp_path / "m" / "1")
     flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}"]
@@ -218,64 +213,23 @@ def test_a_taken_port_is_told(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_real_binary_is_used_where_it_is_on_the_path(tmp_path, monkeypatch):
-    binary = tmp_path / "bin" / "tensorflow_model_server"
-    binary.parent.mkdir()
-    binary.write_text(f'#!/bin/sh\nexec {sys.executable} -m models.serving.server "$@"\n')
-    binary.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{binary.parent}:/usr/bin:/bin")
-    save(tmp_path / "m" / "1")
-    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--input_guard=true", "--access_log=x"]
-
-    assert choose("auto") == "binary"
-    server = ServerProcess(flags, tmp_path / "log", "binary")
-    assert not [flag for flag in server.command() if flag.startswith(("--input_guard", "--access_log", "--host"))]
-    with running(server):
-        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
-
-
-@pytest.mark.slow
-def test_the_container_is_used_where_an_engine_runs(tmp_path, monkeypatch):
-    docker = tmp_path / "bin" / "docker"
-    docker.parent.mkdir()
-    # A docker whose container is the embedded server: it gets what follows the image's name.
-    docker.write_text(
-        f'#!/bin/sh\n[ "$1" = info ] && exit 0\necho "$@" > {tmp_path}/asked\n'
-        'while [ "${1#tensorflow/serving}" = "$1" ]; do shift; done; shift\n'
-        f'exec {sys.executable} -m models.serving.server "$@"\n'
-    )
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{docker.parent}:/usr/bin:/bin")
-    save(tmp_path / "m" / "1")
-
-    assert choose("auto") == "docker"
-    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--input_guard=false"]
-    server = ServerProcess(flags, tmp_path / "log", "docker", folders=[tmp_path / "m"])
-    with running(server):
-        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
-    asked = (tmp_path / "asked").read_text()
-    assert f"-p 127.0.0.1:{server.port}:{server.port}" in asked
-    assert f"-v {tmp_path / 'm'}:{tmp_path / 'm'}:ro tensorflow/serving:" in asked
-    assert "--input_guard" not in asked
-
-
-@pytest.mark.slow
-def test_the_input_guard_is_on_and_one_flag_turns_it_off(tmp_path):
+def test_input_validation_is_on_and_one_flag_turns_it_off(tmp_path):
     model = save(tmp_path / "m" / "1")
     spec = DatasetSpec(name="", title="", licence="", features={"age": NumberFeature(min=0, max=10)})
     input_validation.write(model, spec, {"two": {"a": "age"}})
     flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}"]
     body = {"signature_name": "two", "inputs": {"a": [3, 11, 4], "b": [1, 2, 3]}}
-    guarded = ServerProcess(flags, tmp_path / "log")
-    with running(guarded):
-        asked = Asked(guarded)
+    validated = ServerProcess(flags, tmp_path / "log")
+    with running(validated):
+        asked = Asked(validated)
         words = "Input guard: row 1, age: expected at most 10, found 11."
         assert asked.error(body, model="m") == (400, words)
         wrong = request("m", "two", a=np.float32([3, 11]), b=np.int32([1, 2]))
         assert asked.refusal(asked.prediction.Predict, wrong) == ("INVALID_ARGUMENT", words)
-    open_ = ServerProcess([*flags, "--input_guard=false"], tmp_path / "log")
-    with running(open_):
-        assert Asked(open_).predict(body, "m")["outputs"]["sum"] == [4.0, 13.0, 7.0]
+    for flag in ("--input_validation=false", "--input_guard=false"):  # the old name too
+        open_ = ServerProcess([*flags, flag], tmp_path / "log")
+        with running(open_):
+            assert Asked(open_).predict(body, "m")["outputs"]["sum"] == [4.0, 13.0, 7.0]
 
 
 @pytest.mark.slow
@@ -299,15 +253,3 @@ def test_limits_on_rows_and_on_calls_at_a_time(tmp_path):
         while asked.http("/v1/models/m:predict", {"instances": [[1, 2]]})[0] != 200:
             assert time.monotonic() < end
         asked.channel.close()
-
-
-def test_an_engine_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setenv("PATH", "/nowhere")
-
-    assert choose("auto") == "embedded"
-    with pytest.raises(
-        ServingError, match="tensorflow_model_server is not on the path; --engine embedded needs neither"
-    ):
-        choose("binary")
-    with pytest.raises(ServingError, match="no docker engine is running"):
-        choose("docker")

@@ -26,7 +26,7 @@ def test_a_curve_tells_how_far_a_number_is_through_each_bin():
 def test_what_is_missing_is_not_a_number_until_it_is_marked():
     import tensorflow as tf
 
-    from models.examples import dense
+    from models.tasks.optional import dense
 
     sparse = tf.SparseTensor([[0, 0], [2, 0]], [1.5, 2.5], [3, 1])
 

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import (
 
 from models.serving.protocol import json_answers, json_requests
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
-from models.serving.server.calls import Call, Caller, new_identifier
+from models.serving.server.api.calls import Call, Caller, new_identifier
 
 API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
 PREDICTION = re.compile(

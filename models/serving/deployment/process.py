@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ServingError
-from models.serving.server import standby
+from models.serving.deployment import standby
 
 BINARY = "tensorflow_model_server"
 IMAGE = "tensorflow/serving:2.19.1"
-ENGINES = ("auto", "embedded", "binary", "docker")
 STOP_SECONDS = 15
 # Flags that TF Serving lacks.
-OURS = ("--host", "--input_guard", "--max_request_mib", "--max_batch_rows", "--max_concurrency", "--drain_seconds",
-        "--access_log", "--sample_config_file")  # fmt: skip
+OURS = ("--host", "--input_validation", "--input_guard", "--max_request_mib", "--max_batch_rows", "--max_concurrency",
+        "--drain_seconds", "--access_log", "--sample_config_file")  # fmt: skip
 
 
 _libc = ctypes.CDLL(None)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -19,72 +20,92 @@ from tensorflow_serving.apis import (
 )
 
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
-from models.serving.server.calls import Call, Caller, new_identifier
+from models.serving.server.api.calls import Call, Caller, new_identifier
+from models.serving.server.inference import Engine
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 REQUEST_ID = "x-request-id"
 
 
+@dataclass(frozen=True)
+class Method:
+    """A method of a service.
+
+    Attributes:
+        name: As the service has it.
+        request: Type of its message.
+        work: Returns the response to a request; called with the milliseconds left, or None, too where `timed`.
+        counted: Whether the metrics count it.
+        timed: Whether it keeps to the client's deadline.
+        slow: Whether it is never run on the loop.
+    """
+
+    name: str
+    request: type[Message]
+    work: Callable[..., Any]
+    counted: bool = False
+    timed: bool = False
+    slow: bool = False
+
+
 def handlers(caller: Caller) -> list[grpc.GenericRpcHandler]:
     """Returns the handlers of both services."""
-    engine = caller.engine
-
-    def handler(api: str, kind: type[Message], work: Callable[..., Any], *, counted: bool = False, timed: bool = False,
-                slow: bool = False):  # fmt: skip
-        async def handle(serialized: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            remaining = context.time_remaining()
-            timeout_ms = None if remaining is None else max(0, int(remaining * 1000))
-            call = Call(api, "GRPC", counted=counted)
-            if caller.identifies:
-                call.request_id = str(dict(context.invocation_metadata() or ()).get(REQUEST_ID, "")) or new_identifier()
-                context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
-            try:
-                request = _parsed(kind, serialized)
-                call.model = _model(request)
-                arguments = (request, timeout_ms) if timed else (request,)
-                size = len(serialized) if not slow else 1 << 30
-
-                def answer() -> bytes:
-                    found = work(*arguments)
-                    if counted:
-                        call.version = found.model_spec.version.value
-                    return found.SerializeToString()
-
-                return await caller.run(call, size, answer)
-            except ServingStatus as status:
-                await context.abort(status.code, status.message)
-                raise  # abort raises; this is for the type checker
-
-        return grpc.unary_unary_rpc_method_handler(handle)
-
-    prediction = {
-        "Predict": handler("Predict", predict_pb2.PredictRequest, engine.predict, counted=True, timed=True),
-        "Classify": handler(
-            "Classify", classification_pb2.ClassificationRequest, engine.classify, counted=True, timed=True
-        ),
-        "Regress": handler("Regress", regression_pb2.RegressionRequest, engine.regress, counted=True, timed=True),
-        "MultiInference": handler(
-            "MultiInference", inference_pb2.MultiInferenceRequest, engine.multi_inference, timed=True
-        ),
-        "GetModelMetadata": handler(
-            "GetModelMetadata", get_model_metadata_pb2.GetModelMetadataRequest, engine.metadata
-        ),
-    }
-    model = {
-        "GetModelStatus": handler("GetModelStatus", get_model_status_pb2.GetModelStatusRequest, engine.status),
-        "HandleReloadConfigRequest": handler(
-            "HandleReloadConfigRequest",
-            model_management_pb2.ReloadConfigRequest,
-            _reload(caller),
-            timed=True,
-            slow=True,
-        ),
-    }
+    services = {PREDICTION_SERVICE: _prediction_methods(caller.engine), MODEL_SERVICE: _model_methods(caller)}
     return [
-        grpc.method_handlers_generic_handler(PREDICTION_SERVICE, prediction),
-        grpc.method_handlers_generic_handler(MODEL_SERVICE, model),
+        grpc.method_handlers_generic_handler(name, {one.name: _handler(caller, one) for one in methods})
+        for name, methods in services.items()
     ]
+
+
+def _prediction_methods(engine: Engine) -> list[Method]:
+    return [
+        Method("Predict", predict_pb2.PredictRequest, engine.predict, counted=True, timed=True),
+        Method("Classify", classification_pb2.ClassificationRequest, engine.classify, counted=True, timed=True),
+        Method("Regress", regression_pb2.RegressionRequest, engine.regress, counted=True, timed=True),
+        Method("MultiInference", inference_pb2.MultiInferenceRequest, engine.multi_inference, timed=True),
+        Method("GetModelMetadata", get_model_metadata_pb2.GetModelMetadataRequest, engine.metadata),
+    ]
+
+
+def _model_methods(caller: Caller) -> list[Method]:
+    reload = model_management_pb2.ReloadConfigRequest
+    return [
+        Method("GetModelStatus", get_model_status_pb2.GetModelStatusRequest, caller.engine.status),
+        Method("HandleReloadConfigRequest", reload, _reload(caller), timed=True, slow=True),
+    ]
+
+
+def _handler(caller: Caller, method: Method) -> grpc.RpcMethodHandler:
+    """Returns what reads a request, has the caller run it, and writes the response or the error."""
+    # Looked up once: this runs for every request.
+    work, counted, timed, slow = method.work, method.counted, method.timed, method.slow
+
+    async def handle(serialized: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        remaining = context.time_remaining()
+        timeout_ms = None if remaining is None else max(0, int(remaining * 1000))
+        call = Call(method.name, "GRPC", counted=counted)
+        if caller.identifies:
+            call.request_id = str(dict(context.invocation_metadata() or ()).get(REQUEST_ID, "")) or new_identifier()
+            context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
+        try:
+            request = _parsed(method.request, serialized)
+            call.model = _model(request)
+            arguments = (request, timeout_ms) if timed else (request,)
+            size = len(serialized) if not slow else 1 << 30
+
+            def answer() -> bytes:
+                found = work(*arguments)
+                if counted:
+                    call.version = found.model_spec.version.value
+                return found.SerializeToString()
+
+            return await caller.run(call, size, answer)
+        except ServingStatus as status:
+            await context.abort(status.code, status.message)
+            raise  # abort raises; this is for the type checker
+
+    return grpc.unary_unary_rpc_method_handler(handle)
 
 
 def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigRequest, int | None], Message]:

@@ -5,7 +5,6 @@ that nobody took. It ends by itself when the process that began it does. Loads n
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -26,7 +25,7 @@ def begin() -> None:
     if _waiting is None and not shutil.which("tensorflow_model_server"):
         # A group of its own, as a server has.
         _waiting = subprocess.Popen(
-            [*python(), "-m", "models.serving.server.standby"],
+            [*python(), "-m", "models.serving.server.preload"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -40,10 +39,10 @@ def take(arguments: Sequence[str], log: Path) -> subprocess.Popen | None:
     process, _waiting = _waiting, None
     if process is None or process.stdin is None:
         return None
-    told = json.dumps({"arguments": list(arguments), "log": str(log)})
+    message = json.dumps({"arguments": list(arguments), "log": str(log)})
     try:
         with process.stdin as sender:
-            sender.write(told.encode() + b"\n")
+            sender.write(message.encode() + b"\n")
     except OSError:
         process.wait()
         return None
@@ -58,27 +57,3 @@ def drop() -> None:
         process.kill()
         process.wait()
         process.stdin.close()
-
-
-def main() -> int:
-    """Imports, waits to be told what to serve, and serves it."""
-    from models.serving.server import server
-
-    server.without_keras()
-    import uvloop  # noqa: F401
-
-    from models.serving.protocol import config_files, warmup  # noqa: F401
-    from models.serving.server import batching, grpc_api, inference, input_validation, manager, rest_api  # noqa: F401
-
-    line = sys.stdin.readline()
-    if not line:
-        return 0
-    told = json.loads(line)
-    log = os.open(told["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    return server.main(told["arguments"])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

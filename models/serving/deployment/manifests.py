@@ -6,11 +6,13 @@ from typing import Any
 
 import yaml
 
+from models.serving.deployment.process import IMAGE
 from models.serving.rollout.rollouts import Rollout, config_list
-from models.serving.server.process import IMAGE
 
 GRPC_PORT, REST_PORT, PROXY_PORT = 8500, 8501, 8080
 CONFIGS, MODELS = "/config", "/models"
+NAME, CLAIM = "headrace-serving", "headrace-models"
+LABELS = {"app": NAME}
 BATCHING = """max_batch_size { value: 128 }
 batch_timeout_micros { value: 1000 }
 max_enqueued_batches { value: 100 }
@@ -88,59 +90,21 @@ def kubernetes(configs: Mapping[str, str], model: str) -> list[dict[str, Any]]:
         configs: TF Serving's config files.
         model: The model whose status says that a server is ready.
     """
-    labels = {"app": "headrace-serving"}
-    probe = {"httpGet": {"path": f"/v1/models/{model}", "port": "rest"}, "periodSeconds": 5}
-    container = {
-        "name": "serving",
-        "image": IMAGE,
-        "args": flags(),
-        "ports": [
-            {"name": "grpc", "containerPort": GRPC_PORT},
-            {"name": "rest", "containerPort": REST_PORT},
-        ],
-        "readinessProbe": probe,
-        "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
-        "volumeMounts": [
-            {"name": "models", "mountPath": MODELS, "readOnly": True},
-            {"name": "config", "mountPath": CONFIGS, "readOnly": True},
-        ],
-    }
-    volumes = [
-        {"name": "models", "persistentVolumeClaim": {"claimName": "headrace-models", "readOnly": True}},
-        {"name": "config", "configMap": {"name": "headrace-serving"}},
-    ]
-    scrape = {
-        "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(REST_PORT),
-        "prometheus.io/path": "/monitoring/prometheus/metrics",
-    }
     return [
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "headrace-models"},
+            "metadata": {"name": CLAIM},
             "spec": {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "10Gi"}}},
         },
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "headrace-serving"}, "data": dict(configs)},
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "headrace-serving", "labels": labels},
-            "spec": {
-                "replicas": 2,
-                "selector": {"matchLabels": labels},
-                "template": {
-                    "metadata": {"labels": labels, "annotations": scrape},
-                    "spec": {"containers": [container], "volumes": volumes},
-                },
-            },
-        },
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": dict(configs)},
+        _deployment(model),
         {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": "headrace-serving"},
+            "metadata": {"name": NAME},
             "spec": {
-                "selector": labels,
+                "selector": LABELS,
                 "ports": [
                     {"name": "grpc", "port": GRPC_PORT, "targetPort": "grpc"},
                     {"name": "rest", "port": REST_PORT, "targetPort": "rest"},
@@ -148,6 +112,51 @@ def kubernetes(configs: Mapping[str, str], model: str) -> list[dict[str, Any]]:
             },
         },
     ]
+
+
+def _deployment(model: str) -> dict[str, Any]:
+    """Returns the Deployment of two servers whose metrics Prometheus collects."""
+    scrape = {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(REST_PORT),
+        "prometheus.io/path": "/monitoring/prometheus/metrics",
+    }
+    volumes = [
+        {"name": "models", "persistentVolumeClaim": {"claimName": CLAIM, "readOnly": True}},
+        {"name": "config", "configMap": {"name": NAME}},
+    ]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME, "labels": LABELS},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": LABELS},
+            "template": {
+                "metadata": {"labels": LABELS, "annotations": scrape},
+                "spec": {"containers": [_container(model)], "volumes": volumes},
+            },
+        },
+    }
+
+
+def _container(model: str) -> dict[str, Any]:
+    """Returns TF Serving's container; it is ready when it knows `model`."""
+    return {
+        "name": "serving",
+        "image": IMAGE,
+        "args": flags(),
+        "ports": [
+            {"name": "grpc", "containerPort": GRPC_PORT},
+            {"name": "rest", "containerPort": REST_PORT},
+        ],
+        "readinessProbe": {"httpGet": {"path": f"/v1/models/{model}", "port": "rest"}, "periodSeconds": 5},
+        "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+        "volumeMounts": [
+            {"name": "models", "mountPath": MODELS, "readOnly": True},
+            {"name": "config", "mountPath": CONFIGS, "readOnly": True},
+        ],
+    }
 
 
 def nginx(rollouts: Mapping[str, Rollout]) -> str:
@@ -166,7 +175,7 @@ def nginx(rollouts: Mapping[str, Rollout]) -> str:
             places.append(f"    {asked} {{ proxy_pass {model}/stable:$verb; }}\n")
             continue
         splits.append(_SPLIT.format(index=index, percent=rollout.canary.percent))
-        places.append(_TRIAL.format(asked=asked, index=index, model=model))
+        places.append(_CANARY.format(asked=asked, index=index, model=model))
     return _NGINX.format(splits="".join(splits), places="".join(places), port=PROXY_PORT, rest_port=REST_PORT)
 
 
@@ -175,7 +184,7 @@ _SPLIT = """  split_clients "$request_id" $label_{index} {{
     * stable;
   }}
 """
-_TRIAL = """    {asked} {{ rewrite ^ /$label_{index}/{index} last; }}
+_CANARY = """    {asked} {{ rewrite ^ /$label_{index}/{index} last; }}
     location = /canary/{index} {{
       internal;
       proxy_intercept_errors on;

@@ -7,8 +7,8 @@ import time
 import psutil
 import pytest
 
-from models.serving.server import standby
-from models.serving.server.process import ServerProcess, running
+from models.serving.deployment import standby
+from models.serving.deployment.process import ServerProcess, running
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def test_a_dead_one_is_not_taken(tmp_path):
 
 def test_it_ends_with_who_began_it(tmp_path):
     program = (
-        "import os, signal; from models.serving.server import standby; standby.begin();"
+        "import os, signal; from models.serving.deployment import standby; standby.begin();"
         "print(standby._waiting.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)

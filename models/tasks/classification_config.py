@@ -1,12 +1,13 @@
-"""The metrics of every task that predicts one class of several; loads no TensorFlow."""
+"""Settings of every task that predicts one class of several; loads no TensorFlow."""
 
 import math
 
 from data.spec import DatasetSpec, LabelFeature
+from models.config import TaskConfig
 
 
-class OfClasses:
-    """What the settings of such a task say of its metrics."""
+class ClassificationConfig(TaskConfig):
+    """Settings of classification: its metrics."""
 
     def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
         """Returns the metrics on the test split: accuracy, loss, calibration; of two classes the area under the ROC
@@ -25,6 +26,6 @@ class OfClasses:
 
     def compared(self, spec: DatasetSpec) -> dict:
         """Returns the metrics that can be computed anew from stored probabilities, the usual one first."""
-        from models.evaluation.comparison import of_classes
+        from models.evaluation.metrics import classification_metrics
 
-        return of_classes(spec)
+        return classification_metrics(spec)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from data.errors import ServingError
-from models.serving.client.smoke_test import Measured, _Trial, over_budget, try_out
+from models.serving.deployment.process import ServerProcess, running
 from models.serving.protocol import warmup
-from models.serving.server.process import ServerProcess, running
+from models.serving.smoke_test.candidate import Candidate, difference
+from models.serving.smoke_test.measurement import Measurement, over_budget
+from models.serving.smoke_test.smoke_test import run_smoke_test
 from tests.models.serving.models import example, save
 
 QUESTIONS = {
@@ -21,7 +23,7 @@ ANSWERS = {
     "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.5]])},
     "strings": {"upper": np.array([b"A\xc3\xa9", b"B"], object), "raw_bytes": np.array([b"a\xc3\xa9", b"b"], object)},
 }
-MEASURED = Measured("embedded", 1, 1, 30.0, 40, 2, 50, 60, 900.0)
+MEASURED = Measurement("embedded", 1, 1, 30.0, 40, 2, 50, 60, 900.0)
 NONE = {"p95_ms": None, "max_mib": None, "max_slowdown": None}
 
 
@@ -37,6 +39,27 @@ def test_a_budget_that_is_exceeded_is_told_with_its_setting():
     ]
 
 
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ([[1, 200.001]], None),  # within 1e-5 of 200
+        ([[1, 200.1]], "answers y otherwise than the trained model, by 0.0005 (at most 1e-05)"),
+        ([[1, np.nan]], "answers y that is not finite"),
+        ([1, 200], "answers y of shape (2,), the trained model (1, 2)"),
+    ],
+)
+def test_numbers_may_differ_a_little_relative_to_their_size(found, problem):
+    assert difference({"y": np.array(found)}, {"y": np.array([[1, 200.0]])}, 1e-5) == problem
+
+
+def test_text_must_be_the_same_and_outputs_must_have_their_names():
+    expected = {"y": np.array([b"a"], object)}
+
+    assert difference({"y": np.array(["a"], object)}, expected, 1e-5) is None
+    assert difference({"y": np.array([b"b"], object)}, expected, 1e-5).startswith("answers y otherwise than")
+    assert difference({"z": np.array([b"a"], object)}, expected, 1e-5) == "answers ['z'], expected ['y']"
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A SavedModel with a warm-up request."""
@@ -47,11 +70,13 @@ def model(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_model_that_answers_as_it_should_is_measured(model, tmp_path):
-    found = try_out(model, "tiny", lambda: (QUESTIONS, ANSWERS), tmp_path / "trial", engine="embedded")
+    found = run_smoke_test(
+        model, "tiny", ask=lambda: (QUESTIONS, ANSWERS), folder=tmp_path / "candidate", engine="embedded"
+    )
 
     assert 0 < found.p50_ms <= found.p95_ms <= found.p99_ms
     assert found.mib > 50
-    assert not (tmp_path / "trial").exists()
+    assert not (tmp_path / "candidate").exists()
     assert found.facts()["engine"] == "embedded"
 
 
@@ -73,12 +98,12 @@ def test_a_signature_of_examples_is_asked_by_classify_or_regress_too(model, tmp_
     examples = {"inputs": np.array([example(v=0.25).SerializeToString(), example(v=1.0).SerializeToString()], object)}
     wrong = {alias: value + 1 if value.dtype.kind == "f" else value for alias, value in right.items()}
     with running(server):
-        trial = _Trial(server, "tiny", tmp_path, 1e-5)
-        trial.compare_examples(signature, examples, right)
+        candidate = Candidate(server, "tiny", tmp_path, 1e-5)
+        candidate.compare_examples(signature, examples, right)
         with pytest.raises(
             ServingError, match=f"signature {signature} by {api}: answers .* otherwise than the trained"
         ):
-            trial.compare_examples(signature, examples, wrong)
+            candidate.compare_examples(signature, examples, wrong)
 
 
 @pytest.mark.slow
@@ -86,7 +111,7 @@ def test_an_answer_that_differs_is_told_with_a_request_that_shows_it_again(model
     wrong = {**ANSWERS, "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.6]])}}
 
     with pytest.raises(ServingError) as error:
-        try_out(model, "tiny", lambda: (QUESTIONS, wrong), tmp_path / "trial", engine="embedded")
+        run_smoke_test(model, "tiny", ask=lambda: (QUESTIONS, wrong), folder=tmp_path / "candidate", engine="embedded")
 
     first, *rest = str(error.value).splitlines()
     assert first == (
@@ -109,7 +134,13 @@ def test_a_model_that_cannot_be_started_is_told_in_the_servers_words(tmp_path):
     (tmp_path / "model").mkdir()
 
     with pytest.raises(ServingError, match=r"ended before it answered: .*Could not find SavedModel .pb"):
-        try_out(tmp_path / "model", "tiny", lambda: (QUESTIONS, ANSWERS), tmp_path / "trial", engine="embedded")
+        run_smoke_test(
+            tmp_path / "model",
+            "tiny",
+            ask=lambda: (QUESTIONS, ANSWERS),
+            folder=tmp_path / "candidate",
+            engine="embedded",
+        )
 
 
 @pytest.mark.slow
@@ -117,13 +148,17 @@ def test_a_refused_question_is_told_in_the_servers_words(model, tmp_path):
     questions = {"serving_default": {"x": np.int32([[1, 2], [3, 4]])}}
 
     with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: Expects arg\[0\] to be float but int32 is provided"):
-        try_out(model, "tiny", lambda: (questions, ANSWERS), tmp_path / "trial", engine="embedded")
+        run_smoke_test(
+            model, "tiny", ask=lambda: (questions, ANSWERS), folder=tmp_path / "candidate", engine="embedded"
+        )
 
 
 @pytest.mark.slow
 def test_the_first_answer_comes_within_seconds_of_the_start(model, tmp_path):
     begin = time.monotonic()
-    found = try_out(model, "tiny", lambda: (QUESTIONS, ANSWERS), tmp_path / "trial", engine="embedded")
+    found = run_smoke_test(
+        model, "tiny", ask=lambda: (QUESTIONS, ANSWERS), folder=tmp_path / "candidate", engine="embedded"
+    )
 
     # How many seconds is `make bench`'s business; here, that it is measured.
     assert 0 < found.start_s < time.monotonic() - begin

@@ -8,9 +8,10 @@ import urllib.request
 import pytest
 
 from data.sources import debian
-from models.serving.rollout import deploy, rollouts
+from models.serving.deployment import manifests
+from models.serving.deployment.process import ServerProcess, free_port, listens, running
+from models.serving.rollout import rollouts
 from models.serving.rollout.rollouts import Canary
-from models.serving.server.process import ServerProcess, free_port, listens, running
 from tests.models.serving.models import save
 
 REQUESTS = 1000  # at 25 %, five standard deviations are 7 %
@@ -48,8 +49,10 @@ def test_a_canary_gets_its_share_through_nginx_and_nobody_notices_when_it_is_tak
              "--allow_version_labels_for_unavailable_models"]  # fmt: skip
     server = ServerProcess(flags, tmp_path / "log")
     with running(server):
-        config = deploy.nginx({"m": after}).replace(f"serving:{deploy.REST_PORT}", f"127.0.0.1:{server.rest_port}")
-        config = config.replace(f"listen {deploy.PROXY_PORT}", f"listen 127.0.0.1:{port}")
+        config = manifests.nginx({"m": after}).replace(
+            f"serving:{manifests.REST_PORT}", f"127.0.0.1:{server.rest_port}"
+        )
+        config = config.replace(f"listen {manifests.PROXY_PORT}", f"listen 127.0.0.1:{port}")
         paths = [
             f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         ]

@@ -1,0 +1,1 @@
+"""The two APIs of the embedded server, gRPC and REST."""

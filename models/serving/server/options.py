@@ -1,0 +1,132 @@
+"""The server's options: its flags, checked, and the files that they name, read. Loads no TensorFlow before it must."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.serving.protocol import flags as flag_syntax
+from models.serving.protocol.flags import Flags
+
+if TYPE_CHECKING:
+    from models.serving.server.batching import Parameters
+
+
+class StartError(Exception):
+    """Why the server does not start."""
+
+
+def check(flags: Flags) -> None:
+    """Raises StartError for flags that contradict, in TF Serving's words."""
+    if not flags.port and not flags.grpc_socket_path:
+        raise StartError("INVALID_ARGUMENT: At least one of port or grpc_socket_path must be set.")
+    if not flags.model_base_path and not flags.model_config_file:
+        raise StartError(
+            "INVALID_ARGUMENT: Both server_options.model_base_path and server_options.model_config_file are empty!"
+        )
+    if flags.batching_parameters_file and not flags.enable_batching:
+        raise StartError(
+            "INVALID_ARGUMENT: server_options.batching_parameters_file is set without setting "
+            "server_options.enable_batching to true."
+        )
+    for name in flag_syntax.REFUSED:
+        if getattr(flags, name):
+            raise StartError(
+                f"UNIMPLEMENTED: the embedded server knows no --{name}; leave it out, put a proxy in front, or use "
+                "tensorflow_model_server."
+            )
+
+
+def model_config(flags: Flags) -> Any:
+    """Returns the ModelServerConfig of the flags; raises ValueError when the file cannot be used."""
+    from models.serving.protocol import config_files
+
+    if flags.model_config_file:
+        return config_files.read(flags.model_config_file, config_files.ModelServerConfig)
+    config = config_files.ModelServerConfig()
+    config.model_config_list.config.add(
+        name=flags.model_name,
+        base_path=str(Path(flags.model_base_path).resolve()),
+        model_platform="tensorflow",
+    )
+    return config
+
+
+def session_options(flags: Flags) -> Any:
+    """Returns the ConfigProto of each version's session; raises ValueError when its file cannot be used."""
+    from tensorflow.core.protobuf import config_pb2
+
+    found = _read(flags.tensorflow_session_config_file, config_pb2.ConfigProto)
+    both = flags.tensorflow_session_parallelism
+    for name, threads in (
+        ("intra_op_parallelism_threads", flags.tensorflow_intra_op_parallelism or both),
+        ("inter_op_parallelism_threads", flags.tensorflow_inter_op_parallelism or both),
+    ):
+        if threads:
+            setattr(found, name, threads)
+    if flags.per_process_gpu_memory_fraction:
+        found.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
+    return found
+
+
+def metrics_path(flags: Flags) -> str:
+    """Returns the path of Prometheus's page, empty for none; raises ValueError when its file cannot be used."""
+    from models.serving.protocol import config_files
+    from models.serving.server.monitoring import PATH
+
+    prometheus = _read(flags.monitoring_config_file, config_files.MonitoringConfig).prometheus_config
+    return (prometheus.path or PATH) if prometheus.enable else ""
+
+
+def batching_parameters(flags: Flags) -> "Parameters | None":
+    """Returns how requests are batched, None where they are not.
+
+    Raises:
+        ValueError: The file cannot be used.
+        ServingStatus: Its parameters contradict.
+    """
+    if not flags.enable_batching:
+        return None
+    from models.serving.protocol import config_files
+    from models.serving.server.batching import Parameters
+
+    return Parameters.of(_read(flags.batching_parameters_file, config_files.BatchingParameters))
+
+
+def own_batching_parameters(version: Path, flags: Flags) -> "Parameters | None":
+    """Returns how requests to one version are batched, None where that is not said.
+
+    Args:
+        version: Its folder.
+        flags: Of the server.
+
+    Raises:
+        ServingStatus: The version's file cannot be used.
+    """
+    from models.serving.protocol import config_files
+    from models.serving.protocol.statuses import invalid
+    from models.serving.server.batching import Parameters
+
+    file = version / "batching_params.pbtxt"
+    if not (flags.enable_batching and flags.enable_per_model_batching_parameters and file.exists()):
+        return None
+    try:
+        return Parameters.of(config_files.read(file, config_files.BatchingParameters))
+    except ValueError as error:
+        raise invalid(str(error)) from None
+
+
+def sampling(flags: Flags) -> dict[str, Any] | None:
+    """Returns which share of requests is kept, by model, None where none is; raises StartError for a bad file."""
+    path = flags.sample_config_file
+    if not path:
+        return None
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise StartError(f"INVALID_ARGUMENT: --sample_config_file={path} cannot be read ({error})") from None
+
+
+def _read(path: str, kind: Any) -> Any:
+    from models.serving.protocol import config_files
+
+    return config_files.read(path, kind) if path else kind()

@@ -1,0 +1,1 @@
+"""The smoke test of a candidate: a server of its own answers real examples before the model is published."""

@@ -1,0 +1,98 @@
+"""Runs the smoke test: a server of the candidate's own, real examples through every signature, latency and memory."""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from data.errors import ServingError
+from models.serving.deployment.process import ServerProcess, choose, running
+from models.serving.protocol import warmup
+from models.serving.protocol.tensors import to_array
+from models.serving.smoke_test.candidate import Arrays, Candidate
+from models.serving.smoke_test.measurement import Measurement, measure
+
+TOLERANCE = 1e-5
+
+Ask = Callable[[], tuple[Mapping[str, Arrays], Mapping[str, Arrays]]]
+
+
+def run_smoke_test(
+    model: Path, name: str, *, ask: Ask, folder: Path, engine: str = "auto", tolerance: float = TOLERANCE
+) -> Measurement:
+    """Serves a SavedModel, compares its answers, and returns the measured latency and memory.
+
+    Args:
+        model: Folder of the SavedModel.
+        name: The model's name.
+        ask: Returns questions and answers of the trained model, both signature -> arrays by alias, all of the same
+            examples, `(examples, ...)`; called while the server starts.
+        folder: Receives the candidate as a server wants it; it is emptied before, and stays only after a failure.
+        engine: `auto`, `embedded`, `binary` or `docker`.
+        tolerance: Greatest difference of a number.
+
+    Raises:
+        ServingError: It does not load, or answers otherwise, with the server's own words and what to type to see it.
+    """
+    with _scratch(folder):
+        base = folder / name
+        _link(model, base / "1")
+        flags = [f"--model_name={name}", f"--model_base_path={base}", "--max_num_load_retries=0"]
+        server = ServerProcess(flags, folder / "server.log", choose(engine), folders=(base,))
+        begin = time.perf_counter()
+        with running(server, meanwhile=ask) as (questions, expected):
+            candidate = Candidate(server, name, folder, tolerance)
+            candidate.check_status()
+            _compare_warmup(candidate, model)
+            start_s = time.perf_counter() - begin
+            for signature, inputs in questions.items():
+                candidate.compare_grpc(signature, inputs, expected[signature])
+                candidate.compare_rest(signature, inputs, expected[signature])
+                candidate.compare_examples(signature, inputs, expected[signature])
+            return _measure(candidate, questions["serving_default"], start_s)
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[None]:
+    """Empties a folder before this block, and removes it after, unless the block ends with a ServingError."""
+    shutil.rmtree(folder, ignore_errors=True)
+    kept = False
+    try:
+        yield
+    except ServingError:
+        kept = True
+        raise
+    finally:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _link(model: Path, target: Path) -> None:
+    """Puts a SavedModel where a server finds it, without a copy where the file system can."""
+
+    def link(source: str, destination: str) -> None:
+        try:
+            os.link(source, destination)
+        except OSError:
+            shutil.copy2(source, destination)
+
+    shutil.copytree(model, target, copy_function=link)
+
+
+def _compare_warmup(candidate: Candidate, model: Path) -> None:
+    """Sends the model's warm-up requests; raises ServingError for an answer other than the one stored with them."""
+    for log in warmup.read(model):
+        request, response = log.predict_log.request, log.predict_log.response
+        inputs = {alias: to_array(request.inputs[alias]) for alias in request.inputs}
+        outputs = {alias: to_array(response.outputs[alias]) for alias in response.outputs}
+        candidate.compare_grpc(request.model_spec.signature_name, inputs, outputs)
+
+
+def _measure(candidate: Candidate, inputs: Arrays, start_s: float) -> Measurement:
+    try:
+        return measure(candidate.server, candidate.name, inputs, start_s)
+    except ServingError as error:
+        first = {alias: value[:1] for alias, value in inputs.items()}
+        raise candidate.failure("serving_default", "gRPC", first, str(error)) from None

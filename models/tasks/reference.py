@@ -1,0 +1,36 @@
+"""Reference models: classical ones that a network is held against. Loads no TensorFlow."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A classical model.
+
+    Attributes:
+        estimator: Takes a pandas.DataFrame with a column for each feature, as rows are stored: bytes, numbers, NaN or
+            None where there is none.
+        features: How its inputs are made, in a few words: the feature engineering that it needs.
+        max_rows: Most rows of the training split that it learns from; None for all.
+    """
+
+    estimator: BaseEstimator
+    features: str
+    max_rows: int | None = None
+
+
+def predict(estimator: Any, frame, num_classes: int | None) -> np.ndarray:
+    """Returns probabilities float32 `(rows, classes)`, also of classes not seen; else what the estimator says."""
+    if num_classes is None:
+        return np.asarray(estimator.predict(frame), np.float32)
+    if not hasattr(estimator, "predict_proba"):
+        scores = np.zeros((len(frame), num_classes), np.float32)
+        scores[np.arange(len(frame)), estimator.predict(frame)] = 1.0
+        return scores
+    scores = np.zeros((len(frame), num_classes), np.float32)
+    scores[:, estimator.classes_] = estimator.predict_proba(frame)
+    return scores

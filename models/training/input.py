@@ -1,0 +1,118 @@
+"""The input of a training: TFRecord files to batches of features and labels."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from data.examples import read_batches
+from models.task import Task
+from models.training.job import TrainingJob
+
+SAMPLES = 16  # training images shown in TensorBoard
+
+
+def training_batches(job: TrainingJob, skip: int = 0) -> tf.data.Dataset:
+    """Returns batches of `(features, labels)`, one epoch after the other without end, the first `skip` left out.
+
+    Order and augmentation depend on nothing but the seed, the epoch and the step, so that a batch can be made again.
+    """
+    finish = _finisher(job)
+    if job.num_rows["train"] <= job.train.shuffle_buffer:
+        serialized = _shuffled_in_memory(job, skip)
+    else:
+        records = tf.data.TFRecordDataset(list(job.train_files))
+        # Shuffled anew for every repetition; batched before repeating, so that epochs do not run into each other.
+        shuffled = records.shuffle(job.train.shuffle_buffer, seed=job.seed, reshuffle_each_iteration=True)
+        serialized = shuffled.batch(job.train.batch_size).repeat().enumerate().skip(skip)
+    batches = serialized.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _shuffled_in_memory(job: TrainingJob, skip: int) -> tf.data.Dataset:
+    """Returns steps and their batches of serialized examples, as the order of each epoch draws them.
+
+    A shuffle buffer of the same size is filled anew before every epoch, in which nothing is trained.
+    """
+    rows, batch_size = job.num_rows["train"], job.train.batch_size
+    steps = -(-rows // batch_size)
+    records = next(iter(tf.data.TFRecordDataset(list(job.train_files)).batch(rows)))
+
+    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
+        seed = tf.stack([tf.constant(job.seed, tf.int64), epoch])
+        order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed)
+        begins = tf.data.Dataset.range(0, rows, batch_size)
+        return begins.map(lambda begin: tf.gather(records, order[begin : begin + batch_size]))
+
+    endless = tf.data.Dataset.counter(skip // steps).flat_map(batches_of)
+    return endless.skip(skip % steps).enumerate(skip)
+
+
+def _finisher(job: TrainingJob):
+    """Returns the function from a step and its serialized examples to `(features, labels)`, augmented."""
+    parse = _parser(job.transform_folder)
+    augment = job.task.augment if job.train.augment else None
+
+    def finish(index: tf.Tensor, serialized: tf.Tensor):
+        features = parse(serialized)
+        if augment:
+            features = augment(features, tf.stack([tf.constant(job.seed, tf.int64), index]), job.config)
+        return _split_labels(features, job.task)
+
+    return finish
+
+
+def file_batches(job: TrainingJob, files: Sequence[str]) -> tf.data.Dataset:
+    """Returns batches of `(features, labels)` in file order."""
+    parse = _parser(job.transform_folder)
+    records = tf.data.TFRecordDataset(list(files)).batch(_read_size(job))
+    return records.map(lambda serialized: _split_labels(parse(serialized), job.task))
+
+
+def _read_size(job: TrainingJob) -> int:
+    return max(job.train.batch_size, 512)
+
+
+def validation_batches(job: TrainingJob) -> tf.data.Dataset:
+    """Returns the validation split's batches of `(features, labels)`, in file order, kept in memory once read."""
+    batches = file_batches(job, job.validation_files)
+    # Keras warns of running out of data where it cannot know the number of batches.
+    num_batches = -(-job.num_rows["validation"] // _read_size(job))
+    known = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
+    return known.cache().prefetch(tf.data.AUTOTUNE)
+
+
+@functools.lru_cache(maxsize=1)
+def _parser(transform_folder: str):
+    """Returns the function from serialized examples, string `(batch,)`, to transformed features."""
+    # Kept: tracing the graph that Transform wrote takes a third of a second each time.
+    transform = tft.TFTransformOutput(transform_folder)
+    feature_spec, layer = transform.raw_feature_spec(), transform.transform_features_layer()
+    signature = [tf.TensorSpec((None,), tf.string)]
+    return tf.function(lambda serialized: layer(tf.io.parse_example(serialized, feature_spec)), signature)
+
+
+def sample_batch(job: TrainingJob) -> tuple[Any, Any]:
+    """Returns features and labels, None without, of some training examples as the model sees them, augmented."""
+    batch = _finisher(job)(tf.constant(0, tf.int64), _drawn(job))
+    return batch if isinstance(batch, tuple) else (batch, None)
+
+
+def _drawn(job: TrainingJob) -> tf.Tensor:
+    """Returns serialized training examples drawn from the whole split, which may be sorted by class."""
+    rows = job.num_rows["train"]
+    drawn = np.random.default_rng(job.seed).choice(rows, min(SAMPLES, rows), replace=False)
+    return tf.concat(list(read_batches(job.train_files, np.sort(drawn))), axis=0)
+
+
+def _split_labels(features, task: Task):
+    """Returns the model's inputs, and the labels where there are any."""
+    # Keras takes a dictionary with a name too many by position.
+    inputs = {name: value for name, value in features.items() if name not in (*task.label_keys, *task.aside)}
+    labels = {name: features[name] for name in task.label_keys}
+    if not labels:
+        return inputs
+    return inputs, next(iter(labels.values())) if len(labels) == 1 else labels

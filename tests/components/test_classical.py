@@ -1,0 +1,36 @@
+import numpy as np
+
+
+def test_no_more_rows_are_read_than_the_candidate_with_most_learns_from():
+    from sklearn.dummy import DummyClassifier
+
+    from components.classical import drawn
+    from models.tasks.reference import Candidate
+
+    def limited(*limits):
+        return [Candidate(DummyClassifier(), "none", limit) for limit in limits]
+
+    kept = drawn(limited(10, 30, 20), rows=100, seed=1)
+
+    assert len(kept) == len(set(kept.tolist())) == 30
+    assert kept.tolist() == sorted(kept.tolist())
+    assert kept.max() < 100
+    np.testing.assert_array_equal(kept, drawn(limited(10, 30, 20), rows=100, seed=1))
+    assert drawn(limited(10, None), rows=100, seed=1) is None
+    assert drawn(limited(10, 30), rows=30, seed=1) is None
+
+
+def test_kept_rows_are_those_of_the_split(tmp_path):
+    from components.classical import read_frame
+    from components.example_gen import write_splits
+    from data.spec import SPLITS
+    from tests.models.tiny import rows_of, spec_of
+
+    spec = spec_of("tabular_classification")
+    rows = rows_of("tabular_classification", 40, 0)
+    write_splits(((split, row) for split in SPLITS for row in rows), spec, tmp_path)
+
+    whole = read_frame(str(tmp_path), "train", spec)
+    some = read_frame(str(tmp_path), "train", spec, np.array([0, 7, 39]))
+
+    assert some["lambda"].tolist() == whole["lambda"].iloc[[0, 7, 39]].tolist()

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from models.evaluation.metrics import accuracy, auc, confusion_matrix, f1, mae, rmse
+
+ONES = np.ones(4)
+TARGETS = np.array([0, 0, 1, 1])
+SCORES = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.6, 0.4]])
+
+
+def test_metrics_of_classes_by_hand():
+    # Predicted are 0, 1, 1, 0. Of four pairs of classes, 0.1 lies below 0.7 and 0.4, and 0.6 below 0.7.
+    assert accuracy(TARGETS, SCORES, ONES) == 0.5
+    assert auc(TARGETS, SCORES, ONES) == pytest.approx(3 / 4)
+    assert f1(TARGETS, SCORES, ONES) == pytest.approx(2 * 1 / (2 + 2))
+
+
+def test_a_weight_counts_a_row_as_often():
+    weights = np.array([2, 0, 1, 0])
+
+    assert accuracy(TARGETS, SCORES, weights) == 1.0
+    assert auc(TARGETS, SCORES, weights) == 1.0
+    assert auc(TARGETS, SCORES, np.array([1, 1, 0, 0])) == 0.5  # one class only
+    assert rmse(np.array([0.0, 1.0]), np.array([3.0, 1.0]), np.array([1, 3])) == pytest.approx(1.5)
+    assert mae(np.array([0.0, 1.0]), np.array([3.0, 1.0]), np.array([1, 3])) == pytest.approx(0.75)
+
+
+def test_the_confusion_matrix_has_true_classes_as_rows_and_predicted_ones_as_columns():
+    targets, predicted = np.array([0, 0, 2, 2]), np.array([0, 2, 2, 0])
+
+    assert confusion_matrix(targets, predicted, 3).tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
+    assert confusion_matrix(targets, predicted, 3, np.array([5, 1, 7, 0])).tolist() == [[5, 0, 1], [0, 0, 0], [0, 0, 7]]
+    assert confusion_matrix(targets[:0], predicted[:0], 2).tolist() == [[0, 0], [0, 0]]

@@ -1,0 +1,26 @@
+import numpy as np
+
+from models.evaluation.plots import confusion_matrix, pixels, short
+
+
+def test_the_confusion_matrix_is_a_picture():
+    picture = pixels(confusion_matrix(np.array([[5, 1], [0, 4]]), ("cat", "dog")))
+
+    assert picture.dtype == np.uint8
+    assert picture.shape[2] == 3
+    assert picture.std() > 10
+
+
+def test_of_the_classes_shown_each_row_is_shaded_by_the_share_of_all_its_rows():
+    counts = np.array([[1, 0, 3], [0, 4, 0], [0, 0, 2]])
+
+    (axes,) = confusion_matrix(counts, ("cat", "dog", "cow"), np.array([0, 1])).axes
+
+    np.testing.assert_array_equal(axes.collections[0].get_array(), [[0.25, 0], [0, 1]])
+    assert [text.get_text() for text in axes.texts] == ["1", "4"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["cat", "dog"]
+
+
+def test_a_name_fits_an_axis_and_is_no_mathematics():
+    assert short("$a$  b") == r"\$a\$ b"
+    assert short("a" * 30, 10) == "a" * 9 + "…"

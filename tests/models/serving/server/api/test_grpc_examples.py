@@ -1,0 +1,129 @@
+"""Classify, Regress and MultiInference by gRPC."""
+
+import pytest
+from tensorflow_serving.apis import (
+    classification_pb2,
+    inference_pb2,
+    regression_pb2,
+)
+
+from models.serving.protocol.statuses import ServingStatus
+from models.serving.server.inference import Engine
+from models.serving.server.live import OneVersion
+from models.serving.server.monitoring import Metrics
+from models.serving.server.servable import Servable
+from tests.models.serving.models import example, save_spinning
+
+pytestmark = pytest.mark.slow
+
+CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
+
+
+def _classification(signature="classify", values=(0.25,)):
+    asked = classification_pb2.ClassificationRequest()
+    asked.model_spec.name, asked.model_spec.signature_name = "tiny", signature
+    asked.input.example_list.examples.extend(example(v=value) for value in values)
+    return asked
+
+
+def test_classify_answers_classes_and_scores_of_each_example(server):
+    answer = server.prediction.Classify(_classification(values=(0.25, 1.0)), timeout=30)
+
+    found = [[(one.label, one.score) for one in row.classes] for row in answer.result.classifications]
+    assert found == [[("no", 0.75), ("yes", 0.25)], [("no", 0.0), ("yes", 1.0)]]
+    assert answer.model_spec.signature_name == "classify"
+
+
+def test_a_context_stands_in_every_example(server):
+    asked = regression_pb2.RegressionRequest()
+    asked.model_spec.name, asked.model_spec.signature_name = "tiny", "regress"
+    asked.input.example_list_with_context.context.CopyFrom(example(v=0.25))
+    asked.input.example_list_with_context.examples.extend([example(), example(v=2.0)])
+
+    answer = server.prediction.Regress(asked, timeout=30)
+
+    assert [one.value for one in answer.result.regressions] == [0.5, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (_classification("nope"), "No signature was found with the name: nope"),
+        (_classification(values=()), "Input is empty."),
+        (_classification("two"), "Expected one input Tensor."),
+        (_classification("serving_default"), "No classification inputs found in SignatureDef: "),
+        (_classification("regress"), 'Expected classification signature outputs to contain at least one of "classes"'),
+    ],
+)
+def test_classify_refuses_in_tf_servings_words(server, asked, words):
+    code, found = server.refusal(server.prediction.Classify, asked)
+
+    assert code == "INVALID_ARGUMENT"
+    assert found.startswith(words)
+
+
+def test_regress_refuses_what_is_no_regression(server):
+    asked = regression_pb2.RegressionRequest()
+    asked.model_spec.name, asked.model_spec.signature_name = "tiny", "classify"
+    asked.input.example_list.examples.append(example(v=1.0))
+
+    assert server.refusal(server.prediction.Regress, asked) == (
+        "INVALID_ARGUMENT",
+        "Expected one output Tensor, found 2",
+    )
+
+
+def _multi(*tasks):
+    asked = inference_pb2.MultiInferenceRequest()
+    asked.input.example_list.examples.append(example(v=0.25))
+    for signature, method, name in tasks:
+        task = asked.tasks.add(method_name=method)
+        task.model_spec.name, task.model_spec.signature_name = name, signature
+    return asked
+
+
+def test_multi_inference_answers_several_tasks_about_one_input(server):
+    answer = server.prediction.MultiInference(_multi(("classify", CLASSIFY, "tiny")), timeout=30)
+
+    assert answer.results[0].classification_result.classifications[0].classes[1].score == 0.25
+
+
+def test_multi_inference_keeps_to_its_deadline(tmp_path):
+    servable = Servable("spinning", 1, save_spinning(tmp_path / "1"))
+    engine = Engine(OneVersion("spinning", servable), Metrics(), Servable.run)
+    asked = _multi(("classify", CLASSIFY, "spinning"))
+    asked.input.example_list.examples[0].CopyFrom(example(v=2e9))
+
+    with pytest.raises(ServingStatus, match="DEADLINE_EXCEEDED"):
+        engine.multi_inference(asked, 200)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "code", "words"),
+    [
+        ((), "INVALID_ARGUMENT", "ModelSpec has no name specified."),
+        (
+            (("classify", CLASSIFY, "tiny"), ("classify", CLASSIFY, "tiny")),
+            "INVALID_ARGUMENT",
+            "Duplicate evaluation of signature: classify",
+        ),
+        (
+            (("classify", CLASSIFY, "tiny"), ("regress", REGRESS, "other")),
+            "INVALID_ARGUMENT",
+            "All ModelSpecs in a MultiInferenceRequest must access the same model name.",
+        ),
+        (
+            (("classify", CLASSIFY, "tiny"), ("regress", REGRESS, "tiny")),
+            "INVALID_ARGUMENT",
+            "Input tensor must be the same for all Signatures.",
+        ),
+        (
+            (("nope", CLASSIFY, "tiny"),),
+            "INVALID_ARGUMENT",
+            "Requested signature not found in model graph: nope",
+        ),
+        ((("classify", "predict", "tiny"),), "UNIMPLEMENTED", "Unsupported signature method_name: predict"),
+    ],
+)
+def test_multi_inference_refuses_in_tf_servings_words(server, tasks, code, words):
+    assert server.refusal(server.prediction.MultiInference, _multi(*tasks)) == (code, words)

@@ -1,0 +1,104 @@
+"""Metadata, status and reload by gRPC."""
+
+import os
+
+import grpc
+import numpy as np
+import pytest
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+)
+
+from models.serving.protocol import config_files
+from tests.models.serving.models import request
+
+pytestmark = pytest.mark.slow
+
+X = request("tiny", x=np.float32([[1.0, 2.0]]))
+
+
+def test_metadata_shows_all_signatures(server):
+    asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    asked.model_spec.name = "tiny"
+
+    answer = server.prediction.GetModelMetadata(asked, timeout=30)
+
+    found = get_model_metadata_pb2.SignatureDefMap()
+    assert answer.metadata["signature_def"].Unpack(found)
+    assert {"serving_default", "two", "__saved_model_init_op"} <= set(found.signature_def)
+    assert (answer.model_spec.signature_name, answer.model_spec.version.value) == ("", 7)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ([], "GetModelMetadataRequest must specify at least one metadata_field"),
+        (["x"], "Metadata field x is not supported"),
+    ],
+)
+def test_metadata_refuses_in_tf_servings_words(server, fields, words):
+    asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=fields)
+    asked.model_spec.name = "tiny"
+
+    assert server.refusal(server.prediction.GetModelMetadata, asked) == ("INVALID_ARGUMENT", words)
+
+
+def test_status_shows_versions_that_are_there(server):
+    asked = get_model_status_pb2.GetModelStatusRequest()
+    asked.model_spec.name = "tiny"
+
+    (version,) = server.model.GetModelStatus(asked, timeout=30).model_version_status
+
+    assert (version.version, version.state, version.status.error_code) == (7, 30, 0)
+    asked.model_spec.version.value = 8
+    assert server.refusal(server.model.GetModelStatus, asked) == (
+        "NOT_FOUND",
+        "Could not find version 8 of model tiny",
+    )
+    asked.model_spec.name = "other"
+    asked.model_spec.ClearField("version")
+    assert server.refusal(server.model.GetModelStatus, asked) == (
+        "NOT_FOUND",
+        "Could not find any versions of model other",
+    )
+
+
+def test_a_reload_tells_by_how_much_counters_grew_and_takes_lists_of_models_only(server):
+    asked = model_management_pb2.ReloadConfigRequest(metric_names=["/tensorflow/serving/request_count", "/none"])
+    file = next(flag for flag in server.process.flags if flag.startswith("--model_config_file=")).partition("=")[2]
+    asked.config.CopyFrom(config_files.read(file, config_files.ModelServerConfig))
+
+    answer = server.model.HandleReloadConfigRequest(asked, timeout=30)
+
+    assert answer.status.error_code == 0
+    assert [(one.name, one.int64_value_increase) for one in answer.metric] == [
+        ("/tensorflow/serving/request_count", 0),
+        ("/none", 0),
+    ]
+    assert server.prediction.Predict(X, timeout=30).outputs["y"].float_val == [1.5, 2.5]
+    asked.config.custom_model_config.SetInParent()
+    assert server.refusal(server.model.HandleReloadConfigRequest, asked)[0] == "INVALID_ARGUMENT"
+    code, words = server.refusal(server.model.HandleReloadConfigRequest, model_management_pb2.ReloadConfigRequest())
+    assert (code, words.partition(".")[0]) == (
+        "INVALID_ARGUMENT",
+        "ServerModelConfig type not supported by HandleReloadConfigRequest",
+    )
+
+
+def test_a_model_without_a_version_is_waited_for_no_longer_than_the_client_does(server, tmp_path):
+    file = next(flag for flag in server.process.flags if flag.startswith("--model_config_file=")).partition("=")[2]
+    asked = model_management_pb2.ReloadConfigRequest(config=config_files.read(file, config_files.ModelServerConfig))
+    before = model_management_pb2.ReloadConfigRequest.FromString(asked.SerializeToString())
+
+    for number in range(4 * os.cpu_count() + 1):  # one more than there are threads to wait in
+        empty = tmp_path / str(number)
+        empty.mkdir()
+        asked.config.model_config_list.config.add(name=empty.name, base_path=str(empty), model_platform="tensorflow")
+        with pytest.raises(grpc.RpcError) as error:
+            server.model.HandleReloadConfigRequest(asked, timeout=0.2)
+        assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    assert server.model.HandleReloadConfigRequest(before, timeout=30).status.error_code == 0
+    assert server.prediction.Predict(X, timeout=30).outputs["y"].float_val == [1.5, 2.5]

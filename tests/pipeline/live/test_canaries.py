@@ -1,0 +1,103 @@
+"""When a canary is taken back or promoted, by what a server says of it; the server is made up."""
+
+import time
+from dataclasses import asdict
+
+import pytest
+
+from models.serving.rollout import rollouts
+from models.serving.rollout.canary import Figures
+from models.serving.rollout.rollouts import Canary
+from pipeline.live import canaries
+from pipeline.live.canaries import Verdict, judge
+
+URL = "http://server"
+GOOD = Figures(requests=100, errors=0, p95_ms=5.0)
+SLOW = Figures(requests=100, errors=0, p95_ms=50.0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A pipeline `digits` with versions 1, which is live, and 2."""
+    for version in (1, 2):
+        (tmp_path / "digits" / str(version)).mkdir(parents=True)
+    rollouts.promote(tmp_path / "digits", 1)
+    return tmp_path / "digits"
+
+
+@pytest.fixture
+def says(monkeypatch):
+    """Returns a function that sets what the server says of the canary: its requests, and why it does not load."""
+
+    def set_answers(figures: Figures, load_error: str = "") -> None:
+        state = {"state": "END", "status": {"error_code": "NOT_FOUND", "error_message": load_error}}
+        monkeypatch.setattr(
+            canaries,
+            "_get",
+            {
+                f"{URL}/monitoring/versions": {"digits": {"2": asdict(figures)}},
+                f"{URL}/v1/models/digits/versions/2": {"model_version_status": [state] if load_error else []},
+            }.get,
+        )
+
+    return set_answers
+
+
+def test_without_a_canary_the_server_is_not_asked(folder, monkeypatch):
+    monkeypatch.setattr(canaries, "_get", None)
+
+    assert judge({"digits": folder, "gone": folder / "none"}, URL) == []
+
+
+def test_a_canary_within_its_budget_goes_on(folder, says):
+    rollouts.start_canary(folder, Canary(2, 10, p95_ms=20))
+    says(GOOD)
+
+    assert judge({"digits": folder}, URL) == []
+    assert rollouts.read(folder).canary.version == 2
+
+
+def test_a_canary_that_leaves_its_budget_is_taken_back(folder, says):
+    rollouts.start_canary(folder, Canary(2, 10, p95_ms=20))
+    says(SLOW)
+
+    (verdict,) = judge({"digits": folder}, URL)
+
+    assert verdict == Verdict("digits", 2, "taken back", "p95 50.0 ms of 100 requests, at most 20 ms")
+    assert rollouts.read(folder).canary is None
+
+
+def test_that_it_does_not_load_is_the_first_of_reasons(folder, says):
+    rollouts.start_canary(folder, Canary(2, 10, p95_ms=20))
+    says(SLOW, "no SavedModel")
+
+    assert judge({"digits": folder}, URL) == [Verdict("digits", 2, "taken back", "it does not load: no SavedModel")]
+
+
+@pytest.mark.parametrize(("seconds", "figures"), [(3600, GOOD), (0.01, Figures(requests=1))])
+def test_one_that_is_not_due_or_was_hardly_asked_is_not_promoted(folder, says, seconds, figures):
+    rollouts.start_canary(folder, Canary(2, 10, promote_after_s=seconds))
+    says(figures)
+    time.sleep(0.02)
+
+    assert judge({"digits": folder}, URL) == []
+
+
+def test_one_that_kept_to_its_budget_long_enough_is_promoted(folder, says):
+    rollouts.start_canary(folder, Canary(2, 10, promote_after_s=0.01))
+    says(GOOD)
+    time.sleep(0.02)
+
+    assert judge({"digits": folder}, URL) == [
+        Verdict("digits", 2, "promoted", "0 of the last 100 requests failed, p95 5.0 ms")
+    ]
+    assert rollouts.read(folder).stable == 2
+
+
+def test_a_disk_that_does_not_take_it_is_told(folder, says):
+    rollouts.start_canary(folder, Canary(2, 10, p95_ms=20))
+    says(SLOW)
+    (folder / rollouts.LOCK).unlink()
+    (folder / rollouts.LOCK).mkdir()
+
+    assert judge({"digits": folder}, URL) == [Verdict("digits", 2, "not taken back", f"Is a directory ({folder})")]
