@@ -14,8 +14,7 @@ import tensorflow_transform as tft
 
 from data.spec import DatasetSpec, LabelFeature, Row
 from models.config import TaskConfig
-from models.serving.protocol import warmup
-from models.serving.server import input_validation
+from models.serving.protocol import input_rules, warmup
 from models.task import Task, Tensors
 
 
@@ -102,7 +101,7 @@ def export(
     finally:
         shutil.rmtree(scratch)
     named = task.inputs(config, spec) if task.inputs else {}
-    input_validation.write(Path(into), spec, {"serving_default": {"inputs": input_validation.EXAMPLES}, **named})
+    input_rules.write(Path(into), spec, {"serving_default": {"inputs": input_rules.EXAMPLES}, **named})
     if task.queries:
         warmup.write(Path(into), _answered([task.queries(row, spec) for row in rows], signatures))
 

@@ -116,14 +116,14 @@ def test_tensorflows_cpp_loader_which_is_tf_servings_answers_as_the_trained_mode
 def test_input_validation_knows_every_input_of_every_signature(trained):
     import json
 
-    from models.serving.server import input_validation
+    from models.serving.protocol import input_rules
 
     _task, made, _ = trained
-    rules = json.loads((Path(made.model_folder) / input_validation.FILE).read_text())
+    rules = json.loads((Path(made.model_folder) / input_rules.FILE).read_text())
     inputs = {name for name, feature in made.spec.features.items() if not feature.target}
 
     assert set(rules["features"]) == inputs
-    assert rules["signatures"].pop("serving_default") == {"inputs": input_validation.EXAMPLES}
+    assert rules["signatures"].pop("serving_default") == {"inputs": input_rules.EXAMPLES}
     for aliases in rules["signatures"].values():
         assert set(aliases.values()) <= inputs
 

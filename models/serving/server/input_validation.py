@@ -3,49 +3,20 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from data import examples
+from models.serving.protocol.input_rules import EXAMPLES, FILE
 from models.serving.protocol.statuses import Refusal
 from models.serving.server.monitoring import Metrics
 from models.serving.server.servable import Servable
 
-if TYPE_CHECKING:
-    from data.spec import DatasetSpec
-
-FILE = Path("assets.extra") / "input_guard.json"
 SHOWN = 5
-EXAMPLES = "*"  # stands for all features, in the one input of serialized tf.train.Examples
 NO_DATE = -(2**63)
 
 Rules = dict[str, Any]
-
-
-def write(model: Path, spec: "DatasetSpec", inputs: Mapping[str, Mapping[str, str]]) -> None:
-    """Writes what requests to a SavedModel are validated by.
-
-    Args:
-        model: Folder of the SavedModel.
-        spec: The training data's schema.
-        inputs: Signature -> input's alias -> feature, or `EXAMPLES`.
-    """
-    features = {}
-    for name, feature in spec.features.items():
-        if feature.target:
-            continue
-        features[name] = {
-            "kind": feature.kind,
-            "stored": feature.stored,
-            "optional": feature.optional,
-            **{key: getattr(feature, key) for key in ("min", "max") if getattr(feature, key, None) is not None},
-            **({"values": list(feature.values)} if getattr(feature, "values", ()) else {}),
-        }
-        if feature.kind == "image":
-            features[name]["num_bytes"] = feature.height * feature.width * feature.channels
-    (model / FILE).parent.mkdir(exist_ok=True)
-    (model / FILE).write_text(json.dumps({"features": features, "signatures": inputs}, indent=1))
 
 
 class InputValidator:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from data import examples
-from models.serving.server.input_validation import EXAMPLES, FILE
+from models.serving.protocol.input_rules import EXAMPLES, FILE
 from models.serving.server.servable import Servable
 
 # The identifier of the request that is being answered, which its client knows: labels find their rows by it.

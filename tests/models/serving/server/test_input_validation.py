@@ -11,6 +11,7 @@ from data.spec import (
     NumberFeature,
     TextFeature,
 )
+from models.serving.protocol import input_rules
 from models.serving.protocol.statuses import ServingStatus
 from models.serving.server import input_validation
 from models.serving.server.monitoring import Metrics
@@ -46,9 +47,7 @@ class Version:
 @pytest.fixture
 def check(tmp_path):
     """Returns a function that validates a request."""
-    input_validation.write(
-        tmp_path, SPEC, {"serving_default": {"inputs": input_validation.EXAMPLES}, "columns": COLUMNS}
-    )
+    input_rules.write(tmp_path, SPEC, {"serving_default": {"inputs": input_rules.EXAMPLES}, "columns": COLUMNS})
     metrics = Metrics()
     one = input_validation.InputValidator(metrics)
 

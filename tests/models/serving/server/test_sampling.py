@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow  # loads TensorFlow
 @pytest.fixture
 def servable(tmp_path):
     """A version whose rules say which feature each input holds."""
-    from models.serving.server.input_validation import FILE
+    from models.serving.protocol.input_rules import FILE
 
     folder = tmp_path / "model"
     (folder / FILE).parent.mkdir(parents=True)

@@ -14,9 +14,8 @@ from data.errors import ServingError
 from data.spec import DatasetSpec, NumberFeature
 from models.serving.deployment.process import ServerProcess, free_port, running
 from models.serving.protocol import flags as flag_syntax
-from models.serving.protocol import warmup
+from models.serving.protocol import input_rules, warmup
 from models.serving.rollout.rollouts import Rollout, config_list, config_text
-from models.serving.server import input_validation
 from tests.conftest import ROOT
 from tests.models.serving.conftest import Asked
 from tests.models.serving.models import request, save, save_compiled, save_spinning
@@ -216,7 +215,7 @@ def test_a_taken_port_is_told(tmp_path):
 def test_input_validation_is_on_and_one_flag_turns_it_off(tmp_path):
     model = save(tmp_path / "m" / "1")
     spec = DatasetSpec(name="", title="", licence="", features={"age": NumberFeature(min=0, max=10)})
-    input_validation.write(model, spec, {"two": {"a": "age"}})
+    input_rules.write(model, spec, {"two": {"a": "age"}})
     flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}"]
     body = {"signature_name": "two", "inputs": {"a": [3, 11, 4], "b": [1, 2, 3]}}
     validated = ServerProcess(flags, tmp_path / "log")
