@@ -1,6 +1,8 @@
 """Trains a task's model and exports it, the same for all tasks."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,37 +49,19 @@ def train(job: TrainingJob) -> Trained:
         ModelError: The loss became NaN or infinite.
     """
     keras.utils.set_random_seed(job.seed)
-    previous_policy = keras.config.dtype_policy()
-    policy = choose_precision(job.train.precision)
-    strategy = choose_strategy(job.train.strategy)
+    policy, strategy = choose_precision(job.train.precision), choose_strategy(job.train.strategy)
     logger.info("training on %s with %s", device_names(strategy), policy)
     steps_per_epoch = -(-job.num_rows["train"] // job.train.batch_size)
-    keras.config.set_dtype_policy(policy)
-    try:
+    with _dtype_policy(policy):
         with strategy.scope():
-            model = job.task.build_model(job.config, job.spec)
-            model.compile(
-                optimizer=make_optimizer(job.train, steps_per_epoch),
-                loss=job.task.loss(job.config, job.spec),
-                metrics=job.task.metrics(job.config, job.spec),
-                jit_compile=False,  # measured on CPU: XLA makes a small convolutional network 1.5 times slower
-            )
-            if job.task.prepare:
-                job.task.prepare(model, file_batches(job, job.train_files), job.config, job.spec)
-            begun = ""
-            if job.published:
-                why_not = warm_start.begin_from(model, Path(job.published), job.transform_folder, job.spec)
-                version = Path(job.published).name
-                begun = f"no warm start from version {version}: {why_not}" if why_not else f"from version {version}"
-                logger.info("warm start: %s", begun)
+            model = _compiled(job, steps_per_epoch)
+            begun = _warm_start(model, job)
             checkpoints = Checkpoints(Path(job.checkpoint_folder))
             done = checkpoints.restore(model)
         _fit(model, job, checkpoints, done, steps_per_epoch)
         if job.train.early_stopping and checkpoints.best_weights.exists():
             model.load_weights(checkpoints.best_weights)
         projector.write(model, job)
-    finally:
-        keras.config.set_dtype_policy(previous_policy)
     rows = read_rows(job.train_files, job.spec, WARMUP_ROWS)
     export(
         model, job.transform_folder, task=job.task, config=job.config, spec=job.spec, rows=rows, into=job.model_folder
@@ -87,6 +71,42 @@ def train(job: TrainingJob) -> Trained:
     told = [begun] if begun else []
     progress.report(summary=", ".join([f"{done.epoch} epochs", *told, f"{model.count_params():,} parameters", values]))
     return Trained(done.history, [_told(layer) for layer in model.layers])
+
+
+@contextlib.contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Sets Keras's dtype policy for a while."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)
+
+
+def _compiled(job: TrainingJob, steps_per_epoch: int) -> keras.Model:
+    """Returns the task's model, compiled and prepared, its weights new."""
+    model = job.task.build_model(job.config, job.spec)
+    model.compile(
+        optimizer=make_optimizer(job.train, steps_per_epoch),
+        loss=job.task.loss(job.config, job.spec),
+        metrics=job.task.metrics(job.config, job.spec),
+        jit_compile=False,  # measured on CPU: XLA makes a small convolutional network 1.5 times slower
+    )
+    if job.task.prepare:
+        job.task.prepare(model, file_batches(job, job.train_files), job.config, job.spec)
+    return model
+
+
+def _warm_start(model: keras.Model, job: TrainingJob) -> str:
+    """Takes the weights of the published version, where there is one and they fit; returns what came of it."""
+    if not job.published:
+        return ""
+    why_not = warm_start.begin_from(model, Path(job.published), job.transform_folder, job.spec)
+    version = Path(job.published).name
+    begun = f"no warm start from version {version}: {why_not}" if why_not else f"from version {version}"
+    logger.info("warm start: %s", begun)
+    return begun
 
 
 def _told(layer: keras.Layer) -> dict[str, Any]:
