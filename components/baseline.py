@@ -9,15 +9,13 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.artifact import Artifact
 from tfx.types.standard_artifacts import ModelEvaluation, ModelRun
 
-from components.classical import FACTS, ClassicalModels, values_of
+from components.artifact_files import CLASSICAL, COMPARISON, PREDICTIONS, TRAINING
+from components.classical import ClassicalModels, values_of
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress, registry
 from models.evaluation.bootstrap import paired_bootstrap
 from models.evaluation.predictions import read
-
-COMPARISON = "comparison.json"
-TRAINING = "training.json"
 
 
 class Comparison(Artifact):
@@ -45,13 +43,13 @@ def Baseline(
     `metric` is what is compared, `require` is `beat`, `tie` or `report`.
     """
     facts = DatasetSpec.model_validate_json(spec)
-    others = json.loads((Path(classical.uri) / FACTS).read_text())
-    training = json.loads((Path(model_run.uri) / TRAINING).read_text())
+    others = json.loads(CLASSICAL.path(classical.uri).read_text())
+    training = json.loads(TRAINING.path(model_run.uri).read_text())
     compared = registry.config_class(task).model_validate_json(config).compared(facts)
     judged = compared[metric]
     # On the test split, where chance may favour one of several: the network has to beat the luckiest of them.
     best = (min if judged.lower_is_better else max)(others, key=lambda name: others[name]["metrics"][metric])
-    answers = read(Path(evaluation.uri))
+    answers = read(PREDICTIONS.path(evaluation.uri))
     others_best = np.load(Path(classical.uri) / f"{best}.npy")
     interval = paired_bootstrap(judged, answers.targets, answers.values, others_best, seed=seed)
     network = {
@@ -69,7 +67,7 @@ def Baseline(
     )
     result = {"metric": metric, "best": best, "models": {"network": network, **others}, "verdict": interval.verdict}
     result |= {"difference": interval.difference, "interval": [interval.low, interval.high], "sentence": sentence}
-    (Path(comparison.uri) / COMPARISON).write_text(json.dumps(result, indent=1))
+    COMPARISON.path(comparison.uri).write_text(json.dumps(result, indent=1))
     progress.report(summary=sentence)
     check(interval.verdict, require, sentence)
 

@@ -16,6 +16,7 @@ from tfx.types.artifact import Artifact
 from tfx.types.standard_artifacts import Examples
 from threadpoolctl import threadpool_limits
 
+from components.artifact_files import CLASSICAL
 from components.example_gen import read_summary, split_files
 from data import examples as codec
 from data.spec import DatasetSpec, LabelFeature
@@ -23,7 +24,6 @@ from models import progress, registry
 from models.evaluation.metrics import Metric
 from models.tasks.reference import Candidate, predict
 
-FACTS = "classical.json"
 MIB = 2**20
 
 
@@ -54,7 +54,7 @@ def Classical(
         progress.report(summary=name)
         found[name], predictions = fit(candidate, frames, facts, compared, seed)
         np.save(Path(models.uri) / f"{name}.npy", predictions)
-    (Path(models.uri) / FACTS).write_text(json.dumps(found, indent=1))
+    CLASSICAL.path(models.uri).write_text(json.dumps(found, indent=1))
     usual = next(iter(compared))
     values = ", ".join(f"{name} {told['metrics'][usual]:.4f}" for name, told in found.items())
     progress.report(summary=f"{usual}: {values}")

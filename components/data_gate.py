@@ -11,7 +11,8 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics, Schema
 
-from components.statistics import FILE, IMAGE_NUMBERS, PROFILE
+from components.artifact_files import ANOMALIES, PROFILE, SCHEMA, STATISTICS
+from components.statistics import IMAGE_NUMBERS
 from data import atomic
 from data.checks import profile
 from data.config import DriftCheck
@@ -27,7 +28,7 @@ _STATISTICS = "statistics"  # in the file of accepted data, beside the profile's
 def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str]):
     """Brings a schema that people keep in version control, or that follows from a run file, into the pipeline."""
     # Stock ImportSchemaGen keys its cache on a path: an edited schema would go unnoticed.
-    (Path(schema.uri) / "schema.pbtxt").write_text(text)
+    SCHEMA.path(schema.uri).write_text(text)
 
 
 @component
@@ -45,17 +46,17 @@ def DataGate(
     `accepted` is the file of the data that was accepted last.
     """
     facts, check = DatasetSpec.model_validate_json(spec), DriftCheck.model_validate_json(drift)
-    expected = without_images(tfdv.load_schema_text(str(Path(schema.uri) / "schema.pbtxt")), facts)
+    expected = without_images(tfdv.load_schema_text(str(SCHEMA.path(schema.uri))), facts)
     found, of_split = {}, {}
     for split in SPLITS:
-        of_split[split] = tfdv.load_stats_binary(str(Path(statistics.uri) / f"Split-{split}" / FILE))
+        of_split[split] = tfdv.load_stats_binary(str(STATISTICS.path(statistics.uri, split)))
         found[split] = tfdv.validate_statistics(of_split[split], expected)
-        folder = Path(anomalies.uri) / f"Split-{split}"
-        folder.mkdir(parents=True)
-        (folder / "SchemaDiff.pb").write_bytes(found[split].SerializeToString())
+        file = ANOMALIES.path(anomalies.uri, split)
+        file.parent.mkdir(parents=True)
+        file.write_bytes(found[split].SerializeToString())
     anomalies.split_names = statistics.split_names
     check_anomalies(found, facts.name)
-    arrays, reference = profile.load(Path(statistics.uri) / PROFILE), Path(accepted)
+    arrays, reference = profile.load(PROFILE.path(statistics.uri)), Path(accepted)
     drifts = [] if check.policy == "off" else find_drift(of_split["train"], arrays, reference, facts, check)
     if drifts and check.policy == "stop":
         raise DataError(drift_message(drifts, facts.name))

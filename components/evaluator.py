@@ -15,13 +15,13 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation
 
 from components import predictions
+from components.artifact_files import METRICS, saved_model_folder
 from components.example_gen import read_summary
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
 from models.evaluation.metrics import confusion_matrix
 from models.serving.deployment import standby
 
-METRICS = "metrics.json"
 OVERALL = "overall"
 
 
@@ -45,14 +45,9 @@ def TestEvaluator(
         answers = beside.submit(predictions.write, folder, saved_model, examples.uri, facts, registry.task(task))
         metrics = evaluate(saved_model, examples.uri, eval_config, facts, json.loads(beam_args), evaluation.uri)
         answers.result()
-    (folder / METRICS).write_text(json.dumps(metrics, indent=1))
+    METRICS.path(folder).write_text(json.dumps(metrics, indent=1))
     overall = {name: value for name, value in metrics["slices"][OVERALL].items() if "@" not in name}
     progress.report(**overall)
-
-
-def saved_model_folder(model_uri: str) -> str:
-    """Returns where TFX's Trainer puts the SavedModel below its artifact."""
-    return str(Path(model_uri) / "Format-Serving")
 
 
 def evaluate(

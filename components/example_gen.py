@@ -12,6 +12,7 @@ from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
+from components.artifact_files import SUMMARY
 from data import examples as codec
 from data import loading
 from data.checks.rows import RowChecks
@@ -20,7 +21,6 @@ from data.errors import DataError
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, Row
 from models import progress
 
-SUMMARY = "summary.json"
 # So that Beam has several files to give to several workers: it does not split one.
 SHARD_BYTES = 8 * 2**20
 
@@ -43,7 +43,7 @@ def DatasetExampleGen(
     found = loading.load(config, name, Path(base))
     watcher = RowChecks(config.checks, found.spec)
     summary = write_splits(watcher.watch(loading.open_rows(found, config)), found.spec, Path(examples.uri))
-    (Path(examples.uri) / SUMMARY).write_text(json.dumps(summary, indent=1))
+    SUMMARY.path(examples.uri).write_text(json.dumps(summary, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
     progress.report(summary="; ".join([f"{found.spec.name}: {', '.join(counts)}", *watcher.notes]))
     examples.split_names = json.dumps(list(SPLITS))
@@ -123,7 +123,7 @@ def check_row(row: Row, spec: DatasetSpec, *, where: str) -> None:
 
 def read_summary(examples_uri: str) -> dict:
     """Returns what ingest wrote down: split name -> `rows` and `digest`."""
-    return json.loads((Path(examples_uri) / SUMMARY).read_text())
+    return json.loads(SUMMARY.path(examples_uri).read_text())
 
 
 def split_files(examples_uri: str, split: str) -> list[str]:

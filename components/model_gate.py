@@ -11,7 +11,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 
 from components import predictions
-from components.evaluator import METRICS, OVERALL, evaluate, saved_model_folder
+from components.artifact_files import CHALLENGE, METRICS, PREDICTIONS, VERDICT, saved_model_folder
+from components.evaluator import OVERALL, evaluate
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress, registry
@@ -21,7 +22,6 @@ from models.evaluation.predictions import read
 from models.serving.rollout.versions import last_version, model_digest, read_manifest
 from models.task import Task
 
-VERDICT, CHALLENGE = "verdict.json", "challenge.json"
 ENOUGH = {"not_worse": ("beats", "ties with"), "better": ("beats",)}
 
 
@@ -47,18 +47,18 @@ def ModelGate(
     With `allow_unblessed` the run goes on, the model unblessed. `metric` is what candidate and published model are
     compared by, `challenge` is `off`, `not_worse` or `better`.
     """
-    metrics = json.loads((Path(evaluation.uri) / METRICS).read_text())
+    metrics = json.loads(METRICS.path(evaluation.uri).read_text())
     candidate = model_digest(Path(saved_model_folder(model.uri)))
     facts = DatasetSpec.model_validate_json(spec)
     published = published_metrics(Path(destination), candidate, metrics, examples.uri, facts, json.loads(beam_args))
     verdicts = judge(metrics["slices"][OVERALL], published, json.loads(thresholds))
     told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in verdicts]
-    (Path(blessing.uri) / VERDICT).write_text(json.dumps(told, indent=1))
+    VERDICT.path(blessing.uri).write_text(json.dumps(told, indent=1))
     duel = None
     if challenge != "off" and published is not None:
         compared = registry.config_class(task).model_validate_json(config).compared(facts)[metric]
         duel = duelled(compared, Path(destination), Path(evaluation.uri), examples.uri, facts, registry.task(task))
-        (Path(blessing.uri) / CHALLENGE).write_text(json.dumps(vars(duel) | {"sentence": duel.sentence()}))
+        CHALLENGE.path(blessing.uri).write_text(json.dumps(vars(duel) | {"sentence": duel.sentence()}))
     told = [verdict.sentence() for verdict in verdicts] + ([duel.sentence()] if duel else [])
     progress.report(summary="; ".join(told) or "no thresholds set")
     failed = [verdict for verdict in verdicts if not verdict.passed]
@@ -186,10 +186,10 @@ def duelled(
 ) -> Duel:
     """Returns how the candidate, whose answers are in `evaluation`, does beside the last published model."""
     version = last_version(destination)
-    candidate = read(evaluation)
+    candidate = read(PREDICTIONS.path(evaluation))
     with tempfile.TemporaryDirectory() as scratch:
         predictions.write(Path(scratch), str(destination / str(version)), examples_uri, spec, task)
-        champion = read(Path(scratch))
+        champion = read(PREDICTIONS.path(scratch))
     found = paired_bootstrap(metric, candidate.targets, candidate.values, champion.values, seed=0)
     values = [metric.function(one.targets, one.values, np.ones(len(one.targets))) for one in (candidate, champion)]
     return Duel(metric.name, int(version or 0), *values, found.low, found.high, found.verdict)

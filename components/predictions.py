@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from components.artifact_files import MISTAKES, PREDICTIONS
 from components.example_gen import split_files
 from data.examples import decode, picture
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
-from models.evaluation.predictions import FILE, MISTAKES
 from models.task import Task
 
 BATCH_ROWS = 512
@@ -41,8 +41,8 @@ def write(folder: Path, saved_model: str, examples_uri: str, spec: DatasetSpec, 
         seconds += time.perf_counter() - started
         targets.append(tf.io.parse_example(serialized, wanted)[target_key].numpy())
         worst.add(task.badness(targets[-1], values[-1]), serialized.numpy(), values[-1])
-    np.savez(folder / FILE, targets=np.concatenate(targets), values=np.concatenate(values), seconds=seconds)
-    (folder / MISTAKES).write_text(json.dumps([_told(one, spec, task) for one in worst.found()], indent=1))
+    np.savez(PREDICTIONS.path(folder), targets=np.concatenate(targets), values=np.concatenate(values), seconds=seconds)
+    MISTAKES.path(folder).write_text(json.dumps([_told(one, spec, task) for one in worst.found()], indent=1))
 
 
 def _batches(examples_uri: str) -> Iterator[tf.Tensor]:

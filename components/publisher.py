@@ -8,15 +8,12 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, ModelEvaluation, PushedModel
 
-from components.evaluator import METRICS, saved_model_folder
+from components.artifact_files import METRICS, RECEIPT, SERVING, saved_model_folder
 from components.manifests import damage
-from components.serving_check import MEASURED
 from data.errors import ServingError
 from models import progress
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import last_version, publish
-
-RECEIPT = "receipt.json"
 
 
 @component
@@ -38,12 +35,12 @@ def Publisher(
     if not (model_blessing.get_int_custom_property("blessed") and infra_blessing.get_int_custom_property("blessed")):
         # Only --allow-unblessed lets a run come here with such a model.
         progress.report(summary="not blessed, not published")
-        (Path(pushed_model.uri) / RECEIPT).write_text(json.dumps({"folder": None, "new": False}))
+        RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": None, "new": False}))
         return
     facts = json.loads(manifest) | {
         "run": run,
-        "evaluation": json.loads((Path(evaluation.uri) / METRICS).read_text()),
-        "serving": json.loads((Path(infra_blessing.uri) / MEASURED).read_text()),
+        "evaluation": json.loads(METRICS.path(evaluation.uri).read_text()),
+        "serving": json.loads(SERVING.path(infra_blessing.uri).read_text()),
         "by": getpass.getuser(),
     }
     before = last_version(Path(destination))
@@ -54,6 +51,6 @@ def Publisher(
     version = publish(Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None, kept=live)
     folder = Path(destination) / str(version)
     progress.report(summary=f"version {version}" + (", published before" if version == before else ""))
-    (Path(pushed_model.uri) / RECEIPT).write_text(json.dumps({"folder": str(folder), "new": version != before}))
+    RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": str(folder), "new": version != before}))
     pushed_model.set_string_custom_property("pushed_destination", str(folder))
     pushed_model.set_string_custom_property("pushed_version", str(version))

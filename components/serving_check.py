@@ -10,7 +10,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 
-from components.evaluator import saved_model_folder
+from components.artifact_files import ANSWER, SERVING, saved_model_folder
 from components.example_gen import first_rows
 from data.errors import ServingError
 from data.spec import DatasetSpec, Row
@@ -21,8 +21,6 @@ from models.serving.smoke_test.measurement import over_budget
 from models.serving.smoke_test.smoke_test import run_smoke_test
 from models.task import Task
 
-ANSWER = "answer.txt"
-MEASURED = "serving.json"
 NUM_ROWS = 8
 TOLERANCE = 1e-5
 
@@ -67,10 +65,10 @@ def ServingCheck(
         told = "; ".join(exceeded)
         raise ServingError(f"Serving check: {told}; nothing was published. Raise it, or choose a smaller model.")
     progress.report(summary=_summary(measured.facts(), last, len(rows)))
-    (Path(blessing.uri) / MEASURED).write_text(json.dumps(measured.facts()))
+    SERVING.path(blessing.uri).write_text(json.dumps(measured.facts()))
     if provider.describe_answer:
         first = {key: text(value[0]) for key, value in answers["serving_default"].items()}
-        (Path(blessing.uri) / ANSWER).write_text(provider.describe_answer(first, rows[0], facts))
+        ANSWER.path(blessing.uri).write_text(provider.describe_answer(first, rows[0], facts))
     (Path(blessing.uri) / "INFRA_BLESSED").touch()
     blessing.set_int_custom_property("blessed", 1)
 

@@ -5,7 +5,6 @@ StatisticsGen takes 7 s for Fashion-MNIST, to build three Beam graphs and to cou
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +17,12 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, ExampleStatistics
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from components.artifact_files import PROFILE, STATISTICS
 from components.example_gen import split_files
 from data.checks.profile import Profile
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
 
-FILE, PROFILE = "FeatureStats.pb", "profile.npz"
 IMAGE_NUMBERS = ("brightness", "contrast")  # what stands in the place of an image
 BATCH_ROWS = 4096
 # Quantiles that are finer than the least distance that counts as drift.
@@ -41,11 +40,11 @@ def SplitStatistics(
     facts = DatasetSpec.model_validate_json(spec)
     for split in SPLITS:
         found, profile = generate(split_files(examples.uri, split), facts)
-        folder = Path(statistics.uri) / f"Split-{split}"
-        folder.mkdir(parents=True)
-        (folder / FILE).write_bytes(found.SerializeToString())
+        file = STATISTICS.path(statistics.uri, split)
+        file.parent.mkdir(parents=True)
+        file.write_bytes(found.SerializeToString())
         if split == "train":
-            profile.save(Path(statistics.uri) / PROFILE)
+            profile.save(PROFILE.path(statistics.uri))
     statistics.split_names = examples.split_names
     progress.report(summary=f"{len(found.datasets[0].features)} features")
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-FILE, MISTAKES = "predictions.npz", "mistakes.json"
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -28,7 +26,7 @@ class Answers:
         return self.values if self.values.ndim == 1 else self.values[:, -1]
 
 
-def read(folder: Path) -> Answers:
-    """Returns what is kept in a folder; raises OSError, ValueError or KeyError where it is gone or damaged."""
-    with np.load(folder / FILE) as found:
+def read(file: Path) -> Answers:
+    """Returns what an `.npz` file keeps; raises OSError, ValueError or KeyError where it is gone or damaged."""
+    with np.load(file) as found:
         return Answers(found["targets"], found["values"], float(found["seconds"]))

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from components.artifact_files import METRICS, RECEIPT, ArtifactFile
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import mlmd
 from pipeline.history.record import FINISHED, RUNNING, RunRecord, StageRecord
@@ -44,17 +45,17 @@ def lineage(paths: PipelinePaths, run: str) -> list[StageRecord]:
 def _record(paths: PipelinePaths, run: str, started: float, stages: list[StageRecord]) -> RunRecord:
     ended = started + sum(stage.seconds for stage in stages)
     record = RunRecord(run, paths.runs.name, started=started, ended=ended, stages=stages)
-    record.metrics = _output(record, "evaluate", "evaluation", "metrics.json").get("slices", {}).get("overall", {})
-    folder = _output(record, "publish", "pushed_model", "receipt.json").get("folder")
+    record.metrics = _output(record, METRICS).get("slices", {}).get("overall", {})
+    folder = _output(record, RECEIPT).get("folder")
     record.version = Path(folder).name if folder else None
     record.state = _state(record)
     return record
 
 
-def _output(record: RunRecord, stage: str, name: str, file: str) -> dict[str, Any]:
+def _output(record: RunRecord, file: ArtifactFile) -> dict[str, Any]:
     """Returns what a JSON file among a stage's outputs holds; empty where it is not there."""
-    folder = record.output(stage, name)
-    return json.loads((folder / file).read_text()) if folder and (folder / file).is_file() else {}
+    folder = record.output(file.stage, file.output)
+    return json.loads(file.path(folder).read_text()) if folder and file.path(folder).is_file() else {}
 
 
 def _state(record: RunRecord) -> str:

@@ -15,6 +15,8 @@ from zipfile import BadZipFile
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from components import artifact_files as files
+from components.artifact_files import ArtifactFile
 from data.spec import SPLITS, DatasetSpec, LabelFeature
 from models import registry
 from models.config import TaskConfig
@@ -85,22 +87,22 @@ def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
     found = Facts()
     with reader.part("the data set's facts"):
         found.spec = DatasetSpec.model_validate(record.spec)
-    summary = reader.json("ingest", "examples", "summary.json")
+    summary = reader.json(files.SUMMARY)
     found.rows = {split: one["rows"] for split, one in summary.items()}
     found.digests = {split: one["digest"] for split, one in summary.items()}
     found.statistics = reader.statistics()
     found.anomalies = reader.anomalies()
-    found.training = reader.json("train", "model_run", "training.json")
-    found.evaluation = reader.json("evaluate", "evaluation", "metrics.json")
-    found.mistakes = reader.json("evaluate", "evaluation", predictions.MISTAKES) or []
+    found.training = reader.json(files.TRAINING)
+    found.evaluation = reader.json(files.METRICS)
+    found.mistakes = reader.json(files.MISTAKES) or []
     found.answers = reader.answers()
-    found.verdicts = reader.json("model_gate", "blessing", "verdict.json") or record.verdicts
-    found.comparison = reader.json("baseline", "comparison", "comparison.json")
-    found.serving = reader.json("serving_check", "blessing", "serving.json")
-    found.receipt = reader.json("publish", "pushed_model", "receipt.json")
+    found.verdicts = reader.json(files.VERDICT) or record.verdicts
+    found.comparison = reader.json(files.COMPARISON)
+    found.serving = reader.json(files.SERVING)
+    found.receipt = reader.json(files.RECEIPT)
     if folder := record.output("serving_check", "blessing"):
         with contextlib.suppress(OSError):
-            found.answer = (folder / "answer.txt").read_text()
+            found.answer = files.ANSWER.path(folder).read_text()
     with reader.part("the lineage in ML Metadata"):
         found.lineage = executions.lineage(paths, record.run)
     found.missing = reader.missing
@@ -115,7 +117,7 @@ def conclude(record: RunRecord, found: Facts) -> None:
     record.intervals = intervals(record, found)
     if folder := record.output("train", "model_run"):
         with contextlib.suppress(OSError):
-            record.training = Path((folder / "tensorboard.txt").read_text().strip()).name
+            record.training = Path(files.TENSORBOARD.path(folder).read_text().strip()).name
 
 
 def compared_metrics(record: RunRecord) -> dict[str, Any]:
@@ -183,20 +185,20 @@ class _Reader:
             self.missing.append(sentence)
         return there
 
-    def json(self, stage: str, output: str, name: str) -> Any:
+    def json(self, file: ArtifactFile) -> Any:
         """Returns what a JSON file of an output holds; empty where it is not there."""
-        folder = self.folder(stage, output)
+        folder = self.folder(file.stage, file.output)
         found: Any = {}
         if folder:
-            with self.part(f"{name} of {stage}"):
-                found = json.loads((folder / name).read_text())
+            with self.part(f"{file.name} of {file.stage}"):
+                found = json.loads(file.path(folder).read_text())
         return found
 
     def answers(self) -> Answers | None:
         folder, found = self.folder("evaluate", "evaluation"), None
         if folder:
-            with self.part(f"{predictions.FILE} of evaluate"):
-                found = predictions.read(folder)
+            with self.part(f"{files.PREDICTIONS.name} of evaluate"):
+                found = predictions.read(files.PREDICTIONS.path(folder))
         return found
 
     def statistics(self) -> dict[str, list[Any]]:
@@ -205,7 +207,7 @@ class _Reader:
         folder, found = self.folder("statistics", "statistics"), {}
         for split in SPLITS if folder else ():
             with self.part(f"statistics of {split}"):
-                content = (folder / f"Split-{split}" / "FeatureStats.pb").read_bytes()
+                content = files.STATISTICS.path(folder, split).read_bytes()
                 read = statistics_pb2.DatasetFeatureStatisticsList.FromString(content)
                 found[split] = list(read.datasets[0].features)
         return found
@@ -216,7 +218,7 @@ class _Reader:
         folder, found = self.folder("data_gate", "anomalies"), {}
         for split in SPLITS if folder else ():
             with self.part(f"anomalies of {split}"):
-                read = anomalies_pb2.Anomalies.FromString((folder / f"Split-{split}" / "SchemaDiff.pb").read_bytes())
+                read = anomalies_pb2.Anomalies.FromString(files.ANOMALIES.path(folder, split).read_bytes())
                 whole = [read.dataset_anomaly_info.description] if read.dataset_anomaly_info.description else []
                 found[split] = whole + [
                     f"{name}: {info.short_description}: {info.description}"

@@ -23,7 +23,7 @@ def preprocessing_fn(inputs, custom_config):
 
 def run_fn(fn_args):
     """TFX Trainer's entry: trains and exports the task's model."""
-    from components.baseline import TRAINING
+    from components.artifact_files import TENSORBOARD, TRAINING
     from components.classical import measured
     from models.training.job import TrainingJob
     from models.training.trainer import train
@@ -53,8 +53,8 @@ def run_fn(fn_args):
     # A link would make TensorBoard, which follows links, show everything twice.
     Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
     took = {"seconds": seconds, "peak_mib": mib, "rows": num_rows["train"], **dataclasses.asdict(trained)}
-    (Path(fn_args.model_run_dir) / TRAINING).write_text(json.dumps(took))
-    (Path(fn_args.model_run_dir) / "tensorboard.txt").write_text(f"{logs}\n")
+    TRAINING.path(fn_args.model_run_dir).write_text(json.dumps(took))
+    TENSORBOARD.path(fn_args.model_run_dir).write_text(f"{logs}\n")
 
 
 def _summary(patterns) -> dict:

@@ -74,16 +74,17 @@ def test_candidate_and_published_model_are_compared_on_the_same_rows(
     import numpy as np
 
     from components import model_gate, predictions
+    from components.artifact_files import PREDICTIONS
     from models.evaluation.metrics import Metric, accuracy
     from tests.pipeline.made_up import answers, spec_of
 
     targets, values = answers(candidate, 200, 2)
-    np.savez(tmp_path / predictions.FILE, targets=targets, values=values, seconds=1.0)
+    np.savez(tmp_path / PREDICTIONS.name, targets=targets, values=values, seconds=1.0)
     (tmp_path / "serving" / "7").mkdir(parents=True)
 
     def write(folder, saved_model, examples_uri, spec, task):
         assert saved_model == str(tmp_path / "serving" / "7")
-        np.savez(folder / predictions.FILE, targets=targets, values=answers(published, 200, 2)[1], seconds=1.0)
+        np.savez(folder / PREDICTIONS.name, targets=targets, values=answers(published, 200, 2)[1], seconds=1.0)
 
     monkeypatch.setattr(predictions, "write", write)
 

@@ -44,6 +44,7 @@ def test_evaluation_asks_for_a_signature_and_label_that_are_there(trained):
 
 
 def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp_path):
+    from components.artifact_files import PREDICTIONS
     from components.classical import fit, read_frame, values_of
     from components.predictions import write
     from models.evaluation.bootstrap import paired_bootstrap
@@ -56,8 +57,9 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp
     targets = frames["test"][target].to_numpy()
     compared = made.config.compared(made.spec)
     write(tmp_path, made.model_folder, examples, made.spec, task)
-    network = read(tmp_path).values
-    np.testing.assert_array_equal(read(tmp_path).targets, targets.astype(read(tmp_path).targets.dtype))
+    answers = read(PREDICTIONS.path(tmp_path))
+    network = answers.values
+    np.testing.assert_array_equal(answers.targets, targets.astype(answers.targets.dtype))
 
     for candidate in task.classical(made.config, made.spec).values():
         told, predictions = fit(candidate, frames, made.spec, compared, seed=0)

@@ -10,7 +10,6 @@ import numpy as np
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from data.spec import DatasetSpec, LabelFeature, NumberFeature, TextFeature
-from models.evaluation.predictions import FILE, MISTAKES
 from pipeline.core.config import schema_class
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord, StageRecord
@@ -101,9 +100,9 @@ def write_artifacts(home: Path, record: RunRecord, spec: DatasetSpec, targets: n
     _json(folders["train"] / "training.json", {"seconds": 5.0, "history": history, "layers": layers})
     (folders["train"] / "tensorboard.txt").write_text(f"/somewhere/{record.run}\n")
     _json(folders["evaluate"] / "metrics.json", _metrics(targets, values, label, classes))
-    np.savez(folders["evaluate"] / FILE, targets=targets, values=values, seconds=1.0)
+    np.savez(folders["evaluate"] / "predictions.npz", targets=targets, values=values, seconds=1.0)
     wrong = np.flatnonzero(values.argmax(axis=1) != targets)[:24]
-    _json(folders["evaluate"] / MISTAKES, [_mistake(row, targets, values, spec) for row in map(int, wrong)])
+    _json(folders["evaluate"] / "mistakes.json", [_mistake(row, targets, values, spec) for row in map(int, wrong)])
     verdict = {"metric": "accuracy", "value": 0.75, "bound": 0.7, "lower_is_better": False, "published": None}
     verdict |= {"max_regression": 0.005, "sentence": "accuracy 0.7500: expected >= 0.7"}
     _json(folders["model_gate"] / "verdict.json", [verdict])

@@ -1,0 +1,49 @@
+"""The files that stages leave in their artifacts, each with the stage and the output it belongs to; loads no TFX."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ArtifactFile:
+    """A file in a stage's output.
+
+    Attributes:
+        stage: Id of the stage that writes it.
+        output: Name of that stage's output.
+        name: Name of the file, which stays as it is: runs of before are read by it.
+        per_split: Whether there is one in the folder of each split, `Split-<name>`.
+    """
+
+    stage: str
+    output: str
+    name: str
+    per_split: bool = False
+
+    def path(self, artifact: str | Path, split: str | None = None) -> Path:
+        """Returns where the file lies below an artifact's folder, of one split where it has one for each."""
+        return Path(artifact, f"Split-{split}", self.name) if self.per_split else Path(artifact, self.name)
+
+
+SUMMARY = ArtifactFile("ingest", "examples", "summary.json")
+STATISTICS = ArtifactFile("statistics", "statistics", "FeatureStats.pb", per_split=True)  # TFX's name
+PROFILE = ArtifactFile("statistics", "statistics", "profile.npz")
+SCHEMA = ArtifactFile("schema", "schema", "schema.pbtxt")  # TFX's name
+ANOMALIES = ArtifactFile("data_gate", "anomalies", "SchemaDiff.pb", per_split=True)  # TFX's name
+CLASSICAL = ArtifactFile("classical", "models", "classical.json")
+TRAINING = ArtifactFile("train", "model_run", "training.json")
+TENSORBOARD = ArtifactFile("train", "model_run", "tensorboard.txt")
+METRICS = ArtifactFile("evaluate", "evaluation", "metrics.json")
+PREDICTIONS = ArtifactFile("evaluate", "evaluation", "predictions.npz")
+MISTAKES = ArtifactFile("evaluate", "evaluation", "mistakes.json")
+VERDICT = ArtifactFile("model_gate", "blessing", "verdict.json")
+CHALLENGE = ArtifactFile("model_gate", "blessing", "challenge.json")
+COMPARISON = ArtifactFile("baseline", "comparison", "comparison.json")
+SERVING = ArtifactFile("serving_check", "blessing", "serving.json")
+ANSWER = ArtifactFile("serving_check", "blessing", "answer.txt")
+RECEIPT = ArtifactFile("publish", "pushed_model", "receipt.json")
+
+
+def saved_model_folder(model_uri: str) -> str:
+    """Returns where TFX's Trainer puts the SavedModel below its artifact."""
+    return str(Path(model_uri) / "Format-Serving")
