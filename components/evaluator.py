@@ -74,13 +74,7 @@ def evaluate(
         it; `data_digest`: identifies the test split; `eval_config`: the config they were made with.
     """
     config = text_format.Parse(eval_config, config_pb2.EvalConfig())
-    result = tfma.run_model_analysis(
-        eval_shared_model=tfma.default_eval_shared_model(saved_model, eval_config=config),
-        eval_config=config,
-        data_location=str(Path(examples_uri) / "Split-test" / "*.tfrecord"),
-        output_path=output_folder,
-        pipeline_options=PipelineOptions(beam_args),
-    )
+    result = _run_tfma(saved_model, examples_uri, config, beam_args, output_folder)
     metrics = {
         "slices": {_slice_name(key, spec): _flatten(values) for key, values in result.slicing_metrics},
         "data_digest": read_summary(examples_uri)["test"]["digest"],
@@ -95,6 +89,22 @@ def evaluate(
         metrics["slices"][OVERALL] |= per_class(counts, label.classes)
         metrics["confusion_matrix"] = counts.tolist()
     return metrics
+
+
+def _run_tfma(
+    saved_model: str,
+    examples_uri: str,
+    config: config_pb2.EvalConfig,
+    beam_args: list[str],
+    output_folder: str | None,
+) -> tfma.EvalResult:
+    return tfma.run_model_analysis(
+        eval_shared_model=tfma.default_eval_shared_model(saved_model, eval_config=config),
+        eval_config=config,
+        data_location=str(Path(examples_uri) / "Split-test" / "*.tfrecord"),
+        output_path=output_folder,
+        pipeline_options=PipelineOptions(beam_args),
+    )
 
 
 def plots_confusion_matrix(eval_config: config_pb2.EvalConfig) -> bool:

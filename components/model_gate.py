@@ -59,22 +59,13 @@ def ModelGate(
         compared = registry.config_class(task).model_validate_json(config).compared(facts)[metric]
         duel = duelled(compared, Path(destination), Path(evaluation.uri), examples.uri, facts, registry.task(task))
         CHALLENGE.path(blessing.uri).write_text(json.dumps(vars(duel) | {"sentence": duel.sentence()}))
-    told = [verdict.sentence() for verdict in verdicts] + ([duel.sentence()] if duel else [])
-    progress.report(summary="; ".join(told) or "no thresholds set")
-    failed = [verdict for verdict in verdicts if not verdict.passed]
-    lost = duel is not None and duel.verdict not in ENOUGH[challenge]
-    if (failed or lost) and allow_unblessed:
-        (Path(blessing.uri) / "NOT_BLESSED").touch()
-        blessing.set_int_custom_property("blessed", 0)
-        return
-    if failed or lost:
-        lines = [line for verdict in failed for line in (verdict.sentence(), *worst_slices(metrics["slices"], verdict))]
-        if lost and duel:
-            lines.append(f"{duel.sentence()}; evaluate.challenge is {challenge}")
-        raise ModelError("\n  ".join(["The model is not good enough and was not published:", *lines]))
+    decision = Decision(verdicts, duel, challenge)
+    progress.report(summary=decision.sentence())
+    if not (decision.passed or allow_unblessed):
+        raise ModelError(decision.refusal(metrics["slices"]))
     # As stock TFX's Evaluator says it.
-    (Path(blessing.uri) / "BLESSED").touch()
-    blessing.set_int_custom_property("blessed", 1)
+    (Path(blessing.uri) / ("BLESSED" if decision.passed else "NOT_BLESSED")).touch()
+    blessing.set_int_custom_property("blessed", int(decision.passed))
 
 
 @dataclass(frozen=True)
@@ -179,6 +170,44 @@ class Duel:
             f"{self.metric}: the candidate {self.verdict} version {self.version}, {self.candidate:.4f} and "
             f"{self.published:.4f} (95 % of differences {self.low:+.4f} to {self.high:+.4f})"
         )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the candidate is good enough.
+
+    Attributes:
+        verdicts: One for each threshold.
+        duel: How it does beside the published model; None where they were not compared.
+        challenge: How it has to do there: `off`, `not_worse` or `better`.
+    """
+
+    verdicts: list[Verdict]
+    duel: Duel | None
+    challenge: str
+
+    @property
+    def lost(self) -> bool:
+        """Whether it does not do as well beside the published model as it has to."""
+        return self.duel is not None and self.duel.verdict not in ENOUGH[self.challenge]
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may be published."""
+        return all(verdict.passed for verdict in self.verdicts) and not self.lost
+
+    def sentence(self) -> str:
+        """Returns all that was looked at, in a line."""
+        told = [verdict.sentence() for verdict in self.verdicts] + ([self.duel.sentence()] if self.duel else [])
+        return "; ".join(told) or "no thresholds set"
+
+    def refusal(self, slices: dict[str, dict[str, float]]) -> str:
+        """Returns what fell short, a line each, with the slices in which it is worst."""
+        failed = [verdict for verdict in self.verdicts if not verdict.passed]
+        lines = [line for verdict in failed for line in (verdict.sentence(), *worst_slices(slices, verdict))]
+        if self.duel and self.lost:
+            lines.append(f"{self.duel.sentence()}; evaluate.challenge is {self.challenge}")
+        return "\n  ".join(["The model is not good enough and was not published:", *lines])
 
 
 def duelled(

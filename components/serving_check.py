@@ -17,7 +17,7 @@ from data.spec import DatasetSpec, Row
 from models import progress, registry
 from models.export import batch
 from models.serving.rollout.versions import last_version, read_manifest
-from models.serving.smoke_test.measurement import over_budget
+from models.serving.smoke_test.measurement import Measurement, over_budget
 from models.serving.smoke_test.smoke_test import run_smoke_test
 from models.task import Task
 
@@ -60,10 +60,7 @@ def ServingCheck(
     )
     _, answers = found[0]
     last = before(Path(destination))
-    exceeded = over_budget(measured, limits, last)
-    if exceeded:
-        told = "; ".join(exceeded)
-        raise ServingError(f"Serving check: {told}; nothing was published. Raise it, or choose a smaller model.")
+    check_budget(measured, limits, last)
     progress.report(summary=_summary(measured.facts(), last, len(rows)))
     SERVING.path(blessing.uri).write_text(json.dumps(measured.facts()))
     if provider.describe_answer:
@@ -103,6 +100,14 @@ def ask(saved_model: str, rows: list[Row], task: Task, spec: DatasetSpec) -> tup
         answers[name] = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
         _compare(name, answers[name], answers["serving_default"])
     return questions, answers
+
+
+def check_budget(measured: Measurement, limits: Mapping, last: Mapping) -> None:
+    """Raises ServingError with each bound, in `limits` or set by what the last version took, that is exceeded."""
+    exceeded = over_budget(measured, limits, last)
+    if exceeded:
+        told = "; ".join(exceeded)
+        raise ServingError(f"Serving check: {told}; nothing was published. Raise it, or choose a smaller model.")
 
 
 def before(destination: Path) -> dict:
