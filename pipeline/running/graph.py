@@ -3,16 +3,15 @@
 import dataclasses
 import json
 import sys
-import types
 from pathlib import Path
 
-import tfx
 from google.protobuf import text_format
+
+from pipeline.running import deferred
 
 if "tfx.components" not in sys.modules:
     # The package imports all of its modules, with Kubernetes and KerasTuner, for 0.6 s; we take two, one by one.
-    sys.modules["tfx.components"] = types.ModuleType("tfx.components")
-    sys.modules["tfx.components"].__path__ = [str(Path(tfx.__file__).parent / "components")]
+    deferred.defer("tfx.components")
 
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
