@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measuring import HEADRACE, ROOT, Cost, cost, folder_mib
+from pipeline.core.stages import STAGES
 
 SETTINGS = ["model.flip=false", "evaluate.thresholds={}"]
 RAW_MIB = 70_000 * (28 * 28 + 1) / 2**20
 TRAIN_ONWARDS = {"train", "evaluate", "baseline", "serving_check"}
-EVERY_RUN = {"start", "data_gate", "model_gate", "publish"}
+EVERY_RUN = {"start", *(stage.id for stage in STAGES if not stage.is_cached)}
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,15 @@ from tfx.types.standard_artifacts import Examples
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tfx_bsl.public import tfxio
 
-from components.data_gate import CuratedSchema, DataGate, schema_text
+from components.data_gate import DataGate
+from components.schema import CuratedSchema, schema_text
 from components.statistics import OPTIONS, SplitStatistics
 from data.config import DriftCheck
 from data.spec import SPLITS, CategoryFeature, DatasetSpec, LabelFeature, NumberFeature
 from models.tasks.tabular_classification.config import TabularClassificationConfig
 from pipeline.running.beam_runner import run_pipeline
-from pipeline.running.entrypoints import preprocessing_fn
 from pipeline.running.graph import BEAM_ARGS
+from pipeline.running.transform_entry import preprocessing_fn
 
 BATCH = 10_000
 
@@ -103,7 +104,7 @@ def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
     ).with_id("examples")
     rows = read.outputs["result"]
     statistics = SplitStatistics(examples=rows, spec=spec.model_dump_json(), fingerprint="").with_id("statistics")
-    schema = CuratedSchema(text=schema_text(spec)).with_id("schema")
+    schema = CuratedSchema(text=schema_text(spec), fingerprint="").with_id("schema")
     gate = DataGate(
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
@@ -115,7 +116,7 @@ def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
     transform = Transform(
         examples=rows,
         schema=schema.outputs["schema"],
-        preprocessing_fn="pipeline.running.entrypoints.preprocessing_fn",
+        preprocessing_fn="pipeline.running.transform_entry.preprocessing_fn",
         custom_config=learned(spec),
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
         materialize=False,

@@ -1,14 +1,12 @@
 """Trains the classical models that the network is held against, on the same split, from the same records."""
 
 import json
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -18,13 +16,12 @@ from threadpoolctl import threadpool_limits
 
 from components.artifact_files import CLASSICAL
 from components.example_gen import read_summary, split_files
+from components.measuring import measured
 from data import examples as codec
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
 from models.evaluation.metrics import Metric
 from models.tasks.reference import Candidate, predict
-
-MIB = 2**20
 
 
 class ClassicalModels(Artifact):
@@ -132,26 +129,3 @@ def read_frame(examples_uri: str, split: str, spec: DatasetSpec, kept: np.ndarra
         if feature.optional and feature.stored == "int":
             frame[name] = frame[name].where(frame[name] != tf.int64.min)
     return frame
-
-
-def measured(function: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Returns what a function returns, its seconds, and how many MiB the process grew at most while it ran."""
-    before = psutil.Process().memory_info().rss / MIB
-    reset = _reset_peak()
-    started = time.perf_counter()
-    result = function()
-    seconds = time.perf_counter() - started
-    return result, seconds, max(_peak_mib() - before, 0.0) if reset else float("nan")
-
-
-def _reset_peak() -> bool:
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): sets the peak to what is resident now
-    except OSError:
-        return False
-    return True
-
-
-def _peak_mib() -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow_data_validation as tfdv
-from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -17,18 +16,11 @@ from data import atomic
 from data.checks import profile
 from data.config import DriftCheck
 from data.errors import ConfigError, DataError
-from data.spec import SPLITS, CategoryFeature, DatasetSpec, ImageFeature, LabelFeature
+from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
 
 MAX_LINES = 10
 _STATISTICS = "statistics"  # in the file of accepted data, beside the profile's arrays
-
-
-@component
-def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str]):
-    """Brings a schema that people keep in version control, or that follows from a run file, into the pipeline."""
-    # Stock ImportSchemaGen keys its cache on a path: an edited schema would go unnoticed.
-    SCHEMA.path(schema.uri).write_text(text)
 
 
 @component
@@ -63,29 +55,6 @@ def DataGate(
     accept(of_split["train"], arrays, reference)
     drifted = "; ".join(f"drift: {one.feature}: {one.sentence}" for one in drifts)
     progress.report(summary=drifted or "no anomalies")
-
-
-def schema_text(spec: DatasetSpec) -> str:
-    """Returns the TFDV schema, as text proto, that follows from a data set's features."""
-    schema = schema_pb2.Schema()
-    for name, feature in spec.features.items():
-        one = schema.feature.add(name=name, type=schema_pb2.FeatureType.Value(feature.stored.upper()))
-        if feature.optional:  # also in all rows of a small split
-            one.value_count.min = one.value_count.max = 1
-        else:
-            one.presence.min_count, one.presence.min_fraction = 1, 1.0
-            one.shape.SetInParent()
-        if isinstance(feature, LabelFeature):
-            one.int_domain.min, one.int_domain.max = 0, len(feature.classes) - 1
-            one.int_domain.is_categorical = True
-        elif isinstance(feature, CategoryFeature) and feature.values:
-            one.string_domain.value.extend(feature.values)
-        elif feature.stored == "float":
-            one.float_domain.disallow_nan = one.float_domain.disallow_inf = True
-            for bound in ("min", "max"):
-                if getattr(feature, bound, None) is not None:
-                    setattr(one.float_domain, bound, getattr(feature, bound))
-    return text_format.MessageToString(schema)
 
 
 def without_images(schema: schema_pb2.Schema, spec: DatasetSpec) -> schema_pb2.Schema:

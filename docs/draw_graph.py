@@ -6,8 +6,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from pipeline.core.stages import STAGES
+
 ROOT = Path(__file__).resolve().parent.parent
-# Stage -> (column, row) of its box; gates can stop a run.
+# Stage -> (column, row) of its box.
 PLACES = {
     "ingest": (0, 0),
     "statistics": (1, 0),
@@ -22,7 +24,7 @@ PLACES = {
     "serving_check": (8, 0.5),
     "publish": (9, 0.5),
 }
-GATES = {"data_gate", "model_gate", "baseline", "serving_check"}
+GATES = {stage.id for stage in STAGES if stage.is_gate}
 
 
 def edges() -> list[tuple[str, str]]:

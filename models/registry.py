@@ -27,4 +27,9 @@ def title(name: str) -> str:
 
 def task(name: str):
     """Returns the `models.task.Task` of that name, which loads TensorFlow; raises KeyError for an unknown name."""
-    return importlib.import_module(f"{TASKS[name]}.task").TASK
+    return importlib.import_module(task_module(name)).TASK
+
+
+def task_module(name: str) -> str:
+    """Returns the module of a task, which is imported under this name only; raises KeyError for an unknown task."""
+    return f"{TASKS[name]}.task"

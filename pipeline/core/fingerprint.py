@@ -2,33 +2,49 @@
 
 import ast
 import contextlib
+import fnmatch
+import functools
 import hashlib
 import importlib.metadata
 import platform
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (".py", ".pbtxt")
 PACKAGES = ("pipeline", "components", "models", "data")
+# Module -> the package to install, where that has another name; importlib.metadata takes 0.16 s to work it out.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "google": "protobuf",
+    "grpc": "grpcio",
+    "grpc_health": "grpcio-health-checking",
+    "rapidjson": "python-rapidjson",
+    "sklearn": "scikit-learn",
+    "tensorflow_serving": "tensorflow-serving-api",
+    "yaml": "PyYAML",
+}
+_DOTTED = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")
 
 
-def fingerprint(modules: Iterable[str], distributions: Iterable[str]) -> dict[str, str]:
+def fingerprint(modules: Iterable[str], packages: Iterable[str] = ()) -> dict[str, str]:
     """Returns what a step's code is: module -> digest of its source, package -> its version.
 
-    Counted are the modules and all that they import of ours. Comments and layout do not count; any other change of the
-    source does.
+    Comments and layout do not count; any other change of the source does.
 
     Args:
-        modules: Dotted names below our packages.
-        distributions: Names of installed packages, as pip knows them.
+        modules: Those of our packages, such as `closure` finds.
+        packages: Names to install, beside those that the modules import.
     """
-    found = {}
-    for name in sorted(closure(modules)):
-        tree = ast.parse(_path(name).read_text(encoding="utf-8"))
-        found[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
-    return found | {name: importlib.metadata.version(name) for name in sorted(distributions)}
+    code, used = {}, set(packages)
+    for name in sorted(modules):
+        source = _read(name)
+        code[name] = source.digest
+        used.update(filter(None, map(distribution, source.imports)))
+    return code | _versions(used)
 
 
 def code_and_packages() -> dict[str, str]:
@@ -39,35 +55,94 @@ def code_and_packages() -> dict[str, str]:
     files = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.suffix in SOURCES)
     code = {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in files}
     required = {re.split(r"[^\w.-]", text)[0] for text in importlib.metadata.requires("headrace") or []}
-    packages = {}
-    for name in sorted(required):
+    return code | _versions(required) | {"python": platform.python_version()}
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in sorted(packages):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # of an extra, or another Python's
-            packages[name] = importlib.metadata.version(name)
-    return code | packages | {"python": platform.python_version()}
-
-
-def closure(modules: Iterable[str]) -> set[str]:
-    """Returns the modules and, transitively, those of our packages that they import, also within functions."""
-    found, queue = set(), list(modules)
-    while queue:
-        name = queue.pop()
-        if name in found:
-            continue
-        found.add(name)
-        queue += _imports(name)
+            found[name] = importlib.metadata.version(name)
     return found
 
 
-def _imports(name: str) -> list[str]:
-    names = []
-    for node in ast.walk(ast.parse(_path(name).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.split(".")[0] in PACKAGES and _path(name).is_file()]
+def closure(
+    modules: Iterable[str], *, by_name: Mapping[str, Sequence[str]] | None = None, excluded: Sequence[str] = ()
+) -> set[str]:
+    """Returns modules of our packages and, transitively, those that they import, also within functions.
+
+    A module that another names in a text counts as imported: it is run in a process of its own, or handed to a library.
+
+    Args:
+        modules: Dotted names to begin with.
+        by_name: Module -> those that it imports by a name which is known only while it runs, in place of its texts.
+        excluded: Patterns of modules that are left out, and with them what only they import.
+    """
+    found: set[str] = set()
+    queue = list(modules)
+    while queue:
+        name = queue.pop()
+        if name in found or any(fnmatch.fnmatchcase(name, pattern) for pattern in excluded):
+            continue
+        found.add(name)
+        # Python runs the package of a module before the module.
+        queue += [name.rpartition(".")[0]] if "." in name else []
+        queue += [*filter(_is_ours, _read(name).imports), *((by_name or {}).get(name) or _named(name))]
+    return found
 
 
-def _path(name: str) -> Path:
+def distribution(module: str) -> str | None:
+    """Returns the name of the package to install that a module belongs to; None for Python's and our own."""
+    top = module.partition(".")[0]
+    if top in PACKAGES or top in sys.stdlib_module_names:
+        return None
+    return DISTRIBUTIONS.get(top, top.replace("_", "-"))
+
+
+def source_file(name: str) -> Path:
+    """Returns the file of a module of ours, whether it is there or not."""
     path = ROOT.joinpath(*name.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] in PACKAGES and source_file(name).is_file()
+
+
+def _named(name: str) -> list[str]:
+    """Returns the modules that a module names in a text; of a package that can be run also what is run then."""
+    texts = _read(name).texts
+    return list(filter(_is_ours, (*texts, *(f"{text}.__main__" for text in texts))))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What there is to know of a module's source.
+
+    Attributes:
+        digest: Of its syntax tree.
+        imports: Dotted names that it imports; of `from a import b` both `a` and `a.b`.
+        texts: Texts in it that are dotted names below our packages.
+    """
+
+    digest: str
+    imports: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+def _read(name: str) -> _Source:
+    return _parsed(source_file(name).read_text(encoding="utf-8"))
+
+
+@functools.cache  # the stages of a run share most of their modules
+def _parsed(text: str) -> _Source:
+    tree = ast.parse(text)
+    imports, texts = [], []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _DOTTED.fullmatch(node.value):
+            texts.append(node.value)
+    return _Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12], tuple(imports), tuple(texts))

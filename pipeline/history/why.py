@@ -6,16 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
+from pipeline.core.fingerprint import PACKAGES, ROOT, source_file
 from pipeline.core.paths import PipelinePaths
+from pipeline.core.stages import BY_ID
 from pipeline.history import executions, mlmd
 from pipeline.history.record import FINISHED, RunRecord, StageRecord
-
-# They look at what no cache key can hold: the data accepted last, and what is published.
-ALWAYS = {
-    "data_gate": "the data accepted last",
-    "model_gate": "what is published",
-    "publish": "what is published",
-}
 
 
 def explain(home: Path, pipeline: str, identifier: str, stage: str | None = None) -> dict[str, list[str]]:
@@ -37,8 +32,9 @@ def explain(home: Path, pipeline: str, identifier: str, stage: str | None = None
 
 
 def _reasons(paths: PipelinePaths, stage: StageRecord, earlier: list[RunRecord]) -> list[str]:
-    if stage.name in ALWAYS:
-        return [f"runs every time: it looks at {ALWAYS[stage.name]}"]
+    declared = BY_ID.get(stage.name)  # None for one of another version of Headrace
+    if declared and declared.looks_at:
+        return [f"runs every time: it looks at {declared.looks_at}"]
     before = [(run, other) for run in earlier for other in run.stages if other.name == stage.name]
     finished = [(run, other) for run, other in before if other.state in FINISHED]
     if stage.state == "cached":
@@ -78,8 +74,8 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def _code_changed(name: str, old: str | None, new: str | None) -> str:
-    if name.split(".")[0] in ("pipeline", "components", "models", "data"):
-        file = name.replace(".", "/") + ".py"
+    if name.split(".")[0] in PACKAGES:
+        file = source_file(name).relative_to(ROOT)
         return f"{file} {'was changed' if old and new else 'is used now' if new else 'is no longer used'}"
     return f"package {name} was {old or 'not used'}, is {new or 'not used'}"
 

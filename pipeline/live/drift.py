@@ -13,7 +13,8 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.data_gate import schema_text, training_statistics, without_images
+from components.data_gate import training_statistics, without_images
+from components.schema import schema_text
 from components.statistics import generate
 from data import atomic, examples, loading
 from data.checks import profile

@@ -25,6 +25,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
 from models.evaluation.plots import confusion_matrix, pixels, short
+from pipeline.core.stages import BY_ID
 from pipeline.history.record import RunRecord, StageRecord
 from pipeline.reporting import plots
 from pipeline.reporting.facts import OVERALL, Facts
@@ -33,19 +34,6 @@ from pipeline.reporting.page import flat, number
 MAX_CLASSES = 50  # of the confusion matrix, of precision-recall curves, of slices
 MAX_BUCKETS = 100
 NUM_THRESHOLDS = 101
-# Stage -> how the names of the settings begin that it goes by.
-SETTINGS = {
-    "ingest": ("data.",),
-    "data_gate": ("data.checks.",),
-    "transform": ("task", "model."),
-    "classical": ("seed",),
-    "train": ("task", "model.", "train.", "seed"),
-    "evaluate": ("beam.",),
-    "model_gate": ("evaluate.",),
-    "baseline": ("baseline.", "seed"),
-    "serving_check": ("serving.",),
-    "publish": ("publish.",),
-}
 
 Summary = summary_pb2.Summary
 
@@ -120,7 +108,7 @@ def _card(stage: StageRecord, record: RunRecord) -> list[str]:
     lines = [f"**{stage.state}** in {stage.seconds:.1f} s, {stage.cpu_seconds:.1f} s of CPU time", "", _quoted(why), ""]
     if stage.name == "model_gate":
         lines += [f"- {verdict['sentence']}" for verdict in record.verdicts]
-    wanted = SETTINGS.get(stage.name, ())
+    wanted = BY_ID[stage.name].settings if stage.name in BY_ID else ()
     rows = [[name, json.dumps(value)] for name, value in flat(record.settings) if wanted and name.startswith(wanted)]
     return [*lines, "", *_table(["setting", "value"], rows)] if rows else lines
 

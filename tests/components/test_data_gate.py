@@ -165,7 +165,7 @@ def test_the_schema_of_features_refuses_what_they_rule_out():
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 
-    from components.data_gate import schema_text
+    from components.schema import schema_text
 
     schema = text_format.Parse(schema_text(SPEC), schema_pb2.Schema())
     good = _statistics(_loans(0, 50))

@@ -12,8 +12,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx_bsl.tfxio import tf_example_record
 
-from components.data_gate import schema_text
 from components.example_gen import write_splits
+from components.schema import schema_text
 from data.spec import (
     SPLITS,
     BooleanFeature,

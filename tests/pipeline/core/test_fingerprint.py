@@ -17,27 +17,60 @@ def tree(tmp_path, monkeypatch):
 
 
 def test_the_closure_follows_imports_within_functions(tree):
-    assert fp.closure(["models.a"]) == {"models.a", "data", "data.b"}
+    assert fp.closure(["models.a"]) == {"models", "models.a", "data", "data.b"}
+
+
+def test_a_module_that_is_named_in_a_text_counts_with_what_is_run_of_a_package(tree):
+    (tree / "data" / "__main__.py").write_text("from data import c\n")
+    (tree / "data" / "b.py").write_text('command = ["-m", "data"]\nother = "data.none"\n')
+    (tree / "data" / "c.py").write_text('command = ["-m", "models.a"]\n')
+
+    assert fp.closure(["data.c"]) == {"data", "data.c", "models", "models.a", "data.b"}
+
+
+def test_names_that_are_put_together_are_told_in_place_of_texts(tree):
+    (tree / "data" / "c.py").write_text('import importlib\nknown = ["models.a"]\n')
+
+    assert fp.closure(["data.c"], by_name={"data.c": ["data.b"]}) == {"data", "data.c", "data.b"}
+
+
+def test_what_is_left_out_takes_what_only_it_imports_along(tree):
+    (tree / "data" / "b.py").write_text("from data import c\n")
+
+    assert fp.closure(["models.a"], excluded=["data.[ab]"]) == {"models", "models.a", "data"}
 
 
 def test_a_change_of_an_imported_module_changes_the_fingerprint(tree):
-    before = fp.fingerprint(["models.a"], [])
+    before = fp.fingerprint(fp.closure(["models.a"]))
 
     (tree / "data" / "b.py").write_text("x = 2\n")
 
-    assert fp.fingerprint(["models.a"], []) != before
+    assert fp.fingerprint(fp.closure(["models.a"])) != before
 
 
 def test_a_comment_or_another_module_leaves_it(tree):
-    before = fp.fingerprint(["models.a"], [])
+    before = fp.fingerprint(fp.closure(["models.a"]))
 
     (tree / "data" / "b.py").write_text("# why\nx   =   1\n")
     (tree / "data" / "c.py").write_text("y = 2\n")
 
-    assert fp.fingerprint(["models.a"], []) == before
+    assert fp.fingerprint(fp.closure(["models.a"])) == before
 
 
 def test_the_versions_of_packages_count():
     import click
 
     assert fp.fingerprint([], ["click"]) == {"click": click.__version__}
+
+
+def test_the_packages_that_a_module_imports_count_under_their_installed_names(tree):
+    import click
+    import PIL
+
+    (tree / "data" / "b.py").write_text("import json\n\nfrom data import c\n\n\ndef f():\n    from PIL import Image\n")
+    (tree / "data" / "c.py").write_text("import click.core\nimport not_installed\n")
+
+    found = fp.fingerprint(["data.b", "data.c"])
+
+    assert found.keys() == {"data.b", "data.c", "click", "pillow"}
+    assert (found["click"], found["pillow"]) == (click.__version__, PIL.__version__)

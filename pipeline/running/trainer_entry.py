@@ -1,6 +1,6 @@
-"""The dotted paths that TFX calls: adapters from its arguments to a task's functions.
+"""What TFX's Trainer calls by its dotted name: an adapter from its arguments to the training of a task's model.
 
-`custom_config` is what `pipeline.running.graph` put there: names and settings as JSON values.
+`custom_config` is what `pipeline.running.wiring` put there: names and settings as JSON values.
 """
 
 import dataclasses
@@ -9,25 +9,18 @@ import json
 import os
 from pathlib import Path
 
+from components.artifact_files import TENSORBOARD, TRAINING
+from components.example_gen import read_summary
+from components.measuring import measured
 from data.spec import DatasetSpec
 from models import registry
 from models.config import TrainConfig
-
-
-def preprocessing_fn(inputs, custom_config):
-    """TFX Transform's entry: the task's preprocessing."""
-    task = registry.task(custom_config["task"])
-    spec = DatasetSpec.model_validate(custom_config["spec"])
-    return task.preprocessing_fn(inputs, task.config.model_validate(custom_config["config"]), spec)
+from models.training.job import TrainingJob
+from models.training.trainer import train
 
 
 def run_fn(fn_args):
     """TFX Trainer's entry: trains and exports the task's model."""
-    from components.artifact_files import TENSORBOARD, TRAINING
-    from components.classical import measured
-    from models.training.job import TrainingJob
-    from models.training.trainer import train
-
     custom = fn_args.custom_config
     task = registry.task(custom["task"])
     # Not in the artifact's folder: TFX removes that when a training fails, which is when its curves are wanted most.
@@ -59,8 +52,6 @@ def run_fn(fn_args):
 
 def _summary(patterns) -> dict:
     """Returns what ingest wrote down about the examples that TFX's patterns stand for."""
-    from components.example_gen import read_summary
-
     return read_summary(str(Path(patterns[0]).parent.parent))
 
 

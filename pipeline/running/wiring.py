@@ -1,0 +1,298 @@
+"""How the components of a run are made and connected: a function for each stage, under the stage's id.
+
+What else there is to say of a stage is in `pipeline.core.stages`.
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from pipeline.running import deferred
+
+if "tfx.components" not in sys.modules:
+    # The package imports all of its modules, with Kubernetes and KerasTuner, for 0.6 s; we take two, one by one.
+    deferred.defer("tfx.components")
+
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.proto import trainer_pb2, transform_pb2
+from tfx.types.channel import Channel
+
+from components.baseline import Baseline
+from components.classical import Classical
+from components.data_gate import DataGate
+from components.evaluator import TestEvaluator
+from components.example_gen import DatasetExampleGen
+from components.model_gate import ModelGate
+from components.publisher import Publisher
+from components.schema import CuratedSchema, schema_text
+from components.serving_check import ServingCheck
+from components.statistics import SplitStatistics
+from data import loading
+from data.spec import DatasetSpec
+from models import registry
+from models.serving.rollout.versions import last_version, read_manifest
+from models.task import Task
+from pipeline.core.config import NamedConfig
+from pipeline.core.config.settings import RunConfig
+from pipeline.core.fingerprint import closure, fingerprint
+from pipeline.core.paths import PipelinePaths
+from pipeline.core.stages import BY_ID
+
+
+@dataclasses.dataclass(frozen=True)
+class Wiring:
+    """What a run's components are made from.
+
+    Attributes:
+        named: The run file.
+        paths: Where state goes.
+        run: Identifier of the run; the stages that run every time take it, so that they are never cached.
+        beam_args: Beam's options.
+        allow_unblessed: Go on with a model that is not good enough; it is still not published.
+        made: The components made so far, by stage.
+    """
+
+    named: NamedConfig
+    paths: PipelinePaths
+    run: str
+    beam_args: list[str]
+    allow_unblessed: bool = False
+    made: dict[str, BaseComponent] = dataclasses.field(default_factory=dict)
+
+    @property
+    def config(self) -> RunConfig:
+        """The settings."""
+        return self.named.config
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """The data set's facts."""
+        return self.named.dataset.spec
+
+    @property
+    def task(self) -> Task:
+        """The task, which loads TensorFlow."""
+        return registry.task(self.config.task)
+
+    def output(self, stage: str, name: str) -> Channel:
+        """Returns an output of a stage that was made before."""
+        return self.made[stage].outputs[name]
+
+    def fingerprint(self, stage: str) -> dict[str, str]:
+        """Returns what a stage's code is, for its cache key."""
+        declared = BY_ID[stage]
+        by_name = {
+            "models.registry": [registry.task_module(self.config.task)],
+            "data.loading": [loading.module(self.config.data)],
+        }
+        return fingerprint(closure([declared.module], by_name=by_name, excluded=declared.excluded), declared.packages)
+
+    def learned(self) -> dict[str, Any]:
+        """Returns what preprocessing and training are told in common, as JSON values."""
+        config = self.config.model.model_dump(mode="json")
+        return {"task": self.config.task, "config": config, "spec": self.spec.model_dump(mode="json")}
+
+    def metric(self) -> str:
+        """Returns the name of the metric by which the network is held against other models."""
+        return compared_metric(self.config, self.config.model.compared(self.spec))
+
+
+def ingest(wiring: Wiring) -> BaseComponent:
+    """Writes every split of the run file's data."""
+    return DatasetExampleGen(
+        data=wiring.config.data.model_dump_json(exclude={"checks": {"drift"}}),  # which is the gate's
+        name=wiring.named.name,
+        base=str(wiring.named.base),
+        digest=wiring.named.dataset.digest(),
+        fingerprint=json.dumps(wiring.fingerprint("ingest")),
+    )
+
+
+def statistics(wiring: Wiring) -> BaseComponent:
+    """Takes the statistics of every split."""
+    return SplitStatistics(
+        examples=wiring.output("ingest", "examples"),
+        spec=wiring.spec.model_dump_json(),
+        fingerprint=json.dumps(wiring.fingerprint("statistics")),
+    )
+
+
+def schema(wiring: Wiring) -> BaseComponent:
+    """Brings in the schema that is kept in version control, or the one that follows from the features."""
+    curated = Path(loading.__file__).parent / "schemas" / f"{wiring.config.data.name}.pbtxt"
+    return CuratedSchema(
+        text=curated.read_text() if curated.exists() else schema_text(wiring.spec),
+        fingerprint=json.dumps(wiring.fingerprint("schema")),
+    )
+
+
+def data_gate(wiring: Wiring) -> BaseComponent:
+    """Holds the statistics against the schema, and against the data accepted last."""
+    return DataGate(
+        statistics=wiring.output("statistics", "statistics"),
+        schema=wiring.output("schema", "schema"),
+        spec=wiring.spec.model_dump_json(),
+        drift=wiring.config.data.checks.drift.model_dump_json(),
+        accepted=str(wiring.paths.accepted),
+        run=wiring.run,
+    )
+
+
+def transform(wiring: Wiring) -> BaseComponent:
+    """Learns the preprocessing from the training split."""
+    return Transform(
+        examples=wiring.output("ingest", "examples"),
+        schema=wiring.output("schema", "schema"),
+        preprocessing_fn=f"{BY_ID['transform'].module}.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
+        custom_config={**wiring.learned(), "fingerprint": wiring.fingerprint("transform")},
+        # Nothing is written out: the graph runs again while training, which costs less than reading float images.
+        materialize=False,
+        # Its statistics of the data before and after take 8 s of Fashion-MNIST's run, and ours are at the data gate.
+        disable_statistics=True,
+    )
+
+
+def classical(wiring: Wiring) -> BaseComponent:
+    """Trains the models that the network has to beat."""
+    return Classical(
+        examples=wiring.output("ingest", "examples"),
+        task=wiring.config.task,
+        config=wiring.config.model.model_dump_json(),
+        spec=wiring.spec.model_dump_json(),
+        seed=wiring.config.seed,
+        fingerprint=json.dumps(wiring.fingerprint("classical")),
+    )
+
+
+def train(wiring: Wiring) -> BaseComponent:
+    """Trains the network."""
+    settings = wiring.config.train
+    return Trainer(
+        examples=wiring.output("ingest", "examples"),
+        transform_graph=wiring.output("transform", "transform_graph"),
+        run_fn=f"{BY_ID['train'].module}.run_fn",
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
+        custom_config={
+            **wiring.learned(),
+            "train": settings.model_dump(mode="json"),
+            "seed": wiring.config.seed,
+            "published": _published(wiring.paths) if settings.warm_start == "auto" else {},
+            "tensorboard": str(wiring.paths.tensorboard),
+            "checkpoints": str(wiring.paths.checkpoints),
+            "fingerprint": wiring.fingerprint("train"),
+        },
+    )
+
+
+def evaluate(wiring: Wiring) -> BaseComponent:
+    """Takes the model's metrics and predictions on the test split."""
+    return TestEvaluator(
+        examples=wiring.output("ingest", "examples"),
+        model=wiring.output("train", "model"),
+        eval_config=text_format.MessageToString(wiring.task.eval_config(wiring.config.model, wiring.spec)),
+        spec=wiring.spec.model_dump_json(),
+        task=wiring.config.task,
+        beam_args=json.dumps(wiring.beam_args),
+        fingerprint=json.dumps(wiring.fingerprint("evaluate")),
+    )
+
+
+def model_gate(wiring: Wiring) -> BaseComponent:
+    """Holds the metrics against thresholds, and against the model published last."""
+    asked = wiring.config.evaluate
+    return ModelGate(
+        evaluation=wiring.output("evaluate", "evaluation"),
+        model=wiring.output("train", "model"),
+        examples=wiring.output("ingest", "examples"),
+        thresholds=json.dumps({name: bound.model_dump() for name, bound in asked.thresholds.items()}),
+        destination=str(wiring.paths.serving),
+        spec=wiring.spec.model_dump_json(),
+        beam_args=json.dumps(wiring.beam_args),
+        task=wiring.config.task,
+        config=wiring.config.model.model_dump_json(),
+        metric=wiring.metric(),
+        challenge=asked.challenge,
+        allow_unblessed=wiring.allow_unblessed,
+        run=wiring.run,
+    )
+
+
+def baseline(wiring: Wiring) -> BaseComponent:
+    """Holds the network against the best of the classical models."""
+    return Baseline(
+        evaluation=wiring.output("evaluate", "evaluation"),
+        model_run=wiring.output("train", "model_run"),
+        classical=wiring.output("classical", "models"),
+        task=wiring.config.task,
+        config=wiring.config.model.model_dump_json(),
+        spec=wiring.spec.model_dump_json(),
+        metric=wiring.metric(),
+        require="report" if wiring.allow_unblessed else wiring.config.baseline.require,
+        seed=wiring.config.seed,
+        fingerprint=json.dumps(wiring.fingerprint("baseline")),
+    )
+
+
+def serving_check(wiring: Wiring) -> BaseComponent:
+    """Asks a server of its own that has loaded the model."""
+    return ServingCheck(
+        model=wiring.output("train", "model"),
+        examples=wiring.output("ingest", "examples"),
+        name=wiring.named.name,
+        task=wiring.config.task,
+        spec=wiring.spec.model_dump_json(),
+        budget=wiring.config.serving.model_dump_json(exclude={"sample"}),
+        destination=str(wiring.paths.serving),
+        scratch=str(wiring.paths.candidate),
+        fingerprint=json.dumps(wiring.fingerprint("serving_check")),
+    )
+
+
+def publish(wiring: Wiring) -> BaseComponent:
+    """Publishes the model that both gates and the serving check have let through."""
+    return Publisher(
+        model=wiring.output("train", "model"),
+        model_blessing=wiring.output("model_gate", "blessing"),
+        infra_blessing=wiring.output("serving_check", "blessing"),
+        evaluation=wiring.output("evaluate", "evaluation"),
+        destination=str(wiring.paths.serving),
+        keep=wiring.config.publish.keep or 0,
+        manifest=json.dumps({"pipeline": wiring.named.name, **_manifest(wiring)}),
+        run=wiring.run,
+    )
+
+
+def compared_metric(config: RunConfig, compared) -> str:
+    """Returns the name of the metric, among those compared, by which the network is held against classical models."""
+    asked = [config.baseline.metric] if config.baseline.metric != "auto" else config.evaluate.thresholds
+    return next((name for name in asked if name in compared), next(iter(compared)))
+
+
+def _published(paths: PipelinePaths) -> dict[str, str]:
+    """Returns folder and digest of the last published version; nothing without one."""
+    version = last_version(paths.serving)
+    if version is None:
+        return {}
+    folder = paths.serving / str(version)
+    return {"folder": str(folder), "digest": read_manifest(folder)["digest"]}
+
+
+def _manifest(wiring: Wiring) -> dict[str, Any]:
+    """Returns what `headrace predict` needs to know about a published version."""
+    data, dataset = wiring.config.data, wiring.named.dataset
+    return {
+        "task": wiring.config.task,
+        "dataset": wiring.spec.name,
+        "spec": wiring.spec.model_dump(mode="json"),
+        "data": {"delimiter": data.delimiter, "missing_values": dataset.missing_values},
+        "file_query": dataclasses.asdict(wiring.task.file_query),
+        "sample": wiring.config.serving.sample.model_dump(),
+    }
