@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import grimp
+import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
@@ -112,6 +113,20 @@ def draw(imports: Counter[tuple[str, str]], sizes: Counter[str], path: Path) -> 
     axes.set_xlim(0, width)
     axes.set_ylim(-0.5, len(rows) - 0.4)
     axes.axis("off")
+    _arrows(axes, imports, levels, centers)
+    for folder, (x, y) in centers.items():
+        corner = (x - BOX_WIDTH / 2, y - BOX_HEIGHT / 2)
+        style = "round,pad=0.02,rounding_size=0.06"
+        color = COLORS[folder.split(".")[0]]
+        axes.add_patch(FancyBboxPatch(corner, BOX_WIDTH, BOX_HEIGHT, boxstyle=style, facecolor=color, lw=0, zorder=3))
+        name = folder.replace("models.tasks.", "tasks.\n").replace("models.serving.", "serving.")
+        label = f"{name}\n{sizes[folder]} module{'s' * (sizes[folder] != 1)}"
+        axes.text(x, y, label, ha="center", va="center", fontsize=7, zorder=4)
+    with matplotlib.rc_context({"svg.fonttype": "none"}):  # text stays text
+        figure.savefig(path, metadata={"Date": None})
+
+
+def _arrows(axes, imports, levels, centers) -> None:
     for (importer, imported), count in imports.items():
         if implied(imports, levels, importer, imported):
             continue
@@ -125,15 +140,6 @@ def draw(imports: Counter[tuple[str, str]], sizes: Counter[str], path: Path) -> 
             "connectionstyle": "arc3,rad=0.08",
         }
         axes.annotate("", (x1, y1 + BOX_HEIGHT / 2), (x0, y0 - BOX_HEIGHT / 2), arrowprops=arrow)
-    for folder, (x, y) in centers.items():
-        corner = (x - BOX_WIDTH / 2, y - BOX_HEIGHT / 2)
-        style = "round,pad=0.02,rounding_size=0.06"
-        color = COLORS[folder.split(".")[0]]
-        axes.add_patch(FancyBboxPatch(corner, BOX_WIDTH, BOX_HEIGHT, boxstyle=style, facecolor=color, lw=0, zorder=3))
-        name = folder.replace("models.tasks.", "tasks.\n").replace("models.serving.", "serving.")
-        label = f"{name}\n{sizes[folder]} module{'s' * (sizes[folder] != 1)}"
-        axes.text(x, y, label, ha="center", va="center", fontsize=7, zorder=4)
-    figure.savefig(path, metadata={"Date": None})
 
 
 def main(out: Path) -> None:
