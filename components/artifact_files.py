@@ -34,6 +34,7 @@ CLASSICAL = ArtifactFile("classical", "models", "classical.json")
 TRAINING = ArtifactFile("train", "model_run", "training.json")
 TENSORBOARD = ArtifactFile("train", "model_run", "tensorboard.txt")
 METRICS = ArtifactFile("evaluate", "evaluation", "metrics.json")
+OVERALL = "overall"  # in METRICS, among the slices: all examples
 PREDICTIONS = ArtifactFile("evaluate", "evaluation", "predictions.npz")
 MISTAKES = ArtifactFile("evaluate", "evaluation", "mistakes.json")
 VERDICT = ArtifactFile("model_gate", "blessing", "verdict.json")

@@ -15,14 +15,12 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation
 
 from components import predictions
-from components.artifact_files import METRICS, saved_model_folder
+from components.artifact_files import METRICS, OVERALL, saved_model_folder
 from components.example_gen import read_summary
 from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
 from models.evaluation.metrics import confusion_matrix
 from models.serving.deployment import standby
-
-OVERALL = "overall"
 
 
 @component

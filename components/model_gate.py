@@ -11,8 +11,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 
 from components import predictions
-from components.artifact_files import CHALLENGE, METRICS, PREDICTIONS, VERDICT, saved_model_folder
-from components.evaluator import OVERALL, evaluate
+from components.artifact_files import CHALLENGE, METRICS, OVERALL, PREDICTIONS, VERDICT, saved_model_folder
+from components.evaluator import evaluate
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress, registry

@@ -141,7 +141,9 @@ def _parsed(text: str) -> _Source:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or not node.module:  # ruff refuses them (TID252): what they mean depends on the folder
+                raise ValueError(f"Expected imports by whole names, found a relative one: {ast.unparse(node)}.")
             imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _DOTTED.fullmatch(node.value):
             texts.append(node.value)

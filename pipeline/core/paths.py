@@ -35,7 +35,7 @@ class PipelinePaths:
         return self.runs / "metadata.db.backup"
 
     @property
-    def records(self) -> Path:
+    def execution_records(self) -> Path:
         """What the database knows of each execution, a file each."""
         return self.runs / "records"
 
@@ -48,6 +48,10 @@ class PipelinePaths:
     def artifacts(self) -> Path:
         """TFX's pipeline root."""
         return self.runs / "artifacts"
+
+    def artifact_folders(self) -> list[Path]:
+        """Returns the folders of artifacts, `<stage>/<output>/<execution>`, in order; not those that were set aside."""
+        return sorted(path for path in self.artifacts.glob("*/*/*") if path.name.isdecimal())
 
     @property
     def accepted(self) -> Path:

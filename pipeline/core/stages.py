@@ -5,8 +5,8 @@
 
 from dataclasses import dataclass
 
-# A task names what other stages load: its reference models, which the classical stage trains and which may say what is
-# compared, and a metric that TFMA computes.
+# The module of a task imports its reference models within a function, and names a metric of TFMA's in a text: both are
+# loaded by other stages only.
 REFERENCE_MODELS = "models.tasks.*.reference"
 TFMA_METRIC = "models.evaluation.calibration"
 
@@ -67,7 +67,7 @@ STAGES = (
         "components.classical",
         excluded=(TFMA_METRIC,),
         waits_for=("data_gate",),
-        settings=("seed",),
+        settings=("task", "model.", "seed"),
     ),
     Stage(
         "train",
@@ -81,20 +81,20 @@ STAGES = (
         "components.evaluator",
         # It starts the server that the serving check takes, in a process of its own.
         excluded=(REFERENCE_MODELS, "models.serving.server.*"),
-        settings=("beam.",),
+        settings=("task", "model.", "beam."),
     ),
     Stage(
         "model_gate",
         "components.model_gate",
         looks_at="what is published",
-        settings=("evaluate.",),
+        settings=("task", "model.", "evaluate.", "baseline.metric", "beam."),
         is_gate=True,
     ),
     Stage(
         "baseline",
         "components.baseline",
         waits_for=("model_gate",),
-        settings=("baseline.", "seed"),
+        settings=("task", "model.", "baseline.", "evaluate.thresholds", "seed"),
         is_gate=True,
     ),
     Stage(
@@ -102,14 +102,14 @@ STAGES = (
         "components.serving_check",
         excluded=(REFERENCE_MODELS, TFMA_METRIC),
         waits_for=("baseline",),
-        settings=("serving.",),
+        settings=("task", "serving."),
         is_gate=True,
     ),
     Stage(
         "publish",
         "components.publisher",
         looks_at="what is published",
-        settings=("publish.",),
+        settings=("task", "data.", "serving.sample", "publish."),
     ),
 )
 BY_ID = {stage.id: stage for stage in STAGES}

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.manifests import MANIFEST_SUFFIX
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import versions
 from pipeline.core.lock import hold
@@ -47,7 +48,7 @@ def _unreferenced(paths: PipelinePaths, keep: int) -> list[Path]:
     kept = executions.of(paths)[:keep]
     outputs = {folder for run in kept for stage in run.stages for folder in stage.outputs.values()}
     artifacts = [path for path in paths.artifacts.glob("*/*/*") if path.parent.name != ".system"]
-    old = [path for path in artifacts if str(path).split(".manifest.json")[0] not in outputs]
+    old = [path for path in artifacts if str(path).split(MANIFEST_SUFFIX)[0] not in outputs]
     logs = {f"{run.run}.log" for run in kept}
     old += [path for path in paths.logs.glob("*.log") if path.name not in logs]
     published = {run.version for run in kept} | {str(version) for version in rollouts.read(paths.serving).kept()}

@@ -9,7 +9,7 @@ from pathlib import Path
 from data import atomic
 from data.errors import ConfigError
 from pipeline.core.paths import PipelinePaths
-from pipeline.history import mlmd, records
+from pipeline.history import execution_records, mlmd
 
 
 def check(paths: PipelinePaths) -> None:
@@ -17,7 +17,7 @@ def check(paths: PipelinePaths) -> None:
     path, pipeline = paths.database, paths.runs.name
     repair = f"run `headrace repair {pipeline}`"
     if not path.exists():
-        if _artifacts(paths):
+        if paths.artifact_folders():
             raise ConfigError(f"{path} is missing though {paths.artifacts} holds artifacts; {repair}.")
         return
     if not os.access(path, os.W_OK):  # SQLite would open it for reading, and say so at the first write
@@ -27,7 +27,7 @@ def check(paths: PipelinePaths) -> None:
             verdict = _verdict(database)
             if verdict != "ok":
                 raise ConfigError(f"{path} is corrupt ({verdict}); {repair}.")
-            mlmd.executions(database)
+            mlmd.executions(database)  # fails where tables are missing
             database.execute("begin immediate")  # fails where another program holds it
             database.execute("rollback")
     except sqlite3.DatabaseError as error:
@@ -79,7 +79,7 @@ def repair(paths: PipelinePaths) -> list[str]:
             backup.backup(database)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(paths.backup.stat().st_mtime))
         done.append(f"restored the backup of {when}")
-    restored = records.restore(paths)
+    restored = execution_records.restore(paths)
     if restored:
         done.append(f"put back {restored} executions from their records")
     if not paths.database.exists():
@@ -96,11 +96,7 @@ def set_aside_unknown(paths: PipelinePaths) -> list[Path]:
     if paths.database.exists():
         with mlmd.reading(paths.database) as database:
             last = max(mlmd.executions(database), default=0)
-    found = [path for path in _artifacts(paths) if int(path.name) > last]
+    found = [path for path in paths.artifact_folders() if int(path.name) > last]
     for path in found:
         path.rename(path.with_name(f"{path.name}.unknown-{time.time_ns()}"))
     return found
-
-
-def _artifacts(paths: PipelinePaths) -> list[Path]:
-    return sorted(path for path in paths.artifacts.glob("*/*/*") if path.name.isdecimal())

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from components.artifact_files import METRICS, RECEIPT, ArtifactFile
+from components.artifact_files import METRICS, OVERALL, RECEIPT, ArtifactFile
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import mlmd
 from pipeline.history.record import FINISHED, RUNNING, RunRecord, StageRecord
@@ -45,7 +45,7 @@ def lineage(paths: PipelinePaths, run: str) -> list[StageRecord]:
 def _record(paths: PipelinePaths, run: str, started: float, stages: list[StageRecord]) -> RunRecord:
     ended = started + sum(stage.seconds for stage in stages)
     record = RunRecord(run, paths.runs.name, started=started, ended=ended, stages=stages)
-    record.metrics = _output(record, METRICS).get("slices", {}).get("overall", {})
+    record.metrics = _output(record, METRICS).get("slices", {}).get(OVERALL, {})
     folder = _output(record, RECEIPT).get("folder")
     record.version = Path(folder).name if folder else None
     record.state = _state(record)
@@ -54,8 +54,8 @@ def _record(paths: PipelinePaths, run: str, started: float, stages: list[StageRe
 
 def _output(record: RunRecord, file: ArtifactFile) -> dict[str, Any]:
     """Returns what a JSON file among a stage's outputs holds; empty where it is not there."""
-    folder = record.output(file.stage, file.output)
-    return json.loads(file.path(folder).read_text()) if folder and file.path(folder).is_file() else {}
+    path = record.file(file)
+    return json.loads(path.read_text()) if path and path.is_file() else {}
 
 
 def _state(record: RunRecord) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.artifact_files import ArtifactFile
+
 RUNNING = "running"
 # What a run can come to; `killed` is not in its file, see `state_of`.
 STATES = (RUNNING, "published", "unpublished", "failed", "stopped", "killed")
@@ -121,6 +123,11 @@ class RunRecord:
                 return folder if folder.is_dir() else None
         return None
 
+    def file(self, file: ArtifactFile, split: str | None = None) -> Path | None:
+        """Returns where a file of a stage's output lies; None where that output is not there."""
+        folder = self.output(file.stage, file.output)
+        return file.path(folder, split) if folder else None
+
     def as_json(self) -> dict[str, Any]:
         """Returns the run as JSON values: what its file holds."""
         values = dataclasses.asdict(self)
@@ -145,10 +152,9 @@ class RunRecord:
         """Returns the record that a file holds; None where it is gone or damaged."""
         try:
             record = cls.of_json(json.loads(path.read_text()))
-            record.run + record.pipeline  # both are texts
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        return record
+        return record if isinstance(record.run, str) and isinstance(record.pipeline, str) else None
 
 
 def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:

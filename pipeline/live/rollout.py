@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.artifact_files import OVERALL
 from data.errors import ConfigError, ServingError
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import last_version, read_manifest, versions
@@ -158,7 +159,7 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
                 ),
                 "by": facts.get("by", ""),
                 "run": facts.get("run", ""),
-                "metrics": (facts.get("evaluation", {}).get("slices", {}).get("overall") or {}),
+                "metrics": (facts.get("evaluation", {}).get("slices", {}).get(OVERALL) or {}),
                 "serving": facts.get("serving", {}),
                 "change": given[-1] if given else None,
             }

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.artifact_files import OVERALL
 from data.checks.profile import kolmogorov_smirnov, quantiles
 from data.errors import ConfigError
 from models.evaluation.intervals import Z
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
-from pipeline.reporting.facts import OVERALL, Facts, compared_metrics, gather
+from pipeline.reporting.facts import Facts, compared_metrics, gather
 from pipeline.reporting.formatting import flat, number, setting
 
 RESAMPLES = 200

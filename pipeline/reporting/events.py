@@ -24,11 +24,12 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
+from components.artifact_files import OVERALL
 from models.evaluation.plots import confusion_matrix, pixels, short
 from pipeline.core.stages import BY_ID
 from pipeline.history.record import RunRecord, StageRecord
 from pipeline.reporting import plots
-from pipeline.reporting.facts import OVERALL, Facts
+from pipeline.reporting.facts import Facts
 from pipeline.reporting.page import flat, number
 
 MAX_CLASSES = 50  # of the confusion matrix, of precision-recall curves, of slices

@@ -29,7 +29,6 @@ from pipeline.history.record import RunRecord, StageRecord
 
 RESAMPLES = 100
 WATTS_PER_CORE = 10.0
-OVERALL = "overall"
 # What reading a damaged file may raise.
 DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, DecodeError, sqlite3.Error)
 
@@ -100,9 +99,9 @@ def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
     found.comparison = reader.json(files.COMPARISON)
     found.serving = reader.json(files.SERVING)
     found.receipt = reader.json(files.RECEIPT)
-    if folder := record.output("serving_check", "blessing"):
+    if path := record.file(files.ANSWER):
         with contextlib.suppress(OSError):
-            found.answer = files.ANSWER.path(folder).read_text()
+            found.answer = path.read_text()
     with reader.part("the lineage in ML Metadata"):
         found.lineage = executions.lineage(paths, record.run)
     found.missing = reader.missing
@@ -111,13 +110,13 @@ def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
 
 def conclude(record: RunRecord, found: Facts) -> None:
     """Puts what lists and comparisons of runs need into the record."""
-    record.metrics = found.evaluation.get("slices", {}).get(OVERALL, {})
+    record.metrics = found.evaluation.get("slices", {}).get(files.OVERALL, {})
     record.verdicts = found.verdicts
     record.version = Path(found.receipt["folder"]).name if found.receipt.get("folder") else None
     record.intervals = intervals(record, found)
-    if folder := record.output("train", "model_run"):
+    if path := record.file(files.TENSORBOARD):
         with contextlib.suppress(OSError):
-            record.training = Path(files.TENSORBOARD.path(folder).read_text().strip()).name
+            record.training = Path(path.read_text().strip()).name
 
 
 def compared_metrics(record: RunRecord) -> dict[str, Any]:
@@ -176,18 +175,18 @@ class _Reader:
             text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             self.missing.append(f"{what} cannot be read ({text})")
 
-    def folder(self, stage: str, output: str) -> Path | None:
-        """Returns the folder of an output; notes it where the stage had one and it is gone."""
-        there = self._record.output(stage, output)
-        had = any(one.name == stage and output in one.outputs for one in self._record.stages)
-        sentence = f"the output {output} of {stage} was collected: `headrace gc` or someone removed it"
-        if had and there is None and sentence not in self.missing:
+    def folder(self, file: ArtifactFile) -> Path | None:
+        """Returns the folder of a file's output; notes it where the stage had one and it is gone."""
+        folder = self._record.output(file.stage, file.output)
+        had = any(one.name == file.stage and file.output in one.outputs for one in self._record.stages)
+        sentence = f"the output {file.output} of {file.stage} was collected: `headrace gc` or someone removed it"
+        if had and folder is None and sentence not in self.missing:
             self.missing.append(sentence)
-        return there
+        return folder
 
     def json(self, file: ArtifactFile) -> Any:
         """Returns what a JSON file of an output holds; empty where it is not there."""
-        folder = self.folder(file.stage, file.output)
+        folder = self.folder(file)
         found: Any = {}
         if folder:
             with self.part(f"{file.name} of {file.stage}"):
@@ -195,7 +194,7 @@ class _Reader:
         return found
 
     def answers(self) -> Answers | None:
-        folder, found = self.folder("evaluate", "evaluation"), None
+        folder, found = self.folder(files.PREDICTIONS), None
         if folder:
             with self.part(f"{files.PREDICTIONS.name} of evaluate"):
                 found = predictions.read(files.PREDICTIONS.path(folder))
@@ -204,7 +203,7 @@ class _Reader:
     def statistics(self) -> dict[str, list[Any]]:
         from tensorflow_metadata.proto.v0 import statistics_pb2
 
-        folder, found = self.folder("statistics", "statistics"), {}
+        folder, found = self.folder(files.STATISTICS), {}
         for split in SPLITS if folder else ():
             with self.part(f"statistics of {split}"):
                 content = files.STATISTICS.path(folder, split).read_bytes()
@@ -215,7 +214,7 @@ class _Reader:
     def anomalies(self) -> dict[str, list[str]]:
         from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-        folder, found = self.folder("data_gate", "anomalies"), {}
+        folder, found = self.folder(files.ANOMALIES), {}
         for split in SPLITS if folder else ():
             with self.part(f"anomalies of {split}"):
                 read = anomalies_pb2.Anomalies.FromString(files.ANOMALIES.path(folder, split).read_bytes())

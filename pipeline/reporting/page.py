@@ -9,12 +9,13 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from components.artifact_files import OVERALL
 from data import atomic
 from models.evaluation.intervals import wilson
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
 from pipeline.reporting import plots
-from pipeline.reporting.facts import OVERALL, WATTS_PER_CORE, Facts, energy_wh
+from pipeline.reporting.facts import WATTS_PER_CORE, Facts, energy_wh
 from pipeline.reporting.formatting import duration, flat, moment, number, setting
 from pipeline.reporting.lineage import picture
 

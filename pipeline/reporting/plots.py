@@ -10,10 +10,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from components.artifact_files import OVERALL
 from models.evaluation.intervals import wilson
 from models.evaluation.plots import confusion_matrix, short
 from models.evaluation.predictions import Answers
-from pipeline.reporting.facts import OVERALL
 
 INK = "#010203"  # stands for the page's text colour
 COLOURS = ("#2f7fc1", "#d9822b", "#2f9e6e", "#c94f6d", "#8a63c9", "#7d8a97")

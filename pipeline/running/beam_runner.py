@@ -16,7 +16,7 @@ from components.manifests import write_manifest
 
 def run_pipeline(pipeline: Pipeline, run: str, observer) -> None:
     """Runs a pipeline in this process under the identifier `run`; `observer.observe(stage, launch)` runs each node."""
-    # BeamDagRunner takes no options, and Beam's own default first tries to download another runner.
+    # BeamDagRunner takes no options; see `graph.RUNNER`.
     StandardOptions.DEFAULT_RUNNER = "FnApiRunner"
     _ObservedNode.observer = observer
     try:

@@ -8,7 +8,7 @@ from data.secrets import hide
 from pipeline.core.paths import PipelinePaths
 from pipeline.core.screen import Screen, describe
 from pipeline.core.signals import Stopped
-from pipeline.history import records
+from pipeline.history import execution_records
 from pipeline.history.journal import Journal
 from pipeline.history.record import RUNNING
 from pipeline.running.result import relative
@@ -68,7 +68,7 @@ class Observer:
             # Beam raises a copy with its own words added to the message.
             self.error = error
             raise
-        records.write(self._paths)
+        execution_records.write(self._paths)
         self.end("cached" if cached else "done", outputs)
 
     def report(self) -> None:

@@ -60,7 +60,7 @@ def set_aside_damaged(paths: PipelinePaths) -> list[str]:
     redone writes to a new one.
     """
     found = []
-    for artifact in sorted(path for path in paths.artifacts.glob("*/*/*") if path.name.isdecimal()):
+    for artifact in paths.artifact_folders():
         wrong = damage(artifact)
         if wrong:
             found.append(f"{artifact.parts[-3]} is rebuilt: in its {artifact.parts[-2]}, {wrong}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.artifact_files import ANSWER, COMPARISON, METRICS, RECEIPT, VERDICT
+from components.artifact_files import ANSWER, COMPARISON, METRICS, OVERALL, RECEIPT, VERDICT
 from data.errors import HeadraceError
 from data.secrets import hide
 from models.serving.rollout.versions import read_manifest
@@ -122,10 +122,10 @@ def published(record: RunRecord) -> Path | None:
 
 
 def _receipt(record: RunRecord) -> dict[str, Any]:
-    folder = record.output("publish", "pushed_model")
-    if folder is None:
+    path = record.file(RECEIPT)
+    if path is None:
         raise ValueError(f"Run {record.run} published nothing.")
-    return json.loads(RECEIPT.path(folder).read_text())
+    return json.loads(path.read_text())
 
 
 def _verdict(result: RunResult) -> str:
@@ -135,14 +135,14 @@ def _verdict(result: RunResult) -> str:
 
 def metrics(record: RunRecord) -> dict[str, float]:
     """Returns the model's metrics on the test split; empty where the run did not come that far."""
-    folder = record.output("evaluate", "evaluation")
-    return json.loads(METRICS.path(folder).read_text())["slices"]["overall"] if folder else {}
+    path = record.file(METRICS)
+    return json.loads(path.read_text())["slices"][OVERALL] if path else {}
 
 
 def comparison(result: RunResult) -> dict[str, Any] | str:
     """Returns what came of the comparison with classical models, or in a sentence why the run did not get there."""
-    folder = result.record.output("baseline", "comparison")
-    return json.loads(COMPARISON.path(folder).read_text()) if folder else str(result.error).splitlines()[0]
+    path = result.record.file(COMPARISON)
+    return json.loads(path.read_text()) if path else str(result.error).splitlines()[0]
 
 
 def _times(result: RunResult) -> str:
@@ -158,10 +158,8 @@ def _times(result: RunResult) -> str:
 
 
 def _metric_lines(record: RunRecord) -> list[str]:
-    folder = record.output("model_gate", "blessing")
-    if folder is None:
-        return []
-    return [f"  {verdict['sentence']}" for verdict in json.loads(VERDICT.path(folder).read_text())]
+    path = record.file(VERDICT)
+    return [f"  {verdict['sentence']}" for verdict in json.loads(path.read_text())] if path else []
 
 
 def _baseline_lines(result: RunResult) -> list[str]:
@@ -170,8 +168,7 @@ def _baseline_lines(result: RunResult) -> list[str]:
 
 
 def _answer_lines(record: RunRecord) -> list[str]:
-    folder = record.output("serving_check", "blessing")
-    answer = ANSWER.path(folder) if folder else None
+    answer = record.file(ANSWER)
     return [f"  asked about the first test example: {answer.read_text()}"] if answer and answer.exists() else []
 
 

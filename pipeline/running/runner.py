@@ -20,7 +20,7 @@ from pipeline.core.lock import hold
 from pipeline.core.paths import PipelinePaths
 from pipeline.core.screen import Screen, redirected
 from pipeline.core.signals import Stopped, stop_on_signals
-from pipeline.history import database, records, runs
+from pipeline.history import database, execution_records, runs
 from pipeline.history.journal import Journal
 from pipeline.history.record import START, RunRecord
 from pipeline.running import preflight, unchanged
@@ -203,7 +203,7 @@ def _run_stages(named: NamedConfig, paths: PipelinePaths, observer: Observer, *,
 def _conclude(paths: PipelinePaths, observer: Observer, failure: BaseException | None) -> None:
     """Brings database and record to the run's end, and writes the report."""
     standby.drop()
-    records.write(paths)  # those that failed
+    execution_records.write(paths)  # those that failed
     database.back_up(paths)
     state = _state(observer.journal.record, failure)
     observer.journal.finish(state, exit_code(failure), str(failure) if failure else None)

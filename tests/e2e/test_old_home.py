@@ -193,7 +193,7 @@ def test_a_run_goes_on_from_it_and_why_says_that_the_code_moved(home):
     assert int(Path(result["published"]).name) > int(CANARY)
     why = headrace("why", result["run"], "train", "--home", home, cwd=home).out
     assert "pipeline/entrypoints.py is no longer used" in why
-    assert "pipeline/running/entrypoints.py is used now" in why
+    assert "pipeline/running/trainer_entry.py is used now" in why
     pinned = {str(one["version"]): one for one in _ask(home, "versions", "tiny")}
     assert "stable" in json.dumps(pinned[STABLE])
     again = json.loads(headrace("run", "tiny.yaml", "--home", home, "--json", cwd=home).out)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.paths import PipelinePaths
-from pipeline.history import database, executions, mlmd, records, runs
+from pipeline.history import database, execution_records, executions, mlmd, runs
 from tests.conftest import ROOT
 
 RUN = "20260528-000000-000"
@@ -140,23 +140,23 @@ def test_what_a_cache_key_is_made_of(tmp_path):
 
 def test_a_lost_database_is_built_anew_from_the_files_of_its_executions(tmp_path):
     paths = _written(tmp_path)
-    records.write(paths)
+    execution_records.write(paths)
     before, properties = executions.of(paths), mlmd.properties(paths.database, 2)
     paths.database.unlink()
 
-    assert records.restore(paths) == 2
+    assert execution_records.restore(paths) == 2
     assert executions.of(paths) == before
     assert mlmd.properties(paths.database, 2) == properties
-    assert records.restore(paths) == 0  # they are known now
+    assert execution_records.restore(paths) == 0  # they are known now
     database.check(paths)
 
 
 def test_an_execution_that_has_not_ended_gets_no_file_yet(tmp_path):
     paths = _written(tmp_path, execution_state=2)
 
-    records.write(paths)
+    execution_records.write(paths)
 
-    assert [path.name for path in paths.records.iterdir()] == ["1.json"]
+    assert [path.name for path in paths.execution_records.iterdir()] == ["1.json"]
 
 
 def test_bytes_in_a_row_come_back_as_bytes(tmp_path):
@@ -164,10 +164,10 @@ def test_bytes_in_a_row_come_back_as_bytes(tmp_path):
     with closing(sqlite3.connect(paths.database)) as connection:
         connection.execute("update ExecutionProperty set byte_value = x'00ff' where name = 'task'")
         connection.commit()
-    records.write(paths)
+    execution_records.write(paths)
     paths.database.unlink()
 
-    records.restore(paths)
+    execution_records.restore(paths)
 
     with closing(sqlite3.connect(paths.database)) as connection:
         query = "select distinct byte_value from ExecutionProperty where name = 'task'"

@@ -41,7 +41,17 @@ def test_a_run_of_another_machine_is_believed(running):
     assert state_of(running) == "running"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"run": 1}', '{"run": "a", "pipeline": "b", "stages": [1]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"run": 1}',
+        '{"run": "a", "pipeline": "b", "stages": [1]}',
+        '{"run": 1, "pipeline": 2, "stages": []}',
+    ],
+)
 def test_a_damaged_record_is_none(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
 

@@ -7,6 +7,7 @@ import pytest
 from pipeline.core import config
 from pipeline.core.paths import PipelinePaths
 from pipeline.core.screen import Screen
+from pipeline.history import journal
 from pipeline.history.journal import Journal
 from pipeline.history.record import RunRecord
 from pipeline.running.observer import Observer
@@ -20,8 +21,9 @@ def paths(tmp_path) -> PipelinePaths:
 
 
 @pytest.fixture
-def observer(paths) -> Iterator[Observer]:
+def observer(paths, monkeypatch) -> Iterator[Observer]:
     screen = Screen(quiet=True)
+    monkeypatch.setattr(journal, "SECONDS_BETWEEN", 0.0)  # every update is written
     yield Observer(screen, paths, Journal(config.load("digits"), paths, RUN))
     screen.console.file.close()
 

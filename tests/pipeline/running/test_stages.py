@@ -35,8 +35,12 @@ def test_the_readme_lists_all_stages_in_order():
 
 def test_no_other_module_imports_by_a_name_that_is_put_together():
     found = set()
-    for path in (path for name in ("components", "models", "data") for path in (ROOT / name).rglob("*.py")):
-        names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    folders = ("components", "models", "data", "pipeline/running")
+    for path in (path for name in folders for path in (ROOT / name).rglob("*.py")):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        names |= {node.id for node in nodes if isinstance(node, ast.Name)}
+        names |= {node.name for node in nodes if isinstance(node, ast.alias)}
         found |= {str(path.relative_to(ROOT))} if names & {"import_module", "__import__"} else set()
 
     assert found == IMPORT_BY_NAME
@@ -101,6 +105,37 @@ def test_a_stage_has_a_fingerprint_or_runs_every_time(nodes):
         properties = nodes[stage.id].exec_properties
         assert (_fingerprint(nodes[stage.id]) is not None) == stage.is_cached, stage.id
         assert ("run" in properties) == (not stage.is_cached), stage.id
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seed=9",
+        "data.train_share=0.5",
+        "data.checks.drift.policy=warn",
+        "model.dropout=0.1",
+        "train.epochs=3",
+        "evaluate.challenge=not_worse",
+        "evaluate.thresholds.accuracy.min=0.5",
+        "baseline.metric=accuracy",
+        "baseline.require=report",
+        "serving.p95_ms=99",
+        "serving.sample.rate=0.5",
+        "publish.keep=7",
+        "beam.workers=2",
+    ],
+)
+def test_a_stage_goes_by_the_settings_that_the_table_names(nodes, digits_run, setting):
+    from pipeline.core import config
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.running import graph
+
+    pipeline = graph.build(config.load("digits", [setting]), PipelinePaths.of(digits_run.home, "digits"), "a run")
+
+    changed = {node.id for node in pipeline.components if node.exec_properties != nodes[node.id].exec_properties}
+    assert changed <= {stage.id for stage in STAGES if setting.startswith(stage.settings)}
+    assert changed
 
 
 @pytest.mark.e2e

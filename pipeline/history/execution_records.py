@@ -17,18 +17,18 @@ def write(paths: PipelinePaths) -> None:
     """Writes `<execution>.json` for each ended execution that has no record yet; a file appears whole or not at all."""
     if not paths.database.exists():
         return
-    paths.records.mkdir(exist_ok=True)
-    written = {path.stem for path in paths.records.iterdir()}
+    paths.execution_records.mkdir(exist_ok=True)
+    written = {path.stem for path in paths.execution_records.iterdir()}
     with mlmd.reading(paths.database) as database:
         for execution in sorted(mlmd.executions(database) - mlmd.unfinished(database)):
             if str(execution) not in written:
                 text = json.dumps(mlmd.rows(database, execution), default=lambda value: {"hex": value.hex()})
-                atomic.write(paths.records / f"{execution}.json", text)
+                atomic.write(paths.execution_records / f"{execution}.json", text)
 
 
 def restore(paths: PipelinePaths) -> int:
     """Puts back the executions that the database does not know, and returns how many; makes a database if need be."""
-    files = sorted(paths.records.glob("*.json"), key=lambda path: int(path.stem))
+    files = sorted(paths.execution_records.glob("*.json"), key=lambda path: int(path.stem))
     if not files:
         return 0
     mlmd.open_store(paths.database, read_only=False)  # makes the tables
