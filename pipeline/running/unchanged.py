@@ -17,6 +17,7 @@ from models.serving.rollout.versions import last_version, read_manifest
 from pipeline.core.config import NamedConfig
 from pipeline.core.fingerprint import code_and_packages
 from pipeline.core.paths import PipelinePaths
+from pipeline.core.stages import BY_ID
 from pipeline.history import mlmd
 from pipeline.history.record import RunRecord
 
@@ -55,15 +56,24 @@ def recall(paths: PipelinePaths, run_identity: str) -> RunRecord | None:
         if not same or read_manifest(paths.serving / str(last["version"])).get("digest") != last["digest"]:
             return None
         record = RunRecord.read(paths.record(last["run"]))
+        if record is None or not _is_whole(record, str(last["version"])):
+            return None
         with mlmd.reading(paths.database) as database:
             unfinished = mlmd.unfinished(database)
-    except (OSError, ValueError, KeyError, TypeError, sqlite3.Error, HeadraceError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, sqlite3.Error, HeadraceError):
         return None
-    if record is None or unfinished or _is_damaged(record):
+    if unfinished:
         return None
     stages = [replace(one, state="cached", seconds=0.0, cpu_seconds=0.0, detail="cached") for one in record.stages]
     return replace(record, stages=stages)
 
 
-def _is_damaged(record: RunRecord) -> bool:
-    return any(damage(Path(folder)) for stage in record.stages for folder in stage.outputs.values())
+def _is_whole(record: RunRecord, version: str) -> bool:
+    """Returns whether a record is of a run that published this version, and all that its stages left is there."""
+    outputs = [folder for stage in record.stages for folder in stage.outputs.values()]
+    return (
+        record.state == "published"
+        and record.version == version
+        and BY_ID.keys() <= {stage.name for stage in record.stages}
+        and not any(damage(Path(folder)) for folder in outputs)
+    )

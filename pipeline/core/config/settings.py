@@ -211,7 +211,8 @@ def schema_class(task: str) -> type[RunConfig]:
         "task": (Literal.__getitem__(task), Field(description=inherited["task"].description)),
         "model": (settings, Field(default=settings(), description=inherited["model"].description)),
     }
-    return create_model("RunConfig", __base__=RunConfig, **fields)
+    # A name of its own for each: else the JSON Schema tells them apart by the place of this module.
+    return create_model(f"{task.title().replace('_', '')}RunConfig", __base__=RunConfig, **fields)
 
 
 def json_schema() -> dict[str, Any]:

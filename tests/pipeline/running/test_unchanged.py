@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from components.manifests import write_manifest
-from models.serving.rollout.versions import publish
+from models.serving.rollout.versions import last_version, publish
 from pipeline.core import config
 from pipeline.core.paths import PipelinePaths
+from pipeline.core.stages import BY_ID
 from pipeline.history.record import RunRecord, StageRecord
 from pipeline.running import unchanged
 from tests.pipeline import made_up
@@ -32,8 +33,10 @@ def paths(tmp_path) -> PipelinePaths:
         database.execute("create table Execution (id integer primary key, last_known_state int)")
         database.execute("insert into Execution (last_known_state) values (3)")
         database.commit()
-    stages = [StageRecord("train", "done", seconds=2.0, detail="3 epochs", outputs={"model": str(model)})]
-    made_up.write_record(tmp_path, RunRecord(RUN, "digits", "published", stages=stages))
+    stages = [StageRecord(name, "done", outputs={}) for name in BY_ID if name != "train"]
+    stages.append(StageRecord("train", "done", seconds=2.0, detail="3 epochs", outputs={"model": str(model)}))
+    version = str(last_version(made.serving))
+    made_up.write_record(tmp_path, RunRecord(RUN, "digits", "published", stages=stages, version=version))
     unchanged.remember(made, "the same", RUN)
     return made
 
@@ -51,6 +54,11 @@ def _execute(paths: PipelinePaths, statement: str) -> None:
         database.commit()
 
 
+def _change_record(paths: PipelinePaths, **values) -> None:
+    found = json.loads(paths.record(RUN).read_text())
+    paths.record(RUN).write_text(json.dumps({**found, **values}))
+
+
 def _cut_manifest(paths: PipelinePaths) -> None:
     (version,) = paths.serving.glob("[0-9]*/assets.extra/headrace.json")
     version.write_text(json.dumps({"digest": "another"}))
@@ -60,7 +68,8 @@ def test_what_was_left_untouched_is_recalled(paths):
     found = unchanged.recall(paths, "the same")
 
     assert found.run == RUN
-    (stage,) = found.stages
+    stage = found.stages[-1]
+    assert {one.name for one in found.stages} == set(BY_ID)
     assert (stage.name, stage.state, stage.seconds, stage.detail) == ("train", "cached", 0.0, "cached")
     assert stage.outputs == {"model": str(paths.artifacts / "train" / "model" / "1")}
 
@@ -78,6 +87,10 @@ def test_what_was_left_untouched_is_recalled(paths):
         lambda paths: paths.last.write_text("[]"),
         _write_as_before,
         lambda paths: paths.record(RUN).unlink(),
+        lambda paths: _change_record(paths, stages=[]),
+        lambda paths: _change_record(paths, state="failed"),
+        lambda paths: _change_record(paths, version="17"),
+        lambda paths: _change_record(paths, stages=[{"name": name, "outputs": None} for name in BY_ID]),
         lambda paths: paths.database.unlink(),
         unchanged.forget,
     ],
@@ -92,6 +105,10 @@ def test_what_was_left_untouched_is_recalled(paths):
         "no object",
         "as before",
         "no record",
+        "no stages",
+        "another's record",
+        "another version",
+        "no outputs",
         "no database",
         "forgotten",
     ],
