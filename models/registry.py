@@ -4,7 +4,7 @@ import importlib
 
 from models.config import TaskConfig
 
-# Task name -> package below `models`, which holds config.py (light) and task.py (TensorFlow).
+# Task name -> package below `models.tasks`, which holds config.py (light) and task.py (TensorFlow).
 TASKS = {
     "image_classification": "models.tasks.image_classification",
     "tabular_classification": "models.tasks.tabular_classification",

@@ -85,13 +85,15 @@ def quality(pipeline: str, labels: Path, home: Path, as_json: bool) -> None:
       headrace quality churn --labels labels.csv
     """
     from pipeline.core import config
+    from pipeline.core.files import private_files
     from pipeline.core.paths import PipelinePaths
     from pipeline.live import samples
 
     named = config.load(pipeline)
     paths = PipelinePaths.of(home, named.name)
     found = samples.quality(samples.read(paths.samples), samples.read_labels(labels), named.dataset.spec)
-    atomic.write(paths.quality, json.dumps([asdict(day) for day in found], indent=1))
+    with private_files():
+        atomic.write(paths.quality, json.dumps([asdict(day) for day in found], indent=1))
     if as_json:
         click.echo(json.dumps([asdict(day) for day in found], indent=1))
         return

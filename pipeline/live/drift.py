@@ -22,6 +22,7 @@ from data.errors import ConfigError
 from data.spec import BadRow, CategoryFeature, DatasetSpec, Row, TextFeature
 from models.serving.rollout.versions import last_version
 from pipeline.core.config import NamedConfig
+from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
 from pipeline.live import samples
 from pipeline.live.samples import Sample
@@ -127,7 +128,9 @@ def as_json(found: dict[str, list[Distance]]) -> dict[str, list[dict[str, Any]]]
 
 def write(paths: PipelinePaths, found: dict[str, list[Distance]], digest: str) -> None:
     """Writes down what was found, and of which data, for pages and for who asks later."""
-    atomic.write(paths.drift, json.dumps({"time": time.time(), "data_digest": digest, **as_json(found)}, indent=1))
+    values = {"time": time.time(), "data_digest": digest, **as_json(found)}
+    with private_files():
+        atomic.write(paths.drift, json.dumps(values, indent=1))
 
 
 def _inputs_of(spec: DatasetSpec) -> DatasetSpec:

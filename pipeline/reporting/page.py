@@ -12,6 +12,7 @@ import numpy as np
 from components.artifact_files import OVERALL
 from data import atomic
 from models.evaluation.intervals import wilson
+from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
 from pipeline.reporting import plots
@@ -46,7 +47,8 @@ def write(paths: PipelinePaths, record: RunRecord, found: Facts) -> Path:
     """Writes a run's page and returns its path; it appears whole or not at all."""
     paths.reports.mkdir(parents=True, exist_ok=True)
     page = paths.reports / f"{record.run}.html"
-    atomic.write(page, render(record, found))
+    with private_files():  # it shows rows of the test split
+        atomic.write(page, render(record, found))
     return page
 
 

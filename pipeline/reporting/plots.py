@@ -121,6 +121,9 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart | None:
     wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
     shown = np.sort(np.argsort(-wrong, kind="stable")[:MAX_CLASSES])
     figure = confusion_matrix(counts, classes, shown)
+    size = 1.8 + 0.32 * len(shown)  # a page has more room than a card of TensorBoard
+    figure.set_size_inches(size + 0.6, size)
+    figure.axes[0].tick_params(labelsize=STYLE["font.size"])
     off = counts.copy()
     np.fill_diagonal(off, 0)
     pairs = [divmod(int(index), len(classes)) for index in np.argsort(-off, axis=None, kind="stable")[:MAX_CLASSES]]

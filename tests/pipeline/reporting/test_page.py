@@ -1,4 +1,5 @@
 import html.parser
+import os
 import re
 import shutil
 
@@ -194,3 +195,13 @@ def test_a_model_of_numbers_has_a_page_with_predicted_over_true(tmp_path):
         assert "rmse by slice" in text
         assert "<strong>4" in text
     assert record.intervals == {}
+
+
+def test_a_page_that_is_written_anew_stays_private(run):
+    before = os.umask(0o022)
+    try:
+        written = page.write(run.paths, run.record, facts.gather(run.paths, run.record))
+    finally:
+        os.umask(before)
+
+    assert written.stat().st_mode & 0o777 == 0o640
