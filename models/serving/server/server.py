@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 FAILED = 255
 MIB = 2**20
+FLUSH_SECONDS = 2.0  # what a slow disk gets at the end
 SWITCH_SECONDS = 0.001  # Python's 5 ms between threads would show in the latency of quick calls
 
 logger = logging.getLogger("headrace.serving")
@@ -233,6 +234,8 @@ class Server:
             poller.cancel()
         drained = [grpc_api.stop(grpc_server, self._flags.drain_seconds), *([rest.cleanup()] if rest else [])]
         await asyncio.gather(*drained)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(self._flush, caller), FLUSH_SECONDS)
         self._end()
 
     def _new_caller(self) -> "Caller":
@@ -290,6 +293,12 @@ class Server:
                              f"({error.strerror})") from None  # fmt: skip
         logger.info("Exporting HTTP/REST API at:%s:%d ...", flags.host, flags.rest_api_port)
         return server
+
+    def _flush(self, caller: "Caller") -> None:
+        """Waits until the access log and the samples of requests are on disk."""
+        caller.access_log.flush()
+        if self._sampler:
+            self._sampler.flush()
 
     def _end(self) -> None:
         """Ends the process at once: a version that is just being loaded would be waited for, and nobody needs it."""

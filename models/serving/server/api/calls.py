@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, TypeVar
 
 from models.serving.protocol.statuses import Code, ServingStatus
+from models.serving.server.background import BackgroundWriter
 from models.serving.server.inference import Engine
 
 logger = logging.getLogger(__name__)
@@ -51,10 +52,17 @@ class AccessLog:
         self.on = bool(target)
         if target:
             self._file = sys.stderr if target == "-" else open(target, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
+            self._writer = BackgroundWriter("lines of the access log")
+
+    def flush(self) -> None:
+        """Waits until all lines so far are written."""
+        if self._file is not None:
+            self._writer.flush()
 
     def write(self, call: "Call", status: str, size: int, seconds: float) -> None:
         """Writes the line of one call; `size` is the request's in bytes."""
-        if self._file is None:
+        file = self._file
+        if file is None:
             return
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -67,7 +75,8 @@ class AccessLog:
             "bytes": size,
             "ms": round(seconds * 1000, 3),
         }
-        self._file.write(json.dumps(line) + "\n")
+        text = json.dumps(line) + "\n"
+        self._writer.submit(len(text), lambda: file.write(text))
 
 
 @dataclass
@@ -81,6 +90,7 @@ class Call:
         version: The version that answered; None where none did.
         request_id: The client's, or ours; empty where nobody writes it down.
         counted: Whether the metrics count it, as TF Serving counts Predict, Classify, Regress and all of REST.
+        slow: Whether it is never run on the loop: it may wait, or be long whatever its size.
     """
 
     api: str
@@ -89,6 +99,7 @@ class Call:
     version: int | None = None
     request_id: str = ""
     counted: bool = True
+    slow: bool = False
 
 
 @dataclass
@@ -131,7 +142,7 @@ class Caller:
                 )
             if self.engine.sampler is not None:  # labels find their rows by it
                 work = functools.partial(_with_identifier, call.request_id, work)
-            if self._quick(call.model, size):
+            if self._quick(call, size):
                 return work()
             return await asyncio.get_running_loop().run_in_executor(self.threads, work)
         except ServingStatus as error:
@@ -151,7 +162,7 @@ class Caller:
                 self.engine.metrics.answered(call.model, call.api, call.entrypoint, status, seconds)
             self.access_log.write(call, status, size, seconds)
 
-    def _quick(self, model: str, size: int) -> bool:
-        if self.blocking or size > QUICK_BYTES:
+    def _quick(self, call: Call, size: int) -> bool:
+        if self.blocking or call.slow or size > QUICK_BYTES:
             return False
-        return self.engine.manager.is_quick(model)
+        return self.engine.manager.is_quick(call.model)

@@ -20,7 +20,7 @@ from tensorflow_serving.apis import (
 )
 
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
-from models.serving.server.api.calls import Call, Caller, new_identifier
+from models.serving.server.api.calls import QUICK_BYTES, Call, Caller, new_identifier
 from models.serving.server.inference import Engine
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
@@ -84,23 +84,28 @@ def _handler(caller: Caller, method: Method) -> grpc.RpcMethodHandler:
     async def handle(serialized: bytes, context: grpc.aio.ServicerContext) -> bytes:
         remaining = context.time_remaining()
         timeout_ms = None if remaining is None else max(0, int(remaining * 1000))
-        call = Call(method.name, "GRPC", counted=counted)
+        call = Call(method.name, "GRPC", counted=counted, slow=slow)
         if caller.identifies:
             call.request_id = str(dict(context.invocation_metadata() or ()).get(REQUEST_ID, "")) or new_identifier()
             context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
         try:
-            request = _parsed(method.request, serialized)
-            call.model = _model(request)
-            arguments = (request, timeout_ms) if timed else (request,)
-            size = len(serialized) if not slow else 1 << 30
+            # Which model is asked decides where a small call runs; a large message is not even parsed on the loop.
+            request = None
+            if len(serialized) <= QUICK_BYTES:
+                request = _parsed(method.request, serialized)
+                call.model = _model(request)
 
             def answer() -> bytes:
-                found = work(*arguments)
+                message = request
+                if message is None:
+                    message = _parsed(method.request, serialized)
+                    call.model = _model(message)
+                found = work(message, timeout_ms) if timed else work(message)
                 if counted:
                     call.version = found.model_spec.version.value
                 return found.SerializeToString()
 
-            return await caller.run(call, size, answer)
+            return await caller.run(call, len(serialized), answer)
         except ServingStatus as status:
             await context.abort(status.code, status.message)
             raise  # abort raises; this is for the type checker

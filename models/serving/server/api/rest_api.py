@@ -19,6 +19,7 @@ from tensorflow_serving.apis import (
 
 from models.serving.protocol import json_answers, json_requests
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
+from models.serving.server.api import bodies
 from models.serving.server.api.calls import Call, Caller, new_identifier
 
 API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
@@ -84,10 +85,13 @@ class RestApi:
         if method == "POST" and (found := PREDICTION.fullmatch(path)):
             name, version, label, verb = found.groups()
             spec = _spec(name, version, label)
-            body = await self._body(request)
-            call = Call(verb.capitalize(), "REST", spec.name, request_id=request_id)
+            body, coding = await self._body(request), bodies.coding(request.headers.get("Content-Encoding", ""))
+            # A small compressed body may be a large one.
+            call = Call(verb.capitalize(), "REST", spec.name, request_id=request_id, slow=bool(coding))
             work = {"predict": self._predict, "classify": self._classify, "regress": self._regress}[verb.lower()]
-            return await self._caller.run(call, len(body), lambda: work(call, spec, body))
+            return await self._caller.run(
+                call, len(body), lambda: work(call, spec, bodies.inflated(body, coding, self._max_bytes))
+            )
         if method == "GET" and (found := STATUS.fullmatch(path)):
             name, version, label, metadata = found.groups()
             if not name:
@@ -104,9 +108,7 @@ class RestApi:
         try:
             return await request.read()
         except web.HTTPRequestEntityTooLarge:
-            raise ServingStatus(
-                Code.RESOURCE_EXHAUSTED, f"Request of more than {self._max_bytes} bytes (--max_request_mib)."
-            ) from None
+            raise bodies.too_large(self._max_bytes) from None
         except Exception as error:  # a body that is cut off, or is not what its Content-Encoding says
             raise invalid(f"The request's body cannot be read ({type(error).__name__}).") from None
 
@@ -185,7 +187,8 @@ async def start(api: RestApi, host: str, port: int, max_bytes: int, drain_second
             message, payload, protocol, writer, task, protocol._loop, client_max_size=max_bytes or 2**62
         )
 
-    server = web.Server(api.handle, request_factory=request_factory, access_log=None)
+    # We inflate bodies, to a limit and off the loop: aiohttp inflates all of a bomb on it, were it to throw it away.
+    server = web.Server(api.handle, request_factory=request_factory, access_log=None, auto_decompress=False)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_seconds)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()

@@ -2,6 +2,7 @@ import base64
 import gzip
 import json
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -258,10 +259,19 @@ def test_prometheus_counts_under_tf_servings_names(server):
     assert server.http("/monitoring/prometheus/metrics/x")[0] == 400
 
 
+def access_log(server, text: str) -> str:
+    """Returns the log once it holds a text: it is written beside the requests."""
+    end, file = time.monotonic() + 30, Path(server.process.log).parent / "access.jsonl"
+    while text not in (log := file.read_text()):
+        assert time.monotonic() < end, f"{text} does not come into the log"
+        time.sleep(0.01)
+    return log
+
+
 def test_the_access_log_tells_the_request_and_not_its_content(server):
     server.http("/v1/models/tiny:predict", {"instances": [[7654321.25, 2]]}, X_Request_Id="abc-1")
 
-    lines = (Path(server.process.log).parent / "access.jsonl").read_text().splitlines()
+    lines = access_log(server, '"abc-1"').splitlines()
     (line,) = [json.loads(line) for line in lines if '"abc-1"' in line]
     assert line["model"] == "tiny"
     assert line["version"] == 7
@@ -276,9 +286,8 @@ def test_a_client_learns_the_identifier_that_the_log_gives_its_request(server):
     _, _, headers = server.http("/v1/models/tiny:predict", ROWS)
     _, call = server.prediction.Predict.with_call(request("tiny", x=np.float32([[1, 2]])), timeout=30)
 
-    log = (Path(server.process.log).parent / "access.jsonl").read_text()
-    assert f'"id": "{headers["X-Request-Id"]}"' in log
-    assert f'"id": "{dict(call.trailing_metadata())["x-request-id"]}"' in log
+    assert access_log(server, f'"id": "{headers["X-Request-Id"]}"')
+    assert access_log(server, f'"id": "{dict(call.trailing_metadata())["x-request-id"]}"')
 
 
 def test_a_client_that_asks_before_it_sends_a_large_body_is_told_to_go_on(server):
