@@ -68,6 +68,11 @@ class Servable:
         try:
             self._restore(graph_def, graph)
             self.signatures = {key: _signature(key, one, graph) for key, one in self.definitions.items() if one.inputs}
+            self._shapes = {
+                handle: tf.TensorShape(one.definition.inputs[alias].tensor_shape)
+                for one in self.signatures.values()
+                for alias, handle in one.inputs.items()
+            }
         except ServingStatus:
             self._session.close()
             raise
@@ -143,6 +148,10 @@ class Servable:
         self._seconds[key] = before + SMOOTHING * (taken - before)
         self.quick = not self._loops and max(self._seconds.values()) < QUICK_SECONDS
         return found
+
+    def fits(self, feeds: Mapping[object, np.ndarray]) -> bool:
+        """Whether every array has a shape that its signature declares; sessions run on others too, where ops can."""
+        return all(self._shapes[key].is_compatible_with(array.shape) for key, array in feeds.items())
 
     def acquire(self) -> bool:
         """Counts one more user; False when the version is being unloaded."""
