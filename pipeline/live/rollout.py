@@ -9,7 +9,7 @@ from typing import Any
 from components.artifact_files import OVERALL
 from data.errors import ConfigError, ServingError
 from models.serving.rollout import rollouts
-from models.serving.rollout.versions import last_version, read_manifest, versions
+from models.serving.rollout.versions import is_version, last_version, read_manifest, versions
 from pipeline.core.screen import redirected
 from pipeline.live.serving import destinations, running
 
@@ -28,7 +28,7 @@ def promoted(home: Path, pipeline: str, version: str, why: str) -> rollouts.Roll
                 f"Pipeline {folder.name} has no canary; `headrace canary {folder.name} VERSION` starts one."
             )
         return rollouts.promote(folder, canary.version, why)
-    if not version.isdecimal():
+    if not is_version(version):
         raise ConfigError(f"Expected a version, latest or canary; found {version!r}.")
     return rollouts.promote(folder, int(version), why)
 

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Collection
@@ -13,6 +14,7 @@ from data.errors import ServingError
 
 MANIFEST = Path("assets.extra") / "headrace.json"
 REPORT = Path("assets.extra") / "report.html"
+_VERSION = re.compile("0|[1-9][0-9]{0,18}")
 FOLDER_MODE, FILE_MODE = 0o750, 0o640
 
 
@@ -84,7 +86,12 @@ def versions(destination: Path) -> list[int]:
     """Returns the published versions, lowest first."""
     if not destination.is_dir():
         return []
-    return sorted(int(path.name) for path in destination.iterdir() if path.name.isdecimal() and path.is_dir())
+    return sorted(int(path.name) for path in destination.iterdir() if is_version(path.name) and path.is_dir())
+
+
+def is_version(name: str) -> bool:
+    """Whether a name is that of a version's folder: a number as `publish` writes it, and one that an int64 holds."""
+    return _VERSION.fullmatch(name) is not None and int(name) < 2**63
 
 
 def last_version(destination: Path) -> int | None:

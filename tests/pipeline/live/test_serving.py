@@ -76,6 +76,7 @@ def test_versions_show_what_is_live_who_published_it_and_why(home):
     [
         (("promote", "digits", "9"), "digits has no version 9; published are "),
         (("promote", "digits", "x"), "Expected a version, latest or canary; found 'x'."),
+        (("promote", "digits", "9" * 5000), "Expected a version, latest or canary; found '999"),
         (("promote", "digits", "canary"), "Pipeline digits has no canary"),
         (("canary", "spam", "1"), "spam has no version 1"),
         (("rollback", "spam"), "there is nothing to go back to"),

@@ -1,6 +1,7 @@
 """gRPC: PredictionService and ModelService."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -181,7 +182,7 @@ async def start(
     ]
     for pair in filter(None, arguments.split(",")):
         key, _, value = pair.partition("=")
-        options.append((key.strip(), int(value) if value.strip().lstrip("-").isdigit() else value.strip()))
+        options.append((key.strip(), _channel_value(value.strip())))
     # Calls at a time are limited for both APIs together, by the caller.
     server = grpc.aio.server(options=options)
     server.add_generic_rpc_handlers(handlers(caller))
@@ -199,6 +200,12 @@ async def start(
             raise OSError(f"{address} is taken")
     await server.start()
     return server
+
+
+def _channel_value(text: str) -> int | str:
+    """Returns the value of a channel argument: a number where a C int holds it, as in TF Serving, else the text."""
+    is_number = re.fullmatch(r"[+-]?[0-9]{1,10}", text) and -(2**31) <= int(text) < 2**31
+    return int(text) if is_number else text
 
 
 async def stop(server: grpc.aio.Server, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
@@ -24,10 +25,10 @@ from models.serving.server.api.calls import Call, Caller, new_identifier
 
 API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
 PREDICTION = re.compile(
-    r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)", re.IGNORECASE
+    r"/v1/models/([^/:]+)(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)", re.IGNORECASE
 )
 STATUS = re.compile(
-    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?", re.IGNORECASE
+    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?(?:/(metadata))?", re.IGNORECASE
 )
 # What libevent, TF Serving's HTTP library, answers for what is none of its paths.
 NOT_FOUND = "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
@@ -37,7 +38,11 @@ CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 REQUEST_ID = "X-Request-Id"
+MOST_DIGITS = 19  # of an int64
 FIGURES = "/monitoring/versions"  # ours: by it `headrace serve` takes a canary back
+MOST_WORDS = 300  # characters of what aiohttp says of a request, which it quotes
+
+logger = logging.getLogger(__name__)
 
 
 class RestApi:
@@ -160,9 +165,10 @@ class RestApi:
 def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=unquote(name))
     if version:
-        if int(version) > 2**63 - 1:
+        digits = version.lstrip("0") or "0"
+        if len(digits) > MOST_DIGITS or int(digits) >= 2**63:
             raise invalid(f"Failed to convert version: {version} to numeric.")
-        spec.version.value = int(version)
+        spec.version.value = int(digits)
     elif label:
         spec.version_label = unquote(label)
     return spec
@@ -179,6 +185,35 @@ def _text(value) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
+class _Connection(web.RequestHandler):
+    """A connection that answers in JSON what is no HTTP request, or too large a one."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Returns the answer to a request that cannot be read, or whose handler has failed."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun")
+        if status == 500:
+            logger.error("in a REST call", exc_info=exc)
+            message = "A fault of the server; its log says more."
+        text = json_answers.write_error((message or f"Malformed request ({exc}).")[:MOST_WORDS])
+        found = web.Response(status=status, body=text, headers={"Content-Type": "application/json"})
+        found.force_close()
+        return found
+
+
+class _HttpServer(web.Server):
+    """aiohttp's server, with our connections."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
 async def start(api: RestApi, host: str, port: int, max_bytes: int, drain_seconds: float) -> web.ServerRunner:
     """Returns a server that listens; raises OSError when the port is taken."""
 
@@ -188,7 +223,7 @@ async def start(api: RestApi, host: str, port: int, max_bytes: int, drain_second
         )
 
     # We inflate bodies, to a limit and off the loop: aiohttp inflates all of a bomb on it, were it to throw it away.
-    server = web.Server(api.handle, request_factory=request_factory, access_log=None, auto_decompress=False)
+    server = _HttpServer(api.handle, request_factory=request_factory, access_log=None, auto_decompress=False)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_seconds)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()

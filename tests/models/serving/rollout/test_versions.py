@@ -32,6 +32,20 @@ def test_a_version_is_whole_and_carries_its_facts(tmp_path, model):
         assert path.stat().st_mode & 0o777 == (0o750 if path.is_dir() else 0o640)
 
 
+def test_folders_whose_name_is_no_version_are_passed_over(tmp_path, model):
+    from models.serving.rollout.versions import last_version, publish, versions
+
+    for name in ("7", "007", str(2**63), "9" * 250, "\u0667", "7a"):
+        (tmp_path / "serving" / name).mkdir(parents=True)
+    (tmp_path / "serving" / "7" / "assets.extra").mkdir()
+    (tmp_path / "serving" / "7" / "assets.extra" / "headrace.json").write_text("{}")
+
+    version = publish(model, tmp_path / "serving", FACTS)
+
+    assert versions(tmp_path / "serving") == [7, version]
+    assert last_version(tmp_path / "serving") == version < 2**63
+
+
 def test_the_same_model_is_not_published_twice(tmp_path, model):
     from models.serving.rollout.versions import publish, versions
 
