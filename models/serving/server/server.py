@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 FAILED = 255
 MIB = 2**20
+CLOSING_SECONDS = 0.05  # in which both ports have begun to close
 FLUSH_SECONDS = 2.0  # what a slow disk gets at the end
 SWITCH_SECONDS = 0.001  # Python's 5 ms between threads would show in the latency of quick calls
 
@@ -232,11 +233,21 @@ class Server:
         logger.info("Stopping; requests on their way have %g s", self._flags.drain_seconds)
         if poller:
             poller.cancel()
-        drained = [grpc_api.stop(grpc_server, self._flags.drain_seconds), *([rest.cleanup()] if rest else [])]
-        await asyncio.gather(*drained)
+        await self._drain(caller, grpc_server, rest)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(self._flush, caller), FLUSH_SECONDS)
         self._end()
+
+    async def _drain(self, caller: "Caller", grpc_server: Any, rest: Any) -> None:
+        """Closes the ports, and gives the calls that have reached them `--drain_seconds` to be answered."""
+        from models.serving.server.api import grpc_api, rest_api
+
+        seconds = self._flags.drain_seconds
+        await caller.hold_answers(seconds)
+        drained = asyncio.gather(grpc_api.stop(grpc_server, seconds), *([rest_api.stop(rest, seconds)] if rest else []))
+        await asyncio.sleep(CLOSING_SECONDS)
+        caller.release_answers()
+        await drained
 
     def _new_caller(self) -> "Caller":
         from models.serving.server.api.calls import AccessLog, Caller

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # A quick call is run on the loop: handing it to a thread and back takes longer.
 QUICK_BYTES = 1 << 16
+# At the end no call has come for so long, or so long was waited for that.
+SETTLED_SECONDS, SETTLING_SECONDS = 0.05, 0.5
 
 Answer = TypeVar("Answer")
 
@@ -113,6 +115,7 @@ class Caller:
         blocking: Whether every call may block, as with batching.
         max_concurrency: Most calls at a time; 0: no limit.
         running: How many there are.
+        begun: How many there were.
     """
 
     engine: Engine
@@ -121,6 +124,13 @@ class Caller:
     blocking: bool = False
     max_concurrency: int = 0
     running: int = field(default=0)
+    begun: int = field(default=0)
+    _released: asyncio.Event | None = field(default=None)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the server takes no more calls soon."""
+        return self._released is not None
 
     @property
     def identifies(self) -> bool:
@@ -135,6 +145,7 @@ class Caller:
         """
         begin, status = time.perf_counter(), "OK"
         self.running += 1
+        self.begun += 1
         try:
             if self.max_concurrency and self.running > self.max_concurrency:
                 raise ServingStatus(
@@ -161,6 +172,28 @@ class Caller:
             if call.counted:
                 self.engine.metrics.answered(call.model, call.api, call.entrypoint, status, seconds)
             self.access_log.write(call, status, size, seconds)
+            if self._released is not None and status != Code.CANCELLED.name:
+                await self._released.wait()
+
+    async def hold_answers(self, seconds: float) -> None:
+        """Holds answers back from now on, and returns when no call has come for a moment.
+
+        A port that is closed loses the calls that have reached it and were not taken from it. Clients that wait for an
+        answer send no more of them.
+
+        Args:
+            seconds: When it returns at the latest.
+        """
+        self._released = asyncio.Event()
+        until, before = time.monotonic() + min(seconds, SETTLING_SECONDS), -1
+        while self.begun != before and time.monotonic() < until:
+            before = self.begun
+            await asyncio.sleep(SETTLED_SECONDS)
+
+    def release_answers(self) -> None:
+        """Sends the answers that were held back."""
+        if self._released is not None:
+            self._released.set()
 
     def _quick(self, call: Call, size: int) -> bool:
         if self.blocking or call.slow or size > QUICK_BYTES:

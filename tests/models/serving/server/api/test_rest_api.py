@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import gzip
 import json
@@ -360,3 +361,13 @@ def test_a_client_that_asks_before_it_sends_a_large_body_is_told_to_go_on(server
 
 def test_flags_that_are_unknown_are_told_and_left_alone(server):
     assert "unknown argument: --no_such_flag=3" in Path(server.process.log).read_text()
+
+
+def test_draining_ends_in_time_though_a_request_does_not():
+    from models.serving.server.api import rest_api
+
+    class Runner:
+        async def cleanup(self):
+            await asyncio.Event().wait()
+
+    asyncio.run(asyncio.wait_for(rest_api.stop(Runner(), 0.01), 30))
