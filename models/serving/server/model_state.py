@@ -29,6 +29,7 @@ class Version:
         wanted: Whether it is still to be served.
         attempts: Loads tried so far.
         not_before: `time.monotonic()` before which no load is tried again.
+        is_loading: Whether a load is on its way, or waits for a thread.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Version:
     wanted: bool = True
     attempts: int = 0
     not_before: float = 0.0
+    is_loading: bool = False
 
     @property
     def is_to_load(self) -> bool:
@@ -107,15 +109,15 @@ class ModelState:
     def start_loading(self, now: float) -> tuple[int, Version] | None:
         """Returns the version to load next, the highest whose turn has come by `now`; None where there is none."""
         for number, version in sorted(self.versions.items(), reverse=True):
-            if version.is_to_load and version.not_before <= now:
-                version.state = LOADING
+            if version.is_to_load and not version.is_loading and version.not_before <= now:
+                version.state, version.is_loading = LOADING, True
                 return number, version
         return None
 
     def give_up_unwanted(self) -> None:
         """Ends loads that have not succeeded and are not wanted any more."""
         for version in self.versions.values():
-            if not version.wanted and version.state in (START, LOADING):
+            if not version.wanted and version.state in (START, LOADING) and not version.is_loading:
                 version.state = END
 
     def start_unloading(self) -> list[Version]:

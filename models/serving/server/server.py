@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +102,7 @@ class Server:
         self._input_validator = InputValidator(self._metrics) if flags.input_validation else None
         sampling = options.sampling(flags)
         self._sampler = Sampler(sampling) if sampling is not None else None
-        self._batching: Mapping[Path, Parameters] = {}  # of versions that have their own
+        self._batching: dict[Path, Parameters] = {}  # of versions that have their own
         try:
             self._session_options = options.session_options(flags)
             self._metrics_path = options.metrics_path(flags)
@@ -130,6 +130,7 @@ class Server:
             retry_seconds=self._flags.load_retry_interval_micros / 1e6,
             early_labels=self._flags.allow_version_labels_for_unavailable_models,
             on_unload=self._unloaded,
+            num_load_threads=self._flags.num_load_threads,
         )
 
     def _new_engine(self) -> "Engine":
@@ -174,7 +175,7 @@ class Server:
 
         own = options.own_batching_parameters(path, self._flags)
         if own:
-            self._batching = {**self._batching, path: own}
+            self._batching[path] = own
         servable = Servable(name, number, path, self._flags.saved_model_tags, self._session_options)
         if self._flags.enable_model_warmup:
             self._warm_up(servable)
@@ -207,7 +208,7 @@ class Server:
             self._input_validator.forget(servable)
         if self._sampler:
             self._sampler.forget(servable)
-        self._batching = {path: one for path, one in self._batching.items() if path != servable.path}
+        self._batching.pop(servable.path, None)
 
     async def serve(self) -> None:
         """Opens the ports and answers until SIGTERM or SIGINT; then takes no more, and ends what is on its way.
