@@ -64,6 +64,15 @@ def predict(
     return rows, int(metadata["model_spec"]["version"])
 
 
+def served_states(server: str, name: str) -> dict[int, str]:
+    """Returns the state of each version of a model, such as `AVAILABLE`, by REST; none where no server answers."""
+    try:
+        found = _get_json(f"{server}/v1/models/{name}", name)["model_version_status"]
+    except ServingError:
+        return {}
+    return {int(one["version"]): one["state"] for one in found}
+
+
 def _get_json(url: str, model: str, body: bytes | None = None) -> dict[str, Any]:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:

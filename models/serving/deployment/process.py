@@ -21,7 +21,7 @@ IMAGE = "tensorflow/serving:2.19.1"
 STOP_SECONDS = 15
 # Flags that TF Serving lacks.
 OURS = ("--host", "--input_validation", "--input_guard", "--max_request_mib", "--max_batch_rows", "--max_concurrency",
-        "--drain_seconds", "--access_log", "--sample_config_file")  # fmt: skip
+        "--drain_seconds", "--access_log", "--default_label", "--sample_config_file")  # fmt: skip
 
 
 _libc = ctypes.CDLL(None)

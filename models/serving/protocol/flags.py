@@ -85,6 +85,9 @@ class Flags:
     max_batch_rows: int = field(default=100_000, metadata={"help": "Ours: most rows in a request; 0: no limit"})
     max_concurrency: int = field(default=1000, metadata={"help": "Ours: most requests at a time; 0: no limit"})
     drain_seconds: float = field(default=10.0, metadata={"help": "Ours: what SIGTERM leaves to requests on their way"})
+    default_label: str = field(
+        default="", metadata={"help": "Ours: label of the newest version while the config points it nowhere"}
+    )
     sample_config_file: str = field(
         default="", metadata={"help": "Ours: JSON file that says which share of requests is kept, by model"}
     )

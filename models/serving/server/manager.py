@@ -43,6 +43,7 @@ class ModelManager(LiveModels):
         early_labels: Whether labels may be assigned before their version is available.
         on_unload: Called with each servable that was closed.
         num_load_threads: Loads at a time; 0: as many as there are cores.
+        default_label: Points to a model's newest version while its config does not say otherwise; empty: none does.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class ModelManager(LiveModels):
         early_labels: bool = False,
         on_unload: Callable[[Servable], None] | None = None,
         num_load_threads: int = 0,
+        default_label: str = "",
     ):
         super().__init__()
         self._load = load
         self._on_unload = on_unload or (lambda servable: None)
         self._max_retries, self._retry_seconds, self._early_labels = max_retries, retry_seconds, early_labels
+        self._default_label = default_label
         self._models: dict[str, ModelState] = {}
         self._warned: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -264,7 +267,7 @@ class ModelManager(LiveModels):
         gc.collect()
 
     def _publish_available(self) -> None:
-        live = {name: model.live() for name, model in self._models.items()}
+        live = {name: model.live(default_label=self._default_label) for name, model in self._models.items()}
         self.publish({name: one for name, one in live.items() if one})
 
     # --- the thread

@@ -142,7 +142,16 @@ class ModelState:
             if one.wanted and one.error
         ]
 
-    def live(self) -> LiveModel | None:
-        """Returns what requests may use; None without an available version."""
+    def live(self, *, default_label: str = "") -> LiveModel | None:
+        """Returns what requests may use; None without an available version.
+
+        Args:
+            default_label: Points to the newest version while the config has it nowhere, or at one that is not loaded.
+        """
         versions = {number: one.servable for number, one in self.versions.items() if one.state == AVAILABLE}
-        return LiveModel(versions, dict(self.labels), versions[max(versions)]) if versions else None
+        if not versions:
+            return None
+        labels = dict(self.labels)
+        if default_label and labels.get(default_label) not in versions:
+            labels[default_label] = max(versions)
+        return LiveModel(versions, labels, versions[max(versions)])

@@ -131,6 +131,7 @@ class Server:
             early_labels=self._flags.allow_version_labels_for_unavailable_models,
             on_unload=self._unloaded,
             num_load_threads=self._flags.num_load_threads,
+            default_label=self._flags.default_label,
         )
 
     def _new_engine(self) -> "Engine":
