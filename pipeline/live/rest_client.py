@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data.errors import ServingError
+from models.serving.protocol.addresses import open_url
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def served_states(server: str, name: str) -> dict[int, str]:
 def _get_json(url: str, model: str, body: bytes | None = None) -> dict[str, Any]:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
+        with open_url(request, timeout=60) as reply:
             return json.loads(reply.read())
     except urllib.error.HTTPError as error:
         text = error.read().decode(errors="replace")
