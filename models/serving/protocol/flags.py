@@ -91,6 +91,9 @@ class Flags:
     sample_config_file: str = field(
         default="", metadata={"help": "Ours: JSON file that says which share of requests is kept, by model"}
     )
+    allow_remote_reload: bool = field(
+        default=False, metadata={"help": "Ours: take HandleReloadConfigRequest from other machines too"}
+    )
     access_log: str = field(default="", metadata={"help": "Ours: file that gets a JSON line a request; -: stderr"})
 
 

@@ -274,6 +274,7 @@ class Server:
                 max_bytes=flags.max_request_mib * MIB or -1,
                 arguments=flags.grpc_channel_arguments,
                 check_health=flags.enable_grpc_healthcheck_service,
+                remote_reload=flags.allow_remote_reload,
             )
         except OSError as error:
             raise StartError(f"UNKNOWN: Error starting gRPC server: {error}") from None

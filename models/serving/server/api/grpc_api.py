@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
@@ -20,6 +21,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from models.serving.protocol.addresses import is_local
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
 from models.serving.server.api.calls import QUICK_BYTES, Call, Caller, new_identifier
 from models.serving.server.inference import Engine
@@ -40,6 +42,7 @@ class Method:
         counted: Whether the metrics count it.
         timed: Whether it keeps to the client's deadline.
         slow: Whether it is never run on the loop.
+        local: Whether only clients on this machine may call it.
     """
 
     name: str
@@ -48,11 +51,15 @@ class Method:
     counted: bool = False
     timed: bool = False
     slow: bool = False
+    local: bool = False
 
 
-def handlers(caller: Caller) -> list[grpc.GenericRpcHandler]:
+def handlers(caller: Caller, *, remote_reload: bool = False) -> list[grpc.GenericRpcHandler]:
     """Returns the handlers of both services."""
-    services = {PREDICTION_SERVICE: _prediction_methods(caller.engine), MODEL_SERVICE: _model_methods(caller)}
+    services = {
+        PREDICTION_SERVICE: _prediction_methods(caller.engine),
+        MODEL_SERVICE: _model_methods(caller, remote_reload),
+    }
     return [
         grpc.method_handlers_generic_handler(name, {one.name: _handler(caller, one) for one in methods})
         for name, methods in services.items()
@@ -69,11 +76,11 @@ def _prediction_methods(engine: Engine) -> list[Method]:
     ]
 
 
-def _model_methods(caller: Caller) -> list[Method]:
+def _model_methods(caller: Caller, remote_reload: bool) -> list[Method]:
     reload = model_management_pb2.ReloadConfigRequest
     return [
         Method("GetModelStatus", get_model_status_pb2.GetModelStatusRequest, caller.engine.status),
-        Method("HandleReloadConfigRequest", reload, _reload(caller), timed=True, slow=True),
+        Method("HandleReloadConfigRequest", reload, _reload(caller), timed=True, slow=True, local=not remote_reload),
     ]
 
 
@@ -90,6 +97,11 @@ def _handler(caller: Caller, method: Method) -> grpc.RpcMethodHandler:
             call.request_id = str(dict(context.invocation_metadata() or ()).get(REQUEST_ID, "")) or new_identifier()
             context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
         try:
+            if method.local and not is_local_peer(context.peer()):
+                raise ServingStatus(
+                    Code.PERMISSION_DENIED,
+                    f"{method.name} is taken from this machine only; --allow_remote_reload takes it from others too.",
+                )
             # Which model is asked decides where a small call runs; a large message is not even parsed on the loop.
             request = None
             if len(serialized) <= QUICK_BYTES:
@@ -112,6 +124,12 @@ def _handler(caller: Caller, method: Method) -> grpc.RpcMethodHandler:
             raise  # abort raises; this is for the type checker
 
     return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def is_local_peer(peer: str) -> bool:
+    """Whether gRPC's name of a client, such as `ipv4:127.0.0.1:5000`, is one on this machine."""
+    family, _, address = peer.partition(":")
+    return family == "unix" or is_local(unquote(address).rpartition(":")[0])
 
 
 def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigRequest, int | None], Message]:
@@ -161,7 +179,7 @@ def _model(request: Any) -> str:
 
 
 async def start(
-    caller: Caller, addresses: list[str], *, max_bytes: int, arguments: str, check_health: bool
+    caller: Caller, addresses: list[str], *, max_bytes: int, arguments: str, check_health: bool, remote_reload: bool
 ) -> grpc.aio.Server:
     """Returns a server that listens on `addresses`.
 
@@ -171,6 +189,7 @@ async def start(
         max_bytes: Largest message; -1: no limit.
         arguments: gRPC's channel arguments, `k=v,k=v`.
         check_health: Whether to serve grpc.health.v1.Health.
+        remote_reload: Whether clients on other machines may replace the model config.
 
     Raises:
         OSError: An address is taken.
@@ -185,7 +204,7 @@ async def start(
         options.append((key.strip(), _channel_value(value.strip())))
     # Calls at a time are limited for both APIs together, by the caller.
     server = grpc.aio.server(options=options)
-    server.add_generic_rpc_handlers(handlers(caller))
+    server.add_generic_rpc_handlers(handlers(caller, remote_reload=remote_reload))
     if check_health:
         servicer = health.aio.HealthServicer()
         for service in ("ModelService", "PredictionService"):  # beside the server itself, whose name is empty
