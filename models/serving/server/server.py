@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from models.serving.server.servable import Servable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Of a GPU the server takes what its models need, and leaves the rest to others, as training does.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 FAILED = 255
 MIB = 2**20
 CLOSING_SECONDS = 0.05  # in which both ports have begun to close
