@@ -100,7 +100,7 @@ def read_inputs(document: dict[str, Json], inputs: Inputs) -> tuple[dict[str, np
     if rows:
         instances = document["instances"]
         if not isinstance(instances, list):
-            raise _format(document, "Excepting 'instances' to be an list/array")
+            raise _format(document, "Expecting 'instances' to be an list/array")
         if not instances:
             raise _format(document, "No values in 'instances' array")
         return _of_rows(instances, inputs), True

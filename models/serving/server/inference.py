@@ -1,7 +1,7 @@
 """The engine of both APIs: Predict, Classify, Regress, MultiInference, GetModelMetadata; requests in, responses out."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -181,10 +181,13 @@ class Engine:
     ) -> inference_pb2.MultiInferenceResponse:
         wanted = self._tasks(servable, request.tasks)
         examples = serialized_examples(request.input)
-        # One call of the session for all: they share their input.
-        _, name, signature, _ = wanted[0]
+        if self.validate:
+            for _, name, _, _ in wanted:
+                self.validate(servable, name, {"inputs": examples})
+        # One call of the session for all; of signatures that Keras exports each has an input tensor of its own.
+        feeds = {signature.inputs["inputs"]: examples for _, _, signature, _ in wanted}
         handles = list(dict.fromkeys(one.outputs[alias] for _, _, one, aliases in wanted for alias in aliases))
-        values = self._run(servable, signature, {"inputs": examples}, (), timeout_ms, handles)
+        values = self._call(servable, feeds, handles, timeout_ms)
         found = dict(zip(handles, values, strict=True))
         response = inference_pb2.MultiInferenceResponse()
         for method, name, signature, aliases in wanted:
@@ -217,8 +220,6 @@ class Engine:
                 outputs = regression_outputs(signature, check_method_name=self.check_method_names)
             else:
                 raise ServingStatus(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
-            if wanted and wanted[0][2].definition.inputs["inputs"].name != signature.definition.inputs["inputs"].name:
-                raise invalid("Input tensor must be the same for all Signatures.")
             wanted.append((task.method_name, name, signature, outputs))
         return wanted
 
@@ -313,26 +314,31 @@ class Engine:
         servable: Servable,
         signature: Signature,
         arrays: Mapping[str, np.ndarray],
-        outputs: Iterable[str],
+        outputs: Sequence[str],
         timeout_ms: int | None,
-        handles: list | None = None,
+    ) -> list[np.ndarray]:
+        """Returns the outputs of a signature in the order of `outputs`, once its inputs are validated."""
+        if self.validate:
+            self.validate(servable, signature.name, arrays)
+        feeds = {signature.inputs[alias]: array for alias, array in arrays.items()}
+        answer = self._call(servable, feeds, [signature.outputs[alias] for alias in outputs], timeout_ms)
+        if self.sampler:
+            self.sampler(servable, signature.name, arrays, dict(zip(outputs, answer, strict=True)))
+        return answer
+
+    def _call(
+        self, servable: Servable, feeds: Mapping[object, np.ndarray], fetches: Sequence[object], timeout_ms: int | None
     ) -> list[np.ndarray]:
         rows = 1
-        for array in arrays.values():
+        for array in feeds.values():
             if array.ndim and len(array) > rows:
                 rows = len(array)
         if self.max_rows and rows > self.max_rows:
             raise Refusal(f"Request of {rows} rows; at most {self.max_rows} are taken (--max_batch_rows).")
-        if self.validate:
-            self.validate(servable, signature.name, arrays)
-        feeds = {signature.inputs[alias]: array for alias, array in arrays.items()}
         begin = time.perf_counter()
-        values = self.run(servable, feeds, handles or [signature.outputs[alias] for alias in outputs], timeout_ms)
+        values = self.run(servable, feeds, fetches, timeout_ms)
         self.metrics.ran(servable.name, rows, time.perf_counter() - begin)
-        answer = [np.asarray(value) for value in values]
-        if self.sampler and not handles:
-            self.sampler(servable, signature.name, arrays, dict(zip(outputs, answer, strict=True)))
-        return answer
+        return [np.asarray(value) for value in values]
 
 
 def _spec(request) -> model_pb2.ModelSpec:

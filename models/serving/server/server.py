@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from models.serving.protocol import flags as flag_syntax
 from models.serving.protocol.flags import Flags
 from models.serving.server import options
-from models.serving.server.options import StartError
+from models.serving.server.options import UNPARSED, StartError
 
 if TYPE_CHECKING:
     from models.serving.server.api.calls import Caller
@@ -65,15 +65,21 @@ def main(arguments: Sequence[str]) -> int:
         server = Server(flags)
         server.load()
     except StartError as error:
-        print(f"Failed to start server. Error: {error}", flush=True)
-        return FAILED
+        return _failed(error)
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         uvloop.run(server.serve())
     except StartError as error:
-        print(f"Failed to start server. Error: {error}", flush=True)
-        return FAILED
+        return _failed(error)
     return 0
+
+
+def _failed(error: StartError) -> int:
+    """Says why the server does not start, and returns the exit code."""
+    if str(error).startswith(UNPARSED):  # protobuf's own words go to standard error under TF Serving
+        print(error, file=sys.stderr, flush=True)
+    print(f"Failed to start server. Error: {error}", flush=True)
+    return FAILED
 
 
 class Server:

@@ -68,6 +68,19 @@ def test_what_is_wrong_with_the_flags_is_told_on_standard_output(arguments, word
 
 
 @pytest.mark.slow
+def test_protobufs_words_on_a_config_go_to_standard_error(tmp_path):
+    (tmp_path / "models").write_text("model_config_list { config { nam: 1 } }")
+    done = subprocess.run(
+        [sys.executable, "-m", "models.serving.server", f"--model_config_file={tmp_path / 'models'}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+    assert done.returncode == 255
+    assert "Error parsing text-format tensorflow.serving.ModelServerConfig: 1:30" in done.stderr
+    assert done.stdout.startswith("Failed to start server. Error: ")
+
+
+@pytest.mark.slow
 def test_a_config_that_cannot_be_parsed_ends_the_server_with_protobufs_words(tmp_path):
     (tmp_path / "models").write_text("model_config_list { config { nam: 1 } }")
     server = ServerProcess([f"--model_config_file={tmp_path / 'models'}"], tmp_path / "log")

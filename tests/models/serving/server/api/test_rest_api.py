@@ -85,7 +85,7 @@ REFUSED = [
     (b'{"instances": [[1, 2', "JSON Parse error: Missing a comma or "),
     ({}, "Missing 'inputs' or 'instances' key"),
     ({"instances": [[1, 2]], "inputs": [[1, 2]]}, "expecting only one of 'inputs' or 'instances' keys to exist "),
-    ({"instances": 1}, "Excepting 'instances' to be an list/array"),
+    ({"instances": 1}, "Expecting 'instances' to be an list/array"),
     ({"instances": []}, "No values in 'instances' array"),
     ({"signature_name": 1, "instances": [1]}, "'signature_name' key must be a string value."),
     ({"signature_name": "nope", **ROWS}, 'Serving signature name: "nope" not found in signature def'),
