@@ -26,11 +26,12 @@ def Publisher(
     destination: Parameter[str],
     manifest: Parameter[str],
     keep: Parameter[int],
+    mode: Parameter[int],
     run: Parameter[str],
 ):
     """Publishes the model and records where it is; a model that is the newest version already is left alone.
 
-    `keep` is the number of versions that stay, 0 for all.
+    `keep` is the number of versions that stay, 0 for all; `mode` the permissions of published files.
     """
     if not (model_blessing.get_int_custom_property("blessed") and infra_blessing.get_int_custom_property("blessed")):
         # Only --allow-unblessed lets a run come here with such a model.
@@ -48,7 +49,9 @@ def Publisher(
     if wrong:
         raise ServingError(f"The model in {model.uri} is damaged ({wrong}); run again to rebuild it.")
     live = rollouts.read(Path(destination)).kept()
-    version = publish(Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None, kept=live)
+    version = publish(
+        Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None, kept=live, mode=mode
+    )
     folder = Path(destination) / str(version)
     progress.report(summary=f"version {version}" + (", published before" if version == before else ""))
     RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": str(folder), "new": version != before}))

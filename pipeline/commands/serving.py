@@ -231,6 +231,8 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
 def versions(pipeline: str, home: Path, as_json: bool) -> None:
     """Show the published versions of PIPELINE: which is live, who published it, when, why, and its metrics.
 
+    "served" is what the server that runs on this home has loaded. Below a former canary stands how it ended.
+
     \b
     Example:
       headrace versions digits
@@ -247,12 +249,18 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
             for name, value in list(one["metrics"].items())[:3]
             if isinstance(value, float) and name != "example_count"
         )
-        labels = ", ".join(one["labels"])
+        labels = ", ".join([*one["labels"], *["served"] * (one["state"] == "AVAILABLE")])
         click.echo(f"{one['version']}  {one['published']}  {one['by'] or '?':<10} {metrics}  {labels}".rstrip())
         change = one["change"]
         if change:
             why = f": {change['why']}" if change["why"] else ""
             click.echo(f"            {change['what']} by {change['who']} at {change['time']}{why}")
+        ended = one["canary"]
+        if ended:
+            why = f": {ended['why']}" if ended["why"] else ""
+            click.echo(f"            canary {ended['outcome']} by {ended['who']} at {ended['time']}{why}")
+    if not any(one["state"] for one in found):
+        click.echo(f"No server of {pipeline} runs on this home; start one: headrace serve {pipeline}", err=True)
 
 
 def _told(after, pipeline: str, as_json: bool) -> None:

@@ -29,14 +29,29 @@ def temporary_files(paths: PipelinePaths) -> Iterator[None]:
         shutil.rmtree(paths.temporary, ignore_errors=True)
 
 
+# The umasks that blocks of `private_files` have replaced, the user's own first: like a umask, of the whole process.
+_replaced: list[int] = []
+
+
 @contextlib.contextmanager
 def private_files() -> Iterator[None]:
     """Within this block new files are 0640 and new folders 0750 at most, whoever makes them."""
     before = os.umask(0o027)
+    _replaced.append(before)
     try:
         yield
     finally:
+        _replaced.pop()
         os.umask(before)
+
+
+def user_umask() -> int:
+    """Returns the umask that the process was started with, within a block of `private_files` and without."""
+    if _replaced:
+        return _replaced[0]
+    before = os.umask(0o077)  # it can only be read by setting it
+    os.umask(before)
+    return before
 
 
 @contextlib.contextmanager

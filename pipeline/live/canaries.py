@@ -7,13 +7,13 @@ import contextlib
 import json
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
+from models.serving.protocol.addresses import open_url
 from models.serving.rollout import rollouts
 from models.serving.rollout.canary import ENOUGH, Figures, breach
 from models.serving.rollout.rollouts import Canary, Rollout
@@ -109,7 +109,7 @@ def _carry_out(name: str, folder: Path, canary: Canary, outcome: str, reason: st
 def _get(url: str) -> dict[str, Any] | None:
     """Returns the JSON at an address of the server; None where there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
+        with open_url(url, timeout=5) as reply:
             return json.loads(reply.read())
     except urllib.error.HTTPError as error:
         error.close()

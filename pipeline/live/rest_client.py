@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data.errors import ServingError
+from models.serving.protocol.addresses import open_url
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,19 @@ def predict(
     return rows, int(metadata["model_spec"]["version"])
 
 
+def served_states(server: str, name: str) -> dict[int, str]:
+    """Returns the state of each version of a model, such as `AVAILABLE`, by REST; none where no server answers."""
+    try:
+        found = _get_json(f"{server}/v1/models/{name}", name)["model_version_status"]
+    except ServingError:
+        return {}
+    return {int(one["version"]): one["state"] for one in found}
+
+
 def _get_json(url: str, model: str, body: bytes | None = None) -> dict[str, Any]:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
+        with open_url(request, timeout=60) as reply:
             return json.loads(reply.read())
     except urllib.error.HTTPError as error:
         text = error.read().decode(errors="replace")

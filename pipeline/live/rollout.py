@@ -9,8 +9,9 @@ from typing import Any
 from components.artifact_files import OVERALL
 from data.errors import ConfigError, ServingError
 from models.serving.rollout import rollouts
-from models.serving.rollout.versions import last_version, read_manifest, versions
+from models.serving.rollout.versions import is_version, last_version, read_manifest, versions
 from pipeline.core.screen import redirected
+from pipeline.live.rest_client import served_states
 from pipeline.live.serving import destinations, running
 
 UNKNOWN_SECONDS = 30  # TF Serving as we configure it looks for changes every ten
@@ -28,7 +29,7 @@ def promoted(home: Path, pipeline: str, version: str, why: str) -> rollouts.Roll
                 f"Pipeline {folder.name} has no canary; `headrace canary {folder.name} VERSION` starts one."
             )
         return rollouts.promote(folder, canary.version, why)
-    if not version.isdecimal():
+    if not is_version(version):
         raise ConfigError(f"Expected a version, latest or canary; found {version!r}.")
     return rollouts.promote(folder, int(version), why)
 
@@ -135,8 +136,14 @@ def _wait_until_loaded(client: Any, folder: Path, version: int) -> None:
 
 
 def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
-    """Returns each version of a pipeline, the newest first: its labels, who published it, when, its metrics."""
+    """Returns each version of a pipeline, the newest first: its labels, who published it, when, its metrics.
+
+    `state` is what the server that runs on this home says of it, such as `AVAILABLE`; empty without one. `canary` is
+    what became of it as a canary: `outcome`, `time`, `who` and `why`; None where it was none, or is one still.
+    """
     folder = _one(home, pipeline)
+    here = running(home, folder.name)
+    states = served_states(here.rest, folder.name) if here else {}
     now, changes = rollouts.read(folder), rollouts.audit(folder)
     latest = last_version(folder)
     found = []
@@ -154,6 +161,7 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
             {
                 "version": version,
                 "labels": labels,
+                "state": states.get(version, ""),
                 "published": time.strftime(
                     "%Y-%m-%d %H:%M:%S", time.localtime((folder / str(version)).stat().st_ctime)
                 ),
@@ -162,9 +170,21 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
                 "metrics": (facts.get("evaluation", {}).get("slices", {}).get(OVERALL) or {}),
                 "serving": facts.get("serving", {}),
                 "change": given[-1] if given else None,
+                "canary": _canary_outcome(changes, version),
             }
         )
     return found
+
+
+def _canary_outcome(changes: list[dict[str, Any]], version: int) -> dict[str, Any] | None:
+    """Returns how a version ended as a canary, by the audit; None where it was none, or is one still."""
+    for one in reversed(changes):
+        if _role(one["after"], version) == "canary":
+            return None
+        if _role(one["before"], version) == "canary":
+            outcome = "promoted" if one["after"]["stable"] == version else "taken back"
+            return {"outcome": outcome, **{key: one[key] for key in ("time", "who", "why")}}
+    return None
 
 
 def _role(live: dict[str, Any], version: int) -> str | None:

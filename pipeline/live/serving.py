@@ -185,6 +185,7 @@ def _server(serving: Path, engine: str, options: ServerOptions, flags: Sequence[
             f"--model_config_file_poll_wait_seconds={POLL_SECONDS}",
             "--allow_version_labels_for_unavailable_models=true",
             f"--monitoring_config_file={monitoring}",
+            "--default_label=stable",  # TensorFlow Serving has labels only once something was promoted
             *options.flags,
         ],
         serving / "server.log",

@@ -40,6 +40,7 @@ from models.serving.rollout.versions import last_version, read_manifest
 from models.task import Task
 from pipeline.core.config import NamedConfig
 from pipeline.core.config.settings import RunConfig
+from pipeline.core.files import user_umask
 from pipeline.core.fingerprint import closure, fingerprint
 from pipeline.core.paths import PipelinePaths
 from pipeline.core.stages import BY_ID
@@ -265,6 +266,7 @@ def publish(wiring: Wiring) -> BaseComponent:
         evaluation=wiring.output("evaluate", "evaluation"),
         destination=str(wiring.paths.serving),
         keep=wiring.config.publish.keep or 0,
+        mode=int(wiring.config.publish.mode, 8) if wiring.config.publish.mode else 0o666 & ~user_umask(),
         manifest=json.dumps({"pipeline": wiring.named.name, **_manifest(wiring)}),
         run=wiring.run,
     )

@@ -19,6 +19,7 @@ from tensorflow_serving.apis import (
 )
 
 from data.errors import ConfigError, ServingError
+from models.serving.protocol.addresses import channel_options
 from models.serving.protocol.tensors import fill, to_array
 from models.serving.rollout import rollouts
 from models.serving.rollout.canary import Figures, Recent, breach
@@ -50,7 +51,7 @@ class Client:
         self._rollout, self._looked = Rollout(), -math.inf
         self._given_up: Canary | None = None
         self._recent, self._share, self._lock = Recent(), 0.0, threading.Lock()
-        self._channel = grpc.insecure_channel(address, options=OPTIONS)
+        self._channel = grpc.insecure_channel(address, options=[*OPTIONS, *channel_options(address)])
         self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
         self._status = model_service_pb2_grpc.ModelServiceStub(self._channel).GetModelStatus
 

@@ -19,9 +19,12 @@ from models.serving.deployment import standby
 BINARY = "tensorflow_model_server"
 IMAGE = "tensorflow/serving:2.19.1"
 STOP_SECONDS = 15
+# A server takes of a GPU what its models need, and leaves the rest to others, as training does.
+GPU_GROWTH = ("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 # Flags that TF Serving lacks.
 OURS = ("--host", "--input_validation", "--input_guard", "--max_request_mib", "--max_batch_rows", "--max_concurrency",
-        "--drain_seconds", "--access_log", "--sample_config_file")  # fmt: skip
+        "--drain_seconds", "--allow_remote_reload", "--access_log", "--default_label",
+        "--sample_config_file")  # fmt: skip
 
 
 _libc = ctypes.CDLL(None)
@@ -113,7 +116,7 @@ class ServerProcess:
             # A group of its own: Ctrl-C at a terminal is passed on by us, once.
             self.process = subprocess.Popen(
                 self.command(), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-                preexec_fn=_end_with_parent if self.ends_with_us else None,
+                preexec_fn=_end_with_parent if self.ends_with_us else None, env=dict([GPU_GROWTH]) | os.environ,
             )  # fmt: skip
 
     def command(self) -> list[str]:
@@ -126,7 +129,19 @@ class ServerProcess:
             return [BINARY, *ports, *theirs]
         published = [word for port in (self.port, self.rest_port) for word in ("-p", f"{self.host}:{port}:{port}")]
         mounts = [word for folder in self.folders for word in ("-v", f"{folder}:{folder}:ro")]
-        return ["docker", "run", "--rm", "--init", *published, *mounts, IMAGE, *ports, *theirs]
+        return [
+            "docker",
+            "run",
+            "--rm",
+            "--init",
+            "-e",
+            "=".join(GPU_GROWTH),
+            *published,
+            *mounts,
+            IMAGE,
+            *ports,
+            *theirs,
+        ]
 
     def arguments(self) -> list[str]:
         """Returns the embedded server's arguments."""

@@ -7,7 +7,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
 from models.serving.protocol.signatures import CLASSIFY, REGRESS, Signature
-from models.serving.protocol.statuses import invalid
+from models.serving.protocol.statuses import Code, ServingStatus, invalid
 from models.serving.protocol.tensors import number_of, strings
 
 
@@ -36,9 +36,10 @@ def classification_outputs(signature: Signature, *, check_method_name: bool) -> 
         raise invalid(f"Expected one or two output Tensors, found {len(outputs)}")
     found = [alias for alias in ("classes", "scores") if alias in outputs]
     if not found:
-        raise invalid(
+        raise ServingStatus(
+            Code.FAILED_PRECONDITION,
             f'Expected classification signature outputs to contain at least one of "classes" or "scores". '
-            f"Signature was: {_text(signature)}"
+            f"Signature was: {_text(signature)}",
         )
     return found
 
@@ -51,9 +52,11 @@ def regression_outputs(signature: Signature, *, check_method_name: bool) -> list
     _check_input(signature, "regression")
     outputs = list(signature.outputs)
     if len(outputs) != 1:
-        raise invalid(f"Expected one output Tensor, found {len(outputs)}")
+        raise invalid("Expected one output Tensor.")
     if outputs[0] != "outputs":
-        raise invalid(f"No regression outputs found in SignatureDef: {_text(signature)}")
+        raise ServingStatus(
+            Code.FAILED_PRECONDITION, f"No regression outputs found in SignatureDef: {_text(signature)}"
+        )
     return outputs
 
 
@@ -62,7 +65,7 @@ def _check_input(signature: Signature, kind: str) -> None:
     if len(inputs) != 1:
         raise invalid("Expected one input Tensor.")
     if inputs[0] != "inputs":
-        raise invalid(f"No {kind} inputs found in SignatureDef: {_text(signature)}")
+        raise ServingStatus(Code.FAILED_PRECONDITION, f"No {kind} inputs found in SignatureDef: {_text(signature)}")
 
 
 def _text(signature: Signature) -> str:

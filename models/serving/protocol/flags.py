@@ -28,8 +28,10 @@ class Flags:
     file_system_poll_wait_seconds: int = field(
         default=1, metadata={"help": "Seconds between looks for versions; 0: once, <0: never"}
     )
-    num_load_threads: int = field(default=0, metadata={"help": "Taken and not needed: versions load one by one"})
-    num_unload_threads: int = field(default=0, metadata={"help": "Taken and not needed"})
+    num_load_threads: int = field(default=0, metadata={"help": "Loads at a time; 0: as many as there are cores"})
+    num_unload_threads: int = field(
+        default=0, metadata={"help": "Taken and not needed: each unload has a thread of its own"}
+    )
     max_num_load_retries: int = field(default=5, metadata={"help": "How often a load that failed is tried again"})
     load_retry_interval_micros: int = field(default=60_000_000, metadata={"help": "Wait between such tries"})
     enable_batching: bool = field(default=False, metadata={"help": "Merge requests into batches"})
@@ -83,8 +85,14 @@ class Flags:
     max_batch_rows: int = field(default=100_000, metadata={"help": "Ours: most rows in a request; 0: no limit"})
     max_concurrency: int = field(default=1000, metadata={"help": "Ours: most requests at a time; 0: no limit"})
     drain_seconds: float = field(default=10.0, metadata={"help": "Ours: what SIGTERM leaves to requests on their way"})
+    default_label: str = field(
+        default="", metadata={"help": "Ours: label of the newest version while the config points it nowhere"}
+    )
     sample_config_file: str = field(
         default="", metadata={"help": "Ours: JSON file that says which share of requests is kept, by model"}
+    )
+    allow_remote_reload: bool = field(
+        default=False, metadata={"help": "Ours: take HandleReloadConfigRequest from other machines too"}
     )
     access_log: str = field(default="", metadata={"help": "Ours: file that gets a JSON line a request; -: stderr"})
 

@@ -28,7 +28,8 @@ CUT = 256  # bytes of a value that a message shows
 Json = Any
 Inputs = Mapping[str, meta_graph_pb2.TensorInfo]
 
-_FLOATS = {types_pb2.DT_FLOAT: (np.float32, 24), types_pb2.DT_DOUBLE: (np.float64, 53)}
+_FLOATS = {types_pb2.DT_FLOAT: np.float32, types_pb2.DT_DOUBLE: np.float64}
+_LEAST, _GREATEST = -(2**63), 2**64 - 1  # whole numbers beyond these are doubles to RapidJSON
 _INTS = {
     types_pb2.DT_INT32: (np.int32, -(2**31), 2**31 - 1),
     # TF Serving checks these three as int32 and cuts them off, like a cast in C.
@@ -40,6 +41,8 @@ _INTS = {
     types_pb2.DT_UINT64: (np.uint64, 0, 2**64 - 1),
 }
 _PARSE_ERROR = re.compile(r"Parse error at offset (\d+): (.*)", re.DOTALL)
+_TOO_BIG = "Number too big to be stored in double."
+_WHITE_SPACE = str.maketrans("", "", " \t\n\v\f\r")
 _TRAILING = "The document root must not be followed by other values."
 
 
@@ -63,6 +66,8 @@ def parse(body: bytes) -> dict[str, Json]:
     except RecursionError:
         raise invalid("JSON Parse error: Terminate parsing due to Handler error. (nested too deeply)") from None
     except (UnicodeDecodeError, ValueError) as error:
+        if (found := _PARSE_ERROR.match(str(error))) and found[2] == "Invalid integer value":  # of thousands of digits
+            raise invalid(f"JSON Parse error: {_TOO_BIG} at offset: {found[1]}") from None
         raise invalid(f"JSON Parse error: Invalid encoding in string. ({error})") from None
     if not isinstance(document, dict):
         raise invalid(f"JSON Value: {text_of(document)} Is not object")
@@ -95,7 +100,7 @@ def read_inputs(document: dict[str, Json], inputs: Inputs) -> tuple[dict[str, np
     if rows:
         instances = document["instances"]
         if not isinstance(instances, list):
-            raise _format(document, "Excepting 'instances' to be an list/array")
+            raise _format(document, "Expecting 'instances' to be an list/array")
         if not instances:
             raise _format(document, "No values in 'instances' array")
         return _of_rows(instances, inputs), True
@@ -224,11 +229,11 @@ def _flatten(value: Json, level: int, shape: list[int], dtype: int, flat: list) 
 def _plain(values: list, dtype: int) -> bool:
     """Whether all values of a list are fine as they are; the look is quick."""
     kinds = set(map(type, values))
-    if dtype in _FLOATS and kinds == {float}:
-        greatest = float(np.finfo(_FLOATS[dtype][0]).max)
+    if dtype in _FLOATS and kinds <= {float, int}:
+        greatest = float(np.finfo(_FLOATS[dtype]).max)
         return all(-greatest <= value <= greatest for value in values)
-    if kinds == {int} and (dtype in _FLOATS or dtype in _INTS):
-        _, low, high = _INTS.get(dtype) or (None, *(sign * (2 ** _FLOATS[dtype][1] - 1) for sign in (-1, 1)))
+    if kinds == {int} and dtype in _INTS:
+        _, low, high = _INTS[dtype]
         return low <= min(values) and max(values) <= high
     return False
 
@@ -243,9 +248,9 @@ def _checked(value: Json, dtype: int) -> Json:
     if dtype in _FLOATS:
         if not number:
             raise _type_error(value, dtype)
-        kind, digits = _FLOATS[dtype]
-        whole = isinstance(value, int)
-        if math.isfinite(value) and abs(value) > (2**digits - 1 if whole else float(np.finfo(kind).max)):
+        # Whole numbers are rounded to what a float can hold, as decimals are.
+        value = _double(value)
+        if math.isfinite(value) and abs(value) > float(np.finfo(_FLOATS[dtype]).max):
             word = data_type_name(dtype)
             raise invalid(f"Cannot convert JSON value: {text_of(value)} to {word} without loss of precision.")
         return value
@@ -265,6 +270,14 @@ def _checked(value: Json, dtype: int) -> Json:
     raise ServingStatus(
         Code.UNIMPLEMENTED, f"Conversion of JSON Value: {text_of(value)} to type: {data_type_name(dtype)}"
     )
+
+
+def _double(value: float) -> float:
+    """Returns a number as a float; raises ServingStatus where it is too large for one."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise invalid(f"JSON Parse error: {_TOO_BIG}") from None
 
 
 def _array(flat: list, shape: list[int], dtype: int) -> np.ndarray:
@@ -288,9 +301,13 @@ def _is_base64(value: Json) -> bool:
 def _unescape(value: dict[str, Json]) -> bytes:
     if not _is_base64(value):
         raise invalid(f"JSON Value: {text_of(value)} not formatted correctly for base64 data")
-    text = value["b64"].rstrip("=")
+    # Encoders break lines, and leave the padding out or write it with dots; what is wrong with it is an error.
+    text = value["b64"].translate(_WHITE_SPACE)
+    bare = text.rstrip("=.")
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        if len(text) - len(bare) not in (0, -len(bare) % 4):
+            raise ValueError("padding")
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise invalid("Unable to base64 decode") from None
 
@@ -328,6 +345,8 @@ _WORDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64", N
 
 
 def _add(value: Json, name: str, feature: tf.train.Feature) -> None:
+    if type(value) is int and not _LEAST <= value <= _GREATEST:
+        value = _double(value)
     if isinstance(value, (bool, int)):
         kind = "int64_list"
     elif isinstance(value, float):
@@ -345,8 +364,6 @@ def _add(value: Json, name: str, feature: tf.train.Feature) -> None:
         feature.bytes_list.value.append(_checked(value, types_pb2.DT_STRING))
     elif value > 2**63 - 1:
         raise invalid(f"Feature: {name} has uint64 element. Only int64 is supported.")
-    elif value < -(2**63):
-        raise invalid(f"Feature: {name} has element with unexpected JSON type: Number")
     else:
         feature.int64_list.value.append(int(value))
 
@@ -361,6 +378,8 @@ def _kind(value: Json) -> str:
 
 def text_of(value: Json) -> str:
     """Returns a JSON value as a message shows it, cut at 256 bytes."""
+    if type(value) is int and not _LEAST <= value <= _GREATEST:
+        value = _double(value)
     if isinstance(value, float):
         return decimals(np.array([value]))[0]
     text = rapidjson.dumps(value, indent=4, ensure_ascii=False, number_mode=rapidjson.NM_NAN)

@@ -33,11 +33,11 @@ def models_of(config: ModelServerConfig) -> dict[str, ModelConfig]:
 
 
 def list_versions(base: Path) -> dict[int, Path]:
-    """Returns the children of a folder whose name is a number, by number; raises OSError when it cannot be read."""
+    """Returns the children of a folder whose name is an int64, by number; raises OSError when it cannot be read."""
     found: dict[int, Path] = {}
     for name in sorted(os.listdir(base)):
-        if _NUMBER.fullmatch(name):
-            number = int(name)
+        number = _version(name)
+        if number is not None:
             if number in found:
                 logger.warning(
                     "Duplicate version directories detected. Version %d will be loaded from %s, and %s will be ignored",
@@ -47,6 +47,14 @@ def list_versions(base: Path) -> dict[int, Path]:
                 )
             found[number] = base / name
     return found
+
+
+def _version(name: str) -> int | None:
+    """Returns the number that a folder's name is; None where it is none, or none that an int64 holds."""
+    if not _NUMBER.fullmatch(name):
+        return None
+    number = int(name)
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def wanted_versions(config: ModelConfig, found: dict[int, Path]) -> dict[int, Path]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from data import atomic
 from data.errors import ConfigError
-from models.serving.rollout.versions import FILE_MODE, FOLDER_MODE, versions
+from models.serving.rollout.versions import versions
 
 CONFIG = "models.config"
 AUDIT = "rollout.jsonl"
@@ -229,12 +229,13 @@ def _change(destination: Path, what: str, before: Rollout, after: Rollout, why: 
 
 def _replace(destination: Path, rollout: Rollout) -> None:
     text = config_text(destination.name, destination.resolve(), rollout)
-    atomic.write(destination / CONFIG, text, mode=FILE_MODE, flush=True)
+    # Who may enter the folder of versions may read which of them is live.
+    atomic.write(destination / CONFIG, text, mode=0o600 | (destination.stat().st_mode & 0o444), flush=True)
 
 
 @contextlib.contextmanager
 def _locked(destination: Path) -> Iterator[None]:
-    destination.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    destination.mkdir(parents=True, exist_ok=True)
     with (destination / LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,9 +1,11 @@
 """Published versions in TF Serving's layout: numbered folders that appear whole, or not at all."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Collection
@@ -13,10 +15,18 @@ from data.errors import ServingError
 
 MANIFEST = Path("assets.extra") / "headrace.json"
 REPORT = Path("assets.extra") / "report.html"
-FOLDER_MODE, FILE_MODE = 0o750, 0o640
+_VERSION = re.compile("0|[1-9][0-9]{0,18}")
 
 
-def publish(model: Path, destination: Path, facts: dict, *, keep: int | None = None, kept: Collection[int] = ()) -> int:
+def publish(
+    model: Path,
+    destination: Path,
+    facts: dict,
+    *,
+    keep: int | None = None,
+    kept: Collection[int] = (),
+    mode: int | None = None,
+) -> int:
     """Publishes a SavedModel below `destination` and returns its version.
 
     The version is the clock in seconds since 1970, or one more than the highest there is. TF Serving takes any folder
@@ -30,12 +40,18 @@ def publish(model: Path, destination: Path, facts: dict, *, keep: int | None = N
         facts: Written to `assets.extra/headrace.json` beside the model's digest.
         keep: How many versions stay, the newest; None for all.
         kept: Versions that stay in any case: those that are live.
+        mode: Permissions of files; who may read them may enter the folders. None: as the process makes files.
 
     Raises:
         ServingError: The copy is not what was to be published, or a newest version was not published by Headrace.
         OSError: The destination cannot be written to.
     """
-    destination.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    mode = 0o600 | (0o666 & ~_umask() if mode is None else mode)
+    if not destination.exists():
+        destination.mkdir(parents=True, exist_ok=True)
+        destination.chmod(_folder_mode(mode))
+    for folder in (destination, destination.parent):  # to where a server of another user has to come
+        _open_up(folder, mode)
     with (destination / ".lock").open("a") as lock:
         # Two pipelines may publish to one place; the kernel lets go of the lock when the process ends.
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -44,7 +60,7 @@ def publish(model: Path, destination: Path, facts: dict, *, keep: int | None = N
         digest, newest = model_digest(model), last_version(destination)
         if newest is None or read_manifest(destination / str(newest)).get("digest") != digest:
             newest = max(int(time.time()), (newest or 0) + 1)
-            _stage_and_rename(model, destination, newest, {"digest": digest, "version": newest, **facts})
+            _stage_and_rename(model, destination, newest, {"digest": digest, "version": newest, **facts}, mode)
         for old in versions(destination)[: -keep if keep else 0]:
             if old in kept:
                 continue
@@ -54,14 +70,32 @@ def publish(model: Path, destination: Path, facts: dict, *, keep: int | None = N
     return newest
 
 
-def _stage_and_rename(model: Path, destination: Path, version: int, manifest: dict) -> None:
+def _umask() -> int:
+    """Returns the process's umask, which can only be read by setting it."""
+    before = os.umask(0o077)
+    os.umask(before)
+    return before
+
+
+def _folder_mode(mode: int) -> int:
+    """Returns the permissions of a folder whose files have `mode`: who may read may enter."""
+    return mode | (mode & 0o444) >> 2
+
+
+def _open_up(folder: Path, mode: int) -> None:
+    """Lets those enter a folder who may read files of `mode` in it; a folder of somebody else stays as it is."""
+    with contextlib.suppress(PermissionError):
+        folder.chmod(folder.stat().st_mode & 0o7777 | (_folder_mode(mode) & 0o555))
+
+
+def _stage_and_rename(model: Path, destination: Path, version: int, manifest: dict, mode: int) -> None:
     staging = destination / f".staging-{os.getpid()}-{version}"
     try:
         shutil.copytree(model, staging)
         (staging / MANIFEST).parent.mkdir(exist_ok=True)
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
         for path in [*staging.rglob("*"), staging]:
-            path.chmod(FOLDER_MODE if path.is_dir() else FILE_MODE)
+            path.chmod(_folder_mode(mode) if path.is_dir() else mode)
             _flush(path)
         if model_digest(staging) != manifest["digest"]:
             raise ServingError(f"The copy of {model} in {destination} differs from it; nothing was published.")
@@ -84,7 +118,12 @@ def versions(destination: Path) -> list[int]:
     """Returns the published versions, lowest first."""
     if not destination.is_dir():
         return []
-    return sorted(int(path.name) for path in destination.iterdir() if path.name.isdecimal() and path.is_dir())
+    return sorted(int(path.name) for path in destination.iterdir() if is_version(path.name) and path.is_dir())
+
+
+def is_version(name: str) -> bool:
+    """Whether a name is that of a version's folder: a number as `publish` writes it, and one that an int64 holds."""
+    return _VERSION.fullmatch(name) is not None and int(name) < 2**63
 
 
 def last_version(destination: Path) -> int | None:

@@ -72,6 +72,8 @@ class Parameters:
         return self.max_execution_batch_size if splits else self.max_batch_size
 
 
+# Errors that one task's input may have brought about, and another's not.
+OF_INPUTS = (Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.NOT_FOUND)
 OnBatch = Callable[[str, int, list[float]], None]  # the pool's name, rows, seconds that each request waited
 
 
@@ -188,9 +190,33 @@ class Batcher:
         if not tasks:
             return
         settings = self._parameters(batch.servable)
+        for group in _groups(batch.servable, tasks, settings):
+            self._answer(batch, group, settings)
+
+    def _answer(self, batch: _Batch, tasks: Sequence[_Task], settings: Parameters) -> None:
+        """Runs tasks together; where one's input makes the run fail, halves of them, so that only that one fails."""
+        try:
+            values = self._call(batch, tasks, settings)
+        except ServingStatus as status:
+            if len(tasks) > 1 and status.code in OF_INPUTS:
+                middle = len(tasks) // 2
+                self._answer(batch, tasks[:middle], settings)
+                self._answer(batch, tasks[middle:], settings)
+                return
+            for task in tasks:
+                task.answer.set_exception(status)
+            return
+        begin = 0
+        for task in tasks:
+            task.answer.set_result([value[begin : begin + task.rows] for value in values])
+            begin += task.rows
+
+    def _call(self, batch: _Batch, tasks: Sequence[_Task], settings: Parameters) -> list[np.ndarray]:
+        """Returns the values of one call of the session for these tasks, padding included; raises ServingStatus."""
+        now = time.monotonic()
         rows = sum(task.rows for task in tasks)
         padded = next((size for size in settings.allowed_batch_sizes if size >= rows), rows)
-        feeds = {key: _merge([task.feeds[key] for task in tasks], padded - rows, settings) for key in tasks[0].feeds}
+        feeds = {key: _merge([task.feeds[key] for task in tasks], padded - rows) for key in tasks[0].feeds}
         deadlines = [task.deadline for task in tasks]
         timeout = None if None in deadlines else max(1, int((max(deadlines) - now) * 1000))
         values = batch.servable.run(feeds, batch.fetches, timeout)
@@ -204,10 +230,7 @@ class Batcher:
                     "Batched output tensor's 0th dimension does not equal the sum of the 0th "
                     "dimension sizes of the input tensors",
                 )
-        begin = 0
-        for task in tasks:
-            task.answer.set_result([value[begin : begin + task.rows] for value in values])
-            begin += task.rows
+        return values
 
     def stop(self) -> None:
         """Ends the threads."""
@@ -218,16 +241,40 @@ class Batcher:
             thread.join()
 
 
-def _merge(arrays: list[np.ndarray], padding: int, settings: Parameters) -> np.ndarray:
-    """Returns the arrays one below the other, and `padding` copies of the first row behind them."""
-    if len({array.shape[1:] for array in arrays}) > 1:
-        if not settings.pad_variable_length_inputs:
-            raise ServingStatus(
-                Code.FAILED_PRECONDITION,
-                "Tensors with the same name from different tasks have different shapes and padding is turned off. Set "
-                "pad_variable_length_inputs to true, or ensure that all tensors with the same name have equal "
-                "dimensions starting with the first dim.",
+def _groups(servable: Servable, tasks: Sequence[_Task], settings: Parameters) -> list[list[_Task]]:
+    """Returns the tasks that can be merged, group by group.
+
+    Of tasks of unlike inner sizes, without padding, those without the signature's shape are refused. TF Serving
+    refuses all of them; here no client fails the requests of others.
+    """
+    is_padded = settings.pad_variable_length_inputs
+    groups: dict[tuple, list[_Task]] = {}
+    for task in tasks:
+        arrays = [task.feeds[key] for key in tasks[0].feeds]
+        key = tuple(array.ndim if is_padded else array.shape[1:] for array in arrays)
+        groups.setdefault(key, []).append(task)
+    if len(groups) == 1 or is_padded:
+        return list(groups.values())
+    fitting = []
+    for group in groups.values():
+        if servable.fits(group[0].feeds):
+            fitting.append(group)
+            continue
+        for task in group:
+            task.answer.set_exception(
+                ServingStatus(
+                    Code.FAILED_PRECONDITION,
+                    "Tensors with the same name from different tasks have different shapes and padding is turned off. "
+                    "Set pad_variable_length_inputs to true, or ensure that all tensors with the same name have equal "
+                    "dimensions starting with the first dim.",
+                )
             )
+    return fitting
+
+
+def _merge(arrays: list[np.ndarray], padding: int) -> np.ndarray:
+    """Returns the arrays one below the other, widened to the largest, and `padding` copies of the first row behind."""
+    if len({array.shape[1:] for array in arrays}) > 1:
         largest = np.max([array.shape[1:] for array in arrays], axis=0)
         arrays = [_widen(array, largest) for array in arrays]
     if padding:
@@ -236,6 +283,7 @@ def _merge(arrays: list[np.ndarray], padding: int, settings: Parameters) -> np.n
 
 
 def _widen(array: np.ndarray, largest: np.ndarray) -> np.ndarray:
-    """Returns the array padded with its own first value, as TF Serving pads."""
+    """Returns the array padded with its own first value, as TF Serving pads; with zeros where it has none."""
     widths = [(0, 0), *((0, int(want - have)) for want, have in zip(largest, array.shape[1:], strict=True))]
-    return np.pad(array, widths, constant_values=array.flat[0])
+    nothing: object = b"" if array.dtype == object else 0
+    return np.pad(array, widths, constant_values=array.flat[0] if array.size else nothing)

@@ -60,6 +60,20 @@ class LiveModels:
             if found.acquire():
                 return found
 
+    def acquire_another(self, servable: Servable) -> Servable | None:
+        """Returns another live version of the same model, the one labelled stable rather than any, counted as in use.
+
+        None where there is none.
+        """
+        live = self._live.get(servable.name)
+        if live is None:
+            return None
+        stable = live.versions.get(live.labels.get("stable", -1))
+        for other in (stable, live.latest, *live.versions.values()):
+            if other is not None and other is not servable and other.acquire():
+                return other
+        return None
+
     def is_quick(self, name: str) -> bool:
         """Whether every version of a model that is live is quick to answer; so is the answer that there is none."""
         live = self._live.get(name)
@@ -89,3 +103,6 @@ class OneVersion:
         """Returns the version, counted as in use."""
         self.servable.acquire()
         return self.servable
+
+    def acquire_another(self, servable: Servable) -> None:
+        """Returns None: there is no other."""

@@ -2,9 +2,11 @@
 
 import gc
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from models.serving.protocol.config_files import ModelServerConfig
@@ -17,10 +19,22 @@ from models.serving.server.servable import Servable
 logger = logging.getLogger(__name__)
 
 Loader = Callable[[str, int, Path], Servable]
+_Listed = tuple[str, dict[int, Path] | OSError]  # a model's base path, and its versions or why they are not known
+
+
+def _list_all(configs: Mapping[str, ModelConfig]) -> dict[str, _Listed]:
+    """Returns what there is in the folder of each model."""
+    found: dict[str, _Listed] = {}
+    for name, config in configs.items():
+        try:
+            found[name] = config.base_path, list_versions(Path(config.base_path))
+        except OSError as error:
+            found[name] = config.base_path, error
+    return found
 
 
 class ModelManager(LiveModels):
-    """The live models, kept up to date: one thread loads and unloads, any number of threads ask.
+    """The live models, kept up to date: a thread sees what is to do, others load and unload, any number of threads ask.
 
     Args:
         load: Returns a version that is ready for requests, warmed up, or raises ServingStatus.
@@ -28,6 +42,8 @@ class ModelManager(LiveModels):
         retry_seconds: Wait in between.
         early_labels: Whether labels may be assigned before their version is available.
         on_unload: Called with each servable that was closed.
+        num_load_threads: Loads at a time; 0: as many as there are cores.
+        default_label: Points to a model's newest version while its config does not say otherwise; empty: none does.
     """
 
     def __init__(
@@ -38,17 +54,22 @@ class ModelManager(LiveModels):
         retry_seconds: float = 60.0,
         early_labels: bool = False,
         on_unload: Callable[[Servable], None] | None = None,
+        num_load_threads: int = 0,
+        default_label: str = "",
     ):
         super().__init__()
         self._load = load
         self._on_unload = on_unload or (lambda servable: None)
         self._max_retries, self._retry_seconds, self._early_labels = max_retries, retry_seconds, early_labels
+        self._default_label = default_label
         self._models: dict[str, ModelState] = {}
         self._warned: dict[str, str] = {}
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._wake, self._stopped = threading.Event(), False
         self._thread: threading.Thread | None = None
+        self._loads = ThreadPoolExecutor(num_load_threads or os.cpu_count() or 1, "load")
+        self._unloads: set[threading.Thread] = set()
 
     def statuses(self, name: str, version: int | None) -> list[tuple[int, Version]]:
         """Returns the versions of a model that there are or were, the newest first.
@@ -78,6 +99,7 @@ class ModelManager(LiveModels):
             ServingStatus: The config cannot be used.
         """
         configs = models_of(config)
+        listed = _list_all(configs)  # not under the lock: a disk may be slow, and requests for statuses wait for it
         with self._lock:
             self._refuse_another_platform(configs)
             # One that left the config before comes back as a new one.
@@ -87,7 +109,7 @@ class ModelManager(LiveModels):
                     model.leave()
             for name, one in configs.items():
                 self._models.setdefault(name, ModelState(one)).config = one
-            self._poll()
+            self._follow(listed)
             try:
                 self._assign_labels()
             finally:
@@ -130,19 +152,21 @@ class ModelManager(LiveModels):
 
     # --- versions
 
-    def _poll(self) -> None:
-        """Looks into the folders of all models."""
-        for name, model in self._models.items():
-            base = model.config.base_path
-            if not base:
+    def _follow(self, listed: Mapping[str, _Listed]) -> None:
+        """Takes over which versions there are.
+
+        Args:
+            listed: What `_list_all` has found; models of whose folder it knows nothing are left alone.
+        """
+        for name, (base, found) in listed.items():
+            model = self._models.get(name)
+            if model is None or model.config.base_path != base:
                 continue
-            try:
-                found = list_versions(Path(base))
-            except OSError as error:
+            if isinstance(found, OSError):
                 self._warn(
                     name,
                     "FileSystemStoragePathSource encountered a filesystem access error: Could not find base path "
-                    f"{base} for servable {name} ({error.strerror})",
+                    f"{base} for servable {name} ({found.strerror})",
                 )
                 continue
             self._warn(name, missing_versions(model.config, found))
@@ -156,45 +180,53 @@ class ModelManager(LiveModels):
             logger.warning("%s", warning)
             self._warned[name] = warning
 
-    def _next_to_load(self) -> tuple[str, int, Version] | None:
-        now = time.monotonic()
+    def _start_loading(self, now: float) -> Iterator[tuple[str, int, Version]]:
+        """Yields model, number and version of each load that is due by `now`, of each model the highest first."""
         for name, model in self._models.items():
-            if found := model.start_loading(now):
-                return name, *found
-        return None
+            while found := model.start_loading(now):
+                yield name, *found
 
-    def _work(self) -> bool:
-        """Does one load, or all unloads that may be; returns whether there was anything to do."""
-        leaving: list[Version] = []
+    def _work(self) -> None:
+        """Looks at the folders, and begins the loads and unloads that are due, each in a thread of its own.
+
+        An unload waits for the requests on its way, a load for the disk and the warm-up: none waits for another.
+        """
         with self._lock:
-            self._poll()
+            configs = {name: model.config for name, model in self._models.items() if model.config.base_path}
+        listed = _list_all(configs)
+        with self._lock:
+            self._follow(listed)
             for model in self._models.values():
                 model.give_up_unwanted()
-            task = self._next_to_load()
-            if task is None:
-                leaving = [version for model in self._models.values() for version in model.start_unloading()]
-                if leaving:
-                    self._settle()  # out of reach of new requests, before they are closed
-                self._changed.notify_all()
-        if task is not None:
-            self._load_one(*task)
-            return True
+            loads = list(self._start_loading(time.monotonic()))
+            leaving = [version for model in self._models.values() for version in model.start_unloading()]
+            if leaving:
+                self._settle()  # out of reach of new requests, before they are closed
+            self._changed.notify_all()
+        for task in loads:
+            self._loads.submit(self._load_one, *task)
         for version in leaving:
-            self._unload(version)
-        return bool(leaving)
+            thread = threading.Thread(target=self._unload, args=(version,), name="unload", daemon=True)
+            self._unloads = {one for one in self._unloads if one.is_alive()} | {thread}
+            thread.start()
 
     def _load_one(self, name: str, number: int, version: Version) -> None:
         begin, servable, error = time.monotonic(), None, None
-        version.attempts += 1
         try:
-            servable = self._load(name, number, version.path)
+            if version.wanted and not self._stopped:
+                version.attempts += 1
+                servable = self._load(name, number, version.path)
         except ServingStatus as status:
             error = status
         except Exception as fault:
             logger.exception("loading version %d of %s", number, name)
             error = ServingStatus(Code.INTERNAL, f"{type(fault).__name__}: {fault}".splitlines()[0])
         with self._changed:
-            if servable is not None:
+            version.is_loading = False
+            is_wanted = version.wanted
+            if servable is not None and not is_wanted:  # no request must get it
+                version.state = END
+            elif servable is not None:
                 version.servable, version.state, version.error = servable, AVAILABLE, None
                 logger.info(
                     "Successfully loaded servable version {name: %s version: %d} in %.1f s",
@@ -203,12 +235,16 @@ class ModelManager(LiveModels):
                     time.monotonic() - begin,
                 )
                 self._settle()
-            else:
+            elif error is not None:
                 version.not_before = time.monotonic() + self._retry_seconds
                 logger.error("Loading servable: {name: %s version: %d} failed: %s", name, number, error)
                 if version.attempts > self._max_retries:
                     version.state, version.error = END, error
             self._changed.notify_all()
+        if servable is not None and not is_wanted:
+            servable.close()
+            self._on_unload(servable)
+        self._wake.set()
 
     def _settle(self) -> None:
         """Lets requests use what is available, after labels that waited for it were moved."""
@@ -225,26 +261,26 @@ class ModelManager(LiveModels):
         with self._changed:
             version.servable, version.state = None, END
             self._changed.notify_all()
+        self._wake.set()
         # A graph is full of cycles: Python would leave half a megabyte a version lying about (measured).
         del servable
         gc.collect()
 
     def _publish_available(self) -> None:
-        live = {name: model.live() for name, model in self._models.items()}
+        live = {name: model.live(default_label=self._default_label) for name, model in self._models.items()}
         self.publish({name: one for name, one in live.items() if one})
 
     # --- the thread
 
     def start(self, poll_seconds: float) -> None:
-        """Starts the thread that loads, unloads, and looks for versions every `poll_seconds`; 0 once, below 0 never."""
+        """Starts the thread, which looks for versions every `poll_seconds`; 0: once, below 0: never."""
         self._thread = threading.Thread(target=self._run, args=(poll_seconds,), name="model-manager", daemon=True)
         self._thread.start()
 
     def _run(self, poll_seconds: float) -> None:
         while not self._stopped:
             try:
-                if self._work():
-                    continue
+                self._work()
             except Exception:
                 logger.exception("in the thread that loads models")
             pending = self._pending_seconds()
@@ -260,7 +296,7 @@ class ModelManager(LiveModels):
                 max(version.not_before - now, 0.01)
                 for model in self._models.values()
                 for version in model.versions.values()
-                if version.is_to_load
+                if version.is_to_load and not version.is_loading
             ]
         return min(times, default=None)
 
@@ -270,6 +306,9 @@ class ModelManager(LiveModels):
         self._wake.set()
         if self._thread:
             self._thread.join()
+        self._loads.shutdown()
+        for thread in self._unloads:
+            thread.join()
         with self._changed:
             self.publish({})
             self._changed.notify_all()

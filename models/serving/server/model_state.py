@@ -29,6 +29,7 @@ class Version:
         wanted: Whether it is still to be served.
         attempts: Loads tried so far.
         not_before: `time.monotonic()` before which no load is tried again.
+        is_loading: Whether a load is on its way, or waits for a thread.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Version:
     wanted: bool = True
     attempts: int = 0
     not_before: float = 0.0
+    is_loading: bool = False
 
     @property
     def is_to_load(self) -> bool:
@@ -107,15 +109,15 @@ class ModelState:
     def start_loading(self, now: float) -> tuple[int, Version] | None:
         """Returns the version to load next, the highest whose turn has come by `now`; None where there is none."""
         for number, version in sorted(self.versions.items(), reverse=True):
-            if version.is_to_load and version.not_before <= now:
-                version.state = LOADING
+            if version.is_to_load and not version.is_loading and version.not_before <= now:
+                version.state, version.is_loading = LOADING, True
                 return number, version
         return None
 
     def give_up_unwanted(self) -> None:
         """Ends loads that have not succeeded and are not wanted any more."""
         for version in self.versions.values():
-            if not version.wanted and version.state in (START, LOADING):
+            if not version.wanted and version.state in (START, LOADING) and not version.is_loading:
                 version.state = END
 
     def start_unloading(self) -> list[Version]:
@@ -140,7 +142,16 @@ class ModelState:
             if one.wanted and one.error
         ]
 
-    def live(self) -> LiveModel | None:
-        """Returns what requests may use; None without an available version."""
+    def live(self, *, default_label: str = "") -> LiveModel | None:
+        """Returns what requests may use; None without an available version.
+
+        Args:
+            default_label: Points to the newest version while the config has it nowhere, or at one that is not loaded.
+        """
         versions = {number: one.servable for number, one in self.versions.items() if one.state == AVAILABLE}
-        return LiveModel(versions, dict(self.labels), versions[max(versions)]) if versions else None
+        if not versions:
+            return None
+        labels = dict(self.labels)
+        if default_label and labels.get(default_label) not in versions:
+            labels[default_label] = max(versions)
+        return LiveModel(versions, labels, versions[max(versions)])

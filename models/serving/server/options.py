@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from models.serving.server.batching import Parameters
 
 
+UNPARSED = "Error parsing text-format"  # how `config_files.read` begins what protobuf says of a file
+
+
 class StartError(Exception):
     """Why the server does not start."""
 

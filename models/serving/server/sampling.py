@@ -7,30 +7,38 @@ A JSON line a row, in a file a day, readable by its owner only. Off unless a fil
 import base64
 import contextvars
 import json
-import logging
 import os
 import random
-import threading
 import time
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from data import examples
 from models.serving.protocol.input_rules import EXAMPLES, FILE
+from models.serving.server.background import BackgroundWriter
 from models.serving.server.servable import Servable
 
 # The identifier of the request that is being answered, which its client knows: labels find their rows by it.
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
-logger = logging.getLogger(__name__)
+
+class _Sample(NamedTuple):
+    """A request and its answer: when, whose identifier, of which version, arrays by alias."""
+
+    time: float
+    identifier: str
+    servable: Servable
+    signature: str
+    arrays: Mapping[str, np.ndarray]
+    answer: Mapping[str, np.ndarray]
 
 
 class Sampler:
-    """Writes samples; may be called from any thread, and never fails a request.
+    """Writes samples; may be called from any thread, never waits for the disk, and never fails a request.
 
     Args:
         settings: Model -> `rate` (share of requests, 0 to 1), `keep_days`, and `folder` for the files.
@@ -39,9 +47,8 @@ class Sampler:
     def __init__(self, settings: Mapping[str, Mapping[str, Any]]):
         self._settings = {name: one for name, one in settings.items() if one["rate"] > 0}
         self._aliases: dict[Path, dict[str, dict[str, str]]] = {}
-        self._lock = threading.Lock()
         self._day: dict[str, str] = {}
-        self._told = False
+        self._writer = BackgroundWriter("samples of requests")
 
     def __call__(
         self, servable: Servable, signature: str, arrays: Mapping[str, np.ndarray], answer: Mapping[str, np.ndarray]
@@ -50,14 +57,13 @@ class Sampler:
         settings = self._settings.get(servable.name)
         if settings is None or random.random() >= settings["rate"]:
             return
-        try:
-            rows = self._rows(servable, signature, arrays)
-            if rows:
-                self._write(Path(settings["folder"]), settings["keep_days"], servable, signature, rows, answer)
-        except (OSError, ValueError, TypeError) as error:
-            if not self._told:  # once: a full disk would fill the log
-                logger.warning("requests are not sampled (%s)", error)
-            self._told = True
+        sample = _Sample(time.time(), request_id.get(), servable, signature, arrays, answer)
+        size = sum(map(_num_bytes, (*arrays.values(), *answer.values())))
+        self._writer.submit(size, lambda: self._keep(sample, Path(settings["folder"]), settings["keep_days"]))
+
+    def flush(self) -> None:
+        """Waits until all samples so far are on disk."""
+        self._writer.flush()
 
     def forget(self, servable: Servable) -> None:
         """Drops what is known of a version that was unloaded."""
@@ -78,41 +84,48 @@ class Sampler:
         columns = {feature: array.tolist() for feature, array in named.items()}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
-    def _write(
-        self,
-        folder: Path,
-        keep_days: int,
-        servable: Servable,
-        signature: str,
-        rows: list[dict[str, Any]],
-        answer: Mapping[str, np.ndarray],
-    ) -> None:
-        identifier, now = request_id.get(), time.time()
-        common = {"time": round(now, 3), "id": identifier, "version": servable.version, "signature": signature}
-        outputs = {alias: value.tolist() for alias, value in answer.items() if value.ndim and len(value) == len(rows)}
-        lines = [
-            json.dumps(
-                {
-                    **common,
-                    "row": index,
-                    "features": row,
-                    "outputs": {alias: values[index] for alias, values in outputs.items()},
-                },
-                default=_bytes,
-            )
-            for index, row in enumerate(rows)
-        ]
-        day = time.strftime("%Y-%m-%d", time.gmtime(now))
-        with self._lock:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if self._day.get(servable.name) != day:
-                self._day[servable.name] = day
-                _remove_old(folder, keep_days, day)
-            descriptor = os.open(folder / f"{day}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(descriptor, ("\n".join(lines) + "\n").encode())
-            finally:
-                os.close(descriptor)
+    def _keep(self, sample: _Sample, folder: Path, keep_days: int) -> None:
+        """Writes the rows of a sample; runs in the writer's thread only."""
+        rows = self._rows(sample.servable, sample.signature, sample.arrays)
+        if not rows:
+            return
+        day = time.strftime("%Y-%m-%d", time.gmtime(sample.time))
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._day.get(sample.servable.name) != day:
+            self._day[sample.servable.name] = day
+            _remove_old(folder, keep_days, day)
+        descriptor = os.open(folder / f"{day}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, _lines(sample, rows))
+        finally:
+            os.close(descriptor)
+
+
+def _num_bytes(array: np.ndarray) -> int:
+    return sum(map(len, array.ravel().tolist())) if array.dtype == object else array.nbytes
+
+
+def _lines(sample: _Sample, rows: list[dict[str, Any]]) -> bytes:
+    """Returns a line of JSON a row."""
+    common = {
+        "time": round(sample.time, 3),
+        "id": sample.identifier,
+        "version": sample.servable.version,
+        "signature": sample.signature,
+    }
+    outputs = {
+        alias: value.tolist() for alias, value in sample.answer.items() if value.ndim and len(value) == len(rows)
+    }
+    lines = [
+        {
+            **common,
+            "row": index,
+            "features": row,
+            "outputs": {alias: values[index] for alias, values in outputs.items()},
+        }
+        for index, row in enumerate(rows)
+    ]
+    return "".join(json.dumps(line, default=_bytes) + "\n" for line in lines).encode()
 
 
 def _features(serialized: bytes) -> dict[str, Any]:

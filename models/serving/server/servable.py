@@ -4,6 +4,7 @@
 """
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -68,9 +69,17 @@ class Servable:
         try:
             self._restore(graph_def, graph)
             self.signatures = {key: _signature(key, one, graph) for key, one in self.definitions.items() if one.inputs}
+            self._shapes = {
+                handle: tf.TensorShape(one.definition.inputs[alias].tensor_shape)
+                for one in self.signatures.values()
+                for alias, handle in one.inputs.items()
+            }
         except ServingStatus:
             self._session.close()
             raise
+        except PermissionError as error:
+            self._session.close()
+            raise _not_readable(error.filename) from None
         except (KeyError, ValueError) as error:
             self._session.close()
             raise ServingStatus(Code.FAILED_PRECONDITION, str(error).splitlines()[0]) from error
@@ -144,6 +153,10 @@ class Servable:
         self.quick = not self._loops and max(self._seconds.values()) < QUICK_SECONDS
         return found
 
+    def fits(self, feeds: Mapping[object, np.ndarray]) -> bool:
+        """Whether every array has a shape that its signature declares; sessions run on others too, where ops can."""
+        return all(self._shapes[key].is_compatible_with(array.shape) for key, array in feeds.items())
+
     def acquire(self) -> bool:
         """Counts one more user; False when the version is being unloaded."""
         with self._lock:
@@ -173,11 +186,21 @@ def _has_loops(graph: graph_pb2.GraphDef) -> bool:
     return any(op in LOOPS for op in itertools.chain((node.op for node in graph.node), functions))
 
 
+def _not_readable(path: object) -> ServingStatus:
+    return ServingStatus(
+        Code.PERMISSION_DENIED,
+        f'{path} may not be read by user {os.getuid()}, who runs the server; publish with publish.mode: "0644", or let '
+        "that user read the folder of versions",
+    )
+
+
 def _meta_graph(path: Path, tags: str) -> meta_graph_pb2.MetaGraphDef:
     """Returns the MetaGraph with these tags; raises ServingStatus in the words of the C++ loader."""
     file = path / "saved_model.pb"
     try:
         content = file.read_bytes()
+    except PermissionError:
+        raise _not_readable(file) from None
     except OSError:
         raise ServingStatus(
             Code.NOT_FOUND, f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}"

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from models.serving.protocol import flags as flag_syntax
 from models.serving.protocol.flags import Flags
 from models.serving.server import options
-from models.serving.server.options import StartError
+from models.serving.server.options import UNPARSED, StartError
 
 if TYPE_CHECKING:
     from models.serving.server.api.calls import Caller
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from models.serving.server.servable import Servable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Of a GPU the server takes what its models need, and leaves the rest to others, as training does.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 FAILED = 255
 MIB = 2**20
+CLOSING_SECONDS = 0.05  # in which both ports have begun to close
+FLUSH_SECONDS = 2.0  # what a slow disk gets at the end
 SWITCH_SECONDS = 0.001  # Python's 5 ms between threads would show in the latency of quick calls
 
 logger = logging.getLogger("headrace.serving")
@@ -61,15 +65,21 @@ def main(arguments: Sequence[str]) -> int:
         server = Server(flags)
         server.load()
     except StartError as error:
-        print(f"Failed to start server. Error: {error}", flush=True)
-        return FAILED
+        return _failed(error)
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         uvloop.run(server.serve())
     except StartError as error:
-        print(f"Failed to start server. Error: {error}", flush=True)
-        return FAILED
+        return _failed(error)
     return 0
+
+
+def _failed(error: StartError) -> int:
+    """Says why the server does not start, and returns the exit code."""
+    if str(error).startswith(UNPARSED):  # protobuf's own words go to standard error under TF Serving
+        print(error, file=sys.stderr, flush=True)
+    print(f"Failed to start server. Error: {error}", flush=True)
+    return FAILED
 
 
 class Server:
@@ -100,7 +110,7 @@ class Server:
         self._input_validator = InputValidator(self._metrics) if flags.input_validation else None
         sampling = options.sampling(flags)
         self._sampler = Sampler(sampling) if sampling is not None else None
-        self._batching: Mapping[Path, Parameters] = {}  # of versions that have their own
+        self._batching: dict[Path, Parameters] = {}  # of versions that have their own
         try:
             self._session_options = options.session_options(flags)
             self._metrics_path = options.metrics_path(flags)
@@ -128,6 +138,8 @@ class Server:
             retry_seconds=self._flags.load_retry_interval_micros / 1e6,
             early_labels=self._flags.allow_version_labels_for_unavailable_models,
             on_unload=self._unloaded,
+            num_load_threads=self._flags.num_load_threads,
+            default_label=self._flags.default_label,
         )
 
     def _new_engine(self) -> "Engine":
@@ -172,7 +184,7 @@ class Server:
 
         own = options.own_batching_parameters(path, self._flags)
         if own:
-            self._batching = {**self._batching, path: own}
+            self._batching[path] = own
         servable = Servable(name, number, path, self._flags.saved_model_tags, self._session_options)
         if self._flags.enable_model_warmup:
             self._warm_up(servable)
@@ -205,7 +217,7 @@ class Server:
             self._input_validator.forget(servable)
         if self._sampler:
             self._sampler.forget(servable)
-        self._batching = {path: one for path, one in self._batching.items() if path != servable.path}
+        self._batching.pop(servable.path, None)
 
     async def serve(self) -> None:
         """Opens the ports and answers until SIGTERM or SIGINT; then takes no more, and ends what is on its way.
@@ -231,9 +243,21 @@ class Server:
         logger.info("Stopping; requests on their way have %g s", self._flags.drain_seconds)
         if poller:
             poller.cancel()
-        drained = [grpc_api.stop(grpc_server, self._flags.drain_seconds), *([rest.cleanup()] if rest else [])]
-        await asyncio.gather(*drained)
+        await self._drain(caller, grpc_server, rest)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(self._flush, caller), FLUSH_SECONDS)
         self._end()
+
+    async def _drain(self, caller: "Caller", grpc_server: Any, rest: Any) -> None:
+        """Closes the ports, and gives the calls that have reached them `--drain_seconds` to be answered."""
+        from models.serving.server.api import grpc_api, rest_api
+
+        seconds = self._flags.drain_seconds
+        await caller.hold_answers(seconds)
+        drained = asyncio.gather(grpc_api.stop(grpc_server, seconds), *([rest_api.stop(rest, seconds)] if rest else []))
+        await asyncio.sleep(CLOSING_SECONDS)
+        caller.release_answers()
+        await drained
 
     def _new_caller(self) -> "Caller":
         from models.serving.server.api.calls import AccessLog, Caller
@@ -258,6 +282,7 @@ class Server:
                 max_bytes=flags.max_request_mib * MIB or -1,
                 arguments=flags.grpc_channel_arguments,
                 check_health=flags.enable_grpc_healthcheck_service,
+                remote_reload=flags.allow_remote_reload,
             )
         except OSError as error:
             raise StartError(f"UNKNOWN: Error starting gRPC server: {error}") from None
@@ -290,6 +315,12 @@ class Server:
                              f"({error.strerror})") from None  # fmt: skip
         logger.info("Exporting HTTP/REST API at:%s:%d ...", flags.host, flags.rest_api_port)
         return server
+
+    def _flush(self, caller: "Caller") -> None:
+        """Waits until the access log and the samples of requests are on disk."""
+        caller.access_log.flush()
+        if self._sampler:
+            self._sampler.flush()
 
     def _end(self) -> None:
         """Ends the process at once: a version that is just being loaded would be waited for, and nobody needs it."""

@@ -15,6 +15,7 @@ from tensorflow_serving.apis import classification_pb2, prediction_service_pb2_g
 from data.errors import ServingError
 from models.serving.client.client import Client
 from models.serving.deployment.process import ServerProcess
+from models.serving.protocol.addresses import channel_options, open_url
 from models.serving.smoke_test import json_values
 
 Arrays = Mapping[str, np.ndarray]
@@ -61,7 +62,7 @@ class Candidate:
         body = _body(signature, inputs)
         request = urllib.request.Request(f"{self.url}:predict", body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
+            with open_url(request, timeout=60) as reply:
                 answer = json.loads(reply.read())["outputs"]
         except urllib.error.HTTPError as error:
             raise self.failure(signature, "REST", inputs, error.read().decode(errors="replace")) from None
@@ -86,7 +87,7 @@ class Candidate:
         for one in inputs["inputs"].tolist():
             request.input.example_list.examples.add().MergeFromString(one)
         try:
-            with grpc.insecure_channel(self.address) as channel:
+            with grpc.insecure_channel(self.address, channel_options(self.address)) as channel:
                 stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
                 result = getattr(stub, api)(request, timeout=60).result
         except grpc.RpcError as error:

@@ -96,6 +96,9 @@ class PublishConfig(Settings):
 
     keep: PositiveInt | None = None
     """How many versions stay, the newest; null keeps all."""
+    mode: Annotated[str, Field(pattern="^0[0-7]{3}$")] | None = None
+    """Permissions of published files, such as "0644", quoted; who may read them may enter the folders, as a server
+    of another user must. null: as the umask has it. Runs and data are never for others."""
 
 
 class CardConfig(Settings):

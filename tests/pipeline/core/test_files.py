@@ -3,7 +3,7 @@ import tempfile
 from pathlib import Path
 
 from data import secrets
-from pipeline.core.files import hidden_secrets, private_files, temporary_files
+from pipeline.core.files import hidden_secrets, private_files, temporary_files, user_umask
 from pipeline.core.paths import PipelinePaths
 
 
@@ -13,10 +13,13 @@ def test_new_files_are_not_for_others(tmp_path):
         with private_files():
             (tmp_path / "file").touch()
             (tmp_path / "folder").mkdir()
+            with private_files():
+                within = user_umask()
         (tmp_path / "after").touch()
     finally:
         os.umask(before)
 
+    assert within == 0o022
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
     assert (tmp_path / "after").stat().st_mode & 0o777 == 0o644

@@ -76,6 +76,7 @@ def test_versions_show_what_is_live_who_published_it_and_why(home):
     [
         (("promote", "digits", "9"), "digits has no version 9; published are "),
         (("promote", "digits", "x"), "Expected a version, latest or canary; found 'x'."),
+        (("promote", "digits", "9" * 5000), "Expected a version, latest or canary; found '999"),
         (("promote", "digits", "canary"), "Pipeline digits has no canary"),
         (("canary", "spam", "1"), "spam has no version 1"),
         (("rollback", "spam"), "there is nothing to go back to"),
@@ -162,6 +163,9 @@ def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(ho
     try:
         assert serving.here["models"] == ["digits", "spam"]
         assert serving.version("digits") == newest
+        assert serving.version("digits", "/labels/stable") == newest  # nothing was promoted yet
+        first = headrace("versions", "digits", "--home", home).out.splitlines()[0]
+        assert first.endswith("stable, served")
 
         headrace("promote", "digits", middle, "--home", home)
         serving.wait_for(middle, "digits")
@@ -202,6 +206,7 @@ def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(ho
     finally:
         code = serving.stop()
     assert code == 0
+    assert "canary promoted by " in headrace("versions", "digits", "--home", home).out
     assert "was taken back: p95 " in serving.said
     assert "was promoted: 0 of the last " in serving.said
     assert list((home / "serving" / ".servers").iterdir()) == []

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from typing import IO, TypeVar
 
 from models.serving.protocol.statuses import Code, ServingStatus
+from models.serving.server.background import BackgroundWriter
 from models.serving.server.inference import Engine
 
 logger = logging.getLogger(__name__)
 
 # A quick call is run on the loop: handing it to a thread and back takes longer.
 QUICK_BYTES = 1 << 16
+# At the end no call has come for so long, or so long was waited for that.
+SETTLED_SECONDS, SETTLING_SECONDS = 0.05, 0.5
 
 Answer = TypeVar("Answer")
 
@@ -51,10 +54,17 @@ class AccessLog:
         self.on = bool(target)
         if target:
             self._file = sys.stderr if target == "-" else open(target, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
+            self._writer = BackgroundWriter("lines of the access log")
+
+    def flush(self) -> None:
+        """Waits until all lines so far are written."""
+        if self._file is not None:
+            self._writer.flush()
 
     def write(self, call: "Call", status: str, size: int, seconds: float) -> None:
         """Writes the line of one call; `size` is the request's in bytes."""
-        if self._file is None:
+        file = self._file
+        if file is None:
             return
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -67,7 +77,8 @@ class AccessLog:
             "bytes": size,
             "ms": round(seconds * 1000, 3),
         }
-        self._file.write(json.dumps(line) + "\n")
+        text = json.dumps(line) + "\n"
+        self._writer.submit(len(text), lambda: file.write(text))
 
 
 @dataclass
@@ -81,6 +92,7 @@ class Call:
         version: The version that answered; None where none did.
         request_id: The client's, or ours; empty where nobody writes it down.
         counted: Whether the metrics count it, as TF Serving counts Predict, Classify, Regress and all of REST.
+        slow: Whether it is never run on the loop: it may wait, or be long whatever its size.
     """
 
     api: str
@@ -89,6 +101,7 @@ class Call:
     version: int | None = None
     request_id: str = ""
     counted: bool = True
+    slow: bool = False
 
 
 @dataclass
@@ -102,6 +115,7 @@ class Caller:
         blocking: Whether every call may block, as with batching.
         max_concurrency: Most calls at a time; 0: no limit.
         running: How many there are.
+        begun: How many there were.
     """
 
     engine: Engine
@@ -110,6 +124,13 @@ class Caller:
     blocking: bool = False
     max_concurrency: int = 0
     running: int = field(default=0)
+    begun: int = field(default=0)
+    _released: asyncio.Event | None = field(default=None)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the server takes no more calls soon."""
+        return self._released is not None
 
     @property
     def identifies(self) -> bool:
@@ -124,6 +145,7 @@ class Caller:
         """
         begin, status = time.perf_counter(), "OK"
         self.running += 1
+        self.begun += 1
         try:
             if self.max_concurrency and self.running > self.max_concurrency:
                 raise ServingStatus(
@@ -131,7 +153,7 @@ class Caller:
                 )
             if self.engine.sampler is not None:  # labels find their rows by it
                 work = functools.partial(_with_identifier, call.request_id, work)
-            if self._quick(call.model, size):
+            if self._quick(call, size):
                 return work()
             return await asyncio.get_running_loop().run_in_executor(self.threads, work)
         except ServingStatus as error:
@@ -150,8 +172,30 @@ class Caller:
             if call.counted:
                 self.engine.metrics.answered(call.model, call.api, call.entrypoint, status, seconds)
             self.access_log.write(call, status, size, seconds)
+            if self._released is not None and status != Code.CANCELLED.name:
+                await self._released.wait()
 
-    def _quick(self, model: str, size: int) -> bool:
-        if self.blocking or size > QUICK_BYTES:
+    async def hold_answers(self, seconds: float) -> None:
+        """Holds answers back from now on, and returns when no call has come for a moment.
+
+        A port that is closed loses the calls that have reached it and were not taken from it. Clients that wait for an
+        answer send no more of them.
+
+        Args:
+            seconds: When it returns at the latest.
+        """
+        self._released = asyncio.Event()
+        until, before = time.monotonic() + min(seconds, SETTLING_SECONDS), -1
+        while self.begun != before and time.monotonic() < until:
+            before = self.begun
+            await asyncio.sleep(SETTLED_SECONDS)
+
+    def release_answers(self) -> None:
+        """Sends the answers that were held back."""
+        if self._released is not None:
+            self._released.set()
+
+    def _quick(self, call: Call, size: int) -> bool:
+        if self.blocking or call.slow or size > QUICK_BYTES:
             return False
-        return self.engine.manager.is_quick(model)
+        return self.engine.manager.is_quick(call.model)

@@ -1,9 +1,11 @@
 """gRPC: PredictionService and ModelService."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
@@ -19,8 +21,9 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from models.serving.protocol.addresses import is_local
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
-from models.serving.server.api.calls import Call, Caller, new_identifier
+from models.serving.server.api.calls import QUICK_BYTES, Call, Caller, new_identifier
 from models.serving.server.inference import Engine
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
@@ -39,6 +42,7 @@ class Method:
         counted: Whether the metrics count it.
         timed: Whether it keeps to the client's deadline.
         slow: Whether it is never run on the loop.
+        local: Whether only clients on this machine may call it.
     """
 
     name: str
@@ -47,11 +51,15 @@ class Method:
     counted: bool = False
     timed: bool = False
     slow: bool = False
+    local: bool = False
 
 
-def handlers(caller: Caller) -> list[grpc.GenericRpcHandler]:
+def handlers(caller: Caller, *, remote_reload: bool = False) -> list[grpc.GenericRpcHandler]:
     """Returns the handlers of both services."""
-    services = {PREDICTION_SERVICE: _prediction_methods(caller.engine), MODEL_SERVICE: _model_methods(caller)}
+    services = {
+        PREDICTION_SERVICE: _prediction_methods(caller.engine),
+        MODEL_SERVICE: _model_methods(caller, remote_reload),
+    }
     return [
         grpc.method_handlers_generic_handler(name, {one.name: _handler(caller, one) for one in methods})
         for name, methods in services.items()
@@ -68,11 +76,11 @@ def _prediction_methods(engine: Engine) -> list[Method]:
     ]
 
 
-def _model_methods(caller: Caller) -> list[Method]:
+def _model_methods(caller: Caller, remote_reload: bool) -> list[Method]:
     reload = model_management_pb2.ReloadConfigRequest
     return [
         Method("GetModelStatus", get_model_status_pb2.GetModelStatusRequest, caller.engine.status),
-        Method("HandleReloadConfigRequest", reload, _reload(caller), timed=True, slow=True),
+        Method("HandleReloadConfigRequest", reload, _reload(caller), timed=True, slow=True, local=not remote_reload),
     ]
 
 
@@ -84,28 +92,44 @@ def _handler(caller: Caller, method: Method) -> grpc.RpcMethodHandler:
     async def handle(serialized: bytes, context: grpc.aio.ServicerContext) -> bytes:
         remaining = context.time_remaining()
         timeout_ms = None if remaining is None else max(0, int(remaining * 1000))
-        call = Call(method.name, "GRPC", counted=counted)
+        call = Call(method.name, "GRPC", counted=counted, slow=slow)
         if caller.identifies:
             call.request_id = str(dict(context.invocation_metadata() or ()).get(REQUEST_ID, "")) or new_identifier()
             context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
         try:
-            request = _parsed(method.request, serialized)
-            call.model = _model(request)
-            arguments = (request, timeout_ms) if timed else (request,)
-            size = len(serialized) if not slow else 1 << 30
+            if method.local and not is_local_peer(context.peer()):
+                raise ServingStatus(
+                    Code.PERMISSION_DENIED,
+                    f"{method.name} is taken from this machine only; --allow_remote_reload takes it from others too.",
+                )
+            # Which model is asked decides where a small call runs; a large message is not even parsed on the loop.
+            request = None
+            if len(serialized) <= QUICK_BYTES:
+                request = _parsed(method.request, serialized)
+                call.model = _model(request)
 
             def answer() -> bytes:
-                found = work(*arguments)
+                message = request
+                if message is None:
+                    message = _parsed(method.request, serialized)
+                    call.model = _model(message)
+                found = work(message, timeout_ms) if timed else work(message)
                 if counted:
                     call.version = found.model_spec.version.value
                 return found.SerializeToString()
 
-            return await caller.run(call, size, answer)
+            return await caller.run(call, len(serialized), answer)
         except ServingStatus as status:
             await context.abort(status.code, status.message)
             raise  # abort raises; this is for the type checker
 
     return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def is_local_peer(peer: str) -> bool:
+    """Whether gRPC's name of a client, such as `ipv4:127.0.0.1:5000`, is one on this machine."""
+    family, _, address = peer.partition(":")
+    return family == "unix" or is_local(unquote(address).rpartition(":")[0])
 
 
 def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigRequest, int | None], Message]:
@@ -155,7 +179,7 @@ def _model(request: Any) -> str:
 
 
 async def start(
-    caller: Caller, addresses: list[str], *, max_bytes: int, arguments: str, check_health: bool
+    caller: Caller, addresses: list[str], *, max_bytes: int, arguments: str, check_health: bool, remote_reload: bool
 ) -> grpc.aio.Server:
     """Returns a server that listens on `addresses`.
 
@@ -165,6 +189,7 @@ async def start(
         max_bytes: Largest message; -1: no limit.
         arguments: gRPC's channel arguments, `k=v,k=v`.
         check_health: Whether to serve grpc.health.v1.Health.
+        remote_reload: Whether clients on other machines may replace the model config.
 
     Raises:
         OSError: An address is taken.
@@ -176,10 +201,10 @@ async def start(
     ]
     for pair in filter(None, arguments.split(",")):
         key, _, value = pair.partition("=")
-        options.append((key.strip(), int(value) if value.strip().lstrip("-").isdigit() else value.strip()))
+        options.append((key.strip(), _channel_value(value.strip())))
     # Calls at a time are limited for both APIs together, by the caller.
     server = grpc.aio.server(options=options)
-    server.add_generic_rpc_handlers(handlers(caller))
+    server.add_generic_rpc_handlers(handlers(caller, remote_reload=remote_reload))
     if check_health:
         servicer = health.aio.HealthServicer()
         for service in ("ModelService", "PredictionService"):  # beside the server itself, whose name is empty
@@ -194,6 +219,12 @@ async def start(
             raise OSError(f"{address} is taken")
     await server.start()
     return server
+
+
+def _channel_value(text: str) -> int | str:
+    """Returns the value of a channel argument: a number where a C int holds it, as in TF Serving, else the text."""
+    is_number = re.fullmatch(r"[+-]?[0-9]{1,10}", text) and -(2**31) <= int(text) < 2**31
+    return int(text) if is_number else text
 
 
 async def stop(server: grpc.aio.Server, seconds: float) -> None:

@@ -1,7 +1,10 @@
 """HTTP/REST: predict, classify, regress, status, metadata and Prometheus's page, as TF Serving words them."""
 
+import asyncio
+import contextlib
 import dataclasses
 import json
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
@@ -19,14 +22,15 @@ from tensorflow_serving.apis import (
 
 from models.serving.protocol import json_answers, json_requests
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
+from models.serving.server.api import bodies
 from models.serving.server.api.calls import Call, Caller, new_identifier
 
 API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
 PREDICTION = re.compile(
-    r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)", re.IGNORECASE
+    r"/v1/models/([^/:]+)(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)", re.IGNORECASE
 )
 STATUS = re.compile(
-    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?", re.IGNORECASE
+    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?(?:/(metadata))?", re.IGNORECASE
 )
 # What libevent, TF Serving's HTTP library, answers for what is none of its paths.
 NOT_FOUND = "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
@@ -36,7 +40,11 @@ CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 REQUEST_ID = "X-Request-Id"
+MOST_DIGITS = 19  # of an int64
 FIGURES = "/monitoring/versions"  # ours: by it `headrace serve` takes a canary back
+MOST_WORDS = 300  # characters of what aiohttp says of a request, which it quotes
+
+logger = logging.getLogger(__name__)
 
 
 class RestApi:
@@ -75,19 +83,25 @@ class RestApi:
                 body = b""
             else:
                 body = await self._answer(request, method, path, identifier)
-            return web.Response(body=body, headers=headers)
+            found = web.Response(body=body, headers=headers)
         except ServingStatus as status:
             text = json_answers.write_error(status.message) if status.message else b""
-            return web.Response(status=status.http(), body=text, headers=headers)
+            found = web.Response(status=status.http(), body=text, headers=headers)
+        if self._caller.is_ending:
+            found.force_close()
+        return found
 
     async def _answer(self, request: web.BaseRequest, method: str, path: str, request_id: str) -> bytes:
         if method == "POST" and (found := PREDICTION.fullmatch(path)):
             name, version, label, verb = found.groups()
             spec = _spec(name, version, label)
-            body = await self._body(request)
-            call = Call(verb.capitalize(), "REST", spec.name, request_id=request_id)
+            body, coding = await self._body(request), bodies.coding(request.headers.get("Content-Encoding", ""))
+            # A small compressed body may be a large one.
+            call = Call(verb.capitalize(), "REST", spec.name, request_id=request_id, slow=bool(coding))
             work = {"predict": self._predict, "classify": self._classify, "regress": self._regress}[verb.lower()]
-            return await self._caller.run(call, len(body), lambda: work(call, spec, body))
+            return await self._caller.run(
+                call, len(body), lambda: work(call, spec, bodies.inflated(body, coding, self._max_bytes))
+            )
         if method == "GET" and (found := STATUS.fullmatch(path)):
             name, version, label, metadata = found.groups()
             if not name:
@@ -104,9 +118,7 @@ class RestApi:
         try:
             return await request.read()
         except web.HTTPRequestEntityTooLarge:
-            raise ServingStatus(
-                Code.RESOURCE_EXHAUSTED, f"Request of more than {self._max_bytes} bytes (--max_request_mib)."
-            ) from None
+            raise bodies.too_large(self._max_bytes) from None
         except Exception as error:  # a body that is cut off, or is not what its Content-Encoding says
             raise invalid(f"The request's body cannot be read ({type(error).__name__}).") from None
 
@@ -158,9 +170,10 @@ class RestApi:
 def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=unquote(name))
     if version:
-        if int(version) > 2**63 - 1:
+        digits = version.lstrip("0") or "0"
+        if len(digits) > MOST_DIGITS or int(digits) >= 2**63:
             raise invalid(f"Failed to convert version: {version} to numeric.")
-        spec.version.value = int(version)
+        spec.version.value = int(digits)
     elif label:
         spec.version_label = unquote(label)
     return spec
@@ -177,6 +190,35 @@ def _text(value) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
+class _Connection(web.RequestHandler):
+    """A connection that answers in JSON what is no HTTP request, or too large a one."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Returns the answer to a request that cannot be read, or whose handler has failed."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun")
+        if status == 500:
+            logger.error("in a REST call", exc_info=exc)
+            message = "A fault of the server; its log says more."
+        text = json_answers.write_error((message or f"Malformed request ({exc}).")[:MOST_WORDS])
+        found = web.Response(status=status, body=text, headers={"Content-Type": "application/json"})
+        found.force_close()
+        return found
+
+
+class _HttpServer(web.Server):
+    """aiohttp's server, with our connections."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
 async def start(api: RestApi, host: str, port: int, max_bytes: int, drain_seconds: float) -> web.ServerRunner:
     """Returns a server that listens; raises OSError when the port is taken."""
 
@@ -185,8 +227,15 @@ async def start(api: RestApi, host: str, port: int, max_bytes: int, drain_second
             message, payload, protocol, writer, task, protocol._loop, client_max_size=max_bytes or 2**62
         )
 
-    server = web.Server(api.handle, request_factory=request_factory, access_log=None)
+    # We inflate bodies, to a limit and off the loop: aiohttp inflates all of a bomb on it, were it to throw it away.
+    server = _HttpServer(api.handle, request_factory=request_factory, access_log=None, auto_decompress=False)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_seconds)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner
+
+
+async def stop(runner: web.ServerRunner, seconds: float) -> None:
+    """Takes no more connections and gives requests on their way so many seconds, where aiohttp gives twice as many."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(runner.cleanup(), seconds)

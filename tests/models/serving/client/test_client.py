@@ -80,3 +80,25 @@ def test_a_server_that_is_not_there_and_one_that_refuses_are_told_apart(rolled_o
         client.predict(X, seconds=5)
     with Client(f"127.0.0.1:{server.port}", "m") as client, pytest.raises(ServingError, match="FAILED_PRECONDITION"):
         client.predict(X, signature="nope")
+
+
+@pytest.mark.slow
+def test_a_proxy_of_the_environment_is_not_asked_for_servers_on_this_machine(rolled_out, monkeypatch):
+    from models.serving.smoke_test.candidate import Candidate
+    from pipeline.live import canaries, rest_client
+
+    server, folder = rolled_out
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    with Client(f"127.0.0.1:{server.port}", "m") as client:
+        _, version = client.predict(X)
+        assert client.states()[version] == "AVAILABLE"
+    url = f"http://127.0.0.1:{server.rest_port}"
+    assert rest_client.served_states(url, "m")[version] == "AVAILABLE"
+    assert canaries._get(f"{url}/v1/models/m")["model_version_status"]
+    candidate = Candidate(server, "m", folder, 1e-5)
+    answer = {"y": X["x"] + np.float32(version)}
+    candidate.compare_grpc("serving_default", X, answer)
+    candidate.compare_rest("serving_default", X, answer)

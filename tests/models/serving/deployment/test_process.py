@@ -1,11 +1,13 @@
 """Which server is started as a child process, and with what."""
 
+import subprocess
 import sys
 
 import pytest
 
 from data.errors import ServingError
 from models.serving.deployment.process import ServerProcess, choose, running
+from tests.conftest import ROOT
 from tests.models.serving.conftest import Asked
 from tests.models.serving.models import save
 
@@ -66,6 +68,7 @@ def test_the_container_is_used_where_an_engine_runs(tmp_path, monkeypatch):
         assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
     asked = (tmp_path / "asked").read_text()
     assert f"-p 127.0.0.1:{server.port}:{server.port}" in asked
+    assert "-e TF_FORCE_GPU_ALLOW_GROWTH=true " in asked
     assert f"-v {tmp_path / 'm'}:{tmp_path / 'm'}:ro tensorflow/serving:" in asked
     assert "--input" not in asked
 
@@ -80,3 +83,25 @@ def test_an_engine_that_is_not_there_is_refused(monkeypatch):
         choose("binary")
     with pytest.raises(ServingError, match="no docker engine is running"):
         choose("docker")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("given", "expected"), [(None, "true"), ("false", "false")])
+def test_servers_take_of_a_gpu_what_they_need_unless_the_user_says_otherwise(tmp_path, monkeypatch, given, expected):
+    name = "TF_FORCE_GPU_ALLOW_GROWTH"
+    monkeypatch.delenv(name, raising=False)
+    if given:
+        monkeypatch.setenv(name, given)
+    binary = tmp_path / "tensorflow_model_server"
+    binary.write_text(f'#!/bin/sh\necho "growth ${name}"\n')
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    server = ServerProcess([], tmp_path / "log", "binary")
+    server.start()
+    server.process.wait(30)
+
+    assert server.last_words() == f"growth {expected}"
+    code = f"import os, models.serving.server.server; print(os.environ['{name}'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == expected

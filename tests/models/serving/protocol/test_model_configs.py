@@ -18,6 +18,13 @@ def test_numbers_are_read_as_tf_serving_reads_them(tmp_path):
     assert sorted(list_versions(tmp_path)) == [-1, 5, 7, 123]
 
 
+def test_numbers_that_no_int64_holds_are_no_versions(tmp_path):
+    for name in ("7", str(2**63 - 1), str(2**63), "9" * 250, f"-{2**63}", f"-{2**63 + 1}"):
+        (tmp_path / name).mkdir()
+
+    assert sorted(list_versions(tmp_path)) == [-(2**63), 7, 2**63 - 1]
+
+
 def test_a_policy_picks_versions_by_number():
     assert wanted_versions(config(), FOUND) == {10: Path("/m/10")}
     assert sorted(wanted_versions(config("model_version_policy { latest { num_versions: 2 } }"), FOUND)) == [2, 10]

@@ -1,4 +1,5 @@
 import json
+import os
 import time
 
 import pytest
@@ -21,7 +22,7 @@ def test_a_version_is_whole_and_carries_its_facts(tmp_path, model):
     from models.serving.rollout.versions import publish, read_manifest
 
     before = int(time.time())
-    version = publish(model, tmp_path / "serving", FACTS)
+    version = publish(model, tmp_path / "serving", FACTS, mode=0o640)
 
     folder = tmp_path / "serving" / str(version)
     assert before <= version <= int(time.time())
@@ -30,6 +31,53 @@ def test_a_version_is_whole_and_carries_its_facts(tmp_path, model):
     assert {path.name for path in (tmp_path / "serving").iterdir()} == {str(version), ".lock"}
     for path in [folder, *folder.rglob("*")]:
         assert path.stat().st_mode & 0o777 == (0o750 if path.is_dir() else 0o640)
+
+
+def _modes(folder) -> set[tuple[bool, str]]:
+    return {(path.is_dir(), oct(path.stat().st_mode & 0o777)) for path in [folder, *folder.rglob("*")]}
+
+
+@pytest.mark.parametrize(
+    ("umask", "mode", "file", "folder"),
+    [
+        (0o022, None, 0o644, 0o755),
+        (0o077, None, 0o600, 0o700),
+        (0o077, 0o644, 0o644, 0o755),
+        (0o022, 0o440, 0o640, 0o750),
+    ],
+)
+def test_published_files_follow_the_umask_or_the_mode_that_is_set(tmp_path, model, umask, mode, file, folder):
+    from models.serving.rollout import rollouts
+    from models.serving.rollout.versions import publish
+
+    home = tmp_path / "home"
+    before = os.umask(0o027)  # as a run makes its folders
+    try:
+        (home / "serving").mkdir(parents=True)
+        os.umask(umask)
+        version = publish(model, home / "serving" / "p", FACTS, mode=mode)
+        rollouts.promote(home / "serving" / "p", version)
+    finally:
+        os.umask(before)
+
+    assert _modes(home / "serving" / "p" / str(version)) == {(False, oct(file)), (True, oct(folder))}
+    config = (home / "serving" / "p" / rollouts.CONFIG).stat().st_mode & 0o777
+    assert config & 0o044 == file & 0o044
+    assert (home / "serving").stat().st_mode & 0o055 >= folder & 0o055
+
+
+def test_folders_whose_name_is_no_version_are_passed_over(tmp_path, model):
+    from models.serving.rollout.versions import last_version, publish, versions
+
+    for name in ("7", "007", str(2**63), "9" * 250, "\u0667", "7a"):
+        (tmp_path / "serving" / name).mkdir(parents=True)
+    (tmp_path / "serving" / "7" / "assets.extra").mkdir()
+    (tmp_path / "serving" / "7" / "assets.extra" / "headrace.json").write_text("{}")
+
+    version = publish(model, tmp_path / "serving", FACTS)
+
+    assert versions(tmp_path / "serving") == [7, version]
+    assert last_version(tmp_path / "serving") == version < 2**63
 
 
 def test_the_same_model_is_not_published_twice(tmp_path, model):

@@ -8,9 +8,10 @@ import pytest
 from google.protobuf import text_format
 
 from models.serving.protocol.config_files import BatchingParameters
-from models.serving.protocol.statuses import ServingStatus
+from models.serving.protocol.statuses import Code, ServingStatus
 from models.serving.server.batching import Batcher, Parameters
 from models.serving.server.servable import Servable
+from tests.models.serving.models import example
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +109,42 @@ def test_unlike_shapes_are_padded_only_where_that_is_allowed(servable, batcher):
         [found.result() for found in both(strict)]
     assert [found.result()[0].shape for found in both(padding)] == [(1, 4), (1, 4)]
     assert sizes == [2]
+
+
+def _together(batcher, servable, values, signature="serving_default", alias="x"):
+    """Returns the answers, or the errors, of requests that come at the same time, in order."""
+    with ThreadPoolExecutor(len(values)) as threads:
+        asked = [threads.submit(ask, batcher, servable, value, None, signature, alias) for value in values]
+        return [one.exception() or one.result() for one in asked]
+
+
+def test_one_clients_bad_input_fails_its_own_request_only(servable, batcher):
+    one, _ = batcher(parameters(WAITING))
+    good = np.array([example(v=0.25).SerializeToString()], object)
+    bad = np.array([b"no example"], object)
+
+    found = _together(one, servable, [good, good, bad, good], "regress", "inputs")
+
+    assert [getattr(answer, "code", None) for answer in found] == [None, None, Code.INVALID_ARGUMENT, None]
+    assert [answer[0].tolist() for answer in found if isinstance(answer, list)] == [[0.5]] * 3
+
+
+def test_a_shape_that_the_signature_does_not_have_fails_its_own_request_only(servable, batcher):
+    one, _ = batcher(parameters(WAITING))
+
+    fitting, other = _together(one, servable, [np.ones((1, 2), np.float32), np.ones((1, 4), np.float32)])
+
+    assert fitting[0].tolist() == [[1.5, 1.5]]
+    assert "padding is turned off" in str(other)
+
+
+def test_other_ranks_and_empty_rows_are_no_fault_of_the_server(servable, batcher):
+    one, _ = batcher(parameters(f"{WAITING} pad_variable_length_inputs: true"))
+    shapes = [(1, 2), (1, 0), (1, 2, 2)]
+
+    found = _together(one, servable, [np.ones(shape, np.float32) for shape in shapes])
+
+    assert [answer[0].shape for answer in found] == [(1, 2), (1, 2), (1, 2, 2)]
 
 
 def test_a_full_queue_refuses_and_a_deadline_ends_the_wait(servable, batcher):

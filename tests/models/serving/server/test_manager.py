@@ -131,6 +131,54 @@ def test_a_version_in_use_is_not_closed_before_its_request_ends(base, managed, t
     until(lambda: states(manager)[2] == 50)
 
 
+def test_a_long_request_on_an_old_version_blocks_no_load_of_another_model(base, managed, tmp_path):
+    shutil.copytree(base, tmp_path / "other")
+    text = (
+        f'config {{ name: "m" base_path: "{base}" %s }} config {{ name: "other" base_path: "{tmp_path / "other"}" %s }}'
+    )
+    pinned = "model_version_policy { specific { versions: 1 } }"
+
+    def both(first: str = "", second: str = ""):
+        return text_format.Parse(f"model_config_list {{ {text % (first, second)} }}", ModelServerConfig())
+
+    manager = managed(both())
+    held = manager.acquire(spec())
+    manager.configure(both(pinned))
+    until(lambda: states(manager) == {1: 30, 2: 40})
+
+    manager.configure(both(pinned, pinned))
+    until(lambda: answering(manager, model_pb2.ModelSpec(name="other")) == 1)
+
+    assert states(manager)[2] == 40
+    held.release()
+    until(lambda: states(manager)[2] == 50)
+
+
+def test_a_slow_load_blocks_neither_another_models_load_nor_the_status(base, managed, tmp_path):
+    shutil.copytree(base, tmp_path / "other")
+    loading, go_on = threading.Event(), threading.Event()
+
+    def slowly(name, number, path):
+        if name == "m" and number == 1:
+            loading.set()
+            assert go_on.wait(60)
+        return load(name, number, path)
+
+    manager = managed(config(base), load=slowly, num_load_threads=2)
+    pinned = "model_version_policy { specific { versions: 1 } }"
+    both = (
+        f'config {{ name: "m" base_path: "{base}" {pinned} }} config {{ name: "o" base_path: "{tmp_path / "other"}" }}'
+    )
+    new = manager.configure(text_format.Parse(f"model_config_list {{ {both} }}", ModelServerConfig()))
+
+    assert loading.wait(30)
+    assert manager.wait_for(new, 60) == []
+    assert states(manager) == {1: 20, 2: 30}
+    manager.configure(config(base))  # version 1 is not wanted any more, while it loads
+    go_on.set()
+    until(lambda: states(manager) == {1: 50, 2: 30})
+
+
 def test_a_version_that_does_not_load_leaves_the_old_one_alone_and_is_not_tried_again(base, managed):
     tried = []
 

@@ -102,3 +102,23 @@ def test_a_label_that_points_elsewhere_waits_for_its_version_even_where_it_may_c
     found.versions[2].state = AVAILABLE
     assert found.assign_labels(early=True) is None
     assert found.labels == {"stable": 2}
+
+
+def test_the_default_label_points_to_the_newest_version():
+    found = model()
+    found.follow(TWO)
+    assert found.live(default_label="stable") is None
+    found.versions[2].state, found.versions[2].servable = AVAILABLE, object()
+    assert found.live(default_label="stable").labels == {"stable": 2}
+    assert found.live().labels == {}
+
+
+def test_a_pinned_label_takes_over_from_the_default_one_without_a_gap():
+    found = model('model_version_policy { all {} } version_labels { key: "stable" value: 1 }')
+    found.follow(TWO)
+    found.versions[2].state, found.versions[2].servable = AVAILABLE, object()
+
+    found.assign_labels(early=True)
+    assert found.live(default_label="stable").labels == {"stable": 2}
+    found.versions[1].state, found.versions[1].servable = AVAILABLE, object()
+    assert found.live(default_label="stable").labels == {"stable": 1}

@@ -39,7 +39,9 @@ def test_rows_are_written_with_what_was_answered_for_their_owner_only(tmp_path, 
 
     token = request_id.set("abc-1")
     arrays = {"arg_x": np.array([1.5, 2.5], np.float32), "arg_kind": np.array([b"caf\xc3\xa9", b"\xff"], object)}
-    _sampler(tmp_path)(servable, "columns", arrays, {"scores": np.array([[0.25, 0.75], [1, 0]], np.float32)})
+    sampler = _sampler(tmp_path)
+    sampler(servable, "columns", arrays, {"scores": np.array([[0.25, 0.75], [1, 0]], np.float32)})
+    sampler.flush()
     request_id.reset(token)
 
     first, second = _lines(tmp_path)
@@ -56,7 +58,9 @@ def test_examples_are_taken_apart(tmp_path, servable):
     from tests.models.serving.models import example
 
     arrays = {"inputs": np.array([example(x=3.0).SerializeToString(), b"\xff"], object)}
-    _sampler(tmp_path)(servable, "serving_default", arrays, {})
+    sampler = _sampler(tmp_path)
+    sampler(servable, "serving_default", arrays, {})
+    sampler.flush()
 
     assert [line["features"] for line in _lines(tmp_path)] == [{"x": 3.0}, {}]
 
@@ -66,14 +70,17 @@ def test_the_rate_is_kept_about(tmp_path, servable):
     sampler = _sampler(tmp_path, rate=0.2)
     for _ in range(1000):
         sampler(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+    sampler.flush()
 
     assert 160 < len(_lines(tmp_path)) < 240  # 200 expected, the standard error is 13
 
 
 def test_nothing_is_kept_of_others_or_at_rate_zero(tmp_path, servable):
-    _sampler(tmp_path, rate=0.0)(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
-    servable.name = "other"
-    _sampler(tmp_path)(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+    for name, rate in (("tiny", 0.0), ("other", 1.0)):
+        servable.name = name
+        sampler = _sampler(tmp_path, rate=rate)
+        sampler(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+        sampler.flush()
 
     assert not (tmp_path / "samples").exists()
 
@@ -86,7 +93,9 @@ def test_old_days_are_removed(tmp_path, servable):
         (folder / f"{day}.jsonl").write_text("{}\n")
     (folder / "notes.txt").touch()
 
-    _sampler(tmp_path)(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+    sampler = _sampler(tmp_path)
+    sampler(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+    sampler.flush()
 
     left = {path.name for path in folder.iterdir()}
     assert f"{days[0]}.jsonl" in left
@@ -100,6 +109,7 @@ def test_a_disk_that_cannot_be_written_to_fails_no_request(tmp_path, servable, c
 
     for _ in range(3):
         sampler(servable, "columns", {"arg_x": np.array([1.0], np.float32)}, {})
+    sampler.flush()
 
-    assert caplog.text.count("requests are not sampled") == 1
+    assert caplog.text.count("samples of requests are not written") == 1
     assert os.path.isfile(tmp_path / "samples")

@@ -1,6 +1,7 @@
 """The embedded server's way to load and run a SavedModel, beside TensorFlow's C++ loader, which is TF Serving's."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,3 +63,15 @@ def test_answers_and_errors_are_those_of_the_cpp_loader(both, signature, inputs)
     servable, model = both
 
     assert first_line(ours(servable, signature, inputs)) == first_line(theirs(model, signature, inputs))
+
+
+def test_a_server_that_may_not_read_a_version_says_so(tiny_model, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+
+    with pytest.raises(
+        ServingStatus, match=r"^PERMISSION_DENIED: .*saved_model.pb may not be read by user \d+, who runs"
+    ):
+        Servable("m", 1, tiny_model)

@@ -1,5 +1,6 @@
 """How the server starts, stops, and what it does with its flags."""
 
+import http.client
 import subprocess
 import sys
 import threading
@@ -64,6 +65,19 @@ def test_what_is_wrong_with_the_flags_is_told_on_standard_output(arguments, word
 
     assert done.returncode == 255
     assert words in done.stdout
+
+
+@pytest.mark.slow
+def test_protobufs_words_on_a_config_go_to_standard_error(tmp_path):
+    (tmp_path / "models").write_text("model_config_list { config { nam: 1 } }")
+    done = subprocess.run(
+        [sys.executable, "-m", "models.serving.server", f"--model_config_file={tmp_path / 'models'}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+    assert done.returncode == 255
+    assert "Error parsing text-format tensorflow.serving.ModelServerConfig: 1:30" in done.stderr
+    assert done.stdout.startswith("Failed to start server. Error: ")
 
 
 @pytest.mark.slow
@@ -252,3 +266,59 @@ def test_limits_on_rows_and_on_calls_at_a_time(tmp_path):
         while asked.http("/v1/models/m:predict", {"instances": [[1, 2]]})[0] != 200:
             assert time.monotonic() < end
         asked.channel.close()
+
+
+def _ask_until_it_fails(ask) -> list:
+    """Returns what each of six clients, which ask as fast as they can, got last: an error that is not an answer."""
+    last = []
+
+    def run():
+        try:
+            call = ask()
+            while True:
+                call()
+        except Exception as error:
+            last.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    return threads, last
+
+
+@pytest.mark.slow
+def test_sigterm_cancels_no_request_of_clients_that_never_pause(tmp_path):
+    save(tmp_path / "m" / "1")
+    server = ServerProcess(["--model_name=m", f"--model_base_path={tmp_path / 'm'}"], tmp_path / "log")
+    asked = []
+
+    def by_grpc():
+        channel = grpc.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.use_local_subchannel_pool", 1)])
+        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        content = request("m", x=np.float32([[1, 2]])).SerializeToString()
+        return lambda: asked.append(call(content, timeout=30))
+
+    def by_rest():
+        connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=30)
+
+        def ask():
+            connection.request("POST", "/v1/models/m:predict", '{"instances": [[1, 2]]}')
+            reply = connection.getresponse()
+            asked.append(reply.read())
+
+        return ask
+
+    with running(server):
+        clients = [_ask_until_it_fails(by_grpc), _ask_until_it_fails(by_rest)]
+        while len(asked) < 500:
+            time.sleep(0.01)
+        code = server.stop()
+        for threads, _ in clients:
+            for thread in threads:
+                thread.join()
+
+    (_, by_grpc_last), (_, by_rest_last) = clients
+    assert code == 0
+    assert [error.code().name for error in by_grpc_last] == ["UNAVAILABLE"] * 6
+    # Connections are closed with an answer that says so, and nobody listens after it.
+    assert [type(error) for error in by_rest_last] == [ConnectionRefusedError] * 6

@@ -1,6 +1,8 @@
 """Metadata, status and reload by gRPC."""
 
+import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -102,3 +104,52 @@ def test_a_model_without_a_version_is_waited_for_no_longer_than_the_client_does(
 
     assert server.model.HandleReloadConfigRequest(before, timeout=30).status.error_code == 0
     assert server.prediction.Predict(X, timeout=30).outputs["y"].float_val == [1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("peer", "is_here"),
+    [("ipv4:127.0.0.1:5000", True), ("ipv6:%5B::1%5D:5000", True), ("unix:", True), ("unix:/tmp/s", True),
+     ("ipv6:%5B::ffff:127.0.0.1%5D:5000", True), ("ipv4:10.0.0.7:5000", False), ("ipv6:%5Bfe80::1%5D:5000", False),
+     ("", False)],
+)  # fmt: skip
+def test_clients_on_this_machine_are_known(peer, is_here):
+    from models.serving.server.api.grpc_api import is_local_peer
+
+    assert is_local_peer(peer) == is_here
+
+
+@pytest.mark.parametrize(("allowed", "code"), [(False, "PERMISSION_DENIED"), (True, "INVALID_ARGUMENT")])
+def test_another_machine_may_replace_the_config_only_where_a_flag_allows_it(allowed, code):
+    from types import SimpleNamespace
+
+    from models.serving.server.api.calls import AccessLog, Caller
+    from models.serving.server.api.grpc_api import MODEL_SERVICE, handlers
+    from models.serving.server.monitoring import Metrics
+
+    class Refused(Exception):
+        pass
+
+    class Context:
+        def time_remaining(self):
+            return None
+
+        def peer(self):
+            return "ipv4:10.0.0.7:5000"
+
+        async def abort(self, status, message):
+            raise Refused(status.name, message)
+
+    engine = SimpleNamespace(manager=SimpleNamespace(is_quick=lambda name: True), metrics=Metrics(), sampler=None)
+    for name in ("predict", "classify", "regress", "multi_inference", "metadata", "status"):
+        setattr(engine, name, None)
+    with ThreadPoolExecutor(1) as threads:
+        (service,) = [
+            one
+            for one in handlers(Caller(engine, threads, AccessLog("")), remote_reload=allowed)
+            if one.service_name() == MODEL_SERVICE
+        ]
+        details = SimpleNamespace(method=f"/{MODEL_SERVICE}/HandleReloadConfigRequest", invocation_metadata=())
+        with pytest.raises(Refused) as error:
+            asyncio.run(service.service(details).unary_unary(b"", Context()))
+
+    assert error.value.args[0] == code

@@ -1,7 +1,9 @@
+import asyncio
 import base64
 import gzip
 import json
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,21 @@ def test_strings_come_plain_or_in_base64_and_names_in_bytes_leave_in_base64(serv
     assert found["predictions"][1]["raw_bytes"] == b64(b"\xffx")
 
 
+@pytest.mark.parametrize("value", [16_777_216, 16_777_217, 1_785_000_000, -(2**63), 2**64 - 1, 2**64, 10**30])
+def test_whole_numbers_are_read_as_floats_whatever_their_size(server, value):
+    (rows,) = server.predict({"inputs": [[value, 0.5]]})["outputs"]
+    (mixed,) = server.predict({"instances": [[value, 2]]})["predictions"]
+
+    assert np.float32(rows[0]) == np.float32(mixed[0]) == np.float32(np.float32(value) + np.float32(0.5))
+
+
+@pytest.mark.parametrize("text", ["YWJj\nZGU=\n", "YWJj\r\nZGU=\r\n", " YW Jj\tZGU", "YWJjZGU."])
+def test_base64_may_have_line_breaks_and_white_space_and_lack_its_padding(server, text):
+    found = server.predict({"signature_name": "strings", "instances": [{"b64": text}]})
+
+    assert found["predictions"][0]["upper"] == "ABCDE"
+
+
 def test_numbers_that_are_none_come_and_leave_bare(server):
     _, text, _ = server.http("/v1/models/tiny:predict", b'{"instances": [[NaN, -Infinity]]}')
 
@@ -68,7 +85,7 @@ REFUSED = [
     (b'{"instances": [[1, 2', "JSON Parse error: Missing a comma or "),
     ({}, "Missing 'inputs' or 'instances' key"),
     ({"instances": [[1, 2]], "inputs": [[1, 2]]}, "expecting only one of 'inputs' or 'instances' keys to exist "),
-    ({"instances": 1}, "Excepting 'instances' to be an list/array"),
+    ({"instances": 1}, "Expecting 'instances' to be an list/array"),
     ({"instances": []}, "No values in 'instances' array"),
     ({"signature_name": 1, "instances": [1]}, "'signature_name' key must be a string value."),
     ({"signature_name": "nope", **ROWS}, 'Serving signature name: "nope" not found in signature def'),
@@ -107,8 +124,20 @@ REFUSED = [
         "JSON Value: true Type: True is not of expected type: float",
     ),
     ({"instances": [["a", "b"]]}, 'JSON Value: "a" Type: String is not of expected type: float'),
-    ({"instances": [[16777217, 1]]}, "Cannot convert JSON value: 16777217 to float without loss of precision."),
+    ({"instances": [[1e39, 1]]}, "Cannot convert JSON value: 1e+39 to float without loss of precision."),
+    ({"instances": [[10**39, 1]]}, "Cannot convert JSON value: 1e+39 to float without loss of precision."),
+    ({"instances": [[10**400, 1]]}, "JSON Parse error: Number too big to be stored in double."),
+    (b'{"instances": [[%s, 1]]}' % (b"9" * 5000), "Number too big to be stored in double. at offset: 16"),
+    (
+        {"signature_name": "two", "inputs": {"a": [1], "b": [10**30]}},
+        "JSON Value: 1e+30 Type: Number is not of expected type: int32",
+    ),
+    (
+        {"signature_name": "two", "inputs": {"a": [1], "b": [10**400]}},
+        "JSON Parse error: Number too big to be stored in double.",
+    ),
     ({"signature_name": "strings", "instances": [{"b64": "%"}]}, "Unable to base64 decode"),
+    ({"signature_name": "strings", "instances": [{"b64": "YWI=="}]}, "Unable to base64 decode"),
     ({"signature_name": "total", "instances": [1.0, 2.0]}, "Tensor name: total has no shape information "),
 ]
 
@@ -187,6 +216,7 @@ def test_metadata_shows_signatures_by_name(server):
         ("/v1/models/other", 404, "Could not find any versions of model other"),
         ("/v1/models/tiny/versions/8", 404, "Could not find version 8 of model tiny"),
         ("/v1/models/tiny/labels/canary/metadata", 400, "Unrecognized servable version label: canary"),
+        ("/v1/models/tiny/versions/" + "9" * 5000, 400, f"Failed to convert version: {'9' * 5000} to numeric."),
         (f"/v1/models/tiny/versions/{2**63}", 400, f"Failed to convert version: {2**63} to numeric."),
     ],
 )
@@ -194,6 +224,36 @@ def test_get_refuses_in_tf_servings_words(server, path, status, words):
     found, text, _ = server.http(path)
 
     assert (found, json.loads(text)) == (status, {"error": words})
+
+
+def test_leading_zeros_of_a_version_do_not_count(server):
+    assert server.http("/v1/models/tiny/versions/" + "0" * 5000 + "7")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"GET /v1/models/{'m' * 20_000} HTTP/1.1\r\n",
+        f"GET /v1/models/tiny HTTP/1.1\r\nX-Long: {'x' * 20_000}\r\n",
+        "GET /v1/models/tiny HTTP/1.1\r\n" + "".join(f"X-{number}: 1\r\n" for number in range(500)),
+        "POST /v1/models/tiny:predict HTTP/1.1\r\nTransfer-Encoding: nonsense\r\n",
+        "POST /v1/models/tiny:predict HTTP/1.1\r\nContent-Encoding: br\r\nContent-Length: 0\r\n",
+        "POST /v1/models/tiny:predict HTTP/1.1\r\nContent-Length: 1e3\r\n",
+        "\x16\x03\x01 this is TLS\r\n",
+    ],
+)
+def test_what_is_no_request_or_too_large_a_one_is_answered_in_json(server, head):
+    with socket.create_connection(("127.0.0.1", server.process.rest_port), 30) as client:
+        client.sendall(head.encode() + b"Host: a\r\nConnection: close\r\n\r\n")
+        reply = b""
+        while got := client.recv(65536):
+            reply += got
+
+    head, _, body = reply.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ") or head.startswith(b"HTTP/1.0 400 "), head
+    assert b"Content-Type: application/json\r\n" in head + b"\r\n"
+    assert set(json.loads(body)) == {"error"}
+    assert server.predict(ROWS)
 
 
 def test_a_model_that_is_not_there_is_404(server):
@@ -258,10 +318,19 @@ def test_prometheus_counts_under_tf_servings_names(server):
     assert server.http("/monitoring/prometheus/metrics/x")[0] == 400
 
 
+def access_log(server, text: str) -> str:
+    """Returns the log once it holds a text: it is written beside the requests."""
+    end, file = time.monotonic() + 30, Path(server.process.log).parent / "access.jsonl"
+    while text not in (log := file.read_text()):
+        assert time.monotonic() < end, f"{text} does not come into the log"
+        time.sleep(0.01)
+    return log
+
+
 def test_the_access_log_tells_the_request_and_not_its_content(server):
     server.http("/v1/models/tiny:predict", {"instances": [[7654321.25, 2]]}, X_Request_Id="abc-1")
 
-    lines = (Path(server.process.log).parent / "access.jsonl").read_text().splitlines()
+    lines = access_log(server, '"abc-1"').splitlines()
     (line,) = [json.loads(line) for line in lines if '"abc-1"' in line]
     assert line["model"] == "tiny"
     assert line["version"] == 7
@@ -276,9 +345,8 @@ def test_a_client_learns_the_identifier_that_the_log_gives_its_request(server):
     _, _, headers = server.http("/v1/models/tiny:predict", ROWS)
     _, call = server.prediction.Predict.with_call(request("tiny", x=np.float32([[1, 2]])), timeout=30)
 
-    log = (Path(server.process.log).parent / "access.jsonl").read_text()
-    assert f'"id": "{headers["X-Request-Id"]}"' in log
-    assert f'"id": "{dict(call.trailing_metadata())["x-request-id"]}"' in log
+    assert access_log(server, f'"id": "{headers["X-Request-Id"]}"')
+    assert access_log(server, f'"id": "{dict(call.trailing_metadata())["x-request-id"]}"')
 
 
 def test_a_client_that_asks_before_it_sends_a_large_body_is_told_to_go_on(server):
@@ -293,3 +361,13 @@ def test_a_client_that_asks_before_it_sends_a_large_body_is_told_to_go_on(server
 
 def test_flags_that_are_unknown_are_told_and_left_alone(server):
     assert "unknown argument: --no_such_flag=3" in Path(server.process.log).read_text()
+
+
+def test_draining_ends_in_time_though_a_request_does_not():
+    from models.serving.server.api import rest_api
+
+    class Runner:
+        async def cleanup(self):
+            await asyncio.Event().wait()
+
+    asyncio.run(asyncio.wait_for(rest_api.stop(Runner(), 0.01), 30))

@@ -1,0 +1,35 @@
+import threading
+
+from models.serving.server import background
+from models.serving.server.background import BackgroundWriter
+
+
+def test_nobody_waits_for_a_disk_that_hangs_and_what_it_cannot_hold_is_dropped(monkeypatch, caplog):
+    monkeypatch.setattr(background, "MOST_BYTES", 10)
+    writer, go_on, written = BackgroundWriter("lines"), threading.Event(), []
+    writer.submit(4, go_on.wait)
+
+    writer.submit(6, lambda: written.append("fits"))
+    writer.submit(1, lambda: written.append("does not"))
+    go_on.set()
+    writer.flush()
+    writer.submit(1, lambda: written.append("fits again"))
+    writer.flush()
+
+    assert written == ["fits", "fits again"]
+    assert caplog.text.count("lines are not written (too much waits for the disk)") == 1
+
+
+def test_a_write_that_fails_is_told_once_and_the_next_one_runs(caplog):
+    writer, written = BackgroundWriter("lines"), []
+
+    def fail():
+        raise OSError("disk full")
+
+    for _ in range(3):
+        writer.submit(1, fail)
+    writer.submit(1, lambda: written.append(1))
+    writer.flush()
+
+    assert written == [1]
+    assert caplog.text.count("lines are not written (disk full)") == 1

@@ -1,0 +1,51 @@
+"""What `headrace versions` says, on versions that hold nothing."""
+
+import pytest
+
+from models.serving.rollout import rollouts
+from models.serving.rollout.rollouts import Canary
+from pipeline.live import rollout, serving
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A pipeline `spam` with versions 1, 2 and 3; 2 and 3 were canaries, and 1 is live."""
+    folder = tmp_path / "serving" / "spam"
+    for version in (1, 2, 3):
+        (folder / str(version)).mkdir(parents=True)
+    rollouts.promote(folder, 1)
+    for version in (3, 2):
+        rollouts.start_canary(folder, Canary(version, 10))
+        rollouts.take_back(folder, version, f"p95 {version} ms")
+    return folder
+
+
+def by_version(home):
+    return {one["version"]: one for one in rollout.listing(home, "spam")}
+
+
+def test_what_became_of_a_canary_is_told_and_so_is_one_that_goes_on(tmp_path, folder):
+    found = by_version(tmp_path)
+    assert found[1]["canary"] is None
+    assert (found[3]["canary"]["outcome"], found[3]["canary"]["why"]) == ("taken back", "p95 3 ms")
+
+    rollouts.start_canary(folder, Canary(3, 10))
+    assert by_version(tmp_path)[3]["canary"] is None
+    rollouts.promote_canary(folder, 3, "kept to its budget")
+
+    found = by_version(tmp_path)
+    assert (found[3]["canary"]["outcome"], found[3]["canary"]["why"]) == ("promoted", "kept to its budget")
+    assert found[2]["canary"]["outcome"] == "taken back"
+    assert found[3]["labels"] == ["stable"]
+
+
+def test_what_is_served_is_what_the_running_server_says(tmp_path, folder, monkeypatch):
+    here = serving.Running(1, "127.0.0.1:1", "http://127.0.0.1:2", ["spam"])
+    monkeypatch.setattr(rollout, "running", lambda home, name: here)
+    monkeypatch.setattr(
+        rollout, "served_states", lambda url, name: {1: "AVAILABLE", 3: "END"} if url == here.rest else {}
+    )
+
+    assert [one["state"] for one in rollout.listing(tmp_path, "spam")] == ["END", "", "AVAILABLE"]
+    monkeypatch.setattr(rollout, "running", lambda home, name: None)
+    assert {one["state"] for one in rollout.listing(tmp_path, "spam")} == {""}
