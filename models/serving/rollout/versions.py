@@ -47,11 +47,7 @@ def publish(
         OSError: The destination cannot be written to.
     """
     mode = 0o600 | (0o666 & ~_umask() if mode is None else mode)
-    if not destination.exists():
-        destination.mkdir(parents=True, exist_ok=True)
-        destination.chmod(_folder_mode(mode))
-    for folder in (destination, destination.parent):  # to where a server of another user has to come
-        _open_up(folder, mode)
+    _make_destination(destination, mode)
     with (destination / ".lock").open("a") as lock:
         # Two pipelines may publish to one place; the kernel lets go of the lock when the process ends.
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -61,13 +57,24 @@ def publish(
         if newest is None or read_manifest(destination / str(newest)).get("digest") != digest:
             newest = max(int(time.time()), (newest or 0) + 1)
             _stage_and_rename(model, destination, newest, {"digest": digest, "version": newest, **facts}, mode)
-        for old in versions(destination)[: -keep if keep else 0]:
-            if old in kept:
-                continue
-            # Out of TF Serving's sight first: it must never see half a version, on the way out either.
-            leaving = (destination / str(old)).rename(destination / f".staging-removed-{old}")
-            shutil.rmtree(leaving)
+        _remove(destination, [old for old in versions(destination)[: -keep if keep else 0] if old not in kept])
     return newest
+
+
+def _remove(destination: Path, old: list[int]) -> None:
+    """Removes versions; out of TF Serving's sight first: it must never see half a version, on the way out either."""
+    for version in old:
+        leaving = (destination / str(version)).rename(destination / f".staging-removed-{version}")
+        shutil.rmtree(leaving)
+
+
+def _make_destination(destination: Path, mode: int) -> None:
+    """Makes the folder of versions, which who may read a version's files may enter."""
+    if not destination.exists():
+        destination.mkdir(parents=True, exist_ok=True)
+        destination.chmod(_folder_mode(mode))
+    for folder in (destination, destination.parent):  # to where a server of another user has to come
+        _open_up(folder, mode)
 
 
 def _umask() -> int:

@@ -74,14 +74,12 @@ class Servable:
                 for one in self.signatures.values()
                 for alias, handle in one.inputs.items()
             }
-        except ServingStatus:
+        except (ServingStatus, PermissionError, KeyError, ValueError) as error:
             self._session.close()
-            raise
-        except PermissionError as error:
-            self._session.close()
-            raise _not_readable(error.filename) from None
-        except (KeyError, ValueError) as error:
-            self._session.close()
+            if isinstance(error, PermissionError):
+                raise _not_readable(error.filename) from None
+            if isinstance(error, ServingStatus):
+                raise
             raise ServingStatus(Code.FAILED_PRECONDITION, str(error).splitlines()[0]) from error
 
     def _restore(self, meta: meta_graph_pb2.MetaGraphDef, graph: tf.Graph) -> None:

@@ -194,16 +194,8 @@ async def start(
     Raises:
         OSError: An address is taken.
     """
-    options: list[tuple[str, int | str]] = [
-        ("grpc.max_receive_message_length", max_bytes),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),  # two servers on a port would take turns, in silence
-    ]
-    for pair in filter(None, arguments.split(",")):
-        key, _, value = pair.partition("=")
-        options.append((key.strip(), _channel_value(value.strip())))
     # Calls at a time are limited for both APIs together, by the caller.
-    server = grpc.aio.server(options=options)
+    server = grpc.aio.server(options=_channel_options(arguments, max_bytes))
     server.add_generic_rpc_handlers(handlers(caller, remote_reload=remote_reload))
     if check_health:
         servicer = health.aio.HealthServicer()
@@ -219,6 +211,18 @@ async def start(
             raise OSError(f"{address} is taken")
     await server.start()
     return server
+
+
+def _channel_options(arguments: str, max_bytes: int) -> list[tuple[str, int | str]]:
+    options: list[tuple[str, int | str]] = [
+        ("grpc.max_receive_message_length", max_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),  # two servers on a port would take turns, in silence
+    ]
+    for pair in filter(None, arguments.split(",")):
+        key, _, value = pair.partition("=")
+        options.append((key.strip(), _channel_value(value.strip())))
+    return options
 
 
 def _channel_value(text: str) -> int | str:
