@@ -200,7 +200,10 @@ def history(name: str | None, count: int, home: Path, as_json: bool) -> None:
 
     from pipeline.scheduling.store import Store
 
-    fires = Store.of(home).fires(name, limit=count)
+    store = Store.of(home)
+    fires = store.fires(name, limit=count)
+    if name and not fires:  # of a schedule that was removed there may be a history still
+        store.state(name)
     if as_json:
         click.echo(json.dumps([asdict(fire) for fire in fires], indent=1))
         return
@@ -208,6 +211,8 @@ def history(name: str | None, count: int, home: Path, as_json: bool) -> None:
         took = f"{fire.ended - fire.started:8.1f} s" if fire.ended and fire.started else f"{'':10}"
         told = f"{_moment(fire.due, 'UTC')}  {fire.schedule:<16}{fire.reason:<10}{fire.state:<11}{took}"
         click.echo(f"{told}  {fire.run or '':<22}{fire.message or ''}".rstrip())
+    if not fires:
+        click.echo("nothing has run yet")
 
 
 @schedule.command()
