@@ -282,11 +282,10 @@ def scheduler(port: int, workers: int, poll: str, home: Path) -> None:
       headrace scheduler
       headrace scheduler --home /data/headrace --workers 2 --port 9100
     """
-    import logging
-
+    from pipeline.core import logs
     from pipeline.scheduling import daemon, times
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.start("%(asctime)s %(levelname)s %(message)s")
     daemon.serve(
         daemon.Scheduler(home.resolve(), workers, poll_seconds=times.seconds(poll)),
         port,

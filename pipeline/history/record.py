@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data.secrets import PATTERN, hide, hide_url
+
 RUNNING = "running"
 # What a run can come to; `killed` is not in its file, see `state_of`.
 STATES = (RUNNING, "published", "unpublished", "failed", "stopped", "killed")
@@ -145,10 +147,19 @@ class RunRecord:
         """Returns the record that a file holds; None where it is gone or damaged."""
         try:
             record = cls.of_json(json.loads(path.read_text()))
+            _hide_webhooks(record.settings)
             record.run + record.pipeline  # both are texts
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return record
+
+
+def _hide_webhooks(settings: dict[str, Any]) -> None:
+    """Hides what the record of an earlier release shows."""
+    for channel in settings.get("notify") or ():
+        if channel.get("webhook") and not PATTERN.fullmatch(channel["webhook"]):
+            hide_url(channel["webhook"])
+            channel["webhook"] = hide(channel["webhook"])
 
 
 def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
