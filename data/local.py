@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data import inference, spans
+from pydantic import TypeAdapter
+
+from data import file_cache, inference, spans
 from data.cells import content_of, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.secrets import resolve
 from data.sources import delimited, image_folder, jsonl, parquet, text_folder, tfrecord
-from data.sources.files import sha256
 from data.sources.records import Record
 from data.spec import (
     READ_ORDER,
@@ -23,6 +24,7 @@ from data.spec import (
     BadRow,
     Dataset,
     DatasetSpec,
+    Feature,
     ImageFeature,
     LabelFeature,
     LocatedRow,
@@ -70,6 +72,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
     return Dataset(
         spec,
         digest=functools.cache(lambda: _digest(paths)),
+        trusting_digest=functools.cache(lambda: _digest(paths, trust=True)),
         sources={"files": lambda _: _Rows(paths, kind, config, spec)},
         estimate=lambda: _estimate(paths, spec),
         missing_values=config.missing_values,
@@ -78,7 +81,27 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
 
 
 def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfig:
-    """Returns the settings with features and what else all rows of the tables tell."""
+    """Returns the settings with features and what else all rows of the tables tell; unchanged tables are read once."""
+    about = f"{_inferring_code()} {kind} {config.model_dump_json()}"
+    found = file_cache.facts(paths, about, lambda: _infer(config, kind, paths))
+    return config.model_copy(
+        update={
+            "features": TypeAdapter(dict[str, Feature]).validate_python(found["features"]),
+            "ignore": tuple(found["ignore"]),
+            "missing_values": tuple(found["missing_values"]),
+        }
+    )
+
+
+@functools.cache
+def _inferring_code() -> str:
+    """Returns a digest of the code that what is inferred depends on: readers, cells and guesses."""
+    code = sorted(Path(__file__).parent.glob("*.py")) + sorted(Path(__file__).parent.glob("sources/*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
+
+
+def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, Any]:
+    """Returns `features`, `ignore` and `missing_values` of the settings as all rows of the tables tell, JSON values."""
     rows = (record.cells for path in paths for record in records(path, kind, config) if not record.problem)
     columns = inference.survey(
         {name: cell for name, cell in cells.items() if name not in config.ignore} for cells in rows
@@ -92,13 +115,11 @@ def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfi
     if answer.feature is None:
         raise ConfigError(f"data.label: {label} cannot be predicted: {answer.reason}.")
     used = {**inference.without_texts(guesses), label: answer}
-    return config.model_copy(
-        update={
-            "features": {name: guess.feature for name, guess in used.items()},
-            "ignore": (*config.ignore, *(name for name in columns if name not in used)),
-            "missing_values": (*config.missing_values, *inference.words_for_nothing(columns)),
-        }
-    )
+    return {
+        "features": {name: guess.feature.model_dump(mode="json") for name, guess in used.items() if guess.feature},
+        "ignore": [*config.ignore, *(name for name in columns if name not in used)],
+        "missing_values": [*config.missing_values, *inference.words_for_nothing(columns)],
+    }
 
 
 def _paths(config: DataConfig, base: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
@@ -232,13 +253,18 @@ def _estimate(paths: dict[str, list[Path]], spec: DatasetSpec) -> int:
     return images + 2 * sum(tables)  # an example names its columns
 
 
-def _digest(paths: dict[str, list[Path]]) -> str:
-    """Returns the SHA-256 over splits, names and contents of all files."""
+def _digest(paths: dict[str, list[Path]], *, trust: bool = False) -> str:
+    """Returns the SHA-256 over splits, names and contents of all files; see `file_cache.sha256s`."""
+    files = [
+        (split, file.relative_to(path.parent), file)
+        for split, found in paths.items()
+        for path in found
+        for file in (image_folder.files(path) if path.is_dir() else [path])
+    ]
+    contents = file_cache.sha256s([file for _, _, file in files], trust=trust)
     digest = hashlib.sha256()
-    for split, found in paths.items():
-        for path in found:
-            for file in image_folder.files(path) if path.is_dir() else [path]:
-                digest.update(f"{split}\0{file.relative_to(path.parent)}\0{sha256(file)}\n".encode())
+    for (split, name, _), content in zip(files, contents, strict=True):
+        digest.update(f"{split}\0{name}\0{content}\n".encode())
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -1,11 +1,18 @@
-"""`${ENV:NAME}` in a setting: resolved where it is used, never stored, taken out of what is logged or shown."""
+"""`${ENV:NAME}` in a setting: resolved where it is used, never stored, taken out of what is logged or shown.
 
+So is a webhook's URL, but for its host: what follows is often a token.
+"""
+
+import hashlib
 import os
 import re
+from urllib.parse import urlsplit
 
 from data.errors import ConfigError
 
 PATTERN = re.compile(r"\$\{ENV:([A-Za-z_][A-Za-z0-9_]*)\}")
+HIDDEN_URL = re.compile(r".*/\.\.\.[0-9a-f]{8}")  # what `hide_url` makes of one
+MIN_TARGET = 12  # characters of a URL behind its host; hooks with a token have 40 and more
 MIN_HIDDEN = 4  # characters; hiding shorter values would make holes in every text
 
 _values: dict[str, str] = {}  # value -> the words that stand for it
@@ -28,8 +35,20 @@ def resolve(text: str) -> str:
     return PATTERN.sub(value, text)
 
 
+def hide_url(url: str) -> None:
+    """Has a URL hidden from now on: words stand for it that name its host, and tell two URLs apart."""
+    parts = urlsplit(url)
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+    if url.rstrip("/") != host and not HIDDEN_URL.fullmatch(url):
+        mark = hashlib.sha256(url.encode()).hexdigest()[:8]
+        _values.setdefault(url, f"{host}/...{mark}")
+        target = url.partition(parts.netloc)[2] if parts.netloc else ""
+        if len(target) >= MIN_TARGET:  # as servers and HTTP libraries name it
+            _values.setdefault(target, f"/...{mark}")
+
+
 def hide(text: str) -> str:
-    """Returns a text with every value that `resolve` gave out replaced by the words that stand for it."""
+    """Returns a text with every value that `resolve` gave out, and every hidden URL, replaced by words for it."""
     for value in sorted(_values, key=len, reverse=True):
         if len(value) >= MIN_HIDDEN:
             text = text.replace(value, _values[value])

@@ -1,7 +1,7 @@
 """The input of a training: TFRecord files to batches of features and labels."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from data.examples import read_batches
 from models.task import Task
 from models.training.job import TrainingJob
 
+MAX_SEED = 2**31 - 1  # TensorFlow takes seeds modulo this
 SAMPLES = 16  # training images shown in TensorBoard
 
 
@@ -20,25 +21,22 @@ def training_batches(job: TrainingJob, skip: int = 0) -> tf.data.Dataset:
 
     Order and augmentation depend on nothing but the seed, the epoch and the step, so that a batch can be made again.
     """
-    finish = _finisher(job)
-    if job.num_rows["train"] <= job.train.shuffle_buffer:
-        serialized = _shuffled_in_memory(job, skip)
-    else:
-        records = tf.data.TFRecordDataset(list(job.train_files))
-        # Shuffled anew for every repetition; batched before repeating, so that epochs do not run into each other.
-        shuffled = records.shuffle(job.train.shuffle_buffer, seed=job.seed, reshuffle_each_iteration=True)
-        serialized = shuffled.batch(job.train.batch_size).repeat().enumerate().skip(skip)
-    batches = serialized.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    in_memory = job.num_rows["train"] <= job.train.shuffle_buffer
+    batches_of = _shuffled_in_memory(job) if in_memory else _shuffled_in_buffer(job)
+    steps = -(-job.num_rows["train"] // job.train.batch_size)
+    # From the epoch on in which it goes on: those before are neither read nor shuffled.
+    endless = tf.data.Dataset.counter(skip // steps).flat_map(batches_of)
+    serialized = endless.skip(skip % steps).enumerate(skip)
+    batches = serialized.map(_finisher(job), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _shuffled_in_memory(job: TrainingJob, skip: int) -> tf.data.Dataset:
-    """Returns steps and their batches of serialized examples, as the order of each epoch draws them.
+def _shuffled_in_memory(job: TrainingJob) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """Returns the function from an epoch to its batches of serialized examples, drawn from all rows.
 
     A shuffle buffer of the same size is filled anew before every epoch, in which nothing is trained.
     """
     rows, batch_size = job.num_rows["train"], job.train.batch_size
-    steps = -(-rows // batch_size)
     records = next(iter(tf.data.TFRecordDataset(list(job.train_files)).batch(rows)))
 
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -47,8 +45,20 @@ def _shuffled_in_memory(job: TrainingJob, skip: int) -> tf.data.Dataset:
         begins = tf.data.Dataset.range(0, rows, batch_size)
         return begins.map(lambda begin: tf.gather(records, order[begin : begin + batch_size]))
 
-    endless = tf.data.Dataset.counter(skip // steps).flat_map(batches_of)
-    return endless.skip(skip % steps).enumerate(skip)
+    return batches_of
+
+
+def _shuffled_in_buffer(job: TrainingJob) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """Returns the function from an epoch to its batches of serialized examples, drawn through a buffer as it reads."""
+    records = tf.data.TFRecordDataset(list(job.train_files))
+
+    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
+        # The seed of this function's graph. It must not be 0: TensorFlow would compare the epoch, a tensor, with 0.
+        tf.compat.v1.set_random_seed(1 + job.seed % (MAX_SEED - 1))
+        shuffled = records.shuffle(job.train.shuffle_buffer, seed=epoch, reshuffle_each_iteration=False)
+        return shuffled.batch(job.train.batch_size)
+
+    return batches_of
 
 
 def _finisher(job: TrainingJob):

@@ -200,7 +200,10 @@ def history(name: str | None, count: int, home: Path, as_json: bool) -> None:
 
     from pipeline.scheduling.store import Store
 
-    fires = Store.of(home).fires(name, limit=count)
+    store = Store.of(home)
+    fires = store.fires(name, limit=count)
+    if name and not fires:  # of a schedule that was removed there may be a history still
+        store.state(name)
     if as_json:
         click.echo(json.dumps([asdict(fire) for fire in fires], indent=1))
         return
@@ -208,6 +211,8 @@ def history(name: str | None, count: int, home: Path, as_json: bool) -> None:
         took = f"{fire.ended - fire.started:8.1f} s" if fire.ended and fire.started else f"{'':10}"
         told = f"{_moment(fire.due, 'UTC')}  {fire.schedule:<16}{fire.reason:<10}{fire.state:<11}{took}"
         click.echo(f"{told}  {fire.run or '':<22}{fire.message or ''}".rstrip())
+    if not fires:
+        click.echo("nothing has run yet")
 
 
 @schedule.command()
@@ -277,11 +282,10 @@ def scheduler(port: int, workers: int, poll: str, home: Path) -> None:
       headrace scheduler
       headrace scheduler --home /data/headrace --workers 2 --port 9100
     """
-    import logging
-
+    from pipeline.core import logs
     from pipeline.scheduling import daemon, times
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.start("%(asctime)s %(levelname)s %(message)s")
     daemon.serve(
         daemon.Scheduler(home.resolve(), workers, poll_seconds=times.seconds(poll)),
         port,

@@ -92,6 +92,11 @@ class PipelinePaths:
         return self.logs / f"{run}.log"
 
     @property
+    def webhooks(self) -> Path:
+        """Webhooks whose tokens records hide; see `pipeline.history.webhooks`."""
+        return self.runs / "webhooks.json"
+
+    @property
     def samples(self) -> Path:
         """What the server was asked and answered, a file a day."""
         return self.runs / "samples"

@@ -21,6 +21,7 @@ from data import atomic
 from data.secrets import hide
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
+from pipeline.history import webhooks
 from pipeline.history.record import FINISHED, RunRecord, StageRecord
 
 PACKAGES = ("tensorflow", "keras", "tfx", "apache-beam", "numpy", "scikit-learn", "headrace")
@@ -33,6 +34,7 @@ class Journal:
     def __init__(self, named: NamedConfig, paths: PipelinePaths, run: str):
         self._file = paths.record(run)
         self._file.parent.mkdir(parents=True, exist_ok=True)
+        webhooks.keep(paths, named.config.notify)
         process = psutil.Process()
         self._cpu, self._stage_cpu, self._written = cpu_seconds(), 0.0, 0.0
         self.record = RunRecord(
@@ -93,7 +95,7 @@ class Journal:
 
 
 def _hidden(value: Any) -> Any:
-    """Returns JSON values with every text hidden that `${ENV:NAME}` stands for."""
+    """Returns JSON values with every secret in their texts hidden."""
     if isinstance(value, dict):
         return {key: _hidden(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.artifact_files import ArtifactFile
+from data.secrets import PATTERN, hide, hide_url
 
 RUNNING = "running"
 # What a run can come to; `killed` is not in its file, see `state_of`.
@@ -152,9 +153,18 @@ class RunRecord:
         """Returns the record that a file holds; None where it is gone or damaged."""
         try:
             record = cls.of_json(json.loads(path.read_text()))
+            _hide_webhooks(record.settings)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return record if isinstance(record.run, str) and isinstance(record.pipeline, str) else None
+
+
+def _hide_webhooks(settings: dict[str, Any]) -> None:
+    """Hides what the record of an earlier release shows."""
+    for channel in settings.get("notify") or ():
+        if channel.get("webhook") and not PATTERN.fullmatch(channel["webhook"]):
+            hide_url(channel["webhook"])
+            channel["webhook"] = hide(channel["webhook"])
 
 
 def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:

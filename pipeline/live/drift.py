@@ -82,7 +82,7 @@ def measure(
             problems.append(str(error))
     if not found:
         raise ConfigError(" ".join(problems))
-    write(paths, found, named.dataset.digest())
+    write(paths, found, named.dataset.last_digest())
     return found
 
 

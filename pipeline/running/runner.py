@@ -11,9 +11,9 @@ from pathlib import Path
 
 from data import spans
 from data.errors import ConfigError
-from data.secrets import hide
 from models import progress
 from models.serving.deployment import standby
+from pipeline.core import logs
 from pipeline.core.config import NamedConfig
 from pipeline.core.files import hidden_secrets, private_files, temporary_files
 from pipeline.core.lock import hold
@@ -127,16 +127,6 @@ def _surroundings(paths: PipelinePaths, log: Path, screen: Screen, *, wait: bool
         yield
 
 
-class _HidingFormatter(logging.Formatter):
-    """Writes no value of a `${ENV:NAME}` setting."""
-
-    def __init__(self):
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-    def format(self, record: logging.LogRecord) -> str:
-        return hide(super().format(record))
-
-
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 
@@ -180,8 +170,7 @@ def _run_stages(named: NamedConfig, paths: PipelinePaths, observer: Observer, *,
     os.environ["HEADRACE_RUN"] = run  # the trainer names its curves after it
     # TensorFlow would take the whole of a GPU, and leave the serving check's server none.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    logging.basicConfig(level=logging.INFO, force=True)
-    logging.getLogger().handlers[0].setFormatter(_HidingFormatter())
+    logs.start("%(asctime)s %(levelname)s %(name)s: %(message)s")
     observer.begin(START)
     from pipeline.running import beam_workers, graph
     from pipeline.running.beam_runner import run_pipeline

@@ -6,9 +6,10 @@ from pathlib import Path
 import yaml
 
 from data.errors import ConfigError
+from pipeline.scheduling import cron_fields
 from pipeline.scheduling.store import Schedule
 
-WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MAX_CRON_JOB_NAME = 52  # Kubernetes adds 11 characters for each job
 
 
 def export(schedule: Schedule, to: str, home: Path) -> dict[str, str]:
@@ -24,6 +25,8 @@ def export(schedule: Schedule, to: str, home: Path) -> dict[str, str]:
     """
     if schedule.cron is None:
         raise ConfigError(f"Schedule {schedule.name} has no cron fields; only `headrace scheduler` looks at data.")
+    if "\n" in "".join(schedule.command("run", str(home))):
+        raise ConfigError(f"Schedule {schedule.name} has a line break in its settings or the home's path; remove it.")
     makers = {"systemd": systemd, "cron": cron, "kubernetes": kubernetes, "airflow": airflow}
     return makers[to](schedule, home)
 
@@ -37,7 +40,7 @@ def systemd(schedule: Schedule, home: Path) -> dict[str, str]:
         f"WorkingDirectory={str(home).replace('%', '%%')}\nExecStart={line}\n"
         f"TimeoutStartSec={schedule.time_limit:.0f}\nUMask=0027\n"
     )
-    whens = "".join(f"OnCalendar={when} {schedule.zone}\n" for when in on_calendar(str(schedule.cron)))
+    whens = "".join(f"OnCalendar={when} {schedule.zone}\n" for when in cron_fields.on_calendar(str(schedule.cron)))
     timer = (
         f"[Unit]\nDescription=When Headrace pipeline {schedule.name} runs\n\n[Timer]\n{whens}"
         f"Persistent={'false' if schedule.catch_up == 'skip' else 'true'}\n"
@@ -51,56 +54,9 @@ def _systemd_word(word: str) -> str:
     return f'"{escaped}"' if escaped != word or any(sign in word for sign in " '\t;{}") else word
 
 
-def on_calendar(fields: str) -> list[str]:
-    """Returns cron fields in systemd's words; two where cron takes day of the month or weekday, either of them.
-
-    Raises:
-        ConfigError: systemd cannot say it.
-    """
-    minute, hour, day, month, weekday = fields.split()
-    if any(sign in fields for sign in "#LW"):
-        raise ConfigError(f"systemd has no words for {fields!r}; use `headrace scheduler`.")
-    time = f"{_field(hour, 0)}:{_field(minute, 0)}:00"
-    week = _weekdays(weekday)
-    date = f"*-{_field(month, 1)}-{_field(day, 1)}"
-    if week and day != "*":
-        return [f"{date} {time}", f"{week} *-{_field(month, 1)}-* {time}"]
-    return [f"{week} {date} {time}".strip()]
-
-
-def _field(field: str, start: int) -> str:
-    """Returns one field: `a-b` becomes `a..b`, `*/n` counts from the field's first value."""
-    parts = []
-    for part in field.split(","):
-        first, _, step = part.partition("/")
-        first = first.replace("-", "..")
-        if step and first == "*":
-            first = str(start)
-        parts.append(f"{first}/{step}" if step else first)
-    return ",".join(parts)
-
-
-def _weekdays(field: str) -> str:
-    if field == "*":
-        return ""
-    parts = []
-    for part in field.split(","):
-        first, _, step = part.partition("/")
-        ends = [_weekday(one) for one in first.split("-")] if first != "*" else ["Sun", "Sat"]
-        if step or (len(ends) == 2 and WEEKDAYS.index(ends[0]) > WEEKDAYS.index(ends[1]) and ends[1] != "Sun"):
-            low, high = WEEKDAYS.index(ends[0]), WEEKDAYS.index(ends[-1])
-            parts += [WEEKDAYS[index] for index in range(low, high + 1, int(step or 1))]
-        else:
-            parts.append("..".join(ends))
-    return ",".join(parts)
-
-
-def _weekday(text: str) -> str:
-    return WEEKDAYS[int(text)] if text.isdecimal() else text.capitalize()
-
-
 def cron(schedule: Schedule, home: Path) -> dict[str, str]:
     """Returns the lines of a crontab; a percent sign would end the command there."""
+    cron_fields.parse(str(schedule.cron), "cron")
     line = shlex.join(["timeout", f"{schedule.time_limit:.0f}", *schedule.command("run", str(home), "--wait")]).replace(
         "%", "\\%"
     )
@@ -110,7 +66,7 @@ def cron(schedule: Schedule, home: Path) -> dict[str, str]:
 
 def kubernetes(schedule: Schedule, home: Path) -> dict[str, str]:
     """Returns a CronJob; image and volume are for its owner to fill in."""
-    name = f"headrace-{schedule.name.lower().replace('_', '-')}"
+    name = f"headrace-{schedule.name.lower().replace('_', '-')}"[:MAX_CRON_JOB_NAME].rstrip("-")
     arguments = ["run", schedule.target, "--home", "/home/headrace", "--wait", *schedule.settings()]
     container = {
         "name": "headrace",
@@ -129,7 +85,7 @@ def kubernetes(schedule: Schedule, home: Path) -> dict[str, str]:
         "kind": "CronJob",
         "metadata": {"name": name},
         "spec": {
-            "schedule": schedule.cron,
+            "schedule": cron_fields.portable(str(schedule.cron), "Kubernetes"),
             "timeZone": schedule.zone,
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": 60 if schedule.catch_up == "skip" else 86400,
@@ -148,13 +104,16 @@ def kubernetes(schedule: Schedule, home: Path) -> dict[str, str]:
 def airflow(schedule: Schedule, home: Path) -> dict[str, str]:
     """Returns a DAG file for Airflow 2.4 and later."""
     line = shlex.join(schedule.command("run", str(home), "--wait"))
-    if "{{" in line or "{%" in line:  # Airflow takes it for a template
+    if any(sign in line for sign in ("{{", "{%", "{#")):  # Airflow takes it for a template
         line = "{% raw %}" + line + "{% endraw %}"
+    if line.endswith((".sh", ".bash")):  # Airflow takes it for the name of a template's file
+        line += " "
+    when = cron_fields.portable(str(schedule.cron), "Airflow")
     text = (
         f'"""Headrace pipeline {schedule.name}."""\n\n'
         "from datetime import datetime, timedelta\n\nimport pendulum\nfrom airflow import DAG\n"
         "from airflow.operators.bash import BashOperator\n\n"
-        f"with DAG(\n    dag_id={'headrace_' + schedule.name!r},\n    schedule={schedule.cron!r},\n"
+        f"with DAG(\n    dag_id={'headrace_' + schedule.name!r},\n    schedule={when!r},\n"
         f"    start_date=datetime(2026, 1, 1, tzinfo=pendulum.timezone({schedule.zone!r})),\n"
         f"    catchup={schedule.catch_up == 'all'},\n    max_active_runs=1,\n) as dag:\n"
         f"    BashOperator(\n        task_id='run',\n        bash_command={line!r},\n"

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ServingError
-from data.secrets import hide, resolve
+from data.secrets import hide, hide_url, resolve
 from models.serving.rollout.versions import read_manifest
 from pipeline.core.config import Email, Notify
 from pipeline.core.paths import PipelinePaths
-from pipeline.history.record import RunRecord
+from pipeline.history import webhooks
 from pipeline.scheduling.store import REFUSED, SUCCEEDED, Fire, Outcome, Schedule
 
 RETRY_SECONDS = (1.0, 5.0, 25.0)  # between tries
@@ -49,7 +49,6 @@ def tell_trial(home: Path, pipeline: str, version: int, verdict: str, reason: st
         run = read_manifest(paths.serving / str(version)).get("run", "")
     except ServingError:  # not published by us
         return []
-    record = RunRecord.read(paths.record(run))
     told = {
         "text": f"Canary {version} of {pipeline} was {verdict}: {reason}",
         "event": "canary",
@@ -58,8 +57,7 @@ def tell_trial(home: Path, pipeline: str, version: int, verdict: str, reason: st
         "run": run,
         "home": str(home),
     }
-    settings = record.settings.get("notify", ()) if record else ()
-    return send([Notify.model_validate(one) for one in settings], told, home)
+    return send(webhooks.channels(paths, run), told, home)
 
 
 def message(home: Path, schedule: Schedule, fire: Fire, outcome: Outcome, event: str) -> dict[str, Any]:
@@ -140,6 +138,7 @@ def _append(path: Path, told: dict[str, Any]) -> None:
 
 def _post(url: str, told: dict[str, Any]) -> None:
     """Posts JSON that Slack, Mattermost and Discord's Slack door take: they show `text`."""
+    hide_url(url)  # of `${ENV:NAME}` and more, resolved
     request = urllib.request.Request(url, json.dumps(told).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
         answer.read()

@@ -49,6 +49,7 @@ def complete(schedule: Schedule) -> Schedule:
     return replace(
         schedule,
         target=str(file.resolve()) if file.suffix in (".yaml", ".yml") else schedule.target,
+        cron=" ".join(schedule.cron.split()) if schedule.cron else None,
         overrides=schedule.overrides + (challenge if named.config.evaluate.challenge == "off" else ()),
         notify=tuple(one.model_dump(mode="json") for one in named.config.notify),
     )

@@ -168,6 +168,8 @@ class Store:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._ready:
+            self.path.touch(0o640)  # it holds webhooks; SQLite's other files get the mode of this one
         with contextlib.closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
             connection.row_factory = sqlite3.Row
             if not self._ready:

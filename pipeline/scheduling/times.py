@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 
 from data.errors import ConfigError
+from pipeline.scheduling import cron_fields
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # More than this of a schedule are not caught up with, whatever its policy.
@@ -25,6 +26,7 @@ def check(cron: str, zone: str) -> None:
     """Raises ConfigError unless both can be used."""
     if zone not in available_timezones():
         raise ConfigError(f"There is no time zone {zone}; expected a name such as Europe/Berlin or UTC.")
+    cron_fields.check_count(cron)
     try:
         next(CronSim(cron, datetime.now(ZoneInfo(zone))))
     except (CronSimError, StopIteration) as error:

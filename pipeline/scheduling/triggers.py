@@ -20,7 +20,7 @@ def waits(store: Store, schedule: Schedule) -> bool:
 def new_data(home: Path, schedule: Schedule) -> bool:
     """Returns whether the data is not that of the last run, whatever came of it."""
     try:
-        digest = config.load(schedule.target, schedule.overrides).dataset.digest()
+        digest = config.load(schedule.target, schedule.overrides).dataset.last_digest()
     except (HeadraceError, OSError):
         return False  # a run at its time says what is wrong; data that is being written is no reason to run
     last = next(iter(runs.runs(home, schedule.name)), None)
@@ -54,6 +54,6 @@ def _has_new_span(home: Path, paths: PipelinePaths, schedule: Schedule) -> bool:
         if dataset.spans is None or not new_data(home, schedule):
             return False
         looked = json.loads(paths.drift.read_text()).get("data_digest") if paths.drift.exists() else None
-        return dataset.digest() != looked
+        return dataset.last_digest() != looked
     except (HeadraceError, OSError, ValueError):
         return False

@@ -36,13 +36,28 @@ def sentence(error: ErrorDetails, where: str, task: str) -> str:
     if error["type"] == "missing":
         return f"{where}: {dotted} is missing."
     expected = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    received = "another text" if location[-1:] == ("password",) else json.dumps(error["input"], default=str)
+    received = _received(error)
     if error["type"] == "literal_error":
         choices = re.findall(r"'([^']*)'", error["msg"])
         close = difflib.get_close_matches(str(error["input"]), choices, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         return f"{where}: {dotted}: expected one of {', '.join(choices)}; found {received}.{hint}"
     return f"{where}: {dotted}: expected {expected}, found {received[:80]}."
+
+
+def _received(error: ErrorDetails) -> str:
+    """Returns what came; not where it may be a secret, also one in the wrong place."""
+    location, value = error["loc"], error["input"]
+    secret = location[-1:] == ("password",) or (location[:1] == ("notify",) and error["type"] != "literal_error")
+    if secret and value and isinstance(value, str | list | dict):
+        return (
+            f"keys {', '.join(map(str, value))}"
+            if isinstance(value, dict)
+            else "another text"
+            if isinstance(value, str)
+            else "another list"
+        )
+    return json.dumps(value, default=str)
 
 
 def _keys_at(location: tuple, task: str) -> list[str]:

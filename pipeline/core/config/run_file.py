@@ -74,7 +74,7 @@ def _apply(values: dict[str, Any], override: str) -> str:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is not valid YAML; quote it.") from None
+        raise ConfigError(f"--set {'.'.join(keys)}: the value is not valid YAML; quote it.") from None
     for key in keys[:-1]:
         inner = values.setdefault(key, {})
         if not isinstance(inner, dict):

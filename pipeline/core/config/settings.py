@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 
 from data.config import DataConfig, Settings
 from data.secrets import PATTERN as SECRET
+from data.secrets import hide, hide_url
 from models import registry
 from models.config import TaskConfig, TrainConfig
 
@@ -155,12 +156,20 @@ class Notify(Settings):
     email: Email | None = None
     """By SMTP."""
     webhook: str | None = None
-    """URL that takes JSON with a `text`, as Slack's incoming webhooks do; ${ENV:NAME} keeps it out of the file."""
+    """URL that takes JSON with a `text`, as Slack's incoming webhooks do; ${ENV:NAME} keeps it out of the file. What
+    follows its host is shown and logged nowhere."""
     events: Annotated[tuple[Event, ...], Field(min_length=1)] = (
         "failure", "refused", "paused", "drift", "canary",
     )  # fmt: skip
     """What is told: success, failure, refused (by a gate), drift, paused (a schedule, after too many failures), canary
     (taken back or promoted by `headrace serve`)."""
+
+    @field_validator("webhook")
+    @classmethod
+    def _hidden_from_now_on(cls, value: str | None):
+        if value is not None and not SECRET.fullmatch(value):
+            hide_url(value)
+        return value
 
     @model_validator(mode="after")
     def _one_channel(self):
@@ -174,7 +183,7 @@ class Notify(Settings):
             return f"file {self.file}"
         if self.email is not None:
             return f"e-mail to {', '.join(self.email.to)} by {self.email.host}:{self.email.port}"
-        return f"webhook {str(self.webhook).split('?')[0]}"
+        return f"webhook {hide(str(self.webhook))}"
 
 
 class RunConfig(Settings):

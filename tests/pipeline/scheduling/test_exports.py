@@ -1,14 +1,23 @@
 import ast
+import contextlib
+import dataclasses
+import itertools
+import re
+import shlex
 import shutil
 import subprocess
-from datetime import UTC
+import sys
+import types
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
+import jinja2
 import pytest
 import yaml
 
 from data.errors import ConfigError
-from pipeline.scheduling import exports
+from pipeline.scheduling import cron_fields, exports, times
 from pipeline.scheduling.store import Schedule
 
 NIGHTLY = Schedule(
@@ -33,30 +42,186 @@ HOME = Path("/data/head race 100%")
     ],
 )
 def test_cron_fields_in_systemds_words(cron, words):
-    assert exports.on_calendar(cron) == words
+    assert cron_fields.on_calendar(cron) == words
+
+
+# What Debian's cron takes, with what readers differ in: names, 7 and ranges to it, steps, days and weekdays together.
+EXPRESSIONS = (
+    "0 3 * * *", "*/15 8-18 * * 1-5", "0 0 1,15 * *", "0 6 * * */2", "0 6 * * 0-3", "0 6 * * 0-6", "0 6 * * 5-7",
+    "0 6 * * 7", "0 6 * * SUN,WED", "0 6 * JUL,dec *", "0 6 1 jan-mar mon", "0 0 13 * 5", "0 0 13 * 0-7",
+    "5/20 1-23/2 * * *", "10,11,12,50 0 */10 * *", "0 0 1-31/2 * 1", "7 5-9/4 28-31 2,3 *", "0 6 * * 1/2",
+)  # fmt: skip
+BOTH = "0 0 */2 * 1"  # Debian's cron wants an odd day that is a Monday
+BEGIN = datetime(2026, 11, 25, tzinfo=UTC) - timedelta(seconds=1)
+
+
+def _dues(cron: str, count: int = 4) -> list[datetime]:
+    found = itertools.islice(times.after(cron, "UTC", BEGIN.timestamp()), count)
+    return [datetime.fromtimestamp(due, UTC) for due in found]
+
+
+def _of_systemd(words: list[str], count: int = 4) -> list[datetime]:
+    """Returns when systemd itself takes a timer to be due."""
+    found = set()
+    for one in words:
+        command = ["systemd-analyze", "calendar", f"--base-time={BEGIN:%Y-%m-%d %H:%M:%S} UTC", f"--iterations={count}"]
+        done = subprocess.run([*command, f"{one} UTC"], capture_output=True, text=True, check=True, env={"TZ": "UTC"})
+        found |= set(re.findall(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC$", done.stdout, re.MULTILINE))
+    return sorted(datetime.fromisoformat(one).replace(tzinfo=UTC) for one in found)[:count]
+
+
+def _of_kubernetes(cron: str, count: int = 4) -> list[datetime]:
+    """Returns when five fields are due as Kubernetes' robfig/cron and Airflow's croniter read them, numbers only."""
+    bounds = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+    minutes, hours, days, months, weekdays = (
+        _matched(field, low, high) for field, (low, high) in zip(cron.split(), bounds, strict=True)
+    )
+    stars = [cron.split()[index] == "*" for index in (2, 4)]
+    found, moment = [], BEGIN.replace(second=0) + timedelta(minutes=1)
+    while len(found) < count:
+        fits = (moment.day in days, moment.isoweekday() % 7 in weekdays)
+        if moment.month in months and (all(fits) if any(stars) else any(fits)):
+            today = [moment.replace(hour=hour, minute=minute) for hour in sorted(hours) for minute in sorted(minutes)]
+            found += [one for one in today if one > BEGIN]
+        moment = moment.replace(hour=0, minute=0) + timedelta(days=1)
+    return found[:count]
+
+
+def _matched(field: str, low: int, high: int) -> set[int]:
+    found: set[int] = set()
+    for part in field.split(","):
+        match = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?", part)
+        assert match, part
+        first, last, step = match.groups()
+        begin, end = int(first or low), int(last or (first if first and not step else high))
+        assert low <= begin <= end <= high, part
+        found |= set(range(begin, end + 1, int(step or 1)))
+    return found
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd on this machine")
-def test_systemd_takes_the_times_and_means_the_same():
-    from datetime import datetime
+@pytest.mark.parametrize("cron", [*EXPRESSIONS, BOTH])
+def test_systemd_takes_the_times_and_means_the_same(cron):
+    assert _of_systemd(cron_fields.on_calendar(cron)) == _dues(cron)
 
-    from pipeline.scheduling import times
 
-    for cron in ("0 3 * * *", "*/15 8-18 * * 1-5", "0 0 1,15 * *", "0 6 * * */2"):
-        (words,) = exports.on_calendar(cron)
-        command = [
-            "systemd-analyze",
-            "calendar",
-            "--base-time=2026-11-25 00:00:00 UTC",
-            "--iterations=3",
-            f"{words} UTC",
-        ]
-        out = subprocess.run(command, capture_output=True, text=True, check=True, env={"TZ": "UTC"}).stdout
-        theirs = [line.split(": ", 1)[1].strip() for line in out.splitlines() if "elapse" in line or "Iter" in line]
-        begin = datetime(2026, 11, 25, tzinfo=UTC).timestamp() - 1
-        ours = [next_due for next_due, _ in zip(times.after(cron, "UTC", begin), range(3), strict=False)]
-        told = [datetime.fromtimestamp(due, UTC).strftime("%Y-%m-%d %H:%M:%S") for due in ours]
-        assert [one.split(" ", 1)[1].removesuffix(" UTC") for one in theirs if one.endswith("UTC")] == told
+@pytest.mark.parametrize("cron", EXPRESSIONS)
+def test_kubernetes_and_airflow_mean_the_same(cron):
+    nightly = dataclasses.replace(NIGHTLY, cron=cron)
+
+    job = yaml.safe_load(next(iter(exports.kubernetes(nightly, HOME).values())))
+
+    assert _of_kubernetes(job["spec"]["schedule"]) == _dues(cron)
+    assert _of_kubernetes(_run_dag(nightly, HOME)["dag"]["schedule"]) == _dues(cron)
+
+
+@pytest.mark.parametrize("to", ["kubernetes", "airflow"])
+def test_what_kubernetes_and_airflow_cannot_say_is_refused(to):
+    with pytest.raises(ConfigError, match=r"'0 0 \*/2 \* 1' means both"):
+        exports.export(dataclasses.replace(NIGHTLY, cron=BOTH), to, HOME)
+
+
+@pytest.mark.parametrize("to", ["systemd", "cron", "kubernetes", "airflow"])
+@pytest.mark.parametrize("cron", ["0 0 L * *", "0 0 LW * *", "0 0 * * 5#2", "0 0 * * 5L"])
+def test_what_only_our_scheduler_can_say_is_not_exported(to, cron):
+    with pytest.raises(ConfigError, match="has no words for"):
+        exports.export(dataclasses.replace(NIGHTLY, cron=cron), to, HOME)
+
+
+@pytest.mark.parametrize("to", ["systemd", "cron", "kubernetes", "airflow"])
+def test_six_fields_of_an_older_home_are_not_exported(to):
+    with pytest.raises(ConfigError, match="expected five fields"):
+        exports.export(dataclasses.replace(NIGHTLY, cron="0 0 3 * * *"), to, HOME)
+
+
+# Words that each of the four has signs of its own for.
+HOSTILE = Schedule(
+    "digits", "/data/a b/$x 50%.yaml",
+    ("a='$HOME'", 'b="q\\"', "c={{d}}{% e %}", "d={# no comment #}", "e=100%", "f=run.sh"), cron="0 3 * * *",
+)  # fmt: skip
+COMMAND = HOSTILE.command("run", str(HOME), "--wait")
+
+
+def test_the_command_of_the_unit_reads_back_as_it_was():
+    service = exports.export(HOSTILE, "systemd", HOME)["headrace-digits.service"]
+
+    (line,) = [line for line in service.splitlines() if line.startswith("ExecStart=")]
+    assert _systemd_words(line.removeprefix("ExecStart=")) == COMMAND
+
+
+def _systemd_words(line: str) -> list[str]:
+    """Returns the words of a command as systemd.service(5) takes them apart."""
+    words = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', line)
+    plain = [re.sub(r"\\(.)", r"\1", quoted) if quoted else bare for quoted, bare in words]
+    return [word.replace("%%", "%").replace("$$", "$") for word in plain]
+
+
+def test_the_command_of_the_crontab_reads_back_as_it_was():
+    (text,) = exports.export(HOSTILE, "cron", HOME).values()
+
+    line = text.splitlines()[1]
+    fields, command = line.split(" ", 5)[:5], line.split(" ", 5)[5]
+    assert " ".join(fields) == HOSTILE.cron
+    assert not re.search(r"(?<!\\)%", command)  # it would end the command there
+    words = shlex.split(command.replace("\\%", "%"))  # cron takes the backslash away, the shell reads the rest
+    assert words[:2] == ["timeout", "86400"]
+    assert words[2:-2] == COMMAND
+    assert words[-2:] == [f">>{HOME}/scheduler/digits.log", "2>&1"]
+
+
+def test_the_command_of_the_cron_job_reads_back_as_it_was():
+    (text,) = exports.export(HOSTILE, "kubernetes", HOME).values()
+
+    (container,) = yaml.safe_load(text)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["command"] + container["args"] == ["headrace", *COMMAND[1:3], "--home", "/home/headrace",
+                                                        *COMMAND[5:]]  # fmt: skip
+
+
+def test_the_command_of_the_dag_reads_back_as_it_was():
+    found = _run_dag(HOSTILE, HOME)
+
+    line = jinja2.Environment().from_string(found["task"]["bash_command"]).render()
+    assert shlex.split(line) == COMMAND
+    assert not found["task"]["bash_command"].endswith((".sh", ".bash"))  # the name of a template's file
+    assert (found["zone"], found["dag"]["catchup"], found["dag"]["max_active_runs"]) == ("UTC", False, 1)
+    assert found["task"]["execution_timeout"] == timedelta(days=1)
+
+
+def _run_dag(schedule: Schedule, home: Path) -> dict:
+    """Runs a DAG file with stand-ins for Airflow and pendulum; returns what it gave them."""
+    found: dict = {}
+
+    @contextlib.contextmanager
+    def dag(**arguments):
+        found["dag"] = arguments
+        yield
+
+    def timezone(name: str):
+        found["zone"] = name
+        return UTC
+
+    modules = {name: types.ModuleType(name) for name in ("airflow", "airflow.operators", "airflow.operators.bash")}
+    modules["airflow"].DAG = dag
+    modules["airflow.operators.bash"].BashOperator = lambda **arguments: found.update(task=arguments)
+    modules["pendulum"] = types.ModuleType("pendulum")
+    modules["pendulum"].timezone = timezone
+    with mock.patch.dict(sys.modules, modules):
+        exec(next(iter(exports.airflow(schedule, home).values())), {})
+    return found
+
+
+def test_the_name_of_a_cron_job_is_one_that_kubernetes_takes():
+    (text,) = exports.export(
+        dataclasses.replace(NIGHTLY, name="Churn_of-" + "x" * 60 + "_"), "kubernetes", HOME
+    ).values()
+
+    name = yaml.safe_load(text)["metadata"]["name"]
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", name)
+
+
+def test_a_line_break_in_a_setting_is_refused():
+    with pytest.raises(ConfigError, match="line break"):
+        exports.export(dataclasses.replace(NIGHTLY, overrides=("a=b\nc",)), "cron", HOME)
 
 
 def test_the_unit_and_its_timer():
@@ -126,4 +291,4 @@ def test_a_schedule_of_data_alone_cannot_be_exported():
     with pytest.raises(ConfigError, match="has no cron fields"):
         exports.export(Schedule("digits", "digits", on_new_data=True), "cron", HOME)
     with pytest.raises(ConfigError, match="systemd has no words"):
-        exports.on_calendar("0 0 L * *")
+        cron_fields.on_calendar("0 0 L * *")

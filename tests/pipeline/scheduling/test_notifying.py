@@ -1,5 +1,7 @@
 import http.server
 import json
+import logging
+import re
 import threading
 from pathlib import Path
 
@@ -11,8 +13,13 @@ from data.errors import ConfigError
 from models.serving.deployment.process import free_port
 from pipeline.core import config
 from pipeline.core.config import Notify
+from pipeline.core.logs import HidingFormatter
+from pipeline.core.paths import PipelinePaths
+from pipeline.history import webhooks
+from pipeline.history.journal import Journal
+from pipeline.history.record import RunRecord
 from pipeline.scheduling import notifying
-from pipeline.scheduling.store import FAILED, REFUSED, SUCCEEDED, Fire, Outcome, Schedule
+from pipeline.scheduling.store import FAILED, REFUSED, SUCCEEDED, Fire, Outcome, Schedule, Store
 from tests.pipeline import made_up
 
 # No password of anybody's travels here.
@@ -202,6 +209,12 @@ def test_a_run_for_drift_says_so(tmp_path):
         ("[{}]", "one of file, email and webhook"),
         ("[{file: a, events: []}]", "at least 1"),
         ("[{file: a, events: [sucess]}]", "success"),
+        ("[{webhook: 'http://b/sesame', webhok: 1}]", "Unknown key in notify.0 'webhok'"),
+        ("[{webhook: 'http://b/sesame', file: a}]", "found keys webhook, file"),
+        ("{webhook: 'http://b/sesame'}", "found keys webhook"),
+        ("http://b/sesame", "found another text"),
+        ("[http://b/sesame]", "found another text"),
+        ("[{webhook: ['http://b/sesame']}]", "notify.0.webhook"),
         ("[{email: {host: a, sender: b, to: [c], password: sesame}}]", "a password as ${ENV:NAME}"),
     ],
 )
@@ -211,6 +224,60 @@ def test_what_cannot_be_told_is_refused_before_anything_runs(section, words):
 
     assert words in str(error.value)
     assert "sesame" not in str(error.value)
+
+
+TOKEN = "T0A1/B2C3/x1y2z3-sesame"
+
+
+def test_a_webhook_in_the_run_file_is_shown_and_logged_nowhere(hook, tmp_path, caplog):
+    url = f"{hook.url}/services/{TOKEN}?key=sesame"
+    named = config.load("digits", [f"notify=[{{webhook: '{url}'}}]"])
+    hook.refusals = 100
+
+    (problem,) = notifying.send(named.config.notify, {"text": "a", "event": "failure"}, tmp_path, waits=())
+    Journal(named, PipelinePaths.of(tmp_path, "digits"), "20260101-000000-000").finish("failed", 1, f"no {url}")
+    logged = HidingFormatter("%(message)s").format(
+        logging.makeLogRecord({"msg": "POST %s of %s", "args": (url.removeprefix(hook.url), url)})
+    )
+
+    record = (tmp_path / "runs" / "digits" / "reports" / "20260101-000000-000.json").read_text()
+    shown = [problem, caplog.text, record, logged, named.config.notify[0].name()]
+    assert [text for text in shown if "sesame" in text or "B2C3" in text] == []
+    assert [text for text in shown if hook.url not in text] == []
+
+
+def test_a_canary_is_told_of_though_the_record_hides_the_webhook(hook, tmp_path):
+    named = config.load("digits", [f"notify=[{{webhook: '{hook.url}/services/{TOKEN}'}}, {{webhook: '{hook.url}/2'}}]"])
+    paths = PipelinePaths.of(tmp_path, "digits")
+    Journal(named, paths, "20260101-000000-000").finish("published", 0, None)
+    (paths.serving / "7" / "assets.extra").mkdir(parents=True)
+    (paths.serving / "7" / "assets.extra" / "headrace.json").write_text(json.dumps({"run": "20260101-000000-000"}))
+
+    assert notifying.tell_trial(tmp_path, "digits", 7, "taken back", "too slow") == []
+
+    assert [path for path, *_ in hook.taken] == [f"/services/{TOKEN}", "/2"]
+    assert paths.webhooks.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_webhook_in_the_record_of_an_earlier_release_is_shown_nowhere_and_still_told(hook, tmp_path):
+    record = made_up.record_of("20260528-000000-000", made_up.spec_of(("a", "b")))
+    record.settings["notify"] = [{"webhook": f"{hook.url}/services/{TOKEN}"}, {"webhook": "${ENV:SLACK_URL}"}]
+    made_up.write_record(tmp_path, record)
+    paths = PipelinePaths.of(tmp_path, "made_up")
+
+    shown = RunRecord.read(paths.record(record.run)).settings["notify"]
+
+    assert "B2C3" not in json.dumps(shown)
+    assert shown[1] == {"webhook": "${ENV:SLACK_URL}"}
+    assert webhooks.channels(paths, record.run)[0].webhook == f"{hook.url}/services/{TOKEN}"
+
+
+def test_the_schedules_which_hold_webhooks_are_private(tmp_path):
+    Store.of(tmp_path).add(Schedule("digits", "digits", notify=({"webhook": "http://b/sesame"},)), 0.0)
+
+    files = list((tmp_path / "scheduler").iterdir())
+
+    assert {path.stat().st_mode & 0o007 for path in files} == {0}
 
 
 def test_the_command_tests_every_channel(hook, tmp_path):
@@ -226,7 +293,7 @@ def test_the_command_tests_every_channel(hook, tmp_path):
 
     assert done.code == 2
     assert "file told.jsonl: told" in done.out
-    assert f"webhook {hook.url}/x: told" in done.out
-    assert "webhook http://127.0.0.1:9/none could not be told" in done.out
+    assert re.search(rf"webhook {hook.url}/\.\.\.[0-9a-f]{{8}}: told", done.out)
+    assert re.search(r"webhook http://127\.0\.0\.1:9/\.\.\.[0-9a-f]{8} could not be told", done.out)
     assert "1 of 3 could not be told" in done.err
     assert hook.taken[0][2]["event"] == "test"

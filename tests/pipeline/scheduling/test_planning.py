@@ -1,4 +1,4 @@
-from pipeline.scheduling.store import Store
+from pipeline.scheduling.store import Schedule, Store
 from tests.conftest import headrace
 
 
@@ -14,3 +14,26 @@ def test_a_pipeline_that_stops_at_drift_is_not_to_follow_it(tmp_path):
     assert Store.of(tmp_path).state("digits").schedule.overrides == (
         "data.checks.drift.policy=warn", "evaluate.challenge=not_worse",
     )  # fmt: skip
+
+
+def test_the_history_of_a_schedule_that_is_not_there_is_no_history(tmp_path):
+    Store.of(tmp_path).add(Schedule("digits", "digits", cron="0 3 * * *"), 0.0)
+
+    unknown = headrace("schedule", "history", "NOPE", "--home", tmp_path)
+    never_ran = headrace("schedule", "history", "digits", "--home", tmp_path)
+
+    assert unknown.code == 2
+    assert "There is no schedule NOPE; schedules: digits." in unknown.err
+    assert (never_ran.code, never_ran.out) == (0, "nothing has run yet\n")
+
+
+def test_what_is_left_of_a_removed_schedule_is_shown(tmp_path):
+    store = Store.of(tmp_path)
+    store.add(Schedule("digits", "digits", cron="0 3 * * *"), 0.0)
+    store.write_down("digits", [(100.0, "by hand", 100.0)])
+    store.remove("digits")
+
+    history = headrace("schedule", "history", "digits", "--home", tmp_path)
+
+    assert history.code == 0
+    assert "its schedule was removed" in history.out

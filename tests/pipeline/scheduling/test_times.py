@@ -88,6 +88,12 @@ def test_what_is_no_duration_is_told(text):
         times.seconds(text)
 
 
+@pytest.mark.parametrize("cron", ["0 0 3 * * *", "0 3 * *", "0 3 * * * headrace", "@daily"])
+def test_cron_has_exactly_five_fields(cron):
+    with pytest.raises(ConfigError, match=f"expected five fields.*found {len(cron.split())}"):
+        times.check(cron, "UTC")
+
+
 @pytest.mark.parametrize("cron", ["", "61 * * * *", "* * * *", "a b c d e", "0 0 31 2 *"])
 def test_fields_that_cannot_be_used_are_told(cron):
     with pytest.raises(ConfigError, match="--cron"):

@@ -1,0 +1,89 @@
+"""What was found out about files that are unchanged since, by size, time of change and inode; in the user's cache."""
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from data.sources import files
+
+# A file that is written to twice within the clock's tick has one time of change: what is that new is not kept.
+SETTLED_SECONDS = 2.0
+KEPT_SECONDS = 30 * 86400.0  # since it was found out
+
+
+def sha256s(paths: Sequence[Path], *, trust: bool) -> list[str]:
+    """Returns the SHA-256 of each file, in hexadecimal.
+
+    Args:
+        paths: The files.
+        trust: Whether a file that is unchanged since it was read last is not read again.
+    """
+    keys = [_key("sha256", [path]) for path in paths]
+    known = _read(keys) if trust else {}
+    found = {key: known.get(key) or files.sha256(path) for key, path in zip(keys, paths, strict=True)}
+    settled = {key: found[key] for key, path in zip(keys, paths, strict=True) if _is_settled([path])}
+    _write({key: value for key, value in settled.items() if known.get(key) != value})
+    return [found[key] for key in keys]
+
+
+def facts(paths: Sequence[Path], about: str, find: Callable[[], Any]) -> Any:
+    """Returns what `find` returned, JSON values, when it was called last for these files, unchanged, and `about`."""
+    key = _key(about, paths)
+    known = _read([key])
+    if key in known:
+        return json.loads(known[key])
+    settled, found = _is_settled(paths), find()
+    if settled and key == _key(about, paths):  # not written to meanwhile
+        _write({key: json.dumps(found)})
+    return found
+
+
+def _key(about: str, paths: Sequence[Path]) -> str:
+    """Returns what identifies a question about files as they are; a digest, since a path may hold a secret."""
+    states = [path.stat() for path in paths]
+    stamps = [
+        [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino]
+        for path, state in zip(paths, states, strict=True)
+    ]
+    return hashlib.sha256(json.dumps([about, stamps]).encode()).hexdigest()
+
+
+def _is_settled(paths: Sequence[Path]) -> bool:
+    return all(path.stat().st_mtime < time.time() - SETTLED_SECONDS for path in paths)
+
+
+def _read(keys: Sequence[str]) -> dict[str, str]:
+    """Returns what is known; nothing where the cache cannot be used."""
+    found = {}
+    with contextlib.suppress(OSError, sqlite3.Error), _database() as database:
+        for key in keys:
+            for (value,) in database.execute("select value from known where key = ?", (key,)):
+                found[key] = value
+    return found
+
+
+def _write(values: dict[str, str]) -> None:
+    """Keeps values, and forgets those that are old; does nothing where the cache cannot be used."""
+    if not values:
+        return
+    now = time.time()
+    with contextlib.suppress(OSError, sqlite3.Error), _database() as database, database:
+        rows = [(key, value, now) for key, value in values.items()]
+        database.executemany("insert or replace into known (key, value, written) values (?, ?, ?)", rows)
+        database.execute("delete from known where written < ?", (now - KEPT_SECONDS,))
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[sqlite3.Connection]:
+    path = Path(platformdirs.user_cache_dir("headrace")) / "files.db"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path, timeout=5)) as database:
+        database.execute("create table if not exists known (key text primary key, value text, written real)")
+        yield database
