@@ -16,6 +16,7 @@ import headrace as command
 from pipeline.core import fingerprint
 from pipeline.scheduling.store import Schedule, Store
 from tests.conftest import ROOT, headrace, namesakes
+from tests.waiting import PATIENCE_S, until
 
 
 def _python(code: str, folder: Path, path: str) -> str:
@@ -38,7 +39,7 @@ def test_a_namesake_in_the_current_folder_or_on_the_path_is_not_taken(tmp_path):
 
     by_path = headrace("list", cwd=folder, PYTHONPATH=str(folder))
     as_module = subprocess.run(
-        [sys.executable, "-m", "headrace", "list"], cwd=folder, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "headrace", "list"], cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S
     )
 
     assert by_path.code == 0, by_path.err
@@ -85,9 +86,7 @@ def test_a_scheduled_run_takes_our_packages(tmp_path):
     words = [str(Path(sys.executable).with_name("headrace")), "scheduler", "--port", "0", "--home", str(folder)]
 
     with subprocess.Popen(words, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}) as process:
-        until = time.monotonic() + 60
-        while not store.fires()[0].ended and time.monotonic() < until:
-            time.sleep(0.2)
+        until(lambda: store.fires()[0].ended)
         process.terminate()
 
     assert "Did you mean 'epochs'?" in (store.fires()[0].message or "")

@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.history import runs
 from tests.conftest import ROOT, headrace
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -35,7 +36,7 @@ def test_a_second_run_reuses_everything_and_publishes_nothing_new(digits_run):
 
 def test_a_run_with_nothing_to_do_loads_no_tensorflow_tfx_or_beam(digits_run):
     command = [sys.executable, "-X", "importtime", "-m", "pipeline", "run", "digits", "--home", digits_run.home]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
 
     assert done.returncode == 0
     assert "No change" in done.stdout

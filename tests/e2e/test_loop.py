@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from models.serving.rollout.versions import versions
 from pipeline.history import runs
 from pipeline.scheduling.store import Store
 from tests.conftest import ROOT, headrace
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.e2e
 
@@ -72,7 +72,7 @@ def _ask(rest: str, rows: list[dict], prefix: str) -> None:
             body,
             {"X-Request-Id": f"{prefix}{index}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             answer.read()
 
 
@@ -91,7 +91,7 @@ def _accuracy(home: Path, rows: list[dict], prefix: str) -> float:
 
 def available(rest: str) -> set[str]:
     """Returns the versions that answer."""
-    with urllib.request.urlopen(f"{rest}/v1/models/loop", timeout=10) as answer:
+    with urllib.request.urlopen(f"{rest}/v1/models/loop", timeout=PATIENCE_S) as answer:
         states = json.loads(answer.read())["model_version_status"]
     return {one["version"] for one in states if one["state"] == "AVAILABLE"}
 
@@ -106,15 +106,8 @@ def _command(*arguments):
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.wait(PATIENCE_S)
         process.stdout.close()
-
-
-def _wait(holds, seconds: float = 120.0) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never came to hold"
-        time.sleep(0.3)
 
 
 def test_a_shift_leads_to_drift_a_new_version_and_better_answers(tmp_path):
@@ -154,13 +147,13 @@ def test_a_shift_leads_to_drift_a_new_version_and_better_answers(tmp_path):
         assert added.code == 0, added.err
         _ask(rest, shifted[:1], "again")  # since the last look at it
         with _command("scheduler", "--port", "0", "--poll", "1s", "--home", home):
-            _wait(lambda: any(fire.ended for fire in Store.of(home).fires("loop")))
+            until(lambda: any(fire.ended for fire in Store.of(home).fires("loop")))
         (fire,) = Store.of(home).fires("loop")
         assert (fire.reason, fire.state) == ("drift", "succeeded"), fire
         after = versions(home / "serving" / "loop")[-1]
         assert after > before
 
-        _wait(lambda: available(rest) == {str(after)})
+        until(lambda: available(rest) == {str(after)})
         _ask(rest, shifted, "after")
         accuracy_after = _accuracy(home, shifted, "after")
 

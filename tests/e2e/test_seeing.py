@@ -1,5 +1,6 @@
 """What the whole run of `digits` leaves to be looked at: its record, its page, and what TensorBoard serves."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -8,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 from pipeline.history import runs
 from tests.browser import chromium, watch
 from tests.conftest import ROOT, headrace
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.e2e
 
@@ -129,11 +130,11 @@ class Board:
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(20)
+        self._process.wait(PATIENCE_S)
 
     def ask(self, path: str, **query):
         url = f"{self._address}/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             content = answer.read()
         if content.startswith(b"\x1f\x8b"):  # the profile plugin's, asked for or not
             content = gzip.decompress(content)
@@ -141,15 +142,15 @@ class Board:
 
     def wait_for(self, path: str, holds) -> dict:
         """Asks until the answer holds what it must; the board reads its files in the background."""
-        for _ in range(240):
-            try:
-                found = self.ask(path)
-                if holds(found):
-                    return found
-            except OSError:
-                pass
-            time.sleep(0.25)
-        raise AssertionError(f"{path} never came to hold it")
+        answers: list[dict] = []
+
+        def answered() -> bool:
+            with contextlib.suppress(OSError):
+                answers.append(self.ask(path))
+            return bool(answers) and holds(answers[-1])
+
+        until(answered, pause_s=0.25)
+        return answers[-1]
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +232,7 @@ def test_runs_are_compared_in_the_hparams_tab(board, first):
     request = urllib.request.Request(
         f"{board._address}/plugin/hparams/experiment", b'{"experimentName": ""}', {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         found = json.loads(answer.read())
     names = {one["name"] for one in found["hparamInfos"]}
     assert {"train.epochs", "train.learning_rate", "model.filters", "seed"} <= names

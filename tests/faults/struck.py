@@ -4,7 +4,7 @@ In `train` the signal comes after the second epoch; in any other stage when its 
 worst moment. With STAGE `stuck` the main thread does not come back from C when the signal comes, in `statistics`.
 """
 
-import hashlib
+import ctypes
 import os
 import signal
 import sys
@@ -29,7 +29,9 @@ def struck(launcher, info):
     name = launcher._pipeline_node.node_info.id
     if stage == "stuck" and name == "statistics":
         threading.Timer(0.5, strike).start()
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes in C
+        # The signal reaches another thread, and this one stays in C for good.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+        ctypes.CDLL(None).pause()
     if stage == "train" and name == "train":
         with progress.listening(lambda values: strike() if values.get("done") and values["epoch"] == 2 else None):
             return run_executor(launcher, info)

@@ -11,6 +11,7 @@ import pytest
 from models.serving.rollout.versions import last_version, model_digest, publish, read_manifest, versions
 from tests.conftest import ROOT
 from tests.mounts import small_disk
+from tests.waiting import PATIENCE_S
 
 # Publishes argv[1] to argv[2]; at the argv[3]-th operation on the destination it fails with the error argv[4], or dies.
 PUBLISH = """
@@ -56,7 +57,7 @@ def _model(folder: Path, content: str) -> Path:
 
 def _publish(model: Path, destination: Path, at: int, kind: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", PUBLISH, str(model), str(destination), str(at), kind]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 class Reader:

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, headrace
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.e2e
 
@@ -25,7 +25,7 @@ RUN = ["run", "digits", *(word for setting in SETTINGS for word in ("--set", set
 def _struck(stage: str, name: str, home: Path) -> subprocess.CompletedProcess:
     """Runs digits and sends it a signal at a stage."""
     command = [sys.executable, str(ROOT / "tests" / "faults" / "struck.py"), stage, name, *RUN, "--home", str(home)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 def _stages(out: str) -> dict[str, str]:
@@ -118,13 +118,11 @@ def test_a_run_struck_at_every_stage_in_turn_ends_like_an_undisturbed_one(name, 
     np.testing.assert_array_equal(_scores(tmp_path), undisturbed.scores)
 
 
-def test_a_stage_that_does_not_come_back_is_given_up_in_ten_seconds(tmp_path):
-    started = time.monotonic()
+def test_a_stage_that_does_not_come_back_is_given_up(tmp_path):
     struck = _struck("stuck", "SIGTERM", tmp_path)
 
     assert struck.returncode == 143, struck.stdout + struck.stderr
     assert struck.stdout.splitlines()[-1].startswith("Stopped by SIGTERM at statistics")
-    assert time.monotonic() - started < 60  # it would have been minutes
 
 
 def test_of_eight_starts_one_runs_and_seven_name_it(tmp_path):
@@ -132,12 +130,10 @@ def test_of_eight_starts_one_runs_and_seven_name_it(tmp_path):
     running = [
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(8)
     ]
-    deadline = time.monotonic() + 60
-    while sum(process.poll() is None for process in running) > 1 and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: sum(process.poll() is None for process in running) <= 1)
     (holder,) = [process for process in running if process.poll() is None]
     holder.send_signal(signal.SIGTERM)
-    outputs = {process.pid: (process.communicate(timeout=60), process.returncode) for process in running}
+    outputs = {process.pid: (process.communicate(timeout=PATIENCE_S), process.returncode) for process in running}
 
     for pid, ((_, err), code) in outputs.items():
         if pid == holder.pid:
@@ -161,7 +157,7 @@ def test_wait_begins_when_the_running_one_ends(tmp_path):
         first = waiting.stdout.readline()
     second = waiting.stdout.readline()
     waiting.send_signal(signal.SIGTERM)
-    waiting.communicate(timeout=60)
+    waiting.communicate(timeout=PATIENCE_S)
 
     assert (
         first
@@ -186,7 +182,7 @@ def test_a_waiting_run_stops_at_once(tmp_path):
         waiting = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert "waiting for it to end" in waiting.stdout.readline()
         waiting.send_signal(signal.SIGINT)
-        _, err = waiting.communicate(timeout=60)
+        _, err = waiting.communicate(timeout=PATIENCE_S)
 
     assert waiting.returncode == 130
     assert err == "headrace: Stopped by SIGINT before the first stage or after the last.\n"

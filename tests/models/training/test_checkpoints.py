@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +43,11 @@ def _train(folder, die_at=0) -> dict | None:
     for written in ("examples", "transform", "model"):  # made anew each time; the checkpoints stay
         subprocess.run(["rm", "-rf", str(folder / written)], check=True)
     done = subprocess.run(
-        [sys.executable, "-c", TRAIN, str(folder), str(die_at)], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", TRAIN, str(folder), str(die_at)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     if done.returncode == -signal.SIGKILL:
         return None

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow  # loads TensorFlow
 
@@ -30,7 +31,7 @@ print("trained", [value["epoch"] for value in seen if value.get("done")])
 
 def test_a_model_trains_and_exports_on_two_mirrored_devices_in_mixed_precision(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", MIRRORED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", MIRRORED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
     )
 
     assert done.returncode == 0, done.stderr[-2000:]

@@ -5,6 +5,7 @@ import pytest
 
 from data.errors import ConfigError
 from pipeline.core import config
+from tests.waiting import PATIENCE_S
 
 DIGITS = "task: image_classification\ndata: {name: digits}\n"
 
@@ -135,7 +136,9 @@ def test_a_typo_is_reported_without_loading_tensorflow(tmp_path):
         "    print('loaded:', sorted(heavy))\n"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S
+    )
 
     assert done.returncode == 2
     assert done.stdout == "loaded: []\n"

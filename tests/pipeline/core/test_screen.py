@@ -5,6 +5,7 @@ import sys
 
 from pipeline.core.screen import Screen, describe, redirected
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE_S
 
 
 def test_progress_is_told_in_a_few_words():
@@ -52,12 +53,16 @@ ON_A_TERMINAL = """
 import logging, os, sys, time
 from pathlib import Path
 from pipeline.core.screen import Screen, redirected
+drawn, running = [], Screen._running
+Screen._running = lambda self: drawn.append(1) or running(self)
 screen = Screen()
 with redirected(Path(sys.argv[1])), screen.stages():
     logging.basicConfig(level=logging.INFO, force=True)
     screen.begin("train")
     screen.update({"epoch": 1, "epochs": 2})
-    time.sleep(0.4)
+    before = len(drawn)
+    while len(drawn) < before + 3:
+        time.sleep(0.05)
     logging.info("noise from a logger")
     print("noise from print")
     os.write(2, b"noise from C++")
@@ -70,7 +75,7 @@ def test_a_terminal_shows_the_running_stage_live_and_no_noise(tmp_path):
     code = [sys.executable, "-c", ON_A_TERMINAL, str(tmp_path / "log")]
 
     done = subprocess.run(
-        code, stdout=terminal, stderr=terminal, cwd=ROOT, timeout=60, env={**os.environ, "TERM": "xterm"}
+        code, stdout=terminal, stderr=terminal, cwd=ROOT, timeout=PATIENCE_S, env={**os.environ, "TERM": "xterm"}
     )
     os.close(terminal)
     shown = os.read(main, 1 << 16).decode()

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.core import signals
 from pipeline.core.signals import Stopped, stop_on_signals
+from tests.waiting import PATIENCE_S
 
 
 def _send(number: int) -> None:
@@ -61,6 +62,6 @@ def test_a_block_that_does_not_end_is_given_up(monkeypatch):
         given_up.set()
 
     with pytest.raises(Stopped):
-        _clean_up_after_a_signal(give_up, lambda: given_up.wait(5))
+        _clean_up_after_a_signal(give_up, lambda: given_up.wait(PATIENCE_S))
 
     assert numbers == [signal.SIGTERM]

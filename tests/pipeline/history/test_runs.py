@@ -1,8 +1,6 @@
 import dataclasses
 import os
 import platform
-import threading
-import time
 from datetime import date
 
 import psutil
@@ -97,21 +95,16 @@ def test_a_log_is_followed_until_the_run_has_ended(home):
     )
     made_up.write_record(home, running)
 
-    def end() -> None:
-        with log.open("a") as file:
-            file.write("second\n")
-        time.sleep(2 * runs.FOLLOW_SECONDS)
-        with log.open("a") as file:
-            file.write("third\n")
-        made_up.write_record(home, record)
+    following = runs.follow(home, running)
 
-    ending = threading.Timer(0.5, end)
-    ending.start()
-    found = list(runs.follow(home, running))
-    ending.join()
-
-    assert "".join(found) == "first\nsecond\nthird\n"
-    assert len(found) >= 2
+    assert next(following) == "first\n"
+    with log.open("a") as file:
+        file.write("second\n")
+    assert next(following) == "second\n"
+    with log.open("a") as file:
+        file.write("third\n")
+    made_up.write_record(home, record)
+    assert "".join(following) == "third\n"
 
 
 def test_a_log_that_is_gone_is_told(home):

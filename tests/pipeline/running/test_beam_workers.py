@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT, namesakes
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def test_two_workers_do_what_one_does_and_end_with_the_pipeline(tmp_path):
         env={"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
 
     assert done.returncode == 0, done.stderr[-2000:]

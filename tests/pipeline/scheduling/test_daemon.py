@@ -16,24 +16,26 @@ from pathlib import Path
 
 import pytest
 
+from models.serving.rollout.versions import versions
 from pipeline.scheduling import daemon
 from pipeline.scheduling.daemon import Scheduler
 from pipeline.scheduling.store import FAILED, PENDING, RUNNING, SUCCEEDED, Schedule, Store
 from tests.conftest import ROOT, headrace
 from tests.mounts import small_disk
 from tests.pipeline.scheduling.conftest import REFUSED_FILE, Clock, schedule
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.slow
 
 
-def _until(scheduler: Scheduler, holds, seconds: float = 60.0) -> None:
+def _until(scheduler: Scheduler, holds) -> None:
     """Ticks until something holds."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never came to hold"
+
+    def tick() -> None:
         scheduler.tick()
         assert not scheduler.trouble
-        time.sleep(0.05)
+
+    until(holds, meanwhile=tick)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,7 @@ def _no_child_is_left(monkeypatch):
     monkeypatch.setattr(Scheduler, "_spawn", lambda self, fire: started.append(spawn(self, fire)) or started[-1])
     yield
     for child in started:
-        child.wait(60)
+        child.wait(PATIENCE_S)
 
 
 def _ended(store: Store, count: int):
@@ -107,11 +109,11 @@ def test_a_run_beyond_its_time_limit_is_stopped(tmp_path):
     scheduler.store.add(schedule(tmp_path, "long", cron="0 0 1 1 *", time_limit=2.0), time.time())
     scheduler.store.write_down("long", [(1.0, "by hand", 0.0)])
 
-    _until(scheduler, _ended(scheduler.store, 1), 90)
+    _until(scheduler, _ended(scheduler.store, 1))
 
     (fire,) = scheduler.store.fires()
     assert fire.message == "it took longer than 2 s"
-    assert fire.ended - fire.started < 45
+    assert versions(tmp_path / "serving" / "long") == []  # the run did not come to its end
 
 
 def test_a_child_that_is_killed_is_noticed_by_a_later_daemon_too(tmp_path):
@@ -137,7 +139,7 @@ def test_fifty_schedules_at_once_run_one_by_one(tmp_path):
         scheduler.store.add(schedule(tmp_path, name, cron="0 0 1 1 *"), time.time())
         scheduler.store.write_down(name, [(1.0, "by hand", 0.0)])
 
-    _until(scheduler, _ended(scheduler.store, 50), 180)
+    _until(scheduler, _ended(scheduler.store, 50))
 
     fires = sorted(scheduler.store.fires(), key=lambda fire: fire.started)
     assert {fire.state for fire in fires} == {FAILED}
@@ -147,65 +149,83 @@ def test_fifty_schedules_at_once_run_one_by_one(tmp_path):
 
 # --- the daemon as a process -----------------------------------------------------------------------------------------
 
-# Its clock runs sixty times as fast: a schedule of every minute is due every second.
+# Its clock is a file; it kills itself after so many steps: before and after each commit, after each start of a run.
 DRIVER = """
-import sys, time
+import contextlib, os, signal, sys, time
 from pathlib import Path
 from pipeline.scheduling import daemon
-home, begin = Path(sys.argv[1]), float(sys.argv[2])
-scheduler = daemon.Scheduler(home, clock=lambda: begin + (time.time() - begin) * 60)
+from pipeline.scheduling.store import Store
+
+home, clock, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+transaction, spawn, taken = Store._transaction, daemon.Scheduler._spawn, []
+
+def step():
+    taken.append(1)
+    if len(taken) == steps:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+@contextlib.contextmanager
+def counted(store):
+    with transaction(store) as connection:
+        yield connection
+        step()
+    step()
+
+def spawn_and_step(scheduler, fire):
+    child = spawn(scheduler, fire)
+    step()
+    return child
+
+Store._transaction, daemon.Scheduler._spawn = counted, spawn_and_step
+scheduler = daemon.Scheduler(home, clock=lambda: float(clock.read_text()))
 with daemon.only_one(home):
     while True:
         scheduler.tick()
         time.sleep(0.05)
 """
+KILLS, NEVER = 20, 0
 
 
-def test_a_daemon_killed_twenty_times_loses_and_doubles_no_run(digits_run):
-    """Every minute of its own time, a run of `digits` with nothing to do: 0.6 s, and published already."""
-    home = digits_run.home
+def test_a_daemon_killed_twenty_times_loses_and_doubles_no_run(digits_run, tmp_path):
+    """Every minute of its clock, which goes on with each kill, a run of `digits` with nothing to do."""
+    home, clock = digits_run.home, tmp_path / "clock"
     assert headrace("run", "digits", "--home", home).code == 0
-    store, begin = Store.of(home), time.time()
+    store, begin = Store.of(home), 1_800_000_000.0  # a whole minute
     told = ({"file": "told.jsonl", "events": ["success", "failure"]},)
     store.add(Schedule("digits", "digits", cron="* * * * *", catch_up="all", notify=told, max_failures=1000), begin)
     seed = 8
-    moments = random.Random(seed)
+    steps = random.Random(seed)
 
-    for _ in range(20):
-        process = subprocess.Popen([sys.executable, "-c", DRIVER, str(home), str(begin)], cwd=ROOT)
-        time.sleep(moments.uniform(0.05, 1.5))
-        process.kill()
-        process.wait()
-    store.pause("digits", "the test is over")
-    due = {fire.due for fire in store.fires()}
-    store.resume("digits", begin + (time.time() - begin) * 60)
-    last = subprocess.Popen([sys.executable, "-c", DRIVER, str(home), str(begin)], cwd=ROOT)
+    def driver(dies_after: int) -> subprocess.Popen:
+        command = [sys.executable, "-c", DRIVER, str(home), str(clock), str(dies_after)]
+        return subprocess.Popen(command, cwd=ROOT)
+
+    for minute in range(1, KILLS + 1):
+        clock.write_text(str(begin + 60 * minute))
+        assert driver(steps.randint(1, 40)).wait(PATIENCE_S) == -signal.SIGKILL
+    last = driver(NEVER)
     try:
-        until = time.monotonic() + 120
-        while not all(fire.ended for fire in store.fires() if fire.due in due):
-            assert time.monotonic() < until
-            time.sleep(0.2)
+        until(lambda: len(store.fires()) >= KILLS and all(fire.ended for fire in store.fires()))
+        until(lambda: _told_of(home) >= {fire.due for fire in store.fires()})  # a run tells after it has ended
     finally:
         last.kill()
         last.wait()
     store.remove("digits")
-    while store.fires(state=RUNNING):
-        time.sleep(0.2)
 
-    fires = [fire for fire in store.fires() if fire.due in due]
-    minutes = sorted(fire.due for fire in fires)
-    assert minutes == [minutes[0] + 60 * index for index in range(len(minutes))]  # none is missing, none twice
-    assert len(minutes) >= 10
-    assert {fire.state for fire in fires} == {SUCCEEDED}
-    time.sleep(1)  # the last run tells after it has ended
-    ran = [json.loads(line)["due"] for line in (home / "told.jsonl").read_text().splitlines()]
-    assert set(minutes) <= set(ran)
-    assert len(ran) == len(set(ran))
+    assert sorted(fire.due for fire in store.fires()) == [begin + 60 * minute for minute in range(1, KILLS + 1)]
+    assert {fire.state for fire in store.fires()} == {SUCCEEDED}
+    assert len((home / "told.jsonl").read_text().splitlines()) == KILLS
+
+
+def _told_of(home: Path) -> set[float]:
+    """Returns the due times of the runs that were told of."""
+    file = home / "told.jsonl"
+    return {json.loads(line)["due"] for line in file.read_text().splitlines()} if file.exists() else set()
 
 
 def _ask(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -228,10 +248,7 @@ def test_the_command_runs_what_is_due_and_tells_how_it_is(tmp_path):
             assert second.code == 2
             assert "works on" in second.err
             assert headrace("schedule", "run-now", "typo", "--home", tmp_path).code == 0
-            until = time.monotonic() + 60
-            while not _ended(Store.of(tmp_path), 1)():
-                assert time.monotonic() < until
-                time.sleep(0.2)
+            until(_ended(Store.of(tmp_path), 1))
             status, text = _ask(port, "/healthz")
             assert (status, json.loads(text)["status"]) == (200, "ok")
             status, text = _ask(port, "/metrics")
@@ -240,7 +257,7 @@ def test_the_command_runs_what_is_due_and_tells_how_it_is(tmp_path):
             assert 'headrace_schedule_next_run_timestamp_seconds{schedule="typo"} ' in text
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(15) == 0
+            assert process.wait(PATIENCE_S) == 0
     listed = json.loads(headrace("schedule", "list", "--home", tmp_path, "--json").out)
     assert (listed[0]["state"], listed[0]["failures"]) == ("failed", 1)
     assert "Did you mean" in headrace("schedule", "history", "typo", "--home", tmp_path).out
@@ -269,7 +286,7 @@ def test_a_full_disk_is_told_and_outlived(tmp_path):
         assert not scheduler.trouble
         assert len(scheduler.store.fires()) == 1
         for child in scheduler._children.values():
-            child.wait(60)
+            child.wait(PATIENCE_S)
         assert scheduler.store.fires()[0].ended
 
 

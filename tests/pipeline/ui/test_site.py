@@ -21,6 +21,7 @@ from tests.browser import chromium, watch
 from tests.conftest import ROOT
 from tests.pipeline import made_up
 from tests.pipeline.reporting.conftest import make
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +58,7 @@ def site(home) -> str:
         address = process.stdout.readline().strip()
         yield address.rstrip("/")
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def browser():
 
 def _get(url: str, **headers) -> tuple[int, str, dict]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode(), dict(answer.headers)
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(), dict(error.headers)
@@ -268,7 +269,7 @@ def test_another_hosts_name_is_refused_and_nothing_can_be_changed(site):
     assert _get(site, Host="evil.example")[0] == 403
     request = urllib.request.Request(f"{site}/runs", data=b"x", method="POST")
     with pytest.raises(urllib.error.HTTPError, match="405"):
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=PATIENCE_S)
 
 
 def test_pages_forbid_what_they_do_not_need(site):
