@@ -14,6 +14,9 @@ PACKAGES = ("pipeline", "components", "models", "data")
 def main() -> None:
     """Runs the command and ends the process with its exit code."""
     put_our_packages_first()
+    from pipeline.core import environment
+
+    environment.put_right()
     from pipeline.commands import cli
 
     cli.main()

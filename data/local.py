@@ -130,13 +130,16 @@ def _paths(config: DataConfig, base: Path) -> tuple[dict[str, list[Path]], dict[
     for split, patterns in given.items():
         found[split] = []
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
-            place = str(base / Path(resolve(pattern)).expanduser())
+            given = Path(resolve(pattern)).expanduser()
+            place = str(base / given)
             if spans.has_words(place):
                 for name, paths in _window(place, config).items():
                     used.setdefault(name, []).extend(paths)
                     found[split] += paths
                 continue
-            matches = sorted(glob.glob(place, recursive=True)) if not Path(place).exists() else [place]
+            # Of the path to the run file no sign is a pattern.
+            pattern_of_all = str(given) if given.is_absolute() else f"{glob.escape(str(base))}/{given}"
+            matches = sorted(glob.glob(pattern_of_all, recursive=True)) if not Path(place).exists() else [place]
             if not matches:
                 raise ConfigError(f"data.files: there is no file {base / pattern}; paths start at the run file.")
             found[split] += [_short(Path(match)) for match in matches]

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from data import secrets
+from pipeline.core import environment
+
+# Tests ask servers on this machine, whatever proxy is set.
+environment.bypass_proxies(os.environ)
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"

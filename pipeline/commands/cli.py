@@ -146,7 +146,7 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
     for split, facts in found["splits"].items():
         shares = ", ".join(f"{name} {count:,}" for name, count in facts["classes"].items())
         click.echo(f"{split:<12}{facts['rows']:>9,} rows" + (f"  ({shares})" if shares else ""))
-    for note in found["notes"]:
+    for note in (*preflight.notes(), *found["notes"]):
         click.echo(note)
     click.echo(f"ok: {named.name} can be run")
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.core import environment
+
 ROOT = Path(__file__).resolve().parents[2]
 GIB = 2**30
 
@@ -51,6 +53,7 @@ def examine(home: Path) -> list[Finding]:
         lambda: _home(home),
         _serving,
         _docker,
+        _environment,
     ]
     return [check() for check in checks]
 
@@ -133,6 +136,11 @@ def _serving() -> Finding:
         if path
         else Finding("tf serving", "warn", "tensorflow_model_server not found")
     )
+
+
+def _environment() -> Finding:
+    found = environment.line()
+    return Finding("environment", "warn" if found else "ok", found or "nothing is set that changes results")
 
 
 def _docker() -> Finding:

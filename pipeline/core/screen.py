@@ -34,7 +34,8 @@ class Screen:
     def __init__(self, quiet: bool = False):
         sys.stdout.flush()
         # TensorFlow writes to the file descriptors themselves, so ours is a copy that redirecting leaves alone.
-        self.console = _Console(file=os.fdopen(os.dup(1), "w"), highlight=False, soft_wrap=True, quiet=quiet)
+        file = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+        self.console = _Console(file=file, highlight=False, soft_wrap=True, quiet=quiet)
         self.stage, self._started, self._detail = "", 0.0, ""
 
     @contextlib.contextmanager

@@ -11,11 +11,15 @@ from data import loading
 from data.checks.rows import RowChecks
 from data.errors import ConfigError
 from data.spec import SPLITS, LabelFeature
+from pipeline.core import environment
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import database
 
 MIB = 2**20
+# TensorFlow looks for a model's variables by their path as a pattern, and Beam for its output: where a folder's name
+# has a `*` it lists all that lies beside it.
+PATTERN_SIGNS = "[*?\\"
 MAX_CLASSES = 10  # that `headrace check` counts, the most frequent
 # Models, event files and ML Metadata of a run; measured on digits and Fashion-MNIST: 3 to 20 MiB.
 BASE_MIB = 100
@@ -29,6 +33,12 @@ def check(named: NamedConfig, paths: PipelinePaths) -> None:
     _check_disk(named, paths)
     _check_memory(named)
     database.check(paths)
+
+
+def notes() -> list[str]:
+    """Returns what a person should know before a run, a line each: what the environment has set."""
+    found = environment.line()
+    return [f"environment: {found}"] if found else []
 
 
 def read_everything(named: NamedConfig) -> dict[str, Any]:
@@ -50,6 +60,13 @@ def read_everything(named: NamedConfig) -> dict[str, Any]:
 
 
 def _check_destination(paths: PipelinePaths) -> None:
+    home = paths.serving.parents[1]
+    signs = [sign for sign in PATTERN_SIGNS if sign in str(home)]
+    if signs:
+        raise ConfigError(
+            f"Home {home} has {' and '.join(signs)} in its path, which TensorFlow and Beam take for a pattern; choose "
+            "another with --home or HEADRACE_HOME."
+        )
     if paths.serving.exists() and not os.access(paths.serving, os.W_OK):
         raise ConfigError(
             f"{paths.serving} cannot be written to; run `chmod u+w {paths.serving}`, or mount its file system for "

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def execute(
         unchanged.forget(paths)
         journal = Journal(named, paths, run)
         observer = Observer(screen, paths, journal)
-        _note_spans(observer, home)
+        _note(observer, home)
         failure = _attempt(named, paths, observer, allow_unblessed=allow_unblessed)
         _conclude(paths, observer, failure)
         if journal.record.state == "published":
@@ -130,10 +131,10 @@ def _surroundings(paths: PipelinePaths, log: Path, screen: Screen, *, wait: bool
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 
-def _note_spans(observer: Observer, home: Path) -> None:
-    """Notes, and says, what is missing between the spans of a run, and what is not as the run before it saw them."""
+def _note(observer: Observer, home: Path) -> None:
+    """Notes, and says, what the preflight found, and what is not with the spans as the run before saw them."""
     record = observer.journal.record
-    for line in _span_notes(record, home):
+    for line in preflight.notes() + _span_notes(record, home):
         record.notes.append(line)
         observer.screen.say(f"  {line}")
 
@@ -152,7 +153,7 @@ def _attempt(
 ) -> BaseException | None:
     """Runs the stages, cleans up after one that failed, and returns why they stopped; None where all ended."""
     try:
-        with progress.listening(observer.update):
+        with progress.listening(observer.update), _no_arguments():
             _run_stages(named, paths, observer, allow_unblessed=allow_unblessed)
     except (Exception, Stopped) as error:  # told by the caller in one line; the traceback goes to the log
         failure = observer.error or error
@@ -163,6 +164,17 @@ def _attempt(
             observer.end("stopped" if isinstance(failure, Stopped) else "failed")
         return failure
     return None
+
+
+@contextlib.contextmanager
+def _no_arguments() -> Iterator[None]:
+    """Within this block the process has no arguments: TFX takes them for absl's flags, and `-v` for its verbosity."""
+    before = sys.argv
+    sys.argv = before[:1]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _run_stages(named: NamedConfig, paths: PipelinePaths, observer: Observer, *, allow_unblessed: bool) -> None:

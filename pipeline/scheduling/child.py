@@ -59,7 +59,9 @@ def on_trial(home: Path, schedule: Schedule, work: Callable[[], Outcome]) -> Out
 def run(home: Path, schedule: Schedule) -> Outcome:
     """Runs `headrace run` within the schedule's time limit and returns what came of it."""
     command = schedule.command("run", str(home), "--json", "--wait")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", cwd=home
+    )
     _forward(process)
     try:
         out, err = process.communicate(timeout=schedule.time_limit)

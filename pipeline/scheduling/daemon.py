@@ -156,7 +156,8 @@ class Scheduler:
         log = self.log(fire)
         log.parent.mkdir(parents=True, exist_ok=True)
         # -I: no `pipeline` of the current folder or on PYTHONPATH is taken for ours.
-        command = [sys.executable, "-I", "-m", "pipeline.scheduling.child", str(self.home), str(fire.id)]
+        utf8 = ["-X", "utf8"] if sys.flags.utf8_mode else []  # which -I does not take from the environment
+        command = [sys.executable, "-I", *utf8, "-m", "pipeline.scheduling.child", str(self.home), str(fire.id)]
         with log.open("ab") as output:
             return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

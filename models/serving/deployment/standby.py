@@ -16,7 +16,9 @@ _waiting: subprocess.Popen | None = None
 
 def python() -> list[str]:
     """Returns the command of a Python that takes no folder `models` of where the user stands for ours."""
-    return [sys.executable, "-I", *(["-B"] if sys.dont_write_bytecode else [])]
+    # What -I does not take from the environment.
+    bytecode, utf8 = ["-B"] if sys.dont_write_bytecode else [], ["-X", "utf8"] if sys.flags.utf8_mode else []
+    return [sys.executable, "-I", *bytecode, *utf8]
 
 
 def begin() -> None:

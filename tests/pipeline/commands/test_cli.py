@@ -7,6 +7,7 @@ from PIL import Image
 
 from pipeline.commands.cli import cli
 from tests.conftest import headrace
+from tests.waiting import PATIENCE_S
 
 
 def test_help_of_every_command(golden):
@@ -27,7 +28,7 @@ def test_help_loads_nothing_heavy():
         "import sys\nfrom pipeline.commands import cli\n"
         "print(sorted({'tensorflow', 'tfx', 'apache_beam', 'pydantic', 'rich', 'numpy'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S)
 
     assert done.stdout.strip() == "[]"
 
@@ -139,7 +140,7 @@ def test_doctor_tells_the_state_of_each_thing(tmp_path):
 
     findings = {finding["name"]: finding for finding in json.loads(done.out)}
     assert set(findings) == {
-        "python", "glibc", "packages", "accelerator", "disk", "memory", "home", "tf serving", "docker"
+        "python", "glibc", "packages", "accelerator", "disk", "memory", "home", "tf serving", "docker", "environment"
     }  # fmt: skip
     assert findings["python"]["state"] == "ok"
     assert findings["packages"]["state"] == "ok", findings["packages"]

@@ -1,6 +1,7 @@
 import http.server
 import json
 import logging
+import os
 import re
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ from aiosmtpd.smtp import AuthResult
 
 from data.errors import ConfigError
 from models.serving.deployment.process import free_port
-from pipeline.core import config
+from pipeline.core import config, environment
 from pipeline.core.config import Notify
 from pipeline.core.logs import HidingFormatter
 from pipeline.core.paths import PipelinePaths
@@ -138,6 +139,23 @@ def test_a_webhook_gets_json_that_slack_takes(hook, tmp_path):
     assert kind == "application/json"
     assert body["text"] == "digits was refused by a gate: accuracy 0.1: expected >= 0.9"
     assert body["event"] == "refused"
+
+
+def test_a_webhook_elsewhere_obeys_the_proxy_and_one_on_this_machine_needs_none(hook, tmp_path, monkeypatch):
+    for name in ("https_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    told = {"text": "a", "event": "failure"}
+
+    monkeypatch.setenv("http_proxy", hook.url)
+    environment.bypass_proxies(os.environ)
+    assert notifying.send([Notify(webhook="http://hooks.invalid/services/T0")], told, tmp_path, waits=()) == []
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert notifying.send([Notify(webhook=f"{hook.url}/services/T0")], told, tmp_path, waits=()) == []
+
+    assert [path for path, *_ in hook.taken] == ["http://hooks.invalid/services/T0", "/services/T0"]
+    monkeypatch.setenv("no_proxy", "hooks.invalid")
+    (problem,) = notifying.send([Notify(webhook="http://hooks.invalid/services/T0")], told, tmp_path, waits=())
+    assert "URLError" in problem  # it was looked for without the proxy
 
 
 def test_what_fails_is_tried_again_and_then_told(hook, tmp_path):
