@@ -1,7 +1,6 @@
 """Runs one fire: `python -m pipeline.scheduling.child HOME FIRE`. Outlives the daemon; says itself what came of it."""
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +14,7 @@ import psutil
 
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import last_version
+from pipeline.core.files import private_files, user_umask
 from pipeline.core.paths import PipelinePaths
 from pipeline.scheduling import notifying
 from pipeline.scheduling.store import FAILED, REFUSED, SUCCEEDED, Outcome, Schedule, Store
@@ -60,7 +60,13 @@ def run(home: Path, schedule: Schedule) -> Outcome:
     """Runs `headrace run` within the schedule's time limit and returns what came of it."""
     command = schedule.command("run", str(home), "--json", "--wait")
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", cwd=home
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        cwd=home,
+        umask=user_umask(),  # who may read what it publishes is the user's to say
     )
     _forward(process)
     try:
@@ -113,5 +119,5 @@ def _persistently(write) -> bool:
 
 
 if __name__ == "__main__":
-    os.umask(0o027)
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    with private_files():
+        main(Path(sys.argv[1]), int(sys.argv[2]))
