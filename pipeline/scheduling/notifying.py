@@ -140,7 +140,8 @@ def _post(url: str, told: dict[str, Any]) -> None:
     """Posts JSON that Slack, Mattermost and Discord's Slack door take: they show `text`."""
     hide_url(url)  # of `${ENV:NAME}` and more, resolved
     request = urllib.request.Request(url, json.dumps(told).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+    # An opener of its own: urlopen keeps the proxies of the process's first request.
+    with urllib.request.build_opener().open(request, timeout=TIMEOUT_SECONDS) as answer:
         answer.read()
 
 
