@@ -1,7 +1,7 @@
 """Settings of where data comes from. Loads no TensorFlow."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -16,6 +16,21 @@ class Settings(BaseModel):
     """A record of settings: unknown keys are refused, values cannot be changed afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _words_that_yaml_takes_for_booleans(cls, values: Any) -> Any:
+        """Takes `off` and `on`, which YAML reads as false and true, for the words that a setting offers."""
+        if not isinstance(values, dict):
+            return values
+        words = {name: "on" if value else "off" for name, value in values.items() if isinstance(value, bool)}
+        offered = {name: cls.model_fields[name].annotation for name in words if name in cls.model_fields}
+        return {**values, **{name: words[name] for name, kind in offered.items() if words[name] in _choices(kind)}}
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """Returns the values of a Literal, also of one in a union with others."""
+    return get_args(kind) if get_origin(kind) is Literal else sum((_choices(one) for one in get_args(kind)), ())
 
 
 class Check(Settings):

@@ -92,6 +92,31 @@ def test_a_bad_override_is_refused(override, message):
         config.parse(DIGITS + "seed: 1", overrides=[override])
 
 
+@pytest.mark.parametrize(
+    "setting",
+    ["evaluate.challenge=off", "train.warm_start=off", "data.checks.drift.policy=off", "evaluate.challenge=OFF"],
+)
+def test_off_is_taken_as_it_is_printed_though_yaml_reads_it_as_false(setting):
+    keys, _, value = setting.partition("=")
+    section, *inner = keys.split(".")
+    in_file = "".join(f"{{{name}: " for name in inner) + value + "}" * len(inner)
+    text = "task: image_classification\ndata: {name: digits}\n"
+
+    overridden = config.parse(text, overrides=[setting])
+    written = config.parse(text + f"{section}: {in_file}\n") if section != "data" else overridden
+
+    for found in (overridden, written):
+        for name in keys.split("."):
+            found = getattr(found, name)
+        assert found == "off"
+
+
+def test_a_switch_stays_a_boolean_and_a_word_that_is_not_offered_is_refused():
+    assert config.parse(DIGITS + "train: {augment: off}").train.augment is False
+    with pytest.raises(ConfigError, match="expected one of stop, warn, off; found true"):
+        config.parse(DIGITS, overrides=["data.checks.drift.policy=on"])
+
+
 def test_an_unknown_pipeline_offers_the_closest():
     with pytest.raises(ConfigError, match=r"Unknown pipeline 'fashion_mist'\. Did you mean 'fashion_mnist'\?"):
         config.load("fashion_mist")
