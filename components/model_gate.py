@@ -1,4 +1,4 @@
-"""The model gate: thresholds, and no regression against the last published model."""
+"""The model gate: thresholds, and no regression against the live model."""
 
 import json
 import tempfile
@@ -19,7 +19,8 @@ from models import progress, registry
 from models.evaluation.bootstrap import paired_bootstrap
 from models.evaluation.metrics import Metric
 from models.evaluation.predictions import read
-from models.serving.rollout.versions import last_version, model_digest, read_manifest
+from models.serving.rollout.rollouts import live_version
+from models.serving.rollout.versions import model_digest, read_manifest
 from models.task import Task
 
 ENOUGH = {"not_worse": ("beats", "ties with"), "better": ("beats",)}
@@ -70,14 +71,14 @@ def ModelGate(
 
 @dataclass(frozen=True)
 class Verdict:
-    """One metric held against its threshold and against the last published model.
+    """One metric held against its threshold and against the live model.
 
     Attributes:
         metric: Name.
         value: The candidate's.
         bound: The threshold; a least value unless `lower_is_better`.
         lower_is_better: Whether `bound` is a greatest value.
-        published: The last published model's value on the same examples; None without one.
+        published: The live model's value on the same examples; None without one.
         max_regression: How much worse than `published` is accepted.
     """
 
@@ -95,7 +96,7 @@ class Verdict:
 
     @property
     def regression(self) -> float:
-        """How much worse than the last published model; negative when better, 0 without one."""
+        """How much worse than the live model; negative when better, 0 without one."""
         if self.published is None:
             return 0.0
         return self.value - self.published if self.lower_is_better else self.published - self.value
@@ -109,7 +110,7 @@ class Verdict:
         """Returns the value against what was asked, such as `accuracy 0.912: expected >= 0.92`."""
         text = f"{self.metric} {self.value:.4f}: expected {'<=' if self.lower_is_better else '>='} {self.bound:g}"
         if self.published is not None:
-            text += f", last published {self.published:.4f} (at most {self.max_regression:g} worse)"
+            text += f", live {self.published:.4f} (at most {self.max_regression:g} worse)"
         return text
 
 
@@ -118,7 +119,7 @@ def judge(metrics: dict[str, float], published: dict[str, float] | None, thresho
 
     Args:
         metrics: The candidate's metrics by name.
-        published: The last published model's, on the same examples; None without one.
+        published: The live model's, on the same examples; None without one.
         thresholds: Metric name -> `min` or `max`, and `max_regression`.
 
     Raises:
@@ -213,8 +214,8 @@ class Decision:
 def duelled(
     metric: Metric, destination: Path, evaluation: Path, examples_uri: str, spec: DatasetSpec, task: Task
 ) -> Duel:
-    """Returns how the candidate, whose answers are in `evaluation`, does beside the last published model."""
-    version = last_version(destination)
+    """Returns how the candidate, whose answers are in `evaluation`, does beside the live model."""
+    version = live_version(destination)
     candidate = read(PREDICTIONS.path(evaluation))
     with tempfile.TemporaryDirectory() as scratch:
         predictions.write(Path(scratch), str(destination / str(version)), examples_uri, spec, task)
@@ -241,12 +242,12 @@ def published_metrics(
     spec: DatasetSpec,
     beam_args: list[str],
 ) -> dict[str, float] | None:
-    """Returns the last published model's metrics on the candidate's test split; None where there is nothing to compare.
+    """Returns the live model's metrics on the candidate's test split; None where there is nothing to compare.
 
     What was measured when it was published is taken where test split and config are the same; else it is evaluated
     anew.
     """
-    version = last_version(destination)
+    version = live_version(destination)
     if version is None:
         return None
     manifest = read_manifest(destination / str(version))

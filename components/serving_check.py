@@ -16,7 +16,8 @@ from data.errors import ServingError
 from data.spec import DatasetSpec, Row
 from models import progress, registry
 from models.export import batch
-from models.serving.rollout.versions import last_version, read_manifest
+from models.serving.rollout.rollouts import live_version
+from models.serving.rollout.versions import read_manifest
 from models.serving.smoke_test.measurement import Measurement, over_budget
 from models.serving.smoke_test.smoke_test import run_smoke_test
 from models.task import Task
@@ -111,10 +112,10 @@ def check_budget(measured: Measurement, limits: Mapping, last: Mapping) -> None:
 
 
 def before(destination: Path) -> dict:
-    """Returns what the newest published version took; empty where that was not measured."""
-    newest = last_version(destination)
+    """Returns the measured latency and memory of the live version; empty where they were not measured."""
+    version = live_version(destination)
     try:
-        return read_manifest(destination / str(newest)).get("serving", {}) if newest is not None else {}
+        return read_manifest(destination / str(version)).get("serving", {}) if version is not None else {}
     except ServingError:
         return {}
 

@@ -36,7 +36,8 @@ from components.statistics import SplitStatistics
 from data import loading
 from data.spec import DatasetSpec
 from models import registry
-from models.serving.rollout.versions import last_version, read_manifest
+from models.serving.rollout.rollouts import live_version
+from models.serving.rollout.versions import read_manifest
 from models.task import Task
 from pipeline.core.config import NamedConfig
 from pipeline.core.config.settings import RunConfig
@@ -279,8 +280,8 @@ def compared_metric(config: RunConfig, compared) -> str:
 
 
 def _published(paths: PipelinePaths) -> dict[str, str]:
-    """Returns folder and digest of the last published version; nothing without one."""
-    version = last_version(paths.serving)
+    """Returns folder and digest of the live version; nothing without one."""
+    version = live_version(paths.serving)
     if version is None:
         return {}
     folder = paths.serving / str(version)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from data.errors import ModelError
@@ -33,7 +35,7 @@ def test_the_verdict_tells_all_the_numbers():
 
     (verdict,) = judge({"accuracy": 0.95}, {"accuracy": 0.97}, ACCURACY)
 
-    assert verdict.sentence() == "accuracy 0.9500: expected >= 0.9, last published 0.9700 (at most 0.01 worse)"
+    assert verdict.sentence() == "accuracy 0.9500: expected >= 0.9, live 0.9700 (at most 0.01 worse)"
 
 
 def test_a_metric_that_was_not_computed_is_refused():
@@ -97,3 +99,23 @@ def test_candidate_and_published_model_are_compared_on_the_same_rows(
     assert duel.sentence().startswith(
         f"accuracy: the candidate {verdict} version 7, {candidate:.4f} and {published:.4f}"
     )
+
+
+def test_after_a_rollback_the_live_model_is_compared_with_not_the_newest(tmp_path):
+    from components.model_gate import published_metrics
+    from models.serving.rollout import rollouts
+
+    evaluation = {"data_digest": "rows", "eval_config": "config"}
+    for version, accuracy in ((1, 0.95), (2, 0.72)):
+        manifest = {"digest": str(version), "evaluation": {**evaluation, "slices": {"overall": {"accuracy": accuracy}}}}
+        folder = tmp_path / "digits" / str(version) / "assets.extra"
+        folder.mkdir(parents=True)
+        (folder / "headrace.json").write_text(json.dumps(manifest))
+
+    def compared() -> dict[str, float] | None:
+        return published_metrics(tmp_path / "digits", "another", evaluation, "", None, [])
+
+    newest = compared()
+    rollouts.promote(tmp_path / "digits", 1)
+
+    assert (newest, compared()) == ({"accuracy": 0.72}, {"accuracy": 0.95})

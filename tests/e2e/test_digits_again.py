@@ -134,7 +134,7 @@ def test_a_model_worse_than_the_last_published_one_is_refused(digits_run):
         shutil.rmtree(better)
 
     assert done.code == 4
-    assert "last published 1.0000 (at most 0.005 worse)" in done.out
+    assert "live 1.0000 (at most 0.005 worse)" in done.out
 
 
 def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_manifest):

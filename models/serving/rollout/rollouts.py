@@ -87,6 +87,16 @@ def read(destination: Path) -> Rollout:
         ) from None
 
 
+def live_version(destination: Path) -> int | None:
+    """Returns the version that answers who names none: the promoted one, else the newest; None without any.
+
+    Raises:
+        ConfigError: The file was changed by hand and does not say.
+    """
+    stable = read(destination).stable
+    return stable if stable in versions(destination) else _newest(destination)
+
+
 def ensure(destination: Path) -> Path:
     """Returns the model config file of a pipeline, written for the newest version when there is none yet."""
     with _locked(destination):

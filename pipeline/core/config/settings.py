@@ -32,7 +32,7 @@ class Threshold(Settings):
     max: float | None = None
     """Greatest value."""
     max_regression: NonNegativeFloat = 0.005
-    """How much worse than the last published model on the same examples is accepted, in the metric's own unit."""
+    """How much worse than the live model on the same examples is accepted, in the metric's own unit."""
 
     @model_validator(mode="after")
     def _one_bound(self):
@@ -47,7 +47,7 @@ class EvaluateConfig(Settings):
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     """Metric name -> threshold."""
     challenge: Literal["off", "not_worse", "better"] = "off"
-    """How the model must do beside the last published one on the same test rows, by a paired bootstrap interval of
+    """How the model must do beside the live one on the same test rows, by a paired bootstrap interval of
     95 %: not_worse: it does not lie below zero; better: it lies above. Schedules ask for not_worse."""
 
 
@@ -85,7 +85,7 @@ class ServingConfig(Settings):
     p95_ms: PositiveFloat | None = None
     """Milliseconds in which 95 % of single examples must be answered, by gRPC; null: any."""
     max_slowdown: PositiveFloat | None = None
-    """How many times the last published version's latency is accepted; null: any."""
+    """How many times the live version's latency is accepted; null: any."""
     max_mib: PositiveFloat | None = None
     """Mebibytes of memory the server may take; null: any."""
     sample: SampleConfig = SampleConfig()

@@ -34,6 +34,19 @@ def test_without_a_file_the_newest_version_is_live(folder):
     assert not config(folder).HasField("model_version_policy")
 
 
+def test_the_live_version_is_the_promoted_one_else_the_newest(folder):
+    newest = rollouts.live_version(folder)
+    rollouts.promote(folder, 1)
+    promoted = rollouts.live_version(folder)
+    rollouts.start_canary(folder, Canary(3, 10))
+    beside_a_canary = rollouts.live_version(folder)
+    (folder / "1").rmdir()
+
+    assert (newest, promoted, beside_a_canary) == (3, 1, 1)
+    assert rollouts.live_version(folder) == 3
+    assert rollouts.live_version(folder.parent / "none") is None
+
+
 def test_promote_pins_a_version_and_keeps_the_one_before_loaded(folder):
     rollouts.promote(folder, 1)
     after = rollouts.promote(folder, 2, "better")
