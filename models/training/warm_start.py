@@ -9,7 +9,8 @@ import tensorflow as tf
 from data.spec import DatasetSpec, LabelFeature
 
 LABELS = "labels.txt"
-_KEY = "model_variables/{}/.ATTRIBUTES/VARIABLE_VALUE"
+_VARIABLES = "model_variables/"  # of `models.export.ServedModel`
+_KEY = _VARIABLES + "{}/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 def begin_from(model: keras.Model, published: Path, transform_folder: str, spec: DatasetSpec) -> str:
@@ -33,7 +34,7 @@ def begin_from(model: keras.Model, published: Path, transform_folder: str, spec:
     reader = tf.train.load_checkpoint(str(published / "variables" / "variables"))
     shapes = reader.get_variable_to_shape_map()
     keys = [_KEY.format(index) for index in range(len(model.variables))]
-    if set(shapes) - {"_CHECKPOINTABLE_OBJECT_GRAPH"} < set(keys) or any(key not in shapes for key in keys):
+    if {key for key in shapes if key.startswith(_VARIABLES)} != set(keys):
         return "it has other layers"
     if any(tuple(shapes[key]) != tuple(variable.shape) for key, variable in zip(keys, model.variables, strict=True)):
         return "its layers have other sizes"

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from pipeline.core.files import user_umask
 from tests.conftest import headrace
 
 pytestmark = pytest.mark.e2e
@@ -69,10 +70,15 @@ def test_an_image_that_is_cut_off_stops_the_run_with_its_name_and_tells_no_secre
 
 
 def test_what_a_run_writes_is_not_for_everybody(home):
-    written = [path for top in ("runs", "serving", "tensorboard") for path in (home / top / "scans").rglob("*")]
+    """A server of another user may read the model, though not the page, which shows rows."""
+    written = [path for top in ("runs", "tensorboard") for path in (home / top / "scans").rglob("*")]
+    pages = list((home / "serving" / "scans").rglob("report.html"))
+    model = next((home / "serving" / "scans").rglob("saved_model.pb"))
 
     assert len(written) > 50
-    assert not [path for path in written if path.stat().st_mode & 0o027]
+    assert len(pages) == 1
+    assert not [path for path in [*written, *pages] if path.stat().st_mode & 0o027]
+    assert model.stat().st_mode & 0o777 == 0o666 & ~user_umask()
 
 
 def test_what_is_planted_where_a_run_is_started_is_not_executed(home):

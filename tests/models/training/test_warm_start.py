@@ -53,6 +53,7 @@ def test_other_layers_are_told_and_trained_from_the_beginning(first, tmp_path):
     for settings, why in (
         ({"filters": [8]}, "its layers have other sizes"),
         ({"filters": [4, 4]}, "it has other layers"),
+        ({"filters": []}, "it has other layers"),
     ):
         model = other.task.build_model(other.config.model_copy(update=settings), other.spec)
         before = [np.asarray(variable).copy() for variable in model.variables]
