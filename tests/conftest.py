@@ -58,11 +58,19 @@ class Finished:
         return {line[1]: line[4] if len(line) > 4 else "" for line in lines}
 
 
-def headrace(*arguments, cwd: Path = ROOT, timeout: float = 600, **environment) -> Finished:
+_AT_START = frozenset(os.environ)
+
+
+def inherited() -> dict[str, str]:
+    """Returns this process's environment without what libraries that a test imported have put there, as TFT does."""
+    return {name: value for name, value in os.environ.items() if name in _AT_START or name not in environment.UNUSED}
+
+
+def headrace(*arguments, cwd: Path = ROOT, timeout: float = 600, **variables) -> Finished:
     """Runs the installed command in a process of its own, as a person would."""
     command = [str(Path(sys.executable).with_name("headrace")), *map(str, arguments)]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=timeout)
+    env = {**inherited(), "PYTHONPATH": str(ROOT), **variables}
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
     return Finished(done.returncode, done.stdout, done.stderr)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, headrace
+from tests.conftest import ROOT, headrace, inherited
 from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.e2e
@@ -153,7 +153,7 @@ def test_wait_begins_when_the_running_one_ends(tmp_path):
         file.write(json.dumps({"pid": os.getpid(), "since": "2026-01-01 10:00:00"}))
         file.flush()
         command = [sys.executable, "-m", "pipeline", *RUN, "--home", str(tmp_path), "--wait"]
-        waiting = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        waiting = subprocess.Popen(command, cwd=ROOT, env=inherited(), stdout=subprocess.PIPE, text=True)
         first = waiting.stdout.readline()
     second = waiting.stdout.readline()
     waiting.send_signal(signal.SIGTERM)
