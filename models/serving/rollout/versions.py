@@ -46,8 +46,7 @@ def publish(
         ServingError: The copy is not what was to be published, or a newest version was not published by Headrace.
         OSError: The destination cannot be written to.
     """
-    mode = 0o600 | (0o666 & ~_umask() if mode is None else mode)
-    _make_destination(destination, mode)
+    mode = _make_destination(destination, mode)
     with (destination / ".lock").open("a") as lock:
         # Two pipelines may publish to one place; the kernel lets go of the lock when the process ends.
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -68,13 +67,15 @@ def _remove(destination: Path, old: list[int]) -> None:
         shutil.rmtree(leaving)
 
 
-def _make_destination(destination: Path, mode: int) -> None:
-    """Makes the folder of versions, which who may read a version's files may enter."""
+def _make_destination(destination: Path, mode: int | None) -> int:
+    """Makes the folder of versions, which who may read a version's files may enter; returns the files' permissions."""
+    mode = 0o600 | (0o666 & ~_umask() if mode is None else mode)
     if not destination.exists():
         destination.mkdir(parents=True, exist_ok=True)
         destination.chmod(_folder_mode(mode))
     for folder in (destination, destination.parent):  # to where a server of another user has to come
         _open_up(folder, mode)
+    return mode
 
 
 def _umask() -> int:
