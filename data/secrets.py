@@ -3,7 +3,6 @@
 So is a webhook's URL, but for its host: what follows is often a token.
 """
 
-import hashlib
 import os
 import re
 from urllib.parse import urlsplit
@@ -37,6 +36,8 @@ def resolve(text: str) -> str:
 
 def hide_url(url: str) -> None:
     """Has a URL hidden from now on: words stand for it that name its host, and tell two URLs apart."""
+    import hashlib  # `headrace --help` needs none
+
     parts = urlsplit(url)
     host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
     if url.rstrip("/") != host and not HIDDEN_URL.fullmatch(url):

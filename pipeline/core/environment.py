@@ -11,11 +11,8 @@ import locale
 import os
 import pwd
 import sys
-import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
-
-import platformdirs
 
 Variables = MutableMapping[str, str]
 
@@ -87,12 +84,16 @@ def _put_user_right(variables: Variables) -> list[str]:
         variables["USER"] = name
     if variables.get("HOME"):
         return []
+    import tempfile  # takes longer to load than all else here
+
     variables["HOME"] = home or str(Path(tempfile.gettempdir()) / f"headrace-{name}")
     return [] if home else [f"HOME is not set: caches go to {variables['HOME']}"]
 
 
 def _put_keras_right(variables: Variables) -> list[str]:
     """Has Keras read its settings from a folder of ours, where nobody changes its defaults."""
+    import platformdirs
+
     usual = Path(variables.get("KERAS_HOME") or Path(variables["HOME"]) / ".keras") / "keras.json"
     ours = Path(platformdirs.user_cache_dir("headrace")) / "keras"
     variables["KERAS_HOME"] = str(ours)
