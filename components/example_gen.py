@@ -41,7 +41,7 @@ def DatasetExampleGen(
     """
     config = DataConfig.model_validate_json(data)
     found = loading.load(config, name, Path(base))
-    watcher = RowChecks(config.checks, found.spec)
+    watcher = RowChecks(config.row_checks, found.spec)
     summary = write_splits(watcher.watch(loading.open_rows(found, config)), found.spec, Path(examples.uri))
     SUMMARY.path(examples.uri).write_text(json.dumps(summary, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]

@@ -67,8 +67,9 @@ class DataChecks(Settings):
     """Rows with a missing cell, one of the wrong type, NaN, infinity, an unknown class or an unreadable image."""
     duplicates: Check = Check(max_rate=0.01)
     """Rows with the same input as an earlier row of their split."""
-    leakage: Check = Check()
-    """Rows with the same input as a row of another split."""
+    leakage: Check | None = None
+    """Rows with the same input as a row of another split; null: none may be, but where Headrace cuts the splits of
+    files as many as of duplicates: rows may differ in columns that are ignored."""
     drift: DriftCheck = DriftCheck()
     """Distance from the data that the last run accepted: units, brightness, class shares, swapped classes."""
     min_rows: PositiveInt = 2
@@ -84,6 +85,15 @@ class SplitShares(Settings):
     """Share of the validation split."""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the test split."""
+
+
+class Roles(Settings):
+    """What columns are for that are no features."""
+
+    group: str | None = None
+    """Column whose equal values stay in one split, such as a customer or a speaker."""
+    id: str | None = None
+    """Column that tells rows apart: a row stays in its split though other cells of it are corrected."""
 
 
 def _by_kind(value: Any) -> Any:
@@ -123,8 +133,10 @@ class DataConfig(Settings):
     """How files without splits of their own are cut."""
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training split that is learned from, chosen by content."""
+    roles: Roles = Roles()
+    """Columns that decide about a row's split, the group before the id; without them all its cells but the label do."""
     split_by: str | None = None
-    """Column whose equal values stay in one split, such as a customer or a speaker; null: equal rows do."""
+    """Another name of roles.group."""
     checks: DataChecks = DataChecks()
     """Limits for invalid rows, duplicates, leakage between splits, drift, rows and classes."""
 
@@ -134,8 +146,28 @@ class DataConfig(Settings):
             raise ValueError("either name, a data set of the catalog, or files")
         if self.name is not None and (self.window or self.test_spans):
             raise ValueError("window and test_spans with files in spans only")
+        if self.name is not None and self.aside:
+            raise ValueError("roles with files only: a data set of the catalog has the splits of its publisher")
         if self.label is not None and self.features:
             raise ValueError("either features, or label to have them inferred")
         if isinstance(self.files, dict) and "train" not in self.files:
             raise ValueError(f"files of {SPLITS[0]} among the splits")
+        if self.split_by and self.roles.group:
+            raise ValueError("either roles.group or split_by, which is its other name")
         return self
+
+    @property
+    def group(self) -> str | None:
+        """The column whose equal values stay in one split."""
+        return self.roles.group or self.split_by
+
+    @property
+    def aside(self) -> tuple[str, ...]:
+        """The columns with a role, which no feature has to be."""
+        return tuple(name for name in (self.group, self.roles.id) if name)
+
+    @property
+    def row_checks(self) -> DataChecks:
+        """The checks, with what they come to where nothing is set."""
+        cut = self.files is not None and not isinstance(self.files, dict)
+        return self.checks.model_copy(update={"leakage": self.checks.leakage or self.checks.duplicates} if cut else {})

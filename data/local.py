@@ -30,7 +30,7 @@ from data.spec import (
     LocatedRow,
     TextFeature,
 )
-from data.splitting import bucket
+from data.splitting import RULE_VERSION, bucket
 
 ENDINGS = {
     ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
@@ -76,6 +76,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         sources={"files": lambda _: _Rows(paths, kind, config, spec)},
         estimate=lambda: _estimate(paths, spec),
         missing_values=config.missing_values,
+        split_rule=functools.cache(lambda: _split_rule(paths, kind, config, spec)),
         spans=functools.cache(lambda: {name: _digest({"": found}) for name, found in used.items()}) if used else None,
     )
 
@@ -208,14 +209,19 @@ def _folder_features(features: dict, paths: dict[str, list[Path]]) -> dict:
     return features
 
 
-def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec) -> None:
-    """Raises DataError when a file's columns are not those of the features; their order does not matter."""
+def _columns(path: Path, kind: str, config: DataConfig) -> list[str] | None:
+    """Returns the names of a file's columns; None of a format that has none before its rows are read."""
     readers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, _delimiter(path, config))}
     readers |= {"jsonl": jsonl.columns, "parquet": parquet.columns}
-    if kind not in readers:
+    return readers[kind](path) if kind in readers else None
+
+
+def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec) -> None:
+    """Raises DataError when a file's columns are not those of the features; their order does not matter."""
+    there = _columns(path, kind, config)
+    if there is None:
         return
-    there = readers[kind](path)
-    wanted = [*spec.features, *([config.split_by] if config.split_by else [])]
+    wanted = [*spec.features, *(name for name in config.aside if name not in spec.features)]
     extra = [name for name in there if name not in wanted and name not in config.ignore]
     wrong = []
     for name in wanted:
@@ -288,9 +294,9 @@ class _Rows:
     spec: DatasetSpec
 
     def __iter__(self) -> Iterator[tuple[str, LocatedRow | BadRow]]:
-        unused = {*self.config.ignore, *([self.config.split_by] if self.config.split_by else [])}
+        unused = {*self.config.ignore, *self.config.aside}
         missing, textual = self.config.missing_values, self.kind == "csv"
-        cuts = self._cuts()
+        cuts = _cuts(self.paths, self.config)
         for split in READ_ORDER:
             for path in self.paths.get(split, ()):
                 for record in records(path, self.kind, self.config):
@@ -300,27 +306,54 @@ class _Rows:
                         place = next((name for name, cut in cuts.items() if number in cut), split)
                     yield place, to_row(record, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
 
-    def _cuts(self) -> dict[str, range]:
-        """Returns which thousandths of the training files go to each split that has no files of its own."""
-        cuts, begin = {}, 0
-        for split in SPLITS[1:]:
-            if split not in self.paths:
-                end = begin + round(getattr(self.config.splits, split) * BUCKETS)
-                cuts[split], begin = range(begin, end), end
-        return cuts
-
     def _content(self, record: Record, folder: Path) -> bytes:
-        """Returns what decides about a record's split: as it stands in the file, so that unusable rows have one too."""
-        if self.config.split_by:
-            return repr(record.cells.get(self.config.split_by)).encode()
+        """Returns what decides about a record's split, as it stands in the file: unusable rows have a split, too.
+
+        Its group, else its id, else all cells but those of targets, also of columns that are ignored: a column that is
+        left out from now on must not make test rows of those that a published model was trained on.
+        """
+        for name in self.config.aside:
+            return repr(record.cells.get(name)).encode()
         digest = hashlib.blake2b()
-        for name, feature in self.spec.features.items():
-            cell = record.cells.get(name)
+        for name in sorted(record.cells):
+            cell, feature = record.cells[name], self.spec.features.get(name)
+            if cell is None or (feature is not None and feature.target):
+                continue
             if isinstance(feature, ImageFeature):
                 cell = content_of(cell, folder) or cell
-            if not feature.target:
-                digest.update(cell if isinstance(cell, bytes) else repr(cell).encode())
+            digest.update(f"{name}\0".encode())
+            digest.update(cell if isinstance(cell, bytes) else repr(cell).encode())
+            digest.update(b"\0")
         return digest.digest()
+
+
+def _cuts(paths: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, range]:
+    """Returns which thousandths of the training files go to each split that has no files of its own."""
+    cuts, begin = {}, 0
+    for split in SPLITS[1:]:
+        if split not in paths:
+            end = begin + round(getattr(config.splits, split) * BUCKETS)
+            cuts[split], begin = range(begin, end), end
+    return cuts
+
+
+def _split_rule(
+    paths: Mapping[str, Sequence[Path]], kind: str, config: DataConfig, spec: DatasetSpec
+) -> dict[str, Any]:
+    """Returns what `Dataset.split_rule` is, for files."""
+    cuts = {split: [cut.start, cut.stop] for split, cut in _cuts(paths, config).items()}
+    rule = {"version": RULE_VERSION, "cuts": cuts, "test_spans": config.test_spans}
+    if not cuts:
+        return rule
+    if config.aside:
+        return rule | {"by": config.aside[0]}
+    columns = _columns(paths["train"][0], kind, config) or list(spec.features)
+    names = [
+        f"{name} as a picture" if isinstance(spec.features.get(name), ImageFeature) else name
+        for name in sorted(columns)
+        if name not in spec.targets()
+    ]
+    return rule | {"by": "all cells", "columns": hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]}
 
 
 def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:

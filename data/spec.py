@@ -234,6 +234,8 @@ class Dataset:
         estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
         missing_values: Texts that stand for nothing in its tables.
         spans: Returns the spans it is made of, the oldest first: name -> digest of its content; None without spans.
+        split_rule: Returns, as JSON values, by what a row finds its split: where it is the same, no row of one test split
+            was in another run's training split. None: the splits are the publisher's.
         trusting_digest: Returns `digest` without reading files that are unchanged by size, time and inode; None: that
             costs nothing anyway.
     """
@@ -244,11 +246,16 @@ class Dataset:
     estimate: Callable[[], int] | None = None
     missing_values: tuple[str, ...] = ("",)
     spans: Callable[[], dict[str, str]] | None = None
+    split_rule: Callable[[], dict[str, Any]] | None = None
     trusting_digest: Callable[[], str] | None = None
 
     def last_digest(self) -> str:
         """Returns `digest`, as looks every minute can afford it; a run reads all, and takes `digest`."""
         return self.trusting_digest() if self.trusting_digest else self.digest()
+
+    def rule(self) -> dict[str, Any]:
+        """Returns by what a row finds its split, also of a data set with splits of its publisher's."""
+        return self.split_rule() if self.split_rule else {"data": self.spec.name}
 
     def num_bytes(self) -> int:
         """Returns about how many bytes all stored examples have."""

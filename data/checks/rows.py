@@ -80,7 +80,7 @@ class RowChecks:
             state = self._splits[split]
             state.rows += 1
             kind = self._remember(split, getattr(row, "where", state.rows), row, state)
-            if kind and getattr(self.settings, kind).policy == "drop":
+            if kind and self._check(kind).policy == "drop":
                 continue
             yield split, row
             # After the row was taken: whoever writes it refuses a label that is missing or out of range.
@@ -128,7 +128,7 @@ class RowChecks:
             self._judge_classes(split, name, state.labels[name])
 
     def _judge(self, split: str, kind: str, finding: _Finding, rows: int) -> None:
-        check: Check = getattr(self.settings, kind)
+        check = self._check(kind)
         rate = finding.count / rows
         if rate <= check.max_rate:
             return
@@ -140,6 +140,9 @@ class RowChecks:
                 f"data.checks.{kind}.policy to drop or warn."
             )
         self.notes.append(f"{text}, {'dropped' if check.policy == 'drop' else 'kept'}")
+
+    def _check(self, kind: str) -> Check:
+        return getattr(self.settings, kind) or Check()
 
     def _judge_classes(self, split: str, name: str, counts: Counter) -> None:
         if len(counts) < self.settings.min_classes:

@@ -18,12 +18,14 @@ from data.spec import SPLITS
 from tests.data import corpus
 from tests.data.corpus import COLUMNS, FEATURES, PICTURES, csv_text, png, rows
 
+FIFTHS = {"validation": 0.2, "test": 0.2}  # of few rows a tenth may be one
+
 
 def _read(settings: dict, folder) -> tuple[dict[str, list], list[str]]:
     """Returns the rows of each split that pass all checks, and the notes."""
     config = DataConfig.model_validate(settings)
     dataset = local.dataset(config, "customers", folder)
-    checks, found = RowChecks(config.checks, dataset.spec), {split: [] for split in SPLITS}
+    checks, found = RowChecks(config.row_checks, dataset.spec), {split: [] for split in SPLITS}
     for split, row in checks.watch(open_rows(dataset, config)):
         found[split].append(row)
     return found, checks.notes
@@ -92,7 +94,7 @@ def test_csv_rows_become_numbers_text_and_classes(expected):
 def test_the_same_rows_are_read_from_every_form(tmp_path, expected, name, write, settings):
     write(tmp_path / name)
 
-    found, _ = _read({"files": name, "features": FEATURES, **settings}, tmp_path)
+    found, _ = _read({"files": name, "features": FEATURES, "splits": FIFTHS, **settings}, tmp_path)
 
     assert _everything(found) == expected
 
@@ -149,6 +151,72 @@ def test_split_by_keeps_equal_values_together(tmp_path):
     assert not customers["train"] & customers["test"]
     assert not customers["train"] & customers["validation"]
     assert len(set().union(*customers.values())) == 100
+
+
+def _splits_of(folder, rows, columns, settings) -> dict[str, str]:
+    """Returns the split of each row by its `plan`, which is another in every row."""
+    (folder / "rows.csv").write_text(csv_text(rows, columns))
+    found, _ = _read({"files": "rows.csv", "features": FEATURES, **settings}, folder)
+    return {row["plan"]: split for split in SPLITS for row in found[split]}
+
+
+def _without(*names: str) -> dict:
+    return {name: feature for name, feature in FEATURES.items() if name not in names}
+
+
+def test_a_column_that_is_ignored_from_now_on_leaves_every_row_in_its_split(tmp_path):
+    before = _splits_of(tmp_path, rows(300), COLUMNS, {})
+
+    after = _splits_of(tmp_path, rows(300), COLUMNS, {"features": _without("age"), "ignore": ["age"]})
+
+    assert after == before
+
+
+@pytest.mark.parametrize("role", ["id", "group"])
+def test_a_row_keeps_the_split_of_its_id_or_group_whatever_else_changes(tmp_path, role):
+    columns = [*COLUMNS, "key"]
+    settings = {"roles": {role: "key"}}
+    keyed = [{**row, "key": number} for number, row in enumerate(rows(300))]
+
+    before = _splits_of(tmp_path, keyed, columns, settings)
+    after = _splits_of(tmp_path, [{**row, "age": row["age"] + 1} for row in keyed], columns, settings)
+
+    assert after == before
+    assert after != _splits_of(tmp_path, keyed, columns, {"ignore": ["key"]})
+
+
+def test_the_rule_of_the_splits_tells_what_redraws_them(tmp_path):
+    columns = [*COLUMNS, "key"]
+    (tmp_path / "rows.csv").write_text(csv_text([{**row, "key": 1} for row in rows()], columns))
+
+    def rule(**settings) -> dict:
+        config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "ignore": ["key"], **settings})
+        return local.dataset(config, "customers", tmp_path).rule()
+
+    usual = rule()
+
+    assert rule(features=_without("age"), ignore=["key", "age"]) == usual
+    assert rule(train_share=0.5) == usual
+    assert rule(splits={"test": 0.2}) != usual
+    assert rule(roles={"id": "key"}) != usual
+    assert rule(split_by="key") == rule(roles={"group": "key"})
+    (tmp_path / "rows.csv").write_text(csv_text([{**row, "key": 1, "new": 1} for row in rows()], [*columns, "new"]))
+    assert rule(ignore=["key", "new"]) != usual
+
+
+def test_equal_inputs_that_an_ignored_column_tells_apart_count_as_duplicates_do(tmp_path):
+    copies = [{**row, "key": number} for number in range(3) for row in rows(300)]
+    (tmp_path / "rows.csv").write_text(csv_text([{**row, "key": f"{row['key']}"} for row in copies], [*COLUMNS, "key"]))
+    settings = {"files": "rows.csv", "features": FEATURES, "ignore": ["key"]}
+
+    with pytest.raises(HeadraceError, match="of split train are duplicates"):
+        _read(settings, tmp_path)
+    found, notes = _read({**settings, "checks": {"duplicates": {"policy": "drop"}}}, tmp_path)
+
+    assert len(_joined(found)) == 300
+    assert any("of split train are in another split too" in note for note in notes)
+    with pytest.raises(HeadraceError, match="are in another split too"):
+        _read({**settings, "checks": {"duplicates": {"policy": "drop"}, "leakage": {"policy": "stop"}}}, tmp_path)
 
 
 def test_dropped_rows_are_counted_by_file_and_row(tmp_path):
@@ -211,7 +279,8 @@ def test_images_named_by_a_table_lie_beside_it(tmp_path):
     (folder / "rows.csv").write_text(csv_text(made, ["image", "label"]))
     features = {**PICTURES, "label": {"kind": "label", "classes": ["0", "1"]}}
 
-    found, _ = _read({"files": "elsewhere/rows.csv", "features": features, "checks": {"min_classes": 1}}, tmp_path)
+    settings = {"files": "elsewhere/rows.csv", "features": features, "splits": FIFTHS, "checks": {"min_classes": 1}}
+    found, _ = _read(settings, tmp_path)
 
     assert sorted(int(row["image"][0, 1, 0]) for row in _joined(found)) == [7 * i for i in range(30)]
 
