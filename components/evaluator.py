@@ -34,7 +34,10 @@ def TestEvaluator(
     beam_args: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Writes TFMA's results, and a plain metrics.json and the answers beside them, for the model on the test split."""
+    """Writes TFMA's results, and a plain metrics.json and the answers beside them, for the model on the test split.
+
+    The metrics carry what identifies the test split, `data_digest`.
+    """
     standby.begin()  # for the serving check: it imports on the core that TFMA leaves alone
     facts = DatasetSpec.model_validate_json(spec)
     saved_model = saved_model_folder(model.uri)
@@ -43,6 +46,7 @@ def TestEvaluator(
         answers = beside.submit(predictions.write, folder, saved_model, examples.uri, facts, registry.task(task))
         metrics = evaluate(saved_model, examples.uri, eval_config, facts, json.loads(beam_args), evaluation.uri)
         answers.result()
+    metrics["data_digest"] = read_summary(examples.uri)["test"]["digest"]
     METRICS.path(folder).write_text(json.dumps(metrics, indent=1))
     overall = {name: value for name, value in metrics["slices"][OVERALL].items() if "@" not in name}
     progress.report(**overall)
@@ -69,13 +73,12 @@ def evaluate(
     Returns:
         `slices`: slice name (`overall`, `label=Shirt`) -> metric name -> value, a metric of one class as
         `recall@Shirt`; `confusion_matrix`: rows of counts, true class by predicted class, where the config asks for
-        it; `data_digest`: identifies the test split; `eval_config`: the config they were made with.
+        it; `eval_config`: the config they were made with.
     """
     config = text_format.Parse(eval_config, config_pb2.EvalConfig())
     result = _run_tfma(saved_model, examples_uri, config, beam_args, output_folder)
     metrics = {
         "slices": {_slice_name(key, spec): _flatten(values) for key, values in result.slicing_metrics},
-        "data_digest": read_summary(examples_uri)["test"]["digest"],
         "eval_config": eval_config,
     }
     if plots_confusion_matrix(config):

@@ -5,23 +5,20 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 
-from components import predictions
-from components.artifact_files import CHALLENGE, METRICS, OVERALL, PREDICTIONS, VERDICT, saved_model_folder
-from components.evaluator import evaluate
+from components.artifact_files import CHALLENGE, METRICS, OVERALL, VERDICT, saved_model_folder
+from components.live_model import contest
+from components.live_model.asking import DataSource, question
+from components.live_model.comparable import LiveModel
+from components.live_model.contest import Beside, Candidate, Duel
+from data.config import DataConfig
 from data.errors import ModelError
 from data.spec import DatasetSpec
 from models import progress, registry
-from models.evaluation.bootstrap import paired_bootstrap
-from models.evaluation.metrics import Metric
-from models.evaluation.predictions import read
-from models.serving.rollout.rollouts import live_version
-from models.serving.rollout.versions import model_digest, read_manifest
-from models.task import Task
+from models.serving.rollout.versions import model_digest
 
 ENOUGH = {"not_worse": ("beats", "ties with"), "better": ("beats",)}
 
@@ -40,33 +37,59 @@ def ModelGate(
     config: Parameter[str],
     metric: Parameter[str],
     challenge: Parameter[str],
+    against_live: Parameter[str],
+    source: Parameter[str],
+    split_rule: Parameter[str],
     allow_unblessed: Parameter[bool],
     run: Parameter[str],
 ):
     """Blesses the model, or stops the run with the numbers that fell short.
 
-    With `allow_unblessed` the run goes on, the model unblessed. `metric` is what candidate and published model are
-    compared by, `challenge` is `off`, `not_worse` or `better`.
+    With `allow_unblessed` the run goes on, the model unblessed. `metric` is what candidate and live version are
+    compared by, `challenge` is `off`, `not_worse` or `better`; nothing is compared where `against_live` is `never`.
+    `source` says where the rows were read, `split_rule` by what they found their split.
     """
-    metrics = json.loads(METRICS.path(evaluation.uri).read_text())
-    candidate = model_digest(Path(saved_model_folder(model.uri)))
-    facts = DatasetSpec.model_validate_json(spec)
-    published = published_metrics(Path(destination), candidate, metrics, examples.uri, facts, json.loads(beam_args))
-    verdicts = judge(metrics["slices"][OVERALL], published, json.loads(thresholds))
-    told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in verdicts]
+    facts, provider, bounds = DatasetSpec.model_validate_json(spec), registry.task(task), json.loads(thresholds)
+    candidate = Candidate(
+        saved_model=saved_model_folder(model.uri),
+        metrics=json.loads(METRICS.path(evaluation.uri).read_text()),
+        evaluation=Path(evaluation.uri),
+        task=provider,
+        spec=facts,
+        beam_args=json.loads(beam_args),
+    )
+    live = None if against_live == "never" else rival(Path(destination), candidate)
+    beside, duel = None, None
+    if live and (bounds or challenge != "off"):
+        is_judged = live.has_rule(json.loads(split_rule))
+        with tempfile.TemporaryDirectory() as scratch:
+            asked = question(live, _source(source), examples.uri, facts, provider, Path(scratch))
+            beside = contest.beside(live, asked, candidate, is_judged=is_judged)
+            if challenge != "off":
+                compared = registry.config_class(task).model_validate_json(config).compared(facts)[metric]
+                duel = contest.duel(live, asked, candidate, compared)
+                CHALLENGE.path(blessing.uri).write_text(json.dumps(vars(duel) | {"sentence": duel.sentence()}))
+    decision = Decision(judge(candidate.metrics["slices"][OVERALL], beside, bounds), beside, duel, challenge)
+    told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in decision.verdicts]
     VERDICT.path(blessing.uri).write_text(json.dumps(told, indent=1))
-    duel = None
-    if challenge != "off" and published is not None:
-        compared = registry.config_class(task).model_validate_json(config).compared(facts)[metric]
-        duel = duelled(compared, Path(destination), Path(evaluation.uri), examples.uri, facts, registry.task(task))
-        CHALLENGE.path(blessing.uri).write_text(json.dumps(vars(duel) | {"sentence": duel.sentence()}))
-    decision = Decision(verdicts, duel, challenge)
     progress.report(summary=decision.sentence())
     if not (decision.passed or allow_unblessed):
-        raise ModelError(decision.refusal(metrics["slices"]))
+        raise ModelError(decision.refusal(candidate.metrics["slices"]))
     # As stock TFX's Evaluator says it.
     (Path(blessing.uri) / ("BLESSED" if decision.passed else "NOT_BLESSED")).touch()
     blessing.set_int_custom_property("blessed", int(decision.passed))
+
+
+def rival(destination: Path, candidate: Candidate) -> LiveModel | None:
+    """Returns the live version, if there is one that is not the candidate itself."""
+    live = LiveModel.of(destination)
+    return live if live and live.manifest["digest"] != model_digest(Path(candidate.saved_model)) else None
+
+
+def _source(told: str) -> DataSource:
+    values = json.loads(told)
+    config = DataConfig.model_validate(values["config"])
+    return DataSource(config, values["name"], Path(values["base"]), values["digest"])
 
 
 @dataclass(frozen=True)
@@ -78,8 +101,10 @@ class Verdict:
         value: The candidate's.
         bound: The threshold; a least value unless `lower_is_better`.
         lower_is_better: Whether `bound` is a greatest value.
-        published: The live model's value on the same examples; None without one.
+        published: The live version's value on the rows that both were asked about; None where nothing is compared.
         max_regression: How much worse than `published` is accepted.
+        candidate: The candidate's value on those rows; None where nothing is compared.
+        is_judged: Whether a regression stops the run; else it is only reported.
     """
 
     metric: str
@@ -88,6 +113,8 @@ class Verdict:
     lower_is_better: bool
     published: float | None
     max_regression: float
+    candidate: float | None = None
+    is_judged: bool = True
 
     @property
     def reaches_bound(self) -> bool:
@@ -96,30 +123,33 @@ class Verdict:
 
     @property
     def regression(self) -> float:
-        """How much worse than the live model; negative when better, 0 without one."""
-        if self.published is None:
+        """How much worse than the live version; negative when better, 0 where nothing is compared."""
+        if self.published is None or self.candidate is None:
             return 0.0
-        return self.value - self.published if self.lower_is_better else self.published - self.value
+        difference = self.candidate - self.published
+        return difference if self.lower_is_better else -difference
 
     @property
     def passed(self) -> bool:
         """Whether the metric lets the model through."""
-        return self.reaches_bound and self.regression <= self.max_regression
+        return self.reaches_bound and (self.regression <= self.max_regression or not self.is_judged)
 
     def sentence(self) -> str:
         """Returns the value against what was asked, such as `accuracy 0.912: expected >= 0.92`."""
         text = f"{self.metric} {self.value:.4f}: expected {'<=' if self.lower_is_better else '>='} {self.bound:g}"
         if self.published is not None:
+            if self.candidate != self.value:
+                text += f"; on the rows that the live version was asked about {self.candidate:.4f}"
             text += f", live {self.published:.4f} (at most {self.max_regression:g} worse)"
         return text
 
 
-def judge(metrics: dict[str, float], published: dict[str, float] | None, thresholds: dict[str, dict]) -> list[Verdict]:
+def judge(metrics: dict[str, float], beside: Beside | None, thresholds: dict[str, dict]) -> list[Verdict]:
     """Returns a verdict for each threshold.
 
     Args:
         metrics: The candidate's metrics by name.
-        published: The live model's, on the same examples; None without one.
+        beside: What both come to on the same rows; None where nothing is compared.
         thresholds: Metric name -> `min` or `max`, and `max_regression`.
 
     Raises:
@@ -136,41 +166,13 @@ def judge(metrics: dict[str, float], published: dict[str, float] | None, thresho
                 value=metrics[name],
                 bound=threshold["max"] if lower_is_better else threshold["min"],
                 lower_is_better=lower_is_better,
-                published=published.get(name) if published else None,
+                published=beside.live.get(name) if beside else None,
                 max_regression=threshold["max_regression"],
+                candidate=beside.candidate.get(name) if beside else None,
+                is_judged=beside is None or beside.is_judged,
             )
         )
     return verdicts
-
-
-@dataclass(frozen=True)
-class Duel:
-    """Candidate and published model on the same test rows.
-
-    Attributes:
-        metric: What they are compared by.
-        version: The published version.
-        candidate: The candidate's value.
-        published: The published model's.
-        low: Lower end of the 95 % interval of how much better the candidate is.
-        high: Upper end.
-        verdict: `beats`, `ties with` or `loses to`.
-    """
-
-    metric: str
-    version: int
-    candidate: float
-    published: float
-    low: float
-    high: float
-    verdict: str
-
-    def sentence(self) -> str:
-        """Returns it in words."""
-        return (
-            f"{self.metric}: the candidate {self.verdict} version {self.version}, {self.candidate:.4f} and "
-            f"{self.published:.4f} (95 % of differences {self.low:+.4f} to {self.high:+.4f})"
-        )
 
 
 @dataclass(frozen=True)
@@ -179,18 +181,21 @@ class Decision:
 
     Attributes:
         verdicts: One for each threshold.
-        duel: How it does beside the published model; None where they were not compared.
+        beside: Candidate and live version on the same rows; None where nothing is compared.
+        duel: How it does there by one metric; None without a challenge.
         challenge: How it has to do there: `off`, `not_worse` or `better`.
     """
 
     verdicts: list[Verdict]
+    beside: Beside | None
     duel: Duel | None
     challenge: str
 
     @property
     def lost(self) -> bool:
-        """Whether it does not do as well beside the published model as it has to."""
-        return self.duel is not None and self.duel.verdict not in ENOUGH[self.challenge]
+        """Whether it does not do as well beside the live version as it has to."""
+        is_judged = self.beside is None or self.beside.is_judged
+        return self.duel is not None and is_judged and self.duel.verdict not in ENOUGH[self.challenge]
 
     @property
     def passed(self) -> bool:
@@ -200,6 +205,7 @@ class Decision:
     def sentence(self) -> str:
         """Returns all that was looked at, in a line."""
         told = [verdict.sentence() for verdict in self.verdicts] + ([self.duel.sentence()] if self.duel else [])
+        told += self.beside.notes() if self.beside else []
         return "; ".join(told) or "no thresholds set"
 
     def refusal(self, slices: dict[str, dict[str, float]]) -> str:
@@ -211,20 +217,6 @@ class Decision:
         return "\n  ".join(["The model is not good enough and was not published:", *lines])
 
 
-def duelled(
-    metric: Metric, destination: Path, evaluation: Path, examples_uri: str, spec: DatasetSpec, task: Task
-) -> Duel:
-    """Returns how the candidate, whose answers are in `evaluation`, does beside the live model."""
-    version = live_version(destination)
-    candidate = read(PREDICTIONS.path(evaluation))
-    with tempfile.TemporaryDirectory() as scratch:
-        predictions.write(Path(scratch), str(destination / str(version)), examples_uri, spec, task)
-        champion = read(PREDICTIONS.path(scratch))
-    found = paired_bootstrap(metric, candidate.targets, candidate.values, champion.values, seed=0)
-    values = [metric.function(one.targets, one.values, np.ones(len(one.targets))) for one in (candidate, champion)]
-    return Duel(metric.name, int(version or 0), *values, found.low, found.high, found.verdict)
-
-
 def worst_slices(slices: dict[str, dict[str, float]], verdict: Verdict, count: int = 3) -> list[str]:
     """Returns a line with the slices in which a metric is worst, such as `worst: label=Shirt 0.7720`; none without."""
     values = {
@@ -232,29 +224,3 @@ def worst_slices(slices: dict[str, dict[str, float]], verdict: Verdict, count: i
     }
     worst = sorted(values, key=values.__getitem__, reverse=verdict.lower_is_better)[:count]
     return ["worst: " + ", ".join(f"{name} {values[name]:.4f}" for name in worst)] if worst else []
-
-
-def published_metrics(
-    destination: Path,
-    candidate_digest: str,
-    candidate: dict,
-    examples_uri: str,
-    spec: DatasetSpec,
-    beam_args: list[str],
-) -> dict[str, float] | None:
-    """Returns the live model's metrics on the candidate's test split; None where there is nothing to compare.
-
-    What was measured when it was published is taken where test split and config are the same; else it is evaluated
-    anew.
-    """
-    version = live_version(destination)
-    if version is None:
-        return None
-    manifest = read_manifest(destination / str(version))
-    if manifest["digest"] == candidate_digest:
-        return None
-    recorded = manifest["evaluation"]
-    if any(recorded[key] != candidate[key] for key in ("data_digest", "eval_config")):
-        saved_model = str(destination / str(version))
-        recorded = evaluate(saved_model, examples_uri, candidate["eval_config"], spec, beam_args)
-    return recorded["slices"][OVERALL]

@@ -28,25 +28,28 @@ def write(folder: Path, saved_model: str, examples_uri: str, spec: DatasetSpec, 
 
     One batch after the other: of the rows only the worst are kept.
     """
-    ask = tf.saved_model.load(saved_model).signatures["serving_default"]
     (target_key,) = spec.targets()
     kind = tf.int64 if isinstance(spec.features[target_key], LabelFeature) else tf.float32
     wanted = {target_key: tf.io.FixedLenFeature((), kind)}
     targets, values, worst, seconds = [], [], _Worst(NUM_MISTAKES), 0.0
-    for serialized in _batches(examples_uri):
-        if not targets:
-            ask(serialized)  # the first one is traced
-        started = time.perf_counter()
-        values.append(ask(serialized)[task.prediction_key].numpy())
-        seconds += time.perf_counter() - started
+    for serialized, answered, took in answers(saved_model, examples_uri, task):
+        values.append(answered)
+        seconds += took
         targets.append(tf.io.parse_example(serialized, wanted)[target_key].numpy())
         worst.add(task.badness(targets[-1], values[-1]), serialized.numpy(), values[-1])
     np.savez(PREDICTIONS.path(folder), targets=np.concatenate(targets), values=np.concatenate(values), seconds=seconds)
     MISTAKES.path(folder).write_text(json.dumps([_told(one, spec, task) for one in worst.found()], indent=1))
 
 
-def _batches(examples_uri: str) -> Iterator[tf.Tensor]:
-    yield from tf.data.TFRecordDataset(split_files(examples_uri, "test")).batch(BATCH_ROWS)
+def answers(saved_model: str, examples_uri: str, task: Task) -> Iterator[tuple[tf.Tensor, np.ndarray, float]]:
+    """Yields a batch of the test split, string `(batch,)`, what `serving_default` answers, and seconds that it took."""
+    ask = tf.saved_model.load(saved_model).signatures["serving_default"]
+    batches = tf.data.TFRecordDataset(split_files(examples_uri, "test")).batch(BATCH_ROWS)
+    for number, serialized in enumerate(batches):
+        if number == 0:
+            ask(serialized)  # the first one is traced
+        started = time.perf_counter()
+        yield serialized, ask(serialized)[task.prediction_key].numpy(), time.perf_counter() - started
 
 
 class _Worst:

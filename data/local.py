@@ -77,6 +77,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         estimate=lambda: _estimate(paths, spec),
         missing_values=config.missing_values,
         split_rule=functools.cache(lambda: _split_rule(paths, kind, config, spec)),
+        columns=functools.cache(lambda: _columns(paths["train"][0], kind, config)),
         spans=functools.cache(lambda: {name: _digest({"": found}) for name, found in used.items()}) if used else None,
     )
 
@@ -209,18 +210,18 @@ def _folder_features(features: dict, paths: dict[str, list[Path]]) -> dict:
     return features
 
 
-def _columns(path: Path, kind: str, config: DataConfig) -> list[str] | None:
-    """Returns the names of a file's columns; None of a format that has none before its rows are read."""
-    readers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, _delimiter(path, config))}
-    readers |= {"jsonl": jsonl.columns, "parquet": parquet.columns}
-    return readers[kind](path) if kind in readers else None
+def _columns(path: Path, kind: str, config: DataConfig) -> list[str]:
+    """Returns the names of a file's columns: of its header, else of its first row."""
+    headers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, _delimiter(path, config))}
+    headers |= {"jsonl": jsonl.columns, "parquet": parquet.columns}
+    return headers[kind](path) if kind in headers else list(next(records(path, kind, config)).cells)
 
 
 def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec) -> None:
     """Raises DataError when a file's columns are not those of the features; their order does not matter."""
-    there = _columns(path, kind, config)
-    if there is None:
+    if kind not in ("csv", "jsonl", "parquet"):
         return
+    there = _columns(path, kind, config)
     wanted = [*spec.features, *(name for name in config.aside if name not in spec.features)]
     extra = [name for name in there if name not in wanted and name not in config.ignore]
     wrong = []
@@ -347,7 +348,7 @@ def _split_rule(
         return rule
     if config.aside:
         return rule | {"by": config.aside[0]}
-    columns = _columns(paths["train"][0], kind, config) or list(spec.features)
+    columns = _columns(paths["train"][0], kind, config)
     names = [
         f"{name} as a picture" if isinstance(spec.features.get(name), ImageFeature) else name
         for name in sorted(columns)

@@ -234,8 +234,10 @@ class Dataset:
         estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
         missing_values: Texts that stand for nothing in its tables.
         spans: Returns the spans it is made of, the oldest first: name -> digest of its content; None without spans.
-        split_rule: Returns, as JSON values, by what a row finds its split: where it is the same, no row of one test split
-            was in another run's training split. None: the splits are the publisher's.
+        split_rule: Returns, as JSON values, by what a row finds its split: with the same rule no row is in one run's
+            test split and in another's training split. None: the splits are the publisher's.
+        columns: Returns the names of the columns that its files have, also of those that are no features. None: there
+            is nothing but the features.
         trusting_digest: Returns `digest` without reading files that are unchanged by size, time and inode; None: that
             costs nothing anyway.
     """
@@ -247,6 +249,7 @@ class Dataset:
     missing_values: tuple[str, ...] = ("",)
     spans: Callable[[], dict[str, str]] | None = None
     split_rule: Callable[[], dict[str, Any]] | None = None
+    columns: Callable[[], list[str]] | None = None
     trusting_digest: Callable[[], str] | None = None
 
     def last_digest(self) -> str:

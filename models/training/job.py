@@ -26,6 +26,7 @@ class TrainingJob:
         log_folder: Receives TensorBoard's event files.
         checkpoint_folder: Holds the state of an unfinished training; another job needs another folder.
         published: Folder of the published SavedModel whose weights it begins with, where they fit; None for new ones.
+        why_no_warm_start: Why it does not begin with them though asked to; empty where nothing speaks against it.
     """
 
     task: Task
@@ -41,3 +42,4 @@ class TrainingJob:
     log_folder: str
     checkpoint_folder: str
     published: str | None = None
+    why_no_warm_start: str = ""

@@ -102,7 +102,7 @@ def _warm_start(model: keras.Model, job: TrainingJob) -> str:
     """Takes the weights of the published version, where there is one and they fit; returns what came of it."""
     if not job.published:
         return ""
-    why_not = warm_start.begin_from(model, Path(job.published), job.transform_folder, job.spec)
+    why_not = job.why_no_warm_start or warm_start.begin_from(model, Path(job.published), job.transform_folder, job.spec)
     version = Path(job.published).name
     begun = f"no warm start from version {version}: {why_not}" if why_not else f"from version {version}"
     logger.info("warm start: %s", begun)

@@ -87,7 +87,7 @@ STAGES = (
         "model_gate",
         "components.model_gate",
         looks_at="what is published",
-        settings=("task", "model.", "evaluate.", "baseline.metric", "beam."),
+        settings=("task", "data.", "model.", "evaluate.", "baseline.metric", "beam."),
         is_gate=True,
     ),
     Stage(
@@ -102,7 +102,7 @@ STAGES = (
         "components.serving_check",
         excluded=(REFERENCE_MODELS, TFMA_METRIC),
         waits_for=("baseline",),
-        settings=("task", "serving."),
+        settings=("task", "serving.", "evaluate.against_live"),
         is_gate=True,
     ),
     Stage(

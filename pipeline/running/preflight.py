@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 
+from components.live_model.comparable import LiveModel, obstacle
 from data import loading
 from data.checks.rows import RowChecks
 from data.errors import ConfigError
@@ -30,6 +31,7 @@ INPUTS_PER_STEP = 200
 def check(named: NamedConfig, paths: PipelinePaths) -> None:
     """Raises ConfigError when the run cannot come to its end on this machine as it is."""
     _check_destination(paths)
+    _check_live(named, paths)
     _check_disk(named, paths)
     _check_memory(named)
     database.check(paths)
@@ -72,6 +74,18 @@ def _check_destination(paths: PipelinePaths) -> None:
             f"{paths.serving} cannot be written to; run `chmod u+w {paths.serving}`, or mount its file system for "
             "writing."
         )
+
+
+def _check_live(named: NamedConfig, paths: PipelinePaths) -> None:
+    """Raises ConfigError where the model could not be held against the live version when it is trained."""
+    asked = named.config.evaluate
+    live = None if asked.against_live == "never" else LiveModel.of(paths.serving)
+    if live is None:
+        return
+    is_compared = bool(asked.thresholds) or asked.challenge != "off"
+    why_not = obstacle(live, named.config.task, named.dataset, compared=is_compared)
+    if why_not:
+        raise ConfigError(f"{named.name}: {why_not}")
 
 
 def _check_disk(named: NamedConfig, paths: PipelinePaths) -> None:

@@ -41,6 +41,7 @@ def run_fn(fn_args):
         log_folder=str(logs),
         checkpoint_folder=str(_checkpoint_folder(fn_args)),
         published=custom["published"].get("folder"),
+        why_no_warm_start=custom["published"].get("why_not", ""),
     )
     trained, seconds, mib = measured(lambda: train(job))
     # A link would make TensorBoard, which follows links, show everything twice.

@@ -28,6 +28,7 @@ from components.classical import Classical
 from components.data_gate import DataGate
 from components.evaluator import TestEvaluator
 from components.example_gen import DatasetExampleGen
+from components.live_model.comparable import LiveModel, why_no_warm_start
 from components.model_gate import ModelGate
 from components.publisher import Publisher
 from components.schema import CuratedSchema, schema_text
@@ -36,11 +37,9 @@ from components.statistics import SplitStatistics
 from data import loading
 from data.spec import DatasetSpec
 from models import registry
-from models.serving.rollout.rollouts import live_version
-from models.serving.rollout.versions import read_manifest
 from models.task import Task
 from pipeline.core.config import NamedConfig
-from pipeline.core.config.settings import RunConfig
+from pipeline.core.config.settings import RunConfig, ServingConfig
 from pipeline.core.files import user_umask
 from pipeline.core.fingerprint import closure, fingerprint
 from pipeline.core.paths import PipelinePaths
@@ -186,7 +185,7 @@ def train(wiring: Wiring) -> BaseComponent:
             **wiring.learned(),
             "train": settings.model_dump(mode="json"),
             "seed": wiring.config.seed,
-            "published": _published(wiring.paths) if settings.warm_start == "auto" else {},
+            "published": _published(wiring) if settings.warm_start == "auto" else {},
             "tensorboard": str(wiring.paths.tensorboard),
             "checkpoints": str(wiring.paths.checkpoints),
             "fingerprint": wiring.fingerprint("train"),
@@ -222,6 +221,9 @@ def model_gate(wiring: Wiring) -> BaseComponent:
         config=wiring.config.model.model_dump_json(),
         metric=wiring.metric(),
         challenge=asked.challenge,
+        against_live=asked.against_live,
+        source=json.dumps(_source(wiring)),
+        split_rule=json.dumps(wiring.named.dataset.rule()),
         allow_unblessed=wiring.allow_unblessed,
         run=wiring.run,
     )
@@ -251,7 +253,7 @@ def serving_check(wiring: Wiring) -> BaseComponent:
         name=wiring.named.name,
         task=wiring.config.task,
         spec=wiring.spec.model_dump_json(),
-        budget=wiring.config.serving.model_dump_json(exclude={"sample"}),
+        budget=_budget(wiring.config).model_dump_json(exclude={"sample"}),
         destination=str(wiring.paths.serving),
         scratch=str(wiring.paths.candidate),
         fingerprint=json.dumps(wiring.fingerprint("serving_check")),
@@ -273,19 +275,32 @@ def publish(wiring: Wiring) -> BaseComponent:
     )
 
 
+def _budget(config: RunConfig) -> ServingConfig:
+    """Returns what serving may take; without the live version's latency where nothing is held against that version."""
+    never = config.evaluate.against_live == "never"
+    return config.serving.model_copy(update={"max_slowdown": None} if never else {})
+
+
 def compared_metric(config: RunConfig, compared) -> str:
     """Returns the name of the metric, among those compared, by which the network is held against classical models."""
     asked = [config.baseline.metric] if config.baseline.metric != "auto" else config.evaluate.thresholds
     return next((name for name in asked if name in compared), next(iter(compared)))
 
 
-def _published(paths: PipelinePaths) -> dict[str, str]:
-    """Returns folder and digest of the live version; nothing without one."""
-    version = live_version(paths.serving)
-    if version is None:
+def _published(wiring: Wiring) -> dict[str, str]:
+    """Returns folder and digest of the live version, and why training does not begin with it; nothing without one."""
+    live = LiveModel.of(wiring.paths.serving)
+    if live is None:
         return {}
-    folder = paths.serving / str(version)
-    return {"folder": str(folder), "digest": read_manifest(folder)["digest"]}
+    why_not = why_no_warm_start(live, wiring.named.dataset)
+    return {"folder": str(live.folder), "digest": live.manifest["digest"], "why_not": why_not}
+
+
+def _source(wiring: Wiring) -> dict[str, Any]:
+    """Returns where the rows are read, as JSON values."""
+    named = wiring.named
+    config = named.config.data.model_dump(mode="json")
+    return {"config": config, "name": named.name, "base": str(named.base), "digest": named.dataset.digest()}
 
 
 def _manifest(wiring: Wiring) -> dict[str, Any]:
@@ -295,6 +310,7 @@ def _manifest(wiring: Wiring) -> dict[str, Any]:
         "task": wiring.config.task,
         "dataset": wiring.spec.name,
         "spec": wiring.spec.model_dump(mode="json"),
+        "split": dataset.rule(),
         "data": {"delimiter": data.delimiter, "missing_values": dataset.missing_values},
         "file_query": dataclasses.asdict(wiring.task.file_query),
         "sample": wiring.config.serving.sample.model_dump(),

@@ -45,11 +45,13 @@ def complete(schedule: Schedule) -> Schedule:
             f"{named.name} is to run when its data drifts, and its data gate stops at drift; "
             "add --set data.checks.drift.policy=warn."
         )
-    file, challenge = Path(schedule.target), ("evaluate.challenge=not_worse",)
+    file, asked = Path(schedule.target), named.config.evaluate
+    # What is written in the run file, `off` as well, is what its owner wants.
+    is_written = "challenge" in asked.model_fields_set or asked.against_live == "never"
     return replace(
         schedule,
         target=str(file.resolve()) if file.suffix in (".yaml", ".yml") else schedule.target,
         cron=" ".join(schedule.cron.split()) if schedule.cron else None,
-        overrides=schedule.overrides + (challenge if named.config.evaluate.challenge == "off" else ()),
+        overrides=schedule.overrides + (() if is_written else ("evaluate.challenge=not_worse",)),
         notify=tuple(one.model_dump(mode="json") for one in named.config.notify),
     )

@@ -27,15 +27,47 @@ LOSS = {"loss": {"min": None, "max": 0.5, "max_regression": 0.0}}
 def test_a_model_is_held_against_threshold_and_last_version(metrics, published, thresholds, passed):
     from components.model_gate import judge
 
-    assert [verdict.passed for verdict in judge(metrics, published, thresholds)] == [passed]
+    assert [verdict.passed for verdict in judge(metrics, _beside(metrics, published), thresholds)] == [passed]
+
+
+def _beside(candidate: dict, live: dict | None, **changes):
+    """Returns what both come to, as the gate is given it; None without a live version."""
+    from components.live_model.contest import Beside
+
+    return Beside(7, live, candidate, 100, 100, **changes) if live else None
 
 
 def test_the_verdict_tells_all_the_numbers():
     from components.model_gate import judge
 
-    (verdict,) = judge({"accuracy": 0.95}, {"accuracy": 0.97}, ACCURACY)
+    (verdict,) = judge({"accuracy": 0.95}, _beside({"accuracy": 0.95}, {"accuracy": 0.97}), ACCURACY)
 
     assert verdict.sentence() == "accuracy 0.9500: expected >= 0.9, live 0.9700 (at most 0.01 worse)"
+
+
+def test_a_regression_counts_on_the_rows_that_both_were_asked_about():
+    from components.model_gate import judge
+
+    (verdict,) = judge({"accuracy": 0.97}, _beside({"accuracy": 0.95}, {"accuracy": 0.97}), ACCURACY)
+
+    assert not verdict.passed
+    assert verdict.sentence().endswith(
+        "on the rows that the live version was asked about 0.9500, live 0.9700 (at most 0.01 worse)"
+    )
+
+
+def test_where_the_splits_were_drawn_by_another_rule_a_regression_is_only_reported():
+    from components.live_model.contest import Duel
+    from components.model_gate import Decision, judge
+
+    duel = Duel("accuracy", 7, 0.95, 0.97, -0.03, -0.01, "loses to")
+    decisions = []
+    for is_judged in (True, False):
+        beside = _beside({"accuracy": 0.95}, {"accuracy": 0.97}, is_judged=is_judged)
+        decisions.append(Decision(judge({"accuracy": 0.95}, beside, ACCURACY), beside, duel, "not_worse"))
+
+    assert [one.passed for one in decisions] == [False, True]
+    assert decisions[1].sentence().endswith("it may have been trained on these test rows")
 
 
 def test_a_metric_that_was_not_computed_is_refused():
@@ -66,56 +98,18 @@ def test_precision_recall_and_f1_follow_from_the_confusion_matrix():
     }
 
 
-@pytest.mark.parametrize(
-    ("candidate", "published", "verdict"), [(0.9, 0.6, "beats"), (0.6, 0.9, "loses to"), (0.8, 0.8, "ties with")]
-)
-def test_candidate_and_published_model_are_compared_on_the_same_rows(
-    tmp_path, monkeypatch, candidate, published, verdict
-):
-    """The published model's answers are written here, in the place of a SavedModel's."""
-    import numpy as np
-
-    from components import model_gate, predictions
-    from components.artifact_files import PREDICTIONS
-    from models.evaluation.metrics import Metric, accuracy
-    from tests.pipeline.made_up import answers, spec_of
-
-    targets, values = answers(candidate, 200, 2)
-    np.savez(tmp_path / PREDICTIONS.name, targets=targets, values=values, seconds=1.0)
-    (tmp_path / "serving" / "7").mkdir(parents=True)
-
-    def write(folder, saved_model, examples_uri, spec, task):
-        assert saved_model == str(tmp_path / "serving" / "7")
-        np.savez(folder / PREDICTIONS.name, targets=targets, values=answers(published, 200, 2)[1], seconds=1.0)
-
-    monkeypatch.setattr(predictions, "write", write)
-
-    duel = model_gate.duelled(
-        Metric("accuracy", accuracy), tmp_path / "serving", tmp_path, "", spec_of(("a", "b")), None
-    )
-
-    assert duel.verdict == verdict
-    assert (duel.candidate, duel.published) == (pytest.approx(candidate), pytest.approx(published))
-    assert duel.sentence().startswith(
-        f"accuracy: the candidate {verdict} version 7, {candidate:.4f} and {published:.4f}"
-    )
-
-
 def test_after_a_rollback_the_live_model_is_compared_with_not_the_newest(tmp_path):
-    from components.model_gate import published_metrics
+    from components.live_model.comparable import LiveModel
     from models.serving.rollout import rollouts
 
-    evaluation = {"data_digest": "rows", "eval_config": "config"}
-    for version, accuracy in ((1, 0.95), (2, 0.72)):
-        manifest = {"digest": str(version), "evaluation": {**evaluation, "slices": {"overall": {"accuracy": accuracy}}}}
+    for version in (1, 2):
         folder = tmp_path / "digits" / str(version) / "assets.extra"
         folder.mkdir(parents=True)
-        (folder / "headrace.json").write_text(json.dumps(manifest))
+        (folder / "headrace.json").write_text(json.dumps({"digest": str(version)}))
 
-    def compared() -> dict[str, float] | None:
-        return published_metrics(tmp_path / "digits", "another", evaluation, "", None, [])
-
-    newest = compared()
+    newest = LiveModel.of(tmp_path / "digits")
     rollouts.promote(tmp_path / "digits", 1)
+    live = LiveModel.of(tmp_path / "digits")
 
-    assert (newest, compared()) == ({"accuracy": 0.72}, {"accuracy": 0.95})
+    assert (newest.version, live.version) == (2, 1)
+    assert live.folder.name == live.manifest["digest"] == "1"

@@ -138,21 +138,24 @@ def test_a_model_worse_than_the_last_published_one_is_refused(digits_run):
 
 
 def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_manifest):
-    from components.model_gate import published_metrics
+    from components.live_model import contest
+    from components.live_model.asking import Question
+    from components.live_model.comparable import LiveModel
     from data import catalog
+    from models import registry
     from pipeline.running.graph import BEAM_ARGS
 
+    live = LiveModel.of(digits_run.version.parent)
     current = {**digits_manifest["evaluation"], "data_digest": "new data"}
-    found = published_metrics(
-        digits_run.version.parent,
-        "another model",
-        current,
-        str(digits_run.output("ingest", "examples")),
-        catalog.load("digits").spec,
-        BEAM_ARGS,
-    )
+    evaluation = digits_run.output("evaluate", "evaluation")
+    task, spec = registry.task("image_classification"), catalog.load("digits").spec
+    candidate = contest.Candidate("", current, evaluation, task, spec, BEAM_ARGS)
+    examples = str(digits_run.output("ingest", "examples"))
 
-    assert found == pytest.approx(digits_manifest["evaluation"]["slices"]["overall"], abs=1e-6)
+    found = contest.beside(live, Question(examples, examples, str(live.folder)), candidate, is_judged=True)
+
+    assert found.live == pytest.approx(digits_manifest["evaluation"]["slices"]["overall"], abs=1e-6)
+    assert found.candidate == current["slices"]["overall"]
 
 
 def test_why_tells_what_changed_and_what_did_not(digits_run):

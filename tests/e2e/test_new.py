@@ -66,3 +66,26 @@ def test_a_network_that_must_beat_classical_models_and_does_not_is_not_published
     assert "The network does not earn its place (baseline.require is beat) and was not published; auc: " in done.out
     assert re.search(r"✓ classical +\d+\.\d s  cached", done.out)
     assert len(list((home / "serving" / "tumours").glob("[0-9]*"))) == 1
+
+
+def test_a_column_that_is_left_out_later_is_still_given_to_the_live_version(home):
+    file = home / "tumours.yaml"
+    before = file.read_text(encoding="utf-8")
+    kept = [line for line in before.splitlines() if '"mean area":' not in line]
+    file.write_text("\n".join(kept).replace("  features:\n", "  ignore: [mean area]\n  features:\n"), encoding="utf-8")
+    again = ("--set", "train.epochs=2", "--set", "train.warm_start=auto", "--set", "evaluate.challenge=not_worse")
+
+    done = headrace("run", "./tumours.yaml", *again, "--set", "evaluate.thresholds.accuracy.min=0.5", cwd=home)
+
+    told = re.search(r"model_gate .*?accuracy (0\.\d+): expected >= 0\.5, live (0\.\d+) \(at most", done.out, re.DOTALL)
+    assert told, done.out + done.err
+    assert float(told[2]) > 0.9  # asked through its own inputs, the column among them
+    assert re.search(r"no warm start from version \d+: it takes other columns", done.out)
+    assert "is only reported" not in done.out
+
+    other = file.read_text(encoding="utf-8").replace('[gutartig, "bösartig"]', "[benign, malign]")
+    file.write_text(other, encoding="utf-8")
+    refused = headrace("check", "./tumours.yaml", cwd=home)
+    assert refused.code == 2
+    assert "has none of the classes benign, malign; publish under another name, or go on without" in refused.err
+    assert headrace("check", "./tumours.yaml", "--set", "evaluate.against_live=never", cwd=home).code == 0

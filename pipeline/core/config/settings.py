@@ -48,7 +48,10 @@ class EvaluateConfig(Settings):
     """Metric name -> threshold."""
     challenge: Literal["off", "not_worse", "better"] = "off"
     """How the model must do beside the live one on the same test rows, by a paired bootstrap interval of
-    95 %: not_worse: it does not lie below zero; better: it lies above. Schedules ask for not_worse."""
+    95 %: not_worse: it does not lie below zero; better: it lies above. Schedules ask for not_worse unless it
+    is set."""
+    against_live: Literal["always", "never"] = "always"
+    """never: nothing is held against the live version: no challenge, max_regression or max_slowdown."""
 
 
 class BaselineConfig(Settings):

@@ -1,0 +1,1 @@
+"""The version that is live, beside a candidate: whether the two can be compared, and how it is asked."""

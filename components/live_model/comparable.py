@@ -1,0 +1,143 @@
+"""The live version of a pipeline, and whether a candidate can be compared with it. Loads no TensorFlow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.spec import Dataset, DatasetSpec, DateFeature, Feature, ImageFeature, LabelFeature
+from models.serving.rollout.rollouts import live_version
+from models.serving.rollout.versions import read_manifest
+
+REMEDY = "publish under another name, or go on without the comparison: --set evaluate.against_live=never"
+
+
+@dataclass(frozen=True)
+class LiveModel:
+    """The version of a pipeline that is live.
+
+    Attributes:
+        version: Its number.
+        folder: Of its SavedModel.
+        manifest: What was written about it when it was published.
+    """
+
+    version: int
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, destination: Path) -> "LiveModel | None":
+        """Returns the live version below a pipeline's folder of versions; None where nothing is published.
+
+        Raises:
+            ServingError: It was not published by Headrace.
+        """
+        version = live_version(destination)
+        if version is None:
+            return None
+        folder = destination / str(version)
+        return cls(version, folder, read_manifest(folder))
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """The facts of the data that it was trained on."""
+        return DatasetSpec.model_validate(self.manifest["spec"])
+
+    def inputs(self) -> dict[str, Feature]:
+        """Returns the features that it takes, by name."""
+        return {name: feature for name, feature in self.spec.features.items() if not feature.target}
+
+    def has_rule(self, rule: Mapping[str, Any]) -> bool:
+        """Whether its rows were split by this rule, so that no test row of today was a training row of its."""
+        return self.manifest.get("split") == rule
+
+
+def obstacle(live: LiveModel, task: str, dataset: Dataset, *, compared: bool) -> str:
+    """Returns why a candidate cannot be compared with the live version, in one sentence; empty where it can.
+
+    Args:
+        live: The live version.
+        task: The candidate's.
+        dataset: The candidate's data.
+        compared: Whether anything of the two is compared; where nothing is, the live version is asked nothing.
+    """
+    version, spec = f"version {live.version}, which is live,", dataset.spec
+    if live.manifest["task"] != task:
+        return f"{version} is of task {live.manifest['task']}, this one of {task}; {REMEDY}."
+    if live.spec.targets() != spec.targets():
+        names = [", ".join(one.targets()) for one in (live.spec, spec)]
+        return f"{version} predicts {names[0]}, this one {names[1]}; {REMEDY}."
+    classes = [set(_classes(one)) for one in (live.spec, spec)]
+    if classes[0] and not classes[0] & classes[1]:
+        return f"{version} has none of the classes {', '.join(sorted(classes[1])[:5])}; {REMEDY}."
+    lacking = _lacking(live, dataset) if compared else []
+    if lacking:
+        word = "column" if len(lacking) == 1 else "columns"
+        return f"{version} takes the {word} {', '.join(lacking)}, which the data does not have; {REMEDY}."
+    return ""
+
+
+def why_no_warm_start(live: LiveModel, dataset: Dataset) -> str:
+    """Returns why training cannot begin with the weights of the live version; empty where nothing is known against it.
+
+    A weight belongs to a column by its place: of other columns it would mean something else, though its shape fits.
+    """
+    if not live.has_rule(dataset.rule()):
+        return "its splits were drawn by another rule"
+    ours = [(name, _form(one)) for name, one in dataset.spec.features.items() if not one.target]
+    return "" if ours == [(name, _form(one)) for name, one in live.inputs().items()] else "it takes other columns"
+
+
+def _classes(spec: DatasetSpec) -> tuple[str, ...]:
+    return tuple(name for label in spec.of(LabelFeature).values() for name in label.classes)
+
+
+def _lacking(live: LiveModel, dataset: Dataset) -> list[str]:
+    """Returns the inputs of the live version that the data cannot give it, and that it cannot do without."""
+    if dataset.columns:
+        there = set(dataset.columns())
+        return [name for name, feature in live.inputs().items() if name not in there and not feature.optional]
+    # There are no other columns than the features: of one in another form there is nothing to read again.
+    there, alike = set(dataset.spec.features), _alike(live, dataset.spec)
+    return [
+        name for name, feature in live.inputs().items() if name not in alike and (name in there or not feature.optional)
+    ]
+
+
+def _alike(live: LiveModel, spec: DatasetSpec) -> set[str]:
+    """Returns the inputs of the live version that are stored as it takes them."""
+    return {name for name, one in live.inputs().items() if _form(one) == _form(spec.features.get(name))}
+
+
+def _form(feature: Feature | None) -> tuple:
+    """Returns what two features have in common where the stored values of one do for the other."""
+    if isinstance(feature, ImageFeature):
+        return ("image", feature.height, feature.width, feature.channels)
+    return (feature.kind, feature.format) if isinstance(feature, DateFeature) else (feature and feature.kind,)
+
+
+def absent(live: LiveModel, dataset: Dataset) -> tuple[str, ...]:
+    """Returns the inputs of the live version that the data has no longer."""
+    there = dataset.columns() if dataset.columns else dataset.spec.features
+    return tuple(name for name in live.inputs() if name not in there)
+
+
+def takes_stored(live: LiveModel, dataset: Dataset) -> bool:
+    """Whether the live version can be asked about the examples as they are stored for the candidate."""
+    alike, gone, ours = _alike(live, dataset.spec), absent(live, dataset), dataset.spec.features
+    return all(
+        feature.optional if name in gone else name in alike and (feature.optional or not ours[name].optional)
+        for name, feature in live.inputs().items()
+    )
+
+
+def same_classes(live: LiveModel, spec: DatasetSpec) -> bool:
+    """Whether both know the same classes, in the same order."""
+    return _classes(live.spec) == _classes(spec)
+
+
+def places(live: LiveModel, spec: DatasetSpec) -> list[int]:
+    """Returns for each class of the candidate which of the live version's it is; -1 for one that it does not know."""
+    known = _classes(live.spec)
+    return [known.index(name) if name in known else -1 for name in _classes(spec)]

@@ -1,0 +1,323 @@
+"""A pipeline that changes: what the live version is asked about the rows of a candidate that takes others."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.artifact_files import PREDICTIONS
+from components.example_gen import write_splits
+from components.live_model import contest
+from components.live_model.asking import DataSource, question
+from components.live_model.comparable import LiveModel, obstacle, why_no_warm_start
+from data import examples as codec
+from data import loading
+from data.checks.rows import RowChecks
+from data.config import DataConfig
+from data.errors import DataError
+from data.spec import DatasetSpec, ImageFeature
+from models import registry
+from models.serving.rollout.versions import publish
+from tests.data.corpus import csv_text, png
+
+pytestmark = pytest.mark.slow  # loads TensorFlow and TFX
+
+COLUMNS = ["size", "weight", "kind"]
+LABEL = {"kind": "label", "classes": ["cat", "dog"]}
+BEFORE = {
+    "files": "rows.csv",
+    "features": {"size": "number", "weight": "number", "kind": LABEL},
+    "splits": {"validation": 0.2, "test": 0.3},
+}
+
+
+def _rows(count: int = 60, kinds: tuple[str, ...] = ("cat", "dog")) -> list[dict]:
+    """Rows whose weight tells their kind, and is another in each."""
+    return [{"size": i, "weight": i % len(kinds) + i / 1000, "kind": kinds[i % len(kinds)]} for i in range(count)]
+
+
+def _model(spec: DatasetSpec, folder: Path) -> Path:
+    """Writes a SavedModel that takes a data set's inputs, each as it is stored, and goes by the weight alone."""
+    kinds = {"float": tf.float32, "int": tf.int64, "bytes": tf.string}
+    wanted = {
+        name: tf.io.FixedLenFeature((), kinds[feature.stored], -1.0 if feature.optional else None)
+        for name, feature in spec.features.items()
+        if not feature.target
+    }
+    classes = len(spec.only(type(spec.features[spec.targets()[0]]))[1].classes)
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def serving_default(inputs):
+        parsed = tf.io.parse_example(inputs, wanted)
+        if "image" in parsed:
+            feature = spec.features["image"]
+            pixels = tf.reshape(
+                tf.io.decode_raw(parsed["image"], tf.uint8), (-1, feature.height * feature.width * feature.channels)
+            )
+            likeliest = tf.cast(tf.reduce_mean(tf.cast(pixels, tf.float32), axis=1) > 100, tf.int64)
+        else:
+            likeliest = tf.cast(parsed["weight"], tf.int64)
+        return {"scores": 0.8 * tf.one_hot(likeliest, classes) + 0.2 / classes}
+
+    module = tf.Module()
+    module.serving_default = serving_default
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": serving_default})
+    return folder
+
+
+class _Home:
+    """A folder with a data file, a live version, and a candidate's examples."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.task = registry.task("tabular_classification")
+
+    def load(self, settings: dict):
+        """Returns settings and data set."""
+        config = DataConfig.model_validate(settings)
+        return config, loading.load(config, "animals", self.folder)
+
+    def publish(self, settings: dict, task: str = "tabular_classification") -> LiveModel:
+        """Publishes a model that takes what these settings name."""
+        _, dataset = self.load(settings)
+        facts = {"task": task, "spec": dataset.spec.model_dump(mode="json"), "split": dataset.rule()}
+        facts["evaluation"] = {"data_digest": "", "eval_config": "", "slices": {}}
+        publish(_model(dataset.spec, self.folder / "model"), self.folder / "serving", facts)
+        live = LiveModel.of(self.folder / "serving")
+        assert live
+        return live
+
+    def ask(self, live: LiveModel, settings: dict):
+        """Returns what both are asked, the rows of the test split as they are stored, and the candidate's facts."""
+        config, dataset = self.load(settings)
+        examples = self.folder / "examples"
+        rows = RowChecks(config.row_checks, dataset.spec).watch(loading.open_rows(dataset, config))
+        write_splits(rows, dataset.spec, examples)
+        source = DataSource(config, "animals", self.folder, dataset.digest())
+        scratch = self.folder / "scratch"
+        found = question(live, source, str(examples), dataset.spec, self.task, scratch)
+        files = sorted(str(path) for path in (examples / "Split-test").glob("*"))
+        return found, codec.read_rows(files, dataset.spec, 1000), dataset.spec
+
+    def answers(self, found) -> np.ndarray:
+        """Returns the classes that the live version finds likeliest, as indices of the candidate's."""
+        told = contest.predictions.answers(found.saved_model, found.live_examples, self.task)
+        return np.concatenate([scores for _, scores, _ in told]).argmax(axis=1)
+
+
+@pytest.fixture
+def home(tmp_path) -> _Home:
+    (tmp_path / "rows.csv").write_text(csv_text(_rows(), COLUMNS))
+    return _Home(tmp_path)
+
+
+def _changed(features: dict | None = None, **settings) -> dict:
+    return {**BEFORE, **settings, "features": features or BEFORE["features"]}
+
+
+def test_without_a_change_the_live_version_is_asked_about_the_examples_as_they_are(home):
+    found, _, _ = home.ask(home.publish(BEFORE), BEFORE)
+
+    assert found.is_as_stored
+    assert found.asked is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        _changed({"size": "number", "kind": LABEL}, ignore=["weight"]),
+        _changed({"size": "number", "weight": "category", "kind": LABEL}),
+        _changed({"size": "number", "weight": {"kind": "number", "optional": True}, "kind": LABEL}),
+    ],
+    ids=["dropped", "other kind", "optional now"],
+)
+def test_a_column_that_the_data_still_has_is_given_to_the_live_version(home, settings):
+    found, rows, _ = home.ask(home.publish(BEFORE), settings)
+
+    assert found.asked is None
+    assert home.answers(found).tolist() == [row["kind"] for row in rows]
+    assert len(rows) > 5
+
+
+def test_a_column_that_is_new_is_not_given_to_it(home):
+    before = _changed({"weight": "number", "kind": LABEL}, ignore=["size"])
+
+    found, rows, _ = home.ask(home.publish(before), BEFORE)
+
+    assert found.is_as_stored
+    assert home.answers(found).tolist() == [row["kind"] for row in rows]
+
+
+def test_a_column_that_is_gone_and_may_be_absent_is_told_of(home):
+    live = home.publish(_changed({"size": {"kind": "number", "optional": True}, "weight": "number", "kind": LABEL}))
+    (home.folder / "rows.csv").write_text(csv_text(_rows(), ["weight", "kind"]))
+    settings = _changed({"weight": "number", "kind": LABEL}, checks={"duplicates": {"policy": "warn"}})
+
+    found, rows, _ = home.ask(live, settings)
+
+    assert obstacle(live, "tabular_classification", home.load(settings)[1], compared=True) == ""
+    assert found.lacking == ("size",)
+    assert home.answers(found).tolist() == [row["kind"] for row in rows]
+
+
+def test_rows_whose_cells_the_live_version_cannot_take_are_left_out(home):
+    live = home.publish(BEFORE)
+    untidy = [{**row, "weight": row["weight"] if row["size"] % 3 else "heavy"} for row in _rows()]
+    (home.folder / "rows.csv").write_text(csv_text(untidy, COLUMNS))
+
+    found, rows, _ = home.ask(live, _changed({"size": "number", "kind": LABEL}, ignore=["weight"]))
+
+    kept = [row["size"] % 3 > 0 for row in rows]
+    assert found.asked.tolist() == kept
+    assert home.answers(found).tolist() == [row["kind"] for row, keep in zip(rows, kept, strict=True) if keep]
+
+
+@pytest.mark.parametrize("kinds", [("ant", "cat", "dog"), ("dog", "cat")], ids=["class added", "other order"])
+def test_classes_are_matched_by_name(home, kinds):
+    live = home.publish(BEFORE)
+    live = home.publish(BEFORE)
+    # The weight stands for cat, dog and ant, whatever the order of the candidate's classes.
+    rows = _rows(90, ("cat", "dog", "ant")) if "ant" in kinds else _rows()
+    (home.folder / "rows.csv").write_text(csv_text(rows, COLUMNS))
+    features = {"size": "number", "weight": "number", "kind": {"kind": "label", "classes": list(kinds)}}
+
+    found, rows, _ = home.ask(live, _changed(features))
+
+    names = [kinds[row["kind"]] for row in rows]
+    known = [name for name in names if name != "ant"]
+    assert [kinds[index] for index in home.answers(found)] == known
+    assert (found.asked is None) == ("ant" not in kinds)
+    assert found.asked is None or found.asked.tolist() == [name != "ant" for name in names]
+
+
+def test_of_a_class_that_was_removed_the_live_version_answers_with_what_is_left(home):
+    three = {"kind": "label", "classes": ["cat", "dog", "ant"]}
+    live = home.publish(_changed({"size": "number", "weight": "number", "kind": three}))
+
+    found, rows, _ = home.ask(live, BEFORE)
+
+    told = contest.predictions.answers(found.saved_model, found.live_examples, home.task)
+    scores = np.concatenate([one for _, one, _ in told])
+    assert found.asked is None
+    assert scores.shape == (len(rows), 2)
+    assert scores.sum(axis=1) == pytest.approx(1 - 0.2 / 3)  # without what it gives to ants
+    assert scores.argmax(axis=1).tolist() == [row["kind"] for row in rows]
+
+
+@pytest.mark.parametrize(("height", "channels"), [(4, 1), (12, 1), (8, 3)], ids=["smaller", "larger", "in color"])
+def test_a_picture_of_another_size_is_read_again_for_the_live_version(tmp_path, height, channels):
+    home = _Home(tmp_path)
+    home.task = registry.task("image_classification")
+    for index in range(40):
+        for name, shade in (("dark", index), ("light", 250 - index)):
+            file = tmp_path / "photos" / name / f"{index}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(png(shade))
+    sides = {"height": 8, "width": 8, "channels": 1}
+    before = {"files": "photos", "features": {"image": {"kind": "image", **sides}}, "splits": BEFORE["splits"]}
+    live = home.publish(before, "image_classification")
+    after = {
+        **before,
+        "features": {"image": {"kind": "image", "height": height, "width": height, "channels": channels}},
+    }
+
+    found, rows, spec = home.ask(live, after)
+
+    assert isinstance(spec.features["image"], ImageFeature)
+    assert home.answers(found).tolist() == [row["label"] for row in rows]
+    assert not found.is_as_stored
+
+
+def test_data_that_changes_between_ingest_and_gate_is_not_compared(home):
+    live = home.publish(BEFORE)
+    settings = _changed({"size": "number", "kind": LABEL}, ignore=["weight"])
+    config, dataset = home.load(settings)
+    (home.folder / "examples" / "Split-test").mkdir(parents=True)
+    source = DataSource(config, "animals", home.folder, "another digest")
+
+    with pytest.raises(DataError, match="has changed since this run read it; run again"):
+        question(live, source, str(home.folder / "examples"), dataset.spec, home.task, home.folder / "scratch")
+
+
+OTHER_CLASSES = {**BEFORE["features"], "kind": {"kind": "label", "classes": ["ant", "bee"]}}
+OTHER_TARGET = _changed({"size": "target", "weight": "number"}, ignore=["kind"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "task", "told"),
+    [
+        (["size", "mass", "kind"], _changed({"size": "number", "mass": "number", "kind": LABEL}), None,
+         "takes the column weight, which the data does not have"),
+        (COLUMNS, _changed(OTHER_CLASSES), None, "has none of the classes ant, bee"),
+        (COLUMNS, BEFORE, "text_classification", "is of task tabular_classification, this one of text_classification"),
+        (COLUMNS, OTHER_TARGET, None, "predicts kind, this one size"),
+    ],
+    ids=["renamed", "other classes", "other task", "other target"],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_told_before_training(home, columns, settings, task, told):
+    live = home.publish(BEFORE)
+    renamed = [{**row, "mass": row["weight"]} for row in _rows()]
+    (home.folder / "rows.csv").write_text(csv_text(renamed, columns))
+    _, dataset = home.load(settings)
+
+    found = obstacle(live, task or "tabular_classification", dataset, compared=True)
+
+    assert found.startswith(f"version {live.version}, which is live, {told}; ")
+    assert found.endswith("--set evaluate.against_live=never.")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (BEFORE, ""),
+        (_changed({"size": "number", "kind": LABEL}, ignore=["weight"]), "it takes other columns"),
+        (_changed({"weight": "number", "size": "number", "kind": LABEL}), "it takes other columns"),
+        (_changed(splits={"test": 0.2}), "its splits were drawn by another rule"),
+    ],
+    ids=["the same", "column dropped", "another order", "other shares"],
+)
+def test_weights_are_taken_over_where_columns_and_splits_are_the_same(home, settings, told):
+    live = home.publish(BEFORE)
+
+    assert why_no_warm_start(live, home.load(settings)[1]) == told
+
+
+def test_where_nothing_is_compared_a_missing_column_is_no_obstacle(home):
+    live = home.publish(BEFORE)
+    (home.folder / "rows.csv").write_text(csv_text(_rows(), ["size", "kind"]))
+    _, dataset = home.load(_changed({"size": "number", "kind": LABEL}))
+
+    assert obstacle(live, "tabular_classification", dataset, compared=False) == ""
+
+
+def test_both_are_measured_and_compared_on_the_rows_that_both_are_asked_about(home, tmp_path):
+    """The candidate knows a third class, which the live version is not asked about."""
+    from google.protobuf import text_format
+
+    live = home.publish(BEFORE)
+    kinds = ("cat", "dog", "ant")
+    (home.folder / "rows.csv").write_text(csv_text(_rows(90, kinds), COLUMNS))
+    three = {"size": "number", "weight": "number", "kind": {"kind": "label", "classes": list(kinds)}}
+    found, rows, spec = home.ask(live, _changed(three))
+    targets = np.array([row["kind"] for row in rows])
+    wrong = np.eye(3)[np.zeros(len(rows), int)]  # a candidate that takes all for cats
+    np.savez(tmp_path / PREDICTIONS.name, targets=targets, values=wrong, seconds=1.0)
+    config = text_format.MessageToString(home.task.eval_config(home.task.config(), spec))
+    metrics = {"data_digest": "rows", "eval_config": config, "slices": {"overall": {}}}
+    saved_model = _model(spec, tmp_path / "candidate")
+    candidate = contest.Candidate(str(saved_model), metrics, tmp_path, home.task, spec, [])
+
+    beside = contest.beside(live, found, candidate, is_judged=False)
+    duel = contest.duel(live, found, candidate, home.task.config().compared(spec)["accuracy"])
+
+    known = int((targets < 2).sum())
+    assert (beside.rows, beside.of) == (known, len(rows))
+    assert beside.live["accuracy"] == beside.candidate["accuracy"] == 1.0
+    assert beside.live["example_count"] == known
+    assert duel.published == 1.0
+    assert duel.candidate == pytest.approx((targets == 0).sum() / known)
+    assert duel.verdict == "loses to"
+    asked, reported = beside.notes()
+    assert asked.startswith(f"version {live.version} was asked about {known} of {len(rows)} test rows")
+    assert "is only reported" in reported
