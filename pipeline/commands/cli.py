@@ -33,12 +33,19 @@ def cli() -> None:
 @click.argument("pipeline", type=PipelineName())
 @set_option
 @click.option("--allow-unblessed", is_flag=True, help="Go on with a model below its thresholds; it is not published.")
+@click.option("--take-over", is_flag=True, help="Give the name to this run file, though it was another's so far.")
 @click.option("--wait", is_flag=True, help="Wait for a run of this pipeline to end, instead of exit code 6.")
 @home_option
 @json_option
 @reports_errors
 def run(
-    pipeline: str, overrides: tuple[str, ...], allow_unblessed: bool, wait: bool, home: Path, as_json: bool
+    pipeline: str,
+    overrides: tuple[str, ...],
+    allow_unblessed: bool,
+    take_over: bool,
+    wait: bool,
+    home: Path,
+    as_json: bool,
 ) -> None:
     """Run PIPELINE, a name or a run file, from raw data to a published model.
 
@@ -61,7 +68,7 @@ def run(
     named = config.load(pipeline, overrides)
     screen = Screen(quiet=as_json)
     try:
-        result = runner.execute(named, home, screen, wait=wait, allow_unblessed=allow_unblessed)
+        result = runner.execute(named, home, screen, wait=wait, allow_unblessed=allow_unblessed, take_over=take_over)
     except Stopped as stopped:
         click.echo(f"headrace: Stopped by {stopped} before the first stage or after the last.", err=True)
         sys.exit(128 + stopped.number)

@@ -16,6 +16,7 @@ from pipeline.core import environment
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import database
+from pipeline.running import ownership
 
 MIB = 2**20
 # TensorFlow looks for a model's variables by their path as a pattern, and Beam for its output: where a folder's name
@@ -28,9 +29,17 @@ BASE_MIB = 100
 INPUTS_PER_STEP = 200
 
 
-def check(named: NamedConfig, paths: PipelinePaths) -> None:
-    """Raises ConfigError when the run cannot come to its end on this machine as it is."""
+def check(named: NamedConfig, paths: PipelinePaths, *, take_over: bool = False) -> None:
+    """Raises ConfigError when the run cannot come to its end on this machine as it is.
+
+    Args:
+        named: The run file.
+        paths: Where state goes.
+        take_over: Whether the name may have been another run file's so far.
+    """
     _check_destination(paths)
+    if not take_over:
+        ownership.check(named, paths)
     _check_live(named, paths)
     _check_disk(named, paths)
     _check_memory(named)

@@ -33,7 +33,13 @@ IDENTIFIER = "%Y%m%d-%H%M%S-%f"
 
 
 def execute(
-    named: NamedConfig, home: Path, screen: Screen, *, wait: bool = False, allow_unblessed: bool = False
+    named: NamedConfig,
+    home: Path,
+    screen: Screen,
+    *,
+    wait: bool = False,
+    allow_unblessed: bool = False,
+    take_over: bool = False,
 ) -> RunResult:
     """Runs a pipeline from start to end and returns what came of it.
 
@@ -43,6 +49,7 @@ def execute(
         screen: Shows the stages.
         wait: Wait for another run of the pipeline to end, instead of giving up.
         allow_unblessed: Go on with a model that is not good enough; it is still not published.
+        take_over: Go on though the name was another run file's so far.
 
     Raises:
         ConfigError: The home folder cannot be written to, or the run cannot come to its end; see `preflight`.
@@ -53,7 +60,7 @@ def execute(
     run = new_identifier(paths)
     log = _new_log(paths, run)
     with _surroundings(paths, log, screen, wait=wait):
-        preflight.check(named, paths)
+        preflight.check(named, paths, take_over=take_over)
         run_identity = unchanged.identity(named, paths)
         before = unchanged.recall(paths, run_identity)
         if before:

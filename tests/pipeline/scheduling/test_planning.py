@@ -1,3 +1,6 @@
+import pytest
+
+from pipeline.scheduling import planning
 from pipeline.scheduling.store import Schedule, Store
 from tests.conftest import headrace
 
@@ -37,3 +40,20 @@ def test_what_is_left_of_a_removed_schedule_is_shown(tmp_path):
 
     assert history.code == 0
     assert "its schedule was removed" in history.out
+
+
+@pytest.mark.parametrize(
+    ("written", "added"),
+    [
+        ("{}", ("evaluate.challenge=not_worse",)),
+        ("{challenge: off}", ()),
+        ("{challenge: better}", ()),
+        ("{against_live: never}", ()),
+    ],
+)
+def test_a_challenge_is_asked_for_where_the_run_file_says_nothing(tmp_path, written, added):
+    (tmp_path / "mine.yaml").write_text(f"task: image_classification\ndata: {{name: digits}}\nevaluate: {written}\n")
+
+    found = planning.complete(Schedule("mine", str(tmp_path / "mine.yaml"), cron="0 3 * * *"))
+
+    assert found.overrides == added

@@ -1,0 +1,62 @@
+"""Two run files of one name from different folders."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from data.errors import ConfigError
+from pipeline.core import config
+from pipeline.core.config.named import CONFIGS
+from pipeline.core.paths import PipelinePaths
+from pipeline.running import preflight
+from tests.pipeline.made_up import record_of, spec_of, write_record
+
+RUN_FILE = "task: tabular_regression\ndata: {files: rows.csv, features: {size: number, price: target}}\n"
+
+
+def _project(folder: Path, first_row: str = "1,2") -> config.NamedConfig:
+    """Returns the run file of a folder with a table beside it."""
+    folder.mkdir()
+    (folder / "houses.yaml").write_text(RUN_FILE)
+    (folder / "rows.csv").write_text(f"size,price\n{first_row}\n3,4\n")
+    return config.load(str(folder / "houses.yaml"))
+
+
+def _has_run(home: Path, named: config.NamedConfig) -> PipelinePaths:
+    """Leaves a record of a run of this file in a home."""
+    record = record_of("20260101-000000-000", spec_of(("a", "b")), "houses", base=str(named.base))
+    write_record(home, dataclasses.replace(record, data_digest=named.dataset.digest()))
+    return PipelinePaths.of(home, "houses")
+
+
+def test_another_file_of_the_name_is_refused_until_it_is_told_to_take_over(tmp_path):
+    mine, other = _project(tmp_path / "mine"), _project(tmp_path / "other", "5,6")
+    paths = _has_run(tmp_path / "home", mine)
+
+    preflight.check(mine, paths)
+    with pytest.raises(ConfigError, match=r"houses is the name of \S+mine/houses.yaml in this home, and \S+other/"):
+        preflight.check(other, paths)
+    preflight.check(other, paths, take_over=True)
+
+
+def test_a_file_that_was_moved_or_copied_with_its_data_has_its_name_still(tmp_path):
+    mine, copy = _project(tmp_path / "mine"), _project(tmp_path / "copy")
+    (tmp_path / "linked").symlink_to(tmp_path / "mine")
+    paths = _has_run(tmp_path / "home", mine)
+
+    preflight.check(copy, paths)
+    preflight.check(config.load(str(tmp_path / "linked" / "houses.yaml")), paths)
+    (tmp_path / "mine").rename(tmp_path / "moved")
+    (tmp_path / "moved" / "rows.csv").write_text("size,price\n7,8\n")
+    preflight.check(config.load(str(tmp_path / "moved" / "houses.yaml")), paths)
+
+
+def test_a_pipeline_of_ours_has_its_name_in_every_installation(tmp_path):
+    named = config.load("digits")
+    elsewhere = tmp_path / CONFIGS.parent.name / CONFIGS.name
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "digits.yaml").write_text("# of another release\n")
+    write_record(tmp_path, record_of("20260101-000000-000", spec_of(("a", "b")), "digits", base=str(elsewhere)))
+
+    preflight.check(named, PipelinePaths.of(tmp_path, "digits"))
