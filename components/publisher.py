@@ -13,6 +13,7 @@ from components.manifests import damage
 from data.errors import ServingError
 from models import progress
 from models.serving.rollout import rollouts
+from models.serving.rollout.inputs import changed_inputs
 from models.serving.rollout.versions import last_version, publish
 
 
@@ -44,7 +45,7 @@ def Publisher(
         "serving": json.loads(SERVING.path(infra_blessing.uri).read_text()),
         "by": getpass.getuser(),
     }
-    before = last_version(Path(destination))
+    before, asked = last_version(Path(destination)), rollouts.live_version(Path(destination))
     wrong = damage(Path(model.uri), thorough=True)
     if wrong:
         raise ServingError(f"The model in {model.uri} is damaged ({wrong}); run again to rebuild it.")
@@ -53,7 +54,15 @@ def Publisher(
         Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None, kept=live, mode=mode
     )
     folder = Path(destination) / str(version)
-    progress.report(summary=f"version {version}" + (", published before" if version == before else ""))
+    progress.report(summary=_summary(Path(destination), version, before, asked))
     RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": str(folder), "new": version != before}))
     pushed_model.set_string_custom_property("pushed_destination", str(folder))
     pushed_model.set_string_custom_property("pushed_version", str(version))
+
+
+def _summary(destination: Path, version: int, before: int | None, asked: int | None) -> str:
+    """Returns which version it is, and what clients of the one that was live have to change."""
+    if version == before:
+        return f"version {version}, published before"
+    changed = changed_inputs(destination, asked, version) if asked is not None else ""
+    return f"version {version}" + (f"; clients of version {asked} must change: {changed}" if changed else "")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from data.errors import ConfigError
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import last_version
 from pipeline.core.files import private_files, user_umask
@@ -51,7 +52,10 @@ def on_trial(home: Path, schedule: Schedule, work: Callable[[], Outcome]) -> Out
     newest = last_version(serving)
     if outcome.state == SUCCEEDED and newest != before and newest is not None:
         trial = rollouts.Canary(newest, schedule.canary, promote_after_s=schedule.promote_after)
-        rollouts.start_canary(serving, trial, f"scheduled run {outcome.run}")
+        try:
+            rollouts.start_canary(serving, trial, f"scheduled run {outcome.run}")
+        except ConfigError as error:  # it is published, and not live
+            return replace(outcome, message=f"{outcome.message}, not on trial: {error}")
         return replace(outcome, message=f"{outcome.message}, on trial with {schedule.canary:g} % of the requests")
     return outcome
 

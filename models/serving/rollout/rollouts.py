@@ -18,6 +18,7 @@ from typing import Any
 
 from data import atomic
 from data.errors import ConfigError
+from models.serving.rollout.inputs import changed_inputs
 from models.serving.rollout.versions import versions
 
 CONFIG = "models.config"
@@ -150,7 +151,7 @@ def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
     """Gives a version its share of the requests, beside the one that is live.
 
     Raises:
-        ConfigError: There is no such version, or it is live already.
+        ConfigError: There is no such version, it is live already, or clients cannot ask it as they ask the live one.
     """
     with _locked(destination):
         before = read(destination)
@@ -162,6 +163,12 @@ def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
         if stable is None or stable == canary.version:
             raise ConfigError(
                 f"Version {canary.version} is what {destination.name} serves already; a canary needs a second version."
+            )
+        changed = changed_inputs(destination, stable, canary.version)
+        if changed:
+            raise ConfigError(
+                f"Version {canary.version} of {destination.name} cannot be a canary beside version {stable}: no "
+                f"request suits both ({changed}); promote it when its clients have changed."
             )
         after = Rollout(stable, before.previous, dataclasses.replace(canary, since=time.time()))
         return _change(destination, "canary", before, after, why)

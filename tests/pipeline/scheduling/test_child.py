@@ -31,6 +31,25 @@ def test_what_a_run_publishes_goes_on_trial_and_what_was_live_stays(tmp_path):
     assert outcome.message == "published 8, on trial with 10 % of the requests"
 
 
+def test_what_cannot_go_on_trial_is_published_and_not_live(tmp_path):
+    _publish(tmp_path, 7)
+    _publish(tmp_path, 8)
+    for version, features in ((7, {"size": {"kind": "number"}}), (8, {"age": {"kind": "number"}})):
+        manifest = tmp_path / "serving" / "digits" / str(version) / "assets.extra" / "headrace.json"
+        manifest.parent.mkdir(exist_ok=True)
+        manifest.write_text(json.dumps({"spec": {"features": features}}))
+    (tmp_path / "serving" / "digits" / "8").rename(tmp_path / "8")
+
+    def work() -> Outcome:
+        (tmp_path / "8").rename(tmp_path / "serving" / "digits" / "8")
+        return Outcome(SUCCEEDED, 0, "20260101-1", "published 8")
+
+    outcome = child.on_trial(tmp_path, Schedule("digits", "digits", canary=10.0), work)
+
+    assert outcome.message.startswith("published 8, not on trial: Version 8 of digits cannot be a canary")
+    assert rollouts.read(tmp_path / "serving" / "digits") == rollouts.Rollout(7)
+
+
 def test_a_version_that_a_person_pinned_stays_pinned(tmp_path):
     for version in (6, 7):
         _publish(tmp_path, version)
