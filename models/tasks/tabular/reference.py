@@ -68,7 +68,8 @@ def _floats(frame: pd.DataFrame) -> np.ndarray:
 
 
 def _texts(frame: pd.DataFrame) -> np.ndarray:
-    return np.array([[b"" if cell is None or cell != cell else cell for cell in row] for row in frame.to_numpy(object)])
+    """Returns the cells as objects: in an array of fixed width each would take as many bytes as the longest."""
+    return frame.astype(object).where(frame.notna(), b"").to_numpy(object)
 
 
 def _moments(frame: pd.DataFrame) -> np.ndarray:

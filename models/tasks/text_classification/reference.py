@@ -1,6 +1,9 @@
 """Classical models for texts: hashed n-grams of words and a linear model."""
 
+import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
@@ -26,7 +29,10 @@ def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
             norm=None,
             token_pattern=r"(?u)\b\w+\b",
         )
-        return make_pipeline(FunctionTransformer(_texts, kw_args={"name": name}), ngrams, *rest)
+        *weights, model = rest
+        return make_pipeline(
+            FunctionTransformer(_texts, kw_args={"name": name}), ngrams, *weights, _SeenColumns(), model
+        )
 
     return {
         "majority": Candidate(DummyClassifier(strategy="prior"), "none"),
@@ -36,6 +42,20 @@ def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
             "hashed words and pairs of words, weighted by how rare they are",
         ),
     }
+
+
+class _SeenColumns(TransformerMixin, BaseEstimator):
+    """Keeps the columns that a training row has: models of many classes hold each column for each class several times.
+
+    Of 500 texts in 20 classes logistic regression on all 2**18 columns takes 25 s and 1.4 GiB.
+    """
+
+    def fit(self, matrix: csr_matrix, _targets=None) -> "_SeenColumns":
+        self.columns_ = np.union1d([0], matrix.indices)  # one at least, where all texts are empty
+        return self
+
+    def transform(self, matrix: csr_matrix) -> csr_matrix:
+        return matrix[:, self.columns_]
 
 
 def _texts(frame: pd.DataFrame, name: str) -> list[str]:
