@@ -44,7 +44,11 @@ def candidates(user_key: str, item_key: str) -> dict[str, Candidate]:
 
 
 class _Ranker(BaseEstimator):
-    """Answers with the rank of a row's item among those its user did not have, and a rating, `(rows, 2)`."""
+    """Answers with the rank of a row's item among those its user did not have, and a rating, `(rows, 2)`.
+
+    As the network does: an item that its user had before keeps its score, and is ranked among those not had; what
+    nobody had is behind all.
+    """
 
     def __init__(self, user_key: str, item_key: str, factors: int):
         self.user_key, self.item_key, self.factors = user_key, item_key, factors
@@ -68,13 +72,14 @@ class _Ranker(BaseEstimator):
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         users = self.users_.get_indexer(frame[self.user_key])
         items = self.items_.get_indexer(frame[self.item_key])
-        ranks = np.full(len(frame), float(len(self.items_)))
-        for user in np.unique(users):
+        ranks = np.full(len(frame), np.inf)
+        known = np.flatnonzero(items >= 0)
+        for user, rows in pd.Series(known).groupby(users[known]):
             scores = self._scores(user)
+            own = scores[items[rows]]
             if user >= 0:
                 scores[self.had_[user].indices] = -np.inf
-            for row in np.flatnonzero((users == user) & (items >= 0)):
-                ranks[row] = (scores > scores[items[row]]).sum()
+            ranks[rows] = (scores > own[:, None]).sum(axis=1)
         ratings = self.mean_ + np.where(items >= 0, self.item_means_.to_numpy()[items], 0.0)
         if self.factors:
             ratings = ratings + np.where(users >= 0, self.user_means_.to_numpy()[users], 0.0)

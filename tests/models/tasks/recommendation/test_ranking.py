@@ -26,8 +26,18 @@ def test_popularity_ranks_what_a_user_did_not_have():
     ranks, ratings = ranker.predict(asked).T
 
     # a had x and y: z is first. c had x: y and z tie. Nobody new had anything: x is first. Unheard of comes last.
-    assert ranks.tolist() == [0, 0, 0, 3]
+    assert ranks.tolist() == [0, 0, 0, np.inf]
     assert ratings[2] > ratings[0]
+
+
+def test_what_a_user_had_before_is_ranked_by_its_score_among_what_they_did_not_have():
+    # x was had three times, z twice, y and w once. a had x and y: they are ranked beside z and w.
+    frame = pd.DataFrame({"user": list("aabbccd"), "item": list("xyxzxzw")})
+    ranker = reference.candidates("user", "item")["popularity"].estimator.fit(frame, pd.Series([3.0] * 7))
+
+    ranks, _ = ranker.predict(pd.DataFrame({"user": list("aaaa"), "item": list("xzyw")})).T
+
+    assert ranks.tolist() == [0, 0, 1, 1]
 
 
 @pytest.mark.slow

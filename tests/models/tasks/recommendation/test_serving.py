@@ -34,6 +34,32 @@ def test_somebody_new_gets_what_is_popular(recommended):
     np.testing.assert_allclose(scores[1], np.log1p([counts[title] for title in titles[1]]), rtol=1e-5)
 
 
+def test_what_a_user_had_before_is_ranked_among_what_they_did_not_have_by_network_and_reference_alike(recommended):
+    import pandas as pd
+    import tensorflow as tf
+
+    from data.examples import encode
+    from tests.models.tiny import NUM_ROWS, rows_of
+
+    made, _, _ = recommended
+    rows = rows_of("recommendation", NUM_ROWS["train"], 0)
+    films = sorted({row["item"] for row in rows})
+    asked = [{"user": "u1", "item": film, "kind": "light", "rating": 3.0} for film in films]
+    had = np.isin(films, [row["item"] for row in rows if row["user"] == "u1"])
+    served = tf.saved_model.load(made.model_folder).signatures["serving_default"]
+    network = served(tf.constant([encode(row, made.spec, targets=False) for row in asked]))["outputs"].numpy()[:, 0]
+    frames = [pd.DataFrame(one)[["user", "item", "rating"]].map(str) for one in (rows, asked)]
+    ratings = frames[0].pop("rating").astype(float)
+
+    for name, candidate in made.task.classical(made.config, made.spec).items():
+        reference = candidate.estimator.fit(frames[0], ratings).predict(frames[1])[:, 0]
+        for ranks in (network, reference):
+            assert (ranks <= (~had).sum()).all(), name
+        # Not all that was had is behind all that was not.
+        assert reference[had].min() < (~had).sum(), name
+    assert network[had].min() < (~had).sum()
+
+
 def test_nobody_is_recommended_what_they_had(recommended):
     from tests.models.tiny import NUM_ROWS, rows_of
 
