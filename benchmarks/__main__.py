@@ -66,6 +66,16 @@ def wide(rows: int, columns: int) -> None:
 
 
 @bench.command()
+def comparison() -> None:
+    """Time the intervals of a comparison of two models on 100,000 to a million rows; write the table."""
+    from benchmarks import comparison as measured
+
+    text = measured.table(lambda line: click.echo(line, err=True))
+    click.echo(text)
+    _write("comparison", text)
+
+
+@bench.command()
 def serving() -> None:
     """Load the embedded server: requests a second, CPU, a large request, its start; write the table."""
     from benchmarks import serving as measured

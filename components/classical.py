@@ -93,8 +93,7 @@ def fit(
 
 def values_of(compared: dict[str, Metric], targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
     """Returns each metric's value on all rows."""
-    ones = np.ones(len(targets))
-    return {name: metric.function(targets, predictions, ones) for name, metric in compared.items()}
+    return {name: metric.value(targets, predictions) for name, metric in compared.items()}
 
 
 def drawn(candidates: Iterable[Candidate], rows: int, seed: int) -> np.ndarray | None:

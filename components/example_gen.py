@@ -1,5 +1,6 @@
 """Ingest: a data set becomes TFRecord files of tf.train.Examples, one folder a split."""
 
+import array
 import contextlib
 import hashlib
 import json
@@ -12,7 +13,7 @@ from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
-from components.artifact_files import SUMMARY
+from components.artifact_files import GROUPS, SUMMARY
 from data import examples as codec
 from data import loading
 from data.checks.rows import RowChecks
@@ -53,6 +54,8 @@ def DatasetExampleGen(
 def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Path) -> dict[str, dict]:
     """Writes rows below `folder`, each into its split; returns for each split its number of `rows` and `digest`.
 
+    Of the test split, too, which rows belong together, where they say so: see `read_groups`.
+
     Args:
         rows: Splits and rows.
         spec: What the rows must hold.
@@ -61,6 +64,7 @@ def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Pat
     Raises:
         DataError: A row is not what the spec says.
     """
+    groups = _Groups()
     total = {"of": sum(spec.num_rows.values())} if spec.num_rows else {}
     with contextlib.ExitStack() as stack:
         writers = {split: stack.enter_context(_SplitWriter(folder / f"Split-{split}")) for split in SPLITS}
@@ -68,9 +72,28 @@ def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Pat
             writer = writers[split]
             check_row(row, spec, where=f"{split} row {writer.rows + 1}")
             writer.write(codec.encode(row, spec))
+            if split == "test":
+                groups.add(getattr(row, "group", None))
             if number % 5000 == 0:
                 progress.report(rows=number, **total)
+    groups.write(GROUPS.path(folder))
     return {split: {"rows": writer.rows, "digest": writer.digest.hexdigest()} for split, writer in writers.items()}
+
+
+class _Groups:
+    """Numbers the groups of rows as they come."""
+
+    def __init__(self):
+        self._numbers: dict[str | None, int] = {}
+        self._of_rows = array.array("i")
+
+    def add(self, group: str | None) -> None:
+        self._of_rows.append(self._numbers.setdefault(group, len(self._numbers)))
+
+    def write(self, path: Path) -> None:
+        """Writes int32 `(rows,)`; nothing where no row has a group."""
+        if self._numbers.keys() - {None}:
+            np.save(path, np.asarray(self._of_rows, np.int32))
 
 
 class _SplitWriter:
@@ -124,6 +147,12 @@ def check_row(row: Row, spec: DatasetSpec, *, where: str) -> None:
 def read_summary(examples_uri: str) -> dict:
     """Returns what ingest wrote down: split name -> `rows` and `digest`."""
     return json.loads(SUMMARY.path(examples_uri).read_text())
+
+
+def read_groups(examples_uri: str) -> np.ndarray | None:
+    """Returns which rows of the test split belong together, int32 `(rows,)` from 0; None where each is independent."""
+    path = GROUPS.path(examples_uri)
+    return np.load(path) if path.exists() else None
 
 
 def split_files(examples_uri: str, split: str) -> list[str]:

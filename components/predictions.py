@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.artifact_files import MISTAKES, PREDICTIONS
-from components.example_gen import split_files
+from components.example_gen import read_groups, split_files
 from data.examples import decode, picture
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
 from models.task import Task
@@ -37,7 +37,9 @@ def write(folder: Path, saved_model: str, examples_uri: str, spec: DatasetSpec, 
         seconds += took
         targets.append(tf.io.parse_example(serialized, wanted)[target_key].numpy())
         worst.add(task.badness(targets[-1], values[-1]), serialized.numpy(), values[-1])
-    np.savez(PREDICTIONS.path(folder), targets=np.concatenate(targets), values=np.concatenate(values), seconds=seconds)
+    kept = {"targets": np.concatenate(targets), "values": np.concatenate(values), "seconds": seconds}
+    groups = read_groups(examples_uri)
+    np.savez(PREDICTIONS.path(folder), **kept, **({} if groups is None else {"groups": groups}))
     MISTAKES.path(folder).write_text(json.dumps([_told(one, spec, task) for one in worst.found()], indent=1))
 
 

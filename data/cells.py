@@ -77,7 +77,7 @@ def to_row(
     for name in record.cells:
         if name not in spec.features and name not in unused:
             problems.append(Problem(record.where, name, "no column of this name", "one"))
-    return BadRow(tuple(problems)) if problems else LocatedRow(values, record.where)
+    return BadRow(tuple(problems)) if problems else LocatedRow(values, record.where, record.group)
 
 
 def _value(cell: Any, feature: Feature, folder: Path, textual: bool) -> Any:

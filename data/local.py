@@ -5,7 +5,7 @@ import functools
 import glob
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +305,8 @@ class _Rows:
                     if split == "train" and cuts:
                         number = bucket(self._content(record, path.parent), BUCKETS)
                         place = next((name for name, cut in cuts.items() if number in cut), split)
+                    if self.config.split_by:
+                        record = replace(record, group=repr(record.cells.get(self.config.split_by)))
                     yield place, to_row(record, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
 
     def _content(self, record: Record, folder: Path) -> bytes:

@@ -16,9 +16,12 @@ from data.splitting import bucket
 
 TABLE = "table.csv"
 Split = Callable[[Mapping[str, Any]], str]
+Groups = Callable[[Sequence[Mapping[str, Any]]], Iterable[str]]
 
 
-def prepared(spec: DatasetSpec, *, sha256: str, make: Callable[[Path], None], split: Split) -> Dataset:
+def prepared(
+    spec: DatasetSpec, *, sha256: str, make: Callable[[Path], None], split: Split, groups: Groups | None = None
+) -> Dataset:
     """Returns a data set that is read from one CSV file.
 
     Args:
@@ -26,6 +29,7 @@ def prepared(spec: DatasetSpec, *, sha256: str, make: Callable[[Path], None], sp
         sha256: Of the file.
         make: Writes `table.csv` into a folder, out of packages; raises SourceUnavailable.
         split: Cells of a row -> its split.
+        groups: Cells of all rows, in the order of the file -> the group of each; None where each stands for itself.
     """
 
     def open_table(folder: Path | None) -> Iterable[tuple[str, LocatedRow | BadRow]]:
@@ -33,7 +37,7 @@ def prepared(spec: DatasetSpec, *, sha256: str, make: Callable[[Path], None], sp
         if folder is None:
             keep(place, make)
         verify(place, {TABLE: sha256}, fix=f"delete the folder {place} and run again to make it anew")
-        return _rows(place / TABLE, spec, split)
+        return _rows(place / TABLE, spec, split, groups)
 
     return Dataset(spec, digest=lambda: f"sha256:{sha256}", sources={"package": open_table})
 
@@ -57,11 +61,15 @@ def write_table(folder: Path, columns: Sequence[str], rows: Iterable[Sequence[An
         writer.writerows(rows)
 
 
-def _rows(path: Path, spec: DatasetSpec, split: Split) -> Iterator[tuple[str, LocatedRow | BadRow]]:
+def _rows(
+    path: Path, spec: DatasetSpec, split: Split, groups: Groups | None
+) -> Iterator[tuple[str, LocatedRow | BadRow]]:
     """Yields the rows in the order of splits that checks want; a table is small enough to be held."""
     found: dict[str, list[Record]] = {name: [] for name in READ_ORDER}
-    for record in delimited.read(path):
-        found[split(record.cells)].append(record)
+    records = list(delimited.read(path))
+    named = groups([record.cells for record in records]) if groups else [None] * len(records)
+    for record, group in zip(records, named, strict=True):
+        found[split(record.cells)].append(replace(record, group=group) if group else record)
     for name in READ_ORDER:
         for record in found[name]:
             record = replace(record, where=record.where.replace(str(path), spec.name, 1))

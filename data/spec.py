@@ -16,11 +16,14 @@ Row = dict[str, Any]
 
 
 class LocatedRow(dict):
-    """A row that knows where it was read: `where` is the file and the row in it."""
+    """A row that knows where it was read: `where` is the file and the row in it.
 
-    def __init__(self, values: Row, where: str):
+    `group` names the rows that it belongs to, such as those of one user; None where it stands for itself.
+    """
+
+    def __init__(self, values: Row, where: str, group: str | None = None):
         super().__init__(values)
-        self.where = where
+        self.where, self.group = where, group
 
 
 @dataclass(frozen=True)

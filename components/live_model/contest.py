@@ -1,6 +1,5 @@
 """Candidate and live version on the same test rows: their metrics, and by how much one is better."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from components.evaluator import evaluate
 from components.live_model.asking import Question
 from components.live_model.comparable import LiveModel
 from data.spec import DatasetSpec
-from models.evaluation.bootstrap import paired_bootstrap
+from models.evaluation.comparison import paired_interval
 from models.evaluation.metrics import Metric
 from models.evaluation.predictions import read
 from models.task import Task
@@ -137,13 +136,14 @@ def beside(live: LiveModel, asked: Question, candidate: Candidate, *, is_judged:
 
 
 def duel(live: LiveModel, asked: Question, candidate: Candidate, metric: Metric) -> Duel:
-    """Returns how the candidate does beside the live version, by a paired bootstrap over the rows both are asked."""
+    """Returns how the candidate does beside the live version, by the paired difference on the rows both are asked."""
     own = read(PREDICTIONS.path(candidate.evaluation))
     kept: np.ndarray | slice = slice(None) if asked.asked is None else asked.asked
     targets, values = own.targets[kept], own.values[kept]
     others = np.concatenate(
         [answered for _, answered, _ in predictions.answers(asked.saved_model, asked.live_examples, candidate.task)]
     )
-    found = paired_bootstrap(metric, targets, values, others, seed=0)
-    reached: Sequence[float] = [metric.function(targets, one, np.ones(len(targets))) for one in (values, others)]
+    groups = None if own.groups is None else own.groups[kept]
+    found = paired_interval(metric, targets, values, others, groups=groups)
+    reached = [metric.value(targets, one) for one in (values, others)]
     return Duel(metric.name, live.version, *reached, found.low, found.high, found.verdict)

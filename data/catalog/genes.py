@@ -2,11 +2,12 @@
 
 Source: Saccharomyces Genome Database, as Debian's gbrowse-data ships chromosomes I and II. Windows every 25 bases;
 those that a coding sequence only touches are left out. Chromosome I is the test split and the last tenth of chromosome
-II the validation split, without the windows that lie across: neighbours overlap.
+II the validation split, without the windows that lie across: neighbours overlap. Windows that follow each other, within
+one gene or between two, are a group.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,17 @@ def split(cells: Mapping[str, str]) -> str:
     return "validation" if int(cells["begin"]) >= VALIDATION_FROM else "train"
 
 
+def regions(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yields for each window, in the order of the file, the region that it lies in: where the row of windows began."""
+    region, last = "", (None, None, -1)
+    for cells in rows:
+        chromosome, kind, begin = cells["chromosome"], cells["kind"], int(cells["begin"])
+        if last != (chromosome, kind, begin - STRIDE):
+            region = f"{chromosome}:{begin}"
+        last = (chromosome, kind, begin)
+        yield region
+
+
 DATASET = prepared(
     DatasetSpec(
         name="genes",
@@ -66,4 +78,5 @@ DATASET = prepared(
     sha256="2a365dedb0ac183ba017bf1b3b70ad294942b51e901ce1f52d7dc5a3ff3d0d4a",
     make=_make,
     split=split,
+    groups=regions,
 )

@@ -62,4 +62,5 @@ DATASET = prepared(
     sha256="7d7f3328f82e84a113963d0c5fded33ebab0f2998e35faa9e8c8f666e6544529",
     make=_make,
     split=lambda cells: cells["split"],
+    groups=lambda rows: [cells["user"] for cells in rows],
 )

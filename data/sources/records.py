@@ -20,11 +20,13 @@ class Record:
         where: The file and the row in it: the line of a text file, else a count from 1.
         cells: Column -> what stands there; None for nothing.
         problem: Why the row as a whole cannot be used; None where it can.
+        group: Which rows it belongs to; None where each stands for itself. Readers of files know of none.
     """
 
     where: str
     cells: Mapping[str, Any]
     problem: Problem | None = None
+    group: str | None = None
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Evaluation: metrics, bootstrap, predictions, calibration, intervals, plots."""
+"""Evaluation: metrics, estimates, comparison, predictions, calibration, intervals, plots."""

@@ -1,4 +1,4 @@
-"""Metrics of stored predictions, computed anew: of the test split, and of its resampled rows."""
+"""Metrics of stored predictions, each declared once: name, direction, and how value and standard error are computed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.spec import DatasetSpec, LabelFeature
+from models.evaluation.estimates import Estimate, area_under_curve, mean, ratio, root
 
-# `(targets, predictions, weights) -> value`; weights float64 `(rows,)` are how often each row counts.
-MetricFunction = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+# `(targets, predictions) -> estimate`, of all rows.
+MetricFunction = Callable[[np.ndarray, np.ndarray], Estimate]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Metric:
 
     Attributes:
         name: Name in the evaluation.
-        function: Computes it.
+        function: Computes it, with each row's influence on it.
         lower_is_better: Whether less is better.
     """
 
@@ -25,36 +26,35 @@ class Metric:
     function: MetricFunction
     lower_is_better: bool = False
 
+    def value(self, targets: np.ndarray, predictions: np.ndarray) -> float:
+        """Returns its value on all rows."""
+        return self.function(targets, predictions).value
 
-def accuracy(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+
+def accuracy(targets: np.ndarray, scores: np.ndarray) -> Estimate:
     """Returns the share of rows whose likeliest class, of probabilities `(rows, classes)`, is the true one."""
-    return float(np.average(scores.argmax(axis=1) == targets, weights=weights))
+    return mean(scores.argmax(axis=1) == targets)
 
 
-def auc(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
-    """Returns the area under the ROC curve of the second of two classes; 0.5 where only one class counts."""
-    from sklearn.metrics import roc_auc_score
-
-    if len(np.unique(targets[weights > 0])) < 2:
-        return 0.5
-    return float(roc_auc_score(targets, scores[:, 1], sample_weight=weights))
+def auc(targets: np.ndarray, scores: np.ndarray) -> Estimate:
+    """Returns the area under the ROC curve of the second of two classes; 0.5 where there is only one class."""
+    return area_under_curve(targets == 1, scores[:, 1])
 
 
-def f1(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
-    """Returns the F1 score of the second of two classes."""
-    predicted = scores.argmax(axis=1) == 1
-    right = weights[predicted & (targets == 1)].sum()
-    return float(2 * right / max(weights[predicted].sum() + weights[targets == 1].sum(), 1e-9))
+def f1(targets: np.ndarray, scores: np.ndarray) -> Estimate:
+    """Returns the F1 score of the second of two classes; 0 where it is neither there nor predicted."""
+    predicted, true = scores.argmax(axis=1) == 1, targets == 1
+    return ratio(2.0 * (predicted & true), predicted.astype(float) + true)
 
 
-def rmse(targets: np.ndarray, values: np.ndarray, weights: np.ndarray) -> float:
+def rmse(targets: np.ndarray, values: np.ndarray) -> Estimate:
     """Returns the root mean squared error of `(rows,)`."""
-    return float(np.sqrt(np.average((values - targets) ** 2, weights=weights)))
+    return root(mean(np.subtract(values, targets, dtype=np.float64) ** 2))
 
 
-def mae(targets: np.ndarray, values: np.ndarray, weights: np.ndarray) -> float:
+def mae(targets: np.ndarray, values: np.ndarray) -> Estimate:
     """Returns the mean absolute error of `(rows,)`."""
-    return float(np.average(np.abs(values - targets), weights=weights))
+    return mean(np.abs(np.subtract(values, targets, dtype=np.float64)))
 
 
 def classification_metrics(spec: DatasetSpec) -> dict[str, Metric]:

@@ -14,11 +14,13 @@ class Answers:
         targets: int64 classes or float32 numbers `(rows,)`.
         values: What the task answers under its `prediction_key`, such as float32 probabilities `(rows, classes)`.
         seconds: How long it took to answer them.
+        groups: int32 `(rows,)` from 0, which rows belong together, such as those of a user; None where none do.
     """
 
     targets: np.ndarray
     values: np.ndarray
     seconds: float = 0.0
+    groups: np.ndarray | None = None
 
     @property
     def numbers(self) -> np.ndarray:
@@ -29,4 +31,4 @@ class Answers:
 def read(file: Path) -> Answers:
     """Returns what an `.npz` file keeps; raises OSError, ValueError or KeyError where it is gone or damaged."""
     with np.load(file) as found:
-        return Answers(found["targets"], found["values"], float(found["seconds"]))
+        return Answers(found["targets"], found["values"], float(found["seconds"]), found.get("groups"))

@@ -94,7 +94,7 @@ STAGES = (
         "baseline",
         "components.baseline",
         waits_for=("model_gate",),
-        settings=("task", "model.", "baseline.", "evaluate.thresholds", "seed"),
+        settings=("task", "model.", "baseline.", "evaluate.thresholds"),
         is_gate=True,
     ),
     Stage(

@@ -14,7 +14,6 @@ from pipeline.history.record import RunRecord
 from pipeline.reporting.facts import Facts, compared_metrics, gather
 from pipeline.reporting.formatting import flat, number, setting
 
-RESAMPLES = 200
 MIN_DISTANCE = 0.05  # of two distributions, to be worth a line
 ABSENT = "–"  # noqa: RUF001 - what stands where a run has no such setting
 
@@ -171,7 +170,7 @@ def _add_metrics(found: Comparison, facts: list[Facts]) -> None:
 
 
 def _delta(name: str, first: RunRecord, run: RunRecord, before: Facts, after: Facts) -> Delta:
-    """Returns a metric beside the first run's: over the same rows resampled together where they are the same."""
+    """Returns a metric beside the first run's: paired, where both are of the same rows."""
     if name not in run.metrics:
         return Delta(None)
     value, difference = run.metrics[name], run.metrics[name] - first.metrics[name]
@@ -193,14 +192,15 @@ def _same_rows(before: Facts, after: Facts) -> bool:
 
 
 def _paired(name: str, first: RunRecord, before: Facts, after: Facts) -> tuple[float, float] | None:
-    from models.evaluation.bootstrap import paired_bootstrap
+    from models.evaluation.comparison import paired_interval
 
     metric = compared_metrics(first).get(name)
     if metric is None or before.answers is None or after.answers is None:
         return None
-    found = paired_bootstrap(
-        metric, before.answers.targets, after.answers.values, before.answers.values, seed=0, resamples=RESAMPLES
-    )
+    said = before.answers
+    found = paired_interval(metric, said.targets, after.answers.values, said.values, groups=said.groups)
+    if not math.isfinite(found.low):  # of one group only nothing is known
+        return None
     # It speaks of better and worse; here it is more and less.
     return (-found.high, -found.low) if metric.lower_is_better else (found.low, found.high)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
 from components import artifact_files as files
@@ -21,13 +20,13 @@ from data.spec import SPLITS, DatasetSpec, LabelFeature
 from models import registry
 from models.config import TaskConfig
 from models.evaluation import predictions
+from models.evaluation.estimates import Estimate, num_groups
 from models.evaluation.intervals import Z, wilson
 from models.evaluation.predictions import Answers
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import executions
 from pipeline.history.record import RunRecord, StageRecord
 
-RESAMPLES = 100
 WATTS_PER_CORE = 10.0
 # What reading a damaged file may raise.
 DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, DecodeError, sqlite3.Error)
@@ -133,25 +132,30 @@ def _task_settings(record: RunRecord) -> tuple[TaskConfig, DatasetSpec]:
 def intervals(record: RunRecord, found: Facts) -> dict[str, list[float]]:
     """Returns metric -> lower and upper end of its 95 % interval, within what the metric can be.
 
-    Wilson's of a share; else the value, and 1.96 bootstrap standard errors on each side (Efron and Tibshirani, "An
-    Introduction to the Bootstrap", 1993, chapter 13).
+    Wilson's of accuracy; else the value, and 1.96 standard errors on each side. Of rows in groups, both by group.
     """
     said = found.answers
     if said is None or not len(said.targets):
         return {}
-    rows, generator = len(said.targets), np.random.default_rng(0)
-    weights = [np.bincount(generator.integers(rows, size=rows), minlength=rows) for _ in range(RESAMPLES)]
     config, spec = _task_settings(record)
     possible, ranges = config.metric_ranges(spec), {}
     for name, metric in config.compared(spec).items():
-        value = metric.function(said.targets, said.values, np.ones(rows))
+        estimate = metric.function(said.targets, said.values)
+        error = estimate.standard_error(said.groups)
         if name == "accuracy":
-            ranges[name] = list(wilson(value, rows))
-            continue
-        error = float(np.std([metric.function(said.targets, said.values, one) for one in weights], ddof=1))
-        least, greatest = possible.get(name, (-math.inf, math.inf))
-        ranges[name] = [max(value - Z * error, least), min(value + Z * error, greatest)]
+            ranges[name] = list(wilson(estimate.value, _independent_rows(estimate, error, said)))
+        elif math.isfinite(error):
+            least, greatest = possible.get(name, (-math.inf, math.inf))
+            ranges[name] = [max(estimate.value - Z * error, least), min(estimate.value + Z * error, greatest)]
     return ranges
+
+
+def _independent_rows(share: Estimate, error: float, said: Answers) -> float:
+    """Returns how many independent rows tell a share as well (design effect: L. Kish, "Survey Sampling", 1965)."""
+    if said.groups is None:
+        return len(said.targets)
+    # Of a share of 0 or 1 no error is seen: its groups count.
+    return min(share.value * (1 - share.value) / error**2, len(said.targets)) if error else num_groups(said.groups)
 
 
 def energy_wh(record: RunRecord) -> float:

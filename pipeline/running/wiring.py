@@ -240,7 +240,6 @@ def baseline(wiring: Wiring) -> BaseComponent:
         spec=wiring.spec.model_dump_json(),
         metric=wiring.metric(),
         require="report" if wiring.allow_unblessed else wiring.config.baseline.require,
-        seed=wiring.config.seed,
         fingerprint=json.dumps(wiring.fingerprint("baseline")),
     )
 

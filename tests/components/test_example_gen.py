@@ -78,6 +78,19 @@ def test_a_large_split_is_cut_into_shards_in_order(tmp_path, monkeypatch):
     assert [row["label"] for row in example_gen.first_rows(str(tmp_path), "train", SPEC, 3)] == [1, 0, 1]
 
 
+def test_which_rows_of_the_test_split_belong_together_is_kept_beside_them(tmp_path):
+    from components.example_gen import read_groups, write_splits
+    from data.spec import LocatedRow
+
+    users = [("test", "b"), ("train", "c"), ("test", "a"), ("test", "b")]
+    write_splits([(split, LocatedRow(ROW, "x:1", user)) for split, user in users], SPEC, tmp_path / "grouped")
+    write_splits([(split, LocatedRow(ROW, "x:1")) for split, _ in users], SPEC, tmp_path / "alone")
+
+    groups = read_groups(str(tmp_path / "grouped"))
+    assert (groups.tolist(), groups.dtype) == ([0, 1, 0], np.int32)
+    assert read_groups(str(tmp_path / "alone")) is None
+
+
 def test_rows_go_into_the_files_of_their_split(tmp_path):
     from components.example_gen import first_rows, write_splits
 

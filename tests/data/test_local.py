@@ -151,6 +151,10 @@ def test_split_by_keeps_equal_values_together(tmp_path):
     assert not customers["train"] & customers["test"]
     assert not customers["train"] & customers["validation"]
     assert len(set().union(*customers.values())) == 100
+    # What belongs together in the split does so in intervals of the comparison.
+    assert {(row.group, int(row["plan"].split()[1]) // 10) for row in _joined(found)} == {
+        (f"'{i}'", i) for i in range(100)
+    }
 
 
 def _splits_of(folder, rows, columns, settings) -> dict[str, str]:

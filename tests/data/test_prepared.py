@@ -43,6 +43,30 @@ def test_rows_come_as_values_test_first_and_other_columns_are_left_out(tmp_path)
     assert found[0][1].where.startswith("fruit:")
 
 
+def test_rows_know_which_others_they_belong_to_where_the_data_set_says_so(tmp_path):
+    _make(tmp_path)
+    digest, split = sha256(tmp_path / "table.csv"), by_content("number")
+    grouped = prepared(
+        SPEC, sha256=digest, make=_make, split=split, groups=lambda rows: [one["colour"] for one in rows]
+    )
+
+    assert all(row.group == row["colour"] for _, row in grouped.sources["package"](tmp_path))
+    assert {row.group for _, row in _dataset(tmp_path).sources["package"](tmp_path)} == {None}
+
+
+def test_windows_of_a_genome_that_overlap_are_a_group():
+    from data.catalog.genes import STRIDE, WINDOW, regions
+
+    begins = [0, 25, 50, 275, 300, 600]  # those on the border of a gene are left out
+    rows = [{"chromosome": "chrI", "begin": str(begin), "kind": "coding"} for begin in begins]
+    rows += [{"chromosome": "chrII", "begin": "625", "kind": "coding"}]
+
+    found = list(regions(rows))
+
+    assert found == ["chrI:0"] * 3 + ["chrI:275"] * 2 + ["chrI:600", "chrII:625"]
+    assert begins[3] - begins[2] > WINDOW > STRIDE
+
+
 def test_a_table_that_was_changed_is_refused_with_the_fix(tmp_path):
     dataset = _dataset(tmp_path)
     (tmp_path / "table.csv").write_text("weight,colour,kind,number\n")

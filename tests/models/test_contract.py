@@ -47,7 +47,7 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp
     from components.artifact_files import PREDICTIONS
     from components.classical import fit, read_frame, values_of
     from components.predictions import write
-    from models.evaluation.bootstrap import paired_bootstrap
+    from models.evaluation.comparison import paired_interval
     from models.evaluation.predictions import read
 
     task, made, _ = trained
@@ -66,7 +66,7 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp
         assert predictions.shape == network.shape
         assert all(np.isfinite(value) for value in told["metrics"].values())
         for metric in compared.values():
-            interval = paired_bootstrap(metric, targets, network, predictions, seed=0, resamples=20)
+            interval = paired_interval(metric, targets, network, predictions)
             assert interval.low <= interval.high
     assert set(values_of(compared, targets, network)) <= set(made.config.metric_ranges(made.spec))
 

@@ -6,7 +6,8 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import TruncatedSVD
 
-from models.evaluation.metrics import Metric
+from models.evaluation.estimates import Estimate, mean
+from models.evaluation.metrics import Metric, rmse
 from models.tasks.reference import Candidate
 
 FACTORS = 32  # of 8, 16, 32 and 64 the best on MovieLens
@@ -16,15 +17,14 @@ SHRINKAGE = 5.0  # ratings of the mean that every item and user is given
 def metrics(top_k: int) -> dict[str, Metric]:
     """Returns recall and NDCG of the first `top_k`, and the error of ratings, of answers `(rows, 2)`: rank, rating."""
 
-    def recall(targets: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> float:
-        return float(np.average(answers[:, 0] < top_k, weights=weights))
+    def recall(targets: np.ndarray, answers: np.ndarray) -> Estimate:
+        return mean(answers[:, 0] < top_k)
 
-    def ndcg(targets: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> float:
-        gains = (answers[:, 0] < top_k) / np.log2(answers[:, 0] + 2)
-        return float(np.average(gains, weights=weights))
+    def ndcg(targets: np.ndarray, answers: np.ndarray) -> Estimate:
+        return mean((answers[:, 0] < top_k) / np.log2(answers[:, 0] + 2))
 
-    def rating_rmse(targets: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> float:
-        return float(np.sqrt(np.average((answers[:, 1] - targets) ** 2, weights=weights)))
+    def rating_rmse(targets: np.ndarray, answers: np.ndarray) -> Estimate:
+        return rmse(targets, answers[:, 1])
 
     return {
         f"recall_at_{top_k}": Metric(f"recall_at_{top_k}", recall),

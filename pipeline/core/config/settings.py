@@ -47,7 +47,7 @@ class EvaluateConfig(Settings):
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     """Metric name -> threshold."""
     challenge: Literal["off", "not_worse", "better"] = "off"
-    """How the model must do beside the live one on the same test rows, by a paired bootstrap interval of
+    """How the model must do beside the live one on the same test rows, by the paired difference and its interval of
     95 %: not_worse: it does not lie below zero; better: it lies above. Schedules ask for not_worse unless it
     is set."""
     against_live: Literal["always", "never"] = "always"
@@ -58,8 +58,8 @@ class BaselineConfig(Settings):
     """Classical models that the network is held against, on the same splits."""
 
     require: Literal["beat", "tie", "report"] = "report"
-    """beat: the network must be better than the best of them; tie: not worse; report: only say so. Judged by a
-    paired bootstrap interval of 95 % on the test split."""
+    """beat: the network must be better than the best of them; tie: not worse; report: only say so. Judged by the
+    95 % interval of the paired difference on the test split; rows of one data.split_by count as one."""
     metric: str = "auto"
     """What is compared; auto: the first of evaluate.thresholds that can be, else the task's usual one."""
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -34,6 +35,18 @@ def test_the_interval_of_a_share_is_wilsons(run):
 
     assert found["accuracy"] == list(wilson(0.75, 16))
     assert found == facts.intervals(run.record, run.facts)  # no luck in it
+
+
+def test_copies_of_rows_within_a_group_make_no_interval_narrower(run):
+    said, copied = run.facts.answers, np.tile(np.arange(16), 4)
+    copies = facts.Answers(said.targets[copied], said.values[copied], groups=copied)
+
+    by_group = facts.intervals(run.record, dataclasses.replace(run.facts, answers=copies))
+    one_group = dataclasses.replace(copies, groups=np.zeros(64, np.int32))
+
+    # Of 16 groups, of which one is spent on the mean, a share of 0.75 is as well known as of 15 rows.
+    assert by_group["accuracy"] == pytest.approx(wilson(0.75, 15))
+    assert facts.intervals(run.record, dataclasses.replace(run.facts, answers=one_group))["accuracy"] == [0.0, 1.0]
 
 
 def test_what_was_collected_is_noted_and_nothing_else(run):

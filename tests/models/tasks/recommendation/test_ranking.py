@@ -8,10 +8,7 @@ from models.tasks.recommendation import reference
 def test_recall_and_ndcg_by_hand():
     # Ranks 0, 2 and 10: the last is not among the first ten. 1 / log2(2) and 1 / log2(4).
     answers = np.array([[0, 4.0], [2, 3.0], [10, 5.0]])
-    found = {
-        name: metric.function(np.array([4.0, 4.0, 5.0]), answers, np.ones(3))
-        for name, metric in reference.metrics(10).items()
-    }
+    found = {name: metric.value(np.array([4.0, 4.0, 5.0]), answers) for name, metric in reference.metrics(10).items()}
 
     assert found["recall_at_10"] == pytest.approx(2 / 3)
     assert found["ndcg_at_10"] == pytest.approx(1.5 / 3)

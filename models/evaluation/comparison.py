@@ -1,0 +1,55 @@
+"""Is one model's metric better than another's on the same rows?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from models.evaluation.estimates import Estimate, num_groups
+from models.evaluation.metrics import Metric
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A difference and its 95 % confidence interval; positive where the network is better.
+
+    Attributes:
+        difference: On all rows.
+        low: Lower end.
+        high: Upper end.
+    """
+
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """Returns `beats`, `ties with` or `loses to`: where zero lies."""
+        return "beats" if self.low > 0 else "loses to" if self.high < 0 else "ties with"
+
+
+def paired_interval(
+    metric: Metric,
+    targets: np.ndarray,
+    network: np.ndarray,
+    other: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+) -> Interval:
+    """Returns by how much the network is better, with the 95 % interval of Student's t over rows or groups.
+
+    Args:
+        metric: What is compared.
+        targets: What is true, `(rows,)`.
+        network: Predictions of the network for these rows.
+        other: Predictions of the other model for the same rows.
+        groups: int `(rows,)` from 0, which rows belong together and vary together; None where each row is independent.
+            With one group only nothing is known: the interval is infinite.
+    """
+    sign = -1.0 if metric.lower_is_better else 1.0
+    ours, theirs = metric.function(targets, network), metric.function(targets, other)
+    found = Estimate(sign * (ours.value - theirs.value), sign * (ours.influence - theirs.influence))
+    count = len(targets) if groups is None else num_groups(groups)
+    half = found.standard_error(groups) * (stdtrit(count - 1, 0.975) if count > 1 else 1.0)
+    return Interval(found.value, float(found.value - half), float(found.value + half))

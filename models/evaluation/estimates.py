@@ -1,0 +1,94 @@
+"""A metric's value on a test split, with each row's influence on it: what a standard error, also by groups, is made of.
+
+No rows are resampled. To first order a metric is a mean over rows of `value + influence` (the delta method), so its
+variance is that of a mean; rows of one group are summed first (cluster-robust, K.-Y. Liang and S. L. Zeger, Biometrika
+73, 1986). The same rows' influences on two models are subtracted, which makes a comparison a paired one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value, and by how much each row moves it.
+
+    Attributes:
+        value: On all rows.
+        influence: float64 `(rows,)` of mean 0, in the metric's unit: the influence function of `value` at each row.
+    """
+
+    value: float
+    influence: np.ndarray
+
+    def standard_error(self, groups: np.ndarray | None = None) -> float:
+        """Returns the standard error of `value`; infinite where there is only one row, or group, to tell it by.
+
+        Args:
+            groups: int `(rows,)` from 0, which rows belong together; None where each row is independent.
+        """
+        sums = self.influence if groups is None else np.bincount(groups, self.influence)
+        count = len(sums) if groups is None else num_groups(groups)
+        if count < 2:
+            return float("inf")
+        return float(np.sqrt(np.dot(sums, sums) * count / (count - 1)) / len(self.influence))
+
+
+def num_groups(groups: np.ndarray) -> int:
+    """Returns how many different groups rows have."""
+    return int(np.count_nonzero(np.bincount(groups)))
+
+
+def ratio(numerators: np.ndarray, denominators: np.ndarray) -> Estimate:
+    """Returns the sum of the first over that of the second, both `(rows,)`; 0 where the second is 0."""
+    above, below = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    scale = below.mean()
+    if scale == 0:
+        return Estimate(0.0, np.zeros(len(below)))
+    value = above.mean() / scale
+    return Estimate(float(value), (above - value * below) / scale)
+
+
+def mean(values: np.ndarray) -> Estimate:
+    """Returns the mean of `(rows,)`."""
+    values = np.asarray(values, np.float64)
+    value = values.mean()
+    return Estimate(float(value), values - value)
+
+
+def root(estimate: Estimate) -> Estimate:
+    """Returns the square root of an estimate that is not negative."""
+    value = float(np.sqrt(estimate.value))
+    return Estimate(value, estimate.influence / (2 * value) if value else estimate.influence)
+
+
+def area_under_curve(positive: np.ndarray, scores: np.ndarray) -> Estimate:
+    """Returns the area under the ROC curve, ties counted half; 0.5 where all rows are of one class.
+
+    Influences are the placement values of E. R. DeLong, D. M. DeLong and D. L. Clarke-Pearson (Biometrics 44, 1988), in
+    O(rows log rows) by sorting (X. Sun and W. Xu, IEEE Signal Processing Letters 21, 2014); summed by group they give
+    the variance of N. A. Obuchowski (Biometrics 53, 1997).
+
+    Args:
+        positive: bool `(rows,)`, which rows are of the class that is looked for.
+        scores: `(rows,)`, higher for rows that are taken for it; with a NaN among them the area is NaN.
+    """
+    rows, count = len(positive), int(positive.sum())
+    if np.isnan(scores).any():
+        return Estimate(float("nan"), np.full(rows, np.nan))
+    if count in (0, rows):
+        return Estimate(0.5, np.zeros(rows))
+    above, below = scores[positive], scores[~positive]
+    placements = np.empty(rows)
+    placements[positive] = _share_below(above, below)
+    placements[~positive] = 1 - _share_below(below, above)
+    value = placements[positive].mean()
+    return Estimate(float(value), (placements - value) * np.where(positive, rows / count, rows / (rows - count)))
+
+
+def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns for each score the share of the others that lie below it, equal ones counted half, float64."""
+    others = np.sort(others)
+    left, right = (np.searchsorted(others, scores, side) for side in ("left", "right"))
+    return (left + right) / (2 * len(others))

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from models.evaluation.estimates import area_under_curve, mean, ratio, root
+
+
+def test_the_standard_error_of_a_mean_by_hand():
+    # 1, 2, 3 and 6: mean 3, variance (4 + 1 + 0 + 9) / 3; in pairs 1.5 and 4.5, whose variance is 4.5.
+    found = mean(np.array([1, 2, 3, 6]))
+
+    assert found.value == 3.0
+    assert found.standard_error() == pytest.approx(np.sqrt(14 / 3 / 4))
+    assert found.standard_error(np.array([0, 0, 1, 1])) == pytest.approx(np.sqrt(4.5 / 2))
+    assert found.standard_error(np.array([5, 5, 2, 2])) == pytest.approx(np.sqrt(4.5 / 2))  # numbers with gaps
+    assert found.standard_error(np.zeros(4, int)) == np.inf
+
+
+def test_influences_are_what_a_little_weight_on_a_row_moves():
+    """The first row's influence is the derivative by its weight: of the value with its row 0.1 % of 2,000 rows more."""
+    generator = np.random.default_rng(0)
+    above, below = generator.random(2000), generator.random(2000) + 0.5
+    positive, scores = generator.random(2000) < 0.3, generator.normal(size=2000).round(1)
+    again = np.append(np.arange(2000), [0, 0])  # two more of the first: its share grows by 2 / 2,000
+
+    for function, arguments in (
+        (ratio, (above, below)),
+        (mean, (above,)),
+        (lambda values: root(mean(values)), (above,)),
+        (area_under_curve, (positive, scores)),
+    ):
+        before, after = function(*arguments), function(*(one[again] for one in arguments))
+        assert before.influence.mean() == pytest.approx(0, abs=1e-12)
+        assert (after.value - before.value) * 2000 / 2 == pytest.approx(before.influence[0], rel=0.02, abs=1e-3)
+
+
+def test_the_area_and_its_error_are_those_of_delong():
+    from sklearn.metrics import roc_auc_score
+
+    generator = np.random.default_rng(3)
+    positive = generator.random(80) < 0.4
+    scores = (positive + generator.normal(size=80)).round(1)  # some are equal
+    # By the definition of DeLong et al.: how often each positive lies above each negative, equal ones half.
+    pairs = (scores[positive][:, None] > scores[~positive]) + 0.5 * (scores[positive][:, None] == scores[~positive])
+    variance = pairs.mean(axis=1).var(ddof=1) / positive.sum() + pairs.mean(axis=0).var(ddof=1) / (~positive).sum()
+
+    found = area_under_curve(positive, scores)
+
+    assert found.value == pytest.approx(roc_auc_score(positive, scores))
+    assert found.standard_error() == pytest.approx(np.sqrt(variance), rel=0.02)  # it divides by rows, not by classes
+
+
+def test_what_cannot_be_told_is_told_as_such():
+    assert area_under_curve(np.array([True, True]), np.array([0.1, 0.2])).value == 0.5
+    assert np.isnan(area_under_curve(np.array([True, False]), np.array([0.1, np.nan])).value)
+    assert ratio(np.zeros(3), np.zeros(3)).value == 0.0
+    assert root(mean(np.zeros(3))).standard_error() == 0.0
