@@ -43,7 +43,7 @@ def Baseline(
 ):
     """Says whether the network beats, ties with or loses to the best classical model; stops the run where it must not.
 
-    `metric` is what is compared, `require` is `beat`, `tie` or `report`.
+    `metric` is what is compared, `require` is `beat`, `tie`, `beat_trivial` or `report`.
     """
     compared = registry.config_class(task).model_validate_json(config).compared(DatasetSpec.model_validate_json(spec))
     answers = read(PREDICTIONS.path(evaluation.uri))
@@ -52,11 +52,12 @@ def Baseline(
     result["models"] = {"network": network, **result["models"]}
     COMPARISON.path(comparison.uri).write_text(json.dumps(result, indent=1))
     progress.report(summary=result["sentence"])
-    check(result["verdict"], require, result["sentence"])
+    asked = result["trivial"] if require == "beat_trivial" else result
+    check(asked["verdict"], require, asked["sentence"])
 
 
 def compare(answers: Answers, classical: Path, metric: Metric) -> dict[str, Any]:
-    """Returns how the network does beside the best classical model.
+    """Returns how the network does beside the best classical model and, as `trivial`, beside the best trivial one.
 
     Args:
         answers: The network's.
@@ -64,8 +65,11 @@ def compare(answers: Answers, classical: Path, metric: Metric) -> dict[str, Any]
         metric: What they are compared by.
     """
     models = json.loads(CLASSICAL.path(classical).read_text())
-    beside_best = held_against(best_of(models, metric), metric, answers, classical)
-    return {"metric": metric.name, **beside_best, "models": models}
+    trivial = {name: facts for name, facts in models.items() if facts["trivial"]}
+    beside_best, beside_trivial = (
+        held_against(best_of(some, metric), metric, answers, classical) for some in (models, trivial)
+    )
+    return {"metric": metric.name, **beside_best, "trivial": beside_trivial, "models": models}
 
 
 def held_against(best: str, metric: Metric, answers: Answers, classical: Path) -> dict[str, Any]:
@@ -124,8 +128,11 @@ def describe(interval: Interval, metric: str, values: dict[str, float], groups: 
 
 
 def check(verdict: str, require: str, sentence: str) -> None:
-    """Raises ModelError when the network does not do as well as `require` demands."""
-    enough = {"beat": ("beats",), "tie": ("beats", "ties with")}
+    """Raises ModelError when the network does not do as well as `require` demands.
+
+    `verdict` and `sentence` are about the best trivial model for `beat_trivial`, else about the best of all.
+    """
+    enough = {"beat": ("beats",), "beat_trivial": ("beats",), "tie": ("beats", "ties with")}
     if require in enough and verdict not in enough[require]:
         raise ModelError(
             f"The network does not earn its place (baseline.require is {require}) and was not published; {sentence}."

@@ -87,6 +87,7 @@ def fit(
         "microseconds_per_row": took / len(test) * 1e6,
         "peak_mib": mib,
         "features": candidate.features,
+        "trivial": candidate.trivial,
     }
     return told, predictions
 

@@ -16,11 +16,14 @@ class Candidate:
             None where there is none.
         features: How its inputs are made, in a few words: the feature engineering that it needs.
         max_rows: Most rows of the training split that it learns from; None for all.
+        trivial: Whether it looks at no input: a constant, or what is most frequent. A network has to beat it to be of
+            any use.
     """
 
     estimator: BaseEstimator
     features: str
     max_rows: int | None = None
+    trivial: bool = False
 
 
 def predict(estimator: Any, frame, num_classes: int | None) -> np.ndarray:

@@ -67,7 +67,8 @@ def table(found: list[dict[str, Any]]) -> list[str]:
         values = [f"{one['models'][name]['metrics'][metric]:.4f}" if name in one["models"] else "" for one in whole]
         last = whole[-1]["models"][name]
         costs = [f"{last['train_seconds']:.1f}", f"{last['microseconds_per_row']:.0f}", f"{last['peak_mib']:.0f}"]
-        lines.append(f"| {name} | {' | '.join([*values, *costs, last['features']])} |")
+        shown = f"{name} (trivial)" if last.get("trivial") else name
+        lines.append(f"| {shown} | {' | '.join([*values, *costs, last['features']])} |")
     lines += [f"{one['share']:.0%}: {one['error']}" for one in found if "error" in one]
     return lines
 

@@ -278,8 +278,11 @@ def text(made: Draft, name: str, folder: Path) -> str:
     lines.append(f"train: {_flow(_training(made))}")
     lines.append("# What a model must reach to be published, such as {accuracy: {min: 0.9}}.")
     lines.append("evaluate: {thresholds: {}}")
-    lines.append("# beat or tie: the network must be better, or no worse, than classical models on the same data.")
-    lines.append("baseline: {require: report}")
+    lines.append(
+        "# beat_trivial: the network must be better than a constant answer; beat or tie: better than classical models,"
+    )
+    lines.append("# or no worse; report: any model may be published.")
+    lines.append("baseline: {require: beat_trivial}")
     return "\n".join(lines) + "\n"
 
 

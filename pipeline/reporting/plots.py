@@ -291,7 +291,8 @@ def models(comparison: dict[str, Any]) -> Chart:
     axes.invert_yaxis()
     columns = ["model", metric, "training s", "us a row", "peak MiB", "rows", "features"]
     told = ("train_seconds", "microseconds_per_row", "peak_mib", "rows", "features")
-    rows = [[name, one["metrics"][metric], *(one[key] for key in told)] for name, one in found.items()]
+    marked = {name: f"{name} (trivial)" if one.get("trivial") else name for name, one in found.items()}
+    rows = [[marked[name], one["metrics"][metric], *(one[key] for key in told)] for name, one in found.items()]
     return Chart(f"{metric} beside classical models", _svg(figure), comparison["sentence"] + ".", columns, rows)
 
 

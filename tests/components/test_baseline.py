@@ -1,3 +1,6 @@
+import json
+
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow  # loads TFX
@@ -5,7 +8,12 @@ pytestmark = pytest.mark.slow  # loads TFX
 
 @pytest.mark.parametrize(
     ("require", "passing"),
-    [("beat", {"beats"}), ("tie", {"beats", "ties with"}), ("report", {"beats", "ties with", "loses to"})],
+    [
+        ("beat", {"beats"}),
+        ("beat_trivial", {"beats"}),
+        ("tie", {"beats", "ties with"}),
+        ("report", {"beats", "ties with", "loses to"}),
+    ],
 )
 def test_the_gate_asks_for_as_much_as_the_settings(require, passing):
     from components.baseline import check
@@ -17,3 +25,71 @@ def test_the_gate_asks_for_as_much_as_the_settings(require, passing):
         else:
             with pytest.raises(ModelError, match=f"baseline.require is {require}"):
                 check(verdict, require, "accuracy: ...")
+
+
+def _rivals(folder, targets, generator):
+    """Writes what the mean, and a good model, predicted."""
+    from models.evaluation.metrics import regression_metrics
+
+    rmse = regression_metrics()["rmse"]
+    predictions = {
+        "mean": np.full(len(targets), targets.mean()),
+        "ridge": targets + generator.normal(0, 0.1, len(targets)),
+    }
+    found = {}
+    for name, values in predictions.items():
+        np.save(folder / f"{name}.npy", values)
+        found[name] = {"trivial": name == "mean", "metrics": {"rmse": rmse.value(targets, values)}}
+    (folder / "classical.json").write_text(json.dumps(found))
+    return rmse
+
+
+@pytest.mark.parametrize(
+    ("error", "beside_best", "beside_trivial"),
+    [
+        (0.5, "loses to", "beats"),
+        (1.0, "loses to", "ties with"),
+        (300.0, "loses to", "loses to"),
+        (0.05, "beats", "beats"),
+    ],
+)
+def test_a_network_is_held_against_the_best_model_and_the_best_trivial_one(
+    tmp_path, error, beside_best, beside_trivial
+):
+    from components.baseline import check, compare
+    from data.errors import ModelError
+    from models.evaluation.predictions import Answers
+
+    generator = np.random.default_rng(0)
+    targets = generator.normal(0, 1, 300)
+    rmse = _rivals(tmp_path, targets, generator)
+
+    found = compare(Answers(targets, targets + generator.normal(0, error, 300)), tmp_path, rmse)
+
+    assert (found["best"], found["verdict"]) == ("ridge", beside_best)
+    assert (found["trivial"]["best"], found["trivial"]["verdict"]) == ("mean", beside_trivial)
+    assert f"rmse: the network {beside_trivial} mean, " in found["trivial"]["sentence"]
+    if beside_trivial != "beats":
+        with pytest.raises(ModelError, match=r"\(baseline.require is beat_trivial\) and was not published; rmse: the"):
+            check(found["trivial"]["verdict"], "beat_trivial", found["trivial"]["sentence"])
+
+
+def test_rows_of_a_group_count_as_one(tmp_path):
+    from components.baseline import compare
+    from models.evaluation.predictions import Answers
+
+    generator, groups = np.random.default_rng(0), np.repeat(np.arange(8, dtype=np.int32), 50)
+    # Three of eight users are easier than the mean thinks, all rows of a user alike.
+    targets, values = generator.normal(0, 1, 400), np.zeros(400)
+    values = targets * np.where(groups < 3, 1.0, -0.1)
+    rmse = _rivals(tmp_path, targets, generator)
+
+    by_row, by_group = (
+        compare(Answers(targets, values, groups=one), tmp_path, rmse)["trivial"] for one in (None, groups)
+    )
+
+    assert (by_row["verdict"], by_group["verdict"]) == ("beats", "ties with")
+    assert by_row["difference"] == by_group["difference"]
+    assert by_group["sentence"].endswith(", by 8 groups of rows)")
+    one_group = compare(Answers(targets, values, groups=np.zeros(400, np.int32)), tmp_path, rmse)["trivial"]
+    assert (one_group["verdict"], one_group["interval"]) == ("ties with", [None, None])

@@ -108,8 +108,10 @@ def write_artifacts(home: Path, record: RunRecord, spec: DatasetSpec, targets: n
     _json(folders["model_gate"] / "verdict.json", [verdict])
     told = {"train_seconds": 1.0, "microseconds_per_row": 2.0, "peak_mib": 3.0, "rows": 4, "features": "none"}
     models = {name: {"metrics": {"accuracy": value}, **told} for name, value in (("network", 0.75), ("majority", 0.25))}
-    sentence = "accuracy: the network beats majority, 0.7500 and 0.2500"
-    _json(folders["baseline"] / "comparison.json", {"metric": "accuracy", "models": models, "sentence": sentence})
+    models["majority"]["trivial"] = True
+    found = {"best": "majority", "sentence": "accuracy: the network beats majority, 0.7500 and 0.2500"}
+    found |= {"metric": "accuracy", "models": models, "trivial": dict(found)}
+    _json(folders["baseline"] / "comparison.json", found)
     served = {"engine": "embedded", "p95_ms": 1.5, "p95_ms_8": 3.5, "mib": 700.0}
     _json(folders["serving_check"] / "serving.json", served)
     (folders["serving_check"] / "answer.txt").write_text("good 0.9 (labelled good)")

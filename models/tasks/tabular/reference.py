@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -17,15 +18,16 @@ MAX_LEVELS = 254  # what gradient boosting takes of a category
 
 
 def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
-    """Returns the constant answer, the linear model and gradient boosted trees."""
+    """Returns constant answers, the linear model and gradient boosted trees."""
     regression = not any(feature.kind == "label" for feature in spec.features.values())
-    constant = DummyRegressor() if regression else DummyClassifier(strategy="prior")
     linear = Ridge() if regression else LogisticRegression(max_iter=1000)
     trees = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
-    names = ("mean", "ridge") if regression else ("majority", "logistic_regression")
+    constants: dict[str, BaseEstimator] = {"majority": DummyClassifier(strategy="prior")}
+    if regression:  # the mean has the least squared error, the median the least absolute one
+        constants = {name: DummyRegressor(strategy=name) for name in ("mean", "median")}
     return {
-        names[0]: Candidate(constant, "none"),
-        names[1]: Candidate(
+        **{name: Candidate(constant, "none", trivial=True) for name, constant in constants.items()},
+        "ridge" if regression else "logistic_regression": Candidate(
             make_pipeline(_columns(spec, linear=True), linear),
             "medians for missing numbers and a flag, standardized; categories one-hot",
         ),

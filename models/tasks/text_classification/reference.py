@@ -35,7 +35,7 @@ def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
         )
 
     return {
-        "majority": Candidate(DummyClassifier(strategy="prior"), "none"),
+        "majority": Candidate(DummyClassifier(strategy="prior"), "none", trivial=True),
         "naive_bayes": Candidate(on_ngrams(1, MultinomialNB()), "hashed words"),
         "logistic_regression": Candidate(
             on_ngrams(2, TfidfTransformer(sublinear_tf=True), LogisticRegression(C=10.0, max_iter=500)),

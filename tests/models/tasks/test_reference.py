@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.spec import CategoryFeature, DatasetSpec, LabelFeature, NumberFeature, TextFeature
+from data.spec import CategoryFeature, DatasetSpec, LabelFeature, NumberFeature, TargetFeature, TextFeature
 from models.tasks.reference import predict
 from models.tasks.tabular import reference as tables
 from models.tasks.text_classification import reference as texts
@@ -61,3 +61,11 @@ def test_texts_without_a_word_are_learned_from_all_the_same():
     for candidate in texts.candidates(_spec(text=TextFeature(), y=LabelFeature(classes=("a", "b")))).values():
         scores = predict(candidate.estimator.fit(frame, labels), frame, 2)
         assert scores.sum(axis=1) == pytest.approx(np.ones(4), abs=1e-6)
+
+
+def test_the_trivial_models_of_numbers_are_the_best_constants_by_either_error():
+    frame, target = pd.DataFrame({"size": [0.0, 0.0, 0.0]}), pd.Series([1.0, 2.0, 9.0])
+    found = tables.candidates(_spec(size=NumberFeature(), price=TargetFeature()))
+
+    trivial = {name: one.estimator.fit(frame, target).predict(frame)[0] for name, one in found.items() if one.trivial}
+    assert trivial == {"mean": 4.0, "median": 2.0}

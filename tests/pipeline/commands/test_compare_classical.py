@@ -12,7 +12,7 @@ def _result(rows: int, network: float, other: float) -> dict:
     costs = {"train_seconds": 1.5, "microseconds_per_row": 20.0, "peak_mib": 3.0, "features": "none"}
     models = {
         "network": {"metrics": {"auc": network}, "rows": rows, **costs},
-        "majority": {"metrics": {"auc": other}, "rows": rows, **costs},
+        "majority": {"metrics": {"auc": other}, "rows": rows, **costs, "trivial": True},
     }
     return {"metric": "auc", "models": models}
 
@@ -33,6 +33,7 @@ def test_curves_are_written_as_table_plot_and_numbers(tmp_path):
     table = (folder / "table.md").read_text().splitlines()
     assert "| 10% (200) | 100% (300) |" in table[0]
     assert table[2].startswith("| network | 0.7000 | 0.8000 | 1.5 | 20 | 3 | none |")
+    assert table[3].startswith("| majority (trivial) | 0.6000 | 0.6000 |")
     assert table[-1] == "1%: too few rows"
     header = (folder / "curves.png").read_bytes()[:24]
     assert struct.unpack(">II", header[16:]) == (840, 540)

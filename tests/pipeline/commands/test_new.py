@@ -60,6 +60,7 @@ def test_a_text_beside_an_identifier_is_text_classification(tmp_path):
     named = _load(new.draft(tmp_path / "reviews.jsonl", label="stars"), tmp_path)
 
     assert named.config.task == "text_classification"
+    assert named.config.baseline.require == "beat_trivial"
     assert list(named.dataset.spec.features) == ["review", "stars"]
 
 
@@ -69,6 +70,7 @@ def test_a_number_to_be_predicted_is_regression(tmp_path):
     named = _load(new.draft(tmp_path / "flats.csv"), tmp_path)
 
     assert named.config.task == "tabular_regression"
+    assert named.config.baseline.require == "beat_trivial"
     assert named.dataset.spec.features["price"].kind == "target"
 
 
@@ -83,6 +85,7 @@ def test_folders_of_images_and_of_texts_are_told_apart(tmp_path):
     pictures = _load(new.draft(tmp_path / "pictures"), tmp_path)
     texts = _load(new.draft(tmp_path / "texts"), tmp_path)
 
+    assert pictures.config.baseline.require == "beat_trivial"
     image = pictures.dataset.spec.features["image"]
     assert (image.height, image.width, image.channels) == (32, 64, 3)
     assert pictures.dataset.spec.features["label"].classes == ("wei rd", "кошки")

@@ -74,9 +74,19 @@ def test_numbers_are_the_runs_own(run):
     assert f"{low:.4f} to {high:.4f}" in text
     assert "≥ 0.7000" in text
     assert "the network beats majority" in text
+    assert "majority (trivial)" in text
     assert "95 % of single examples within 1.5 ms" in text
     assert "0.1389 Wh" in text  # 50 s of CPU time at 10 W
     assert "digest of the data" in text
+
+
+def test_the_best_trivial_model_has_a_sentence_of_its_own_where_another_is_better(run):
+    words = "The best model that looks at no input: auc: the network beats mean."
+    trivial = {"best": "mean", "sentence": "auc: the network beats mean"}
+
+    assert words not in page.render(run.record, run.facts)
+    run.facts.comparison["trivial"] = trivial
+    assert words in page.render(run.record, run.facts)
 
 
 def test_what_is_hostile_in_data_and_settings_stays_text(tmp_path):
