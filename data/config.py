@@ -91,7 +91,7 @@ class Roles(Settings):
     """What columns are for that are no features."""
 
     group: str | None = None
-    """Column whose equal values stay in one split, such as a customer or a speaker."""
+    """Column whose equal values stay in one split, such as a customer or a speaker, and count as one in intervals."""
     id: str | None = None
     """Column that tells rows apart: a row stays in its split though other cells of it are corrected."""
 
