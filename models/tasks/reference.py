@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
+
+from data.spec import DatasetSpec, LabelFeature
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,18 @@ class Candidate:
     features: str
     max_rows: int | None = None
     trivial: bool = False
+
+
+def constants(spec: DatasetSpec, max_rows: int | None = None) -> dict[str, Candidate]:
+    """Returns the trivial models of a label: the most frequent class and, of two classes, the second for every row.
+
+    That one is what an F1 score, which is of the second class, has to be held against: that of the first class is 0.
+    """
+    (label,) = spec.of(LabelFeature).values()
+    models = {"majority": DummyClassifier(strategy="prior")}
+    if len(label.classes) == 2:
+        models["always_second_class"] = DummyClassifier(strategy="constant", constant=1)
+    return {name: Candidate(model, "none", max_rows, trivial=True) for name, model in models.items()}
 
 
 def predict(estimator: Any, frame, num_classes: int | None) -> np.ndarray:

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
-from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -12,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from data.spec import BooleanFeature, CategoryFeature, DatasetSpec, DateFeature, NumberFeature
-from models.tasks.reference import Candidate
+from models.tasks.reference import Candidate, constants
 
 MAX_LEVELS = 254  # what gradient boosting takes of a category
 
@@ -22,11 +21,10 @@ def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
     regression = not any(feature.kind == "label" for feature in spec.features.values())
     linear = Ridge() if regression else LogisticRegression(max_iter=1000)
     trees = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
-    constants: dict[str, BaseEstimator] = {"majority": DummyClassifier(strategy="prior")}
-    if regression:  # the mean has the least squared error, the median the least absolute one
-        constants = {name: DummyRegressor(strategy=name) for name in ("mean", "median")}
+    # The mean has the least squared error, the median the least absolute one.
+    means = {name: Candidate(DummyRegressor(strategy=name), "none", trivial=True) for name in ("mean", "median")}
     return {
-        **{name: Candidate(constant, "none", trivial=True) for name, constant in constants.items()},
+        **(means if regression else constants(spec)),
         "ridge" if regression else "logistic_regression": Candidate(
             make_pipeline(_columns(spec, linear=True), linear),
             "medians for missing numbers and a flag, standardized; categories one-hot",

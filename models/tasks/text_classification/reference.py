@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
@@ -12,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from data.spec import DatasetSpec, TextFeature
-from models.tasks.reference import Candidate
+from models.tasks.reference import Candidate, constants
 
 NUM_FEATURES = 2**18
 
@@ -35,7 +34,7 @@ def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
         )
 
     return {
-        "majority": Candidate(DummyClassifier(strategy="prior"), "none", trivial=True),
+        **constants(spec),
         "naive_bayes": Candidate(on_ngrams(1, MultinomialNB()), "hashed words"),
         "logistic_regression": Candidate(
             on_ngrams(2, TfidfTransformer(sublinear_tf=True), LogisticRegression(C=10.0, max_iter=500)),

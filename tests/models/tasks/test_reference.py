@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from data.spec import CategoryFeature, DatasetSpec, LabelFeature, NumberFeature, TargetFeature, TextFeature
+from models.evaluation.metrics import classification_metrics
 from models.tasks.reference import predict
 from models.tasks.tabular import reference as tables
 from models.tasks.text_classification import reference as texts
@@ -61,6 +62,18 @@ def test_texts_without_a_word_are_learned_from_all_the_same():
     for candidate in texts.candidates(_spec(text=TextFeature(), y=LabelFeature(classes=("a", "b")))).values():
         scores = predict(candidate.estimator.fit(frame, labels), frame, 2)
         assert scores.sum(axis=1) == pytest.approx(np.ones(4), abs=1e-6)
+
+
+def test_of_two_classes_a_constant_answer_has_the_f1_score_of_the_second():
+    frame, labels = pd.DataFrame({"text": [b"a"] * 10}), pd.Series([0] * 7 + [1] * 3)
+    spec = _spec(text=TextFeature(), y=LabelFeature(classes=("ham", "spam")))
+    (score,) = (metric for name, metric in classification_metrics(spec).items() if name.startswith("f1"))
+
+    trivial = {name: one.estimator.fit(frame, labels) for name, one in texts.candidates(spec).items() if one.trivial}
+
+    found = {name: score.value(labels.to_numpy(), predict(model, frame, 2)) for name, model in trivial.items()}
+    # Three of ten are spam: precision 0.3, recall 1.
+    assert found == {"majority": 0.0, "always_second_class": pytest.approx(2 * 0.3 / 1.3)}
 
 
 def test_the_trivial_models_of_numbers_are_the_best_constants_by_either_error():
