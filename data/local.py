@@ -305,8 +305,8 @@ class _Rows:
                     if split == "train" and cuts:
                         number = bucket(self._content(record, path.parent), BUCKETS)
                         place = next((name for name, cut in cuts.items() if number in cut), split)
-                    if self.config.split_by:
-                        record = replace(record, group=repr(record.cells.get(self.config.split_by)))
+                    if self.config.group:
+                        record = replace(record, group=repr(record.cells.get(self.config.group)))
                     yield place, to_row(record, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
 
     def _content(self, record: Record, folder: Path) -> bytes:

@@ -60,7 +60,7 @@ class BaselineConfig(Settings):
     require: Literal["beat", "tie", "beat_trivial", "report"] = "report"
     """beat: the network must be better than the best of them; tie: not worse; beat_trivial: better than the best that
     looks at no input, such as the most frequent class or the mean; report: only say so. Judged by the 95 % interval of
-    the paired difference on the test split; rows of one data.split_by count as one."""
+    the paired difference on the test split; rows of one group (data.roles) count as one."""
     metric: str = "auto"
     """What is compared; auto: the first of evaluate.thresholds that can be, else the task's usual one."""
 
