@@ -111,6 +111,8 @@ def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
         spec=spec.model_dump_json(),
         drift=DriftCheck().model_dump_json(),
         accepted=str(scratch / "accepted.npz"),
+        profiles=str(scratch / "profiles"),
+        destination=str(scratch / "serving"),
         run="bench",
     ).with_id("data_gate")
     transform = Transform(

@@ -1,9 +1,8 @@
-"""The data gate: TFDV holds every split's statistics against the schema, and against what the last run accepted."""
+"""The data gate: TFDV holds every split against the schema, and the training split against earlier data."""
 
-import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -12,15 +11,15 @@ from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics, Sc
 
 from components.artifact_files import ANOMALIES, PROFILE, SCHEMA, STATISTICS
 from components.statistics import IMAGE_NUMBERS
-from data import atomic
 from data.checks import profile
+from data.checks.reference import DataSummary, Reference
 from data.config import DriftCheck
-from data.errors import ConfigError, DataError
+from data.errors import DataError
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
+from models.serving.rollout.references import references
 
 MAX_LINES = 10
-_STATISTICS = "statistics"  # in the file of accepted data, beside the profile's arrays
 
 
 @component
@@ -31,11 +30,14 @@ def DataGate(
     spec: Parameter[str],
     drift: Parameter[str],
     accepted: Parameter[str],
+    profiles: Parameter[str],
+    destination: Parameter[str],
     run: Parameter[str],
 ):
-    """Stops the run when a split has an anomaly or the training split drifted; else it is the next run's reference.
+    """Stops the run when a split has an anomaly, or the training split has drifted from that of the live version.
 
-    `accepted` is the file of the data that was accepted last.
+    `accepted` is the file of the data that was accepted last, which this data replaces; `profiles` the folder of the
+    profiles of published versions, `destination` that of the versions.
     """
     facts, check = DatasetSpec.model_validate_json(spec), DriftCheck.model_validate_json(drift)
     expected = without_images(tfdv.load_schema_text(str(SCHEMA.path(schema.uri))), facts)
@@ -48,13 +50,11 @@ def DataGate(
         file.write_bytes(found[split].SerializeToString())
     anomalies.split_names = statistics.split_names
     check_anomalies(found, facts.name)
-    arrays, reference = profile.load(PROFILE.path(statistics.uri)), Path(accepted)
-    drifts = [] if check.policy == "off" else find_drift(of_split["train"], arrays, reference, facts, check)
-    if drifts and check.policy == "stop":
-        raise DataError(drift_message(drifts, facts.name))
-    accept(of_split["train"], arrays, reference)
-    drifted = "; ".join(f"drift: {one.feature}: {one.sentence}" for one in drifts)
-    progress.report(summary=drifted or "no anomalies")
+    data = DataSummary(of_split["train"], profile.load(PROFILE.path(statistics.uri)), run)
+    kept = references(Path(profiles), Path(accepted), Path(destination)) if check.policy != "off" else []
+    sentences = check_drift(kept, data, facts, check)
+    data.write(Path(accepted))
+    progress.report(summary="; ".join(sentences) or "no anomalies")
 
 
 def without_images(schema: schema_pb2.Schema, spec: DatasetSpec) -> schema_pb2.Schema:
@@ -83,29 +83,36 @@ def check_anomalies(found: dict[str, anomalies_pb2.Anomalies], dataset: str) -> 
     raise DataError(_table(head, lines))
 
 
-def find_drift(
-    statistics: statistics_pb2.DatasetFeatureStatisticsList,
-    arrays: profile.Arrays,
-    reference: Path,
-    spec: DatasetSpec,
-    check: DriftCheck,
-) -> list[profile.Drift]:
-    """Returns in what the training split is far from the data accepted last; nothing when there was none.
+def check_drift(kept: Sequence[Reference], data: DataSummary, spec: DatasetSpec, check: DriftCheck) -> list[str]:
+    """Returns a sentence for each reference that the training split has drifted from, and for one that is a substitute.
 
     Args:
-        statistics: TFDV's statistics of the training split.
-        arrays: Its profile.
-        reference: The file of the data that was accepted last.
+        kept: What it is held against; drift from the first stops the run, where the policy is `stop`.
+        data: The training split.
         spec: The features.
-        check: How far is far.
+        check: How far is far, and what to do.
 
     Raises:
-        DataError: The file cannot be read.
+        DataError: It has drifted from the first reference, or the file of one is damaged.
     """
-    if not reference.exists():
-        return []
-    before, earlier = _read_accepted(reference)
-    old, new = (_numbers(one, spec) for one in (earlier, statistics))
+    sentences, runs = [reference.note for reference in kept[:1] if reference.note], set()
+    for number, reference in enumerate(kept):
+        before = reference.read()
+        if before.run and before.run in runs:  # the last accepted data is that of the live version
+            continue
+        runs.add(before.run)
+        drifts = find_drift(before, data, spec, check)
+        name = f"{reference.name} (run {before.run})" if before.run else reference.name
+        if drifts and number == 0 and check.policy == "stop":
+            raise DataError(drift_message(drifts, spec.name, reference=name, note=reference.note))
+        if drifts:
+            sentences.append(f"drift from {name}: {'; '.join(f'{one.feature}: {one.sentence}' for one in drifts)}")
+    return sentences
+
+
+def find_drift(before: DataSummary, data: DataSummary, spec: DatasetSpec, check: DriftCheck) -> list[profile.Drift]:
+    """Returns in what the training split is farther from earlier data than `check` allows."""
+    old, new = (_numbers(one.statistics, spec) for one in (before, data))
     drifts = []
     for name in sorted(old.keys() & new.keys()):
         (old_histogram, old_count), (new_histogram, new_count) = old[name], new[name]
@@ -114,29 +121,7 @@ def find_drift(
             medians = f"median {_median(old_histogram)} before, {_median(new_histogram)} now"
             sentence = f"values are {distance:.2f} away (Kolmogorov-Smirnov, at most {check.max_distance:g}; {medians})"
             drifts.append(profile.Drift(name, sentence))
-    return drifts + profile.drifts(before, arrays, spec, check.max_distance)
-
-
-def _read_accepted(reference: Path) -> tuple[profile.Arrays, statistics_pb2.DatasetFeatureStatisticsList]:
-    try:
-        before = profile.load(reference)
-        return before, statistics_pb2.DatasetFeatureStatisticsList.FromString(before[_STATISTICS].tobytes())
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{reference} is damaged ({error}); remove it, and this data becomes the new reference."
-        ) from error
-
-
-def training_statistics(reference: Path) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Returns TFDV's statistics of the data that was accepted last.
-
-    Raises:
-        ConfigError: None was accepted yet.
-        DataError: The file is damaged.
-    """
-    if not reference.exists():
-        raise ConfigError(f"No run of {reference.parent.name} has accepted data yet; there is nothing to compare with.")
-    return _read_accepted(reference)[1]
+    return drifts + profile.drifts(before.arrays, data.arrays, spec, check.max_distance)
 
 
 def _numbers(statistics: statistics_pb2.DatasetFeatureStatisticsList, spec: DatasetSpec) -> dict[str, tuple]:
@@ -150,19 +135,13 @@ def _median(quantiles: statistics_pb2.Histogram) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def drift_message(drifts: list[profile.Drift], dataset: str) -> str:
+def drift_message(drifts: list[profile.Drift], dataset: str, *, reference: str, note: str = "") -> str:
     """Returns what to say of drifted data, at most ten lines."""
     head = (
-        f"Data set {dataset} is far from the data accepted last, nothing was trained; mend it, or accept it once with "
-        "--set data.checks.drift.policy=warn:"
+        f"Data set {dataset} has drifted from {reference}{f' ({note})' if note else ''}, nothing was trained; mend it, "
+        "or accept it once with --set data.checks.drift.policy=warn:"
     )
     return _table(head, [f"  {drift.feature}: {drift.sentence}" for drift in drifts])
-
-
-def accept(statistics: statistics_pb2.DatasetFeatureStatisticsList, arrays: profile.Arrays, reference: Path) -> None:
-    """Makes this data the next run's reference; the file appears whole or not at all."""
-    with atomic.replacing(reference) as staging:
-        np.savez(staging, **arrays, **{_STATISTICS: np.frombuffer(statistics.SerializeToString(), np.uint8)})
 
 
 def _table(head: str, lines: list[str]) -> str:

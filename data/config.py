@@ -52,7 +52,10 @@ class InvalidCheck(Settings):
 
 
 class DriftCheck(Settings):
-    """What to do when the data is far from what the last run accepted."""
+    """What to do when data has drifted from that of the live version; before anything is live, from the last accepted.
+
+    Drift from the last accepted data is reported beside it.
+    """
 
     policy: Literal["stop", "warn", "off"] = "stop"
     """stop: refuse the data; warn: report it and go on; off: do not look."""
@@ -71,7 +74,8 @@ class DataChecks(Settings):
     """Rows with the same input as a row of another split; null: none may be, but where Headrace cuts the splits of
     files as many as of duplicates: rows may differ in columns that are ignored."""
     drift: DriftCheck = DriftCheck()
-    """Distance from the data that the last run accepted: units, brightness, class shares, swapped classes."""
+    """Distance from the data of the live version, or while nothing is live from the last accepted: units, brightness,
+    class shares, swapped classes."""
     min_rows: PositiveInt = 2
     """Least number of rows of a split."""
     min_classes: PositiveInt = 2

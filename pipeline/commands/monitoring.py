@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.live.drift import Distance
 
 DRIFTED = 3
+_KINDS = {"served": "sampled requests", "spans": "newest span"}
 
 
 @click.command()
@@ -38,8 +39,9 @@ def drift(pipeline: str, which: str, max_distance: float, since: float, override
           as_json: bool) -> None:  # fmt: skip
     """Say how far what is served, and the newest span, are from the training data, by feature; ends with 3 if far.
 
-    Requests are sampled by `headrace serve` where the run file says `serving: {sample: {rate: 0.1}}`; those answered by
-    versions before the newest do not count.
+    The training data is that of the version that answered a request, and for spans that of the live version. Requests
+    are sampled by `headrace serve` where the run file says `serving: {sample: {rate: 0.1}}`; those from before the live
+    version was published do not count.
 
     \b
     Examples:
@@ -63,7 +65,8 @@ def drift(pipeline: str, which: str, max_distance: float, since: float, override
 def _lines(found: "dict[str, list[Distance]]") -> Iterator[str]:
     """Yields the distances as text."""
     for kind, distances in found.items():
-        yield {"served": "sampled requests", "spans": "newest span"}[kind]
+        against = ", ".join(sorted({one.reference for one in distances}))
+        yield f"{_KINDS[kind]}, against {against}"
         for one in distances:
             words = f"{one.value:.3f} ({one.measure}, at most {one.limit:.3f})"
             yield f"  {one.feature:<28}{words}{'  DRIFT' if one.drifted else ''}"

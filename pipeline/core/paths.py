@@ -55,8 +55,13 @@ class PipelinePaths:
 
     @property
     def accepted(self) -> Path:
-        """Statistics of the data that the data gate accepted last."""
+        """Summary of the data that the data gate accepted last."""
         return self.runs / "accepted.npz"
+
+    @property
+    def profiles(self) -> Path:
+        """Summaries of the data that published versions learned from, a file each."""
+        return self.runs / "profiles"
 
     @property
     def checkpoints(self) -> Path:

@@ -50,7 +50,7 @@ STAGES = (
     Stage(
         "data_gate",
         "components.data_gate",
-        looks_at="the data accepted last",
+        looks_at="the data of the live version, and the last accepted data",
         settings=("data.checks.",),
         is_gate=True,
     ),

@@ -52,7 +52,9 @@ def _unreferenced(paths: PipelinePaths, keep: int) -> list[Path]:
     logs = {f"{run.run}.log" for run in kept}
     old += [path for path in paths.logs.glob("*.log") if path.name not in logs]
     published = {run.version for run in kept} | {str(version) for version in rollouts.read(paths.serving).kept()}
-    old += [paths.serving / str(v) for v in versions(paths.serving)[:-1] if str(v) not in published]
+    unpublished = [str(v) for v in versions(paths.serving)[:-1] if str(v) not in published]
+    old += [paths.serving / version for version in unpublished]
+    old += [path for path in paths.profiles.glob("*.npz") if path.stem in unpublished]
     return sorted(old)
 
 

@@ -1,10 +1,11 @@
-"""How far what a server is asked, or the newest span of the data, is from the data that the model was trained on."""
+"""How far requests, or the newest span of the data, are from the data that the live model was trained on."""
 
 import json
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.data_gate import training_statistics, without_images
+from components.data_gate import without_images
 from components.schema import schema_text
 from components.statistics import generate
 from data import atomic, examples, loading
 from data.checks import profile
 from data.errors import ConfigError
 from data.spec import BadRow, CategoryFeature, DatasetSpec, Row, TextFeature
-from models.serving.rollout.versions import last_version
+from models.serving.rollout.references import references
+from models.serving.rollout.rollouts import live_version
 from pipeline.core.config import NamedConfig
 from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
@@ -39,17 +41,24 @@ class Distance:
         measure: `Kolmogorov-Smirnov` of numbers, `L-infinity` of categories, TFDV's.
         value: From 0 to 1.
         limit: From where on it is drift: what was asked for, or what chance alone makes of so few rows.
+        reference: Which data it is held against.
     """
 
     feature: str
     measure: str
     value: float
     limit: float
+    reference: str = ""
 
     @property
     def drifted(self) -> bool:
         """Whether it is far."""
-        return self.value > self.limit
+        return self.margin < 0
+
+    @property
+    def margin(self) -> float:
+        """How much farther it may be; below 0 it is too far."""
+        return self.limit - self.value
 
 
 def measure(
@@ -62,14 +71,14 @@ def measure(
         home: Folder of `runs/` and `serving/`.
         kinds: `served`, the sampled requests, `spans`, the newest span; one that cannot be measured is left out.
         max_distance: Distance from which on it is drift, from 0 to 1.
-        since: Samples after this moment only, in seconds since 1970; those of versions before the newest never count.
+        since: Samples after this moment only, in seconds since 1970; those from before the live version never count.
 
     Raises:
         ConfigError: None of the kinds can be measured.
-        DataError: The file of the accepted data is damaged, or the newest span cannot be read.
+        DataError: The file of the reference data is damaged, or the newest span cannot be read.
     """
     paths = PipelinePaths.of(home, named.name)
-    published = float(last_version(paths.serving) or 0)
+    published = float(live_version(paths.serving) or 0)
     found, problems = {}, []
     for kind in kinds:
         try:
@@ -89,22 +98,33 @@ def measure(
 def served(paths: PipelinePaths, spec: DatasetSpec, kept: list[Sample], max_distance: float) -> list[Distance]:
     """Returns how far each feature of sampled requests is from the training data, the farthest first.
 
+    Requests are held against the data of the version that answered them, where its profile is kept, else against that
+    of the live version; a feature that two versions were asked about counts where it is farther.
+
     Raises:
-        ConfigError: There are too few samples, or no data was accepted yet.
-        DataError: The file of the accepted data is damaged.
+        ConfigError: No version has enough samples, or no data was accepted yet.
+        DataError: The file of the reference data is damaged.
     """
-    inputs = _inputs_of(spec)
-    rows = [row for sample in kept if (row := sample.stored(inputs))]
-    if len(rows) < MIN_ROWS:
+    inputs, rows = _inputs_of(spec), defaultdict(list)
+    for sample in kept:
+        if row := sample.stored(inputs):
+            rows[sample.version].append(row)
+    found = {version: some for version, some in rows.items() if len(some) >= MIN_ROWS}
+    if not found:
         raise ConfigError(
-            f"{len(rows)} requests were sampled since the model was published, {MIN_ROWS} are needed; "
-            "is serving.sample.rate above 0?"
+            f"{max(map(len, rows.values()), default=0)} requests were sampled since the live version was published, "
+            f"{MIN_ROWS} are needed; is serving.sample.rate above 0?"
         )
-    return _distances(paths, inputs, rows, max_distance)
+    farthest: dict[str, Distance] = {}
+    for version, some in found.items():
+        for one in _distances(paths, inputs, some, max_distance, version=version):
+            if one.feature not in farthest or one.margin < farthest[one.feature].margin:
+                farthest[one.feature] = one
+    return sorted(farthest.values(), key=lambda one: one.margin)
 
 
 def newest_span(paths: PipelinePaths, named: NamedConfig, max_distance: float) -> list[Distance]:
-    """Returns how far each feature of the newest span is from the data that was accepted last, the farthest first.
+    """Returns how far each feature of the newest span is from the data of the live version, the farthest first.
 
     Raises:
         ConfigError: The data has no spans, the newest has too few rows, or no data was accepted yet.
@@ -138,11 +158,23 @@ def _inputs_of(spec: DatasetSpec) -> DatasetSpec:
     return spec.model_copy(update={"features": kept})
 
 
-def _distances(paths: PipelinePaths, spec: DatasetSpec, rows: list[Row], max_distance: float) -> list[Distance]:
-    reference = training_statistics(paths.accepted)
-    statistics = _statistics(spec, rows)
-    found = [*_of_numbers(reference, statistics, max_distance), *_of_texts(reference, statistics, spec, max_distance)]
-    return sorted(found, key=lambda one: (not one.drifted, one.limit - one.value))
+def _distances(
+    paths: PipelinePaths, spec: DatasetSpec, rows: list[Row], max_distance: float, *, version: int | None = None
+) -> list[Distance]:
+    """Returns how far each feature is from the data of a version, else of the live one, the farthest first.
+
+    Raises:
+        ConfigError: No data was accepted yet.
+        DataError: The file of the reference data is damaged.
+    """
+    found = references(paths.profiles, paths.accepted, paths.serving, version=version)
+    if not found:
+        raise ConfigError(f"No run of {paths.runs.name} has accepted data yet; there is nothing to compare with.")
+    reference, statistics = found[0].read().statistics, _statistics(spec, rows)
+    distances = [*_of_numbers(reference, statistics, max_distance)]
+    distances += _of_texts(reference, statistics, spec, max_distance)
+    named = [replace(one, reference=found[0].name) for one in distances]
+    return sorted(named, key=lambda one: one.margin)
 
 
 def _statistics(spec: DatasetSpec, rows: list[Row]) -> statistics_pb2.DatasetFeatureStatisticsList:

@@ -1,7 +1,8 @@
 """A run with nothing to do is told apart from the others without TensorFlow, TFX or Beam.
 
 A run that was published leaves behind what it was made of. A run that is made of the same, finds all that came of it
-as it was left, and the version still the newest, would come to the same: every stage would be taken from the cache.
+as it was left, the version still the newest and the same one live, would come to the same: every stage would be taken
+from the cache.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pathlib import Path
 from components.manifests import damage
 from data import atomic
 from data.errors import HeadraceError
+from models.serving.rollout.rollouts import live_version
 from models.serving.rollout.versions import last_version, read_manifest
 from pipeline.core.config import NamedConfig
 from pipeline.core.fingerprint import code_and_packages
@@ -39,7 +41,8 @@ def remember(paths: PipelinePaths, run_identity: str, run: str) -> None:
     """Writes down what a published run was made of, and which it was; its record tells what it came to."""
     version = last_version(paths.serving)
     digest = read_manifest(paths.serving / str(version)).get("digest")
-    last = {"identity": run_identity, "version": version, "digest": digest, "run": run}
+    live = live_version(paths.serving)  # what the gates hold data and model against
+    last = {"identity": run_identity, "version": version, "digest": digest, "live": live, "run": run}
     atomic.write(paths.last, json.dumps(last))
 
 
@@ -53,6 +56,7 @@ def recall(paths: PipelinePaths, run_identity: str) -> RunRecord | None:
     try:
         last = json.loads(paths.last.read_text())
         same = last["identity"] == run_identity and last_version(paths.serving) == last["version"]
+        same = same and live_version(paths.serving) == last["live"]
         if not same or read_manifest(paths.serving / str(last["version"])).get("digest") != last["digest"]:
             return None
         record = RunRecord.read(paths.record(last["run"]))

@@ -134,13 +134,15 @@ def schema(wiring: Wiring) -> BaseComponent:
 
 
 def data_gate(wiring: Wiring) -> BaseComponent:
-    """Holds the statistics against the schema, and against the data accepted last."""
+    """Holds the statistics against the schema, and against the data of the live version."""
     return DataGate(
         statistics=wiring.output("statistics", "statistics"),
         schema=wiring.output("schema", "schema"),
         spec=wiring.spec.model_dump_json(),
         drift=wiring.config.data.checks.drift.model_dump_json(),
         accepted=str(wiring.paths.accepted),
+        profiles=str(wiring.paths.profiles),
+        destination=str(wiring.paths.serving),
         run=wiring.run,
     )
 
@@ -266,7 +268,9 @@ def publish(wiring: Wiring) -> BaseComponent:
         model_blessing=wiring.output("model_gate", "blessing"),
         infra_blessing=wiring.output("serving_check", "blessing"),
         evaluation=wiring.output("evaluate", "evaluation"),
+        statistics=wiring.output("statistics", "statistics"),
         destination=str(wiring.paths.serving),
+        profiles=str(wiring.paths.profiles),
         keep=wiring.config.publish.keep or 0,
         mode=int(wiring.config.publish.mode, 8) if wiring.config.publish.mode else 0o666 & ~user_umask(),
         manifest=json.dumps({"pipeline": wiring.named.name, **_manifest(wiring)}),

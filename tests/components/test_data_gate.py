@@ -1,13 +1,16 @@
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from data.checks.profile import Profile
+from data.checks.reference import DataSummary, Reference
 from data.config import DriftCheck
 from data.errors import DataError
 from data.spec import DatasetSpec, LabelFeature, NumberFeature, TextFeature
+from models.serving.rollout.references import profile_path, references
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow  # loads TFDV
@@ -100,14 +103,22 @@ def _profile(rows: list[dict]) -> dict:
     return profile.arrays
 
 
+def _summary(rows: list[dict], run: str = "") -> DataSummary:
+    return DataSummary(_statistics(rows), _profile(rows), run)
+
+
+def _accepted(folder: Path) -> Reference:
+    return Reference(folder / "accepted.npz", "the last accepted data", "this data becomes the new reference")
+
+
 def test_the_first_data_is_the_reference_and_the_like_passes(tmp_path):
-    from components.data_gate import accept, find_drift
+    from components.data_gate import check_drift
 
-    reference, first, second = tmp_path / "accepted.npz", _loans(0), _loans(1)
+    _summary(_loans(0)).write(tmp_path / "accepted.npz")
 
-    assert find_drift(_statistics(first), _profile(first), reference, SPEC, DriftCheck()) == []
-    accept(_statistics(first), _profile(first), reference)
-    assert find_drift(_statistics(second), _profile(second), reference, SPEC, DriftCheck()) == []
+    assert references(tmp_path / "profiles", tmp_path / "none.npz", tmp_path / "serving") == []
+    assert check_drift([], _summary(_loans(0)), SPEC, DriftCheck()) == []
+    assert check_drift([_accepted(tmp_path)], _summary(_loans(1)), SPEC, DriftCheck()) == []
     assert [path.name for path in tmp_path.iterdir()] == ["accepted.npz"]
 
 
@@ -123,17 +134,99 @@ def test_the_first_data_is_the_reference_and_the_like_passes(tmp_path):
     ],
     ids=["unit", "shift", "flipped labels", "missing cells"],
 )  # fmt: skip
-def test_data_far_from_the_accepted_is_told_with_its_features(tmp_path, change, message):
-    from components.data_gate import accept, drift_message, find_drift
+def test_drifted_data_stops_and_its_features_are_told(tmp_path, change, message):
+    from components.data_gate import check_drift
 
-    reference, first, second = tmp_path / "accepted.npz", _loans(0), [change(row) for row in _loans(1)]
-    accept(_statistics(first), _profile(first), reference)
+    drifted = _summary([change(row) for row in _loans(1)])
+    _summary(_loans(0), "20260101-000000-000").write(tmp_path / "accepted.npz")
 
-    told = drift_message(find_drift(_statistics(second), _profile(second), reference, SPEC, DriftCheck()), "loans")
+    with pytest.raises(DataError) as caught:
+        check_drift([_accepted(tmp_path)], drifted, SPEC, DriftCheck())
 
-    assert told.startswith("Data set loans is far from the data accepted last, nothing was trained; mend it, or")
+    told = str(caught.value)
+    head = "Data set loans has drifted from the last accepted data (run 20260101-000000-000), nothing was trained; mend"
+    assert told.startswith(head)
     assert re.search(message, told), told
     assert len(told.splitlines()) <= 10
+
+
+VERSION, FIRST = 1_767_225_600, "20260101-000000-000"
+
+
+def _day(number: int) -> DataSummary:
+    """Returns data whose ages are 0.18 standard deviations higher each day, without noise."""
+    rows = _loans(0)
+    ages = np.array([row["age"] for row in rows])
+    shift = 0.18 * ages.std() * number
+    return _summary([{**row, "age": row["age"] + shift} for row in rows], f"day {number}")
+
+
+def test_a_creep_stops_on_the_day_that_it_is_far_from_the_data_of_the_live_version(tmp_path):
+    from components.data_gate import check_drift, find_drift
+
+    profiles, accepted, serving = tmp_path / "profiles", tmp_path / "accepted.npz", tmp_path / "serving"
+    profiles.mkdir()
+    (serving / str(VERSION)).mkdir(parents=True)
+    days = [_day(number) for number in range(5)]
+    days[0].write(profile_path(profiles, VERSION))
+    days[0].write(accepted)
+
+    passed = []
+    for day in days[1:]:
+        try:
+            passed.append(check_drift(references(profiles, accepted, serving), day, SPEC, DriftCheck()))
+        except DataError as error:
+            told = str(error)
+            break
+        day.write(accepted)
+
+    assert passed == [[]]  # a shift of 0.18 is 0.09 away, one of 0.36 is 0.16
+    assert told.startswith(
+        f"Data set loans has drifted from the data of the live version {VERSION} (run day 0), nothing"
+    )
+    assert "  age: values are 0.1" in told
+    for yesterday, today in pairwise(days):
+        assert find_drift(yesterday, today, SPEC, DriftCheck()) == []
+
+
+def test_data_that_is_taken_all_the_same_is_told_with_its_drift_from_both_references(tmp_path):
+    from components.data_gate import check_drift
+
+    profiles, accepted, serving = tmp_path / "profiles", tmp_path / "accepted.npz", tmp_path / "serving"
+    profiles.mkdir()
+    (serving / str(VERSION)).mkdir(parents=True)
+    _day(0).write(profile_path(profiles, VERSION))
+    _day(2).write(accepted)
+    warn = DriftCheck(policy="warn")
+
+    both = check_drift(references(profiles, accepted, serving), _day(4), SPEC, warn)
+    _day(0).write(accepted)
+    once = check_drift(references(profiles, accepted, serving), _day(4), SPEC, warn)
+    _day(4).write(profile_path(profiles, VERSION))
+    published = check_drift(references(profiles, accepted, serving), _day(4), SPEC, DriftCheck())
+
+    of_live, of_accepted = both
+    assert of_live.startswith(f"drift from the data of the live version {VERSION} (run day 0): age: values are 0.3")
+    assert of_accepted.startswith("drift from the last accepted data (run day 2): age: values are 0.1")
+    assert once == [of_live]  # the last accepted data is that of the live version
+    assert len(published) == 1  # reported, and no reason to stop
+    assert published[0].startswith("drift from the last accepted data (run day 0): age")
+
+
+def test_a_version_of_an_older_release_has_no_profile_and_the_last_accepted_data_stops(tmp_path):
+    from components.data_gate import check_drift
+
+    accepted, serving = tmp_path / "accepted.npz", tmp_path / "serving"
+    (serving / str(VERSION)).mkdir(parents=True)
+    old = _day(0)
+    np.savez(accepted, **old.arrays, statistics=np.frombuffer(old.statistics.SerializeToString(), np.uint8))
+    kept = references(tmp_path / "profiles", accepted, serving)
+    note = f"there is no profile of the data of the live version {VERSION}, the last accepted data is the reference"
+
+    assert check_drift(kept, _day(1), SPEC, DriftCheck()) == [note]
+    with pytest.raises(DataError) as caught:
+        check_drift(kept, _day(2), SPEC, DriftCheck())
+    assert str(caught.value).startswith(f"Data set loans has drifted from the last accepted data ({note}), nothing was")
 
 
 class _Planted:
@@ -147,16 +240,15 @@ class _Planted:
 
 
 def test_a_reference_that_is_damaged_or_planted_is_refused_and_not_executed(tmp_path):
-    from components.data_gate import find_drift
-
-    rows = _loans(0, 50)
     planted, cut = tmp_path / "planted.npz", tmp_path / "cut.npz"
     np.savez(planted, statistics=np.array([_Planted(tmp_path / "executed")], dtype=object))
     cut.write_bytes(planted.read_bytes()[:100])
 
-    for reference in (planted, cut):
-        with pytest.raises(DataError, match=f"{reference} is damaged .*; remove it, and this data becomes the new"):
-            find_drift(_statistics(rows), _profile(rows), reference, SPEC, DriftCheck())
+    for path in (planted, cut):
+        with pytest.raises(
+            DataError, match=f"{path} is damaged .*; remove it, and this data becomes the new reference"
+        ):
+            Reference(path, "the last accepted data", "this data becomes the new reference").read()
     assert not (tmp_path / "executed").exists()
 
 

@@ -75,13 +75,14 @@ def test_an_image_is_told_by_brightness_and_contrast(tmp_path):
 
 
 def test_brighter_images_drift(tmp_path):
-    from components.data_gate import accept, find_drift
+    from components.data_gate import find_drift
+    from data.checks.reference import DataSummary
 
     first, profile = _generate(_rows(200), tmp_path / "first")
     second, brighter = _generate(_rows(200, shade=180), tmp_path / "second")
-    accept(first, profile.arrays, tmp_path / "accepted.npz")
+    before, after = DataSummary(first, profile.arrays), DataSummary(second, brighter.arrays)
 
-    drifts = find_drift(second, brighter.arrays, tmp_path / "accepted.npz", SPEC, DriftCheck())
+    drifts = find_drift(before, after, SPEC, DriftCheck())
 
     assert [drift.feature for drift in drifts] == ["image.brightness"]
     assert "values are 1.00 away" in drifts[0].sentence

@@ -61,6 +61,13 @@ def test_the_version_has_tf_servings_layout_and_its_labels(digits_run, digits_ma
     assert {path.name for path in digits_run.version.parent.iterdir()} == {digits_run.version.name, ".lock"}
 
 
+def test_the_profile_of_the_versions_data_is_kept_for_the_owner_alone(digits_run):
+    (profile,) = (digits_run.home / "runs" / "digits" / "profiles").iterdir()
+
+    assert profile.name == f"{digits_run.version.name}.npz"
+    assert profile.stat().st_mode & 0o777 == 0o600
+
+
 def test_accuracy_confusion_matrix_and_slices_fit_together(digits_manifest):
     evaluation = digits_manifest["evaluation"]
     overall, counts = evaluation["slices"]["overall"], np.array(evaluation["confusion_matrix"])

@@ -200,6 +200,8 @@ def test_garbage_is_what_no_recent_run_refers_to(digits_run):
     assert did["bytes"] == sum(item["bytes"] for item in did["items"]) > 0
     assert all(Path(folder).is_dir() for folder in newest)
     assert digits_run.version.is_dir()
+    profiles = {path.stem for path in (digits_run.home / "runs" / "digits" / "profiles").iterdir()}
+    assert profiles == {path.name for path in digits_run.version.parent.glob("[0-9]*")}
     assert again.strip() == "0.0 MiB  removed: 0 items"
     assert headrace("run", "digits", "--home", digits_run.home).code == 0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.manifests import write_manifest
+from models.serving.rollout import rollouts
 from models.serving.rollout.versions import last_version, publish
 from pipeline.core import config
 from pipeline.core.paths import PipelinePaths
@@ -116,6 +117,18 @@ def test_what_was_left_untouched_is_recalled(paths):
 def test_what_was_touched_is_not(paths, change):
     change(paths)
 
+    assert unchanged.recall(paths, "the same") is None
+
+
+def test_what_another_version_went_live_after_is_not(paths):
+    last = last_version(paths.serving)
+    shutil.copytree(paths.serving / str(last), paths.serving / str(last - 1))
+
+    rollouts.promote(paths.serving, last)
+    kept = unchanged.recall(paths, "the same")
+    rollouts.rollback(paths.serving)
+
+    assert kept is not None
     assert unchanged.recall(paths, "the same") is None
 
 

@@ -1,0 +1,62 @@
+"""Reference data: a file that tells what a training split looked like, for later data to be held against."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from data import atomic
+from data.checks import profile
+from data.errors import DataError
+
+_STATISTICS, _RUN = "statistics", "run"  # in the file, beside the profile's arrays
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What a training split looks like as a whole.
+
+    Attributes:
+        statistics: TFDV's statistics.
+        arrays: Its profile.
+        run: The run that read it; empty in a file of an older release.
+    """
+
+    statistics: statistics_pb2.DatasetFeatureStatisticsList
+    arrays: profile.Arrays
+    run: str = ""
+
+    def write(self, path: Path) -> None:
+        """Writes an .npz file that its owner alone may read, whole or not at all; its folder is there."""
+        statistics = np.frombuffer(self.statistics.SerializeToString(), np.uint8)
+        with atomic.replacing(path) as staging:
+            np.savez(staging, **self.arrays, **{_STATISTICS: statistics, _RUN: np.array(self.run)})
+            staging.chmod(0o600)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Data that new data is held against.
+
+    Attributes:
+        path: The file of its summary.
+        name: Which data it is, for a message.
+        if_removed: What happens without the file, for a message.
+        note: Why it is not the data that should be the reference; empty where it is.
+    """
+
+    path: Path
+    name: str
+    if_removed: str
+    note: str = ""
+
+    def read(self) -> DataSummary:
+        """Returns the summary of the data; raises DataError where its file is damaged."""
+        try:
+            arrays = profile.load(self.path)
+            statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(arrays.pop(_STATISTICS).tobytes())
+            return DataSummary(statistics, arrays, str(arrays.pop(_RUN, "")))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise DataError(f"{self.path} is damaged ({error}); remove it, and {self.if_removed}.") from error
