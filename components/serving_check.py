@@ -16,14 +16,15 @@ from data.errors import ServingError
 from data.spec import DatasetSpec, Row
 from models import progress, registry
 from models.export import batch
+from models.precision import FLOAT32, TOLERANCES, precision_of
 from models.serving.rollout.rollouts import live_version
 from models.serving.rollout.versions import read_manifest
+from models.serving.smoke_test.candidate import greatest_difference
 from models.serving.smoke_test.measurement import Measurement, over_budget
 from models.serving.smoke_test.smoke_test import run_smoke_test
 from models.task import Task
 
 NUM_ROWS = 8
-TOLERANCE = 1e-5
 
 Asked = dict[str, dict[str, np.ndarray]]
 
@@ -56,13 +57,11 @@ def ServingCheck(
         return found[0]
 
     progress.report(summary="starting the server")
-    measured = run_smoke_test(
-        Path(folder), name, ask=asked, folder=Path(scratch), engine=limits["engine"], tolerance=TOLERANCE
-    )
+    measured = run_smoke_test(Path(folder), name, ask=asked, folder=Path(scratch), engine=limits["engine"])
     _, answers = found[0]
     last = before(Path(destination))
     check_budget(measured, limits, last)
-    progress.report(summary=_summary(measured.facts(), last, len(rows)))
+    progress.report(summary=_summary(measured.facts(), last, len(rows), precision_of(Path(folder))))
     SERVING.path(blessing.uri).write_text(json.dumps(measured.facts()))
     if provider.describe_answer:
         first = {key: text(value[0]) for key, value in answers["serving_default"].items()}
@@ -89,6 +88,7 @@ def ask(saved_model: str, rows: list[Row], task: Task, spec: DatasetSpec) -> tup
         raise ServingError(
             f"{saved_model} does not load ({str(error).splitlines()[0]}); nothing was published."
         ) from error
+    tolerance = TOLERANCES[precision_of(Path(saved_model))]
     queries = [task.queries(row, spec) for row in rows]
     questions: Asked = {}
     answers: Asked = {}
@@ -99,7 +99,7 @@ def ask(saved_model: str, rows: list[Row], task: Task, spec: DatasetSpec) -> tup
         questions[name] = {key: batch([query[name][key] for query in queries], wanted[key].dtype) for key in wanted}
         inputs = {key: tf.constant(value, wanted[key].dtype) for key, value in questions[name].items()}
         answers[name] = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
-        _compare(name, answers[name], answers["serving_default"])
+        _compare(name, answers[name], answers["serving_default"], tolerance)
     return questions, answers
 
 
@@ -120,18 +120,19 @@ def before(destination: Path) -> dict:
         return {}
 
 
-def _summary(measured: Mapping, last: Mapping, rows: int) -> str:
+def _summary(measured: Mapping, last: Mapping, rows: int, precision: str) -> str:
     def beside(key: str, digits: int = 1) -> str:
         return f" (last {last[key]:.{digits}f})" if last.get(key) else ""
 
     memory = f", {measured['mib']:.0f} MiB{beside('mib', 0)}" if measured["mib"] else ""
+    within = "" if precision == FLOAT32 else f" within {TOLERANCES[precision]:.2g}, as {precision} rounds,"
     return (
-        f"{measured['engine']} server agrees on {rows} test examples, p95 {measured['p95_ms']:.1f} ms"
+        f"{measured['engine']} server agrees{within} on {rows} test examples, p95 {measured['p95_ms']:.1f} ms"
         f"{beside('p95_ms')}, 8 clients {measured['p95_ms_8']:.1f} ms{beside('p95_ms_8')}{memory}"
     )
 
 
-def _compare(name: str, answer: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+def _compare(name: str, answer: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> None:
     for key, value in answer.items():
         if value.dtype.kind != "f":
             continue
@@ -139,11 +140,11 @@ def _compare(name: str, answer: dict[str, np.ndarray], expected: dict[str, np.nd
             raise ServingError(f"Signature {name} answered {key} that is not finite; nothing was published.")
         if key not in expected:  # a signature that answers another question
             continue
-        difference = float(np.abs(value - expected[key]).max())
-        if difference > TOLERANCE:
+        difference = greatest_difference(value, expected[key])
+        if difference > tolerance:
             raise ServingError(
                 f"Signatures serving_default and {name} disagree on {key} by {difference:.2g} for the same example "
-                f"(at most {TOLERANCE:g} allowed); nothing was published."
+                f"(at most {tolerance:g} allowed); nothing was published."
             )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from models.precision import gpu_capabilities
+
 
 def choose_strategy(name: str, devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
     """Returns the distribution strategy.
@@ -36,8 +38,7 @@ def choose_precision(name: str, capabilities: Sequence[tuple[int, int]] | None =
     if name != "auto":
         return name
     if capabilities is None:
-        details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
-        capabilities = [detail.get("compute_capability", (0, 0)) for detail in details]
+        capabilities = gpu_capabilities()
     if not capabilities or min(capabilities) < (7, 0):
         return "float32"
     # Tensor cores take float16 from 7.0 (Volta) and bfloat16, which needs no loss scaling, from 8.0 (Ampere).

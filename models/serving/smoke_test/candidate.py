@@ -134,13 +134,14 @@ def difference(found: Arrays, expected: Arrays, tolerance: float) -> str | None:
         # NaN and infinity are nothing to compare: no model answers so that is worth publishing.
         if want.dtype.kind not in "OSU" and not np.isfinite(have.astype(np.float64)).all():
             return f"answers {alias} that is not finite"
-        greatest = _greatest_difference(have, want)
+        greatest = greatest_difference(have, want)
         if greatest > tolerance:
             return f"answers {alias} otherwise than the trained model, by {greatest:.2g} (at most {tolerance:g})"
     return None
 
 
-def _greatest_difference(have: np.ndarray, want: np.ndarray) -> float:
+def greatest_difference(have: np.ndarray, want: np.ndarray) -> float:
+    """Returns the greatest difference of two outputs of one shape, relative beyond 1; of texts infinity, or 0."""
     if want.dtype.kind in "OSU":
         same = [json_values.to_bytes(one) for one in have.ravel()] == [
             json_values.to_bytes(one) for one in want.ravel()

@@ -8,20 +8,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from data.errors import ServingError
+from models.precision import TOLERANCES, precision_of
 from models.serving.deployment.process import ServerProcess, choose, running
 from models.serving.protocol import warmup
 from models.serving.protocol.tensors import to_array
 from models.serving.smoke_test.candidate import Arrays, Candidate
 from models.serving.smoke_test.measurement import Measurement, measure
 
-TOLERANCE = 1e-5
-
 Ask = Callable[[], tuple[Mapping[str, Arrays], Mapping[str, Arrays]]]
 
 
-def run_smoke_test(
-    model: Path, name: str, *, ask: Ask, folder: Path, engine: str = "auto", tolerance: float = TOLERANCE
-) -> Measurement:
+def run_smoke_test(model: Path, name: str, *, ask: Ask, folder: Path, engine: str = "auto") -> Measurement:
     """Serves a SavedModel, compares its answers, and returns the measured latency and memory.
 
     Args:
@@ -31,7 +28,6 @@ def run_smoke_test(
             examples, `(examples, ...)`; called while the server starts.
         folder: Receives the candidate as a server wants it; it is emptied before, and stays only after a failure.
         engine: `auto`, `embedded`, `binary` or `docker`.
-        tolerance: Greatest difference of a number.
 
     Raises:
         ServingError: It does not load, or answers otherwise, with the server's own words and what to type to see it.
@@ -43,7 +39,7 @@ def run_smoke_test(
         server = ServerProcess(flags, folder / "server.log", choose(engine), folders=(base,))
         begin = time.perf_counter()
         with running(server, meanwhile=ask) as (questions, expected):
-            candidate = Candidate(server, name, folder, tolerance)
+            candidate = Candidate(server, name, folder, TOLERANCES[precision_of(model)])
             candidate.check_status()
             _compare_warmup(candidate, model)
             start_s = time.perf_counter() - begin

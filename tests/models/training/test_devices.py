@@ -26,11 +26,3 @@ def test_one_device_needs_no_mirroring_and_two_gpus_do():
     assert choose_strategy("auto", ["/device:CPU:0"]).num_replicas_in_sync == 1
     assert choose_strategy("auto", ["/device:GPU:0"]).num_replicas_in_sync == 1
     assert choose_strategy("auto", ["/device:GPU:0", "/device:GPU:1"]).num_replicas_in_sync == 2
-
-
-@pytest.mark.gpu
-def test_training_on_a_gpu_takes_mixed_precision_by_itself():
-    from models.training.devices import choose_precision, choose_strategy, device_names
-
-    assert choose_precision("auto") in ("mixed_bfloat16", "mixed_float16", "float32")
-    assert "GPU" in device_names(choose_strategy("one_device"))
