@@ -112,7 +112,9 @@ class TrainConfig(Settings):
     augment: bool = True
     """Whether the task's augmentation is applied to training batches."""
     shuffle_buffer: PositiveInt = 100_000
-    """Serialized examples held in memory to draw from."""
+    """Serialized examples held in memory to draw from; fewer where they would take more than `buffer_mib`."""
+    buffer_mib: PositiveInt = 1024
+    """MiB that the shuffle buffer may take, and as many the validation split, which is else read anew every epoch."""
     strategy: Literal["auto", "one_device", "mirrored"] = "auto"
     """auto: MirroredStrategy over the GPUs where there are several, else one device."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"

@@ -1,7 +1,9 @@
 """The input of a training: TFRecord files to batches of features and labels."""
 
 import functools
+import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ from data.examples import read_batches
 from models.task import Task
 from models.training.job import TrainingJob
 
+logger = logging.getLogger(__name__)
+
+MIB = 2**20
 MAX_SEED = 2**31 - 1  # TensorFlow takes seeds modulo this
 SAMPLES = 16  # training images shown in TensorBoard
 
@@ -21,14 +26,28 @@ def training_batches(job: TrainingJob, skip: int = 0) -> tf.data.Dataset:
 
     Order and augmentation depend on nothing but the seed, the epoch and the step, so that a batch can be made again.
     """
-    in_memory = job.num_rows["train"] <= job.train.shuffle_buffer
-    batches_of = _shuffled_in_memory(job) if in_memory else _shuffled_in_buffer(job)
+    buffer_rows = _buffer_rows(job)
+    in_memory = job.num_rows["train"] <= buffer_rows
+    batches_of = _shuffled_in_memory(job) if in_memory else _shuffled_in_buffer(job, buffer_rows)
     steps = -(-job.num_rows["train"] // job.train.batch_size)
     # From the epoch on in which it goes on: those before are neither read nor shuffled.
     endless = tf.data.Dataset.counter(skip // steps).flat_map(batches_of)
     serialized = endless.skip(skip % steps).enumerate(skip)
     batches = serialized.map(_finisher(job), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _buffer_rows(job: TrainingJob) -> int:
+    """Returns how many rows the shuffle buffer holds: a batch at least, and no more than its bytes allow.
+
+    It goes by the size of the files, not by the memory there is, so that every machine draws in the same order.
+    """
+    rows, size = job.num_rows["train"], sum(Path(file).stat().st_size for file in job.train_files)
+    fitting = job.train.buffer_mib * MIB * rows // size
+    found = max(min(job.train.shuffle_buffer, fitting), job.train.batch_size)
+    if found < rows:
+        logger.info("the shuffle buffer holds %d of %d rows, %d MiB", found, rows, found * size // rows // MIB)
+    return found
 
 
 def _shuffled_in_memory(job: TrainingJob) -> Callable[[tf.Tensor], tf.data.Dataset]:
@@ -48,14 +67,18 @@ def _shuffled_in_memory(job: TrainingJob) -> Callable[[tf.Tensor], tf.data.Datas
     return batches_of
 
 
-def _shuffled_in_buffer(job: TrainingJob) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """Returns the function from an epoch to its batches of serialized examples, drawn through a buffer as it reads."""
-    records = tf.data.TFRecordDataset(list(job.train_files))
+def _shuffled_in_buffer(job: TrainingJob, buffer_rows: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """Returns the function from an epoch to its batches of serialized examples, drawn through a buffer as it reads.
+
+    The files, of 8 MiB each, are read in a new order each epoch: the rows of an image folder are sorted by class.
+    """
+    files = tf.constant(list(job.train_files))
 
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
         # The seed of this function's graph. It must not be 0: TensorFlow would compare the epoch, a tensor, with 0.
         tf.compat.v1.set_random_seed(1 + job.seed % (MAX_SEED - 1))
-        shuffled = records.shuffle(job.train.shuffle_buffer, seed=epoch, reshuffle_each_iteration=False)
+        order = tf.random.experimental.stateless_shuffle(files, tf.stack([tf.constant(job.seed, tf.int64), epoch]))
+        shuffled = tf.data.TFRecordDataset(order).shuffle(buffer_rows, seed=epoch, reshuffle_each_iteration=False)
         return shuffled.batch(job.train.batch_size)
 
     return batches_of
@@ -87,12 +110,21 @@ def _read_size(job: TrainingJob) -> int:
 
 
 def validation_batches(job: TrainingJob) -> tf.data.Dataset:
-    """Returns the validation split's batches of `(features, labels)`, in file order, kept in memory once read."""
-    batches = file_batches(job, job.validation_files)
+    """Returns the validation split's batches of `(features, labels)`, in file order.
+
+    Once read they are kept in memory, where they take no more than the buffer may.
+    """
+    batches, rows = file_batches(job, job.validation_files), job.num_rows["validation"]
     # Keras warns of running out of data where it cannot know the number of batches.
-    num_batches = -(-job.num_rows["validation"] // _read_size(job))
-    known = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
-    return known.cache().prefetch(tf.data.AUTOTUNE)
+    known = batches.apply(tf.data.experimental.assert_cardinality(-(-rows // _read_size(job))))
+    kept = known.cache() if rows * _row_bytes(batches) <= job.train.buffer_mib * MIB else known
+    return kept.prefetch(tf.data.AUTOTUNE)
+
+
+def _row_bytes(batches: tf.data.Dataset) -> int:
+    """Returns how many bytes a row has as the model takes it; what has no fixed size is left out."""
+    tensors = tf.nest.flatten(batches.element_spec)
+    return sum((tensor.shape[1:].num_elements() or 0) * tensor.dtype.size for tensor in tensors)
 
 
 @functools.lru_cache(maxsize=1)

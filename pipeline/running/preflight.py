@@ -27,6 +27,7 @@ MAX_CLASSES = 10  # that `headrace check` counts, the most frequent
 BASE_MIB = 100
 # Activations and gradients of a small network for one float32 input, in inputs.
 INPUTS_PER_STEP = 200
+BYTES_PER_BYTE = 4  # of a stored row, as the model takes it: a pixel is float32 then
 
 
 def check(named: NamedConfig, paths: PipelinePaths, *, take_over: bool = False) -> None:
@@ -109,11 +110,37 @@ def _check_disk(named: NamedConfig, paths: PipelinePaths) -> None:
 
 
 def _check_memory(named: NamedConfig) -> None:
-    batch = named.config.train.batch_size
-    needed = batch * named.dataset.spec.row_bytes() * 4 * INPUTS_PER_STEP / MIB
-    available = psutil.virtual_memory().available / MIB
-    if needed > available:
+    needed = memory_mib(named)
+    what, most = max(needed.items(), key=lambda item: item[1])
+    total, available = sum(needed.values()), psutil.virtual_memory().available / MIB
+    if total > available:
         raise ConfigError(
-            f"train.batch_size: a step of {batch:,} examples needs about {needed:,.0f} MiB of memory, "
-            f"{available:,.0f} are available; lower it."
+            f"{what} needs about {most:,.0f} MiB of memory, the training {total:,.0f} in all, {available:,.0f} are "
+            "available; lower it."
         )
+
+
+def memory_mib(named: NamedConfig) -> dict[str, float]:
+    """Returns about how many MiB of memory the training needs, by setting and what it is needed for."""
+    train, dataset = named.config.train, named.dataset
+    row, rows = dataset.spec.row_bytes(), _rows(named)
+    drawn = min(rows["train"], train.shuffle_buffer) * row / MIB
+    validated = rows["validation"] * row * BYTES_PER_BYTE / MIB
+    return {
+        f"train.batch_size: a step of {train.batch_size:,} examples": (
+            train.batch_size * row * BYTES_PER_BYTE * INPUTS_PER_STEP / MIB
+        ),
+        "train.buffer_mib: the shuffle buffer": min(drawn, train.buffer_mib),
+        # What is larger is not kept.
+        "train.buffer_mib: the validation split": validated if validated <= train.buffer_mib else 0.0,
+    }
+
+
+def _rows(named: NamedConfig) -> dict[str, float]:
+    """Returns about how many rows each split has."""
+    spec, data = named.dataset.spec, named.config.data
+    if spec.num_rows:
+        return dict(spec.num_rows)
+    shares = {"validation": data.splits.validation, "test": data.splits.test}
+    shares["train"] = 1 - sum(shares.values())
+    return {split: share * named.dataset.num_bytes() / spec.row_bytes() for split, share in shares.items()}

@@ -32,6 +32,47 @@ def test_a_batch_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch):
         preflight.check(named, paths)
 
 
+def _pictures(folder, side: int, count: int, *overrides: str):
+    """Returns a pipeline of so many pictures, empty files that count as `side` times `side` pixels."""
+    for name in ("cat", "dog"):
+        (folder / "photos" / name).mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        (folder / "photos" / ("cat", "dog")[number % 2] / f"{number}.png").touch()
+    (folder / "pets.yaml").write_text(
+        "task: image_classification\n"
+        f"data: {{files: photos, features: {{image: {{kind: image, height: {side}, width: {side}, channels: 3}}}}}}\n"
+    )
+    return config.load(str(folder / "pets.yaml"), list(overrides))
+
+
+@pytest.mark.parametrize(
+    ("setting", "buffer", "validation"),
+    [
+        ("train.buffer_mib=1024", 600, 300),  # 8 in 10 rows of 0.75 MiB, and 1 in 10 as float32
+        ("train.buffer_mib=200", 200, 0),  # what is larger is not kept
+        ("train.shuffle_buffer=100", 75, 300),
+    ],
+)
+def test_the_shuffle_buffer_and_the_validation_split_count_as_they_are_bounded(tmp_path, setting, buffer, validation):
+    named = _pictures(tmp_path, 512, 1000, "train.batch_size=1", setting)
+
+    needed = preflight.memory_mib(named)
+
+    step = 0.75 * 4 * 200
+    assert list(needed.values()) == pytest.approx([step, buffer, validation], rel=0.01)
+
+
+def test_a_buffer_that_memory_cannot_hold_is_refused(tmp_path):
+    paths = PipelinePaths.of(tmp_path, "pets")
+    paths.runs.mkdir(parents=True)
+    named = _pictures(tmp_path, 20_000, 3000, "train.batch_size=1", "train.buffer_mib=10000000")
+
+    with pytest.raises(
+        ConfigError, match=r"train.buffer_mib: the shuffle buffer needs about 2,746,\d\d\d MiB of memory"
+    ):
+        preflight._check_memory(named)
+
+
 def test_a_full_disk_is_told_before_any_work(tmp_path):
     disk = tmp_path / "disk"
     with small_disk(disk, "1m"):
