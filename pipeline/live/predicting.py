@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError, DataError
+from data.links import without_signs
 from data.spec import DatasetSpec
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import read_manifest, versions
@@ -82,7 +83,8 @@ def _predict_here(folder: Path, query: dict[str, Any], questions: Sequence[Quest
     with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
         import tensorflow as tf
 
-        signature = tf.saved_model.load(str(folder)).signatures[query["signature"]]
+        with without_signs(folder) as reached:
+            signature = tf.saved_model.load(str(reached)).signatures[query["signature"]]
         rows: list[dict[str, Any]] = []
         for contents in _batches(query, questions):
             found = signature(**{query["input_key"]: tf.constant(contents)})

@@ -17,6 +17,7 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 from tensorflow.python.client import pywrap_tf_session as c_session
 
+from data.links import without_signs
 from models.serving.protocol.signatures import Signature
 from models.serving.protocol.statuses import Code, ServingStatus, invalid, of_tensorflow
 from models.serving.protocol.tensors import to_array
@@ -67,7 +68,8 @@ class Servable:
             config_pb2.RunOptions(inter_op_thread_pool=-1).SerializeToString()
         )
         try:
-            self._restore(graph_def, graph)
+            with without_signs(self.path) as folder:
+                self._restore(graph_def, graph, folder)
             self.signatures = {key: _signature(key, one, graph) for key, one in self.definitions.items() if one.inputs}
             self._shapes = {
                 handle: tf.TensorShape(one.definition.inputs[alias].tensor_shape)
@@ -82,15 +84,15 @@ class Servable:
                 raise
             raise ServingStatus(Code.FAILED_PRECONDITION, str(error).splitlines()[0]) from error
 
-    def _restore(self, meta: meta_graph_pb2.MetaGraphDef, graph: tf.Graph) -> None:
-        """Reads the variables and sets up the tables, as the C++ loader does."""
+    def _restore(self, meta: meta_graph_pb2.MetaGraphDef, graph: tf.Graph, folder: Path) -> None:
+        """Reads the variables and sets up the tables from the version's folder, as the C++ loader does."""
         assets = {
             graph.as_graph_element(asset.tensor_info.name): np.array(
-                str(self.path / "assets" / asset.filename).encode(), object
+                str(folder / "assets" / asset.filename).encode(), object
             )
             for asset in meta.asset_file_def
         }
-        prefix = self.path / "variables" / "variables"
+        prefix = folder / "variables" / "variables"
         # Without variables TF Serving loads the version too; its requests fail then.
         if prefix.with_suffix(".index").exists():
             saver = meta.saver_def

@@ -1,0 +1,36 @@
+import os
+
+import pytest
+
+from data.errors import ConfigError
+from data.links import is_pattern, without_signs
+
+
+def test_a_folder_without_signs_is_taken_as_it_is(tmp_path):
+    with without_signs(tmp_path) as reached:
+        assert reached == tmp_path
+
+
+@pytest.mark.parametrize("name", ["a [1]", "a\\b", "a *", "a?"])
+def test_a_folder_with_signs_is_reached_by_a_link_that_is_gone_afterwards(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+
+    with without_signs(folder) as reached:
+        (reached / "written").write_text("through the link")
+        assert not is_pattern(reached)
+
+    assert (folder / "written").read_text() == "through the link"
+    assert not os.path.lexists(reached.parent)
+
+
+def test_a_link_lies_in_no_folder_with_signs(tmp_path, monkeypatch):
+    (tmp_path / "tmp [2]").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp [2]"))
+
+    with without_signs(tmp_path / "tmp [2]") as reached:
+        assert not is_pattern(reached)
+
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ConfigError, match="needs a folder for temporary files; set TMPDIR to one"):
+        without_signs(tmp_path / "tmp [2]").__enter__()
