@@ -99,11 +99,16 @@ def live_version(destination: Path) -> int | None:
 
 
 def ensure(destination: Path) -> Path:
-    """Returns the model config file of a pipeline, written for the newest version when there is none yet."""
+    """Returns the model config file of a pipeline, written for the newest version when there is none yet.
+
+    Of a home that has moved, or is a copy, it is written anew: it names the folder of the versions.
+    """
+    file = destination / CONFIG
     with _locked(destination):
-        if not (destination / CONFIG).exists():
-            _replace(destination, Rollout())
-    return destination / CONFIG
+        rollout = read(destination)
+        if not file.exists() or file.read_text(encoding="utf-8") != _text(destination, rollout):
+            _replace(destination, rollout)
+    return file
 
 
 def promote(destination: Path, version: int | None, why: str = "") -> Rollout:
@@ -218,7 +223,8 @@ def config_list(rollouts: Mapping[str, Rollout], serving: Path) -> str:
 
 
 def _entry(name: str, base_path: Path, rollout: Rollout) -> list[str]:
-    lines = ["  config {", f'    name: "{name}"', f'    base_path: "{base_path}"', '    model_platform: "tensorflow"']
+    path = str(base_path).replace("\\", "\\\\").replace('"', '\\"')  # as text format wants it
+    lines = ["  config {", f'    name: "{name}"', f'    base_path: "{path}"', '    model_platform: "tensorflow"']
     if rollout.stable is not None:
         wanted = "".join(f" versions: {version}" for version in sorted(rollout.kept()))
         lines.append(f"    model_version_policy {{ specific {{{wanted} }} }}")
@@ -244,10 +250,15 @@ def _change(destination: Path, what: str, before: Rollout, after: Rollout, why: 
     return after
 
 
+def _text(destination: Path, rollout: Rollout) -> str:
+    return config_text(destination.name, destination.resolve(), rollout)
+
+
 def _replace(destination: Path, rollout: Rollout) -> None:
-    text = config_text(destination.name, destination.resolve(), rollout)
     # Who may enter the folder of versions may read which of them is live.
-    atomic.write(destination / CONFIG, text, mode=0o600 | (destination.stat().st_mode & 0o444), flush=True)
+    atomic.write(
+        destination / CONFIG, _text(destination, rollout), mode=0o600 | (destination.stat().st_mode & 0o444), flush=True
+    )
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
 import json
+import shutil
 import time
 from dataclasses import replace
 
@@ -32,6 +33,19 @@ def test_without_a_file_the_newest_version_is_live(folder):
     assert rollouts.ensure(folder) == folder / rollouts.CONFIG
     assert config(folder).base_path == str(folder)
     assert not config(folder).HasField("model_version_policy")
+
+
+@pytest.mark.parametrize("name", ["moved", 'a "quoted" [1] \\ home'])
+def test_a_folder_that_has_moved_is_served_and_not_the_one_before(folder, tmp_path, name):
+    rollouts.promote(folder, 2)
+    moved = tmp_path / name / "digits"
+    shutil.copytree(folder, moved)
+
+    rollouts.ensure(moved)
+
+    assert config(moved).base_path == str(moved)
+    assert rollouts.read(moved) == rollouts.read(folder) == Rollout(2)
+    assert config(folder).base_path == str(folder)
 
 
 def test_the_live_version_is_the_promoted_one_else_the_newest(folder):
