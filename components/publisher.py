@@ -66,8 +66,9 @@ def Publisher(
     references.remove_profiles(Path(profiles), kept=versions(Path(destination)))
     folder = Path(destination) / str(version)
     progress.report(summary=_summary(Path(destination), version, before, asked))
-    RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": str(folder), "new": version != before}))
-    pushed_model.set_string_custom_property("pushed_destination", str(folder))
+    place = str(folder.relative_to(folder.parents[2]))  # to the home, which may move
+    RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": place, "new": version != before}))
+    pushed_model.set_string_custom_property("pushed_destination", place)
     pushed_model.set_string_custom_property("pushed_version", str(version))
 
 

@@ -8,25 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.secrets import hide
-from pipeline.core.paths import PipelinePaths
 
 
 @contextlib.contextmanager
-def temporary_files(paths: PipelinePaths) -> Iterator[None]:
-    """Within this block all libraries put their temporary files below the pipeline's own folder, removed at the end.
+def temporary_files(folder: Path) -> Iterator[None]:
+    """Within this block all libraries put their temporary files into a folder, emptied before and removed at the end.
 
     TFX, TFMA, Beam and AutoGraph leave files in the system's temporary folder, more so when they are killed.
     """
-    shutil.rmtree(paths.temporary, ignore_errors=True)
-    paths.temporary.mkdir(parents=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     before = os.environ.get("TMPDIR"), tempfile.tempdir
-    os.environ["TMPDIR"] = tempfile.tempdir = str(paths.temporary)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     try:
         yield
     finally:
         tempfile.tempdir = before[1]
         os.environ.pop("TMPDIR") if before[0] is None else os.environ.update(TMPDIR=before[0])
-        shutil.rmtree(paths.temporary, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # The umasks that blocks of `private_files` have replaced, the user's own first: like a umask, of the whole process.

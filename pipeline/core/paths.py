@@ -24,6 +24,35 @@ class PipelinePaths:
         home = home.resolve()
         return cls(home / "runs" / name, home / "serving" / name)
 
+    @classmethod
+    def of_record(cls, file: Path) -> "PipelinePaths":
+        """Returns the paths of the pipeline whose record of a run a file is; see `record`."""
+        runs = file.resolve().parents[1]
+        return cls.of(runs.parent.parent, runs.name)
+
+    @property
+    def home(self) -> Path:
+        """The home folder."""
+        return self.serving.parents[1]
+
+    def relative(self, path: Path) -> str:
+        """Returns a path below the home as records hold it: relative to the home, which may move."""
+        return str(path.relative_to(self.home))
+
+    def recorded(self, artifact: Path) -> str:
+        """Returns the path of an artifact's folder as records hold it; absolute where it is not below the home."""
+        return self.relative(artifact) if artifact.is_relative_to(self.home) else str(artifact)
+
+    def artifact(self, recorded: str) -> Path:
+        """Returns where an artifact's folder lies now.
+
+        Args:
+            recorded: Its path as a record or ML Metadata holds it: relative to the home, or, where an earlier release
+                wrote it, absolute and below the home of that time.
+        """
+        _, root, below = recorded.rpartition(f"/{self.relative(self.artifacts)}/")
+        return self.artifacts / below if root else self.home / recorded
+
     @property
     def database(self) -> Path:
         """ML Metadata's SQLite file."""
@@ -76,7 +105,7 @@ class PipelinePaths:
     @property
     def tensorboard(self) -> Path:
         """Event files, a folder a run; those of all pipelines lie together, so that TensorBoard's names are short."""
-        return self.runs.parent.parent / TENSORBOARD / self.runs.name
+        return self.home / TENSORBOARD / self.runs.name
 
     @property
     def reports(self) -> Path:

@@ -87,6 +87,13 @@ def repair(paths: PipelinePaths) -> list[str]:
     return done + [f"moved {path} aside: no run knows of it" for path in set_aside_unknown(paths)]
 
 
+def make_relative(paths: PipelinePaths) -> None:
+    """Makes URIs that an earlier release recorded relative to the home: TFX looks for cached artifacts by them."""
+    if paths.database.exists():
+        with contextlib.closing(sqlite3.connect(paths.database)) as database, database:
+            mlmd.rewrite_uris(database, lambda uri: paths.recorded(paths.artifact(uri)))
+
+
 def set_aside_unknown(paths: PipelinePaths) -> list[Path]:
     """Moves artifacts with a number that the database has still to give out, and returns where they were.
 

@@ -18,7 +18,7 @@ def of(paths: PipelinePaths) -> list[RunRecord]:
         return []
     with mlmd.reading(paths.database) as database:
         records = [
-            _record(paths, run, started, mlmd.stages(database, run)) for run, started in mlmd.runs(database).items()
+            _record(paths, run, started, _stages(paths, database, run)) for run, started in mlmd.runs(database).items()
         ]
     return sorted(records, key=lambda run: run.run, reverse=True)
 
@@ -39,7 +39,15 @@ def lineage(paths: PipelinePaths, run: str) -> list[StageRecord]:
     if not paths.database.exists():
         return []
     with mlmd.reading(paths.database) as database:
-        return mlmd.stages(database, run)
+        return _stages(paths, database, run)
+
+
+def _stages(paths: PipelinePaths, database: sqlite3.Connection, run: str) -> list[StageRecord]:
+    """Returns the stages of a run, the folders of their outputs where they lie now."""
+    stages = mlmd.stages(database, run)
+    for stage in stages:
+        stage.outputs = {name: str(paths.artifact(folder)) for name, folder in stage.outputs.items()}
+    return stages
 
 
 def _record(paths: PipelinePaths, run: str, started: float, stages: list[StageRecord]) -> RunRecord:

@@ -32,7 +32,7 @@ class Journal:
     """Writes one run's record as the run goes on."""
 
     def __init__(self, named: NamedConfig, paths: PipelinePaths, run: str):
-        self._file = paths.record(run)
+        self._paths, self._file = paths, paths.record(run)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         webhooks.keep(paths, named.config.notify)
         process = psutil.Process()
@@ -91,7 +91,8 @@ class Journal:
         self.record.cpu_seconds = cpu_seconds() - self._cpu
         self.record.peak_mib = max(self.record.peak_mib, psutil.Process().memory_info().rss / 2**20)
         self._written = time.monotonic()
-        atomic.write(self._file, json.dumps(_hidden(self.record.as_json())))
+        stored = self.record.with_outputs(lambda folder: self._paths.recorded(Path(folder)))
+        atomic.write(self._file, json.dumps(_hidden(stored.as_json())))
 
 
 def _hidden(value: Any) -> Any:

@@ -5,7 +5,7 @@ Functions take a connection and return plain values. ML Metadata itself is loade
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,10 @@ def runs(database: sqlite3.Connection) -> dict[str, float]:
 
 
 def stages(database: sqlite3.Connection, run: str) -> list[StageRecord]:
-    """Returns the stages of a run in the order they began, with their artifacts; none of a run that is not known."""
+    """Returns the stages of a run in the order they began, with their artifacts; none of a run that is not known.
+
+    Folders of outputs are as they were recorded; see `PipelinePaths.artifact`.
+    """
     query = (
         "select e.id, n.name, e.last_known_state, e.create_time_since_epoch, e.last_update_time_since_epoch "
         "from Context r join Type rt on rt.id = r.type_id and rt.name = 'pipeline_run' "
@@ -86,7 +89,7 @@ def stages(database: sqlite3.Connection, run: str) -> list[StageRecord]:
 
 
 def inputs(database: sqlite3.Connection, execution: int) -> dict[str, str]:
-    """Returns input name -> folder of the artifact, of an execution."""
+    """Returns input name -> folder of the artifact as it was recorded, of an execution."""
     return {name: folder for _, kind, name, folder in _events(database, execution) if kind == INPUT}
 
 
@@ -105,6 +108,22 @@ def properties(database: Path, execution: int) -> dict[str, Any]:
     (stored,) = open_store(database, read_only=True).get_executions_by_id([execution])
     both = (*stored.properties.items(), *stored.custom_properties.items())
     return {name: getattr(value, value.WhichOneof("value")) for name, value in both}
+
+
+def uris(database: sqlite3.Connection) -> list[str]:
+    """Returns the URIs of all artifacts as they were recorded."""
+    return [uri for (uri,) in database.execute("select uri from Artifact")]
+
+
+def rewrite_uris(database: sqlite3.Connection, rewrite: Callable[[str], str]) -> None:
+    """Replaces each absolute URI of an artifact by what `rewrite` makes of it."""
+    for artifact, uri in database.execute("select id, uri from Artifact where uri like '/%'").fetchall():
+        database.execute("update Artifact set uri = ? where id = ?", (rewrite(uri), artifact))
+
+
+def execution_name(database: sqlite3.Connection, execution: int) -> str | None:
+    """Returns the name of an execution, which TFX makes up: no two have the same; None where there is none."""
+    return next((name for (name,) in database.execute("select name from Execution where id = ?", (execution,))), None)
 
 
 # --- executions as rows -----------------------------------------------------------------------------------------------

@@ -4,12 +4,14 @@ import dataclasses
 import json
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from components.artifact_files import ArtifactFile
 from data.secrets import PATTERN, hide, hide_url
+from pipeline.core.paths import PipelinePaths
 
 RUNNING = "running"
 # What a run can come to; `killed` is not in its file, see `state_of`.
@@ -129,8 +131,16 @@ class RunRecord:
         folder = self.output(file.stage, file.output)
         return file.path(folder, split) if folder else None
 
+    def with_outputs(self, place: Callable[[str], str]) -> "RunRecord":
+        """Returns the run with the folder of each output as `place` has it."""
+        stages = [
+            dataclasses.replace(one, outputs={name: place(folder) for name, folder in one.outputs.items()})
+            for one in self.stages
+        ]
+        return dataclasses.replace(self, stages=stages)
+
     def as_json(self) -> dict[str, Any]:
-        """Returns the run as JSON values: what its file holds."""
+        """Returns the run as JSON values: what its file holds, where folders are relative to the home."""
         values = dataclasses.asdict(self)
         for stage in values["stages"]:
             for name in ONLY_IN_ML_METADATA:
@@ -153,6 +163,8 @@ class RunRecord:
         """Returns the record that a file holds; None where it is gone or damaged."""
         try:
             record = cls.of_json(json.loads(path.read_text()))
+            paths = PipelinePaths.of_record(path)
+            record = record.with_outputs(lambda folder: str(paths.artifact(folder)))
             _hide_webhooks(record.settings)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None

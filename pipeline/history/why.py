@@ -12,6 +12,10 @@ from pipeline.core.stages import BY_ID
 from pipeline.history import executions, mlmd
 from pipeline.history.record import FINISHED, RunRecord, StageRecord
 
+# Parameters that are different in each run, or say where something lies: that decides nothing.
+NOT_SETTINGS = {"run", "base", "accepted", "destination", "scratch"}
+_FOLDERS = {f"custom_config.{name}" for name in ("home", "tensorboard", "checkpoints", "published.folder")}
+
 
 def explain(home: Path, pipeline: str, identifier: str, stage: str | None = None) -> dict[str, list[str]]:
     """Returns stage -> why it ran, or was not run again, in words; of one stage or of all.
@@ -84,10 +88,12 @@ def _facts(paths: PipelinePaths, stage: StageRecord) -> dict[str, Any]:
     """Returns what the cache key of a stage was made of, flat: dotted name -> value."""
     facts: dict[str, Any] = {}
     for name, value in mlmd.properties(paths.database, stage.execution).items():
-        if not name.startswith("__") and name != "run":
+        if not name.startswith("__") and name not in NOT_SETTINGS:
             _flatten(facts, name, value)
     with mlmd.reading(paths.database) as database:
-        return facts | {f"input.{name}": folder for name, folder in mlmd.inputs(database, stage.execution).items()}
+        found = mlmd.inputs(database, stage.execution)
+    facts = {name: value for name, value in facts.items() if name not in _FOLDERS}
+    return facts | {f"input.{name}": str(paths.artifact(folder)) for name, folder in found.items()}
 
 
 def _flatten(facts: dict[str, Any], name: str, value: Any) -> None:

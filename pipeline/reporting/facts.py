@@ -183,7 +183,8 @@ class _Reader:
         """Returns the folder of a file's output; notes it where the stage had one and it is gone."""
         folder = self._record.output(file.stage, file.output)
         had = any(one.name == file.stage and file.output in one.outputs for one in self._record.stages)
-        sentence = f"the output {file.output} of {file.stage} was collected: `headrace gc` or someone removed it"
+        removed = "`headrace gc` or someone removed it"
+        sentence = f"the output {file.output} of {file.stage} is not there: {removed}"
         if had and folder is None and sentence not in self.missing:
             self.missing.append(sentence)
         return folder

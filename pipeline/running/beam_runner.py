@@ -1,5 +1,6 @@
-"""TFX's BeamDagRunner, told to say what each node is doing."""
+"""TFX's BeamDagRunner, told to say what each node is doing, and to record no path of the home."""
 
+import contextlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,27 +13,45 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.manifests import write_manifest
+from pipeline.running.home_paths import HomePaths
 
 
-def run_pipeline(pipeline: Pipeline, run: str, observer) -> None:
-    """Runs a pipeline in this process under the identifier `run`; `observer.observe(stage, launch)` runs each node."""
+def run_pipeline(pipeline: Pipeline, run: str, observer, home_paths: HomePaths) -> None:
+    """Runs a pipeline in this process.
+
+    Args:
+        pipeline: The pipeline; its root is relative to the home.
+        run: Identifier of the run.
+        observer: `observer.observe(stage, launch)` runs each node.
+        home_paths: What executors get in the place of relative paths.
+    """
     # BeamDagRunner takes no options; see `graph.RUNNER`.
     StandardOptions.DEFAULT_RUNNER = "FnApiRunner"
-    _ObservedNode.observer = observer
+    _ObservedNode.observer, _ObservedNode.home_paths, _ObservedNode.started_in = observer, home_paths, Path.cwd()
     try:
-        _ObservedRunner(run).run(pipeline)
+        with contextlib.chdir(home_paths.home):  # TFX makes, looks for and removes folders by their relative URIs
+            _ObservedRunner(run).run(pipeline)
     finally:
         _ObservedNode.observer = None
 
 
 class _Launcher(launcher.Launcher):
-    """Remembers whether the executor ran: TFX does not say whether it took an earlier result."""
+    """Remembers whether the executor ran: TFX does not say whether it took an earlier result.
+
+    The executor gets absolute paths, and the folder in which the run was started.
+    """
 
     executed = False
 
+    def __init__(self, home_paths: HomePaths, started_in: Path, **arguments):
+        super().__init__(**arguments)
+        self._home_paths, self._started_in = home_paths, started_in
+
     def _run_executor(self, execution_info):
         self.executed = True
-        return super()._run_executor(execution_info)
+        with contextlib.chdir(self._started_in), self._home_paths.telling():
+            output = super()._run_executor(self._home_paths.absolute(execution_info))
+        return self._home_paths.relative(output, execution_info.exec_properties)
 
 
 class _ObservedNode(PipelineNodeAsDoFn):
@@ -40,6 +59,8 @@ class _ObservedNode(PipelineNodeAsDoFn):
 
     # On the class: Beam pickles the instances, and all nodes run in this process.
     observer: ClassVar = None
+    home_paths: ClassVar[HomePaths]
+    started_in: ClassVar[Path]
 
     def _run_node(self) -> None:
         self.observer.observe(self._node_id, self._launch)
@@ -47,6 +68,8 @@ class _ObservedNode(PipelineNodeAsDoFn):
     def _launch(self) -> tuple[bool, dict[str, str]]:
         """Runs the node as PipelineNodeAsDoFn does; returns whether it was cached, and its outputs' folders."""
         node_launcher = _Launcher(
+            home_paths=self.home_paths,
+            started_in=self.started_in,
             pipeline_node=self._pipeline_node,
             mlmd_connection=metadata.Metadata(self._mlmd_connection_config),
             pipeline_info=self._pipeline_info,
@@ -64,7 +87,8 @@ class _ObservedNode(PipelineNodeAsDoFn):
             # TFX hands back the folders that a new result would have had.
             with metadata.Metadata(self._mlmd_connection_config) as store:
                 found = execution_lib.get_output_artifacts(store, info.execution_id)
-        outputs = {key: artifacts[0].uri for key, artifacts in found.items() if artifacts}
+        home = self.home_paths.home
+        outputs = {key: str(home / artifacts[0].uri) for key, artifacts in found.items() if artifacts}
         if node_launcher.executed:
             for uri in outputs.values():
                 write_manifest(Path(uri))

@@ -40,7 +40,7 @@ def build(named: NamedConfig, paths: PipelinePaths, run: str, *, allow_unblessed
         inputs.made[stage.id] = node
     return Pipeline(
         pipeline_name=named.name,
-        pipeline_root=str(paths.artifacts),
+        pipeline_root=paths.relative(paths.artifacts),
         components=list(inputs.made.values()),
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(paths.database)),

@@ -19,9 +19,6 @@ from pipeline.history import database
 from pipeline.running import ownership
 
 MIB = 2**20
-# TensorFlow looks for a model's variables by their path as a pattern, and Beam for its output: where a folder's name
-# has a `*` it lists all that lies beside it.
-PATTERN_SIGNS = "[*?\\"
 MAX_CLASSES = 10  # that `headrace check` counts, the most frequent
 # Models, event files and ML Metadata of a run; measured on digits and Fashion-MNIST: 3 to 20 MiB.
 BASE_MIB = 100
@@ -72,13 +69,6 @@ def read_everything(named: NamedConfig) -> dict[str, Any]:
 
 
 def _check_destination(paths: PipelinePaths) -> None:
-    home = paths.serving.parents[1]
-    signs = [sign for sign in PATTERN_SIGNS if sign in str(home)]
-    if signs:
-        raise ConfigError(
-            f"Home {home} has {' and '.join(signs)} in its path, which TensorFlow and Beam take for a pattern; choose "
-            "another with --home or HEADRACE_HOME."
-        )
     if paths.serving.exists() and not os.access(paths.serving, os.W_OK):
         raise ConfigError(
             f"{paths.serving} cannot be written to; run `chmod u+w {paths.serving}`, or mount its file system for "

@@ -117,8 +117,9 @@ def published(record: RunRecord) -> Path | None:
     Raises:
         ValueError: It did not come to its end.
     """
-    folder = _receipt(record)["folder"]
-    return Path(folder) if folder else None
+    folder, receipt = _receipt(record)["folder"], record.file(RECEIPT)
+    # Relative to the home; the receipt is in runs/NAME/artifacts/publish/pushed_model/N.
+    return receipt.parents[6] / folder if folder and receipt else None
 
 
 def _receipt(record: RunRecord) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from data import spans
+from data import links, spans
 from data.errors import ConfigError
 from models import progress
 from models.serving.deployment import standby
@@ -59,9 +59,9 @@ def execute(
     started, paths = time.monotonic(), PipelinePaths.of(home, named.name)
     run = new_identifier(paths)
     log = _new_log(paths, run)
-    with _surroundings(paths, log, screen, wait=wait):
+    with links.without_signs(paths.home) as reached, _surroundings(paths, reached, log, screen, wait=wait):
         preflight.check(named, paths, take_over=take_over)
-        run_identity = unchanged.identity(named, paths)
+        run_identity = unchanged.identity(named)
         before = unchanged.recall(paths, run_identity)
         if before:
             log.unlink()
@@ -69,8 +69,8 @@ def execute(
         unchanged.forget(paths)
         journal = Journal(named, paths, run)
         observer = Observer(screen, paths, journal)
-        _note(observer, home)
-        failure = _attempt(named, paths, observer, allow_unblessed=allow_unblessed)
+        _note(observer, paths.home)
+        failure = _attempt(named, paths, observer, reached, allow_unblessed=allow_unblessed)
         _conclude(paths, observer, failure)
         if journal.record.state == "published":
             unchanged.remember(paths, run_identity, run)
@@ -102,15 +102,14 @@ def _new_log(paths: PipelinePaths, run: str) -> Path:
             paths.serving.parent.mkdir(exist_ok=True)
             log.touch()
     except OSError as error:
-        home = paths.serving.parents[1]
         raise ConfigError(
-            f"Home {home} cannot be written to ({error.strerror}); choose another with --home or HEADRACE_HOME."
+            f"Home {paths.home} cannot be written to ({error.strerror}); choose another with --home or HEADRACE_HOME."
         ) from error
     return log
 
 
 @contextlib.contextmanager
-def _surroundings(paths: PipelinePaths, log: Path, screen: Screen, *, wait: bool) -> Iterator[None]:
+def _surroundings(paths: PipelinePaths, reached: Path, log: Path, screen: Screen, *, wait: bool) -> Iterator[None]:
     """Within this block the process is the run's: it holds the lock, stops at signals, and prints into the log.
 
     Raises:
@@ -128,7 +127,7 @@ def _surroundings(paths: PipelinePaths, log: Path, screen: Screen, *, wait: bool
         hidden_secrets(log),
         stop_on_signals(give_up),
         hold(paths.lock, paths.runs.name, wait=wait, say=screen.say),
-        temporary_files(paths),
+        temporary_files(reached / paths.relative(paths.temporary)),
         redirected(log),
         screen.stages(),
     ):
@@ -156,12 +155,12 @@ def _span_notes(record: RunRecord, home: Path) -> list[str]:
 
 
 def _attempt(
-    named: NamedConfig, paths: PipelinePaths, observer: Observer, *, allow_unblessed: bool
+    named: NamedConfig, paths: PipelinePaths, observer: Observer, reached: Path, *, allow_unblessed: bool
 ) -> BaseException | None:
     """Runs the stages, cleans up after one that failed, and returns why they stopped; None where all ended."""
     try:
         with progress.listening(observer.update), _no_arguments():
-            _run_stages(named, paths, observer, allow_unblessed=allow_unblessed)
+            _run_stages(named, paths, observer, reached, allow_unblessed=allow_unblessed)
     except (Exception, Stopped) as error:  # told by the caller in one line; the traceback goes to the log
         failure = observer.error or error
         logging.getLogger().error("%s", "".join(traceback.format_exception(failure)))
@@ -184,7 +183,9 @@ def _no_arguments() -> Iterator[None]:
         sys.argv = before
 
 
-def _run_stages(named: NamedConfig, paths: PipelinePaths, observer: Observer, *, allow_unblessed: bool) -> None:
+def _run_stages(
+    named: NamedConfig, paths: PipelinePaths, observer: Observer, reached: Path, *, allow_unblessed: bool
+) -> None:
     run = observer.journal.record.run
     os.environ["HEADRACE_RUN"] = run  # the trainer names its curves after it
     # TensorFlow would take the whole of a GPU, and leave the serving check's server none.
@@ -193,6 +194,7 @@ def _run_stages(named: NamedConfig, paths: PipelinePaths, observer: Observer, *,
     observer.begin(START)
     from pipeline.running import beam_workers, graph
     from pipeline.running.beam_runner import run_pipeline
+    from pipeline.running.home_paths import HomePaths
 
     unfinished = reap(paths)
     if unfinished:
@@ -201,11 +203,12 @@ def _run_stages(named: NamedConfig, paths: PipelinePaths, observer: Observer, *,
         beam_workers.start()
     damaged = set_aside_damaged(paths)
     database.set_aside_unknown(paths)
+    database.make_relative(paths)
     pipeline = graph.build(named, paths, run, allow_unblessed=allow_unblessed)
     observer.end("done")
     for line in damaged:
         observer.screen.say(f"  {line}")
-    run_pipeline(pipeline, run, observer)
+    run_pipeline(pipeline, run, observer, HomePaths(paths.home, named.base, reached))
 
 
 def _conclude(paths: PipelinePaths, observer: Observer, failure: BaseException | None) -> None:

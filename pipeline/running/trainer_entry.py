@@ -24,7 +24,8 @@ def run_fn(fn_args):
     custom = fn_args.custom_config
     task = registry.task(custom["task"])
     # Not in the artifact's folder: TFX removes that when a training fails, which is when its curves are wanted most.
-    logs = Path(custom["tensorboard"]) / os.environ["HEADRACE_RUN"]
+    home, curves = Path(custom["home"]), Path(custom["tensorboard"]) / os.environ["HEADRACE_RUN"]
+    logs = home / curves
     logs.mkdir(parents=True, exist_ok=True)
     num_rows = {split: facts["rows"] for split, facts in _summary(fn_args.train_files).items()}
     job = TrainingJob(
@@ -40,7 +41,7 @@ def run_fn(fn_args):
         model_folder=fn_args.serving_model_dir,
         log_folder=str(logs),
         checkpoint_folder=str(_checkpoint_folder(fn_args)),
-        published=custom["published"].get("folder"),
+        published=str(home / custom["published"]["folder"]) if custom["published"] else None,
         why_no_warm_start=custom["published"].get("why_not", ""),
     )
     trained, seconds, mib = measured(lambda: train(job))
@@ -48,7 +49,7 @@ def run_fn(fn_args):
     Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
     took = {"seconds": seconds, "peak_mib": mib, "rows": num_rows["train"], **dataclasses.asdict(trained)}
     TRAINING.path(fn_args.model_run_dir).write_text(json.dumps(took))
-    TENSORBOARD.path(fn_args.model_run_dir).write_text(f"{logs}\n")
+    TENSORBOARD.path(fn_args.model_run_dir).write_text(f"{curves}\n")
 
 
 def _summary(patterns) -> dict:
@@ -58,9 +59,12 @@ def _summary(patterns) -> dict:
 
 def _checkpoint_folder(fn_args) -> Path:
     """Returns the folder of this training's checkpoints: same settings, code, seed and input, same folder."""
-    identity = [fn_args.custom_config, fn_args.train_files, fn_args.eval_files, fn_args.transform_graph_path]
+    settings = dict(fn_args.custom_config)
+    home = Path(settings.pop("home"))  # which may have moved since the training was stopped
+    inputs = [*fn_args.train_files, *fn_args.eval_files, fn_args.transform_graph_path]
+    identity = [settings, [str(Path(path).relative_to(home)) for path in inputs]]
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    return Path(fn_args.custom_config["checkpoints"]) / key
+    return home / settings["checkpoints"] / key
 
 
 def _files(patterns) -> list[str]:

@@ -24,16 +24,9 @@ from pipeline.history import mlmd
 from pipeline.history.record import RunRecord
 
 
-def identity(named: NamedConfig, paths: PipelinePaths) -> str:
-    """Returns a digest of all that decides what a run comes to: settings, data, code, packages and paths."""
-    facts = [
-        named.config.model_dump(mode="json"),
-        str(named.base),
-        named.dataset.digest(),
-        code_and_packages(),
-        str(paths.runs),
-        str(paths.serving),
-    ]
+def identity(named: NamedConfig) -> str:
+    """Returns a digest of all that decides what a run comes to: settings, data, code, packages; not where they lie."""
+    facts = [named.config.model_dump(mode="json"), named.dataset.digest(), code_and_packages()]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

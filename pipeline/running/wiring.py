@@ -44,6 +44,7 @@ from pipeline.core.files import user_umask
 from pipeline.core.fingerprint import closure, fingerprint
 from pipeline.core.paths import PipelinePaths
 from pipeline.core.stages import BY_ID
+from pipeline.running.home_paths import BASE, HOME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,10 @@ class Wiring:
         config = self.config.model.model_dump(mode="json")
         return {"task": self.config.task, "config": config, "spec": self.spec.model_dump(mode="json")}
 
+    def by_word(self, path: Path) -> str:
+        """Returns a path below the home as a parameter holds it; see `home_paths`."""
+        return f"{HOME}/{self.paths.relative(path)}"
+
     def metric(self) -> str:
         """Returns the name of the metric by which the network is held against other models."""
         return compared_metric(self.config, self.config.model.compared(self.spec))
@@ -109,7 +114,7 @@ def ingest(wiring: Wiring) -> BaseComponent:
     return DatasetExampleGen(
         data=wiring.config.data.model_dump_json(exclude={"checks": {"drift"}}),  # which is the gate's
         name=wiring.named.name,
-        base=str(wiring.named.base),
+        base=BASE,  # the digest stands for the content, wherever it lies
         digest=wiring.named.dataset.digest(),
         fingerprint=json.dumps(wiring.fingerprint("ingest")),
     )
@@ -140,9 +145,9 @@ def data_gate(wiring: Wiring) -> BaseComponent:
         schema=wiring.output("schema", "schema"),
         spec=wiring.spec.model_dump_json(),
         drift=wiring.config.data.checks.drift.model_dump_json(),
-        accepted=str(wiring.paths.accepted),
-        profiles=str(wiring.paths.profiles),
-        destination=str(wiring.paths.serving),
+        accepted=wiring.by_word(wiring.paths.accepted),
+        profiles=wiring.by_word(wiring.paths.profiles),
+        destination=wiring.by_word(wiring.paths.serving),
         run=wiring.run,
     )
 
@@ -188,8 +193,9 @@ def train(wiring: Wiring) -> BaseComponent:
             "train": settings.model_dump(mode="json"),
             "seed": wiring.config.seed,
             "published": _published(wiring) if settings.warm_start == "auto" else {},
-            "tensorboard": str(wiring.paths.tensorboard),
-            "checkpoints": str(wiring.paths.checkpoints),
+            "home": HOME,  # where the folders that follow are, and that of the published version
+            "tensorboard": wiring.paths.relative(wiring.paths.tensorboard),
+            "checkpoints": wiring.paths.relative(wiring.paths.checkpoints),
             "fingerprint": wiring.fingerprint("train"),
         },
     )
@@ -216,7 +222,7 @@ def model_gate(wiring: Wiring) -> BaseComponent:
         model=wiring.output("train", "model"),
         examples=wiring.output("ingest", "examples"),
         thresholds=json.dumps({name: bound.model_dump() for name, bound in asked.thresholds.items()}),
-        destination=str(wiring.paths.serving),
+        destination=wiring.by_word(wiring.paths.serving),
         spec=wiring.spec.model_dump_json(),
         beam_args=json.dumps(wiring.beam_args),
         task=wiring.config.task,
@@ -255,8 +261,8 @@ def serving_check(wiring: Wiring) -> BaseComponent:
         task=wiring.config.task,
         spec=wiring.spec.model_dump_json(),
         budget=_budget(wiring.config).model_dump_json(exclude={"sample"}),
-        destination=str(wiring.paths.serving),
-        scratch=str(wiring.paths.candidate),
+        destination=wiring.by_word(wiring.paths.serving),
+        scratch=wiring.by_word(wiring.paths.candidate),
         fingerprint=json.dumps(wiring.fingerprint("serving_check")),
     )
 
@@ -269,8 +275,8 @@ def publish(wiring: Wiring) -> BaseComponent:
         infra_blessing=wiring.output("serving_check", "blessing"),
         evaluation=wiring.output("evaluate", "evaluation"),
         statistics=wiring.output("statistics", "statistics"),
-        destination=str(wiring.paths.serving),
-        profiles=str(wiring.paths.profiles),
+        destination=wiring.by_word(wiring.paths.serving),
+        profiles=wiring.by_word(wiring.paths.profiles),
         keep=wiring.config.publish.keep or 0,
         mode=int(wiring.config.publish.mode, 8) if wiring.config.publish.mode else 0o666 & ~user_umask(),
         manifest=json.dumps({"pipeline": wiring.named.name, **_manifest(wiring)}),
@@ -291,12 +297,15 @@ def compared_metric(config: RunConfig, compared) -> str:
 
 
 def _published(wiring: Wiring) -> dict[str, str]:
-    """Returns folder and digest of the live version, and why training does not begin with it; nothing without one."""
+    """Returns of the live version folder, relative to the home, digest, and why training does not begin with it.
+
+    Nothing without one.
+    """
     live = LiveModel.of(wiring.paths.serving)
     if live is None:
         return {}
     why_not = why_no_warm_start(live, wiring.named.dataset)
-    return {"folder": str(live.folder), "digest": live.manifest["digest"], "why_not": why_not}
+    return {"folder": wiring.paths.relative(live.folder), "digest": live.manifest["digest"], "why_not": why_not}
 
 
 def _source(wiring: Wiring) -> dict[str, Any]:

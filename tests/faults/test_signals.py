@@ -44,7 +44,7 @@ def _leftovers(home: Path) -> list[str]:
     """Returns what an interrupted run must not leave: staging and temporary folders, outputs nobody knows of."""
     runs = home / "runs" / "digits"
     with sqlite3.connect(runs / "metadata.db") as database:
-        known = {uri for (uri,) in database.execute("select uri from Artifact")}
+        known = {str(home / uri) for (uri,) in database.execute("select uri from Artifact")}
     outputs = [path for path in (runs / "artifacts").glob("*/*/*") if path.parent.name != ".system"]
     found = [str(path) for path in outputs if str(path).removesuffix(".manifest.json") not in known]
     found += [str(path) for path in (home / "serving").glob("*/.staging-*")]

@@ -30,7 +30,7 @@ def test_temporary_files_lie_in_the_pipelines_folder_and_are_gone_after_it(tmp_p
     paths, before = PipelinePaths.of(tmp_path, "digits"), tempfile.gettempdir()
     (paths.temporary / "of a killed run").mkdir(parents=True)
 
-    with temporary_files(paths):
+    with temporary_files(paths.temporary):
         left = list(paths.temporary.iterdir())
         made = Path(tempfile.mkdtemp())
         variable = os.environ["TMPDIR"]

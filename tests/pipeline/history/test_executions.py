@@ -1,73 +1,19 @@
-"""A database that ML Metadata itself wrote: two stages of a run, the second of which takes what the first made."""
-
 import json
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import database, execution_records, executions, mlmd, runs
 from tests.conftest import ROOT
-
-RUN = "20260528-000000-000"
-
-
-def _register(
-    store, paths: PipelinePaths, execution_state: int, stages: dict[str, tuple[list[str], list[str]]]
-) -> None:
-    """Puts a run into ML Metadata as TFX does.
-
-    Args:
-        store: ML Metadata's.
-        paths: The pipeline's.
-        execution_state: Of the last stage; those before it are complete.
-        stages: Stage -> names of inputs and of outputs, in the order they ran.
-    """
-    from ml_metadata.proto import metadata_store_pb2 as proto
-
-    run_type = store.put_context_type(proto.ContextType(name="pipeline_run"))
-    node_type = store.put_context_type(proto.ContextType(name="node"))
-    artifact_type = store.put_artifact_type(proto.ArtifactType(name="Thing"))
-    run = proto.Context(type_id=run_type, name=RUN)
-    made: dict[str, proto.Artifact] = {}
-    for number, (stage, (inputs, outputs)) in enumerate(stages.items(), start=1):
-        execution_type = store.put_execution_type(proto.ExecutionType(name=stage, properties={"seed": proto.INT}))
-        last = number == len(stages)
-        execution = proto.Execution(
-            type_id=execution_type, last_known_state=execution_state if last else proto.Execution.COMPLETE
-        )
-        execution.properties["seed"].int_value = 3
-        execution.custom_properties["task"].string_value = "classification"
-        pairs = [(made[name], _event(proto.Event.INPUT, name)) for name in inputs]
-        for name in outputs:
-            made[name] = proto.Artifact(type_id=artifact_type, uri=str(paths.artifacts / stage / name / str(number)))
-            pairs.append((made[name], _event(proto.Event.OUTPUT, name)))
-        node = proto.Context(type_id=node_type, name=f"letters.{stage}")
-        _, numbers, *_ = store.put_execution(execution, pairs, [run, node], reuse_context_if_already_exist=True)
-        for (artifact, _), identifier in zip(pairs, numbers, strict=True):
-            artifact.id = identifier
-
-
-def _event(kind: int, name: str):
-    from ml_metadata.proto import metadata_store_pb2 as proto
-
-    return proto.Event(type=kind, path=proto.Event.Path(steps=[proto.Event.Path.Step(key=name)]))
-
-
-def _written(home: Path, execution_state: int = 3, last: str = "evaluate", output: str = "evaluation") -> PipelinePaths:
-    paths = PipelinePaths.of(home, "letters")
-    paths.artifacts.mkdir(parents=True)
-    store = mlmd.open_store(paths.database, read_only=False)
-    _register(store, paths, execution_state, {"train": ([], ["model"]), last: (["model"], [output])})
-    return paths
+from tests.pipeline.history.made_up_metadata import RUN, written
 
 
 def test_a_run_without_a_record_is_told_by_its_stages(tmp_path):
-    paths = _written(tmp_path)
+    paths = written(tmp_path)
     folder = paths.artifacts / "evaluate" / "evaluation" / "2"
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps({"slices": {"overall": {"accuracy": 0.5}}}))
@@ -86,7 +32,7 @@ def test_a_run_without_a_record_is_told_by_its_stages(tmp_path):
 
 
 def test_what_was_published_is_told_by_the_receipt(tmp_path):
-    paths = _written(tmp_path, last="publish", output="pushed_model")
+    paths = written(tmp_path, last="publish", output="pushed_model")
     folder = paths.artifacts / "publish" / "pushed_model" / "2"
     folder.mkdir(parents=True)
     (folder / "receipt.json").write_text(json.dumps({"folder": "/somewhere/1780000060", "new": True}))
@@ -98,7 +44,7 @@ def test_what_was_published_is_told_by_the_receipt(tmp_path):
 
 @pytest.mark.parametrize(("number", "state"), [(2, "killed"), (4, "failed"), (6, "stopped"), (5, "unpublished")])
 def test_a_run_comes_to_what_its_last_stage_came_to(tmp_path, number, state):
-    paths = _written(tmp_path, execution_state=number)
+    paths = written(tmp_path, execution_state=number)
 
     (found,) = executions.of(paths)
 
@@ -106,13 +52,34 @@ def test_a_run_comes_to_what_its_last_stage_came_to(tmp_path, number, state):
 
 
 def test_the_lineage_has_the_artifacts_by_number(tmp_path):
-    train, evaluate = executions.lineage(_written(tmp_path), RUN)
+    train, evaluate = executions.lineage(written(tmp_path), RUN)
 
     assert (train.consumed, list(train.produced.values())) == ({}, ["model"])
     (model,) = train.produced
     assert evaluate.consumed == {model: "model"}
     assert list(evaluate.produced.values()) == ["evaluation"]
     assert executions.lineage(PipelinePaths.of(tmp_path, "letters"), "another") == []
+
+
+def test_of_a_home_that_moved_all_is_found_where_it_lies_now(tmp_path):
+    made = written(tmp_path / "before")
+    (tmp_path / "before").rename(tmp_path / "now")
+    paths = PipelinePaths.of(tmp_path / "now", "letters")
+    before = executions.of(paths)
+
+    database.make_relative(paths)
+
+    assert [list(stage.outputs.values()) for stage in before[0].stages] == [
+        [str(paths.artifacts / "train" / "model" / "1")],
+        [str(paths.artifacts / "evaluate" / "evaluation" / "2")],
+    ]
+    assert executions.of(paths) == before
+    with mlmd.reading(paths.database) as connection:
+        assert sorted(mlmd.uris(connection)) == [
+            "runs/letters/artifacts/evaluate/evaluation/2",
+            "runs/letters/artifacts/train/model/1",
+        ]
+    assert str(made.home).encode() not in paths.database.read_bytes()
 
 
 def test_without_a_database_nothing_is_known(tmp_path):
@@ -124,14 +91,14 @@ def test_without_a_database_nothing_is_known(tmp_path):
 
 
 def test_a_damaged_database_hides_no_run_that_has_a_record(tmp_path):
-    paths = _written(tmp_path)
+    paths = written(tmp_path)
     paths.database.write_bytes(b"no database" * 100)
 
     assert executions.names(paths) == set()
 
 
 def test_what_a_cache_key_is_made_of(tmp_path):
-    paths = _written(tmp_path)
+    paths = written(tmp_path)
 
     assert mlmd.properties(paths.database, 2) == {"seed": 3, "task": "classification"}
     with mlmd.reading(paths.database) as found:
@@ -139,7 +106,7 @@ def test_what_a_cache_key_is_made_of(tmp_path):
 
 
 def test_a_lost_database_is_built_anew_from_the_files_of_its_executions(tmp_path):
-    paths = _written(tmp_path)
+    paths = written(tmp_path)
     execution_records.write(paths)
     before, properties = executions.of(paths), mlmd.properties(paths.database, 2)
     paths.database.unlink()
@@ -152,7 +119,7 @@ def test_a_lost_database_is_built_anew_from_the_files_of_its_executions(tmp_path
 
 
 def test_an_execution_that_has_not_ended_gets_no_file_yet(tmp_path):
-    paths = _written(tmp_path, execution_state=2)
+    paths = written(tmp_path, execution_state=2)
 
     execution_records.write(paths)
 
@@ -160,7 +127,7 @@ def test_an_execution_that_has_not_ended_gets_no_file_yet(tmp_path):
 
 
 def test_bytes_in_a_row_come_back_as_bytes(tmp_path):
-    paths = _written(tmp_path)
+    paths = written(tmp_path)
     with closing(sqlite3.connect(paths.database)) as connection:
         connection.execute("update ExecutionProperty set byte_value = x'00ff' where name = 'task'")
         connection.commit()
@@ -175,7 +142,7 @@ def test_bytes_in_a_row_come_back_as_bytes(tmp_path):
 
 
 def test_runs_and_lineage_load_no_ml_metadata_or_tensorflow(tmp_path):
-    paths = _written(tmp_path)
+    paths = written(tmp_path)
     program = (
         "import sys; from pathlib import Path; from pipeline.core.paths import PipelinePaths;"
         "from pipeline.history import executions;"

@@ -143,7 +143,7 @@ def test_collected_artifacts_are_noted(two):
     found = _compared(before, after)
 
     assert found.notes == [
-        "20260529-1: the output evaluation of evaluate was collected: `headrace gc` or someone removed it"
+        "20260529-1: the output evaluation of evaluate is not there: `headrace gc` or someone removed it"
     ]
     assert not found.metrics["accuracy"][1].paired
 

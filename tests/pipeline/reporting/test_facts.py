@@ -54,7 +54,7 @@ def test_what_was_collected_is_noted_and_nothing_else(run):
 
     found = facts.gather(run.paths, run.record)
 
-    assert "the output evaluation of evaluate was collected: `headrace gc` or someone removed it" in found.missing
+    assert "the output evaluation of evaluate is not there: `headrace gc` or someone removed it" in found.missing
     assert len(found.missing) == 9  # each output once, though two files of evaluate are asked for
     assert found.evaluation == {}
     assert found.answers is None

@@ -134,7 +134,7 @@ def test_a_run_whose_artifacts_were_collected_has_a_page_that_says_so(run):
 
     text = page.render(run.record, facts.gather(run.paths, run.record))
 
-    assert text.count("was collected") == 9
+    assert text.count("is not there: `headrace gc`") == 9
     assert "accuracy 0.7500: expected" not in text  # the table of thresholds stays
     assert 'data-value="0.75"' in text
 

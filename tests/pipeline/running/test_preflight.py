@@ -126,12 +126,3 @@ def test_a_destination_that_cannot_be_written_to_is_told_before_any_work(tmp_pat
         pytest.raises(ConfigError, match=r"serving/digits cannot be written to; run `chmod u\+w "),
     ):
         preflight.check(config.load("digits"), paths)
-
-
-@pytest.mark.parametrize("name", ["a [1]", "a\\b", "a *", "a?"])
-def test_a_home_whose_path_tensorflow_takes_for_a_pattern_is_told_before_any_work(tmp_path, name):
-    paths = PipelinePaths.of(tmp_path / name, "digits")
-    paths.runs.mkdir(parents=True)
-
-    with pytest.raises(ConfigError, match=r"which TensorFlow and Beam take for a pattern; choose another with --home"):
-        preflight.check(config.load("digits"), paths)

@@ -151,12 +151,15 @@ def test_a_file_of_an_artifact_belongs_to_an_output_that_there_is(nodes, digits_
 
 @pytest.mark.e2e
 def test_all_modules_that_a_stage_loads_are_in_its_fingerprint(nodes, digits_run, tmp_path):
+    from pipeline.running.home_paths import HomePaths
+
+    home_paths = HomePaths(digits_run.home, ROOT, digits_run.home)
     cached = {stage.id: nodes[stage.id] for stage in STAGES if stage.is_cached}
     described = {
         name: {
             "module": type(node).__module__,
             "name": type(node).__name__,
-            "properties": node.exec_properties,
+            "properties": home_paths.fill(node.exec_properties),
             "inputs": {
                 key: str(digits_run.output(channel.producer_component_id, channel.output_key))
                 for key, channel in node.inputs.items()

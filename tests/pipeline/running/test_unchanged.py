@@ -4,7 +4,6 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -136,16 +135,29 @@ def test_another_run_is_not(paths):
     assert unchanged.recall(paths, "something else") is None
 
 
-def test_a_run_is_made_of_settings_data_code_and_place(tmp_path, monkeypatch):
-    home = PipelinePaths.of(tmp_path, "digits")
-    first = unchanged.identity(config.load("digits"), home)
+def test_a_run_is_made_of_settings_data_and_code(monkeypatch):
+    first = unchanged.identity(config.load("digits"))
 
-    assert unchanged.identity(config.load("digits"), home) == first
-    assert unchanged.identity(config.load("digits", ["seed=1"]), home) != first
-    assert unchanged.identity(config.load("digits"), PipelinePaths.of(Path("/elsewhere"), "digits")) != first
+    assert unchanged.identity(config.load("digits")) == first
+    assert unchanged.identity(config.load("digits", ["seed=1"])) != first
     changed = {**unchanged.code_and_packages(), "models/training/trainer.py": "changed"}
     monkeypatch.setattr(unchanged, "code_and_packages", lambda: changed)
-    assert unchanged.identity(config.load("digits"), home) != first
+    assert unchanged.identity(config.load("digits")) != first
+
+
+def test_where_the_run_file_and_its_data_lie_makes_no_other_run(tmp_path):
+    found = []
+    for place in ("here", "there"):
+        folder = tmp_path / place
+        folder.mkdir()
+        (folder / "mine.csv").write_text("size,label\n" + "".join(f"{n},{n % 2}\n" for n in range(20)))
+        (folder / "mine.yaml").write_text(
+            "task: tabular_classification\ndata: {files: mine.csv, features: {size: number, label: {kind: label, "
+            "classes: ['0', '1']}}}\n"
+        )
+        found.append(unchanged.identity(config.load(str(folder / "mine.yaml"))))
+
+    assert found[0] == found[1]
 
 
 def test_code_and_packages_are_those_that_a_run_uses():

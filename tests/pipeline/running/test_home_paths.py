@@ -1,0 +1,104 @@
+"""What executors get and give back, in a home that they reach by a link."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from data.errors import DataError
+
+pytestmark = pytest.mark.slow
+
+HOME, LINK, BASE = Path("/homes/a [1]"), Path("/tmp/link"), Path("/files")
+PROPERTIES = {
+    "base": "<base>",
+    "destination": "<home>/serving/digits",
+    "task": "of <home>",
+    "seed": 3,
+    "custom_config": json.dumps({"home": "<home>", "seed": 3, "checkpoints": "runs/digits/checkpoints"}),
+}
+FILLED = {
+    "base": "/files",
+    "destination": "/tmp/link/serving/digits",
+    "task": "of <home>",
+    "seed": 3,
+    "custom_config": json.dumps({"home": "/tmp/link", "seed": 3, "checkpoints": "runs/digits/checkpoints"}),
+}
+
+
+@pytest.fixture
+def home_paths():
+    from pipeline.running.home_paths import HomePaths
+
+    return HomePaths(HOME, BASE, LINK)
+
+
+def _artifacts(uri: str) -> dict:
+    from tfx.types.standard_artifacts import Model
+
+    model = Model()
+    model.uri = uri
+    return {"model": [model]}
+
+
+def test_an_executor_gets_absolute_paths_and_what_is_recorded_stays_relative(home_paths):
+    from tfx.orchestration.portable.data_types import ExecutionInfo
+
+    info = ExecutionInfo(
+        input_dict=_artifacts("runs/digits/artifacts/train/model/7"),
+        output_dict=_artifacts("runs/digits/artifacts/train/model/8"),
+        exec_properties=PROPERTIES,
+        execution_output_uri="runs/digits/artifacts/train/.system/output",
+        stateful_working_dir="runs/digits/artifacts/train/.system/state",
+        tmp_dir="runs/digits/artifacts/train/.system/.temp/",
+    )
+
+    given = home_paths.absolute(info)
+
+    assert given.exec_properties == FILLED
+    assert given.input_dict["model"][0].uri == "/tmp/link/runs/digits/artifacts/train/model/7"
+    assert given.output_dict["model"][0].uri == "/tmp/link/runs/digits/artifacts/train/model/8"
+    assert given.execution_output_uri == "/tmp/link/runs/digits/artifacts/train/.system/output"
+    assert given.stateful_working_dir == "/tmp/link/runs/digits/artifacts/train/.system/state"
+    assert given.tmp_dir == "/tmp/link/runs/digits/artifacts/train/.system/.temp/"
+    assert info.output_dict["model"][0].uri == "runs/digits/artifacts/train/model/8"
+    assert info.exec_properties == PROPERTIES
+
+
+def test_what_an_executor_gives_back_is_relative_again(home_paths):
+    from tfx.orchestration.portable import outputs_utils
+    from tfx.proto.orchestration.execution_result_pb2 import ExecutorOutput
+
+    output = ExecutorOutput()
+    outputs_utils.populate_output_artifact(output, _artifacts("/tmp/link/runs/digits/artifacts/train/model/8"))
+    outputs_utils.populate_exec_properties(output, FILLED)
+
+    home_paths.relative(output, PROPERTIES)
+
+    assert output.output_artifacts["model"].artifacts[0].uri == "runs/digits/artifacts/train/model/8"
+    assert set(output.execution_properties) == {"task", "seed"}
+
+
+def test_a_training_that_was_stopped_goes_on_from_its_checkpoint_in_a_home_that_moved():
+    from pipeline.running.trainer_entry import _checkpoint_folder
+
+    def checkpoints(home: str, seed: int = 3) -> Path:
+        custom = {"home": home, "seed": seed, "checkpoints": "runs/digits/checkpoints"}
+        artifacts = f"{home}/runs/digits/artifacts"
+        return _checkpoint_folder(
+            SimpleNamespace(
+                custom_config=custom,
+                train_files=[f"{artifacts}/ingest/examples/1/Split-train/*"],
+                eval_files=[f"{artifacts}/ingest/examples/1/Split-validation/*"],
+                transform_graph_path=f"{artifacts}/transform/transform_graph/6",
+            )
+        ).relative_to(home)
+
+    assert checkpoints("/before") == checkpoints("/now")
+    assert checkpoints("/before") != checkpoints("/before", seed=4)
+
+
+def test_an_error_names_the_home_and_not_the_link(home_paths):
+    with pytest.raises(DataError, match=r"^/homes/a \[1\]/runs/digits/accepted.npz is damaged$"), home_paths.telling():
+        raise DataError("/tmp/link/runs/digits/accepted.npz is damaged")
