@@ -29,6 +29,16 @@ def read_only(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def bound(folder: Path, at: Path) -> Iterator[None]:
+    """Within this block a folder is also at another path; skips the test where that cannot be had."""
+    _mount("--bind", str(folder), str(at))
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(at)], check=True)
+
+
+@contextlib.contextmanager
 def small_disk(path: Path, size: str) -> Iterator[None]:
     """Within this block a new folder is a disk of this size, such as `1m`; skips the test where that cannot be had."""
     path.mkdir()

@@ -260,6 +260,8 @@ def repair(pipeline: str, home: Path) -> None:
 def gc(pipeline: str, keep: int, dry_run: bool, home: Path, as_json: bool) -> None:
     """Remove artifacts, logs and versions that none of the newest runs of PIPELINE refers to.
 
+    It says what stays and why; what no run is known to have made stays.
+
     \b
     Examples:
       headrace gc digits --dry-run
@@ -269,11 +271,14 @@ def gc(pipeline: str, keep: int, dry_run: bool, home: Path, as_json: bool) -> No
     from pipeline.history import cleaning
 
     found = cleaning.collect(home, config.find(pipeline).stem, keep, dry_run=dry_run)
-    size = sum(removed.size for removed in found)
+    size = sum(removed.size for removed in found.removed)
     if as_json:
-        items = [{"path": str(removed.path), "bytes": removed.size} for removed in found]
-        click.echo(json.dumps({"removed": not dry_run, "bytes": size, "items": items}, indent=1))
+        items = [{"path": str(removed.path), "bytes": removed.size} for removed in found.removed]
+        kept = [{"path": str(kept.path), "reason": kept.reason} for kept in found.kept]
+        click.echo(json.dumps({"removed": not dry_run, "bytes": size, "items": items, "kept": kept}, indent=1))
         return
-    for removed in found:
+    for removed in found.removed:
         click.echo(f"{removed.size / 2**20:9.1f} MiB  {removed.path}")
-    click.echo(f"{size / 2**20:9.1f} MiB  {'would be removed' if dry_run else 'removed'}: {len(found)} items")
+    click.echo(f"{size / 2**20:9.1f} MiB  {'would be removed' if dry_run else 'removed'}: {len(found.removed)} items")
+    for line in found.lines():
+        click.echo(line)

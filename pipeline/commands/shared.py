@@ -1,15 +1,18 @@
 """What all verbs of the `headrace` command share: options, completion, errors in one line."""
 
+import contextlib
+import errno
 import functools
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
-from data.errors import HeadraceError
+from data.errors import ConfigError, HeadraceError
 from data.secrets import hide
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -38,6 +41,21 @@ class RunName(click.ParamType):
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+@contextlib.contextmanager
+def _written_to() -> Iterator[None]:
+    """Raises ConfigError where this block writes to a file system that is mounted read-only, as a backup may be."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        folder = Path(error.filename).parent if error.filename else "A folder"
+        raise ConfigError(
+            f"{folder} cannot be written to ({error.strerror}); mount it for writing, or copy the home and choose the "
+            "copy with --home."
+        ) from error
+
+
 def reports_errors(function):
     """Turns an error into one line on standard error and the exit code that belongs to it."""
 
@@ -45,7 +63,8 @@ def reports_errors(function):
     def wrapper(*args, **kwargs):
         verbose = kwargs.pop("verbose")
         try:
-            return function(*args, **kwargs)
+            with _written_to():
+                return function(*args, **kwargs)
         except HeadraceError as error:
             if verbose:
                 raise

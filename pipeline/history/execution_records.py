@@ -26,6 +26,16 @@ def write(paths: PipelinePaths) -> None:
                 atomic.write(paths.execution_records / f"{execution}.json", text)
 
 
+def match(paths: PipelinePaths) -> bool:
+    """Returns whether the database and the newest file tell of the same execution under its number; so without one."""
+    newest = max(paths.execution_records.glob("*.json"), key=lambda path: int(path.stem), default=None)
+    if newest is None or not paths.database.exists():
+        return True
+    (written,) = json.loads(newest.read_text())["Execution"]
+    with mlmd.reading(paths.database) as database:
+        return mlmd.execution_name(database, int(newest.stem)) in (None, written["name"])
+
+
 def restore(paths: PipelinePaths) -> int:
     """Puts back the executions that the database does not know, and returns how many; makes a database if need be."""
     files = sorted(paths.execution_records.glob("*.json"), key=lambda path: int(path.stem))

@@ -34,10 +34,10 @@ STABLE, CANARY = "1795890568", "1795890625"
 
 
 def unpack(home: Path) -> None:
-    """Unpacks the archive into `home`, a new folder, as if all of it had been made there, on this host."""
+    """Unpacks the archive into `home`, a new folder, as if all of it had been made on this host and moved there."""
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(home, filter="tar")  # unlike `data` it keeps the modes of folders
-    words = {"/HOME_PLACEHOLDER": str(home), "HOST-PLACEHOLDER": platform.node()}
+    words = {"/HOME_PLACEHOLDER": str(home.with_name("before")), "HOST-PLACEHOLDER": platform.node()}
     for path in sorted(path for path in home.rglob("*") if path.is_file()):
         with contextlib.suppress(UnicodeDecodeError):  # a SavedModel names paths that nobody reads
             text = path.read_bytes().decode()
@@ -116,6 +116,14 @@ def test_its_runs_are_compared(home):
 
     assert done.code == 0, done.err
     assert "train.epochs" in done.out
+    assert "note:" not in done.out  # all that they left is found, though the home has moved
+
+
+def test_nothing_that_five_runs_left_goes_where_five_are_kept(home):
+    collected = _ask(home, "gc", "tiny.yaml", "--keep", "5", "--dry-run")
+
+    assert collected["items"] == []
+    assert {kept["reason"] for kept in collected["kept"]} >= {f"of run {run}" for run in (FIRST, SECOND, SCHEDULED)}
 
 
 def test_its_versions_and_its_canary_are_there(home):
