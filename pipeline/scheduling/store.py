@@ -191,13 +191,26 @@ class Store:
             connection.execute(
                 "insert into schedule (name, facts, checked) values (?, ?, ?) on conflict (name) do update set "
                 "facts = excluded.facts, checked = excluded.checked, failures = 0, paused = null",
-                (schedule.name, json.dumps(asdict(schedule)), now),
+                (schedule.name, json.dumps({**asdict(schedule), "target": self._recorded(schedule.target)}), now),
             )
+
+    def _recorded(self, target: str) -> str:
+        """Returns a target as it is stored: a run file below the home relative to it, for the home may move."""
+        home = self.path.parents[1]
+        return str(Path(target).relative_to(home)) if Path(target).is_relative_to(home) else target
+
+    def _state(self, row: sqlite3.Row) -> State:
+        known = {one.name for one in fields(Schedule)}
+        facts = {name: value for name, value in json.loads(row["facts"]).items() if name in known}
+        facts["overrides"], facts["notify"] = tuple(facts.get("overrides", ())), tuple(facts.get("notify", ()))
+        if facts["target"].endswith((".yaml", ".yml")):
+            facts["target"] = str(self.path.parents[1] / facts["target"])
+        return State(Schedule(**facts), row["checked"], row["failures"], row["paused"])
 
     def states(self) -> list[State]:
         """Returns all schedules, by name."""
         with self._transaction() as connection:
-            return [_state(row) for row in connection.execute("select * from schedule order by name").fetchall()]
+            return [self._state(row) for row in connection.execute("select * from schedule order by name").fetchall()]
 
     def state(self, name: str) -> State:
         """Returns a schedule; raises ConfigError where there is none of that name."""
@@ -306,7 +319,7 @@ class Store:
             if not changed or row is None:
                 return False
             failures = 0 if outcome.state == SUCCEEDED else row["failures"] + 1
-            limit = _state(row).schedule.max_failures
+            limit = self._state(row).schedule.max_failures
             paused = row["paused"]
             stops = paused is None and failures >= limit
             if stops:
@@ -315,10 +328,3 @@ class Store:
                 "update schedule set failures = ?, paused = ? where name = ?", (failures, paused, fire.schedule)
             )
         return stops
-
-
-def _state(row: sqlite3.Row) -> State:
-    known = {one.name for one in fields(Schedule)}
-    facts = {name: value for name, value in json.loads(row["facts"]).items() if name in known}
-    facts["overrides"], facts["notify"] = tuple(facts.get("overrides", ())), tuple(facts.get("notify", ()))
-    return State(Schedule(**facts), row["checked"], row["failures"], row["paused"])

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,19 @@ def test_a_schedule_comes_back_as_it_was(store):
     assert state.schedule == DIGITS
     assert (state.checked, state.failures, state.paused) == (100.0, 0, None)
     assert Store(store.path).state("digits") == state  # from the disk
+
+
+def test_a_schedule_of_a_run_file_within_the_home_moves_with_it(tmp_path):
+    home, moved = tmp_path / "home", tmp_path / "moved"
+    inside, outside = replace(DIGITS, target=str(home / "mine.yaml")), replace(DIGITS, name="b", target="/files/b.yaml")
+    for schedule in (inside, outside):
+        Store.of(home).add(schedule, now=100.0)
+    assert Store.of(home).state("digits").schedule == inside
+
+    home.rename(moved)
+
+    targets = [state.schedule.target for state in Store.of(moved).states()]
+    assert targets == ["/files/b.yaml", str(moved / "mine.yaml")]
 
 
 def test_a_time_is_known_once(store):
