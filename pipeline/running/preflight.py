@@ -35,6 +35,7 @@ def check(named: NamedConfig, paths: PipelinePaths, *, take_over: bool = False) 
         paths: Where state goes.
         take_over: Whether the name may have been another run file's so far.
     """
+    _check_links(paths)
     _check_destination(paths)
     if not take_over:
         ownership.check(named, paths)
@@ -66,6 +67,17 @@ def read_everything(named: NamedConfig) -> dict[str, Any]:
         classes[split].update(spec.features[name].classes[row[name]] for name in labels)
     found = {split: {"rows": rows[split], "classes": dict(classes[split].most_common(MAX_CLASSES))} for split in SPLITS}
     return {"splits": found, "notes": watcher.notes}
+
+
+def _check_links(paths: PipelinePaths) -> None:
+    """Raises ConfigError where a copy of a home would write into the original through a link."""
+    for folder in (paths.artifacts, *paths.artifacts.glob("*"), *paths.artifacts.glob("*/*")):
+        for owner in folder.resolve().parents if folder.is_symlink() else ():
+            if owner != paths.runs and (owner / paths.database.name).exists():
+                raise ConfigError(
+                    f"{folder} is a link into {owner}, which another database knows; put a copy of what it holds in "
+                    "its place, or remove it."
+                )
 
 
 def _check_destination(paths: PipelinePaths) -> None:

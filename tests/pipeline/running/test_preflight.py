@@ -14,6 +14,26 @@ def test_digits_fits_on_this_machine(tmp_path):
     preflight.check(config.load("digits"), paths)
 
 
+def test_a_copy_that_would_write_into_the_original_through_a_link_is_refused(tmp_path):
+    original, copy = (PipelinePaths.of(tmp_path / name, "digits") for name in ("original", "copy"))
+    (original.artifacts / "train").mkdir(parents=True)
+    original.database.touch()
+    copy.artifacts.mkdir(parents=True)
+    (copy.artifacts / "train").symlink_to(original.artifacts / "train")
+
+    with pytest.raises(ConfigError, match=rf"artifacts/train is a link into {original.runs}, which another database"):
+        preflight.check(config.load("digits"), copy)
+
+
+def test_artifacts_may_lie_on_another_disk(tmp_path):
+    paths = PipelinePaths.of(tmp_path / "home", "digits")
+    paths.runs.mkdir(parents=True)
+    (tmp_path / "disk").mkdir()
+    paths.artifacts.symlink_to(tmp_path / "disk")
+
+    preflight.check(config.load("digits"), paths)
+
+
 def test_a_row_is_its_pixels_and_its_label():
     assert config.load("fashion_mnist").dataset.spec.row_bytes() == 28 * 28 + 8 + 64
 
