@@ -39,6 +39,7 @@ def ModelGate(
     challenge: Parameter[str],
     against_live: Parameter[str],
     source: Parameter[str],
+    base: Parameter[str],
     split_rule: Parameter[str],
     allow_unblessed: Parameter[bool],
     run: Parameter[str],
@@ -47,7 +48,8 @@ def ModelGate(
 
     With `allow_unblessed` the run goes on, the model unblessed. `metric` is what candidate and live version are
     compared by, `challenge` is `off`, `not_worse` or `better`; nothing is compared where `against_live` is `never`.
-    `source` says where the rows were read, `split_rule` by what they found their split.
+    `source` says what the rows were read of and `base` where its relative paths start, `split_rule` by what they found
+    their split.
     """
     facts, provider, bounds = DatasetSpec.model_validate_json(spec), registry.task(task), json.loads(thresholds)
     candidate = Candidate(
@@ -63,7 +65,7 @@ def ModelGate(
     if live and (bounds or challenge != "off"):
         is_judged = live.has_rule(json.loads(split_rule))
         with tempfile.TemporaryDirectory() as scratch:
-            asked = question(live, _source(source), examples.uri, facts, provider, Path(scratch))
+            asked = question(live, _source(source, Path(base)), examples.uri, facts, provider, Path(scratch))
             beside = contest.beside(live, asked, candidate, is_judged=is_judged)
             if challenge != "off":
                 compared = registry.config_class(task).model_validate_json(config).compared(facts)[metric]
@@ -86,10 +88,9 @@ def rival(destination: Path, candidate: Candidate) -> LiveModel | None:
     return live if live and live.manifest["digest"] != model_digest(Path(candidate.saved_model)) else None
 
 
-def _source(told: str) -> DataSource:
+def _source(told: str, base: Path) -> DataSource:
     values = json.loads(told)
-    config = DataConfig.model_validate(values["config"])
-    return DataSource(config, values["name"], Path(values["base"]), values["digest"])
+    return DataSource(DataConfig.model_validate(values["config"]), values["name"], base, values["digest"])
 
 
 @dataclass(frozen=True)

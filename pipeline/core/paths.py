@@ -39,9 +39,9 @@ class PipelinePaths:
         """Returns a path below the home as records hold it: relative to the home, which may move."""
         return str(path.relative_to(self.home))
 
-    def recorded(self, artifact: Path) -> str:
-        """Returns the path of an artifact's folder as records hold it; absolute where it is not below the home."""
-        return self.relative(artifact) if artifact.is_relative_to(self.home) else str(artifact)
+    def recorded(self, folder: Path) -> str:
+        """Returns a folder's path as records hold it: relative to the home, absolute where it is not below it."""
+        return self.relative(folder) if folder.is_relative_to(self.home) else str(folder)
 
     def artifact(self, recorded: str) -> Path:
         """Returns where an artifact's folder lies now.

@@ -42,7 +42,7 @@ class Journal:
             pipeline=named.name,
             started=time.time(),
             command=["headrace", *sys.argv[1:]],
-            base=str(named.base),
+            base=paths.recorded(named.base),
             settings=named.config.model_dump(mode="json"),
             spec=named.dataset.spec.model_dump(mode="json"),
             data_digest=named.dataset.digest(),

@@ -62,7 +62,7 @@ class RunRecord:
         started: Seconds since 1970.
         ended: The same; None while it runs.
         command: What was typed.
-        base: Folder of the run file.
+        base: Folder of the run file, relative to the home where it lies below it.
         settings: All of them, defaults filled in.
         spec: The data set's facts.
         data_digest: Identifies the data.

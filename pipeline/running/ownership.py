@@ -19,7 +19,7 @@ def check(named: NamedConfig, paths: PipelinePaths) -> None:
     last = _last(paths)
     if last is None or not last.base or (_is_ours(Path(last.base)) and _is_ours(named.base)):
         return
-    before, now = _file(Path(last.base), named.name), _file(named.base, named.name)
+    before, now = _file(paths.home / last.base, named.name), _file(named.base, named.name)
     if before is None or now is None or before.samefile(now):
         return
     if before.read_bytes() == now.read_bytes() and last.data_digest == named.dataset.digest():

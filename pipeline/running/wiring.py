@@ -231,6 +231,7 @@ def model_gate(wiring: Wiring) -> BaseComponent:
         challenge=asked.challenge,
         against_live=asked.against_live,
         source=json.dumps(_source(wiring)),
+        base=BASE,
         split_rule=json.dumps(wiring.named.dataset.rule()),
         allow_unblessed=wiring.allow_unblessed,
         run=wiring.run,
@@ -309,10 +310,10 @@ def _published(wiring: Wiring) -> dict[str, str]:
 
 
 def _source(wiring: Wiring) -> dict[str, Any]:
-    """Returns where the rows are read, as JSON values."""
+    """Returns what the rows are read of, as JSON values."""
     named = wiring.named
     config = named.config.data.model_dump(mode="json")
-    return {"config": config, "name": named.name, "base": str(named.base), "digest": named.dataset.digest()}
+    return {"config": config, "name": named.name, "digest": named.dataset.digest()}
 
 
 def _manifest(wiring: Wiring) -> dict[str, Any]:

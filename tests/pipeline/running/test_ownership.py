@@ -1,6 +1,7 @@
 """Two run files of one name from different folders."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,21 @@ def test_a_file_that_was_moved_or_copied_with_its_data_has_its_name_still(tmp_pa
     (tmp_path / "mine").rename(tmp_path / "moved")
     (tmp_path / "moved" / "rows.csv").write_text("size,price\n7,8\n")
     preflight.check(config.load(str(tmp_path / "moved" / "houses.yaml")), paths)
+
+
+def test_a_run_file_in_a_home_that_was_copied_belongs_to_the_copy(tmp_path):
+    (tmp_path / "home").mkdir()
+    mine = _project(tmp_path / "home" / "project")
+    paths = PipelinePaths.of(tmp_path / "home", "houses")
+    record = record_of("20260101-000000-000", spec_of(("a", "b")), "houses", base=paths.recorded(mine.base))
+    write_record(tmp_path / "home", record)
+    shutil.copytree(tmp_path / "home", tmp_path / "copy")
+    (tmp_path / "copy" / "project" / "rows.csv").write_text("size,price\n7,8\n")
+
+    again = config.load(str(tmp_path / "copy" / "project" / "houses.yaml"))
+
+    assert record.base == "project"
+    preflight.check(again, PipelinePaths.of(tmp_path / "copy", "houses"))
 
 
 def test_a_pipeline_of_ours_has_its_name_in_every_installation(tmp_path):
