@@ -10,6 +10,7 @@ import click
 from data.errors import ConfigError
 from pipeline.commands import monitoring, runs, schedule, serving
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
+from pipeline.core import environment
 
 
 def main() -> None:
@@ -27,6 +28,8 @@ def cli() -> None:
     headrace predict digits FILE.png        ask the published model
     headrace board                          watch the curves in TensorBoard
     """
+    # Before each verb, and not before the help.
+    environment.put_keras_right(os.environ)
 
 
 @cli.command()

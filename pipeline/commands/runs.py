@@ -9,7 +9,7 @@ import click
 
 from data.errors import ConfigError
 from pipeline.commands.shared import PipelineName, RunName, home_option, json_option, reports_errors
-from pipeline.history.record import STATES
+from pipeline.history.states import STATES
 
 DAY = click.DateTime(["%Y-%m-%d"])
 

@@ -65,11 +65,9 @@ def put_variables_right(variables: Variables) -> bool:
     passed_on = [f"{name}={value}" for name, value in variables.items() if name.startswith(CHANGE_RESULTS)]
     found += [f"TensorFlow heeds {', '.join(sorted(passed_on))}: results may differ"] if passed_on else []
     found += _put_user_right(variables)
-    found += _put_keras_right(variables)
     bypass_proxies(variables)
     anew = [_put_optimization_right(variables), _put_warnings_right(variables), _put_encoding_right(variables)]
-    if found:
-        variables[NOTES] = "\n".join(dict.fromkeys([*variables.get(NOTES, "").splitlines(), *found]))
+    _note(variables, found)
     return any(anew)
 
 
@@ -90,9 +88,9 @@ def _put_user_right(variables: Variables) -> list[str]:
     return [] if home else [f"HOME is not set: caches go to {variables['HOME']}"]
 
 
-def _put_keras_right(variables: Variables) -> list[str]:
+def put_keras_right(variables: Variables) -> None:
     """Has Keras read its settings from a folder of ours, where nobody changes its defaults."""
-    import platformdirs
+    import platformdirs  # a tenth of the time of `headrace --help`, which loads no Keras
 
     usual = Path(variables.get("KERAS_HOME") or Path(variables["HOME"]) / ".keras") / "keras.json"
     ours = Path(platformdirs.user_cache_dir("headrace")) / "keras"
@@ -101,8 +99,12 @@ def _put_keras_right(variables: Variables) -> list[str]:
         settings = json.loads(usual.read_text(encoding="utf-8"))
         other = [name for name, value in KERAS_DEFAULTS.items() if settings.get(name, value) != value]
         if other and usual.parent != ours:
-            return [f"{usual} is not used ({', '.join(other)}): the run file says all of it"]
-    return []
+            _note(variables, [f"{usual} is not used ({', '.join(other)}): the run file says all of it"])
+
+
+def _note(variables: Variables, found: list[str]) -> None:
+    if found:
+        variables[NOTES] = "\n".join(dict.fromkeys([*variables.get(NOTES, "").splitlines(), *found]))
 
 
 def bypass_proxies(variables: Variables) -> None:

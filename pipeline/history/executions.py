@@ -9,7 +9,8 @@ from typing import Any
 from components.artifact_files import METRICS, OVERALL, RECEIPT, ArtifactFile
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import mlmd
-from pipeline.history.record import FINISHED, RUNNING, RunRecord, StageRecord
+from pipeline.history.record import FINISHED, RunRecord, StageRecord
+from pipeline.history.states import RUNNING
 
 
 def of(paths: PipelinePaths) -> list[RunRecord]:

@@ -12,10 +12,8 @@ from typing import Any
 from components.artifact_files import ArtifactFile
 from data.secrets import PATTERN, hide, hide_url
 from pipeline.core.paths import PipelinePaths
+from pipeline.history.states import RUNNING
 
-RUNNING = "running"
-# What a run can come to; `killed` is not in its file, see `state_of`.
-STATES = (RUNNING, "published", "unpublished", "failed", "stopped", "killed")
 FINISHED = ("done", "cached")  # of a stage
 START = "start"  # what is done before the first stage of the graph, told as a stage
 # Left out of the file: ML Metadata has it, and earlier releases refuse a stage with a key that they do not know.

@@ -12,7 +12,8 @@ from pathlib import Path
 from data.errors import ConfigError
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import executions
-from pipeline.history.record import RUNNING, RunRecord, state_of
+from pipeline.history.record import RunRecord, state_of
+from pipeline.history.states import RUNNING
 
 FOLLOW_SECONDS = 0.3
 

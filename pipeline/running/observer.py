@@ -10,7 +10,7 @@ from pipeline.core.screen import Screen, describe
 from pipeline.core.signals import Stopped
 from pipeline.history import execution_records
 from pipeline.history.journal import Journal
-from pipeline.history.record import RUNNING
+from pipeline.history.states import RUNNING
 from pipeline.running.result import relative
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from urllib.parse import quote, urlencode
 from data.errors import ConfigError
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import executions, runs
-from pipeline.history.record import RUNNING, STATES, RunRecord
+from pipeline.history.record import RunRecord
+from pipeline.history.states import RUNNING, STATES
 from pipeline.reporting import compare as comparing
 from pipeline.reporting import facts, formatting, page, plots
 from pipeline.reporting.lineage import picture

@@ -23,6 +23,7 @@ HEADRACE = str(Path(sys.executable).with_name("headrace"))
 def _put_right(tmp_path, **variables) -> dict[str, str]:
     found = {"HOME": str(tmp_path), **variables}
     environment.put_variables_right(found)
+    environment.put_keras_right(found)
     return found
 
 
@@ -152,14 +153,18 @@ def test_the_command_works_whatever_is_set(tmp_path, name):
 
 
 def test_the_preflight_and_doctor_name_it_in_one_line(tmp_path):
-    checked = headrace("check", "digits", "--home", tmp_path, KERAS_BACKEND="jax", TF_USE_LEGACY_KERAS="1")
-    examined = headrace("doctor", "--home", tmp_path, KERAS_BACKEND="jax", TF_USE_LEGACY_KERAS="1")
+    (tmp_path / "keras.json").write_text('{"floatx": "float64"}')
+    given = {"KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": "1", "KERAS_HOME": str(tmp_path)}
+
+    checked = headrace("check", "digits", "--home", tmp_path, **given)
+    examined = headrace("doctor", "--home", tmp_path, **given)
 
     (line,) = [line for line in checked.out.splitlines() if line.startswith("environment: ")]
     (finding,) = [line for line in examined.out.splitlines() if line.startswith("environment")]
     for text in (line, finding):
         assert "KERAS_BACKEND=jax is not used" in text
         assert "TF_USE_LEGACY_KERAS=1 is not used" in text
+        assert f"{tmp_path / 'keras.json'} is not used (floatx)" in text
 
 
 # Prints a stage's line as a run does; Python is told of no UTF-8 by the locale, or by its own variable.

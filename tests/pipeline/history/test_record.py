@@ -6,7 +6,8 @@ import sys
 import psutil
 import pytest
 
-from pipeline.history.record import STATES, RunRecord, StageRecord, state_of
+from pipeline.history.record import RunRecord, StageRecord, state_of
+from pipeline.history.states import STATES
 from tests.conftest import ROOT
 from tests.pipeline import made_up
 
