@@ -10,6 +10,7 @@ import pytest
 
 from models.serving.deployment.manifests import MONITORING
 from models.serving.deployment.process import ServerProcess, running
+from tests.waiting import PATIENCE_S
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Asked:
     def refusal(self, call, request, **options) -> tuple[str, str]:
         """Returns the code and the words of a call that must fail."""
         with pytest.raises(grpc.RpcError) as error:
-            call(request, timeout=30, **options)
+            call(request, timeout=PATIENCE_S, **options)
         return error.value.code().name, error.value.details()
 
     def http(self, path: str, body=None, method: str | None = None, **headers) -> tuple[int, str, dict]:
@@ -40,7 +41,7 @@ class Asked:
             url, content, {k.replace("_", "-"): v for k, v in headers.items()}, method=method
         )
         try:
-            with urllib.request.urlopen(asked, timeout=30) as reply:
+            with urllib.request.urlopen(asked, timeout=PATIENCE_S) as reply:
                 return reply.status, reply.read().decode(errors="replace"), dict(reply.headers)
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode(errors="replace"), dict(error.headers)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.models.serving.models import request
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +71,7 @@ def test_five_hundred_mutated_messages_by_grpc(server):
         call = server.channel.unary_unary(f"/tensorflow.serving.PredictionService/{method}")
         content = mutated(seed.SerializeToString(), chance)
         try:
-            call(content, timeout=20)
+            call(content, timeout=PATIENCE_S)
             code, words = "OK", ""
         except grpc.RpcError as error:
             code, words = error.code().name, error.details()

@@ -1,5 +1,4 @@
 import shutil
-import time
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from models.serving.deployment.process import ServerProcess, running
 from models.serving.rollout import rollouts
 from models.serving.rollout.rollouts import Canary
 from tests.models.serving.models import save
+from tests.waiting import until
 
 X = {"x": np.float32([[1, 2]])}
 
@@ -41,9 +41,8 @@ def test_a_broken_canary_is_taken_back_and_no_caller_notices(rolled_out):
 
     with Client(f"127.0.0.1:{server.port}", "m", follow=folder) as client:
         # While the server has yet to load it, nothing is held against it.
-        answers, end = [], time.monotonic() + 60
-        while rollouts.read(folder).canary and time.monotonic() < end:
-            answers.append(client.predict(X))
+        answers = []
+        until(lambda: not rollouts.read(folder).canary, lambda: answers.append(client.predict(X)), pause_s=0)
 
     assert all(version == 1 for _, version in answers)
     assert all(found["y"].tolist() == [[2.0, 3.0]] for found, _ in answers)
@@ -58,9 +57,7 @@ def test_a_good_canary_gets_its_share_exactly_and_bad_requests_are_not_held_agai
     rollouts.start_canary(folder, Canary(3, 25))
 
     with Client(f"127.0.0.1:{server.port}", "m", follow=folder) as client:
-        end = time.monotonic() + 60
-        while client.predict(X)[1] != 3:
-            assert time.monotonic() < end
+        until(lambda: client.predict(X)[1] == 3, pause_s=0)
         versions = [client.predict(X)[1] for _ in range(100)]
         for _ in range(100):
             with pytest.raises(ServingError, match="input size does not match signature"):

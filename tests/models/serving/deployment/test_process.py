@@ -10,6 +10,7 @@ from models.serving.deployment.process import ServerProcess, choose, running
 from tests.conftest import ROOT
 from tests.models.serving.conftest import Asked
 from tests.models.serving.models import save
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.slow
@@ -99,7 +100,7 @@ def test_servers_take_of_a_gpu_what_they_need_unless_the_user_says_otherwise(tmp
 
     server = ServerProcess([], tmp_path / "log", "binary")
     server.start()
-    server.process.wait(30)
+    server.process.wait(PATIENCE_S)
 
     assert server.last_words() == f"growth {expected}"
     code = f"import os, models.serving.server.server; print(os.environ['{name}'])"

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 import urllib.request
 
 import pytest
@@ -13,8 +12,9 @@ from models.serving.deployment.process import ServerProcess, free_port, listens,
 from models.serving.rollout import rollouts
 from models.serving.rollout.rollouts import Canary
 from tests.models.serving.models import save
+from tests.waiting import PATIENCE_S, until
 
-REQUESTS = 1000  # at 25 %, five standard deviations are 7 %
+REQUESTS = 1000  # at 25 %, six standard deviations are 8 %
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def nginx(tmp_path_factory):
 def ask(port: int) -> float:
     """Returns what the version that answers adds to zero."""
     url = f"http://127.0.0.1:{port}/v1/models/m:predict"
-    with urllib.request.urlopen(url, b'{"instances": [[0, 0]]}', timeout=30) as reply:
+    with urllib.request.urlopen(url, b'{"instances": [[0, 0]]}', timeout=PATIENCE_S) as reply:
         return json.loads(reply.read())["predictions"][0][0]
 
 
@@ -61,27 +61,23 @@ def test_a_canary_gets_its_share_through_nginx_and_nobody_notices_when_it_is_tak
         told = f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error;"
         proxy = subprocess.Popen([nginx, "-p", tmp_path, "-c", "nginx.conf", "-e", tmp_path / "error", "-g", told])
         try:
-            end = time.monotonic() + 30
-            while not listens("127.0.0.1", port) and time.monotonic() < end:
-                time.sleep(0.05)
+            until(lambda: listens("127.0.0.1", port))
             answers = [ask(port) for _ in range(REQUESTS)]
             assert set(answers) == {1.0, 2.0}
-            assert 0.18 < answers.count(2.0) / REQUESTS < 0.32
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/m", timeout=30) as reply:
+            assert 0.17 < answers.count(2.0) / REQUESTS < 0.33
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/m", timeout=PATIENCE_S) as reply:
                 assert len(json.loads(reply.read())["model_version_status"]) == 2
 
             rollouts.take_back(folder, 2, "test")
-            end = time.monotonic() + 60
-            while len(server_versions(server)) > 1 and time.monotonic() < end:
-                ask(port)
+            until(lambda: len(server_versions(server)) == 1, meanwhile=lambda: ask(port))
             assert {ask(port) for _ in range(100)} == {1.0}
         finally:
             proxy.terminate()
-            proxy.wait(30)
+            proxy.wait(PATIENCE_S)
 
 
 def server_versions(server: ServerProcess) -> list[int]:
     """Returns the versions that are available."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.rest_port}/v1/models/m", timeout=30) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.rest_port}/v1/models/m", timeout=PATIENCE_S) as reply:
         found = json.loads(reply.read())["model_version_status"]
     return [int(one["version"]) for one in found if one["state"] == "AVAILABLE"]

@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from models.serving.deployment import standby
 from models.serving.deployment.process import ServerProcess, running
 from tests.conftest import ROOT
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -63,8 +63,4 @@ def test_it_ends_with_who_began_it(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     pid = int(done.stdout)
 
-    for _ in range(300):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return
-        time.sleep(0.1)
-    raise AssertionError("it waits though nobody is there any more")
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

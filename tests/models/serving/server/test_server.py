@@ -1,10 +1,10 @@
 """How the server starts, stops, and what it does with its flags."""
 
 import http.client
+import signal
 import subprocess
 import sys
 import threading
-import time
 
 import grpc
 import numpy as np
@@ -20,6 +20,7 @@ from models.serving.rollout.rollouts import Rollout, config_list, config_text
 from tests.conftest import ROOT
 from tests.models.serving.conftest import Asked
 from tests.models.serving.models import request, save, save_compiled, save_spinning
+from tests.waiting import PATIENCE_S, until
 
 
 def test_flags_are_read_in_tensorflows_syntax():
@@ -60,7 +61,7 @@ def test_a_value_of_another_type_is_refused(argument, words):
 def test_what_is_wrong_with_the_flags_is_told_on_standard_output(arguments, words):
     done = subprocess.run(
         [sys.executable, "-m", "models.serving.server", *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
 
     assert done.returncode == 255
@@ -72,7 +73,7 @@ def test_protobufs_words_on_a_config_go_to_standard_error(tmp_path):
     (tmp_path / "models").write_text("model_config_list { config { nam: 1 } }")
     done = subprocess.run(
         [sys.executable, "-m", "models.serving.server", f"--model_config_file={tmp_path / 'models'}"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
 
     assert done.returncode == 255
@@ -86,7 +87,7 @@ def test_a_config_that_cannot_be_parsed_ends_the_server_with_protobufs_words(tmp
     server = ServerProcess([f"--model_config_file={tmp_path / 'models'}"], tmp_path / "log")
 
     with pytest.raises(ServingError, match=r"Error parsing text-format tensorflow\.serving\.ModelServerConfig: 1:30"):
-        server.start() or server.wait(60)
+        server.start() or server.wait(PATIENCE_S)
     assert server.process.returncode == 255
 
 
@@ -170,7 +171,7 @@ def test_batched_answers_are_those_of_single_requests_and_a_socket_serves_too(tm
     with running(server):
         asked = Asked(server)
         futures = [
-            asked.prediction.Predict.future(request("m", x=np.float32([[number, number]])), timeout=30)
+            asked.prediction.Predict.future(request("m", x=np.float32([[number, number]])), timeout=PATIENCE_S)
             for number in range(40)
         ]
         for number, future in enumerate(futures):
@@ -182,33 +183,48 @@ def test_batched_answers_are_those_of_single_requests_and_a_socket_serves_too(tm
         asked.channel.close()
         with grpc.insecure_channel(f"unix:{tmp_path / 's'}") as channel:
             call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-            assert call(request("m", x=np.float32([[1, 2]])).SerializeToString(), timeout=30)
+            assert call(request("m", x=np.float32([[1, 2]])).SerializeToString(), timeout=PATIENCE_S)
+
+
+def _terminate(server: ServerProcess) -> int:
+    """Returns the exit code, however long the server takes."""
+    server.process.send_signal(signal.SIGTERM)
+    return server.process.wait(PATIENCE_S)
+
+
+def _wait_until_idle(asked: Asked, model: str) -> None:
+    until(lambda: asked.http(f"/v1/models/{model}")[0] == 200)
+
+
+def _on_its_way(asked: Asked, model: str, steps: int, timeout: float):
+    """Returns a call that a server with --max_concurrency=1 is running; None where it ends too soon for that."""
+    call = asked.prediction.Predict.future(request(model, steps=np.int32(steps)), timeout=timeout)
+    while not call.done():
+        if asked.http(f"/v1/models/{model}")[0] == 429:
+            return call
+    return None
 
 
 @pytest.mark.slow
 def test_sigterm_lets_a_request_on_its_way_end(tmp_path):
     save_spinning(tmp_path / "m" / "1")
-    server = ServerProcess(["--model_name=m", f"--model_base_path={tmp_path / 'm'}"], tmp_path / "log")
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_concurrency=1",
+             f"--drain_seconds={PATIENCE_S}"]  # fmt: skip
+    server = ServerProcess(flags, tmp_path / "log")
     with running(server):
-        asked = Asked(server)
-        steps = 1000
-        while True:  # until a call takes a second, on whatever machine
-            begin = time.monotonic()
-            asked.prediction.Predict(request("m", steps=np.int32(steps)), timeout=60)
-            if time.monotonic() - begin > 1:
-                break
+        asked, steps = Asked(server), 1000
+        while (call := _on_its_way(asked, "m", steps, PATIENCE_S)) is None:
             steps *= 4
-        answers = []
-        asking = threading.Thread(
-            target=lambda: answers.append(asked.prediction.Predict(request("m", steps=np.int32(steps)), timeout=60))
-        )
-        asking.start()
-        time.sleep(0.3)
-        code = server.stop()
-        asking.join()
+        call.cancel()
+        _wait_until_idle(asked, "m")
+        # Of one that another request has met on its way, a hundred times as long is on its way when the signal comes.
+        call = None
+        while call is None:  # refused itself where it comes beside a request for the status
+            call = _on_its_way(asked, "m", 100 * steps, PATIENCE_S)
+        code = _terminate(server)
 
     assert code == 0
-    assert answers[0].outputs["n"].int_val == [steps]
+    assert call.result().outputs["n"].int_val == [100 * steps]
 
 
 @pytest.mark.slow
@@ -256,15 +272,11 @@ def test_limits_on_rows_and_on_calls_at_a_time(tmp_path):
         asked = Asked(server)
         status, words = asked.error({"instances": [[1, 2]] * 4}, model="m")
         assert (status, words) == (400, "Request of 4 rows; at most 3 are taken (--max_batch_rows).")
-        status, end = 0, time.monotonic() + 60
-        while status != 429:  # the slow call itself is refused when it comes beside another
-            assert time.monotonic() < end
-            slow = asked.prediction.Predict.future(request("s", steps=np.int32(2_000_000_000)), timeout=5)
-            time.sleep(0.3)
-            status, _, _ = asked.http("/v1/models/m:predict", {"instances": [[1, 2]]})
+        slow = None
+        while slow is None:  # refused itself where it comes beside another
+            slow = _on_its_way(asked, "s", 2_000_000_000, timeout=5)
         assert slow.exception().code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        while asked.http("/v1/models/m:predict", {"instances": [[1, 2]]})[0] != 200:
-            assert time.monotonic() < end
+        _wait_until_idle(asked, "m")
         asked.channel.close()
 
 
@@ -296,10 +308,10 @@ def test_sigterm_cancels_no_request_of_clients_that_never_pause(tmp_path):
         channel = grpc.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.use_local_subchannel_pool", 1)])
         call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
         content = request("m", x=np.float32([[1, 2]])).SerializeToString()
-        return lambda: asked.append(call(content, timeout=30))
+        return lambda: asked.append(call(content, timeout=PATIENCE_S))
 
     def by_rest():
-        connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=PATIENCE_S)
 
         def ask():
             connection.request("POST", "/v1/models/m:predict", '{"instances": [[1, 2]]}')
@@ -310,9 +322,8 @@ def test_sigterm_cancels_no_request_of_clients_that_never_pause(tmp_path):
 
     with running(server):
         clients = [_ask_until_it_fails(by_grpc), _ask_until_it_fails(by_rest)]
-        while len(asked) < 500:
-            time.sleep(0.01)
-        code = server.stop()
+        until(lambda: len(asked) >= 500, pause_s=0.01)
+        code = _terminate(server)
         for threads, _ in clients:
             for thread in threads:
                 thread.join()

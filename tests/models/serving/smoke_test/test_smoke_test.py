@@ -14,6 +14,7 @@ from models.serving.smoke_test.candidate import Candidate, difference
 from models.serving.smoke_test.measurement import Measurement, over_budget
 from models.serving.smoke_test.smoke_test import run_smoke_test
 from tests.models.serving.models import example, save
+from tests.waiting import PATIENCE_S
 
 QUESTIONS = {
     "serving_default": {"x": np.float32([[1, 2], [3, 4]])},
@@ -125,7 +126,7 @@ def test_an_answer_that_differs_is_told_with_a_request_that_shows_it_again(model
     server = ServerProcess(command.split()[4:], request.parent / "again")
     with running(server):
         typed = curl.replace(":8501/", f":{server.rest_port}/").split()
-        done = subprocess.run(typed, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(typed, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     assert json.loads(done.stdout)["outputs"] == [[1.5, 2.5], [3.5, 4.5]]
 
 

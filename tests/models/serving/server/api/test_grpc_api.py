@@ -1,7 +1,5 @@
 """Predict by gRPC, and what all calls share."""
 
-import time
-
 import grpc
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from tensorflow_serving.apis import (
 )
 
 from tests.models.serving.models import request
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +18,7 @@ ONE = [[1.0, 2.0]]
 
 
 def test_predict_answers_in_typed_fields_and_names_version_and_signature(server):
-    answer = server.prediction.Predict(request("tiny", x=np.float32(ONE)), timeout=30)
+    answer = server.prediction.Predict(request("tiny", x=np.float32(ONE)), timeout=PATIENCE_S)
 
     assert answer.outputs["y"].float_val == [1.5, 2.5]
     assert [dim.size for dim in answer.outputs["y"].tensor_shape.dim] == [1, 2]
@@ -34,7 +33,7 @@ def test_predict_takes_typed_fields_and_fills_up_with_the_last_value(server):
     asked.inputs["x"].tensor_content = b""
     asked.inputs["x"].float_val.append(3)
 
-    answer = server.prediction.Predict(asked, timeout=30)
+    answer = server.prediction.Predict(asked, timeout=PATIENCE_S)
 
     assert answer.outputs["y"].float_val == [3.5, 3.5]
 
@@ -48,7 +47,7 @@ def test_a_thousand_rows_come_back_as_they_went(server):
         asked.inputs["x"].tensor_shape.dim.add().size = size
     asked.inputs["x"].float_val.extend(rows.ravel().tolist())
 
-    answer = server.prediction.Predict(asked, timeout=30)
+    answer = server.prediction.Predict(asked, timeout=PATIENCE_S)
 
     np.testing.assert_array_equal(answer.outputs["y"].float_val, rows.ravel() + np.float32(0.5))
 
@@ -57,7 +56,7 @@ def test_only_the_outputs_that_are_asked_for_come_back(server):
     asked = request("tiny", "two", a=np.float32([1]), b=np.int32([2]))
     asked.output_filter.append("whole")
 
-    answer = server.prediction.Predict(asked, timeout=30)
+    answer = server.prediction.Predict(asked, timeout=PATIENCE_S)
 
     assert list(answer.outputs) == ["whole"]
     assert answer.outputs["whole"].int_val == [2]
@@ -149,7 +148,7 @@ def test_predict_refuses_in_tf_servings_words(server, asked, code, words):
 
 
 def test_a_shape_that_an_op_cannot_take_is_refused_by_the_op_and_not_by_the_server(server):
-    vector = server.prediction.Predict(request("tiny", x=np.float32([1, 2, 3])), timeout=30)
+    vector = server.prediction.Predict(request("tiny", x=np.float32([1, 2, 3])), timeout=PATIENCE_S)
     assert vector.outputs["y"].float_val == [1.5, 2.5, 3.5]
 
     code, words = server.refusal(
@@ -170,18 +169,15 @@ def test_thirty_bytes_do_not_ask_for_a_gigabyte(server):
 def test_a_refused_request_does_not_spoil_the_next(server):
     server.refusal(server.prediction.Predict, request("tiny", "two", a=np.float32([1]), z=np.int32([2])))
 
-    assert server.prediction.Predict(TWO, timeout=30).outputs["sum"].float_val == [3]
+    assert server.prediction.Predict(TWO, timeout=PATIENCE_S).outputs["sum"].float_val == [3]
 
 
 def test_a_deadline_ends_a_slow_call(server):
-    begin = time.monotonic()
-
     with pytest.raises(grpc.RpcError) as error:
         server.prediction.Predict(request("spinning", steps=np.int32(2_000_000_000)), timeout=0.5)
 
     assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert time.monotonic() - begin < 10
-    assert server.prediction.Predict(X, timeout=30).outputs["y"].float_val == [1.5, 2.5]
+    assert server.prediction.Predict(X, timeout=PATIENCE_S).outputs["y"].float_val == [1.5, 2.5]
 
 
 def test_bytes_that_are_no_request_are_refused(server):
@@ -207,8 +203,8 @@ def test_health_is_served_when_the_flag_asks(server):
     asked = health_pb2.HealthCheckRequest
 
     for service in ("", "PredictionService", "ModelService"):
-        assert health.Check(asked(service=service), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
+        assert health.Check(asked(service=service), timeout=PATIENCE_S).status == health_pb2.HealthCheckResponse.SERVING
     assert server.refusal(health.Check, asked(service="other"))[0] == "NOT_FOUND"
-    watched = health.Watch(asked(), timeout=30)
+    watched = health.Watch(asked(), timeout=PATIENCE_S)
     assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
     watched.cancel()

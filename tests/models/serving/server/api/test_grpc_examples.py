@@ -13,6 +13,7 @@ from models.serving.server.live import OneVersion
 from models.serving.server.monitoring import Metrics
 from models.serving.server.servable import Servable
 from tests.models.serving.models import example, save_spinning
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ def _classification(signature="classify", values=(0.25,)):
 
 
 def test_classify_answers_classes_and_scores_of_each_example(server):
-    answer = server.prediction.Classify(_classification(values=(0.25, 1.0)), timeout=30)
+    answer = server.prediction.Classify(_classification(values=(0.25, 1.0)), timeout=PATIENCE_S)
 
     found = [[(one.label, one.score) for one in row.classes] for row in answer.result.classifications]
     assert found == [[("no", 0.75), ("yes", 0.25)], [("no", 0.0), ("yes", 1.0)]]
@@ -40,7 +41,7 @@ def test_a_context_stands_in_every_example(server):
     asked.input.example_list_with_context.context.CopyFrom(example(v=0.25))
     asked.input.example_list_with_context.examples.extend([example(), example(v=2.0)])
 
-    answer = server.prediction.Regress(asked, timeout=30)
+    answer = server.prediction.Regress(asked, timeout=PATIENCE_S)
 
     assert [one.value for one in answer.result.regressions] == [0.5, 4.0]
 
@@ -91,7 +92,7 @@ def _multi(*tasks):
 
 
 def test_multi_inference_answers_several_tasks_about_one_input(server):
-    answer = server.prediction.MultiInference(_multi(("classify", CLASSIFY, "tiny")), timeout=30)
+    answer = server.prediction.MultiInference(_multi(("classify", CLASSIFY, "tiny")), timeout=PATIENCE_S)
 
     assert answer.results[0].classification_result.classifications[0].classes[1].score == 0.25
 
@@ -99,7 +100,7 @@ def test_multi_inference_answers_several_tasks_about_one_input(server):
 def test_multi_inference_takes_signatures_whose_input_tensors_differ(server):
     tasks = _multi(("classify", CLASSIFY, "tiny"), ("regress", REGRESS, "tiny"))
 
-    classified, regressed = server.prediction.MultiInference(tasks, timeout=30).results
+    classified, regressed = server.prediction.MultiInference(tasks, timeout=PATIENCE_S).results
 
     assert classified.classification_result.classifications[0].classes[1].score == 0.25
     assert regressed.regression_result.regressions[0].value == 0.5

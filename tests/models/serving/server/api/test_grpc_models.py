@@ -15,6 +15,7 @@ from tensorflow_serving.apis import (
 
 from models.serving.protocol import config_files
 from tests.models.serving.models import request
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ def test_metadata_shows_all_signatures(server):
     asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     asked.model_spec.name = "tiny"
 
-    answer = server.prediction.GetModelMetadata(asked, timeout=30)
+    answer = server.prediction.GetModelMetadata(asked, timeout=PATIENCE_S)
 
     found = get_model_metadata_pb2.SignatureDefMap()
     assert answer.metadata["signature_def"].Unpack(found)
@@ -51,7 +52,7 @@ def test_status_shows_versions_that_are_there(server):
     asked = get_model_status_pb2.GetModelStatusRequest()
     asked.model_spec.name = "tiny"
 
-    (version,) = server.model.GetModelStatus(asked, timeout=30).model_version_status
+    (version,) = server.model.GetModelStatus(asked, timeout=PATIENCE_S).model_version_status
 
     assert (version.version, version.state, version.status.error_code) == (7, 30, 0)
     asked.model_spec.version.value = 8
@@ -72,14 +73,14 @@ def test_a_reload_tells_by_how_much_counters_grew_and_takes_lists_of_models_only
     file = next(flag for flag in server.process.flags if flag.startswith("--model_config_file=")).partition("=")[2]
     asked.config.CopyFrom(config_files.read(file, config_files.ModelServerConfig))
 
-    answer = server.model.HandleReloadConfigRequest(asked, timeout=30)
+    answer = server.model.HandleReloadConfigRequest(asked, timeout=PATIENCE_S)
 
     assert answer.status.error_code == 0
     assert [(one.name, one.int64_value_increase) for one in answer.metric] == [
         ("/tensorflow/serving/request_count", 0),
         ("/none", 0),
     ]
-    assert server.prediction.Predict(X, timeout=30).outputs["y"].float_val == [1.5, 2.5]
+    assert server.prediction.Predict(X, timeout=PATIENCE_S).outputs["y"].float_val == [1.5, 2.5]
     asked.config.custom_model_config.SetInParent()
     assert server.refusal(server.model.HandleReloadConfigRequest, asked)[0] == "INVALID_ARGUMENT"
     code, words = server.refusal(server.model.HandleReloadConfigRequest, model_management_pb2.ReloadConfigRequest())
@@ -102,8 +103,8 @@ def test_a_model_without_a_version_is_waited_for_no_longer_than_the_client_does(
             server.model.HandleReloadConfigRequest(asked, timeout=0.2)
         assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
-    assert server.model.HandleReloadConfigRequest(before, timeout=30).status.error_code == 0
-    assert server.prediction.Predict(X, timeout=30).outputs["y"].float_val == [1.5, 2.5]
+    assert server.model.HandleReloadConfigRequest(before, timeout=PATIENCE_S).status.error_code == 0
+    assert server.prediction.Predict(X, timeout=PATIENCE_S).outputs["y"].float_val == [1.5, 2.5]
 
 
 @pytest.mark.parametrize(
