@@ -22,7 +22,8 @@ from models.serving.protocol.json_answers import decimals
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
 from models.serving.protocol.tensors import data_type_name, strings
 
-MAX_RANK = 254  # TensorFlow's
+MAX_RANK = 64  # numpy's, whose arrays the session takes; TensorFlow's is 254
+_TOO_DEEP = f"Encountered list at unexpected level: {MAX_RANK} expected < {MAX_RANK}"
 CUT = 256  # bytes of a value that a message shows
 
 Json = Any
@@ -195,7 +196,7 @@ def _item(value: Json, dtype: int) -> _Item:
     while isinstance(inner, list):
         shape.append(len(inner))
         if len(shape) > MAX_RANK:
-            raise invalid(f"Encountered list at unexpected level: {MAX_RANK} expected < {MAX_RANK}")
+            raise invalid(_TOO_DEEP)
         if not inner:
             break
         inner = inner[0]
@@ -281,6 +282,8 @@ def _double(value: float) -> float:
 
 
 def _array(flat: list, shape: list[int], dtype: int) -> np.ndarray:
+    if len(shape) > MAX_RANK:
+        raise invalid(_TOO_DEEP)
     if dtype == types_pb2.DT_STRING:
         return strings(flat).reshape(shape)
     if dtype in _INTS:

@@ -88,8 +88,9 @@ def to_array(proto: TensorProto, max_filled: int = MAX_BYTES) -> np.ndarray:
         return found.reshape(shape)
     if len(found) == 0:
         return np.full(shape, b"" if kind is object else 0, kind)
-    filled = np.full(size, found[-1], kind)
+    filled = np.empty(size, kind)
     filled[: len(found)] = found
+    filled[len(found) :] = found[-1]  # np.full would make fixed-width text of it first, and cut zero bytes off
     return filled.reshape(shape)
 
 
@@ -104,12 +105,14 @@ def _of_content(content: bytes, kind: Any, size: int) -> np.ndarray:
             raise ValueError("content is no strings") from error
     if len(content) != size * np.dtype(kind).itemsize:
         raise ValueError("content of another size")
+    if kind is np.bool_ and content.strip(b"\0\1"):
+        raise ValueError("content is no booleans")
     return np.frombuffer(content, kind)
 
 
 def _of_values(proto: TensorProto, values: Any, field: str, kind: Any) -> np.ndarray:
     if field == "half_val":
-        return np.array(values, np.uint16).view(kind)
+        return np.array(values, np.int32).astype(np.uint16).view(kind)  # what does not fit is cut off, as by TensorFlow
     if kind is object:
         return strings(values)
     if field in _RAW and len(values) >= MANY:

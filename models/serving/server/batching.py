@@ -284,6 +284,8 @@ def _merge(arrays: list[np.ndarray], padding: int) -> np.ndarray:
 
 def _widen(array: np.ndarray, largest: np.ndarray) -> np.ndarray:
     """Returns the array padded with its own first value, as TF Serving pads; with zeros where it has none."""
-    widths = [(0, 0), *((0, int(want - have)) for want, have in zip(largest, array.shape[1:], strict=True))]
+    found = np.empty((len(array), *largest), array.dtype)
     nothing: object = b"" if array.dtype == object else 0
-    return np.pad(array, widths, constant_values=array.flat[0] if array.size else nothing)
+    found[:] = array.flat[0] if array.size else nothing  # np.pad would cut zero bytes off a string
+    found[tuple(map(slice, array.shape))] = array
+    return found

@@ -338,7 +338,8 @@ class Engine:
         begin = time.perf_counter()
         values = self.run(servable, feeds, fetches, timeout_ms)
         self.metrics.ran(servable.name, rows, time.perf_counter() - begin)
-        return [np.asarray(value) for value in values]
+        # A string of no dimensions comes as bytes, of whose end numpy's own type for them cuts zeros off.
+        return [np.asarray(value, object if isinstance(value, bytes) else None) for value in values]
 
 
 def _spec(request) -> model_pb2.ModelSpec:

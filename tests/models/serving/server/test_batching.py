@@ -9,9 +9,11 @@ from google.protobuf import text_format
 
 from models.serving.protocol.config_files import BatchingParameters
 from models.serving.protocol.statuses import Code, ServingStatus
+from models.serving.protocol.tensors import strings
 from models.serving.server.batching import Batcher, Parameters
 from models.serving.server.servable import Servable
 from tests.models.serving.models import example
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +120,16 @@ def _together(batcher, servable, values, signature="serving_default", alias="x")
         return [one.exception() or one.result() for one in asked]
 
 
+def test_strings_are_padded_zero_bytes_and_all(servable, batcher):
+    one, sizes = batcher(parameters(f"{WAITING} pad_variable_length_inputs: true"))
+    short, long = strings([b"a\0"]).reshape(1, 1), strings([b"b", b"c", b"d\0"]).reshape(1, 3)
+
+    found = _together(one, servable, [short, long], "strings", "text")
+
+    assert sizes == [2]
+    assert [answer[0].tolist() for answer in found] == [[[b"a\0"] * 3], [[b"b", b"c", b"d\0"]]]
+
+
 def test_one_clients_bad_input_fails_its_own_request_only(servable, batcher):
     one, _ = batcher(parameters(WAITING))
     good = np.array([example(v=0.25).SerializeToString()], object)
@@ -161,16 +173,15 @@ def test_a_full_queue_refuses_and_a_deadline_ends_the_wait(servable, batcher):
 
         def run(self, feeds, fetches, timeout_ms):
             begun.set()
-            assert go_on.wait(30)
+            assert go_on.wait(PATIENCE_S)
             return [np.zeros(1)]
 
     held = Held()
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(one.run, held, {"x": np.zeros(1)}, ["y"], None)
-        assert begun.wait(30)
+        assert begun.wait(PATIENCE_S)
         waiting = threads.submit(one.run, held, {"x": np.zeros(1)}, ["y"], 1)
-        while not one._queues:
-            pass
+        until(lambda: one._queues)
         with pytest.raises(ServingStatus, match="queue to which this task was submitted is full; currently 1 batches"):
             one.run(held, {"x": np.zeros(1)}, ["y"], None)
         time.sleep(0.02)  # well beyond the millisecond that the waiting one has

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models.serving.protocol.statuses import Refusal, ServingStatus
 from models.serving.server.inference import Engine
@@ -38,6 +39,26 @@ def engine(versions):
         return Engine(live, Metrics(), Servable.run, **options)
 
     return make
+
+
+class Echo(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec((), tf.string, name="text")])
+    def echo(self, text):
+        return {"text": text}
+
+
+def test_a_string_of_no_dimensions_comes_back_zero_bytes_and_all(tmp_path):
+    model = Echo(name="echo")
+    tf.saved_model.save(model, str(tmp_path), signatures={"serving_default": model.echo})
+    version, live = Servable("m", 1, tmp_path), LiveModels()
+    live.publish({"m": LiveModel({1: version}, {}, version)})
+    asked = request("m")
+    asked.inputs["text"].dtype = 7
+    asked.inputs["text"].string_val.append(b"a\0")
+
+    found = Engine(live, Metrics(), Servable.run).predict(asked)
+
+    assert list(found.outputs["text"].string_val) == [b"a\0"]
 
 
 def asked(engine, label, signature="", timeout_ms=None, **inputs):

@@ -3,13 +3,13 @@ import base64
 import gzip
 import json
 import socket
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.models.serving.models import request
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.slow
 
@@ -107,6 +107,11 @@ REFUSED = [
     ({"instances": [[1, 2], [1]]}, "Error: INVALID_ARGUMENT: Expecting tensor size: 2 but got: 1"),
     ({"instances": [[[1, 2], [3, 4]], [1, 2, 3, 4]]}, "INVALID_ARGUMENT: Expecting shape [2,2] but got: [4]"),
     ({"instances": [[1, [2]]]}, "Encountered list at unexpected level: 1 expected < 1"),
+    *(
+        (b'{"%s": %s}' % (key, b"[" * 65 + b"1" + b"]" * 65), "Encountered list at unexpected level: 64 expected < 64")
+        for key in (b"inputs", b"instances")
+    ),
+    (b'{"instances": [%s, 1]}' % (b"[" * 64 + b'"a"' + b"]" * 64), "String is not of expected type: float"),
     ({"inputs": [[1, 2], [3, 4, 5]]}, "Encountered list at unexpected size: 3 at level: 1 expected size: 2"),
     ({"inputs": [[1, 2], 3]}, "JSON Value: 3 found at incorrect level: 2 in the JSON DOM. Expected at level: 2"),
     (
@@ -320,11 +325,9 @@ def test_prometheus_counts_under_tf_servings_names(server):
 
 def access_log(server, text: str) -> str:
     """Returns the log once it holds a text: it is written beside the requests."""
-    end, file = time.monotonic() + 30, Path(server.process.log).parent / "access.jsonl"
-    while text not in (log := file.read_text()):
-        assert time.monotonic() < end, f"{text} does not come into the log"
-        time.sleep(0.01)
-    return log
+    file = Path(server.process.log).parent / "access.jsonl"
+    until(lambda: text in file.read_text())
+    return file.read_text()
 
 
 def test_the_access_log_tells_the_request_and_not_its_content(server):
@@ -343,7 +346,7 @@ def test_the_access_log_tells_the_request_and_not_its_content(server):
 
 def test_a_client_learns_the_identifier_that_the_log_gives_its_request(server):
     _, _, headers = server.http("/v1/models/tiny:predict", ROWS)
-    _, call = server.prediction.Predict.with_call(request("tiny", x=np.float32([[1, 2]])), timeout=30)
+    _, call = server.prediction.Predict.with_call(request("tiny", x=np.float32([[1, 2]])), timeout=PATIENCE_S)
 
     assert access_log(server, f'"id": "{headers["X-Request-Id"]}"')
     assert access_log(server, f'"id": "{dict(call.trailing_metadata())["x-request-id"]}"')
