@@ -57,7 +57,10 @@ def _received(error: ErrorDetails) -> str:
             if isinstance(value, str)
             else "another list"
         )
-    return json.dumps(value, default=str)
+    try:
+        return json.dumps(value, default=str)
+    except TypeError:  # YAML's keys may be dates
+        return str(value)
 
 
 def _keys_at(location: tuple, task: str) -> list[str]:

@@ -12,6 +12,8 @@ from models import registry
 from pipeline.core.config.messages import sentence, unknown
 from pipeline.core.config.settings import RunConfig, schema_class
 
+MOST_VALUES = 1_000_000
+
 
 def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> RunConfig:
     """Returns the settings in a YAML text; `file` names it in messages. Raises ConfigError for what cannot be used."""
@@ -22,7 +24,7 @@ def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> R
     task = values.get("task")
     if task is None:
         raise ConfigError(f"{file}: task is missing; tasks: {', '.join(sorted(registry.TASKS))}.")
-    if task not in registry.TASKS:
+    if not isinstance(task, str) or task not in registry.TASKS:
         raise ConfigError(f"{positions.of(('task',))}: {unknown('task', task, sorted(registry.TASKS))}")
     values.setdefault("model", {})
     train = values.get("train")
@@ -36,10 +38,22 @@ def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> R
         ) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """Says where a value stands that looks like a date or a number and is none, such as 2026-02-30."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError:
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(
+                problem=f"{node.value[:40]!r} cannot be read as {kind}", problem_mark=node.start_mark
+            ) from None
+
+
 def _read_yaml(text: str, file: str) -> tuple[yaml.MappingNode, dict[str, Any]]:
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        node, values = _load(text, file)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{file}:{line}: not valid YAML: {error.problem}.") from error
@@ -47,20 +61,57 @@ def _read_yaml(text: str, file: str) -> tuple[yaml.MappingNode, dict[str, Any]]:
         raise ConfigError(f"{file}: not valid YAML: {str(error).splitlines()[0]}.") from error
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{file}:1: expected `key: value` lines, found {type(values).__name__}.")
-    _refuse_duplicates(node, file)
     return node, values
 
 
-def _refuse_duplicates(node: yaml.Node, file: str) -> None:
-    """PyYAML keeps the last of two equal keys and says nothing."""
-    if not isinstance(node, yaml.MappingNode):
-        return
+def _load(text: str, where: str) -> tuple[yaml.Node | None, Any]:
+    """Returns the nodes and the values of a YAML text; raises yaml.YAMLError, or ConfigError as `_num_values` does."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        _num_values(node, where, {})
+        return node, yaml.load(text, _Loader)
+    except RecursionError:
+        raise ConfigError(f"{where}: sections or lists are nested too deeply.") from None
+
+
+def _num_values(node: yaml.Node | None, file: str, known: dict[int, int]) -> int:
+    """Returns how many values there are, aliases written out.
+
+    PyYAML keeps the last of two equal keys and says nothing, and lists of aliases of lists grow without bounds.
+
+    Args:
+        node: Part of the file.
+        file: Its name in messages.
+        known: `id` of a node -> its number of values; 0 for those above `node`.
+
+    Raises:
+        ConfigError: A key stands twice, an alias stands inside what it names, or there are too many values.
+    """
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    where = f"{file}:{node.start_mark.line + 1}"
+    if id(node) in known:
+        if not known[id(node)]:
+            raise ConfigError(f"{where}: an alias stands inside of what it names; write the values out.")
+        return known[id(node)]
+    known[id(node)] = 0
+    inside = node.value
+    if isinstance(node, yaml.MappingNode):
+        _refuse_duplicates(node, file)
+        inside = [one for pair in node.value for one in pair]
+    count = 1 + sum(_num_values(one, file, known) for one in inside)
+    if count > MOST_VALUES:
+        raise ConfigError(f"{where}: expected at most {MOST_VALUES:,} values, aliases written out, found {count:,}.")
+    known[id(node)] = count
+    return count
+
+
+def _refuse_duplicates(node: yaml.MappingNode, file: str) -> None:
     seen = set()
-    for key, value in node.value:
+    for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
         if key.value in seen:
             raise ConfigError(f"{file}:{key.start_mark.line + 1}: key {key.value!r} stands twice; remove one.")
         seen.add(key.value)
-        _refuse_duplicates(value, file)
 
 
 def _apply(values: dict[str, Any], override: str) -> str:
@@ -72,7 +123,7 @@ def _apply(values: dict[str, Any], override: str) -> str:
             f"--set {override}: expected KEY=VALUE with dots between nested keys, such as train.epochs=3."
         )
     try:
-        value = yaml.safe_load(text)
+        _, value = _load(text, f"--set {path.strip()}")
     except yaml.YAMLError:
         raise ConfigError(f"--set {'.'.join(keys)}: the value is not valid YAML; quote it.") from None
     for key in keys[:-1]:

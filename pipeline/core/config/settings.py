@@ -1,5 +1,6 @@
 """The settings of a run file, section by section, with their defaults."""
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -219,6 +220,7 @@ class RunConfig(Settings):
     """Seed of all randomness: same config and seed, same predictions."""
 
 
+@functools.cache
 def schema_class(task: str) -> type[RunConfig]:
     """Returns the RunConfig whose `model` section is that of a task."""
     settings = registry.config_class(task)

@@ -8,6 +8,9 @@ from pipeline.core import config
 from tests.waiting import PATIENCE_S
 
 DIGITS = "task: image_classification\ndata: {name: digits}\n"
+# Lists of aliases, ten times ten times ten: 10^8 values in 300 characters.
+BOMB = "".join(f", &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9))
+BOMB = f"[&a0 [1,1,1,1,1,1,1,1,1,1]{BOMB}]"
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,17 @@ DIGITS = "task: image_classification\ndata: {name: digits}\n"
         ("- a\n- b", r"run\.yaml:1: expected `key: value` lines, found list"),
         ("", r"run\.yaml:1: expected `key: value` lines, found NoneType"),
         (DIGITS + "seed: -1", r"run\.yaml:3: seed: expected greater than or equal to 0, found -1"),
+        (DIGITS + "notify: [{file: a, file: b}]", r"run\.yaml:3: key 'file' stands twice"),
+        (DIGITS + "seed: 2026-02-30", r"run\.yaml:3: not valid YAML: '2026-02-30' cannot be read as timestamp\."),
+        (DIGITS + "seed: " + "9" * 5000, r"run\.yaml:3: not valid YAML: '9{40}' cannot be read as int\."),
+        (DIGITS + "seed: {2026-01-01: 3}", r"run\.yaml:3: seed: expected a valid integer, found "),
+        (
+            DIGITS + "seed: &a {b: [*a]}",
+            r"run\.yaml:3: an alias stands inside of what it names; write the values out\.",
+        ),
+        (DIGITS + "seed: " + "[" * 1000, r"run\.yaml: sections or lists are nested too deeply\."),
+        (DIGITS + f"seed: {BOMB}", r"run\.yaml:3: expected at most 1,000,000 values, aliases written out, found 1,1"),
+        ("task: [a]", r"run\.yaml:1: Unknown task \['a'\]"),
     ],
 )
 def test_a_bad_setting_says_where_and_what_was_expected(text, message):
@@ -85,6 +99,10 @@ def test_an_override_wins_over_the_file_and_keeps_its_type():
         ("seed.x=3", "--set seed.x=3: seed is not a section"),
         ("train.epochs=0", r"^--set: train\.epochs: expected greater than 0"),
         ("seed=[", "not valid YAML"),
+        ("seed=2026-02-30", "not valid YAML"),
+        ("seed=" + "[" * 1000, "--set seed: sections or lists are nested too deeply"),
+        ("seed=&a [*a]", "--set seed:1: an alias stands inside of what it names"),
+        (f"seed={BOMB}", "--set seed:1: expected at most 1,000,000 values"),
     ],
 )
 def test_a_bad_override_is_refused(override, message):
