@@ -39,12 +39,12 @@ def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> R
 
 
 class _Loader(yaml.SafeLoader):
-    """Says where a value stands that looks like a date or a number and is none, such as 2026-02-30."""
+    """Says where a value stands that is not of its tag, or looks like a date and is none, such as 2026-02-30."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
-        except ValueError:
+        except (ArithmeticError, AttributeError, LookupError, ValueError):  # as PyYAML's constructors end
             kind = node.tag.rpartition(":")[2]
             raise yaml.MarkedYAMLError(
                 problem=f"{node.value[:40]!r} cannot be read as {kind}", problem_mark=node.start_mark
@@ -59,7 +59,7 @@ def _read_yaml(text: str, file: str) -> tuple[yaml.MappingNode, dict[str, Any]]:
         raise ConfigError(f"{file}:{line}: not valid YAML: {error.problem}.") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: not valid YAML: {str(error).splitlines()[0]}.") from error
-    if not isinstance(node, yaml.MappingNode):
+    if not isinstance(node, yaml.MappingNode) or not isinstance(values, dict):
         raise ConfigError(f"{file}:1: expected `key: value` lines, found {type(values).__name__}.")
     return node, values
 

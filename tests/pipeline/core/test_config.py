@@ -49,6 +49,13 @@ BOMB = f"[&a0 [1,1,1,1,1,1,1,1,1,1]{BOMB}]"
         (DIGITS + "notify: [{file: a, file: b}]", r"run\.yaml:3: key 'file' stands twice"),
         (DIGITS + "seed: 2026-02-30", r"run\.yaml:3: not valid YAML: '2026-02-30' cannot be read as timestamp\."),
         (DIGITS + "seed: " + "9" * 5000, r"run\.yaml:3: not valid YAML: '9{40}' cannot be read as int\."),
+        *(
+            (DIGITS + f"seed: !!{kind} on", rf"run\.yaml:3: not valid YAML: 'on' cannot be read as {kind}\.")
+            for kind in ("int", "float", "timestamp")
+        ),
+        (DIGITS + "seed: !!bool x", r"run\.yaml:3: not valid YAML: 'x' cannot be read as bool\."),
+        (DIGITS + "seed: !!int ''", r"run\.yaml:3: not valid YAML: '' cannot be read as int\."),
+        ("!!set\ntask: a", r"run\.yaml:1: expected `key: value` lines, found set"),
         (DIGITS + "seed: {2026-01-01: 3}", r"run\.yaml:3: seed: expected a valid integer, found "),
         (
             DIGITS + "seed: &a {b: [*a]}",
