@@ -2,11 +2,13 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from models.serving.protocol.statuses import ServingStatus
+from models.serving.server import servable as servable_module
 from models.serving.server.servable import Servable
 from tests.models.serving.cpp_loader import CppModel
 
@@ -75,3 +77,17 @@ def test_a_server_that_may_not_read_a_version_says_so(tiny_model, monkeypatch):
         ServingStatus, match=r"^PERMISSION_DENIED: .*saved_model.pb may not be read by user \d+, who runs"
     ):
         Servable("m", 1, tiny_model)
+
+
+def test_one_call_that_the_machine_interrupts_makes_a_model_no_slower_and_five_in_a_row_do(tiny_model, monkeypatch):
+    clock = iter(())
+    monkeypatch.setattr(servable_module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    one, inputs = Servable("tiny", 7, tiny_model), {"x": np.float32([[1, 2]])}
+    quick = []
+
+    for seconds in (5e-5, 5e-5, 0.05, 5e-5, *[0.05] * 5):
+        clock = iter((0.0, seconds))
+        ours(one, "serving_default", inputs)
+        quick.append(one.quick)
+
+    assert quick == [True, True, True, True, True, False, False, False, False]
