@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from models.serving.server.batching import Parameters
 
 
+MOST_DAYS = 100_000  # that samples are kept: a date so long ago still is one
 UNPARSED = "Error parsing text-format"  # how `config_files.read` begins what protobuf says of a file
 
 
@@ -124,9 +125,25 @@ def sampling(flags: Flags) -> dict[str, Any] | None:
     if not path:
         return None
     try:
-        return json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise StartError(f"INVALID_ARGUMENT: --sample_config_file={path} cannot be read ({error})") from None
+    if not isinstance(found, dict) or not all(map(_is_sampling, found.values())):
+        raise StartError(
+            f"INVALID_ARGUMENT: --sample_config_file={path}: expected an object of models, each with a number rate, a "
+            f"text folder, and keep_days from 1 to {MOST_DAYS:,}"
+        )
+    return found
+
+
+def _is_sampling(settings: Any) -> bool:
+    return (
+        isinstance(settings, dict)
+        and isinstance(settings.get("rate"), int | float)
+        and isinstance(settings.get("folder"), str)
+        and isinstance(settings.get("keep_days"), int)
+        and 1 <= settings["keep_days"] <= MOST_DAYS
+    )
 
 
 def _read(path: str, kind: Any) -> Any:
