@@ -58,7 +58,17 @@ setup(
     install_requires=REQUIREMENTS,
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.21.0"],
-        "dev": ["aiosmtpd", "import-linter", "mypy", "playwright", "pytest", "ruff", "setuptools<81", "types-PyYAML"],
+        "dev": [
+            "aiosmtpd",
+            "atheris",
+            "import-linter",
+            "mypy",
+            "playwright",
+            "pytest",
+            "ruff",
+            "setuptools<81",
+            "types-PyYAML",
+        ],
     },
     entry_points={"console_scripts": ["headrace=headrace:main"]},
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.fuzzing import campaign
 from benchmarks.measuring import HEADRACE, ROOT, cost
 
 RESULTS = ROOT / "docs" / "results.md"
@@ -114,6 +115,42 @@ def loop() -> None:
     text = measured.table(lambda line: click.echo(line, err=True))
     click.echo(text)
     _write("loop", text)
+
+
+@bench.command()
+@click.argument("target", type=click.Choice([*campaign.TARGETS, "all"]))
+@click.option("--seconds", default=600, show_default=True, help="For each target.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Keeps corpus and faults; a temporary one by default.")
+def fuzz(target: str, seconds: int, folder: Path | None) -> None:
+    """Fuzz what strangers can send to TARGET, guided by coverage; of `all`, write the table. A fault is exit code 1."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="headrace-fuzz-"))
+    lines, faults = list(campaign.HEAD), []
+    for name in campaign.TARGETS if target == "all" else [target]:
+        line, found = campaign.fuzz(name, seconds, folder / name, lambda text: click.echo(text, err=True))
+        lines.append(line)
+        faults += found
+    click.echo("\n".join(lines))
+    if target == "all":
+        _write("fuzz", "\n".join(lines))
+    for path in faults:
+        click.echo(f"fault: {path}")
+    if faults:
+        raise SystemExit(1)
+
+
+@bench.command()
+@click.option("--minutes", default=20.0, show_default=True)
+@click.option("--batching", is_flag=True, help="With --enable_batching.")
+def soak(minutes: float, batching: bool) -> None:
+    """Swap versions of two models under load; write the table. An error, or growth, is exit code 1."""
+    from benchmarks import soak as measured
+
+    text, faults = measured.report(minutes, batching, lambda line: click.echo(line, err=True))
+    click.echo(text)
+    if not batching:
+        _write("soak", text)
+    if faults:
+        raise SystemExit("\n".join(faults))
 
 
 def _write(name: str, text: str) -> None:

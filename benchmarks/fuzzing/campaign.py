@@ -1,0 +1,56 @@
+"""Runs a fuzzer for so many seconds, begins again after an input that has ended it, and says what came of it."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.measuring import ROOT
+
+TARGETS = ("rest", "tensors", "run_files", "model_configs")
+HEAD = [
+    "| target | minutes | inputs | a second | branches reached | corpus | most MiB | faults |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+]
+_DONE = re.compile(r"^#\d+\s+(?:DONE|NEW|REDUCE|pulse|RELOAD|INITED)\s+cov: (\d+) ft: \d+ corp: (\d+)/", re.MULTILINE)
+_EXECUTED = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
+_PEAK = re.compile(r"stat::peak_rss_mb:\s+(\d+)")
+ENDED = ("timeout-*", "oom-*", "crash-*", "leak-*")  # what libFuzzer names an input that ended the process
+
+
+def fuzz(target: str, seconds: int, folder: Path, say: Callable[[str], None]) -> tuple[str, list[Path]]:
+    """Returns a line of the table in Markdown, and the inputs that are faults.
+
+    Args:
+        target: One of `TARGETS`.
+        seconds: How long.
+        folder: For the corpus, which a later call goes on from, and for the faults.
+        say: Is told of each fault.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    end, executed, branches, corpus, peak = time.monotonic() + seconds, 0, 0, 0, 0
+    while (left := round(end - time.monotonic())) > 0:
+        log = folder / "log"
+        with log.open("wb") as file:
+            command = [sys.executable, "-m", "benchmarks.fuzzing", target, folder, f"-max_total_time={left}"]
+            done = subprocess.run(
+                list(map(str, command)), cwd=ROOT, stdout=file, stderr=file, env={**os.environ, "PYTHONHASHSEED": "0"}
+            )
+        text = log.read_text(errors="replace")
+        for line in re.findall(r"^finding: .*|^SUMMARY: .*", text, re.MULTILINE):
+            say(line)
+        reached = _DONE.findall(text)
+        if not reached:
+            raise SystemExit(f"{target} cannot be fuzzed:\n{text[-2000:]}")
+        branches, corpus = (max(before, int(one)) for before, one in zip((branches, corpus), reached[-1], strict=True))
+        executed += sum(map(int, _EXECUTED.findall(text)))
+        peak = max([peak, *map(int, _PEAK.findall(text))])
+        if done.returncode == 0:
+            break
+    faults = sorted(path for pattern in ("finding-*", *ENDED) for path in folder.glob(pattern) if path.suffix != ".txt")
+    cells = [target, f"{seconds / 60:g}", f"{executed:,}", f"{executed / seconds:,.0f}", f"{branches:,}",
+             f"{corpus:,}", f"{peak:,}", str(len(faults))]  # fmt: skip
+    return f"| {' | '.join(cells)} |", faults

@@ -1,0 +1,57 @@
+"""Run files: an input is YAML text, and what follows a line `--set` in it are overrides, one a line."""
+
+import json
+
+from benchmarks.fuzzing.findings import Finding
+
+MODULES = (
+    "yaml.scanner", "yaml.parser", "yaml.composer", "yaml.resolver", "yaml.constructor", "yaml.reader",
+    "pipeline.core.config.run_file", "pipeline.core.config.messages", "pipeline.core.config.settings", "data.config",
+    "models.config", "models.registry",
+)  # fmt: skip
+MARK = "\n--set\n"
+WORDS = (
+    "task: ", "data: ", "model: ", "train: ", "evaluate: ", "thresholds: ", "publish: ", "notify: ", "serving: ",
+    "tabular_classification", "image_classification", "files: ", "features: ", "kind: ", "checks: ", "challenge: off",
+    "!!timestamp ", "!!binary ", "!!set ", "!!omap ", "!!python/name:os.system", "2001-99-99", "1:99:99", "0x", "0b",
+    "&a ", "*a", "<<: ", "? ", "{", "}", "[", "]", "|-\n", ">-\n", "---\n", "...\n", "%YAML 1.1\n", ".inf", ".nan",
+    "~", "null", "1e400", "--set", "train.epochs=3", "a.b=", "\ufeff", "\x85",
+)  # fmt: skip
+
+
+def seeds() -> list[bytes]:
+    """Returns the run files that ship with Headrace, and one with each key that there is."""
+    from pipeline.core.config.named import CONFIGS
+
+    shipped = [path.read_text(encoding="utf-8") for path in sorted(CONFIGS.glob("*.yaml"))]
+    sets = "train.epochs=3\nevaluate.challenge=off\nmodel={}\nnotify=[{file: a}]"
+    more = [
+        "task: tabular_classification\ndata:\n  files: '*.csv'\n  features: {a: number, b: category, "
+        "c: {kind: label, classes: ['no', 'yes']}}\nnotify:\n- {webhook: 'https://a.b/c', on: [failure]}\n"
+        "- {email: {to: [a@b.c], host: d, password: '${SECRET}'}}\n",
+        "task: digits\n? [a, b]\n: &a {c: *a}\n",
+        "task: !!str image_classification\ndata: {name: digits, checks: {duplicates: {max_rate: 1e-2}}}\nseed: 0x1F\n",
+    ]
+    return [text.encode() for text in (*shipped, shipped[0] + MARK + sets, *more)]
+
+
+class Target:
+    """Reads settings; only ConfigError may come out. What is read is written and read once more."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def __call__(self, content: bytes) -> None:
+        """Reads one run file."""
+        from data.errors import ConfigError
+        from pipeline.core import config
+
+        text, _, sets = content.decode(errors="replace").partition(MARK)
+        try:
+            found = config.parse(text, "fuzzed.yaml", sets.splitlines())
+        except ConfigError as error:
+            str(error).encode()
+            return
+        written = json.dumps(found.model_dump(mode="json"))
+        if config.parse(written, "again.yaml").model_dump() != found.model_dump():
+            raise Finding("settings do not come back as they were")
