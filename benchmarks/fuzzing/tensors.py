@@ -1,8 +1,10 @@
 """Messages of PredictionService and ModelService: an input is a byte that picks the method, and the message."""
 
 import asyncio
+import itertools
 
 import numpy as np
+from google.protobuf.message import DecodeError, Message
 
 from benchmarks.fuzzing import serving
 from benchmarks.fuzzing.findings import Finding
@@ -25,66 +27,72 @@ SMALL = 2**20  # bytes of a tensor that TensorFlow, too, is asked to read
 
 
 def seeds() -> list[bytes]:
-    """Returns valid messages, of tensors of each type and coding too."""
+    """Returns valid messages of each method, and of tensors of each type and coding."""
+    found = [*_predict_seeds(), *_example_seeds(), *_model_seeds()]
+    return [bytes([METHODS.index(name)]) + message.SerializeToString() for name, message in found]
+
+
+def _predict_seeds() -> list[tuple[str, Message]]:
     import tensorflow as tf
-    from tensorflow_serving.apis import (
-        classification_pb2,
-        get_model_metadata_pb2,
-        get_model_status_pb2,
-        inference_pb2,
-        predict_pb2,
-        regression_pb2,
-    )
 
     from models.serving.protocol.tensors import fill
     from tests.models.serving.models import example, request
 
-    found: list[tuple[str, object]] = [
-        ("Predict", request("tiny", x=np.float32([[1, 2]]))),
-        ("Predict", request("tiny", "two", a=np.float32([1, 2]), b=np.int32([2, 3]))),
-        ("Predict", request("tiny", "strings", text=[b"abc", b"def"])),
-        ("Predict", request("tiny", "classify", inputs=[example(v=1.0).SerializeToString()])),
-        ("GetModelMetadata", get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])),
-        ("GetModelStatus", get_model_status_pb2.GetModelStatusRequest()),
+    texts = request("tiny", "strings")
+    texts.inputs["text"].CopyFrom(tf.make_tensor_proto([b"", b""]))
+    texts.inputs["text"].ClearField("string_val")
+    texts.inputs["text"].tensor_content = b"\x01\x02abc"
+    texts.output_filter.append("upper")
+    found = [
+        request("tiny", x=np.float32([[1, 2]])),
+        request("tiny", "two", a=np.float32([1, 2]), b=np.int32([2, 3])),
+        request("tiny", "strings", text=[b"abc", b"def"]),
+        request("tiny", "classify", inputs=[example(v=1.0).SerializeToString()]),
+        texts,
     ]
-    for message in (found[4][1], found[5][1]):
-        message.model_spec.name = "tiny"
-        message.model_spec.version.value = 7
     kinds = (
         np.float32, np.float64, np.float16, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32,
         np.uint64, np.bool_, tf.bfloat16.as_numpy_dtype,
     )  # fmt: skip
-    for kind in kinds:
-        for as_content in (False, True):
-            message = predict_pb2.PredictRequest()
-            message.model_spec.name = "tiny"
-            fill(message.inputs["x"], np.ones((2, 2), kind), as_content=as_content)
-            found.append(("Predict", message))
-    texts = predict_pb2.PredictRequest()
-    texts.model_spec.name, texts.model_spec.signature_name = "tiny", "strings"
-    texts.inputs["text"].dtype = 7
-    texts.inputs["text"].tensor_shape.dim.add(size=2)
-    texts.inputs["text"].tensor_content = b"\x01\x02abc"
-    texts.output_filter.append("upper")
-    found.append(("Predict", texts))
-    for kind, name, method in (
-        (classification_pb2.ClassificationRequest, "classify", "Classify"),
-        (regression_pb2.RegressionRequest, "regress", "Regress"),
+    for kind, as_content in itertools.product(kinds, (False, True)):
+        message = request("tiny")
+        fill(message.inputs["x"], np.ones((2, 2), kind), as_content=as_content)
+        found.append(message)
+    return [("Predict", message) for message in found]
+
+
+def _example_seeds() -> list[tuple[str, Message]]:
+    from tensorflow_serving.apis import classification_pb2, inference_pb2, regression_pb2
+
+    from tests.models.serving.models import example
+
+    found: list[tuple[str, Message]] = []
+    several = inference_pb2.MultiInferenceRequest()
+    several.input.example_list.examples.append(example(v=0.25))
+    for kind, name in (
+        (classification_pb2.ClassificationRequest, "classify"),
+        (regression_pb2.RegressionRequest, "regress"),
     ):
         plain, context = kind(), kind()
-        for message in (plain, context):
-            message.model_spec.name, message.model_spec.signature_name = "tiny", name
         plain.input.example_list.examples.append(example(v=0.25))
         context.input.example_list_with_context.context.CopyFrom(example(v=0.25))
         context.input.example_list_with_context.examples.append(example(w=1.0))
-        found += [(method, plain), (method, context)]
-    several = inference_pb2.MultiInferenceRequest()
-    for name in ("classify", "regress"):
+        found += [(name.capitalize(), plain), (name.capitalize(), context)]
         task = several.tasks.add(method_name=f"tensorflow/serving/{name}")
-        task.model_spec.name, task.model_spec.signature_name = "tiny", name
-    several.input.example_list.examples.append(example(v=0.25))
-    found.append(("MultiInference", several))
-    return [bytes([METHODS.index(name)]) + message.SerializeToString() for name, message in found]
+        for spec in (plain.model_spec, context.model_spec, task.model_spec):
+            spec.name, spec.signature_name = "tiny", name
+    return [*found, ("MultiInference", several)]
+
+
+def _model_seeds() -> list[tuple[str, Message]]:
+    from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
+
+    metadata = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    status = get_model_status_pb2.GetModelStatusRequest()
+    for message in (metadata, status):
+        message.model_spec.name = "tiny"
+        message.model_spec.version.value = 7
+    return [("GetModelMetadata", metadata), ("GetModelStatus", status)]
 
 
 class _Refused(Exception):
@@ -146,8 +154,6 @@ class Target:
         self._errors.close()
 
     def _read_tensors(self, serialized: bytes) -> None:
-        from google.protobuf.message import DecodeError
-
         try:
             request = self._kinds["Predict"].FromString(serialized)
         except DecodeError:
