@@ -64,11 +64,12 @@ def run(
     from pipeline.core import config
     from pipeline.core.screen import Screen
     from pipeline.core.signals import Stopped
+    from pipeline.history import pipelines
     from pipeline.running import runner
     from pipeline.running.result import as_json as values_of
     from pipeline.running.result import closing_block
 
-    named = config.load(pipeline, overrides)
+    named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
     screen = Screen(quiet=as_json)
     try:
         result = runner.execute(named, home, screen, wait=wait, allow_unblessed=allow_unblessed, take_over=take_over)
@@ -144,9 +145,10 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
     """
     from pipeline.core import config
     from pipeline.core.paths import PipelinePaths
+    from pipeline.history import pipelines
     from pipeline.running import preflight
 
-    named = config.load(pipeline, overrides)
+    named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
     paths = PipelinePaths.of(home, named.name)
     preflight.check(named, paths)
     found = preflight.read_everything(named) if rows else {"splits": {}, "notes": []}
@@ -232,6 +234,7 @@ def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], ho
     from pipeline.core import config
     from pipeline.core.paths import PipelinePaths
     from pipeline.core.screen import Screen
+    from pipeline.history import pipelines
     from pipeline.running import runner
     from pipeline.running.result import comparison
 
@@ -243,7 +246,8 @@ def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], ho
         raise ConfigError(
             f"--shares {shares}: expected numbers above 0 and up to 1 with commas between, such as 0.1,1."
         )
-    named, screen = config.load(pipeline, overrides), Screen(quiet=as_json)
+    named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
+    screen = Screen(quiet=as_json)
 
     def run(changed, place: Path) -> dict | str:
         screen.say(f"{changed.config.data.train_share:.0%} of the training rows")

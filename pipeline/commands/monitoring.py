@@ -49,10 +49,11 @@ def drift(pipeline: str, which: str, max_distance: float, since: float, override
       headrace drift ./churn.yaml --of served --max-distance 0.2 --json
     """
     from pipeline.core import config
+    from pipeline.history import pipelines
     from pipeline.live import drift as drifting
 
     kinds = ("served", "spans") if which == "all" else (which,)
-    named = config.load(pipeline, overrides)
+    named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
     found = drifting.measure(named, home, kinds=kinds, max_distance=max_distance, since=since)
     drifted = any(one.drifted for distances in found.values() for one in distances)
     if as_json:
@@ -90,9 +91,10 @@ def quality(pipeline: str, labels: Path, home: Path, as_json: bool) -> None:
     from pipeline.core import config
     from pipeline.core.files import private_files
     from pipeline.core.paths import PipelinePaths
+    from pipeline.history import pipelines
     from pipeline.live import samples
 
-    named = config.load(pipeline)
+    named = config.load(str(pipelines.run_file(pipeline, home)))
     paths = PipelinePaths.of(home, named.name)
     found = samples.quality(samples.read(paths.samples), samples.read_labels(labels), named.dataset.spec)
     with private_files():

@@ -237,12 +237,11 @@ def repair(pipeline: str, home: Path) -> None:
     Example:
       headrace repair digits
     """
-    from pipeline.core import config
     from pipeline.core.lock import hold
     from pipeline.core.paths import PipelinePaths
-    from pipeline.history import database
+    from pipeline.history import database, pipelines
 
-    paths = PipelinePaths.of(home, config.find(pipeline).stem)
+    paths = PipelinePaths.of(home, pipelines.name_of(pipeline, home))
     if not paths.runs.is_dir():
         raise ConfigError(f"Pipeline {paths.runs.name} has not run below {home.resolve()}; there is nothing to repair.")
     with hold(paths.lock, paths.runs.name):
@@ -267,10 +266,9 @@ def gc(pipeline: str, keep: int, dry_run: bool, home: Path, as_json: bool) -> No
       headrace gc digits --dry-run
       headrace gc digits --keep 3
     """
-    from pipeline.core import config
-    from pipeline.history import cleaning
+    from pipeline.history import cleaning, pipelines
 
-    found = cleaning.collect(home, config.find(pipeline).stem, keep, dry_run=dry_run)
+    found = cleaning.collect(home, pipelines.name_of(pipeline, home), keep, dry_run=dry_run)
     size = sum(removed.size for removed in found.removed)
     if as_json:
         items = [{"path": str(removed.path), "bytes": removed.size} for removed in found.removed]

@@ -79,12 +79,14 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
       headrace schedule add ./churn.yaml --on-new-data --time-limit 2h
       headrace schedule add ./churn.yaml --on-drift 0.2 --set data.checks.drift.policy=warn
     """
+    from pipeline.core import config
+    from pipeline.history import pipelines
     from pipeline.scheduling import planning, times
     from pipeline.scheduling.store import Schedule
 
     wanted = Schedule(
         name=Path(pipeline).stem,
-        target=pipeline,
+        target=pipeline if pipeline in config.names() else str(pipelines.run_file(pipeline, home)),
         overrides=overrides,
         cron=cron,
         zone=zone,
@@ -306,9 +308,10 @@ def notify_test(pipeline: str, overrides: tuple[str, ...], home: Path) -> None:
       headrace notify-test ./churn.yaml
     """
     from pipeline.core import config
+    from pipeline.history import pipelines
     from pipeline.scheduling import notifying
 
-    named = config.load(pipeline, overrides)
+    named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
     if not named.config.notify:
         raise ConfigError(f"{pipeline} names nobody under notify.")
     told = {"text": f"A test of {named.name}'s notifications.", "event": "test", "pipeline": named.name}

@@ -24,7 +24,10 @@ class PipelineName(click.ParamType):
     name = "pipeline"
 
     def shell_complete(self, ctx, param, incomplete):
-        found = [path.stem for path in sorted(CONFIGS.glob("*.yaml")) if path.stem.startswith(incomplete)]
+        home = Path(ctx.params.get("home") or os.environ.get("HEADRACE_HOME", "."))
+        here = [path.stem for folder in (CONFIGS, Path()) for path in folder.glob("*.yaml")]
+        known = {*here, *(path.name for path in (home / "runs").glob("*") if path.is_dir())}
+        found = sorted(name for name in known if name.startswith(incomplete))
         return [*map(CompletionItem, found), CompletionItem(incomplete, type="file")]
 
 

@@ -10,8 +10,8 @@ from data.links import without_signs
 from data.spec import DatasetSpec
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import read_manifest, versions
-from pipeline.core import config
 from pipeline.core.screen import redirected
+from pipeline.history import pipelines
 from pipeline.live import rest_client, serving
 from pipeline.live.rest_client import ServedModel
 
@@ -47,7 +47,7 @@ def predict(
         DataError: A row of a table cannot be used.
         ServingError: The server does not answer, or refuses.
     """
-    name = config.find(pipeline).stem
+    name = pipelines.name_of(pipeline, home)
     for path in files:  # before anything is loaded
         _read_image(path) if path.suffix.lower() in PICTURES else _read(path)
     folder = _version_folder(home.resolve() / "serving" / name, name, version)

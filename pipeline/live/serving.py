@@ -21,6 +21,7 @@ from models.serving.rollout.versions import last_version, read_manifest, version
 from pipeline.core import config
 from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
+from pipeline.history.pipelines import is_path
 from pipeline.live.canaries import Verdict, judge
 
 SERVERS = ".servers"
@@ -72,7 +73,7 @@ def destinations(home: Path, pipelines: Sequence[str]) -> dict[str, Path]:
         ConfigError: One has no published version, or none has.
     """
     serving = home.resolve() / "serving"
-    names = [config.find(one).stem if "/" in one or one.endswith((".yaml", ".yml")) else one for one in pipelines]
+    names = [config.find(one).stem if is_path(one) else one for one in pipelines]
     if not names:
         names = sorted(path.name for path in serving.iterdir() if versions(path)) if serving.is_dir() else []
         if not names:

@@ -1,6 +1,8 @@
 """What came of a run for who started it: the closing block that a person reads, and the same as JSON values."""
 
 import json
+import os
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -92,13 +94,20 @@ def _next_lines(pipeline: str, version: Path) -> list[str]:
     # What a person can type: after `make run` the venv is not on the path.
     command = "headrace" if shutil.which("headrace") else sys.argv[0]
     what, about = asked_with(version)
-    ask = f"{command} predict {pipeline} {what}"
+    place = _home_option(version.parents[2])
+    ask = f"{command} predict {pipeline} {what}{place}"
     return [
         "Next:",
         f"  {ask}   ask the model about {about}",
-        f"  {f'{command} serve {pipeline}':<{len(ask)}}   serve it by gRPC and REST",
-        f"  {f'{command} board':<{len(ask)}}   see the curves in TensorBoard",
+        f"  {f'{command} serve {pipeline}{place}':<{len(ask)}}   serve it by gRPC and REST",
+        f"  {f'{command} board{place}':<{len(ask)}}   see the curves in TensorBoard",
     ]
+
+
+def _home_option(home: Path) -> str:
+    """Returns what names the home in a command that a person types next; empty where it is found without."""
+    usual = Path(os.environ.get("HEADRACE_HOME", "."))
+    return "" if usual.resolve() == home.resolve() else f" --home {shlex.quote(str(relative(home)))}"
 
 
 def asked_with(version: Path) -> tuple[str, str]:
