@@ -81,7 +81,8 @@ class Screen:
 
     def say(self, line: str | Text) -> None:
         """Prints a line."""
-        self.console.print(hide(line) if isinstance(line, str) else line, markup=False)
+        # As it is: a file called `d:label:` is no picture, and `[red]` no colour.
+        self.console.print(hide(line) if isinstance(line, str) else line, markup=False, emoji=False)
 
     def _running(self) -> Text:
         if not self.stage:

@@ -35,14 +35,31 @@ def sentence(error: ErrorDetails, where: str, task: str) -> str:
         return f"{where}: {unknown(section, location[-1], keys).replace(section.capitalize() + 's', 'Keys')}"
     if error["type"] == "missing":
         return f"{where}: {dotted} is missing."
+    if error["type"].startswith("union_tag_"):
+        return f"{where}: {dotted}.{_tag(error, task)}"
     expected = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     received = _received(error)
     if error["type"] == "literal_error":
         choices = re.findall(r"'([^']*)'", error["msg"])
-        close = difflib.get_close_matches(str(error["input"]), choices, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        return f"{where}: {dotted}: expected one of {', '.join(choices)}; found {received}.{hint}"
+        return f"{where}: {dotted}: {_one_of(choices, error['input'], received)}"
     return f"{where}: {dotted}: expected {expected}, found {received[:80]}."
+
+
+def _one_of(choices: list[str], value: Any, received: str) -> str:
+    """Returns what was expected and found, and the closest of the choices."""
+    close = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"expected one of {', '.join(choices)}; found {received}.{hint}"
+
+
+def _tag(error: ErrorDetails, task: str) -> str:
+    """Returns the key that tells the kind of a section, and what is wrong with it."""
+    key = error["ctx"]["discriminator"].strip("'")
+    choices = list(_node_at(error["loc"], task)["discriminator"]["mapping"])
+    if error["type"] == "union_tag_not_found":
+        return f"{key} is missing; expected one of {', '.join(choices)}."
+    value = error["ctx"]["tag"]
+    return f"{key}: {_one_of(choices, value, json.dumps(value, ensure_ascii=False))}"
 
 
 def _received(error: ErrorDetails) -> str:
@@ -65,12 +82,23 @@ def _received(error: ErrorDetails) -> str:
 
 def _keys_at(location: tuple, task: str) -> list[str]:
     """Returns the keys that a section of the run file takes."""
+    return list(_node_at(location, task).get("properties", {}))
+
+
+def _node_at(location: tuple, task: str) -> dict[str, Any]:
+    """Returns the JSON Schema of a section: of a key, of an item of a list, of the kind that a section is of."""
     schema = schema_class(task).model_json_schema()
-    node = schema
+    node = _resolve(schema, schema)
     for part in location:
+        kinds = node.get("discriminator", {}).get("mapping", {})
+        if isinstance(part, int):
+            node = node.get("items", {})
+        elif part in kinds:
+            node = {"$ref": kinds[part]}
+        else:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
         node = _resolve(node, schema)
-        node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
-    return list(_resolve(node, schema).get("properties", {}))
+    return node
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

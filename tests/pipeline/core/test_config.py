@@ -9,6 +9,7 @@ from tests.waiting import PATIENCE_S
 
 DIGITS = "task: image_classification\ndata: {name: digits}\n"
 # Lists of aliases, ten times ten times ten: 10^8 values in 300 characters.
+TABLE = "task: tabular_regression\ndata: {files: a.csv, "
 BOMB = "".join(f", &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9))
 BOMB = f"[&a0 [1,1,1,1,1,1,1,1,1,1]{BOMB}]"
 
@@ -29,6 +30,16 @@ BOMB = f"[&a0 [1,1,1,1,1,1,1,1,1,1]{BOMB}]"
         (
             DIGITS + "evaluate: {thresholds: {accuracy: {mim: 1}}}",
             r"Unknown key in evaluate\.thresholds\.accuracy 'mim'",
+        ),
+        (DIGITS + "notify: [{fil: a}]", r"Unknown key in notify\.0 'fil'\. Did you mean 'file'\? Keys: file, email, "),
+        (
+            TABLE + "features: {a: {kind: numbr}}}",
+            r"data\.features\.a\.kind: expected one of boolean, .*; found \"numbr\"\. Did you mean 'number'\?",
+        ),
+        (TABLE + "features: {a: {min: 1}}}", r"data\.features\.a\.kind is missing; expected one of boolean, "),
+        (
+            TABLE + "features: {a: {kind: number, minn: 1}}}",
+            r"Unknown key in data\.features\.a\.number 'minn'\. Did you mean 'min'\? Keys: optional, kind, min, max\.",
         ),
         (DIGITS + "evaluate: {thresholds: {accuracy: {}}}", "expected one bound, either min or max"),
         (

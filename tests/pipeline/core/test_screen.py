@@ -49,6 +49,15 @@ def test_each_stage_is_one_line_in_a_pipe(capfd):
     ]
 
 
+def test_what_names_hold_is_printed_as_it_is(capfd):
+    screen = Screen()
+
+    screen.say("photos/d:label:/1.png:image: [red]expected[/red]")
+    screen.console.file.close()
+
+    assert capfd.readouterr().out == "photos/d:label:/1.png:image: [red]expected[/red]\n"
+
+
 ON_A_TERMINAL = """
 import logging, os, sys, time
 from pathlib import Path
