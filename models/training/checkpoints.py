@@ -32,6 +32,11 @@ class Progress:
     stopped: bool = False
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
+    @property
+    def chosen(self) -> int:
+        """The epoch, from 0, whose weights the model has in the end: the best one, without early stopping the last."""
+        return self.epoch - 1 - self.waited
+
 
 class Checkpoints:
     """The checkpoints of one training; each appears whole or not at all, the newest replaces the one before."""

@@ -67,8 +67,10 @@ def train(job: TrainingJob) -> Trained:
         model, job.transform_folder, task=job.task, config=job.config, spec=job.spec, rows=rows, into=job.model_folder
     )
     checkpoints.remove()
-    values = ", ".join(f"{name} {found[-1]:.4f}" for name, found in done.history.items() if name.startswith("val_"))
-    told = [begun] if begun else []
+    of_chosen = {name: found[done.chosen] for name, found in done.history.items() if name.startswith("val_")}
+    values = ", ".join(f"{name} {value:.4f}" for name, value in of_chosen.items())
+    told = [f"the weights of epoch {done.chosen + 1}"] if done.waited else []
+    told += [begun] if begun else []
     progress.report(summary=", ".join([f"{done.epoch} epochs", *told, f"{model.count_params():,} parameters", values]))
     return Trained(done.history, [_told(layer) for layer in model.layers])
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.text import Text
 from data.secrets import hide
 
 NAME_WIDTH = 14
+EVERY_SECONDS = 30.0  # between two lines of a stage that goes on, where there is no terminal
 
 
 class _Console(Console):
@@ -40,9 +42,10 @@ class Screen:
 
     @contextlib.contextmanager
     def stages(self) -> Iterator[None]:
-        """Within this block the running stage is shown live, where there is a terminal."""
+        """Within this block the running stage is shown: live where there is a terminal, else by a line now and then."""
         if not self.console.is_terminal or self.console.quiet:
-            yield
+            with self._telling():
+                yield
             return
         live = Live(
             get_renderable=self._running,
@@ -55,6 +58,24 @@ class Screen:
         )
         with live:
             yield
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Within this block a line says every so often how far a long stage is."""
+        ended = threading.Event()
+
+        def tell() -> None:
+            while not ended.wait(EVERY_SECONDS):
+                if self.stage and time.monotonic() - self._started >= EVERY_SECONDS:
+                    self.say(self._running())
+
+        thread = threading.Thread(target=tell, name="progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def begin(self, stage: str) -> None:
         """Shows that a stage has begun."""
@@ -88,7 +109,7 @@ class Screen:
         if not self.stage:
             return Text("")
         seconds = time.monotonic() - self._started
-        spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(seconds * 8) % 10]
+        spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(seconds * 8) % 10] if self.console.is_terminal else "…"
         return Text.assemble((spinner, "cyan"), f" {self.stage:<{NAME_WIDTH}}{seconds:7.1f} s  {self._detail}")
 
 

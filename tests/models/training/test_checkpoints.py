@@ -105,3 +105,10 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path):
     for epoch, loss in enumerate(losses, start=1):
         best, waited = (loss, 0) if best - loss > 0.01 else (best, waited + 1)
         assert (waited >= 2) == (epoch == len(losses) and len(losses) < 30)
+
+
+def test_the_chosen_epoch_is_the_best_one_and_without_early_stopping_the_last():
+    from models.training.checkpoints import Progress
+
+    assert Progress(epoch=9, waited=2).chosen == 6
+    assert Progress(epoch=9).chosen == 8

@@ -3,9 +3,10 @@ import pty
 import subprocess
 import sys
 
+from pipeline.core import screen as screens
 from pipeline.core.screen import Screen, describe, redirected
 from tests.conftest import ROOT
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 
 def test_progress_is_told_in_a_few_words():
@@ -47,6 +48,23 @@ def test_each_stage_is_one_line_in_a_pipe(capfd):
         ["✓", "train", "0.0", "s", "cached"],
         ["✗", "evaluate", "0.0", "s", "failed"],
     ]
+
+
+def test_a_long_stage_in_a_pipe_says_how_far_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(screens, "EVERY_SECONDS", 0.01)
+    with redirected(tmp_path / "out"):
+        screen = Screen()  # prints where standard output went when it was made
+    with screen.stages():
+        screen.begin("train")
+        screen.update({"epoch": 1, "epochs": 2})
+        until(lambda: (tmp_path / "out").read_text().count("train") > 1)
+        screen.end("done")
+    screen.console.file.close()
+
+    first, *_, last = (tmp_path / "out").read_text().splitlines()
+    assert first.split()[:2] == ["…", "train"]
+    assert first.endswith("epoch 1/2")
+    assert last.split()[:2] == ["✓", "train"]
 
 
 def test_what_names_hold_is_printed_as_it_is(capfd):
