@@ -1,6 +1,7 @@
 """Verbs that look at a model in use: drift, and how good its answers were."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -49,12 +50,15 @@ def drift(pipeline: str, which: str, max_distance: float, since: float, override
       headrace drift ./churn.yaml --of served --max-distance 0.2 --json
     """
     from pipeline.core import config
+    from pipeline.core.screen import redirected
     from pipeline.history import pipelines
-    from pipeline.live import drift as drifting
 
     kinds = ("served", "spans") if which == "all" else (which,)
     named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
-    found = drifting.measure(named, home, kinds=kinds, max_distance=max_distance, since=since)
+    with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
+        from pipeline.live import drift as drifting
+
+        found = drifting.measure(named, home, kinds=kinds, max_distance=max_distance, since=since)
     drifted = any(one.drifted for distances in found.values() for one in distances)
     if as_json:
         click.echo(json.dumps({"drifted": drifted, **drifting.as_json(found)}, indent=1))

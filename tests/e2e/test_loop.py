@@ -126,7 +126,7 @@ def test_a_shift_leads_to_drift_a_new_version_and_better_answers(tmp_path):
         rest = f"http://127.0.0.1:{port}"
         _ask(rest, _world(98, 0.0)[:100], "calm")
         calm = headrace("drift", home / "loop.yaml", "--of", "served", "--max-distance", "0.2", "--home", home)
-        assert calm.code == 0, calm.out + calm.err
+        assert (calm.code, calm.err) == (0, ""), calm.out + calm.err
         _ask(rest, shifted, "before")
         accuracy_before = _accuracy(home, shifted, "before")
         assert accuracy_before < 0.75
