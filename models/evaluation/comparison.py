@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from models.evaluation.estimates import Estimate, num_groups
+from models.evaluation.estimates import Estimate
 from models.evaluation.metrics import Metric
 
 
@@ -45,11 +45,17 @@ def paired_interval(
         network: Predictions of the network for these rows.
         other: Predictions of the other model for the same rows.
         groups: int `(rows,)` from 0, which rows belong together and vary together; None where each row is independent.
-            With one group only nothing is known: the interval is infinite.
+            With one group only, or one row of a class, nothing is known: the interval is infinite.
     """
     sign = -1.0 if metric.lower_is_better else 1.0
     ours, theirs = metric.function(targets, network), metric.function(targets, other)
-    found = Estimate(sign * (ours.value - theirs.value), sign * (ours.influence - theirs.influence))
-    count = len(targets) if groups is None else num_groups(groups)
-    half = found.standard_error(groups) * (stdtrit(count - 1, 0.975) if count > 1 else 1.0)
+    influence = sign * (ours.influence - theirs.influence)
+    found = Estimate(sign * (ours.value - theirs.value), influence, ours.sides)
+    error = found.standard_error(groups)
+    if not np.isfinite([found.value, error]).all():
+        return Interval(found.value, -np.inf, np.inf)
+    if error == 0:
+        # Every row says the same, as where classes are told apart without a mistake: six rows may by chance.
+        error = 2 * abs(found.value) / found.units(groups)
+    half = error * stdtrit(found.degrees_of_freedom(groups), 0.975)
     return Interval(found.value, float(found.value - half), float(found.value + half))

@@ -17,10 +17,31 @@ class Estimate:
     Attributes:
         value: On all rows.
         influence: float64 `(rows,)` of mean 0, in the metric's unit: the influence function of `value` at each row.
+        sides: bool `(rows,)`, for a metric that compares two kinds of rows with each other: it is known as well as the
+            rarer kind lets it be. None for others.
     """
 
     value: float
     influence: np.ndarray
+    sides: np.ndarray | None = None
+
+    def units(self, groups: np.ndarray | None = None) -> int:
+        """Returns how many rows, or groups, there are to tell the value by: of two kinds of rows the rarer's."""
+        kinds = [np.ones(len(self.influence), bool)] if self.sides is None else [self.sides, ~self.sides]
+        return min(int(kind.sum()) if groups is None else num_groups(groups[kind]) for kind in kinds)
+
+    def degrees_of_freedom(self, groups: np.ndarray | None = None) -> float:
+        """Returns those of Student's t for `standard_error`: few where a few rows or groups make most of it.
+
+        F. E. Satterthwaite, Biometrics Bulletin 2, 1946; at most one less than there are units, and at least 1.
+        """
+        squares = self._sums(groups) ** 2
+        total = float(np.dot(squares, squares))
+        most = max(self.units(groups) - 1, 1)
+        return min(max(float(squares.sum()) ** 2 / total, 1.0), most) if total > 0 else most
+
+    def _sums(self, groups: np.ndarray | None) -> np.ndarray:
+        return self.influence if groups is None else np.bincount(groups, self.influence)
 
     def standard_error(self, groups: np.ndarray | None = None) -> float:
         """Returns the standard error of `value`; infinite where there is only one row, or group, to tell it by.
@@ -28,8 +49,8 @@ class Estimate:
         Args:
             groups: int `(rows,)` from 0, which rows belong together; None where each row is independent.
         """
-        sums = self.influence if groups is None else np.bincount(groups, self.influence)
-        count = len(sums) if groups is None else num_groups(groups)
+        sums = self._sums(groups)
+        count = self.units(groups)
         if count < 2:
             return float("inf")
         return float(np.sqrt(np.dot(sums, sums) * count / (count - 1)) / len(self.influence))
@@ -37,7 +58,7 @@ class Estimate:
 
 def num_groups(groups: np.ndarray) -> int:
     """Returns how many different groups rows have."""
-    return int(np.count_nonzero(np.bincount(groups)))
+    return int(np.count_nonzero(np.bincount(groups)))  # 0 of no rows
 
 
 def ratio(numerators: np.ndarray, denominators: np.ndarray) -> Estimate:
@@ -78,13 +99,14 @@ def area_under_curve(positive: np.ndarray, scores: np.ndarray) -> Estimate:
     if np.isnan(scores).any():
         return Estimate(float("nan"), np.full(rows, np.nan))
     if count in (0, rows):
-        return Estimate(0.5, np.zeros(rows))
+        return Estimate(0.5, np.zeros(rows), positive)
     above, below = scores[positive], scores[~positive]
     placements = np.empty(rows)
     placements[positive] = _share_below(above, below)
     placements[~positive] = 1 - _share_below(below, above)
     value = placements[positive].mean()
-    return Estimate(float(value), (placements - value) * np.where(positive, rows / count, rows / (rows - count)))
+    weights = np.where(positive, rows / count, rows / (rows - count))
+    return Estimate(float(value), (placements - value) * weights, positive)
 
 
 def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -121,3 +121,28 @@ def test_one_group_or_a_number_that_is_none_decides_nothing():
 
     assert (one.verdict, one.low, one.high) == ("ties with", -math.inf, math.inf)
     assert broken.verdict == "ties with"
+
+
+@pytest.mark.parametrize("positives", [1, 2, 3])
+def test_chance_seldom_beats_a_constant_where_a_class_has_few_rows(positives):
+    generator, wins = np.random.default_rng(positives), 0
+    targets = np.zeros(100, int)
+    targets[:positives] = 1
+    constant = np.full((100, 2), 0.5)
+
+    for _ in range(300):
+        scores = generator.random(100)
+        network = np.stack([1 - scores, scores], axis=1)
+        wins += paired_interval(Metric("auc", auc), targets, network, constant).verdict == "beats"
+
+    assert wins / 300 < 0.06
+
+
+def test_a_perfect_network_beats_a_constant_where_there_are_enough_rows():
+    verdicts = []
+    for count in (3, 20):
+        targets = np.repeat([0, 1], count)
+        constant = np.full((2 * count, 2), 0.5)
+        verdicts.append(paired_interval(Metric("auc", auc), targets, np.eye(2)[targets], constant).verdict)
+
+    assert verdicts == ["ties with", "beats"]
