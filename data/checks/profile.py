@@ -24,16 +24,18 @@ class Profile:
     Attributes:
         arrays: `rows` `(1,)`; for a label `<name>.shares` `(classes,)`, for an optional feature `<name>.present`
             `(1,)`, all counts; and of the inputs, numbers and pixels as one vector, `inputs.count`, `inputs.sum` and
-            `inputs.squares` `(classes, inputs)`.
+            `inputs.squares` `(classes, inputs)`. `<name>.classes` and `inputs.names`, text, say what the places stand
+            for: classes and columns of later data may be others.
     """
 
     def __init__(self, spec: DatasetSpec):
         self._spec = spec
         self._label = next((name for name, kind in spec.features.items() if isinstance(kind, LabelFeature)), None)
-        self.arrays: dict[str, np.ndarray] = {"rows": np.zeros(1)}
+        self.arrays: dict[str, np.ndarray] = {"rows": np.zeros(1), "inputs.names": np.array(_input_names(spec))}
         for name, feature in spec.features.items():
             if isinstance(feature, LabelFeature):
                 self.arrays[f"{name}.shares"] = np.zeros(len(feature.classes))
+                self.arrays[f"{name}.classes"] = np.array(feature.classes)
             elif feature.optional:
                 self.arrays[f"{name}.present"] = np.zeros(1)
 
@@ -71,6 +73,13 @@ def load(path: Path) -> dict[str, np.ndarray]:
     """Returns the arrays that `Profile.save` wrote; anything pickled is refused."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         return dict(stored)
+
+
+def _input_names(spec: DatasetSpec) -> list[str]:
+    """Returns what the inputs are: names of numbers, and of images with their size."""
+    found = [name for name, kind in spec.features.items() if isinstance(kind, NumberFeature)]
+    images = {name: kind for name, kind in spec.features.items() if isinstance(kind, ImageFeature)}
+    return found + [f"{name} {one.height}x{one.width}x{one.channels}" for name, one in images.items()]
 
 
 def _inputs(columns: Mapping[str, np.ndarray], spec: DatasetSpec) -> np.ndarray:
@@ -111,7 +120,11 @@ def drifts(before: Arrays, after: Arrays, spec: DatasetSpec, max_distance: float
     for name, feature in spec.features.items():
         for kind in ("shares", "present"):
             old, new = before.get(f"{name}.{kind}"), after.get(f"{name}.{kind}")
-            if old is None or new is None or old.shape != new.shape:
+            if old is None or new is None:
+                continue
+            if isinstance(feature, LabelFeature):
+                old = _in_order(old, before.get(f"{name}.classes"), feature.classes)
+            if old.shape != new.shape:
                 continue
             shares = old / rows_before, new / rows_after
             index = int(np.argmax(np.abs(shares[1] - shares[0])))
@@ -121,6 +134,21 @@ def drifts(before: Arrays, after: Arrays, spec: DatasetSpec, max_distance: float
     return found + _swapped(before, after, spec)
 
 
+def _in_order(array: np.ndarray, known: np.ndarray | None, classes: tuple[str, ...]) -> np.ndarray:
+    """Returns counts of classes in today's order, 0 for one that was not there; as they are where no names are kept.
+
+    Args:
+        array: `(classes, ...)` as it was kept.
+        known: Names of the classes that it was kept for; None in a file of an older release.
+        classes: Today's.
+    """
+    if known is None:
+        return array
+    places = {name: index for index, name in enumerate(known.tolist())}
+    empty = np.zeros_like(array[0])
+    return np.stack([array[places[name]] if name in places else empty for name in classes])
+
+
 def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
     """Returns classes whose rows look like another class of the reference: labels were swapped or shifted.
 
@@ -128,9 +156,19 @@ def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
     half of the squared distance at least, and farther from its own than chance explains: means of n rows vary by 1/n.
     """
     labels = [(name, kind) for name, kind in spec.features.items() if isinstance(kind, LabelFeature)]
-    if not labels or before["inputs.sum"].shape != after["inputs.sum"].shape:
+    if not labels:
         return []
     name, label = labels[0]
+    names = [one.get("inputs.names") for one in (before, after)]
+    if names[0] is not None and (names[1] is None or names[0].tolist() != names[1].tolist()):
+        return []  # means of other columns say nothing
+    known = before.get(f"{name}.classes")
+    before = {
+        key: _in_order(array, known, label.classes) if key.startswith("inputs.") and key != "inputs.names" else array
+        for key, array in before.items()
+    }
+    if before["inputs.sum"].shape != after["inputs.sum"].shape:
+        return []
     count = np.maximum(before["inputs.count"], 1), np.maximum(after["inputs.count"], 1)
     means = before["inputs.sum"] / count[0], after["inputs.sum"] / count[1]  # (classes, inputs)
     total = np.maximum(before["inputs.count"].sum(0), 1)

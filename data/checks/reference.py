@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from data import atomic
@@ -58,5 +59,15 @@ class Reference:
             arrays = profile.load(self.path)
             statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(arrays.pop(_STATISTICS).tobytes())
             return DataSummary(statistics, arrays, str(arrays.pop(_RUN, "")))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DataError(f"{self.path} is damaged ({error}); remove it, and {self.if_removed}.") from error
+        except (
+            OSError,
+            EOFError,
+            TypeError,
+            ValueError,
+            KeyError,
+            AttributeError,
+            zipfile.BadZipFile,
+            DecodeError,
+        ) as error:
+            reason = "it is empty" if isinstance(error, EOFError) else type(error).__name__
+            raise DataError(f"{self.path} is damaged ({reason}); remove it, and {self.if_removed}.") from error

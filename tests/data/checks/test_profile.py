@@ -88,3 +88,39 @@ def test_a_class_that_is_gone_is_told():
 
 def test_a_handful_of_rows_may_differ_by_chance():
     assert _told(_rows(4, 1)) == []  # top, bottom, left, top: half are `top`, a third was
+
+
+def _in_other_words(rows: list[dict], classes: tuple[str, ...]) -> list[str]:
+    """Returns what has drifted where the same rows come with other classes, or in another order."""
+    names = SPEC.features["label"].classes
+    spec = SPEC.model_copy(update={"features": {**SPEC.features, "label": LabelFeature(classes=classes)}})
+    made, kept = Profile(spec), [row for row in rows if names[row["label"]] in classes]
+    labels = np.array([classes.index(names[row["label"]]) for row in kept])
+    made.add({"image": np.array([row["image"] for row in kept]), "label": labels})
+    return [str(one.sentence) for one in drifts(_arrays(rows), made.arrays, spec, 0.4)]
+
+
+def test_classes_are_matched_by_name():
+    rows = _rows(300, 0)
+
+    assert _in_other_words(rows, ("left", "top", "bottom")) == []
+    assert _in_other_words(rows, ("left", "top", "new", "bottom")) == []
+
+
+def test_the_share_of_a_class_that_stays_is_looked_at_when_another_is_added():
+    rows = [row for row in _rows(900, 0) if row["label"] == 0 or row["label"] == 1][:400]
+    more = Profile(SPEC.model_copy(update={"features": {"label": LabelFeature(classes=("top", "bottom", "new"))}}))
+    more.add({"label": np.repeat([0, 2], [20, 380])})
+    spec = SPEC.model_copy(update={"features": {"label": LabelFeature(classes=("top", "bottom", "new"))}})
+
+    told = [str(one.sentence) for one in drifts(_arrays(rows), more.arrays, spec, 0.1)]
+
+    assert told == ["share of class new was 0.0%, is 95.0%"]
+
+
+def test_means_of_other_columns_say_nothing_of_swapped_classes():
+    rows = _rows(300, 0)
+    before, after = _arrays(rows), _arrays([{**row, "label": (row["label"] + 1) % 3} for row in rows])
+    after["inputs.names"] = np.array(["another 8x8x1"])
+
+    assert [one for one in drifts(before, after, SPEC, 0.1) if "swapped" in one.sentence] == []
