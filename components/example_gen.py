@@ -84,15 +84,18 @@ class _Groups:
     """Numbers the groups of rows as they come."""
 
     def __init__(self):
-        self._numbers: dict[str | None, int] = {}
+        self._numbers: dict[str | int, int] = {}
+        self._any = False
         self._of_rows = array.array("i")
 
     def add(self, group: str | None) -> None:
-        self._of_rows.append(self._numbers.setdefault(group, len(self._numbers)))
+        key = len(self._of_rows) if group is None else group  # a row without a group is one of its own
+        self._of_rows.append(self._numbers.setdefault(key, len(self._numbers)))
+        self._any = self._any or group is not None
 
     def write(self, path: Path) -> None:
         """Writes int32 `(rows,)`; nothing where no row has a group."""
-        if self._numbers.keys() - {None}:
+        if self._any:
             np.save(path, np.asarray(self._of_rows, np.int32))
 
 

@@ -305,18 +305,24 @@ class _Rows:
                     if split == "train" and cuts:
                         number = bucket(self._content(record, path.parent), BUCKETS)
                         place = next((name for name, cut in cuts.items() if number in cut), split)
-                    if self.config.group:
+                    if self.config.group and self._is_there(record.cells.get(self.config.group)):
                         record = replace(record, group=repr(record.cells.get(self.config.group)))
                     yield place, to_row(record, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
+
+    def _is_there(self, cell: Any) -> bool:
+        return cell is not None and not (self.kind == "csv" and cell in self.config.missing_values)
 
     def _content(self, record: Record, folder: Path) -> bytes:
         """Returns what decides about a record's split, as it stands in the file: unusable rows have a split, too.
 
-        Its group, else its id, else all cells but those of targets, also of columns that are ignored: a column that is
-        left out from now on must not make test rows of those that a published model was trained on.
+        Its group, else its id, else (also where it has neither) all cells but those of targets, also of columns that
+        are ignored: a column that is left out from now on must not make test rows of those that a published model was
+        trained on.
         """
         for name in self.config.aside:
-            return repr(record.cells.get(name)).encode()
+            cell = record.cells.get(name)
+            if self._is_there(cell):
+                return repr(cell).encode()
         digest = hashlib.blake2b()
         for name in sorted(record.cells):
             cell, feature = record.cells[name], self.spec.features.get(name)
@@ -346,8 +352,11 @@ def _split_rule(
     """Returns what `Dataset.split_rule` is, for files."""
     cuts = {split: [cut.start, cut.stop] for split, cut in _cuts(paths, config).items()}
     rule = {"version": RULE_VERSION, "cuts": cuts, "test_spans": config.test_spans}
+    if isinstance(config.files, dict) and "test" in paths:  # another file may hold rows that were trained on
+        rule["test"] = _digest({"test": paths["test"]}, trust=True)
     if not cuts:
         return rule
+    rule["cells"] = "text" if kind == "csv" else "values"  # 3 of a CSV file is not 3 of a Parquet file
     if config.aside:
         return rule | {"by": config.aside[0]}
     columns = _columns(paths["train"][0], kind, config)

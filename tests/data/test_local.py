@@ -208,6 +208,32 @@ def test_the_rule_of_the_splits_tells_what_redraws_them(tmp_path):
     assert rule(ignore=["key", "new"]) != usual
 
 
+def test_the_rule_of_the_splits_tells_test_files_and_formats_apart(tmp_path):
+    for name, count in (("a", 60), ("b", 40)):
+        (tmp_path / f"{name}.csv").write_text(csv_text(rows(count)))
+    pq.write_table(pa.Table.from_pylist(rows()), tmp_path / "a.parquet")
+
+    def rule(files) -> dict:
+        return local.dataset(DataConfig.model_validate({"files": files, "features": FEATURES}), "c", tmp_path).rule()
+
+    assert rule({"train": "a.csv", "test": "b.csv"}) != rule({"train": "b.csv", "test": "a.csv"})
+    assert rule("a.csv") == rule("b.csv") != rule("a.parquet")
+
+
+def test_rows_without_a_group_are_groups_of_their_own(tmp_path):
+    columns = [*COLUMNS, "customer"]
+    made = [{**row, "customer": "" if i % 2 else "one"} for i, row in enumerate(rows(400))]
+    (tmp_path / "rows.csv").write_text(csv_text(made, columns))
+
+    settings = {"files": "rows.csv", "features": FEATURES, "roles": {"group": "customer"}}
+    found, _ = _read({**settings, "checks": {"min_classes": 1}}, tmp_path)
+
+    alone = {split: [row for row in found[split] if row.group is None] for split in SPLITS}
+    assert sum(map(len, alone.values())) == 200
+    assert min(map(len, alone.values())) > 5
+    assert len({split for split in SPLITS for row in found[split] if row.group}) == 1
+
+
 def test_equal_inputs_that_an_ignored_column_tells_apart_count_as_duplicates_do(tmp_path):
     copies = [{**row, "key": number} for number in range(3) for row in rows(300)]
     (tmp_path / "rows.csv").write_text(csv_text([{**row, "key": f"{row['key']}"} for row in copies], [*COLUMNS, "key"]))
