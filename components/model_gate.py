@@ -61,17 +61,20 @@ def ModelGate(
         beam_args=json.loads(beam_args),
     )
     live = None if against_live == "never" else rival(Path(destination), candidate)
-    beside, duel = None, None
+    beside, duel, note = None, None, ""
     if live and (bounds or challenge != "off"):
         is_judged = live.has_rule(json.loads(split_rule))
         with tempfile.TemporaryDirectory() as scratch:
             asked = question(live, _source(source, Path(base)), examples.uri, facts, provider, Path(scratch))
-            beside = contest.beside(live, asked, candidate, is_judged=is_judged)
-            if challenge != "off":
+            if asked.is_empty:
+                note = f"not compared with version {live.version}: there is no test row that it can be asked about"
+            else:
+                beside = contest.beside(live, asked, candidate, is_judged=is_judged)
+            if challenge != "off" and not asked.is_empty:
                 compared = registry.config_class(task).model_validate_json(config).compared(facts)[metric]
                 duel = contest.duel(live, asked, candidate, compared)
                 CHALLENGE.path(blessing.uri).write_text(json.dumps(vars(duel) | {"sentence": duel.sentence()}))
-    decision = Decision(judge(candidate.metrics["slices"][OVERALL], beside, bounds), beside, duel, challenge)
+    decision = Decision(judge(candidate.metrics["slices"][OVERALL], beside, bounds), beside, duel, challenge, note)
     told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in decision.verdicts]
     VERDICT.path(blessing.uri).write_text(json.dumps(told, indent=1))
     progress.report(summary=decision.sentence())
@@ -138,7 +141,7 @@ class Verdict:
     def sentence(self) -> str:
         """Returns the value against what was asked, such as `accuracy 0.912: expected >= 0.92`."""
         text = f"{self.metric} {self.value:.4f}: expected {'<=' if self.lower_is_better else '>='} {self.bound:g}"
-        if self.published is not None:
+        if self.published is not None and self.candidate is not None:
             if self.candidate != self.value:
                 text += f"; on the rows that the live version was asked about {self.candidate:.4f}"
             text += f", live {self.published:.4f} (at most {self.max_regression:g} worse)"
@@ -185,12 +188,14 @@ class Decision:
         beside: Candidate and live version on the same rows; None where nothing is compared.
         duel: How it does there by one metric; None without a challenge.
         challenge: How it has to do there: `off`, `not_worse` or `better`.
+        note: Why nothing was compared though there is a live version; empty where there is nothing to say.
     """
 
     verdicts: list[Verdict]
     beside: Beside | None
     duel: Duel | None
     challenge: str
+    note: str = ""
 
     @property
     def lost(self) -> bool:
@@ -206,7 +211,7 @@ class Decision:
     def sentence(self) -> str:
         """Returns all that was looked at, in a line."""
         told = [verdict.sentence() for verdict in self.verdicts] + ([self.duel.sentence()] if self.duel else [])
-        told += self.beside.notes() if self.beside else []
+        told += self.beside.notes() if self.beside else [self.note] if self.note else []
         return "; ".join(told) or "no thresholds set"
 
     def refusal(self, slices: dict[str, dict[str, float]]) -> str:

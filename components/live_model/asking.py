@@ -9,7 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from components.example_gen import split_files
-from components.live_model.comparable import LiveModel, absent, places, same_classes, takes_stored
+from components.live_model.comparable import (
+    LiveModel,
+    absent,
+    places,
+    same_classes,
+    takes_features,
+    takes_stored,
+)
 from data import examples as codec
 from data import loading
 from data.checks.rows import RowChecks
@@ -55,6 +62,11 @@ class Question:
     lacking: tuple[str, ...] = ()
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is no row that both can be asked about."""
+        return self.asked is not None and not self.asked.any()
+
+    @property
     def is_as_stored(self) -> bool:
         """Whether both are asked about the examples as they are stored, all of them."""
         return self.live_examples == self.candidate_examples
@@ -79,6 +91,8 @@ def question(
     Raises:
         DataError: The data has changed since it was read.
     """
+    if same_classes(live, spec) and takes_features(live, spec):  # the usual case: the data is not looked at again
+        return Question(examples_uri, examples_uri, str(live.folder))
     mine = loading.load(source.config, source.name, source.base)
     as_stored, gone = takes_stored(live, mine), absent(live, mine)
     if as_stored and same_classes(live, spec):
@@ -128,7 +142,7 @@ def _read_again(live: LiveModel, mine: Dataset, source: DataSource, stored: Iter
         raise DataError(changed)
     facts = live.spec.model_copy(update={"features": inputs})
     try:
-        for serialized, other in zip(stored, _test_rows(inputs, mine, source), strict=True):
+        for serialized, other in zip(stored, _test_rows(live, mine, source), strict=True):
             if isinstance(other, BadRow):
                 yield None
                 continue
@@ -141,11 +155,15 @@ def _read_again(live: LiveModel, mine: Dataset, source: DataSource, stored: Iter
         raise DataError(changed) from error
 
 
-def _test_rows(inputs: dict, mine: Dataset, source: DataSource) -> Iterator[Row | BadRow]:
-    """Yields the rows of the test split as ingest keeps them, read for the live version's inputs."""
-    features = inputs | {name: mine.spec.features[name] for name in mine.spec.targets()}
-    unused = tuple(name for name in mine.columns() if name not in features) if mine.columns else ()
-    update = {"features": features, "label": None, "ignore": unused, "missing_values": mine.missing_values}
+def _test_rows(live: LiveModel, mine: Dataset, source: DataSource) -> Iterator[Row | BadRow]:
+    """Yields the rows of the test split as ingest keeps them, read for the live version's inputs as it was told to."""
+    gone = absent(live, mine)
+    features = {name: feature for name, feature in live.inputs().items() if name not in gone}
+    features |= {name: mine.spec.features[name] for name in mine.spec.targets()}
+    there = {*source.config.ignore, *mine.spec.features, *(mine.columns() if mine.columns else ())}
+    missing = live.manifest.get("data", {}).get("missing_values", mine.missing_values)
+    unused = tuple(sorted(there - features.keys()))
+    update = {"features": features, "label": None, "ignore": unused, "missing_values": tuple(missing)}
     other = loading.load(source.config.model_copy(update=update), source.name, source.base)
     both = dataclasses.replace(mine, sources={"files": lambda _: _beside(mine, other)})
     watcher = RowChecks(source.config.row_checks, mine.spec)

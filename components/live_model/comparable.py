@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.errors import ServingError
 from data.spec import Dataset, DatasetSpec, DateFeature, Feature, ImageFeature, LabelFeature
 from models.serving.rollout.rollouts import live_version
 from models.serving.rollout.versions import read_manifest
@@ -41,8 +42,18 @@ class LiveModel:
 
     @property
     def spec(self) -> DatasetSpec:
-        """The facts of the data that it was trained on."""
-        return DatasetSpec.model_validate(self.manifest["spec"])
+        """The facts of the data that it was trained on.
+
+        Raises:
+            ServingError: They cannot be read: another release wrote them.
+        """
+        try:
+            return DatasetSpec.model_validate(self.manifest["spec"])
+        except (KeyError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ServingError(
+                f"What version {self.version}, which is live, was trained on cannot be read ({reason}); {REMEDY}."
+            ) from error
 
     def inputs(self) -> dict[str, Feature]:
         """Returns the features that it takes, by name."""
@@ -63,8 +74,8 @@ def obstacle(live: LiveModel, task: str, dataset: Dataset, *, compared: bool) ->
         compared: Whether anything of the two is compared; where nothing is, the live version is asked nothing.
     """
     version, spec = f"version {live.version}, which is live,", dataset.spec
-    if live.manifest["task"] != task:
-        return f"{version} is of task {live.manifest['task']}, this one of {task}; {REMEDY}."
+    if live.manifest.get("task") != task:
+        return f"{version} is of task {live.manifest.get('task')}, this one of {task}; {REMEDY}."
     if live.spec.targets() != spec.targets():
         names = [", ".join(one.targets()) for one in (live.spec, spec)]
         return f"{version} predicts {names[0]}, this one {names[1]}; {REMEDY}."
@@ -121,6 +132,15 @@ def absent(live: LiveModel, dataset: Dataset) -> tuple[str, ...]:
     """Returns the inputs of the live version that the data has no longer."""
     there = dataset.columns() if dataset.columns else dataset.spec.features
     return tuple(name for name in live.inputs() if name not in there)
+
+
+def takes_features(live: LiveModel, spec: DatasetSpec) -> bool:
+    """Whether every input of the live version is a feature of the candidate's, stored as it takes it."""
+    alike = _alike(live, spec)
+    return all(
+        name in alike and (feature.optional or not spec.features[name].optional)
+        for name, feature in live.inputs().items()
+    )
 
 
 def takes_stored(live: LiveModel, dataset: Dataset) -> bool:

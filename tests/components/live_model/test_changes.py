@@ -15,7 +15,7 @@ from data import examples as codec
 from data import loading
 from data.checks.rows import RowChecks
 from data.config import DataConfig
-from data.errors import DataError
+from data.errors import DataError, ServingError
 from data.spec import DatasetSpec, ImageFeature
 from models import registry
 from models.serving.rollout.versions import publish
@@ -227,6 +227,44 @@ def test_a_picture_of_another_size_is_read_again_for_the_live_version(tmp_path, 
     assert isinstance(spec.features["image"], ImageFeature)
     assert home.answers(found).tolist() == [row["label"] for row in rows]
     assert not found.is_as_stored
+
+
+def test_where_no_row_can_be_asked_about_the_question_is_empty(home):
+    live = home.publish(BEFORE)
+    words = [{**row, "weight": "heavy" if row["size"] % 2 else "light"} for row in _rows()]
+    (home.folder / "rows.csv").write_text(csv_text(words, COLUMNS))
+
+    found, _, _ = home.ask(live, _changed({"size": "number", "weight": "category", "kind": LABEL}))
+
+    assert found.is_empty
+
+
+def test_a_column_that_is_gone_and_one_that_is_ignored_are_told_apart(home):
+    live = home.publish(_changed({"size": {"kind": "number", "optional": True}, "weight": "number", "kind": LABEL}))
+    rows = [{**row, "height": row["size"]} for row in _rows()]
+    (home.folder / "rows.csv").write_text(csv_text(rows, ["height", "weight", "kind"]))
+
+    found, stored, _ = home.ask(live, _changed({"height": "number", "kind": LABEL}, ignore=["weight"]))
+
+    assert found.lacking == ("size",)
+    assert home.answers(found).tolist() == [row["kind"] for row in stored]
+
+
+def test_where_nothing_changed_the_data_is_not_looked_at_again(home):
+    live = home.publish(BEFORE)
+    _, dataset = home.load(BEFORE)
+    source = DataSource(DataConfig.model_validate(BEFORE), "animals", home.folder, "any")
+    (home.folder / "rows.csv").unlink()
+
+    assert question(live, source, "examples", dataset.spec, home.task, home.folder).is_as_stored
+
+
+def test_a_version_that_another_release_published_is_told_in_a_sentence(home):
+    live = home.publish(BEFORE)
+    strange = {**live.manifest, "spec": {**live.manifest["spec"], "unit": "EUR"}}
+
+    with pytest.raises(ServingError, match=r"was trained on cannot be read .*--set evaluate.against_live=never"):
+        LiveModel(live.version, live.folder, strange).inputs()
 
 
 def test_data_that_changes_between_ingest_and_gate_is_not_compared(home):
