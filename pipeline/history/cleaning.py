@@ -116,8 +116,9 @@ def _check_files(paths: PipelinePaths, known: list[RunRecord]) -> None:
     """Raises ConfigError where the database is of another home, or the newest run's files are gone."""
     if not execution_records.match(paths):
         raise ConfigError(
-            f"{paths.database} is of another home than {paths.execution_records}; nothing was removed. Put this home's "
-            f"own back, or move it away and run `headrace repair {paths.runs.name}`."
+            f"{paths.database} does not know the newest run in {paths.execution_records}: it is older, or of another "
+            "home; nothing was removed. Put this home's own back, or move database and backup away and run `headrace "
+            f"repair {paths.runs.name}`."
         )
     newest = next((run for run in known if any(stage.outputs for stage in run.stages)), None)
     outputs = [Path(folder) for stage in newest.stages for folder in stage.outputs.values()] if newest else []

@@ -27,13 +27,16 @@ def write(paths: PipelinePaths) -> None:
 
 
 def match(paths: PipelinePaths) -> bool:
-    """Returns whether the database and the newest file tell of the same execution under its number; so without one."""
+    """Returns whether the database knows the execution of the newest file under its number; so without a file.
+
+    It does not where it is of another home, or older than the files.
+    """
     newest = max(paths.execution_records.glob("*.json"), key=lambda path: int(path.stem), default=None)
     if newest is None or not paths.database.exists():
         return True
     (written,) = json.loads(newest.read_text())["Execution"]
     with mlmd.reading(paths.database) as database:
-        return mlmd.execution_name(database, int(newest.stem)) in (None, written["name"])
+        return mlmd.execution_name(database, int(newest.stem)) == written["name"]
 
 
 def restore(paths: PipelinePaths) -> int:
