@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from components.artifact_files import MISTAKES, PREDICTIONS
 from components.example_gen import read_groups, split_files
+from data.errors import ModelError
 from data.examples import decode, picture
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
 from models.task import Task
@@ -33,6 +34,7 @@ def write(folder: Path, saved_model: str, examples_uri: str, spec: DatasetSpec, 
     wanted = {target_key: tf.io.FixedLenFeature((), kind)}
     targets, values, worst, seconds = [], [], _Worst(NUM_MISTAKES), 0.0
     for serialized, answered, took in answers(saved_model, examples_uri, task):
+        _check_finite(answered, len(targets) * BATCH_ROWS)
         values.append(answered)
         seconds += took
         targets.append(tf.io.parse_example(serialized, wanted)[target_key].numpy())
@@ -41,6 +43,16 @@ def write(folder: Path, saved_model: str, examples_uri: str, spec: DatasetSpec, 
     groups = read_groups(examples_uri)
     np.savez(PREDICTIONS.path(folder), **kept, **({} if groups is None else {"groups": groups}))
     MISTAKES.path(folder).write_text(json.dumps([_told(one, spec, task) for one in worst.found()], indent=1))
+
+
+def _check_finite(answered: np.ndarray, before: int) -> None:
+    """Raises ModelError for the first row whose answer is no finite number; no metric means anything then."""
+    wrong = np.flatnonzero(~np.isfinite(answered.reshape(len(answered), -1)).all(axis=1))
+    if len(wrong):
+        raise ModelError(
+            f"The model answers row {before + wrong[0] + 1:,} of the test split with a number that is not finite; "
+            "lower train.learning_rate, set train.clip_norm, or look at that row for a value far from all others."
+        )
 
 
 def answers(saved_model: str, examples_uri: str, task: Task) -> Iterator[tuple[tf.Tensor, np.ndarray, float]]:

@@ -85,6 +85,11 @@ def _summary(destination: Path, version: int, before: int | None, asked: int | N
     """Returns which version it is, and what clients of the one that was live have to change."""
     if version == before:
         return f"version {version}, published before"
+    live = rollouts.live_version(destination)
+    if live != version:
+        return (
+            f"version {version}; version {live} stays live: `headrace promote {destination.name} {version}` changes it"
+        )
     changed = changed_inputs(destination, asked, version) if asked is not None else ""
     return f"version {version}" + (f"; clients of version {asked} must change: {changed}" if changed else "")
 

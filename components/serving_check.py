@@ -39,13 +39,15 @@ def ServingCheck(
     spec: Parameter[str],
     budget: Parameter[str],
     destination: Parameter[str],
+    live: Parameter[str],
     scratch: Parameter[str],
     fingerprint: Parameter[str],
 ):
     """Stops the run unless a server started on the model answers as it should; writes down the first answer.
 
-    `budget` is the run file's section `serving` as JSON, `destination` the folder of the published versions,
-    `scratch` the one that a candidate which failed is left in.
+    `budget` is the run file's section `serving` as JSON, `destination` the folder of the published versions, `live` the
+    one of them whose latency the budget is about, for the cache key: empty where it is not; `scratch` the folder that
+    a candidate which failed is left in.
     """
     facts = DatasetSpec.model_validate_json(spec)
     rows = first_rows(examples.uri, "test", facts, NUM_ROWS)

@@ -30,4 +30,5 @@ def check(named: NamedConfig, paths: PipelinePaths) -> None:
 
 def _is_ours(folder: Path) -> bool:
     """Whether a folder is that of the pipelines that ship with Headrace, of this installation or another."""
-    return folder.parts[-2:] == CONFIGS.parts[-2:]
+    ours = folder.parent / "core" / "config" / "run_file.py"
+    return folder == CONFIGS or (folder.parts[-2:] == CONFIGS.parts[-2:] and ours.is_file())

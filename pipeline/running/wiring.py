@@ -263,6 +263,7 @@ def serving_check(wiring: Wiring) -> BaseComponent:
         spec=wiring.spec.model_dump_json(),
         budget=_budget(wiring.config).model_dump_json(exclude={"sample"}),
         destination=wiring.by_word(wiring.paths.serving),
+        live=_live_latency(wiring),
         scratch=wiring.by_word(wiring.paths.candidate),
         fingerprint=json.dumps(wiring.fingerprint("serving_check")),
     )
@@ -283,6 +284,12 @@ def publish(wiring: Wiring) -> BaseComponent:
         manifest=json.dumps({"pipeline": wiring.named.name, **_manifest(wiring)}),
         run=wiring.run,
     )
+
+
+def _live_latency(wiring: Wiring) -> str:
+    """Returns the version whose latency a candidate is held against; empty where it is not."""
+    live = LiveModel.of(wiring.paths.serving) if _budget(wiring.config).max_slowdown else None
+    return str(live.version) if live else ""
 
 
 def _budget(config: RunConfig) -> ServingConfig:

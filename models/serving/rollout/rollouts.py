@@ -161,7 +161,7 @@ def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
     with _locked(destination):
         before = read(destination)
         _check(destination, canary.version)
-        stable = before.stable
+        stable = before.stable if before.stable in versions(destination) else None
         if stable is None:
             # What was live until now: the newest but the canary.
             stable = max((one for one in versions(destination) if one != canary.version), default=None)

@@ -73,6 +73,8 @@ def test_a_pipeline_of_ours_has_its_name_in_every_installation(tmp_path):
     elsewhere = tmp_path / CONFIGS.parent.name / CONFIGS.name
     elsewhere.mkdir(parents=True)
     (elsewhere / "digits.yaml").write_text("# of another release\n")
+    (elsewhere.parent / "core" / "config").mkdir(parents=True)
+    (elsewhere.parent / "core" / "config" / "run_file.py").touch()
     write_record(tmp_path, record_of("20260101-000000-000", spec_of(("a", "b")), "digits", base=str(elsewhere)))
 
     preflight.check(named, PipelinePaths.of(tmp_path, "digits"))
