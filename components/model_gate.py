@@ -144,7 +144,8 @@ class Verdict:
         if self.published is not None and self.candidate is not None:
             if self.candidate != self.value:
                 text += f"; on the rows that the live version was asked about {self.candidate:.4f}"
-            text += f", live {self.published:.4f} (at most {self.max_regression:g} worse)"
+            judged = f"at most {self.max_regression:g} worse" if self.is_judged else "only reported: other splits"
+            text += f", live {self.published:.4f} ({judged})"
         return text
 
 

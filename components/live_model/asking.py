@@ -167,9 +167,12 @@ def _test_rows(live: LiveModel, mine: Dataset, source: DataSource) -> Iterator[R
     other = loading.load(source.config.model_copy(update=update), source.name, source.base)
     both = dataclasses.replace(mine, sources={"files": lambda _: _beside(mine, other)})
     watcher = RowChecks(source.config.row_checks, mine.spec)
+    own_files = isinstance(source.config.files, dict) and "test" in source.config.files
     for split, row in watcher.watch(loading.open_rows(both, source.config)):
         if split == "test" and isinstance(row, _Pair):
             yield row.other
+        elif own_files:
+            return  # files of the test split are read first
 
 
 class _Pair(LocatedRow):

@@ -67,6 +67,7 @@ def test_where_the_splits_were_drawn_by_another_rule_a_regression_is_only_report
         decisions.append(Decision(judge({"accuracy": 0.95}, beside, ACCURACY), beside, duel, "not_worse"))
 
     assert [one.passed for one in decisions] == [False, True]
+    assert "live 0.9700 (only reported: other splits)" in decisions[1].sentence()
     assert decisions[1].sentence().endswith("it may have been trained on these test rows")
 
 
@@ -96,6 +97,24 @@ def test_precision_recall_and_f1_follow_from_the_confusion_matrix():
         "f1@dog": pytest.approx(2 * 3 / (5 + 4)),
         "f1@bird": 0.0,
     }
+
+
+def test_the_candidate_itself_is_no_rival(tmp_path):
+    from components.live_model import contest
+    from components.model_gate import rival
+    from models.serving.rollout.versions import publish
+
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").write_text(name)
+    version = publish(tmp_path / "first", tmp_path / "serving" / "digits", {})
+
+    def found(name: str):
+        candidate = contest.Candidate(str(tmp_path / name), {}, tmp_path, None, None, [])
+        return rival(tmp_path / "serving" / "digits", candidate)
+
+    assert found("first") is None
+    assert found("second").version == version
 
 
 def test_after_a_rollback_the_live_model_is_compared_with_not_the_newest(tmp_path):

@@ -315,6 +315,23 @@ def test_images_named_by_a_table_lie_beside_it(tmp_path):
     assert sorted(int(row["image"][0, 1, 0]) for row in _joined(found)) == [7 * i for i in range(30)]
 
 
+def test_equal_pictures_of_two_names_lie_in_one_split(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for i in range(40):
+        for name in ("a", "b"):
+            (tmp_path / "photos" / f"{name}{i}.png").write_bytes(png(6 * i))
+    made = [{"image": f"photos/{name}{i}.png", "label": i % 2} for name in ("a", "b") for i in range(40)]
+    (tmp_path / "rows.csv").write_text(csv_text(made, ["image", "label"]))
+    features = {**PICTURES, "label": {"kind": "label", "classes": ["0", "1"]}}
+    settings = {"files": "rows.csv", "features": features, "splits": FIFTHS}
+
+    found, _ = _read({**settings, "checks": {"min_classes": 1, "duplicates": {"policy": "warn"}}}, tmp_path)
+
+    shades = {split: {int(row["image"][0, 1, 0]) for row in found[split]} for split in SPLITS}
+    assert sum(map(len, shades.values())) == 40
+    assert sum(map(len, found.values())) == 80
+
+
 def test_the_digest_follows_the_content_and_not_the_folder(tmp_path):
     digests = []
     for place, count in (("a", 20), ("b", 20), ("c", 21)):

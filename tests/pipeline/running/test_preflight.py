@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from data.errors import ConfigError
@@ -146,3 +148,19 @@ def test_a_destination_that_cannot_be_written_to_is_told_before_any_work(tmp_pat
         pytest.raises(ConfigError, match=r"serving/digits cannot be written to; run `chmod u\+w "),
     ):
         preflight.check(config.load("digits"), paths)
+
+
+def test_a_live_version_that_cannot_be_compared_is_told_before_any_work(tmp_path):
+    paths = PipelinePaths.of(tmp_path, "digits")
+    paths.runs.mkdir(parents=True)
+    named = config.load("digits")
+    spec = named.dataset.spec.model_dump(mode="json")
+    manifest = paths.serving / "1" / "assets.extra" / "headrace.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"task": "text_classification", "spec": spec}))
+
+    with pytest.raises(
+        ConfigError, match=r"^digits: version 1, which is live, is of task text_classification, this one"
+    ):
+        preflight.check(named, paths)
+    preflight.check(config.load("digits", ["evaluate.against_live=never"]), paths)
