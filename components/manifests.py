@@ -47,8 +47,19 @@ def damage(artifact: Path, *, thorough: bool = False) -> str | None:
             return f"{name} has {status.st_size:,} bytes, expected {facts['size']:,}"
         if (thorough or status.st_mtime_ns != facts["mtime_ns"]) and sha256(path) != facts["sha256"]:
             return f"{name} was changed"
-    added = {str(path.relative_to(artifact)) for path in artifact.rglob("*") if path.is_file()} - set(files)
-    return f"{min(added)} was added" if added else None
+    more = added(artifact)
+    return f"{more} was added" if more else None
+
+
+def added(artifact: Path) -> str | None:
+    """Returns a file of an artifact that was not there when its stage was done; None without one, or a manifest."""
+    try:
+        known = set(json.loads(manifest_path(artifact).read_text()))
+    except (OSError, ValueError):
+        return None
+    return min(
+        {str(path.relative_to(artifact)) for path in artifact.rglob("*") if path.is_file()} - known, default=None
+    )
 
 
 def _facts(path: Path) -> dict:

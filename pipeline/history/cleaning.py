@@ -1,11 +1,12 @@
 """Removes what no recent run refers to; what it cannot account for stays."""
 
 import contextlib
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from components.manifests import MANIFEST_SUFFIX
+from components.manifests import MANIFEST_SUFFIX, added
 from data.errors import ConfigError, ServingError
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import read_manifest, versions
@@ -16,6 +17,10 @@ from pipeline.history.record import RunRecord
 
 UNKNOWN = "no run is known that made it"
 LINKED = "it is a link, or lies behind one"
+
+
+_DAMAGED = re.compile(r"\.damaged-\d+$")  # as `running.recovery` names it
+_RUN = re.compile(r"\d{8}-\d{6}-\d{3}")
 
 
 @dataclass(frozen=True)
@@ -143,8 +148,8 @@ def _artifacts(paths: PipelinePaths, kept: list[RunRecord]) -> dict[Path, str]:
         if path.parent.name != ".system":
             folder = str(path).removesuffix(MANIFEST_SUFFIX)
             # One that was damaged is beside the one that was made anew.
-            is_known = folder in recorded or folder.partition(".damaged-")[0] in recorded
-            found[path] = reasons.get(folder) or ("" if is_known else UNKNOWN)
+            is_known = folder in recorded or _DAMAGED.sub("", folder) in recorded
+            found[path] = reasons.get(folder) or ("" if is_known and not added(Path(folder)) else UNKNOWN)
     return found
 
 
@@ -152,11 +157,12 @@ def _logs(paths: PipelinePaths, kept: list[RunRecord], told: set[str]) -> dict[P
     """Returns each log -> why it stays; empty for one that goes. `told` has the runs that are known."""
     reasons = {run.run: _by(run) for run in kept}
     oldest = min(reasons, default="")
-    return {
+    found = {}
+    for path in paths.logs.glob("*.log"):
         # A run that was refused before its first stage left nothing but its log.
-        path: reasons.get(path.stem) or ("" if path.stem in told or path.stem < oldest else UNKNOWN)
-        for path in paths.logs.glob("*.log")
-    }
+        is_known = path.stem in told or (_RUN.fullmatch(path.stem) is not None and path.stem < oldest)
+        found[path] = reasons.get(path.stem) or ("" if is_known else UNKNOWN)
+    return found
 
 
 def _versions(paths: PipelinePaths, kept: list[RunRecord], told: set[str]) -> dict[Path, str]:

@@ -146,7 +146,10 @@ def read_manifest(version_folder: Path) -> dict:
         ServingError: The folder holds no manifest: it was not published by Headrace.
     """
     try:
-        return json.loads((version_folder / MANIFEST).read_text())
+        manifest = json.loads((version_folder / MANIFEST).read_text())
+        if not isinstance(manifest, dict):
+            raise ValueError("it is no JSON object")
+        return manifest
     except (OSError, ValueError) as error:
         raise ServingError(
             f"{version_folder} has no readable {MANIFEST}; move it away, it was not published by Headrace."

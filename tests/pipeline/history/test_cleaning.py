@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.manifests import manifest_path
+from components.manifests import manifest_path, write_manifest
 from data.errors import ConfigError
 from models.serving.rollout.versions import publish
 from pipeline.core.paths import PipelinePaths
@@ -27,7 +27,7 @@ def paths(tmp_path) -> PipelinePaths:
         for folder in (Path(folder) for stage in run.stages for folder in stage.outputs.values()):
             folder.mkdir(parents=True)
             (folder / "file").write_text(run.run)
-            manifest_path(folder).write_text("{}")
+            write_manifest(folder)
         publish(Path(run.stages[0].outputs["model"]), made.serving, {"run": run.run})
     execution_records.write(made)
     return made
@@ -50,6 +50,20 @@ def test_only_what_belongs_to_older_runs_goes(paths):
     assert {kept.reason for kept in found.kept} == {f"of run {NEWEST}", "it is the newest version"}
     assert found.lines() == [f"kept 5 items: of run {NEWEST}", "kept 1 item: it is the newest version"]
     assert newest.is_dir()
+
+
+def test_what_somebody_put_beside_the_files_of_a_run_stays(paths):
+    model = paths.artifacts / "train" / "model" / "1"
+    (model / "notes.txt").write_text("mine")
+    (paths.logs / "00.log").write_text("mine")
+    copy = model.with_name("1.damaged-by-me")
+    shutil.copytree(model, copy)
+
+    found = collect(paths.home, "letters", keep=1)
+
+    assert {model, manifest_path(model), paths.logs / "00.log", copy} <= {kept.path for kept in found.kept}
+    assert (model / "notes.txt").exists()
+    assert not (paths.artifacts / "evaluate" / "evaluation" / "2").exists()
 
 
 def test_a_home_that_moved_keeps_what_it_is_told_to_keep(paths):
