@@ -15,7 +15,7 @@ run: setup ## Fashion-MNIST from raw data to a published model that answers a qu
 	@$(BIN)/headrace run fashion_mnist
 
 test: setup browser ## every test this machine can run
-	@$(BIN)/python -m pytest -m "not gpu or gpu" $(ARGS)
+	@$(BIN)/python -m pytest -m "not long" $(ARGS)
 
 # The tests of pages need a Chromium; without one they are skipped, and say so.
 browser:

@@ -86,7 +86,10 @@ def undisturbed(tmp_path_factory) -> Undisturbed:
     return Undisturbed(_scores(home), list(temporary.iterdir()))
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGKILL", -9), ("SIGTERM", 143), ("SIGINT", 130)])
+# SIGINT takes the way of SIGTERM.
+@pytest.mark.parametrize(
+    ("name", "code"), [("SIGKILL", -9), ("SIGTERM", 143), pytest.param("SIGINT", 130, marks=pytest.mark.long)]
+)
 def test_a_run_struck_at_every_stage_in_turn_ends_like_an_undisturbed_one(name, code, undisturbed, tmp_path):
     before: str | None = None
     for stage in STAGES:

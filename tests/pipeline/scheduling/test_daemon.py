@@ -132,6 +132,7 @@ def test_a_child_that_is_killed_is_noticed_by_a_later_daemon_too(tmp_path):
     assert later.store.fires()[0].message == "its process was killed"
 
 
+@pytest.mark.long
 def test_fifty_schedules_at_once_run_one_by_one(tmp_path):
     scheduler = Scheduler(tmp_path)
     for index in range(50):
