@@ -14,7 +14,6 @@ from components.live_model.comparable import (
     absent,
     places,
     same_classes,
-    takes_features,
     takes_stored,
 )
 from data import examples as codec
@@ -91,16 +90,18 @@ def question(
     Raises:
         DataError: The data has changed since it was read.
     """
-    if same_classes(live, spec) and takes_features(live, spec):  # the usual case: the data is not looked at again
+    has_same_classes = same_classes(live, spec)
+    if has_same_classes and takes_stored(live, spec):  # the usual case: the data is not looked at again
         return Question(examples_uri, examples_uri, str(live.folder))
     mine = loading.load(source.config, source.name, source.base)
-    as_stored, gone = takes_stored(live, mine), absent(live, mine)
-    if as_stored and same_classes(live, spec):
+    gone = absent(live, mine)
+    as_stored = takes_stored(live, spec, gone)
+    if as_stored and has_same_classes:
         return Question(examples_uri, examples_uri, str(live.folder), lacking=gone)
     stored = _stored(examples_uri)
     rows: Iterator[bytes | None] = stored if as_stored else _read_again(live, mine, source, stored)
     asked = _write(rows, examples_uri, scratch, spec, _known(live, spec))
-    saved_model = live.folder if same_classes(live, spec) else _with_classes_of(live, spec, task, scratch / "model")
+    saved_model = live.folder if has_same_classes else _with_classes_of(live, spec, task, scratch / "model")
     candidate_examples = examples_uri if asked is None else str(scratch / "candidate")
     return Question(str(scratch / "live"), candidate_examples, str(saved_model), asked, gone)
 

@@ -1,6 +1,6 @@
 """The live version of a pipeline, and whether a candidate can be compared with it. Loads no TensorFlow."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,20 +134,14 @@ def absent(live: LiveModel, dataset: Dataset) -> tuple[str, ...]:
     return tuple(name for name in live.inputs() if name not in there)
 
 
-def takes_features(live: LiveModel, spec: DatasetSpec) -> bool:
-    """Whether every input of the live version is a feature of the candidate's, stored as it takes it."""
+def takes_stored(live: LiveModel, spec: DatasetSpec, gone: Collection[str] = ()) -> bool:
+    """Whether the live version can be asked about the examples as they are stored for the candidate.
+
+    `gone` are inputs of its that the data has no longer, see `absent`: those that may lack are no obstacle.
+    """
     alike = _alike(live, spec)
     return all(
-        name in alike and (feature.optional or not spec.features[name].optional)
-        for name, feature in live.inputs().items()
-    )
-
-
-def takes_stored(live: LiveModel, dataset: Dataset) -> bool:
-    """Whether the live version can be asked about the examples as they are stored for the candidate."""
-    alike, gone, ours = _alike(live, dataset.spec), absent(live, dataset), dataset.spec.features
-    return all(
-        feature.optional if name in gone else name in alike and (feature.optional or not ours[name].optional)
+        feature.optional if name in gone else name in alike and (feature.optional or not spec.features[name].optional)
         for name, feature in live.inputs().items()
     )
 
