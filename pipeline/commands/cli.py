@@ -105,7 +105,8 @@ def new(name: str, path: Path, task: str | None, label: str | None, force: bool,
       headrace new churn --data customers.csv --label "left us" --force
       headrace new pets --data photos/
     """
-    from pipeline.commands import new as drafting
+    from pipeline.commands import new as inferring
+    from pipeline.commands.drafting import writing
 
     target = Path(f"{name.removesuffix('.yaml')}.yaml")
     if target.exists() and not force:
@@ -113,8 +114,8 @@ def new(name: str, path: Path, task: str | None, label: str | None, force: bool,
     tell = (
         (lambda rows: click.echo(f"\r{rows:,} rows", nl=False, err=True)) if sys.stderr.isatty() else lambda rows: None
     )
-    made = drafting.draft(path, task, label, tell)
-    target.write_text(drafting.text(made, target.stem, target.resolve().parent), encoding="utf-8")
+    made = inferring.draft(path, task, label, tell)
+    target.write_text(writing.text(made, target.stem, target.resolve().parent), encoding="utf-8")
     if as_json:
         columns = {key: guess.feature.kind for key, guess in made.features.items() if guess.feature}
         found = {"file": str(target), "task": made.task, "rows": made.rows, "features": columns}

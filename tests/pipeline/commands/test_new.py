@@ -7,6 +7,7 @@ from PIL import Image
 
 from data.errors import ConfigError, DataError
 from pipeline.commands import new
+from pipeline.commands.drafting import writing
 from pipeline.core import config
 from tests.conftest import headrace
 
@@ -14,7 +15,7 @@ from tests.conftest import headrace
 def _load(made, folder):
     """Returns the settings that the written run file has, as a run would read it."""
     path = folder / "mine.yaml"
-    path.write_text(new.text(made, "mine", folder), encoding="utf-8")
+    path.write_text(writing.text(made, "mine", folder), encoding="utf-8")
     return config.load(str(path))
 
 
