@@ -22,6 +22,7 @@ REQUIREMENTS = [
     "numpy>=2,<3",
     "pandas>=2,<3",
     "pyarrow>=14",
+    "regex>=2024.5",  # words of any script: re has no properties of Unicode
     "rdata>=0.11",  # reads the tables inside R packages
     # TF Serving's stubs; 2.19.1 is the newest that TFX 1.21 takes.
     "tensorflow-serving-api==2.19.1",

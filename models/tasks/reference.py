@@ -1,5 +1,6 @@
 """Reference models: classical ones that a network is held against. Loads no TensorFlow."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,25 @@ class Candidate:
     features: str
     max_rows: int | None = None
     trivial: bool = False
+
+
+def num_classes(spec: DatasetSpec) -> int:
+    """Returns how many classes the label has; 1 where a number is predicted."""
+    return max((len(label.classes) for label in spec.of(LabelFeature).values()), default=1)
+
+
+def affordable(work: int, classes: int, *, least: int = 5_000, most: int | None = None) -> int:
+    """Returns how many rows, or iterations, a model can afford whose time grows with them times the classes.
+
+    A limit by the clock would give another model on another machine.
+
+    Args:
+        work: What it can afford in all: rows, or iterations, times classes.
+        classes: Number of classes.
+        least: Fewest, however many classes there are.
+        most: Most, however few classes there are; None for no limit.
+    """
+    return min(max(work // classes, least), most or sys.maxsize)
 
 
 def constants(spec: DatasetSpec, max_rows: int | None = None) -> dict[str, Candidate]:

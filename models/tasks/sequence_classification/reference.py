@@ -7,23 +7,26 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
 from data.spec import DatasetSpec, TextFeature
-from models.tasks.reference import Candidate, constants
+from models.tasks.reference import Candidate, affordable, constants, num_classes
 
 LENGTHS = (3, 4)  # of the k-mers; on yeast's genes 5 and 6 were no better
+MAX_WEIGHTS = 8_000_000  # k-mers times classes
 
 
 def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
     """Returns the most frequent class, and logistic regression on counts of k-mers of either length."""
     name, _ = spec.only(TextFeature)
-    found = constants(spec)
+    classes = num_classes(spec)
+    rows, iterations = affordable(2_000_000, classes), affordable(30_000, classes, least=100, most=300)
+    found = constants(spec, rows)
     for length in LENGTHS:
         estimator = make_pipeline(
             FunctionTransformer(_texts, kw_args={"name": name}),
-            CountVectorizer(analyzer="char", ngram_range=(length, length), lowercase=True),
+            CountVectorizer(analyzer="char", ngram_range=(length, length), max_features=MAX_WEIGHTS // classes),
             MaxAbsScaler(),
-            LogisticRegression(max_iter=300),
+            LogisticRegression(max_iter=iterations),
         )
-        found[f"kmer_{length}_logistic_regression"] = Candidate(estimator, f"counts of all {length}-mers")
+        found[f"kmer_{length}_logistic_regression"] = Candidate(estimator, f"counts of all {length}-mers", rows)
     return found
 
 

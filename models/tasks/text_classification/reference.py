@@ -1,4 +1,6 @@
-"""Classical models for texts: hashed n-grams of words and a linear model."""
+"""Classical models for texts: hashed n-grams of words and of characters, and a linear model."""
+
+import functools
 
 import numpy as np
 import pandas as pd
@@ -11,36 +13,67 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from data.spec import DatasetSpec, TextFeature
-from models.tasks.reference import Candidate, constants
+from models.tasks.reference import Candidate, affordable, constants, num_classes
 
 NUM_FEATURES = 2**18
+# Weights of a linear model, features times classes: its solver keeps some twenty copies of 8 bytes each.
+MAX_WEIGHTS = 8_000_000
+# Scripts that put no blanks between words: each of their characters is a word, as for the network.
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+WORD = rf"[{UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]+"
+# For n-grams of characters, of which a text has several times as many as words: rows times classes, rows, characters.
+CHARACTER_WORK, CHARACTER_ROWS, CHARACTERS = 200_000, 20_000, 1_000
 
 
 def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
-    """Returns the most frequent class, naive Bayes on words, and logistic regression on words and pairs of words."""
+    """Returns constant answers, naive Bayes on words, and logistic regression on words and on parts of words."""
     name, _ = spec.only(TextFeature)
+    classes = num_classes(spec)
+    rows, iterations = affordable(2_000_000, classes), affordable(50_000, classes, least=100, most=500)
+    character_rows = affordable(CHARACTER_WORK, classes, least=2_000, most=CHARACTER_ROWS)
 
-    def on_ngrams(longest: int, *rest):
+    def linear():
+        return TfidfTransformer(sublinear_tf=True), _SeenColumns(), LogisticRegression(C=10.0, max_iter=iterations)
+
+    def on_ngrams(analyzer: str, lengths: tuple[int, int], *rest, characters: int | None = None):
         ngrams = HashingVectorizer(
-            n_features=NUM_FEATURES,
-            ngram_range=(1, longest),
+            n_features=_num_features(classes),
+            analyzer=analyzer,
+            ngram_range=lengths,
             alternate_sign=False,
             norm=None,
-            token_pattern=r"(?u)\b\w+\b",
+            tokenizer=_words if analyzer == "word" else None,
+            token_pattern=None,
         )
-        *weights, model = rest
-        return make_pipeline(
-            FunctionTransformer(_texts, kw_args={"name": name}), ngrams, *weights, _SeenColumns(), model
-        )
+        texts = FunctionTransformer(_texts, kw_args={"name": name, "characters": characters})
+        return make_pipeline(texts, ngrams, *rest)
 
+    words, pairs = "hashed words", "hashed words and pairs of words, weighted by how rare they are"
+    parts = f"hashed runs of 2 to 4 characters within words of the first {CHARACTERS:,} characters, weighted likewise"
+    by_characters = on_ngrams("char_wb", (2, 4), *linear(), characters=CHARACTERS)
     return {
-        **constants(spec),
-        "naive_bayes": Candidate(on_ngrams(1, MultinomialNB()), "hashed words"),
-        "logistic_regression": Candidate(
-            on_ngrams(2, TfidfTransformer(sublinear_tf=True), LogisticRegression(C=10.0, max_iter=500)),
-            "hashed words and pairs of words, weighted by how rare they are",
-        ),
+        **constants(spec, rows),
+        "naive_bayes": Candidate(on_ngrams("word", (1, 1), _SeenColumns(), MultinomialNB()), words, rows),
+        "logistic_regression": Candidate(on_ngrams("word", (1, 2), *linear()), pairs, rows),
+        "character_logistic_regression": Candidate(by_characters, parts, character_rows),
     }
+
+
+def _num_features(classes: int) -> int:
+    """Returns how many features n-grams are hashed to, a power of two: fewer for very many classes."""
+    return min(NUM_FEATURES, 1 << (MAX_WEIGHTS // classes).bit_length() - 1)
+
+
+@functools.cache
+def _pattern():
+    import regex  # unlike re it knows scripts, and that a vowel sign belongs to its letter
+
+    return regex.compile(WORD, regex.VERSION1)
+
+
+def _words(text: str) -> list[str]:
+    """Returns the words of a text in any script; signs of punctuation are none."""
+    return _pattern().findall(text)
 
 
 class _SeenColumns(TransformerMixin, BaseEstimator):
@@ -57,5 +90,6 @@ class _SeenColumns(TransformerMixin, BaseEstimator):
         return matrix[:, self.columns_]
 
 
-def _texts(frame: pd.DataFrame, name: str) -> list[str]:
-    return ["" if cell is None else cell.decode("utf-8", errors="replace") for cell in frame[name]]
+def _texts(frame: pd.DataFrame, name: str, characters: int | None) -> list[str]:
+    """Returns the texts of stored bytes, cut after so many characters; None for the whole."""
+    return ["" if cell is None else cell.decode("utf-8", errors="replace")[:characters] for cell in frame[name]]
