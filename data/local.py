@@ -75,6 +75,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         trusting_digest=functools.cache(lambda: _digest(paths, trust=True)),
         sources={"files": lambda _: _Rows(paths, kind, config, spec)},
         estimate=lambda: _estimate(paths, spec),
+        last_change=lambda: _last_change(paths),
         missing_values=config.missing_values,
         split_rule=functools.cache(lambda: _split_rule(paths, kind, config, spec)),
         columns=functools.cache(lambda: _columns(paths["train"][0], kind, config)),
@@ -261,6 +262,16 @@ def _estimate(paths: dict[str, list[Path]], spec: DatasetSpec) -> int:
     gzipped = 10  # times that text grows when it is unpacked
     tables = [path.stat().st_size * (gzipped if path.suffix == ".gz" else 1) for path in every if path.is_file()]
     return images + 2 * sum(tables)  # an example names its columns
+
+
+def _last_change(paths: Mapping[str, Sequence[Path]]) -> float:
+    """Returns when one of the files was changed last, seconds since 1970.
+
+    By the time of the inode: that of the content is what a copying program sets it to.
+    """
+    every = [path for found in paths.values() for path in found]
+    files = [file for path in every for file in (image_folder.files(path) if path.is_dir() else [path])]
+    return max(path.stat().st_ctime for path in {*every, *files})
 
 
 def _digest(paths: dict[str, list[Path]], *, trust: bool = False) -> str:

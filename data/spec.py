@@ -1,5 +1,6 @@
 """What a data set holds: its features and splits, in a form that can be written to JSON."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,6 +244,7 @@ class Dataset:
             is nothing but the features.
         trusting_digest: Returns `digest` without reading files that are unchanged by size, time and inode; None: that
             costs nothing anyway.
+        last_change: Returns when one of its files was changed last, seconds since 1970. None: they never are.
     """
 
     spec: DatasetSpec
@@ -254,6 +256,11 @@ class Dataset:
     split_rule: Callable[[], dict[str, Any]] | None = None
     columns: Callable[[], list[str]] | None = None
     trusting_digest: Callable[[], str] | None = None
+    last_change: Callable[[], float] | None = None
+
+    def is_settled(self, seconds: float) -> bool:
+        """Returns whether no file of it was changed for so many seconds: one that is being written to is not whole."""
+        return self.last_change is None or time.time() - self.last_change() >= seconds
 
     def last_digest(self) -> str:
         """Returns `digest`, as looks every minute can afford it; a run reads all, and takes `digest`."""

@@ -69,5 +69,7 @@ def _run(command: list[str], name: str) -> None:
 
 
 def _unpack(archive: Path, into: Path) -> None:
+    # Python before 3.11.4, such as Debian 12's, has no filters; what the archive holds is pinned by its hash.
+    filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(archive) as file:
-        file.extractall(into, filter="data")
+        file.extractall(into, **filters)

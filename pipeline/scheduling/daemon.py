@@ -101,7 +101,7 @@ class Scheduler:
         for state in states:
             if state.paused is not None or triggers.waits(self.store, state.schedule):
                 continue
-            if state.schedule.on_new_data and triggers.new_data(self.home, state.schedule):
+            if state.schedule.on_new_data and triggers.new_data(self.home, state.schedule, self.poll_seconds):
                 self.store.write_down(state.schedule.name, [(now, "new data", now)])
             elif state.schedule.on_drift is not None:
                 self._look_for_drift(state.schedule, now)
@@ -110,7 +110,7 @@ class Scheduler:
         """Starts a look at drift, a process of its own as it loads TensorFlow; or takes what an earlier one found."""
         process = self._looking.pop(schedule.name, None)
         if process is None:
-            command = triggers.drift_command(self.home, self.store, schedule)
+            command = triggers.drift_command(self.home, self.store, schedule, self.poll_seconds)
             if command:
                 self._looking[schedule.name] = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

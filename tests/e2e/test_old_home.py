@@ -36,7 +36,8 @@ STABLE, CANARY = "1795890568", "1795890625"
 def unpack(home: Path) -> None:
     """Unpacks the archive into `home`, a new folder, as if all of it had been made on this host and moved there."""
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(home, filter="tar")  # unlike `data` it keeps the modes of folders
+        # Unlike `data` it keeps the modes of folders; Python before 3.11.4 has no filters, and keeps them anyway.
+        archive.extractall(home, **({"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}))
     words = {"/HOME_PLACEHOLDER": str(home.with_name("before")), "HOST-PLACEHOLDER": platform.node()}
     for path in sorted(path for path in home.rglob("*") if path.is_file()):
         with contextlib.suppress(UnicodeDecodeError):  # a SavedModel names paths that nobody reads

@@ -23,17 +23,17 @@ def test_drift_is_looked_for_when_requests_or_a_span_have_come_in(tmp_path):
     store.add(schedule, time.time())
     named = config.load(str(tmp_path / "mine.yaml"))
     Journal(named, paths, "20260101-1").finish("published", 0, None)
-    assert triggers.drift_command(tmp_path, store, schedule) == []
+    assert triggers.drift_command(tmp_path, store, schedule, 0) == []
 
     (tmp_path / "2.csv").write_text(rows)
-    assert "spans" in triggers.drift_command(tmp_path, store, schedule)
+    assert "spans" in triggers.drift_command(tmp_path, store, schedule, 0)
     digest = config.load(str(tmp_path / "mine.yaml")).dataset.digest()
     paths.drift.write_text(json.dumps({"data_digest": digest}))
-    assert triggers.drift_command(tmp_path, store, schedule) == []  # looked at already
+    assert triggers.drift_command(tmp_path, store, schedule, 0) == []  # looked at already
     paths.samples.mkdir()
     (paths.samples / "2026-01-01.jsonl").write_text("{}\n")
     os.utime(paths.drift, (1, 1))
-    command = triggers.drift_command(tmp_path, store, schedule)
+    command = triggers.drift_command(tmp_path, store, schedule, 0)
     assert command[command.index("--of") + 1] == "served"
     assert command[command.index("--max-distance") + 1] == "0.2"
 
@@ -49,18 +49,33 @@ def test_new_data_is_a_reason_and_the_same_data_is_none(tmp_path):
     store = Store.of(tmp_path)
     store.add(schedule, time.time())
 
-    assert triggers.new_data(tmp_path, schedule)  # it has never run
+    assert triggers.new_data(tmp_path, schedule, 0)  # it has never run
     named = config.load(str(tmp_path / "mine.yaml"))
     Journal(named, PipelinePaths.of(tmp_path, "mine"), "20260101-1").finish("failed", 3, "refused")
     assert runs.find(tmp_path, "mine").data_digest
-    assert not triggers.new_data(tmp_path, schedule)
+    assert not triggers.new_data(tmp_path, schedule, 0)
     with (tmp_path / "rows.csv").open("a") as file:
         file.write("40,0\n")
-    assert triggers.new_data(tmp_path, schedule)
+    assert triggers.new_data(tmp_path, schedule, 0)
     assert not triggers.waits(store, schedule)
     store.write_down("mine", [(1.0, "new data", 1.0)])
     assert triggers.waits(store, schedule)
     store.finish(store.fires()[0], Outcome(SUCCEEDED), 2.0)
     assert not triggers.waits(store, schedule)
     (tmp_path / "mine.yaml").unlink()
-    assert not triggers.new_data(tmp_path, schedule)
+    assert not triggers.new_data(tmp_path, schedule, 0)
+
+
+def test_a_file_that_is_being_written_is_no_reason_to_run(tmp_path):
+    """An hour with a change within it is as good as a minute: the test does not depend on how fast it is."""
+    rows, hour = tmp_path / "rows.csv", 3600.0
+    rows.write_text("x,y\n" + "".join(f"{index},{index % 2}\n" for index in range(40)))
+    os.utime(rows, (1, 1))  # a copy that keeps the time of the original
+    (tmp_path / "mine.yaml").write_text(
+        "task: tabular_classification\n"
+        "data: {files: rows.csv, features: {x: number, y: {kind: label, classes: ['0', '1']}}}\n"
+    )
+    schedule = Schedule("mine", str(tmp_path / "mine.yaml"), on_new_data=True)
+
+    assert not triggers.new_data(tmp_path, schedule, settled=hour)
+    assert triggers.new_data(tmp_path, schedule, settled=0)
