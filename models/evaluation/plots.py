@@ -1,9 +1,19 @@
 """Drawings of a classifier's evaluation, for TensorBoard and for the page of a run."""
 
+import functools
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from data.scripts import cut
+
+# Fonts that hold what matplotlib's own does not, as the usual systems have them.
+OTHER_SCRIPTS = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans",
+    "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Thai", "FreeSans", "Arial Unicode MS", "Unifont",
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,14 +57,28 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], shown: np.ndarr
 
 def pixels(figure: "Figure") -> np.ndarray:
     """Returns a drawing as RGB, uint8 `(height, width, 3)`."""
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with matplotlib.rc_context({"font.sans-serif": _fonts()}), warnings.catch_warnings():
+        # A machine without a font for a script draws boxes; the page of a run leaves fonts to the browser.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+@functools.cache
+def _fonts() -> list[str]:
+    """Returns matplotlib's fonts and, behind them, those of this machine that hold other scripts."""
+    import matplotlib
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return [*matplotlib.rcParams["font.sans-serif"], *(name for name in OTHER_SCRIPTS if name in installed)]
 
 
 def short(text: str, length: int = 18) -> str:
     """Returns a name that fits an axis; matplotlib takes a dollar sign for mathematics."""
     text = " ".join(str(text).split())
-    return (text if len(text) <= length else text[: length - 1] + "…").replace("$", r"\$")
+    return (text if len(text) <= length else cut(text, length - 1) + "…").replace("$", r"\$")

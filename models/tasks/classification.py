@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.examples import encode
+from data.scripts import isolated
 from data.spec import DatasetSpec, LabelFeature, Row, TextFeature
 from models.evaluation import plots
 from models.evaluation.metrics import confusion_matrix
@@ -124,8 +125,8 @@ def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
     """Returns the likeliest class and the true one, such as `Ankle boot 0.998 (labelled Ankle boot)`."""
     label_key, label = spec.only(LabelFeature)
     best = max(range(len(answer["scores"])), key=lambda index: answer["scores"][index])
-    true = label.classes[row[label_key]]
-    return f"{answer['classes'][best]} {answer['scores'][best]:.3f} (labelled {true})"
+    found, true = (isolated(str(name)) for name in (answer["classes"][best], label.classes[row[label_key]]))
+    return f"{found} {answer['scores'][best]:.3f} (labelled {true})"
 
 
 def epoch_plots(predict, batches, config, spec: DatasetSpec) -> dict:

@@ -11,6 +11,7 @@ import numpy as np
 
 from components.artifact_files import OVERALL
 from data import atomic
+from data.scripts import cut, isolated
 from models.evaluation.intervals import wilson
 from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
@@ -82,6 +83,7 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     made.filters |= {
+        "cut": cut,
         "number": number,
         "duration": duration,
         "moment": moment,
@@ -168,14 +170,14 @@ def _told(feature: Any) -> dict[str, Any]:
         standard = [one for one in stats.histograms if one.type == 0]
         told["bars"] = _bars([bucket.sample_count for bucket in standard[0].buckets]) if standard else []
     elif kind == "string_stats":
-        top = ", ".join(f"{_clip(one.value)} ({number(int(one.frequency))})" for one in stats.top_values[:3])
+        top = ", ".join(f"{isolated(_clip(one.value))} ({number(int(one.frequency))})" for one in stats.top_values[:3])
         told["words"] = f"{number(int(stats.unique))} values; {top}; {stats.avg_length:.0f} characters on average"
         told["bars"] = _bars([bucket.sample_count for bucket in stats.rank_histogram.buckets][:20])
     return told
 
 
 def _clip(text: str, length: int = 40) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+    return text if len(text) <= length else cut(text, length - 1) + "…"
 
 
 def _bars(counts: list[float]) -> list[float]:

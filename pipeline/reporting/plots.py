@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from components.artifact_files import OVERALL
+from data.scripts import isolated
 from models.evaluation.intervals import wilson
 from models.evaluation.plots import confusion_matrix, short
 from models.evaluation.predictions import Answers
@@ -132,7 +133,9 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart | None:
     title = "Confusion matrix" + (
         f", the {len(shown)} classes most often confused" if len(classes) > len(shown) else ""
     )
-    most = "; ".join(f"{true} taken for {predicted} {count} times" for true, predicted, count in rows[:3])
+    most = "; ".join(
+        f"{isolated(true)} taken for {isolated(predicted)} {count} times" for true, predicted, count in rows[:3]
+    )
     return Chart(title, _svg(figure), f"Most frequent: {most or 'no mistakes'}.", ["true", "predicted", "rows"], rows)
 
 
@@ -235,7 +238,7 @@ def by_slice(slices: dict[str, dict[str, float]], metric: str) -> Chart | None:
     axes.invert_yaxis()
     axes.set(xlabel=metric + (", 95 % interval; dotted: over all" if share else "; dotted: over all"))
     columns = ["slice", metric, *(["from", "to"] if share else []), "rows"]
-    told = "; ".join(f"{row[0]} {row[1]:.4f}" for row in rows[:3])
+    told = "; ".join(f"{isolated(row[0])} {row[1]:.4f}" for row in rows[:3])
     title = f"{metric} by slice" + (f", the {len(shown)} worst of {len(rows)}" if len(rows) > len(shown) else "")
     return Chart(title, _svg(figure), f"Worst: {told}.", columns, rows[:200])
 
