@@ -16,8 +16,9 @@ from data.cells import content_of, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.secrets import resolve
-from data.sources import delimited, image_folder, jsonl, parquet, text_folder, tfrecord
+from data.sources import image_folder, text_folder
 from data.sources.records import Record
+from data.sources.tables.formats import columns_of, format_of, records
 from data.spec import (
     READ_ORDER,
     SPLITS,
@@ -32,10 +33,6 @@ from data.spec import (
 )
 from data.splitting import RULE_VERSION, bucket
 
-ENDINGS = {
-    ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
-    ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
-}  # fmt: skip
 MAX_VALUES = 20
 BUCKETS = 1000
 
@@ -78,7 +75,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         last_change=lambda: _last_change(paths),
         missing_values=config.missing_values,
         split_rule=functools.cache(lambda: _split_rule(paths, kind, config, spec)),
-        columns=functools.cache(lambda: _columns(paths["train"][0], kind, config)),
+        columns=functools.cache(lambda: columns_of(paths["train"][0], kind, config)),
         spans=functools.cache(lambda: {name: _digest({"": found}) for name, found in used.items()}) if used else None,
     )
 
@@ -99,7 +96,7 @@ def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfi
 @functools.cache
 def _inferring_code() -> str:
     """Returns a digest of the code that what is inferred depends on: readers, cells and guesses."""
-    code = sorted(Path(__file__).parent.glob("*.py")) + sorted(Path(__file__).parent.glob("sources/*.py"))
+    code = sorted(Path(__file__).parent.glob("*.py")) + sorted(Path(__file__).parent.glob("sources/**/*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
 
 
@@ -175,26 +172,6 @@ def _short(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) and path != Path.cwd() else path
 
 
-def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
-    """Returns the format of files and folders; raises ConfigError when it cannot be told, or they differ."""
-    if config.format != "auto":
-        return config.format
-    kinds = {}
-    texts = any(isinstance(feature, TextFeature) for feature in config.features.values())
-    folders = "text_folder" if texts else "image_folder"
-    for path in paths:
-        suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
-        kinds[folders if path.is_dir() else ENDINGS.get(suffixes[-1] if suffixes else "", "")] = path
-    if "" in kinds:
-        raise ConfigError(
-            f"data.files: the format of {kinds['']} cannot be told by its ending; set data.format to csv, jsonl, "
-            "parquet or tfrecord."
-        )
-    if len(kinds) > 1:
-        raise ConfigError(f"data.files: expected files of one format, found {' and '.join(sorted(kinds))}.")
-    return next(iter(kinds))
-
-
 def _folder_features(features: dict, paths: dict[str, list[Path]]) -> dict:
     """Returns the features with the classes that the training folders' names give, where none are set."""
     image, text, label = image_folder.IMAGE, text_folder.TEXT, image_folder.LABEL
@@ -211,18 +188,11 @@ def _folder_features(features: dict, paths: dict[str, list[Path]]) -> dict:
     return features
 
 
-def _columns(path: Path, kind: str, config: DataConfig) -> list[str]:
-    """Returns the names of a file's columns: of its header, else of its first row."""
-    headers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, _delimiter(path, config))}
-    headers |= {"jsonl": jsonl.columns, "parquet": parquet.columns}
-    return headers[kind](path) if kind in headers else list(next(records(path, kind, config)).cells)
-
-
 def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec) -> None:
     """Raises DataError when a file's columns are not those of the features; their order does not matter."""
     if kind not in ("csv", "jsonl", "parquet"):
         return
-    there = _columns(path, kind, config)
+    there = columns_of(path, kind, config)
     wanted = [*spec.features, *(name for name in config.aside if name not in spec.features)]
     extra = [name for name in there if name not in wanted and name not in config.ignore]
     wrong = []
@@ -370,23 +340,10 @@ def _split_rule(
     rule["cells"] = "text" if kind == "csv" else "values"  # 3 of a CSV file is not 3 of a Parquet file
     if config.aside:
         return rule | {"by": config.aside[0]}
-    columns = _columns(paths["train"][0], kind, config)
+    columns = columns_of(paths["train"][0], kind, config)
     names = [
         f"{name} as a picture" if isinstance(spec.features.get(name), ImageFeature) else name
         for name in sorted(columns)
         if name not in spec.targets()
     ]
     return rule | {"by": "all cells", "columns": hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]}
-
-
-def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
-    """Yields the records of a file or folder of this format."""
-    if kind == "csv":
-        return delimited.read(path, _delimiter(path, config))
-    readers: dict[str, Any] = {"jsonl": jsonl, "parquet": parquet, "tfrecord": tfrecord}
-    readers |= {"image_folder": image_folder, "text_folder": text_folder}
-    return readers[kind].read(path)
-
-
-def _delimiter(path: Path, config: DataConfig) -> str:
-    return "\t" if ".tsv" in path.suffixes else config.delimiter

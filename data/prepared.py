@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from data.cells import to_row
-from data.sources import delimited
 from data.sources.files import verify
 from data.sources.packages import keep, kept_folder
 from data.sources.records import Record
+from data.sources.tables import delimited
 from data.spec import READ_ORDER, BadRow, Dataset, DatasetSpec, LocatedRow
 from data.splitting import bucket
 

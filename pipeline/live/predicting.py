@@ -154,17 +154,17 @@ def _questions(
 
 def _rows(path: Path, spec: DatasetSpec, settings: dict[str, Any]) -> list[Question]:
     """Returns the rows of a table as serialized examples; the columns to be predicted need not be there."""
-    from data import local
     from data.cells import to_row
     from data.config import DataConfig
     from data.examples import encode
+    from data.sources.tables import formats
     from data.spec import BadRow
 
     read = DataConfig(files=str(path), **settings)
-    kind = local.format_of(read, [path])
+    kind = formats.format_of(read, [path])
     inputs = spec.model_copy(update={"features": {k: v for k, v in spec.features.items() if not v.target}})
     rows = []
-    for number, record in enumerate(local.records(path, kind, read), start=1):
+    for number, record in enumerate(formats.records(path, kind, read), start=1):
         unused = record.cells.keys() - inputs.features.keys()
         missing = read.missing_values
         row = to_row(record, inputs, path.parent, textual=kind == "csv", unused=unused, missing=missing)

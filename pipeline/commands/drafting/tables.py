@@ -6,11 +6,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from data import local
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.inference import Column, Guess, choose_label, guess_all, survey, words_for_nothing
 from data.sources.records import text_lines
+from data.sources.tables import formats
 from data.spec import TargetFeature, TextFeature
 from pipeline.commands.drafting.draft import Draft
 from pipeline.core.config import unknown
@@ -23,7 +23,7 @@ MAX_UNLABELLED = 0.5  # share of rows that may be left out because they have no 
 def of_table(path: Path, task: str | None, label: str | None, say: Callable[[int], None]) -> Draft:
     """Returns the run file that suits a table; the arguments are those of `new.draft`."""
     settings: dict[str, Any] = {"files": str(path)}
-    kind = local.format_of(DataConfig(**settings), [path])
+    kind = formats.format_of(DataConfig(**settings), [path])
     if kind == "tfrecord":
         raise ConfigError(f"{path}: TFRecord files do not name their columns; write the run file by hand.")
     if kind == "csv" and ".tsv" not in path.suffixes:
@@ -56,7 +56,7 @@ def of_table(path: Path, task: str | None, label: str | None, say: Callable[[int
 def _cells(
     path: Path, kind: str, config: DataConfig, broken: Counter, say: Callable[[int], None]
 ) -> Iterator[dict[str, Any]]:
-    for number, record in enumerate(local.records(path, kind, config), start=1):
+    for number, record in enumerate(formats.records(path, kind, config), start=1):
         if number % 10_000 == 0:
             say(number)
         if record.problem:
