@@ -133,6 +133,11 @@ class DataConfig(Settings):
     """Cells of a CSV file that stand for nothing."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """What separates the cells of a CSV file; a tab in files ending with .tsv."""
+    header: bool | None = None
+    """Whether the first row of a CSV file holds the names of the columns; false: they are column_1, column_2 and so on.
+    null: it does, and where columns are inferred a first row that looks like data is refused."""
+    names: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Names of the columns of a CSV file without a header, from left to right."""
     splits: SplitShares = SplitShares()
     """How files without splits of their own are cut."""
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -154,6 +159,11 @@ class DataConfig(Settings):
             raise ValueError("roles with files only: a data set of the catalog has the splits of its publisher")
         if self.label is not None and self.features:
             raise ValueError("either features, or label to have them inferred")
+        if self.names and self.header:
+            raise ValueError("either names, of a file without a header, or header: true")
+        twice = [name for name in self.names if self.names.count(name) > 1]
+        if twice:
+            raise ValueError(f"each of names once, found {twice[0]!r} twice")
         if isinstance(self.files, dict) and "train" not in self.files:
             raise ValueError(f"files of {SPLITS[0]} among the splits")
         if self.split_by and self.roles.group:

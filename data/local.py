@@ -16,9 +16,10 @@ from data.cells import content_of, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.secrets import resolve
-from data.sources import image_folder, text_folder
+from data.sources import archives, image_folder, text_folder
 from data.sources.records import Record
-from data.sources.tables.formats import columns_of, format_of, records
+from data.sources.tables import delimited
+from data.sources.tables.formats import columns_of, format_of, layout_of, records
 from data.spec import (
     READ_ORDER,
     SPLITS,
@@ -102,6 +103,9 @@ def _inferring_code() -> str:
 
 def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, Any]:
     """Returns `features`, `ignore` and `missing_values` of the settings as all rows of the tables tell, JSON values."""
+    if kind == "csv":
+        for path in paths:
+            delimited.refuse_data_as_header(path, layout_of(path, config))
     rows = (record.cells for path in paths for record in records(path, kind, config) if not record.problem)
     columns = inference.survey(
         {name: cell for name, cell in cells.items() if name not in config.ignore} for cells in rows
@@ -210,7 +214,7 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
         other = next((mark for mark in ";\t|" if mark in there[0]), None)
         first = f"it seems to be separated by {other!r}; set data.delimiter" if other else first
     elif kind == "csv" and not set(there) & set(wanted) and any(inference.is_number(name) for name in there):
-        first = "its first row must hold the names of the columns"
+        first = "its first row must hold the names of the columns; where it has none, set data.names"
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     raise DataError(f"{path}:1: {'; '.join(wrong[:5])}{more}; {first}.")
 
@@ -231,7 +235,8 @@ def _estimate(paths: dict[str, list[Path]], spec: DatasetSpec) -> int:
     images = sum(len(image_folder.files(path)) for path in every if path.is_dir()) * spec.row_bytes()
     gzipped = 10  # times that text grows when it is unpacked
     tables = [path.stat().st_size * (gzipped if path.suffix == ".gz" else 1) for path in every if path.is_file()]
-    return images + 2 * sum(tables)  # an example names its columns
+    zipped = [archives.unpacked_bytes(path) for path in every if path.is_file() and archives.is_zip(path)]
+    return images + 2 * (sum(tables) + sum(zipped))  # an example names its columns
 
 
 def _last_change(paths: Mapping[str, Sequence[Path]]) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from data.errors import DataError
+from data.sources import archives
 from data.spec import Problem
 
 
@@ -31,15 +32,19 @@ class Record:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a file for reading bytes, through gzip when its name ends with .gz.
+    """Opens a file for reading bytes, through gzip when its name ends with .gz; of a .zip file the one table in it.
 
     Raises:
-        DataError: It cannot be opened, is empty, or is no whole gzip file.
+        DataError: It cannot be opened, is empty, or is no whole gzip file; see `archives.opened`.
     """
+    if archives.is_zip(path):
+        with archives.opened(path) as file:
+            yield file
+        return
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes); fetch it again.")
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             yield file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is not a whole gzip file ({str(error).rstrip('.')}); fetch it again.") from error
@@ -53,25 +58,28 @@ def text_lines(path: Path) -> Iterator[str]:
     Raises:
         DataError: The file is empty or in another encoding; says where, and the command that converts it.
     """
+    name = archives.name_of(path)
     with opened(path) as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
-                _refuse_wide(line, path)
+                _refuse_wide(line, name)
                 line = line.removeprefix(b"\xef\xbb\xbf")
             try:
                 yield line.decode()
             except UnicodeDecodeError as error:
                 raise DataError(
-                    f"{path}:{number}: expected UTF-8, found byte 0x{line[error.start]:02x} at position "
-                    f"{error.start + 1} of the line; convert the file: iconv -f LATIN1 -t UTF-8 {path.name}"
+                    f"{name}:{number}: expected UTF-8, found byte 0x{line[error.start]:02x} at position "
+                    f"{error.start + 1} of the line; convert the file: iconv -f LATIN1 -t UTF-8 "
+                    f"{name.rpartition('/')[2]}"
                 ) from error
 
 
-def _refuse_wide(line: bytes, path: Path) -> None:
-    for name, mark in (("UTF-32", b"\xff\xfe\0\0"), ("UTF-16", b"\xff\xfe"), ("UTF-16", b"\xfe\xff")):
+def _refuse_wide(line: bytes, name: str) -> None:
+    for encoding, mark in (("UTF-32", b"\xff\xfe\0\0"), ("UTF-16", b"\xff\xfe"), ("UTF-16", b"\xfe\xff")):
         if line.startswith(mark):
             raise DataError(
-                f"{path}:1: expected UTF-8, found {name}; convert the file: iconv -f {name} -t UTF-8 {path.name}"
+                f"{name}:1: expected UTF-8, found {encoding}; convert the file: iconv -f {encoding} -t UTF-8 "
+                f"{name.rpartition('/')[2]}"
             )
     if b"\0" in line:
-        raise DataError(f"{path}:1: expected UTF-8 text, found a zero byte; it is binary, or UTF-16 without a mark.")
+        raise DataError(f"{name}:1: expected UTF-8 text, found a zero byte; it is binary, or UTF-16 without a mark.")

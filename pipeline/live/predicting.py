@@ -161,7 +161,8 @@ def _rows(path: Path, spec: DatasetSpec, settings: dict[str, Any]) -> list[Quest
     from data.spec import BadRow
 
     read = DataConfig(files=str(path), **settings)
-    kind = formats.format_of(read, [path])
+    kind = formats.format_of_questions(path, read)
+    read = formats.for_prediction(path, kind, read, spec.targets())
     inputs = spec.model_copy(update={"features": {k: v for k, v in spec.features.items() if not v.target}})
     rows = []
     for number, record in enumerate(formats.records(path, kind, read), start=1):

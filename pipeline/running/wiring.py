@@ -35,6 +35,7 @@ from components.schema import CuratedSchema, schema_text
 from components.serving_check import ServingCheck
 from components.statistics import SplitStatistics
 from data import loading
+from data.sources.tables.formats import kept_settings
 from data.spec import DatasetSpec
 from models import registry
 from models.task import Task
@@ -331,7 +332,7 @@ def _manifest(wiring: Wiring) -> dict[str, Any]:
         "dataset": wiring.spec.name,
         "spec": wiring.spec.model_dump(mode="json"),
         "split": dataset.rule(),
-        "data": {"delimiter": data.delimiter, "missing_values": dataset.missing_values},
+        "data": {**kept_settings(data, dataset.columns), "missing_values": dataset.missing_values},
         "file_query": dataclasses.asdict(wiring.task.file_query),
         "sample": wiring.config.serving.sample.model_dump(),
     }

@@ -1,18 +1,20 @@
 """Which reader a file or folder wants, and its columns and records."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import Any
 
 from data.config import DataConfig
-from data.errors import ConfigError
-from data.sources import image_folder, text_folder, tfrecord
+from data.errors import ConfigError, DataError
+from data.sources import archives, image_folder, text_folder, tfrecord
 from data.sources.records import Record
 from data.sources.tables import delimited, jsonl, parquet
+from data.sources.tables.dialect import Layout, look, without_last_empty
 from data.spec import TextFeature
 
 ENDINGS = {
-    ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet",
     ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
 }  # fmt: skip
 
@@ -25,12 +27,11 @@ def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
     texts = any(isinstance(feature, TextFeature) for feature in config.features.values())
     folders = "text_folder" if texts else "image_folder"
     for path in paths:
-        suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
-        kinds[folders if path.is_dir() else ENDINGS.get(suffixes[-1] if suffixes else "", "")] = path
+        kinds[folders if path.is_dir() else ENDINGS.get(_ending(path), "")] = path
     if "" in kinds:
         raise ConfigError(
-            f"data.files: the format of {kinds['']} cannot be told by its ending; set data.format to csv, jsonl, "
-            "parquet or tfrecord."
+            f"data.files: the format of {archives.name_of(kinds[''])} cannot be told by its ending; set data.format "
+            "to csv, jsonl, parquet or tfrecord."
         )
     if len(kinds) > 1:
         raise ConfigError(f"data.files: expected files of one format, found {' and '.join(sorted(kinds))}.")
@@ -38,8 +39,8 @@ def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
 
 
 def columns_of(path: Path, kind: str, config: DataConfig) -> list[str]:
-    """Returns the names of a file's columns: of its header, else of its first row."""
-    headers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, _delimiter(path, config))}
+    """Returns the names of a file's columns: of its header or the settings, else of its first row."""
+    headers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, layout_of(path, config))}
     headers |= {"jsonl": jsonl.columns, "parquet": parquet.columns}
     return headers[kind](path) if kind in headers else list(next(records(path, kind, config)).cells)
 
@@ -47,11 +48,74 @@ def columns_of(path: Path, kind: str, config: DataConfig) -> list[str]:
 def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
     """Yields the records of a file or folder of this format."""
     if kind == "csv":
-        return delimited.read(path, _delimiter(path, config))
+        return delimited.read(path, layout_of(path, config))
     readers: dict[str, Any] = {"jsonl": jsonl, "parquet": parquet, "tfrecord": tfrecord}
     readers |= {"image_folder": image_folder, "text_folder": text_folder}
     return readers[kind].read(path)
 
 
-def _delimiter(path: Path, config: DataConfig) -> str:
-    return "\t" if ".tsv" in path.suffixes else config.delimiter
+def layout_of(path: Path, config: DataConfig) -> Layout:
+    """Returns how the settings say that a CSV file is laid out."""
+    return Layout("\t" if config.delimiter == "," and is_tsv(path) else config.delimiter, config.names, config.header)
+
+
+def is_tsv(path: Path) -> bool:
+    """Returns whether a file is called one of cells with tabs between them."""
+    return _ending(path) == ".tsv"
+
+
+def kept_settings(config: DataConfig, columns: Callable[[], list[str]] | None) -> dict[str, Any]:
+    """Returns the settings, JSON values, by which `for_prediction` reads tables of questions to a published model.
+
+    Args:
+        config: How the training data is read.
+        columns: Returns the names of its columns; None where it is no table.
+    """
+    names = columns() if columns and (config.names or config.header is False) else []
+    return {"format": config.format, "delimiter": config.delimiter, "header": config.header, "names": names}
+
+
+def format_of_questions(path: Path, config: DataConfig) -> str:
+    """Returns the format of a table of questions: by its ending, else that of the training data.
+
+    Raises:
+        ConfigError: Neither tells it.
+    """
+    return ENDINGS.get(_ending(path)) or format_of(config, [path])
+
+
+def for_prediction(path: Path, kind: str, config: DataConfig, targets: Collection[str]) -> DataConfig:
+    """Returns how a table of questions is read: as the training data was, but for what the table itself tells.
+
+    Where the training data had no header, the table may have one, and it may lack the columns to be predicted.
+
+    Args:
+        path: The table.
+        kind: Its format.
+        config: What `kept_settings` returned for the training data; older versions have fewer.
+        targets: The columns to be predicted.
+
+    Raises:
+        DataError: Its rows have neither as many cells as those of the training data, nor as many as without targets.
+    """
+    if not config.names or kind != "csv":
+        return config
+    inputs = tuple(name for name in config.names if name not in targets)
+    head = look(path, replace(layout_of(path, config), names=()))
+    first = without_last_empty(head.rows[0][1], head.width - 1) if head.rows else []
+    if first and set(first) <= set(config.names):
+        return config.model_copy(update={"names": (), "header": True})
+    if len(first) == len(inputs):
+        return config.model_copy(update={"names": inputs})
+    if first and len(first) != len(config.names):
+        raise DataError(
+            f"{archives.name_of(path)}:{head.first_line}: expected {len(inputs)} cells ({', '.join(inputs[:8])}"
+            f"{', ...' if len(inputs) > 8 else ''}) or a header with these names, found {len(first)} cells."
+        )
+    return config
+
+
+def _ending(path: Path) -> str:
+    """Returns the ending that tells the format, in small letters: of what is packed, not `.gz` or `.zip`."""
+    suffixes = [suffix.lower() for suffix in PurePath(archives.name_of(path)).suffixes]
+    return next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")

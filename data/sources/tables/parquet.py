@@ -1,5 +1,6 @@
 """Reads Apache Parquet files."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.errors import DataError
+from data.sources import archives
 from data.sources.records import Record
 
 BATCH_ROWS = 1024
@@ -24,26 +26,32 @@ def read(path: Path) -> Iterator[Record]:
     Raises:
         DataError: The file is no whole Parquet file, or has no row.
     """
-    count = 0
+    count, name = 0, archives.name_of(path)
     with _open(path) as file:
         try:
             for batch in file.iter_batches(BATCH_ROWS):
                 for cells in batch.to_pylist():
                     count += 1
-                    yield Record(f"{path}:{count}", cells)
+                    yield Record(f"{name}:{count}", cells)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, error, f" after row {count:,}") from error
     if not count:
-        raise DataError(f"{path} has columns and no rows.")
+        raise DataError(f"{name} has columns and no rows.")
 
 
 def _open(path: Path) -> pq.ParquetFile:
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); fetch it again.")
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(io.BytesIO(_unpacked(path)) if archives.is_zip(path) else path)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
+
+
+def _unpacked(path: Path) -> bytes:
+    """Returns the table in a zip file: Parquet is read from its end, which packed bytes do not allow."""
+    with archives.opened(path) as file:
+        return file.read()
 
 
 def _damaged(path: Path, error: Exception, after: str = "") -> DataError:

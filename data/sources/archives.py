@@ -1,0 +1,116 @@
+"""Reads the one table in a zip file."""
+
+import contextlib
+import lzma
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from data.errors import DataError
+
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+DOCUMENTS = ("", ".txt", ".md", ".rst", ".html", ".pdf")  # what lies beside a table and is none
+MAX_DOCUMENTS = 10
+# Text shrinks to a tenth, at best to a hundredth: larger files that shrink more are made to fill the disk.
+MAX_BYTES, MAX_RATIO = 2**30, 200
+MAX_SHOWN = 5
+
+
+def is_zip(path: Path) -> bool:
+    """Returns whether a path ends as a zip file's does."""
+    return path.suffix.lower() == ".zip"
+
+
+def name_of(path: Path) -> str:
+    """Returns a file as messages name it, in a zip file with the table's name: `rows.zip/rows.csv`.
+
+    Raises:
+        DataError: It is a zip file that does not hold one table, or is damaged.
+    """
+    if not is_zip(path) or path.is_dir():
+        return str(path)
+    with _archive(path) as archive:
+        return f"{path}/{_table(path, archive).filename}"
+
+
+def unpacked_bytes(path: Path) -> int:
+    """Returns the size of the table in a zip file; raises DataError as `name_of` does."""
+    with _archive(path) as archive:
+        return _table(path, archive).file_size
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Opens the table in a zip file for reading bytes.
+
+    Raises:
+        DataError: The file is damaged, has a password, unpacks to far more than a table would, or holds no table or
+            several.
+    """
+    with _archive(path) as archive:
+        info = _table(path, archive)
+        packed = max(min(info.compress_size, path.stat().st_size), 1)
+        if info.file_size > MAX_BYTES and info.file_size > MAX_RATIO * packed:
+            raise DataError(
+                f"{path}: {info.filename} has {packed:,} bytes that unpack to {info.file_size:,}, as a zip bomb's do; "
+                "unpack it where there is room, if you trust it."
+            )
+        if info.flag_bits & 1:
+            raise DataError(f"{path}: {info.filename} is protected by a password; unpack it first.")
+        try:
+            file = archive.open(info)
+        except NotImplementedError as error:
+            raise DataError(
+                f"{path}: {info.filename} is packed in a way that cannot be read ({str(error).rstrip('.')}); "
+                "unpack it first."
+            ) from error
+        with file:
+            yield file
+
+
+@contextlib.contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path} is empty (0 bytes); fetch it again.")
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a whole zip file ({str(error).rstrip('.')[:120]}); fetch it again.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _table(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """Returns the entry of the one table, else of the only file; hidden entries and macOS's own do not count."""
+    files = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+    tables = [info for info in files if _ending(info) in TABLES]
+    others = [info for info in files if _ending(info) not in (*TABLES, *DOCUMENTS)]
+    if len(files) == 1:
+        return files[0]
+    if len(tables) == 1 and not others and len(files) <= MAX_DOCUMENTS:
+        return tables[0]
+    raise DataError(
+        f"{path} holds {_contents(files)}, expected one table ({', '.join(TABLES)}); unpack it and name what to read."
+    )
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+
+
+def _ending(info: zipfile.ZipInfo) -> str:
+    return PurePosixPath(info.filename).suffix.lower()
+
+
+def _contents(files: list[zipfile.ZipInfo]) -> str:
+    """Returns what a zip file holds, in a few words."""
+    if not files:
+        return "no files"
+    if len(files) <= MAX_SHOWN:
+        return f"{len(files)} files ({', '.join(info.filename[:60] for info in files)})"
+    counts = Counter(_ending(info) or "no ending" for info in files)
+    return f"{len(files):,} files ({', '.join(f'{count:,} {name}' for name, count in counts.most_common(MAX_SHOWN))})"

@@ -1,0 +1,179 @@
+"""How the cells of a CSV file are laid out: their delimiter, what stands before the header, how many there are."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from data.errors import DataError
+from data.sources import archives
+from data.sources.records import text_lines
+
+DELIMITERS = "\t;|,"  # of those that do equally well the first: commas stand within numbers and texts
+HEAD_ROWS = 200  # that are looked at
+MAX_CELL = 131_072  # characters; what Python's csv module takes
+MIN_USUAL = 0.8  # share of the rows with one number of cells, for those before them to be remarks
+SEP_LINE = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)  # how Excel is told the delimiter
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is known of a CSV file before it is read.
+
+    Attributes:
+        delimiter: What separates its cells.
+        names: The names of its columns, where the file has none.
+        header: Whether the first row holds the names; None where nobody said.
+    """
+
+    delimiter: str = ","
+    names: tuple[str, ...] = ()
+    header: bool | None = None
+
+    @property
+    def has_names(self) -> bool:
+        """Returns whether the first row of the file holds the names of the columns."""
+        return not self.names and self.header is not False
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first rows of a CSV file.
+
+    Attributes:
+        delimiter: What separates the cells: what a first line such as `sep=;` says, else that of the layout.
+        rows: The line in which each row begins, and its cells; with the header, without remarks before it.
+        remarks: Line and text of what stands before the header.
+        width: The usual number of cells; 0 without rows.
+        usual: Share of the rows that have as many.
+    """
+
+    delimiter: str
+    rows: list[tuple[int, list[str]]]
+    remarks: list[tuple[int, str]]
+    width: int
+    usual: float
+
+    @property
+    def first_line(self) -> int:
+        """Returns the line in which the table begins."""
+        return self.rows[0][0] if self.rows else 1
+
+
+def look(path: Path, layout: Layout) -> Head:
+    """Returns the first rows of a file, up to one that is damaged; raises DataError where the first is."""
+    delimiter = said_delimiter(path) or layout.delimiter
+    found: list[tuple[int, list[str]]] = []
+    try:
+        found.extend(islice(rows(path, delimiter), HEAD_ROWS))
+    except DataError:  # told again when the reader is there
+        if not found:
+            raise
+    return _head(found, delimiter, layout.has_names)
+
+
+def said_delimiter(path: Path) -> str | None:
+    """Returns the delimiter that the first line of a file names, such as `sep=;`; None where it names none."""
+    match = SEP_LINE.fullmatch(next(text_lines(path), ""))
+    return match[1] if match else None
+
+
+def guess_delimiter(path: Path) -> tuple[str, list[str]]:
+    """Returns the delimiter that gives the first rows one number of cells, and the others that would do as well.
+
+    Raises:
+        DataError: The file is no text, or empty.
+    """
+    lines = list(islice(text_lines(path), HEAD_ROWS))
+    said = SEP_LINE.fullmatch(lines[0]) if lines else None
+    if said:
+        return said[1], []
+    heads = [_head(list(_until_error(lines, mark)), mark, True) for mark in DELIMITERS]
+    found = sorted((head for head in heads if head.width > 1), key=lambda one: (-round(one.usual, 2), len(one.remarks)))
+    if not found:
+        return ",", []
+    best = found[0]
+    alike = [one.delimiter for one in found[1:] if one.usual >= best.usual and len(one.remarks) == len(best.remarks)]
+    return best.delimiter, alike
+
+
+def rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields the line in which each row begins, and its cells; blank lines and one such as `sep=;` are skipped.
+
+    Raises:
+        DataError: The file is not text, not UTF-8, or damaged.
+    """
+    reader = _reader(text_lines(path), delimiter)
+    line = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        what = str(error)
+        if "field limit" in what:
+            what = f"a cell has more than {MAX_CELL:,} characters"
+        elif "unexpected end" in what:
+            what = "the file ends within quotes"
+        raise DataError(
+            f"{archives.name_of(path)}:{line}: {what}; a quote that is not closed in this row is a usual cause."
+        ) from error
+
+
+def without_last_empty(cells: list[str], width: int) -> list[str]:
+    """Returns the cells without an empty one that a comma at the end of the line makes."""
+    return cells[:-1] if len(cells) == width + 1 and not cells[-1] else cells
+
+
+def _reader(lines: Iterable[str], delimiter: str):
+    # In the place of the line a blank one, so that lines are counted as they stand in the file.
+    shown = ("\n" if number == 1 and SEP_LINE.fullmatch(line) else line for number, line in enumerate(lines, start=1))
+    return csv.reader(shown, delimiter=delimiter, strict=True)
+
+
+def _until_error(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields the rows up to one that cannot be read so, as the last may be, which is cut off."""
+    try:
+        for number, cells in enumerate(_reader(lines, delimiter), start=1):
+            if cells:
+                yield number, cells
+    except csv.Error:
+        return
+
+
+def _head(found: list[tuple[int, list[str]]], delimiter: str, has_names: bool) -> Head:
+    count = _num_remarks([cells for _, cells in found], has_names)
+    remarks = [(line, delimiter.join(cells).strip()) for line, cells in found[:count]]
+    kept = found[count:]
+    width, usual = _usual_width([cells for _, cells in kept])
+    return Head(delimiter, kept, remarks, width, usual)
+
+
+def _usual_width(table: list[list[str]]) -> tuple[int, float]:
+    """Returns the number of cells that most rows have, and their share."""
+    counts = Counter(map(len, table))
+    width = max(counts, key=lambda one: (counts[one], one), default=0)
+    return width, counts[width] / max(len(table), 1)
+
+
+def _num_remarks(table: list[list[str]], has_names: bool) -> int:
+    """Returns how many of the first rows are remarks: one cell where the rows below have several, or behind a `#`."""
+    marked = [cells[0].lstrip().startswith("#") for cells in table]
+    several = next((number for number, cells in enumerate(table) if len(cells) > 1 and not marked[number]), len(table))
+    width, usual = _usual_width(table[several:])
+    one_column = width == 2 and not any(cells[-1] for cells in table[several:])  # and a comma behind it
+    if width < 2 or one_column or usual < MIN_USUAL:
+        return 0
+    count = 0
+    for cells in table[:-2]:  # a header and a row remain
+        commented = marked[count] and len(cells) != width
+        # Excel fills a line with as many cells as the table has.
+        lonely = has_names and width > 2 and sum(map(bool, cells)) == 1
+        if not (len(cells) == 1 or commented or lonely):
+            break
+        count += 1
+    return count

@@ -1,0 +1,81 @@
+"""A table of questions is read as the training data was, but for what it tells itself."""
+
+import json
+
+import pytest
+
+from data.config import DataConfig
+from data.errors import DataError
+from data.sources.tables import formats
+
+SETTINGS = {
+    "format": "csv",
+    "delimiter": ";",
+    "missing_values": ["", "?"],
+    "header": False,
+    "names": ["size", "note", "kind"],
+}
+
+
+def _read(path, settings):
+    config = DataConfig(files=str(path), **settings)
+    kind = formats.format_of_questions(path, config)
+    return [
+        dict(record.cells)
+        for record in formats.records(path, kind, formats.for_prediction(path, kind, config, ("kind",)))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("as_trained.csv", "1;x;a\n2;y;b\n"),
+        ("without_the_label.csv", "1;x\n2;y\n"),
+        ("with_a_header.csv", "note;size\nx;1\ny;2\n"),
+        ("of_another_ending.data", "1;x\n2;y\n"),
+        ("with_tabs.csv", "sep=\t\n1\tx\n2\ty\n"),
+        ("of_another_format.jsonl", '{"size": "1", "note": "x"}\n{"size": "2", "note": "y"}\n'),
+    ],
+)
+def test_questions_to_a_model_of_data_without_a_header(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+
+    found = _read(tmp_path / name, SETTINGS)
+
+    assert [(cells["size"], cells["note"]) for cells in found] == [("1", "x"), ("2", "y")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [({"header": False}, ["column_1", "column_2"]), ({"names": ["size", "kind"]}, ["size", "kind"])],
+)
+def test_what_a_version_keeps_of_its_training_data_reads_questions(tmp_path, settings, names):
+    (tmp_path / "train.data").write_text("1;a\n2;b\n")
+    (tmp_path / "asked.data").write_text("3\n")
+    config = DataConfig(files="train.data", format="csv", delimiter=";", **settings)
+
+    kept = formats.kept_settings(config, lambda: formats.columns_of(tmp_path / "train.data", "csv", config))
+    asked, settings = tmp_path / "asked.data", json.loads(json.dumps(kept))
+    read = formats.for_prediction(asked, "csv", DataConfig(files="asked.data", **settings), (names[1],))
+
+    (record,) = formats.records(asked, "csv", read)
+    assert record.cells == {names[0]: "3"}
+
+
+def test_questions_with_too_few_cells_are_refused_with_what_would_do(tmp_path):
+    (tmp_path / "rows.csv").write_text("1\n2\n")
+
+    with pytest.raises(DataError, match=r"rows.csv:1: expected 2 cells \(size, note\) or a header .* found 1 cells"):
+        _read(tmp_path / "rows.csv", SETTINGS)
+
+
+def test_a_version_of_before_there_were_such_settings_is_asked_as_it_was(tmp_path):
+    (tmp_path / "rows.csv").write_text("size,note\n1,x\n")
+
+    assert _read(tmp_path / "rows.csv", {"delimiter": ",", "missing_values": [""]}) == [{"size": "1", "note": "x"}]
+
+
+def test_endings_in_capitals_tell_the_format(tmp_path):
+    (tmp_path / "ROWS.TSV").write_text("size\tnote\n1\tx\n")
+
+    assert _read(tmp_path / "ROWS.TSV", {"delimiter": ","}) == [{"size": "1", "note": "x"}]

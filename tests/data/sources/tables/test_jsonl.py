@@ -1,0 +1,42 @@
+"""JSON files that hold an array of objects are read as JSON Lines are."""
+
+import pytest
+
+from data.errors import DataError
+from data.sources.tables import jsonl
+
+
+def _read(folder, content: str):
+    path = folder / "rows.json"
+    path.write_text(content)
+    return list(jsonl.read(path))
+
+
+@pytest.mark.parametrize(
+    "content", ['[{"x": 1},\n{"x": 2}]\n', '[\n  {\n"x": 1\n},\n\n  {"x": 2}\n]', '{"x": 1}\n{"x": 2}\n']
+)
+def test_objects_are_read_from_an_array_and_from_lines(tmp_path, content):
+    found = _read(tmp_path, content)
+
+    assert [record.cells for record in found] == [{"x": 1}, {"x": 2}]
+
+
+def test_the_line_of_an_object_in_an_array_is_named(tmp_path):
+    found = _read(tmp_path, '[\n{"x":\n1},\n7]')
+
+    assert [record.where.rpartition(":")[2] for record in found] == ["2", "4"]
+    assert str(found[1].problem).endswith("rows.json:4: expected a JSON object, found int")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"x": 1},\n{"x": ', "rows.json:2: the array of objects cannot be read any further"),
+        ('[{"x": 1}', "rows.json:1: the array of objects cannot be read any further"),
+        ('[{"x": 1}]\n[{"x": 2}]', "rows.json:1: the array of objects ends here, and more follows"),
+        ("[\n]", "rows.json has no rows"),
+    ],
+)
+def test_an_array_that_is_not_whole_is_refused(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        _read(tmp_path, content)
