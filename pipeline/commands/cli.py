@@ -91,22 +91,40 @@ def run(
 @click.option("--data", "path", required=True, type=click.Path(path_type=Path), help="File, or folder of classes.")
 @click.option("--task", help="What to learn; inferred by default. `headrace list` shows the tasks.")
 @click.option("--label", metavar="COLUMN", help="The column to be predicted; chosen by its name by default.")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), help="By the ending by default.")
+@click.option("--delimiter", metavar="CHARACTER", help="What separates the cells of a CSV file, tab for a tab.")
+@click.option("--header/--no-header", default=None, help="Whether its first row holds the names of the columns.")
+@click.option("--names", metavar="A,B,C", help="The names of its columns, where it has no header.")
 @click.option("--force", is_flag=True, help="Write over NAME.yaml.")
 @json_option
 @reports_errors
-def new(name: str, path: Path, task: str | None, label: str | None, force: bool, as_json: bool) -> None:
+def new(
+    name: str,
+    path: Path,
+    task: str | None,
+    label: str | None,
+    form: str | None,
+    delimiter: str | None,
+    header: bool | None,
+    names: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
     """Write NAME.yaml, a run file for your own data: reads all of it, infers the task and what each column holds.
 
-    Takes CSV, TSV, JSON Lines (also .gz) and Parquet files, and folders of images or texts, a folder a class.
+    Takes CSV, TSV, JSON, JSON Lines (also .gz) and Parquet files, a zip file that holds one of these, and folders of
+    images or texts, a folder a class.
 
     \b
     Examples:
       headrace new churn --data customers.csv
       headrace new churn --data customers.csv --label "left us" --force
+      headrace new iris --data iris.data --format csv --names length,width,species --label species
       headrace new pets --data photos/
     """
     from pipeline.commands import new as inferring
     from pipeline.commands.drafting import writing
+    from pipeline.commands.drafting.layouts import table_options
 
     target = Path(f"{name.removesuffix('.yaml')}.yaml")
     if target.exists() and not force:
@@ -114,7 +132,7 @@ def new(name: str, path: Path, task: str | None, label: str | None, force: bool,
     tell = (
         (lambda rows: click.echo(f"\r{rows:,} rows", nl=False, err=True)) if sys.stderr.isatty() else lambda rows: None
     )
-    made = inferring.draft(path, task, label, tell)
+    made = inferring.draft(path, task, label, tell, table_options(form, delimiter, header, names))
     target.write_text(writing.text(made, target.stem, target.resolve().parent), encoding="utf-8")
     if as_json:
         columns = {key: guess.feature.kind for key, guess in made.features.items() if guess.feature}

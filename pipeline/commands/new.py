@@ -5,22 +5,30 @@ from pathlib import Path
 
 from data.errors import ConfigError
 from models import registry
-from pipeline.commands.drafting.draft import Draft
+from pipeline.commands.drafting.draft import Draft, TableOptions
 from pipeline.commands.drafting.folders import of_folder
 from pipeline.commands.drafting.tables import of_table
 from pipeline.core.config import unknown
 
+PLAIN = TableOptions()
+
 
 def draft(
-    path: Path, task: str | None = None, label: str | None = None, say: Callable[[int], None] = lambda rows: None
+    path: Path,
+    task: str | None = None,
+    label: str | None = None,
+    say: Callable[[int], None] = lambda rows: None,
+    options: TableOptions = PLAIN,
 ) -> Draft:
     """Returns the run file that suits a file or folder; reads all of it.
 
     Args:
-        path: CSV, TSV, JSON Lines or Parquet file, or a folder with a folder of images or texts for each class.
+        path: CSV, TSV, JSON, JSON Lines or Parquet file, a zip file of one, or a folder with a folder of images or
+            texts for each class.
         task: The task; None to infer it.
         label: The column to be predicted; None to choose it.
         say: Is told how many rows were read.
+        options: What is known of a table.
 
     Raises:
         ConfigError: No such path, task or column, or data that none of the tasks can learn from.
@@ -34,4 +42,4 @@ def draft(
         raise ConfigError("headrace new does not infer users and items; take pipeline/configs/movies.yaml as a model.")
     if path.is_dir():
         return of_folder(path)
-    return of_table(path, task, label, say)
+    return of_table(path, task, label, say, options)

@@ -1,10 +1,31 @@
 """What `headrace new` infers from a person's data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data.inference import Guess
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a person says about a table, as options of `headrace new`.
+
+    Attributes:
+        format: `csv`, `jsonl` or `parquet`; auto: by the file's ending.
+        delimiter: What separates the cells of a CSV file; empty to find out.
+        header: Whether its first row holds the names of the columns; None where the person did not say.
+        names: The names of its columns, where it has no header.
+        confirm: Asks a person a question; returns None where it was left without an answer. None where nobody can be
+            asked.
+    """
+
+    format: str = "auto"
+    delimiter: str = ""
+    header: bool | None = None
+    names: tuple[str, ...] = ()
+    confirm: Callable[[str], bool | None] | None = None
 
 
 @dataclass

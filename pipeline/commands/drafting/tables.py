@@ -9,33 +9,33 @@ from typing import Any
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.inference import Column, Guess, choose_label, guess_all, survey, words_for_nothing
-from data.sources.records import text_lines
 from data.sources.tables import formats
 from data.spec import TargetFeature, TextFeature
-from pipeline.commands.drafting.draft import Draft
+from pipeline.commands.drafting import layouts
+from pipeline.commands.drafting.draft import Draft, TableOptions
 from pipeline.core.config import unknown
 
-DELIMITERS = ",;\t|"
 MAX_DROPPED = 0.05  # share of rows that may be left out because they are broken
 MAX_UNLABELLED = 0.5  # share of rows that may be left out because they have no label
 
 
-def of_table(path: Path, task: str | None, label: str | None, say: Callable[[int], None]) -> Draft:
+def of_table(
+    path: Path, task: str | None, label: str | None, say: Callable[[int], None], options: TableOptions
+) -> Draft:
     """Returns the run file that suits a table; the arguments are those of `new.draft`."""
-    settings: dict[str, Any] = {"files": str(path)}
-    kind = formats.format_of(DataConfig(**settings), [path])
+    settings, unsure = layouts.settings_of(path, options)
+    config = DataConfig(**settings)
+    kind = formats.format_of(config, [path])
     if kind == "tfrecord":
         raise ConfigError(f"{path}: TFRecord files do not name their columns; write the run file by hand.")
-    if kind == "csv" and ".tsv" not in path.suffixes:
-        header = next(text_lines(path))
-        settings["delimiter"] = max(DELIMITERS, key=header.count)
-    config = DataConfig(**settings)
     broken: Counter[str] = Counter()
     columns = survey(_cells(path, kind, config, broken, say))
-    if not columns or len(columns) < 2:
+    if not columns and broken:
+        raise DataError(f"{next(iter(broken))}; none of {broken.total():,} rows can be read.")
+    if len(columns) < 2:
         raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted.")
     rows = next(iter(columns.values()))
-    made = Draft(task or "", path, rows.rows + sum(rows.nothing.values()))
+    made = Draft(task or "", path, rows.rows + sum(rows.nothing.values()), unsure=unsure)
     if label is None:
         label, doubtful = choose_label(columns)
         if doubtful:
@@ -43,8 +43,7 @@ def of_table(path: Path, task: str | None, label: str | None, say: Callable[[int
     elif label not in columns:
         raise ConfigError(unknown("column", label, columns))
     _fill(made, columns, label)
-    if settings.get("delimiter", ",") != ",":
-        made.data["delimiter"] = settings["delimiter"]
+    made.data = {key: value for key, value in settings.items() if key != "files"}
     words = words_for_nothing(columns)
     if words and kind == "csv":
         made.data["missing_values"] = ["", *words]

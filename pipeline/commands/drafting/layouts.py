@@ -1,0 +1,140 @@
+"""How `headrace new` finds out the way a table is laid out: its delimiter, its header, remarks before it."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from data.config import DataConfig
+from data.errors import ConfigError, DataError
+from data.sources.tables import delimited
+from data.sources.tables.dialect import Head, guess_delimiter, look
+from data.sources.tables.formats import format_of, is_tsv, layout_of
+from pipeline.commands.drafting.draft import TableOptions
+
+WAYS = "without a header: --no-header, or --names {}; with one: --header"
+TAB = ("tab", "\\t", "\t")
+MAX_NAMES = 8  # in an example
+CONSISTENT = 0.95  # share of rows with the usual number of cells, for the delimiter to be beyond doubt
+
+
+def table_options(form: str | None, delimiter: str | None, header: bool | None, names: str | None) -> TableOptions:
+    """Returns the options of the command line; raises ConfigError for what cannot be used."""
+    if names is not None and header is not None:
+        raise ConfigError("Expected --names, of a file without a header, or --header or --no-header, found both.")
+    is_terminal = sys.stdin.isatty() and sys.stderr.isatty()
+    return TableOptions(
+        form or "auto",
+        delimiter_of(delimiter) if delimiter is not None else "",
+        header,
+        names_of(names) if names is not None else (),
+        _confirm if is_terminal else None,
+    )
+
+
+def _confirm(question: str) -> bool | None:
+    try:
+        return click.confirm(question, default=None, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return None
+
+
+def delimiter_of(text: str) -> str:
+    """Returns the delimiter that an option names, a character or `tab`; raises ConfigError where it is none."""
+    if text.lower() in TAB:
+        return "\t"
+    if len(text) != 1 or text in '"\r\n':
+        raise ConfigError(f"--delimiter {text!r}: expected one character, or tab.")
+    return text
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """Returns the names that an option lists, `a,b,"c, d"`; raises ConfigError where one is empty or stands twice."""
+    names = tuple(name.strip() for name in next(csv.reader([text]), []))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if not names or "" in names or twice is not None:
+        what = f"{twice!r} twice" if twice else "an empty one"
+        raise ConfigError(f"--names: expected different names with commas between, such as a,b,c; found {what}.")
+    return names
+
+
+def settings_of(path: Path, options: TableOptions) -> tuple[dict[str, Any], list[str]]:
+    """Returns the settings that read a table, with `files`, and what a person should look at, a sentence each.
+
+    Raises:
+        ConfigError: The options do not suit the file, or its format cannot be told.
+        DataError: It cannot be read, or its first row seems to be data and nobody can be asked.
+    """
+    config = DataConfig(files=str(path), format=options.format)  # type: ignore[arg-type]
+    settings: dict[str, Any] = {"files": str(path)} | ({} if options.format == "auto" else {"format": options.format})
+    try:
+        kind = format_of(config, [path])
+    except ConfigError as error:
+        raise ConfigError(
+            str(error).replace("data.files: ", "").replace("set data.format to", "set --format to")
+        ) from None
+    if kind != "csv":
+        if options.delimiter or options.names or options.header is not None:
+            raise ConfigError(f"{path}: --delimiter, --header, --no-header and --names are of CSV files, found {kind}.")
+        return settings, []
+    delimiter, unsure = _delimiter(path, options)
+    if delimiter != ("\t" if is_tsv(path) else ","):
+        settings["delimiter"] = delimiter
+    head = look(path, layout_of(path, config.model_copy(update={**settings, "header": options.header})))
+    if head.remarks and not options.names:
+        first = f"{head.remarks[0][0]}: {head.remarks[0][1][:40]!r}"
+        unsure.append(f"the lines before line {head.first_line} are left out (line {first})")
+    settings |= _names(path, DataConfig(**settings), head, options, unsure)
+    if head.usual < CONSISTENT:
+        unsure.append(
+            f"{1 - head.usual:.0%} of the first rows do not have {head.width} cells; if {head.delimiter!r} does not "
+            "separate them: --delimiter"
+        )
+    return settings, unsure
+
+
+def _delimiter(path: Path, options: TableOptions) -> tuple[str, list[str]]:
+    if options.delimiter:
+        return options.delimiter, []
+    found, others = guess_delimiter(path)
+    alike = " or ".join(map(repr, others))
+    return found, [f"the cells are separated by {found!r}; {alike} would do as well: --delimiter"] if others else []
+
+
+def _names(path: Path, config: DataConfig, head: Head, options: TableOptions, unsure: list[str]) -> dict[str, Any]:
+    """Returns the settings `header` and `names`, with what makes one doubt them added to `unsure`."""
+    if options.names:
+        first = head.rows[0][1] if head.rows else []
+        width = head.width - all(not cells[-1] for _, cells in head.rows if len(cells) == head.width)
+        if len(options.names) not in (width, head.width):
+            raise ConfigError(
+                f"--names: expected {width} names, the rows of {path} have as many cells; found {len(options.names)}."
+            )
+        if [cell.strip() for cell in first] == list(options.names):
+            raise ConfigError(f"--names: the first row of {path} holds these names; leave the option out.")
+        return {"names": list(options.names)}
+    if options.header is not None:
+        return {"header": options.header}
+    return _asked(path, config, head, options, unsure)
+
+
+def _asked(path: Path, config: DataConfig, head: Head, options: TableOptions, unsure: list[str]) -> dict[str, Any]:
+    """Returns nothing where the first row is a header, else what a person says; raises DataError without one."""
+    verdict, explained = delimited.first_row(path, layout_of(path, config))
+    if verdict.kind == "unclear":
+        unsure.append(f"the first row is taken for a header ({verdict.reason}); if it is data: --no-header")
+    if verdict.kind != "data":
+        return {}
+    is_data = options.confirm(f"{explained}. Is it data?") if options.confirm else None
+    if is_data is None:
+        raise DataError(f"{explained}; {WAYS.format(','.join(_example(head.width)))}.")
+    return {"header": not is_data}
+
+
+def _example(width: int) -> Sequence[str]:
+    names = [chr(ord("a") + number) for number in range(min(width, MAX_NAMES))]
+    return [*names, "..."] if width > MAX_NAMES else names

@@ -1,0 +1,248 @@
+"""How a table is laid out: found out, asked about or said by options; it stands in the run file, which is read so."""
+
+import os
+import pty
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from data.errors import ConfigError, DataError
+from pipeline.commands import new
+from pipeline.commands.drafting import layouts, writing
+from pipeline.commands.drafting.draft import TableOptions
+from pipeline.core import config
+from tests.conftest import ROOT, inherited
+from tests.data.sources.tables.test_headers import IRIS
+
+OPTIONS = ("form", "delimiter", "header", "names")
+NAMES = ("sepal length", "sepal width", "petal length", "petal width", "species")
+
+
+@pytest.fixture
+def iris(tmp_path):
+    """A table without a header."""
+    path = tmp_path / "iris.csv"
+    rows = [[*row[:3], f"0.{number % 9}", row[4]] for number, row in enumerate(IRIS * 10)]
+    path.write_text("".join(",".join(row) + "\n" for row in rows))
+    return path
+
+
+def _lines(row: str) -> str:
+    """Returns 40 rows with a whole number, a fraction and one of two letters."""
+    return "".join(row.format(number, number / 3, "ab"[number % 2]) + "\n" for number in range(40))
+
+
+def _load(made, folder):
+    """Returns the settings that the written run file has, as a run would read it."""
+    path = folder / "mine.yaml"
+    path.write_text(writing.text(made, "mine", folder), encoding="utf-8")
+    return config.load(str(path))
+
+
+def _rows(named) -> int:
+    return sum(1 for _ in named.dataset.sources["files"](None))
+
+
+def test_a_header_that_is_none_stops_with_the_ways_out(iris):
+    with pytest.raises(
+        DataError, match=r"iris.csv:1: the first row seems to be data, not the names of the columns"
+    ) as told:
+        new.draft(iris)
+
+    assert str(told.value).endswith("; without a header: --no-header, or --names a,b,c,d,e; with one: --header.")
+
+
+def test_without_a_header_columns_have_numbers_and_no_row_is_lost(iris, tmp_path):
+    made = new.draft(iris, label="column_5", options=TableOptions(header=False))
+    named = _load(made, tmp_path)
+
+    assert made.rows == 40
+    assert named.config.data.header is False
+    assert list(named.dataset.spec.features) == [f"column_{number}" for number in range(1, 6)]
+    assert _rows(named) == 40
+
+
+def test_names_stand_in_the_run_file(iris, tmp_path):
+    made = new.draft(iris, label="species", options=TableOptions(names=NAMES))
+    named = _load(made, tmp_path)
+
+    assert named.config.data.names == NAMES
+    assert named.dataset.spec.features["species"].classes == ("setosa", "virginica")
+    assert _rows(named) == 40
+
+
+def test_a_first_row_of_numbers_is_a_header_where_a_person_says_so(tmp_path):
+    (tmp_path / "rows.csv").write_text("5,7,label\n" + _lines("{0},{1},{2}"))
+
+    made = new.draft(tmp_path / "rows.csv")
+    said = _load(new.draft(tmp_path / "rows.csv", options=TableOptions(header=True)), tmp_path)
+
+    assert [one for one in made.unsure if "taken for a header" in one] == [
+        "the first row is taken for a header ('5', '7': a number above numbers like it); if it is data: --no-header"
+    ]
+    assert said.config.data.header is True
+    assert said.dataset.columns() == ["5", "7", "label"]
+
+
+def test_on_a_terminal_a_person_is_asked(iris):
+    questions = []
+
+    def answer(question: str) -> bool:
+        questions.append(question)
+        return True
+
+    made = new.draft(iris, label="column_5", options=TableOptions(confirm=answer))
+
+    assert made.data["header"] is False
+    assert questions[0].startswith(f"{iris}:1: the first row seems to be data")
+    assert questions[0].endswith("Is it data?")
+    with pytest.raises(DataError, match="--no-header"):
+        new.draft(iris, options=TableOptions(confirm=lambda question: None))
+
+
+def test_the_command_asks_on_a_terminal(iris):
+    main, terminal = pty.openpty()
+    command = [
+        str(Path(sys.executable).with_name("headrace")),
+        "new",
+        "iris",
+        "--data",
+        "iris.csv",
+        "--label",
+        "column_5",
+    ]
+    env = {**inherited(), "PYTHONPATH": str(ROOT), "TERM": "dumb"}
+
+    process = subprocess.Popen(
+        command, stdin=terminal, stderr=terminal, stdout=subprocess.PIPE, cwd=iris.parent, env=env
+    )
+    os.close(terminal)
+    os.write(main, b"y\n")
+    process.communicate(timeout=60)
+    shown = os.read(main, 1 << 16).decode()
+    os.close(main)
+
+    assert process.returncode == 0, shown
+    assert "Is it data? [y/n]" in shown
+    assert "header: false" in (iris.parent / "iris.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"names": "a,b,c"}, r"--names: expected 5 names, the rows of .*iris.csv have as many cells; found 3."),
+        ({"names": "a,b,a,d,e"}, "--names: expected different names .* such as a,b,c; found 'a' twice."),
+        ({"names": "a,b,,d,e"}, "--names: expected different names .* such as a,b,c; found an empty one."),
+        ({"names": "a,b,c,d,e", "header": True}, "Expected --names, of a file without a header, or --header or --no-h"),
+        (
+            {"names": "5.0,3.3,1.9,0.0,setosa"},
+            r"--names: the first row of .*iris.csv holds these names; leave the option out.",
+        ),
+        ({"delimiter": "::"}, "--delimiter '::': expected one character, or tab."),
+        ({"form": "jsonl", "header": False}, "--no-header and --names are of CSV files, found jsonl."),
+    ],
+)
+def test_options_that_do_not_suit_are_told_in_one_line(iris, arguments, message):
+    with pytest.raises(ConfigError, match=message) as told:
+        new.draft(iris, options=layouts.table_options(**{**dict.fromkeys(OPTIONS), **arguments}))
+
+    assert len(str(told.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["tab", "\\t", "\t"])
+def test_a_tab_is_named_in_three_ways(text):
+    assert layouts.delimiter_of(text) == "\t"
+
+
+def test_a_file_of_any_ending_is_read_by_format_and_delimiter(tmp_path):
+    (tmp_path / "rows.dat").write_text("x:label\n" + _lines("{1}:{2}"))
+
+    made = new.draft(tmp_path / "rows.dat", options=TableOptions(format="csv", delimiter=":"))
+    named = _load(made, tmp_path)
+
+    assert made.data["format"] == "csv"
+    assert named.config.data.delimiter == ":"
+    assert _rows(named) == 40
+    with pytest.raises(ConfigError, match=r"rows.dat cannot be told by its ending; set --format to csv"):
+        new.draft(tmp_path / "rows.dat")
+
+
+def test_a_run_file_whose_columns_are_inferred_does_not_take_data_for_a_header(iris, tmp_path):
+    text = "task: tabular_classification\ndata: {files: iris.csv, label: LABEL, SETTINGS}\n"
+
+    def load(label: str, settings: str):
+        (tmp_path / "mine.yaml").write_text(text.replace("LABEL", label).replace("SETTINGS", settings))
+        return config.load(str(tmp_path / "mine.yaml"))
+
+    with pytest.raises(
+        DataError, match=r"iris.csv:1: the first row seems to be data.*data.header to false.*data.names"
+    ):
+        load("setosa", "window: null")
+    assert _rows(load("column_5", "header: false")) == 40
+    assert _rows(load("kind", "names: [a, b, c, d, kind]")) == 40
+    assert _rows(load("setosa", "header: true, checks: {invalid: {policy: drop, max_rate: 1}}")) == 39
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("names: [a, b, a, c, d]", "each of names once, found 'a' twice"),
+        ("names: [a, b], header: true", "either names, of a file without a header, or header: true"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(iris, tmp_path, settings, message):
+    (tmp_path / "mine.yaml").write_text(
+        f"task: tabular_classification\ndata: {{files: iris.csv, label: a, {settings}}}\n"
+    )
+
+    with pytest.raises(ConfigError, match=message):
+        config.load(str(tmp_path / "mine.yaml"))
+
+
+def test_every_file_of_a_pattern_is_read_without_a_header(iris, tmp_path):
+    whole = iris.read_text()
+    for number in (1, 2):
+        (tmp_path / f"span-{number}.csv").write_text(whole)
+    made = new.draft(iris, label="species", options=TableOptions(names=NAMES))
+    text = writing.text(made, "mine", tmp_path).replace("files: iris.csv", 'files: "span-{SPAN}.csv"')
+    (tmp_path / "mine.yaml").write_text(text)
+
+    named = config.load(str(tmp_path / "mine.yaml"))
+
+    assert list(named.dataset.spans()) == ["1", "2"]
+    assert _rows(named) == 80
+
+
+def test_a_table_in_a_zip_file_becomes_a_run_file_that_reads_it(iris, tmp_path):
+    with zipfile.ZipFile(tmp_path / "iris.zip", "w") as archive:
+        archive.write(iris, "data/iris.csv")
+
+    made = new.draft(tmp_path / "iris.zip", label="species", options=TableOptions(names=NAMES))
+
+    assert made.rows == 40
+    assert _rows(_load(made, tmp_path)) == 40
+    with pytest.raises(DataError, match=r"iris.zip/data/iris.csv:1: the first row seems to be data"):
+        new.draft(tmp_path / "iris.zip")
+
+
+def test_remarks_are_told_and_left_out(tmp_path):
+    (tmp_path / "rows.csv").write_text("# exported 2024-05-01\n\nx,label\n" + _lines("{1},{2}"))
+
+    made = new.draft(tmp_path / "rows.csv")
+    named = _load(made, tmp_path)
+
+    assert made.unsure == ["the lines before line 3 are left out (line 1: '# exported 2024-05-01')"]
+    assert _rows(named) == 40
+    assert {row.where.rpartition(":")[2] for _, row in named.dataset.sources["files"](None)} == {
+        str(n) for n in range(4, 44)
+    }
+
+
+def test_rows_that_cannot_be_read_at_all_are_told_by_the_first(tmp_path):
+    (tmp_path / "rows.csv").write_text("x,label\n" + "1,2,a\n" * 40)
+
+    with pytest.raises(DataError, match=r"rows.csv:2: expected 2 cells, found 3; none of 40 rows can be read"):
+        new.draft(tmp_path / "rows.csv")
