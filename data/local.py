@@ -114,6 +114,8 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
     if label not in columns:
         close = difflib.get_close_matches(label, columns, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(columns)[:200]}."
+        other = _other_delimiter(list(columns)) if kind == "csv" else None
+        hint = f"; the cells seem to be separated by {other!r}; set data.delimiter." if other else hint
         raise ConfigError(f"data.label: no column {label!r}{hint}")
     guesses, answer = inference.guess_all(columns, label)
     if answer.feature is None:
@@ -211,12 +213,17 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
         return
     first = "mend the file, or data.features and data.ignore"
     if len(there) == 1 and kind == "csv":
-        other = next((mark for mark in ";\t|" if mark in there[0]), None)
+        other = _other_delimiter(there)
         first = f"it seems to be separated by {other!r}; set data.delimiter" if other else first
     elif kind == "csv" and not set(there) & set(wanted) and any(inference.is_number(name) for name in there):
         first = "its first row must hold the names of the columns; where it has none, set data.names"
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     raise DataError(f"{path}:1: {'; '.join(wrong[:5])}{more}; {first}.")
+
+
+def _other_delimiter(columns: Sequence[str]) -> str | None:
+    """Returns what seems to separate the cells of a file that has one column only."""
+    return next((mark for mark in ";\t|," if len(columns) == 1 and mark in columns[0]), None)
 
 
 def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import lzma
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -17,6 +18,7 @@ MAX_DOCUMENTS = 10
 # Text shrinks to a tenth, at best to a hundredth: larger files that shrink more are made to fill the disk.
 MAX_BYTES, MAX_RATIO = 2**30, 200
 MAX_SHOWN = 5
+MAX_NAME = 80  # characters
 
 
 def is_zip(path: Path) -> bool:
@@ -33,7 +35,7 @@ def name_of(path: Path) -> str:
     if not is_zip(path) or path.is_dir():
         return str(path)
     with _archive(path) as archive:
-        return f"{path}/{_table(path, archive).filename}"
+        return f"{path}/{_shown(_table(path, archive))}"
 
 
 def unpacked_bytes(path: Path) -> int:
@@ -55,19 +57,12 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         packed = max(min(info.compress_size, path.stat().st_size), 1)
         if info.file_size > MAX_BYTES and info.file_size > MAX_RATIO * packed:
             raise DataError(
-                f"{path}: {info.filename} has {packed:,} bytes that unpack to {info.file_size:,}, as a zip bomb's do; "
+                f"{path}: {_shown(info)} has {packed:,} bytes that unpack to {info.file_size:,}, as a zip bomb's do; "
                 "unpack it where there is room, if you trust it."
             )
         if info.flag_bits & 1:
-            raise DataError(f"{path}: {info.filename} is protected by a password; unpack it first.")
-        try:
-            file = archive.open(info)
-        except NotImplementedError as error:
-            raise DataError(
-                f"{path}: {info.filename} is packed in a way that cannot be read ({str(error).rstrip('.')}); "
-                "unpack it first."
-            ) from error
-        with file:
+            raise DataError(f"{path}: {_shown(info)} is protected by a password; unpack it first.")
+        with archive.open(info) as file:
             yield file
 
 
@@ -78,7 +73,11 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
             raise DataError(f"{path} is empty (0 bytes); fetch it again.")
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
+    except NotImplementedError as error:
+        raise DataError(
+            f"{path} is packed in a way that cannot be read here ({str(error).rstrip('.')}); unpack it first."
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, struct.error) as error:
         raise DataError(f"{path} is not a whole zip file ({str(error).rstrip('.')[:120]}); fetch it again.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
@@ -102,6 +101,11 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
 
 
+def _shown(info: zipfile.ZipInfo) -> str:
+    name = info.filename if info.filename.isprintable() else repr(info.filename)[1:-1]
+    return name if len(name) <= MAX_NAME else f"...{name[-MAX_NAME:]}"
+
+
 def _ending(info: zipfile.ZipInfo) -> str:
     return PurePosixPath(info.filename).suffix.lower()
 
@@ -111,6 +115,6 @@ def _contents(files: list[zipfile.ZipInfo]) -> str:
     if not files:
         return "no files"
     if len(files) <= MAX_SHOWN:
-        return f"{len(files)} files ({', '.join(info.filename[:60] for info in files)})"
+        return f"{len(files)} files ({', '.join(map(_shown, files))})"
     counts = Counter(_ending(info) or "no ending" for info in files)
     return f"{len(files):,} files ({', '.join(f'{count:,} {name}' for name, count in counts.most_common(MAX_SHOWN))})"

@@ -56,7 +56,7 @@ def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
 
 def layout_of(path: Path, config: DataConfig) -> Layout:
     """Returns how the settings say that a CSV file is laid out."""
-    return Layout("\t" if config.delimiter == "," and is_tsv(path) else config.delimiter, config.names, config.header)
+    return Layout("\t" if is_tsv(path) else config.delimiter, config.names, config.header)
 
 
 def is_tsv(path: Path) -> bool:

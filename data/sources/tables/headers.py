@@ -27,7 +27,7 @@ class Evidence:
         name: What stands in the first row.
         kind: What it speaks for: `data`, `header`, `unclear` for numbers that may be names; empty for
             nothing.
-        reason: What the name is, in a few words.
+        reason: What the name is, in a few words; empty where that tells nothing.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Verdict:
 
     Attributes:
         kind: `header`: the names of the columns; `data`: a row like the others; `unclear`: numbers that may be names.
-        reason: What speaks for data, in a few words; empty for a header.
+        reason: What speaks for data, or for a header, in a few words; empty where nothing does.
     """
 
     kind: Literal["header", "data", "unclear"]
@@ -75,16 +75,16 @@ def judge(names: Sequence[str], table: Sequence[Sequence[str]]) -> Verdict:
 def _verdict(evidence: Sequence[Evidence]) -> Verdict:
     data = [one for one in evidence if one.kind == "data"]
     unclear = [one for one in evidence if one.kind == "unclear"]
-    header = sum(one.kind == "header" for one in evidence)
-    if data and len(data) >= OVERWHELMING * header:
+    header = [one for one in evidence if one.kind == "header"]
+    if data and len(data) >= OVERWHELMING * len(header):
         return Verdict("data", _reasons(data))
-    if data or len(unclear) > header:
+    if data or len(unclear) > len(header):
         return Verdict("unclear", _reasons(data + unclear))
-    return Verdict("header")
+    return Verdict("header", _reasons(header))
 
 
 def _reasons(evidence: Sequence[Evidence]) -> str:
-    """Returns what speaks against a header, the names that have one reason together."""
+    """Returns what the names are, those that have one reason together."""
     names: dict[str, list[str]] = {}
     for one in evidence:
         names.setdefault(one.reason, []).append(one.name)
@@ -99,22 +99,28 @@ def _of_column(name: str, cells: Sequence[str]) -> Evidence:
     if len(numbers) >= NEARLY_ALL * len(cells):
         return _of_numbers(name, numbers)
     if sum(bool(DATE.fullmatch(cell)) for cell in cells) >= NEARLY_ALL * len(cells):
-        return Evidence(name, "data", "a date above dates") if DATE.fullmatch(name) else Evidence(name, "header")
+        is_date = DATE.fullmatch(name)
+        return (
+            Evidence(name, "data", "a date above dates") if is_date else Evidence(name, "header", "no date above dates")
+        )
     if name in cells:
         return Evidence(name, "data", "a value that stands in its column again")
-    return Evidence(name, "header" if MIN_REPEATED * len(set(cells)) <= len(cells) else "")
+    is_seen = MIN_REPEATED * len(set(cells)) <= len(cells)
+    return Evidence(name, "header", "none of the few values of its column") if is_seen else Evidence(name)
 
 
 def _of_numbers(name: str, numbers: Sequence[float]) -> Evidence:
     if not NUMBER.fullmatch(name):
-        return Evidence(name, "header")
+        return Evidence(name, "header", "no number above numbers")
     value, least, most = _number(name), min(numbers), max(numbers)
     reason = "a number above numbers like it"
     if least <= value <= most:
         return Evidence(name, "data", reason)
     margin = FAR * (most - least)
     is_near = least - margin <= value <= most + margin
-    return Evidence(name, "unclear", reason) if is_near else Evidence(name, "header")
+    return (
+        Evidence(name, "unclear", reason) if is_near else Evidence(name, "header", "a number far from those below it")
+    )
 
 
 def _is_series(names: Sequence[str]) -> bool:

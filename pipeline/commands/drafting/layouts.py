@@ -82,7 +82,7 @@ def settings_of(path: Path, options: TableOptions) -> tuple[dict[str, Any], list
             raise ConfigError(f"{path}: --delimiter, --header, --no-header and --names are of CSV files, found {kind}.")
         return settings, []
     delimiter, unsure = _delimiter(path, options)
-    if delimiter != ("\t" if is_tsv(path) else ","):
+    if delimiter != "," and not is_tsv(path):
         settings["delimiter"] = delimiter
     head = look(path, layout_of(path, config.model_copy(update={**settings, "header": options.header})))
     if head.remarks and not options.names:
@@ -98,6 +98,10 @@ def settings_of(path: Path, options: TableOptions) -> tuple[dict[str, Any], list
 
 
 def _delimiter(path: Path, options: TableOptions) -> tuple[str, list[str]]:
+    if is_tsv(path):
+        if options.delimiter not in ("", "\t"):
+            raise ConfigError(f"{path}: cells of .tsv files are separated by tabs; rename it to .csv for --delimiter.")
+        return "\t", []
     if options.delimiter:
         return options.delimiter, []
     found, others = guess_delimiter(path)
@@ -107,6 +111,13 @@ def _delimiter(path: Path, options: TableOptions) -> tuple[str, list[str]]:
 
 def _names(path: Path, config: DataConfig, head: Head, options: TableOptions, unsure: list[str]) -> dict[str, Any]:
     """Returns the settings `header` and `names`, with what makes one doubt them added to `unsure`."""
+    if options.names or options.header is False:
+        verdict, _ = delimited.first_row(path, layout_of(path, config))
+        if verdict.kind == "header" and verdict.reason:
+            unsure.append(
+                f"the first row is taken for data, though it looks like names ({verdict.reason}); if it is the header: "
+                f"give --header in the place of {'--names' if options.names else '--no-header'}"
+            )
     if options.names:
         first = head.rows[0][1] if head.rows else []
         width = head.width - all(not cells[-1] for _, cells in head.rows if len(cells) == head.width)

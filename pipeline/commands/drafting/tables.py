@@ -33,7 +33,8 @@ def of_table(
     if not columns and broken:
         raise DataError(f"{next(iter(broken))}; none of {broken.total():,} rows can be read.")
     if len(columns) < 2:
-        raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted.")
+        fix = "; if its cells are not separated by commas: --delimiter" if kind == "csv" else ""
+        raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted{fix}.")
     rows = next(iter(columns.values()))
     made = Draft(task or "", path, rows.rows + sum(rows.nothing.values()), unsure=unsure)
     if label is None:

@@ -98,6 +98,22 @@ def test_a_password_is_told(tmp_path):
         _read(path)
 
 
+def test_a_packing_that_python_does_not_know_is_told(tmp_path):
+    path = _zip(tmp_path, {"rows.csv": "x,y\n1,a\n"})
+    content = bytearray(path.read_bytes())
+    for begin, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(begin) + method] = 9  # Deflate64
+    path.write_bytes(content)
+
+    with pytest.raises(DataError, match=r"rows.zip is packed in a way that cannot be read here .*; unpack it first"):
+        _read(path)
+
+
+def test_a_name_that_cannot_be_printed_stays_on_one_line(tmp_path):
+    with pytest.raises(DataError, match=r"holds 2 files \(a\\nb.csv, c.csv\)"):
+        _read(_zip(tmp_path, {"a\nb.csv": "x", "c.csv": "x"}))
+
+
 def test_a_zip_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MAX_BYTES", 10**6)
     path = _zip(tmp_path, {"rows.csv": "x,y\n" + "0,0\n" * 500_000})

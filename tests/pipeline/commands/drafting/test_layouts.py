@@ -246,3 +246,37 @@ def test_rows_that_cannot_be_read_at_all_are_told_by_the_first(tmp_path):
 
     with pytest.raises(DataError, match=r"rows.csv:2: expected 2 cells, found 3; none of 40 rows can be read"):
         new.draft(tmp_path / "rows.csv")
+
+
+def test_a_first_row_that_looks_like_names_is_taken_for_data_with_a_doubt(tmp_path):
+    (tmp_path / "rows.csv").write_text("x,label\n" + _lines("{1},{2}"))
+
+    _, unsure = layouts.settings_of(tmp_path / "rows.csv", TableOptions(names=("a", "b")))
+
+    assert unsure == [
+        "the first row is taken for data, though it looks like names ('x': no number above numbers; "
+        "'label': none of the few values of its column); if it is the header: give --header in the place of --names"
+    ]
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
+def test_a_delimiter_that_is_not_found_is_asked_for(tmp_path, name):
+    (tmp_path / name).write_text("x:label\n" + _lines("{1}:{2}"))
+
+    with pytest.raises(DataError, match=r"has 1 column.*if its cells are not separated by commas: --delimiter"):
+        new.draft(tmp_path / name)
+    if name.endswith(".tsv"):
+        with pytest.raises(
+            ConfigError, match=r"rows.tsv: cells of .tsv files are separated by tabs; rename it to .csv"
+        ):
+            new.draft(tmp_path / name, options=TableOptions(delimiter=":"))
+
+
+def test_the_delimiter_of_a_run_file_whose_columns_are_inferred_is_told(tmp_path):
+    (tmp_path / "rows.csv").write_text("x;label\n" + _lines("{1};{2}"))
+    (tmp_path / "mine.yaml").write_text("task: tabular_classification\ndata: {files: rows.csv, label: label}\n")
+
+    with pytest.raises(
+        ConfigError, match=r"no column 'label'; the cells seem to be separated by ';'; set data.delimiter"
+    ):
+        config.load(str(tmp_path / "mine.yaml"))
