@@ -1,8 +1,8 @@
-"""Checks of rows as they are read: duplicates, rows in two splits, classes, too few rows."""
+"""Checks of rows as they are read: unusable and too few rows, duplicates, rows in two splits, classes."""
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,11 +11,12 @@ from data.config import Check, DataChecks
 from data.errors import DataError
 from data.spec import SPLITS, BadRow, DatasetSpec, LabelFeature, Problem, Row, Stream
 
+MAX_LINES = 10  # of a refusal
 MAX_PROBLEMS = 8  # with the sentence before and the count after them, ten lines
 
 
 @dataclass
-class _Finding:
+class Finding:
     """How often a check found something in a split, and the first time."""
 
     count: int = 0
@@ -23,17 +24,26 @@ class _Finding:
 
 
 @dataclass
-class _Split:
-    """What went by of one split."""
+class SplitFindings:
+    """What went by of one split.
+
+    Attributes:
+        rows: How many usable rows, duplicates among them.
+        unusable: How many rows that cannot be used.
+        duplicates: Rows with the input of an earlier row of the split.
+        leakage: Rows with the input of a row of another split.
+        labels: Label -> index of a class -> how many of the rows that are kept have it.
+    """
 
     rows: int = 0
-    duplicates: _Finding = field(default_factory=_Finding)
-    leakage: _Finding = field(default_factory=_Finding)
+    unusable: int = 0
+    duplicates: Finding = field(default_factory=Finding)
+    leakage: Finding = field(default_factory=Finding)
     labels: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
 
 
 @dataclass
-class _Invalid:
+class Invalid:
     """How many rows and cells cannot be used, and the first of them."""
 
     rows: int = 0
@@ -41,9 +51,25 @@ class _Invalid:
     first: list[Problem] = field(default_factory=list)
 
     def add(self, row: BadRow) -> None:
+        """Counts a row and its problems."""
         self.rows += 1
         self.problems += len(row.problems)
         self.first += row.problems[: MAX_PROBLEMS - len(self.first)]
+
+
+@dataclass(frozen=True)
+class _Cause:
+    """Why data is refused, with the remedy; `problems` are the cells that it is about, `num_problems` how many."""
+
+    sentence: str
+    problems: tuple[Problem, ...] = ()
+    num_problems: int = 0
+
+    def lines(self, most: int) -> list[str]:
+        """Returns the sentence and as many problems as fit into that many lines."""
+        shown = self.problems if self.num_problems < most else self.problems[: max(most - 2, 1)]
+        more = self.num_problems - len(shown)
+        return [self.sentence, *(f"  {problem}" for problem in shown), *([f"  and {more:,} more"] if more else [])]
 
 
 @dataclass
@@ -56,28 +82,35 @@ class RowChecks:
         settings: What is checked.
         spec: What the rows hold.
         notes: What was dropped or is worth a warning, a sentence each.
+        invalid: The rows that cannot be used.
+        splits: Split -> what was found in it.
     """
 
     settings: DataChecks
     spec: DatasetSpec
     notes: list[str] = field(default_factory=list)
+    invalid: Invalid = field(default_factory=Invalid)
+    splits: dict[str, SplitFindings] = field(default_factory=lambda: {split: SplitFindings() for split in SPLITS})
     _seen: dict[bytes, tuple[str, str | int]] = field(default_factory=dict)
-    _splits: dict[str, _Split] = field(default_factory=lambda: {split: _Split() for split in SPLITS})
 
     def watch(self, rows: Stream) -> Iterator[tuple[str, Row]]:
-        """Yields the rows that are to be kept, each with its split.
+        """Yields the rows that are to be kept, each with its split, and judges them at the end.
 
         Raises:
-            DataError: The data is not fit to be trained on; says which rows, and how many.
+            DataError: The data is not fit to be trained on; says all that is wrong with it, each with its remedy.
         """
-        labels = [name for name, kind in self.spec.features.items() if isinstance(kind, LabelFeature)]
-        number, invalid = 0, _Invalid()
+        yield from self.read(rows)
+        self.judge()
+
+    def read(self, rows: Stream) -> Iterator[tuple[str, Row]]:
+        """Yields the rows that are to be kept, each with its split, and counts what is found."""
+        labels = self.spec.of(LabelFeature)
         for split, row in rows:
-            number += 1
+            state = self.splits[split]
             if isinstance(row, BadRow):
-                invalid.add(row)
+                state.unusable += 1
+                self.invalid.add(row)
                 continue
-            state = self._splits[split]
             state.rows += 1
             kind = self._remember(split, getattr(row, "where", state.rows), row, state)
             if kind and self._check(kind).policy == "drop":
@@ -86,72 +119,124 @@ class RowChecks:
             # After the row was taken: whoever writes it refuses a label that is missing or out of range.
             for name in labels:
                 state.labels[name][int(row[name])] += 1
-        if invalid.rows:
-            self._judge_invalid(invalid, number)
-        for split in SPLITS:
-            self._judge_split(split, self._splits[split], labels)
 
-    def _judge_invalid(self, invalid: _Invalid, rows: int) -> None:
-        check = self.settings.invalid
-        found = f"{invalid.rows:,} of {rows:,} rows cannot be used"
-        if check.policy == "drop" and invalid.rows / rows <= check.max_rate:
+    def judge(self) -> None:
+        """Notes what was dropped or kept; raises DataError with every cause for which the data is refused."""
+        invalid = self._judge_invalid()
+        too_few, few = self._judge_rows(mending=bool(invalid))
+        equal = [cause for kind in ("duplicates", "leakage") for cause in self._judge_equal(kind)]
+        causes = [*invalid, *too_few, *equal, *self._judge_classes(few, mending=bool(invalid))]
+        if len(causes) == 1:
+            raise DataError("\n".join([f"{self.spec.name}: {causes[0].sentence}", *causes[0].lines(MAX_LINES)[1:]]))
+        if causes:
+            lines = [f"{self.spec.name}: the data is refused for {len(causes)} reasons:"]
+            for number, cause in enumerate(causes, start=1):
+                first, *rest = cause.lines(MAX_LINES - len(causes))
+                lines += [f"  {number}. {first}", *(f"   {line}" for line in rest)]
+            raise DataError("\n".join(lines))
+
+    def _judge_invalid(self) -> list[_Cause]:
+        check, invalid = self.settings.invalid, self.invalid
+        if not invalid.rows:
+            return []
+        rows = sum(state.rows + state.unusable for state in self.splits.values())
+        share, found = invalid.rows / rows, f"{invalid.rows:,} of {rows:,} rows cannot be used"
+        if check.policy == "drop" and share <= check.max_rate:
             self.notes.append(f"{found} (first: {invalid.first[0]}), dropped")
-            return
+            return []
         fix = "mend them, or set data.checks.invalid.policy to drop"
         if check.policy == "drop":
             fix = f"at most {check.max_rate:.2%} may be dropped (data.checks.invalid.max_rate)"
-        more = [f"  and {invalid.problems - MAX_PROBLEMS:,} more"] if invalid.problems > MAX_PROBLEMS else []
-        lines = [f"  {problem}" for problem in invalid.first]
-        raise DataError("\n".join([f"{self.spec.name}: {found}; {fix}:", *lines, *more]))
+        elif share > check.max_rate:
+            fix = f"mend them; at most {check.max_rate:.2%} may be dropped (data.checks.invalid)"
+        return [_Cause(f"{found}; {fix}:", tuple(invalid.first), invalid.problems)]
 
-    def _remember(self, split: str, place: str | int, row: Row, state: _Split) -> str | None:
+    def _judge_rows(self, *, mending: bool) -> tuple[list[_Cause], list[str]]:
+        """Returns why there are too few rows, and the splits of which that is so.
+
+        With `mending` not for splits that have enough as soon as the rows that cannot be used are mended.
+        """
+        least = self.settings.min_rows
+        few = {
+            split: state.rows
+            for split, state in self.splits.items()
+            if state.rows + (state.unusable if mending else 0) < least
+        }
+        if not few:
+            return [], []
+        found = " and ".join(f"split {split} has {rows} usable row{'s' * (rows != 1)}" for split, rows in few.items())
+        fix = "bring more rows"
+        if "train" not in few:
+            fix += f", {_larger_share(few)}"
+        return [_Cause(f"{found}, expected at least {least}; {fix}.")], list(few)
+
+    def _judge_equal(self, kind: str) -> list[_Cause]:
+        """Returns why there are too many rows with one input, in one split or in two; notes those that may be."""
+        check, sentences, rest = self._check(kind), [], []
+        what = "are duplicates" if kind == "duplicates" else "are in another split too"
+        for split, state in self.splits.items():
+            finding: Finding = getattr(state, kind)
+            if not finding.count or finding.count / state.rows <= check.max_rate:
+                continue
+            counts = f"{finding.count:,} of {state.rows:,} rows of split {split} {what}"
+            text = f"{counts} ({finding.count / state.rows:.2%}, first: {finding.first})"
+            if check.policy != "stop":
+                self.notes.append(f"{text}, {'dropped' if check.policy == 'drop' else 'kept'}")
+            elif sentences:
+                rest.append(f", {finding.count:,} of {state.rows:,} of {split}")
+            else:
+                sentences.append(text)
+        if not sentences:
+            return []
+        return [
+            _Cause(
+                f"{sentences[0]}{''.join(rest)}; at most {check.max_rate:.2%} are allowed. Mend the data, or set "
+                f"data.checks.{kind}.policy to drop or warn."
+            )
+        ]
+
+    def _judge_classes(self, few: Collection[str], *, mending: bool) -> list[_Cause]:
+        """Returns which labels have too few classes; not of splits with too `few` rows, or with rows to be mended."""
+        causes, least = [], self.settings.min_classes
+        for name, feature in self.spec.of(LabelFeature).items():
+            found = {}
+            for split, state in self.splits.items():
+                counts = state.labels[name]
+                if len(counts) < least and split not in few and not (mending and state.unusable):
+                    found[split] = [feature.classes[index] for index in counts]
+            if not found:
+                continue
+            if "train" in found:  # of which the other splits are no more than a part
+                found = {"train": found["train"]}
+            told = " and ".join(
+                f"split {split} has {len(only)} class{'' if len(only) == 1 else 'es'} in {name} ({', '.join(only)})"
+                for split, only in found.items()
+            )
+            fix = "nothing can be learned from it"
+            if "train" not in found:
+                fix = f"bring more rows of the others, {_larger_share(found)}, or set data.checks.min_classes to 1"
+            causes.append(_Cause(f"{told}, expected at least {least}; {fix}."))
+        return causes
+
+    def _remember(self, split: str, place: str | int, row: Row, state: SplitFindings) -> str | None:
         """Returns which check finds this row; None for one that was not seen before."""
         key = _input_digest(row, self.spec)
         earlier = self._seen.setdefault(key, (split, place))
         if earlier == (split, place):
             return None
         kind = "duplicates" if earlier[0] == split else "leakage"
-        finding: _Finding = getattr(state, kind)
+        finding: Finding = getattr(state, kind)
         finding.count += 1
         finding.first = finding.first or f"{_named(split, place)} equals {_named(*earlier)}"
         return kind
 
-    def _judge_split(self, split: str, state: _Split, labels: list[str]) -> None:
-        if state.rows < self.settings.min_rows:
-            raise DataError(
-                f"Split {split} of {self.spec.name} has {state.rows} usable rows, expected at least "
-                f"{self.settings.min_rows}."
-            )
-        for kind in ("duplicates", "leakage"):
-            self._judge(split, kind, getattr(state, kind), state.rows)
-        for name in labels:
-            self._judge_classes(split, name, state.labels[name])
-
-    def _judge(self, split: str, kind: str, finding: _Finding, rows: int) -> None:
-        check = self._check(kind)
-        rate = finding.count / rows
-        if rate <= check.max_rate:
-            return
-        what = "are duplicates" if kind == "duplicates" else "are in another split too"
-        text = f"{finding.count:,} of {rows:,} rows of split {split} {what} ({rate:.2%}, first: {finding.first})"
-        if check.policy == "stop":
-            raise DataError(
-                f"{self.spec.name}: {text}; at most {check.max_rate:.2%} are allowed. Mend the data, or set "
-                f"data.checks.{kind}.policy to drop or warn."
-            )
-        self.notes.append(f"{text}, {'dropped' if check.policy == 'drop' else 'kept'}")
-
     def _check(self, kind: str) -> Check:
         return getattr(self.settings, kind) or Check()
 
-    def _judge_classes(self, split: str, name: str, counts: Counter) -> None:
-        if len(counts) < self.settings.min_classes:
-            classes = self.spec.features[name].classes
-            only = ", ".join(classes[index] for index in counts)
-            raise DataError(
-                f"{self.spec.name}: split {split} has {len(counts)} class in {name} ({only}), "
-                f"expected at least {self.settings.min_classes}; nothing can be learned from it."
-            )
+
+def _larger_share(splits: Collection[str]) -> str:
+    """Returns the settings that make splits larger which are cut off, in words."""
+    return f"or where data.files names no splits raise {' and '.join(f'data.splits.{split}' for split in splits)}"
 
 
 def _named(split: str, place: str | int) -> str:

@@ -4,7 +4,7 @@ import pytest
 from data.checks.rows import RowChecks
 from data.config import Check, DataChecks
 from data.errors import DataError
-from data.spec import DatasetSpec, ImageFeature, LabelFeature
+from data.spec import BadRow, DatasetSpec, ImageFeature, LabelFeature, Problem
 
 SPEC = DatasetSpec(
     name="tiny",
@@ -85,13 +85,13 @@ def test_a_rate_up_to_the_limit_is_not_mentioned():
 
 
 def test_one_class_only_is_refused():
-    with pytest.raises(DataError, match=r"split train has 1 class in label \(dog\), expected at least 2"):
+    with pytest.raises(DataError, match=r"split train has 1 class in label \(dog\), expected at least 2; nothing"):
         _watch(RowChecks(DataChecks(), SPEC), train=_rows(1, 3, 5))
 
 
 @pytest.mark.parametrize("rows", [[], _rows(1)])
 def test_too_few_rows_are_refused(rows):
-    with pytest.raises(DataError, match=f"Split train of tiny has {len(rows)} usable rows, expected at least 2"):
+    with pytest.raises(DataError, match=rf"tiny: split train has {len(rows)} usable rows?, expected at least 2; bring"):
         _watch(RowChecks(DataChecks(), SPEC), train=rows)
 
 
@@ -99,3 +99,52 @@ def test_a_row_without_its_label_reaches_the_writer_that_names_it():
     rows = RowChecks(DataChecks(), SPEC).watch([("train", {"image": np.zeros((1, 1, 1), np.uint8)})])
 
     assert "label" not in next(rows)[1]
+
+
+def _bad(number: int) -> BadRow:
+    return BadRow((Problem(f"rows.csv:{number}", "image", "a whole PNG or JPEG image", "an empty file"),))
+
+
+def test_all_causes_are_told_at_once_each_with_its_remedy():
+    rows = [_bad(1), _bad(2), *_rows(1, 2, 3, 2, 200), *_rows(*range(10, 60))]
+
+    with pytest.raises(DataError) as caught:
+        list(RowChecks(DataChecks(), SPEC).watch([("test", _rows(200)[0]), *(("train", row) for row in rows)]))
+
+    assert str(caught.value).splitlines() == [
+        "tiny: the data is refused for 4 reasons:",
+        "  1. 2 of 58 rows cannot be used; mend them, or set data.checks.invalid.policy to drop:",
+        "     rows.csv:1:image: expected a whole PNG or JPEG image, found an empty file",
+        "     rows.csv:2:image: expected a whole PNG or JPEG image, found an empty file",
+        "  2. split validation has 0 usable rows and split test has 1 usable row, expected at least 2; bring more "
+        "rows, or where data.files names no splits raise data.splits.validation and data.splits.test.",
+        "  3. 1 of 55 rows of split train are duplicates (1.82%, first: train row 4 equals train row 2); at most 1.00% "
+        "are allowed. Mend the data, or set data.checks.duplicates.policy to drop or warn.",
+        "  4. 1 of 55 rows of split train are in another split too (1.82%, first: train row 5 equals test row 1); at "
+        "most 0.00% are allowed. Mend the data, or set data.checks.leakage.policy to drop or warn.",
+    ]
+
+
+def test_of_many_unusable_rows_beside_other_causes_the_first_are_named_in_ten_lines():
+    with pytest.raises(DataError) as caught:
+        _watch(RowChecks(DataChecks(), SPEC), train=[*map(_bad, range(30)), *_rows(*range(100), 1, 3, 5, 7)])
+
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 10
+    assert lines[1].endswith(
+        "30 of 138 rows cannot be used; mend them; at most 5.00% may be dropped (data.checks.invalid):"
+    )
+    assert lines[8] == "     and 24 more"
+    assert "4 of 104 rows of split train are duplicates" in lines[9]
+
+
+def test_what_follows_from_unusable_rows_is_no_cause_of_its_own():
+    with pytest.raises(DataError) as caught:
+        _watch(RowChecks(DataChecks(), SPEC), validation=[_bad(1), *_rows(203)])
+
+    assert str(caught.value).startswith("tiny: 1 of 6 rows cannot be used; ")
+
+
+def test_a_split_with_one_class_has_a_remedy():
+    with pytest.raises(DataError, match=r"split test has 1 class in label \(dog\), .*raise data.splits.test, or set"):
+        _watch(RowChecks(DataChecks(), SPEC), test=_rows(1, 3))
