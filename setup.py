@@ -37,6 +37,7 @@ REQUIREMENTS = [
     "pyyaml>=6",
     "pillow>=10",
     "matplotlib>=3.9",
+    "charset-normalizer>=3.4",  # names the encoding of a file that is not UTF-8
     "platformdirs>=4",
     "psutil>=5.9",
     "jinja2>=3.1,<4",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from data.sources import encoding
 from data.sources.records import Record
 from data.spec import (
     BadRow,
@@ -176,7 +177,9 @@ def _text(cell: Any) -> str:
         try:
             return cell.decode()
         except UnicodeDecodeError:
-            raise _Unusable("UTF-8 text", shown(cell)) from None
+            likely = encoding.recognised(cell)
+            found = f"what looks like {likely}: iconv -f {likely} -t UTF-8" if likely else f"{shown(cell)} of no text"
+            raise _Unusable("UTF-8 text", found) from None
     if not isinstance(cell, str):
         raise _Unusable("text", shown(cell))
     return cell

@@ -1,6 +1,7 @@
 """What every reader of files yields: records, one a row of the file, their cells as they stand there."""
 
 import gzip
+import shlex
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from data.errors import DataError
-from data.sources import archives
+from data.sources import archives, encoding
 from data.spec import Problem
+
+MAX_SAMPLE = 65_536  # bytes that are read to recognise an encoding
 
 
 @dataclass(frozen=True)
@@ -58,28 +61,41 @@ def text_lines(path: Path) -> Iterator[str]:
     Raises:
         DataError: The file is empty or in another encoding; says where, and the command that converts it.
     """
-    name = archives.name_of(path)
+    name, beyond_ascii = archives.name_of(path), False
     with opened(path) as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
-                _refuse_wide(line, name)
+                _refuse_wide(line, path)
                 line = line.removeprefix(b"\xef\xbb\xbf")
             try:
                 yield line.decode()
             except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{name}:{number}: expected UTF-8, found byte 0x{line[error.start]:02x} at position "
-                    f"{error.start + 1} of the line; convert the file: iconv -f LATIN1 -t UTF-8 "
-                    f"{name.rpartition('/')[2]}"
-                ) from error
+                byte = f"byte 0x{line[error.start]:02x} at position {error.start + 1} of the line"
+                rest = line if beyond_ascii else line + file.read(MAX_SAMPLE)
+                found, fix = _other_encoding(rest, byte, path, is_mixed=beyond_ascii)
+                raise DataError(f"{name}:{number}: expected UTF-8, found {found}; {fix}") from error
+            beyond_ascii = beyond_ascii or not line.isascii()
 
 
-def _refuse_wide(line: bytes, name: str) -> None:
-    for encoding, mark in (("UTF-32", b"\xff\xfe\0\0"), ("UTF-16", b"\xff\xfe"), ("UTF-16", b"\xfe\xff")):
-        if line.startswith(mark):
-            raise DataError(
-                f"{name}:1: expected UTF-8, found {encoding}; convert the file: iconv -f {encoding} -t UTF-8 "
-                f"{name.rpartition('/')[2]}"
-            )
+def _other_encoding(content: bytes, byte: str, path: Path, *, is_mixed: bool) -> tuple[str, str]:
+    """Returns what was found in the place of UTF-8, and how to mend it, in words."""
+    likely = encoding.recognised(content)
+    found = f"what looks like {likely} ({byte})" if likely else byte
+    if is_mixed:  # to convert all of it would spoil the lines that are right
+        return found, "lines before it are UTF-8: mend this one."
+    return found, _conversion(path, likely or "ITS_ENCODING")
+
+
+def _conversion(path: Path, encoded: str) -> str:
+    """Returns the command that makes UTF-8 of a file, of what is packed in it."""
+    file, command = shlex.quote(path.name), f"iconv -f {encoded} -t UTF-8"
+    unpacked = {".gz": f"zcat {file} | ", ".zip": f"unzip -p {file} | "}.get(path.suffix.lower())
+    return f"convert the file: {unpacked}{command}" if unpacked else f"convert the file: {command} {file}"
+
+
+def _refuse_wide(line: bytes, path: Path) -> None:
+    name, encoded = archives.name_of(path), encoding.marked(line)
+    if encoded:
+        raise DataError(f"{name}:1: expected UTF-8, found {encoded}; {_conversion(path, encoded)}")
     if b"\0" in line:
         raise DataError(f"{name}:1: expected UTF-8 text, found a zero byte; it is binary, or UTF-16 without a mark.")
