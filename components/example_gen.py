@@ -42,7 +42,7 @@ def DatasetExampleGen(
     """
     config = DataConfig.model_validate_json(data)
     found = loading.load(config, name, Path(base))
-    watcher = RowChecks(config.row_checks, found.spec)
+    watcher = RowChecks(config.row_checks, found.spec, config.cut_shares)
     summary = write_splits(watcher.watch(loading.open_rows(found, config)), found.spec, Path(examples.uri))
     SUMMARY.path(examples.uri).write_text(json.dumps(summary, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]

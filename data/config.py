@@ -181,6 +181,14 @@ class DataConfig(Settings):
         return tuple(name for name in (self.group, self.roles.id) if name)
 
     @property
+    def cut_shares(self) -> dict[str, float]:
+        """The splits that are cut off the training files -> their shares of the rows."""
+        if self.files is None:
+            return {}
+        own = {*(self.files if isinstance(self.files, dict) else ()), *(("test",) if self.test_spans else ())}
+        return {split: getattr(self.splits, split) for split in SPLITS[1:] if split not in own}
+
+    @property
     def row_checks(self) -> DataChecks:
         """The checks, with what they come to where nothing is set."""
         cut = self.files is not None and not isinstance(self.files, dict)

@@ -1,8 +1,9 @@
 """Checks of rows as they are read: unusable and too few rows, duplicates, rows in two splits, classes."""
 
 import hashlib
+import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,8 @@ from data.spec import SPLITS, BadRow, DatasetSpec, LabelFeature, Problem, Row, S
 
 MAX_LINES = 10  # of a refusal
 MAX_PROBLEMS = 8  # with the sentence before and the count after them, ten lines
+SURE = 3  # rows of a kind that a split has on average, so that it has one with a probability of 95 %
+MAX_SHARE = 0.3  # of all rows that a message offers for validation or test
 
 
 @dataclass
@@ -81,6 +84,7 @@ class RowChecks:
     Attributes:
         settings: What is checked.
         spec: What the rows hold.
+        shares: The splits that are cut off the training rows -> their shares, for the remedies.
         notes: What was dropped or is worth a warning, a sentence each.
         invalid: The rows that cannot be used.
         splits: Split -> what was found in it.
@@ -88,6 +92,7 @@ class RowChecks:
 
     settings: DataChecks
     spec: DatasetSpec
+    shares: Mapping[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     invalid: Invalid = field(default_factory=Invalid)
     splits: dict[str, SplitFindings] = field(default_factory=lambda: {split: SplitFindings() for split in SPLITS})
@@ -123,9 +128,9 @@ class RowChecks:
     def judge(self) -> None:
         """Notes what was dropped or kept; raises DataError with every cause for which the data is refused."""
         invalid = self._judge_invalid()
-        too_few, few = self._judge_rows(mending=bool(invalid))
+        few = self._judge_rows(mending=bool(invalid))
         equal = [cause for kind in ("duplicates", "leakage") for cause in self._judge_equal(kind)]
-        causes = [*invalid, *too_few, *equal, *self._judge_classes(few, mending=bool(invalid))]
+        causes = [*invalid, *few.values(), *equal, *self._judge_classes(few, mending=bool(invalid))]
         if len(causes) == 1:
             raise DataError("\n".join([f"{self.spec.name}: {causes[0].sentence}", *causes[0].lines(MAX_LINES)[1:]]))
         if causes:
@@ -151,24 +156,19 @@ class RowChecks:
             fix = f"mend them; at most {check.max_rate:.2%} may be dropped (data.checks.invalid)"
         return [_Cause(f"{found}; {fix}:", tuple(invalid.first), invalid.problems)]
 
-    def _judge_rows(self, *, mending: bool) -> tuple[list[_Cause], list[str]]:
-        """Returns why there are too few rows, and the splits of which that is so.
+    def _judge_rows(self, *, mending: bool) -> dict[str, _Cause]:
+        """Returns the splits with too few rows, and why that is wrong.
 
-        With `mending` not for splits that have enough as soon as the rows that cannot be used are mended.
+        With `mending` without those that have enough as soon as the rows that cannot be used are mended.
         """
-        least = self.settings.min_rows
-        few = {
-            split: state.rows
-            for split, state in self.splits.items()
-            if state.rows + (state.unusable if mending else 0) < least
-        }
-        if not few:
-            return [], []
-        found = " and ".join(f"split {split} has {rows} usable row{'s' * (rows != 1)}" for split, rows in few.items())
-        fix = "bring more rows"
-        if "train" not in few:
-            fix += f", {_larger_share(few)}"
-        return [_Cause(f"{found}, expected at least {least}; {fix}.")], list(few)
+        least, every = self.settings.min_rows, sum(state.rows + state.unusable for state in self.splits.values())
+        causes = {}
+        for split, state in self.splits.items():
+            if state.rows + (state.unusable if mending else 0) < least:
+                found = f"{state.rows} usable row{'s' * (state.rows != 1)}, expected at least {least}"
+                remedy = self._remedy(split, "the data has", every, SURE * least)
+                causes[split] = _Cause(f"split {split} has {found}; {remedy}.")
+        return causes
 
     def _judge_equal(self, kind: str) -> list[_Cause]:
         """Returns why there are too many rows with one input, in one split or in two; notes those that may be."""
@@ -199,24 +199,38 @@ class RowChecks:
         """Returns which labels have too few classes; not of splits with too `few` rows, or with rows to be mended."""
         causes, least = [], self.settings.min_classes
         for name, feature in self.spec.of(LabelFeature).items():
-            found = {}
+            every: Counter = sum((state.labels[name] for state in self.splits.values()), Counter())
             for split, state in self.splits.items():
                 counts = state.labels[name]
-                if len(counts) < least and split not in few and not (mending and state.unusable):
-                    found[split] = [feature.classes[index] for index in counts]
-            if not found:
-                continue
-            if "train" in found:  # of which the other splits are no more than a part
-                found = {"train": found["train"]}
-            told = " and ".join(
-                f"split {split} has {len(only)} class{'' if len(only) == 1 else 'es'} in {name} ({', '.join(only)})"
-                for split, only in found.items()
-            )
-            fix = "nothing can be learned from it"
-            if "train" not in found:
-                fix = f"bring more rows of the others, {_larger_share(found)}, or set data.checks.min_classes to 1"
-            causes.append(_Cause(f"{told}, expected at least {least}; {fix}."))
+                if len(counts) >= least or split in few or (mending and state.unusable):
+                    continue
+                only = ", ".join(feature.classes[index] for index in counts)
+                absent = Counter({index: rows for index, rows in every.items() if index not in counts})
+                remedy = "no row has another"
+                if absent:
+                    (index, rows), *_ = absent.most_common(1)
+                    remedy = self._remedy(split, f"class {feature.classes[index]} has", rows, SURE)
+                causes.append(
+                    _Cause(
+                        f"split {split} has {len(counts)} class in {name} ({only}), expected at least {least}; nothing "
+                        f"can be learned from it: {remedy}."
+                    )
+                )
+                if not absent:  # which the other splits need not repeat
+                    break
         return causes
+
+    def _remedy(self, split: str, who: str, rows: int, wanted: int) -> str:
+        """Returns how a split comes to `wanted` of `rows` rows on average."""
+        files = "name files of each split in data.files"
+        if not self.shares:
+            return f"add rows to split {split}"
+        share = max(math.ceil(100 * wanted / max(rows, 1)) / 100, round(self.shares.get(split, 1) + 0.05, 2))
+        if share <= MAX_SHARE:
+            return f"set data.splits.{split} to {share:g}, it is {self.shares[split]:g} now, or {files}"
+        needed = math.ceil(wanted / MAX_SHARE)
+        more = f"about {needed} are needed" if rows < needed else "chance left too few in this split"
+        return f"{who} {rows} row{'s' * (rows != 1)} in all, {more}; add some, or {files}"
 
     def _remember(self, split: str, place: str | int, row: Row, state: SplitFindings) -> str | None:
         """Returns which check finds this row; None for one that was not seen before."""
@@ -232,11 +246,6 @@ class RowChecks:
 
     def _check(self, kind: str) -> Check:
         return getattr(self.settings, kind) or Check()
-
-
-def _larger_share(splits: Collection[str]) -> str:
-    """Returns the settings that make splits larger which are cut off, in words."""
-    return f"or where data.files names no splits raise {' and '.join(f'data.splits.{split}' for split in splits)}"
 
 
 def _named(split: str, place: str | int) -> str:

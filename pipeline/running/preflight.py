@@ -59,7 +59,7 @@ def read_everything(named: NamedConfig) -> dict[str, Any]:
     """
     spec = named.dataset.spec
     labels = [name for name, feature in spec.features.items() if isinstance(feature, LabelFeature)]
-    watcher = RowChecks(named.config.data.row_checks, spec)
+    watcher = RowChecks(named.config.data.row_checks, spec, named.config.data.cut_shares)
     rows: Counter[str] = Counter()
     classes: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     for split, row in watcher.watch(loading.open_rows(named.dataset, named.config.data)):

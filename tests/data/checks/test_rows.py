@@ -91,7 +91,7 @@ def test_one_class_only_is_refused():
 
 @pytest.mark.parametrize("rows", [[], _rows(1)])
 def test_too_few_rows_are_refused(rows):
-    with pytest.raises(DataError, match=rf"tiny: split train has {len(rows)} usable rows?, expected at least 2; bring"):
+    with pytest.raises(DataError, match=rf"tiny: split train has {len(rows)} usable rows?, expected at least 2; add"):
         _watch(RowChecks(DataChecks(), SPEC), train=rows)
 
 
@@ -112,15 +112,15 @@ def test_all_causes_are_told_at_once_each_with_its_remedy():
         list(RowChecks(DataChecks(), SPEC).watch([("test", _rows(200)[0]), *(("train", row) for row in rows)]))
 
     assert str(caught.value).splitlines() == [
-        "tiny: the data is refused for 4 reasons:",
+        "tiny: the data is refused for 5 reasons:",
         "  1. 2 of 58 rows cannot be used; mend them, or set data.checks.invalid.policy to drop:",
         "     rows.csv:1:image: expected a whole PNG or JPEG image, found an empty file",
         "     rows.csv:2:image: expected a whole PNG or JPEG image, found an empty file",
-        "  2. split validation has 0 usable rows and split test has 1 usable row, expected at least 2; bring more "
-        "rows, or where data.files names no splits raise data.splits.validation and data.splits.test.",
-        "  3. 1 of 55 rows of split train are duplicates (1.82%, first: train row 4 equals train row 2); at most 1.00% "
+        "  2. split validation has 0 usable rows, expected at least 2; add rows to split validation.",
+        "  3. split test has 1 usable row, expected at least 2; add rows to split test.",
+        "  4. 1 of 55 rows of split train are duplicates (1.82%, first: train row 4 equals train row 2); at most 1.00% "
         "are allowed. Mend the data, or set data.checks.duplicates.policy to drop or warn.",
-        "  4. 1 of 55 rows of split train are in another split too (1.82%, first: train row 5 equals test row 1); at "
+        "  5. 1 of 55 rows of split train are in another split too (1.82%, first: train row 5 equals test row 1); at "
         "most 0.00% are allowed. Mend the data, or set data.checks.leakage.policy to drop or warn.",
     ]
 
@@ -146,5 +146,7 @@ def test_what_follows_from_unusable_rows_is_no_cause_of_its_own():
 
 
 def test_a_split_with_one_class_has_a_remedy():
-    with pytest.raises(DataError, match=r"split test has 1 class in label \(dog\), .*raise data.splits.test, or set"):
-        _watch(RowChecks(DataChecks(), SPEC), test=_rows(1, 3))
+    checks = RowChecks(DataChecks(), SPEC, {"validation": 0.1, "test": 0.1})
+
+    with pytest.raises(DataError, match=r"split test has 1 class in label \(dog\), .*: set data.splits.test to 0.15"):
+        _watch(checks, test=_rows(1, 3), train=_rows(*range(10, 60)))
