@@ -4,6 +4,7 @@ import difflib
 import functools
 import glob
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from data.cells import content_of, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.secrets import resolve
-from data.sources import archives, image_folder, text_folder
+from data.sources import archives
+from data.sources.folders import classes as class_folders
+from data.sources.folders.listing import listing
 from data.sources.records import Record
 from data.sources.tables import delimited
 from data.sources.tables.formats import columns_of, format_of, layout_of, records
@@ -30,7 +33,6 @@ from data.spec import (
     ImageFeature,
     LabelFeature,
     LocatedRow,
-    TextFeature,
 )
 from data.splitting import RULE_VERSION, bucket
 
@@ -58,7 +60,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         config = _inferred(config, kind, [path for found in paths.values() for path in found])
     features = dict(config.features)
     if kind.endswith("_folder"):
-        features = _folder_features(features, paths)
+        features = class_folders.features(features, paths, base)
     if not features:
         raise ConfigError(
             "data.features is missing; name the columns, such as {age: number, plan: text}, or set data.label."
@@ -178,22 +180,6 @@ def _short(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) and path != Path.cwd() else path
 
 
-def _folder_features(features: dict, paths: dict[str, list[Path]]) -> dict:
-    """Returns the features with the classes that the training folders' names give, where none are set."""
-    image, text, label = image_folder.IMAGE, text_folder.TEXT, image_folder.LABEL
-    features = {label: LabelFeature(), **features}
-    kinds = {name: type(feature) for name, feature in features.items() if name != label}
-    if kinds not in ({image: ImageFeature}, {text: TextFeature}) or not isinstance(features[label], LabelFeature):
-        raise ConfigError(
-            "data.features: a folder of classes has image or text, and label; set {text: text}, or such as "
-            "{image: {kind: image, height: 64, width: 64, channels: 3}}."
-        )
-    if not features[label].classes:
-        names = sorted({name for folder in paths["train"] for name in image_folder.classes(folder)})
-        features[label] = LabelFeature(classes=tuple(names))
-    return features
-
-
 def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec) -> None:
     """Raises DataError when a file's columns are not those of the features; their order does not matter."""
     if kind not in ("csv", "jsonl", "parquet"):
@@ -239,7 +225,7 @@ def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path)
 def _estimate(paths: dict[str, list[Path]], spec: DatasetSpec) -> int:
     """Returns about how many bytes the examples have: images decoded, tables as large as their text."""
     every = [path for found in paths.values() for path in found]
-    images = sum(len(image_folder.files(path)) for path in every if path.is_dir()) * spec.row_bytes()
+    images = sum(len(listing(path).files) for path in every if path.is_dir()) * spec.row_bytes()
     gzipped = 10  # times that text grows when it is unpacked
     tables = [path.stat().st_size * (gzipped if path.suffix == ".gz" else 1) for path in every if path.is_file()]
     zipped = [archives.unpacked_bytes(path) for path in every if path.is_file() and archives.is_zip(path)]
@@ -252,7 +238,7 @@ def _last_change(paths: Mapping[str, Sequence[Path]]) -> float:
     By the time of the inode: that of the content is what a copying program sets it to.
     """
     every = [path for found in paths.values() for path in found]
-    files = [file for path in every for file in (image_folder.files(path) if path.is_dir() else [path])]
+    files = [file for path in every for file in (listing(path).files if path.is_dir() else [path])]
     return max(path.stat().st_ctime for path in {*every, *files})
 
 
@@ -262,12 +248,12 @@ def _digest(paths: dict[str, list[Path]], *, trust: bool = False) -> str:
         (split, file.relative_to(path.parent), file)
         for split, found in paths.items()
         for path in found
-        for file in (image_folder.files(path) if path.is_dir() else [path])
+        for file in (listing(path).files if path.is_dir() else [path])
     ]
     contents = file_cache.sha256s([file for _, _, file in files], trust=trust)
     digest = hashlib.sha256()
     for (split, name, _), content in zip(files, contents, strict=True):
-        digest.update(f"{split}\0{name}\0{content}\n".encode())
+        digest.update(os.fsencode(f"{split}\0{name}\0{content}\n"))  # a name may be no UTF-8
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -137,10 +137,12 @@ def new(
     if as_json:
         columns = {key: guess.feature.kind for key, guess in made.features.items() if guess.feature}
         found = {"file": str(target), "task": made.task, "rows": made.rows, "features": columns}
-        click.echo(json.dumps({**found, "ignored": made.ignored, "unsure": made.unsure}, indent=1))
+        click.echo(json.dumps({**found, "ignored": made.ignored, "unsure": made.unsure, "notes": made.notes}, indent=1))
         return
     label_key = list(made.features)[-1]
     click.echo(f"{target}: {made.task} of {label_key} from {len(made.features) - 1} columns, {made.rows:,} rows")
+    for sentence in made.notes:
+        click.echo(f"  {sentence}")
     for sentence in made.unsure:
         click.echo(f"  unsure: {sentence}")
     click.echo(f"Next:\n  headrace run ./{target}")

@@ -24,7 +24,7 @@ def draft(
 
     Args:
         path: CSV, TSV, JSON, JSON Lines or Parquet file, a zip file of one, or a folder with a folder of images or
-            texts for each class.
+            texts for each class, or with splits (`train`, `test`, ...) of such folders.
         task: The task; None to infer it.
         label: The column to be predicted; None to choose it.
         say: Is told how many rows were read.
@@ -41,5 +41,5 @@ def draft(
     if task == "recommendation":
         raise ConfigError("headrace new does not infer users and items; take pipeline/configs/movies.yaml as a model.")
     if path.is_dir():
-        return of_folder(path)
+        return of_folder(path, say)
     return of_table(path, task, label, say, options)

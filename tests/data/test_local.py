@@ -25,7 +25,7 @@ def _read(settings: dict, folder) -> tuple[dict[str, list], list[str]]:
     """Returns the rows of each split that pass all checks, and the notes."""
     config = DataConfig.model_validate(settings)
     dataset = local.dataset(config, "customers", folder)
-    checks, found = RowChecks(config.row_checks, dataset.spec), {split: [] for split in SPLITS}
+    checks, found = RowChecks(config.row_checks, dataset.spec, config.cut_shares), {split: [] for split in SPLITS}
     for split, row in checks.watch(open_rows(dataset, config)):
         found[split].append(row)
     return found, checks.notes
@@ -359,7 +359,8 @@ def test_the_digest_follows_the_content_and_not_the_folder(tmp_path):
 )
 def test_what_cannot_be_a_data_set_is_told(tmp_path, settings, message):
     (tmp_path / "rows.csv").write_text(csv_text(rows()))
-    (tmp_path / "photos").mkdir()
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
     for name in ("x.bin", "x.jsonl"):
         (tmp_path / name).write_text("{}")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.sources import archives, image_folder, text_folder, tfrecord
+from data.sources import archives, tfrecord
+from data.sources.folders import classes as class_folders
 from data.sources.records import Record
 from data.sources.tables import delimited, jsonl, parquet
 from data.sources.tables.dialect import Layout, look, without_last_empty
@@ -49,8 +50,9 @@ def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
     """Yields the records of a file or folder of this format."""
     if kind == "csv":
         return delimited.read(path, layout_of(path, config))
+    if kind.endswith("_folder"):
+        return class_folders.read(path, class_folders.TEXT if kind == "text_folder" else class_folders.IMAGE)
     readers: dict[str, Any] = {"jsonl": jsonl, "parquet": parquet, "tfrecord": tfrecord}
-    readers |= {"image_folder": image_folder, "text_folder": text_folder}
     return readers[kind].read(path)
 
 

@@ -41,6 +41,8 @@ class Draft:
         data: Further settings of the data.
         model: Settings of the task.
         unsure: What a person should look at, a sentence each.
+        notes: What else was found, a sentence each: counts, what was left out.
+        splits: Split -> its folders, where the data has splits of its own.
     """
 
     task: str
@@ -51,3 +53,5 @@ class Draft:
     data: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     unsure: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    splits: dict[str, list[Path]] = field(default_factory=dict)

@@ -1,46 +1,225 @@
-"""Infers a run file from a folder with a folder of images or texts for each class."""
+"""Infers a run file from a folder with a folder of images or texts for each class, or with splits of such folders."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from data.errors import ConfigError, DataError
 from data.inference import Guess
-from data.sources import image_folder, text_folder
-from data.spec import LabelFeature, TextFeature
+from data.sources.folders import classes as class_folders
+from data.sources.folders.listing import Listing, folders_in, listing, split_folders, top
+from data.spec import ImageFeature, LabelFeature, TextFeature
+from pipeline.commands.drafting import folder_rows
 from pipeline.commands.drafting.draft import Draft
+from pipeline.commands.drafting.wording import counted, some
 
 IMAGES = (".png", ".jpg", ".jpeg")
+IMAGE_MARKS = (b"\x89PNG", b"\xff\xd8\xff")
+TEXTS = (".txt", ".text", ".md")
+NO_ENDING = ""
 MAX_SIDE = 64  # pixels; what a laptop trains on in minutes
+MAX_SNIFFED = 100  # files without an ending whose content is looked at
 
 
-def of_folder(path: Path) -> Draft:
-    """Returns the run file that suits a folder of classes; raises ConfigError or DataError where none does."""
-    files = image_folder.files(path)
+def of_folder(path: Path, say: Callable[[int], None] = lambda rows: None) -> Draft:
+    """Returns the run file that suits a folder of classes, or of splits with classes in them; reads all files.
+
+    Args:
+        path: The folder.
+        say: Is told how many files were read.
+
+    Raises:
+        ConfigError: What lies in it is laid out in another way; says what to write or to move.
+        DataError: There are no classes, or only one, or nothing that can be read.
+    """
+    made = Draft("", path)
+    levels = _descend(made)
+    splits = _splits(made)
+    listed = {split: [listing(folder) for folder in folders] for split, folders in splits.items()}
+    files = [file for found in listed.values() for one in found for file in one.files]
     if not files:
-        raise DataError(f"{path} has folders and no files in them.")
-    if text_folder.is_one(path):
-        features = {text_folder.TEXT: Guess(TextFeature(), "the text of a file")}
-        made = Draft("text_classification", path, len(files), features)
+        raise DataError(f"{made.files} has folders and no files in them.")
+    is_text = _is_text(made.files, files)
+    label = _label(made, listed)
+    made.rows = len(files)
+    if list(splits) == ["train"] and len(splits["train"]) == 1:
+        made.files = splits["train"][0]
     else:
-        other = [file for file in files if file.suffix.lower() not in IMAGES]
-        if other:
-            raise ConfigError(f"{path}: expected PNG and JPEG images or .txt files in class folders, found {other[0]}.")
-        made = Draft("image_classification", path, len(files), _image_feature(files))
-    counts = Counter(file.relative_to(path).parts[0] for file in files)
-    made.features[image_folder.LABEL] = Guess(
-        LabelFeature(classes=image_folder.classes(path)),
-        ", ".join(f"{name} {count:,}" for name, count in counts.most_common(8)),
-    )
-    if made.task == "image_classification":
+        made.splits = splits
+    if is_text:
+        made.task = "text_classification"
+        made.features = {class_folders.TEXT: Guess(TextFeature(), "the text of a file")}
+    else:
+        made.task, made.features = "image_classification", _image_feature(files)
         made.model = {"filters": [16, 32, 64], "shift_px": 2}
+    made.features[class_folders.LABEL] = label
+    _note_layout(made, levels, [one for found in listed.values() for one in found])
+    folder_rows.set_checks(made, files, _strays(files, TEXTS if is_text else IMAGES), say)
     return made
+
+
+def _descend(made: Draft) -> list[Listing]:
+    """Goes down to the folder whose folders are classes or splits; returns what lies on top of each on the way."""
+    levels = [top(made.files)]
+    while deeper := _only_folder(made.files):
+        made.unsure.append(
+            f"{made.files} has one folder, {deeper.name}: the folders in that are taken for the classes; if they are "
+            "not, put a folder for each class beside it"
+        )
+        made.files = deeper
+        levels.append(top(made.files))
+    return levels
+
+
+def _only_folder(folder: Path) -> Path | None:
+    """Returns the only folder in a folder, where that has several folders or splits in it and is no split itself."""
+    within = folders_in(folder)
+    if len(within) != 1 or class_folders.splits_of(folder):
+        return None
+    return within[0] if len(folders_in(within[0])) > 1 or class_folders.splits_of(within[0]) else None
+
+
+def _splits(made: Draft) -> dict[str, list[Path]]:
+    """Returns split -> its folders; the whole folder is for training where there are none."""
+    class_folders.refuse_unlabelled_splits(made.files)
+    splits = class_folders.splits_of(made.files)
+    if not splits:
+        class_folders.classes(made.files)  # raises where there are none
+        return {"train": [made.files]}
+    if "train" not in splits:
+        names = ", ".join(path.name for paths in splits.values() for path in paths)
+        raise ConfigError(
+            f"{made.files}: found the splits {names} and nothing to train on; call the folder to train on train, or "
+            f"name one of them to have the splits cut off: --data {next(iter(splits.values()))[0]}"
+        )
+    for split, folders in split_folders(made.files).items():
+        flat = [folder for folder in folders if folder not in splits.get(split, ())]
+        for folder in flat:
+            made.unsure.append(
+                f"{folder} has no folders of classes, and its {counted(len(top(folder).beside), 'file')} have no "
+                f"label: left out; move them into such as {folder / 'cat'} to use them"
+            )
+        if len(splits.get(split, ())) > 1:
+            made.unsure.append(
+                f"{some([path.name for path in splits[split]])} are both taken for split {split}; take one out of "
+                "data.files if that is wrong"
+            )
+    for split in ("validation", "test"):
+        if split not in splits:
+            made.notes.append(f"no folder of split {split}: a tenth of the training files is cut off for it")
+    return splits
+
+
+def _is_text(folder: Path, files: list[Path]) -> bool:
+    """Returns whether the files are texts and not images: what there is more of, by their endings."""
+    endings = Counter(file.suffix.lower() for file in files)
+    images, texts = (sum(endings[ending] for ending in known) for known in (IMAGES, TEXTS))
+    bare = [file for file in files if file.suffix == NO_ENDING]
+    if bare and any(_is_image(file) for file in bare[:: max(len(bare) // MAX_SNIFFED, 1)]):
+        images += len(bare)
+    else:
+        texts += len(bare)
+    if not images and not texts:
+        raise ConfigError(
+            f"{folder}: expected images ({', '.join(IMAGES)}) or texts ({', '.join(TEXTS)}) in class folders, found "
+            f"{_endings(endings)} (first: {files[0]})."
+        )
+    return texts > images
+
+
+def _is_image(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(8).startswith(IMAGE_MARKS)
+    except OSError:
+        return False
+
+
+def _endings(endings: Counter[str]) -> str:
+    return some([f"{count:,} {ending or 'without ending'}" for ending, count in endings.most_common()])
+
+
+def _strays(files: list[Path], known: tuple[str, ...]) -> list[Path]:
+    """Returns the files whose endings are not those of what is learned from."""
+    return [file for file in files if file.suffix.lower() not in (*known, NO_ENDING)]
+
+
+def _label(made: Draft, listed: dict[str, list[Listing]]) -> Guess:
+    """Returns the label, with the classes of the training files."""
+    empty = [str(one.folder / name) for found in listed.values() for one in found for name in one.empty()]
+    if empty:
+        raise DataError(class_folders.without_files(empty))
+    counts = {
+        split: Counter(one.class_of(file) for one in found for file in one.files) for split, found in listed.items()
+    }
+    classes = sorted(counts["train"])
+    if len(classes) < 2:
+        raise DataError(
+            f"{made.files} has one class, {classes[0]}: nothing can be learned from it; put examples of another into a "
+            "folder beside it."
+        )
+    for split, found in counts.items():
+        told = _shares(found)
+        made.notes.append(f"{split}: {told}" if len(counts) > 1 else told)
+        _compare_classes(made, split, found, set(classes))
+    return Guess(LabelFeature(classes=tuple(classes)), _shares(counts["train"]))
+
+
+def _shares(counts: Counter[str]) -> str:
+    told = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(class_folders.MAX_NAMES))
+    more = len(counts) - class_folders.MAX_NAMES
+    return f"{told} and {more:,} more classes" if more > 0 else told
+
+
+def _compare_classes(made: Draft, split: str, found: Counter[str], classes: set[str]) -> None:
+    """Says which classes a split has that the training files do not have, and the other way round."""
+    unknown, missing = sorted(found.keys() - classes), sorted(classes - found.keys())
+    if unknown:
+        made.unsure.append(
+            f"split {split} has folders that are no classes of the training files, {some(unknown)}: their "
+            f"{counted(sum(found[name] for name in unknown), 'file')} cannot be used; remove them there, or add such "
+            "files to train"
+        )
+    if missing:
+        made.unsure.append(
+            f"split {split} has no files of {some(missing)}: the model is not measured on them; add some, or remove "
+            "the folders from train if they are no classes"
+        )
+
+
+def _note_layout(made: Draft, levels: list[Listing], listed: list[Listing]) -> None:
+    """Notes what was left out and what was followed."""
+    # What lies on top of a folder of classes is in its listing, too.
+    upper = [level for level in levels if level.folder not in {one.folder for one in listed}]
+    every = [*upper, *listed]
+
+    def total(name: str) -> int:
+        return sum(getattr(one, name) for one in every)
+
+    found = [
+        (total("hidden_folders"), "hidden folder", "left out"),
+        (total("hidden_files"), "hidden file", "left out"),
+        (total("linked_folders"), "linked folder", "followed"),
+        (total("linked_files"), "linked file", "followed"),
+        (total("repeated"), "link", "to folders that are read already left out"),
+        (total("broken"), "broken link", "left out"),
+    ]
+    told = [f"{counted(count, what)} {done}" for count, what, done in found if count]
+    if told:
+        made.notes.append(", ".join(told))
+    beside = [file for one in every for file in one.beside]
+    if beside:
+        verb = "is" if len(beside) == 1 else "are"
+        made.notes.append(f"{counted(len(beside), 'file')} beside the class folders {verb} not read ({_names(beside)})")
+
+
+def _names(files: Iterable[Path]) -> str:
+    return some([file.name for file in files], most=3)
 
 
 def _image_feature(files: list[Path]) -> dict[str, Guess]:
     """Returns the image at the usual size of a sample, no larger than a laptop trains on."""
     from PIL import Image
-
-    from data.spec import ImageFeature
 
     heights, widths, grey = [], [], True
     for file in files[:: max(len(files) // 200, 1)]:
@@ -50,9 +229,9 @@ def _image_feature(files: list[Path]) -> dict[str, Guess]:
                 heights.append(image.size[1])
                 grey &= image.mode in ("1", "L", "LA")
         except (OSError, SyntaxError, ValueError):
-            continue  # the run tells it, by name
+            continue  # is counted when all are read
     if not heights:
-        raise DataError(f"{files[0].parent.parent}: none of its files is an image that can be read.")
+        raise DataError(f"{files[0]} and {len(files) - 1:,} more: no image among them can be read.")
     height, width = (sorted(sizes)[len(sizes) // 2] for sizes in (heights, widths))
     scale = min(1.0, MAX_SIDE / max(height, width))
     size = {
@@ -61,4 +240,4 @@ def _image_feature(files: list[Path]) -> dict[str, Guess]:
         "channels": 1 if grey else 3,
     }
     told = f"the usual size is {width} x {height}" + (", shrunk" if scale < 1 else "")
-    return {image_folder.IMAGE: Guess(ImageFeature(**size), told)}
+    return {class_folders.IMAGE: Guess(ImageFeature(**size), told)}

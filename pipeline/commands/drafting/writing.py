@@ -23,7 +23,7 @@ def text(made: Draft, name: str, folder: Path) -> str:
         f"# Written by `headrace new` for {made.rows:,} rows; change what is wrong.",
     ]
     lines += [f"# Unsure: {sentence}." for sentence in made.unsure]
-    lines += [f"task: {made.task}", "data:", f"  files: {_scalar(os.path.relpath(made.files, folder))}"]
+    lines += [f"task: {made.task}", "data:", f"  files: {_flow(_files(made, folder))}"]
     lines += [f"  {key}: {_flow(value)}" for key, value in made.data.items()]
     lines.append("  features:")
     lines += [f"    {_scalar(key)}: {_feature(guess)}" for key, guess in made.features.items()]
@@ -41,6 +41,18 @@ def text(made: Draft, name: str, folder: Path) -> str:
     lines.append("# or no worse; report: any model may be published.")
     lines.append("baseline: {require: beat_trivial}")
     return "\n".join(lines) + "\n"
+
+
+def _files(made: Draft, folder: Path) -> Any:
+    """Returns the files as the run file names them, from where it lies."""
+
+    def relative(path: Path) -> str:
+        return os.path.relpath(path, folder)
+
+    if not made.splits:
+        return relative(made.files)
+    named = {split: [relative(path) for path in paths] for split, paths in made.splits.items()}
+    return {split: paths[0] if len(paths) == 1 else paths for split, paths in named.items()}
 
 
 def _training(made: Draft) -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""Reads folders of classes: their files are the examples, and the classes have the folders' names."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.errors import ConfigError, DataError
+from data.sources.folders.listing import folders_in, listing, split_folders
+from data.sources.records import Record
+from data.spec import SPLITS, ImageFeature, LabelFeature, TextFeature
+
+IMAGE, TEXT, LABEL = "image", "text", "label"
+TABLES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".tfrecord", ".tfrecords", ".gz"}
+MAX_NAMES = 8  # that a message shows
+
+
+def classes(folder: Path) -> tuple[str, ...]:
+    """Returns the names of the class folders, sorted; raises DataError when there is none."""
+    found = tuple(path.name for path in folders_in(folder))
+    if not found:
+        raise DataError(f"{folder} {_without_classes(listing(folder).beside)}.")
+    return found
+
+
+def _without_classes(files: list[Path]) -> str:
+    """Returns what a folder without folders holds, and the remedy."""
+    if not files:
+        return "is empty; it needs a folder for each class, with images or texts in it"
+    endings = sorted({path.suffix.lower() or "no ending" for path in files})
+    found = f"has {len(files):,} file{'s' * (len(files) > 1)} ({', '.join(endings[:MAX_NAMES])}) and no folders"
+    if set(endings) <= TABLES:
+        return f"{found}; name tables by a pattern, such as {files[0].parent}/*{endings[0]}"
+    # As in the data set of cats and dogs: cat.0.jpg, dog.1.jpg.
+    words = Counter(match[0] for path in files if (match := re.match(r"[^\W\d_]+", path.stem)))
+    named = [word for word, count in words.most_common(MAX_NAMES) if count > 1]
+    by_names = f"; by their names they are of {', '.join(sorted(named))}" if len(named) > 1 else ""
+    example = files[0].parent / (sorted(named)[0] if by_names else "cat")
+    return f"{found}; it needs one for each class, such as {example}, with its images or texts in it{by_names}"
+
+
+def read(folder: Path, column: str) -> Iterator[Record]:
+    """Yields the bytes of each file as `column`, and the name of its class folder as `label`.
+
+    Raises:
+        DataError: The folder has no class folders, one of them has no file, or a file cannot be read.
+    """
+    classes(folder)
+    found = listing(folder)
+    empty = [str(folder / name) for name in found.empty()]
+    if empty:
+        raise DataError(without_files(empty))
+    for path in found.files:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+        yield Record(str(path), {column: content, LABEL: found.class_of(path)})
+
+
+def without_files(folders: list[str]) -> str:
+    """Returns that class folders are empty, and the remedy."""
+    more = f" and {len(folders) - MAX_NAMES} more" if len(folders) > MAX_NAMES else ""
+    verb, them = ("has", "the folder") if len(folders) == 1 else ("have", "the folders")
+    return f"{', '.join(folders[:MAX_NAMES])}{more} {verb} no files; fill or remove {them}."
+
+
+def features(given: dict, paths: dict[str, list[Path]], base: Path) -> dict:
+    """Returns the features of a run file with the classes that the training folders' names give, where none are set.
+
+    Args:
+        given: Its features, by name.
+        paths: Split -> its folders.
+        base: Where its paths start.
+
+    Raises:
+        ConfigError: The features are not those of folders, or the folders are no classes; says what to write.
+        DataError: There are no class folders.
+    """
+    features = {LABEL: LabelFeature(), **given}
+    names = sorted({name for folder in paths["train"] for name in classes(folder)})
+    kinds = {name: type(feature) for name, feature in features.items() if name != LABEL}
+    if kinds not in ({IMAGE: ImageFeature}, {TEXT: TextFeature}) or not isinstance(features[LABEL], LabelFeature):
+        raise ConfigError(
+            "data.features: a folder of classes has image or text, and label; set {text: text}, or such as "
+            "{image: {kind: image, height: 64, width: 64, channels: 3}}."
+        )
+    for folder in (folder for found in paths.values() for folder in found):
+        _refuse_splits(folder, base, are_classes=bool(features[LABEL].classes))
+    if len(names) == 1:
+        _refuse_deeper(paths["train"][0] / names[0], base)
+    if not features[LABEL].classes:
+        features[LABEL] = LabelFeature(classes=tuple(names))
+    return features
+
+
+def _refuse_splits(folder: Path, base: Path, *, are_classes: bool) -> None:
+    """Raises ConfigError where the folders in a folder are splits.
+
+    Args:
+        folder: The folder.
+        base: Where the paths of the run file start.
+        are_classes: Whether the run file names the classes, so that folders without folders in them are classes.
+    """
+    with_classes = splits_of(folder)
+    if with_classes:
+        names = ", ".join(path.name for path in folders_in(folder))
+        raise ConfigError(
+            f"data.files: the folders in {folder} are splits ({names}), with folders of classes in them; write "
+            f"files: {as_setting(with_classes, base)}"
+        )
+    if not are_classes:
+        refuse_unlabelled_splits(folder)
+
+
+def refuse_unlabelled_splits(folder: Path) -> None:
+    """Raises ConfigError where all folders in a folder have the names of splits, and none of them has folders."""
+    if split_folders(folder) and not splits_of(folder):
+        names = ", ".join(path.name for path in folders_in(folder))
+        raise ConfigError(
+            f"data.files: the folders in {folder} have the names of splits ({names}) and no folders of classes in "
+            f"them; move their files into such as {folders_in(folder)[0] / 'cat'}, or if they are classes, write "
+            f"features: {{label: {{kind: label, classes: [{names}]}}}} beside the image or text."
+        )
+
+
+def _refuse_deeper(folder: Path, base: Path) -> None:
+    """Raises ConfigError where the only class folder has folders in it, which are likelier the classes."""
+    deeper = folders_in(folder)
+    if len(deeper) > 1:
+        names = ", ".join(path.name for path in deeper[:MAX_NAMES])
+        raise ConfigError(
+            f"data.files: {folder.parent} has one folder, {folder.name}, with folders in it ({names}); if those are "
+            f"the classes, write files: {os.path.relpath(folder, base)}"
+        )
+
+
+def splits_of(folder: Path) -> dict[str, list[Path]]:
+    """Returns split -> its folders of classes, where all folders in `folder` are named as splits are; else nothing."""
+    found = {split: [path for path in paths if folders_in(path)] for split, paths in split_folders(folder).items()}
+    return {split: found[split] for split in SPLITS if found.get(split)}
+
+
+def as_setting(splits: dict[str, list[Path]], base: Path) -> str:
+    """Returns folders of splits as a run file in `base` names them: `{train: pets/train, test: pets/test}`."""
+    named = {split: [os.path.relpath(path, base) for path in paths] for split, paths in splits.items()}
+    values = {split: paths[0] if len(paths) == 1 else f"[{', '.join(paths)}]" for split, paths in named.items()}
+    return "{" + ", ".join(f"{split}: {value}" for split, value in values.items()) + "}"

@@ -1,0 +1,98 @@
+"""Reads the files of class folders as ingest does, and suggests what to do about those that cannot be used."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from data import loading, local
+from data.checks.rows import Finding, RowChecks
+from data.config import DataConfig, InvalidCheck
+from pipeline.commands.drafting.draft import Draft
+from pipeline.commands.drafting.wording import counted, some
+
+TOLD_EVERY = 100  # files
+
+
+def set_checks(made: Draft, files: list[Path], strays: list[Path], say: Callable[[int], None]) -> None:
+    """Reads all files, sets the checks of the draft, and says what is left out.
+
+    A file that cannot be used is left out as long as there are few (`data.checks.invalid`), and so are files that equal
+    another one.
+
+    Args:
+        made: The draft, complete but for this.
+        files: All files in the class folders.
+        strays: Those whose endings are not those of images or texts, whichever is learned from.
+        say: Is told how many files were read.
+    """
+    found = _read(made, say)
+    checks: dict[str, dict[str, str]] = {}
+    empty = [file for file in files if not file.stat().st_size]
+    if found.invalid.rows:
+        checks |= _unusable(made, found, len(empty), strays)
+    elif empty:
+        verb = "is" if len(empty) == 1 else "are"
+        made.unsure.append(
+            f"{counted(len(empty), 'text')} {verb} empty (first: {empty[0]}): they are learned; remove them"
+        )
+    if strays and not found.invalid.rows:
+        made.unsure.append(
+            f"{counted(len(strays), 'file')} with other endings (first: {strays[0]}) are read as the others are; move "
+            "them out of the class folders if they are no examples"
+        )
+    checks |= _equal(made, found)
+    if checks:
+        made.data["checks"] = checks
+
+
+def _read(made: Draft, say: Callable[[int], None]) -> RowChecks:
+    """Returns what the checks of a run find in all files."""
+    files: dict | str = str(made.files)
+    if made.splits:
+        files = {split: [str(path) for path in paths] for split, paths in made.splits.items()}
+    features = {name: guess.feature for name, guess in made.features.items()}
+    config = DataConfig.model_validate({"files": files, "features": features})
+    dataset = local.dataset(config, made.files.name, Path.cwd())
+    checks = RowChecks(config.row_checks, dataset.spec, config.cut_shares)
+    for number, _ in enumerate(checks.read(loading.open_rows(dataset, config)), start=1):
+        if number % TOLD_EVERY == 0:
+            say(number)
+    return checks
+
+
+def _unusable(made: Draft, found: RowChecks, empty: int, strays: list[Path]) -> dict[str, dict[str, str]]:
+    """Says how many files cannot be used; returns the policy for them."""
+    count, first = found.invalid.rows, found.invalid.first[0]
+    is_picture = made.task == "image_classification"
+    kinds = []
+    if empty and is_picture:
+        kinds.append(f"{empty:,} empty")
+    if strays:
+        endings = Counter(file.suffix.lower() for file in strays)
+        another = "another ending" if len(strays) == 1 else "other endings"
+        kinds.append(f"{len(strays):,} with {another}, {some(sorted(endings))}")
+    kinds.append(f"first: {first}")
+    is_few = count <= InvalidCheck().max_rate * made.rows
+    done = f"{'left out' if is_few else 'a run will stop'}; mend or remove {'it' if count == 1 else 'them'}"
+    made.unsure.append(f"{count:,} of {counted(made.rows, 'file')} cannot be used ({'; '.join(kinds)}): {done}")
+    return {"invalid": {"policy": "drop"}} if is_few else {}
+
+
+def _equal(made: Draft, found: RowChecks) -> dict[str, dict[str, str]]:
+    """Says how many files equal another one; returns the policies for them."""
+    checks: dict[str, dict[str, str]] = {}
+    same = "duplicates of another file of their split"
+    leaked = "equal to a file of another split"
+    for kind, what in (("duplicates", same), ("leakage", leaked)):
+        findings: list[Finding] = [getattr(state, kind) for state in found.splits.values()]
+        count = sum(finding.count for finding in findings)
+        # Of splits that are cut off, the check of leakage is that of duplicates.
+        key = kind if made.splits else "duplicates"
+        if count:
+            first = next(finding.first for finding in findings if finding.first)
+            checks[key] = {"policy": "drop"}
+            made.unsure.append(
+                f"{count:,} of {counted(made.rows, 'file')} {'is' if count == 1 else 'are'} {what} (first: {first}): "
+                f"left out; set data.checks.{key}.policy to warn to keep them"
+            )
+    return checks

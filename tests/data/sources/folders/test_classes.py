@@ -1,0 +1,131 @@
+"""Folders of classes as a run file names them: what is laid out in another way is told in one sentence."""
+
+import pytest
+
+from data import local
+from data.config import DataConfig
+from data.errors import ConfigError, DataError
+from data.loading import open_rows
+from data.spec import BadRow
+
+TEXT = {"text": {"kind": "text"}}
+
+
+def _texts(folder, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"a text called {name}")
+
+
+def _dataset(folder, files="data", **features):
+    config = DataConfig.model_validate({"files": files, "features": {**TEXT, **features}})
+    return local.dataset(config, "texts", folder), config
+
+
+def _refusal(folder, files="data", **features) -> str:
+    with pytest.raises((ConfigError, DataError)) as caught:
+        _dataset(folder, files, **features)
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+def test_the_parent_of_splits_is_refused_with_what_to_write(tmp_path):
+    _texts(tmp_path / "data", "train/good/1", "train/bad/2", "val/good/3", "val/bad/4", "test/good/5", "test/bad/6")
+
+    message = _refusal(tmp_path)
+
+    assert message == (
+        "data.files: the folders in data are splits (test, train, val), with folders of classes in them; write "
+        "files: {train: data/train, validation: data/val, test: data/test}"
+    )
+    classes = {"kind": "label", "classes": ["test", "train", "val"]}  # as an older `headrace new` wrote it
+    assert _refusal(tmp_path, label=classes) == message
+
+
+def test_splits_without_classes_are_refused_unless_the_run_file_calls_them_classes(tmp_path):
+    _texts(tmp_path / "data", "train/1", "test/2")
+
+    assert "have the names of splits (test, train) and no folders of classes in them; move" in _refusal(tmp_path)
+
+    dataset, config = _dataset(tmp_path, label={"kind": "label", "classes": ["test", "train"]})
+    assert sorted(row["label"] for _, row in open_rows(dataset, config)) == [0, 1]
+
+
+def test_train_among_other_classes_is_a_class(tmp_path):
+    _texts(tmp_path / "data", "train/1", "bus/2", "ship/3")
+
+    assert _dataset(tmp_path)[0].spec.features["label"].classes == ("bus", "ship", "train")
+
+
+def test_one_folder_too_many_above_the_classes_is_told(tmp_path):
+    _texts(tmp_path / "data", "README.txt", "all/good/1", "all/bad/2")
+
+    assert _refusal(tmp_path) == (
+        "data.files: data has one folder, all, with folders in it (bad, good); if those are the classes, write "
+        "files: data/all"
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "data is empty; it needs a folder for each class, with images or texts in it."),
+        (["part-0.csv", "part-1.csv"],
+         "data has 2 files (.csv) and no folders; name tables by a pattern, such as data/*.csv."),
+        (["1.jpg", "2.jpg", "notes"],
+         "data has 3 files (.jpg, no ending) and no folders; it needs one for each class, such as data/cat, with its "
+         "images or texts in it."),
+        (["fox.0.jpg", "fox.1.jpg", "hen.0.jpg", "hen.1.jpg", "notes"],
+         "data has 5 files (.jpg, no ending) and no folders; it needs one for each class, such as data/fox, with its "
+         "images or texts in it; by their names they are of fox, hen."),
+    ],
+)  # fmt: skip
+def test_a_folder_without_folders_is_told_by_what_it_holds(tmp_path, names, message):
+    (tmp_path / "data").mkdir()
+    _texts(tmp_path / "data", *names)
+
+    assert _refusal(tmp_path) == message
+
+
+def test_all_empty_class_folders_are_named_at_once(tmp_path):
+    _texts(tmp_path / "data", "good/1", "bad/2")
+    for name in ("so", "so so"):
+        (tmp_path / "data" / name).mkdir()
+    dataset, config = _dataset(tmp_path)
+
+    with pytest.raises(DataError, match=r"data/so, .*data/so so have no files; fill or remove the folders"):
+        list(open_rows(dataset, config))
+
+
+def test_new_and_digest_and_ingest_see_the_same_files(tmp_path):
+    _texts(tmp_path / "data", "good/1", "good/deep/2", "bad/3", "elsewhere")
+    dataset, config = _dataset(tmp_path)
+    before = dataset.digest()
+
+    _texts(tmp_path / "data", "good/.ipynb_checkpoints/1", "bad/.DS_Store")
+    assert _dataset(tmp_path)[0].digest() == before
+
+    _texts(tmp_path / "more", "4")
+    (tmp_path / "data" / "bad" / "more").symlink_to(tmp_path / "more")
+    assert _dataset(tmp_path)[0].digest() != before
+    assert sorted(row["text"][-1] for _, row in open_rows(dataset, config)) == ["1", "2", "3", "4"]
+
+
+def test_an_example_of_a_class_that_is_not_trained_is_unusable(tmp_path):
+    _texts(tmp_path / "data", "train/good/1", "train/bad/2", "test/good/3", "test/ugly/4")
+    dataset, config = _dataset(tmp_path, {"train": "data/train", "test": "data/test"})
+
+    unusable = [row for _, row in open_rows(dataset, config) if isinstance(row, BadRow)]
+
+    assert str(unusable[0].problems[0]).endswith("test/ugly/4:label: expected one of bad, good, found 'ugly'")
+
+
+def test_a_text_in_another_encoding_is_named_with_the_command(tmp_path):
+    _texts(tmp_path / "data", "good/1", "bad/2")
+    (tmp_path / "data" / "bad" / "2").write_bytes("Schön ist das nicht, und überall gibt es Ärger".encode("cp1252"))
+    dataset, config = _dataset(tmp_path)
+
+    unusable = [row for _, row in open_rows(dataset, config) if isinstance(row, BadRow)]
+
+    assert str(unusable[0].problems[0]).endswith(
+        "bad/2:text: expected UTF-8 text, found what looks like CP1252: iconv -f CP1252 -t UTF-8"
+    )

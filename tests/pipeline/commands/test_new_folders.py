@@ -1,0 +1,205 @@
+"""`headrace new` of folders: what is laid out in another way works or is told, what cannot be used is counted."""
+
+import pytest
+from PIL import Image
+
+from data.checks.rows import RowChecks
+from data.errors import ConfigError, DataError
+from data.loading import open_rows
+from data.spec import SPLITS
+from pipeline.commands import new
+from pipeline.commands.drafting import writing
+from pipeline.core import config
+from tests.conftest import headrace
+
+
+def _texts(folder, *names: str, count: int = 30) -> None:
+    """Writes so many different texts into each of these folders."""
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            (folder / name / f"{i}.txt").write_text(f"the text {i} of {name}")
+
+
+def _pictures(folder, *names: str, count: int = 30) -> None:
+    for k, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("L", (4, 4), count * k + i).save(folder / name / f"{i}.png")
+
+
+def _draft(folder):
+    """Returns what was inferred, the sentences about it, and the rows of each split that a run would keep."""
+    made = new.draft(folder)
+    path = folder.parent / "mine.yaml"
+    path.write_text(writing.text(made, "mine", folder.parent), encoding="utf-8")
+    named = config.load(str(path))
+    checks = RowChecks(named.config.data.row_checks, named.dataset.spec, named.config.data.cut_shares)
+    kept = dict.fromkeys(SPLITS, 0)
+    for split, _ in checks.watch(open_rows(named.dataset, named.config.data)):
+        kept[split] += 1
+    told = [sentence.replace(f"{folder.parent}/", "") for sentence in (*made.notes, *made.unsure)]
+    return named.config.data, told, kept
+
+
+def test_split_folders_are_splits_and_their_classes_are_compared(tmp_path):
+    pets = tmp_path / "pets"
+    _texts(pets, "Train/cat", "Train/dog", "Train/unsup", "val/cat", "val/dog", "test/cat", "test/dog")
+    _texts(pets, "test/cow", count=2)
+    (pets / "Train" / "urls.csv").write_text("x")
+
+    data, told, kept = _draft(pets)
+
+    assert data.files == {"train": "pets/Train", "validation": "pets/val", "test": "pets/test"}
+    assert data.features["label"].classes == ("cat", "dog", "unsup")
+    assert told == [
+        "train: cat 30, dog 30, unsup 30",
+        "validation: cat 30, dog 30",
+        "test: cat 30, dog 30, cow 2",
+        "1 file beside the class folders is not read (urls.csv)",
+        "split validation has no files of unsup: the model is not measured on them; add some, or remove the folders "
+        "from train if they are no classes",
+        "split test has folders that are no classes of the training files, cow: their 2 files cannot be used; remove "
+        "them there, or add such files to train",
+        "split test has no files of unsup: the model is not measured on them; add some, or remove the folders from "
+        "train if they are no classes",
+        "2 of 212 files cannot be used (first: pets/test/cow/0.txt:label: expected one of cat, dog, unsup, found 'cow'"
+        "): left out; mend or remove them",
+    ]
+    assert kept == {"train": 90, "validation": 60, "test": 60}
+
+
+def test_without_a_validation_folder_a_tenth_of_train_is_cut_off(tmp_path):
+    _pictures(tmp_path / "pets", "train/cat", "train/dog")
+    _pictures(tmp_path / "pets", "test/cat", "test/dog", count=5)
+    (tmp_path / "pets" / "test" / "cat" / "0.png").unlink()
+
+    data, told, kept = _draft(tmp_path / "pets")
+
+    assert data.files == {"train": "pets/train", "test": "pets/test"}
+    assert told[0] == "no folder of split validation: a tenth of the training files is cut off for it"
+    assert kept["validation"] > 1
+
+
+def test_a_flat_split_folder_has_no_labels_and_is_left_out(tmp_path):
+    _texts(tmp_path / "pets", "train/cat", "train/dog")
+    _texts(tmp_path / "pets", "test", count=3)
+
+    data, told, _ = _draft(tmp_path / "pets")
+
+    assert data.files == "pets/train"
+    assert (
+        "pets/test has no folders of classes, and its 3 files have no label: left out; move them into such as "
+        in (told[-1])
+    )
+
+
+def test_a_folder_above_the_classes_is_passed(tmp_path):
+    _pictures(tmp_path / "pets", "images/cat", "images/dog")
+    (tmp_path / "pets" / "README.txt").write_text("about pets")
+
+    data, told, _ = _draft(tmp_path / "pets")
+
+    assert data.files == "pets/images"
+    assert told[1] == "1 file beside the class folders is not read (README.txt)"
+    assert told[2].startswith("pets has one folder, images: the folders in that are taken for the classes; ")
+
+
+def test_what_is_hidden_and_linked_is_counted(tmp_path):
+    _texts(tmp_path / "pets", "cat", "dog", ".git", "cat/.ipynb_checkpoints", "dog/__MACOSX")
+    _texts(tmp_path / "elsewhere", "more")
+    (tmp_path / "pets" / "cat" / "more").symlink_to(tmp_path / "elsewhere" / "more")
+
+    _, told, kept = _draft(tmp_path / "pets")
+
+    assert told == ["cat 60, dog 30", "3 hidden folders left out, 1 linked folder followed"]
+    assert sum(kept.values()) == 90
+
+
+def test_texts_that_cannot_be_used_and_duplicates_are_counted_and_left_out(tmp_path):
+    _texts(tmp_path / "news", "sport", "politics")
+    (tmp_path / "news" / "sport" / "0.txt").write_bytes("Der Käse für die Jugend, schön".encode("cp1252"))
+    (tmp_path / "news" / "sport" / "notes.csv").write_text("a stray table")
+    (tmp_path / "news" / "politics" / "empty.txt").write_text("")
+    for i in range(5):
+        (tmp_path / "news" / "politics" / f"again{i}.txt").write_text("the same")
+
+    data, told, kept = _draft(tmp_path / "news")
+
+    assert data.checks.invalid.policy == data.checks.duplicates.policy == "drop"
+    assert told[1].startswith("1 of 67 files cannot be used (1 with another ending, .csv; first: ")
+    assert "sport/0.txt:text: expected UTF-8 text, found what looks like CP1252" in told[1]
+    assert told[1].endswith("): left out; mend or remove it")
+    assert told[2].startswith("4 of 67 files are duplicates of another file of their split (first: ")
+    assert sum(kept.values()) == 62
+
+
+def test_pictures_that_cannot_be_used_are_told_by_what_they_are(tmp_path):
+    _pictures(tmp_path / "pets", "cat", "dog")
+    (tmp_path / "pets" / "cat" / "notes.pdf").write_bytes(b"%PDF-1.4")
+    (tmp_path / "pets" / "dog" / "0.png").write_bytes(b"")
+
+    data, told, kept = _draft(tmp_path / "pets")
+
+    assert data.checks.invalid.policy == "drop"
+    assert told[1].startswith("2 of 61 files cannot be used (1 empty; 1 with another ending, .pdf; first: ")
+    assert sum(kept.values()) == 59
+
+
+def test_where_many_cannot_be_used_no_policy_is_suggested(tmp_path):
+    _pictures(tmp_path / "pets", "cat", "dog", count=10)
+    for i in range(5):
+        (tmp_path / "pets" / "cat" / f"{i}.png").write_bytes(b"damaged")
+
+    made = new.draft(tmp_path / "pets")
+
+    assert "invalid" not in made.data.get("checks", {})
+    assert made.unsure[0].endswith("a run will stop; mend or remove them")
+
+
+def test_a_picture_in_two_splits_is_left_out_of_training(tmp_path):
+    _pictures(tmp_path / "pets", "train/cat", "train/dog")
+    _pictures(tmp_path / "pets", "test/cat", "test/dog", count=2)
+
+    data, told, kept = _draft(tmp_path / "pets")
+
+    assert data.checks.leakage.policy == "drop"
+    assert told[-1].startswith("4 of 64 files are equal to a file of another split (first: ")
+    assert kept["test"] == 4
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["cat.0.jpg", "dog.1.jpg"], r"has 2 files \(.jpg\) and no folders; it needs one for each class"),
+        (["part-0.csv", "part-1.csv"], r"name tables by a pattern, such as .*/\*.csv"),
+        (["cat/1.png"], "has one class, cat: nothing can be learned from it"),
+        (["cat/1.parquet", "dog/2.parquet"], r"expected images .* found 2 .parquet \(first"),
+        (["val/cat/1.txt", "test/cat/1.txt"], "found the splits val, test and nothing to train on"),
+        (["train/1.txt", "test/1.txt"], r"names of splits \(test, train\) and no folders of classes in them"),
+    ],
+)
+def test_what_is_laid_out_in_another_way_is_told_in_one_sentence(tmp_path, names, message):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+
+    with pytest.raises((ConfigError, DataError), match=message):
+        new.draft(tmp_path)
+
+
+def test_pictures_without_an_ending_are_pictures(tmp_path):
+    _pictures(tmp_path / "pets", "cat", "dog", count=5)
+    for path in tmp_path.glob("pets/*/*.png"):
+        path.rename(path.with_suffix(""))
+
+    assert new.draft(tmp_path / "pets").task == "image_classification"
+
+
+def test_the_command_prints_what_it_found(tmp_path):
+    _texts(tmp_path / "pets", "cat", "dog", "cat/.cache")
+
+    done = headrace("new", "mine", "--data", "pets", cwd=tmp_path)
+
+    assert done.code == 0, done.err
+    assert "\n  cat 30, dog 30\n  1 hidden folder left out\n" in done.out
