@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.errors import ConfigError, DataError
-from data.sources.folders.listing import folders_in, listing, split_folders
+from data.sources.folders.listing import folders_in, listing, readable, split_folders
 from data.sources.records import Record
 from data.spec import SPLITS, ImageFeature, LabelFeature, TextFeature
 
@@ -31,7 +31,10 @@ def _without_classes(files: list[Path]) -> str:
     endings = sorted({path.suffix.lower() or "no ending" for path in files})
     found = f"has {len(files):,} file{'s' * (len(files) > 1)} ({', '.join(endings[:MAX_NAMES])}) and no folders"
     if set(endings) <= TABLES:
-        return f"{found}; name tables by a pattern, such as {files[0].parent}/*{endings[0]}"
+        return (
+            f"{found}; name tables by a pattern in data.files, such as {files[0].parent}/*{endings[0]}; headrace new "
+            "takes one of them"
+        )
     # As in the data set of cats and dogs: cat.0.jpg, dog.1.jpg.
     words = Counter(match[0] for path in files if (match := re.match(r"[^\W\d_]+", path.stem)))
     named = [word for word, count in words.most_common(MAX_NAMES) if count > 1]
@@ -55,8 +58,8 @@ def read(folder: Path, column: str) -> Iterator[Record]:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DataError(f"{path} cannot be read ({error.strerror}).") from error
-        yield Record(str(path), {column: content, LABEL: found.class_of(path)})
+            raise DataError(f"{readable(path)} cannot be read ({error.strerror}).") from error
+        yield Record(readable(path), {column: content, LABEL: found.class_of(path)})
 
 
 def without_files(folders: list[str]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.errors import DataError
+from data.sources.encoding import recognised
 
 # What systems and programs leave behind, beside all whose names begin with a dot.
 HIDDEN = {"__macosx", "thumbs.db", "desktop.ini", "@eadir"}
@@ -125,9 +126,24 @@ def is_hidden(name: str) -> bool:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Returns the folders in a folder, also linked ones, without hidden ones, sorted."""
+    """Returns the folders in a folder, also linked ones, without hidden ones, sorted.
+
+    Raises:
+        DataError: It cannot be read, or one of them has a name that is no Unicode, as old archives leave them.
+    """
     with _scanned(folder) as entries:
-        return sorted(folder / entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
+        found = sorted(folder / entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
+    for path in found:
+        if readable(path) != str(path):
+            likely = recognised(os.fsencode(path.name))
+            looks = f", it looks like {likely}" if likely else ""
+            raise DataError(f"{readable(path)}: the name of the folder is not UTF-8{looks}; rename the folder.")
+    return found
+
+
+def readable(path: Path) -> str:
+    """Returns a path as it can be printed: bytes that are no UTF-8 as escapes such as \\udce9."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def split_folders(folder: Path) -> dict[str, list[Path]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from data import loading, local
 from data.checks.rows import Finding, RowChecks
 from data.config import DataConfig, InvalidCheck
+from data.sources.folders.listing import readable
 from pipeline.commands.drafting.draft import Draft
 from pipeline.commands.drafting.wording import counted, some
 
@@ -33,12 +34,12 @@ def set_checks(made: Draft, files: list[Path], strays: list[Path], say: Callable
     elif empty:
         verb = "is" if len(empty) == 1 else "are"
         made.unsure.append(
-            f"{counted(len(empty), 'text')} {verb} empty (first: {empty[0]}): they are learned; remove them"
+            f"{counted(len(empty), 'text')} {verb} empty (first: {readable(empty[0])}): they are learned; remove them"
         )
     if strays and not found.invalid.rows:
         made.unsure.append(
-            f"{counted(len(strays), 'file')} with other endings (first: {strays[0]}) are read as the others are; move "
-            "them out of the class folders if they are no examples"
+            f"{counted(len(strays), 'file')} with another ending (first: {readable(strays[0])}): read like the others; "
+            "move out of the class folders what is no example"
         )
     checks |= _equal(made, found)
     if checks:

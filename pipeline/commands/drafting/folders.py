@@ -7,7 +7,7 @@ from pathlib import Path
 from data.errors import ConfigError, DataError
 from data.inference import Guess
 from data.sources.folders import classes as class_folders
-from data.sources.folders.listing import Listing, folders_in, listing, split_folders, top
+from data.sources.folders.listing import Listing, folders_in, listing, readable, split_folders, top
 from data.spec import ImageFeature, LabelFeature, TextFeature
 from pipeline.commands.drafting import folder_rows
 from pipeline.commands.drafting.draft import Draft
@@ -122,7 +122,7 @@ def _is_text(folder: Path, files: list[Path]) -> bool:
     if not images and not texts:
         raise ConfigError(
             f"{folder}: expected images ({', '.join(IMAGES)}) or texts ({', '.join(TEXTS)}) in class folders, found "
-            f"{_endings(endings)} (first: {files[0]})."
+            f"{_endings(endings)} (first: {readable(files[0])})."
         )
     return texts > images
 
@@ -214,7 +214,7 @@ def _note_layout(made: Draft, levels: list[Listing], listed: list[Listing]) -> N
 
 
 def _names(files: Iterable[Path]) -> str:
-    return some([file.name for file in files], most=3)
+    return some([readable(Path(file.name)) for file in files], most=3)
 
 
 def _image_feature(files: list[Path]) -> dict[str, Guess]:
@@ -231,7 +231,7 @@ def _image_feature(files: list[Path]) -> dict[str, Guess]:
         except (OSError, SyntaxError, ValueError):
             continue  # is counted when all are read
     if not heights:
-        raise DataError(f"{files[0]} and {len(files) - 1:,} more: no image among them can be read.")
+        raise DataError(f"{readable(files[0])} and {len(files) - 1:,} more: no image among them can be read.")
     height, width = (sorted(sizes)[len(sizes) // 2] for sizes in (heights, widths))
     scale = min(1.0, MAX_SIDE / max(height, width))
     size = {

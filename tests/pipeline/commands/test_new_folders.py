@@ -172,7 +172,7 @@ def test_a_picture_in_two_splits_is_left_out_of_training(tmp_path):
     ("names", "message"),
     [
         (["cat.0.jpg", "dog.1.jpg"], r"has 2 files \(.jpg\) and no folders; it needs one for each class"),
-        (["part-0.csv", "part-1.csv"], r"name tables by a pattern, such as .*/\*.csv"),
+        (["part-0.csv", "part-1.csv"], r"name tables by a pattern in data.files, such as .*/\*.csv"),
         (["cat/1.png"], "has one class, cat: nothing can be learned from it"),
         (["cat/1.parquet", "dog/2.parquet"], r"expected images .* found 2 .parquet \(first"),
         (["val/cat/1.txt", "test/cat/1.txt"], "found the splits val, test and nothing to train on"),

@@ -1,5 +1,7 @@
 """Folders of classes as a run file names them: what is laid out in another way is told in one sentence."""
 
+import os
+
 import pytest
 
 from data import local
@@ -70,7 +72,8 @@ def test_one_folder_too_many_above_the_classes_is_told(tmp_path):
     [
         ([], "data is empty; it needs a folder for each class, with images or texts in it."),
         (["part-0.csv", "part-1.csv"],
-         "data has 2 files (.csv) and no folders; name tables by a pattern, such as data/*.csv."),
+         "data has 2 files (.csv) and no folders; name tables by a pattern in data.files, such as data/*.csv; headrace "
+         "new takes one of them."),
         (["1.jpg", "2.jpg", "notes"],
          "data has 3 files (.jpg, no ending) and no folders; it needs one for each class, such as data/cat, with its "
          "images or texts in it."),
@@ -129,3 +132,16 @@ def test_a_text_in_another_encoding_is_named_with_the_command(tmp_path):
     assert str(unusable[0].problems[0]).endswith(
         "bad/2:text: expected UTF-8 text, found what looks like CP1252: iconv -f CP1252 -t UTF-8"
     )
+
+
+def test_names_in_another_encoding_are_told_or_shown_as_escapes(tmp_path):
+    _texts(tmp_path / "data", "good/1", "bad/2")
+    (tmp_path / "data" / "bad" / os.fsdecode(b"caf\xe9")).write_bytes(b"\xff\xfe\xfd")
+    dataset, config = _dataset(tmp_path)
+
+    unusable = [row for _, row in open_rows(dataset, config) if isinstance(row, BadRow)]
+    assert r"bad/caf\udce9:text: expected UTF-8 text" in str(unusable[0].problems[0])
+    assert dataset.digest()
+
+    (tmp_path / "data" / os.fsdecode(b"caf\xe9")).mkdir()
+    assert r"data/caf\udce9: the name of the folder is not UTF-8, it looks like CP1252; rename" in _refusal(tmp_path)
