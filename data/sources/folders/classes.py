@@ -9,7 +9,7 @@ from pathlib import Path
 from data.errors import ConfigError, DataError
 from data.sources.folders.listing import folders_in, listing, readable, split_folders
 from data.sources.records import Record
-from data.spec import SPLITS, ImageFeature, LabelFeature, TextFeature
+from data.spec import SPLITS, ImageFeature, LabelFeature, Problem, TextFeature
 
 IMAGE, TEXT, LABEL = "image", "text", "label"
 TABLES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".tfrecord", ".tfrecords", ".gz"}
@@ -47,7 +47,7 @@ def read(folder: Path, column: str) -> Iterator[Record]:
     """Yields the bytes of each file as `column`, and the name of its class folder as `label`.
 
     Raises:
-        DataError: The folder has no class folders, one of them has no file, or a file cannot be read.
+        DataError: The folder has no class folders, or one of them has no file. A file that cannot be read is a Problem.
     """
     classes(folder)
     found = listing(folder)
@@ -55,11 +55,15 @@ def read(folder: Path, column: str) -> Iterator[Record]:
     if empty:
         raise DataError(without_files(empty))
     for path in found.files:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{readable(path)} cannot be read ({error.strerror}).") from error
-        yield Record(readable(path), {column: content, LABEL: found.class_of(path)})
+        yield _record(path, column, found.class_of(path))
+
+
+def _record(path: Path, column: str, name: str) -> Record:
+    where = readable(path)
+    try:
+        return Record(where, {column: path.read_bytes(), LABEL: name})
+    except OSError as error:
+        return Record(where, {LABEL: name}, Problem(where, "", "a file that can be read", str(error.strerror)))
 
 
 def without_files(folders: list[str]) -> str:

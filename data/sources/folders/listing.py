@@ -5,6 +5,7 @@ each folder once: what lies in the folder itself comes before what is linked to.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,19 +99,27 @@ def _list_one(place: Path, found: Listing) -> tuple[list[Path], list[Path]]:
     files = found.beside if place == found.folder else found.files
     with _scanned(place) as entries:
         for entry in entries:
-            is_folder, is_link = entry.is_dir(), entry.is_symlink()
+            is_folder, is_link = _leads_to(entry.is_dir), entry.is_symlink()
             if is_hidden(entry.name):
                 found.hidden_folders += is_folder
                 found.hidden_files += not is_folder
             elif is_folder:
                 (links if is_link else folders).append(place / entry.name)
                 found.linked_folders += is_link
-            elif entry.is_file():
+            elif _leads_to(entry.is_file):
                 files.append(place / entry.name)
                 found.linked_files += is_link
             else:
                 found.broken += 1
     return folders, links
+
+
+def _leads_to(is_one: Callable[[], bool]) -> bool:
+    """Returns what `is_dir` or `is_file` of an entry does; False for a link that leads to itself or through a file."""
+    try:
+        return is_one()
+    except OSError:
+        return False
 
 
 def _scanned(place: Path):
@@ -132,7 +141,9 @@ def folders_in(folder: Path) -> list[Path]:
         DataError: It cannot be read, or one of them has a name that is no Unicode, as old archives leave them.
     """
     with _scanned(folder) as entries:
-        found = sorted(folder / entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
+        found = sorted(
+            folder / entry.name for entry in entries if _leads_to(entry.is_dir) and not is_hidden(entry.name)
+        )
     for path in found:
         if readable(path) != str(path):
             likely = recognised(os.fsencode(path.name))

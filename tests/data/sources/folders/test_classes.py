@@ -122,6 +122,21 @@ def test_an_example_of_a_class_that_is_not_trained_is_unusable(tmp_path):
     assert str(unusable[0].problems[0]).endswith("test/ugly/4:label: expected one of bad, good, found 'ugly'")
 
 
+def test_a_file_that_cannot_be_read_costs_that_file(tmp_path):
+    _texts(tmp_path / "data", "bad/1", "good/2", "good/3")
+    dataset, config = _dataset(tmp_path)
+
+    rows = iter(open_rows(dataset, config))
+    next(rows)
+    (tmp_path / "data" / "good" / "2").unlink()
+
+    (_, unusable), (_, last) = rows
+    assert str(unusable.problems[0]).endswith(
+        "good/2: expected a file that can be read, found No such file or directory"
+    )
+    assert last["text"] == "a text called good/3"
+
+
 def test_a_text_in_another_encoding_is_named_with_the_command(tmp_path):
     _texts(tmp_path / "data", "good/1", "bad/2")
     (tmp_path / "data" / "bad" / "2").write_bytes("Schön ist das nicht, und überall gibt es Ärger".encode("cp1252"))

@@ -37,6 +37,8 @@ def test_links_to_folders_and_files_are_followed_at_any_depth_and_counted(tmp_pa
     (pets / "cat" / "deep" / "more").symlink_to(os.path.relpath(elsewhere / "more", pets / "cat" / "deep"))
     (pets / "cat" / "6.png").symlink_to(elsewhere / "6.png")
     (pets / "cat" / "gone.png").symlink_to(elsewhere / "gone.png")
+    (pets / "cat" / "itself.png").symlink_to("itself.png")
+    (pets / "cat" / "through.png").symlink_to("1.png/2.png")
 
     found = listing(pets)
 
@@ -44,7 +46,7 @@ def test_links_to_folders_and_files_are_followed_at_any_depth_and_counted(tmp_pa
         "cat/1.png", "cat/6.png", "cat/deep/2.png", "cat/deep/more/4.png", "cat/deep/more/below/5.png", "dog/3.png",
     ]  # fmt: skip
     assert [found.class_of(path) for path in found.files] == ["cat"] * 5 + ["dog"]
-    assert (found.linked_folders, found.linked_files, found.broken) == (2, 1, 1)
+    assert (found.linked_folders, found.linked_files, found.broken) == (2, 1, 3)
 
 
 def test_links_in_a_circle_end_and_each_folder_is_listed_once(tmp_path):
