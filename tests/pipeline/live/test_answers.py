@@ -1,0 +1,166 @@
+"""Answers as text, JSON and tables. Loads no TensorFlow."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from data.errors import ConfigError
+from pipeline.live.answers import Answer, Columns, table
+from tests.conftest import ROOT, inherited
+from tests.waiting import until
+
+FLOAT = {"classes": "string", "scores": "float32"}
+CLASSES = ("no", "yes, sure", "maybe")
+SURE = Answer(
+    {"file": "a.csv", "row": 1},
+    7,
+    {"classes": np.array([b"no", b"yes, sure", b"maybe"], object), "scores": np.float32([0.1, 0.7, 0.2])},
+)
+BAD = Answer({"file": "a.csv", "row": 2}, None, {}, "a.csv:3:age: expected a number, found 'x'")
+COLUMNS = Columns(("file", "row"), FLOAT, CLASSES, 2)
+
+
+def written(path: Path, answers, columns: Columns, **options) -> Path:
+    with table(path, **options) as answered:
+        answered.write(answers, columns)
+    return path
+
+
+def test_an_answer_is_told_in_words_and_as_json():
+    assert SURE.as_text(2) == "yes, sure 0.700, maybe 0.200"
+    assert SURE.as_json(1) == {
+        "file": "a.csv", "row": 1, "version": 7, "top": [{"class": "yes, sure", "probability": 0.7}]
+    }  # fmt: skip
+    assert BAD.as_json(1) == {"file": "a.csv", "row": 2, "error": "a.csv:3:age: expected a number, found 'x'"}
+    assert BAD.problem() == "a.csv:3:age: expected a number, found 'x' (row 2)"
+    price = Answer({"file": "a.csv", "row": 3}, 7, {"outputs": np.float32(0.1)})
+    assert (price.as_text(3), price.as_json(3)["value"]) == ("0.1", 0.1)
+    movies = Answer({"text": "15"}, 7, {"titles": ["Heat", "Up"], "scores": [0.5, 1.5]})
+    assert (movies.place, movies.as_text(3)) == ("15", "Up 1.500, Heat 0.500")
+
+
+def test_csv_has_a_column_for_each_class_and_an_error_in_the_place_of_an_answer(tmp_path):
+    path = written(tmp_path / "a.csv", [SURE, BAD], COLUMNS)
+
+    with path.open(newline="", encoding="utf-8") as file:
+        first, second = csv.DictReader(file)
+    assert first == {
+        "file": "a.csv", "row": "1", "version": "7", "class": "yes, sure", "probability": "0.7",
+        "probability_no": "0.1", "probability_yes, sure": "0.7", "probability_maybe": "0.2", "error": "",
+    }  # fmt: skip
+    assert second["error"] == "a.csv:3:age: expected a number, found 'x'"
+    assert set(second.values()) == {"a.csv", "2", "", second["error"]}
+
+
+def test_parquet_and_jsonl_have_the_same_columns(tmp_path):
+    lines = written(tmp_path / "a.jsonl", [SURE, BAD], COLUMNS).read_text(encoding="utf-8").splitlines()
+    stored = pyarrow.parquet.read_table(written(tmp_path / "a.parquet", [SURE, BAD], COLUMNS))
+
+    assert [json.loads(line)["probability"] for line in lines] == [0.7, None]
+    assert list(json.loads(lines[0])) == stored.column_names
+    assert stored.column("row").to_pylist() == [1, 2]
+    assert stored.schema.field("probability_maybe").type == "float"
+    assert stored.column("class").to_pylist() == ["yes, sure", None]
+
+
+def test_numbers_keep_their_precision_and_items_their_rank(tmp_path):
+    price = Answer({"text": "x"}, 7, {"outputs": 1_000_000_000.25})
+    columns = Columns(("text",), {"outputs": "float64"}, (), 3)
+    assert written(tmp_path / "a.csv", [price], columns).read_text().splitlines() == [
+        '"text","version","value","error"',
+        '"x",7,1000000000.25,',
+    ]
+    few = Answer({"text": "15"}, 7, {"titles": [b"Heat", b"Up", b""], "scores": np.float32([1.5, 2.5, -9])})
+    columns = Columns(("text",), {"titles": "string", "scores": "float32"}, (), 3)
+    assert written(tmp_path / "b.csv", [few], columns).read_text().splitlines() == [
+        '"text","version","item","score","item_2","score_2","item_3","score_3","error"',
+        '"15",7,"Up",2.5,"Heat",1.5,,,',
+    ]
+
+
+def test_of_many_classes_a_table_has_the_best_ones(tmp_path):
+    names = tuple(f"c{index}" for index in range(101))
+    answer = Answer({"text": "x"}, 7, {"classes": names, "scores": np.arange(101, dtype=np.float32)})
+
+    path = written(tmp_path / "a.csv", [answer], Columns(("text",), FLOAT, names, 2))
+
+    assert path.read_text().splitlines() == [
+        '"text","version","class","probability","class_2","probability_2","error"',
+        '"x",7,"c100",100,"c99",99,',
+    ]
+
+
+def test_more_rows_than_are_held_all_arrive(tmp_path):
+    path = tmp_path / "a.parquet"
+    with table(path) as answered:
+        for first in range(0, 40_000, 1000):
+            rows = [Answer({"file": "a", "row": row}, 7, SURE.outputs) for row in range(first, first + 1000)]
+            answered.write(rows, COLUMNS)
+            assert len(answered._rows) < 17_384
+
+    assert pyarrow.parquet.read_table(path).column("row").to_pylist() == list(range(40_000))
+    assert pyarrow.parquet.ParquetFile(path).num_row_groups == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.xlsx", r"a\.xlsx: expected a name that ends with \.csv, \.jsonl, \.parquet\."),
+        ("a", r"a: expected a name that ends with \.csv, \.jsonl, \.parquet\."),
+        ("old.csv", r"old\.csv is there already; choose another name, or --force to write over it\."),
+        ("folder.csv", r"folder\.csv is there already; choose another name\."),
+        ("nowhere/a.csv", r"nowhere/a\.csv cannot be written: there is no folder .*nowhere\."),
+        ("old.csv/a.csv", r"old\.csv/a\.csv cannot be written: there is no folder .*old\.csv\."),
+        (f"{'x' * 300}.csv", r"x\.csv cannot be written \(File name too long\)\."),
+        ("asked.csv", r"asked\.csv is one of the files that are asked about; choose another name\."),
+    ],
+)
+def test_a_name_that_cannot_be_written_is_refused_at_once(tmp_path, name, expected):
+    (tmp_path / "old.csv").write_text("old")
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "asked.csv").write_text("age\n1\n")
+
+    with (
+        pytest.raises(ConfigError, match=f"^--out .*{expected}$"),
+        table(tmp_path / name, [tmp_path / "." / "asked.csv"]),
+    ):
+        raise AssertionError
+
+    assert (tmp_path / "old.csv").read_text() == "old"
+
+
+def test_an_error_on_the_way_leaves_what_was_there(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+
+    with pytest.raises(KeyError), table(path, force=True) as answered:
+        answered.write([SURE] * 20_000 + [Answer({}, 7, {"classes": []})], COLUMNS)
+
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"a.csv": "old"}
+
+
+def test_a_killed_writer_leaves_no_file_under_the_name(tmp_path):
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from tests.pipeline.live.test_answers import *\n"
+        "with table(Path(sys.argv[2])) as answered:\n"
+        "    answered.write([SURE] * 20_000, COLUMNS)\n"
+        "    print('written', flush=True); time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", code, str(ROOT), str(tmp_path / "a.csv")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=inherited()) as process:
+        process.stdout.readline()
+        (staging,) = tmp_path.iterdir()
+        until(lambda: staging.stat().st_size)
+        os.kill(process.pid, signal.SIGKILL)
+
+    assert not (tmp_path / "a.csv").exists()
+    assert staging.name.startswith(".")
