@@ -1,0 +1,345 @@
+"""What a published model is asked about: pictures, texts and rows of tables, read one after the other."""
+
+import difflib
+import functools
+import io
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from data import inference
+from data.cells import content_of, to_row
+from data.config import DataConfig
+from data.errors import ConfigError, DataError
+from data.sources.folders.listing import listing
+from data.sources.records import Record
+from data.sources.tables import formats
+from data.spec import BadRow, CategoryFeature, DatasetSpec, ImageFeature, LocatedRow, TextFeature
+from pipeline.core.screen import redirected
+
+PEEK_ROWS = 1000  # whose cells tell which columns a file has; a JSON object may lack some
+MAX_PROBLEMS = 3  # of one row that are told
+ENDINGS = {
+    "image": (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"),
+    "text": (".txt", ".text", ".md", ""),
+}
+NOUNS = {"image": "picture", "text": "text", "table": "table", "name": "table"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing that a model is asked about.
+
+    Attributes:
+        key: What it is: `file`, with `row`, from 1, in a table; or `text`.
+        content: What the model is sent; empty where that cannot be.
+        error: Why it cannot be used; empty where it can.
+    """
+
+    key: dict[str, Any]
+    content: bytes = b""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How files become questions to one published version.
+
+    Attributes:
+        name: The pipeline.
+        kind: What the version is asked about: see `models.task.FileQuery`.
+        inputs: The features that it wants.
+        column: The one feature that it is asked about; None where a question is all columns of a table.
+        data: How the training data was read, and tables are.
+        format: Of the files; auto: each by its ending, else as the training data.
+        targets: The columns that the model predicts.
+        note: Called with a sentence about what a person may not expect.
+    """
+
+    name: str
+    kind: str
+    inputs: DatasetSpec
+    column: str | None
+    data: DataConfig
+    format: str
+    targets: tuple[str, ...]
+    note: Callable[[str], None]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        query: Mapping[str, Any],
+        manifest: Mapping[str, Any],
+        given: Mapping[str, Any],
+        note: Callable[[str], None],
+    ) -> "Reader":
+        """Returns the reader for a version.
+
+        Args:
+            name: The pipeline.
+            query: How the version is asked, of its manifest.
+            manifest: The version's.
+            given: Settings of `data` in the place of the training data's, such as `delimiter`.
+            note: Called with a sentence about what a person may not expect.
+
+        Raises:
+            ConfigError: A setting cannot be used.
+        """
+        kind = query["kind"]
+        settings = {**manifest.get("data", {}), **{key: value for key, value in given.items() if key != "format"}}
+        data, format_ = DataConfig(files=name, **settings), given.get("format", "auto")
+        trained = DatasetSpec.model_validate(manifest["spec"]).features if "spec" in manifest else {}
+        targets = tuple(key for key, feature in trained.items() if feature.target)
+        if kind == "table":
+            column, inputs = None, {key: feature for key, feature in trained.items() if not feature.target}
+        else:
+            column, feature = _asked_feature(query, trained)
+            inputs = {column: feature}
+        spec = DatasetSpec(name=name, title=name, licence="", features=inputs)
+        return cls(name, kind, spec, column, data, format_, targets, note)
+
+    def questions(self, files: Sequence[Path], texts: Sequence[str], out: Path | None = None) -> Iterator[Question]:
+        """Returns the questions, read as they are needed: nothing of a file is kept.
+
+        What is wrong with a row, or with a file as a whole, is a question with an error.
+
+        Args:
+            files: Pictures, texts, tables, and folders of those.
+            texts: Texts or names.
+            out: Where the answers will be: what a folder has there, of an earlier time, is not read.
+
+        Raises:
+            ConfigError: At once, where a file cannot be read, or is not what the model takes.
+        """
+        if texts and self.kind not in ("text", "name"):
+            raise ConfigError(f"Models of pipeline {self.name} take files, no texts.")
+        if not files and not texts:
+            raise ConfigError("Expected files or --text to ask about, found none.")
+        sources = [(path, self._format(path)) for given in files for path in self._within(given, out)]
+        return itertools.chain(
+            (_of_text(text) for text in texts),
+            (question for path, kind in sources for question in self._of_file(path, kind)),
+        )
+
+    def _within(self, given: Path, out: Path | None) -> list[Path]:
+        """Returns the files that a path stands for: itself, or those of a folder that the model can be asked about."""
+        if not given.is_dir():
+            return [given]
+        every = [path for path in files_within(given) if out is None or path.resolve() != out.resolve()]
+        kinds = {path: self._table_format(path) for path in every}
+        if self.kind in ENDINGS and self.format == "auto":
+            found = [path for path in every if _ending(path) in ENDINGS[self.kind]]
+        else:
+            found = [path for path in every if kinds[path] and self.format in ("auto", kinds[path])]
+            formats = sorted({kinds[path] for path in found})
+            if len(formats) > 1:
+                raise ConfigError(f"{given} has files of {' and '.join(formats)}; choose one with --format.")
+        if found and len(found) < len(every):
+            self.note(f"{given}: {len(found):,} of {len(every):,} files are read, the others are no {self._noun}s.")
+        return found or [given]
+
+    @property
+    def _noun(self) -> str:
+        return NOUNS[self.kind]
+
+    def _table_format(self, path: Path) -> str:
+        """Returns the format of a table by its ending; empty where that tells none."""
+        try:
+            return formats.format_of(self.data.model_copy(update={"format": "auto"}), [path])
+        except ConfigError:
+            return ""
+        except DataError:  # as below
+            return "csv"
+
+    def _format(self, path: Path) -> str:
+        """Returns the format of a file's table; empty where the file is one question."""
+        if path.is_dir():
+            return ""
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
+        if self.format != "auto":
+            return self.format
+        if self.kind in ENDINGS:
+            return self._table_format(path)
+        try:
+            return formats.format_of_questions(path, self.data)
+        except DataError:  # a damaged archive: reading it says so, and costs no other file
+            return "csv"
+        except ConfigError:
+            why = "its format cannot be told by its ending; give --format csv, jsonl, parquet or tfrecord"
+            if self.kind == "name":
+                why = f"expected a table with a column of names, or headrace predict {self.name} --text NAME"
+            raise ConfigError(f"{path}: {why}.") from None
+
+    def _of_file(self, path: Path, kind: str) -> Iterator[Question]:
+        """Yields the questions of a file; an error of the file as a whole is the last."""
+        key = {"file": printable(path)}
+        try:
+            if path.is_dir():
+                raise DataError(f"{path} has no {self._noun}s.")
+            if kind:
+                yield from self._rows(path, kind)
+            else:
+                yield self._question(key, _file_record(path, self.column or ""), path.parent, textual=False)
+        except DataError as error:
+            yield Question(key, error=printable(error).removesuffix("."))
+
+    def _rows(self, path: Path, kind: str) -> Iterator[Question]:
+        """Yields the rows of a table; raises DataError where it cannot be read on, or lacks a column."""
+        data = formats.for_prediction(path, kind, self.data, self.targets)
+        records = formats.records(path, kind, data)
+        first, broken = _peeked(records)
+        if not first:
+            raise broken or DataError(f"{path} has no rows.")
+        columns = list(dict.fromkeys(name for record in first if not record.problem for name in record.cells))
+        renamed = self._column_of(path, kind, columns) if columns else None
+        for number, record in enumerate(itertools.chain(first, records), start=1):
+            if renamed is not None and renamed in record.cells:
+                record = replace(record, cells={self.column: record.cells[renamed]})
+            key = {"file": printable(path), "row": number}
+            yield self._question(key, record, path.parent, textual=kind == "csv")
+        if broken:
+            raise broken
+
+    def _question(self, key: dict[str, Any], record: Record, folder: Path, *, textual: bool) -> Question:
+        unused, missing = record.cells.keys() - self.inputs.features.keys(), self.data.missing_values
+        row = to_row(record, self.inputs, folder, textual=textual, unused=unused, missing=missing)
+        if isinstance(row, BadRow):
+            return Question(key, error=printable("; ".join(map(str, row.problems[:MAX_PROBLEMS]))))
+        return Question(key, self._content(row, record, folder))
+
+    def _content(self, row: LocatedRow, record: Record, folder: Path) -> bytes:
+        """Returns what the model is sent for a row."""
+        if self.column is None:
+            return _encoder()(row, self.inputs)
+        if self.kind == "image":
+            return _picture(row[self.column], content_of(record.cells[self.column], folder) or b"")
+        return row.get(self.column, "").encode()
+
+    def _column_of(self, path: Path, kind: str, columns: Sequence[str]) -> str | None:
+        """Returns which column is asked about, None for all; raises DataError, once for the file, where one lacks."""
+        if self.column is None:
+            self._refuse_missing(path, kind, columns)
+            return None
+        if self.column in columns:
+            return self.column
+        if len(columns) == 1:
+            self.note(f"{path}: its one column, {columns[0]!r}, is taken for {self.column}.")
+            return columns[0]
+        raise DataError(
+            f"{path}: expected a column {self.column}, found {', '.join(columns)[:200]}; rename the one that is meant."
+        )
+
+    def _refuse_missing(self, path: Path, kind: str, columns: Sequence[str]) -> None:
+        wanted = self.inputs.features
+        # An object leaves out what a row does not have.
+        may_lack = {name for name, feature in wanted.items() if feature.optional and kind in ("jsonl", "tfrecord")}
+        missing = [name for name in wanted if name not in columns and name not in may_lack]
+        if not missing:
+            return
+        fix = "add it" if len(missing) == 1 else "add them"
+        extra = [name for name in columns if name not in wanted]
+        mark = next((mark for mark in ";\t|," if len(columns) == 1 and mark in columns[0]), None)
+        if mark and kind == "csv":
+            fix, extra = f"the file seems to be separated by {mark!r}, which --delimiter sets", []
+        elif kind == "csv" and not set(columns) & set(wanted) and any(inference.is_number(name) for name in columns):
+            fix, extra = "the first row must hold the names of the columns", []
+        close = {name: _closest(name, extra) for name in missing}
+        told = [
+            f"column {name} is missing" + (f" (there is {close[name]!r})" if close[name] else "") for name in missing
+        ]
+        more = f"; and {len(told) - 5} more" if len(told) > 5 else ""
+        raise DataError(f"{path}: {'; '.join(told[:5])}{more}; {fix}.")
+
+
+def files_within(folder: Path) -> list[Path]:
+    """Returns the files of a folder and of those in it, sorted; hidden ones are left out, links followed.
+
+    Raises:
+        DataError: One of the folders cannot be read.
+    """
+    found = listing(folder)
+    return sorted([*found.beside, *found.files], key=lambda path: path.parts)
+
+
+def printable(value: object) -> str:
+    """Returns a text as any stream and file takes it: what is no Unicode in it as escapes such as \\udce9."""
+    return str(value).encode(errors="backslashreplace").decode()
+
+
+@functools.cache
+def _encoder() -> Callable[[Mapping[str, Any], DatasetSpec], bytes]:
+    with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
+        from data.examples import encode
+    return encode
+
+
+def _peeked(records: Iterator[Record]) -> tuple[list[Record], DataError | None]:
+    """Returns the first records, and why there are no more where the file breaks off."""
+    first: list[Record] = []
+    try:
+        first.extend(itertools.islice(records, PEEK_ROWS))
+    except DataError as error:
+        return first, error
+    return first, None
+
+
+def _asked_feature(query: Mapping[str, Any], features: Mapping[str, Any]) -> tuple[str, Any]:
+    """Returns the one feature that a version is asked about."""
+    if query.get("column") in features:
+        return query["column"], features[query["column"]]
+    usual: dict[str, Any] = {"image": ImageFeature, "text": TextFeature, "name": CategoryFeature}
+    # Versions that were published by hand do not name it.
+    found = [(key, one) for key, one in features.items() if isinstance(one, usual[query["kind"]])]
+    return found[0] if found else (query["input_key"], usual[query["kind"]]())
+
+
+def _of_text(text: str) -> Question:
+    try:
+        return Question({"text": text}, text.encode())
+    except UnicodeEncodeError:
+        return Question({"text": printable(text)}, error=f"expected Unicode text, found {printable(text)!r}")
+
+
+def _file_record(path: Path, column: str) -> Record:
+    """Returns a whole file as the one cell of a record; raises DataError when it is empty or cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+    if not content:
+        raise DataError(f"{path} is empty (0 bytes).")
+    return Record(str(path), {column: content})
+
+
+def _picture(pixels: Any, content: bytes) -> bytes:
+    """Returns a picture as the served signature reads it: PNG and JPEG as they are, others as PNG of their pixels.
+
+    Args:
+        pixels: uint8 `(height, width, channels)`, of the training size.
+        content: The file.
+    """
+    from PIL import Image
+
+    if content.startswith((b"\x89PNG", b"\xff\xd8")):
+        return content
+    png = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(png, "PNG")
+    return png.getvalue()
+
+
+def _ending(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    return suffixes[-1] if suffixes else ""
+
+
+def _closest(name: str, choices: Sequence[str]) -> str | None:
+    folded = {choice.casefold().strip(): choice for choice in reversed(choices)}
+    found = difflib.get_close_matches(name.casefold().strip(), folded, n=1)
+    return folded[found[0]] if found else None

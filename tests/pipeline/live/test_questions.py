@@ -1,0 +1,272 @@
+"""Files become questions: what is wrong with one of them, or with a row, costs that one. Loads no TensorFlow."""
+
+import dataclasses
+import itertools
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from data.config import DataConfig
+from data.errors import ConfigError
+from data.spec import CategoryFeature, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TextFeature
+from pipeline.live.questions import Reader
+
+LABEL = LabelFeature(classes=("no", "yes"))
+FEATURES = {
+    "image": {"photo": ImageFeature(height=4, width=4, channels=1), "label": LABEL},
+    "text": {"review": TextFeature(), "label": LABEL},
+    "name": {"user": CategoryFeature(), "item": CategoryFeature()},
+    "table": {"age": NumberFeature(), "plan": CategoryFeature(optional=True), "label": LABEL},
+}
+
+
+class Asking:
+    """A reader for a made-up version, in a folder of files."""
+
+    def __init__(self, kind: str, **given):
+        spec = DatasetSpec(name="m", title="m", licence="", features=FEATURES[kind])
+        manifest = {"spec": spec.model_dump(mode="json"), "data": {"delimiter": ",", "missing_values": ["", "NA"]}}
+        query = {"kind": kind, "input_key": "inputs", "column": next(iter(spec.features))}
+        self.notes: list[str] = []
+        self.reader = Reader.of("m", query, manifest, given, self.notes.append)
+
+    def __call__(self, *files, texts=()):
+        """Returns the questions as (where, content), or (where, error) of what cannot be used."""
+        return [(tuple(one.key.values()), one.error or one.content) for one in self.reader.questions(files, texts)]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(name: str, content: str | bytes) -> Path:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def picture(name: str, size=(9, 7), mode="L", **options) -> Path:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.effect_noise(size, 50).convert(mode).save(path, **options)
+    return path
+
+
+def test_a_damaged_picture_costs_itself_and_is_named(folder):
+    good, other = picture("a.png"), picture("b.jpg")
+    cut = write("cut.jpg", picture("c.jpg", (64, 64)).read_bytes()[:900])
+    empty, text = write("empty.png", ""), write("notes.png", "just text")
+
+    asked = Asking("image")(good, cut, empty, text, other)
+
+    assert [where for where, _ in asked] == [("a.png",), ("cut.jpg",), ("empty.png",), ("notes.png",), ("b.jpg",)]
+    first, damaged, nothing, no_picture, last = (said for _, said in asked)
+    assert (first, last) == (good.read_bytes(), other.read_bytes())
+    assert damaged.startswith("cut.jpg:photo: expected a")
+    assert nothing == "empty.png is empty (0 bytes)"
+    assert no_picture.startswith("notes.png:photo: expected a")
+
+
+def test_a_folder_of_pictures_is_read_with_the_folders_in_it_but_hidden_ones(folder):
+    paths = [picture("photos/b.png"), picture("photos/day 1/a.JPG", format="JPEG"), picture("other/c.png")]
+    write("photos/notes.txt", "seen at dawn")
+    picture("photos/.trash/d.png")
+    picture("photos/.e.png")
+    Path("photos/linked").symlink_to(folder / "other")
+    Path("photos/linked_back").symlink_to(folder / "photos")
+    asking = Asking("image")
+
+    asked = asking(Path("photos"))
+
+    assert [where for where, _ in asked] == [("photos/b.png",), ("photos/day 1/a.JPG",), ("photos/linked/c.png",)]
+    assert [content for _, content in asked] == [path.read_bytes() for path in paths]
+    assert asking.notes == ["photos: 3 of 4 files are read, the others are no pictures."]
+
+
+def test_a_table_of_pictures_names_their_files(folder):
+    path = picture("photos/a.png")
+    table = write("photos/list.csv", "photo,place\na.png,here\nb.png,there\n")
+
+    there, missing = Asking("image")(table)
+    assert there == (("photos/list.csv", 1), path.read_bytes())
+    assert missing[0] == ("photos/list.csv", 2)
+    assert missing[1].startswith("photos/list.csv:3:photo: expected a")
+    assert missing[1].endswith(", found no file 'b.png'")
+
+
+def test_texts_of_files_folders_tables_and_the_command_line(folder):
+    write("letters/a.txt", "Dear")
+    write("letters/b.md", b"\xff")
+    write("letters/c.txt", "")
+    write("letters/.hidden.txt", "no")
+    csv = write("t.csv", 'stars,review\n5,"good, very"\n1,NA\n2\n')
+    jsonl = write("t.jsonl", '{"review": "fine"}\n{"review": 7}\n')
+    pyarrow.parquet.write_table(pa.table({"review": ["ok", None]}), "t.parquet")
+
+    asked = Asking("text")(Path("letters"), csv, jsonl, Path("t.parquet"), texts=["Hi"])
+
+    assert asked == [
+        (("Hi",), b"Hi"),
+        (("letters/a.txt",), b"Dear"),
+        (
+            ("letters/b.md",),
+            "letters/b.md:review: expected UTF-8 text, found what looks like CP1252: iconv -f CP1252 -t UTF-8",
+        ),
+        (("letters/c.txt",), "letters/c.txt is empty (0 bytes)"),
+        (("t.csv", 1), b"good, very"),
+        (("t.csv", 2), "t.csv:3:review: expected text, found nothing"),
+        (("t.csv", 3), "t.csv:4: expected 2 cells, found 1"),
+        (("t.jsonl", 1), b"fine"),
+        (("t.jsonl", 2), "t.jsonl:2:review: expected text, found 7"),
+        (("t.parquet", 1), b"ok"),
+        (("t.parquet", 2), "t.parquet:2:review: expected text, found nothing"),
+    ]
+
+
+def test_the_only_column_of_a_table_of_texts_will_do_and_of_several_none(folder):
+    one, two = write("one.csv", "comment\nnice\n"), write("two.csv", "comment,author\nnice,ada\n")
+    asking = Asking("text")
+
+    assert asking(one, two) == [
+        (("one.csv", 1), b"nice"),
+        (("two.csv",), "two.csv: expected a column review, found comment, author; rename the one that is meant"),
+    ]
+    assert asking.notes == ["one.csv: its one column, 'comment', is taken for review."]
+
+
+def test_a_model_of_names_takes_names_and_tables_of_them(folder):
+    users, notes = write("users.csv", "user,since\n15,2020\n16,2021\n"), write("notes.txt", "15")
+
+    assert Asking("name")(users, texts=["17"]) == [
+        (("17",), b"17"),
+        (("users.csv", 1), b"15"),
+        (("users.csv", 2), b"16"),
+    ]
+    with pytest.raises(
+        ConfigError, match=r"^notes.txt: expected a table with a column of names, or headrace predict m"
+    ):
+        Asking("name")(notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.csv", "Age,plan\n1,x\n2,x\n", "a.csv: column age is missing (there is 'Age'); add it"),
+        ("a.csv", "plan\nx\n", "a.csv: column age is missing; add it"),
+        ("a.csv", "age\n1\n", "a.csv: column plan is missing; add it"),
+        (
+            "a.csv",
+            "age;plan\n1;x\n",
+            "a.csv: column age is missing; column plan is missing; the file seems to be separated by ';', which "
+            "--delimiter sets",
+        ),
+        (
+            "a.csv",
+            "1,x\n2,y\n",
+            "a.csv: column age is missing; column plan is missing; the first row must hold the names of the columns",
+        ),
+        ("a.jsonl", '{"plan": "x"}\n{}\n', "a.jsonl: column age is missing; add it"),
+        ("a.csv", "", "a.csv is empty (0 bytes); fetch it again"),
+        ("a.csv", "age,plan\n", "a.csv has a header and no rows"),
+        ("a.jsonl", "\n", "a.jsonl has no rows"),
+        ("a.parquet", b"PAR1", "a.parquet is not a whole Parquet file ("),
+    ],
+)
+def test_what_is_wrong_with_a_table_as_a_whole_is_told_once(folder, name, content, expected):
+    ((where, error),) = Asking("table")(write(name, content))
+
+    assert where == (name,)
+    assert error.startswith(expected)
+
+
+def test_bad_rows_cost_themselves_and_what_breaks_a_file_off_what_follows(folder):
+    asked = Asking("text")(
+        write("a.csv", b"review\ngood\n\xff\nlost\n"), write("b.jsonl", 'no\n{"review": "b"}\n[1]\n')
+    )
+
+    assert [(where, str(said)[:46]) for where, said in asked] == [
+        (("a.csv", 1), "b'good'"),
+        (("a.csv",), "a.csv:3: expected UTF-8, found what looks like"),
+        (("b.jsonl", 1), "b.jsonl:1: expected a JSON object, found 'no' "),
+        (("b.jsonl", 2), "b'b'"),
+        (("b.jsonl", 3), "b.jsonl:3: expected a JSON object, found list"),
+    ]
+
+
+def test_format_and_delimiter_are_those_given_else_of_the_training_data(folder):
+    path = write("export.txt", "stars;review\n5;good, very\n")
+
+    assert Asking("text")(path) == [(("export.txt",), path.read_bytes())]
+    assert Asking("text", format="csv", delimiter=";")(path) == [(("export.txt", 1), b"good, very")]
+    with pytest.raises(ConfigError, match=r"^export.txt: its format cannot be told by its ending; give --format csv, "):
+        Asking("table")(path)
+    trained = Asking("table")
+    trained.reader = dataclasses.replace(trained.reader, data=DataConfig(files="x", format="csv", delimiter=";"))
+    assert trained(path)[0][1].startswith("export.txt: column age is missing")
+
+
+def test_tables_are_read_as_the_training_data_was_with_a_header_or_without(folder):
+    asking = Asking("text")
+    data = DataConfig(files="x", header=False, names=("review", "label"))
+    asking.reader = dataclasses.replace(asking.reader, data=data)
+    with zipfile.ZipFile("packed.zip", "w") as packed:
+        packed.writestr("rows.csv", "good,yes\n")
+    write("torn.zip", "PK")
+
+    asked = asking(write("a.csv", "good\n"), write("b.csv", "review\ngood\n"), Path("torn.zip"), Path("packed.zip"))
+
+    assert asked == [
+        (("a.csv", 1), b"good"),
+        (("b.csv", 1), b"good"),
+        (("torn.zip",), "torn.zip is not a whole zip file (File is not a zip file); fetch it again"),
+        (("packed.zip", 1), b"good"),
+    ]
+
+
+def test_a_folder_of_tables_is_of_one_format(folder):
+    write("both/b.csv", "review\nb\n")
+    write("both/a.csv.gz", "review\na\n")
+    write("both/c.jsonl", '{"review": "c"}\n')
+    write("none/readme.txt", "")
+    write("answered/a.csv", "review\na\n")
+    write("answered/answers.csv", "file,row,value\n")
+
+    with pytest.raises(ConfigError, match=r"^both has files of csv and jsonl; choose one with --format."):
+        Asking("table")(Path("both"))
+    assert [where for where, _ in Asking("table", format="jsonl")(Path("both"))] == [("both/c.jsonl",)]
+    answered = Asking("table").reader.questions([Path("answered")], [], out=folder / "answered" / "answers.csv")
+    assert [one.key for one in answered] == [{"file": "answered/a.csv"}]
+    assert Asking("table")(Path("none")) == [(("none",), "none has no tables")]
+
+
+def test_a_file_that_is_not_there_is_told_before_anything_is_read(folder):
+    with pytest.raises(ConfigError, match=r"^b.csv cannot be read \(No such file or directory\)."):
+        Asking("text").reader.questions([write("a.csv", "review\na\n"), Path("b.csv")], [])
+    with pytest.raises(ConfigError, match=r"Models of pipeline m take files, no texts."):
+        Asking("table")(texts=["a"])
+    with pytest.raises(ConfigError, match=r"Expected files or --text to ask about, found none."):
+        Asking("table")()
+
+
+def test_of_a_large_file_no_more_is_held_than_is_asked_about(folder):
+    with Path("large.csv").open("w") as file:
+        file.write("review\n")
+        file.writelines(f"{'x' * 100} {row}\n" for row in range(20_000))
+    questions = Asking("text").reader.questions([Path("large.csv")], [])
+    next(questions)
+
+    tracemalloc.start()
+    seen = sum(1 for _ in itertools.islice(questions, 10_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert seen == 10_000
+    assert peak < 1_000_000  # bytes; the rows that passed have 1.1 million and more as objects
