@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from data.errors import ConfigError
-from pipeline.commands import monitoring, runs, schedule, serving
+from pipeline.commands import monitoring, predicting, runs, schedule, serving
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
 from pipeline.core import environment
 
@@ -186,56 +186,6 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
 
 @cli.command()
 @click.argument("pipeline", type=PipelineName())
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--text", "texts", multiple=True, help="A text, or a user's name, in the place of a file.")
-@click.option("--version", type=int, help="A published version; the one that is live by default.")
-@click.option(
-    "--server", metavar="URL", help="REST API of a server; by default the one that runs on this home, if any."
-)
-@home_option
-@json_option
-@reports_errors
-def predict(
-    pipeline: str,
-    files: tuple[Path, ...],
-    texts: tuple[str, ...],
-    version: int | None,
-    server: str | None,
-    home: Path,
-    as_json: bool,
-) -> None:
-    """Ask the published model of PIPELINE about FILES: images of any size, texts, or tables with a row a question.
-
-    \b
-    Examples:
-      headrace predict fashion_mnist shoe.png
-      headrace predict digits scans/*.png --json
-      headrace predict sentiment --text "What a film!"
-      headrace predict credit applications.csv
-      headrace predict movies --text 15
-      headrace predict credit applications.csv --server http://10.0.0.7:8501
-    """
-    from pipeline.live import predicting
-
-    answers = predicting.predict(pipeline, files, home, version, texts, server)
-    if as_json:
-        click.echo(json.dumps(answers, indent=1))
-        return
-    for answer in answers:
-        row = f":{answer['row']}" if "row" in answer else ""
-        click.echo(f"{answer.get('file', answer.get('text'))}{row}: {_best(answer)}")
-
-
-def _best(answer: dict) -> str:
-    """Returns an answer in words."""
-    if "value" in answer:
-        return f"{answer['value']:g}"
-    pairs = [(top.get("class", top.get("item")), top.get("probability", top.get("score"))) for top in answer["top"]]
-    return ", ".join(f"{name} {value:.3f}" for name, value in pairs)
-
-
-@cli.command()
-@click.argument("pipeline", type=PipelineName())
 @click.option("--shares", default="0.01,0.03,0.1,0.3,1", show_default=True, help="Shares of the training split.")
 @set_option
 @home_option
@@ -372,7 +322,7 @@ def completion(shell: str) -> None:
     shell_complete(cli, {}, "headrace", "_HEADRACE_COMPLETE", f"{shell}_source")
 
 
-for _verbs in (runs, serving, monitoring):  # each click.Command in them is a verb
+for _verbs in (predicting, runs, serving, monitoring):  # each click.Command in them is a verb
     for _verb in vars(_verbs).values():
         if isinstance(_verb, click.Command):
             cli.add_command(_verb)

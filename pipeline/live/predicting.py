@@ -1,23 +1,62 @@
 """Asks a published model about files, rows of files, or texts."""
 
+import functools
+import itertools
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.errors import ConfigError, DataError
+from data.errors import ConfigError
 from data.links import without_signs
-from data.spec import DatasetSpec
+from data.spec import DatasetSpec, LabelFeature
+from models.serving.protocol import input_rules
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import read_manifest, versions
 from pipeline.core.screen import redirected
 from pipeline.history import pipelines
-from pipeline.live import rest_client, serving
-from pipeline.live.rest_client import ServedModel
+from pipeline.live import serving
+from pipeline.live.answers import Answer, Columns
+from pipeline.live.questions import Question, Reader
+from pipeline.live.rest_client import InputRefused, ServedModel
 
 BATCH_ROWS = 1024
-Question = tuple[dict[str, Any], bytes]  # how an answer names it, and what is asked
-PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+BATCH_BYTES = 4 * 1024 * 1024  # about; pictures are of any size each
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The answers of one published model, in batches, as they are needed.
+
+    Attributes:
+        model: Who is asked; loaded, or reached, when it is asked for the first time.
+        questions: What is asked.
+        top_k: How many of the answers, best first, a person is shown.
+        key: Which entries say what an answer is about: `file` and `row`, `text`, or both.
+        classes: Names of the classes; empty where there are none.
+    """
+
+    model: "LoadedModel | ServedModel"
+    questions: Iterator[Question]
+    top_k: int
+    key: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def columns(self) -> Columns:
+        """Returns the columns of a table of the answers; raises ServingError when the model does not answer."""
+        return Columns(self.key, self.model.outputs, self.classes, self.top_k)
+
+    def __iter__(self) -> Iterator[list[Answer]]:
+        """Yields the answers in the order of the questions; what cannot be used has an error in its place.
+
+        Raises:
+            ServingError: The server does not answer.
+        """
+        for batch in _batches(self.questions):
+            outputs = iter(_ask(self.model, [question.content for question in batch if not question.error]))
+            yield [_answer(question, outputs) for question in batch]
 
 
 def predict(
@@ -27,50 +66,102 @@ def predict(
     version: int | None = None,
     texts: Sequence[str] = (),
     server: str | None = None,
-) -> list[dict[str, Any]]:
+    *,
+    reading: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    note: Callable[[str], None] = print,
+) -> Predictions:
     """Returns the answers of a published version: of a server, where one runs on this home, else loaded here.
 
     Args:
         pipeline: Name of the pipeline, or its run file.
-        files: What to ask about: images, texts, or tables with the columns of the training data.
+        files: What to ask about: pictures, texts, tables with the columns of the training data, folders of those.
         home: Folder with `serving/` below it.
         version: Published version; None for the one that is live.
         texts: Texts, or names such as a user's, to ask about.
         server: URL of a server's REST API; None for the one that runs on this home, if any.
-
-    Returns:
-        For each file, row or text what it is (`file`, `row`, `text`), the `version`, and `top`, the best answers, each
-        with `class` (or `item`) and `probability` (or `score`), or `value`, the number that is predicted.
+        reading: Settings of `data` for these files in the place of the training data's: `format`, `delimiter`.
+        out: Where the answers will be written: in a folder of files it is left out.
+        note: Called with a sentence about what a person may not expect of these files.
 
     Raises:
         ConfigError: Nothing is published, or a file cannot be read or is not what the model takes.
-        DataError: A row of a table cannot be used.
-        ServingError: The server does not answer, or refuses.
     """
     name = pipelines.name_of(pipeline, home)
-    for path in files:  # before anything is loaded
-        _read_image(path) if path.suffix.lower() in PICTURES else _read(path)
     folder = _version_folder(home.resolve() / "serving" / name, name, version)
     manifest = read_manifest(folder)
     query = _query(folder, manifest)
-    questions = _questions(query["kind"], files, texts, name, manifest)
+    questions = Reader.of(name, query, manifest, reading or {}, note).questions(files, texts, out)
+    model: LoadedModel | ServedModel = LoadedModel(folder, query["signature"], query["input_key"])
     url = server or _running_here(home, name)
-    if url is None:
-        return _predict_here(folder, query, questions)
-    label = "stable" if version is None and rollouts.read(folder.parent).stable is not None else ""
-    model = ServedModel(url if "://" in url else f"http://{url}", name, version, label)
-    return _predict_by_server(model, query, questions)
+    if url is not None:
+        label = "stable" if version is None and rollouts.read(folder.parent).stable is not None else ""
+        url = url if "://" in url else f"http://{url}"
+        model = ServedModel(url, name, query["signature"], query["input_key"], version, label)
+    key = ("file", "row") * bool(files) + ("text",) * bool(texts)
+    return Predictions(model, questions, query.get("top_k", 3), key, _classes(manifest))
+
+
+class LoadedModel:
+    """A published version that is asked in this process.
+
+    Args:
+        folder: The version.
+        signature: Which of its signatures is asked.
+        input_key: The signature's one input, a string.
+    """
+
+    def __init__(self, folder: Path, signature: str, input_key: str):
+        self._folder, self._name, self._input_key = folder, signature, input_key
+
+    @functools.cached_property
+    def _model(self) -> Any:
+        with redirected(Path(os.devnull)), without_signs(self._folder) as reached:  # what TensorFlow says
+            import tensorflow as tf
+
+            return tf.saved_model.load(str(reached))
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The signature's outputs: name -> dtype."""
+        specs = self._model.signatures[self._name].structured_outputs
+        return {name: spec.dtype.name for name, spec in sorted(specs.items())}
+
+    def predict(self, contents: Sequence[bytes]) -> tuple[list[dict[str, Any]], int]:
+        """Returns the outputs by name for each content, and the version; raises InputRefused."""
+        signature = self._model.signatures[self._name]
+        with redirected(Path(os.devnull)):
+            import tensorflow as tf
+
+            try:
+                found = signature(**{self._input_key: tf.constant(contents)})
+            except tf.errors.InvalidArgumentError as error:
+                # Above the reason stands which node failed, below it the node once more.
+                reason = error.message.partition("\n\t [[")[0].splitlines()[-1]
+                raise InputRefused(reason[:200]) from None
+        arrays = {name: value.numpy() for name, value in found.items()}
+        return [{name: array[row] for name, array in arrays.items()} for row in range(len(contents))], int(
+            self._folder.name
+        )
 
 
 def _query(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Returns which signature and input a version is asked by; raises ConfigError where it does not say."""
+    """Returns which signature, input and column a version is asked by; raises ConfigError where it does not say."""
     # Versions of before there was more than one kind do not tell it.
     query = {"kind": "image", **(manifest["file_query"] or {})}
     if "signature" not in query:
         raise ConfigError(
             f"Version {folder.name} of {folder.parent.name} does not say how it is asked; publish it anew."
         )
+    if (folder / input_rules.FILE).is_file():
+        signatures = json.loads((folder / input_rules.FILE).read_text())["signatures"]
+        query["column"] = signatures.get(query["signature"], {}).get(query["input_key"])
     return query
+
+
+def _classes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    features = DatasetSpec.model_validate(manifest["spec"]).features.values() if "spec" in manifest else ()
+    return next((feature.classes for feature in features if isinstance(feature, LabelFeature)), ())
 
 
 def _running_here(home: Path, name: str) -> str | None:
@@ -78,101 +169,41 @@ def _running_here(home: Path, name: str) -> str | None:
     return here.rest if here else None
 
 
-def _predict_here(folder: Path, query: dict[str, Any], questions: Sequence[Question]) -> list[dict[str, Any]]:
-    """Returns the answers of a version that is loaded into this process."""
-    with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
-        import tensorflow as tf
-
-        with without_signs(folder) as reached:
-            signature = tf.saved_model.load(str(reached)).signatures[query["signature"]]
-        rows: list[dict[str, Any]] = []
-        for contents in _batches(query, questions):
-            found = signature(**{query["input_key"]: tf.constant(contents)})
-            rows += [{key: value[row].numpy() for key, value in found.items()} for row in range(len(contents))]
-    return _answers(questions, rows, query, int(folder.name))
+def _batches(questions: Iterator[Question]) -> Iterator[list[Question]]:
+    """Yields the questions, as many at a time as a model is asked at once."""
+    for first in questions:
+        batch, size = [first], len(first.content)
+        for question in itertools.islice(questions, BATCH_ROWS - 1):
+            batch.append(question)
+            size += len(question.content)
+            if size >= BATCH_BYTES:
+                break
+        yield batch
 
 
-def _predict_by_server(
-    model: ServedModel, query: dict[str, Any], questions: Sequence[Question]
-) -> list[dict[str, Any]]:
-    """Returns the answers of a running server."""
-    rows, version = rest_client.predict(
-        model, signature=query["signature"], input_key=query["input_key"], batches=_batches(query, questions)
-    )
-    return _answers(questions, rows, query, version)
+def _ask(model: LoadedModel | ServedModel, contents: Sequence[bytes]) -> list[tuple[dict[str, Any], int | None, str]]:
+    """Returns outputs, version and, where the model refuses it, why, of each content.
+
+    One that is refused costs itself: what was asked with it is asked again in halves.
+    """
+    if not contents:
+        return []
+    try:
+        outputs, version = model.predict(contents)
+        return [(one, version, "") for one in outputs]
+    except InputRefused as error:
+        if len(contents) == 1:
+            reason = str(error).replace("row 0, ", "").rstrip(".")  # of the request, which is this one
+            return [({}, None, f"the model refuses it: {reason}")]
+        half = len(contents) // 2
+        return _ask(model, contents[:half]) + _ask(model, contents[half:])
 
 
-def _batches(query: dict[str, Any], questions: Sequence[Question]) -> list[list[bytes]]:
-    """Returns the contents of the questions, as many a request as the model can take."""
-    step = 1 if query["kind"] == "image" else BATCH_ROWS  # images are of any size each
-    contents = [content for _, content in questions]
-    return [contents[begin : begin + step] for begin in range(0, len(contents), step)]
-
-
-def _answers(
-    questions: Sequence[Question], rows: Sequence[dict[str, Any]], query: dict[str, Any], version: int
-) -> list[dict[str, Any]]:
-    return [
-        {**what, "version": version, **_answer(row, query["top_k"])}
-        for (what, _), row in zip(questions, rows, strict=True)
-    ]
-
-
-def _answer(row: dict[str, Any], top_k: int) -> dict[str, Any]:
-    if "outputs" in row:
-        return {"value": round(float(row["outputs"]), 6)}
-    names, kind, score = (
-        (row["titles"], "item", "score") if "titles" in row else (row["classes"], "class", "probability")
-    )
-    best = sorted(zip(names, row["scores"], strict=True), key=lambda pair: -pair[1])[:top_k]
-    return {
-        "top": [
-            {kind: name.decode() if isinstance(name, bytes) else name, score: round(float(value), 6)}
-            for name, value in best
-        ]
-    }
-
-
-def _questions(
-    kind: str, files: Sequence[Path], texts: Sequence[str], name: str, manifest: dict[str, Any]
-) -> list[Question]:
-    """Returns what is asked, each with how an answer names it."""
-    if texts and kind not in ("text", "name"):
-        raise ConfigError(f"Models of pipeline {name} take files, no texts.")
-    if files and kind == "name":
-        raise ConfigError(f"Models of pipeline {name} take names: headrace predict {name} --text NAME")
-    if not files and not texts:
-        raise ConfigError("Expected files or --text to ask about, found none.")
-    asked = [({"text": text}, text.encode()) for text in texts]
-    for path in files:
-        if kind == "table":
-            asked += _rows(path, DatasetSpec.model_validate(manifest["spec"]), manifest["data"])
-        else:
-            asked.append(({"file": str(path)}, _read_image(path) if kind == "image" else _read_text(path)))
-    return asked
-
-
-def _rows(path: Path, spec: DatasetSpec, settings: dict[str, Any]) -> list[Question]:
-    """Returns the rows of a table as serialized examples; the columns to be predicted need not be there."""
-    from data.cells import to_row
-    from data.config import DataConfig
-    from data.examples import encode
-    from data.sources.tables import formats
-    from data.spec import BadRow
-
-    read = DataConfig(files=str(path), **settings)
-    kind = formats.format_of_questions(path, read)
-    read = formats.for_prediction(path, kind, read, spec.targets())
-    inputs = spec.model_copy(update={"features": {k: v for k, v in spec.features.items() if not v.target}})
-    rows = []
-    for number, record in enumerate(formats.records(path, kind, read), start=1):
-        unused = record.cells.keys() - inputs.features.keys()
-        missing = read.missing_values
-        row = to_row(record, inputs, path.parent, textual=kind == "csv", unused=unused, missing=missing)
-        if isinstance(row, BadRow):
-            raise DataError(f"{row.problems[0]}.")
-        rows.append(({"file": str(path), "row": number}, encode(row, inputs)))
-    return rows
+def _answer(question: Question, outputs: Iterator[tuple[dict[str, Any], int | None, str]]) -> Answer:
+    if question.error:
+        return Answer(question.key, None, {}, question.error)
+    found, version, error = next(outputs)
+    return Answer(question.key, version, found, error)
 
 
 def _version_folder(destination: Path, name: str, version: int | None) -> Path:
@@ -185,41 +216,3 @@ def _version_folder(destination: Path, name: str, version: int | None) -> Path:
     if version is not None and version not in found:
         raise ConfigError(f"Pipeline {name} has no version {version}; published are {', '.join(map(str, found))}.")
     return destination / str(version or rollouts.read(destination).stable or found[-1])
-
-
-def _read(path: Path) -> bytes:
-    """Returns the bytes of a file; raises ConfigError when it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
-
-
-def _read_text(path: Path) -> bytes:
-    """Returns the bytes of a text file; raises ConfigError when it cannot be read as UTF-8."""
-    content = _read(path)
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text; convert it first.") from None
-    return content
-
-
-def _read_image(path: Path) -> bytes:
-    """Returns the bytes of an image file; raises ConfigError when it is not one."""
-    from PIL import Image, UnidentifiedImageError
-
-    damaged = f"{path} is not an image, or is damaged; PNG and JPEG are taken."
-    try:
-        with Image.open(path) as image:
-            kind = image.format
-            image.verify()
-    except (UnidentifiedImageError, SyntaxError, ValueError):
-        raise ConfigError(damaged) from None
-    except OSError as error:
-        if error.errno is None:  # Pillow's own, about the content
-            raise ConfigError(damaged) from None
-        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
-    if kind not in ("PNG", "JPEG"):
-        raise ConfigError(f"{path} is a {kind} image; PNG and JPEG are taken, convert it first.")
-    return path.read_bytes()

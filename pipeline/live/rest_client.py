@@ -2,67 +2,91 @@
 
 import base64
 import contextlib
+import functools
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from data.errors import ServingError
 from models.serving.protocol.addresses import open_url
 
+DTYPES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
+
+
+class InputRefused(ServingError):
+    """What a model was asked about is not what it takes; other questions may be answered."""
+
+
+class _NotThere(ServingError):
+    """The server does not have the model, or no longer its version."""
+
 
 @dataclass(frozen=True)
 class ServedModel:
-    """Which model of a running server is asked.
+    """Which model of a running server is asked, and how.
 
     Attributes:
         server: URL of the REST API.
         name: The model's name.
-        version: Its version; None for the one of `label`.
+        signature: Of the model.
+        input_key: The signature's one input, a string.
+        wanted: The version to ask; None for the one of `label`.
         label: Such as `stable`; empty for the newest version.
     """
 
     server: str
     name: str
-    version: int | None = None
+    signature: str
+    input_key: str
+    wanted: int | None = None
     label: str = ""
 
     @property
-    def url(self) -> str:
-        """Address of the model."""
-        choice = f"/labels/{self.label}" if self.label else ""
-        if self.version is not None:
-            choice = f"/versions/{self.version}"
-        return f"{self.server}/v1/models/{self.name}{choice}"
+    def outputs(self) -> dict[str, str]:
+        """The signature's outputs: name -> dtype, `float32`, `float64` or another."""
+        return self._found[1]
 
+    def predict(self, contents: Sequence[bytes]) -> tuple[list[dict[str, Any]], int]:
+        """Returns the outputs by name for each content, and the version that answered.
 
-def predict(
-    model: ServedModel, *, signature: str, input_key: str, batches: Iterable[Sequence[bytes]]
-) -> tuple[list[dict[str, Any]], int]:
-    """Returns the outputs by alias for each content of all batches, and the version that answered.
+        Args:
+            contents: Such as the bytes of pictures; sent as one request.
 
-    Args:
-        model: Which is asked.
-        signature: Of the model.
-        input_key: The signature's one input, a string.
-        batches: Contents, such as images' bytes, sent a batch a request.
-
-    Raises:
-        ServingError: The server is not there, or refuses; in its own words.
-    """
-    # One output comes without its name: it is looked up.
-    metadata = _get_json(f"{model.url}/metadata", model.name)
-    outputs = sorted(metadata["metadata"]["signature_def"]["signature_def"][signature]["outputs"])
-    rows: list[dict[str, Any]] = []
-    for contents in batches:
+        Raises:
+            InputRefused: The server refuses the contents.
+            ServingError: The server is not there, or has no such model.
+        """
         encoded = [{"b64": base64.b64encode(one).decode()} for one in contents]
-        body = json.dumps({"signature_name": signature, "inputs": {input_key: encoded}}).encode()
-        answer = _get_json(f"{model.url}:predict", model.name, body)["outputs"]
-        named = answer if len(outputs) > 1 else {outputs[0]: answer}
-        rows += [{name: values[row] for name, values in named.items()} for row in range(len(contents))]
-    return rows, int(metadata["model_spec"]["version"])
+        body = json.dumps({"signature_name": self.signature, "inputs": {self.input_key: encoded}}).encode()
+        try:
+            answer = self._get(self._found[0], body)
+        except _NotThere:  # while others were answered a newer version took its place
+            self.__dict__.pop("_found")
+            answer = self._get(self._found[0], body)
+        version, outputs = self._found
+        # One output comes without its name.
+        named = answer if len(outputs) > 1 else {next(iter(outputs)): answer}
+        return [{name: values[row] for name, values in named.items()} for row in range(len(contents))], version
+
+    @functools.cached_property
+    def _found(self) -> tuple[int, dict[str, str]]:
+        """The version that is asked, and the signature's outputs."""
+        choice = f"/labels/{self.label}" if self.label else ""
+        choice = f"/versions/{self.wanted}" if self.wanted is not None else choice
+        url = f"{self.server}/v1/models/{self.name}{choice}"
+        metadata = _get_json(f"{url}/metadata", self.name)
+        signatures = metadata["metadata"]["signature_def"]["signature_def"]
+        if self.signature not in signatures:
+            raise ServingError(f"The model at {url} has no signature {self.signature}.")
+        outputs = signatures[self.signature]["outputs"]
+        types = {name: DTYPES.get(about["dtype"], about["dtype"]) for name, about in sorted(outputs.items())}
+        return int(metadata["model_spec"]["version"]), types
+
+    def _get(self, version: int, body: bytes) -> Any:
+        return _get_json(f"{self.server}/v1/models/{self.name}/versions/{version}:predict", self.name, body)["outputs"]
 
 
 def served_states(server: str, name: str) -> dict[int, str]:
@@ -83,7 +107,10 @@ def _get_json(url: str, model: str, body: bytes | None = None) -> dict[str, Any]
         text = error.read().decode(errors="replace")
         with contextlib.suppress(ValueError, KeyError):
             text = json.loads(text)["error"]
-        raise ServingError(f"The server at {url} says {error.code}: {text}") from None
+        if error.code == 400:
+            raise InputRefused(text) from None
+        kind = _NotThere if error.code == 404 else ServingError
+        raise kind(f"The server at {url} says {error.code}: {text}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise ServingError(f"No model server answers at {url} ({reason}); start one: headrace serve {model}") from None

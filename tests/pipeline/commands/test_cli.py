@@ -92,36 +92,6 @@ def test_predict_without_a_published_version(tmp_path):
     assert f"no published version in {tmp_path}/serving/digits; run `headrace run digits` first." in message
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "expected"),
-    [
-        ("notes.png", b"just text", "notes.png is not an image, or is damaged; PNG and JPEG are taken."),
-        ("cut.png", None, "cut.png is not an image, or is damaged; PNG and JPEG are taken."),
-        ("missing.png", ..., "missing.png cannot be read (No such file or directory)."),
-        ("folder.png", "folder", "folder.png cannot be read (Is a directory)."),
-    ],
-)
-def test_predict_refuses_a_file_that_is_no_image(tmp_path, name, content, expected):
-    path = tmp_path / name
-    if content == "folder":
-        path.mkdir()
-    elif content is None:
-        Image.effect_noise((64, 64), 50).save(path)
-        path.write_bytes(path.read_bytes()[:500])
-    elif content is not ...:
-        path.write_bytes(content)
-
-    assert _refused(2, "predict", "digits", path, "--home", tmp_path).endswith(expected)
-
-
-def test_predict_names_the_kinds_it_takes(tmp_path):
-    Image.new("L", (8, 8)).save(tmp_path / "a.gif")
-
-    assert "a.gif is a GIF image; PNG and JPEG are taken, convert it first." in _refused(
-        2, "predict", "digits", tmp_path / "a.gif", "--home", tmp_path
-    )
-
-
 def test_the_board_needs_a_run(tmp_path):
     assert "There is nothing to show below" in _refused(2, "board", "--home", tmp_path)
 

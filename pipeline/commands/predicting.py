@@ -1,0 +1,202 @@
+"""The verb that asks a published model."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from data.errors import DataError, HeadraceError
+from data.secrets import hide
+from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors
+
+if TYPE_CHECKING:
+    from pipeline.live.answers import Answer
+    from pipeline.live.predicting import Predictions
+
+MAX_SHOWN = 10  # of the rows without an answer, where they are not all told
+
+
+@click.command()
+@click.argument("pipeline", type=PipelineName())
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--text", "texts", multiple=True, help="A text, or a user's name, in the place of a file.")
+@click.option("--version", type=int, help="A published version; the one that is live by default.")
+@click.option(
+    "--server", metavar="URL", help="REST API of a server; by default the one that runs on this home, if any."
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["csv", "jsonl", "parquet", "tfrecord"]),
+    help="Of tables; by their ending by default.",
+)
+@click.option(
+    "--delimiter",
+    metavar="CHARACTER",
+    help="What separates the cells of a CSV file, tab for a tab; as in the training data by default.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a table of the answers: .csv, .parquet or .jsonl.",
+)
+@click.option("--force", is_flag=True, help="Write over the file of --out.")
+@home_option
+@json_option
+@reports_errors
+def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], version: int | None, server: str | None,
+            format_: str | None, delimiter: str | None, out: Path | None, force: bool, home: Path,
+            as_json: bool) -> None:  # fmt: skip
+    """Ask the published model of PIPELINE about FILES: pictures of any size, texts, tables with a row a question.
+
+    A model of pictures or texts takes tables of those, too, with the column that it learned from, or with only one
+    column. Of a folder all is read that the model can be asked about; hidden files are left out.
+
+    \b
+    Examples:
+      headrace predict fashion_mnist shoe.png
+      headrace predict digits scans/ --json
+      headrace predict sentiment --text "What a film!"
+      headrace predict sentiment reviews.jsonl letters/
+      headrace predict credit applications.csv
+      headrace predict credit applications.csv --out answers.parquet
+      headrace predict credit export.txt --format csv --delimiter ";" --out answers.csv --force
+      headrace predict movies --text 15
+      headrace predict credit applications.csv --server http://10.0.0.7:8501
+
+    --out reads and writes some thousand rows at a time, for files of any size. Its columns: file and row, from 1, or
+    text, to join the answers with what was asked; version; class, probability and one such as probability_yes for
+    each class (of over 100 classes, or of items, the best ones: item, score, item_2, score_2 ...), or value; error.
+
+    Exit codes: 0 all answered; 2 settings or usage; 3 a row or file cannot be used, the others are answered all the
+    same, and with --json and --out it has an error in the place of an answer; 5 the server does not answer.
+    """
+    from pipeline.commands.drafting.layouts import delimiter_of
+    from pipeline.live import predicting
+
+    given = {"format": format_, "delimiter": None if delimiter is None else delimiter_of(delimiter)}
+    found = predicting.predict(
+        pipeline,
+        files,
+        home,
+        version,
+        texts,
+        server,
+        reading={name: value for name, value in given.items() if value is not None},
+        out=out,
+        note=lambda sentence: click.echo(f"headrace: {hide(sentence)}", err=True),
+    )
+    tally = _Tally()
+    if out is not None:
+        _write(found, tally, out, files, force=force, as_json=as_json)
+    elif as_json:
+        _print_json(found, tally)
+    else:
+        for answer in tally.counted(found):
+            if not answer.error:
+                click.echo(hide(f"{answer.place}: {answer.as_text(found.top_k)}"))
+    for line in tally.lines():
+        click.echo(hide(line), err=True)
+    if tally.refused:
+        sys.exit(DataError.exit_code)
+
+
+@dataclass
+class _Tally:
+    """How many questions there were, and which have no answer.
+
+    Attributes:
+        asked: All.
+        refused: Those without an answer.
+        problems: Why, of the first ones.
+        version: Who answered last; None where nobody did.
+    """
+
+    asked: int = 0
+    refused: int = 0
+    problems: list[str] = field(default_factory=list)
+    version: int | None = None
+
+    def add(self, answer: "Answer") -> None:
+        """Counts an answer."""
+        self.asked += 1
+        self.version = answer.version or self.version
+        if answer.error:
+            self.refused += 1
+            self.problems += [answer.problem()] * (len(self.problems) < MAX_SHOWN)
+
+    def counted(self, found: "Predictions") -> Iterator["Answer"]:
+        """Yields the answers, counted."""
+        for batch in found:
+            for answer in batch:
+                self.add(answer)
+                yield answer
+
+    def lines(self) -> list[str]:
+        """Returns what a person is told of the questions without an answer."""
+        if not self.refused:
+            return []
+        if self.asked == 1:
+            return [f"headrace: {self.problems[0]}."]
+        rest = self.refused - len(self.problems)
+        first = f"headrace: {self.refused:,} of {self.asked:,} rows or files cannot be used and have no answer:"
+        more = [f"  and {rest:,} more; --json and --out FILE tell all of them"] if rest else []
+        return [first, *(f"  {problem}" for problem in self.problems), *more]
+
+
+def _print_json(found: "Predictions", tally: _Tally) -> None:
+    """Prints the answers as a JSON list, one a line, as they come."""
+    begun = False
+
+    def put(value: dict) -> None:
+        nonlocal begun
+        click.echo((",\n" if begun else "[\n") + hide(json.dumps(value)), nl=False)
+        begun = True
+
+    try:
+        for answer in tally.counted(found):
+            put(answer.as_json(found.top_k))
+    except HeadraceError as error:
+        if not begun:
+            raise
+        # What was printed is to stay JSON.
+        put({"error": str(error), "exit_code": error.exit_code})
+        click.echo("\n]")
+        click.echo(f"headrace: {hide(str(error))}", err=True)
+        sys.exit(error.exit_code)
+    click.echo("\n]" if begun else "[]")
+
+
+def _write(found: "Predictions", tally: _Tally, out: Path, files: tuple[Path, ...], *, force: bool,
+           as_json: bool) -> None:  # fmt: skip
+    """Writes the answers to a table, showing how far it is."""
+    from pipeline.core.screen import Screen
+    from pipeline.live import answers
+
+    start = time.monotonic()
+    with answers.table(out, files, force=force) as table:
+        for number in (signal.SIGINT, signal.SIGTERM):  # so that what was written so far is removed
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+        screen = Screen(quiet=as_json)
+        with screen.stages():
+            screen.begin("predict")
+            for batch in found:
+                table.write(batch, found.columns())
+                for answer in batch:
+                    tally.add(answer)
+                screen.update({"rows": tally.asked})
+            screen.stage = ""
+    if as_json:
+        written = {"file": str(out), "rows": tally.asked, "errors": tally.refused, "version": tally.version}
+        click.echo(json.dumps(written))
+        return
+    seconds = time.monotonic() - start
+    said = f"version {tally.version}" if tally.version else "no version was asked"
+    screen.say(f"{out}: {tally.asked:,} rows, {tally.refused:,} of them errors, {said}, {seconds:.1f} s")

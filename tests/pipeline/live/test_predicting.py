@@ -1,0 +1,205 @@
+"""Tiny published models are asked, here and by a server: what is refused costs itself."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from data.spec import DatasetSpec, LabelFeature, NumberFeature, TargetFeature
+from models.serving.deployment.process import ServerProcess, running
+from models.serving.protocol import input_rules
+from models.serving.rollout.rollouts import Rollout, config_list
+from models.serving.rollout.versions import publish
+from pipeline.commands.cli import cli
+from pipeline.live import predicting
+from tests.conftest import headrace
+
+pytestmark = pytest.mark.slow
+
+LABEL = {"v": NumberFeature(), "label": LabelFeature(classes=("no", "yes"))}
+# A share is the probability of `yes`; a price is twice the number; every text is three quarters good.
+PIPELINES = {
+    "prices": (
+        "regress",
+        "inputs",
+        "table",
+        DatasetSpec(name="b", title="b", licence="", features={"v": NumberFeature(), "price": TargetFeature()}),
+    ),
+    "texts": ("judge", "text", "text", None),
+    "shares": ("classify", "inputs", "table", DatasetSpec(name="a", title="a", licence="", features=LABEL)),
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    from tests.models.serving.models import save
+
+    home = tmp_path_factory.mktemp("home")
+    model = save(home / "model")
+    for name, (signature, input_key, kind, spec) in PIPELINES.items():
+        if name == "shares":
+            # The server refuses what the training data cannot have; here nobody looks.
+            ruled = spec.model_copy(update={"features": {**LABEL, "v": NumberFeature(max=1)}})
+            input_rules.write(model, ruled, {signature: {input_key: input_rules.EXAMPLES}})
+        query = {"signature": signature, "input_key": input_key, "kind": kind, "top_k": 2}
+        facts = {"spec": spec.model_dump(mode="json")} if spec else {}
+        publish(model, home / "serving" / name, {"file_query": query, "data": {"delimiter": ";"}, **facts})
+    return home
+
+
+@pytest.fixture(scope="module")
+def server(home):
+    """The REST API of a server of all."""
+    folder = home / "serving"
+    (folder / "all.config").write_text(config_list(dict.fromkeys(PIPELINES, Rollout()), folder))
+    process = ServerProcess([f"--model_config_file={folder / 'all.config'}"], home / "log")
+    with running(process):
+        yield f"http://127.0.0.1:{process.rest_port}"
+
+
+def asked(home, name, *files, **options):
+    """Returns the answers as JSON values, without their version."""
+    found = predicting.predict(name, files, home, **options)
+    answers = [answer.as_json(found.top_k) for batch in found for answer in batch]
+    (version,) = (int(path.name) for path in (home / "serving" / name).glob("[0-9]*"))
+    assert all("error" in answer or answer.pop("version") == version for answer in answers)
+    return answers
+
+
+def top(**shares):
+    return [{"class": name, "probability": share} for name, share in shares.items()]
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_bad_row_costs_itself(home, tmp_path, request, served):
+    url = request.getfixturevalue("server") if served else None
+    path, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text("note;v\nx;0.25\nx;much\nx;1\nx\n")
+    other.write_text("w\n1\n")
+
+    first, second, third, fourth, last = asked(home, "shares", path, other, server=url)
+
+    assert first == {"file": str(path), "row": 1, "top": top(no=0.75, yes=0.25)}
+    assert second == {"file": str(path), "row": 2, "error": f"{path}:3:v: expected a number, found 'much'"}
+    assert third == {"file": str(path), "row": 3, "top": top(yes=1.0, no=0.0)}
+    assert fourth == {"file": str(path), "row": 4, "error": f"{path}:5: expected 2 cells, found 1"}
+    assert last == {"file": str(other), "error": f"{other}: column v is missing; add it"}
+
+
+def test_a_row_that_the_server_refuses_costs_itself(home, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(predicting, "BATCH_ROWS", 8)
+    path = tmp_path / "a.csv"
+    path.write_text("v\n" + "".join(f"{0.5 if row not in (3, 11, 12) else 7}\n" for row in range(1, 21)))
+
+    answers = asked(home, "shares", path, server=server)
+
+    assert [answer["row"] for answer in answers] == list(range(1, 21))
+    refused = {answer["row"]: answer["error"] for answer in answers if "error" in answer}
+    assert refused.keys() == {3, 11, 12}
+    assert refused[3] == "the model refuses it: Input guard: v: expected at most 1, found 7"
+
+
+def test_what_the_model_itself_refuses_costs_itself(home):
+    from tests.models.serving.models import example
+
+    (folder,) = (home / "serving" / "shares").glob("[0-9]*")
+    good = example(v=0.25).SerializeToString()
+
+    outputs = predicting._ask(predicting.LoadedModel(folder, "classify", "inputs"), [good, b"no example", good])
+
+    assert [error[:40] for _, _, error in outputs] == ["", "the model refuses it: Could not parse ex", ""]
+    assert outputs[2][0]["scores"].tolist() == [0.75, 0.25]
+
+
+def test_a_version_that_goes_while_it_is_asked_is_followed_by_the_next(home, server):
+    model = predicting.ServedModel(server, "prices", "regress", "inputs")
+    version, outputs = model._found
+    model.__dict__["_found"] = (version - 1, outputs)
+    from tests.models.serving.models import example
+
+    assert model.predict([example(v=2.0).SerializeToString()]) == ([{"outputs": 4.0}], version)
+    assert model.outputs == {"outputs": "float32"}
+
+
+def test_batches_are_bounded_by_rows_and_by_bytes(monkeypatch):
+    monkeypatch.setattr(predicting, "BATCH_ROWS", 3)
+    monkeypatch.setattr(predicting, "BATCH_BYTES", 10)
+    questions = [predicting.Question({}, b"x" * size) for size in (1, 1, 1, 9, 9, 20, 1, 1)]
+
+    batches = predicting._batches(iter(questions))
+
+    assert [[len(one.content) for one in batch] for batch in batches] == [[1, 1, 1], [9, 9], [20, 1], [1]]
+
+
+def test_answers_are_written_to_a_table(home, tmp_path):
+    (tmp_path / "a.csv").write_text("v\n1.5\nx\n")
+
+    done = headrace("predict", "prices", "a.csv", "--out", "answers.csv", "--home", home, cwd=tmp_path)
+
+    assert done.code == 3, done.err
+    assert done.out.startswith("answers.csv: 2 rows, 1 of them errors, version ")
+    assert done.err == (
+        "headrace: 1 of 2 rows or files cannot be used and have no answer:\n"
+        "  a.csv:3:v: expected a number, found 'x' (row 2)\n"
+    )
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    (version,) = (path.name for path in (home / "serving" / "prices").glob("[0-9]*"))
+    assert first == {"file": "a.csv", "row": "1", "version": version, "value": "3", "error": ""}
+    assert second["error"] == "a.csv:3:v: expected a number, found 'x'"
+
+
+def ask(*arguments):
+    """Runs `headrace predict` in this process."""
+    return CliRunner().invoke(cli, ["predict", *map(str, arguments)])
+
+
+def test_json_is_a_list_with_an_error_in_the_place_of_an_answer(home, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "fine"}\n{"text": null}\n')
+
+    done = ask("texts", path, "--text", "é", "--json", "--home", home)
+
+    assert done.exit_code == 3
+    said, first, second = json.loads(done.stdout)
+    assert said["text"] == "é"
+    assert first["top"] == top(good=0.75, bad=0.25)
+    assert second == {"file": str(path), "row": 2, "error": f"{path}:2:text: expected text, found nothing"}
+    assert done.stderr.count("\n") == 2
+
+
+def test_of_many_bad_rows_some_are_shown_and_the_rest_counted(home, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("v\n" + "x\n" * 1500)
+
+    done = ask("prices", path, "--home", home)
+
+    assert (done.exit_code, done.stdout) == (3, "")
+    lines = done.stderr.splitlines()
+    assert lines[0] == "headrace: 1,500 of 1,500 rows or files cannot be used and have no answer:"
+    assert lines[10] == f"  {path}:11:v: expected a number, found 'x' (row 10)"
+    assert lines[11:] == ["  and 1,490 more; --json and --out FILE tell all of them"]
+
+
+def test_a_table_that_cannot_be_written_is_told_before_the_model_is_asked(home, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("v\n1\n")
+
+    done = ask("prices", path, "--out", "answers.xlsx", "--server", "127.0.0.1:1", "--home", home)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "headrace: --out answers.xlsx: expected a name that ends with .csv, .jsonl, .parquet.\n"
+
+
+def test_a_server_that_does_not_answer_ends_with_5_and_json_that_can_be_read(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(predicting, "BATCH_ROWS", 1)
+    path = tmp_path / "a.csv"
+    path.write_text("v\nx\n0.5\n")
+
+    done = ask("prices", path, "--server", "127.0.0.1:1", "--json", "--home", home)
+
+    assert done.exit_code == 5
+    first, last = json.loads(done.stdout)
+    assert (first["row"], last["exit_code"]) == (1, 5)
+    assert done.stderr.startswith("headrace: No model server answers at http://127.0.0.1:1/")
