@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def most_confused(counts: np.ndarray, most: int) -> np.ndarray:
+    """Returns the classes that are most often taken for others or others for them, int64, in order.
+
+    Args:
+        counts: int64 `(classes, classes)`, row = true class, column = predicted class.
+        most: How many, at most.
+    """
+    wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
+    return np.sort(np.argsort(-wrong, kind="stable")[:most])
+
+
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], shown: np.ndarray | None = None) -> "Figure":
     """Returns the drawing of a confusion matrix; each row is shaded by the share of its true class.
 

@@ -11,6 +11,7 @@ from data.errors import ConfigError
 from pipeline.commands.shared import PipelineName, RunName, home_option, json_option, reports_errors
 from pipeline.history.states import STATES
 
+MAX_SINGLE = 90  # metrics of single classes that `headrace show` prints: three each of 30 classes
 DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -75,9 +76,14 @@ def show(run: str, home: Path, as_json: bool) -> None:
         click.echo(f"  {stage.name:<15}{stage.state:<9}{stage.seconds:7.1f} s  {stage.detail}")
         for folder in stage.outputs.values():
             click.echo(f"{'':<36}{folder}")
+    single = {name for name in found.metrics if "@" in name}
     for name, value in found.metrics.items():
+        if len(single) > MAX_SINGLE and name in single:
+            continue
         ends = found.intervals.get(name)
         click.echo(f"  {name:<32}{value:.4f}" + (f"  95 % {ends[0]:.4f} to {ends[1]:.4f}" if ends else ""))
+    if len(single) > MAX_SINGLE:
+        click.echo(f"  and {len(single):,} of single classes, in --json and on the page")
     for verdict in found.verdicts:
         click.echo(f"  {verdict['sentence']}")
     if found.version:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from components.artifact_files import OVERALL
 from data.scripts import isolated
 from models.evaluation.intervals import wilson
-from models.evaluation.plots import confusion_matrix, short
+from models.evaluation.plots import confusion_matrix, most_confused, short
 from models.evaluation.predictions import Answers
 
 INK = "#010203"  # stands for the page's text colour
@@ -119,8 +119,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart | None:
     """Returns the confusion matrix; of many classes that of the ones most often confused."""
     if not counts.sum():
         return None
-    wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
-    shown = np.sort(np.argsort(-wrong, kind="stable")[:MAX_CLASSES])
+    shown = most_confused(counts, MAX_CLASSES)
     figure = confusion_matrix(counts, classes, shown)
     size = 1.8 + 0.32 * len(shown)  # a page has more room than a card of TensorBoard
     figure.set_size_inches(size + 0.6, size)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from models.evaluation.plots import confusion_matrix, pixels, short
+from models.evaluation.plots import confusion_matrix, most_confused, pixels, short
 
 
 def test_the_confusion_matrix_is_a_picture():
@@ -19,6 +19,15 @@ def test_of_the_classes_shown_each_row_is_shaded_by_the_share_of_all_its_rows():
     np.testing.assert_array_equal(axes.collections[0].get_array(), [[0.25, 0], [0, 1]])
     assert [text.get_text() for text in axes.texts] == ["1", "4"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["cat", "dog"]
+
+
+def test_of_many_classes_those_are_drawn_that_are_confused_most():
+    counts = np.diag(np.full(1000, 9))
+    counts[3, 700] = counts[998, 3] = 2
+
+    assert most_confused(counts, 3).tolist() == [3, 700, 998]
+    assert len(most_confused(counts, 50)) == 50
+    assert most_confused(np.eye(2, dtype=int), 50).tolist() == [0, 1]
 
 
 def test_a_name_fits_an_axis_and_is_no_mathematics():
