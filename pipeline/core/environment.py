@@ -10,6 +10,7 @@ import json
 import locale
 import os
 import pwd
+import shutil
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -57,6 +58,11 @@ def notes() -> list[str]:
 def line() -> str:
     """Returns all notes in one line; empty where there are none."""
     return "; ".join(notes())
+
+
+def program() -> str:
+    """Returns what a person types to call Headrace from here: after `make setup` it is not on the path."""
+    return "headrace" if shutil.which("headrace") else sys.argv[0]
 
 
 def put_variables_right(variables: Variables) -> bool:

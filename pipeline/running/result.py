@@ -3,8 +3,6 @@
 import json
 import os
 import shlex
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from components.artifact_files import ANSWER, COMPARISON, METRICS, OVERALL, RECE
 from data.errors import HeadraceError
 from data.secrets import hide
 from models.serving.rollout.versions import read_manifest
+from pipeline.core import environment
 from pipeline.core.signals import Stopped
 from pipeline.history.record import START, RunRecord
 
@@ -91,10 +90,9 @@ def _stopped_lines(result: RunResult, error: BaseException) -> list[str]:
 
 def _next_lines(pipeline: str, version: Path) -> list[str]:
     """Returns what to type next."""
-    # What a person can type: after `make run` the venv is not on the path.
-    command = "headrace" if shutil.which("headrace") else sys.argv[0]
+    command = environment.program()
     what, about = asked_with(version)
-    place = _home_option(version.parents[2])
+    place = home_option(version.parents[2])
     ask = f"{command} predict {pipeline} {what}{place}"
     return [
         "Next:",
@@ -104,7 +102,7 @@ def _next_lines(pipeline: str, version: Path) -> list[str]:
     ]
 
 
-def _home_option(home: Path) -> str:
+def home_option(home: Path) -> str:
     """Returns what names the home in a command that a person types next; empty where it is found without."""
     usual = Path(os.environ.get("HEADRACE_HOME", "."))
     return "" if usual.resolve() == home.resolve() else f" --home {shlex.quote(str(relative(home)))}"
