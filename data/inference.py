@@ -1,13 +1,15 @@
 """What the columns of a table seem to be, judged by all of its cells."""
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from data.cells import BOOLEANS
+from data.scripts import num_words
 from data.spec import (
     BooleanFeature,
     CategoryFeature,
@@ -20,7 +22,8 @@ from data.spec import (
 )
 
 MAX_DISTINCT = 20_000  # values of a column that are counted; more make it a text, an identifier or a number
-MAX_CLASSES = 100  # distinct values up to which a column of text can be a label
+MAX_CLASSES = 100  # distinct values up to which a label may have classes of one or two rows
+ROWS_A_CLASS = 3  # on average, that a label with more classes has
 MAX_CLOSED = 20  # distinct values up to which a category is taken for a closed set
 MAX_WHOLE_CLASSES = 10  # distinct whole numbers up to which a label is taken for classes
 NOTHING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
@@ -28,7 +31,22 @@ FORMATS = (
     "iso", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y%m%d", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M",
     "%d/%m/%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%b %d, %Y", "%d %b %Y",
 )  # fmt: skip
-LABEL_NAMES = ("label", "target", "class", "y", "outcome", "category", "sentiment", "result", "diagnosis", "churn")
+MIN_WORDS = 4  # a value, on average, that make a text
+MIN_DISTINCT = 0.3  # share of distinct values above which what has that many words is a text
+MAX_SAMPLED = 300  # values of a column whose words are counted
+NOTHING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
+FORMATS = (
+    "iso", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y%m%d", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M",
+    "%d/%m/%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%b %d, %Y", "%d %b %Y",
+)  # fmt: skip
+MIN_WORDS = 4  # a value, on average, that make a text
+MIN_DISTINCT = 0.3  # share of distinct values above which what has that many words is a text
+MAX_SAMPLED = 300  # values of a column whose words are counted
+# Letters of a word in scripts that put no blanks between words, by the first word of the letters' Unicode names.
+LETTERS_A_WORD = {
+    "CJK": 2, "YI": 2, "HIRAGANA": 3, "KATAKANA": 3, "HALFWIDTH": 3, "BOPOMOFO": 3, "TIBETAN": 3, "THAI": 4, "LAO": 4,
+    "KHMER": 4, "MYANMAR": 4, "BALINESE": 4, "JAVANESE": 4, "TAI": 4,
+}  # fmt: skip
 IDENTIFIER = re.compile(
     r"(^|[_\W])(id|uuid|guid|index|key|row|nr|no|number)$|^(unnamed: \d+|rownames|)$", re.IGNORECASE
 )
@@ -46,7 +64,6 @@ class Column:
         values: Distinct value, as text -> how often; cleared once there are too many.
         rows: Cells that hold something.
         nothing: Cells that hold nothing, by the word that says so.
-        words: Words in all cells.
         numbers: Cells that are finite numbers.
         whole: Cells that are whole numbers.
         least: Least number.
@@ -54,13 +71,13 @@ class Column:
         rising: Whether each number was one more than the one before.
         formats: Formats in which all cells so far are dates.
         moments: Whether cells come as dates already, as from Parquet.
+        nested: Whether cells hold lists or objects, as of JSON.
     """
 
     name: str
     values: Counter = field(default_factory=Counter)
     rows: int = 0
     nothing: Counter = field(default_factory=Counter)
-    words: int = 0
     numbers: int = 0
     whole: int = 0
     least: float = float("inf")
@@ -68,22 +85,23 @@ class Column:
     rising: bool = True
     formats: list[str] = field(default_factory=lambda: list(FORMATS))
     moments: bool = False
+    nested: bool = False
     many: bool = False
     _last: float = float("nan")
 
     def add(self, cell: Any) -> None:
         """Counts a cell."""
-        text = "" if cell is None or cell != cell else str(cell).strip() if not isinstance(cell, bool) else str(cell)
+        text = "" if cell is None or cell != cell else _name(cell)
         if text in NOTHING:
             self.nothing[text] += 1
             return
         self.rows += 1
+        self.nested |= isinstance(cell, dict | list | tuple)
         self.moments |= not isinstance(cell, str) and hasattr(cell, "year")
         if not self.many:
             self.values[text] += 1
             self.many = len(self.values) > MAX_DISTINCT
         self._add_number(cell, text)
-        self.words += text.count(" ") + 1
         if self.formats and not self.moments:
             self.formats = [one for one in self.formats if _is_date(text, one)]
 
@@ -105,6 +123,26 @@ class Column:
         """Returns the number of distinct values; a lower bound when there are too many to count."""
         return len(self.values)
 
+    @functools.cached_property
+    def mean_words(self) -> float:
+        """Returns about how many words a value has, once all rows are counted; see `scripts.num_words`."""
+        sample = self._sample()
+        return sum(map(num_words, sample)) / max(len(sample), 1)
+
+    @property
+    def mean_length(self) -> float:
+        """Returns how many characters a value has on average."""
+        sample = self._sample()
+        return sum(map(len, sample)) / max(len(sample), 1)
+
+    def _sample(self) -> list[str]:
+        return list(self.values)[:: self.distinct // MAX_SAMPLED + 1]
+
+    @property
+    def is_text(self) -> bool:
+        """Returns whether its values are sentences, in any script, which differ from row to row."""
+        return (self.many or self.distinct > MIN_DISTINCT * self.rows) and self.mean_words >= MIN_WORDS
+
     @property
     def is_number(self) -> bool:
         """Returns whether every cell is a number."""
@@ -123,12 +161,17 @@ class Guess:
     Attributes:
         feature: What it holds; None when it is not used.
         reason: Why, in a few words.
-        unsure: Whether a person should look.
+        remedy: What to do where it is wrong, for a person should look; empty where it is clear.
     """
 
     feature: Feature | None
     reason: str
-    unsure: bool = False
+    remedy: str = ""
+
+    @property
+    def unsure(self) -> bool:
+        """Returns whether a person should look."""
+        return bool(self.remedy)
 
 
 def survey(records: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
@@ -148,58 +191,113 @@ def guess_input(column: Column) -> Guess:
     """Returns what a column is as an input."""
     optional = bool(column.nothing)
     share = column.distinct / max(column.rows, 1)
+    keep = "if it tells something, take it out of data.ignore and give its kind in data.features"
     if not column.rows:
         return Guess(None, "no row has a value")
+    if column.nested:
+        remedy = "write what they hold as columns of their own"
+        return Guess(None, "its cells hold lists or objects, which are no value of a feature", remedy)
     if column.distinct == 1 and not optional:
         return Guess(None, f"every row has {next(iter(column.values))[:30]!r}")
-    if _is_identifier(column):
+    if is_identifier(column):
         nearly = "" if share == 1 else "nearly "
-        return Guess(None, f"{nearly}every row has a value of its own: an identifier", bool(column.name))
+        return Guess(None, f"{nearly}every row has a value of its own: an identifier", keep if column.name else "")
     if column.distinct == 2 and all(value.lower() in BOOLEANS for value in column.values):
         return Guess(BooleanFeature(optional=optional), " or ".join(sorted(column.values)))
     if column.is_number:
-        if column.whole == column.rows and MOMENT.search(column.name) and SECONDS[0] < column.least < SECONDS[1]:
-            return Guess(DateFeature(format="unix", optional=optional), "seconds since 1970")
-        told = f"{column.least:g} to {column.most:g}"
-        few = column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES
-        told += f", {column.distinct} whole numbers; category would do too" if few else ""
-        return Guess(NumberFeature(optional=optional), told)
+        return _guess_number(column)
     if column.is_date:
         form = "iso" if column.moments else column.formats[0]
         other = "" if column.moments else next((one for one in column.formats[1:] if one != form), "")
         told = "dates" + (f"; {other} would do as well" if other else "")
-        return Guess(DateFeature(format=form, optional=optional), told, bool(other))
-    if column.words / column.rows >= 4 and share > 0.3:
-        return Guess(TextFeature(optional=optional), f"{column.words / column.rows:.0f} words a row")
+        return Guess(
+            DateFeature(format=form, optional=optional),
+            told,
+            f"set its format to {other!r} where that is right" if other else "",
+        )
+    if column.is_text:
+        return Guess(TextFeature(optional=optional), f"{column.mean_words:.0f} words a row")
     if column.numbers > 0.8 * column.rows:
         odd = [value for value in column.values if not is_number(value)][:3]
-        return Guess(CategoryFeature(optional=optional), f"nearly all numbers, but also {', '.join(odd)}", True)
+        told = f"nearly all numbers, but also {', '.join(odd)}"
+        remedy = "add those to data.missing_values and set its kind to number where it is one"
+        return Guess(CategoryFeature(optional=optional), told, remedy)
     if column.many or share > 0.5:
-        return Guess(None, f"{column.distinct:,} different values in {column.rows:,} rows", True)
+        more = "more than " if column.many else ""
+        return Guess(
+            None, f"{more}{min(column.distinct, MAX_DISTINCT):,} different values in {column.rows:,} rows", keep
+        )
     closed = tuple(sorted(column.values)) if column.distinct <= MAX_CLOSED else ()
     return Guess(CategoryFeature(values=closed, optional=optional), f"{column.distinct:,} values")
 
 
-def guess_label(column: Column) -> Guess:
-    """Returns what a column is as the thing to be predicted: a label, or a target."""
-    if column.is_number and not (column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES):
-        return Guess(TargetFeature(), f"{column.least:g} to {column.most:g}")
-    if column.distinct < 2 or column.many or column.distinct > MAX_CLASSES:
-        return Guess(None, f"{column.distinct:,} different values, a label has 2 to {MAX_CLASSES}")
-    # Of two classes the second is the one that is looked for: 1, true, yes, the rarer one.
+def _guess_number(column: Column) -> Guess:
+    optional = bool(column.nothing)
+    if column.whole == column.rows and MOMENT.search(column.name) and SECONDS[0] < column.least < SECONDS[1]:
+        return Guess(DateFeature(format="unix", optional=optional), "seconds since 1970")
+    told = _span(column)
+    few = column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES
+    told += f", {column.distinct} whole numbers; category would do too" if few else ""
+    return Guess(NumberFeature(optional=optional), told)
+
+
+def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto") -> Guess:
+    """Returns what a column is as the thing to be predicted.
+
+    Args:
+        column: The column.
+        kind: `label` for classes, `target` for a number; auto: a number where all cells are, unless few whole ones.
+    """
+    if column.nested:
+        return Guess(None, "its cells hold lists or objects")
+    if column.distinct < 2:
+        return Guess(
+            None, f"it has {column.distinct} different value{'s' * (not column.distinct)}, expected 2 at least"
+        )
+    if kind == "target" and not column.is_number:
+        odd = next((repr(value[:30]) for value in column.values if not is_number(value)), "infinity")
+        return Guess(None, f"a target is a finite number in every row, and it has {odd}")
+    few = column.is_number and column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES
+    if kind == "target" or (kind == "auto" and column.is_number and not few):
+        return Guess(TargetFeature(), _span(column))
+    if column.many or (column.distinct > MAX_CLASSES and column.rows < ROWS_A_CLASS * column.distinct):
+        found = f"more than {MAX_DISTINCT:,}" if column.many else f"{column.distinct:,}"
+        told = f"it has {found} different values in {column.rows:,} rows"
+        return Guess(
+            None, f"{told}, and a label of more than {MAX_CLASSES} classes has {ROWS_A_CLASS} rows of each on average"
+        )
+    told = f"{column.distinct:,} classes"
+    if kind == "label" or not few or column.distinct == 2:
+        return Guess(LabelFeature(classes=_classes(column)), told)
+    remedy = "set task to tabular_regression and its kind to target to predict the number itself"
+    return Guess(LabelFeature(classes=_classes(column)), f"{told}, whole numbers: it may be a target", remedy)
+
+
+def _span(column: Column) -> str:
+    """Returns the least and the most number, with as many digits as tell them apart."""
+    if column.whole == column.numbers and max(-column.least, column.most) < 1e15:
+        return f"{int(column.least):,} to {int(column.most):,}"
+    pairs = [(f"{column.least:.{digits}g}", f"{column.most:.{digits}g}") for digits in (6, 12, 17)]
+    least, most = next(((least, most) for least, most in pairs if least != most), pairs[-1])
+    return f"{least} to {most}"
+
+
+def _classes(column: Column) -> tuple[str, ...]:
+    """Returns the classes; of two the second is the one that is looked for: 1, true, yes, the rarer one."""
     order: Callable[[str], Any] = (lambda value: float(value)) if column.is_number else str
     classes = sorted(column.values, key=order)
     if len(classes) == 2 and not column.is_number:
         known = [BOOLEANS.get(name.lower()) for name in classes]
         classes.sort(key=lambda name: BOOLEANS[name.lower()] if None not in known else -column.values[name])
-    few = column.is_number and column.distinct > 2
-    told = f"{len(classes)} classes" + (", whole numbers: it may be a target" if few else "")
-    return Guess(LabelFeature(classes=tuple(classes)), told, few)
+    return tuple(classes)
 
 
-def guess_all(columns: Mapping[str, Column], label: str) -> tuple[dict[str, Guess], Guess]:
-    """Returns what each column but the label is taken for as an input, and what the label is."""
-    return {name: guess_input(column) for name, column in columns.items() if name != label}, guess_label(columns[label])
+def guess_all(
+    columns: Mapping[str, Column], label: str, kind: Literal["auto", "label", "target"] = "auto"
+) -> tuple[dict[str, Guess], Guess]:
+    """Returns what each column but the label is taken for as an input, and what the label is; see `guess_label`."""
+    inputs = {name: guess_input(column) for name, column in columns.items() if name != label}
+    return inputs, guess_label(columns[label], kind)
 
 
 def without_texts(guesses: Mapping[str, Guess]) -> dict[str, Guess]:
@@ -214,24 +312,22 @@ def words_for_nothing(columns: Mapping[str, Column]) -> list[str]:
     return sorted({word for column in columns.values() for word in column.nothing} - {""})
 
 
-def choose_label(columns: Mapping[str, Column]) -> tuple[str, bool]:
-    """Returns the column that seems to be the label, and whether a person should look."""
-    for name in LABEL_NAMES:
-        for column in columns:
-            if column.strip().lower() == name and guess_label(columns[column]).feature:
-                return column, False
-    usable = [name for name, column in columns.items() if guess_label(column).feature and not _is_identifier(column)]
-    return (usable or list(columns))[-1], True
+def _name(cell: Any) -> str:
+    """Returns a cell as the name of a value, as readers compare it: true, and 3 for 3.0 as pandas makes it of 3."""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
 
 
-def _is_identifier(column: Column) -> bool:
+def is_identifier(column: Column) -> bool:
+    """Returns whether a column numbers or names the rows."""
     if column.moments or column.rows < 20:
         return False
     unique = column.rising if column.many else column.distinct >= 0.99 * column.rows
     if column.is_number:
         return unique and column.whole == column.rows and (column.rising or bool(IDENTIFIER.search(column.name)))
     named = bool(IDENTIFIER.search(column.name)) and (unique or column.many)
-    return named or (unique and not column.is_date and column.words / column.rows < 2)
+    return named or (unique and not column.is_date and column.mean_words < 2)
 
 
 def _is_date(text: str, form: str) -> bool:

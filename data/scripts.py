@@ -1,7 +1,16 @@
-"""Texts of any script within sentences of ours: right-to-left ones stay in their place, letters keep their signs."""
+"""Texts of any script: within sentences of ours right-to-left ones stay in their place; how many words they have."""
 
+import functools
 import unicodedata
+from typing import Any
 
+# Letters of a word in scripts that put no blanks between words, as they are usual there.
+LETTERS_A_WORD = {
+    r"\p{Han}\p{Yi}": 2,
+    r"\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Tibetan}": 3,
+    r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Balinese}\p{Javanese}\p{Tai_Tham}\p{Tai_Le}\p{New_Tai_Lue}": 4,
+}
+MAX_CHARACTERS = 400  # of a text whose words are counted
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 
 
@@ -21,3 +30,26 @@ def cut(text: str, length: int) -> str:
 
     ends = (cluster.end() for cluster in regex.finditer(r"\X", text))
     return text[: next((end for end in ends if end >= length), len(text))]
+
+
+def num_words(text: str) -> float:
+    """Returns about how many words a text has, in any script; numbers, and codes of digits mostly, are none.
+
+    Where a script puts no blanks between words it is so many letters a word.
+    """
+    letters, unspaced = _patterns()
+    rest, words = text[:MAX_CHARACTERS], 0.0
+    for pattern, size in unspaced:
+        rest, count = pattern.subn(" ", rest)
+        words += count / size
+    return words + sum(2 * len(letters.findall(token)) > len(token) for token in rest.split())
+
+
+@functools.cache
+def _patterns() -> tuple[Any, list[tuple[Any, int]]]:
+    """Returns what a letter is, or a mark on one, and those of each kind of script without blanks with their number."""
+    import regex
+
+    letters = r"[\p{L}\p{M}]"
+    joined = [(regex.compile(f"(?V1)[[{names}]&&{letters}]"), size) for names, size in LETTERS_A_WORD.items()]
+    return regex.compile(letters), joined

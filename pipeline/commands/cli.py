@@ -9,7 +9,15 @@ import click
 
 from data.errors import ConfigError
 from pipeline.commands import monitoring, predicting, runs, schedule, serving
-from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
+from pipeline.commands.shared import (
+    PipelineName,
+    again,
+    home_option,
+    json_option,
+    reports_errors,
+    set_option,
+    split_lines,
+)
 from pipeline.core import environment
 
 
@@ -90,12 +98,15 @@ def run(
 @click.argument("name")
 @click.option("--data", "path", required=True, type=click.Path(path_type=Path), help="File, or folder of classes.")
 @click.option("--task", help="What to learn; inferred by default. `headrace list` shows the tasks.")
-@click.option("--label", metavar="COLUMN", help="The column to be predicted; chosen by its name by default.")
+@click.option(
+    "--label", metavar="COLUMN", help="The column to be predicted; by default one called label, target and the like."
+)
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), help="By the ending by default.")
 @click.option("--delimiter", metavar="CHARACTER", help="What separates the cells of a CSV file, tab for a tab.")
 @click.option("--header/--no-header", default=None, help="Whether its first row holds the names of the columns.")
 @click.option("--names", metavar="A,B,C", help="The names of its columns, where it has no header.")
 @click.option("--force", is_flag=True, help="Write over NAME.yaml.")
+@home_option
 @json_option
 @reports_errors
 def new(
@@ -108,12 +119,15 @@ def new(
     header: bool | None,
     names: str | None,
     force: bool,
+    home: Path,
     as_json: bool,
 ) -> None:
     """Write NAME.yaml, a run file for your own data: reads all of it, infers the task and what each column holds.
 
     Takes CSV, TSV, JSON, JSON Lines (also .gz) and Parquet files, a zip file that holds one of these, and folders of
-    images or texts, a folder a class.
+    images or texts, a folder a class. Where it is not clear what is to be predicted, or whether a CSV file has a
+    header, it asks, or stops without a terminal. Ends with what `headrace check --rows` says: exit code 3 where a run
+    would refuse the data; the file is kept.
 
     \b
     Examples:
@@ -123,29 +137,27 @@ def new(
       headrace new pets --data photos/
     """
     from pipeline.commands import new as inferring
-    from pipeline.commands.drafting import writing
-    from pipeline.commands.drafting.layouts import table_options
+    from pipeline.commands.drafting import asking, layouts, saying, verdict
 
-    target = Path(f"{name.removesuffix('.yaml')}.yaml")
-    if target.exists() and not force:
-        raise ConfigError(f"{target} is there already; choose another name, or --force to write over it.")
-    tell = (
-        (lambda rows: click.echo(f"\r{rows:,} rows", nl=False, err=True)) if sys.stderr.isatty() else lambda rows: None
-    )
-    made = inferring.draft(path, task, label, tell, table_options(form, delimiter, header, names))
-    target.write_text(writing.text(made, target.stem, target.resolve().parent), encoding="utf-8")
+    target = inferring.place(name, force=force)
+    on_terminal = asking.is_terminal() and not as_json
+    choose = asking.asks(lambda column: again(label=column), on_terminal=on_terminal)
+    options = layouts.table_options(form, delimiter, header, names, asking.confirm if on_terminal else None)
+    try:
+        made = inferring.draft(path, task, label, lambda rows: asking.tell(f"{rows:,} rows"), choose, options)
+        asking.tell(f"reading {made.rows:,} rows again, as a run does")
+        judged = verdict.write(made, target, home)
+    finally:
+        asking.tell("")
     if as_json:
-        columns = {key: guess.feature.kind for key, guess in made.features.items() if guess.feature}
-        found = {"file": str(target), "task": made.task, "rows": made.rows, "features": columns}
-        click.echo(json.dumps({**found, "ignored": made.ignored, "unsure": made.unsure, "notes": made.notes}, indent=1))
-        return
-    label_key = list(made.features)[-1]
-    click.echo(f"{target}: {made.task} of {label_key} from {len(made.features) - 1} columns, {made.rows:,} rows")
-    for sentence in made.notes:
-        click.echo(f"  {sentence}")
-    for sentence in made.unsure:
-        click.echo(f"  unsure: {sentence}")
-    click.echo(f"Next:\n  headrace run ./{target}")
+        click.echo(json.dumps(saying.as_json(made, target, judged), indent=1))
+    else:
+        click.echo("\n".join(saying.lines(made, target, judged)))
+    if judged.error:
+        click.echo(f"headrace: {judged.error}", err=True)
+    if not as_json:
+        click.echo("\n".join(saying.next_lines(target, judged, home)))
+    sys.exit(judged.exit_code)
 
 
 @cli.command()
@@ -176,10 +188,7 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
-    for split, facts in found["splits"].items():
-        shares = ", ".join(f"{name} {count:,}" for name, count in facts["classes"].items())
-        click.echo(f"{split:<12}{facts['rows']:>9,} rows" + (f"  ({shares})" if shares else ""))
-    for note in (*preflight.notes(), *found["notes"]):
+    for note in (*split_lines(found["splits"]), *preflight.notes(), *found["notes"]):
         click.echo(note)
     click.echo(f"ok: {named.name} can be run")
 

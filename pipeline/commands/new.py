@@ -1,14 +1,19 @@
 """Writes a run file for a person's own data: reads all of it, infers task and columns, says what it is unsure of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from data.errors import ConfigError
 from models import registry
-from pipeline.commands.drafting.draft import Draft, TableOptions
+from pipeline.commands.drafting.draft import Choice, Choose, Draft, TableOptions
 from pipeline.commands.drafting.folders import of_folder
 from pipeline.commands.drafting.tables import of_table
-from pipeline.core.config import unknown
+from pipeline.core import config
+
+
+def _refuse(reason: str, choices: Sequence[Choice]) -> str:
+    raise ConfigError(f"{reason}; name one: {', '.join(choice.label for choice in choices)}.")
+
 
 PLAIN = TableOptions()
 
@@ -18,6 +23,7 @@ def draft(
     task: str | None = None,
     label: str | None = None,
     say: Callable[[int], None] = lambda rows: None,
+    choose: Choose = _refuse,
     options: TableOptions = PLAIN,
 ) -> Draft:
     """Returns the run file that suits a file or folder; reads all of it.
@@ -28,18 +34,30 @@ def draft(
         task: The task; None to infer it.
         label: The column to be predicted; None to choose it.
         say: Is told how many rows were read.
+        choose: Returns the label where it is not clear.
         options: What is known of a table.
 
     Raises:
-        ConfigError: No such path, task or column, or data that none of the tasks can learn from.
+        ConfigError: No such path, task or column, no label, or data that none of the tasks can learn from.
         DataError: The data cannot be read.
     """
     if not path.exists():
         raise ConfigError(f"There is no file or folder {path}.")
     if task is not None and task not in registry.TASKS:
-        raise ConfigError(unknown("task", task, sorted(registry.TASKS)))
+        raise ConfigError(config.unknown("task", task, sorted(registry.TASKS)))
     if task == "recommendation":
         raise ConfigError("headrace new does not infer users and items; take pipeline/configs/movies.yaml as a model.")
     if path.is_dir():
         return of_folder(path, say)
-    return of_table(path, task, label, say, options)
+    return of_table(path, task, label, say, choose, options)
+
+
+def place(name: str, *, force: bool) -> Path:
+    """Returns where the run file of a name goes; raises ConfigError where it cannot."""
+    target = Path(f"{name.removesuffix('.yaml')}.yaml")
+    config.check_name(target)
+    if not target.parent.is_dir():
+        raise ConfigError(f"There is no folder {target.parent}; make it, or give a name without it.")
+    if target.exists() and not force:
+        raise ConfigError(f"{target} is there already; choose another name, or --force to write over it.")
+    return target

@@ -5,15 +5,20 @@ import errno
 import functools
 import json
 import os
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from data.errors import ConfigError, HeadraceError
+from data.scripts import isolated
 from data.secrets import hide
+from pipeline.core import environment
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -87,6 +92,35 @@ def reports_errors(function):
             sys.exit(1)
 
     return click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")(wrapper)
+
+
+def again(**changes: Any) -> str:
+    """Returns the command that runs now as a person types it, with what was given, and with parameters changed."""
+    context, words = click.get_current_context(), []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name not in changes and context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = changes.get(name, context.params.get(name))
+        option = max(parameter.opts, key=len)
+        for one in value if isinstance(value, tuple) else [value]:
+            if isinstance(parameter, click.Argument):
+                words.append(str(one))
+            elif isinstance(one, bool):
+                words += [option] if one else parameter.secondary_opts[:1]
+            else:
+                words += [f"{option}={one}"] if str(one).startswith("-") else [option, str(one)]
+    verb = context.command_path.partition(" ")[2]
+    return f"{environment.program()} {verb} {shlex.join(words)}"
+
+
+def split_lines(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns the rows and classes of each split, a line each, as `preflight.read_everything` counts them."""
+    lines = []
+    for split, facts in splits.items():
+        shares = ", ".join(f"{isolated(name)} {count:,}" for name, count in facts["classes"].items())
+        lines.append(f"{split:<12}{facts['rows']:>9,} rows" + (f"  ({shares})" if shares else ""))
+    return lines
 
 
 home_option = click.option(

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from data.inference import choose_label, guess_input, guess_label, survey
+from data.inference import guess_input, guess_label, survey
 
 
 def _column(cells):
@@ -34,6 +34,8 @@ def test_a_column_is_told_by_its_cells(cells, kind):
         ([f"{i:08x}-a" for i in range(100)], "an identifier"),
         (list(range(1, 101)), "an identifier"),
         (["same"] * 30, "every row has 'same'"),
+        ([{"city": "Oslo"}, None, {"city": "Rome"}] * 10, "its cells hold lists or objects"),
+        ([[1, 2], [3]] * 10, "its cells hold lists or objects"),
         (["", None, "NA"] * 10, "no row has a value"),
         ([f"name {i}" for i in range(30)] + [f"name {i}" for i in range(10)], "30 different values in 40 rows"),
     ],
@@ -87,9 +89,91 @@ def test_what_is_predicted_is_classes_or_a_number(cells, kind, classes):
     assert classes is None or feature.classes == classes
 
 
-def test_the_label_is_chosen_by_name_and_else_the_last_that_can_be_one():
-    named = survey([{"a": i % 3, "Target": i % 2, "b": i % 5} for i in range(30)])
-    unnamed = survey([{"a": i % 3, "b": "xy"[i % 2], "row id": i} for i in range(30)])
+@pytest.mark.parametrize(
+    ("cells", "span"),
+    [
+        ([326, 18823, 400], "326 to 18,823"),
+        ([0.25, 1.5, 1], "0.25 to 1.5"),
+        ([999999998.851, 1000000004.076, 1e9], "999999998.851 to 1000000004.08"),
+    ],
+)
+def test_a_target_is_told_with_the_digits_that_tell_its_ends_apart(cells, span):
+    assert guess_label(_column(cells * 5), "target").reason == span
 
-    assert choose_label(named) == ("Target", False)
-    assert choose_label(unnamed) == ("b", True)
+
+def test_a_class_is_named_as_readers_name_it():
+    """As they compare it, true is no True and 3.0 is 3, which pandas makes of whole numbers beside missing ones."""
+    assert guess_label(_column([True, False] * 10)).feature.classes == ("false", "true")
+    assert guess_label(_column([1.0, 2.0, None] * 10)).feature.classes == ("1", "2")
+
+
+def test_more_than_100_classes_are_taken_with_several_rows_of_each():
+    many, rare = [f"sku{i % 150}" for i in range(450)], [f"sku{i % 150}" for i in range(449)]
+
+    assert len(guess_label(_column(many)).feature.classes) == 150
+    assert guess_label(_column(rare)).reason == (
+        "it has 150 different values in 449 rows, and a label of more than 100 classes has 3 rows of each on average"
+    )
+
+
+def test_the_kind_of_what_is_predicted_can_be_asked_for():
+    whole, words = _column([str(i % 20) for i in range(200)]), _column(["a", "b"] * 20)
+
+    assert guess_label(whole).feature.kind == "target"
+    assert len(guess_label(whole, "label").feature.classes) == 20
+    assert guess_label(whole, "target").feature.kind == "target"
+    assert guess_label(words, "target").reason == "a target is a finite number in every row, and it has 'a'"
+    assert guess_label(_column([1.5, float("inf")] * 20), "target").reason.endswith("and it has infinity")
+
+
+CHINESE = ("今天天气很好我们一起去公园散步吧", "这家餐厅的菜太咸了服务也不周到", "房间干净早餐丰富下次还会再来")
+JAPANESE = ("この映画はとても面白かったのでまた見たいです", "料理が冷めていて残念でした", "駅から近くて便利な宿でした")
+THAI = ("อาหารอร่อยมากและบริการดี", "ห้องพักสกปรกและมีเสียงดังทั้งคืน", "ราคาแพงเกินไปสำหรับคุณภาพนี้")
+ARABIC = ("كان الطعام لذيذا والخدمة سريعة جدا", "الغرفة صغيرة والضوضاء لا تحتمل ليلا", "سعر مناسب وموقع قريب من المحطة")
+HINDI = ("खाना बहुत अच्छा था और सेवा तेज थी", "कमरा छोटा था और बहुत शोर था", "दाम ठीक है और जगह पास में है")
+
+
+@pytest.mark.parametrize("texts", [CHINESE, JAPANESE, THAI, ARABIC, HINDI])
+def test_a_text_is_one_in_any_script(texts):
+    column = _column([f"{texts[i % 3]}{i}" for i in range(60)])
+
+    assert guess_input(column).feature.kind == "text"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [
+            "b7e23ec2-9af2-4e61-8a1e-{:012x}",
+            "5d41402abc4b2a76b9719d911017{:04x}",
+            "aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ{:04}",
+        ],
+        ["AB-{:04}-X", "DE89 3704 0044 0532 01{:02} 00", "+49 30 1234 {:04}"],
+        ["ann.{}@example.org", "https://example.org/products/{}?ref=home-page", "张伟{}", "สมชาย{}"],
+    ],
+)
+def test_a_code_a_hash_an_address_or_a_short_name_is_an_identifier(cells):
+    for cell in cells:
+        guess = guess_input(_column([cell.format(i) for i in range(60)]))
+
+        assert guess.feature is None, cell
+        assert guess.reason == "every row has a value of its own: an identifier"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["北京市朝阳区建国路", "上海市浦东新区世纪大道", "广州市天河区体育西路"],
+        ["Wireless Mouse with two buttons", "Mechanical keyboard in black and red", "Screen of 27 inches with stand"],
+        ["กรุงเทพมหานคร", "เชียงใหม่", "นครราชสีมา"],
+    ],
+)
+def test_names_that_come_again_are_categories(names):
+    assert guess_input(_column(names * 20)).feature.kind == "category"
+
+
+def test_texts_of_more_rows_than_are_counted_are_texts():
+    column = _column([f"the review with number {i} of a guest" for i in range(20_100)])
+
+    assert column.many
+    assert guess_input(column).feature.kind == "text"

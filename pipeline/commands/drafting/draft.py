@@ -1,6 +1,6 @@
 """What `headrace new` infers from a person's data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Draft:
         ignored: Column -> why it is not used.
         data: Further settings of the data.
         model: Settings of the task.
-        unsure: What a person should look at, a sentence each.
+        unsure: What a person should look at and what to do where it is wrong, a sentence each.
         notes: What else was found, a sentence each: counts, what was left out.
         splits: Split -> its folders, where the data has splits of its own.
     """
@@ -55,3 +55,21 @@ class Draft:
     unsure: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     splits: dict[str, list[Path]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A column that may be what is to be predicted.
+
+    Attributes:
+        label: Its name.
+        learned: What would be learned: task, and classes or range.
+    """
+
+    label: str
+    learned: str
+
+
+# From why the label is not clear, and the likeliest columns, to the column that a person names; raises ConfigError
+# where nobody does.
+Choose = Callable[[str, Sequence[Choice]], str]

@@ -1,12 +1,9 @@
 """How `headrace new` finds out the way a table is laid out: its delimiter, its header, remarks before it."""
 
 import csv
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import click
 
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
@@ -21,26 +18,18 @@ MAX_NAMES = 8  # in an example
 CONSISTENT = 0.95  # share of rows with the usual number of cells, for the delimiter to be beyond doubt
 
 
-def table_options(form: str | None, delimiter: str | None, header: bool | None, names: str | None) -> TableOptions:
+def table_options(
+    form: str | None,
+    delimiter: str | None,
+    header: bool | None,
+    names: str | None,
+    confirm: Callable[[str], bool | None] | None = None,
+) -> TableOptions:
     """Returns the options of the command line; raises ConfigError for what cannot be used."""
     if names is not None and header is not None:
         raise ConfigError("Expected --names, of a file without a header, or --header or --no-header, found both.")
-    is_terminal = sys.stdin.isatty() and sys.stderr.isatty()
-    return TableOptions(
-        form or "auto",
-        delimiter_of(delimiter) if delimiter is not None else "",
-        header,
-        names_of(names) if names is not None else (),
-        _confirm if is_terminal else None,
-    )
-
-
-def _confirm(question: str) -> bool | None:
-    try:
-        return click.confirm(question, default=None, err=True)
-    except click.Abort:
-        click.echo(err=True)
-        return None
+    separator = delimiter_of(delimiter) if delimiter is not None else ""
+    return TableOptions(form or "auto", separator, header, names_of(names) if names is not None else (), confirm)
 
 
 def delimiter_of(text: str) -> str:

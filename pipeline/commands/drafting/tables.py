@@ -1,26 +1,34 @@
 """Infers a run file from all rows of a table: the task, the label and what each column holds."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.inference import Column, Guess, choose_label, guess_all, survey, words_for_nothing
+from data.inference import Column, Guess, guess_all, guess_label, survey, words_for_nothing
+from data.scripts import cut, isolated
 from data.sources.tables import formats
-from data.spec import TargetFeature, TextFeature
-from pipeline.commands.drafting import layouts
-from pipeline.commands.drafting.draft import Draft, TableOptions
+from data.spec import LabelFeature, TargetFeature, TextFeature
+from pipeline.commands.drafting import labels, layouts
+from pipeline.commands.drafting.draft import Choice, Choose, Draft, TableOptions
 from pipeline.core.config import unknown
 
 MAX_DROPPED = 0.05  # share of rows that may be left out because they are broken
+MAX_CHOICES = 3  # columns that are offered where the label is not clear
 MAX_UNLABELLED = 0.5  # share of rows that may be left out because they have no label
 
 
 def of_table(
-    path: Path, task: str | None, label: str | None, say: Callable[[int], None], options: TableOptions
+    path: Path,
+    task: str | None,
+    label: str | None,
+    say: Callable[[int], None],
+    choose: Choose,
+    options: TableOptions,
 ) -> Draft:
     """Returns the run file that suits a table; the arguments are those of `new.draft`."""
     settings, unsure = layouts.settings_of(path, options)
@@ -35,22 +43,57 @@ def of_table(
     if len(columns) < 2:
         fix = "; if its cells are not separated by commas: --delimiter" if kind == "csv" else ""
         raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted{fix}.")
+    odd = next((name for name in columns if not _is_unicode(name)), None)
+    if odd is not None:
+        raise ConfigError(f"{path}: the name of column {odd!r} holds half of a surrogate pair; rename it.")
     rows = next(iter(columns.values()))
-    made = Draft(task or "", path, rows.rows + sum(rows.nothing.values()), unsure=unsure)
-    if label is None:
-        label, doubtful = choose_label(columns)
-        if doubtful:
-            made.unsure.append(f"{label} is taken for what is to be predicted, as no column is named label or target")
-    elif label not in columns:
+    data = {key: value for key, value in settings.items() if key != "files"}
+    made = Draft(task or "", path, rows.rows + sum(rows.nothing.values()), data=data, unsure=unsure)
+    label = _label(made, columns, choose) if label is None else label
+    if label not in columns:
         raise ConfigError(unknown("column", label, columns))
-    _fill(made, columns, label)
-    made.data = {key: value for key, value in settings.items() if key != "files"}
+    made = _filled(made, columns, label)
     words = words_for_nothing(columns)
     if words and kind == "csv":
         made.data["missing_values"] = ["", *words]
-        made.unsure.append(f"cells with {', '.join(words)} are taken for missing")
+        remedy = "take out of data.missing_values what is a value of its own"
+        made.unsure.append(f"cells with {', '.join(words)} are taken for missing; {remedy}")
     _set_checks(made, columns[label], broken)
     return made
+
+
+def _label(made: Draft, columns: Mapping[str, Column], choose: Choose) -> str:
+    """Returns the column to be predicted: the one whose name leaves no doubt, else the one that a person chooses."""
+    label, reason = labels.clear(columns), "which column is to be predicted is not clear; name it with --label"
+    if label is not None:
+        answer = guess_label(columns[label], _kind(made.task))
+        if answer.feature is not None:
+            return label
+        reason = f"{label} cannot be predicted: {answer.reason}; name another column with --label"
+    choices: list[Choice] = []
+    last: ConfigError | None = None
+    for name in labels.ranked(columns):
+        try:
+            tried = _filled(made, columns, name)
+        except ConfigError as error:
+            last = error
+        else:
+            choices.append(Choice(name, f"{tried.task}, {_answers(tried.features[name])}"))
+        if len(choices) == MAX_CHOICES:
+            break
+    if not choices:
+        raise last or ConfigError(f"{made.files}: no column can be predicted: a label has at least two values.")
+    return choose(f"{made.files}: {reason}", choices)
+
+
+def _answers(guess: Guess) -> str:
+    """Returns what can be predicted, in a few words."""
+    if not isinstance(guess.feature, LabelFeature):
+        return f"a number from {guess.reason}"
+    names = [isolated(name if len(name) <= 20 else f"{cut(name, 20)}...") for name in guess.feature.classes[:4]]
+    count = len(guess.feature.classes)
+    more = f" and {count - 3:,} more" if count > 4 else ""
+    return f"{count:,} classes: {', '.join(names[: 3 if more else 4])}{more}"
 
 
 def _cells(
@@ -59,31 +102,30 @@ def _cells(
     for number, record in enumerate(formats.records(path, kind, config), start=1):
         if number % 10_000 == 0:
             say(number)
-        if record.problem:
-            broken[str(record.problem)] += 1
+        if record.problem or any(isinstance(cell, str) and not _is_unicode(cell) for cell in record.cells.values()):
+            broken[str(record.problem or f"{record.where}: a text with half of a surrogate pair")] += 1
         else:
             yield dict(record.cells)
 
 
-def _fill(made: Draft, columns: dict[str, Column], label: str) -> None:
-    """Decides about the task and every column."""
-    guesses, answer = guess_all(columns, label)
+def _filled(made: Draft, columns: Mapping[str, Column], label: str) -> Draft:
+    """Returns the draft with the task and what every column is; raises ConfigError where nothing can be learned."""
+    made = replace(made, ignored={}, data=dict(made.data), model=dict(made.model), unsure=list(made.unsure))
+    guesses, answer = guess_all(columns, label, _kind(made.task))
     if answer.feature is None:
         raise ConfigError(f"{label} cannot be predicted: {answer.reason}; name another column with --label.")
-    if made.task == "tabular_regression" and columns[label].is_number:
-        answer = Guess(TargetFeature(), answer.reason)
     for name, guess in guesses.items():
         if guess.feature is None:
             made.ignored[name] = guess.reason
     used = {name: guess for name, guess in guesses.items() if guess.feature is not None}
     texts = [name for name, guess in used.items() if isinstance(guess.feature, TextFeature)]
-    made.task = made.task or _task(answer, columns, used, texts)
+    other = [name for name in used if name not in texts]
+    if not made.task:
+        made.task = _task(answer, columns, used, texts)
+        made.unsure += _either(made.task, texts, other)
     if made.task in ("text_classification", "sequence_classification"):
-        if not texts:
-            texts = [max(used or columns, key=lambda name: columns[name].words)]
-        keep = max(texts, key=lambda name: columns[name].words)
-        for name in [name for name in used if name != keep]:
-            made.ignored[name] = "the task takes one text and nothing else"
+        keep = max(texts or used or guesses, key=lambda name: (columns[name].mean_words, columns[name].mean_length))
+        made.ignored |= {name: "the task takes one text and nothing else" for name in used if name != keep}
         optional = bool(columns[keep].nothing)
         used = {keep: Guess(TextFeature(optional=optional), guesses[keep].reason)}
         made.ignored.pop(keep, None)
@@ -96,24 +138,47 @@ def _fill(made: Draft, columns: dict[str, Column], label: str) -> None:
     made.features = {**used, label: answer}
     for name, guess in made.features.items():
         if guess.unsure and guess.feature:
-            made.unsure.append(f"{name} is taken for a {guess.feature.kind}: {guess.reason}")
-    made.unsure += [
-        f"{name or repr(name)} is left out: {guess.reason}" for name, guess in guesses.items() if _doubtful(guess)
-    ]
+            made.unsure.append(f"{name} is taken for a {guess.feature.kind}: {guess.reason}; {guess.remedy}")
+    for name, reason in made.ignored.items():
+        if guesses[name].unsure and guesses[name].feature is None:
+            made.unsure.append(f"{name} is left out: {reason}; {guesses[name].remedy}")
+    return made
 
 
-def _doubtful(guess: Guess) -> bool:
-    return guess.feature is None and guess.unsure
+def _kind(task: str) -> Literal["auto", "label", "target"]:
+    """Returns what a task predicts; auto where it is still to be inferred."""
+    if not task:
+        return "auto"
+    return "target" if task == "tabular_regression" else "label"
+
+
+def _either(task: str, texts: list[str], other: list[str]) -> list[str]:
+    """Returns what is left out because a task learns from a text or from the other columns, never from both."""
+    if not texts or not other or task == "tabular_regression":
+        return []
+    used, left, instead = other, texts, "text_classification"
+    if task == instead:
+        used, left, instead = texts, other, "tabular_classification"
+    kept, rest = (", ".join(names[:3]) for names in (used, left))
+    return [f"{task} learns from {kept} and not from {rest}; give --task {instead} for the other way round"]
+
+
+def _is_unicode(text: str) -> bool:
+    """Returns whether a text can be written as UTF-8: half a surrogate pair, which JSON may hold, cannot."""
+    try:
+        return bool(text.encode()) or not text
+    except UnicodeEncodeError:
+        return False
 
 
 def _reasons(ignored: dict[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in islice(ignored.items(), 5))
 
 
-def _task(answer: Guess, columns: dict[str, Column], used: dict[str, Guess], texts: list[str]) -> str:
+def _task(answer: Guess, columns: Mapping[str, Column], used: dict[str, Guess], texts: list[str]) -> str:
     if isinstance(answer.feature, TargetFeature):
         return "tabular_regression"
-    long = [name for name in texts if columns[name].words / columns[name].rows >= 6]
+    long = [name for name in texts if columns[name].mean_words >= 6]
     # A text beside a column or two is what the row is about; beside many it is a remark.
     about_a_text = texts and ((len(used) <= 3 and long) or len(used) == 1)
     return "text_classification" if about_a_text else "tabular_classification"
@@ -130,8 +195,16 @@ def _set_checks(made: Draft, label: Column, broken: Counter) -> None:
         if droppable:
             rate = {"max_rate": round(share + 0.01, 2)} if share > MAX_DROPPED else {}
             made.data["checks"] = {"invalid": {"policy": "drop", **rate}}
-        what = f"{unlabelled:,} rows have no {label.name}" if unlabelled else ""
-        what += f"{'; ' if unlabelled and broken else ''}{broken.total():,} rows are broken" if broken else ""
-        made.unsure.append(f"{what}: {'they are left out' if droppable else 'mend them, a run will stop'}")
+        what = f"{unlabelled:,} row{'s have' if unlabelled > 1 else ' has'} no {label.name}" if unlabelled else ""
+        bad = f"{broken.total():,} row{'s are' if broken.total() > 1 else ' is'} broken" if broken else ""
+        what = "; ".join(filter(None, (what, bad)))
+        remedy = "left out; mend the file to use all rows"
+        if not droppable:
+            remedy = "mend the file, or set data.checks.invalid to {policy: drop, max_rate: 1}; a run stops as it is"
+        made.unsure.append(f"{what}: {remedy}")
+    names = ", ".join(word for word in label.nothing if word)
+    if names and "missing_values" in made.data:
+        remedy = f"where it is a class, take it out of data.missing_values and add it to the classes of {label.name}"
+        made.unsure.append(f"{names} in {label.name} is taken for no label; {remedy}")
     # Rows of few columns with few values are equal by nature.
     made.data.setdefault("checks", {})["duplicates"] = {"policy": "warn"}

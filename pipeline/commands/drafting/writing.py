@@ -9,6 +9,10 @@ from typing import Any
 from data.inference import Guess
 from pipeline.commands.drafting.draft import Draft
 
+# What YAML takes in no text, or for the end of a line: control characters, surrogates, byte order marks.
+NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+MAX_KEY = 1000  # characters; YAML takes 1,024 before the colon
+
 
 def text(made: Draft, name: str, folder: Path) -> str:
     """Returns the run file.
@@ -22,11 +26,11 @@ def text(made: Draft, name: str, folder: Path) -> str:
         f"# headrace run ./{name}.yaml",
         f"# Written by `headrace new` for {made.rows:,} rows; change what is wrong.",
     ]
-    lines += [f"# Unsure: {sentence}." for sentence in made.unsure]
+    lines += [f"# Unsure: {_one_line(sentence)}." for sentence in made.unsure]
     lines += [f"task: {made.task}", "data:", f"  files: {_flow(_files(made, folder))}"]
     lines += [f"  {key}: {_flow(value)}" for key, value in made.data.items()]
     lines.append("  features:")
-    lines += [f"    {_scalar(key)}: {_feature(guess)}" for key, guess in made.features.items()]
+    lines += [f"    {_key(key)}: {_feature(guess)}" for key, guess in made.features.items()]
     if made.ignored:
         lines.append("  ignore:")
         lines += [f"    - {_scalar(key)}  # {_comment(reason)}" for key, reason in made.ignored.items()]
@@ -73,7 +77,18 @@ def _feature(guess: Guess) -> str:
 
 
 def _comment(text: str) -> str:
-    return " ".join(text.split())[:120]
+    return _one_line(text)[:120]
+
+
+def _one_line(text: str) -> str:
+    """Returns a text as a comment holds it: on one line, and without what YAML takes nowhere."""
+    return " ".join(NOT_PLAIN.sub(" ", text).split())
+
+
+def _key(name: str) -> str:
+    """Returns a column's name as a key; YAML looks for the colon of a long one in the next line."""
+    key = _scalar(name)
+    return key if len(key) <= MAX_KEY else f"? {key}\n    "
 
 
 def _flow(value: Any) -> str:
@@ -91,4 +106,6 @@ def _scalar(value: Any) -> str:
         return json.dumps(value)
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value)
     special = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "none"}
-    return value if plain and value.lower() not in special else json.dumps(value, ensure_ascii=False)
+    if plain and value.lower() not in special:
+        return value
+    return NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))

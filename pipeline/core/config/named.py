@@ -45,10 +45,7 @@ def load(name_or_file: str, overrides: Sequence[str] = ()) -> NamedConfig:
         DataError: A file of data does not have the columns that the settings name.
     """
     path = find(name_or_file)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", path.stem):
-        raise ConfigError(
-            f"{path.name}: a pipeline is named after its file, which takes letters, digits, - and _ only."
-        )
+    check_name(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -56,6 +53,14 @@ def load(name_or_file: str, overrides: Sequence[str] = ()) -> NamedConfig:
     config = parse(text, path.name, overrides)
     base = path.resolve().parent
     return NamedConfig(path.stem, config, find_data(config, path, base), base)
+
+
+def check_name(path: Path) -> None:
+    """Raises ConfigError where a run file's name is none that a pipeline can have."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", path.stem):
+        raise ConfigError(
+            f"{path.name}: a pipeline is named after its file, which takes letters, digits, - and _ only."
+        )
 
 
 def find(name_or_file: str) -> Path:

@@ -1,6 +1,7 @@
 """`headrace new` writes run files that can be run as they are."""
 
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -49,7 +50,7 @@ def test_a_table_with_names_in_any_alphabet_becomes_a_run_file_that_loads(tmp_pa
     assert features["色"].values == ("緑", "赤", "青")
     assert named.config.data.ignore == ("Nr", "Kommentar")
     assert named.config.data.missing_values == ("", "NA")
-    assert any("cells with NA" in sentence for sentence in made.unsure)
+    assert any("cells with NA are taken for missing; take out" in sentence for sentence in made.unsure)
 
 
 def test_a_text_beside_an_identifier_is_text_classification(tmp_path):
@@ -68,7 +69,7 @@ def test_a_text_beside_an_identifier_is_text_classification(tmp_path):
 def test_a_number_to_be_predicted_is_regression(tmp_path):
     (tmp_path / "flats.csv").write_text("rooms,price\n" + "".join(f"{i % 6},{i * 3.7}\n" for i in range(100)))
 
-    named = _load(new.draft(tmp_path / "flats.csv"), tmp_path)
+    named = _load(new.draft(tmp_path / "flats.csv", label="price"), tmp_path)
 
     assert named.config.task == "tabular_regression"
     assert named.config.baseline.require == "beat_trivial"
@@ -103,7 +104,7 @@ def test_rows_without_a_label_are_left_out_and_told(tmp_path):
     made = new.draft(tmp_path / "rows.csv")
     named = _load(made, tmp_path)
 
-    assert "4 rows have no label: they are left out" in made.unsure
+    assert "4 rows have no label: left out; mend the file to use all rows" in made.unsure
     assert named.config.data.checks.invalid.policy == "drop"
 
 
@@ -112,7 +113,11 @@ def test_rows_without_a_label_are_left_out_and_told(tmp_path):
     [
         ("x,y\n1,2\n", {"task": "tabular_clasification"}, "Unknown task.*Did you mean 'tabular_classification'"),
         ("x,y\n1,2\n3,4\n", {"label": "z"}, "Unknown column 'z'"),
-        ("x,y\n" + "1,same\n" * 30, {"label": "y"}, "y cannot be predicted: 1 different values"),
+        (
+            "x,y\n" + "1,same\n" * 30,
+            {"label": "y"},
+            "y cannot be predicted: it has 1 different value, expected 2 at least; name another column with --label",
+        ),
         ("x,y\n" + "same,1\nsame,0\n" * 30, {"label": "y"}, "no column can be learned from: x: every row has 'same'"),
     ],
 )
@@ -140,7 +145,8 @@ def test_the_command_writes_the_file_once_and_says_what_comes_next(tmp_path):
 
     assert done.code == 0, done.err
     assert done.out.startswith("mine.yaml: tabular_classification of left us from 3 columns, 200 rows\n")
-    assert done.out.endswith("Next:\n  headrace run ./mine.yaml\n")
+    assert "\nvalidation " in done.out
+    assert re.search(r"ok: mine can be run\nNext:\n  \S*headrace run \./mine\.yaml\n$", done.out)
     assert again.code == 2
     assert "mine.yaml is there already" in again.err
     assert json.loads(forced.out)["features"]["left us"] == "label"

@@ -1,0 +1,86 @@
+"""Which column of a table is to be predicted: clear by its name, else the likeliest."""
+
+import re
+from collections.abc import Mapping
+
+from data.inference import MAX_CLASSES, Column, guess_label, is_identifier
+from data.spec import LabelFeature
+
+# What a column is called that is to be predicted, and nothing else.
+LABELS = {
+    "label", "labels", "target", "targets", "outcome", "ground_truth", "class_label", "target_class", "y_true",
+    "target_variable", "dependent_variable", "zielvariable", "zielgröße", "etiqueta", "étiquette", "cible", "objetivo",
+    "метка", "标签", "标记", "ラベル", "目的変数", "레이블",
+}  # fmt: skip
+# What labels are called as often as classes of wagons and courses; at the edge of a table it is the label.
+CLASSES = {"class", "classes", "klasse", "classe", "clase", "класс", "类别", "クラス", "클래스", "y"}
+# What is mostly predicted where it is there.
+USUAL = {
+    "approved", "churn", "churned", "clicked", "converted", "default", "defaulted", "diabetes", "diagnosis", "died",
+    "disease", "exited", "failure", "fraud", "income", "is_fraud", "medv", "mpg", "price", "quality", "salary",
+    "sentiment", "spam", "species", "subscribed", "survived", "toxic", "variety", "wage",
+}  # fmt: skip
+# What may be predicted.
+POSSIBLE = {
+    "amount", "category", "charges", "cost", "count", "demand", "fare", "grade", "rating", "rent", "response", "result",
+    "revenue", "sales", "score", "stars", "status", "type", "value",
+}  # fmt: skip
+# What is rarely predicted: places, sizes, times and who somebody is.
+INPUTS = {
+    "age", "city", "country", "date", "day", "depth", "gender", "height", "hour", "id", "lat", "latitude", "length",
+    "lng", "lon", "longitude", "month", "name", "region", "row", "sex", "split", "state", "time", "weekday", "weight",
+    "width", "x", "year", "z", "zip",
+}  # fmt: skip
+AXIS = "x"  # what y is beside x or z
+
+
+def clear(columns: Mapping[str, Column]) -> str | None:
+    """Returns the one column whose name leaves no doubt that it is to be predicted; None where there is no such one."""
+    words = {name: _words(name, columns) for name in columns}
+    named = [name for name in columns if words[name] in LABELS | CLASSES]
+    if len(named) != 1:
+        return None
+    (name,) = named
+    others = any(words[other] in USUAL | POSSIBLE for other in columns if other != name)
+    return name if words[name] in LABELS or (name in _edges(columns) and not others) else None
+
+
+def ranked(columns: Mapping[str, Column]) -> list[str]:
+    """Returns the columns that can be predicted, the likeliest first; of equal ones the later."""
+    first, last = _edges(columns)
+    scored = []
+    for place, (name, column) in enumerate(columns.items()):
+        words = _words(name, columns)
+        if _is_usable(column, words):
+            at_edge = 2 if name == last else 1 if name == first else 0
+            few = 2 if column.distinct == 2 else 1 if column.distinct <= 10 or column.whole != column.rows else 0
+            scored.append((_points(words) + at_edge + few, place, name))
+    return [name for *_, name in sorted(scored, reverse=True)]
+
+
+def _is_usable(column: Column, words: str) -> bool:
+    feature = guess_label(column).feature
+    many = isinstance(feature, LabelFeature) and len(feature.classes) > MAX_CLASSES and words not in LABELS
+    return feature is not None and not many and not column.is_date and not column.is_text and not is_identifier(column)
+
+
+def _points(words: str) -> int:
+    """Returns how much the words of a name speak for a label."""
+    parts = set(words.split("_"))
+    points = [0]
+    for names, most in ((LABELS, 10), (CLASSES, 7), (USUAL, 6), (POSSIBLE, 4)):
+        points.append(most if words in names else most // 2 + 1 if parts & names - {"y"} else 0)
+    return max(points) - 4 * (words in INPUTS)
+
+
+def _edges(columns: Mapping[str, Column]) -> tuple[str, str]:
+    """Returns the first and the last column that hold something and do not number the rows."""
+    names = [name for name, column in columns.items() if column.rows and not is_identifier(column)] or list(columns)
+    return names[0], names[-1]
+
+
+def _words(name: str, columns: Mapping[str, Column]) -> str:
+    """Returns a name in small letters with _ between its words: tip_amount for Tip Amount; an axis for y beside x."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    words = re.sub(r"[\W_]+", "_", spaced).strip("_").lower()
+    return AXIS if words == "y" and any(other.strip().lower() in ("x", "z") for other in columns) else words

@@ -1,0 +1,70 @@
+"""Which column is to be predicted."""
+
+import pytest
+
+from data.inference import survey
+from pipeline.commands.drafting import labels
+
+
+def _table(*names: str, rows: int = 60):
+    """Returns what is known of columns of one decimal each, but for those called `name:k`: k different words."""
+    cells = {}
+    for place, name in enumerate(names):
+        key, _, values = name.partition(":")
+        cells[key] = [f"word {i % int(values)}" if values else (i * 7 + place) % 31 / 10 for i in range(rows)]
+    return survey({key: column[row] for key, column in cells.items()} for row in range(rows))
+
+
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        (("a", "Target:2", "b"), "Target"),
+        (("label:2", "a", "b"), "label"),
+        (("a", "b", "class:3"), "class"),
+        (("X1", "X2", "y:2"), "y"),
+        (("a", "outcome:2", "category:3"), "outcome"),
+        (("a", "标签:2"), "标签"),
+    ],
+)
+def test_one_column_with_an_unmistakable_name_is_the_label(names, label):
+    assert labels.clear(_table(*names)) == label
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("carat", "cut:5", "color:7", "price", "x", "y", "z"),  # y is a size in mm
+        ("x", "y"),
+        ("survived:2", "pclass:3", "class:3", "age"),  # the class of a cabin
+        ("age", "class:2", "fare"),  # in the middle
+        ("a", "category:2"),
+        ("a", "result:2", "category:3"),
+        ("label:2", "target:2", "a"),
+        ("rooms", "price"),
+    ],
+)
+def test_a_name_that_may_mean_something_else_is_not_clear(names):
+    assert labels.clear(_table(*names)) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        (("carat", "cut:5", "color:7", "depth", "table", "price", "x", "y", "z"), "price"),
+        (("PassengerId", "Survived:2", "Pclass:3", "Sex:2", "Age", "Fare"), "Survived"),
+        (("longitude", "latitude", "rooms", "median_house_value", "ocean_proximity:5"), "median_house_value"),
+        (("customerID", "gender:2", "tenure", "MonthlyCharges", "Churn:2"), "Churn"),
+        (("species:3", "island:3", "bill_length_mm", "sex:2", "year"), "species"),
+        (("review_text:60", "sentiment:2"), "sentiment"),
+    ],
+)
+def test_the_likeliest_label_comes_first(names, label):
+    assert labels.ranked(_table(*names))[0] == label
+
+
+def test_what_cannot_be_predicted_is_not_offered():
+    columns = _table("a", "colour:3")
+    columns |= survey({"id": i, "day": f"2024-01-{i % 28 + 1:02}", "same": "x"} for i in range(60))
+    columns |= survey({"note": f"a remark of several words, the {i}th of them"} for i in range(60))
+
+    assert sorted(labels.ranked(columns)) == ["a", "colour"]

@@ -1,0 +1,114 @@
+"""What `headrace new` does where it is not clear what is to be predicted: it asks, or stops with the commands."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.commands.cli import cli
+from tests.conftest import ROOT, Finished, inherited
+from tests.waiting import until
+
+QUESTION = "Its number, the name of another column, or Enter for none: "
+
+
+@pytest.fixture
+def diamonds(tmp_path):
+    """A table of stones: x, y and z are sizes in mm."""
+    cuts, colors = ("Fair", "Good", "Ideal", "Premium", "Very Good"), "DEFGHIJ"
+    rows = [
+        f"{i % 50 / 20},{cuts[i % 5]},{colors[i % 7]},{i % 9}.5,{300 + i * 7},{i % 40 / 9},{i % 41 / 9},{i % 37 / 9}"
+        for i in range(300)
+    ]
+    path = tmp_path / "round diamonds.csv"
+    path.write_text("carat,cut,color,depth,price,x,y,z\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def _new(data, *options: str, monkeypatch) -> Finished:
+    """Returns what `headrace new stones` says beside the data, without a terminal."""
+    monkeypatch.chdir(data.parent)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # where headrace is
+    done = CliRunner().invoke(cli, ["new", "stones", "--data", data.name, *options], prog_name="headrace")
+    return Finished(done.exit_code, done.stdout, done.stderr)
+
+
+def test_without_a_terminal_it_stops_with_the_likeliest_columns_and_the_command_for_each(diamonds, monkeypatch):
+    done = _new(diamonds, "--force", monkeypatch=monkeypatch)
+
+    assert done.code == 2
+    first, *commands = done.err.splitlines()
+    unclear = "which column is to be predicted is not clear; name it with --label. The likeliest:"
+    assert first == f"headrace: round diamonds.csv: {unclear}"
+    assert len(commands) == 3
+    command, _, learned = commands[0].strip().partition("   ")
+    assert command == "headrace new stones --data 'round diamonds.csv' --label price --force"
+    assert learned == "tabular_regression, a number from 300 to 2,393"
+    assert not list(diamonds.parent.glob("*.yaml"))
+
+
+def test_with_json_it_stops_too(diamonds, monkeypatch):
+    done = _new(diamonds, "--json", monkeypatch=monkeypatch)
+
+    assert done.code == 2
+    told = json.loads(done.out)
+    assert told["exit_code"] == 2
+    assert "headrace new stones --data 'round diamonds.csv' --label price --json" in told["error"]
+
+
+def test_a_task_leaves_the_columns_that_it_can_predict(diamonds, monkeypatch):
+    done = _new(diamonds, "--task", "tabular_regression", monkeypatch=monkeypatch)
+
+    offered = [line.partition("--label ")[2].split()[0] for line in done.err.splitlines()[1:]]
+    assert offered[0] == "price"
+    assert not {"cut", "color"} & set(offered)
+
+
+@pytest.mark.parametrize(("answer", "code", "label"), [("1", 0, "price"), ("cut", 0, "cut"), ("", 2, None)])
+def test_on_a_terminal_it_asks(diamonds, answer, code, label):
+    said, ended = _on_terminal(diamonds, answer)
+
+    assert "  1  price   tabular_regression, a number from 300 to 2,393\r\n" in said
+    assert ended == code
+    file = diamonds.parent / "stones.yaml"
+    assert file.exists() == (label is not None)
+    if label:
+        assert f"    {label}: " in file.read_text().splitlines()[-7]
+    else:
+        assert "--label price   tabular_regression" in said
+
+
+def _on_terminal(data: Path, answer: str) -> tuple[str, int]:
+    """Returns what `headrace new` says on a terminal where this is typed, and its exit code."""
+    ours, theirs = pty.openpty()
+    command = [str(Path(sys.executable).with_name("headrace")), "new", "stones", "--data", data.name]
+    env = {**inherited(), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command,
+        cwd=data.parent,
+        env=env,
+        stdin=theirs,
+        stderr=theirs,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = []
+
+    def reads(wanted: str) -> bool:
+        try:
+            said.append(os.read(ours, 65536).decode())
+        except OSError:  # the other end is closed: the process has ended
+            return True
+        return wanted in "".join(said)
+
+    until(lambda: reads(QUESTION))
+    os.write(ours, f"{answer}\n".encode())
+    until(lambda: reads("\0 never"))
+    os.close(ours)
+    return "".join(said), process.wait(timeout=60)
