@@ -1,7 +1,6 @@
 """Cells of files -> values of features; what cannot be one is named, with what would do."""
 
 import difflib
-import io
 import math
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from data import pictures
 from data.sources import encoding
 from data.sources.records import Record
 from data.spec import (
@@ -65,29 +65,35 @@ def to_row(
     """
     if record.problem:
         return BadRow((record.problem,))
-    values, problems = {}, []
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    files: dict[str, bytes] = {}
     for name, feature in spec.features.items():
         cell = record.cells.get(name)
         absent = cell is None or (textual and cell in missing)
         if absent and feature.optional:
             continue
         try:
-            values[name] = _value(None if absent else cell, feature, folder, textual)
+            if isinstance(feature, ImageFeature):
+                content = None if absent else content_of(cell, folder)
+                values[name] = _image(None if absent else cell, feature, content)
+                if content and not _is_raw(content, feature):
+                    files[name] = content
+            else:
+                values[name] = _value(None if absent else cell, feature, textual)
         except _Unusable as error:
             problems.append(Problem(record.where, name, error.expected, error.found))
     for name in record.cells:
         if name not in spec.features and name not in unused:
             problems.append(Problem(record.where, name, "no column of this name", "one"))
-    return BadRow(tuple(problems)) if problems else LocatedRow(values, record.where, record.group)
+    return BadRow(tuple(problems)) if problems else LocatedRow(values, record.where, record.group, files)
 
 
-def _value(cell: Any, feature: Feature, folder: Path, textual: bool) -> Any:
+def _value(cell: Any, feature: Feature, textual: bool) -> Any:
     if isinstance(feature, NumberFeature | TargetFeature):
         return _number(cell, feature, textual)
     if isinstance(feature, LabelFeature):
         return _label(cell, feature)
-    if isinstance(feature, ImageFeature):
-        return _image(cell, feature, folder)
     if isinstance(feature, BooleanFeature):
         return _boolean(cell)
     if isinstance(feature, DateFeature):
@@ -185,42 +191,23 @@ def _text(cell: Any) -> str:
     return cell
 
 
-def _image(cell: Any, feature: ImageFeature, folder: Path) -> np.ndarray:
-    """Returns uint8 `(height, width, channels)` of an encoded image, its path, or raw bytes of the right number."""
-    expected = "a PNG or JPEG image"
-    content = content_of(cell, folder)
+def _image(cell: Any, feature: ImageFeature, content: bytes | None) -> np.ndarray:
+    """Returns uint8 `(height, width, channels)` of an encoded image, or of raw bytes of the right number."""
     if content is None:
-        raise _Unusable(expected, f"no file {shown(cell)}" if isinstance(cell, str) else shown(cell))
+        raise _Unusable(pictures.ANY_FORMAT, f"no file {shown(cell)}" if isinstance(cell, str) else shown(cell))
     shape = (feature.height, feature.width, feature.channels)
-    if len(content) == math.prod(shape) and not content.startswith((b"\x89PNG", b"\xff\xd8")):
+    if _is_raw(content, feature):
         return np.frombuffer(content, np.uint8).reshape(shape)
-    if not content:
-        raise _Unusable(expected, "an empty file")
-    return _decode(content, shape)
-
-
-def _decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    from PIL import Image
-
-    height, width, channels = shape
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
-            if image.mode.startswith(("I", "F")):
-                raise _Unusable("8 bits a channel", f"a {image.format} image of mode {image.mode}")
-            pixels = image.convert("L" if channels == 1 else "RGB")
-    except Image.DecompressionBombError:
-        raise _Unusable("an image of at most 179 million pixels", "a larger one") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, _Unusable):
-            raise
-        damaged = content.startswith((b"\x89PNG", b"\xff\xd8"))
-        found = f"a damaged one of {len(content):,} bytes" if damaged else f"{len(content):,} bytes of something else"
-        raise _Unusable("a whole PNG or JPEG image", found) from None
-    if pixels.size != (width, height):
-        # As the served `image_bytes` does it: areas are averaged when shrinking, else interpolated.
-        shrinks = pixels.size[0] >= width and pixels.size[1] >= height
-        pixels = pixels.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
-    return np.asarray(pixels).reshape(shape)
+        return pictures.decode(content, shape)
+    except pictures.UnusablePictureError as error:
+        raise _Unusable(error.expected, error.found) from None
+
+
+def _is_raw(content: bytes, feature: ImageFeature) -> bool:
+    # BM, which a BMP file begins with, is two pixels as likely as any
+    size = feature.height * feature.width * feature.channels
+    return len(content) == size and pictures.format_of(content) in (None, "BMP")
 
 
 def content_of(cell: Any, folder: Path) -> bytes | None:

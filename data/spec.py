@@ -19,12 +19,13 @@ Row = dict[str, Any]
 class LocatedRow(dict):
     """A row that knows where it was read: `where` is the file and the row in it.
 
-    `group` names the rows that it belongs to, such as those of one user; None where it stands for itself.
+    `group` names the rows that it belongs to, such as those of one user; None where it stands for itself. `files` are
+    the encoded pictures that its pixels were made of, by feature; of pixels that came as such there is none.
     """
 
-    def __init__(self, values: Row, where: str, group: str | None = None):
+    def __init__(self, values: Row, where: str, group: str | None = None, files: Mapping[str, bytes] | None = None):
         super().__init__(values)
-        self.where, self.group = where, group
+        self.where, self.group, self.files = where, group, files or {}
 
 
 @dataclass(frozen=True)

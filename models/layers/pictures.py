@@ -1,0 +1,102 @@
+"""Encoded pictures -> pixels within the served graph: the same numbers as `data.pictures` computes at ingest."""
+
+import numpy as np
+import tensorflow as tf
+
+from data import pictures
+
+BLOCK = np.int64(pictures.BLOCK)
+
+
+def decode(encoded: tf.Tensor, height: int, width: int, channels: int) -> tf.Tensor:
+    """Returns the pixels of one PNG or JPEG as it is to be looked at, resized; uint8 `(height, width, channels)`.
+
+    Takes TensorFlow's stock operations only, which TF Serving runs.
+
+    Args:
+        encoded: The file, string `()`.
+        height: Rows that are wanted.
+        width: Columns that are wanted.
+        channels: 1 (grey) or 3.
+
+    Raises:
+        tf.errors.InvalidArgumentError: When it runs: of another format, which the message names, or damaged.
+    """
+    kind = _format_of(encoded)
+    fine = tf.reduce_any([kind == name for name in pictures.SERVED])
+    refusal = tf.strings.join(["expected PNG or JPEG, found ", kind])
+    with tf.control_dependencies([tf.debugging.Assert(fine, [refusal])]):
+        encoded = tf.identity(encoded)
+    # decode_jpeg reads PNG as well; decode_image always takes libjpeg's fast transform, off by up to 9 levels. Always
+    # of three channels: of one the decoder of PNG makes grey by other weights than that of JPEG.
+    pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    turn = tf.cond(kind == "JPEG", lambda: _orientation(encoded), lambda: 1)
+    transposed, flipped, mirrored = (
+        tf.reduce_any(turn == tf.constant(turns))
+        for turns in (pictures.TRANSPOSED, pictures.FLIPPED, pictures.MIRRORED)
+    )
+    size = tf.cond(transposed, lambda: [width, height], lambda: [height, width])
+    values = _resize(pixels, tf.cast(size[0], tf.int64), tf.cast(size[1], tf.int64), channels)
+    values = tf.cond(transposed, lambda: tf.transpose(values, (1, 0, 2)), lambda: values)
+    values = tf.cond(flipped, lambda: values[::-1], lambda: values)
+    values = tf.cond(mirrored, lambda: values[:, ::-1], lambda: values)
+    return tf.ensure_shape(values, (height, width, channels))
+
+
+def _format_of(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns the name of a file's format, string `()`, as `pictures.MARKS` has it."""
+    head = tf.strings.substr(encoded, 0, max(at + len(mark) for _, at, mark in pictures.MARKS))
+    found = tf.where(tf.strings.length(encoded) == 0, "an empty file", "something else")
+    for name, at, mark in reversed(pictures.MARKS):
+        # substr fails where the position lies behind the end
+        here = tf.strings.substr(tf.strings.join([head, tf.constant(bytes(at))]), at, len(mark)) == mark
+        found = tf.where(here, name, found)
+    return found
+
+
+def _orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns the EXIF orientation of a JPEG, int32 `()`."""
+    head = tf.io.decode_raw(tf.strings.substr(encoded, 0, pictures.HEAD_BYTES), tf.uint8)
+    padded = tf.pad(tf.cast(head, tf.int32), [[0, pictures.PADDING]])
+    return tf.autograph.to_graph(pictures.orientation)(padded, tf.size(head))
+
+
+def _resize(pixels: tf.Tensor, height: tf.Tensor, width: tf.Tensor, channels: int) -> tf.Tensor:
+    """Returns pixels, uint8 `(rows, columns, 3)`, as uint8 `(height, width, channels)`; sizes are int64 `()`."""
+    rows, columns = tf.shape(pixels, tf.int64)[0], tf.shape(pixels, tf.int64)[1]
+    sums = _along(tf.reshape(pixels, (rows, columns * 3)), height, tf.float32)
+    across = tf.transpose(tf.reshape(sums, (height, columns, 3)), (1, 0, 2))  # (columns, height, 3)
+    resized = _along(tf.reshape(across, (columns, height * 3)), width, tf.float64)
+    resized = tf.transpose(tf.reshape(resized, (width, height, 3)), (1, 0, 2))  # (height, width, 3)
+    total = pictures.axis_total(rows, height, tf) * pictures.axis_total(columns, width, tf)
+    if channels == 1:
+        luma = tf.constant(pictures.LUMA, tf.float64)
+        resized, total = tf.reduce_sum(resized * luma, -1, keepdims=True), total * pictures.LUMA_TOTAL
+    return tf.cast(tf.round(resized / tf.cast(total, tf.float64)), tf.uint8)
+
+
+def _along(data: tf.Tensor, wanted: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Returns weighted sums along the first axis of data, `(rows, n)`, as `(wanted, n)` of `dtype`."""
+    there = tf.shape(data, tf.int64)[0]
+
+    def block(begin: tf.Tensor) -> tf.Tensor:
+        first, last = pictures.axis_band(begin, there, wanted, tf)
+        weights = pictures.axis_weights(begin + tf.range(BLOCK), tf.range(first, last), there, wanted, tf)
+        return tf.cast(weights, dtype) @ tf.cast(data[first:last], dtype)
+
+    def blocks() -> tf.Tensor:
+        begins = tf.range(0, wanted, BLOCK)
+        # One at a time: a large picture takes little more memory than its pixels.
+        found = tf.map_fn(block, begins, parallel_iterations=1, fn_output_signature=tf.TensorSpec((None, None), dtype))
+        return tf.reshape(found, (-1, tf.shape(data)[1]))[:wanted]
+
+    return tf.cond(there == wanted, lambda: tf.cast(data, dtype), blocks)
+
+
+def raw_bytes(pixels: tf.Tensor) -> tf.Tensor:
+    """Returns the bytes of a uint8 tensor of a static shape, string `()`; TensorFlow has decode_raw and no encode_raw.
+
+    They are the last ones of the tensor's message: the number of the field that holds them is its highest.
+    """
+    size = pixels.shape.num_elements()
+    return tf.strings.substr(tf.io.serialize_tensor(pixels), -size, size)

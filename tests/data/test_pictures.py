@@ -1,0 +1,151 @@
+import io
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from data import pictures
+from tests.data.made_pictures import of_every_mode, photo, saved
+
+SHAPE = (6, 9, 3)
+
+
+def _pixels(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+def _resized(values: list[list[int]], height: int, width: int) -> list[list[int]]:
+    made = saved(Image.fromarray(np.array(values, np.uint8)), "PNG")
+    return pictures.decode(made, (height, width, 1))[..., 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "size", "expected"),
+    [
+        ([[10, 20], [30, 40]], (2, 2), [[10, 20], [30, 40]]),
+        ([[10, 20], [30, 40]], (1, 1), [[25]]),
+        ([[0, 1, 0, 3]], (1, 2), [[0, 2]]),  # 0.5 and 1.5, to the even one
+        ([[0, 30, 60]], (1, 2), [[10, 50]]),  # of three pixels, one and a half each
+        ([[0, 100]], (1, 4), [[0, 25, 75, 100]]),  # between the centres
+        ([[0, 100], [200, 100]], (1, 4), [[100, 100, 100, 100]]),  # lower and wider
+        ([[7]], (2, 3), [[7, 7, 7], [7, 7, 7]]),
+    ],
+)
+def test_areas_are_averaged_when_shrinking_and_centres_joined_when_enlarging(values, size, expected):
+    assert _resized(values, *size) == expected
+
+
+@pytest.mark.parametrize("shape", [(5, 9), (450, 30), (20, 600), (90, 120)])
+def test_pictures_are_resized_as_pillow_does_it_give_or_take_a_level(shape):
+    image, wanted = photo(*shape), (60, 45)
+
+    found = pictures.decode(saved(image, "PNG"), (45, 60, 3))
+
+    # Pillow rounds in between, and its boxes hold whole pixels: a picture is shrunk to a whole share here.
+    box, bilinear = Image.Resampling.BOX, Image.Resampling.BILINEAR
+    by_rows = image.resize((shape[1], wanted[1]), box if shape[0] > wanted[1] else bilinear)
+    expected = np.asarray(by_rows.resize(wanted, box if shape[1] > wanted[0] else bilinear))
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_jpeg_stands_as_pillow_turns_it(turn):
+    content = saved(photo(8, 12), "JPEG", orientation=turn)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+
+    found = pictures.decode(content, (expected.height, expected.width, 3))
+
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("order", [b"II", b"MM"])
+def test_orientation_is_found_behind_other_segments_in_both_orders_of_bytes(order):
+    number = {b"II": "little", b"MM": "big"}[order]
+
+    def short(value: int, size: int = 2) -> bytes:
+        return value.to_bytes(size, number)
+
+    entries = [(0x010F, 2, 4, 0), (0x0112, 3, 1, 6)]
+    directory = short(2) + b"".join(
+        short(tag) + short(kind) + short(count, 4) + short(value) + bytes(2) for tag, kind, count, value in entries
+    )
+    tiff = order + short(42) + short(8, 4) + directory
+    exif = b"Exif\0\0" + tiff
+    head = b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(10) + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+
+    def found(content: bytes) -> int:
+        return pictures.orientation(content + bytes(pictures.PADDING), len(content))
+
+    assert found(head) == 6
+    assert [found(head[:size]) for size in range(2, len(head) - 2)] == [1] * (len(head) - 4)
+    assert found(head.replace(short(42), short(43))) == 1
+    assert found(head.replace(short(3) + short(1, 4), short(4) + short(1, 4))) == 1
+    assert found(head[: head.index(short(6) + bytes(2))] + short(9) + bytes(2)) == 1
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP", "BMP", "GIF"])
+def test_other_formats_become_pixels(kind):
+    options = {"WEBP": {"lossless": True}}.get(kind, {})
+    content = saved(photo(6, 9).quantize(20).convert("RGB"), kind, **options)
+
+    assert pictures.format_of(content) == {"WEBP": "WebP"}.get(kind, kind)
+    np.testing.assert_array_equal(pictures.decode(content, SHAPE), _pixels(content))
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
+def test_orientation_of_other_formats_is_applied(kind):
+    image = photo(6, 9)
+    content = saved(image, kind, orientation=6, **({"lossless": True} if kind == "WEBP" else {}))
+    expected = np.rot90(np.asarray(image), -1)
+
+    np.testing.assert_array_equal(pictures.decode(content, (9, 6, 3)), expected)
+
+
+def test_of_sixteen_bits_the_upper_eight_are_taken():
+    levels = np.arange(54, dtype=np.uint16).reshape(6, 9) * 1200
+
+    for kind in ("PNG", "TIFF"):
+        found = pictures.decode(saved(Image.fromarray(levels), kind), (6, 9, 1))
+        np.testing.assert_array_equal(found[..., 0], levels // 256)
+
+
+def test_of_several_pages_the_first_is_taken():
+    frames = [Image.new("L", (9, 6), level) for level in (10, 200)]
+
+    for kind in ("TIFF", "GIF"):
+        content = saved(frames[0], kind, save_all=True, append_images=frames[1:])
+        assert (pictures.decode(content, (6, 9, 1)) == 10).all()
+
+
+def test_every_mode_is_decoded_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, content in of_every_mode(12, 20).items():
+            assert pictures.decode(content, SHAPE).shape == SHAPE, name
+
+
+PNG = saved(photo(40, 40), "PNG")
+JPEG = saved(photo(40, 40), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", f"expected {pictures.ANY_FORMAT}, found an empty file"),
+        (b"just text", f"expected {pictures.ANY_FORMAT}, found 9 bytes of something else"),
+        (b"\0\0\0 ftypheic" + bytes(90), f"expected {pictures.ANY_FORMAT}, found HEIC or AVIF"),
+        (PNG[:200], "expected a whole image, found a damaged PNG of 200 bytes"),
+        (JPEG[:300], "expected a whole image, found a damaged JPEG of 300 bytes"),
+        (b"II*\0" + bytes(20), "expected a whole image, found a damaged TIFF of 24 bytes"),
+        (
+            saved(Image.new("F", (4, 4)), "TIFF"),
+            "expected at most 16 bits a channel, found a TIFF image of mode F",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_named(content, expected):
+    with pytest.raises(pictures.UnusablePictureError) as error:
+        pictures.decode(content, SHAPE)
+
+    assert str(error.value) == expected

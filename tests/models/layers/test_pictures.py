@@ -1,0 +1,92 @@
+import functools
+
+import numpy as np
+import pytest
+
+from data import pictures
+from tests.data.made_pictures import of_every_mode, photo, saved
+
+pytestmark = pytest.mark.slow  # loads TensorFlow
+
+SHAPES = [(8, 8, 1), (48, 33, 3)]
+
+
+@functools.cache
+def served(shape: tuple[int, int, int]):
+    """Returns the function of a batch of files, string `(batch,)`, to pixels, as it stands in a signature."""
+    import tensorflow as tf
+
+    from models.layers.pictures import decode
+
+    pixels = tf.TensorSpec(shape, tf.uint8)
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
+    def decoded(files):
+        return tf.map_fn(lambda file: decode(file, *shape), files, fn_output_signature=pixels)
+
+    return decoded
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("size", [(1, 1), (1, 70), (8, 8), (48, 33), (33, 48), (5, 300), (211, 37), (300, 450)])
+def test_the_served_graph_makes_the_pixels_that_ingest_stores(size, shape):
+    """Of pictures that are shrunk, enlarged and both, and of every mode."""
+    files = of_every_mode(*size)
+
+    found = served(shape)(list(files.values())).numpy()
+
+    stored = np.stack([pictures.decode(content, shape) for content in files.values()])
+    differences = np.abs(found.astype(int) - stored).max(axis=(1, 2, 3)).tolist()
+    assert dict(zip(files, differences, strict=True)) == dict.fromkeys(files, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (saved(photo(9, 9), "WEBP"), "WebP"),
+        (saved(photo(9, 9), "TIFF"), "TIFF"),
+        (saved(photo(9, 9), "GIF"), "GIF"),
+        (saved(photo(9, 9), "BMP"), "BMP"),
+        (b"\0\0\0 ftypavif" + bytes(9), "HEIC or AVIF"),
+        (b"", "an empty file"),
+        (b"P", "something else"),
+        (b"plain text", "something else"),
+    ],
+)
+def test_other_formats_are_refused_by_name(content, kind):
+    import tensorflow as tf
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"expected PNG or JPEG, found {kind}]"):
+        served(SHAPES[0])([content])
+
+
+def test_garbage_in_exif_data_is_read_alike_and_turns_nothing():
+    """Bytes are struck at random: the graph neither fails nor reads another number than ingest."""
+    import tensorflow as tf
+
+    from models.layers import pictures as layer
+
+    orientation = tf.function(layer._orientation, input_signature=[tf.TensorSpec((), tf.string)])
+    generator = np.random.default_rng(0)
+    whole = saved(photo(4, 4), "JPEG", orientation=6)
+    struck = [b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", whole[:40], b"\xff\xd8" + b"\xff\xe0\0\x02" * 40_000]
+    for _ in range(200):
+        content = bytearray(whole)
+        for at in generator.integers(2, 60, generator.integers(1, 4)):
+            content[at] = generator.choice([0, 1, 0xFF, 0xE1, generator.integers(256)])
+        struck.append(bytes(content[: generator.integers(20, 400)]))
+
+    found = [int(orientation(content)) for content in struck]
+
+    assert found == [pictures._orientation_of(content) for content in struck]
+    assert set(found) >= {1, 6}
+
+
+def test_pixels_become_their_bytes():
+    import tensorflow as tf
+
+    from models.layers.pictures import raw_bytes
+
+    for shape in [(1, 1, 1), (3, 5, 3), (200, 100, 3)]:
+        pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+        assert raw_bytes(tf.constant(pixels)).numpy() == pixels.tobytes()
