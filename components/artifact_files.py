@@ -27,6 +27,7 @@ class ArtifactFile:
 
 SUMMARY = ArtifactFile("ingest", "examples", "summary.json")
 GROUPS = ArtifactFile("ingest", "examples", "groups.npy")  # of the test split; where its rows have groups
+PICTURE_FILES = ArtifactFile("ingest", "examples", "picture_files.tfrecord")  # of some test rows
 STATISTICS = ArtifactFile("statistics", "statistics", "FeatureStats.pb", per_split=True)  # TFX's name
 PROFILE = ArtifactFile("statistics", "statistics", "profile.npz")
 SCHEMA = ArtifactFile("schema", "schema", "schema.pbtxt")  # TFX's name

@@ -4,7 +4,8 @@ import array
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
-from components.artifact_files import GROUPS, SUMMARY
+from components.artifact_files import GROUPS, PICTURE_FILES, SUMMARY
 from data import examples as codec
-from data import loading
+from data import loading, pictures
 from data.checks.rows import RowChecks
 from data.config import DataConfig
 from data.errors import DataError
@@ -24,6 +25,8 @@ from models import progress
 
 # So that Beam has several files to give to several workers: it does not split one.
 SHARD_BYTES = 8 * 2**20
+# How many files of pictures are kept for the serving check, which sends them in one request.
+ORIGINALS, ORIGINALS_OF_A_KIND, ORIGINAL_BYTES = 8, 2, 16 * 2**20
 
 
 @component
@@ -54,7 +57,8 @@ def DatasetExampleGen(
 def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Path) -> dict[str, dict]:
     """Writes rows below `folder`, each into its split; returns for each split its number of `rows` and `digest`.
 
-    Of the test split, too, which rows belong together, where they say so: see `read_groups`.
+    Of the test split, too, which rows belong together, where they say so, and the files of some pictures: see
+    `read_groups` and `read_originals`.
 
     Args:
         rows: Splits and rows.
@@ -64,7 +68,7 @@ def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Pat
     Raises:
         DataError: A row is not what the spec says.
     """
-    groups = _Groups()
+    groups, originals = _Groups(), _Originals(spec)
     total = {"of": sum(spec.num_rows.values())} if spec.num_rows else {}
     with contextlib.ExitStack() as stack:
         writers = {split: stack.enter_context(_SplitWriter(folder / f"Split-{split}")) for split in SPLITS}
@@ -74,9 +78,11 @@ def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Pat
             writer.write(codec.encode(row, spec))
             if split == "test":
                 groups.add(getattr(row, "group", None))
+                originals.add(row)
             if number % 5000 == 0:
                 progress.report(rows=number, **total)
     groups.write(GROUPS.path(folder))
+    originals.write(PICTURE_FILES.path(folder))
     return {split: {"rows": writer.rows, "digest": writer.digest.hexdigest()} for split, writer in writers.items()}
 
 
@@ -97,6 +103,36 @@ class _Groups:
         """Writes int32 `(rows,)`; nothing where no row has a group."""
         if self._any:
             np.save(path, np.asarray(self._of_rows, np.int32))
+
+
+class _Originals:
+    """Keeps some rows whose pictures came as files that a served model takes: of each kind of file the first ones."""
+
+    def __init__(self, spec: DatasetSpec):
+        self._spec = spec
+        self._of_kind: Counter[str] = Counter()
+        self._serialized: list[bytes] = []
+        self._room = ORIGINAL_BYTES
+
+    def add(self, row: Row) -> None:
+        files: Mapping[str, bytes] = getattr(row, "files", {})
+        size = sum(map(len, files.values()))
+        if len(self._serialized) == 2 * ORIGINALS or not files or size > self._room:
+            return
+        if not all(pictures.format_of(content) in pictures.SERVED for content in files.values()):
+            return
+        kind = " ".join(pictures.kind_of(content, row[name].shape) for name, content in files.items())
+        self._of_kind[kind] += 1
+        if self._of_kind[kind] <= ORIGINALS_OF_A_KIND:
+            self._room -= size
+            self._serialized += [codec.encode(row, self._spec), codec.encode({**row, **files}, self._spec)]
+
+    def write(self, path: Path) -> None:
+        """Writes each row as it is stored, and then with the files in place of the pixels; nothing without files."""
+        if self._serialized:
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for serialized in self._serialized:
+                    writer.write(serialized)
 
 
 class _SplitWriter:
@@ -156,6 +192,13 @@ def read_groups(examples_uri: str) -> np.ndarray | None:
     """Returns which rows of the test split belong together, int32 `(rows,)` from 0; None where each is independent."""
     path = GROUPS.path(examples_uri)
     return np.load(path) if path.exists() else None
+
+
+def read_originals(examples_uri: str, spec: DatasetSpec) -> list[tuple[Row, Row]]:
+    """Returns test rows as they are stored, each with the same row whose pictures are the files they came as."""
+    path = PICTURE_FILES.path(examples_uri)
+    rows = codec.read_rows([str(path)], spec, 2 * ORIGINALS) if path.exists() else []
+    return list(zip(rows[::2], rows[1::2], strict=True))
 
 
 def split_files(examples_uri: str, split: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The serving check: a server of its own answers real examples through every signature, as the trained model does."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,9 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
 
 from components.artifact_files import ANSWER, SERVING, saved_model_folder
-from components.example_gen import first_rows
+from components.example_gen import first_rows, read_originals
 from data.errors import ServingError
-from data.spec import DatasetSpec, Row
+from data.spec import DatasetSpec, ImageFeature, Row
 from models import progress, registry
 from models.export import batch
 from models.precision import FLOAT32, TOLERANCES, precision_of
@@ -50,12 +50,12 @@ def ServingCheck(
     a candidate which failed is left in.
     """
     facts = DatasetSpec.model_validate_json(spec)
-    rows = first_rows(examples.uri, "test", facts, NUM_ROWS)
+    rows, originals = first_rows(examples.uri, "test", facts, NUM_ROWS), read_originals(examples.uri, facts)
     provider, folder, limits = registry.task(task), saved_model_folder(model.uri), json.loads(budget)
     found: list[tuple[Asked, Asked]] = []
 
     def asked() -> tuple[Asked, Asked]:
-        found.append(ask(folder, rows, provider, facts))
+        found.append(ask(folder, rows, provider, facts, originals))
         return found[0]
 
     progress.report(summary="starting the server")
@@ -63,7 +63,7 @@ def ServingCheck(
     _, answers = found[0]
     last = before(Path(destination))
     check_budget(measured, limits, last)
-    progress.report(summary=_summary(measured.facts(), last, len(rows), precision_of(Path(folder))))
+    progress.report(summary=_summary(measured.facts(), last, len(rows), precision_of(Path(folder)), len(originals)))
     SERVING.path(blessing.uri).write_text(json.dumps(measured.facts()))
     if provider.describe_answer:
         first = {key: text(value[0]) for key, value in answers["serving_default"].items()}
@@ -72,7 +72,9 @@ def ServingCheck(
     blessing.set_int_custom_property("blessed", 1)
 
 
-def ask(saved_model: str, rows: list[Row], task: Task, spec: DatasetSpec) -> tuple[Asked, Asked]:
+def ask(
+    saved_model: str, rows: list[Row], task: Task, spec: DatasetSpec, originals: Sequence[tuple[Row, Row]] = ()
+) -> tuple[Asked, Asked]:
     """Returns questions and answers by signature and alias, all about the same rows; asked within this process.
 
     Args:
@@ -80,6 +82,8 @@ def ask(saved_model: str, rows: list[Row], task: Task, spec: DatasetSpec) -> tup
         rows: Stored rows to ask about.
         task: Words the questions.
         spec: The data set's facts.
+        originals: More rows, each as it is stored and with the files in place of the pixels that were made of them;
+            only the task's signature of files is sent the latter.
 
     Raises:
         ServingError: The model does not load, a signature is missing, answers are not finite, or signatures disagree.
@@ -92,6 +96,7 @@ def ask(saved_model: str, rows: list[Row], task: Task, spec: DatasetSpec) -> tup
         ) from error
     tolerance = TOLERANCES[precision_of(Path(saved_model))]
     queries = [task.queries(row, spec) for row in rows]
+    queries += [_with_file(task.queries(row, spec), task, original, spec) for row, original in originals]
     questions: Asked = {}
     answers: Asked = {}
     for name in queries[0]:
@@ -100,9 +105,22 @@ def ask(saved_model: str, rows: list[Row], task: Task, spec: DatasetSpec) -> tup
         _, wanted = signatures[name].structured_input_signature
         questions[name] = {key: batch([query[name][key] for query in queries], wanted[key].dtype) for key in wanted}
         inputs = {key: tf.constant(value, wanted[key].dtype) for key, value in questions[name].items()}
-        answers[name] = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
-        _compare(name, answers[name], answers["serving_default"], tolerance)
+        try:
+            answers[name] = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
+        except tf.errors.InvalidArgumentError as error:
+            raise ServingError(
+                f"Signature {name} refuses test examples that ingest took ({error.message.splitlines()[0]}); nothing "
+                "was published."
+            ) from None
+        _compare(name, answers[name], answers["serving_default"], tolerance, len(rows))
     return questions, answers
+
+
+def _with_file(query: dict, task: Task, original: Row, spec: DatasetSpec) -> dict:
+    """Returns the inputs of each signature, that of files with the file itself."""
+    key, _ = spec.only(ImageFeature)
+    asked = task.file_query
+    return query | {asked.signature: {asked.input_key: original[key]}}
 
 
 def check_budget(measured: Measurement, limits: Mapping, last: Mapping) -> None:
@@ -122,19 +140,21 @@ def before(destination: Path) -> dict:
         return {}
 
 
-def _summary(measured: Mapping, last: Mapping, rows: int, precision: str) -> str:
+def _summary(measured: Mapping, last: Mapping, rows: int, precision: str, originals: int = 0) -> str:
     def beside(key: str, digits: int = 1) -> str:
         return f" (last {last[key]:.{digits}f})" if last.get(key) else ""
 
     memory = f", {measured['mib']:.0f} MiB{beside('mib', 0)}" if measured["mib"] else ""
     within = "" if precision == FLOAT32 else f" within {TOLERANCES[precision]:.2g}, as {precision} rounds,"
+    files = f" and {originals} original file{'s' if originals > 1 else ''}" if originals else ""
     return (
-        f"{measured['engine']} server agrees{within} on {rows} test examples, p95 {measured['p95_ms']:.1f} ms"
+        f"{measured['engine']} server agrees{within} on {rows} test examples{files}, p95 {measured['p95_ms']:.1f} ms"
         f"{beside('p95_ms')}, 8 clients {measured['p95_ms_8']:.1f} ms{beside('p95_ms_8')}{memory}"
     )
 
 
-def _compare(name: str, answer: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> None:
+def _compare(name: str, answer: dict, expected: dict, tolerance: float, num_rows: int) -> None:
+    """Raises ServingError unless two signatures answer alike; behind `num_rows` rows one is asked about files."""
     for key, value in answer.items():
         if value.dtype.kind != "f":
             continue
@@ -142,12 +162,16 @@ def _compare(name: str, answer: dict[str, np.ndarray], expected: dict[str, np.nd
             raise ServingError(f"Signature {name} answered {key} that is not finite; nothing was published.")
         if key not in expected:  # a signature that answers another question
             continue
-        difference = greatest_difference(value, expected[key])
-        if difference > tolerance:
-            raise ServingError(
-                f"Signatures serving_default and {name} disagree on {key} by {difference:.2g} for the same example "
-                f"(at most {tolerance:g} allowed); nothing was published."
-            )
+        for rows, what in (
+            (slice(num_rows), "the same example"),
+            (slice(num_rows, None), "an original file and the pixels that ingest made of it"),
+        ):
+            difference = greatest_difference(value[rows], expected[key][rows])
+            if difference > tolerance:
+                raise ServingError(
+                    f"Signatures serving_default and {name} disagree on {key} by {difference:.2g} for {what} "
+                    f"(at most {tolerance:g} allowed); nothing was published."
+                )
 
 
 def text(value):

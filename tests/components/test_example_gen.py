@@ -3,6 +3,7 @@ import pytest
 
 from data.errors import DataError
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
+from tests.data.made_pictures import photo, saved
 
 pytestmark = pytest.mark.slow  # loads TensorFlow
 
@@ -99,3 +100,26 @@ def test_rows_go_into_the_files_of_their_split(tmp_path):
     assert {split: facts["rows"] for split, facts in written.items()} == {"train": 1, "validation": 0, "test": 2}
     assert [row["label"] for row in first_rows(str(tmp_path), "train", SPEC, 5)] == [0]
     assert [row["label"] for row in first_rows(str(tmp_path), "test", SPEC, 5)] == [1, 1]
+
+
+def test_files_of_pictures_of_the_test_split_are_kept_two_of_a_kind(tmp_path):
+    from components.example_gen import read_originals, write_splits
+    from data import pictures
+    from data.spec import LocatedRow
+
+    kinds = [("PNG", {}), ("JPEG", {}), ("JPEG", {"orientation": 6}), ("TIFF", {})]
+    files = [saved(photo(5, 7, seed), kind, **options) for seed in range(3) for kind, options in kinds]
+    kept = [place for place in range(8) if kinds[place % 4][0] != "TIFF"]  # which a served model does not take
+    rows = [
+        LocatedRow({"image": pictures.decode(content, (2, 2, 1)), "label": 1}, "x:1", files={"image": content})
+        for content in files
+    ]
+    split_rows = [("train", rows[0]), ("test", LocatedRow(ROW, "x:1")), *(("test", row) for row in rows)]
+    write_splits(split_rows, SPEC, tmp_path / "files")
+    write_splits([("test", ROW)], SPEC, tmp_path / "none")
+
+    found = read_originals(str(tmp_path / "files"), SPEC)
+
+    assert [original for _, original in found] == [{"image": files[place], "label": 1} for place in kept]
+    assert [stored for stored, _ in found] == [{"image": rows[place]["image"].tobytes(), "label": 1} for place in kept]
+    assert read_originals(str(tmp_path / "none"), SPEC) == []
