@@ -24,16 +24,24 @@ model: {filters: [16]}
 train: {epochs: 2, tensorboard: {images: false, histogram_freq: 0}}
 """
 
+KINDS = (".png", ".jpg", ".tif", ".webp", ".jpg")
+ORIENTATION = 0x0112
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """Where 600 scans of digits lie as PNG files, a folder a digit, and a model learned from them is published."""
-    folder, digits = tmp_path_factory.mktemp("scans"), load_digits()
+    """Where 600 scans of digits lie as pictures of many kinds, a folder a digit, and a model of them is published."""
+    folder, digits, exif = tmp_path_factory.mktemp("scans"), load_digits(), Image.Exif()
     for index in range(600):
-        path = folder / "photos" / f"digit {digits.target[index]}" / f"{index}.png"
+        path = folder / "photos" / f"digit {digits.target[index]}" / f"{index}{KINDS[index % 5]}"
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.round(digits.images[index] * (255 / 16)).astype(np.uint8)
-        Image.fromarray(pixels).resize((16, 16), Image.Resampling.NEAREST).save(path)
+        picture = Image.fromarray(pixels).resize((16 + index % 9, 16), Image.Resampling.NEAREST)
+        if path.suffix == ".jpg":  # lies on its side, and says so
+            exif[ORIENTATION] = 6
+            picture.transpose(Image.Transpose.ROTATE_90).save(path, quality=95, exif=exif)
+        else:
+            picture.save(path)
     (folder / "scans.yaml").write_text(RUN_FILE)
     done = headrace("run", "scans.yaml", "--json", cwd=folder)
     assert done.code == 0, done.out + done.err
@@ -49,6 +57,23 @@ def test_a_folder_of_pictures_becomes_a_model_that_names_its_folders(home):
     assert len(list((home / "serving" / "scans").glob("[0-9]*"))) == 1
 
 
+def test_the_server_was_asked_about_files_as_they_came(home):
+    from components.example_gen import read_originals
+    from data.spec import DatasetSpec, ImageFeature, LabelFeature
+
+    features = {"image": ImageFeature(height=8, width=8, channels=1), "label": LabelFeature()}
+    spec = DatasetSpec(name="scans", title="", licence="", features=features)
+    (kept,) = (home / "runs" / "scans").rglob("picture_files.tfrecord")
+    (report,) = (home / "runs" / "scans" / "reports").glob("*.html")
+
+    files = [original["image"] for _, original in read_originals(str(kept.parent), spec)]
+
+    on_disk = {path.read_bytes() for path in (home / "photos").rglob("*.*")}
+    assert {bytes(file[:2]) for file in files} == {b"\x89P", b"\xff\xd8"}
+    assert set(files) <= on_disk
+    assert f"and {len(files)} original files" in report.read_text()
+
+
 def test_an_image_that_is_cut_off_stops_the_run_with_its_name_and_tells_no_secret(home):
     (home / "s3cr3t").symlink_to(home)
     (home / "hidden.yaml").write_text(RUN_FILE.replace("photos", "${ENV:SCANS_KEY}/photos"))
@@ -61,7 +86,7 @@ def test_an_image_that_is_cut_off_stops_the_run_with_its_name_and_tells_no_secre
         path.write_bytes(whole)
 
     assert done.code == 3
-    said = "/photos/digit 0/0.png:image: expected a whole PNG or JPEG image, found a damaged one of 60 bytes"
+    said = "/photos/digit 0/0.png:image: expected a whole image, found a damaged PNG of 60 bytes"
     assert f"${{ENV:SCANS_KEY}}{said}" in done.out
     assert "✓ ingest" not in done.out
     assert len(done.out.splitlines()) <= 10
