@@ -37,6 +37,7 @@ PADDING = 32  # zero bytes behind them, so that what is cut off can be read
 TRANSPOSED, FLIPPED, MIRRORED = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
 BLOCK = 16
 """Rows that are made at a time out of those that have a share in them: most shares are 0."""
+GREY = ("1", "L", "LA")  # Pillow's modes
 LUMA = (19595, 38470, 7471)
 """Shares of red, green and blue in a grey level (ITU-R BT.601), of `LUMA_TOTAL`; Pillow's."""
 LUMA_TOTAL = sum(LUMA)
@@ -77,6 +78,24 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     if turn in TRANSPOSED:
         height, width = width, height
     return _upright(_resize(pixels, height, width, channels), turn)
+
+
+def size_of(content: bytes) -> tuple[int, int, bool]:
+    """Returns height and width of a picture as it is to be looked at, and whether it is grey; reads its head only.
+
+    Raises:
+        UnusablePictureError: The head cannot be read.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            # A TIFF is turned by Pillow as soon as it is opened.
+            turn = image.getexif().get(0x0112, 1) if image.format == "WEBP" else _orientation_of(content)
+            sides = image.size if turn in TRANSPOSED else image.size[::-1]
+            return *sides, image.mode in GREY or image.mode.startswith("I;16")
+    except (*DAMAGED, Image.DecompressionBombError):
+        raise UnusablePictureError("a whole image", "another file") from None
 
 
 def kind_of(content: bytes, shape: tuple[int, int, int]) -> str:
@@ -128,7 +147,7 @@ def _eight_bits(image: "Image.Image", kind: str | None) -> "Image.Image":
         raise UnusablePictureError("at most 16 bits a channel", f"a {kind} image of mode {image.mode}")
     image.load()
     image.info.pop("transparency", None)  # Pillow warns of it when it converts a palette
-    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+    return image.convert("L" if image.mode in GREY else "RGB")
 
 
 def axis_weights(new: Any, old: Any, there: Any, wanted: Any, xp: Any) -> Any:

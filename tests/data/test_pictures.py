@@ -93,6 +93,17 @@ def test_other_formats_become_pixels(kind):
     np.testing.assert_array_equal(pictures.decode(content, SHAPE), _pixels(content))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "BMP"])
+def test_the_size_is_that_of_the_upright_picture(kind):
+    turned = {"orientation": 6} if kind in ("JPEG", "TIFF", "WEBP") else {}
+    height, width = (9, 6) if turned else (6, 9)
+
+    assert pictures.size_of(saved(photo(6, 9), kind, **turned)) == (height, width, False)
+    assert pictures.size_of(saved(photo(6, 9).convert("L"), "PNG")) == (6, 9, True)
+    with pytest.raises(pictures.UnusablePictureError):
+        pictures.size_of(b"just text")
+
+
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
 def test_orientation_of_other_formats_is_applied(kind):
     image = photo(6, 9)

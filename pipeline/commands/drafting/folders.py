@@ -1,9 +1,11 @@
 """Infers a run file from a folder with a folder of images or texts for each class, or with splits of such folders."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from data import pictures
 from data.errors import ConfigError, DataError
 from data.inference import Guess
 from data.sources.folders import classes as class_folders
@@ -13,8 +15,6 @@ from pipeline.commands.drafting import folder_rows
 from pipeline.commands.drafting.draft import Draft
 from pipeline.commands.drafting.wording import counted, some
 
-IMAGES = (".png", ".jpg", ".jpeg")
-IMAGE_MARKS = (b"\x89PNG", b"\xff\xd8\xff")
 TEXTS = (".txt", ".text", ".md")
 NO_ENDING = ""
 MAX_SIDE = 64  # pixels; what a laptop trains on in minutes
@@ -54,7 +54,7 @@ def of_folder(path: Path, say: Callable[[int], None] = lambda rows: None) -> Dra
         made.model = {"filters": [16, 32, 64], "shift_px": 2}
     made.features[class_folders.LABEL] = label
     _note_layout(made, levels, [one for found in listed.values() for one in found])
-    folder_rows.set_checks(made, files, _strays(files, TEXTS if is_text else IMAGES), say)
+    folder_rows.set_checks(made, files, _strays(files, TEXTS if is_text else pictures.ENDINGS), say)
     return made
 
 
@@ -113,7 +113,7 @@ def _splits(made: Draft) -> dict[str, list[Path]]:
 def _is_text(folder: Path, files: list[Path]) -> bool:
     """Returns whether the files are texts and not images: what there is more of, by their endings."""
     endings = Counter(file.suffix.lower() for file in files)
-    images, texts = (sum(endings[ending] for ending in known) for known in (IMAGES, TEXTS))
+    images, texts = (sum(endings[ending] for ending in known) for known in (pictures.ENDINGS, TEXTS))
     bare = [file for file in files if file.suffix == NO_ENDING]
     if bare and any(_is_image(file) for file in bare[:: max(len(bare) // MAX_SNIFFED, 1)]):
         images += len(bare)
@@ -121,8 +121,8 @@ def _is_text(folder: Path, files: list[Path]) -> bool:
         texts += len(bare)
     if not images and not texts:
         raise ConfigError(
-            f"{folder}: expected images ({', '.join(IMAGES)}) or texts ({', '.join(TEXTS)}) in class folders, found "
-            f"{_endings(endings)} (first: {readable(files[0])})."
+            f"{folder}: expected images ({', '.join(pictures.ENDINGS)}) or texts ({', '.join(TEXTS)}) in class "
+            f"folders, found {_endings(endings)} (first: {readable(files[0])})."
         )
     return texts > images
 
@@ -130,7 +130,8 @@ def _is_text(folder: Path, files: list[Path]) -> bool:
 def _is_image(file: Path) -> bool:
     try:
         with file.open("rb") as opened:
-            return opened.read(8).startswith(IMAGE_MARKS)
+            # BM, which a BMP file begins with, may as well begin a text.
+            return pictures.format_of(opened.read(16)) not in (None, "BMP")
     except OSError:
         return False
 
@@ -219,25 +220,19 @@ def _names(files: Iterable[Path]) -> str:
 
 def _image_feature(files: list[Path]) -> dict[str, Guess]:
     """Returns the image at the usual size of a sample, no larger than a laptop trains on."""
-    from PIL import Image
-
-    heights, widths, grey = [], [], True
+    found = []
     for file in files[:: max(len(files) // 200, 1)]:
-        try:
-            with Image.open(file) as image:
-                widths.append(image.size[0])
-                heights.append(image.size[1])
-                grey &= image.mode in ("1", "L", "LA")
-        except (OSError, SyntaxError, ValueError):
-            continue  # is counted when all are read
-    if not heights:
+        with contextlib.suppress(OSError, pictures.UnusablePictureError):  # are counted when all are read
+            found.append(pictures.size_of(file.read_bytes()))
+    if not found:
         raise DataError(f"{readable(files[0])} and {len(files) - 1:,} more: no image among them can be read.")
+    heights, widths, greys = zip(*found, strict=True)
     height, width = (sorted(sizes)[len(sizes) // 2] for sizes in (heights, widths))
     scale = min(1.0, MAX_SIDE / max(height, width))
     size = {
         "height": max(round(height * scale), 4),
         "width": max(round(width * scale), 4),
-        "channels": 1 if grey else 3,
+        "channels": 1 if all(greys) else 3,
     }
     told = f"the usual size is {width} x {height}" + (", shrunk" if scale < 1 else "")
     return {class_folders.IMAGE: Guess(ImageFeature(**size), told)}

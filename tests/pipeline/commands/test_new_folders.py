@@ -188,6 +188,24 @@ def test_what_is_laid_out_in_another_way_is_told_in_one_sentence(tmp_path, names
         new.draft(tmp_path)
 
 
+def test_pictures_of_other_formats_are_pictures_of_the_size_that_they_are_seen_in(tmp_path):
+    pets, exif = tmp_path / "pets", Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    for k, name in enumerate(("cat", "dog")):
+        (pets / name).mkdir(parents=True)
+        for i in range(60):
+            kind = ("webp", "tif", "jpg")[i % 3]
+            picture = Image.new("L", (16, 8), 60 * k + i)
+            picture.paste(255, (0, 0, i % 9, 4))
+            picture.save(pets / name / f"{i}.{kind}", exif=exif, **({"lossless": True} if kind == "webp" else {}))
+
+    data, told, kept = _draft(pets)
+
+    image = data.features["image"]
+    assert (image.height, image.width, sum(kept.values())) == (16, 8, 120)
+    assert not [sentence for sentence in told if "cannot be used" in sentence or "ending" in sentence]
+
+
 def test_pictures_without_an_ending_are_pictures(tmp_path):
     _pictures(tmp_path / "pets", "cat", "dog", count=5)
     for path in tmp_path.glob("pets/*/*.png"):
