@@ -21,7 +21,7 @@ class FileQuery:
     Attributes:
         signature: The signature that takes the bytes of a file.
         input_key: Its one input, string `(batch,)`.
-        kind: What is asked about: a file that is an `image` (PNG or JPEG) or a `text` (UTF-8), the rows of a `table`,
+        kind: What is asked about: a file that is an `image` or a `text` (UTF-8), the rows of a `table`,
             or a `name`, such as a user's.
         top_k: How many of the answers, best first, a person is shown.
     """

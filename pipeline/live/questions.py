@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from data import inference
+from data import inference, pictures
 from data.cells import content_of, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
@@ -23,7 +23,7 @@ from pipeline.core.screen import redirected
 PEEK_ROWS = 1000  # whose cells tell which columns a file has; a JSON object may lack some
 MAX_PROBLEMS = 3  # of one row that are told
 ENDINGS = {
-    "image": (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"),
+    "image": pictures.ENDINGS,
     "text": (".txt", ".text", ".md", ""),
 }
 NOUNS = {"image": "picture", "text": "text", "table": "table", "name": "table"}
@@ -327,7 +327,7 @@ def _picture(pixels: Any, content: bytes) -> bytes:
     """
     from PIL import Image
 
-    if content.startswith((b"\x89PNG", b"\xff\xd8")):
+    if pictures.format_of(content) in pictures.SERVED:
         return content
     png = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(png, "PNG")
