@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from data.cells import BOOLEANS
 from data.inference import MAX_CLASSES, Column, guess_label, is_identifier
 from data.spec import LabelFeature
 
@@ -16,7 +17,7 @@ LABELS = {
 CLASSES = {"class", "classes", "klasse", "classe", "clase", "класс", "类别", "クラス", "클래스", "y"}
 # What is mostly predicted where it is there.
 USUAL = {
-    "approved", "churn", "churned", "clicked", "converted", "default", "defaulted", "diabetes", "diagnosis", "died",
+    "approved", "attrition", "churn", "churned", "clicked", "converted", "default", "defaulted", "diabetes", "diagnosis", "died",
     "disease", "exited", "failure", "fraud", "income", "is_fraud", "medv", "mpg", "price", "quality", "salary",
     "sentiment", "spam", "species", "subscribed", "survived", "toxic", "variety", "wage",
 }  # fmt: skip
@@ -45,16 +46,35 @@ def clear(columns: Mapping[str, Column]) -> str | None:
     return name if words[name] in LABELS or (name in _edges(columns) and not others) else None
 
 
-def ranked(columns: Mapping[str, Column]) -> list[str]:
-    """Returns the columns that can be predicted, the likeliest first; of equal ones the later."""
+def ranked(columns: Mapping[str, Column], about: str = "") -> list[str]:
+    """Returns the columns that can be predicted, the likeliest first; of equal ones the later.
+
+    Args:
+        columns: All columns.
+        about: What the table is called: churn.csv is likely about churn.
+    """
     first, last = _edges(columns)
     scored = []
     for place, (name, column) in enumerate(columns.items()):
         words = _words(name, columns)
         if _is_usable(column, words):
             at_edge = 2 if name == last else 1 if name == first else 0
-            few = 2 if column.distinct == 2 else 1 if column.distinct <= 10 or column.whole != column.rows else 0
-            scored.append((_points(words) + at_edge + few, place, name))
+            called = 5 if set(words.split("_")) & set(_separated(about).split("_")) else 0
+            yes_or_no = (
+                column.distinct == 2
+                and not column.is_number
+                and all(value.lower() in BOOLEANS for value in column.values)
+            )
+            few = (
+                3
+                if yes_or_no
+                else 2
+                if column.distinct == 2
+                else 1
+                if column.distinct <= 10 or column.whole != column.rows
+                else 0
+            )
+            scored.append((_points(words) + called + at_edge + few, place, name))
     return [name for *_, name in sorted(scored, reverse=True)]
 
 
@@ -81,6 +101,10 @@ def _edges(columns: Mapping[str, Column]) -> tuple[str, str]:
 
 def _words(name: str, columns: Mapping[str, Column]) -> str:
     """Returns a name in small letters with _ between its words: tip_amount for Tip Amount; an axis for y beside x."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
-    words = re.sub(r"[\W_]+", "_", spaced).strip("_").lower()
+    words = _separated(name)
     return AXIS if words == "y" and any(other.strip().lower() in ("x", "z") for other in columns) else words
+
+
+def _separated(name: str) -> str:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    return re.sub(r"[\W_]+", "_", spaced).strip("_").lower()

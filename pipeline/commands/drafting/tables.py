@@ -72,7 +72,7 @@ def _label(made: Draft, columns: Mapping[str, Column], choose: Choose) -> str:
         reason = f"{label} cannot be predicted: {answer.reason}; name another column with --label"
     choices: list[Choice] = []
     last: ConfigError | None = None
-    for name in labels.ranked(columns):
+    for name in labels.ranked(columns, about=made.files.name.partition(".")[0]):
         try:
             tried = _filled(made, columns, name)
         except ConfigError as error:

@@ -62,6 +62,15 @@ def test_the_likeliest_label_comes_first(names, label):
     assert labels.ranked(_table(*names))[0] == label
 
 
+def test_what_the_table_is_called_and_yes_or_no_speak_for_a_label():
+    columns = _table("Age", "Attrition", "MonthlyIncome", "PerformanceRating:2", "PercentSalaryHike")
+    assert labels.ranked(columns, about="hr_attrition")[0] == "Attrition"
+
+    answers = survey({"Returned": ("Yes", "No")[i % 2], "a": i % 2} for i in range(60))
+    found = labels.ranked(_table("b:2") | answers | _table("c:2"))
+    assert found.index("Returned") < found.index("a")  # a is the later, which wins among equals
+
+
 def test_what_cannot_be_predicted_is_not_offered():
     columns = _table("a", "colour:3")
     columns |= survey({"id": i, "day": f"2024-01-{i % 28 + 1:02}", "same": "x"} for i in range(60))
