@@ -5,6 +5,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -21,6 +22,8 @@ from data.spec import DatasetSpec, LabelFeature
 from models import progress, registry
 from models.evaluation.metrics import confusion_matrix
 from models.serving.deployment import standby
+
+ASIDE = "features_aside"  # in TFMA's extracts
 
 
 @component
@@ -99,13 +102,42 @@ def _run_tfma(
     beam_args: list[str],
     output_folder: str | None,
 ) -> tfma.EvalResult:
+    model = tfma.default_eval_shared_model(saved_model, eval_config=config)
     return tfma.run_model_analysis(
-        eval_shared_model=tfma.default_eval_shared_model(saved_model, eval_config=config),
+        eval_shared_model=model,
         eval_config=config,
+        extractors=tfma.default_extractors(
+            eval_shared_model=model, eval_config=config, custom_predict_extractor=_predictions(model, config)
+        ),
         data_location=str(Path(examples_uri) / "Split-test" / "*.tfrecord"),
         output_path=output_folder,
         pipeline_options=PipelineOptions(beam_args),
     )
+
+
+def _predictions(model: tfma.EvalSharedModel, config: config_pb2.EvalConfig) -> tfma.extractors.Extractor:
+    """Returns TFMA's extractor of predictions, that sees no features: it asks by serialized examples then.
+
+    It would feed the signature's input, `inputs`, with a column of that name.
+    """
+    extractor = tfma.extractors.PredictionsExtractor(eval_shared_model=model, eval_config=config)
+    return extractor._replace(ptransform=_without_features(extractor.ptransform))
+
+
+@beam.ptransform_fn
+def _without_features(extracts: beam.PCollection, transform: beam.PTransform) -> beam.PCollection:
+    alone = extracts | "SetFeaturesAside" >> beam.Map(_set_aside).with_output_types(tfma.Extracts)
+    transformed = alone | transform
+    return transformed | "PutFeaturesBack" >> beam.Map(_put_back).with_output_types(tfma.Extracts)
+
+
+def _set_aside(extracts: tfma.Extracts) -> tfma.Extracts:
+    return {**extracts, tfma.FEATURES_KEY: {}, ASIDE: extracts[tfma.FEATURES_KEY]}
+
+
+def _put_back(extracts: tfma.Extracts) -> tfma.Extracts:
+    kept = {key: value for key, value in extracts.items() if key != ASIDE}
+    return {**kept, tfma.FEATURES_KEY: extracts[ASIDE]}
 
 
 def plots_confusion_matrix(eval_config: config_pb2.EvalConfig) -> bool:

@@ -15,6 +15,7 @@ from components.example_gen import first_rows, read_originals
 from data.errors import ServingError
 from data.spec import DatasetSpec, ImageFeature, Row
 from models import progress, registry
+from models.config import TaskConfig
 from models.export import batch
 from models.precision import FLOAT32, TOLERANCES, precision_of
 from models.serving.rollout.rollouts import live_version
@@ -36,6 +37,7 @@ def ServingCheck(
     blessing: OutputArtifact[InfraBlessing],
     name: Parameter[str],
     task: Parameter[str],
+    config: Parameter[str],
     spec: Parameter[str],
     budget: Parameter[str],
     destination: Parameter[str],
@@ -52,10 +54,11 @@ def ServingCheck(
     facts = DatasetSpec.model_validate_json(spec)
     rows, originals = first_rows(examples.uri, "test", facts, NUM_ROWS), read_originals(examples.uri, facts)
     provider, folder, limits = registry.task(task), saved_model_folder(model.uri), json.loads(budget)
+    settings = provider.config.model_validate_json(config)
     found: list[tuple[Asked, Asked]] = []
 
     def asked() -> tuple[Asked, Asked]:
-        found.append(ask(folder, rows, provider, facts, originals))
+        found.append(ask(folder, rows, provider, settings, facts, originals))
         return found[0]
 
     progress.report(summary="starting the server")
@@ -73,7 +76,12 @@ def ServingCheck(
 
 
 def ask(
-    saved_model: str, rows: list[Row], task: Task, spec: DatasetSpec, originals: Sequence[tuple[Row, Row]] = ()
+    saved_model: str,
+    rows: list[Row],
+    task: Task,
+    config: TaskConfig,
+    spec: DatasetSpec,
+    originals: Sequence[tuple[Row, Row]] = (),
 ) -> tuple[Asked, Asked]:
     """Returns questions and answers by signature and alias, all about the same rows; asked within this process.
 
@@ -81,6 +89,7 @@ def ask(
         saved_model: Folder of the SavedModel.
         rows: Stored rows to ask about.
         task: Words the questions.
+        config: The task's settings.
         spec: The data set's facts.
         originals: More rows, each as it is stored and with the files in place of the pixels that were made of them;
             only the task's signature of files is sent the latter.
@@ -95,8 +104,8 @@ def ask(
             f"{saved_model} does not load ({str(error).splitlines()[0]}); nothing was published."
         ) from error
     tolerance = TOLERANCES[precision_of(Path(saved_model))]
-    queries = [task.queries(row, spec) for row in rows]
-    queries += [_with_file(task.queries(row, spec), task, original, spec) for row, original in originals]
+    queries = [task.queries(row, config, spec) for row in rows]
+    queries += [_with_file(task.queries(row, config, spec), task, original, spec) for row, original in originals]
     questions: Asked = {}
     answers: Asked = {}
     for name in queries[0]:

@@ -58,6 +58,10 @@ class TaskConfig(Settings):
         """
         return {}
 
+    def input_names(self, spec: DatasetSpec) -> dict[str, str]:
+        """Returns for each column the input that takes it, where a served signature has one a column."""
+        return {}
+
     def compared(self, spec: DatasetSpec) -> dict[str, "Metric"]:
         """Returns the metrics that can be computed anew from stored answers, the usual one first.
 

@@ -103,7 +103,7 @@ def export(
     named = task.inputs(config, spec) if task.inputs else {}
     input_rules.write(Path(into), spec, {"serving_default": {"inputs": input_rules.EXAMPLES}, **named})
     if task.queries:
-        warmup.write(Path(into), _answered([task.queries(row, spec) for row in rows], signatures))
+        warmup.write(Path(into), _answered([task.queries(row, config, spec) for row in rows], signatures))
 
 
 def batch(values: Sequence[Any], dtype: tf.DType) -> np.ndarray:

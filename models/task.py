@@ -59,7 +59,7 @@ class Task:
         sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
         embeddings: `(model, transform_folder, config, spec) -> (names, float32 (things, dim))` for TensorBoard's
             projector; without, it shows examples in the last hidden layer.
-        queries: `(row, spec) -> {signature: {input: value}}`, the same example as inputs of each signature.
+        queries: `(row, config, spec) -> {signature: {input: value}}`, the same example as inputs of each signature.
         inputs: `(config, spec) -> {signature: {input: feature}}` of the signatures beside `serving_default`: which
             feature each input holds, so that the server can refuse values that the schema rules out.
         describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.
@@ -90,6 +90,6 @@ class Task:
     epoch_plots: Callable[..., dict[str, np.ndarray]] | None = None
     sample_images: Callable[[Tensors, DatasetSpec], tf.Tensor] | None = None
     embeddings: Callable[..., tuple[list[str], np.ndarray]] | None = None
-    queries: Callable[[Row, DatasetSpec], dict[str, dict[str, Any]]] | None = None
+    queries: Callable[[Row, Any, DatasetSpec], dict[str, dict[str, Any]]] | None = None
     inputs: Callable[[Any, DatasetSpec], dict[str, dict[str, str]]] | None = None
     describe_answer: Callable[[dict[str, list], Row, DatasetSpec], str] | None = None

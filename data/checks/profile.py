@@ -14,6 +14,7 @@ from data.spec import DatasetSpec, ImageFeature, LabelFeature, NumberFeature
 
 MAX_SIDE = 32  # pixels of an image that count for its class's mean, each way
 STANDARD_ERRORS = 3.0
+BY_CLASS = ("inputs.count", "inputs.sum", "inputs.squares")  # not `inputs.present`, of a column of that name
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -164,8 +165,7 @@ def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
         return []  # means of other columns say nothing
     known = before.get(f"{name}.classes")
     before = {
-        key: _in_order(array, known, label.classes) if key.startswith("inputs.") and key != "inputs.names" else array
-        for key, array in before.items()
+        key: _in_order(array, known, label.classes) if key in BY_CLASS else array for key, array in before.items()
     }
     if before["inputs.sum"].shape != after["inputs.sum"].shape:
         return []

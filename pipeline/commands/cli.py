@@ -185,6 +185,7 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
     paths = PipelinePaths.of(home, named.name)
     preflight.check(named, paths)
     found = preflight.read_everything(named) if rows else {"splits": {}, "notes": []}
+    found["notes"] += preflight.renamed_inputs(named)
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return

@@ -102,7 +102,7 @@ STAGES = (
         "components.serving_check",
         excluded=(REFERENCE_MODELS, TFMA_METRIC),
         waits_for=("baseline",),
-        settings=("task", "serving.", "evaluate.against_live"),
+        settings=("task", "model.", "serving.", "evaluate.against_live"),
         is_gate=True,
     ),
     Stage(

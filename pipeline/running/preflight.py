@@ -9,6 +9,7 @@ import psutil
 
 from components.live_model.comparable import LiveModel, obstacle
 from data import loading
+from data.cells import shown
 from data.checks.rows import RowChecks
 from data.errors import ConfigError
 from data.spec import SPLITS, LabelFeature
@@ -19,6 +20,7 @@ from pipeline.history import database
 from pipeline.running import ownership
 
 MIB = 2**20
+SHOWN = 5  # names
 MAX_CLASSES = 10  # that `headrace check` counts, the most frequent
 # Models, event files and ML Metadata of a run; measured on digits and Fashion-MNIST: 3 to 20 MiB.
 BASE_MIB = 100
@@ -49,6 +51,14 @@ def notes() -> list[str]:
     """Returns what a person should know before a run, a line each: what the environment has set."""
     found = environment.line()
     return [f"environment: {found}"] if found else []
+
+
+def renamed_inputs(named: NamedConfig) -> list[str]:
+    """Returns, in a line, which columns the served signature `columns` takes under another name; none without any."""
+    names = named.config.model.input_names(named.dataset.spec)
+    other = [f"{shown(column)} as {key}" for column, key in names.items() if key != column]
+    more = f", and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
+    return [f"served signature columns takes {', '.join(other[:SHOWN])}{more}"] if other else []
 
 
 def read_everything(named: NamedConfig) -> dict[str, Any]:

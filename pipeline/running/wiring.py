@@ -261,6 +261,7 @@ def serving_check(wiring: Wiring) -> BaseComponent:
         examples=wiring.output("ingest", "examples"),
         name=wiring.named.name,
         task=wiring.config.task,
+        config=wiring.config.model.model_dump_json(),
         spec=wiring.spec.model_dump_json(),
         budget=_budget(wiring.config).model_dump_json(exclude={"sample"}),
         destination=wiring.by_word(wiring.paths.serving),

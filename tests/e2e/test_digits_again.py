@@ -65,7 +65,7 @@ def test_the_same_seed_predicts_the_same_bit_for_bit_in_another_home(digits_run,
 
     from components.example_gen import first_rows
     from data import catalog
-    from models.tasks.image_classification.task import queries
+    from data.examples import encode
 
     home = tmp_path / "another [1] *"
     done = headrace("run", "digits", "--home", home, "--json", PYTHONHASHSEED="1")
@@ -73,7 +73,7 @@ def test_the_same_seed_predicts_the_same_bit_for_bit_in_another_home(digits_run,
     again = json.loads(done.out)
     spec = catalog.load("digits").spec
     rows = first_rows(str(digits_run.output("ingest", "examples")), "test", spec, 381)
-    inputs = tf.constant([queries(row, spec)["serving_default"]["inputs"] for row in rows])
+    inputs = tf.constant([encode(row, spec, targets=False) for row in rows])
 
     with without_signs(Path(again["published"])) as published:
         first, second = (

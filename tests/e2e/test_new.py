@@ -3,8 +3,10 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 import pytest
+from markupsafe import escape
 from sklearn.datasets import load_breast_cancer
 
 from tests.conftest import headrace
@@ -12,17 +14,25 @@ from tests.conftest import headrace
 pytestmark = pytest.mark.e2e
 
 
+# What a person may call columns and classes, and what something on the way takes for a name or sign of its own.
+NAMES = (
+    "inputs", "A", "a", "a/b", "a b", "a.b", "$x^2_{1}", "%s {} {0}", "<b>&\"'", "[red]", ":label:", "?*", "שלום", "🙂",
+    "x" * 300, "None",
+)  # fmt: skip
+CLASSES = ("$bösartig^_{1", "gut/artig: [red] {} %s שלום 🙂 <b> " + "y" * 300)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Where a table with spaces in its column names lies, and a model learned from it is published."""
+    """Where a table with unusual names of columns and classes lies, and a model learned from it is published."""
     folder, data = tmp_path_factory.mktemp("cancer"), load_breast_cancer()
-    names = [*data.feature_names, "site", "Befund"]
+    names = [*data.feature_names[: -len(NAMES)], *NAMES, "site", "Befund"]
     with (folder / "tumours.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=";")
         writer.writerow(names)
         for index, (values, label) in enumerate(zip(data.data, data.target, strict=True)):
             cells = ["" if (index + place) % 40 == 0 else value for place, value in enumerate(values)]
-            writer.writerow([*cells, ["links", "rechts", ""][index % 3], ["bösartig", "gutartig"][label]])
+            writer.writerow([*cells, ["links", "rechts", ""][index % 3], CLASSES[label]])
     made = headrace("new", "tumours", "--data", "tumours.csv", "--label", "Befund", cwd=folder)
     assert made.code == 0, made.err
     done = headrace("run", "./tumours.yaml", "--json", cwd=folder)
@@ -49,6 +59,20 @@ def test_the_model_is_good_and_says_how_good_beside_classical_ones(home):
     assert f"the network {compared['verdict']} {compared['best']}" in compared["sentence"]
 
 
+def test_all_names_are_shown_as_they_are_and_served(home):
+    from models.serving.protocol import input_rules
+
+    result = json.loads((home / "result.json").read_text())
+    page = next((home / "runs" / "tumours" / "reports").glob("*.html")).read_text(encoding="utf-8")
+    rules = json.loads((Path(result["published"]) / input_rules.FILE).read_text())
+
+    for name in (*NAMES, *CLASSES):
+        assert str(escape(name)) in page, name
+    assert "<b>" not in re.sub(r"<b>[^<&]*</b>", "", page)
+    assert set(NAMES) < set(rules["signatures"]["columns"].values())
+    assert {f"f1@{name}" for name in CLASSES} <= set(result["metrics"])
+
+
 def test_rows_of_a_table_are_predicted_without_their_label(home):
     lines = (home / "tumours.csv").read_text(encoding="utf-8").splitlines()
     (home / "asked.csv").write_text("\n".join(line.rsplit(";", 1)[0] for line in lines[:5]), encoding="utf-8")
@@ -58,7 +82,7 @@ def test_rows_of_a_table_are_predicted_without_their_label(home):
     assert done.code == 0, done.err
     answers = json.loads(done.out)
     assert [answer["row"] for answer in answers] == [1, 2, 3, 4]
-    assert {top["class"] for top in answers[0]["top"]} == {"bösartig", "gutartig"}
+    assert {top["class"] for top in answers[0]["top"]} == set(CLASSES)
     assert sum(top["probability"] for top in answers[0]["top"]) == pytest.approx(1, abs=1e-4)
 
 
@@ -91,7 +115,7 @@ def test_a_column_that_is_left_out_later_is_still_given_to_the_live_version(home
     assert "is only reported" not in done.out
     assert re.search(r"version \d+; clients of version \d+ must change: mean area is gone", done.out)
 
-    other = file.read_text(encoding="utf-8").replace('[gutartig, "bösartig"]', "[benign, malign]")
+    other = re.sub(r"classes: \[.*[^\\]\"\]", "classes: [benign, malign]", file.read_text(encoding="utf-8"))
     file.write_text(other, encoding="utf-8")
     refused = headrace("check", "./tumours.yaml", cwd=home)
     assert refused.code == 2

@@ -57,7 +57,7 @@ def _scores(home: Path) -> np.ndarray:
 
     from components.example_gen import first_rows
     from data import catalog
-    from models.tasks.image_classification.task import queries
+    from data.examples import encode
 
     spec = catalog.load("digits").spec
     folders = (home / "runs" / "digits" / "artifacts" / "ingest" / "examples").iterdir()
@@ -65,9 +65,7 @@ def _scores(home: Path) -> np.ndarray:
     rows = first_rows(str(examples), "test", spec, 381)
     (version,) = (home / "serving" / "digits").glob("[0-9]*")
     signature = tf.saved_model.load(str(version)).signatures["serving_default"]
-    return signature(inputs=tf.constant([queries(row, spec)["serving_default"]["inputs"] for row in rows]))[
-        "scores"
-    ].numpy()
+    return signature(inputs=tf.constant([encode(row, spec, targets=False) for row in rows]))["scores"].numpy()
 
 
 @dataclass(frozen=True)

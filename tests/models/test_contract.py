@@ -85,14 +85,14 @@ def test_a_server_answers_as_the_trained_model_does(trained, tmp_path):
     measured = run_smoke_test(
         Path(made.model_folder),
         "candidate",
-        ask=lambda: ask(made.model_folder, rows, task, made.spec),
+        ask=lambda: ask(made.model_folder, rows, task, made.config, made.spec),
         folder=tmp_path / "candidate",
         engine="embedded",
     )
 
     assert measured.p95_ms > 0
     assert {log.predict_log.request.model_spec.signature_name for log in warmup.read(Path(made.model_folder))} == set(
-        task.queries(rows[0], made.spec)
+        task.queries(rows[0], made.config, made.spec)
     )
 
 
@@ -130,6 +130,31 @@ def test_input_validation_knows_every_input_of_every_signature(trained):
     assert rules["signatures"].pop("serving_default") == {"inputs": input_rules.EXAMPLES}
     for aliases in rules["signatures"].values():
         assert set(aliases.values()) <= inputs
+
+
+def test_no_column_of_a_table_takes_the_place_of_another(trained):
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    from components.example_gen import first_rows
+    from data.examples import encode
+    from data.spec import NumberFeature
+    from models.tasks.tabular.features import number_names
+
+    _, made, _ = trained
+    transform = tft.TFTransformOutput(made.transform_folder)
+    places = number_names(made.spec)
+    names = list(made.spec.of(NumberFeature))
+    rows = first_rows(made.model_folder.removesuffix("model") + "examples", "train", made.spec, 48)
+    whole = [row for row in rows if set(names) <= set(row)]
+    examples = tf.constant([encode(row, made.spec) for row in whole])
+    raw = tf.io.parse_example(examples, transform.raw_feature_spec())
+
+    found = transform.transform_features_layer()(raw)
+
+    for name in names:  # standardized numbers keep their order
+        given, standardized = [row[name] for row in whole], found["numbers"][:, places.index(name)]
+        assert np.argsort(standardized).tolist() == np.argsort(given).tolist(), name
 
 
 def test_tensorboard_has_scalars_histograms_graph_and_images(trained):

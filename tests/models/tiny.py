@@ -33,14 +33,17 @@ from models.config import TrainConfig
 from models.training.job import TrainingJob
 
 NUM_ROWS = {"train": 48, "validation": 12, "test": 12}
+# Names that people give, and that TensorFlow, Keras, TFT and TFMA take for names of their own or for one another.
+NUMBERS = ("inputs", "A", "a", "a/b", "a b", "a.b", "b/a", "$x^2_{1} %s {0}", "x" * 300, "🙂", "שם", "numbers", "None")
 TABLE: dict[str, Feature] = {
-    "size in cm": NumberFeature(optional=True),
     "lambda": NumberFeature(),
+    **dict.fromkeys(NUMBERS, NumberFeature(optional=True)),
     "Größe": BooleanFeature(optional=True),
-    "seen": DateFeature(optional=True),
+    "label": DateFeature(optional=True),
     "色": CategoryFeature(optional=True),
     "self": CategoryFeature(optional=True),
 }
+CLASSES = ("$a_{1}^2 \\frac", "a/b: [red] {} %s 🙂 שלום " + "y" * 300)
 
 
 def _image_row(index: int, generator: np.random.Generator) -> Row:
@@ -54,8 +57,9 @@ def _table_row(index: int, generator: np.random.Generator) -> Row:
     answer = index % 2
     row: Row = {"lambda": float(answer + generator.normal(0, 0.1))}
     if index % 3:
-        row |= {"size in cm": float(generator.normal()), "Größe": float(index % 4 == 0), "色": "赤" if answer else "青"}
-        row["seen"] = 1_700_000_000 + 3_600 * index
+        row |= {name: float(generator.normal()) for name in NUMBERS}
+        row |= {"Größe": float(index % 4 == 0), "色": "赤" if answer else "青"}
+        row["label"] = 1_700_000_000 + 3_600 * index
     return row
 
 
@@ -64,7 +68,7 @@ def _text_row(index: int, generator: np.random.Generator) -> Row:
     words = ["gut", "schlecht"][index % 2]
     rest = generator.choice(["это", "日本語テキスト", "the film", "!!", "a\0b"], 3)
     text = " ".join([words, *rest]) * (500 if index == 5 else 1)
-    return {"text": "" if index % 12 == 7 else f"{text} {index}", "label": index % 2}
+    return {"inputs": "" if index % 12 == 7 else f"{text} {index}", "text": index % 2}
 
 
 def _sequence_row(index: int, generator: np.random.Generator) -> Row:
@@ -75,8 +79,8 @@ def _sequence_row(index: int, generator: np.random.Generator) -> Row:
 def _rating_row(index: int, generator: np.random.Generator) -> Row:
     user, item = index % 5, int(generator.integers(0, 8))
     recent = "|".join(str(number) for number in generator.integers(0, 8, 3))
-    row: Row = {"user": f"u{user}", "item": f"Film {item} #{item}", "kind": "light", "rating": 1.0 + (user + item) % 5}
-    return row | ({"recent": recent} if index % 4 else {})
+    row: Row = {"inputs": f"u{user}", "item": f"Film {item} #{item}", "kind": "light", "user": 1.0 + (user + item) % 5}
+    return row | ({"a/b": recent} if index % 4 else {})
 
 
 # Task -> features of a made-up data set, its rows, settings of the model.
@@ -90,8 +94,8 @@ MADE_UP: dict[str, tuple[dict[str, Feature], Callable[[int, np.random.Generator]
         {"filters": [4], "dropout": 0.1},
     ),
     "tabular_classification": (
-        {**TABLE, "label": LabelFeature(classes=("no", "yes"))},
-        lambda index, generator: {**_table_row(index, generator), "label": index % 2},
+        {**TABLE, "scores": LabelFeature(classes=CLASSES)},
+        lambda index, generator: {**_table_row(index, generator), "scores": index % 2},
         {"bins": 4, "dense_units": [8], "vocabulary_size": 20, "hash_buckets": 4, "min_count": 2},
     ),
     "tabular_regression": (
@@ -100,7 +104,7 @@ MADE_UP: dict[str, tuple[dict[str, Feature], Callable[[int, np.random.Generator]
         {"bins": 4, "dense_units": [8], "vocabulary_size": 20, "hash_buckets": 4, "min_count": 2},
     ),
     "text_classification": (
-        {"text": TextFeature(), "label": LabelFeature(classes=("good", "bad"))},
+        {"inputs": TextFeature(), "text": LabelFeature(classes=CLASSES)},
         _text_row,
         {"max_words": 12, "vocabulary_size": 50, "hash_buckets": 64, "max_character_ngrams": 40, "embedding_dim": 4},
     ),
@@ -111,14 +115,22 @@ MADE_UP: dict[str, tuple[dict[str, Feature], Callable[[int, np.random.Generator]
     ),
     "recommendation": (
         {
-            "user": CategoryFeature(),
+            "inputs": CategoryFeature(),
             "item": CategoryFeature(),
-            "recent": TextFeature(optional=True),
+            "a/b": TextFeature(optional=True),
             "kind": CategoryFeature(values=("light",)),
-            "rating": TargetFeature(),
+            "user": TargetFeature(),
         },
         _rating_row,
-        {"max_users": 6, "max_items": 9, "max_recent": 3, "embedding_dim": 4, "top_k": 3},
+        {
+            "user_key": "inputs",
+            "recent_key": "a/b",
+            "max_users": 6,
+            "max_items": 9,
+            "max_recent": 3,
+            "embedding_dim": 4,
+            "top_k": 3,
+        },
     ),
 }
 

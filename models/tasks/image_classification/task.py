@@ -98,7 +98,7 @@ def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> 
     return {"serving_default": classification.example_signature(served, spec), "image_bytes": image_bytes}
 
 
-def queries(row: Row, spec: DatasetSpec) -> dict:
+def queries(row: Row, config: ImageClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns one image as inputs of each signature: as a tf.train.Example and as a PNG of the same pixels."""
     image_key, image = spec.only(ImageFeature)
     png = io.BytesIO()

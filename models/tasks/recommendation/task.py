@@ -145,9 +145,10 @@ def _titles(vocabulary, config: RecommendationConfig) -> list[bytes]:
     return known + [b""] * (config.max_items + 1 - len(known))
 
 
-def queries(row: Row, spec: DatasetSpec) -> dict:
+def queries(row: Row, config: RecommendationConfig, spec: DatasetSpec) -> dict:
     """Returns one row as an example, and its user's name."""
-    return {"serving_default": {"inputs": encode(row, spec, targets=False)}, "recommend": {"user_id": row["user"]}}
+    example = encode(row, spec, targets=False)
+    return {"serving_default": {"inputs": example}, "recommend": {"user_id": row.get(config.user_key, b"")}}
 
 
 def inputs(config: RecommendationConfig, spec: DatasetSpec) -> dict:

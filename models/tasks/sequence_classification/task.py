@@ -70,7 +70,7 @@ def signatures(served, config: SequenceClassificationConfig, spec: DatasetSpec) 
     return classification.text_signatures(served, spec, "sequence")
 
 
-def queries(row: Row, spec: DatasetSpec) -> dict:
+def queries(row: Row, config: SequenceClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns one sequence as inputs of each signature."""
     return classification.text_queries(row, spec, "sequence")
 

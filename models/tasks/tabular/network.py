@@ -4,8 +4,6 @@ Cheng et al., "Wide & Deep Learning for Recommender Systems", arXiv:1606.07792; 
 embeddings (Gorishniy et al., arXiv:2203.05556).
 """
 
-import keyword
-
 import keras
 import tensorflow as tf
 from keras import layers
@@ -13,7 +11,7 @@ from keras import layers
 from data.examples import encode
 from data.spec import CategoryFeature, DatasetSpec
 from models.tasks.optional import ABSENT, sparse
-from models.tasks.tabular.config import TabularConfig
+from models.tasks.tabular.config import TabularConfig, input_keys
 from models.tasks.tabular.features import CATEGORIES, CURVES, MISSING, NUMBERS, number_names
 
 
@@ -58,7 +56,7 @@ def column_signature(predict, spec: DatasetSpec):
     """Returns the signature `columns`: one input a column, under its own name, string, float32 or int64 `(batch,)`.
 
     An empty text, NaN, or for a date the least int64 stands for nothing. Characters that a tensor's name cannot have
-    become underscores; a name that Python keeps for itself gets one behind it.
+    become underscores, see `input_keys`; a name that Python keeps for itself gets one behind it.
 
     Args:
         predict: Raw features -> the signature's outputs.
@@ -78,26 +76,12 @@ def column_signature(predict, spec: DatasetSpec):
     return columns.get_concrete_function(**specs)
 
 
-def input_keys(spec: DatasetSpec) -> dict[str, str]:
-    """Returns for each input column the name of its tensor in the signature `columns`."""
-    keys: dict[str, str] = {}
-    for name, feature in spec.features.items():
-        if feature.target:
-            continue
-        key = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
-        key = key if key[:1].isalpha() else f"c{key}"
-        while key in keys.values() or keyword.iskeyword(key) or key == "self":
-            key += "_"
-        keys[name] = key
-    return keys
-
-
 def inputs(config: TabularConfig, spec: DatasetSpec) -> dict[str, dict[str, str]]:
     """Returns which feature each signature's input holds."""
     return {"columns": {key: name for name, key in input_keys(spec).items()}}
 
 
-def queries(row, spec: DatasetSpec) -> dict:
+def queries(row, config: TabularConfig, spec: DatasetSpec) -> dict:
     """Returns one row as inputs of both signatures."""
     values = {key: row.get(name, ABSENT[spec.features[name].stored]) for name, key in input_keys(spec).items()}
     return {"serving_default": {"inputs": encode(row, spec, targets=False)}, "columns": values}

@@ -96,7 +96,7 @@ def signatures(served, config: TextClassificationConfig, spec: DatasetSpec) -> d
     return classification.text_signatures(served, spec, "text")
 
 
-def queries(row: Row, spec: DatasetSpec) -> dict:
+def queries(row: Row, config: TextClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns one text as inputs of each signature."""
     return classification.text_queries(row, spec, "text")
 

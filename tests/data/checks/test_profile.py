@@ -2,7 +2,7 @@ import numpy as np
 
 from data.checks import profile
 from data.checks.profile import Profile, drifts
-from data.spec import DatasetSpec, ImageFeature, LabelFeature
+from data.spec import DatasetSpec, ImageFeature, LabelFeature, NumberFeature
 
 SPEC = DatasetSpec(
     name="tiny",
@@ -124,3 +124,17 @@ def test_means_of_other_columns_say_nothing_of_swapped_classes():
     after["inputs.names"] = np.array(["another 8x8x1"])
 
     assert [one for one in drifts(before, after, SPEC, 0.1) if "swapped" in one.sentence] == []
+
+
+def test_a_column_called_as_a_part_of_the_profile_is_no_part_of_it():
+    columns = {"inputs": NumberFeature(optional=True), "rows": NumberFeature(optional=True)}
+    spec = SPEC.model_copy(update={"features": {**columns, "kind": LabelFeature(classes=("a", "b"))}})
+    kinds = np.tile([0, 1], 50)
+    made, swapped = Profile(spec), Profile(spec)
+    made.add({"inputs": kinds + np.linspace(0, 0.1, 100), "rows": np.full(100, 2.0), "kind": kinds})
+    swapped.add({"inputs": 1 - kinds + np.linspace(0, 0.1, 100), "rows": np.full(100, 2.0), "kind": kinds})
+
+    assert drifts(made.arrays, made.arrays, spec, 0.1) == []
+    assert [str(one.sentence) for one in drifts(made.arrays, swapped.arrays, spec, 0.1)] == [
+        "classes look swapped: rows of a like b, b like a"
+    ]

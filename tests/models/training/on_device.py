@@ -60,7 +60,7 @@ def check_serving(trained: TrainedOnDevice, scratch: Path) -> None:
     run_smoke_test(
         model,
         "tiny",
-        ask=lambda: ask(str(model), rows, made.task, made.spec),
+        ask=lambda: ask(str(model), rows, made.task, made.config, made.spec),
         folder=scratch,
         engine="embedded",
     )

@@ -150,6 +150,18 @@ def test_a_destination_that_cannot_be_written_to_is_told_before_any_work(tmp_pat
         preflight.check(config.load("digits"), paths)
 
 
+def test_columns_that_are_served_under_another_name_are_told(tmp_path):
+    (tmp_path / "t.csv").write_text("A,a,size in cm,kind\n1,2,3,x\n")
+    features = "{A: number, a: number, size in cm: number, kind: {kind: label, classes: [x, y]}}"
+    run_file = tmp_path / "t.yaml"
+    run_file.write_text(f"task: tabular_classification\ndata: {{files: t.csv, features: {features}}}\n")
+
+    assert preflight.renamed_inputs(config.load(str(run_file))) == [
+        "served signature columns takes 'A' as A_559aead0, 'a' as a_ca978112, 'size in cm' as size_in_cm"
+    ]
+    assert preflight.renamed_inputs(config.load("digits")) == []
+
+
 def test_a_live_version_that_cannot_be_compared_is_told_before_any_work(tmp_path):
     paths = PipelinePaths.of(tmp_path, "digits")
     paths.runs.mkdir(parents=True)

@@ -44,12 +44,12 @@ def test_what_a_user_had_before_is_ranked_among_what_they_did_not_have_by_networ
     made, _, _ = recommended
     rows = rows_of("recommendation", NUM_ROWS["train"], 0)
     films = sorted({row["item"] for row in rows})
-    asked = [{"user": "u1", "item": film, "kind": "light", "rating": 3.0} for film in films]
-    had = np.isin(films, [row["item"] for row in rows if row["user"] == "u1"])
+    asked = [{"inputs": "u1", "item": film, "kind": "light", "user": 3.0} for film in films]
+    had = np.isin(films, [row["item"] for row in rows if row["inputs"] == "u1"])
     served = tf.saved_model.load(made.model_folder).signatures["serving_default"]
     network = served(tf.constant([encode(row, made.spec, targets=False) for row in asked]))["outputs"].numpy()[:, 0]
-    frames = [pd.DataFrame(one)[["user", "item", "rating"]].map(str) for one in (rows, asked)]
-    ratings = frames[0].pop("rating").astype(float)
+    frames = [pd.DataFrame(one)[["inputs", "item", "user"]].map(str) for one in (rows, asked)]
+    ratings = frames[0].pop("user").astype(float)
 
     for name, candidate in made.task.classical(made.config, made.spec).items():
         reference = candidate.estimator.fit(frames[0], ratings).predict(frames[1])[:, 0]
@@ -64,7 +64,7 @@ def test_nobody_is_recommended_what_they_had(recommended):
     from tests.models.tiny import NUM_ROWS, rows_of
 
     _, titles, scores = recommended
-    had = {row["item"] for row in rows_of("recommendation", NUM_ROWS["train"], 0) if row["user"] == "u1"}
+    had = {row["item"] for row in rows_of("recommendation", NUM_ROWS["train"], 0) if row["inputs"] == "u1"}
 
     offered = [title for title in titles[0] if title]
     assert [bool(title) for title in titles[0]] == (scores[0] > -1e8).tolist()
