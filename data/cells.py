@@ -25,15 +25,20 @@ from data.spec import (
     NumberFeature,
     Problem,
     TargetFeature,
+    TextFeature,
 )
+from data.texts import is_unicode
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
+# The largest magnitudes that training can square in float32: of an input its square, of a target the sum of the squared
+# errors of 10^8 rows.
+MAX_INPUT, MAX_TARGET = math.sqrt(np.finfo(np.float32).max), 1e15
 MAX_CLASSES_SHOWN = 8
 BOOLEANS = {
     "true": True, "t": True, "yes": True, "y": True, "1": True, "1.0": True,
     "false": False, "f": False, "no": False, "n": False, "0": False, "0.0": False,
 }  # fmt: skip
 MAX_SHOWN = 40  # characters of a cell
+MAX_SECONDS = 1e18  # since 1970, each way: what int64 holds
 
 
 class _Unusable(ValueError):
@@ -70,7 +75,7 @@ def to_row(
     files: dict[str, bytes] = {}
     for name, feature in spec.features.items():
         cell = record.cells.get(name)
-        absent = cell is None or (textual and cell in missing)
+        absent = cell is None or (textual and (cell in missing or _is_missing(cell, feature, missing)))
         if absent and feature.optional:
             continue
         try:
@@ -87,6 +92,11 @@ def to_row(
         if name not in spec.features and name not in unused:
             problems.append(Problem(record.where, name, "no column of this name", "one"))
     return BadRow(tuple(problems)) if problems else LocatedRow(values, record.where, record.group, files)
+
+
+def _is_missing(cell: str, feature: Feature, missing: Collection[str]) -> bool:
+    """Returns whether a cell with spaces around it stands for nothing; in a text spaces may mean something."""
+    return not isinstance(feature, TextFeature) and cell.strip() in missing
 
 
 def _value(cell: Any, feature: Feature, textual: bool) -> Any:
@@ -114,7 +124,7 @@ def _date(cell: Any, feature: DateFeature) -> int:
     """Returns seconds since 1970; a moment without a time zone is taken as UTC."""
     try:
         if feature.format == "unix":
-            return int(float(cell))
+            return _seconds(float(cell))
         if isinstance(cell, str):
             iso = feature.format == "iso"
             # Behind a date without a time fromisoformat takes no Z.
@@ -128,15 +138,28 @@ def _date(cell: Any, feature: DateFeature) -> int:
         raise _Unusable(expected.get(feature.format, f"a date as {feature.format}"), shown(cell)) from None
 
 
+def _seconds(number: float) -> int:
+    if abs(number) > MAX_SECONDS:
+        raise ValueError
+    return int(number)
+
+
+def word(cell: Any) -> str:
+    """Returns a cell that is a class or a category as text, without the spaces around it: `new` lists them so, too."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # pandas makes floats of whole numbers beside missing ones
+    return str(cell).lower() if isinstance(cell, bool) else str(cell).strip()
+
+
 def _category(cell: Any, feature: CategoryFeature) -> str:
     if isinstance(cell, bytes | dict | list) or cell is None:
         return _text(cell)
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)  # pandas makes floats of whole numbers beside missing ones
-    value = str(cell).lower() if isinstance(cell, bool) else str(cell)
+    if cell in feature.values:
+        return cell
+    value = word(cell)
     if feature.values and value not in feature.values:
         raise _one_of(feature.values, value, cell)
-    return value
+    return _text(value)
 
 
 def _one_of(choices: tuple[str, ...], value: str, cell: Any) -> _Unusable:
@@ -156,8 +179,9 @@ def _number(cell: Any, feature: NumberFeature | TargetFeature, textual: bool) ->
         raise _Unusable("a number", shown(cell)) from None
     if not math.isfinite(number):
         raise _Unusable("a finite number", shown(cell))
-    if abs(number) > FLOAT32_MAX:
-        raise _Unusable("a number that float32 can hold", shown(cell))
+    most = MAX_TARGET if isinstance(feature, TargetFeature) else MAX_INPUT
+    if abs(number) > most:
+        raise _Unusable(f"a number from {-most:.2g} to {most:.2g}: float32 cannot hold squares of others", shown(cell))
     for bound, wrong, word in ((feature.min, number.__lt__, "least"), (feature.max, number.__gt__, "most")):
         if bound is not None and wrong(bound):
             raise _Unusable(f"at {word} {bound:g}", shown(cell))
@@ -168,13 +192,11 @@ def _label(cell: Any, feature: LabelFeature) -> int:
     """Returns the index of a class given by name; a whole number that is no class's name is an index already."""
     if isinstance(cell, bytes):
         cell = cell.decode("utf-8", errors="replace")
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)  # pandas makes floats of whole numbers beside missing ones
-    name = str(cell).lower() if isinstance(cell, bool) else str(cell)
+    name = cell if cell in feature.classes else word(cell)
     if name in feature.classes:
         return feature.classes.index(name)
-    if isinstance(cell, int) and not isinstance(cell, bool) and 0 <= cell < len(feature.classes):
-        return cell
+    if isinstance(cell, int | float) and not isinstance(cell, bool) and cell in range(len(feature.classes)):
+        return int(cell)
     raise _one_of(feature.classes, name, cell)
 
 
@@ -188,6 +210,8 @@ def _text(cell: Any) -> str:
             raise _Unusable("UTF-8 text", found) from None
     if not isinstance(cell, str):
         raise _Unusable("text", shown(cell))
+    if not is_unicode(cell):
+        raise _Unusable("Unicode text", f"half of a surrogate pair in {shown(cell)}")
     return cell
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from data.cells import BOOLEANS
+from data.cells import BOOLEANS, word
 from data.scripts import num_words
 from data.spec import (
     BooleanFeature,
@@ -20,6 +20,7 @@ from data.spec import (
     TargetFeature,
     TextFeature,
 )
+from data.texts import is_unicode
 
 MAX_DISTINCT = 20_000  # values of a column that are counted; more make it a text, an identifier or a number
 MAX_CLASSES = 100  # distinct values up to which a label may have classes of one or two rows
@@ -91,7 +92,9 @@ class Column:
 
     def add(self, cell: Any) -> None:
         """Counts a cell."""
-        text = "" if cell is None or cell != cell else _name(cell)
+        text = "" if cell is None or cell != cell else word(cell)
+        if not is_unicode(text):  # a problem of its row, which the reader names
+            return
         if text in NOTHING:
             self.nothing[text] += 1
             return
@@ -310,13 +313,6 @@ def without_texts(guesses: Mapping[str, Guess]) -> dict[str, Guess]:
 def words_for_nothing(columns: Mapping[str, Column]) -> list[str]:
     """Returns the words that stand for nothing in some column, sorted, the empty one left out."""
     return sorted({word for column in columns.values() for word in column.nothing} - {""})
-
-
-def _name(cell: Any) -> str:
-    """Returns a cell as the name of a value, as readers compare it: true, and 3 for 3.0 as pandas makes it of 3."""
-    if isinstance(cell, bool):
-        return str(cell).lower()
-    return str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
 
 
 def is_identifier(column: Column) -> bool:

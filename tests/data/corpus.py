@@ -95,6 +95,13 @@ def _parquet(found: list[dict[str, Any]], spoil: Callable[[bytes], bytes] = byte
     return write
 
 
+def _parquet_of_latin_1(folder: Path) -> None:
+    table = pa.Table.from_pylist(changed(5, plan="plan 4"))
+    texts = pa.array([f"pl\xe4n {i}".encode("latin-1" if i == 4 else "utf-8") for i in range(60)], pa.binary())
+    table = table.set_column(2, "plan", texts.view(pa.string()))  # as a writer that does not look does it
+    pq.write_table(table, folder / "rows.parquet")
+
+
 def _tfrecord(found: list[dict[str, Any]], spoil: Callable[[bytes], bytes] = bytes) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         import tensorflow as tf
@@ -148,6 +155,7 @@ CASES = [
     Case("NaN", _csv(csv_text(changed(5, income="nan")))),
     Case("infinity", _csv(csv_text(changed(5, income="-inf")))),
     Case("number beyond float32", _csv(csv_text(changed(5, income="1e39")))),
+    Case("number whose square float32 cannot hold", _csv(csv_text(changed(5, income="2e19")))),
     Case("missing number", _csv(csv_text(changed(5, age="")))),
     Case("missing label", _csv(csv_text(changed(5, churned="")))),
     Case("unknown class", _csv(csv_text(changed(5, churned="yess")))),
@@ -184,7 +192,13 @@ CASES = [
     Case("JSON key renamed in one row", _jsonl([*rows()[:4], {**rows()[4], "incme": 3}, *rows()[5:]]),
          {"files": "rows.jsonl"}),
     Case("JSON null label", _jsonl(changed(5, churned=None)), {"files": "rows.jsonl"}),
+    Case("JSON with half of a surrogate pair", _jsonl(changed(5, plan="cut off \ud83d")), {"files": "rows.jsonl"}),
+    Case("JSON with half of a surrogate pair in a name", _jsonl([*rows()[:4], {**rows()[4], "\ud83d": 3}, *rows()[5:]]),
+         {"files": "rows.jsonl"}),
+    Case("JSON with half of a surrogate pair in all names", _jsonl([{**row, "\ud83d": 3} for row in rows()]),
+         {"files": "rows.jsonl"}),
     # Parquet
+    Case("Parquet text that is not UTF-8", _parquet_of_latin_1, {"files": "rows.parquet"}),
     Case("Parquet cut off", _parquet(rows(), lambda content: content[:-20]), {"files": "rows.parquet"}),
     Case("Parquet of no rows", lambda folder: pq.write_table(
         pa.Table.from_pylist(rows()).slice(0, 0), folder / "rows.parquet"), {"files": "rows.parquet"}),

@@ -11,7 +11,7 @@ import pytest
 from data import local
 from data.checks.rows import RowChecks
 from data.config import DataConfig
-from data.errors import ConfigError, HeadraceError
+from data.errors import ConfigError, DataError, HeadraceError
 from data.loading import open_rows
 from data.spec import SPLITS
 from tests.data import corpus
@@ -268,6 +268,75 @@ def test_an_optional_cell_may_be_missing(tmp_path):
     found, _ = _read({"files": "rows.csv", "features": FEATURES, "missing_values": ["", "NA"]}, tmp_path)
 
     assert [row["plan"] for row in _joined(found) if "income" not in row] == ["plan 4"]
+
+
+SPACED = {
+    "colour": {"kind": "category", "values": ["red", "blue"], "optional": True},
+    "shape": "category",
+    "note": "text",
+    "fate": {"kind": "label", "classes": ["left", "stayed"]},
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_spaces_around_a_category_or_class_are_no_part_of_it_and_those_of_a_text_are(tmp_path, form):
+    lines = [(" red ", "round ", f" note {i} ", " left") for i in range(30)]
+    lines += [("blue", " round", f"{i}", "stayed\t") for i in range(30)]
+    if form == "csv":
+        text = "\n".join([",".join(SPACED), *(",".join(line) for line in [(" ", "round", "c", "left"), *lines])])
+    else:
+        text = "\n".join(json.dumps(dict(zip(SPACED, line, strict=True))) for line in lines)
+    (tmp_path / f"rows.{form}").write_text(text)
+    settings = {
+        "files": f"rows.{form}",
+        "features": SPACED,
+        "splits": FIFTHS,
+        "checks": {"min_classes": 1},
+    }
+
+    found = _joined(_read(settings, tmp_path)[0])
+
+    whole = {row["note"]: (row["colour"], row["shape"], row["fate"]) for row in found if "colour" in row}
+    assert whole == {
+        **{f" note {i} ": ("red", "round", 0) for i in range(30)},
+        **{f"{i}": ("blue", "round", 1) for i in range(30)},
+    }
+    assert [row["note"] for row in found if "colour" not in row] == ["c"] * (form == "csv")
+
+
+def test_a_class_that_is_named_with_spaces_keeps_them(tmp_path):
+    features = {"x": "number", "fate": {"kind": "label", "classes": ["left", " left"]}}
+    (tmp_path / "rows.csv").write_text("x,fate\n" + "\n".join(f"{i},{' ' * (i % 2)}left" for i in range(60)))
+
+    found = _joined(
+        _read({"files": "rows.csv", "features": features, "splits": FIFTHS, "checks": {"min_classes": 1}}, tmp_path)[0]
+    )
+
+    assert {(row["x"] % 2, row["fate"]) for row in found} == {(0, 0), (1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("feature", "cell", "kept"),
+    [
+        ("number", "1.8e19", True),  # nanoseconds since 1970 are 1.7e18
+        ("number", "-1.9e19", False),
+        ("target", "1e15", True),
+        ("target", "1e30", False),
+        ({"kind": "date", "format": "unix"}, "1e17", True),
+        ({"kind": "date", "format": "unix"}, "1e30", False),
+    ],
+)
+def test_a_number_that_training_cannot_square_is_named_before_it(tmp_path, feature, cell, kept):
+    cells = [str(i) for i in range(60)]
+    cells[4] = cell
+    (tmp_path / "rows.csv").write_text("x,y,z\n" + "\n".join(f"{one},{i},{i}" for i, one in enumerate(cells)))
+    settings = {"files": "rows.csv", "features": {"x": feature, "y": "number", "z": "number"}}
+
+    if kept:
+        assert len(_joined(_read(settings, tmp_path)[0])) == 60
+    else:
+        with pytest.raises(DataError, match=rf"1 of 60 rows cannot be used.*\n.*rows\.csv:6:x: expected .*'{cell}'"):
+            _read(settings, tmp_path)
 
 
 def test_an_image_folder_is_read_with_its_folders_as_classes(tmp_path):

@@ -10,6 +10,7 @@ from data.errors import DataError
 from data.sources import archives
 from data.sources.records import Record, text_lines
 from data.spec import Problem
+from data.texts import is_name
 
 BETWEEN = re.compile(r"[\s,]*")
 
@@ -32,10 +33,13 @@ def read(path: Path) -> Iterator[Record]:
     for line, cells, problem in _values(path, name):
         count += 1
         where = f"{name}:{line}"
-        if isinstance(cells, dict):
-            yield Record(where, cells)
-        else:
+        if not isinstance(cells, dict):
             yield Record(where, {}, Problem(where, "", "a JSON object", problem or type(cells).__name__))
+        elif bad := [key for key in cells if not is_name(key)]:
+            found = f"{bad[0]!r}, with a zero byte or half of a surrogate pair"
+            yield Record(where, {}, Problem(where, "", "names that are Unicode text", found))
+        else:
+            yield Record(where, cells)
     if not count:
         raise DataError(f"{name} has no rows.")
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,13 +31,26 @@ def read(path: Path) -> Iterator[Record]:
     with _open(path) as file:
         try:
             for batch in file.iter_batches(BATCH_ROWS):
-                for cells in batch.to_pylist():
+                for cells in _rows(batch):
                     count += 1
                     yield Record(f"{name}:{count}", cells)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, error, f" after row {count:,}") from error
     if not count:
         raise DataError(f"{name} has columns and no rows.")
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Returns a batch as rows; of a column of text that is not UTF-8 in all rows, bytes."""
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        columns = [_bytes_of(column) for column in batch.columns]
+        return pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+
+
+def _bytes_of(column: pa.Array) -> pa.Array:
+    return column.cast(pa.binary()) if pa.types.is_string(column.type) else column
 
 
 def _open(path: Path) -> pq.ParquetFile:

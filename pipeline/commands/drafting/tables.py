@@ -13,6 +13,7 @@ from data.inference import Column, Guess, guess_all, guess_label, survey, words_
 from data.scripts import cut, isolated
 from data.sources.tables import formats
 from data.spec import LabelFeature, TargetFeature, TextFeature
+from data.texts import is_unicode
 from pipeline.commands.drafting import labels, layouts
 from pipeline.commands.drafting.draft import Choice, Choose, Draft, TableOptions
 from pipeline.core.config import unknown
@@ -43,9 +44,6 @@ def of_table(
     if len(columns) < 2:
         fix = "; if its cells are not separated by commas: --delimiter" if kind == "csv" else ""
         raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted{fix}.")
-    odd = next((name for name in columns if not _is_unicode(name)), None)
-    if odd is not None:
-        raise ConfigError(f"{path}: the name of column {odd!r} holds half of a surrogate pair; rename it.")
     rows = next(iter(columns.values()))
     data = {key: value for key, value in settings.items() if key != "files"}
     made = Draft(task or "", path, rows.rows + sum(rows.nothing.values()), data=data, unsure=unsure)
@@ -102,7 +100,7 @@ def _cells(
     for number, record in enumerate(formats.records(path, kind, config), start=1):
         if number % 10_000 == 0:
             say(number)
-        if record.problem or any(isinstance(cell, str) and not _is_unicode(cell) for cell in record.cells.values()):
+        if record.problem or any(isinstance(cell, str) and not is_unicode(cell) for cell in record.cells.values()):
             broken[str(record.problem or f"{record.where}: a text with half of a surrogate pair")] += 1
         else:
             yield dict(record.cells)
@@ -161,14 +159,6 @@ def _either(task: str, texts: list[str], other: list[str]) -> list[str]:
         used, left, instead = texts, other, "tabular_classification"
     kept, rest = (", ".join(names[:3]) for names in (used, left))
     return [f"{task} learns from {kept} and not from {rest}; give --task {instead} for the other way round"]
-
-
-def _is_unicode(text: str) -> bool:
-    """Returns whether a text can be written as UTF-8: half a surrogate pair, which JSON may hold, cannot."""
-    try:
-        return bool(text.encode()) or not text
-    except UnicodeEncodeError:
-        return False
 
 
 def _reasons(ignored: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from data.errors import ConfigError
+from data.texts import is_unicode
 from models import registry
 from pipeline.core.config.messages import sentence, unknown
 from pipeline.core.config.settings import RunConfig, schema_class
@@ -85,11 +86,16 @@ def _num_values(node: yaml.Node | None, file: str, known: dict[int, int]) -> int
         known: `id` of a node -> its number of values; 0 for those above `node`.
 
     Raises:
-        ConfigError: A key stands twice, an alias stands inside what it names, or there are too many values.
+        ConfigError: A text cannot be UTF-8, a key stands twice, an alias stands inside what it names, or there are too
+            many values.
     """
-    if not isinstance(node, yaml.CollectionNode):
+    if node is None:
         return 1
     where = f"{file}:{node.start_mark.line + 1}"
+    if isinstance(node, yaml.ScalarNode):
+        if not is_unicode(node.value):
+            raise ConfigError(f"{where}: {node.value!r} holds half of a surrogate pair; no text may.")
+        return 1
     if id(node) in known:
         if not known[id(node)]:
             raise ConfigError(f"{where}: an alias stands inside of what it names; write the values out.")

@@ -53,6 +53,7 @@ BOMB = f"[&a0 [1,1,1,1,1,1,1,1,1,1]{BOMB}]"
         ),
         ("task: image_classification", r"run\.yaml: data is missing\."),
         (DIGITS + "train: {epochs: 1", r"run\.yaml:3: not valid YAML"),
+        (DIGITS + 'notify: [{file: "\\ud83d"}]', r"run\.yaml:3: '\\ud83d' holds half of a surrogate pair"),
         (DIGITS + "seed: 1\nseed: 2", r"run\.yaml:4: key 'seed' stands twice"),
         ("- a\n- b", r"run\.yaml:1: expected `key: value` lines, found list"),
         ("", r"run\.yaml:1: expected `key: value` lines, found NoneType"),
