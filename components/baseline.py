@@ -15,6 +15,7 @@ from components.artifact_files import CLASSICAL, COMPARISON, PREDICTIONS, TRAINI
 from components.classical import ClassicalModels, values_of
 from data.errors import ModelError
 from data.spec import DatasetSpec
+from data.texts import to_json
 from models import progress, registry
 from models.evaluation.comparison import Interval, paired_interval
 from models.evaluation.estimates import num_groups
@@ -50,7 +51,7 @@ def Baseline(
     network = network_facts(answers, json.loads(TRAINING.path(model_run.uri).read_text()), compared)
     result = compare(answers, Path(classical.uri), compared[metric])
     result["models"] = {"network": network, **result["models"]}
-    COMPARISON.path(comparison.uri).write_text(json.dumps(result, indent=1))
+    COMPARISON.path(comparison.uri).write_text(to_json(result, indent=1))
     progress.report(summary=result["sentence"])
     asked = result["trivial"] if require == "beat_trivial" else result
     check(asked["verdict"], require, asked["sentence"])
@@ -101,8 +102,10 @@ def best_of(models: dict[str, dict[str, Any]], metric: Metric) -> str:
 
     On the test split, where chance may favour one of several: the network has to beat the luckiest of them.
     """
+    reached = {name: one["metrics"][metric.name] for name, one in models.items()}
+    known = {name: value for name, value in reached.items() if value is not None}  # null: it was no finite number
     choose = min if metric.lower_is_better else max
-    return choose(models, key=lambda name: models[name]["metrics"][metric.name])
+    return choose(known or reached, key=lambda name: known.get(name, 0.0))
 
 
 def network_facts(answers: Answers, training: dict[str, Any], compared: dict[str, Metric]) -> dict[str, Any]:

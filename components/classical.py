@@ -1,6 +1,5 @@
 """Trains the classical models that the network is held against, on the same split, from the same records."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from components.example_gen import read_summary, split_files
 from components.measuring import measured
 from data import examples as codec
 from data.spec import DatasetSpec, LabelFeature
+from data.texts import to_json
 from models import progress, registry
 from models.evaluation.metrics import Metric
 from models.tasks.reference import Candidate, predict
@@ -51,7 +51,7 @@ def Classical(
         progress.report(summary=name)
         found[name], predictions = fit(candidate, frames, facts, compared, seed)
         np.save(Path(models.uri) / f"{name}.npy", predictions)
-    CLASSICAL.path(models.uri).write_text(json.dumps(found, indent=1))
+    CLASSICAL.path(models.uri).write_text(to_json(found, indent=1))
     usual = next(iter(compared))
     values = ", ".join(f"{name} {told['metrics'][usual]:.4f}" for name, told in found.items())
     progress.report(summary=f"{usual}: {values}")

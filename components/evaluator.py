@@ -19,6 +19,7 @@ from components import predictions
 from components.artifact_files import METRICS, OVERALL, saved_model_folder
 from components.example_gen import read_summary
 from data.spec import DatasetSpec, LabelFeature
+from data.texts import to_json
 from models import progress, registry
 from models.evaluation.metrics import confusion_matrix
 from models.serving.deployment import standby
@@ -50,7 +51,7 @@ def TestEvaluator(
         metrics = evaluate(saved_model, examples.uri, eval_config, facts, json.loads(beam_args), evaluation.uri)
         answers.result()
     metrics["data_digest"] = read_summary(examples.uri)["test"]["digest"]
-    METRICS.path(folder).write_text(json.dumps(metrics, indent=1))
+    METRICS.path(folder).write_text(to_json(metrics, indent=1))
     overall = {name: value for name, value in metrics["slices"][OVERALL].items() if "@" not in name}
     progress.report(**overall)
 

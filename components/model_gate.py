@@ -17,6 +17,7 @@ from components.live_model.contest import Beside, Candidate, Duel
 from data.config import DataConfig
 from data.errors import ModelError
 from data.spec import DatasetSpec
+from data.texts import to_json
 from models import progress, registry
 from models.serving.rollout.versions import model_digest
 
@@ -73,10 +74,10 @@ def ModelGate(
             if challenge != "off" and not asked.is_empty:
                 compared = registry.config_class(task).model_validate_json(config).compared(facts)[metric]
                 duel = contest.duel(live, asked, candidate, compared)
-                CHALLENGE.path(blessing.uri).write_text(json.dumps(vars(duel) | {"sentence": duel.sentence()}))
+                CHALLENGE.path(blessing.uri).write_text(to_json(vars(duel) | {"sentence": duel.sentence()}))
     decision = Decision(judge(candidate.metrics["slices"][OVERALL], beside, bounds), beside, duel, challenge, note)
     told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in decision.verdicts]
-    VERDICT.path(blessing.uri).write_text(json.dumps(told, indent=1))
+    VERDICT.path(blessing.uri).write_text(to_json(told, indent=1))
     progress.report(summary=decision.sentence())
     if not (decision.passed or allow_unblessed):
         raise ModelError(decision.refusal(candidate.metrics["slices"]))

@@ -3,7 +3,6 @@
 import base64
 import heapq
 import io
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from components.example_gen import read_groups, split_files
 from data.errors import ModelError
 from data.examples import decode, picture
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
+from data.texts import to_json
 from models.task import Task
 
 BATCH_ROWS = 512
@@ -42,7 +42,7 @@ def write(folder: Path, saved_model: str, examples_uri: str, spec: DatasetSpec, 
     kept = {"targets": np.concatenate(targets), "values": np.concatenate(values), "seconds": seconds}
     groups = read_groups(examples_uri)
     np.savez(PREDICTIONS.path(folder), **kept, **({} if groups is None else {"groups": groups}))
-    MISTAKES.path(folder).write_text(json.dumps([_told(one, spec, task) for one in worst.found()], indent=1))
+    MISTAKES.path(folder).write_text(to_json([_told(one, spec, task) for one in worst.found()], indent=1))
 
 
 def _check_finite(answered: np.ndarray, before: int) -> None:

@@ -14,6 +14,7 @@ from components.artifact_files import ANSWER, SERVING, saved_model_folder
 from components.example_gen import first_rows, read_originals
 from data.errors import ServingError
 from data.spec import DatasetSpec, ImageFeature, Row
+from data.texts import to_json
 from models import progress, registry
 from models.config import TaskConfig
 from models.export import batch
@@ -67,7 +68,7 @@ def ServingCheck(
     last = before(Path(destination))
     check_budget(measured, limits, last)
     progress.report(summary=_summary(measured.facts(), last, len(rows), precision_of(Path(folder)), len(originals)))
-    SERVING.path(blessing.uri).write_text(json.dumps(measured.facts()))
+    SERVING.path(blessing.uri).write_text(to_json(measured.facts()))
     if provider.describe_answer:
         first = {key: text(value[0]) for key, value in answers["serving_default"].items()}
         ANSWER.path(blessing.uri).write_text(provider.describe_answer(first, rows[0], facts))

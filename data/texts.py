@@ -1,6 +1,10 @@
-"""Texts that every program reads: Unicode that UTF-8 can hold."""
+"""Texts that every program reads: Unicode that UTF-8 can hold, and JSON as RFC 8259 has it."""
 
+import json
+import math
 import re
+from collections.abc import Callable
+from typing import Any
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -13,3 +17,25 @@ def is_unicode(text: str) -> bool:
 def is_name(text: str) -> bool:
     """Returns whether a text can name a column or a class: UTF-8 can hold it, and there is no zero byte."""
     return "\0" not in text and is_unicode(text)
+
+
+def to_json(value: Any, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+    """Returns values as JSON; NaN and infinity, which JSON has not, become null.
+
+    Args:
+        value: JSON values.
+        indent: Spaces of each level; None for one line.
+        default: Makes JSON values of others.
+    """
+    try:
+        return json.dumps(value, indent=indent, default=default, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), indent=indent, default=default, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,5 @@
 """The `headrace` command; one verb, one function. Loads no TensorFlow, TFX, Beam or pydantic at import."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import click
 
 from data.errors import ConfigError
+from data.texts import to_json
 from pipeline.commands import monitoring, predicting, runs, schedule, serving
 from pipeline.commands.shared import (
     PipelineName,
@@ -85,7 +85,7 @@ def run(
         click.echo(f"headrace: Stopped by {stopped} before the first stage or after the last.", err=True)
         sys.exit(128 + stopped.number)
     if as_json:
-        click.echo(json.dumps(values_of(result), indent=1))
+        click.echo(to_json(values_of(result), indent=1))
     else:
         for line in ["", *closing_block(result)]:
             screen.say(line)
@@ -150,7 +150,7 @@ def new(
     finally:
         asking.tell("")
     if as_json:
-        click.echo(json.dumps(saying.as_json(made, target, judged), indent=1))
+        click.echo(to_json(saying.as_json(made, target, judged), indent=1))
     else:
         click.echo("\n".join(saying.lines(made, target, judged)))
     if judged.error:
@@ -187,7 +187,7 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
     found = preflight.read_everything(named) if rows else {"splits": {}, "notes": []}
     found["notes"] += preflight.renamed_inputs(named)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(to_json(found, indent=1))
         return
     for note in (*split_lines(found["splits"]), *preflight.notes(), *found["notes"]):
         click.echo(note)
@@ -236,7 +236,7 @@ def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], ho
 
     found = compare_classical.label_curves(named, home, parts, run)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(to_json(found, indent=1))
     else:
         folder = PipelinePaths.of(home, named.name).runs / compare_classical.COMPARISON
         for line in ["", *compare_classical.table(found), "", f"Written: {folder}/curves.png, table.md, curves.json"]:
@@ -275,7 +275,7 @@ def list_(as_json: bool) -> None:
 
     found = listing.everything()
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(to_json(found, indent=1))
         return
     for title, rows in found.items():
         click.echo(title.replace("_", " "))
@@ -296,7 +296,7 @@ def doctor(home: Path, as_json: bool) -> None:
 
     findings = examination.examine(home)
     if as_json:
-        click.echo(json.dumps([vars(finding) for finding in findings], indent=1))
+        click.echo(to_json([vars(finding) for finding in findings], indent=1))
     else:
         for finding in findings:
             click.echo(finding.line())
@@ -314,7 +314,7 @@ def schema() -> None:
     """
     from pipeline.core import config
 
-    click.echo(json.dumps(config.json_schema(), indent=1))
+    click.echo(to_json(config.json_schema(), indent=1))
 
 
 @cli.command()

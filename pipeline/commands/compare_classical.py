@@ -1,6 +1,5 @@
 """How network and classical models get better with more labelled data: whole runs on shares of the training split."""
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
+from data.texts import to_json
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
 
@@ -41,7 +41,7 @@ def label_curves(
         raise ConfigError(f"No share of the data could be trained on: {found[-1]['error']}")
     folder = PipelinePaths.of(home, named.name).runs / COMPARISON
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "curves.json").write_text(json.dumps(found, indent=1))
+    (folder / "curves.json").write_text(to_json(found, indent=1))
     (folder / "table.md").write_text("\n".join(table(found)) + "\n")
     plot(found, folder / "curves.png")
     return found
@@ -64,13 +64,19 @@ def table(found: list[dict[str, Any]]) -> list[str]:
         "| --- " * (len(whole) + 5) + "|",
     ]
     for name in names:
-        values = [f"{one['models'][name]['metrics'][metric]:.4f}" if name in one["models"] else "" for one in whole]
+        values = [_value(one, name, metric) for one in whole]
         last = whole[-1]["models"][name]
         costs = [f"{last['train_seconds']:.1f}", f"{last['microseconds_per_row']:.0f}", f"{last['peak_mib']:.0f}"]
         shown = f"{name} (trivial)" if last.get("trivial") else name
         lines.append(f"| {shown} | {' | '.join([*values, *costs, last['features']])} |")
     lines += [f"{one['share']:.0%}: {one['error']}" for one in found if "error" in one]
     return lines
+
+
+def _value(one: dict[str, Any], name: str, metric: str) -> str:
+    """Returns what a model reached; empty without it, or where it was no finite number."""
+    value = one["models"].get(name, {"metrics": {}})["metrics"].get(metric)
+    return "" if value is None else f"{value:.4f}"
 
 
 def plot(found: list[dict[str, Any]], path: Path) -> None:

@@ -1,6 +1,5 @@
 """Verbs that look at a model in use: drift, and how good its answers were."""
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data import atomic
+from data.texts import to_json
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def drift(pipeline: str, which: str, max_distance: float, since: float, override
         found = drifting.measure(named, home, kinds=kinds, max_distance=max_distance, since=since)
     drifted = any(one.drifted for distances in found.values() for one in distances)
     if as_json:
-        click.echo(json.dumps({"drifted": drifted, **drifting.as_json(found)}, indent=1))
+        click.echo(to_json({"drifted": drifted, **drifting.as_json(found)}, indent=1))
     else:
         click.echo("\n".join(_lines(found)))
     sys.exit(DRIFTED if drifted else 0)
@@ -102,9 +102,9 @@ def quality(pipeline: str, labels: Path, home: Path, as_json: bool) -> None:
     paths = PipelinePaths.of(home, named.name)
     found = samples.quality(samples.read(paths.samples), samples.read_labels(labels), named.dataset.spec)
     with private_files():
-        atomic.write(paths.quality, json.dumps([asdict(day) for day in found], indent=1))
+        atomic.write(paths.quality, to_json([asdict(day) for day in found], indent=1))
     if as_json:
-        click.echo(json.dumps([asdict(day) for day in found], indent=1))
+        click.echo(to_json([asdict(day) for day in found], indent=1))
         return
     for day in found:
         click.echo(

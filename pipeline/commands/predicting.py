@@ -1,6 +1,5 @@
 """The verb that asks a published model."""
 
-import json
 import signal
 import sys
 import time
@@ -13,6 +12,7 @@ import click
 
 from data.errors import DataError, HeadraceError
 from data.secrets import hide
+from data.texts import to_json
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _print_json(found: "Predictions", tally: _Tally) -> None:
 
     def put(value: dict) -> None:
         nonlocal begun
-        click.echo((",\n" if begun else "[\n") + hide(json.dumps(value)), nl=False)
+        click.echo((",\n" if begun else "[\n") + hide(to_json(value)), nl=False)
         begun = True
 
     try:
@@ -195,7 +195,7 @@ def _write(found: "Predictions", tally: _Tally, out: Path, files: tuple[Path, ..
             screen.stage = ""
     if as_json:
         written = {"file": str(out), "rows": tally.asked, "errors": tally.refused, "version": tally.version}
-        click.echo(json.dumps(written))
+        click.echo(to_json(written))
         return
     seconds = time.monotonic() - start
     said = f"version {tally.version}" if tally.version else "no version was asked"

@@ -1,6 +1,5 @@
 """Verbs that look at runs there were, and tidy up after them."""
 
-import json
 import webbrowser
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import click
 
 from data.errors import ConfigError
+from data.texts import to_json
 from pipeline.commands.shared import PipelineName, RunName, home_option, json_option, reports_errors
 from pipeline.history.states import STATES
 
@@ -46,7 +46,7 @@ def runs(
     days = {"since": since.date() if since else None, "until": until.date() if until else None}
     found = runs.runs(home, pipeline, state=state, **days)[:count]
     if as_json:
-        click.echo(json.dumps([run.as_json() for run in found], indent=1))
+        click.echo(to_json([run.as_json() for run in found], indent=1))
         return
     for run in found:
         click.echo(runs.line(run))
@@ -69,7 +69,7 @@ def show(run: str, home: Path, as_json: bool) -> None:
 
     found = runs.find(home, run)
     if as_json:
-        click.echo(json.dumps(found.as_json(), indent=1))
+        click.echo(to_json(found.as_json(), indent=1))
         return
     click.echo(runs.line(found))
     for stage in found.stages:
@@ -116,7 +116,7 @@ def compare(runs: tuple[str, ...], home: Path, as_json: bool) -> None:
         found = history.runs(home, found[0].pipeline)[1::-1]
     compared = comparing.compare(home, found)
     if as_json:
-        click.echo(json.dumps(comparing.as_json(compared), indent=1))
+        click.echo(to_json(comparing.as_json(compared), indent=1))
         return
     for line in comparing.lines(compared):
         click.echo(line)
@@ -166,7 +166,7 @@ def why(run: str, stage: str | None, home: Path, as_json: bool) -> None:
     found = runs.find(home, run)
     told = reasons.explain(home, found.pipeline, found.run, stage)
     if as_json:
-        click.echo(json.dumps(told, indent=1))
+        click.echo(to_json(told, indent=1))
         return
     for name, sentences in told.items():
         for sentence in sentences:
@@ -279,7 +279,7 @@ def gc(pipeline: str, keep: int, dry_run: bool, home: Path, as_json: bool) -> No
     if as_json:
         items = [{"path": str(removed.path), "bytes": removed.size} for removed in found.removed]
         kept = [{"path": str(kept.path), "reason": kept.reason} for kept in found.kept]
-        click.echo(json.dumps({"removed": not dry_run, "bytes": size, "items": items, "kept": kept}, indent=1))
+        click.echo(to_json({"removed": not dry_run, "bytes": size, "items": items, "kept": kept}, indent=1))
         return
     for removed in found.removed:
         click.echo(f"{removed.size / 2**20:9.1f} MiB  {removed.path}")

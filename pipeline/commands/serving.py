@@ -1,6 +1,5 @@
 """Verbs that serve published models, and roll them forward and back."""
 
-import json
 import sys
 import threading
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from data.texts import to_json
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
 
     if print_config:
         written = serving.write_deployment(home, pipelines, out)
-        click.echo(json.dumps([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
+        click.echo(to_json([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
         return
     own = [f"--{flag.lstrip('-')}" for flag in flags]
     own += ["--input_validation=false"] * (no_input_validation or no_input_guard) + [
@@ -87,7 +87,7 @@ def _announce(home: Path, here: "Running", server: "ServerProcess", *, as_json: 
     from pipeline.running.result import asked_with
 
     if as_json:
-        click.echo(json.dumps({**vars(here), "engine": server.engine, "log": str(server.log)}))
+        click.echo(to_json({**vars(here), "engine": server.engine, "log": str(server.log)}))
     else:
         for name in here.models:
             click.echo(f"{name}: {here.rest}/v1/models/{name}:predict")
@@ -215,7 +215,7 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
         return
     found = rollout.watch(home, pipeline, server, watch)
     if as_json:
-        click.echo(json.dumps(vars(found)))
+        click.echo(to_json(vars(found)))
     elif found.reason:
         click.echo(f"headrace: Version {version} was taken back: {found.reason}.", err=True)
     else:
@@ -241,7 +241,7 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
 
     found = rollout.listing(home, pipeline)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(to_json(found, indent=1))
         return
     for one in found:
         metrics = ", ".join(
@@ -268,7 +268,7 @@ def _told(after, pipeline: str, as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:
-        click.echo(json.dumps(asdict(after)))
+        click.echo(to_json(asdict(after)))
         return
     stable = f"version {after.stable}" if after.stable is not None else "the newest version"
     canary = f", canary {after.canary.version} with {after.canary.percent:g} %" if after.canary else ""

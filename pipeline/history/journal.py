@@ -4,7 +4,6 @@ A file a run. ML Metadata knows artifacts and executions, not what a run was tol
 and why it stopped; and it takes seconds to ask it about a thousand runs.
 """
 
-import json
 import os
 import platform
 import resource
@@ -19,6 +18,7 @@ import psutil
 
 from data import atomic
 from data.secrets import hide
+from data.texts import to_json
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import webhooks
@@ -92,7 +92,7 @@ class Journal:
         self.record.peak_mib = max(self.record.peak_mib, psutil.Process().memory_info().rss / 2**20)
         self._written = time.monotonic()
         stored = self.record.with_outputs(lambda folder: self._paths.recorded(Path(folder)))
-        atomic.write(self._file, json.dumps(_hidden(stored.as_json())))
+        atomic.write(self._file, to_json(_hidden(stored.as_json())))
 
 
 def _hidden(value: Any) -> Any:

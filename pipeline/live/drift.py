@@ -1,6 +1,5 @@
 """How far requests, or the newest span of the data, are from the data that the live model was trained on."""
 
-import json
 import tempfile
 import time
 from collections import defaultdict
@@ -21,6 +20,7 @@ from data import atomic, examples, loading
 from data.checks import profile
 from data.errors import ConfigError
 from data.spec import BadRow, CategoryFeature, DatasetSpec, Row, TextFeature
+from data.texts import to_json
 from models.serving.rollout.references import references
 from models.serving.rollout.rollouts import live_version
 from pipeline.core.config import NamedConfig
@@ -151,7 +151,7 @@ def write(paths: PipelinePaths, found: dict[str, list[Distance]], digest: str) -
     """Writes down what was found, and of which data, for pages and for who asks later."""
     values = {"time": time.time(), "data_digest": digest, **as_json(found)}
     with private_files():
-        atomic.write(paths.drift, json.dumps(values, indent=1))
+        atomic.write(paths.drift, to_json(values, indent=1))
 
 
 def _inputs_of(spec: DatasetSpec) -> DatasetSpec:

@@ -288,7 +288,8 @@ def models(comparison: dict[str, Any]) -> Chart:
     figure = _figure(5.6, 0.9 + 0.32 * len(values))
     axes = figure.add_subplot()
     colours = [COLOURS[1] if name == "network" else COLOURS[0] for name in values]
-    axes.barh(list(values), list(values.values()), color=colours, alpha=0.85)
+    # Without a value, where it was no finite number, there is no bar.
+    axes.barh(list(values), np.array(list(values.values()), float), color=colours, alpha=0.85)
     axes.set(xlabel=metric)
     axes.invert_yaxis()
     columns = ["model", metric, "training s", "us a row", "peak MiB", "rows", "features"]

@@ -13,6 +13,7 @@ from components.artifact_files import TENSORBOARD, TRAINING
 from components.example_gen import read_summary
 from components.measuring import measured
 from data.spec import DatasetSpec
+from data.texts import to_json
 from models import registry
 from models.config import TrainConfig
 from models.training.job import TrainingJob
@@ -48,7 +49,7 @@ def run_fn(fn_args):
     # A link would make TensorBoard, which follows links, show everything twice.
     Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
     took = {"seconds": seconds, "peak_mib": mib, "rows": num_rows["train"], **dataclasses.asdict(trained)}
-    TRAINING.path(fn_args.model_run_dir).write_text(json.dumps(took))
+    TRAINING.path(fn_args.model_run_dir).write_text(to_json(took))
     TENSORBOARD.path(fn_args.model_run_dir).write_text(f"{curves}\n")
 
 

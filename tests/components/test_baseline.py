@@ -93,3 +93,13 @@ def test_rows_of_a_group_count_as_one(tmp_path):
     assert by_group["sentence"].endswith(", by 8 groups of rows)")
     one_group = compare(Answers(targets, values, groups=np.zeros(400, np.int32)), tmp_path, rmse)["trivial"]
     assert (one_group["verdict"], one_group["interval"]) == ("ties with", [None, None])
+
+
+def test_a_model_whose_metric_is_no_finite_number_is_never_the_best():
+    from components.baseline import best_of
+    from models.evaluation.metrics import regression_metrics
+
+    models = {"mean": {"metrics": {"rmse": 2.0}}, "ridge": {"metrics": {"rmse": None}}}
+
+    assert best_of(models, regression_metrics()["rmse"]) == "mean"
+    assert best_of({"ridge": models["ridge"]}, regression_metrics()["rmse"]) == "ridge"

@@ -1,6 +1,9 @@
+import json
+
+import numpy as np
 import pytest
 
-from data.texts import is_name, is_unicode
+from data.texts import is_name, is_unicode, to_json
 
 
 @pytest.mark.parametrize("text", ["", "plain", "שלום 🙂", "\u202e", "\0"])
@@ -14,3 +17,16 @@ def test_half_of_a_surrogate_pair_is_no_text_and_a_zero_byte_no_name():
     assert not is_name("cut off \ud83d")
     assert not is_name("a\0b")
     assert is_name("a/b {} 🙂")
+
+
+def test_json_holds_no_infinity_and_no_nan():
+    values = {"rmse": float("inf"), "ends": [float("-inf"), (np.float64("nan"), 1.5)], "name": "NaN"}
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    assert json.loads(to_json(values), parse_constant=refuse) == {
+        "rmse": None,
+        "ends": [None, [None, 1.5]],
+        "name": "NaN",
+    }

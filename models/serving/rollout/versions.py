@@ -12,6 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from data.errors import ServingError
+from data.texts import to_json
 
 MANIFEST = Path("assets.extra") / "headrace.json"
 REPORT = Path("assets.extra") / "report.html"
@@ -101,7 +102,7 @@ def _stage_and_rename(model: Path, destination: Path, version: int, manifest: di
     try:
         shutil.copytree(model, staging)
         (staging / MANIFEST).parent.mkdir(exist_ok=True)
-        (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        (staging / MANIFEST).write_text(to_json(manifest, indent=1))
         for path in [*staging.rglob("*"), staging]:
             path.chmod(_folder_mode(mode) if path.is_dir() else mode)
             _flush(path)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data import examples
+from data.texts import to_json
 from models.serving.protocol.input_rules import EXAMPLES, FILE
 from models.serving.server.background import BackgroundWriter
 from models.serving.server.servable import Servable
@@ -125,7 +126,7 @@ def _lines(sample: _Sample, rows: list[dict[str, Any]]) -> bytes:
         }
         for index, row in enumerate(rows)
     ]
-    return "".join(json.dumps(line, default=_bytes) + "\n" for line in lines).encode()
+    return "".join(to_json(line, default=_bytes) + "\n" for line in lines).encode()
 
 
 def _features(serialized: bytes) -> dict[str, Any]:
