@@ -38,7 +38,7 @@ def check(named: NamedConfig, paths: PipelinePaths, *, take_over: bool = False) 
         take_over: Whether the name may have been another run file's so far.
     """
     _check_links(paths)
-    _check_destination(paths)
+    _check_writable(paths)
     if not take_over:
         ownership.check(named, paths)
     _check_live(named, paths)
@@ -90,12 +90,17 @@ def _check_links(paths: PipelinePaths) -> None:
                 )
 
 
-def _check_destination(paths: PipelinePaths) -> None:
-    if paths.serving.exists() and not os.access(paths.serving, os.W_OK):
-        raise ConfigError(
-            f"{paths.serving} cannot be written to; run `chmod u+w {paths.serving}`, or mount its file system for "
-            "writing."
-        )
+def _check_writable(paths: PipelinePaths) -> None:
+    """Raises ConfigError where a run could not write: in the home, or a file or folder of another user's run in it."""
+    kept = (paths.logs, paths.reports, paths.artifacts, paths.execution_records, paths.checkpoints, paths.profiles)
+    for path in (*kept, paths.database, paths.lock, paths.tensorboard, paths.serving):
+        there = next(place for place in (path, *path.parents) if place.exists())
+        needed = os.W_OK | os.X_OK if there.is_dir() or there != path else os.W_OK
+        if not os.access(there, needed):
+            raise ConfigError(
+                f"{there} cannot be written to; run `chmod u+w {there}`, mount its file system for writing, or choose "
+                "another home with --home or HEADRACE_HOME."
+            )
 
 
 def _check_live(named: NamedConfig, paths: PipelinePaths) -> None:

@@ -138,14 +138,26 @@ def test_files_are_estimated_by_their_size(tmp_path):
             preflight.check(config.load(str(tmp_path / "pets.yaml")), paths)
 
 
-def test_a_destination_that_cannot_be_written_to_is_told_before_any_work(tmp_path):
-    paths = PipelinePaths.of(tmp_path, "digits")
-    paths.runs.mkdir(parents=True)
-    paths.serving.mkdir(parents=True)
+@pytest.mark.parametrize("place", ["", "runs", "runs/digits", "runs/digits/logs", "serving/digits", "tensorboard"])
+def test_a_home_that_cannot_be_written_to_is_told_before_any_work(tmp_path, place):
+    (tmp_path / "home" / place).mkdir(parents=True)
+    paths = PipelinePaths.of(tmp_path / "home", "digits")
 
     with (
-        read_only(paths.serving),
-        pytest.raises(ConfigError, match=r"serving/digits cannot be written to; run `chmod u\+w "),
+        read_only(tmp_path / "home" / place),
+        pytest.raises(ConfigError, match=rf"{tmp_path / 'home' / place} cannot be written to; run `chmod u\+w "),
+    ):
+        preflight.check(config.load("digits"), paths)
+
+
+def test_a_database_of_another_user_is_told_before_any_work(tmp_path):
+    paths = PipelinePaths.of(tmp_path, "digits")
+    paths.runs.mkdir(parents=True)
+    paths.database.touch()
+
+    with (
+        read_only(paths.database),
+        pytest.raises(ConfigError, match=r"metadata\.db cannot be written to; run `chmod u\+w "),
     ):
         preflight.check(config.load("digits"), paths)
 
