@@ -115,7 +115,7 @@ MADE_UP: dict[str, tuple[dict[str, Feature], Callable[[int, np.random.Generator]
     ),
     "recommendation": (
         {
-            "inputs": CategoryFeature(),
+            "inputs": CategoryFeature(optional=True),
             "item": CategoryFeature(),
             "a/b": TextFeature(optional=True),
             "kind": CategoryFeature(values=("light",)),

@@ -10,7 +10,7 @@ import tensorflow_transform as tft
 from data.examples import encode
 from data.spec import DatasetSpec, Row, TargetFeature
 from models.task import FileQuery, Task, Tensors
-from models.tasks.optional import dense
+from models.tasks.optional import dense, sparse
 from models.tasks.recommendation import network, ranking
 from models.tasks.recommendation.config import RecommendationConfig
 from models.tasks.recommendation.network import CANDIDATE, NEVER, RATING, RECENT, SCORES, USER, TwoTower
@@ -118,7 +118,8 @@ def signatures(served, config: RecommendationConfig, spec: DatasetSpec) -> dict:
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="user_id")])
     def recommend(user_id):
-        user = served.features({config.user_key: user_id})[USER]
+        named = sparse(user_id) if spec.features[config.user_key].optional else user_id
+        user = served.features({config.user_key: named})[USER]
         scores = layer.score(user, tf.gather(recent, user), training=False)
         popular = tf.where(layer.popularity > 0, tf.math.log1p(layer.popularity), NEVER)
         scores = without_seen(tf.where((user > 0)[:, None], scores, popular), user)
