@@ -51,9 +51,14 @@ class RunName(click.ParamType):
 
 @contextlib.contextmanager
 def _written_to() -> Iterator[None]:
-    """Raises ConfigError where this block writes to a file system that is mounted read-only, as a backup may be."""
+    """Raises ConfigError where this block writes what this user may not, or to a file system mounted read-only."""
     try:
         yield
+    except PermissionError as error:
+        raise ConfigError(
+            f"{error.filename or 'A file'} cannot be read or written ({error.strerror}); give this user the right with "
+            "chmod or chown, or choose another home with --home or HEADRACE_HOME."
+        ) from error
     except OSError as error:
         if error.errno != errno.EROFS:
             raise

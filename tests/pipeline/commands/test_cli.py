@@ -1,10 +1,12 @@
 import fcntl
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from pipeline.commands import shared
 from pipeline.commands.cli import cli
 from tests.conftest import headrace
 from tests.waiting import PATIENCE_S
@@ -53,6 +55,27 @@ def test_an_unwritable_home(tmp_path):
     message = _refused(2, "run", "digits", "--home", tmp_path / "file" / "below")
 
     assert f"Home {tmp_path}/file/below cannot be written to (Not a directory); choose another with --home" in message
+
+
+def test_a_file_that_this_user_may_not_write_is_told_with_the_remedy(tmp_path, capsys):
+    @shared.reports_errors
+    def write() -> None:
+        (tmp_path / "scheduler").mkdir()
+
+    tmp_path.chmod(0o555)
+    user = os.geteuid()
+    try:
+        os.seteuid(65534) if user == 0 else None  # root may write anywhere
+        with pytest.raises(SystemExit) as caught:
+            write(verbose=False)
+    finally:
+        os.seteuid(user)
+
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == (
+        f"headrace: {tmp_path}/scheduler cannot be read or written (Permission denied); give this user the right with "
+        "chmod or chown, or choose another home with --home or HEADRACE_HOME.\n"
+    )
 
 
 def test_an_error_comes_as_json_too():
