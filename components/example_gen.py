@@ -49,7 +49,7 @@ def DatasetExampleGen(
     summary = write_splits(watcher.watch(loading.open_rows(found, config)), found.spec, Path(examples.uri))
     SUMMARY.path(examples.uri).write_text(json.dumps(summary, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
-    progress.report(summary="; ".join([f"{found.spec.name}: {', '.join(counts)}", *watcher.notes]))
+    progress.report(summary="; ".join([f"{found.spec.name}: {', '.join(counts)}", *found.notes(), *watcher.notes]))
     examples.split_names = json.dumps(list(SPLITS))
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
 

@@ -19,7 +19,6 @@ from data.errors import ConfigError, DataError
 from data.secrets import resolve
 from data.sources import archives
 from data.sources.folders import classes as class_folders
-from data.sources.folders.listing import listing
 from data.sources.records import Record
 from data.sources.tables import delimited
 from data.sources.tables.formats import columns_of, format_of, layout_of, records
@@ -71,15 +70,18 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
     _check_classes(kind, config, spec, paths["train"][0])
     return Dataset(
         spec,
-        digest=functools.cache(lambda: _digest(paths)),
-        trusting_digest=functools.cache(lambda: _digest(paths, trust=True)),
+        digest=functools.cache(lambda: _digest(paths, kind)),
+        trusting_digest=functools.cache(lambda: _digest(paths, kind, trust=True)),
         sources={"files": lambda _: _Rows(paths, kind, config, spec)},
-        estimate=lambda: _estimate(paths, spec),
-        last_change=lambda: _last_change(paths),
+        estimate=lambda: _estimate(paths, kind, spec),
+        last_change=lambda: _last_change(paths, kind),
+        left_out=lambda: _left_out(paths, kind),
         missing_values=config.missing_values,
         split_rule=functools.cache(lambda: _split_rule(paths, kind, config, spec)),
         columns=functools.cache(lambda: columns_of(paths["train"][0], kind, config)),
-        spans=functools.cache(lambda: {name: _digest({"": found}) for name, found in used.items()}) if used else None,
+        spans=functools.cache(lambda: {name: _digest({"": found}, kind) for name, found in used.items()})
+        if used
+        else None,
     )
 
 
@@ -222,33 +224,44 @@ def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path)
             raise ConfigError(f"data.features.{name}.classes is missing{listed}.")
 
 
-def _estimate(paths: dict[str, list[Path]], spec: DatasetSpec) -> int:
+def _files(path: Path, kind: str) -> list[Path]:
+    """Returns what a path stands for: of a folder of classes its examples."""
+    return class_folders.examples(path, class_folders.column_of(kind)).files if path.is_dir() else [path]
+
+
+def _estimate(paths: dict[str, list[Path]], kind: str, spec: DatasetSpec) -> int:
     """Returns about how many bytes the examples have: images decoded, tables as large as their text."""
     every = [path for found in paths.values() for path in found]
-    images = sum(len(listing(path).files) for path in every if path.is_dir()) * spec.row_bytes()
+    images = sum(len(_files(path, kind)) for path in every if path.is_dir()) * spec.row_bytes()
     gzipped = 10  # times that text grows when it is unpacked
     tables = [path.stat().st_size * (gzipped if path.suffix == ".gz" else 1) for path in every if path.is_file()]
     zipped = [archives.unpacked_bytes(path) for path in every if path.is_file() and archives.is_zip(path)]
     return images + 2 * (sum(tables) + sum(zipped))  # an example names its columns
 
 
-def _last_change(paths: Mapping[str, Sequence[Path]]) -> float:
+def _left_out(paths: Mapping[str, Sequence[Path]], kind: str) -> list[str]:
+    """Returns what lies in folders of classes and is no example."""
+    folders = [path for found in paths.values() for path in found if path.is_dir()]
+    return class_folders.left_out(folders, class_folders.column_of(kind)) if kind.endswith("_folder") else []
+
+
+def _last_change(paths: Mapping[str, Sequence[Path]], kind: str) -> float:
     """Returns when one of the files was changed last, seconds since 1970.
 
     By the time of the inode: that of the content is what a copying program sets it to.
     """
     every = [path for found in paths.values() for path in found]
-    files = [file for path in every for file in (listing(path).files if path.is_dir() else [path])]
+    files = [file for path in every for file in _files(path, kind)]
     return max(path.stat().st_ctime for path in {*every, *files})
 
 
-def _digest(paths: dict[str, list[Path]], *, trust: bool = False) -> str:
+def _digest(paths: Mapping[str, Sequence[Path]], kind: str, *, trust: bool = False) -> str:
     """Returns the SHA-256 over splits, names and contents of all files; see `file_cache.sha256s`."""
     files = [
         (split, file.relative_to(path.parent), file)
         for split, found in paths.items()
         for path in found
-        for file in (listing(path).files if path.is_dir() else [path])
+        for file in _files(path, kind)
     ]
     contents = file_cache.sha256s([file for _, _, file in files], trust=trust)
     digest = hashlib.sha256()
@@ -332,7 +345,7 @@ def _split_rule(
     cuts = {split: [cut.start, cut.stop] for split, cut in _cuts(paths, config).items()}
     rule = {"version": RULE_VERSION, "cuts": cuts, "test_spans": config.test_spans}
     if isinstance(config.files, dict) and "test" in paths:  # another file may hold rows that were trained on
-        rule["test"] = _digest({"test": paths["test"]}, trust=True)
+        rule["test"] = _digest({"test": paths["test"]}, kind, trust=True)
     if not cuts:
         return rule
     rule["cells"] = "text" if kind == "csv" else "values"  # 3 of a CSV file is not 3 of a Parquet file

@@ -246,6 +246,7 @@ class Dataset:
         trusting_digest: Returns `digest` without reading files that are unchanged by size, time and inode; None: that
             costs nothing anyway.
         last_change: Returns when one of its files was changed last, seconds since 1970. None: they never are.
+        left_out: Returns what lies among its files and is no row of it, a sentence each. None: nothing does.
     """
 
     spec: DatasetSpec
@@ -258,10 +259,15 @@ class Dataset:
     columns: Callable[[], list[str]] | None = None
     trusting_digest: Callable[[], str] | None = None
     last_change: Callable[[], float] | None = None
+    left_out: Callable[[], list[str]] | None = None
 
     def is_settled(self, seconds: float) -> bool:
         """Returns whether no file of it was changed for so many seconds: one that is being written to is not whole."""
         return self.last_change is None or time.time() - self.last_change() >= seconds
+
+    def notes(self) -> list[str]:
+        """Returns what `left_out` does."""
+        return self.left_out() if self.left_out else []
 
     def last_digest(self) -> str:
         """Returns `digest`, as looks every minute can afford it; a run reads all, and takes `digest`."""

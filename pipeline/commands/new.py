@@ -48,7 +48,7 @@ def draft(
     if task == "recommendation":
         raise ConfigError("headrace new does not infer users and items; take pipeline/configs/movies.yaml as a model.")
     if path.is_dir():
-        return of_folder(path, say)
+        return of_folder(path, task, label, say)
     return of_table(path, task, label, say, choose, options)
 
 

@@ -76,7 +76,7 @@ def read_everything(named: NamedConfig) -> dict[str, Any]:
         rows[split] += 1
         classes[split].update(spec.features[name].classes[row[name]] for name in labels)
     found = {split: {"rows": rows[split], "classes": dict(classes[split].most_common(MAX_CLASSES))} for split in SPLITS}
-    return {"splits": found, "notes": watcher.notes}
+    return {"splits": found, "notes": [*named.dataset.notes(), *watcher.notes]}
 
 
 def _check_links(paths: PipelinePaths) -> None:

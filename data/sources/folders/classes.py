@@ -3,16 +3,24 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from data import pictures
 from data.errors import ConfigError, DataError
-from data.sources.folders.listing import folders_in, listing, readable, split_folders
+from data.sources.folders.listing import Listing, folders_in, listing, readable, split_folders
 from data.sources.records import Record
 from data.spec import SPLITS, ImageFeature, LabelFeature, Problem, TextFeature
 
 IMAGE, TEXT, LABEL = "image", "text", "label"
 TABLES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".tfrecord", ".tfrecords", ".gz"}
+# Endings of files that are no texts.
+NO_TEXT = {
+    *pictures.ENDINGS, ".svg", ".heic", ".avif", ".jfif", ".ico", ".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac",
+    ".m4a", ".aac", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx",
+    ".odt", ".zip", ".gz", ".bz2", ".xz", ".tar", ".7z", ".npy", ".npz", ".pkl", ".h5", ".bin", ".dat", ".db",
+    ".parquet",
+}  # fmt: skip
 MAX_NAMES = 8  # that a message shows
 
 
@@ -43,6 +51,45 @@ def _without_classes(files: list[Path]) -> str:
     return f"{found}; it needs one for each class, such as {example}, with its images or texts in it{by_names}"
 
 
+def examples(folder: Path, column: str) -> Listing:
+    """Returns what lies in a folder of classes, `files` being those that are examples by their endings.
+
+    Of images those with an ending of one, or with none. Of texts those without an ending of something else: mails and
+    posts are often numbered in the place of an ending.
+
+    Args:
+        folder: The folder.
+        column: `image` or `text`.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    return listing(folder).only(is_example(column))
+
+
+def left_out(folders: Iterable[Path], column: str) -> list[str]:
+    """Returns, in a sentence, how many files in class folders are no examples by their endings; nothing of none."""
+    endings = Counter(path.suffix.lower() for folder in folders for path in examples(folder, column).others)
+    if not endings:
+        return []
+    shown = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(MAX_NAMES))
+    more = f" and {len(endings) - MAX_NAMES} more" if len(endings) > MAX_NAMES else ""
+    noun = "file is" if endings.total() == 1 else "files are"
+    return [f"{endings.total():,} {noun} no {column} by the ending, left out ({shown}{more})"]
+
+
+def column_of(kind: str) -> str:
+    """Returns what the files of a folder of this format are: `image` or `text`."""
+    return TEXT if kind == "text_folder" else IMAGE
+
+
+def is_example(column: str) -> Callable[[Path], bool]:
+    """Returns a function that tells by a file's ending whether it may be an `image`, or a `text`."""
+    if column == IMAGE:
+        return lambda path: path.suffix.lower() in (*pictures.ENDINGS, "")
+    return lambda path: path.suffix.lower() not in NO_TEXT
+
+
 def read(folder: Path, column: str) -> Iterator[Record]:
     """Yields the bytes of each file as `column`, and the name of its class folder as `label`.
 
@@ -50,7 +97,7 @@ def read(folder: Path, column: str) -> Iterator[Record]:
         DataError: The folder has no class folders, or one of them has no file. A file that cannot be read is a Problem.
     """
     classes(folder)
-    found = listing(folder)
+    found = examples(folder, column)
     empty = [str(folder / name) for name in found.empty()]
     if empty:
         raise DataError(without_files(empty))

@@ -1,12 +1,12 @@
 """Lists what lies in a folder with a folder for each class, for `headrace new`, `check`, ingest and digests alike.
 
-Every file in a class folder, at any depth, is an example. Hidden files and folders are left out. Links are followed,
+The files in a class folder, at any depth, are the examples. Hidden files and folders are left out. Links are followed,
 each folder once: what lies in the folder itself comes before what is linked to.
 """
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.errors import DataError
@@ -29,6 +29,7 @@ class Listing:
         folder: The folder.
         classes: Names of the class folders, sorted.
         files: The files in them, sorted by their path from `folder`.
+        others: Files in them that are no examples, by their endings; of what `only` returns.
         beside: Files beside the class folders, sorted; they are not read.
         hidden_folders: How many hidden folders were left out.
         hidden_files: How many hidden files were left out.
@@ -41,6 +42,7 @@ class Listing:
     folder: Path
     classes: tuple[str, ...] = ()
     files: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
     beside: list[Path] = field(default_factory=list)
     hidden_folders: int = 0
     hidden_files: int = 0
@@ -52,6 +54,11 @@ class Listing:
     def class_of(self, file: Path) -> str:
         """Returns the name of the class folder in which one of `files` lies."""
         return file.parts[len(self.folder.parts)]
+
+    def only(self, is_example: Callable[[Path], bool]) -> "Listing":
+        """Returns the same with those files alone that are examples, and the rest as `others`."""
+        others = [path for path in self.files if not is_example(path)]
+        return replace(self, files=[path for path in self.files if is_example(path)], others=others)
 
     def empty(self) -> list[str]:
         """Returns the classes that have no file."""

@@ -51,7 +51,7 @@ def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
     if kind == "csv":
         return delimited.read(path, layout_of(path, config))
     if kind.endswith("_folder"):
-        return class_folders.read(path, class_folders.TEXT if kind == "text_folder" else class_folders.IMAGE)
+        return class_folders.read(path, class_folders.column_of(kind))
     readers: dict[str, Any] = {"jsonl": jsonl, "parquet": parquet, "tfrecord": tfrecord}
     return readers[kind].read(path)
 

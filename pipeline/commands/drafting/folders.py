@@ -15,23 +15,31 @@ from pipeline.commands.drafting import folder_rows
 from pipeline.commands.drafting.draft import Draft
 from pipeline.commands.drafting.wording import counted, some
 
-TEXTS = (".txt", ".text", ".md")
+IMAGES, TEXTS = "image_classification", "text_classification"
+OF_TEXTS = (TEXTS, "sequence_classification")
+TEXT_ENDINGS = (".txt", ".text", ".md")
 NO_ENDING = ""
+MIN_IMAGES = 0.1  # images for each text from which on the images are what is learned from
 MAX_SIDE = 64  # pixels; what a laptop trains on in minutes
 MAX_SNIFFED = 100  # files without an ending whose content is looked at
 
 
-def of_folder(path: Path, say: Callable[[int], None] = lambda rows: None) -> Draft:
+def of_folder(
+    path: Path, task: str | None = None, label: str | None = None, say: Callable[[int], None] = lambda rows: None
+) -> Draft:
     """Returns the run file that suits a folder of classes, or of splits with classes in them; reads all files.
 
     Args:
         path: The folder.
+        task: The task; None to infer it.
+        label: The column to be predicted, which can only be the folders' names; None for those.
         say: Is told how many files were read.
 
     Raises:
         ConfigError: What lies in it is laid out in another way; says what to write or to move.
         DataError: There are no classes, or only one, or nothing that can be read.
     """
+    _refuse_options(path, task, label)
     made = Draft("", path)
     levels = _descend(made)
     splits = _splits(made)
@@ -39,23 +47,33 @@ def of_folder(path: Path, say: Callable[[int], None] = lambda rows: None) -> Dra
     files = [file for found in listed.values() for one in found for file in one.files]
     if not files:
         raise DataError(f"{made.files} has folders and no files in them.")
-    is_text = _is_text(made.files, files)
-    label = _label(made, listed)
+    is_text = task != IMAGES if task else _is_text(made, files)
+    column = class_folders.TEXT if is_text else class_folders.IMAGE
+    listed = {split: [one.only(class_folders.is_example(column)) for one in found] for split, found in listed.items()}
+    files = [file for found in listed.values() for one in found for file in one.files]
+    classes = _label(made, listed)
     made.rows = len(files)
     if list(splits) == ["train"] and len(splits["train"]) == 1:
         made.files = splits["train"][0]
     else:
         made.splits = splits
     if is_text:
-        made.task = "text_classification"
-        made.features = {class_folders.TEXT: Guess(TextFeature(), "the text of a file")}
+        made.task, made.features = task or TEXTS, {column: Guess(TextFeature(), "the text of a file")}
     else:
-        made.task, made.features = "image_classification", _image_feature(files)
+        made.task, made.features = IMAGES, _image_feature(files)
         made.model = {"filters": [16, 32, 64], "shift_px": 2}
-    made.features[class_folders.LABEL] = label
+    made.features[class_folders.LABEL] = classes
     _note_layout(made, levels, [one for found in listed.values() for one in found])
-    folder_rows.set_checks(made, files, _strays(files, TEXTS if is_text else pictures.ENDINGS), say)
+    strays = [file for file in files if is_text and file.suffix.lower() not in (*TEXT_ENDINGS, NO_ENDING)]
+    folder_rows.set_checks(made, files, strays, say)
     return made
+
+
+def _refuse_options(path: Path, task: str | None, label: str | None) -> None:
+    if task not in (None, IMAGES, *OF_TEXTS):
+        raise ConfigError(f"{path} is a folder: expected --task {IMAGES} or {TEXTS}, found {task}.")
+    if label not in (None, class_folders.LABEL):
+        raise ConfigError(f"{path} is a folder: its label is the name of a file's folder; leave out --label {label}.")
 
 
 def _descend(made: Draft) -> list[Listing]:
@@ -110,10 +128,10 @@ def _splits(made: Draft) -> dict[str, list[Path]]:
     return splits
 
 
-def _is_text(folder: Path, files: list[Path]) -> bool:
-    """Returns whether the files are texts and not images: what there is more of, by their endings."""
+def _is_text(made: Draft, files: list[Path]) -> bool:
+    """Returns whether the files are texts and not images, by their endings: images may have texts about them beside."""
     endings = Counter(file.suffix.lower() for file in files)
-    images, texts = (sum(endings[ending] for ending in known) for known in (pictures.ENDINGS, TEXTS))
+    images, texts = (sum(endings[ending] for ending in known) for known in (pictures.ENDINGS, TEXT_ENDINGS))
     bare = [file for file in files if file.suffix == NO_ENDING]
     if bare and any(_is_image(file) for file in bare[:: max(len(bare) // MAX_SNIFFED, 1)]):
         images += len(bare)
@@ -121,10 +139,17 @@ def _is_text(folder: Path, files: list[Path]) -> bool:
         texts += len(bare)
     if not images and not texts:
         raise ConfigError(
-            f"{folder}: expected images ({', '.join(pictures.ENDINGS)}) or texts ({', '.join(TEXTS)}) in class "
-            f"folders, found {_endings(endings)} (first: {readable(files[0])})."
+            f"{made.files}: expected images ({', '.join(pictures.ENDINGS)}) or texts ({', '.join(TEXT_ENDINGS)}) in "
+            f"class folders, found {_endings(endings)} (first: {readable(files[0])})."
         )
-    return texts > images
+    is_text = images < MIN_IMAGES * texts
+    if images and texts:
+        chosen, other = (TEXTS, IMAGES) if is_text else (IMAGES, TEXTS)
+        made.unsure.append(
+            f"there are {counted(images, 'image')} and {counted(texts, 'text')}: taken for {chosen}; give --task "
+            f"{other} to learn from the others"
+        )
+    return is_text
 
 
 def _is_image(file: Path) -> bool:
@@ -138,11 +163,6 @@ def _is_image(file: Path) -> bool:
 
 def _endings(endings: Counter[str]) -> str:
     return some([f"{count:,} {ending or 'without ending'}" for ending, count in endings.most_common()])
-
-
-def _strays(files: list[Path], known: tuple[str, ...]) -> list[Path]:
-    """Returns the files whose endings are not those of what is learned from."""
-    return [file for file in files if file.suffix.lower() not in (*known, NO_ENDING)]
 
 
 def _label(made: Draft, listed: dict[str, list[Listing]]) -> Guess:

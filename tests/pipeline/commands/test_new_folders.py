@@ -142,8 +142,37 @@ def test_pictures_that_cannot_be_used_are_told_by_what_they_are(tmp_path):
     data, told, kept = _draft(tmp_path / "pets")
 
     assert data.checks.invalid.policy == "drop"
-    assert told[1].startswith("2 of 61 files cannot be used (1 empty; 1 with another ending, .pdf; first: ")
+    assert told[1].startswith("1 of 60 files cannot be used (1 empty; first: ")
     assert sum(kept.values()) == 59
+
+
+def test_what_lies_beside_pictures_is_counted_and_no_example(tmp_path):
+    """As in collections of stamps: to each picture a text, sounds in several languages and an outline."""
+    _pictures(tmp_path / "stamps", "cat", "dog")
+    for i in range(30):
+        (tmp_path / "stamps" / "cat" / f"{i}.txt").write_text(f"Cat number {i}")
+        (tmp_path / "stamps" / "cat" / f"{i}.ogg").write_bytes(b"OggS")
+        (tmp_path / "stamps" / "dog" / f"{i}.svg").write_text("<svg/>")
+
+    _, told, kept = _draft(tmp_path / "stamps")
+
+    assert sum(kept.values()) == 60
+    assert "there are 60 images and 30 texts: taken for image_classification; give --task " in " ".join(told)
+    dataset = config.load(str(tmp_path / "mine.yaml")).dataset
+    assert dataset.notes() == ["90 files are no image by the ending, left out (30 .ogg, 30 .txt, 30 .svg)"]
+
+
+def test_the_task_and_label_of_a_folder_are_obeyed_or_refused(tmp_path):
+    _pictures(tmp_path / "pets", "cat", "dog")
+    for name in ("cat", "dog"):
+        for i in range(30):
+            (tmp_path / "pets" / name / f"{i}.txt").write_text(f"{name} number {i}")
+
+    assert new.draft(tmp_path / "pets", "text_classification").task == "text_classification"
+    with pytest.raises(ConfigError, match="expected --task image_classification or text_classification, found"):
+        new.draft(tmp_path / "pets", "tabular_regression")
+    with pytest.raises(ConfigError, match="leave out --label breed"):
+        new.draft(tmp_path / "pets", label="breed")
 
 
 def test_where_many_cannot_be_used_no_policy_is_suggested(tmp_path):
