@@ -17,9 +17,9 @@ LABELS = {
 CLASSES = {"class", "classes", "klasse", "classe", "clase", "класс", "类别", "クラス", "클래스", "y"}
 # What is mostly predicted where it is there.
 USUAL = {
-    "approved", "attrition", "churn", "churned", "clicked", "converted", "default", "defaulted", "diabetes", "diagnosis",
-    "died", "disease", "exited", "failure", "fraud", "income", "is_fraud", "medv", "mpg", "price", "quality", "salary",
-    "sentiment", "spam", "species", "subscribed", "survived", "toxic", "variety", "wage",
+    "approved", "attrition", "churn", "churned", "clicked", "converted", "default", "defaulted", "diabetes",
+    "diagnosis", "died", "disease", "exited", "failure", "fraud", "income", "is_fraud", "medv", "mpg", "price",
+    "quality", "salary", "sentiment", "spam", "species", "subscribed", "survived", "toxic", "variety", "wage",
 }  # fmt: skip
 # What may be predicted.
 POSSIBLE = {
