@@ -1,0 +1,188 @@
+"""What people's own data is like: each case goes through `headrace new`, which ends as `headrace check --rows` does."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from PIL import Image
+
+from pipeline.commands.cli import cli
+
+DATA_REFUSED = 3
+
+
+def _table(path: Path, header: str, row: Callable[[int], str], count: int = 300) -> None:
+    path.write_text("\n".join([*([header] if header else []), *map(row, range(count))]) + "\n", encoding="utf-8")
+
+
+def _numbers(seed: int) -> Callable[[int], str]:
+    """Returns cells of a table: two numbers and yes or no."""
+    generator = random.Random(seed)
+
+    def cells(index: int) -> str:
+        return f"{generator.gauss(0, 1):.4f},{generator.gauss(0, 1):.4f},{'yes' if index % 3 else 'no'}"
+
+    return cells
+
+
+def _pictures(folder: Path, count: int, seed: int = 0) -> None:
+    """Writes `count` pictures of each class, red and blue, each of its own."""
+    generator = random.Random(f"{seed}{folder}")
+    for name, base in (("red", (200, 20, 20)), ("blue", (20, 20, 200))):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            image = Image.new("RGB", (8, 8), base)
+            for _ in range(6):
+                image.putpixel((generator.randrange(8), generator.randrange(8)), (generator.randrange(256), 90, 90))
+            image.save(folder / name / f"{index}.png")
+
+
+def _texts(folder: Path, count: int) -> None:
+    for name in ("pos", "neg"):
+        (folder / name).mkdir(parents=True)
+        for index in range(count):
+            (folder / name / f"{index}.txt").write_text(f"{folder.name} number {index} is a {name} one of its own\n")
+
+
+def pictures_in_split_folders(place: Path) -> Path:
+    for split, count in (("train", 30), ("val", 10), ("test", 10)):
+        _pictures(place / "data" / split, count)
+    return place / "data"
+
+
+def texts_in_split_folders(place: Path) -> Path:
+    for split, count in (("train", 40), ("test", 20)):
+        _texts(place / "data" / split, count)
+    (place / "data" / "imdb.vocab").write_text("the\nof\n")
+    return place / "data"
+
+
+def pictures_with_hidden_folder(place: Path) -> Path:
+    _pictures(place / "data", 60)
+    (place / "data" / "red" / ".ipynb_checkpoints").mkdir()
+    (place / "data" / "red" / ".ipynb_checkpoints" / "0-checkpoint.png").write_bytes(b"none")
+    return place / "data"
+
+
+def pictures_linked_deeply(place: Path) -> Path:
+    _pictures(place / "store", 60)
+    for name in ("red", "blue"):
+        (place / "data" / name).mkdir(parents=True)
+        (place / "data" / name / "more").symlink_to(place / "store" / name, target_is_directory=True)
+    return place / "data"
+
+
+def damaged_picture(place: Path) -> Path:
+    _pictures(place / "data", 60)
+    image = Image.effect_noise((64, 64), 80)
+    image.save(place / "data" / "red" / "truncated.jpg")
+    content = (place / "data" / "red" / "truncated.jpg").read_bytes()
+    (place / "data" / "red" / "truncated.jpg").write_bytes(content[: len(content) // 2])
+    return place / "data"
+
+
+def header_that_is_none(place: Path) -> Path:
+    cells = _numbers(1)
+    _table(place / "data.csv", "", lambda index: cells(index).replace("yes", "Iris-setosa").replace("no", "Iris-x"))
+    return place / "data.csv"
+
+
+def label_of_150_classes(place: Path) -> Path:
+    cells = _numbers(2)
+    _table(place / "data.csv", "x,z,label", lambda index: f"{cells(index).rsplit(',', 1)[0]},sku{index % 150:03}", 3000)
+    return place / "data.csv"
+
+
+def column_called_inputs(place: Path) -> Path:
+    words = {"pos": "lovely happy fine bright great", "neg": "gloomy dull awful sad bad"}
+    generator = random.Random(3)
+
+    def row(index: int) -> str:
+        kind = ("pos", "neg")[index % 2]
+        return json.dumps({"inputs": " ".join(generator.choices(words[kind].split(), k=9)), "targets": kind})
+
+    _table(place / "data.jsonl", "", row)
+    return place / "data.jsonl"
+
+
+def columns_alike_but_for_case(place: Path) -> Path:
+    _table(place / "data.csv", "A,a,label", _numbers(4))
+    return place / "data.csv"
+
+
+def columns_alike_but_for_punctuation(place: Path) -> Path:
+    cells = _numbers(5)
+    _table(place / "data.csv", "a/b,a b,a.b,label", lambda index: f"{index % 17},{cells(index)}")
+    return place / "data.csv"
+
+
+def _with_surrogate(place: Path, text: Callable[[int], str]) -> Path:
+    generator = random.Random(6)
+
+    def row(index: int) -> str:
+        cell = "\ud83d" if index == 7 else text(index)
+        return json.dumps({"x": round(generator.gauss(0, 1), 4), "c": cell, "label": ("yes", "no")[index % 2]})
+
+    _table(place / "data.jsonl", "", row)
+    return place / "data.jsonl"
+
+
+def surrogate_category(place: Path) -> Path:
+    return _with_surrogate(place, lambda index: "abc"[index % 3])
+
+
+def surrogate_text(place: Path) -> Path:
+    return _with_surrogate(place, lambda index: f"some words here and {index} more of them")
+
+
+def one_target_of_1e30(place: Path) -> Path:
+    generator = random.Random(7)
+    cells = [f"{generator.random():.4f},{generator.random() * 3:.4f}" for _ in range(300)]
+    _table(place / "data.csv", "x,price", lambda index: "0.5,1e30" if index == 200 else cells[index])
+    return place / "data.csv"
+
+
+def preamble(place: Path) -> Path:
+    cells = _numbers(8)
+    _table(place / "data.csv", "# exported 2024-05-01\n\nx,c,label", cells)
+    return place / "data.csv"
+
+
+# Case -> how `headrace new` ends, what it says, and the options that a person gives.
+CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]] = {
+    pictures_in_split_folders: (0, ("train: blue 30, red 30", "validation: blue 10, red 10", "test: blue 10"), ()),
+    texts_in_split_folders: (0, ("no folder of split validation", "imdb.vocab"), ()),
+    pictures_with_hidden_folder: (0, ("120 rows", "1 hidden folder left out"), ()),
+    pictures_linked_deeply: (0, ("120 rows", "2 linked folders followed"), ()),
+    damaged_picture: (0, ("truncated.jpg", "a damaged JPEG"), ()),
+    header_that_is_none: (DATA_REFUSED, ("data.csv:1", "--no-header", "--names"), ()),
+    label_of_150_classes: (0, ("tabular_classification of label",), ()),
+    column_called_inputs: (0, ("text_classification of targets",), ()),
+    columns_alike_but_for_case: (0, ("label from 2 columns",), ()),
+    columns_alike_but_for_punctuation: (0, ("label from 3 columns",), ()),
+    surrogate_category: (0, ("1 row is broken: left out",), ()),
+    surrogate_text: (0, ("1 row is broken: left out",), ()),
+    one_target_of_1e30: (DATA_REFUSED, ("data.csv:202:price", "1e30"), ("--label", "price")),
+    preamble: (0, ("the lines before line 3 are left out",), ()),
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_new_ends_as_a_run_would(case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = case(tmp_path)
+    code, words, options = CASES[case]
+
+    done = CliRunner().invoke(cli, ["new", "mine", "--data", str(data), *options])
+
+    assert (done.exit_code, done.exception if done.exit_code == 1 else None) == (code, None), done.output
+    for word in words:
+        assert word in done.output
+    if code == 0:
+        yaml.safe_load((tmp_path / "mine.yaml").read_text(encoding="utf-8"))
+        checked = CliRunner().invoke(cli, ["check", "./mine.yaml", "--rows"])
+        assert checked.exit_code == code, checked.output
