@@ -55,7 +55,9 @@ def DatasetExampleGen(
 
 
 def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Path) -> dict[str, dict]:
-    """Writes rows below `folder`, each into its split; returns for each split its number of `rows` and `digest`.
+    """Writes rows below `folder`, each into its split.
+
+    Returns for each split its number of `rows`, its `digest` and its `classes`: label -> rows of each class, in order.
 
     Of the test split, too, which rows belong together, where they say so, and the files of some pictures: see
     `read_groups` and `read_originals`.
@@ -71,11 +73,13 @@ def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Pat
     groups, originals = _Groups(), _Originals(spec)
     total = {"of": sum(spec.num_rows.values())} if spec.num_rows else {}
     with contextlib.ExitStack() as stack:
-        writers = {split: stack.enter_context(_SplitWriter(folder / f"Split-{split}")) for split in SPLITS}
+        writers = {split: stack.enter_context(_SplitWriter(folder / f"Split-{split}", spec)) for split in SPLITS}
         for number, (split, row) in enumerate(rows, start=1):
             writer = writers[split]
             check_row(row, spec, where=f"{split} row {writer.rows + 1}")
             writer.write(codec.encode(row, spec))
+            for name, counts in writer.classes.items():
+                counts[int(row[name])] += 1
             if split == "test":
                 groups.add(getattr(row, "group", None))
                 originals.add(row)
@@ -83,7 +87,10 @@ def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Pat
                 progress.report(rows=number, **total)
     groups.write(GROUPS.path(folder))
     originals.write(PICTURE_FILES.path(folder))
-    return {split: {"rows": writer.rows, "digest": writer.digest.hexdigest()} for split, writer in writers.items()}
+    return {
+        split: {"rows": writer.rows, "digest": writer.digest.hexdigest(), "classes": writer.classes}
+        for split, writer in writers.items()
+    }
 
 
 class _Groups:
@@ -141,8 +148,9 @@ class _SplitWriter:
     Uncompressed: reading back gzip costs more than the disk it saves on images of raw bytes.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, spec: DatasetSpec):
         folder.mkdir(parents=True)
+        self.classes = {name: [0] * len(label.classes) for name, label in spec.of(LabelFeature).items()}
         self._folder, self._size, self._files = folder, 0, 0
         self._writer: tf.io.TFRecordWriter | None = None
         self.rows, self.digest = 0, hashlib.sha256()

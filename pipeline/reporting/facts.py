@@ -40,6 +40,7 @@ class Facts:
         spec: The data set's facts.
         rows: Split -> number of examples.
         digests: Split -> digest of its examples.
+        classes: Split -> class -> number of examples.
         statistics: Split -> its features' statistics, of TFDV.
         anomalies: Split -> a sentence each.
         training: History, layers, seconds, memory.
@@ -58,6 +59,7 @@ class Facts:
     spec: DatasetSpec | None = None
     rows: dict[str, int] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
     statistics: dict[str, list[Any]] = field(default_factory=dict)
     anomalies: dict[str, list[str]] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -88,6 +90,9 @@ def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
     summary = reader.json(files.SUMMARY)
     found.rows = {split: one["rows"] for split, one in summary.items()}
     found.digests = {split: one["digest"] for split, one in summary.items()}
+    label, classes = found.label
+    counts = {split: one.get("classes", {}).get(label) for split, one in summary.items()}  # not of older releases
+    found.classes = {split: dict(zip(classes, one, strict=True)) for split, one in counts.items() if one}
     found.statistics = reader.statistics()
     found.anomalies = reader.anomalies()
     found.training = reader.json(files.TRAINING)

@@ -25,6 +25,7 @@ MAX_FEATURES = 200  # in the table of statistics
 MAX_TEXT = 600  # characters of a text that are shown at once; the rest folds out
 # What a person reads first of a metric with many classes.
 MAX_CLASS_ROWS = 30
+MAX_BARS = 20  # of a histogram
 
 
 @dataclass
@@ -99,11 +100,7 @@ def environment() -> jinja2.Environment:
 
 
 def _data(record: RunRecord, found: Facts) -> Section:
-    (name, classes), charts = found.label, []
-    if classes and found.statistics:
-        counts = {split: _class_counts(features, name, classes) for split, features in found.statistics.items()}
-        chart = plots.class_shares(counts)
-        charts = [chart] if chart else []
+    chart = plots.class_shares(found.classes)
     said = {stage.name: stage.detail for stage in record.stages}
     features = _statistics(found)
     told = {
@@ -113,30 +110,7 @@ def _data(record: RunRecord, found: Facts) -> Section:
         "gate": said.get("data_gate", ""),
         "ingest": said.get("ingest", ""),
     }
-    return Section("data", "Data", told, charts)
-
-
-def _class_counts(features: list[Any], name: str, classes: tuple[str, ...]) -> dict[str, int]:
-    """Returns class -> rows, from TFDV's histogram of the label's index."""
-    for feature in features:
-        if _name(feature) == name:
-            exact = _index_counts(feature, len(classes))
-            return dict(zip(classes, exact, strict=True))
-    return {}
-
-
-def _index_counts(feature: Any, size: int) -> list[int]:
-    """Returns how often each whole number from 0 occurs; buckets that hold several share their count."""
-    counts = np.zeros(size)
-    standard = [one for one in feature.num_stats.histograms if one.type == 0]
-    for bucket in standard[0].buckets if standard else ():
-        first, last = int(np.ceil(bucket.low_value - 1e-9)), int(np.ceil(bucket.high_value - 1e-9)) - 1
-        if bucket is standard[0].buckets[-1]:
-            last = int(np.floor(bucket.high_value + 1e-9))
-        inside = [index for index in range(first, last + 1) if 0 <= index < size]
-        for index in inside:
-            counts[index] += bucket.sample_count / len(inside)
-    return [round(count) for count in counts]
+    return Section("data", "Data", told, [chart] if chart else [])
 
 
 def _name(feature: Any) -> str:
@@ -152,6 +126,7 @@ def _statistics(found: Facts) -> list[dict[str, Any]]:
             told = _told(feature)
             if _name(feature) == label:  # the mean of a class's number says nothing
                 told["words"] = f"{len(classes):,} classes"
+                told["bars"] = _bars(list(found.classes.get(split, {}).values())[:MAX_BARS])
             by_name.setdefault(_name(feature), {})[split] = told
     return [{"name": name, "splits": splits} for name, splits in by_name.items()]
 
@@ -172,7 +147,7 @@ def _told(feature: Any) -> dict[str, Any]:
     elif kind == "string_stats":
         top = ", ".join(f"{isolated(_clip(one.value))} ({number(int(one.frequency))})" for one in stats.top_values[:3])
         told["words"] = f"{number(int(stats.unique))} values; {top}; {stats.avg_length:.0f} characters on average"
-        told["bars"] = _bars([bucket.sample_count for bucket in stats.rank_histogram.buckets][:20])
+        told["bars"] = _bars([bucket.sample_count for bucket in stats.rank_histogram.buckets][:MAX_BARS])
     return told
 
 

@@ -57,6 +57,8 @@ def test_rows_are_read_back_as_stored_and_the_digest_depends_on_them_alone(tmp_p
 
     assert first == again
     assert first["rows"] == 2
+    assert first["classes"] == {"label": [1, 1]}
+    assert other["classes"] == {"label": [0, 2]}
     assert first["digest"] != other["digest"]
     assert first_rows(str(tmp_path / "a"), "train", SPEC, 5) == [
         {"image": b"\1\2\3\4", "label": 1},

@@ -90,7 +90,9 @@ def write_artifacts(home: Path, record: RunRecord, spec: DatasetSpec, targets: n
         folders[stage.name].mkdir(parents=True)
         stage.outputs = {OUTPUTS[stage.name]: str(folders[stage.name])}
     label, classes = "label", spec.features["label"].classes
-    summary = {split: {"rows": len(targets), "digest": f"{split} rows"} for split in ("train", "validation", "test")}
+    counts = {label: np.bincount(targets, minlength=len(classes)).tolist()}
+    one = {"rows": len(targets), "classes": counts}
+    summary = {split: {**one, "digest": f"{split} rows"} for split in ("train", "validation", "test")}
     _json(folders["ingest"] / "summary.json", summary)
     for split in summary:
         _bytes(folders["statistics"] / f"Split-{split}" / "FeatureStats.pb", statistics(spec, targets))

@@ -3,6 +3,8 @@ import os
 import re
 import shutil
 
+import numpy as np
+
 from models.evaluation.intervals import wilson
 from pipeline.reporting import facts, page
 from tests.pipeline.reporting.conftest import make
@@ -155,6 +157,17 @@ def test_a_thousand_classes_stay_small(tmp_path):
     assert len(text.encode()) < 3 * 2**20
     assert "the 20 classes most often confused" in text
     assert "the 30 of 1,000 with the least F1" in text
+
+
+def test_classes_are_counted_one_by_one(tmp_path):
+    """TFDV's histogram of the labels has ten buckets: of sixteen classes those in one bucket had equal bars."""
+    run = make(tmp_path, tuple(f"class {index}" for index in range(16)), rows=50)
+
+    text = page.render(run.record, run.facts)
+
+    counts = np.bincount(run.facts.answers.targets, minlength=16).tolist()
+    assert list(run.facts.classes["train"].values()) == counts
+    assert "16 classes; train 50 rows; validation 50 rows; test 50 rows." in text
 
 
 def test_long_texts_fold(run):
