@@ -67,6 +67,16 @@ def wide(rows: int, columns: int) -> None:
 
 
 @bench.command()
+def pictures() -> None:
+    """CPU time of a picture at ingest and within the served graph; write the table into docs/results.md."""
+    from benchmarks import pictures as measured
+
+    text = measured.table(lambda line: click.echo(line, err=True))
+    click.echo(text)
+    _write("pictures", text)
+
+
+@bench.command()
 def comparison() -> None:
     """Time the intervals of a comparison of two models on 100,000 to a million rows; write the table."""
     from benchmarks import comparison as measured

@@ -54,6 +54,11 @@ class UnusablePictureError(ValueError):
         self.expected, self.found = expected, found
 
 
+def mark_of(name: str) -> bytes:
+    """Returns the bytes with which files of a format begin."""
+    return next(mark for known, at, mark in MARKS if known == name and at == 0)
+
+
 def format_of(content: bytes) -> str | None:
     """Returns the name of a picture's format by its first bytes, as `MARKS` has it; None where it has none."""
     return next((name for name, at, mark in MARKS if content.startswith(mark, at)), None)

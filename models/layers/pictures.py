@@ -22,15 +22,23 @@ def decode(encoded: tf.Tensor, height: int, width: int, channels: int) -> tf.Ten
     Raises:
         tf.errors.InvalidArgumentError: When it runs: of another format, which the message names, or damaged.
     """
-    kind = _format_of(encoded)
-    fine = tf.reduce_any([kind == name for name in pictures.SERVED])
-    refusal = tf.strings.join(["expected PNG or JPEG, found ", kind])
-    with tf.control_dependencies([tf.debugging.Assert(fine, [refusal])]):
-        encoded = tf.identity(encoded)
+    is_png, is_jpeg = (_begins_with(encoded, pictures.mark_of(name)) for name in pictures.SERVED)
+    encoded = tf.cond(is_png | is_jpeg, lambda: encoded, lambda: _refused(encoded))
     # decode_jpeg reads PNG as well; decode_image always takes libjpeg's fast transform, off by up to 9 levels. Always
     # of three channels: of one the decoder of PNG makes grey by other weights than that of JPEG.
     pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    turn = tf.cond(kind == "JPEG", lambda: _orientation(encoded), lambda: 1)
+    turn = tf.cond(is_jpeg, lambda: _orientation(encoded), lambda: 1)
+    fits = (turn == 1) & tf.reduce_all(tf.shape(pixels)[:2] == (height, width))
+    values = tf.cond(
+        fits,
+        lambda: _levels(tf.cast(pixels, tf.float64), tf.constant(1, tf.int64), channels) if channels == 1 else pixels,
+        lambda: _turned_and_resized(pixels, turn, height, width, channels),
+    )
+    return tf.ensure_shape(values, (height, width, channels))
+
+
+def _turned_and_resized(pixels: tf.Tensor, turn: tf.Tensor, height: int, width: int, channels: int) -> tf.Tensor:
+    """Returns pixels, uint8 `(rows, columns, 3)`, as uint8 `(height, width, channels)`, turned as `turn` says."""
     transposed, flipped, mirrored = (
         tf.reduce_any(turn == tf.constant(turns))
         for turns in (pictures.TRANSPOSED, pictures.FLIPPED, pictures.MIRRORED)
@@ -39,8 +47,18 @@ def decode(encoded: tf.Tensor, height: int, width: int, channels: int) -> tf.Ten
     values = _resize(pixels, tf.cast(size[0], tf.int64), tf.cast(size[1], tf.int64), channels)
     values = tf.cond(transposed, lambda: tf.transpose(values, (1, 0, 2)), lambda: values)
     values = tf.cond(flipped, lambda: values[::-1], lambda: values)
-    values = tf.cond(mirrored, lambda: values[:, ::-1], lambda: values)
-    return tf.ensure_shape(values, (height, width, channels))
+    return tf.cond(mirrored, lambda: values[:, ::-1], lambda: values)
+
+
+def _begins_with(encoded: tf.Tensor, mark: bytes) -> tf.Tensor:
+    return tf.strings.substr(encoded, 0, len(mark)) == mark
+
+
+def _refused(encoded: tf.Tensor) -> tf.Tensor:
+    """Ends the call with the name of a format that is not served."""
+    refusal = tf.strings.join(["expected PNG or JPEG, found ", _format_of(encoded)])
+    with tf.control_dependencies([tf.debugging.Assert(False, [refusal])]):
+        return tf.identity(encoded)
 
 
 def _format_of(encoded: tf.Tensor) -> tf.Tensor:
@@ -69,10 +87,15 @@ def _resize(pixels: tf.Tensor, height: tf.Tensor, width: tf.Tensor, channels: in
     resized = _along(tf.reshape(across, (columns, height * 3)), width, tf.float64)
     resized = tf.transpose(tf.reshape(resized, (width, height, 3)), (1, 0, 2))  # (height, width, 3)
     total = pictures.axis_total(rows, height, tf) * pictures.axis_total(columns, width, tf)
+    return _levels(resized, total, channels)
+
+
+def _levels(sums: tf.Tensor, total: tf.Tensor, channels: int) -> tf.Tensor:
+    """Returns float64 sums of pixels `(height, width, 3)`, each of `total` shares, as uint8 of `channels`."""
     if channels == 1:
         luma = tf.constant(pictures.LUMA, tf.float64)
-        resized, total = tf.reduce_sum(resized * luma, -1, keepdims=True), total * pictures.LUMA_TOTAL
-    return tf.cast(tf.round(resized / tf.cast(total, tf.float64)), tf.uint8)
+        sums, total = tf.reduce_sum(sums * luma, -1, keepdims=True), total * pictures.LUMA_TOTAL
+    return tf.cast(tf.round(sums / tf.cast(total, tf.float64)), tf.uint8)
 
 
 def _along(data: tf.Tensor, wanted: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

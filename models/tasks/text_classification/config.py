@@ -8,6 +8,9 @@ from data.spec import DatasetSpec, LabelFeature, TextFeature
 from models.config import Activation, Fraction
 from models.tasks.classification_config import ClassificationConfig
 
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+"""Scripts that put no blanks between words, for a class of a regular expression: each of their characters is a word."""
+
 
 class TextClassificationConfig(ClassificationConfig):
     """One class out of several for a text in any language, by vectors of its words and of parts of words."""

@@ -14,12 +14,11 @@ from sklearn.preprocessing import FunctionTransformer
 
 from data.spec import DatasetSpec, TextFeature
 from models.tasks.reference import Candidate, affordable, constants, num_classes
+from models.tasks.text_classification.config import UNSPACED
 
 NUM_FEATURES = 2**18
 # Weights of a linear model, features times classes: its solver keeps some twenty copies of 8 bytes each.
 MAX_WEIGHTS = 8_000_000
-# Scripts that put no blanks between words: each of their characters is a word, as for the network.
-UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 WORD = rf"[{UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]+"
 # For n-grams of characters, of which a text has several times as many as words: rows times classes, rows, characters.
 CHARACTER_WORK, CHARACTER_ROWS, CHARACTERS = 200_000, 20_000, 1_000

@@ -15,14 +15,12 @@ from models.task import FileQuery, Tensors
 from models.tasks import classification
 from models.tasks.classification import LABEL, ClassificationTask
 from models.tasks.optional import dense
-from models.tasks.text_classification.config import TextClassificationConfig
+from models.tasks.text_classification.config import UNSPACED, TextClassificationConfig
 
 # int64 `(batch, length)`, 0 behind the last.
 WORDS, PARTS = "words", "parts"
 # Longer words are cut, and so are texts, at a generous length a word: what is not looked at should cost nothing.
 MAX_WORD = 32  # characters
-# Scripts that put no spaces between words: each of their characters is a word.
-UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 SYMBOL = r"[^\p{L}\p{M}\p{N}'\s]"
 
 
@@ -53,7 +51,7 @@ def split_words(text: tf.Tensor, max_words: int) -> tf.RaggedTensor:
     text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
     text = tf.strings.substr(text, 0, max_words * MAX_WORD, unit="UTF8_CHAR")
     text = tf.strings.lower(text, encoding="utf-8")
-    text = tf.strings.regex_replace(text, f"({SYMBOL}|{UNSPACED})", r" \1 ")
+    text = tf.strings.regex_replace(text, f"({SYMBOL}|[{UNSPACED}])", r" \1 ")
     return tf.strings.split(text)[:, :max_words]
 
 
