@@ -17,6 +17,7 @@ HEAD_ROWS = 200  # that are looked at
 MAX_CELL = 131_072  # characters; what Python's csv module takes
 MIN_USUAL = 0.8  # share of the rows with one number of cells, for those before them to be remarks
 SEP_LINE = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)  # how Excel is told the delimiter
+MAC_LINE = re.compile(r"[^\r]*\r\n?|[^\r]+")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def look(path: Path, layout: Layout) -> Head:
 
 def said_delimiter(path: Path) -> str | None:
     """Returns the delimiter that the first line of a file names, such as `sep=;`; None where it names none."""
-    match = SEP_LINE.fullmatch(next(text_lines(path), ""))
+    match = SEP_LINE.fullmatch(next(_lines(path), ""))
     return match[1] if match else None
 
 
@@ -87,7 +88,7 @@ def guess_delimiter(path: Path) -> tuple[str, list[str]]:
     Raises:
         DataError: The file is no text, or empty.
     """
-    lines = list(islice(text_lines(path), HEAD_ROWS))
+    lines = list(islice(_lines(path), HEAD_ROWS))
     said = SEP_LINE.fullmatch(lines[0]) if lines else None
     if said:
         return said[1], []
@@ -106,7 +107,7 @@ def rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     Raises:
         DataError: The file is not text, not UTF-8, or damaged.
     """
-    reader = _reader(text_lines(path), delimiter)
+    reader = _reader(_lines(path), delimiter)
     line = 1
     try:
         for cells in reader:
@@ -119,6 +120,11 @@ def rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             what = f"a cell has more than {MAX_CELL:,} characters"
         elif "unexpected end" in what:
             what = "the file ends within quotes"
+        elif "new-line character" in what:
+            raise DataError(
+                f"{archives.name_of(path)}:{line}: a carriage return stands within a cell; put the cell in quotes, or "
+                "end the row with a line feed."
+            ) from error
         raise DataError(
             f"{archives.name_of(path)}:{line}: {what}; a quote that is not closed in this row is a usual cause."
         ) from error
@@ -127,6 +133,17 @@ def rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 def without_last_empty(cells: list[str], width: int) -> list[str]:
     """Returns the cells without an empty one that a comma at the end of the line makes."""
     return cells[:-1] if len(cells) == width + 1 and not cells[-1] else cells
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yields the lines of a file, also of one whose lines end in carriage returns, as those of old Macs do."""
+    is_old_mac = False
+    for number, line in enumerate(text_lines(path)):
+        is_old_mac |= number == 0 and "\r" in line.removesuffix("\n").removesuffix("\r")
+        if is_old_mac:
+            yield from (match[0] for match in MAC_LINE.finditer(line))
+        else:
+            yield line
 
 
 def _reader(lines: Iterable[str], delimiter: str):

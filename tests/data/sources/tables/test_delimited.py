@@ -32,6 +32,22 @@ def test_names_that_are_given_stand_for_the_header(tmp_path):
     assert _read(tmp_path, "size,kind\n1,a\n", names) == [(2, {"size": "1", "kind": "a"})]
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_lines_may_end_as_those_of_old_macs(tmp_path, end):
+    (tmp_path / "rows.csv").write_bytes(b'x,y\r1,"a\rb"\r2,b' + end.encode())
+
+    records = list(delimited.read(tmp_path / "rows.csv"))
+
+    assert [dict(record.cells) for record in records] == [{"x": "1", "y": "a\rb"}, {"x": "2", "y": "b"}]
+
+
+def test_a_carriage_return_within_a_cell_is_told_with_its_line(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(b"x,y\n1,a\n2,b\rc\n")
+
+    with pytest.raises(DataError, match=r"rows.csv:3: a carriage return stands within a cell; put the cell in quotes"):
+        list(delimited.read(tmp_path / "rows.csv"))
+
+
 def test_remarks_a_sep_line_and_commas_at_the_end_leave_the_lines_as_they_are(tmp_path):
     assert _read(tmp_path, "# exported\n\nx,y\n1,a\n2,b\n") == [(4, {"x": "1", "y": "a"}), (5, {"x": "2", "y": "b"})]
     assert _read(tmp_path, "sep=;\nx;y\n1;a\n") == [(3, {"x": "1", "y": "a"})]
