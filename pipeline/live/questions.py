@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data import inference, pictures
-from data.cells import content_of, to_row
+from data.cells import content_of, shown, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.sources.folders.listing import listing
@@ -192,13 +192,18 @@ class Reader:
 
     def _rows(self, path: Path, kind: str) -> Iterator[Question]:
         """Yields the rows of a table; raises DataError where it cannot be read on, or lacks a column."""
-        data = formats.for_prediction(path, kind, self.data, self.targets)
+        data = formats.for_prediction(path, kind, self.data, self.targets, self.column)
         records = formats.records(path, kind, data)
         first, broken = _peeked(records)
         if not first:
             raise broken or DataError(f"{path} has no rows.")
         columns = list(dict.fromkeys(name for record in first if not record.problem for name in record.cells))
         renamed = self._column_of(path, kind, columns) if columns else None
+        if self.column and data.header is False and not self.data.names and not first[0].problem:
+            value = shown(first[0].cells.get(self.column))
+            self.note(
+                f"{path}: its first row, {value}, is asked about, too; where it is a header, write {self.column}."
+            )
         for number, record in enumerate(itertools.chain(first, records), start=1):
             if renamed is not None and renamed in record.cells:
                 record = replace(record, cells={self.column: record.cells[renamed]})
@@ -250,6 +255,8 @@ class Reader:
             fix, extra = f"the file seems to be separated by {mark!r}, which --delimiter sets", []
         elif kind == "csv" and not set(columns) & set(wanted) and any(inference.is_number(name) for name in columns):
             fix, extra = "the first row must hold the names of the columns", []
+        elif kind == "csv" and self.data.names:
+            fix = "name the columns so, or leave the header out where they stand as in the training data"
         close = {name: _closest(name, extra) for name in missing}
         told = [
             f"column {name} is missing" + (f" (there is {close[name]!r})" if close[name] else "") for name in missing

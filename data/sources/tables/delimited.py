@@ -20,35 +20,59 @@ IN_RUN_FILE = (
 
 
 def columns(path: Path, layout: Layout = PLAIN) -> list[str]:
-    """Returns the names of the columns.
+    """Returns the names of the columns, in the order of the file.
 
     Raises:
-        DataError: The file is no such text, a name stands twice, or there are more or fewer names than cells.
+        DataError: The file is no such text, a name stands twice, there are more or fewer names than cells, or the first
+            row is a header with only some of the names that are given.
     """
-    return _columns(archives.name_of(path), look(path, layout), layout)
+    return _columns(archives.name_of(path), look(path, layout), layout)[0]
 
 
 def read(path: Path, layout: Layout = PLAIN) -> Iterator[Record]:
     """Yields the rows below the header; every cell is text.
 
-    A header in a file that should have none, with the names that are given, is no row.
+    A header in a file that should have none, with the names that are given in any order, is no row. A row of another
+    length, one with a zero byte and one that is the header again are Problems.
 
     Raises:
-        DataError: The file is not text, not UTF-8, damaged, or has no row; a row of another length is a Problem.
+        DataError: As `columns`; the file is damaged, has no row, or a second header has the columns in another order.
     """
     head, name, count = look(path, layout), archives.name_of(path), 0
-    names = _columns(name, head, layout)
+    names, has_header = _columns(name, head, layout)
+    first = without_last_empty(head.rows[0][1], len(names)) if has_header else names
     for line, cells in rows(path, head.delimiter):
-        if line < head.first_line or (line == head.first_line and (layout.has_names or cells == names)):
+        if line < head.first_line or (line == head.first_line and has_header):
             continue
-        cells = without_last_empty(cells, len(names))
-        where, problem = f"{name}:{line}", None
+        cells, where = without_last_empty(cells, len(names)), f"{name}:{line}"
         count += 1
-        if len(cells) != len(names):
-            problem = Problem(where, "", f"{len(names)} cells", str(len(cells)))
-        yield Record(where, dict(zip(names, cells, strict=False)), problem)
+        if _is_header(cells, first, has_header):
+            if cells != first:
+                raise DataError(f"{where}: the header stands here again, in another order; make two files of this one.")
+            yield Record(where, {}, Problem(where, "", "a row", "the header again"))
+        else:
+            yield Record(where, dict(zip(names, cells, strict=False)), _problem(where, names, cells))
     if not count:
-        raise DataError(f"{name} has a header and no rows." if layout.has_names else f"{name} has no rows.")
+        raise DataError(f"{name} has a header and no rows." if has_header else f"{name} has no rows.")
+
+
+def _problem(where: str, names: list[str], cells: list[str]) -> Problem | None:
+    """Returns why a row cannot be used; None where it can."""
+    if len(cells) != len(names):
+        return Problem(where, "", f"{len(names)} cells", str(len(cells)))
+    if "\0" in "".join(cells):
+        column = next(name for name, cell in zip(names, cells, strict=True) if "\0" in cell)
+        return Problem(where, column, "text", "a zero byte in it")
+    return None
+
+
+def _is_header(cells: list[str], names: list[str], has_header: bool) -> bool:
+    """Returns whether a row below the first is the header again, maybe in another order."""
+    if len(names) == 1 or len(cells) != len(names) or cells[0] not in names:
+        return False
+    # Values may well be called as columns of one letter are.
+    are_words = max(map(len, names)) > 1
+    return (cells == names and (has_header or are_words)) or (are_words and sorted(cells) == sorted(names))
 
 
 def first_row(path: Path, layout: Layout = PLAIN) -> tuple[Verdict, str]:
@@ -70,20 +94,39 @@ def refuse_data_as_header(path: Path, layout: Layout = PLAIN) -> None:
             raise DataError(f"{explained}; {IN_RUN_FILE}.")
 
 
-def _columns(name: str, head: Head, layout: Layout) -> list[str]:
+def _columns(name: str, head: Head, layout: Layout) -> tuple[list[str], bool]:
+    """Returns the names of the columns, and whether the first row holds them."""
     first = head.rows[0][1] if head.rows else []
     where = f"{name}:{head.first_line}"
     if not layout.has_names:
         if layout.names:
-            _check_width(where, head, len(layout.names))
-        return list(layout.names) or [COLUMN.format(number) for number in range(1, head.width + 1)]
+            return _given(where, head, layout.names)
+        return [COLUMN.format(number) for number in range(1, head.width + 1)], False
     twice = sorted({one for one in first if first.count(one) > 1})
     if twice:
         verdict = _judged(head) if layout.header is None else Verdict("header")
         if verdict.kind == "data":
             raise DataError(f"{_explained(where, verdict)}; {IN_RUN_FILE}.")
         raise DataError(f"{where}: column {twice[0]!r} stands twice in the header; rename one.")
-    return first
+    return first, True
+
+
+def _given(where: str, head: Head, names: tuple[str, ...]) -> tuple[list[str], bool]:
+    """Returns names that are given as `_columns` does: where the file has a header all the same, in its order."""
+    first, below = first_and_below(head, len(names))
+    cells = headers.resolved(first, names)
+    if sorted(cells) == sorted(names):
+        return cells, True
+    if headers.holds(names, cells, below):
+        lacking, odd = [name for name in names if name not in cells], [cell for cell in cells if cell not in names]
+        wrong = [f"without {', '.join(map(repr, lacking[:5]))}"] * bool(lacking)
+        wrong += [f"with {', '.join(map(repr, odd[:5]))}"] * bool(odd)
+        raise DataError(
+            f"{where}: expected the names of data.names in the first row, or none of them, found a header "
+            f"{' and '.join(wrong)}; correct data.names, or take it out to read the file by its header."
+        )
+    _check_width(where, head, len(names))
+    return list(names), False
 
 
 def _check_width(where: str, head: Head, names: int) -> None:
@@ -98,6 +141,12 @@ def _explained(where: str, verdict: Verdict) -> str:
 
 
 def _judged(head: Head) -> Verdict:
-    table = [cells for _, cells in head.rows]
-    first = table[0] if table else []
-    return headers.judge(first, [without_last_empty(cells, len(first)) for cells in table[1:]])
+    return headers.judge(*first_and_below(head))
+
+
+def first_and_below(head: Head, width: int | None = None) -> tuple[list[str], list[list[str]]]:
+    """Returns the first row and those below it, without an empty cell beyond the width, that of the first row."""
+    table = [cells for _, cells in head.rows] or [[]]
+    width = len(table[0]) if width is None else width
+    table = [without_last_empty(cells, width) for cells in table]
+    return table[0], table[1:]

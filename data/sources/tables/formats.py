@@ -10,14 +10,15 @@ from data.errors import ConfigError, DataError
 from data.sources import archives, tfrecord
 from data.sources.folders import classes as class_folders
 from data.sources.records import Record
-from data.sources.tables import delimited, jsonl, parquet
-from data.sources.tables.dialect import Layout, look, without_last_empty
+from data.sources.tables import delimited, headers, jsonl, parquet
+from data.sources.tables.dialect import Layout, look
 from data.spec import TextFeature
 
 ENDINGS = {
     ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet",
     ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
 }  # fmt: skip
+HEADED = {"names": (), "header": True}
 
 
 def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
@@ -41,9 +42,9 @@ def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
 
 def columns_of(path: Path, kind: str, config: DataConfig) -> list[str]:
     """Returns the names of a file's columns: of its header or the settings, else of its first row."""
-    headers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, layout_of(path, config))}
-    headers |= {"jsonl": jsonl.columns, "parquet": parquet.columns}
-    return headers[kind](path) if kind in headers else list(next(records(path, kind, config)).cells)
+    readers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, layout_of(path, config))}
+    readers |= {"jsonl": jsonl.columns, "parquet": parquet.columns}
+    return readers[kind](path) if kind in readers else list(next(records(path, kind, config)).cells)
 
 
 def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
@@ -73,7 +74,7 @@ def kept_settings(config: DataConfig, columns: Callable[[], list[str]] | None) -
         config: How the training data is read.
         columns: Returns the names of its columns; None where it is no table.
     """
-    names = columns() if columns and (config.names or config.header is False) else []
+    names = list(config.names) or (columns() if columns and config.header is False else [])
     return {"format": config.format, "delimiter": config.delimiter, "header": config.header, "names": names}
 
 
@@ -86,35 +87,70 @@ def format_of_questions(path: Path, config: DataConfig) -> str:
     return ENDINGS.get(_ending(path)) or format_of(config, [path])
 
 
-def for_prediction(path: Path, kind: str, config: DataConfig, targets: Collection[str]) -> DataConfig:
+def for_prediction(
+    path: Path, kind: str, config: DataConfig, targets: Collection[str], column: str | None = None
+) -> DataConfig:
     """Returns how a table of questions is read: as the training data was, but for what the table itself tells.
 
-    Where the training data had no header, the table may have one, and it may lack the columns to be predicted.
+    Where the training data had no header, the table may have one, and it may lack the columns to be predicted. A list
+    of what a model of one column takes may have a header or none. Nothing is read by its position below a header.
 
     Args:
         path: The table.
         kind: Its format.
         config: What `kept_settings` returned for the training data; older versions have fewer.
         targets: The columns to be predicted.
+        column: The one column that the model is asked about; None where it takes several.
 
     Raises:
         DataError: Its rows have neither as many cells as those of the training data, nor as many as without targets.
     """
-    if not config.names or kind != "csv":
+    if kind != "csv":
         return config
-    inputs = tuple(name for name in config.names if name not in targets)
     head = look(path, replace(layout_of(path, config), names=()))
-    first = without_last_empty(head.rows[0][1], head.width - 1) if head.rows else []
-    if first and set(first) <= set(config.names):
-        return config.model_copy(update={"names": (), "header": True})
+    inputs = tuple(name for name in config.names if name not in targets)
+    width = len(head.rows[0][1]) if head.rows else 0
+    if config.names and width not in (len(inputs), len(config.names)):
+        width -= 1  # for a comma at the end of the lines
+    first, below = delimited.first_and_below(head, width)
+    if column is not None and len(first) == 1:
+        return config.model_copy(update=_of_one_column(column, config, first[0], below))
+    if not first or not config.names:
+        return config
+    header = _header(first, below, config, inputs)
+    if header:
+        # What stands twice is told by the reader of headers.
+        are_different = len(set(header)) == len(header)
+        return config.model_copy(update={"names": header, "header": None} if are_different else HEADED)
     if len(first) == len(inputs):
         return config.model_copy(update={"names": inputs})
-    if first and len(first) != len(config.names):
+    if len(first) != len(config.names):
         raise DataError(
             f"{archives.name_of(path)}:{head.first_line}: expected {len(inputs)} cells ({', '.join(inputs[:8])}"
             f"{', ...' if len(inputs) > 8 else ''}) or a header with these names, found {len(first)} cells."
         )
     return config
+
+
+def _header(
+    first: Sequence[str], below: Sequence[Sequence[str]], config: DataConfig, inputs: Sequence[str]
+) -> tuple[str, ...]:
+    """Returns the names in the first row of a table, spelled as the trained ones; empty where it is a row of data."""
+    cells = headers.resolved(first, config.names)
+    known, *rows = [["" if cell in config.missing_values else cell for cell in row] for row in (cells, *below)]
+    has_all = len(inputs) > 1 and set(inputs) <= set(cells)
+    is_header = has_all or headers.holds(config.names, cells, rows) or headers.judge(known, rows).is_certain
+    return tuple(cells) if is_header else ()
+
+
+def _of_one_column(column: str, config: DataConfig, first: str, below: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Returns the settings that read a table of one column: below its trained name, below another, or all of it."""
+    if headers.resolved([first], [column]) == [column]:
+        return {"names": (column,), "header": None}
+    is_other = headers.resolved([first], config.names)[0] in config.names
+    if is_other or headers.is_name_of_texts(first, [row[0] for row in below if len(row) == 1]):
+        return HEADED
+    return {"names": (column,), "header": False}
 
 
 def _ending(path: Path) -> str:

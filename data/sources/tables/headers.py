@@ -1,6 +1,7 @@
 """Whether the first row of a table holds the names of its columns, judged by what stands below it."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -10,11 +11,20 @@ MISSING = ("", "?", "na", "n/a", "nan", "null", "none", "-", ".")
 NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
 # A day, and maybe a time: 2024-05-01, 01.05.2024, 5/1/24, 2024-05-01T10:00:00Z.
 DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}([T ].*)?")
+PATH = re.compile(r".*\.\w{2,5}")
+SNAKE_CASE = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)+")
+# Of columns of texts, files and identifiers, in tables that have no other column.
+USUAL_NAMES = {
+    "text", "comment", "review", "sentence", "message", "content", "body", "title", "description", "document",
+    "tweet", "question", "input", "id", "name", "user", "item", "path", "file", "filename", "image", "photo",
+    "picture", "url",
+}  # fmt: skip
 YEARS = (1800, 2100)
 NEARLY_ALL = 0.95  # of a column's cells, to be of one kind
 MIN_REPEATED = 3  # times that a value stands in a column on average, for all its values to be seen
 FAR = 0.5  # of the range of a column, beyond which a number is no cell of it
 OVERWHELMING = 3  # times as many columns, for those that say otherwise to be exceptions
+SURE_ROWS = 20  # below a first row whose cells stand in none of their columns, for it to be a header beyond doubt
 MAX_SHOWN = 3
 MAX_NAME = 30  # characters
 
@@ -28,11 +38,13 @@ class Evidence:
         kind: What it speaks for: `data`, `header`, `unclear` for numbers that may be names; empty for
             nothing.
         reason: What the name is, in a few words; empty where that tells nothing.
+        is_certain: Whether the name is of another type than the column.
     """
 
     name: str
     kind: Literal["data", "header", "unclear", ""] = ""
     reason: str = ""
+    is_certain: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,10 +54,12 @@ class Verdict:
     Attributes:
         kind: `header`: the names of the columns; `data`: a row like the others; `unclear`: numbers that may be names.
         reason: What speaks for data, or for a header, in a few words; empty where nothing does.
+        is_certain: Whether no row of this table can look like the first one, as one with an unusual value may.
     """
 
     kind: Literal["header", "data", "unclear"]
     reason: str = ""
+    is_certain: bool = False
 
 
 def judge(names: Sequence[str], table: Sequence[Sequence[str]]) -> Verdict:
@@ -69,7 +83,61 @@ def judge(names: Sequence[str], table: Sequence[Sequence[str]]) -> Verdict:
         ]
     # The first and the last are often without a name: row numbers, a comma at the end of the line.
     evidence += [Evidence(name, "unclear", "an empty name") for name in names[1:-1] if not name]
-    return _verdict(evidence)
+    verdict = _verdict(evidence)
+    return replace(verdict, is_certain=verdict.kind == "header" and _is_certain(evidence, len(table)))
+
+
+def resolved(cells: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Returns the cells of a header, with one of the given names where a cell is it but for case and blanks."""
+    alike, found = Counter(map(_folded, names)), [cell if cell in names else _folded(cell) for cell in cells]
+    spelled = {
+        _folded(name): name
+        for name in names
+        if name not in cells and alike[_folded(name)] == 1 and found.count(_folded(name)) == 1
+    }
+    return [cell if cell in names else spelled.get(_folded(cell), cell) for cell in cells]
+
+
+def holds(names: Sequence[str], cells: Sequence[str], table: Sequence[Sequence[str]]) -> bool:
+    """Returns whether a first row is a header with at least some of the names that a table should have.
+
+    Args:
+        names: The names.
+        cells: The first row, as `resolved` returns it.
+        table: The rows below, as of `judge`.
+    """
+    rest = [cell for cell in cells if cell not in names]
+    if len(set(cells)) < len(cells) or len(rest) == len(cells):
+        return False
+    # Of a row of data a value may be the name of a column: a, b, x.
+    return not rest or (not any(map(_is_number, rest)) and judge(cells, table).kind == "header")
+
+
+def is_name_of_texts(name: str, column: Sequence[str]) -> bool:
+    """Returns whether the first cell of a table of one column is its name: no text, path or identifier like those."""
+    name, column = name.strip(), [cell.strip() for cell in column]
+    if name.lower().removesuffix("s") in USUAL_NAMES:
+        return True
+    if SNAKE_CASE.fullmatch(name) and not any(map(SNAKE_CASE.fullmatch, column)):  # user_1 is a value
+        return True
+    paths = sum(bool(PATH.fullmatch(cell)) for cell in column)
+    if column and paths >= NEARLY_ALL * len(column):
+        return not PATH.fullmatch(name)
+    return judge([name], [[cell] for cell in column]).is_certain
+
+
+def _is_certain(evidence: Sequence[Evidence], rows: int) -> bool:
+    numbers = sum(_is_number(one.name) for one in evidence)
+    no_value = not numbers and rows >= SURE_ROWS and all(one.kind == "header" for one in evidence)
+    return no_value or sum(one.is_certain for one in evidence) > numbers
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _is_number(text: str) -> bool:
+    return bool(NUMBER.fullmatch(text.strip()))
 
 
 def _verdict(evidence: Sequence[Evidence]) -> Verdict:
@@ -99,10 +167,9 @@ def _of_column(name: str, cells: Sequence[str]) -> Evidence:
     if len(numbers) >= NEARLY_ALL * len(cells):
         return _of_numbers(name, numbers)
     if sum(bool(DATE.fullmatch(cell)) for cell in cells) >= NEARLY_ALL * len(cells):
-        is_date = DATE.fullmatch(name)
-        return (
-            Evidence(name, "data", "a date above dates") if is_date else Evidence(name, "header", "no date above dates")
-        )
+        if DATE.fullmatch(name):
+            return Evidence(name, "data", "a date above dates")
+        return Evidence(name, "header", "no date above dates", is_certain=True)
     if name in cells:
         return Evidence(name, "data", "a value that stands in its column again")
     is_seen = MIN_REPEATED * len(set(cells)) <= len(cells)
@@ -111,7 +178,7 @@ def _of_column(name: str, cells: Sequence[str]) -> Evidence:
 
 def _of_numbers(name: str, numbers: Sequence[float]) -> Evidence:
     if not NUMBER.fullmatch(name):
-        return Evidence(name, "header", "no number above numbers")
+        return Evidence(name, "header", "no number above numbers", is_certain=True)
     value, least, most = _number(name), min(numbers), max(numbers)
     reason = "a number above numbers like it"
     if least <= value <= most:

@@ -142,6 +142,53 @@ def test_the_only_column_of_a_table_of_texts_will_do_and_of_several_none(folder)
     assert asking.notes == ["one.csv: its one column, 'comment', is taken for review."]
 
 
+@pytest.mark.parametrize(
+    ("kind", "content", "expected", "notes"),
+    [
+        (
+            "text",
+            "only\ngood great fine\n",
+            ["only", "good great fine"],
+            ["a.csv: its first row, 'only', is asked about"],
+        ),
+        ("text", "good great fine\n", ["good great fine"], ["a.csv: its first row"]),
+        ("text", "Review \nonly\n", ["only"], []),
+        ("text", "user_comment\nonly\n", ["only"], ["a.csv: its one column, 'user_comment', is taken"]),
+        ("name", "15\n16\n17\n", ["15", "16", "17"], ["a.csv: its first row, '15', is asked about"]),
+        ("name", "user_1\nuser_2\n", ["user_1", "user_2"], ["a.csv: its first row, 'user_1', is asked about"]),
+        ("name", "kunde\n15\n16\n", ["15", "16"], ["a.csv: its one column, 'kunde', is taken"]),
+    ],
+)
+def test_of_a_list_without_a_header_the_first_row_is_asked_about(folder, kind, content, expected, notes):
+    asking = Asking(kind)
+
+    assert [said.decode() for _, said in asking(write("a.csv", content))] == expected
+    assert len(asking.notes) == len(notes)
+    assert all(note.startswith(start) for note, start in zip(asking.notes, notes, strict=True))
+
+
+def test_of_a_list_of_pictures_the_first_row_is_a_picture_where_it_is_a_path(folder):
+    first, second = picture("a.png"), picture("b.png")
+    lists = write("bare.csv", "a.png\nb.png\n"), write("headed.csv", "bild\na.png\nb.png\n")
+
+    asked = [content for _, content in Asking("image")(*lists)]
+
+    assert asked == [first.read_bytes(), second.read_bytes()] * 2
+
+
+def test_a_header_unlike_the_names_of_training_refuses_the_table_with_what_differs(folder):
+    asking = Asking("table")
+    data = DataConfig(files="x", names=("age", "plan", "label"))
+    asking.reader = dataclasses.replace(asking.reader, data=data)
+
+    ((_, error),) = asking(write("a.csv", "plan,aeg,label\nx,1,no\ny,2,no\n"))
+
+    assert error == (
+        "a.csv: column age is missing (there is 'aeg'); name the columns so, or leave the header out where they stand "
+        "as in the training data"
+    )
+
+
 def test_a_model_of_names_takes_names_and_tables_of_them(folder):
     users, notes = write("users.csv", "user,since\n15,2020\n16,2021\n"), write("notes.txt", "15")
 

@@ -32,6 +32,51 @@ def test_names_that_are_given_stand_for_the_header(tmp_path):
     assert _read(tmp_path, "size,kind\n1,a\n", names) == [(2, {"size": "1", "kind": "a"})]
 
 
+def test_a_header_with_the_given_names_in_another_order_is_read_by(tmp_path):
+    names = Layout(names=("size", "Kind of it"))
+
+    assert _read(tmp_path, "kind  of it,size\na,1\n", names) == [(2, {"Kind of it": "a", "size": "1"})]
+
+
+def test_a_header_with_some_of_the_given_names_is_refused_not_dropped_as_a_bad_row(tmp_path):
+    path = _file(tmp_path, "kind,weight,place\n" + "a,1,x\nb,2,y\n" * 9)
+
+    with pytest.raises(DataError, match=r"a header without 'size' and with 'weight'; correct data.names, or take it"):
+        delimited.columns(path, Layout(names=("size", "kind", "place")))
+
+
+def test_a_row_with_a_value_that_is_called_as_a_column_is_a_row(tmp_path):
+    rows = "a,x,1\n" + "b,y,2\na,x,3\n" * 9
+
+    assert _read(tmp_path, rows, Layout(names=("a", "b", "c")))[0] == (1, {"a": "a", "b": "x", "c": "1"})
+    assert len(_read(tmp_path, "x,y\n1,2\ny,x\n")) == 2
+
+
+@pytest.mark.parametrize("layout", [delimited.PLAIN, Layout(names=("size", "kind"))])
+def test_a_header_between_rows_is_a_problem_of_its_line(tmp_path, layout):
+    records = list(delimited.read(_file(tmp_path, "size,kind\n1,a\nsize,kind,\n2,b\n"), layout))
+
+    assert [str(record.problem) for record in records if record.problem] == [
+        f"{tmp_path}/rows.csv:3: expected a row, found the header again"
+    ]
+    assert [dict(record.cells) for record in records] == [{"size": "1", "kind": "a"}, {}, {"size": "2", "kind": "b"}]
+
+
+def test_below_a_second_header_in_another_order_nothing_is_read(tmp_path):
+    path = _file(tmp_path, "size,kind\n1,a\nkind,size\nb,2\n")
+
+    with pytest.raises(DataError, match=r"rows.csv:3: the header stands here again, in another order"):
+        list(delimited.read(path))
+
+
+def test_a_zero_byte_is_a_problem_of_its_row(tmp_path):
+    records = list(delimited.read(_file(tmp_path, "x,y\n1,a\n2,b\0\n3,c\n")))
+
+    assert [str(record.problem) for record in records if record.problem] == [
+        f"{tmp_path}/rows.csv:3:y: expected text, found a zero byte in it"
+    ]
+
+
 @pytest.mark.parametrize("end", ["\r", "\r\n"])
 def test_lines_may_end_as_those_of_old_macs(tmp_path, end):
     (tmp_path / "rows.csv").write_bytes(b'x,y\r1,"a\rb"\r2,b' + end.encode())

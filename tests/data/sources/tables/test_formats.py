@@ -32,6 +32,9 @@ def _read(path, settings):
         ("as_trained.csv", "1;x;a\n2;y;b\n"),
         ("without_the_label.csv", "1;x\n2;y\n"),
         ("with_a_header.csv", "note;size\nx;1\ny;2\n"),
+        ("with_a_header_in_another_case.csv", " Note;SIZE\nx;1\ny;2\n"),
+        ("with_a_header_and_another_column.csv", "note;2024;size;day\nx;7;1;mo\ny;8;2;tu\n"),
+        ("with_a_last_cell_missing.csv", "1;x;\n2;y;\n"),
         ("of_another_ending.data", "1;x\n2;y\n"),
         ("with_tabs.csv", "sep=\t\n1\tx\n2\ty\n"),
         ("of_another_format.jsonl", '{"size": "1", "note": "x"}\n{"size": "2", "note": "y"}\n'),
@@ -67,6 +70,48 @@ def test_questions_with_too_few_cells_are_refused_with_what_would_do(tmp_path):
 
     with pytest.raises(DataError, match=r"rows.csv:1: expected 2 cells \(size, note\) or a header .* found 1 cells"):
         _read(tmp_path / "rows.csv", SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("Weight;Note\n1;x\n2;y\n", ["Weight", "note"]),  # a name that is not known beside one that is
+        ("weight;remark\n1;x\n2;y\n3;z\n", ["weight", "remark"]),  # none is known, and a word above numbers
+        ("remark;place\n" + "x;a\ny;b\n" * 10, ["remark", "place"]),  # none of the values of its column
+    ],
+)
+def test_nothing_is_read_by_its_position_below_a_header(tmp_path, content, columns):
+    (tmp_path / "rows.csv").write_text(content)
+
+    found = _read(tmp_path / "rows.csv", SETTINGS)
+
+    assert list(found[0]) == columns
+    assert "x" in found[0].values()
+
+
+def test_a_header_that_could_name_two_columns_is_none_of_them(tmp_path):
+    (tmp_path / "rows.csv").write_text("A;a;kind\n1;2;x\n")
+
+    assert _read(tmp_path / "rows.csv", SETTINGS | {"names": ["a ", "aa", "kind"]}) == [
+        {"A": "1", "a": "2", "kind": "x"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "n.a.;x\n2.5;y\n3.5;z\n",  # missing, as the settings have it
+        "1;note\n2;x\n3;y\n",  # the value is the name of its column, and a number is none
+        "1000;gold\n1;tin\n2;tin\n3;tin\n",  # an unusual row
+        "7;\n8;y\n",
+    ],
+)
+def test_an_unusual_first_row_of_questions_is_a_row(tmp_path, content):
+    (tmp_path / "rows.csv").write_text(content)
+
+    found = _read(tmp_path / "rows.csv", SETTINGS | {"missing_values": ["", "n.a."]})
+
+    assert [f"{cells['size']};{cells['note']}" for cells in found] == content.splitlines()
 
 
 def test_a_version_of_before_there_were_such_settings_is_asked_as_it_was(tmp_path):
