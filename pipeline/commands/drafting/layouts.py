@@ -7,7 +7,7 @@ from typing import Any
 
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.sources.tables import delimited
+from data.sources.tables import delimited, headers
 from data.sources.tables.dialect import Head, guess_delimiter, look
 from data.sources.tables.formats import format_of, is_tsv, layout_of
 from pipeline.commands.drafting.draft import TableOptions
@@ -114,7 +114,7 @@ def _names(path: Path, config: DataConfig, head: Head, options: TableOptions, un
             raise ConfigError(
                 f"--names: expected {width} names, the rows of {path} have as many cells; found {len(options.names)}."
             )
-        if [cell.strip() for cell in first] == list(options.names):
+        if sorted(headers.resolved(first, options.names)) == sorted(options.names):
             raise ConfigError(f"--names: the first row of {path} holds these names; leave the option out.")
         return {"names": list(options.names)}
     if options.header is not None:

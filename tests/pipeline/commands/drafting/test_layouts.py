@@ -141,6 +141,10 @@ def test_the_command_asks_on_a_terminal(iris):
             {"names": "5.0,3.3,1.9,0.0,setosa"},
             r"--names: the first row of .*iris.csv holds these names; leave the option out.",
         ),
+        (
+            {"names": "setosa, 5.0,3.3,1.9,0.0"},  # in another order
+            r"--names: the first row of .*iris.csv holds these names; leave the option out.",
+        ),
         ({"delimiter": "::"}, "--delimiter '::': expected one character, or tab."),
         ({"form": "jsonl", "header": False}, "--no-header and --names are of CSV files, found jsonl."),
     ],
