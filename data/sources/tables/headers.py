@@ -106,11 +106,18 @@ def holds(names: Sequence[str], cells: Sequence[str], table: Sequence[Sequence[s
         cells: The first row, as `resolved` returns it.
         table: The rows below, as of `judge`.
     """
-    rest = [cell for cell in cells if cell not in names]
-    if len(set(cells)) < len(cells) or len(rest) == len(cells):
+    known = [cell for cell in cells if cell in names]
+    others = [number for number, cell in enumerate(cells) if cell not in names]
+    if not known or len(set(cells)) < len(cells):
         return False
-    # Of a row of data a value may be the name of a column: a, b, x.
-    return not rest or (not any(map(_is_number, rest)) and judge(cells, table).kind == "header")
+    # A value may well be called as a column of one letter is.
+    has_words = max(map(len, known)) > 1
+    if not others or (has_words and len(known) > len(others)):
+        return True
+    rest = [cells[number] for number in others]
+    verdict = judge(rest, [[row[number] for number in others] for row in table if len(row) == len(cells)])
+    may_be_row = any(NUMBER.fullmatch(cell) or DATE.fullmatch(cell) for cell in rest)
+    return verdict.is_certain or (has_words and not may_be_row and verdict.kind == "header")
 
 
 def is_name_of_texts(name: str, column: Sequence[str]) -> bool:
@@ -127,17 +134,14 @@ def is_name_of_texts(name: str, column: Sequence[str]) -> bool:
 
 
 def _is_certain(evidence: Sequence[Evidence], rows: int) -> bool:
-    numbers = sum(_is_number(one.name) for one in evidence)
-    no_value = not numbers and rows >= SURE_ROWS and all(one.kind == "header" for one in evidence)
-    return no_value or sum(one.is_certain for one in evidence) > numbers
+    numbers = sum(bool(NUMBER.fullmatch(one.name)) for one in evidence)
+    # In one column alone a value may be as rare.
+    no_value = len(evidence) > 1 and rows >= SURE_ROWS and all(one.kind == "header" for one in evidence)
+    return (no_value and not numbers) or sum(one.is_certain for one in evidence) > numbers
 
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
-
-
-def _is_number(text: str) -> bool:
-    return bool(NUMBER.fullmatch(text.strip()))
 
 
 def _verdict(evidence: Sequence[Evidence]) -> Verdict:

@@ -89,6 +89,14 @@ def test_nothing_is_read_by_its_position_below_a_header(tmp_path, content, colum
     assert "x" in found[0].values()
 
 
+def test_a_wrong_name_beside_known_ones_makes_no_row_of_a_header_of_letters(tmp_path):
+    (tmp_path / "rows.csv").write_text("b;wieght;note\nb;2;x\na;1;y\n")  # b is a value as well
+
+    found = _read(tmp_path / "rows.csv", SETTINGS | {"names": ["b", "weight", "note", "kind"]})
+
+    assert found == [{"b": "b", "wieght": "2", "note": "x"}, {"b": "a", "wieght": "1", "note": "y"}]
+
+
 def test_a_header_that_could_name_two_columns_is_none_of_them(tmp_path):
     (tmp_path / "rows.csv").write_text("A;a;kind\n1;2;x\n")
 
