@@ -152,12 +152,19 @@ def test_half_a_surrogate_pair_costs_its_row_and_is_refused_as_a_name(new):
 
 
 def test_a_control_character_stands_in_the_run_file_as_it_is_in_the_data(new, tmp_path):
-    done = new(_rows(200).replace("no", "n\0").replace(",u,", ",\0,"))
+    done = new(_rows(200).replace("no", "n\1").replace(",u,", ",\1,"))
 
     assert done.code == 0, done.err
     features = config.load(str(tmp_path / "mine.yaml")).dataset.spec.features
-    assert set(features["label"].classes) == {"n\0", "yes"}
-    assert "\0" in features["kind"].values
+    assert set(features["label"].classes) == {"n\1", "yes"}
+    assert "\1" in features["kind"].values
+
+
+def test_a_zero_byte_costs_its_row_as_raw_ones_of_json_lines_do(new):
+    done = new(_rows(200).replace(",u,", ",\0,", 2))
+
+    assert done.code == 0, done.err
+    assert "unsure: 2 rows are broken: left out; mend the file to use all rows\n" in done.out
 
 
 WEIRD = [
