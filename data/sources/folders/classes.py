@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data import pictures
 from data.errors import ConfigError, DataError
-from data.sources.folders.listing import Listing, folders_in, listing, readable, split_folders
+from data.sources.folders.listing import Listing, beside_splits, folders_in, listing, readable, split_folders
 from data.sources.records import Record
 from data.spec import SPLITS, ImageFeature, LabelFeature, Problem, TextFeature
 
@@ -159,10 +159,12 @@ def _refuse_splits(folder: Path, base: Path, *, are_classes: bool) -> None:
     """
     with_classes = splits_of(folder)
     if with_classes:
-        names = ", ".join(path.name for path in folders_in(folder))
+        beside = beside_splits(folder)
+        names = ", ".join(path.name for path in folders_in(folder) if path not in beside)
+        others = f", unlike what lies beside them ({', '.join(path.name for path in beside[:MAX_NAMES])})"
         raise ConfigError(
-            f"data.files: the folders in {folder} are splits ({names}), with folders of classes in them; write "
-            f"files: {as_setting(with_classes, base)}"
+            f"data.files: the folders in {folder} are splits ({names}), with folders of classes in them"
+            f"{others if beside else ''}; write files: {as_setting(with_classes, base)}"
         )
     if not are_classes:
         refuse_unlabelled_splits(folder)
@@ -191,7 +193,7 @@ def _refuse_deeper(folder: Path, base: Path) -> None:
 
 
 def splits_of(folder: Path) -> dict[str, list[Path]]:
-    """Returns split -> its folders of classes, where all folders in `folder` are named as splits are; else nothing."""
+    """Returns split -> its folders of classes, where `split_folders` finds splits in a folder; else nothing."""
     found = {split: [path for path in paths if folders_in(path)] for split, paths in split_folders(folder).items()}
     return {split: found[split] for split in SPLITS if found.get(split)}
 

@@ -4,6 +4,7 @@ The files in a class folder, at any depth, are the examples. Hidden files and fo
 each folder once: what lies in the folder itself comes before what is linked to.
 """
 
+import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -165,14 +166,27 @@ def readable(path: Path) -> str:
 
 
 def split_folders(folder: Path) -> dict[str, list[Path]]:
-    """Returns split -> its folders, where all folders in `folder` are named as splits are, in any case.
+    """Returns split -> its folders, where the folders in `folder` are named as splits are, in any case.
 
-    Nothing where one is not: `train` beside `bus` and `ship` is a class.
+    Nothing where one is not, `train` beside `bus` and `ship` is a class, unless folders of two splits have the same
+    class folders in them, at least half of those of the one that has fewer: what lies beside those is no class.
     """
     found: dict[str, list[Path]] = {}
     for path in folders_in(folder):
-        split = SPLIT_NAMES.get(path.name.lower())
-        if split is None:
-            return {}
-        found.setdefault(split, []).append(path)
-    return found
+        if split := SPLIT_NAMES.get(path.name.lower()):
+            found.setdefault(split, []).append(path)
+    return found if not beside_splits(folder) or _have_same_classes(found) else {}
+
+
+def beside_splits(folder: Path) -> list[Path]:
+    """Returns the folders in a folder that are not named as splits are, sorted."""
+    return [path for path in folders_in(folder) if path.name.lower() not in SPLIT_NAMES]
+
+
+def _have_same_classes(splits: dict[str, list[Path]]) -> bool:
+    """Returns whether folders of two splits have class folders of mostly the same names in them."""
+    names = [{inner.name for path in paths for inner in folders_in(path)} for paths in splits.values()]
+    return any(
+        one and other and 2 * len(one & other) >= min(len(one), len(other))
+        for one, other in itertools.combinations(names, 2)
+    )

@@ -9,7 +9,7 @@ from data import pictures
 from data.errors import ConfigError, DataError
 from data.inference import Guess
 from data.sources.folders import classes as class_folders
-from data.sources.folders.listing import Listing, folders_in, listing, readable, split_folders, top
+from data.sources.folders.listing import Listing, beside_splits, folders_in, listing, readable, split_folders, top
 from data.spec import ImageFeature, LabelFeature, TextFeature
 from pipeline.commands.drafting import folder_rows
 from pipeline.commands.drafting.draft import Draft
@@ -110,6 +110,12 @@ def _splits(made: Draft) -> dict[str, list[Path]]:
             f"{made.files}: found the splits {names} and nothing to train on; call the folder to train on train, or "
             f"name one of them to have the splits cut off: --data {next(iter(splits.values()))[0]}"
         )
+    named = sorted(path.name for paths in splits.values() for path in paths)
+    for folder in beside_splits(made.files):
+        made.unsure.append(
+            f"{folder} is left out with its {counted(_num_files(folder), 'file')}: it lies beside the splits "
+            f"{some(named)}; to use it, add it to the folders of a split in data.files, if it holds the same classes"
+        )
     for split, folders in split_folders(made.files).items():
         flat = [folder for folder in folders if folder not in splits.get(split, ())]
         for folder in flat:
@@ -126,6 +132,11 @@ def _splits(made: Draft) -> dict[str, list[Path]]:
         if split not in splits:
             made.notes.append(f"no folder of split {split}: a tenth of the training files is cut off for it")
     return splits
+
+
+def _num_files(folder: Path) -> int:
+    found = listing(folder)
+    return len(found.beside) + len(found.files)
 
 
 def _is_text(made: Draft, files: list[Path]) -> bool:

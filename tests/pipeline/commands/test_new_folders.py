@@ -94,6 +94,21 @@ def test_a_flat_split_folder_has_no_labels_and_is_left_out(tmp_path):
     )
 
 
+def test_what_lies_beside_splits_is_left_out(tmp_path):
+    _texts(tmp_path / "pets", "train/cat", "train/dog", "test/cat", "test/dog", "unlabeled")
+    _texts(tmp_path / "pets", "extra/cat", count=1)
+
+    data, told, kept = _draft(tmp_path / "pets")
+
+    assert data.files == {"train": "pets/train", "test": "pets/test"}
+    assert told[-2:] == [
+        f"pets/{name} is left out with its {files}: it lies beside the splits test and train; to use it, add it to the "
+        "folders of a split in data.files, if it holds the same classes"
+        for name, files in (("extra", "1 file"), ("unlabeled", "30 files"))
+    ]
+    assert sum(kept.values()) == 120
+
+
 def test_a_folder_above_the_classes_is_passed(tmp_path):
     _pictures(tmp_path / "pets", "images/cat", "images/dog")
     (tmp_path / "pets" / "README.txt").write_text("about pets")

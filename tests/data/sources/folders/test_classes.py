@@ -43,6 +43,15 @@ def test_the_parent_of_splits_is_refused_with_what_to_write(tmp_path):
     assert _refusal(tmp_path, label=classes) == message
 
 
+def test_the_parent_of_splits_and_another_folder_is_refused_with_what_to_write(tmp_path):
+    _texts(tmp_path / "data", "train/good/1", "train/bad/2", "test/good/3", "test/bad/4", "unlabeled/5")
+
+    assert _refusal(tmp_path) == (
+        "data.files: the folders in data are splits (test, train), with folders of classes in them, unlike what lies "
+        "beside them (unlabeled); write files: {train: data/train, test: data/test}"
+    )
+
+
 def test_splits_without_classes_are_refused_unless_the_run_file_calls_them_classes(tmp_path):
     _texts(tmp_path / "data", "train/1", "test/2")
 

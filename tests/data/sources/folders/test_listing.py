@@ -85,3 +85,18 @@ def test_folders_are_splits_where_all_are_named_so(tmp_path, names, splits):
     found = split_folders(tmp_path)
 
     assert {split: [path.name for path in paths] for split, paths in found.items()} == splits
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["train/cat", "train/dog", "test/cat", "test/dog", "extra/cat"], ["test", "train"]),
+        (["train/cat", "train/dog", "test/cat", "unlabeled"], ["test", "train"]),
+        (["train/1997", "test/2004", "bus/1997"], []),
+        (["train/cat", "train/dog", "extra/cat", "extra/dog"], []),
+    ],
+)
+def test_folders_of_the_same_classes_are_splits_also_beside_others(tmp_path, names, splits):
+    _files(tmp_path, *(f"{name}/x" for name in names))
+
+    assert sorted(split_folders(tmp_path)) == splits
