@@ -1,5 +1,6 @@
 """Encoded pictures -> pixels: decoding, orientation and the one resizer that ingest and the served model share.
 
+EXIF orientation is obeyed in JPEG, TIFF and WebP, and ignored in PNG (its chunk eXIf), at ingest and when served alike.
 Of a picture with transparency the colours count and the alpha channel is left out, as TensorFlow's decoder does it. Of
 a file of several frames or pages the first one is taken. Of 16 bits a channel the upper eight are.
 """
@@ -14,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF")  # Pillow's names
 SERVED = ("PNG", "JPEG")
 """What a served model decodes; of the others it is sent the pixels that `decode` makes."""
@@ -113,7 +114,7 @@ def kind_of(content: bytes, shape: tuple[int, int, int]) -> str:
 
 
 def _opened(content: bytes) -> "Image.Image":
-    """Returns a picture of mode L or RGB; upright where it is neither PNG nor JPEG."""
+    """Returns a picture of mode L or RGB; where it is neither PNG nor JPEG, turned as its EXIF orientation says."""
     from PIL import Image, ImageOps
 
     if not content:
@@ -276,7 +277,7 @@ def _number(head: Any, at: Any, big: Any) -> Any:
 
 
 def _orientation_of(content: bytes) -> int:
-    """Returns the orientation of a JPEG; 1 of other formats, which `_opened` has set upright."""
+    """Returns the orientation of a JPEG; 1 of other formats: `_opened` has set them upright, a PNG stands as it is."""
     if format_of(content) != "JPEG":
         return 1
     head = content[:HEAD_BYTES]
