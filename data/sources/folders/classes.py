@@ -16,7 +16,7 @@ IMAGE, TEXT, LABEL = "image", "text", "label"
 TABLES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".tfrecord", ".tfrecords", ".gz"}
 # Endings of files that are no texts.
 NO_TEXT = {
-    *pictures.ENDINGS, ".svg", ".heic", ".avif", ".jfif", ".ico", ".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac",
+    *pictures.ENDINGS, ".svg", ".heic", ".avif", ".ico", ".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac",
     ".m4a", ".aac", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx",
     ".odt", ".zip", ".gz", ".bz2", ".xz", ".tar", ".7z", ".npy", ".npz", ".pkl", ".h5", ".bin", ".dat", ".db",
     ".parquet",
@@ -98,9 +98,7 @@ def read(folder: Path, column: str) -> Iterator[Record]:
     """
     classes(folder)
     found = examples(folder, column)
-    empty = [str(folder / name) for name in found.empty()]
-    if empty:
-        raise DataError(without_files(empty))
+    refuse_empty([found])
     for path in found.files:
         yield _record(path, column, found.class_of(path))
 
@@ -113,11 +111,24 @@ def _record(path: Path, column: str, name: str) -> Record:
         return Record(where, {LABEL: name}, Problem(where, "", "a file that can be read", str(error.strerror)))
 
 
-def without_files(folders: list[str]) -> str:
-    """Returns that class folders are empty, and the remedy."""
-    more = f" and {len(folders) - MAX_NAMES} more" if len(folders) > MAX_NAMES else ""
-    verb, them = ("has", "the folder") if len(folders) == 1 else ("have", "the folders")
-    return f"{', '.join(folders[:MAX_NAMES])}{more} {verb} no files; fill or remove {them}."
+def refuse_empty(listed: Iterable[Listing]) -> None:
+    """Raises DataError where class folders have no files, with the remedy."""
+    folders: list[str] = []
+    links: list[str] = []
+    for found in listed:
+        for name in found.empty():
+            place = found.folder / name
+            if place in found.repeats:
+                links.append(f"{place} is a link to {found.repeats[place]}, which is listed already; remove the link")
+            else:
+                folders.append(str(place))
+    sentences = links[:MAX_NAMES]
+    if folders:
+        more = f" and {len(folders) - MAX_NAMES} more" if len(folders) > MAX_NAMES else ""
+        verb, them = ("has", "the folder") if len(folders) == 1 else ("have", "the folders")
+        sentences.append(f"{', '.join(folders[:MAX_NAMES])}{more} {verb} no files; fill or remove {them}")
+    if sentences:
+        raise DataError(f"{'; '.join(sentences)}.")
 
 
 def features(given: dict, paths: dict[str, list[Path]], base: Path) -> dict:

@@ -36,7 +36,7 @@ class Listing:
         hidden_files: How many hidden files were left out.
         linked_folders: How many links to folders were followed.
         linked_files: How many links to files were followed.
-        repeated: How many links were left out, as they lead to a folder that was listed already.
+        repeats: Links that were left out, as they lead to a folder that was listed already -> that folder.
         broken: How many entries are neither files nor folders, such as links to nothing.
     """
 
@@ -49,7 +49,7 @@ class Listing:
     hidden_files: int = 0
     linked_folders: int = 0
     linked_files: int = 0
-    repeated: int = 0
+    repeats: dict[Path, Path] = field(default_factory=dict)
     broken: int = 0
 
     def class_of(self, file: Path) -> str:
@@ -79,17 +79,17 @@ def listing(folder: Path) -> Listing:
     """Returns what lies in a folder; raises DataError where one of its folders cannot be read."""
     found, classes = Listing(folder), []
     # A link to a folder above this one leads back into it.
-    seen = {str(above) for above in Path(os.path.realpath(folder)).parents}
+    seen = {str(above): above for above in Path(os.path.realpath(folder)).parents}
     folders: list[Path] = [folder]
     links: list[Path] = []
     while folders or links:
         place = folders.pop() if folders else links.pop(0)
         target = os.path.realpath(place)
         if target in seen:
-            found.repeated += 1
+            found.repeats[place] = seen[target]
             found.linked_folders -= 1
             continue
-        seen.add(target)
+        seen[target] = place
         more, linked = _list_one(place, found)
         folders += more
         links = sorted([*links, *linked]) if linked else links

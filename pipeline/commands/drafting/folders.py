@@ -1,6 +1,7 @@
 """Infers a run file from a folder with a folder of images or texts for each class, or with splits of such folders."""
 
 import contextlib
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -178,9 +179,7 @@ def _endings(endings: Counter[str]) -> str:
 
 def _label(made: Draft, listed: dict[str, list[Listing]]) -> Guess:
     """Returns the label, with the classes of the training files."""
-    empty = [str(one.folder / name) for found in listed.values() for one in found for name in one.empty()]
-    if empty:
-        raise DataError(class_folders.without_files(empty))
+    class_folders.refuse_empty(one for found in listed.values() for one in found)
     counts = {
         split: Counter(one.class_of(file) for one in found for file in one.files) for split, found in listed.items()
     }
@@ -190,11 +189,24 @@ def _label(made: Draft, listed: dict[str, list[Listing]]) -> Guess:
             f"{made.files} has one class, {classes[0]}: nothing can be learned from it; put examples of another into a "
             "folder beside it."
         )
+    for names in _alike(classes):
+        made.unsure.append(
+            f"the names of the class folders {some(names)} differ in case or in the encoding of accents only: they are "
+            f"{len(names)} classes; if they are one, move the files into one of the folders"
+        )
     for split, found in counts.items():
         told = _shares(found)
         made.notes.append(f"{split}: {told}" if len(counts) > 1 else told)
         _compare_classes(made, split, found, set(classes))
     return Guess(LabelFeature(classes=tuple(classes)), _shares(counts["train"]))
+
+
+def _alike(names: Iterable[str]) -> list[list[str]]:
+    """Returns the names that differ in upper and lower case only, or in the form of Unicode, in lists of each other."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(unicodedata.normalize("NFKC", name).casefold().strip(), []).append(name)
+    return [found for found in groups.values() if len(found) > 1]
 
 
 def _shares(counts: Counter[str]) -> str:
@@ -233,7 +245,7 @@ def _note_layout(made: Draft, levels: list[Listing], listed: list[Listing]) -> N
         (total("hidden_files"), "hidden file", "left out"),
         (total("linked_folders"), "linked folder", "followed"),
         (total("linked_files"), "linked file", "followed"),
-        (total("repeated"), "link", "to folders that are read already left out"),
+        (sum(len(one.repeats) for one in every), "link", "to folders that are read already left out"),
         (total("broken"), "broken link", "left out"),
     ]
     told = [f"{counted(count, what)} {done}" for count, what, done in found if count]

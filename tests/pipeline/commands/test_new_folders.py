@@ -120,6 +120,19 @@ def test_a_folder_above_the_classes_is_passed(tmp_path):
     assert told[2].startswith("pets has one folder, images: the folders in that are taken for the classes; ")
 
 
+def test_class_folders_of_names_that_look_alike_are_told(tmp_path):
+    _texts(tmp_path / "pets", "Cat", "cat", "caf\u00e9", "cafe\u0301", "dog", count=9)
+
+    _, told, _ = _draft(tmp_path / "pets")
+
+    alike = [sentence for sentence in told if "differ in case" in sentence]
+    assert [sentence.partition(" differ")[0] for sentence in alike] == [
+        "the names of the class folders Cat and cat",
+        "the names of the class folders cafe\u0301 and caf\u00e9",
+    ]
+    assert alike[0].endswith("they are 2 classes; if they are one, move the files into one of the folders")
+
+
 def test_what_is_hidden_and_linked_is_counted(tmp_path):
     _texts(tmp_path / "pets", "cat", "dog", ".git", "cat/.ipynb_checkpoints", "dog/__MACOSX")
     _texts(tmp_path / "elsewhere", "more")
@@ -238,7 +251,7 @@ def test_pictures_of_other_formats_are_pictures_of_the_size_that_they_are_seen_i
     for k, name in enumerate(("cat", "dog")):
         (pets / name).mkdir(parents=True)
         for i in range(60):
-            kind = ("webp", "tif", "jpg")[i % 3]
+            kind = ("webp", "tif", "jfif")[i % 3]
             picture = Image.new("L", (16, 8), 60 * k + i)
             picture.paste(255, (0, 0, i % 9, 4))
             picture.save(pets / name / f"{i}.{kind}", exif=exif, **({"lossless": True} if kind == "webp" else {}))

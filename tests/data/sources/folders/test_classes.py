@@ -108,6 +108,21 @@ def test_all_empty_class_folders_are_named_at_once(tmp_path):
         list(open_rows(dataset, config))
 
 
+def test_a_link_beside_the_class_folder_that_it_leads_to_is_told(tmp_path):
+    _texts(tmp_path / "data", "bad/1", "good/2")
+    (tmp_path / "data" / "worse").symlink_to("bad")
+    (tmp_path / "data" / "none").mkdir()
+    dataset, config = _dataset(tmp_path)
+
+    with pytest.raises(DataError) as caught:
+        list(open_rows(dataset, config))
+
+    assert str(caught.value).replace(f"{tmp_path}/", "") == (
+        "data/worse is a link to data/bad, which is listed already; remove the link; data/none has no files; fill or "
+        "remove the folder."
+    )
+
+
 def test_new_and_digest_and_ingest_see_the_same_files(tmp_path):
     _texts(tmp_path / "data", "good/1", "good/deep/2", "bad/3", "elsewhere")
     dataset, config = _dataset(tmp_path)

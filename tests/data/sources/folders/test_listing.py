@@ -60,7 +60,7 @@ def test_links_in_a_circle_end_and_each_folder_is_listed_once(tmp_path):
     found = listing(pets)
 
     assert _names(found) == ["cat/1.png", "dog/2.png"]
-    assert (found.linked_folders, found.repeated) == (0, 4)
+    assert (found.linked_folders, len(found.repeats)) == (0, 4)
 
 
 def test_files_beside_the_class_folders_are_none_of_a_class(tmp_path):
