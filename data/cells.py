@@ -76,7 +76,7 @@ def to_row(
     for name, feature in spec.features.items():
         cell = record.cells.get(name)
         absent = cell is None or (textual and (cell in missing or _is_missing(cell, feature, missing)))
-        if absent and feature.optional:
+        if (absent or _is_blank(cell, feature)) and feature.optional:
             continue
         try:
             if isinstance(feature, ImageFeature):
@@ -99,6 +99,11 @@ def _is_missing(cell: str, feature: Feature, missing: Collection[str]) -> bool:
     return not isinstance(feature, TextFeature) and cell.strip() in missing
 
 
+def _is_blank(cell: Any, feature: Feature) -> bool:
+    """Returns whether there is nothing to read in a text, of a file as of a cell."""
+    return isinstance(feature, TextFeature) and isinstance(cell, str | bytes) and not cell.strip()
+
+
 def _value(cell: Any, feature: Feature, textual: bool) -> Any:
     if isinstance(feature, NumberFeature | TargetFeature):
         return _number(cell, feature, textual)
@@ -110,6 +115,8 @@ def _value(cell: Any, feature: Feature, textual: bool) -> Any:
         return _date(cell, feature)
     if isinstance(feature, CategoryFeature):
         return _category(cell, feature)
+    if _is_blank(cell, feature):
+        raise _Unusable("text", "blanks only" if cell else "an empty text")
     return _text(cell)
 
 
@@ -201,18 +208,26 @@ def _label(cell: Any, feature: LabelFeature) -> int:
 
 
 def _text(cell: Any) -> str:
+    text = cell
     if isinstance(cell, bytes):
         try:
-            return cell.decode()
+            text = cell.decode()
         except UnicodeDecodeError:
-            likely = encoding.recognised(cell)
-            found = f"what looks like {likely}: iconv -f {likely} -t UTF-8" if likely else f"{shown(cell)} of no text"
-            raise _Unusable("UTF-8 text", found) from None
-    if not isinstance(cell, str):
+            raise _Unusable("UTF-8 text", _encoded(cell) or f"{shown(cell)} of no text") from None
+    if not isinstance(text, str):
         raise _Unusable("text", shown(cell))
-    if not is_unicode(cell):
-        raise _Unusable("Unicode text", f"half of a surrogate pair in {shown(cell)}")
-    return cell
+    if not is_unicode(text):
+        raise _Unusable("Unicode text", f"half of a surrogate pair in {shown(text)}")
+    if "\0" in text:
+        found = _encoded(cell) if isinstance(cell, bytes) else None
+        raise _Unusable("text", found or f"a zero byte at character {text.index(chr(0)) + 1:,}")
+    return text
+
+
+def _encoded(content: bytes) -> str | None:
+    """Returns what encoding bytes seem to be in, and the command that converts them; None where none fits."""
+    likely = encoding.recognised(content)
+    return f"what looks like {likely}: iconv -f {likely} -t UTF-8" if likely else None
 
 
 def _image(cell: Any, feature: ImageFeature, content: bytes | None) -> np.ndarray:

@@ -31,11 +31,6 @@ def set_checks(made: Draft, files: list[Path], strays: list[Path], say: Callable
     empty = [file for file in files if not file.stat().st_size]
     if found.invalid.rows:
         checks |= _unusable(made, found, len(empty), strays)
-    elif empty:
-        verb = "is" if len(empty) == 1 else "are"
-        made.unsure.append(
-            f"{counted(len(empty), 'text')} {verb} empty (first: {readable(empty[0])}): they are learned; remove them"
-        )
     if strays and not found.invalid.rows:
         made.unsure.append(
             f"{counted(len(strays), 'file')} with another ending (first: {readable(strays[0])}): read like the others; "
@@ -64,9 +59,8 @@ def _read(made: Draft, say: Callable[[int], None]) -> RowChecks:
 def _unusable(made: Draft, found: RowChecks, empty: int, strays: list[Path]) -> dict[str, dict[str, str]]:
     """Says how many files cannot be used; returns the policy for them."""
     count, first = found.invalid.rows, found.invalid.first[0]
-    is_picture = made.task == "image_classification"
     kinds = []
-    if empty and is_picture:
+    if empty:
         kinds.append(f"{empty:,} empty")
     if strays:
         endings = Counter(file.suffix.lower() for file in strays)

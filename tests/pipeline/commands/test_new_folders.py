@@ -155,11 +155,12 @@ def test_texts_that_cannot_be_used_and_duplicates_are_counted_and_left_out(tmp_p
     data, told, kept = _draft(tmp_path / "news")
 
     assert data.checks.invalid.policy == data.checks.duplicates.policy == "drop"
-    assert told[1].startswith("1 of 67 files cannot be used (1 with another ending, .csv; first: ")
-    assert "sport/0.txt:text: expected UTF-8 text, found what looks like CP1252" in told[1]
-    assert told[1].endswith("): left out; mend or remove it")
+    assert told[1] == (
+        "2 of 67 files cannot be used (1 empty; 1 with another ending, .csv; first: news/politics/empty.txt:text: "
+        "expected text, found an empty text): left out; mend or remove them"
+    )
     assert told[2].startswith("4 of 67 files are duplicates of another file of their split (first: ")
-    assert sum(kept.values()) == 62
+    assert sum(kept.values()) == 61
 
 
 def test_pictures_that_cannot_be_used_are_told_by_what_they_are(tmp_path):

@@ -1,0 +1,42 @@
+"""One rule for texts, whether they are files or cells of tables, in training and in `headrace predict`."""
+
+from pathlib import Path
+
+import pytest
+
+from data.cells import to_row
+from data.sources.records import Record
+from data.spec import BadRow, DatasetSpec, TextFeature
+
+
+def _row(cell, *, optional: bool, textual: bool = False):
+    spec = DatasetSpec(name="texts", title="", licence="", features={"text": TextFeature(optional=optional)})
+    return to_row(Record("1.txt", {"text": cell}), spec, Path(), textual=textual, missing=("",))
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        (b"", "an empty text"),
+        ("", "an empty text"),
+        (b" \r\n", "blanks only"),
+        ("\u3000\t", "blanks only"),
+    ],
+)
+def test_an_empty_or_blank_text_is_absent(cell, found):
+    bad = _row(cell, optional=False)
+
+    assert isinstance(bad, BadRow)
+    assert str(bad.problems[0]) == f"1.txt:text: expected text, found {found}"
+    assert _row(cell, optional=True) == {}
+
+
+@pytest.mark.parametrize("optional", [False, True])
+def test_a_zero_byte_is_no_text(optional):
+    told = [str(_row(cell, optional=optional).problems[0]) for cell in (b"a\0b", "a\0b", "Windows".encode("utf-16-le"))]
+
+    assert told == [
+        "1.txt:text: expected text, found a zero byte at character 2",
+        "1.txt:text: expected text, found a zero byte at character 2",
+        "1.txt:text: expected text, found what looks like UTF-16LE: iconv -f UTF-16LE -t UTF-8",
+    ]
