@@ -20,10 +20,26 @@ MAX_SHARE = 0.3  # of all rows that a message offers for validation or test
 
 @dataclass
 class Finding:
-    """How often a check found something in a split, and the first time."""
+    """How often a check found an equal row in a split, and the first time.
+
+    Attributes:
+        count: How many rows.
+        first: The first of them and the earlier row that it equals.
+        relabelled: How many have another label than the earlier row.
+        first_relabelled: The first of those, both with their classes.
+    """
 
     count: int = 0
     first: str = ""
+    relabelled: int = 0
+    first_relabelled: str = ""
+
+    def told(self, rows: int) -> str:
+        """Returns, in brackets, the share of `rows` rows, how many have another label, and the first ones."""
+        other = "has" if self.relabelled == 1 else "have"
+        label = f"of these {self.relabelled:,} {other} another label, first: {self.first_relabelled}"
+        first = "" if self.relabelled == self.count else f"first: {self.first}"
+        return f"({self.count / rows:.2%}, {'; '.join([first] * bool(first) + [label] * bool(self.relabelled))})"
 
 
 @dataclass
@@ -75,11 +91,16 @@ class _Cause:
         return [self.sentence, *(f"  {problem}" for problem in shown), *([f"  and {more:,} more"] if more else [])]
 
 
+# A row that went by: its split; its file and row, or its number within its split; indices of its classes. There is one
+# for each row, hence a plain tuple.
+_Seen = tuple[str, str | int, tuple]
+
+
 @dataclass
 class RowChecks:
     """Watches the rows of all splits go by.
 
-    Keeps 16 bytes and the place of each row.
+    Keeps 16 bytes, the place and the label of each row.
 
     Attributes:
         settings: What is checked.
@@ -96,7 +117,8 @@ class RowChecks:
     notes: list[str] = field(default_factory=list)
     invalid: Invalid = field(default_factory=Invalid)
     splits: dict[str, SplitFindings] = field(default_factory=lambda: {split: SplitFindings() for split in SPLITS})
-    _seen: dict[bytes, tuple[str, str | int]] = field(default_factory=dict)
+    _seen: dict[bytes, _Seen] = field(default_factory=dict)
+    _labels: dict[tuple, tuple] = field(default_factory=dict)
 
     def watch(self, rows: Stream) -> Iterator[tuple[str, Row]]:
         """Yields the rows that are to be kept, each with its split, and judges them at the end.
@@ -117,7 +139,9 @@ class RowChecks:
                 self.invalid.add(row)
                 continue
             state.rows += 1
-            kind = self._remember(split, getattr(row, "where", state.rows), row, state)
+            classes = tuple([row.get(name) for name in labels])
+            classes = self._labels.setdefault(classes, classes)  # one object for all rows of these classes
+            kind = self._remember((split, getattr(row, "where", state.rows), classes), row)
             if kind and self._check(kind).policy == "drop":
                 continue
             yield split, row
@@ -179,7 +203,7 @@ class RowChecks:
             if not finding.count or finding.count / state.rows <= check.max_rate:
                 continue
             counts = f"{finding.count:,} of {state.rows:,} rows of split {split} {what}"
-            text = f"{counts} ({finding.count / state.rows:.2%}, first: {finding.first})"
+            text = f"{counts} {finding.told(state.rows)}"
             if check.policy != "stop":
                 self.notes.append(f"{text}, {'dropped' if check.policy == 'drop' else 'kept'}")
             elif sentences:
@@ -232,24 +256,38 @@ class RowChecks:
         more = f"about {needed} are needed" if rows < needed else "chance left too few in this split"
         return f"{who} {rows} row{'s' * (rows != 1)} in all, {more}; add some, or {files}"
 
-    def _remember(self, split: str, place: str | int, row: Row, state: SplitFindings) -> str | None:
+    def _remember(self, seen: _Seen, row: Row) -> str | None:
         """Returns which check finds this row; None for one that was not seen before."""
-        key = _input_digest(row, self.spec)
-        earlier = self._seen.setdefault(key, (split, place))
-        if earlier == (split, place):
+        earlier = self._seen.setdefault(_input_digest(row, self.spec), seen)
+        if earlier is seen:
             return None
-        kind = "duplicates" if earlier[0] == split else "leakage"
-        finding: Finding = getattr(state, kind)
+        kind = "duplicates" if earlier[0] == seen[0] else "leakage"
+        finding: Finding = getattr(self.splits[seen[0]], kind)
         finding.count += 1
-        finding.first = finding.first or f"{_named(split, place)} equals {_named(*earlier)}"
+        finding.first = finding.first or f"{_named(seen)} equals {_named(earlier)}"
+        if seen[2] != earlier[2]:
+            finding.relabelled += 1
+            classes, others = self._classes(seen), self._classes(earlier)
+            finding.first_relabelled = (
+                finding.first_relabelled or f"{_named(seen)} ({classes}) equals {_named(earlier)} ({others})"
+            )
         return kind
+
+    def _classes(self, seen: _Seen) -> str:
+        """Returns the names of a row's classes; an index that is none, which its writer refuses, as it is."""
+        features = self.spec.of(LabelFeature).values()
+        return ", ".join(
+            feature.classes[index] if index in range(len(feature.classes)) else str(index)
+            for feature, index in zip(features, seen[2], strict=True)
+        )
 
     def _check(self, kind: str) -> Check:
         return getattr(self.settings, kind) or Check()
 
 
-def _named(split: str, place: str | int) -> str:
+def _named(seen: _Seen) -> str:
     """Returns a row's place in words: the file and row, or a number within its split."""
+    split, place, _ = seen
     return place if isinstance(place, str) else f"{split} row {place}"
 
 

@@ -74,20 +74,33 @@ def _unusable(made: Draft, found: RowChecks, empty: int, strays: list[Path]) -> 
 
 
 def _equal(made: Draft, found: RowChecks) -> dict[str, dict[str, str]]:
-    """Says how many files equal another one; returns the policies for them."""
+    """Says how many files equal another one; returns the policies for them.
+
+    Of equal files with different labels one is wrong: where they are many, no policy is suggested, and a run stops.
+    """
     checks: dict[str, dict[str, str]] = {}
     same = "duplicates of another file of their split"
     leaked = "equal to a file of another split"
     for kind, what in (("duplicates", same), ("leakage", leaked)):
         findings: list[Finding] = [getattr(state, kind) for state in found.splits.values()]
-        count = sum(finding.count for finding in findings)
+        count, relabelled = (sum(getattr(one, name) for one in findings) for name in ("count", "relabelled"))
         # Of splits that are cut off, the check of leakage is that of duplicates.
         key = kind if made.splits else "duplicates"
-        if count:
-            first = next(finding.first for finding in findings if finding.first)
+        is_few = relabelled <= InvalidCheck().max_rate * made.rows
+        if not count:
+            continue
+        if is_few:
             checks[key] = {"policy": "drop"}
+            done = f"left out; set data.checks.{key}.policy to warn to keep them"
+        else:
+            done = f"a run will stop; set data.checks.{key}.policy to drop to leave them out all the same"
+        first = next(finding.first for finding in findings if finding.first)
+        told = f"{count:,} of {counted(made.rows, 'file')} {'is' if count == 1 else 'are'} {what} (first: {first})"
+        made.unsure.append(f"{told}: {done}")
+        if relabelled:
+            first = next(finding.first_relabelled for finding in findings if finding.relabelled)
             made.unsure.append(
-                f"{count:,} of {counted(made.rows, 'file')} {'is' if count == 1 else 'are'} {what} (first: {first}): "
-                f"left out; set data.checks.{key}.policy to warn to keep them"
+                f"of these {relabelled:,} {'has' if relabelled == 1 else 'have'} another class than the file that is "
+                f"equal (first: {first}), so one of the two is wrong: remove that one"
             )
     return checks

@@ -60,6 +60,20 @@ def test_a_relabelled_copy_of_a_test_row_is_leakage_too():
         _watch(RowChecks(DataChecks(), SPEC), test=_rows(1, 2), train=[*_rows(5, 6), *_rows(1, label=0)])
 
 
+def test_equal_rows_with_another_label_are_counted_and_the_first_is_shown():
+    with pytest.raises(DataError) as caught:
+        _watch(RowChecks(DataChecks(), SPEC), test=_rows(1, 2), train=[*_rows(5, 6, 5), *_rows(5, 6, 1, label=0)])
+
+    assert str(caught.value).splitlines()[1:] == [
+        "  1. 3 of 6 rows of split train are duplicates (50.00%, first: train row 3 equals train row 1; of these 1 has "
+        "another label, first: train row 4 (cat) equals train row 1 (dog)); at most 1.00% are allowed. Mend the data, "
+        "or set data.checks.duplicates.policy to drop or warn.",
+        "  2. 1 of 6 rows of split train are in another split too (16.67%, of these 1 has another label, "
+        "first: train row 6 (cat) equals test row 1 (dog)); at most 0.00% are allowed. Mend the data, "
+        "or set data.checks.leakage.policy to drop or warn.",
+    ]
+
+
 def test_dropped_rows_are_left_out_and_counted():
     checks = RowChecks(DataChecks(leakage=Check(policy="drop"), duplicates=Check(policy="drop")), SPEC)
 

@@ -25,7 +25,7 @@ def _pictures(folder, *names: str, count: int = 30) -> None:
     for k, name in enumerate(names):
         (folder / name).mkdir(parents=True)
         for i in range(count):
-            Image.new("L", (4, 4), count * k + i).save(folder / name / f"{i}.png")
+            Image.new("L", (4, 4), 30 * k + i).save(folder / name / f"{i}.png")
 
 
 def _draft(folder):
@@ -161,6 +161,32 @@ def test_texts_that_cannot_be_used_and_duplicates_are_counted_and_left_out(tmp_p
     )
     assert told[2].startswith("4 of 67 files are duplicates of another file of their split (first: ")
     assert sum(kept.values()) == 61
+
+
+def test_equal_files_in_two_classes_are_told_and_left_out_only_where_they_are_few(tmp_path):
+    _texts(tmp_path / "news", "sport", "politics")
+    for i in range(9):
+        for name in ("sport", "politics"):
+            (tmp_path / "news" / name / f"{i}.txt").write_text(f"both {i}")
+
+    made = new.draft(tmp_path / "news")
+
+    assert made.unsure[0].endswith(
+        ": a run will stop; set data.checks.duplicates.policy to drop to leave them out all the same"
+    )
+    contradiction = (
+        "of these 9 have another class than the file that is equal (first: news/sport/{0}.txt (sport) equals "
+        "news/politics/{0}.txt (politics)), so one of the two is wrong: remove that one"
+    )
+    assert made.unsure[1].replace(f"{tmp_path}/", "") in [contradiction.format(number) for number in range(9)]
+    assert "checks" not in made.data
+
+    _texts(tmp_path / "news", "opera", count=900)
+
+    made = new.draft(tmp_path / "news")
+
+    assert made.unsure[1].startswith("of these 9 have another class")
+    assert made.data["checks"] == {"duplicates": {"policy": "drop"}}
 
 
 def test_pictures_that_cannot_be_used_are_told_by_what_they_are(tmp_path):
