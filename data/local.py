@@ -299,6 +299,8 @@ class _Rows:
                         place = next((name for name, cut in cuts.items() if number in cut), split)
                     if self.config.group and self._is_there(record.cells.get(self.config.group)):
                         record = replace(record, group=repr(record.cells.get(self.config.group)))
+                    if self.kind.endswith("_folder"):
+                        record = class_folders.of_classes(record, path, self.spec.features[class_folders.LABEL].classes)
                     yield place, to_row(record, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
 
     def _is_there(self, cell: Any) -> bool:

@@ -63,17 +63,31 @@ class SplitFindings:
 
 @dataclass
 class Invalid:
-    """How many rows and cells cannot be used, and the first of them."""
+    """What cannot be used.
+
+    Attributes:
+        rows: How many rows.
+        problems: How many problems; one that several rows have, such as that of their folder, counts once.
+        counts: The first problems -> how many rows have each.
+    """
 
     rows: int = 0
     problems: int = 0
-    first: list[Problem] = field(default_factory=list)
+    counts: dict[Problem, int] = field(default_factory=dict)
 
     def add(self, row: BadRow) -> None:
         """Counts a row and its problems."""
         self.rows += 1
-        self.problems += len(row.problems)
-        self.first += row.problems[: MAX_PROBLEMS - len(self.first)]
+        for problem in row.problems:
+            is_known = problem in self.counts
+            self.problems += not is_known
+            if is_known or len(self.counts) < MAX_PROBLEMS:
+                self.counts[problem] = self.counts.get(problem, 0) + 1
+
+    @property
+    def first(self) -> list[str]:
+        """Returns the first problems in words."""
+        return [f"{problem} ({rows:,} rows)" if rows > 1 else str(problem) for problem, rows in self.counts.items()]
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,7 @@ class _Cause:
     """Why data is refused, with the remedy; `problems` are the cells that it is about, `num_problems` how many."""
 
     sentence: str
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[str, ...] = ()
     num_problems: int = 0
 
     def lines(self, most: int) -> list[str]:

@@ -3,7 +3,8 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from data import pictures
@@ -88,6 +89,17 @@ def is_example(column: str) -> Callable[[Path], bool]:
     if column == IMAGE:
         return lambda path: path.suffix.lower() in (*pictures.ENDINGS, "")
     return lambda path: path.suffix.lower() not in NO_TEXT
+
+
+def of_classes(record: Record, folder: Path, known: Sequence[str]) -> Record:
+    """Returns a record of a folder of classes; with a problem, one for all its files, where its class is not known."""
+    name = record.cells[LABEL]
+    if record.problem or name in known or name.strip() in known:
+        return record
+    shown = f"{', '.join(known[:MAX_NAMES])}{f' and {len(known) - MAX_NAMES} more' if len(known) > MAX_NAMES else ''}"
+    expected = f"a class of data.features.label.classes ({shown})"
+    found = f"{name!r}; add it there, or take the folder out"
+    return replace(record, problem=Problem(readable(folder / name), "", expected, found))
 
 
 def read(folder: Path, column: str) -> Iterator[Record]:

@@ -63,8 +63,8 @@ def test_split_folders_are_splits_and_their_classes_are_compared(tmp_path):
         "them there, or add such files to train",
         "split test has no files of unsup: the model is not measured on them; add some, or remove the folders from "
         "train if they are no classes",
-        "2 of 212 files cannot be used (first: pets/test/cow/0.txt:label: expected one of cat, dog, unsup, found 'cow'"
-        "): left out; mend or remove them",
+        "2 of 212 files cannot be used (first: pets/test/cow: expected a class of data.features.label.classes (cat, "
+        "dog, unsup), found 'cow'; add it there, or take the folder out (2 rows)): left out; mend or remove them",
     ]
     assert kept == {"train": 90, "validation": 60, "test": 60}
 

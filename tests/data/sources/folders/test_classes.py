@@ -5,6 +5,7 @@ import os
 import pytest
 
 from data import local
+from data.checks.rows import RowChecks
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.loading import open_rows
@@ -137,13 +138,18 @@ def test_new_and_digest_and_ingest_see_the_same_files(tmp_path):
     assert sorted(row["text"][-1] for _, row in open_rows(dataset, config)) == ["1", "2", "3", "4"]
 
 
-def test_an_example_of_a_class_that_is_not_trained_is_unusable(tmp_path):
-    _texts(tmp_path / "data", "train/good/1", "train/bad/2", "test/good/3", "test/ugly/4")
-    dataset, config = _dataset(tmp_path, {"train": "data/train", "test": "data/test"})
+def test_a_folder_that_is_no_class_is_one_problem_for_all_its_files(tmp_path):
+    _texts(tmp_path / "data", *(f"{name}/{i}" for name in ("good", "bad", "ugly") for i in range(30)))
+    dataset, config = _dataset(tmp_path, label={"kind": "label", "classes": ["bad", "good"]})
 
-    unusable = [row for _, row in open_rows(dataset, config) if isinstance(row, BadRow)]
+    with pytest.raises(DataError) as caught:
+        list(RowChecks(config.row_checks, dataset.spec, config.cut_shares).watch(open_rows(dataset, config)))
 
-    assert str(unusable[0].problems[0]).endswith("test/ugly/4:label: expected one of bad, good, found 'ugly'")
+    assert str(caught.value).replace(f"{tmp_path}/", "").splitlines() == [
+        "texts: 30 of 90 rows cannot be used; mend them; at most 5.00% may be dropped (data.checks.invalid):",
+        "  data/ugly: expected a class of data.features.label.classes (bad, good), found 'ugly'; add it there, or take "
+        "the folder out (30 rows)",
+    ]
 
 
 def test_a_file_that_cannot_be_read_costs_that_file(tmp_path):
