@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import psutil
+from threadpoolctl import threadpool_limits
 
 from components.live_model.comparable import LiveModel, obstacle
 from data import loading
@@ -72,9 +73,10 @@ def read_everything(named: NamedConfig) -> dict[str, Any]:
     watcher = RowChecks(named.config.data.row_checks, spec, named.config.data.cut_shares)
     rows: Counter[str] = Counter()
     classes: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-    for split, row in watcher.watch(loading.open_rows(named.dataset, named.config.data)):
-        rows[split] += 1
-        classes[split].update(spec.features[name].classes[row[name]] for name in labels)
+    with threadpool_limits(1, user_api="blas"):  # as at ingest
+        for split, row in watcher.watch(loading.open_rows(named.dataset, named.config.data)):
+            rows[split] += 1
+            classes[split].update(spec.features[name].classes[row[name]] for name in labels)
     found = {split: {"rows": rows[split], "classes": dict(classes[split].most_common(MAX_CLASSES))} for split in SPLITS}
     return {"splits": found, "notes": [*named.dataset.notes(), *watcher.notes]}
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from data import loading, local
 from data.checks.rows import Finding, RowChecks
 from data.config import DataConfig, InvalidCheck
@@ -50,9 +52,10 @@ def _read(made: Draft, say: Callable[[int], None]) -> RowChecks:
     config = DataConfig.model_validate({"files": files, "features": features})
     dataset = local.dataset(config, made.files.name, Path.cwd())
     checks = RowChecks(config.row_checks, dataset.spec, config.cut_shares)
-    for number, _ in enumerate(checks.read(loading.open_rows(dataset, config)), start=1):
-        if number % TOLD_EVERY == 0:
-            say(number)
+    with threadpool_limits(1, user_api="blas"):  # as at ingest
+        for number, _ in enumerate(checks.read(loading.open_rows(dataset, config)), start=1):
+            if number % TOLD_EVERY == 0:
+                say(number)
     return checks
 
 
