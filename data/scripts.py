@@ -12,13 +12,49 @@ LETTERS_A_WORD = {
 }
 MAX_CHARACTERS = 400  # of a text whose words are counted
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
+ISOLATES = ("\u2066", "\u2067", FIRST_STRONG_ISOLATE)
+# What turns the direction of all that follows until it is closed, also beyond the text.
+TURNING = {"\u202a", "\u202b", "\u202c", "\u202d", "\u202e"}
+
+
+def printable(text: str) -> str:
+    """Returns a text that leaves a terminal, and what stands beside it in a line, as they are.
+
+    As escapes such as \\x1b: control characters, ends of lines among them, halves of surrogate pairs, and marks that
+    override the direction of letters; isolates where they are not all closed in the text.
+    """
+    if text.isprintable():
+        return text
+    escaped = TURNING if _is_balanced(text) else {*TURNING, *ISOLATES, POP_ISOLATE}
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if character in escaped or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+        else character
+        for character in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """Returns a text of several lines, each of them `printable`."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _is_balanced(text: str) -> bool:
+    """Returns whether each isolate of a text is closed in it, and nothing else is."""
+    depth = 0
+    for character in text:
+        depth += (character in ISOLATES) - (character == POP_ISOLATE)
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def isolated(text: str) -> str:
-    """Returns a text so that numbers and words beside it stay where they are (Unicode Annex 9, isolates).
+    """Returns a text so that numbers and words beside it stay where they are (Unicode Annex 9, isolates), printable.
 
-    Without right-to-left letters it is returned as it is: not every terminal knows the marks.
+    Without right-to-left letters it gets no marks: not every terminal knows them.
     """
+    text = printable(text)
     if any(unicodedata.bidirectional(character) in ("R", "AL") for character in text):
         return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}"
     return text

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from data.errors import ConfigError
+from data.scripts import printable, printable_lines
 from data.texts import to_json
 from pipeline.commands import monitoring, predicting, runs, schedule, serving
 from pipeline.commands.shared import (
@@ -152,11 +153,11 @@ def new(
     if as_json:
         click.echo(to_json(saying.as_json(made, target, judged), indent=1))
     else:
-        click.echo("\n".join(saying.lines(made, target, judged)))
+        click.echo("\n".join(map(printable, saying.lines(made, target, judged))))
     if judged.error:
-        click.echo(f"headrace: {judged.error}", err=True)
+        click.echo(f"headrace: {printable_lines(judged.error)}", err=True)
     if not as_json:
-        click.echo("\n".join(saying.next_lines(target, judged, home)))
+        click.echo("\n".join(map(printable, saying.next_lines(target, judged, home))))
     sys.exit(judged.exit_code)
 
 
@@ -190,7 +191,7 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
         click.echo(to_json(found, indent=1))
         return
     for note in (*split_lines(found["splits"]), *preflight.notes(), *found["notes"]):
-        click.echo(note)
+        click.echo(printable(note))
     click.echo(f"ok: {named.name} can be run")
 
 

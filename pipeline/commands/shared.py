@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from data.errors import ConfigError, HeadraceError
-from data.scripts import isolated
+from data.scripts import isolated, printable, printable_lines
 from data.secrets import hide
 from pipeline.core import environment
 
@@ -84,7 +84,7 @@ def reports_errors(function):
             text = hide(str(error))
             if kwargs.get("as_json"):
                 click.echo(json.dumps({"error": text, "exit_code": error.exit_code}))
-            click.echo(f"headrace: {text}", err=True)
+            click.echo(f"headrace: {printable_lines(text)}", err=True)
             sys.exit(error.exit_code)
         except BrokenPipeError:
             # The reader, such as `head`, has seen enough; closing standard output would complain once more.
@@ -93,7 +93,10 @@ def reports_errors(function):
             if verbose:
                 raise
             text = (hide(str(error)).splitlines() or [""])[0][:300]
-            click.echo(f"headrace: {type(error).__name__}: {text} (a fault of ours; -v shows the traceback)", err=True)
+            click.echo(
+                f"headrace: {type(error).__name__}: {printable(text)} (a fault of ours; -v shows the traceback)",
+                err=True,
+            )
             sys.exit(1)
 
     return click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")(wrapper)

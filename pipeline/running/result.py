@@ -9,6 +9,7 @@ from typing import Any
 
 from components.artifact_files import ANSWER, COMPARISON, METRICS, OVERALL, RECEIPT, VERDICT
 from data.errors import HeadraceError
+from data.scripts import printable
 from data.secrets import hide
 from models.serving.rollout.versions import read_manifest
 from pipeline.core import environment
@@ -59,6 +60,10 @@ def exit_code(error: BaseException | None) -> int:
 
 def closing_block(result: RunResult) -> list[str]:
     """Returns the last lines of a run, at most twelve: verdict, metrics, where the model is, what to type next."""
+    return list(map(printable, _closing_lines(result)))
+
+
+def _closing_lines(result: RunResult) -> list[str]:
     if result.error is not None:
         return _stopped_lines(result, result.error)
     folder = published(result.record)

@@ -1,12 +1,34 @@
 import pytest
 
-from data.scripts import cut, isolated, num_words
+from data.scripts import cut, isolated, num_words, printable
 
 
 def test_a_right_to_left_text_is_set_off_from_what_stands_beside_it():
     assert isolated("جيد") == "\u2068جيد\u2069"
     assert isolated("label=טוב") == "\u2068label=טוב\u2069"
     assert [isolated(text) for text in ("good", "很好", "अच्छी", "")] == ["good", "很好", "अच्छी", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("red \x1b[31m", r"red \x1b[31m"),
+        ("a\r\n\tb\a\x9b", r"a\r\n\tb\x07\x9b"),
+        ("cat\u202egod", r"cat\u202egod"),
+        ("cat\u2067god", r"cat\u2067god"),
+        ("cat\u2069\u2068god", r"cat\u2069\u2068god"),
+        ("half \ud83d \u2028", r"half \ud83d \u2028"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_as_escapes(text, shown):
+    assert printable(text) == shown
+    assert isolated(text) == shown
+
+
+def test_whatever_is_text_is_printed_as_it_is():
+    texts = ["crème brûlée", "好", "👩\u200d🚀", "नमस्ते", "no\u00a0break", isolated("جيد"), "a\\x1b"]
+
+    assert [printable(text) for text in texts] == texts
 
 
 def test_a_cut_text_keeps_the_signs_of_its_last_letter():

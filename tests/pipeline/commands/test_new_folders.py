@@ -305,3 +305,13 @@ def test_the_command_prints_what_it_found(tmp_path):
 
     assert done.code == 0, done.err
     assert "\n  cat 30, dog 30\n  1 hidden folder left out\n" in done.out
+
+
+def test_no_name_of_a_folder_reaches_the_terminal_as_a_command(tmp_path):
+    _texts(tmp_path / "pets", "cat\x1b[31m", "dog\u202e")
+
+    done = headrace("new", "mine", "--data", "pets", cwd=tmp_path)
+
+    assert done.code == 0, done.err
+    assert r"cat\x1b[31m 30, dog\u202e 30" in done.out
+    assert not {"\x1b", "\u202e"} & {*done.out, *done.err}
