@@ -102,8 +102,9 @@ def _equal(made: Draft, found: RowChecks) -> dict[str, dict[str, str]]:
         made.unsure.append(f"{told}: {done}")
         if relabelled:
             first = next(finding.first_relabelled for finding in findings if finding.relabelled)
+            verb = "has" if relabelled == 1 else "have"
             made.unsure.append(
-                f"of these {relabelled:,} {'has' if relabelled == 1 else 'have'} another class than the file that is "
-                f"equal (first: {first}), so one of the two is wrong: remove that one"
+                f"{relabelled:,} of {counted(made.rows, 'file')} {verb} another class than an equal file (first: "
+                f"{first}): remove the one of the two that is in the wrong folder"
             )
     return checks

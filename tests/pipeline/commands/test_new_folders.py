@@ -175,8 +175,8 @@ def test_equal_files_in_two_classes_are_told_and_left_out_only_where_they_are_fe
         ": a run will stop; set data.checks.duplicates.policy to drop to leave them out all the same"
     )
     contradiction = (
-        "of these 9 have another class than the file that is equal (first: news/sport/{0}.txt (sport) equals "
-        "news/politics/{0}.txt (politics)), so one of the two is wrong: remove that one"
+        "9 of 60 files have another class than an equal file (first: news/sport/{0}.txt (sport) equals "
+        "news/politics/{0}.txt (politics)): remove the one of the two that is in the wrong folder"
     )
     assert made.unsure[1].replace(f"{tmp_path}/", "") in [contradiction.format(number) for number in range(9)]
     assert "checks" not in made.data
@@ -185,7 +185,7 @@ def test_equal_files_in_two_classes_are_told_and_left_out_only_where_they_are_fe
 
     made = new.draft(tmp_path / "news")
 
-    assert made.unsure[1].startswith("of these 9 have another class")
+    assert made.unsure[1].startswith("9 of 960 files have another class")
     assert made.data["checks"] == {"duplicates": {"policy": "drop"}}
 
 
