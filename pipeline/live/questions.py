@@ -17,7 +17,7 @@ from data.errors import ConfigError, DataError
 from data.sources.folders.listing import listing
 from data.sources.records import Record
 from data.sources.tables import formats
-from data.spec import BadRow, CategoryFeature, DatasetSpec, ImageFeature, LocatedRow, TextFeature
+from data.spec import BadRow, CategoryFeature, DatasetSpec, Feature, ImageFeature, LocatedRow, TextFeature
 from pipeline.core.screen import redirected
 
 PEEK_ROWS = 1000  # whose cells tell which columns a file has; a JSON object may lack some
@@ -121,7 +121,7 @@ class Reader:
             raise ConfigError("Expected files or --text to ask about, found none.")
         sources = [(path, self._format(path)) for given in files for path in self._within(given, out)]
         return itertools.chain(
-            (_of_text(text) for text in texts),
+            (_of_text(text, self.inputs.features[str(self.column)]) for text in texts),
             (question for path, kind in sources for question in self._of_file(path, kind)),
         )
 
@@ -307,7 +307,9 @@ def _asked_feature(query: Mapping[str, Any], features: Mapping[str, Any]) -> tup
     return found[0] if found else (query["input_key"], usual[query["kind"]]())
 
 
-def _of_text(text: str) -> Question:
+def _of_text(text: str, feature: Feature) -> Question:
+    if not text.strip() and not feature.optional:
+        return Question({"text": text}, error="expected text, found an empty one")
     try:
         return Question({"text": text}, text.encode())
     except UnicodeEncodeError:

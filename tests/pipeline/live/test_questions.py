@@ -248,6 +248,19 @@ def test_bad_rows_cost_themselves_and_what_breaks_a_file_off_what_follows(folder
     ]
 
 
+def test_an_empty_text_is_refused_wherever_it_stands(folder):
+    blank, table = write("blank.txt", " \n"), write("t.jsonl", '{"review": ""}\n')
+
+    asked = Asking("text")(blank, table, texts=["", "  "])
+
+    assert [error.rpartition("expected ")[2] for _, error in asked] == [
+        "text, found an empty one",
+        "text, found an empty one",
+        "text, found blanks only",
+        "text, found an empty text",
+    ]
+
+
 def test_format_and_delimiter_are_those_given_else_of_the_training_data(folder):
     path = write("export.txt", "stars;review\n5;good, very\n")
 
