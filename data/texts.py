@@ -19,18 +19,22 @@ def is_name(text: str) -> bool:
     return "\0" not in text and is_unicode(text)
 
 
-def to_json(value: Any, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+def to_json(
+    value: Any, indent: int | None = None, default: Callable[[Any], Any] | None = None, *, ensure_ascii: bool = True
+) -> str:
     """Returns values as JSON; NaN and infinity, which JSON has not, become null.
 
     Args:
         value: JSON values.
         indent: Spaces of each level; None for one line.
         default: Makes JSON values of others.
+        ensure_ascii: Whether other letters are escaped.
     """
+    options: Any = {"indent": indent, "default": default, "ensure_ascii": ensure_ascii, "allow_nan": False}
     try:
-        return json.dumps(value, indent=indent, default=default, allow_nan=False)
+        return json.dumps(value, **options)
     except ValueError:
-        return json.dumps(_finite(value), indent=indent, default=default, allow_nan=False)
+        return json.dumps(_finite(value), **options)
 
 
 def _finite(value: Any) -> Any:

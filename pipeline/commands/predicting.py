@@ -71,7 +71,10 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
       headrace predict movies --text 15
       headrace predict credit applications.csv --server http://10.0.0.7:8501
 
-    --out reads and writes some thousand rows at a time, for files of any size. Its columns: file and row, from 1, or
+    Rows are counted from 1 below the header, on the screen, in --json and in --out alike; an error names the line
+    of the file as well.
+
+    --out reads and writes some thousand rows at a time, for files of any size. Its columns: file and row, or
     text, to join the answers with what was asked; version; class, probability and one such as probability_yes for
     each class (of over 100 classes, or of items, the best ones: item, score, item_2, score_2 ...), or value; error.
 
@@ -80,6 +83,7 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
     """
     from pipeline.commands.drafting.layouts import delimiter_of
     from pipeline.live import predicting
+    from pipeline.live.questions import place
 
     given = {"format": format_, "delimiter": None if delimiter is None else delimiter_of(delimiter)}
     found = predicting.predict(
@@ -101,7 +105,7 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
     else:
         for answer in tally.counted(found):
             if not answer.error:
-                click.echo(hide(f"{answer.place}: {answer.as_text(found.top_k)}"))
+                click.echo(hide(f"{place(answer.key)}: {answer.as_text(found.top_k)}"))
     for line in tally.lines():
         click.echo(hide(line), err=True)
     if tally.refused:
@@ -130,7 +134,7 @@ class _Tally:
         self.version = answer.version or self.version
         if answer.error:
             self.refused += 1
-            self.problems += [answer.problem()] * (len(self.problems) < MAX_SHOWN)
+            self.problems += [answer.error] * (len(self.problems) < MAX_SHOWN)
 
     def counted(self, found: "Predictions") -> Iterator["Answer"]:
         """Yields the answers, counted."""

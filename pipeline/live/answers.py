@@ -2,12 +2,12 @@
 
 import contextlib
 import heapq
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -15,6 +15,7 @@ import pyarrow.parquet
 from data import atomic
 from data.errors import ConfigError
 from data.scripts import isolated
+from data.texts import to_json
 
 MAX_CLASS_COLUMNS = 100  # with more classes a table has the best ones only
 GROUP_ROWS = 16_384  # written at a time; a row group of Parquet
@@ -28,7 +29,7 @@ class Answer:
         key: What the question is: `file`, with `row`, from 1, in a table; or `text`.
         version: Who answered; None where nobody was asked.
         outputs: The signature's outputs by name; empty where there is an error.
-        error: Why there is no answer; empty where there is one.
+        error: Where and why there is no answer; empty where there is one.
     """
 
     key: dict[str, Any]
@@ -36,33 +37,33 @@ class Answer:
     outputs: Mapping[str, Any]
     error: str = ""
 
-    @property
-    def place(self) -> str:
-        """The file and row, or the text, that was asked about."""
-        row = f":{self.key['row']}" if "row" in self.key else ""
-        return f"{self.key.get('file', self.key.get('text'))}{row}"
-
-    def problem(self) -> str:
-        """Returns the error with what it is about."""
-        where = "" if self.error.startswith(str(self.key.get("file", "\0"))) else f"{self.place}: "
-        return f"{where}{self.error}" + (f" (row {self.key['row']:,})" if "row" in self.key and not where else "")
-
     def as_json(self, top_k: int) -> dict[str, Any]:
         """Returns the answer as JSON values: `value`, or `top`, the best `top_k` of classes or items; or `error`."""
         if self.error:
             return {**self.key, "error": self.error}
         told = {**self.key, "version": self.version}
         if "outputs" in self.outputs:
-            return {**told, "value": round(float(self.outputs["outputs"]), 6)}
+            return {**told, "value": shortest(self.outputs["outputs"])}
         noun, score = nouns(self.outputs)
         best = ranked(self.outputs, top_k)
-        return {**told, "top": [{noun: name, score: round(value, 6)} for name, value in best]}
+        return {**told, "top": [{noun: name, score: value} for name, value in best]}
 
     def as_text(self, top_k: int) -> str:
-        """Returns the answer as a person reads it."""
+        """Returns the answer as a person reads it, a number with six significant digits."""
         if "outputs" in self.outputs:
-            return f"{float(self.outputs['outputs']):g}"
+            return number(self.outputs["outputs"])
         return ", ".join(f"{isolated(name)} {value:.3f}" for name, value in ranked(self.outputs, top_k))
+
+
+def shortest(value: Any) -> float:
+    """Returns a number as the double with the fewest digits that is read back as it: 0.1 for the float32 0.1."""
+    return float(str(value)) if isinstance(value, np.floating) else float(value)
+
+
+def number(value: Any) -> str:
+    """Returns a number with six significant digits, without an exponent where it has at most 15 before the point."""
+    rounded = f"{float(value):.6g}"
+    return f"{float(rounded):.0f}" if "e+" in rounded and abs(float(rounded)) < 1e15 else rounded
 
 
 def nouns(outputs: Mapping[str, Any]) -> tuple[str, str]:
@@ -74,7 +75,7 @@ def ranked(outputs: Mapping[str, Any], top_k: int) -> list[tuple[str, float]]:
     """Returns the best `top_k` names with their scores, the best first."""
     names = outputs["titles" if "titles" in outputs else "classes"]
     best = heapq.nlargest(top_k, zip(names, outputs["scores"], strict=True), key=lambda pair: pair[1])
-    return [(name.decode() if isinstance(name, bytes) else name, float(score)) for name, score in best]
+    return [(name.decode() if isinstance(name, bytes) else name, shortest(score)) for name, score in best]
 
 
 @dataclass(frozen=True)
@@ -128,13 +129,13 @@ class Columns:
         if answer.error:
             return cells
         if "outputs" in answer.outputs:
-            return {**cells, "value": float(answer.outputs["outputs"])}
+            return {**cells, "value": shortest(answer.outputs["outputs"])}
         ranks = self._ranks()
         for (name, score), (best, value) in zip(ranks, ranked(answer.outputs, len(ranks)), strict=False):
             if best:  # who had nearly every item gets fewer
                 cells |= {name: best, score: value}
         for each, value in zip(self._each, answer.outputs["scores"], strict=False):
-            cells[f"probability_{each}"] = float(value)
+            cells[f"probability_{each}"] = shortest(value)
         return cells
 
 
@@ -161,7 +162,7 @@ class _JsonLines:
             for column in batch.columns
         ]
         for row in pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist():
-            self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            self._file.write(to_json(row, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
         self._file.close()

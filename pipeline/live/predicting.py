@@ -19,7 +19,7 @@ from pipeline.core.screen import redirected
 from pipeline.history import pipelines
 from pipeline.live import serving
 from pipeline.live.answers import Answer, Columns
-from pipeline.live.questions import Question, Reader
+from pipeline.live.questions import Question, Reader, place
 from pipeline.live.rest_client import InputRefused, ServedModel
 
 BATCH_ROWS = 1024
@@ -203,7 +203,7 @@ def _answer(question: Question, outputs: Iterator[tuple[dict[str, Any], int | No
     if question.error:
         return Answer(question.key, None, {}, question.error)
     found, version, error = next(outputs)
-    return Answer(question.key, version, found, error)
+    return Answer(question.key, version, found, f"{place(question.key)}: {error}" if error else "")
 
 
 def _version_folder(destination: Path, name: str, version: int | None) -> Path:

@@ -5,6 +5,7 @@ import functools
 import io
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline.core.screen import redirected
 
 PEEK_ROWS = 1000  # whose cells tell which columns a file has; a JSON object may lack some
 MAX_PROBLEMS = 3  # of one row that are told
+MAX_NAMES = 10  # of columns that are told
 ENDINGS = {
     "image": pictures.ENDINGS,
     "text": (".txt", ".text", ".md", ""),
@@ -36,7 +38,7 @@ class Question:
     Attributes:
         key: What it is: `file`, with `row`, from 1, in a table; or `text`.
         content: What the model is sent; empty where that cannot be.
-        error: Why it cannot be used; empty where it can.
+        error: Where and why it cannot be used, see `place`; empty where it can.
     """
 
     key: dict[str, Any]
@@ -188,7 +190,8 @@ class Reader:
             else:
                 yield self._question(key, _file_record(path, self.column or ""), path.parent, textual=False)
         except DataError as error:
-            yield Question(key, error=printable(error).removesuffix("."))
+            told = re.sub(rf"^({re.escape(str(path))}[^:]*):(\d+)", r"\1 line \2", str(error))
+            yield Question(key, error=printable(told).removesuffix("."))
 
     def _rows(self, path: Path, kind: str) -> Iterator[Question]:
         """Yields the rows of a table; raises DataError where it cannot be read on, or lacks a column."""
@@ -216,7 +219,7 @@ class Reader:
         unused, missing = record.cells.keys() - self.inputs.features.keys(), self.data.missing_values
         row = to_row(record, self.inputs, folder, textual=textual, unused=unused, missing=missing)
         if isinstance(row, BadRow):
-            return Question(key, error=printable("; ".join(map(str, row.problems[:MAX_PROBLEMS]))))
+            return Question(key, error=printable(_reason(key, record, row)))
         return Question(key, self._content(row, record, folder))
 
     def _content(self, row: LocatedRow, record: Record, folder: Path) -> bytes:
@@ -238,7 +241,7 @@ class Reader:
             self.note(f"{path}: its one column, {columns[0]!r}, is taken for {self.column}.")
             return columns[0]
         raise DataError(
-            f"{path}: expected a column {self.column}, found {', '.join(columns)[:200]}; rename the one that is meant."
+            f"{path}: expected a column {self.column}, found {_listed(columns)}; rename the one that is meant."
         )
 
     def _refuse_missing(self, path: Path, kind: str, columns: Sequence[str]) -> None:
@@ -263,6 +266,33 @@ class Reader:
         ]
         more = f"; and {len(told) - 5} more" if len(told) > 5 else ""
         raise DataError(f"{path}: {'; '.join(told[:5])}{more}; {fix}.")
+
+
+def place(key: Mapping[str, Any], line: int | None = None) -> str:
+    """Returns in words what a question is about, such as `cars.csv row 3 (line 4)`; a text is told as it is.
+
+    Args:
+        key: Of the question.
+        line: Where the row begins in its file, from 1; None where that has no lines.
+    """
+    if "row" not in key:
+        return str(key.get("file", key.get("text")))
+    apart = f" (line {line})" if line not in (None, key["row"]) else ""
+    return f"{key['file']} row {key['row']}{apart}"
+
+
+def _reason(key: Mapping[str, Any], record: Record, row: BadRow) -> str:
+    """Returns where a row is and what is wrong with it."""
+    line = re.search(r":(\d+)$", record.where) if "row" in key else None
+    problems = row.problems[:MAX_PROBLEMS]
+    told = [f"{one.column}{': ' * bool(one.column)}expected {one.expected}, found {one.found}" for one in problems]
+    return f"{place(key, int(line[1]) if line else None)}{', ' if problems[0].column else ': '}{'; '.join(told)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Returns the first names, whole, and how many there are besides."""
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def files_within(folder: Path) -> list[Path]:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from data.errors import ServingError
 from models.serving.protocol.addresses import open_url
 
@@ -69,7 +71,8 @@ class ServedModel:
         version, outputs = self._found
         # One output comes without its name.
         named = answer if len(outputs) > 1 else {next(iter(outputs)): answer}
-        return [{name: values[row] for name, values in named.items()} for row in range(len(contents))], version
+        arrays = {name: _as_model(values, outputs.get(name, "")) for name, values in named.items()}
+        return [{name: values[row] for name, values in arrays.items()} for row in range(len(contents))], version
 
     @functools.cached_property
     def _found(self) -> tuple[int, dict[str, str]]:
@@ -87,6 +90,11 @@ class ServedModel:
 
     def _get(self, version: int, body: bytes) -> Any:
         return _get_json(f"{self.server}/v1/models/{self.name}/versions/{version}:predict", self.name, body)["outputs"]
+
+
+def _as_model(values: Any, dtype: str) -> Any:
+    """Returns numbers that came as JSON's doubles in the precision that the model answered in."""
+    return np.asarray(values, dtype) if dtype in ("float32", "float64") else values
 
 
 def served_states(server: str, name: str) -> dict[int, str]:

@@ -24,7 +24,7 @@ SURE = Answer(
     7,
     {"classes": np.array([b"no", b"yes, sure", b"maybe"], object), "scores": np.float32([0.1, 0.7, 0.2])},
 )
-BAD = Answer({"file": "a.csv", "row": 2}, None, {}, "a.csv:3:age: expected a number, found 'x'")
+BAD = Answer({"file": "a.csv", "row": 2}, None, {}, "a.csv row 2 (line 3), age: expected a number, found 'x'")
 COLUMNS = Columns(("file", "row"), FLOAT, CLASSES, 2)
 
 
@@ -39,12 +39,15 @@ def test_an_answer_is_told_in_words_and_as_json():
     assert SURE.as_json(1) == {
         "file": "a.csv", "row": 1, "version": 7, "top": [{"class": "yes, sure", "probability": 0.7}]
     }  # fmt: skip
-    assert BAD.as_json(1) == {"file": "a.csv", "row": 2, "error": "a.csv:3:age: expected a number, found 'x'"}
-    assert BAD.problem() == "a.csv:3:age: expected a number, found 'x' (row 2)"
+    assert BAD.as_json(1) == {
+        "file": "a.csv",
+        "row": 2,
+        "error": "a.csv row 2 (line 3), age: expected a number, found 'x'",
+    }
     price = Answer({"file": "a.csv", "row": 3}, 7, {"outputs": np.float32(0.1)})
     assert (price.as_text(3), price.as_json(3)["value"]) == ("0.1", 0.1)
     movies = Answer({"text": "15"}, 7, {"titles": ["Heat", "Up"], "scores": [0.5, 1.5]})
-    assert (movies.place, movies.as_text(3)) == ("15", "Up 1.500, Heat 0.500")
+    assert movies.as_text(3) == "Up 1.500, Heat 0.500"
 
 
 def test_csv_has_a_column_for_each_class_and_an_error_in_the_place_of_an_answer(tmp_path):
@@ -56,8 +59,38 @@ def test_csv_has_a_column_for_each_class_and_an_error_in_the_place_of_an_answer(
         "file": "a.csv", "row": "1", "version": "7", "class": "yes, sure", "probability": "0.7",
         "probability_no": "0.1", "probability_yes, sure": "0.7", "probability_maybe": "0.2", "error": "",
     }  # fmt: skip
-    assert second["error"] == "a.csv:3:age: expected a number, found 'x'"
+    assert second["error"] == "a.csv row 2 (line 3), age: expected a number, found 'x'"
     assert set(second.values()) == {"a.csv", "2", "", second["error"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "stored", "shown"),
+    [
+        (np.float32(23895.390625), 23895.39, "23895.4"),
+        (np.float32(1234567.0), 1234567.0, "1234570"),
+        (np.float32(1e-7), 1e-07, "1e-07"),
+        (np.float64(23895.390625), 23895.390625, "23895.4"),
+        (23895.390625, 23895.390625, "23895.4"),
+    ],
+)
+def test_a_number_has_the_same_digits_in_json_and_files_and_six_on_the_screen(tmp_path, value, stored, shown):
+    answer = Answer({"text": "x"}, 7, {"outputs": value})
+    columns = Columns(("text",), {"outputs": "float32" if isinstance(value, np.float32) else "float64"}, (), 3)
+
+    (line,) = written(tmp_path / "a.jsonl", [answer], columns).read_text().splitlines()
+    with written(tmp_path / "a.csv", [answer], columns).open(newline="") as file:
+        (row,) = csv.DictReader(file)
+
+    assert answer.as_json(3)["value"] == json.loads(line)["value"] == float(row["value"]) == stored
+    assert answer.as_text(3) == shown
+
+
+def test_what_is_no_number_is_null_in_jsonl(tmp_path):
+    answer = Answer({"text": "ä"}, 7, {"outputs": np.float32("nan")})
+
+    path = written(tmp_path / "a.jsonl", [answer], Columns(("text",), {"outputs": "float32"}, (), 3))
+
+    assert path.read_text(encoding="utf-8") == '{"text": "ä", "version": 7, "value": null, "error": null}\n'
 
 
 def test_parquet_and_jsonl_have_the_same_columns(tmp_path):

@@ -81,9 +81,13 @@ def test_a_bad_row_costs_itself(home, tmp_path, request, served):
     first, second, third, fourth, last = asked(home, "shares", path, other, server=url)
 
     assert first == {"file": str(path), "row": 1, "top": top(no=0.75, yes=0.25)}
-    assert second == {"file": str(path), "row": 2, "error": f"{path}:3:v: expected a number, found 'much'"}
+    assert second == {
+        "file": str(path),
+        "row": 2,
+        "error": f"{path} row 2 (line 3), v: expected a number, found 'much'",
+    }
     assert third == {"file": str(path), "row": 3, "top": top(yes=1.0, no=0.0)}
-    assert fourth == {"file": str(path), "row": 4, "error": f"{path}:5: expected 2 cells, found 1"}
+    assert fourth == {"file": str(path), "row": 4, "error": f"{path} row 4 (line 5): expected 2 cells, found 1"}
     assert last == {"file": str(other), "error": f"{other}: column v is missing; add it"}
 
 
@@ -97,7 +101,7 @@ def test_a_row_that_the_server_refuses_costs_itself(home, server, tmp_path, monk
     assert [answer["row"] for answer in answers] == list(range(1, 21))
     refused = {answer["row"]: answer["error"] for answer in answers if "error" in answer}
     assert refused.keys() == {3, 11, 12}
-    assert refused[3] == "the model refuses it: Input guard: v: expected at most 1, found 7"
+    assert refused[3] == f"{path} row 3: the model refuses it: Input guard: v: expected at most 1, found 7"
 
 
 def test_what_the_model_itself_refuses_costs_itself(home):
@@ -141,13 +145,13 @@ def test_answers_are_written_to_a_table(home, tmp_path):
     assert done.out.startswith("answers.csv: 2 rows, 1 of them errors, version ")
     assert done.err == (
         "headrace: 1 of 2 rows or files cannot be used and have no answer:\n"
-        "  a.csv:3:v: expected a number, found 'x' (row 2)\n"
+        "  a.csv row 2 (line 3), v: expected a number, found 'x'\n"
     )
     with (tmp_path / "answers.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
     (version,) = (path.name for path in (home / "serving" / "prices").glob("[0-9]*"))
     assert first == {"file": "a.csv", "row": "1", "version": version, "value": "3", "error": ""}
-    assert second["error"] == "a.csv:3:v: expected a number, found 'x'"
+    assert second["error"] == "a.csv row 2 (line 3), v: expected a number, found 'x'"
 
 
 def ask(*arguments):
@@ -165,7 +169,7 @@ def test_json_is_a_list_with_an_error_in_the_place_of_an_answer(home, tmp_path):
     said, first, second = json.loads(done.stdout)
     assert said["text"] == "é"
     assert first["top"] == top(good=0.75, bad=0.25)
-    assert second == {"file": str(path), "row": 2, "error": f"{path}:2:text: expected text, found nothing"}
+    assert second == {"file": str(path), "row": 2, "error": f"{path} row 2, text: expected text, found nothing"}
     assert done.stderr.count("\n") == 2
 
 
@@ -178,7 +182,7 @@ def test_of_many_bad_rows_some_are_shown_and_the_rest_counted(home, tmp_path):
     assert (done.exit_code, done.stdout) == (3, "")
     lines = done.stderr.splitlines()
     assert lines[0] == "headrace: 1,500 of 1,500 rows or files cannot be used and have no answer:"
-    assert lines[10] == f"  {path}:11:v: expected a number, found 'x' (row 10)"
+    assert lines[10] == f"  {path} row 10 (line 11), v: expected a number, found 'x'"
     assert lines[11:] == ["  and 1,490 more; --json and --out FILE tell all of them"]
 
 

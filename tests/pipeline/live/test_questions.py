@@ -70,9 +70,9 @@ def test_a_damaged_picture_costs_itself_and_is_named(folder):
     assert [where for where, _ in asked] == [("a.png",), ("cut.jpg",), ("empty.png",), ("notes.png",), ("b.jpg",)]
     first, damaged, nothing, no_picture, last = (said for _, said in asked)
     assert (first, last) == (good.read_bytes(), other.read_bytes())
-    assert damaged.startswith("cut.jpg:photo: expected a")
+    assert damaged.startswith("cut.jpg, photo: expected a")
     assert nothing == "empty.png is empty (0 bytes)"
-    assert no_picture.startswith("notes.png:photo: expected a")
+    assert no_picture.startswith("notes.png, photo: expected a")
 
 
 def test_a_folder_of_pictures_is_read_with_the_folders_in_it_but_hidden_ones(folder):
@@ -98,7 +98,7 @@ def test_a_table_of_pictures_names_their_files(folder):
     there, missing = Asking("image")(table)
     assert there == (("photos/list.csv", 1), path.read_bytes())
     assert missing[0] == ("photos/list.csv", 2)
-    assert missing[1].startswith("photos/list.csv:3:photo: expected a")
+    assert missing[1].startswith("photos/list.csv row 2 (line 3), photo: expected a")
     assert missing[1].endswith(", found no file 'b.png'")
 
 
@@ -118,16 +118,16 @@ def test_texts_of_files_folders_tables_and_the_command_line(folder):
         (("letters/a.txt",), b"Dear"),
         (
             ("letters/b.md",),
-            "letters/b.md:review: expected UTF-8 text, found what looks like CP1252: iconv -f CP1252 -t UTF-8",
+            "letters/b.md, review: expected UTF-8 text, found what looks like CP1252: iconv -f CP1252 -t UTF-8",
         ),
         (("letters/c.txt",), "letters/c.txt is empty (0 bytes)"),
         (("t.csv", 1), b"good, very"),
-        (("t.csv", 2), "t.csv:3:review: expected text, found nothing"),
-        (("t.csv", 3), "t.csv:4: expected 2 cells, found 1"),
+        (("t.csv", 2), "t.csv row 2 (line 3), review: expected text, found nothing"),
+        (("t.csv", 3), "t.csv row 3 (line 4): expected 2 cells, found 1"),
         (("t.jsonl", 1), b"fine"),
-        (("t.jsonl", 2), "t.jsonl:2:review: expected text, found 7"),
+        (("t.jsonl", 2), "t.jsonl row 2, review: expected text, found 7"),
         (("t.parquet", 1), b"ok"),
-        (("t.parquet", 2), "t.parquet:2:review: expected text, found nothing"),
+        (("t.parquet", 2), "t.parquet row 2, review: expected text, found nothing"),
     ]
 
 
@@ -241,10 +241,10 @@ def test_bad_rows_cost_themselves_and_what_breaks_a_file_off_what_follows(folder
 
     assert [(where, str(said)[:46]) for where, said in asked] == [
         (("a.csv", 1), "b'good'"),
-        (("a.csv",), "a.csv:3: expected UTF-8, found what looks like"),
-        (("b.jsonl", 1), "b.jsonl:1: expected a JSON object, found 'no' "),
+        (("a.csv",), "a.csv line 3: expected UTF-8, found what looks"),
+        (("b.jsonl", 1), "b.jsonl row 1: expected a JSON object, found '"),
         (("b.jsonl", 2), "b'b'"),
-        (("b.jsonl", 3), "b.jsonl:3: expected a JSON object, found list"),
+        (("b.jsonl", 3), "b.jsonl row 3: expected a JSON object, found l"),
     ]
 
 
@@ -330,3 +330,31 @@ def test_of_a_large_file_no_more_is_held_than_is_asked_about(folder):
 
     assert seen == 10_000
     assert peak < 1_000_000  # bytes; the rows that passed have 1.1 million and more as objects
+
+
+def test_a_row_has_one_number_wherever_it_is_told(folder):
+    cars = write("cars.csv", 'age,plan\n\n1,a\n12k,"two\nlines"\nx,b\n')
+    jsonl = write("cars.jsonl", '{"age": 1}\n\n{"age": "x"}\n')
+
+    asked = Asking("table")(cars, jsonl)
+
+    assert [where for where, _ in asked] == [("cars.csv", row) for row in (1, 2, 3)] + [
+        ("cars.jsonl", 1),
+        ("cars.jsonl", 2),
+    ]
+    assert [said for _, said in asked if isinstance(said, str)] == [
+        "cars.csv row 2 (line 4), age: expected a number, found '12k'",
+        "cars.csv row 3 (line 6), age: expected a number, found 'x'",
+        "cars.jsonl row 2 (line 3), age: expected a number, found 'x'",
+    ]
+
+
+def test_what_a_table_has_in_the_place_of_a_column_is_told_in_whole_names(folder):
+    names = [f"measurement number {number}" for number in range(30)]
+    path = write("wide.csv", ",".join(names) + "\n" + ",".join("1" * 30) + "\n")
+
+    ((_, error),) = Asking("text")(path)
+
+    assert error == (
+        f"wide.csv: expected a column review, found {', '.join(names[:10])} and 20 more; rename the one that is meant"
+    )
