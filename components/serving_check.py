@@ -66,9 +66,9 @@ def ServingCheck(
     measured = run_smoke_test(Path(folder), name, ask=asked, folder=Path(scratch), engine=limits["engine"])
     _, answers = found[0]
     last = before(Path(destination))
-    check_budget(measured, limits, last)
-    progress.report(summary=_summary(measured.facts(), last, len(rows), precision_of(Path(folder)), len(originals)))
     SERVING.path(blessing.uri).write_text(to_json(measured.facts()))
+    progress.report(summary=_summary(measured.facts(), last, len(rows), precision_of(Path(folder)), len(originals)))
+    check_budget(measured, limits, last)
     if provider.describe_answer:
         first = {key: text(value[0]) for key, value in answers["serving_default"].items()}
         ANSWER.path(blessing.uri).write_text(provider.describe_answer(first, rows[0], facts))

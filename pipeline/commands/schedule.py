@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from data.errors import ConfigError
-from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
+from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option, typed
 
 
 class ScheduleName(click.ParamType):
@@ -101,7 +101,7 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
     )
     due = planning.add(home, wanted, time.time())
     when = f"next {_moment(due, zone)}" if due else "when its data asks for it"
-    click.echo(f"{wanted.name}: {when}; `headrace scheduler` has to run")
+    click.echo(typed(f"{wanted.name}: {when}; `headrace scheduler` has to run"))
 
 
 @schedule.command(name="list")
@@ -129,7 +129,7 @@ def list_(home: Path, as_json: bool) -> None:
         last = f"last {_moment(row['last'], zone)} {row['state']}" if row["last"] else "never ran"
         click.echo(f"{row['name']:<20}{row['cron'] or '':<16}{zone:<18}{following}; {last}")
     if not rows:
-        click.echo("no schedules; `headrace schedule add` makes one")
+        click.echo(typed("no schedules; `headrace schedule add` makes one"))
 
 
 @schedule.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data.texts import to_json
-from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors
+from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, typed
 
 if TYPE_CHECKING:
     from models.serving.deployment.process import ServerProcess
@@ -84,7 +84,9 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
 def _announce(home: Path, here: "Running", server: "ServerProcess", *, as_json: bool) -> None:
     """Says where a server answers, and what to type next."""
     from pipeline.live import rollout
+    from pipeline.live.example_request import example_request
     from pipeline.running.result import asked_with
+    from pipeline.running.result import home_option as in_home
 
     if as_json:
         click.echo(to_json({**vars(here), "engine": server.engine, "log": str(server.log)}))
@@ -97,8 +99,11 @@ def _announce(home: Path, here: "Running", server: "ServerProcess", *, as_json: 
         if server.engine == "binary":
             click.echo("It listens on all addresses of this machine.")
         first = here.models[0]
-        what, about = asked_with(rollout.newest(home, first))
-        click.echo(f"Next:\n  headrace predict {first} {what}   ask it about {about}")
+        newest = rollout.newest(home, first)
+        what, about = asked_with(newest)
+        ask = f"headrace predict {first} {what}{in_home(home)}"
+        click.echo(typed(f"Next:\n  {ask}   ask it about {about}"))
+        click.echo(f"  {example_request(here.rest, first, newest)}")
     sys.stdout.flush()
 
 
@@ -238,6 +243,7 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
       headrace versions digits
     """
     from pipeline.live import rollout
+    from pipeline.running.result import home_option as in_home
 
     found = rollout.listing(home, pipeline)
     if as_json:
@@ -260,7 +266,8 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
             why = f": {ended['why']}" if ended["why"] else ""
             click.echo(f"            canary {ended['outcome']} by {ended['who']} at {ended['time']}{why}")
     if not any(one["state"] for one in found):
-        click.echo(f"No server of {pipeline} runs on this home; start one: headrace serve {pipeline}", err=True)
+        command = f"headrace serve {pipeline}{in_home(home)}"
+        click.echo(typed(f"No server of {pipeline} runs on this home; start one: {command}"), err=True)
 
 
 def _told(after, pipeline: str, as_json: bool) -> None:

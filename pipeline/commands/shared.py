@@ -81,7 +81,7 @@ def reports_errors(function):
         except HeadraceError as error:
             if verbose:
                 raise
-            text = hide(str(error))
+            text = hide(typed(str(error)))
             if kwargs.get("as_json"):
                 click.echo(json.dumps({"error": text, "exit_code": error.exit_code}))
             click.echo(f"headrace: {printable_lines(text)}", err=True)
@@ -100,6 +100,13 @@ def reports_errors(function):
             sys.exit(1)
 
     return click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")(wrapper)
+
+
+def typed(text: str) -> str:
+    """Returns a sentence whose commands, such as `headrace run digits`, can be pasted where this one was typed."""
+    context = click.get_current_context(silent=True)
+    verbs = getattr(context.find_root().command, "commands", {}) if context else {}
+    return environment.typed(text, verbs) if verbs else text
 
 
 def again(**changes: Any) -> str:

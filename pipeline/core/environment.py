@@ -10,9 +10,10 @@ import json
 import locale
 import os
 import pwd
+import re
 import shutil
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from pathlib import Path
 
 Variables = MutableMapping[str, str]
@@ -62,7 +63,13 @@ def line() -> str:
 
 def program() -> str:
     """Returns what a person types to call Headrace from here: after `make setup` it is not on the path."""
-    return "headrace" if shutil.which("headrace") else sys.argv[0]
+    called = sys.argv[0]
+    return called if Path(called).name == "headrace" and not shutil.which("headrace") else "headrace"
+
+
+def typed(text: str, verbs: Collection[str]) -> str:
+    """Returns a sentence whose commands, such as `headrace run digits`, are as a person types them from here."""
+    return re.sub(rf"(?<![\w./-])headrace(?= ({'|'.join(verbs)})\b)", lambda _: program(), text)
 
 
 def put_variables_right(variables: Variables) -> bool:

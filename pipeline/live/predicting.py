@@ -210,8 +210,9 @@ def _version_folder(destination: Path, name: str, version: int | None) -> Path:
     """Returns the folder of a version; raises ConfigError when it is not there."""
     found = versions(destination)
     if not found:
+        home = destination.parents[1]
         raise ConfigError(
-            f"Pipeline {name} has no published version in {destination}; run `headrace run {name}` first."
+            f"Pipeline {name} has no published version in {destination}{serving.why_unpublished(home, name)}."
         )
     if version is not None and version not in found:
         raise ConfigError(f"Pipeline {name} has no version {version}; published are {', '.join(map(str, found))}.")

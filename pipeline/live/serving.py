@@ -21,8 +21,11 @@ from models.serving.rollout.versions import last_version, read_manifest, version
 from pipeline.core import config
 from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
+from pipeline.history import runs
 from pipeline.history.pipelines import is_path
+from pipeline.history.states import RUNNING
 from pipeline.live.canaries import Verdict, judge
+from pipeline.running.result import home_option, relative
 
 SERVERS = ".servers"
 COMBINED = "models.config"
@@ -83,8 +86,25 @@ def destinations(home: Path, pipelines: Sequence[str]) -> dict[str, Path]:
         if not versions(folder):
             there = [path.name for path in serving.iterdir() if versions(path)] if serving.is_dir() else []
             hint = f" Published are: {', '.join(sorted(there))}." if there else ""
-            raise ConfigError(f"Pipeline {name} has no published version; run `headrace run {name}` first.{hint}")
+            raise ConfigError(f"Pipeline {name} has no published version{why_unpublished(home, name)}.{hint}")
     return found
+
+
+def why_unpublished(home: Path, name: str) -> str:
+    """Returns why a pipeline has no version, the end of a sentence: what its last run came to, or that none ran."""
+    ran = runs.runs(home, name)
+    again = f"`headrace run {name}{home_option(home)}`"
+    if not ran:
+        return f"; run {again} first"
+    last, page = ran[0], PipelinePaths.of(home, name).reports / f"{ran[0].run}.html"
+    where = f" at {last.stages[-1].name}" if last.stages else ""
+    seen = f"; page {relative(page)}" if page.is_file() else ""
+    if last.state == RUNNING:
+        return f"; its first run ({last.run}) is{where}"
+    if last.state in ("stopped", "killed"):
+        return f": its last run ({last.run}) was {last.state}{where}; {again} goes on from there"
+    reason = f": {(last.error.splitlines() or [''])[0].rstrip('.:')}" if last.error else ""
+    return f": its last run ({last.run}) {'stopped' if last.error else 'ended'}{where}{reason}{seen}"
 
 
 def running(home: Path, pipeline: str) -> Running | None:

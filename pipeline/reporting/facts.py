@@ -198,7 +198,9 @@ class _Reader:
         """Returns what a JSON file of an output holds; empty where it is not there."""
         folder = self.folder(file)
         found: Any = {}
-        if folder:
+        # A gate that failed may have stopped before it wrote this one.
+        failed = any(one.name == file.stage and one.state == "failed" for one in self._record.stages)
+        if folder and (not failed or file.path(folder).is_file()):
             with self.part(f"{file.name} of {file.stage}"):
                 found = json.loads(file.path(folder).read_text())
         return found

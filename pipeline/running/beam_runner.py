@@ -1,6 +1,7 @@
 """TFX's BeamDagRunner, told to say what each node is doing, and to record no path of the home."""
 
 import contextlib
+import shutil
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +14,11 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.manifests import write_manifest
+from data.errors import HeadraceError
+from pipeline.core.stages import STAGES
 from pipeline.running.home_paths import HomePaths
+
+GATES = {stage.id for stage in STAGES if stage.is_gate}
 
 
 def run_pipeline(pipeline: Pipeline, run: str, observer, home_paths: HomePaths) -> None:
@@ -38,7 +43,12 @@ def run_pipeline(pipeline: Pipeline, run: str, observer, home_paths: HomePaths) 
 class _Launcher(launcher.Launcher):
     """Remembers whether the executor ran: TFX does not say whether it took an earlier result.
 
-    The executor gets absolute paths, and the folder in which the run was started.
+    The executor gets absolute paths, and the folder in which the run was started. What a gate wrote before it stopped
+    the run is kept: TFX removes the outputs of an execution that failed.
+
+    Attributes:
+        executed: Whether the executor ran.
+        kept: Output name -> folder with a copy of what a gate that failed wrote there.
     """
 
     executed = False
@@ -46,12 +56,27 @@ class _Launcher(launcher.Launcher):
     def __init__(self, home_paths: HomePaths, started_in: Path, **arguments):
         super().__init__(**arguments)
         self._home_paths, self._started_in = home_paths, started_in
+        self.kept: dict[str, str] = {}
 
     def _run_executor(self, execution_info):
         self.executed = True
+        if self._pipeline_node.node_info.id in GATES:
+            run_gate = self._executor_operator.run_executor
+            self._executor_operator.run_executor = lambda info: self._run_gate(run_gate, info)
         with contextlib.chdir(self._started_in), self._home_paths.telling():
             output = super()._run_executor(self._home_paths.absolute(execution_info))
         return self._home_paths.relative(output, execution_info.exec_properties)
+
+    def _run_gate(self, run_executor, info):
+        try:
+            return run_executor(info)
+        except HeadraceError:
+            for name, artifacts in info.output_dict.items():
+                for folder in [Path(one.uri) for one in artifacts if any(Path(one.uri).iterdir())][:1]:
+                    kept = self._home_paths.home / folder.relative_to(self._home_paths.reached)
+                    self.kept[name] = f"{kept}.failed"
+                    shutil.copytree(folder, self.kept[name])
+            raise
 
 
 class _ObservedNode(PipelineNodeAsDoFn):
@@ -78,7 +103,11 @@ class _ObservedNode(PipelineNodeAsDoFn):
             platform_config=self._extract_platform_config(self._deployment_config, self._node_id),
             custom_driver_spec=self._custom_driver_spec,
         )
-        info = node_launcher.launch()
+        try:
+            info = node_launcher.launch()
+        except HeadraceError:
+            self.observer.kept = node_launcher.kept
+            raise
         if not info or not info.output_dict:
             # TFX logs this and goes on with the next node.
             raise RuntimeError(f"stage {self._node_id} did not run: its inputs were not found in ML Metadata")

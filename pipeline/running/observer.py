@@ -23,11 +23,13 @@ class Observer:
         screen: Where a person sees it.
         journal: Where the run's record is written.
         error: What the stage that failed raised.
+        kept: Output name -> folder of what a gate wrote before it stopped the run.
     """
 
     def __init__(self, screen: Screen, paths: PipelinePaths, journal: Journal):
         self.screen, self.journal = screen, journal
         self.error: BaseException | None = None
+        self.kept: dict[str, str] = {}
         self._paths = paths
 
     @property
@@ -57,7 +59,7 @@ class Observer:
         """
         seconds, detail = self.screen.end(state)
         logger.info("stage %s ends: %s", self.stage, state)
-        self.journal.end(state, seconds, detail, outputs or {})
+        self.journal.end(state, seconds, detail, outputs or self.kept)
 
     def observe(self, stage: str, launch: Callable[[], tuple[bool, dict[str, str]]]) -> None:
         """Runs a stage; `launch` returns whether it was cached, and its outputs."""

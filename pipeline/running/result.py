@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.artifact_files import ANSWER, COMPARISON, METRICS, OVERALL, RECEIPT, VERDICT
+from components.artifact_files import ANSWER, COMPARISON, METRICS, OVERALL, RECEIPT, TRAINING, VERDICT
 from data.errors import HeadraceError
 from data.scripts import printable
 from data.secrets import hide
 from models.serving.rollout.versions import read_manifest
 from pipeline.core import environment
+from pipeline.core.paths import PipelinePaths
 from pipeline.core.signals import Stopped
 from pipeline.history.record import START, RunRecord
 
@@ -78,7 +79,7 @@ def _closing_lines(result: RunResult) -> list[str]:
         *_metric_lines(result.record)[:4],
         *_baseline_lines(result),
         *_answer_lines(result.record),
-        *_next_lines(result.record.pipeline, folder),
+        *_next_lines(_steps(result.record.pipeline, folder)),
     ]
 
 
@@ -90,21 +91,63 @@ def _stopped_lines(result: RunResult, error: BaseException) -> list[str]:
     if not isinstance(error, HeadraceError):
         lines = [f"Stage {stages[-1].name} failed: {type(error).__name__}: {lines[0][:300]}"]
     stopped = f"Stopped after {result.seconds:.1f} s; nothing was published. Log: {relative(result.log)}"
-    return [*lines[:11], stopped]
+    steps = _next_lines(_steps_after_stop(result)) if isinstance(error, HeadraceError) and stages else []
+    return [*lines[: 11 - len(steps)], stopped, *steps]
 
 
-def _next_lines(pipeline: str, version: Path) -> list[str]:
-    """Returns what to type next."""
-    command = environment.program()
+def _steps_after_stop(result: RunResult) -> dict[str, str]:
+    """Returns what to type after a stage that found data or model not good enough, with what it is for."""
+    record, stage = result.record, result.record.stages[-1].name
+    place = home_option(PipelinePaths.of_record(result.log).home)
+    page = {f"report {record.pipeline}{place} --open": "see its page: what was measured, and by what it was judged"}
+    typed = record.command[1:] if record.command[1:2] == ["run"] else []
+    again = shlex.join(typed) if typed else f"run {record.pipeline}{place}"
+    if stage == "ingest":
+        target = shlex.quote(typed[1]) if typed else record.pipeline
+        return {f"check {target}{place} --rows": "look at all rows again, once they are mended"}
+    if stage == "data_gate":
+        return page
+    if stage not in ("model_gate", "baseline", "serving_check"):
+        return {}
+    if stage != "serving_check" and (epochs := _epochs(record)):
+        page[f"{again} --set train.epochs={3 * epochs}"] = "train longer"
+    if stage == "baseline":
+        page[f"{again} --set baseline.require=report"] = "publish it all the same, where that is good enough"
+    if stage == "model_gate":
+        names = ", ".join(record.settings["evaluate"]["thresholds"]) or "challenge"
+        page[again] = f"after a change of evaluate.thresholds ({names}) in the run file"
+    if stage == "serving_check":
+        page[again] = "after a change of serving, or of the model, in the run file"
+    return page
+
+
+def _epochs(record: RunRecord) -> int | None:
+    """Returns for how many epochs the network was trained; None where it was stopped early, or is gone."""
+    path, epochs = record.file(TRAINING), record.settings["train"]["epochs"]
+    try:
+        curves = json.loads(path.read_text())["history"] if path else {}
+    except (OSError, ValueError, KeyError):
+        return None
+    return epochs if any(len(values) >= epochs for values in curves.values()) else None
+
+
+def _steps(pipeline: str, version: Path) -> dict[str, str]:
+    """Returns what to type after a version was published, with what it is for."""
     what, about = asked_with(version)
     place = home_option(version.parents[2])
-    ask = f"{command} predict {pipeline} {what}{place}"
-    return [
-        "Next:",
-        f"  {ask}   ask the model about {about}",
-        f"  {f'{command} serve {pipeline}{place}':<{len(ask)}}   serve it by gRPC and REST",
-        f"  {f'{command} board{place}':<{len(ask)}}   see the curves in TensorBoard",
-    ]
+    return {
+        f"predict {pipeline} {what}{place}": f"ask the model about {about}",
+        f"serve {pipeline}{place}": "serve it by gRPC and REST",
+        f"board{place}": "see the curves in TensorBoard",
+    }
+
+
+def _next_lines(steps: dict[str, str]) -> list[str]:
+    """Returns what to type next, command -> what it is for, as lines."""
+    commands = [f"{environment.program()} {command}" for command in steps]
+    width = max(map(len, commands), default=0)
+    lines = [f"{command:<{width}}   {words}" for command, words in zip(commands, steps.values(), strict=True)]
+    return [f"Next: {lines[0]}"] if len(lines) == 1 else ["Next:", *(f"  {line}" for line in lines)] * bool(lines)
 
 
 def home_option(home: Path) -> str:

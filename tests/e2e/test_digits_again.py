@@ -95,7 +95,9 @@ def test_a_model_below_its_threshold_is_refused_with_the_numbers(digits_run):
     assert done.code == 4
     assert "✗ model_gate" in done.out
     assert "not good enough and was not published" in done.out
-    verdict, worst, last = done.out.splitlines()[-3:]
+    before, _, after = done.out.partition("\nNext:\n")
+    verdict, worst, last = before.splitlines()[-3:]
+    assert f"headrace report digits --home {digits_run.home} --open" in after
     assert verdict.strip().startswith("accuracy 0.9")
     assert "expected >= 1" in verdict
     assert worst.strip().startswith("worst: label=")

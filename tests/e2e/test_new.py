@@ -93,6 +93,8 @@ def test_a_network_that_did_not_learn_is_not_published(home):
     assert done.code == 4, done.out
     sentence = r"The network does not earn its place \(baseline.require is beat_trivial\) and was not published; auc: "
     assert re.search(sentence + "the network (ties with|loses to) majority, ", done.out)
+    (page,) = re.findall(r"✓ report .* (\S+\.html)$", done.out, re.MULTILINE)
+    assert "No comparison" not in (home / page).read_text(encoding="utf-8")
     assert re.search(r"✓ classical +\d+\.\d s  cached", done.out)
     assert len(list((home / "serving" / "tumours").glob("[0-9]*"))) == 1
 

@@ -98,6 +98,8 @@ def test_a_failed_run_has_a_page_that_says_why(digits_run):
     assert "exit code 4" in text
     assert "The model is not good enough and was not published" in text
     assert "Not on this page" not in text
+    assert newest.verdicts[0]["bound"] == 1.0  # what a gate wrote before it stopped the run
+    assert 'aria-label="Thresholds"' in text
 
 
 def test_runs_are_compared_on_the_same_rows(digits_run, first):

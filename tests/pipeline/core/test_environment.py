@@ -230,3 +230,20 @@ def test_no_sign_of_the_run_files_folder_is_a_pattern(tmp_path):
     for files in ("*.csv", "{SPAN}.csv"):
         made = loading.load(DataConfig.model_validate({"files": files, **given}), "mine", folder)
         assert len(list(made.sources["files"](None))) == 4
+
+
+@pytest.mark.parametrize(
+    ("called", "on_path", "expected"),
+    [
+        (".venv/bin/headrace", None, "run `.venv/bin/headrace run a`; headrace: .venv/headrace run headrace.yaml"),
+        (".venv/bin/headrace", "/bin/headrace", "run `headrace run a`; headrace: .venv/headrace run headrace.yaml"),
+        ("/somewhere/pytest", None, "run `headrace run a`; headrace: .venv/headrace run headrace.yaml"),
+    ],
+)
+def test_commands_are_named_as_they_can_be_typed(monkeypatch, called, on_path, expected):
+    monkeypatch.setattr(sys, "argv", [called])
+    monkeypatch.setattr(shutil, "which", lambda name: on_path)
+
+    text = "run `headrace run a`; headrace: .venv/headrace run headrace.yaml"
+
+    assert environment.typed(text, ("run", "serve")) == expected

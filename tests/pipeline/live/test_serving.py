@@ -16,6 +16,7 @@ import pytest
 
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import publish
+from pipeline.live import serving
 from tests.conftest import ROOT, headrace
 from tests.pipeline import made_up
 
@@ -82,7 +83,7 @@ def test_versions_show_what_is_live_who_published_it_and_why(home):
         (("rollback", "spam"), "there is nothing to go back to"),
         (
             ("versions", "taxi"),
-            "Pipeline taxi has no published version; run `headrace run taxi` first. Published are: ",
+            " first. Published are: ",
         ),
         (("serve", "taxi"), "Pipeline taxi has no published version"),
     ],
@@ -294,3 +295,25 @@ def test_without_names_all_that_is_published_is_served(home):
         assert sorted(serving.here["models"]) == ["digits", "spam"]
     finally:
         serving.stop()
+
+
+def test_a_pipeline_that_ran_and_published_nothing_is_told_with_what_its_last_run_came_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    record = made_up.record_of("20261125-120000-000", made_up.spec_of(("a", "b")), "cars", state="failed")
+    record.error = "The network does not earn its place; auc: 0.5.\n  more"
+    record.stages = record.stages[:7]
+    made_up.write_record(tmp_path, record)
+    page = tmp_path / "runs" / "cars" / "reports" / f"{record.run}.html"
+    page.touch()
+
+    failed = serving.why_unpublished(tmp_path, "cars")
+    record.state, record.error = "stopped", None
+    made_up.write_record(tmp_path, record)
+    stopped = serving.why_unpublished(tmp_path, "cars")
+
+    assert failed == (
+        f": its last run ({record.run}) stopped at baseline: The network does not earn its place; auc: 0.5; page "
+        f"runs/cars/reports/{record.run}.html"
+    )
+    assert stopped == f": its last run ({record.run}) was stopped at baseline; `headrace run cars` goes on from there"
+    assert serving.why_unpublished(tmp_path, "boats") == "; run `headrace run boats` first"

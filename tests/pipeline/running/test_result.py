@@ -25,7 +25,7 @@ def record(tmp_path) -> RunRecord:
 
 
 def _result(record: RunRecord, **changes) -> RunResult:
-    return RunResult(record, Path("/home/logs/a.log"), 61.26, **changes)
+    return RunResult(record, Path("/home/runs/made_up/logs/a.log"), 61.26, **changes)
 
 
 def test_a_published_run_says_where_how_good_and_what_to_type_next(record):
@@ -86,7 +86,64 @@ def test_a_run_that_was_stopped_says_why_where_and_how_it_ended(record, error, c
     assert result.exit_code == code
     assert lines[0].startswith(first)
     assert lines[-1].startswith(last)
-    assert lines[-1].endswith("Log: /home/logs/a.log")
+    assert lines[-1].endswith("Log: /home/runs/made_up/logs/a.log")
+
+
+def _stopped_at(record: RunRecord, stage: str, error: str = "no", **changes) -> list[str]:
+    """Returns the lines of a run that a stage stopped, below those of the error."""
+    names = [one.name for one in record.stages]
+    record.stages = record.stages[: names.index(stage) + 1]
+    record.stages[-1].state = "failed"
+    lines = closing_block(_result(record, error=ModelError(error), **changes))
+    assert len(lines) <= 12
+    return [" ".join(line.split()) for line in lines[1:]]
+
+
+@pytest.fixture
+def trained_to_the_end(record) -> RunRecord:
+    record.settings["train"]["epochs"] = 2  # as many as its curves have points
+    record.command = ["/somewhere/headrace", "run", "./my run.yaml", "--home", "/home"]
+    return record
+
+
+def test_a_run_that_a_gate_stopped_says_what_to_type_next(trained_to_the_end):
+    record = trained_to_the_end
+
+    lines = _stopped_at(record, "baseline")
+
+    assert lines[1:] == [
+        "Next:",
+        "headrace report made_up --home /home --open see its page: what was measured, and by what it was judged",
+        "headrace run './my run.yaml' --home /home --set train.epochs=6 train longer",
+        "headrace run './my run.yaml' --home /home --set baseline.require=report "
+        "publish it all the same, where that is good enough",
+    ]
+
+
+def test_what_to_type_next_is_of_the_gate(trained_to_the_end):
+    record, settings = trained_to_the_end, trained_to_the_end.settings
+    settings["evaluate"]["thresholds"] = {"accuracy": {"min": 0.9}}
+
+    serving = _stopped_at(record, "serving_check")
+    gate = _stopped_at(record, "model_gate")
+    settings["train"]["epochs"] = 3  # it was stopped early: more of them would change nothing
+    early = _stopped_at(record, "model_gate", error="no\n" * 20)
+    data = _stopped_at(record, "data_gate")
+    rows = _stopped_at(record, "ingest")
+
+    assert serving[-1].endswith("--home /home after a change of serving, or of the model, in the run file")
+    assert gate[-2].endswith("--set train.epochs=6 train longer")
+    assert gate[-1].endswith("after a change of evaluate.thresholds (accuracy) in the run file")
+    assert not any("train longer" in line for line in early)
+    assert data[-1].startswith("Next: headrace report made_up --home /home --open ")
+    assert rows[-1] == (
+        "Next: headrace check './my run.yaml' --home /home --rows look at all rows again, once they are mended"
+    )
+
+
+def test_an_internal_error_and_a_signal_have_no_next(record):
+    for error in (KeyError("loss"), Stopped(signal.SIGTERM)):
+        assert not any("Next" in line for line in closing_block(_result(record, error=error)))
 
 
 def test_as_json_a_run_has_its_stages_metrics_and_comparison(record):
