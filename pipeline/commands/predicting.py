@@ -101,8 +101,10 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
     if out is not None:
         _write(found, tally, out, files, force=force, as_json=as_json)
     elif as_json:
+        _announce(found)
         _print_json(found, tally)
     else:
+        _announce(found)
         for answer in tally.counted(found):
             if not answer.error:
                 click.echo(hide(f"{place(answer.key)}: {answer.as_text(found.top_k)}"))
@@ -110,6 +112,12 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
         click.echo(hide(line), err=True)
     if tally.refused:
         sys.exit(DataError.exit_code)
+
+
+def _announce(found: "Predictions") -> None:
+    """Says that a model is being loaded, which takes up to half a minute."""
+    if found.loads:
+        click.echo(f"loading version {found.loads} ...", err=True)
 
 
 @dataclass
@@ -186,6 +194,7 @@ def _write(found: "Predictions", tally: _Tally, out: Path, files: tuple[Path, ..
 
     start = time.monotonic()
     with answers.table(out, files, force=force) as table:
+        _announce(found)
         for number in (signal.SIGINT, signal.SIGTERM):  # so that what was written so far is removed
             signal.signal(number, lambda number, _: sys.exit(128 + number))
         screen = Screen(quiet=as_json)

@@ -44,6 +44,11 @@ class Predictions:
     key: tuple[str, ...]
     classes: tuple[str, ...]
 
+    @property
+    def loads(self) -> str:
+        """The version that is loaded in this process, which takes a while; empty where a server is asked."""
+        return self.model.version if isinstance(self.model, LoadedModel) else ""
+
     def columns(self) -> Columns:
         """Returns the columns of a table of the answers; raises ServingError when the model does not answer."""
         return Columns(self.key, self.model.outputs, self.classes, self.top_k)
@@ -113,6 +118,11 @@ class LoadedModel:
 
     def __init__(self, folder: Path, signature: str, input_key: str):
         self._folder, self._name, self._input_key = folder, signature, input_key
+
+    @property
+    def version(self) -> str:
+        """Its number."""
+        return self._folder.name
 
     @functools.cached_property
     def _model(self) -> Any:

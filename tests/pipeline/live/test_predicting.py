@@ -143,13 +143,14 @@ def test_answers_are_written_to_a_table(home, tmp_path):
 
     assert done.code == 3, done.err
     assert done.out.startswith("answers.csv: 2 rows, 1 of them errors, version ")
+    (version,) = (path.name for path in (home / "serving" / "prices").glob("[0-9]*"))
     assert done.err == (
+        f"loading version {version} ...\n"
         "headrace: 1 of 2 rows or files cannot be used and have no answer:\n"
         "  a.csv row 2 (line 3), v: expected a number, found 'x'\n"
     )
     with (tmp_path / "answers.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
-    (version,) = (path.name for path in (home / "serving" / "prices").glob("[0-9]*"))
     assert first == {"file": "a.csv", "row": "1", "version": version, "value": "3", "error": ""}
     assert second["error"] == "a.csv row 2 (line 3), v: expected a number, found 'x'"
 
@@ -170,7 +171,8 @@ def test_json_is_a_list_with_an_error_in_the_place_of_an_answer(home, tmp_path):
     assert said["text"] == "é"
     assert first["top"] == top(good=0.75, bad=0.25)
     assert second == {"file": str(path), "row": 2, "error": f"{path} row 2, text: expected text, found nothing"}
-    assert done.stderr.count("\n") == 2
+    assert done.stderr.splitlines()[0] == f"loading version {said['version']} ..."
+    assert done.stderr.count("\n") == 3
 
 
 def test_of_many_bad_rows_some_are_shown_and_the_rest_counted(home, tmp_path):
@@ -180,7 +182,8 @@ def test_of_many_bad_rows_some_are_shown_and_the_rest_counted(home, tmp_path):
     done = ask("prices", path, "--home", home)
 
     assert (done.exit_code, done.stdout) == (3, "")
-    lines = done.stderr.splitlines()
+    loading, *lines = done.stderr.splitlines()
+    assert loading.startswith("loading version ")
     assert lines[0] == "headrace: 1,500 of 1,500 rows or files cannot be used and have no answer:"
     assert lines[10] == f"  {path} row 10 (line 11), v: expected a number, found 'x'"
     assert lines[11:] == ["  and 1,490 more; --json and --out FILE tell all of them"]
