@@ -15,7 +15,7 @@ from components.artifact_files import CLASSICAL, COMPARISON, PREDICTIONS, TRAINI
 from components.classical import ClassicalModels, values_of
 from data.errors import ModelError
 from data.spec import DatasetSpec
-from data.texts import to_json
+from data.texts import significant, to_json
 from models import progress, registry
 from models.evaluation.comparison import Interval, paired_interval
 from models.evaluation.estimates import num_groups
@@ -125,8 +125,8 @@ def describe(interval: Interval, metric: str, values: dict[str, float], groups: 
     (ours, value), (other, others_value) = values.items()
     by = "" if groups is None else f", by {groups:,} groups of rows"
     return (
-        f"{metric}: {ours} {interval.verdict} {other}, {value:.4f} and {others_value:.4f} "
-        f"(95 % of differences {interval.low:+.4f} to {interval.high:+.4f}{by})"
+        f"{metric}: {ours} {interval.verdict} {other}, {significant(value)} and {significant(others_value)} "
+        f"(95 % of differences {significant(interval.low, '+')} to {significant(interval.high, '+')}{by})"
     )
 
 

@@ -18,7 +18,7 @@ from components.example_gen import read_summary, split_files
 from components.measuring import measured
 from data import examples as codec
 from data.spec import DatasetSpec, LabelFeature
-from data.texts import to_json
+from data.texts import significant, to_json
 from models import progress, registry
 from models.evaluation.metrics import Metric
 from models.tasks.reference import Candidate, predict
@@ -53,7 +53,7 @@ def Classical(
         np.save(Path(models.uri) / f"{name}.npy", predictions)
     CLASSICAL.path(models.uri).write_text(to_json(found, indent=1))
     usual = next(iter(compared))
-    values = ", ".join(f"{name} {told['metrics'][usual]:.4f}" for name, told in found.items())
+    values = ", ".join(f"{name} {significant(told['metrics'][usual])}" for name, told in found.items())
     progress.report(summary=f"{usual}: {values}")
 
 

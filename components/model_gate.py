@@ -17,7 +17,7 @@ from components.live_model.contest import Beside, Candidate, Duel
 from data.config import DataConfig
 from data.errors import ModelError
 from data.spec import DatasetSpec
-from data.texts import to_json
+from data.texts import significant, to_json
 from models import progress, registry
 from models.serving.rollout.versions import model_digest
 
@@ -141,12 +141,14 @@ class Verdict:
 
     def sentence(self) -> str:
         """Returns the value against what was asked, such as `accuracy 0.912: expected >= 0.92`."""
-        text = f"{self.metric} {self.value:.4f}: expected {'<=' if self.lower_is_better else '>='} {self.bound:g}"
+        text = (
+            f"{self.metric} {significant(self.value)}: expected {'<=' if self.lower_is_better else '>='} {self.bound:g}"
+        )
         if self.published is not None and self.candidate is not None:
             if self.candidate != self.value:
-                text += f"; on the rows that the live version was asked about {self.candidate:.4f}"
+                text += f"; on the rows that the live version was asked about {significant(self.candidate)}"
             judged = f"at most {self.max_regression:g} worse" if self.is_judged else "only reported: other splits"
-            text += f", live {self.published:.4f} ({judged})"
+            text += f", live {significant(self.published)} ({judged})"
         return text
 
 
@@ -231,4 +233,4 @@ def worst_slices(slices: dict[str, dict[str, float]], verdict: Verdict, count: i
         name: found[verdict.metric] for name, found in slices.items() if name != OVERALL and verdict.metric in found
     }
     worst = sorted(values, key=values.__getitem__, reverse=verdict.lower_is_better)[:count]
-    return ["worst: " + ", ".join(f"{name} {values[name]:.4f}" for name in worst)] if worst else []
+    return ["worst: " + ", ".join(f"{name} {significant(values[name])}" for name in worst)] if worst else []

@@ -37,6 +37,17 @@ def to_json(
         return json.dumps(_finite(value), **options)
 
 
+def significant(value: float, sign: str = "") -> str:
+    """Returns a measured number with five significant digits, at most four of them after the point: 0.7500, 2312.5.
+
+    Args:
+        value: The number; its digits before the point are all told.
+        sign: `+` to write one before numbers that are not negative, too.
+    """
+    digits = 4 - int(math.log10(abs(value))) if math.isfinite(value) and abs(value) >= 1 else 4
+    return f"{value:{sign}.{max(digits, 0)}f}"
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from data.examples import read_rows
+from data.texts import significant
 from models import progress
 from models.export import export
 from models.training import projector, warm_start
@@ -68,7 +69,7 @@ def train(job: TrainingJob) -> Trained:
     )
     checkpoints.remove()
     of_chosen = {name: found[done.chosen] for name, found in done.history.items() if name.startswith("val_")}
-    values = ", ".join(f"{name} {value:.4f}" for name, value in of_chosen.items())
+    values = ", ".join(f"{name} {significant(value)}" for name, value in of_chosen.items())
     told = [f"the weights of epoch {done.chosen + 1}"] if done.waited else []
     told += [begun] if begun else []
     progress.report(summary=", ".join([f"{done.epoch} epochs", *told, f"{model.count_params():,} parameters", values]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from data.texts import to_json
+from data.texts import significant, to_json
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, typed
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
         return
     for one in found:
         metrics = ", ".join(
-            f"{name} {value:.4f}"
+            f"{name} {significant(value)}"
             for name, value in list(one["metrics"].items())[:3]
             if isinstance(value, float) and name != "example_count"
         )

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from data.secrets import hide
+from data.texts import significant
 
 NAME_WIDTH = 14
 EVERY_SECONDS = 30.0  # between two lines of a stage that goes on, where there is no terminal
@@ -83,7 +84,7 @@ class Screen:
 
     def update(self, values: dict[str, Any]) -> None:
         """Shows how far the running stage is; see `models.progress.report`."""
-        self._detail = hide(describe(values))
+        self._detail = hide(values.get("short") or describe(values))
 
     def end(self, state: str) -> tuple[float, str]:
         """Prints the finished stage's line; returns its seconds and what was said of it.
@@ -153,4 +154,4 @@ def _number(value: Any) -> str:
         return f"{value:,}"
     if not isinstance(value, float):
         return str(value)
-    return f"{value:,.0f}" if value > 1 and value.is_integer() else f"{value:.4f}"
+    return f"{value:,.0f}" if value > 1 and value.is_integer() else significant(value)

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from data.errors import ConfigError
+from data.texts import significant
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import executions
 from pipeline.history.record import RunRecord, state_of
@@ -65,7 +66,9 @@ def line(run: RunRecord) -> str:
     """Returns a run in one line."""
     cached = sum(stage.state == "cached" for stage in run.stages)
     shown = list(run.intervals) or ["accuracy"]
-    metrics = ", ".join(f"{name} {run.metrics[name]:.4f}" for name in (*shown[:2], "loss") if name in run.metrics)
+    metrics = ", ".join(
+        f"{name} {significant(run.metrics[name])}" for name in (*shown[:2], "loss") if name in run.metrics
+    )
     where = f"at {run.stages[-1].name}" if run.stages and run.state not in ("published", "unpublished") else ""
     stages = f"{len(run.stages)} stages, {cached} cached"
     return f"{run.run}  {run.pipeline:<16}{run.state:<12}{run.seconds:7.1f} s  {stages:<22}{metrics or where}".rstrip()

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from data.texts import is_name, is_unicode, to_json
+from data.texts import is_name, is_unicode, significant, to_json
 
 
 @pytest.mark.parametrize("text", ["", "plain", "שלום 🙂", "\u202e", "\0"])
@@ -30,3 +30,21 @@ def test_json_holds_no_infinity_and_no_nan():
         "ends": [None, [None, 1.5]],
         "name": "NaN",
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "sign", "expected"),
+    [
+        (0.75, "", "0.7500"),
+        (-0.00004, "", "-0.0000"),
+        (9.99996, "", "10.0000"),
+        (23.456789, "+", "+23.457"),
+        (2312.4567, "", "2312.5"),
+        (-23895.39, "+", "-23895"),
+        (1234567.8, "", "1234568"),
+        (0.0, "+", "+0.0000"),
+        (float("inf"), "", "inf"),
+    ],
+)
+def test_a_measured_number_has_five_significant_digits(value, sign, expected):
+    assert significant(value, sign) == expected
