@@ -110,7 +110,8 @@ def _steps_after_stop(result: RunResult) -> dict[str, str]:
     if stage not in ("model_gate", "baseline", "serving_check"):
         return {}
     if stage != "serving_check" and (epochs := _epochs(record)):
-        page[f"{again} --set train.epochs={3 * epochs}"] = "train longer"
+        longer = shlex.join(_without_epochs(typed)) if typed else again
+        page[f"{longer} --set train.epochs={3 * epochs}"] = "train longer"
     if stage == "baseline":
         page[f"{again} --set baseline.require=report"] = "publish it all the same, where that is good enough"
     if stage == "model_gate":
@@ -119,6 +120,14 @@ def _steps_after_stop(result: RunResult) -> dict[str, str]:
     if stage == "serving_check":
         page[again] = "after a change of serving, or of the model, in the run file"
     return page
+
+
+def _without_epochs(words: list[str]) -> list[str]:
+    """Returns what was typed without a number of epochs: another is named."""
+    given = [
+        at for at, word in enumerate(words) if at and word.startswith("train.epochs=") and words[at - 1] == "--set"
+    ]
+    return [word for at, word in enumerate(words) if at not in given and at + 1 not in given]
 
 
 def _epochs(record: RunRecord) -> int | None:

@@ -106,6 +106,15 @@ def trained_to_the_end(record) -> RunRecord:
     return record
 
 
+def test_other_epochs_take_the_place_of_those_that_were_typed(trained_to_the_end):
+    trained_to_the_end.command += ["--set", "train.epochs=2", "--set", "seed=1"]
+
+    lines = _stopped_at(trained_to_the_end, "baseline")
+
+    assert lines[3].startswith("headrace run './my run.yaml' --home /home --set seed=1 --set train.epochs=6 ")
+    assert "--set train.epochs=2 --set seed=1 --set baseline.require=report" in lines[4]
+
+
 def test_a_run_that_a_gate_stopped_says_what_to_type_next(trained_to_the_end):
     record = trained_to_the_end
 
