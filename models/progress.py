@@ -10,7 +10,10 @@ _listeners: list[Listener] = []
 
 
 def report(**values: Any) -> None:
-    """Tells every listener how far the running step is, such as `epoch=2, epochs=5, loss=0.31`."""
+    """Tells every listener how far the running step is, such as `epoch=2, epochs=5, loss=0.31`.
+
+    `summary` says what it came to, in a line; `short` the same in fewer words, where a terminal is shown less.
+    """
     for listener in list(_listeners):
         listener(values)
 

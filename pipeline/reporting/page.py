@@ -108,7 +108,7 @@ def _data(record: RunRecord, found: Facts) -> Section:
         "left_out": len(features[MAX_FEATURES:]),
         "anomalies": found.anomalies,
         "gate": said.get("data_gate", ""),
-        "ingest": said.get("ingest", ""),
+        "notes": said.get("ingest", "").partition("; ")[2],  # behind the counts
     }
     return Section("data", "Data", told, [chart] if chart else [])
 

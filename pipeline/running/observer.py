@@ -30,6 +30,7 @@ class Observer:
         self.screen, self.journal = screen, journal
         self.error: BaseException | None = None
         self.kept: dict[str, str] = {}
+        self._detail = ""
         self._paths = paths
 
     @property
@@ -41,6 +42,7 @@ class Observer:
     def begin(self, stage: str) -> None:
         """Notes that a stage has begun."""
         logger.info("stage %s begins", stage)  # `headrace logs RUN STAGE` cuts the log at these lines
+        self._detail = ""
         self.screen.begin(stage)
         self.journal.begin(stage)
 
@@ -48,7 +50,8 @@ class Observer:
         """Notes how far the running stage is; see `models.progress.report`."""
         self.screen.update(values)
         if self.stage:
-            self.journal.update(hide(describe(values)))
+            self._detail = hide(describe(values))
+            self.journal.update(self._detail)
 
     def end(self, state: str, outputs: dict[str, str] | None = None) -> None:
         """Notes what the running stage came to.
@@ -58,6 +61,8 @@ class Observer:
             outputs: Output name -> folder of its artifact.
         """
         seconds, detail = self.screen.end(state)
+        detail = self._detail if state == "done" else detail  # the screen's may be shorter
+        logger.info("stage %s says: %s", self.stage, self._detail or "nothing")
         logger.info("stage %s ends: %s", self.stage, state)
         self.journal.end(state, seconds, detail, outputs or self.kept)
 

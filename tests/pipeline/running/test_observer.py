@@ -82,3 +82,26 @@ def test_a_report_that_cannot_be_written_does_not_fail_the_run(observer, paths, 
     observer.report()
 
     assert "the report was not written" in caplog.text
+
+
+def test_a_terminal_is_shown_the_short_summary_and_the_record_keeps_all_of_it(observer, paths, monkeypatch):
+    said = []
+    monkeypatch.setattr(observer.screen, "say", lambda line: said.append(str(line)))
+
+    def launch() -> tuple[bool, dict[str, str]]:
+        observer.update({"summary": "40 rows; 1 dropped (first: a.csv:3)", "short": "40 rows; 1 dropped"})
+        return False, {}
+
+    observer.observe("ingest", launch)
+
+    assert said[0].endswith("  40 rows; 1 dropped")
+    assert _stages(paths) == [("ingest", "done", "40 rows; 1 dropped (first: a.csv:3)")]
+
+
+def test_what_a_gate_left_is_in_the_record_of_the_stage_that_failed(observer, paths):
+    observer.begin("baseline")
+    observer.kept = {"comparison": "/somewhere/7.failed"}
+
+    observer.end("failed")
+
+    assert observer.journal.record.stages[-1].outputs == {"comparison": "/somewhere/7.failed"}
