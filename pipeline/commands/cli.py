@@ -18,6 +18,7 @@ from pipeline.commands.shared import (
     reports_errors,
     set_option,
     split_lines,
+    typed,
 )
 from pipeline.core import environment
 
@@ -89,7 +90,7 @@ def run(
         click.echo(to_json(values_of(result), indent=1))
     else:
         for line in ["", *closing_block(result)]:
-            screen.say(line)
+            screen.say(typed(line))
     sys.stdout.flush()
     # Threads of gRPC and TensorFlow take seconds to wind down and have nothing left to do.
     os._exit(result.exit_code)
@@ -241,7 +242,7 @@ def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], ho
     else:
         folder = PipelinePaths.of(home, named.name).runs / compare_classical.COMPARISON
         for line in ["", *compare_classical.table(found), "", f"Written: {folder}/curves.png, table.md, curves.json"]:
-            screen.say(line)
+            screen.say(typed(line))
     sys.stdout.flush()
     os._exit(0)
 

@@ -13,7 +13,7 @@ import click
 from data.errors import DataError, HeadraceError
 from data.secrets import hide
 from data.texts import to_json
-from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors
+from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, typed
 
 if TYPE_CHECKING:
     from pipeline.live.answers import Answer
@@ -179,9 +179,9 @@ def _print_json(found: "Predictions", tally: _Tally) -> None:
         if not begun:
             raise
         # What was printed is to stay JSON.
-        put({"error": str(error), "exit_code": error.exit_code})
+        put({"error": typed(str(error)), "exit_code": error.exit_code})
         click.echo("\n]")
-        click.echo(f"headrace: {hide(str(error))}", err=True)
+        click.echo(f"headrace: {hide(typed(str(error)))}", err=True)
         sys.exit(error.exit_code)
     click.echo("\n]" if begun else "[]")
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from pipeline.commands.shared import again
+from data.errors import ConfigError
+from pipeline.commands.shared import again, reports_errors
 
 
 @click.command()
@@ -27,3 +28,24 @@ def test_a_command_comes_again_as_it_was_given_but_for_what_changes(monkeypatch)
 
     words = "churn --data 'a b.csv' --names x --names y --no-header"
     assert done.stdout == f"headrace new {words} '--label=-left us'\n"
+
+
+def test_an_error_names_commands_as_they_can_be_typed(monkeypatch):
+    @click.group()
+    def program() -> None:
+        pass
+
+    @program.command()
+    @reports_errors
+    def run() -> None:
+        raise ConfigError("Nothing is published; `headrace run digits` first, see headrace.yaml.")
+
+    monkeypatch.setattr(sys, "argv", [".venv/bin/headrace"])
+    monkeypatch.setattr("shutil.which", lambda name: None)
+
+    done = CliRunner().invoke(program, ["run"])
+
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "headrace: Nothing is published; `.venv/bin/headrace run digits` first, see headrace.yaml.\n"
+    )

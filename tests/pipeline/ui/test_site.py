@@ -106,6 +106,16 @@ def test_pages_load_without_an_error_or_another_host_and_fit_a_phone(site, brows
     page.close()
 
 
+def test_on_a_phone_no_sentence_of_a_report_is_cut(site, browser):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(f"{site}/runs/made_up/20260529-1/report")
+
+    for name in ("Stages", "Statistics"):
+        wide = page.locator(f"[aria-label={name}]")
+        assert wide.evaluate("shown => shown.scrollWidth <= shown.clientWidth"), name
+    page.close()
+
+
 def test_the_first_page_has_each_pipeline_with_its_last_run(site, browser):
     page = browser.new_page()
     page.goto(site)
