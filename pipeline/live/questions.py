@@ -15,6 +15,7 @@ from data import inference, pictures
 from data.cells import content_of, shown, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
+from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import listing
 from data.sources.records import Record
 from data.sources.tables import formats
@@ -24,10 +25,7 @@ from pipeline.core.screen import redirected
 PEEK_ROWS = 1000  # whose cells tell which columns a file has; a JSON object may lack some
 MAX_PROBLEMS = 3  # of one row that are told
 MAX_NAMES = 10  # of columns that are told
-ENDINGS = {
-    "image": pictures.ENDINGS,
-    "text": (".txt", ".text", ".md", ""),
-}
+OF_FILES = (class_folders.IMAGE, class_folders.TEXT)  # kinds of questions of which a file may be one
 NOUNS = {"image": "picture", "text": "text", "table": "table", "name": "table"}
 
 
@@ -133,8 +131,9 @@ class Reader:
             return [given]
         every = [path for path in files_within(given) if out is None or path.resolve() != out.resolve()]
         kinds = {path: self._table_format(path) for path in every}
-        if self.kind in ENDINGS and self.format == "auto":
-            found = [path for path in every if _ending(path) in ENDINGS[self.kind]]
+        if self.kind in OF_FILES and self.format == "auto":
+            is_example = class_folders.is_example(self.kind)
+            found = [path for path in every if is_example(path) and not kinds[path]]
         else:
             found = [path for path in every if kinds[path] and self.format in ("auto", kinds[path])]
             formats = sorted({kinds[path] for path in found})
@@ -167,7 +166,7 @@ class Reader:
             raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
         if self.format != "auto":
             return self.format
-        if self.kind in ENDINGS:
+        if self.kind in OF_FILES:
             return self._table_format(path)
         try:
             return formats.format_of_questions(path, self.data)
@@ -371,11 +370,6 @@ def _picture(pixels: Any, content: bytes) -> bytes:
     png = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(png, "PNG")
     return png.getvalue()
-
-
-def _ending(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    return suffixes[-1] if suffixes else ""
 
 
 def _closest(name: str, choices: Sequence[str]) -> str | None:

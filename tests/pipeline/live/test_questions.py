@@ -91,6 +91,18 @@ def test_a_folder_of_pictures_is_read_with_the_folders_in_it_but_hidden_ones(fol
     assert asking.notes == ["photos: 3 of 4 files are read, the others are no pictures."]
 
 
+def test_of_a_folder_is_asked_what_of_a_folder_is_learned(folder):
+    """Mails and posts are often numbered in the place of an ending, and pictures may have none."""
+    for name in ("mail0.eml", "0001.a1b2", "x.txt", "sound.ogg"):
+        write(f"mails/{name}", name)
+    bare = picture("photos/bare", format="PNG")
+
+    assert [where for where, _ in Asking("text")(Path("mails"))] == [
+        ("mails/0001.a1b2",), ("mails/mail0.eml",), ("mails/x.txt",)
+    ]  # fmt: skip
+    assert Asking("image")(Path("photos")) == [(("photos/bare",), bare.read_bytes())]
+
+
 def test_a_table_of_pictures_names_their_files(folder):
     path = picture("photos/a.png")
     table = write("photos/list.csv", "photo,place\na.png,here\nb.png,there\n")
