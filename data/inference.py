@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from data.cells import BOOLEANS, word
 from data.scripts import num_words
+from data.sources.tables import notation
 from data.spec import (
     BooleanFeature,
     CategoryFeature,
@@ -27,6 +28,7 @@ MAX_CLASSES = 100  # distinct values up to which a label may have classes of one
 ROWS_A_CLASS = 3  # on average, that a label with more classes has
 MAX_CLOSED = 20  # distinct values up to which a category is taken for a closed set
 MAX_WHOLE_CLASSES = 10  # distinct whole numbers up to which a label is taken for classes
+MAX_NUMBER_CLASSES = 20  # different numbers that are not yet doubtful as classes
 NOTHING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
 FORMATS = (
     "iso", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y%m%d", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M",
@@ -35,23 +37,11 @@ FORMATS = (
 MIN_WORDS = 4  # a value, on average, that make a text
 MIN_DISTINCT = 0.3  # share of distinct values above which what has that many words is a text
 MAX_SAMPLED = 300  # values of a column whose words are counted
-NOTHING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
-FORMATS = (
-    "iso", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y%m%d", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M",
-    "%d/%m/%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%b %d, %Y", "%d %b %Y",
-)  # fmt: skip
-MIN_WORDS = 4  # a value, on average, that make a text
-MIN_DISTINCT = 0.3  # share of distinct values above which what has that many words is a text
-MAX_SAMPLED = 300  # values of a column whose words are counted
-# Letters of a word in scripts that put no blanks between words, by the first word of the letters' Unicode names.
-LETTERS_A_WORD = {
-    "CJK": 2, "YI": 2, "HIRAGANA": 3, "KATAKANA": 3, "HALFWIDTH": 3, "BOPOMOFO": 3, "TIBETAN": 3, "THAI": 4, "LAO": 4,
-    "KHMER": 4, "MYANMAR": 4, "BALINESE": 4, "JAVANESE": 4, "TAI": 4,
-}  # fmt: skip
 IDENTIFIER = re.compile(
     r"(^|[_\W])(id|uuid|guid|index|key|row|nr|no|number)$|^(unnamed: \d+|rownames|)$", re.IGNORECASE
 )
 
+CONVERT = "convert them in the data to such as 1234.5 or 2024-01-31 to have them read as numbers or dates"
 MOMENT = re.compile(r"time|date|stamp|_at$|seconds", re.IGNORECASE)
 SECONDS = (3e8, 4e9)  # since 1970: from 1979 to 2096
 
@@ -146,6 +136,11 @@ class Column:
         """Returns whether its values are sentences, in any script, which differ from row to row."""
         return (self.many or self.distinct > MIN_DISTINCT * self.rows) and self.mean_words >= MIN_WORDS
 
+    @functools.cached_property
+    def unread(self) -> str:
+        """Returns what its cells look like that no reader takes for numbers or dates yet, once all rows are counted."""
+        return "" if self.is_number or self.is_date else notation.unread(self.values)
+
     @property
     def is_number(self) -> bool:
         """Returns whether every cell is a number."""
@@ -191,10 +186,21 @@ def survey(records: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
 
 
 def guess_input(column: Column) -> Guess:
-    """Returns what a column is as an input."""
+    """Returns what a column is as an input; of numbers and dates that are not read yet, what they look like."""
+    guess = _guess_input(column)
+    if column.nested or column.distinct < 2 or not isinstance(guess.feature, CategoryFeature | TextFeature | None):
+        return guess
+    looks = column.unread
+    if not looks:
+        return guess
+    feature = guess.feature if isinstance(guess.feature, CategoryFeature) else None
+    return Guess(feature, looks, CONVERT)
+
+
+def _guess_input(column: Column) -> Guess:
     optional = bool(column.nothing)
     share = column.distinct / max(column.rows, 1)
-    keep = "if it tells something, take it out of data.ignore and give its kind in data.features"
+    keep = "where it tells something, take it out of data.ignore and give its kind in data.features"
     if not column.rows:
         return Guess(None, "no row has a value")
     if column.nested:
@@ -204,7 +210,8 @@ def guess_input(column: Column) -> Guess:
         return Guess(None, f"every row has {next(iter(column.values))[:30]!r}")
     if is_identifier(column):
         nearly = "" if share == 1 else "nearly "
-        return Guess(None, f"{nearly}every row has a value of its own: an identifier", keep if column.name else "")
+        reason = f"{nearly}every row has a value of its own, as an identifier has"
+        return Guess(None, reason, keep if column.name else "")
     if column.distinct == 2 and all(value.lower() in BOOLEANS for value in column.values):
         return Guess(BooleanFeature(optional=optional), " or ".join(sorted(column.values)))
     if column.is_number:
@@ -259,21 +266,38 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
         )
     if kind == "target" and not column.is_number:
         odd = next((repr(value[:30]) for value in column.values if not is_number(value)), "infinity")
-        return Guess(None, f"a target is a finite number in every row, and it has {odd}")
+        why = f"; {column.unread}" if column.unread else ""
+        return Guess(None, f"a target is a finite number in every row, and it has {odd}{why}")
     few = column.is_number and column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES
     if kind == "target" or (kind == "auto" and column.is_number and not few):
         return Guess(TargetFeature(), _span(column))
     if column.many or (column.distinct > MAX_CLASSES and column.rows < ROWS_A_CLASS * column.distinct):
         found = f"more than {MAX_DISTINCT:,}" if column.many else f"{column.distinct:,}"
         told = f"it has {found} different values in {column.rows:,} rows"
+        if column.unread:
+            return Guess(None, f"{told}, and {column.unread}; {CONVERT}")
         return Guess(
             None, f"{told}, and a label of more than {MAX_CLASSES} classes has {ROWS_A_CLASS} rows of each on average"
         )
+    return Guess(LabelFeature(classes=_classes(column)), *_doubts(column, few=few and kind != "label"))
+
+
+def _doubts(column: Column, *, few: bool) -> tuple[str, str]:
+    """Returns what is said of a label's classes, and the remedy where they may be none.
+
+    Args:
+        column: The label.
+        few: Whether it holds few whole numbers and nobody said that they are classes.
+    """
     told = f"{column.distinct:,} classes"
-    if kind == "label" or not few or column.distinct == 2:
-        return Guess(LabelFeature(classes=_classes(column)), told)
-    remedy = "set task to tabular_regression and its kind to target to predict the number itself"
-    return Guess(LabelFeature(classes=_classes(column)), f"{told}, whole numbers: it may be a target", remedy)
+    if column.unread:
+        return f"{told}, and {column.unread}", CONVERT
+    if column.is_number and column.distinct > MAX_NUMBER_CLASSES:
+        return f"{column.distinct:,} different numbers as classes", "put them into few classes, or predict the number"
+    if few and column.distinct > 2:
+        remedy = "set task to tabular_regression and its kind to target to predict the number itself"
+        return f"{told}, whole numbers: it may be a target", remedy
+    return told, ""
 
 
 def _span(column: Column) -> str:

@@ -31,8 +31,8 @@ def test_a_column_is_told_by_its_cells(cells, kind):
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        ([f"{i:08x}-a" for i in range(100)], "an identifier"),
-        (list(range(1, 101)), "an identifier"),
+        ([f"{i:08x}-a" for i in range(100)], "as an identifier has"),
+        (list(range(1, 101)), "as an identifier has"),
         (["same"] * 30, "every row has 'same'"),
         ([{"city": "Oslo"}, None, {"city": "Rome"}] * 10, "its cells hold lists or objects"),
         ([[1, 2], [3]] * 10, "its cells hold lists or objects"),
@@ -157,7 +157,7 @@ def test_a_code_a_hash_an_address_or_a_short_name_is_an_identifier(cells):
         guess = guess_input(_column([cell.format(i) for i in range(60)]))
 
         assert guess.feature is None, cell
-        assert guess.reason == "every row has a value of its own: an identifier"
+        assert guess.reason == "every row has a value of its own, as an identifier has"
 
 
 @pytest.mark.parametrize(
