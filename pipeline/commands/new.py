@@ -11,7 +11,7 @@ from pipeline.commands.drafting.tables import of_table
 from pipeline.core import config
 
 
-def _refuse(reason: str, choices: Sequence[Choice]) -> str:
+def _refuse(reason: str, choices: Sequence[Choice], columns: Sequence[str]) -> str:
     raise ConfigError(f"{reason}; name one: {', '.join(choice.label for choice in choices)}.")
 
 

@@ -1,5 +1,6 @@
 """What a person is told on a terminal while data is read, and asked who did not say what is to be predicted."""
 
+import difflib
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ import click
 
 from data.errors import ConfigError
 from pipeline.commands.drafting.draft import Choice, Choose
+from pipeline.commands.drafting.wording import some
 
 MAX_NAME = 30  # characters of a column's name beside the others
 
@@ -42,27 +44,33 @@ def tell(text: str) -> None:
         click.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
 
-def _stop(command: Callable[[str], str], reason: str, choices: Sequence[Choice]) -> str:
+def _stop(command: Callable[[str], str], reason: str, choices: Sequence[Choice], columns: Sequence[str]) -> str:
     commands = [command(choice.label) for choice in choices]
     width = max(map(len, commands))
     lines = [f"  {line:<{width}}   {choice.learned}" for line, choice in zip(commands, choices, strict=True)]
-    raise ConfigError("\n".join([f"{reason}. The likeliest:", *lines]))
+    raise ConfigError("\n".join([f"{reason}; name it with --label. The likeliest:", *lines]))
 
 
-def _ask(command: Callable[[str], str], reason: str, choices: Sequence[Choice]) -> str:
+def _ask(command: Callable[[str], str], reason: str, choices: Sequence[Choice], columns: Sequence[str]) -> str:
     tell("")
     click.echo(f"{reason}. The likeliest:", err=True)
     width = min(max(len(choice.label) for choice in choices), MAX_NAME)
     for number, choice in enumerate(choices, start=1):
         click.echo(f"  {number}  {choice.label:<{width}}   {choice.learned}", err=True)
+    known = {name: name for name in columns}
+    known |= {str(number): choice.label for number, choice in enumerate(choices, start=1)}
+
+    def chosen(text: str) -> str:
+        if text and text not in known:
+            close = difflib.get_close_matches(text, columns, n=1)
+            meant = f"did you mean {close[0]!r}?" if close else f"the columns are {some(columns)}."
+            raise click.BadParameter(f"{text!r} is neither a number from 1 to {len(choices)} nor a column; {meant}")
+        return known.get(text, "")
+
+    question = "Its number, the name of another column, or Enter to stop"
     try:
-        answer = click.prompt(
-            "Its number, the name of another column, or Enter for none", default="", show_default=False, err=True
-        )
+        label = click.prompt(question, default="", show_default=False, value_proc=chosen, err=True)
     except click.Abort:
         click.echo(err=True)
-        answer = ""
-    if not answer:
-        _stop(command, reason, choices)
-    known = {str(number): choice.label for number, choice in enumerate(choices, start=1)}
-    return known.get(answer, answer)
+        label = ""
+    return label or _stop(command, reason, choices, columns)

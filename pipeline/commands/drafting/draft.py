@@ -70,6 +70,6 @@ class Choice:
     learned: str
 
 
-# From why the label is not clear, and the likeliest columns, to the column that a person names; raises ConfigError
-# where nobody does.
-Choose = Callable[[str, Sequence[Choice]], str]
+# From why the label is not clear, the likeliest columns and the names of all, to the column that a person names; raises
+# ConfigError where nobody does.
+Choose = Callable[[str, Sequence[Choice], Sequence[str]], str]

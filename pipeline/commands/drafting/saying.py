@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.commands.drafting.draft import Draft
 from pipeline.commands.drafting.verdict import Verdict
-from pipeline.commands.drafting.wording import counted
+from pipeline.commands.drafting.wording import counted, named
 from pipeline.commands.shared import split_lines
 from pipeline.core import environment
 from pipeline.running.result import home_option
@@ -15,7 +15,9 @@ from pipeline.running.result import home_option
 def lines(made: Draft, target: Path, verdict: Verdict) -> list[str]:
     """Returns what was inferred, what is unsure, and what a run would find."""
     *others, label = made.features
-    said = [f"{target}: {made.task} of {label} from {counted(len(others), 'column')}, {counted(made.rows, 'row')}"]
+    said = [
+        f"{target}: {made.task} of {named(label)} from {counted(len(others), 'column')}, {counted(made.rows, 'row')}"
+    ]
     said += [f"  {sentence}" for sentence in made.notes]
     said += [f"  unsure: {sentence}" for sentence in made.unsure]
     return [*said, *split_lines(verdict.splits), *verdict.notes]

@@ -16,6 +16,7 @@ from data.spec import LabelFeature, TargetFeature, TextFeature
 from data.texts import is_unicode
 from pipeline.commands.drafting import labels, layouts
 from pipeline.commands.drafting.draft import Choice, Choose, Draft, TableOptions
+from pipeline.commands.drafting.wording import alike, named, some
 from pipeline.core.config import unknown
 
 MAX_DROPPED = 0.05  # share of rows that may be left out because they are broken
@@ -62,26 +63,27 @@ def of_table(
 
 def _label(made: Draft, columns: Mapping[str, Column], choose: Choose) -> str:
     """Returns the column to be predicted: the one whose name leaves no doubt, else the one that a person chooses."""
-    label, reason = labels.clear(columns), "which column is to be predicted is not clear; name it with --label"
+    label, reason = labels.clear(columns), "which column is to be predicted is not clear"
     if label is not None:
         answer = guess_label(columns[label], _kind(made.task))
         if answer.feature is not None:
             return label
-        reason = f"{label} cannot be predicted: {answer.reason}; name another column with --label"
+        reason = f"{named(label)} cannot be predicted: {answer.reason}"
     choices: list[Choice] = []
-    last: ConfigError | None = None
+    why_not = ""  # the likeliest column cannot be predicted
     for name in labels.ranked(columns, about=made.files.name.partition(".")[0]):
         try:
             tried = _filled(made, columns, name)
         except ConfigError as error:
-            last = error
+            why_not = why_not or str(error)
         else:
             choices.append(Choice(name, f"{tried.task}, {_answers(tried.features[name])}"))
         if len(choices) == MAX_CHOICES:
             break
     if not choices:
-        raise last or ConfigError(f"{made.files}: no column can be predicted: a label has at least two values.")
-    return choose(f"{made.files}: {reason}", choices)
+        why_not = why_not or "no column can be predicted: a label has at least two values."
+        raise ConfigError(f"{made.files}: {reason}; {why_not}")
+    return choose(f"{made.files}: {reason}", choices, list(columns))
 
 
 def _answers(guess: Guess) -> str:
@@ -111,7 +113,7 @@ def _filled(made: Draft, columns: Mapping[str, Column], label: str) -> Draft:
     made = replace(made, ignored={}, data=dict(made.data), model=dict(made.model), unsure=list(made.unsure))
     guesses, answer = guess_all(columns, label, _kind(made.task))
     if answer.feature is None:
-        raise ConfigError(f"{label} cannot be predicted: {answer.reason}; name another column with --label.")
+        raise ConfigError(f"{named(label)} cannot be predicted: {answer.reason}; name another column with --label.")
     for name, guess in guesses.items():
         if guess.feature is None:
             made.ignored[name] = guess.reason
@@ -132,15 +134,36 @@ def _filled(made: Draft, columns: Mapping[str, Column], label: str) -> Draft:
             used.pop(name)
             made.ignored[name] = "a text, which the task does not take"
     if not used:
-        raise ConfigError(f"{made.files}: no column can be learned from: {_reasons(made.ignored)}.")
+        raise ConfigError(_nothing_left(made, label, answer, texts))
     made.features = {**used, label: answer}
+    made.unsure += _doubts(made, guesses)
+    return made
+
+
+def _nothing_left(made: Draft, label: str, answer: Guess, texts: list[str]) -> str:
+    """Returns why there is nothing to learn the label from."""
+    if not texts:
+        return f"{named(label)}: no column can be learned from: {_reasons(made.ignored)}."
+    what = "a number" if isinstance(answer.feature, TargetFeature) else "classes"
+    shown = some([named(name) for name in texts], 3)
+    return (
+        f"{named(label)}, {what}, would be predicted ({made.task}), which learns from no text ({shown}); name a column "
+        "of classes with --label, or make classes of it."
+    )
+
+
+def _doubts(made: Draft, guesses: Mapping[str, Guess]) -> list[str]:
+    """Returns what a person should look at in the columns, a sentence each."""
+    said = []
     for name, guess in made.features.items():
         if guess.unsure and guess.feature:
-            made.unsure.append(f"{name} is taken for a {guess.feature.kind}: {guess.reason}; {guess.remedy}")
+            said.append(f"{named(name)} is taken for a {guess.feature.kind}: {guess.reason}; {guess.remedy}")
+        if isinstance(guess.feature, LabelFeature):
+            said += [f"{named(name)}: {sentence}" for sentence in alike(guess.feature.classes)]
     for name, reason in made.ignored.items():
         if guesses[name].unsure and guesses[name].feature is None:
-            made.unsure.append(f"{name} is left out: {reason}; {guesses[name].remedy}")
-    return made
+            said.append(f"{named(name)} is left out: {reason}; {guesses[name].remedy}")
+    return said
 
 
 def _kind(task: str) -> Literal["auto", "label", "target"]:
@@ -157,12 +180,12 @@ def _either(task: str, texts: list[str], other: list[str]) -> list[str]:
     used, left, instead = other, texts, "text_classification"
     if task == instead:
         used, left, instead = texts, other, "tabular_classification"
-    kept, rest = (", ".join(names[:3]) for names in (used, left))
+    kept, rest = (some([named(name) for name in names], 3) for names in (used, left))
     return [f"{task} learns from {kept} and not from {rest}; give --task {instead} for the other way round"]
 
 
 def _reasons(ignored: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in islice(ignored.items(), 5))
+    return "; ".join(f"{named(name)}: {reason}" for name, reason in islice(ignored.items(), 5))
 
 
 def _task(answer: Guess, columns: Mapping[str, Column], used: dict[str, Guess], texts: list[str]) -> str:
@@ -185,7 +208,9 @@ def _set_checks(made: Draft, label: Column, broken: Counter) -> None:
         if droppable:
             rate = {"max_rate": round(share + 0.01, 2)} if share > MAX_DROPPED else {}
             made.data["checks"] = {"invalid": {"policy": "drop", **rate}}
-        what = f"{unlabelled:,} row{'s have' if unlabelled > 1 else ' has'} no {label.name}" if unlabelled else ""
+        what = (
+            f"{unlabelled:,} row{'s have' if unlabelled > 1 else ' has'} no {named(label.name)}" if unlabelled else ""
+        )
         bad = f"{broken.total():,} row{'s are' if broken.total() > 1 else ' is'} broken" if broken else ""
         what = "; ".join(filter(None, (what, bad)))
         remedy = "left out; mend the file to use all rows"
@@ -194,7 +219,9 @@ def _set_checks(made: Draft, label: Column, broken: Counter) -> None:
         made.unsure.append(f"{what}: {remedy}")
     names = ", ".join(word for word in label.nothing if word)
     if names and "missing_values" in made.data:
-        remedy = f"where it is a class, take it out of data.missing_values and add it to the classes of {label.name}"
-        made.unsure.append(f"{names} in {label.name} is taken for no label; {remedy}")
+        remedy = (
+            f"where it is a class, take it out of data.missing_values and add it to the classes of {named(label.name)}"
+        )
+        made.unsure.append(f"{names} in {named(label.name)} is taken for no label; {remedy}")
     # Rows of few columns with few values are equal by nature.
     made.data.setdefault("checks", {})["duplicates"] = {"policy": "warn"}

@@ -9,6 +9,7 @@ from PIL import Image
 from data.errors import ConfigError, DataError
 from pipeline.commands import new
 from pipeline.commands.drafting import writing
+from pipeline.commands.drafting.draft import TableOptions
 from pipeline.core import config
 from tests.conftest import headrace
 
@@ -118,6 +119,12 @@ def test_rows_without_a_label_are_left_out_and_told(tmp_path):
             {"label": "y"},
             "y cannot be predicted: it has 1 different value, expected 2 at least; name another column with --label",
         ),
+        (
+            "id,words,points\n" + "".join(f"{i},so many words as sentence {i} has,{i}.5\n" for i in range(60)),
+            {},
+            "rows.csv: which column is to be predicted is not clear; points, a number, would be predicted "
+            r"\(tabular_regression\), which learns from no text \(words\); name a column of classes with --label",
+        ),
         ("x,y\n" + "same,1\nsame,0\n" * 30, {"label": "y"}, "no column can be learned from: x: every row has 'same'"),
     ],
 )
@@ -144,9 +151,35 @@ def test_the_command_writes_the_file_once_and_says_what_comes_next(tmp_path):
     forced = headrace(*arguments, "--force", "--json", cwd=tmp_path)
 
     assert done.code == 0, done.err
-    assert done.out.startswith("mine.yaml: tabular_classification of left us from 3 columns, 200 rows\n")
+    assert done.out.startswith("mine.yaml: tabular_classification of 'left us' from 3 columns, 200 rows\n")
     assert "\nvalidation " in done.out
     assert re.search(r"ok: mine can be run\nNext:\n  \S*headrace run \./mine\.yaml\n$", done.out)
     assert again.code == 2
     assert "mine.yaml is there already" in again.err
     assert json.loads(forced.out)["features"]["left us"] == "label"
+
+
+def test_columns_that_are_not_read_as_numbers_or_dates_yet_are_doubted(tmp_path):
+    rows = [
+        f'"{i % 90}.{i % 10}98,67",{i % 7}%,"{i},6",{i % 28 + 1}. März 2024,{"JA" if i % 3 else "ja"}'
+        for i in range(200)
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join(["Umsatz in EUR,rate,width,day,label", *rows]), encoding="utf-8")
+
+    made = new.draft(tmp_path / "rows.csv", options=TableOptions(delimiter=","))
+
+    looks = "its cells look like {} in a notation that is not read yet, such as "
+    for column, kind in (("'Umsatz in EUR'", "numbers"), ("rate", "numbers"), ("day", "dates or times")):
+        start = f"{column} is taken for a category: {looks.format(kind)}"
+        assert any(sentence.startswith(start) for sentence in made.unsure), made.unsure
+    assert any(sentence.startswith(f"width is left out: {looks.format('numbers')}") for sentence in made.unsure)
+    assert "label: classes JA and ja differ in case only; make them one in the data" in made.unsure
+
+
+def test_many_numbers_as_classes_are_doubted(tmp_path):
+    rows = [f"so many words as row {i} has,{i % 40 / 4}" for i in range(400)]
+    (tmp_path / "rows.csv").write_text("\n".join(["words,score", *rows]))
+
+    made = new.draft(tmp_path / "rows.csv", "text_classification", "score")
+
+    assert any("40 different numbers as classes; put them into few classes" in sentence for sentence in made.unsure)

@@ -14,7 +14,7 @@ from pipeline.commands.cli import cli
 from tests.conftest import ROOT, Finished, inherited
 from tests.waiting import until
 
-QUESTION = "Its number, the name of another column, or Enter for none: "
+QUESTION = "Its number, the name of another column, or Enter to stop: "
 
 
 @pytest.fixture
@@ -81,6 +81,16 @@ def test_on_a_terminal_it_asks(diamonds, answer, code, label):
         assert f"    {label}: " in file.read_text().splitlines()[-7]
     else:
         assert "--label price   tabular_regression" in said
+
+
+def test_on_a_terminal_a_wrong_answer_is_asked_again(diamonds):
+    said, ended = _on_terminal(diamonds, "9\ncolour\ncut")
+
+    assert "Error: '9' is neither a number from 1 to 3 nor a column; the columns are carat, cut, color" in said
+    assert "did you mean 'color'?" in said
+    assert "name it with --label" not in said
+    assert ended == 0
+    assert (diamonds.parent / "stones.yaml").exists()
 
 
 def _on_terminal(data: Path, answer: str) -> tuple[str, int]:
