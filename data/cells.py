@@ -225,9 +225,9 @@ def _text(cell: Any) -> str:
 
 
 def _encoded(content: bytes) -> str | None:
-    """Returns what encoding bytes seem to be in, and the command that converts them; None where none fits."""
+    """Returns what encoding bytes seem to be in; None where none fits."""
     likely = encoding.recognised(content)
-    return f"what looks like {likely}: iconv -f {likely} -t UTF-8" if likely else None
+    return f"what looks like {likely}" if likely else None
 
 
 def _image(cell: Any, feature: ImageFeature, content: bytes | None) -> np.ndarray:

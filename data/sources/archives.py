@@ -70,7 +70,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty (0 bytes); fetch it again.")
+            raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
         with zipfile.ZipFile(path) as archive:
             yield archive
     except NotImplementedError as error:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 from data.errors import DataError
@@ -46,7 +46,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         return
     try:
         if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty (0 bytes); fetch it again.")
+            raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             yield file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -87,10 +87,16 @@ def _other_encoding(content: bytes, byte: str, path: Path, *, is_mixed: bool) ->
 
 
 def _conversion(path: Path, encoded: str) -> str:
-    """Returns the command that makes UTF-8 of a file, of what is packed in it."""
-    file, command = shlex.quote(path.name), f"iconv -f {encoded} -t UTF-8"
-    unpacked = {".gz": f"zcat {file} | ", ".zip": f"unzip -p {file} | "}.get(path.suffix.lower())
-    return f"convert the file: {unpacked}{command}" if unpacked else f"convert the file: {command} {file}"
+    """Returns the command that makes a UTF-8 file of a file, of what is packed in it."""
+    unpack = {".gz": "zcat", ".zip": "unzip -p"}.get(path.suffix.lower())
+    table = PurePath(archives.name_of(path))
+    ending = (table.with_suffix("") if table.suffix.lower() == ".gz" else table).suffix
+    stem = (path.stem if unpack else path.name).removesuffix(ending)
+    target = path.with_name(f"{stem}.utf8{ending}")
+    file, converted = shlex.quote(str(path)), shlex.quote(str(target))
+    command = f"iconv -f {encoded} -t UTF-8"
+    command = f"{unpack} {file} | {command}" if unpack else f"{command} {file}"
+    return f"convert the file: {command} > {converted}"
 
 
 def _refuse_wide(line: bytes, path: Path) -> None:

@@ -23,7 +23,7 @@ def read(path: Path) -> Iterator[Record]:
     from data import examples
 
     if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty (0 bytes); fetch it again.")
+        raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
     count = 0
     dataset = tf.data.TFRecordDataset(str(path), compression_type="GZIP" if path.suffix == ".gz" else "")
     # In batches: a step of the iterator costs more than parsing an example.

@@ -55,7 +55,7 @@ def _bytes_of(column: pa.Array) -> pa.Array:
 
 def _open(path: Path) -> pq.ParquetFile:
     if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty (0 bytes); fetch it again.")
+        raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
     try:
         return pq.ParquetFile(io.BytesIO(_unpacked(path)) if archives.is_zip(path) else path)
     except (pa.ArrowException, OSError) as error:

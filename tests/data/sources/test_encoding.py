@@ -50,14 +50,16 @@ def test_the_encoding_of_a_table_is_recognised_by_the_lines_that_follow(tmp_path
 
     assert _refusal(tmp_path / "a table.csv").endswith(
         "a table.csv:2: expected UTF-8, found what looks like CP1251 (byte 0xff at position 1 of the line); convert "
-        "the file: iconv -f CP1251 -t UTF-8 'a table.csv'"
+        f"the file: iconv -f CP1251 -t UTF-8 '{tmp_path}/a table.csv' > '{tmp_path}/a table.utf8.csv'"
     )
 
 
 def test_a_compressed_table_is_unpacked_before_it_is_converted(tmp_path):
-    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress("name\nMüller\n".encode("cp1252")))
+    (tmp_path / "rows.2024.csv.gz").write_bytes(gzip.compress("name\nMüller\n".encode("cp1252")))
 
-    assert _refusal(tmp_path / "rows.csv.gz").endswith("convert the file: zcat rows.csv.gz | iconv -f CP1252 -t UTF-8")
+    assert _refusal(tmp_path / "rows.2024.csv.gz").endswith(
+        f"convert the file: zcat {tmp_path}/rows.2024.csv.gz | iconv -f CP1252 -t UTF-8 > {tmp_path}/rows.2024.utf8.csv"
+    )
 
 
 def test_of_a_file_in_two_encodings_the_line_is_to_be_mended(tmp_path):
