@@ -144,7 +144,9 @@ def new(
     target = inferring.place(name, force=force)
     on_terminal = asking.is_terminal() and not as_json
     choose = asking.asks(lambda column: again(label=column), on_terminal=on_terminal)
-    options = layouts.table_options(form, delimiter, header, names, asking.confirm if on_terminal else None)
+    options = layouts.table_options(
+        form, delimiter, header, names, asking.confirm if on_terminal else None, again=again
+    )
     try:
         made = inferring.draft(path, task, label, lambda rows: asking.tell(f"{rows:,} rows"), choose, options)
         asking.tell(f"reading {made.rows:,} rows again, as a run does")

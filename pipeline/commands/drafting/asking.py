@@ -30,9 +30,10 @@ def is_terminal() -> bool:
 
 
 def confirm(question: str) -> bool | None:
-    """Returns what a person answers to a question by yes or no; None where it is left without an answer."""
+    """Returns what a person answers by yes, or Enter alone, or no; None where the question is left unanswered."""
+    tell("")
     try:
-        return click.confirm(question, default=None, err=True)
+        return click.confirm(question, default=True, err=True)
     except click.Abort:
         click.echo(err=True)
         return None

@@ -8,6 +8,15 @@ from typing import Any
 from data.inference import Guess
 
 
+def typed(**changes: bool | str) -> str:
+    """Returns options as a person types them."""
+    words = []
+    for name, value in changes.items():
+        option = "format" if name == "form" else name
+        words.append(f"--{'' if value else 'no-'}{option}" if isinstance(value, bool) else f"--{option} {value}")
+    return " ".join(words)
+
+
 @dataclass(frozen=True)
 class TableOptions:
     """What a person says about a table, as options of `headrace new`.
@@ -19,6 +28,7 @@ class TableOptions:
         names: The names of its columns, where it has no header.
         confirm: Asks a person a question; returns None where it was left without an answer. None where nobody can be
             asked.
+        again: Returns what a person has to type with these options changed: the whole command where there is one.
     """
 
     format: str = "auto"
@@ -26,6 +36,7 @@ class TableOptions:
     header: bool | None = None
     names: tuple[str, ...] = ()
     confirm: Callable[[str], bool | None] | None = None
+    again: Callable[..., str] = typed
 
 
 @dataclass

@@ -8,11 +8,10 @@ from typing import Any
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.sources.tables import delimited, headers
-from data.sources.tables.dialect import Head, guess_delimiter, look
+from data.sources.tables.dialect import Head, Layout, guess_delimiter, look
 from data.sources.tables.formats import format_of, is_tsv, layout_of
-from pipeline.commands.drafting.draft import TableOptions
+from pipeline.commands.drafting.draft import TableOptions, typed
 
-WAYS = "without a header: --no-header, or --names {}; with one: --header"
 TAB = ("tab", "\\t", "\t")
 MAX_NAMES = 8  # in an example
 CONSISTENT = 0.95  # share of rows with the usual number of cells, for the delimiter to be beyond doubt
@@ -24,12 +23,13 @@ def table_options(
     header: bool | None,
     names: str | None,
     confirm: Callable[[str], bool | None] | None = None,
+    again: Callable[..., str] = typed,
 ) -> TableOptions:
     """Returns the options of the command line; raises ConfigError for what cannot be used."""
     if names is not None and header is not None:
         raise ConfigError("Expected --names, of a file without a header, or --header or --no-header, found both.")
     separator = delimiter_of(delimiter) if delimiter is not None else ""
-    return TableOptions(form or "auto", separator, header, names_of(names) if names is not None else (), confirm)
+    return TableOptions(form or "auto", separator, header, names_of(names) if names is not None else (), confirm, again)
 
 
 def delimiter_of(text: str) -> str:
@@ -62,10 +62,10 @@ def settings_of(path: Path, options: TableOptions) -> tuple[dict[str, Any], list
     settings: dict[str, Any] = {"files": str(path)} | ({} if options.format == "auto" else {"format": options.format})
     try:
         kind = format_of(config, [path])
-    except ConfigError as error:
-        raise ConfigError(
-            str(error).replace("data.files: ", "").replace("set data.format to", "set --format to")
-        ) from None
+    except ConfigError:
+        if not _is_table(path, options):
+            raise ConfigError(_unknown_format(path, options)) from None
+        kind = settings["format"] = "csv"
     if kind != "csv":
         if options.delimiter or options.names or options.header is not None:
             raise ConfigError(f"{path}: --delimiter, --header, --no-header and --names are of CSV files, found {kind}.")
@@ -84,6 +84,25 @@ def settings_of(path: Path, options: TableOptions) -> tuple[dict[str, Any], list
             "separate them: --delimiter"
         )
     return settings, unsure
+
+
+def _is_table(path: Path, options: TableOptions) -> bool:
+    """Returns whether a file whose ending does not say so is a CSV file: its first rows have as many cells each."""
+    delimiter = options.delimiter or guess_delimiter(path)[0]
+    head = look(path, Layout(delimiter))
+    first = head.rows[0][1][0].lstrip() if head.rows else ""
+    is_json = first.startswith(("{", "["))
+    return not is_json and len(head.rows) > 1 and head.width > 1 and head.usual >= CONSISTENT
+
+
+def _unknown_format(path: Path, options: TableOptions) -> str:
+    """Returns that the format of a file cannot be told, and what to type where a person knows it."""
+    again = options.again
+    return (
+        f"{path}: its format can be told neither by its ending nor by its first rows; say it, as for cells with tabs "
+        f"between them:\n  {again(form='csv', delimiter='tab')}\n"
+        f"or for JSON Lines or Parquet:\n  {again(form='jsonl')}\n  {again(form='parquet')}"
+    )
 
 
 def _delimiter(path: Path, options: TableOptions) -> tuple[str, list[str]]:
@@ -131,7 +150,15 @@ def _asked(path: Path, config: DataConfig, head: Head, options: TableOptions, un
         return {}
     is_data = options.confirm(f"{explained}. Is it data?") if options.confirm else None
     if is_data is None:
-        raise DataError(f"{explained}; {WAYS.format(','.join(_example(head.width)))}.")
+        again, width = options.again, head.width
+        ways = {
+            again(header=False): "it is data; the columns are column_1, column_2 and so on",
+            again(names=",".join(_example(width))): f"it is data; the {width} columns are called so",
+            again(header=True): "it holds the names",
+        }
+        longest = max(map(len, ways))
+        lines = [f"  {command:<{longest}}   {what}" for command, what in ways.items()]
+        raise DataError("\n".join([f"{explained}. Say what it is:", *lines]))
     return {"header": not is_data}
 
 

@@ -14,7 +14,7 @@ from pipeline.commands import new
 from pipeline.commands.drafting import layouts, writing
 from pipeline.commands.drafting.draft import TableOptions
 from pipeline.core import config
-from tests.conftest import ROOT, inherited
+from tests.conftest import ROOT, headrace, inherited
 from tests.data.sources.tables.test_headers import IRIS
 
 OPTIONS = ("form", "delimiter", "header", "names")
@@ -52,7 +52,19 @@ def test_a_header_that_is_none_stops_with_the_ways_out(iris):
     ) as told:
         new.draft(iris)
 
-    assert str(told.value).endswith("; without a header: --no-header, or --names a,b,c,d,e; with one: --header.")
+    assert str(told.value).splitlines()[1:] == [
+        "  --no-header         it is data; the columns are column_1, column_2 and so on",
+        "  --names a,b,c,d,e   it is data; the 5 columns are called so",
+        "  --header            it holds the names",
+    ]
+
+
+def test_the_command_prints_whole_commands_to_say_what_the_first_row_is(iris):
+    done = headrace("new", "mine", "--data", "iris.csv", "--label", "kind", cwd=iris.parent)
+
+    assert done.code == 3
+    assert " new mine --data iris.csv --label kind --names a,b,c,d,e   it is data; " in done.err
+    assert " new mine --data iris.csv --label kind --header  " in done.err
 
 
 def test_without_a_header_columns_have_numbers_and_no_row_is_lost(iris, tmp_path):
@@ -120,13 +132,13 @@ def test_the_command_asks_on_a_terminal(iris):
         command, stdin=terminal, stderr=terminal, stdout=subprocess.PIPE, cwd=iris.parent, env=env
     )
     os.close(terminal)
-    os.write(main, b"y\n")
+    os.write(main, b"\n")
     process.communicate(timeout=60)
     shown = os.read(main, 1 << 16).decode()
     os.close(main)
 
     assert process.returncode == 0, shown
-    assert "Is it data? [y/n]" in shown
+    assert "Is it data? [Y/n]" in shown
     assert "header: false" in (iris.parent / "iris.yaml").read_text()
 
 
@@ -170,8 +182,29 @@ def test_a_file_of_any_ending_is_read_by_format_and_delimiter(tmp_path):
     assert made.data["format"] == "csv"
     assert named.config.data.delimiter == ":"
     assert _rows(named) == 40
-    with pytest.raises(ConfigError, match=r"rows.dat cannot be told by its ending; set --format to csv"):
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "name"), [(",", "rows.txt"), ("\t", "rows.dat"), (";", "rows.data"), ("|", "rows")]
+)
+def test_a_table_of_another_ending_is_recognised_by_its_first_rows(tmp_path, delimiter, name):
+    (tmp_path / name).write_text(f"x{delimiter}label\n" + _lines("{1}" + delimiter + "{2}"))
+
+    named = _load(new.draft(tmp_path / name), tmp_path)
+
+    assert named.config.data.format == "csv"
+    assert named.config.data.delimiter == delimiter
+    assert _rows(named) == 40
+
+
+@pytest.mark.parametrize("row", ['{{"x": {0}, "y": {1}}}', "{0}  {1}  word", "A sentence, the {0}th\nand another one"])
+def test_what_is_no_table_by_its_first_rows_is_told_with_the_commands(tmp_path, row):
+    (tmp_path / "rows.dat").write_text(_lines(row))
+
+    with pytest.raises(ConfigError, match="can be told neither by its ending nor by its first rows") as told:
         new.draft(tmp_path / "rows.dat")
+
+    assert "  --format csv --delimiter tab" in str(told.value).splitlines()
 
 
 def test_a_run_file_whose_columns_are_inferred_does_not_take_data_for_a_header(iris, tmp_path):
