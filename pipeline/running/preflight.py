@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import psutil
@@ -13,6 +14,7 @@ from data import loading
 from data.cells import shown
 from data.checks.rows import RowChecks
 from data.errors import ConfigError
+from data.scripts import isolated
 from data.spec import SPLITS, LabelFeature
 from pipeline.core import environment
 from pipeline.core.config import NamedConfig
@@ -78,7 +80,36 @@ def read_everything(named: NamedConfig) -> dict[str, Any]:
             rows[split] += 1
             classes[split].update(spec.features[name].classes[row[name]] for name in labels)
     found = {split: {"rows": rows[split], "classes": dict(classes[split].most_common(MAX_CLASSES))} for split in SPLITS}
-    return {"splits": found, "notes": [*named.dataset.notes(), *watcher.notes]}
+    return {"splits": found, "notes": [*named.dataset.notes(), *watcher.notes, *_absent_classes(named, classes)]}
+
+
+def _absent_classes(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> list[str]:
+    """Returns, a sentence for each split, which classes none of its rows has, and what follows.
+
+    Args:
+        named: The run file.
+        counts: Split -> how many rows have each class, of all labels.
+    """
+    said, cut = [], named.config.data.cut_shares
+    every = [name for feature in named.dataset.spec.of(LabelFeature).values() for name in feature.classes]
+    for split, found in counts.items():
+        absent = [name for name in every if name not in found]
+        if not absent:
+            continue
+        names = ", ".join(isolated(name) for name in absent[:SHOWN])
+        more = f" and {len(absent) - SHOWN:,} more" if len(absent) > SHOWN else ""
+        follows = "cannot be learned" if split == "train" else "cannot be measured"
+        remedy = (
+            f"add rows, or raise data.splits.{split}"
+            if split in cut
+            else f"add rows to split {split}, or take out what is no class"
+        )
+        verb = "has" if len(absent) == 1 else "have"
+        said.append(
+            f"{len(absent):,} of {len(every):,} classes {verb} no row in {split} ({names}{more}): "
+            f"{'it' if len(absent) == 1 else 'they'} {follows}; {remedy}"
+        )
+    return said
 
 
 def _check_links(paths: PipelinePaths) -> None:

@@ -14,13 +14,14 @@ from data.sources.folders.listing import Listing, beside_splits, folders_in, lis
 from data.spec import ImageFeature, LabelFeature, TextFeature
 from pipeline.commands.drafting import folder_rows
 from pipeline.commands.drafting.draft import Draft
-from pipeline.commands.drafting.wording import counted, some
+from pipeline.commands.drafting.wording import alike, counted, some
 
 IMAGES, TEXTS = "image_classification", "text_classification"
 OF_TEXTS = (TEXTS, "sequence_classification")
 TEXT_ENDINGS = (".txt", ".text", ".md")
 NO_ENDING = ""
 MIN_IMAGES = 0.1  # images for each text from which on the images are what is learned from
+MIN_DOUBTED = 0.1  # share of the images and texts from which on those not learned from are worth a doubt
 MAX_SIDE = 64  # pixels; what a laptop trains on in minutes
 MAX_SNIFFED = 100  # files without an ending whose content is looked at
 
@@ -155,11 +156,11 @@ def _is_text(made: Draft, files: list[Path]) -> bool:
             f"class folders, found {_endings(endings)} (first: {readable(files[0])})."
         )
     is_text = images < MIN_IMAGES * texts
-    if images and texts:
+    if min(images, texts) > MIN_DOUBTED * (images + texts):
         chosen, other = (TEXTS, IMAGES) if is_text else (IMAGES, TEXTS)
         made.unsure.append(
             f"there are {counted(images, 'image')} and {counted(texts, 'text')}: taken for {chosen}; give --task "
-            f"{other} to learn from the others"
+            f"{other} to learn from the {'images' if is_text else 'texts'}"
         )
     return is_text
 
@@ -184,6 +185,7 @@ def _label(made: Draft, listed: dict[str, list[Listing]]) -> Guess:
         split: Counter(one.class_of(file) for one in found for file in one.files) for split, found in listed.items()
     }
     classes = sorted(counts["train"])
+    made.unsure += [f"{sentence.removesuffix(' in the data')}: merge the folders" for sentence in alike(classes)]
     if len(classes) < 2:
         raise DataError(
             f"{made.files} has one class, {classes[0]}: nothing can be learned from it; put examples of another into a "
@@ -212,22 +214,17 @@ def _alike(names: Iterable[str]) -> list[list[str]]:
 def _shares(counts: Counter[str]) -> str:
     told = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(class_folders.MAX_NAMES))
     more = len(counts) - class_folders.MAX_NAMES
-    return f"{told} and {more:,} more classes" if more > 0 else told
+    return f"{told} and {counted(more, 'more class', 'more classes')}" if more > 0 else told
 
 
 def _compare_classes(made: Draft, split: str, found: Counter[str], classes: set[str]) -> None:
-    """Says which classes a split has that the training files do not have, and the other way round."""
-    unknown, missing = sorted(found.keys() - classes), sorted(classes - found.keys())
+    """Says which classes a split has that the training files do not have; the other way round the verdict does."""
+    unknown = sorted(found.keys() - classes)
     if unknown:
         made.unsure.append(
             f"split {split} has folders that are no classes of the training files, {some(unknown)}: their "
             f"{counted(sum(found[name] for name in unknown), 'file')} cannot be used; remove them there, or add such "
             "files to train"
-        )
-    if missing:
-        made.unsure.append(
-            f"split {split} has no files of {some(missing)}: the model is not measured on them; add some, or remove "
-            "the folders from train if they are no classes"
         )
 
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +119,29 @@ def test_everything_is_read_and_counted_without_a_run(tmp_path):
     assert sum(found["splits"]["test"]["classes"].values()) == 381
     assert found["notes"] == []
     assert not list(tmp_path.iterdir())
+
+
+def test_classes_without_a_row_in_a_split_are_noted_once_for_each_split(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for split, names in {"train": "aaabbbccc", "test": "aaa", "validation": "aabbccd"}.items():
+        rows = "".join(f"{number}.5,{name}\n" for number, name in enumerate(names))
+        Path(f"{split}.csv").write_text(f"size,kind\n{rows}")
+    Path("mine.yaml").write_text(
+        "task: tabular_classification\n"
+        "data:\n"
+        "  files: {train: train.csv, validation: validation.csv, test: test.csv}\n"
+        "  checks: {leakage: {policy: warn}, min_rows: 1, min_classes: 1}\n"
+        "  features: {size: number, kind: {kind: label, classes: [a, b, c, d]}}\n"
+    )
+
+    notes = preflight.read_everything(config.load("mine.yaml"))["notes"]
+
+    assert [note for note in notes if "class" in note] == [
+        "1 of 4 classes has no row in train (d): it cannot be learned; add rows to split train, or take out what is no "
+        "class",
+        "3 of 4 classes have no row in test (b, c, d): they cannot be measured; add rows to split test, or take out "
+        "what is no class",
+    ]
 
 
 def test_files_are_estimated_by_their_size(tmp_path):
