@@ -140,19 +140,21 @@ def new(
     """
     from pipeline.commands import new as inferring
     from pipeline.commands.drafting import asking, layouts, saying, verdict
+    from pipeline.commands.drafting.progress import Progress
 
     target = inferring.place(name, force=force)
     on_terminal = asking.is_terminal() and not as_json
-    choose = asking.asks(lambda column: again(label=column), on_terminal=on_terminal)
-    options = layouts.table_options(
-        form, delimiter, header, names, asking.confirm if on_terminal else None, again=again
-    )
-    try:
-        made = inferring.draft(path, task, label, lambda rows: asking.tell(f"{rows:,} rows"), choose, options)
-        asking.tell(f"reading {made.rows:,} rows again, as a run does")
+    progress = Progress()
+    choose = progress.pausing(asking.asks(lambda column: again(label=column), on_terminal=on_terminal))
+    confirm = progress.pausing(asking.confirm) if on_terminal else None
+    options = layouts.table_options(form, delimiter, header, names, confirm, again)
+    with progress.shown():
+        progress.begin(f"reading {path}", at_once=path.is_dir())
+        made = inferring.draft(
+            path, task, label, lambda rows: progress.update(f"reading {path}: {rows:,} rows"), choose, options
+        )
+        progress.begin(f"reading {made.rows:,} rows again, as a run does")
         judged = verdict.write(made, target, home)
-    finally:
-        asking.tell("")
     if as_json:
         click.echo(to_json(saying.as_json(made, target, judged), indent=1))
     else:

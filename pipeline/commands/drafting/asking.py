@@ -1,4 +1,4 @@
-"""What a person is told on a terminal while data is read, and asked who did not say what is to be predicted."""
+"""What a person is asked on a terminal who did not say what is to be predicted, or what the first row is."""
 
 import difflib
 import functools
@@ -31,18 +31,11 @@ def is_terminal() -> bool:
 
 def confirm(question: str) -> bool | None:
     """Returns what a person answers by yes, or Enter alone, or no; None where the question is left unanswered."""
-    tell("")
     try:
         return click.confirm(question, default=True, err=True)
     except click.Abort:
         click.echo(err=True)
         return None
-
-
-def tell(text: str) -> None:
-    """Shows a line that passes, where standard error is a terminal; an empty one takes it away."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
 
 def _stop(command: Callable[[str], str], reason: str, choices: Sequence[Choice], columns: Sequence[str]) -> str:
@@ -53,7 +46,6 @@ def _stop(command: Callable[[str], str], reason: str, choices: Sequence[Choice],
 
 
 def _ask(command: Callable[[str], str], reason: str, choices: Sequence[Choice], columns: Sequence[str]) -> str:
-    tell("")
     click.echo(f"{reason}. The likeliest:", err=True)
     width = min(max(len(choice.label) for choice in choices), MAX_NAME)
     for number, choice in enumerate(choices, start=1):
