@@ -41,7 +41,6 @@ IDENTIFIER = re.compile(
     r"(^|[_\W])(id|uuid|guid|index|key|row|nr|no|number)$|^(unnamed: \d+|rownames|)$", re.IGNORECASE
 )
 
-CONVERT = "convert them in the data to such as 1234.5 or 2024-01-31 to have them read as numbers or dates"
 MOMENT = re.compile(r"time|date|stamp|_at$|seconds", re.IGNORECASE)
 SECONDS = (3e8, 4e9)  # since 1970: from 1979 to 2096
 
@@ -137,9 +136,9 @@ class Column:
         return (self.many or self.distinct > MIN_DISTINCT * self.rows) and self.mean_words >= MIN_WORDS
 
     @functools.cached_property
-    def unread(self) -> str:
+    def unread(self) -> notation.Unread | None:
         """Returns what its cells look like that no reader takes for numbers or dates yet, once all rows are counted."""
-        return "" if self.is_number or self.is_date else notation.unread(self.values)
+        return None if self.is_number or self.is_date else notation.unread(self.values)
 
     @property
     def is_number(self) -> bool:
@@ -190,11 +189,10 @@ def guess_input(column: Column) -> Guess:
     guess = _guess_input(column)
     if column.nested or column.distinct < 2 or not isinstance(guess.feature, CategoryFeature | TextFeature | None):
         return guess
-    looks = column.unread
-    if not looks:
+    if column.unread is None:
         return guess
     feature = guess.feature if isinstance(guess.feature, CategoryFeature) else None
-    return Guess(feature, looks, CONVERT)
+    return Guess(feature, column.unread.looks, column.unread.remedy)
 
 
 def _guess_input(column: Column) -> Guess:
@@ -266,7 +264,7 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
         )
     if kind == "target" and not column.is_number:
         odd = next((repr(value[:30]) for value in column.values if not is_number(value)), "infinity")
-        why = f"; {column.unread}" if column.unread else ""
+        why = f": {column.unread.looks}; {column.unread.remedy}" if column.unread else ""
         return Guess(None, f"a target is a finite number in every row, and it has {odd}{why}")
     few = column.is_number and column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES
     if kind == "target" or (kind == "auto" and column.is_number and not few):
@@ -275,7 +273,7 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
         found = f"more than {MAX_DISTINCT:,}" if column.many else f"{column.distinct:,}"
         told = f"it has {found} different values in {column.rows:,} rows"
         if column.unread:
-            return Guess(None, f"{told}, and {column.unread}; {CONVERT}")
+            return Guess(None, f"{told}, and {column.unread.looks}; {column.unread.remedy}")
         return Guess(
             None, f"{told}, and a label of more than {MAX_CLASSES} classes has {ROWS_A_CLASS} rows of each on average"
         )
@@ -291,7 +289,7 @@ def _doubts(column: Column, *, few: bool) -> tuple[str, str]:
     """
     told = f"{column.distinct:,} classes"
     if column.unread:
-        return f"{told}, and {column.unread}", CONVERT
+        return f"{told}, and {column.unread.looks}", column.unread.remedy
     if column.is_number and column.distinct > MAX_NUMBER_CLASSES:
         return f"{column.distinct:,} different numbers as classes", "put them into few classes, or predict the number"
     if few and column.distinct > 2:

@@ -211,11 +211,15 @@ class RowChecks:
     def _judge_equal(self, kind: str) -> list[_Cause]:
         """Returns why there are too many rows with one input, in one split or in two; notes those that may be."""
         check, sentences, rest = self._check(kind), [], []
-        what = "are duplicates" if kind == "duplicates" else "are in another split too"
+        one, several = "is in another split too", "are in another split too"
+        if kind == "duplicates":
+            one, several = "is a duplicate", "are duplicates"
         for split, state in self.splits.items():
             finding: Finding = getattr(state, kind)
-            if not finding.count or finding.count / state.rows <= check.max_rate:
+            may_be = finding.count / max(state.rows, 1) <= check.max_rate and check.policy != "drop"
+            if not finding.count or may_be:  # what is dropped is told, be it ever so little
                 continue
+            what = one if finding.count == 1 else several
             counts = f"{finding.count:,} of {state.rows:,} rows of split {split} {what}"
             text = f"{counts} {finding.told(state.rows)}"
             if check.policy != "stop":

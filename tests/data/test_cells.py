@@ -38,5 +38,5 @@ def test_a_zero_byte_is_no_text(optional):
     assert told == [
         "1.txt:text: expected text, found a zero byte at character 2",
         "1.txt:text: expected text, found a zero byte at character 2",
-        "1.txt:text: expected text, found what looks like UTF-16LE: iconv -f UTF-16LE -t UTF-8",
+        "1.txt:text: expected text, found what looks like UTF-16LE",
     ]

@@ -75,8 +75,8 @@ def left_out(folders: Iterable[Path], column: str) -> list[str]:
         return []
     shown = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(MAX_NAMES))
     more = f" and {len(endings) - MAX_NAMES} more" if len(endings) > MAX_NAMES else ""
-    noun = "file is" if endings.total() == 1 else "files are"
-    return [f"{endings.total():,} {noun} no {column} by the ending, left out ({shown}{more})"]
+    noun = "file" if endings.total() == 1 else "files"
+    return [f"{endings.total():,} {noun} left out: by the ending no {column} ({shown}{more})"]
 
 
 def column_of(kind: str) -> str:

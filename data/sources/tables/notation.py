@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 
 NEARLY_ALL = 0.8  # of the different cells that are no plain numbers, to be of one notation
 # Blanks between thousands: plain, no-break, narrow no-break, thin.
@@ -41,19 +42,35 @@ DATE = re.compile(
 )
 
 
-def unread(cells: Collection[str]) -> str:
-    """Returns what cells that are no plain numbers look like, with one of them; nothing where they are neither.
+@dataclass(frozen=True)
+class Unread:
+    """What cells look like that are taken for words so far.
+
+    Attributes:
+        looks: A sentence, with one of them.
+        remedy: What to do to have them read as what they are.
+    """
+
+    looks: str
+    remedy: str
+
+
+def unread(cells: Collection[str]) -> Unread | None:
+    """Returns what cells that are no plain numbers look like; None where they are neither numbers nor dates.
 
     Args:
         cells: The different cells of a column, without spaces around them.
     """
     odd = [cell for cell in cells if not _is_plain(cell)]
-    for what, pattern in (("dates or times", DATE), ("numbers", NUMBER)):
+    for what, plain, pattern in (("dates or times", "2024-01-31", DATE), ("numbers", "1234.5", NUMBER)):
         like = [cell for cell in odd if pattern.fullmatch(cell)]
         if like and len(like) >= NEARLY_ALL * len(odd):
             example = max(like[:20], key=len)
-            return f"its cells look like {what} in a notation that is not read yet, such as {example!r}"
-    return ""
+            return Unread(
+                f"its cells look like {what} in a notation that is not read yet, such as {example!r}",
+                f"convert them in the data, to such as {plain}",
+            )
+    return None
 
 
 def _is_plain(cell: str) -> bool:

@@ -50,6 +50,7 @@ class Draft:
         features: Column -> what it is taken for, the label last.
         ignored: Column -> why it is not used.
         data: Further settings of the data.
+        comments: Setting of the data -> why it is set, as the run file says.
         model: Settings of the task.
         unsure: What a person should look at and what to do where it is wrong, a sentence each.
         notes: What else was found, a sentence each: counts, what was left out.
@@ -62,6 +63,7 @@ class Draft:
     features: dict[str, Guess] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     unsure: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -1,6 +1,5 @@
 """Reads the files of class folders as ingest does, and suggests what to do about those that cannot be used."""
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,11 +31,13 @@ def set_checks(made: Draft, files: list[Path], strays: list[Path], say: Callable
     checks: dict[str, dict[str, str]] = {}
     empty = [file for file in files if not file.stat().st_size]
     if found.invalid.rows:
-        checks |= _unusable(made, found, len(empty), strays)
-    if strays and not found.invalid.rows:
+        checks |= _unusable(made, found, len(empty))
+    if strays:
+        kinds = some(sorted({file.suffix.lower() for file in strays}))
+        verb = "has" if len(strays) == 1 else "have"
         made.unsure.append(
-            f"{counted(len(strays), 'file')} with another ending (first: {readable(strays[0])}): read like the others; "
-            "move out of the class folders what is no example"
+            f"{counted(len(strays), 'file')} {verb} another ending, {kinds} (first: {readable(strays[0])}): read like "
+            "the others; move out of the class folders what is no example"
         )
     checks |= _equal(made, found)
     if checks:
@@ -59,17 +60,10 @@ def _read(made: Draft, say: Callable[[int], None]) -> RowChecks:
     return checks
 
 
-def _unusable(made: Draft, found: RowChecks, empty: int, strays: list[Path]) -> dict[str, dict[str, str]]:
+def _unusable(made: Draft, found: RowChecks, empty: int) -> dict[str, dict[str, str]]:
     """Says how many files cannot be used; returns the policy for them."""
     count, first = found.invalid.rows, found.invalid.first[0]
-    kinds = []
-    if empty:
-        kinds.append(f"{empty:,} empty")
-    if strays:
-        endings = Counter(file.suffix.lower() for file in strays)
-        another = "another ending" if len(strays) == 1 else "other endings"
-        kinds.append(f"{len(strays):,} with {another}, {some(sorted(endings))}")
-    kinds.append(f"first: {first}")
+    kinds = [*([f"{empty:,} empty"] if empty else []), f"first: {first}"]
     is_few = count <= InvalidCheck().max_rate * made.rows
     done = f"{'left out' if is_few else 'a run will stop'}; mend or remove {'it' if count == 1 else 'them'}"
     made.unsure.append(f"{count:,} of {counted(made.rows, 'file')} cannot be used ({'; '.join(kinds)}): {done}")
@@ -77,34 +71,27 @@ def _unusable(made: Draft, found: RowChecks, empty: int, strays: list[Path]) -> 
 
 
 def _equal(made: Draft, found: RowChecks) -> dict[str, dict[str, str]]:
-    """Says how many files equal another one; returns the policies for them.
+    """Returns the policies for files that equal another one, and says why in the run file; the verdict counts them.
 
     Of equal files with different labels one is wrong: where they are many, no policy is suggested, and a run stops.
     """
     checks: dict[str, dict[str, str]] = {}
-    same = "duplicates of another file of their split"
-    leaked = "equal to a file of another split"
-    for kind, what in (("duplicates", same), ("leakage", leaked)):
+    for kind in ("duplicates", "leakage"):
         findings: list[Finding] = [getattr(state, kind) for state in found.splits.values()]
-        count, relabelled = (sum(getattr(one, name) for one in findings) for name in ("count", "relabelled"))
+        relabelled = sum(finding.relabelled for finding in findings)
         # Of splits that are cut off, the check of leakage is that of duplicates.
         key = kind if made.splits else "duplicates"
-        is_few = relabelled <= InvalidCheck().max_rate * made.rows
-        if not count:
-            continue
-        if is_few:
+        is_few, stops = relabelled <= InvalidCheck().max_rate * made.rows, "; a run stops as it is"
+        if is_few and any(finding.count for finding in findings):
             checks[key] = {"policy": "drop"}
-            done = f"left out; set data.checks.{key}.policy to warn to keep them"
-        else:
-            done = f"a run will stop; set data.checks.{key}.policy to drop to leave them out all the same"
-        first = next(finding.first for finding in findings if finding.first)
-        told = f"{count:,} of {counted(made.rows, 'file')} {'is' if count == 1 else 'are'} {what} (first: {first})"
-        made.unsure.append(f"{told}: {done}")
         if relabelled:
             first = next(finding.first_relabelled for finding in findings if finding.relabelled)
             verb = "has" if relabelled == 1 else "have"
             made.unsure.append(
                 f"{relabelled:,} of {counted(made.rows, 'file')} {verb} another class than an equal file (first: "
-                f"{first}): remove the one of the two that is in the wrong folder"
+                f"{first}): remove the one of the two that is in the wrong folder{'' if is_few else stops}"
             )
+    if checks:
+        policies = " and ".join(f"data.checks.{kind}.policy" for kind in checks)
+        made.comments["checks"] = f"files that equal another one are left out; set {policies} to warn to keep them"
     return checks

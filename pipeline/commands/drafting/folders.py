@@ -14,7 +14,7 @@ from data.sources.folders.listing import Listing, beside_splits, folders_in, lis
 from data.spec import ImageFeature, LabelFeature, TextFeature
 from pipeline.commands.drafting import folder_rows
 from pipeline.commands.drafting.draft import Draft
-from pipeline.commands.drafting.wording import alike, counted, some
+from pipeline.commands.drafting.wording import counted, some
 
 IMAGES, TEXTS = "image_classification", "text_classification"
 OF_TEXTS = (TEXTS, "sequence_classification")
@@ -185,7 +185,6 @@ def _label(made: Draft, listed: dict[str, list[Listing]]) -> Guess:
         split: Counter(one.class_of(file) for one in found for file in one.files) for split, found in listed.items()
     }
     classes = sorted(counts["train"])
-    made.unsure += [f"{sentence.removesuffix(' in the data')}: merge the folders" for sentence in alike(classes)]
     if len(classes) < 2:
         raise DataError(
             f"{made.files} has one class, {classes[0]}: nothing can be learned from it; put examples of another into a "

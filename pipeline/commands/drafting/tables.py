@@ -223,5 +223,5 @@ def _set_checks(made: Draft, label: Column, broken: Counter) -> None:
             f"where it is a class, take it out of data.missing_values and add it to the classes of {named(label.name)}"
         )
         made.unsure.append(f"{names} in {named(label.name)} is taken for no label; {remedy}")
-    # Rows of few columns with few values are equal by nature.
     made.data.setdefault("checks", {})["duplicates"] = {"policy": "warn"}
+    made.comments["checks"] = "rows of few columns with few values are equal by nature; drop leaves duplicates out"

@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Sequence
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str = "") -> str:
     """Returns `1 file`, `2,225 files`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def some(names: Sequence[str], most: int = 8) -> str:

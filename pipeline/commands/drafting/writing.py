@@ -28,7 +28,9 @@ def text(made: Draft, name: str, folder: Path) -> str:
     ]
     lines += [f"# Unsure: {_one_line(sentence)}." for sentence in made.unsure]
     lines += [f"task: {made.task}", "data:", f"  files: {_flow(_files(made, folder))}"]
-    lines += [f"  {key}: {_flow(value)}" for key, value in made.data.items()]
+    for key, value in made.data.items():
+        why = f"  # {_one_line(made.comments[key])}" if key in made.comments else ""
+        lines.append(f"  {key}: {_flow(value)}{why}")
     lines.append("  features:")
     lines += [f"    {_key(key)}: {_feature(guess)}" for key, guess in made.features.items()]
     if made.ignored:

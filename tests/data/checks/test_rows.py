@@ -50,7 +50,7 @@ def test_too_many_duplicates_stop_with_the_first_pair_of_rows():
 
 def test_a_row_in_two_splits_stops():
     with pytest.raises(
-        DataError, match=r"1 of 3 rows of split train are in another split too .*train row 3 equals test row 2"
+        DataError, match=r"1 of 3 rows of split train is in another split too .*train row 3 equals test row 2"
     ):
         _watch(RowChecks(DataChecks(), SPEC), test=_rows(1, 2), train=_rows(5, 6, 2))
 
@@ -68,7 +68,7 @@ def test_equal_rows_with_another_label_are_counted_and_the_first_is_shown():
         "  1. 3 of 6 rows of split train are duplicates (50.00%, first: train row 3 equals train row 1; of these 1 has "
         "another label, first: train row 4 (cat) equals train row 1 (dog)); at most 1.00% are allowed. Mend the data, "
         "or set data.checks.duplicates.policy to drop or warn.",
-        "  2. 1 of 6 rows of split train are in another split too (16.67%, of these 1 has another label, "
+        "  2. 1 of 6 rows of split train is in another split too (16.67%, of these 1 has another label, "
         "first: train row 6 (cat) equals test row 1 (dog)); at most 0.00% are allowed. Mend the data, "
         "or set data.checks.leakage.policy to drop or warn.",
     ]
@@ -79,8 +79,8 @@ def test_dropped_rows_are_left_out_and_counted():
 
     assert _watch(checks, test=_rows(1, 2), train=_rows(5, 2, 6, 5))["train"] == [5, 6]
     assert checks.notes == [
-        "1 of 4 rows of split train are duplicates (25.00%, first: train row 4 equals train row 1), dropped",
-        "1 of 4 rows of split train are in another split too (25.00%, first: train row 2 equals test row 2), dropped",
+        "1 of 4 rows of split train is a duplicate (25.00%, first: train row 4 equals train row 1), dropped",
+        "1 of 4 rows of split train is in another split too (25.00%, first: train row 2 equals test row 2), dropped",
     ]
 
 
@@ -132,9 +132,9 @@ def test_all_causes_are_told_at_once_each_with_its_remedy():
         "     rows.csv:2:image: expected a whole image, found an empty file",
         "  2. split validation has 0 usable rows, expected at least 2; add rows to split validation.",
         "  3. split test has 1 usable row, expected at least 2; add rows to split test.",
-        "  4. 1 of 55 rows of split train are duplicates (1.82%, first: train row 4 equals train row 2); at most 1.00% "
+        "  4. 1 of 55 rows of split train is a duplicate (1.82%, first: train row 4 equals train row 2); at most 1.00% "
         "are allowed. Mend the data, or set data.checks.duplicates.policy to drop or warn.",
-        "  5. 1 of 55 rows of split train are in another split too (1.82%, first: train row 5 equals test row 1); at "
+        "  5. 1 of 55 rows of split train is in another split too (1.82%, first: train row 5 equals test row 1); at "
         "most 0.00% are allowed. Mend the data, or set data.checks.leakage.policy to drop or warn.",
     ]
 

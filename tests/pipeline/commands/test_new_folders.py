@@ -57,12 +57,8 @@ def test_split_folders_are_splits_and_their_classes_are_compared(tmp_path):
         "validation: cat 30, dog 30",
         "test: cat 30, dog 30, cow 2",
         "1 file beside the class folders is not read (urls.csv)",
-        "split validation has no files of unsup: the model is not measured on them; add some, or remove the folders "
-        "from train if they are no classes",
         "split test has folders that are no classes of the training files, cow: their 2 files cannot be used; remove "
         "them there, or add such files to train",
-        "split test has no files of unsup: the model is not measured on them; add some, or remove the folders from "
-        "train if they are no classes",
         "2 of 212 files cannot be used (first: pets/test/cow: expected a class of data.features.label.classes (cat, "
         "dog, unsup), found 'cow'; add it there, or take the folder out (2 rows)): left out; mend or remove them",
     ]
@@ -156,10 +152,11 @@ def test_texts_that_cannot_be_used_and_duplicates_are_counted_and_left_out(tmp_p
 
     assert data.checks.invalid.policy == data.checks.duplicates.policy == "drop"
     assert told[1] == (
-        "2 of 67 files cannot be used (1 empty; 1 with another ending, .csv; first: news/politics/empty.txt:text: "
+        "2 of 67 files cannot be used (1 empty; first: news/politics/empty.txt:text: "
         "expected text, found an empty text): left out; mend or remove them"
     )
-    assert told[2].startswith("4 of 67 files are duplicates of another file of their split (first: ")
+    assert told[2].startswith("1 file has another ending, .csv (first: news/sport/notes.csv): read like the others; ")
+    assert len(told) == 3
     assert sum(kept.values()) == 61
 
 
@@ -171,21 +168,18 @@ def test_equal_files_in_two_classes_are_told_and_left_out_only_where_they_are_fe
 
     made = new.draft(tmp_path / "news")
 
-    assert made.unsure[0].endswith(
-        ": a run will stop; set data.checks.duplicates.policy to drop to leave them out all the same"
-    )
     contradiction = (
         "9 of 60 files have another class than an equal file (first: news/sport/{0}.txt (sport) equals "
-        "news/politics/{0}.txt (politics)): remove the one of the two that is in the wrong folder"
+        "news/politics/{0}.txt (politics)): remove the one of the two that is in the wrong folder; a run stops as it is"
     )
-    assert made.unsure[1].replace(f"{tmp_path}/", "") in [contradiction.format(number) for number in range(9)]
+    assert made.unsure[0].replace(f"{tmp_path}/", "") in [contradiction.format(number) for number in range(9)]
     assert "checks" not in made.data
 
     _texts(tmp_path / "news", "opera", count=900)
 
     made = new.draft(tmp_path / "news")
 
-    assert made.unsure[1].startswith("9 of 960 files have another class")
+    assert made.unsure[0].startswith("9 of 960 files have another class")
     assert made.data["checks"] == {"duplicates": {"policy": "drop"}}
 
 
@@ -214,7 +208,7 @@ def test_what_lies_beside_pictures_is_counted_and_no_example(tmp_path):
     assert sum(kept.values()) == 60
     assert "there are 60 images and 30 texts: taken for image_classification; give --task " in " ".join(told)
     dataset = config.load(str(tmp_path / "mine.yaml")).dataset
-    assert dataset.notes() == ["90 files are no image by the ending, left out (30 .ogg, 30 .txt, 30 .svg)"]
+    assert dataset.notes() == ["90 files left out: by the ending no image (30 .ogg, 30 .txt, 30 .svg)"]
 
 
 def test_the_task_and_label_of_a_folder_are_obeyed_or_refused(tmp_path):
@@ -245,10 +239,9 @@ def test_a_picture_in_two_splits_is_left_out_of_training(tmp_path):
     _pictures(tmp_path / "pets", "train/cat", "train/dog")
     _pictures(tmp_path / "pets", "test/cat", "test/dog", count=2)
 
-    data, told, kept = _draft(tmp_path / "pets")
+    data, _, kept = _draft(tmp_path / "pets")
 
     assert data.checks.leakage.policy == "drop"
-    assert told[-1].startswith("4 of 64 files are equal to a file of another split (first: ")
     assert kept["test"] == 4
 
 
@@ -296,6 +289,31 @@ def test_pictures_without_an_ending_are_pictures(tmp_path):
         path.rename(path.with_suffix(""))
 
     assert new.draft(tmp_path / "pets").task == "image_classification"
+
+
+def test_files_that_equal_another_one_are_counted_once_and_the_run_file_says_why_they_are_left_out(tmp_path):
+    _texts(tmp_path / "pets", "cat", "dog")
+    for i in range(5):
+        (tmp_path / "pets" / "cat" / f"again{i}.txt").write_text("the same")
+
+    done = headrace("new", "mine", "--data", "pets", cwd=tmp_path)
+
+    assert done.code == 0, done.err
+    assert len([line for line in done.out.splitlines() if "duplicates" in line]) == 1
+    assert "  # files that equal another one are left out; set data.checks.duplicates.policy to warn to keep them" in (
+        tmp_path / "mine.yaml"
+    ).read_text(encoding="utf-8")
+    assert done.err.splitlines() == ["reading pets"]
+
+
+def test_a_few_texts_among_pictures_are_not_told_as_a_choice(tmp_path):
+    _pictures(tmp_path / "pets", "cat", "dog")
+    (tmp_path / "pets" / "cat" / "notes.txt").write_text("About cats")
+
+    made = new.draft(tmp_path / "pets")
+
+    assert made.task == "image_classification"
+    assert not made.unsure
 
 
 def test_the_command_prints_what_it_found(tmp_path):

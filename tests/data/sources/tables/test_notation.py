@@ -23,7 +23,10 @@ from data.sources.tables.notation import unread
     ],
 )
 def test_numbers_in_another_notation_are_told_with_an_example(cell):
-    assert unread([cell, "7"]) == f"its cells look like numbers in a notation that is not read yet, such as {cell!r}"
+    found = unread([cell, "7"])
+
+    assert found.remedy == "convert them in the data, to such as 1234.5"
+    assert found.looks == f"its cells look like numbers in a notation that is not read yet, such as {cell!r}"
 
 
 @pytest.mark.parametrize(
@@ -41,16 +44,18 @@ def test_numbers_in_another_notation_are_told_with_an_example(cell):
     ],
 )
 def test_dates_in_another_notation_are_told_with_an_example(cell):
+    found = unread([cell])
+
     expected = f"its cells look like dates or times in a notation that is not read yet, such as {cell!r}"
-    assert unread([cell]) == expected
+    assert (found.looks, found.remedy) == (expected, "convert them in the data, to such as 2024-01-31")
 
 
 @pytest.mark.parametrize(
     "cell", ["abc", "A12", "25-34", "1.2.3", "192.168.1.1", "Maria 12", "12 Main", "K", "10.5", ""]
 )
 def test_what_is_neither_or_is_read_is_not_told(cell):
-    assert unread([cell]) == ""
+    assert unread([cell]) is None
 
 
 def test_words_among_numbers_are_told_elsewhere():
-    assert unread(["1,5", "low", "high", "none given"]) == ""
+    assert unread(["1,5", "low", "high", "none given"]) is None
