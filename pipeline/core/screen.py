@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +63,13 @@ class Screen:
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
         """Within this block a line says every so often how far a long stage is."""
-        ended = threading.Event()
 
         def tell() -> None:
-            while not ended.wait(EVERY_SECONDS):
-                if self.stage and time.monotonic() - self._started >= EVERY_SECONDS:
-                    self.say(self._running())
+            if self.stage and time.monotonic() - self._started >= EVERY_SECONDS:
+                self.say(self._running())
 
-        thread = threading.Thread(target=tell, name="progress", daemon=True)
-        thread.start()
-        try:
+        with repeating(tell, EVERY_SECONDS):
             yield
-        finally:
-            ended.set()
-            thread.join()
 
     def begin(self, stage: str) -> None:
         """Shows that a stage has begun."""
@@ -112,6 +105,24 @@ class Screen:
         seconds = time.monotonic() - self._started
         spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(seconds * 8) % 10] if self.console.is_terminal else "…"
         return Text.assemble((spinner, "cyan"), f" {self.stage:<{NAME_WIDTH}}{seconds:7.1f} s  {self._detail}")
+
+
+@contextlib.contextmanager
+def repeating(act: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Within this block a thread of its own acts every so many seconds."""
+    ended = threading.Event()
+
+    def go_on() -> None:
+        while not ended.wait(seconds):
+            act()
+
+    thread = threading.Thread(target=go_on, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextlib.contextmanager

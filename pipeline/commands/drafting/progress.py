@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from pipeline.core.screen import EVERY_SECONDS
+from pipeline.core.screen import EVERY_SECONDS, repeating
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,20 +27,15 @@ class Progress:
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
         """Within this block what is being read is shown."""
-        ended = threading.Event()
 
         def show() -> None:
-            while not ended.wait(TERMINAL_SECONDS if self._is_terminal else EVERY_SECONDS):
-                with self._lock:
-                    self._show()
+            with self._lock:
+                self._show()
 
-        thread = threading.Thread(target=show, name="progress", daemon=True)
-        thread.start()
         try:
-            yield
+            with repeating(show, TERMINAL_SECONDS if self._is_terminal else EVERY_SECONDS):
+                yield
         finally:
-            ended.set()
-            thread.join()
             self.pause()
 
     def begin(self, text: str, *, at_once: bool = False) -> None:
