@@ -1,4 +1,4 @@
-"""One rule for texts, whether they are files or cells of tables, in training and in `headrace predict`."""
+"""Cells -> values: one rule for texts, whether they are files or cells, in training and in `headrace predict`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from data.cells import to_row
 from data.sources.records import Record
-from data.spec import BadRow, DatasetSpec, TextFeature
+from data.spec import BadRow, DatasetSpec, ImageFeature, TextFeature
 
 
 def _row(cell, *, optional: bool, textual: bool = False):
@@ -40,3 +40,12 @@ def test_a_zero_byte_is_no_text(optional):
         "1.txt:text: expected text, found a zero byte at character 2",
         "1.txt:text: expected text, found what looks like UTF-16LE",
     ]
+
+
+def test_raw_pixels_may_begin_as_a_file_of_another_format_does():
+    """BM, 66 and 77, are two pixels as likely as any, and what a BMP file begins with."""
+    spec = DatasetSpec(name="x", title="", licence="", features={"p": ImageFeature(height=2, width=2, channels=1)})
+
+    row = to_row(Record("1", {"p": b"BM\x01\x02"}), spec, Path(), textual=False)
+
+    assert row["p"].ravel().tolist() == [66, 77, 1, 2]

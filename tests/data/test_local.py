@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -438,3 +439,18 @@ def test_a_table_with_nothing_but_its_label_named_is_inferred(tmp_path):
     assert sum("how much" in row for row in rows) == 80
     with pytest.raises(ConfigError, match=r"data\.label: no column 'fat'; did you mean 'fate'\?"):
         local.dataset(DataConfig(files="rows.csv", label="fat"), "rows", tmp_path)
+
+
+def test_what_is_inferred_is_kept_for_the_same_file_and_the_same_code(tmp_path, monkeypatch):
+    """After an upgrade the guesses of the release before must not go on."""
+    (tmp_path / "rows.csv").write_text("size,fate\n" + "\n".join(f"{i / 3},{'ab'[i % 2]}" for i in range(40)))
+    os.utime(tmp_path / "rows.csv", (1, 1))
+    read, infer = [], local._infer
+    monkeypatch.setattr(local, "_infer", lambda *given: read.append(1) or infer(*given))
+    config = DataConfig(files="rows.csv", label="fate")
+
+    for release in ("1", "1", "2"):
+        monkeypatch.setattr(local, "_inferring_code", lambda release=release: release)
+        local.dataset(config, "rows", tmp_path)
+
+    assert len(read) == 2

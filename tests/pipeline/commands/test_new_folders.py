@@ -133,10 +133,11 @@ def test_what_is_hidden_and_linked_is_counted(tmp_path):
     _texts(tmp_path / "pets", "cat", "dog", ".git", "cat/.ipynb_checkpoints", "dog/__MACOSX")
     _texts(tmp_path / "elsewhere", "more")
     (tmp_path / "pets" / "cat" / "more").symlink_to(tmp_path / "elsewhere" / "more")
+    (tmp_path / "pets" / "dog" / "gone.txt").symlink_to(tmp_path / "nowhere")
 
     _, told, kept = _draft(tmp_path / "pets")
 
-    assert told == ["cat 60, dog 30", "3 hidden folders left out, 1 linked folder followed"]
+    assert told == ["cat 60, dog 30", "3 hidden folders left out, 1 linked folder followed, 1 broken link left out"]
     assert sum(kept.values()) == 90
 
 

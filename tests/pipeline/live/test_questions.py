@@ -188,6 +188,15 @@ def test_of_a_list_of_pictures_the_first_row_is_a_picture_where_it_is_a_path(fol
     assert asked == [first.read_bytes(), second.read_bytes()] * 2
 
 
+def test_the_columns_of_a_file_of_objects_are_those_of_any_of_them(folder):
+    objects = write("rows.jsonl", '{"plan": "a"}\n{"age": 30, "plan": "b"}\n')
+
+    first, second = Asking("table")(objects)
+
+    assert first == (("rows.jsonl", 1), "rows.jsonl row 1, age: expected a number, found nothing")
+    assert isinstance(second[1], bytes)
+
+
 def test_a_header_unlike_the_names_of_training_refuses_the_table_with_what_differs(folder):
     asking = Asking("table")
     data = DataConfig(files="x", names=("age", "plan", "label"))
