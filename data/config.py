@@ -8,6 +8,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeI
 from data.spec import SPLITS, Feature
 
 Format = Literal["auto", "csv", "jsonl", "parquet", "image_folder", "text_folder", "tfrecord"]
+TABLE_ENDINGS = {
+    ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet",
+    ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
+}  # fmt: skip
+"""Ending of a table -> its format."""
 Rate = Annotated[float, Field(ge=0, le=1)]
 Paths = str | tuple[str, ...]
 

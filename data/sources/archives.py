@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from data.config import TABLE_ENDINGS
 from data.errors import DataError
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+# TensorFlow reads TFRecord files itself, and not out of a zip file.
+TABLES = tuple(ending for ending, kind in TABLE_ENDINGS.items() if kind != "tfrecord")
 DOCUMENTS = ("", ".txt", ".md", ".rst", ".html", ".pdf")  # what lies beside a table and is none
 MAX_DOCUMENTS = 10
 # Text shrinks to a tenth, at best to a hundredth: larger files that shrink more are made to fill the disk.

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from data import pictures
+from data.config import TABLE_ENDINGS
 from data.errors import ConfigError, DataError
 from data.sources.folders.listing import Listing, beside_splits, folders_in, listing, readable, split_folders
 from data.sources.records import Record
 from data.spec import SPLITS, ImageFeature, LabelFeature, Problem, TextFeature
 
 IMAGE, TEXT, LABEL = "image", "text", "label"
-TABLES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".tfrecord", ".tfrecords", ".gz"}
 # Endings of files that are no texts.
 NO_TEXT = {
     *pictures.ENDINGS, ".svg", ".heic", ".avif", ".ico", ".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac",
@@ -39,7 +39,7 @@ def _without_classes(files: list[Path]) -> str:
         return "is empty; it needs a folder for each class, with images or texts in it"
     endings = sorted({path.suffix.lower() or "no ending" for path in files})
     found = f"has {len(files):,} file{'s' * (len(files) > 1)} ({', '.join(endings[:MAX_NAMES])}) and no folders"
-    if set(endings) <= TABLES:
+    if set(endings) <= {*TABLE_ENDINGS, ".gz", ".zip"}:
         return (
             f"{found}; name tables by a pattern in data.files, such as {files[0].parent}/*{endings[0]}; headrace new "
             "takes one of them"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from data.config import DataConfig
+from data.config import TABLE_ENDINGS, DataConfig
 from data.errors import ConfigError, DataError
 from data.sources import archives, tfrecord
 from data.sources.folders import classes as class_folders
@@ -14,10 +14,6 @@ from data.sources.tables import delimited, headers, jsonl, parquet
 from data.sources.tables.dialect import Layout, look
 from data.spec import TextFeature
 
-ENDINGS = {
-    ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet",
-    ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
-}  # fmt: skip
 HEADED = {"names": (), "header": True}
 
 
@@ -29,7 +25,7 @@ def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
     texts = any(isinstance(feature, TextFeature) for feature in config.features.values())
     folders = "text_folder" if texts else "image_folder"
     for path in paths:
-        kinds[folders if path.is_dir() else ENDINGS.get(_ending(path), "")] = path
+        kinds[folders if path.is_dir() else TABLE_ENDINGS.get(_ending(path), "")] = path
     if "" in kinds:
         raise ConfigError(
             f"data.files: the format of {archives.name_of(kinds[''])} cannot be told by its ending; set data.format "
@@ -84,7 +80,7 @@ def format_of_questions(path: Path, config: DataConfig) -> str:
     Raises:
         ConfigError: Neither tells it.
     """
-    return ENDINGS.get(_ending(path)) or format_of(config, [path])
+    return TABLE_ENDINGS.get(_ending(path)) or format_of(config, [path])
 
 
 def for_prediction(

@@ -33,6 +33,8 @@ INPUTS = {
     "width", "x", "year", "z", "zip",
 }  # fmt: skip
 AXIS = "x"  # what y is beside x or z
+# What speaks for a label beside the words of its name and its values: what the table is called, its place.
+TITLE_POINTS, LAST_POINTS, FIRST_POINTS = 5, 2, 1
 
 
 def clear(columns: Mapping[str, Column]) -> str | None:
@@ -54,27 +56,15 @@ def ranked(columns: Mapping[str, Column], about: str = "") -> list[str]:
         about: What the table is called: churn.csv is likely about churn.
     """
     first, last = _edges(columns)
+    title = set(_separated(about).split("_"))
     scored = []
     for place, (name, column) in enumerate(columns.items()):
         words = _words(name, columns)
         if _is_usable(column, words):
-            at_edge = 2 if name == last else 1 if name == first else 0
-            called = 5 if set(words.split("_")) & set(_separated(about).split("_")) else 0
-            yes_or_no = (
-                column.distinct == 2
-                and not column.is_number
-                and all(value.lower() in BOOLEANS for value in column.values)
-            )
-            few = (
-                3
-                if yes_or_no
-                else 2
-                if column.distinct == 2
-                else 1
-                if column.distinct <= 10 or column.whole != column.rows
-                else 0
-            )
-            scored.append((_points(words) + called + at_edge + few, place, name))
+            points = _points_of_name(words) + _points_of_values(column)
+            points += TITLE_POINTS * bool(title & set(words.split("_")))
+            points += LAST_POINTS if name == last else FIRST_POINTS if name == first else 0
+            scored.append((points, place, name))
     return [name for *_, name in sorted(scored, reverse=True)]
 
 
@@ -84,13 +74,23 @@ def _is_usable(column: Column, words: str) -> bool:
     return feature is not None and not many and not column.is_date and not column.is_text and not is_identifier(column)
 
 
-def _points(words: str) -> int:
+def _points_of_name(words: str) -> int:
     """Returns how much the words of a name speak for a label."""
     parts = set(words.split("_"))
     points = [0]
     for names, most in ((LABELS, 10), (CLASSES, 7), (USUAL, 6), (POSSIBLE, 4)):
         points.append(most if words in names else most // 2 + 1 if parts & names - {"y"} else 0)
     return max(points) - 4 * (words in INPUTS)
+
+
+def _points_of_values(column: Column) -> int:
+    """Returns how much the values of a column speak for a label: yes or no, two values, few, or numbers that are not
+    whole.
+    """
+    if column.distinct == 2:
+        is_answer = not column.is_number and all(value.lower() in BOOLEANS for value in column.values)
+        return 3 if is_answer else 2
+    return 1 if column.distinct <= 10 or column.whole != column.rows else 0
 
 
 def _edges(columns: Mapping[str, Column]) -> tuple[str, str]:
