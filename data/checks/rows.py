@@ -315,7 +315,8 @@ def _input_digest(row: Row, spec: DatasetSpec) -> bytes:
     for name, feature in spec.features.items():
         if not feature.target and name in row:
             value = row[name]
-            digest.update(
-                np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
-            )
+            content = np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+            # With its name and length: {a: 1} is not {b: 1}, and 1.0 before 23.0 is not 1.02 before 3.0.
+            digest.update(f"{name}\0{len(content)}\0".encode())
+            digest.update(content)
     return digest.digest()
