@@ -196,13 +196,14 @@ def _number(cell: Any, feature: NumberFeature | TargetFeature, textual: bool) ->
 
 
 def _label(cell: Any, feature: LabelFeature) -> int:
-    """Returns the index of a class given by name; a whole number that is no class's name is an index already."""
+    """Returns the index of a class given by name; a whole number is an index where no class is called by a number."""
     if isinstance(cell, bytes):
         cell = cell.decode("utf-8", errors="replace")
     name = cell if cell in feature.classes else word(cell)
     if name in feature.classes:
         return feature.classes.index(name)
-    if isinstance(cell, int | float) and not isinstance(cell, bool) and cell in range(len(feature.classes)):
+    is_index = isinstance(cell, int | float) and not isinstance(cell, bool) and cell in range(len(feature.classes))
+    if is_index and not any(name.strip().lstrip("+-").replace(".", "", 1).isdigit() for name in feature.classes):
         return int(cell)
     raise _one_of(feature.classes, name, cell)
 

@@ -6,7 +6,7 @@ import pytest
 
 from data.cells import to_row
 from data.sources.records import Record
-from data.spec import BadRow, DatasetSpec, ImageFeature, TextFeature
+from data.spec import BadRow, DatasetSpec, ImageFeature, LabelFeature, TextFeature
 
 
 def _row(cell, *, optional: bool, textual: bool = False):
@@ -49,3 +49,15 @@ def test_raw_pixels_may_begin_as_a_file_of_another_format_does():
     row = to_row(Record("1", {"p": b"BM\x01\x02"}), spec, Path(), textual=False)
 
     assert row["p"].ravel().tolist() == [66, 77, 1, 2]
+
+
+def test_a_number_is_no_index_where_classes_are_called_by_numbers():
+    """Of classes 1, 2 and 3 a label 0 became the first, and was published with every label one off."""
+    label = LabelFeature(classes=("1", "2", "3"))
+    spec = DatasetSpec(name="x", title="", licence="", features={"y": label})
+    rows = [to_row(Record("1", {"y": cell}), spec, Path(), textual=False) for cell in (1, 3.0, 0)]
+    named = spec.model_copy(update={"features": {"y": LabelFeature(classes=("cat", "dog"))}})
+
+    assert [row["y"] for row in rows[:2]] == [0, 2]
+    assert isinstance(rows[2], BadRow)
+    assert to_row(Record("1", {"y": 1}), named, Path(), textual=False)["y"] == 1
