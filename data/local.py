@@ -153,6 +153,7 @@ def _paths(config: DataConfig, base: Path) -> tuple[dict[str, list[Path]], dict[
             if not matches:
                 raise ConfigError(f"data.files: there is no file {base / pattern}; paths start at the run file.")
             found[split] += [_short(Path(match)) for match in matches]
+        found[split] = _once(found[split])
     if not used and (config.window or config.test_spans):
         raise ConfigError("data.window and data.test_spans are of files in spans; name {SPAN} or a date in data.files.")
     if config.test_spans:
@@ -165,6 +166,14 @@ def _paths(config: DataConfig, base: Path) -> tuple[dict[str, list[Path]], dict[
         newest = [path for name in list(used)[-config.test_spans :] for path in used[name]]
         found = {"train": [path for path in found["train"] if path not in newest], "test": newest}
     return found, used
+
+
+def _once(paths: list[Path]) -> list[Path]:
+    """Returns the paths without those that lead to the same file as an earlier one, as overlapping patterns do."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        found.setdefault(path.resolve(), path)
+    return list(found.values())
 
 
 def _window(place: str, config: DataConfig) -> dict[str, list[Path]]:

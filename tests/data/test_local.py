@@ -454,3 +454,15 @@ def test_what_is_inferred_is_kept_for_the_same_file_and_the_same_code(tmp_path, 
         local.dataset(config, "rows", tmp_path)
 
     assert len(read) == 2
+
+
+def test_a_file_that_two_patterns_name_is_read_once(tmp_path):
+    rows = "".join(f"{i / 7},{'ab'[i % 2]}\n" for i in range(30))
+    (tmp_path / "part-1.csv").write_text(f"x,y\n{rows}")
+    (tmp_path / "latest.csv").symlink_to("part-1.csv")
+    features = {"x": {"kind": "number"}, "y": {"kind": "label", "classes": ["a", "b"]}}
+    config = DataConfig.model_validate({"files": ["part*.csv", "*1.csv", "latest.csv"], "features": features})
+
+    dataset = local.dataset(config, "rows", tmp_path)
+
+    assert sum(1 for _ in dataset.sources["files"](None)) == 30
