@@ -24,11 +24,15 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _words_that_yaml_takes_for_booleans(cls, values: Any) -> Any:
-        """Takes `off` and `on`, which YAML reads as false and true, for the words that a setting offers."""
+    def _words_in_any_case(cls, values: Any) -> Any:
+        """Takes the words that a setting offers in any case, and false and true for off and on."""
         if not isinstance(values, dict):
             return values
-        words = {name: "on" if value else "off" for name, value in values.items() if isinstance(value, bool)}
+        words = {
+            name: ("on" if value else "off") if isinstance(value, bool) else value.lower()
+            for name, value in values.items()
+            if isinstance(value, bool | str)
+        }
         offered = {name: cls.model_fields[name].annotation for name in words if name in cls.model_fields}
         return {**values, **{name: words[name] for name, kind in offered.items() if words[name] in _choices(kind)}}
 

@@ -1,5 +1,6 @@
 """A run file's text as settings: YAML whose lines messages name, and `--set` overrides."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline.core.config.messages import sentence, unknown
 from pipeline.core.config.settings import RunConfig, schema_class
 
 MOST_VALUES = 1_000_000
+BOOLEAN = "tag:yaml.org,2002:bool"
 
 
 def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> RunConfig:
@@ -40,7 +42,15 @@ def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> R
 
 
 class _Loader(yaml.SafeLoader):
-    """Says where a value stands that is not of its tag, or looks like a date and is none, such as 2026-02-30."""
+    """Says where a value stands that is not of its tag, or looks like a date and is none, such as 2026-02-30.
+
+    Of the words for yes and no, true and false alone are booleans, as in YAML 1.2: no is a class, and off a policy.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
+        first: [(tag, pattern) for tag, pattern in found if tag != BOOLEAN]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -50,6 +60,9 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(
                 problem=f"{node.value[:40]!r} cannot be read as {kind}", problem_mark=node.start_mark
             ) from None
+
+
+_Loader.add_implicit_resolver(BOOLEAN, re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def _read_yaml(text: str, file: str) -> tuple[yaml.MappingNode, dict[str, Any]]:

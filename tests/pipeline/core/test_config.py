@@ -131,9 +131,15 @@ def test_a_bad_override_is_refused(override, message):
 
 @pytest.mark.parametrize(
     "setting",
-    ["evaluate.challenge=off", "train.warm_start=off", "data.checks.drift.policy=off", "evaluate.challenge=OFF"],
+    [
+        "evaluate.challenge=off",
+        "train.warm_start=off",
+        "data.checks.drift.policy=off",
+        "evaluate.challenge=OFF",
+        "train.warm_start=false",
+    ],
 )
-def test_off_is_taken_as_it_is_printed_though_yaml_reads_it_as_false(setting):
+def test_off_is_taken_in_any_case(setting):
     keys, _, value = setting.partition("=")
     section, *inner = keys.split(".")
     in_file = "".join(f"{{{name}: " for name in inner) + value + "}" * len(inner)
@@ -148,9 +154,20 @@ def test_off_is_taken_as_it_is_printed_though_yaml_reads_it_as_false(setting):
         assert found == "off"
 
 
+def test_yes_and_no_are_names_of_classes():
+    """YAML 1.1, which PyYAML reads, takes no, yes, on and off for booleans; null is nothing, and told."""
+    text = "task: tabular_classification\ndata: {files: x.csv, features: {y: {kind: label, classes: [%s]}}}\n"
+
+    found = config.parse(text % "no, yes, off, on, y, n")
+
+    assert found.data.features["y"].classes == ("no", "yes", "off", "on", "y", "n")
+    with pytest.raises(ConfigError, match="classes"):
+        config.parse(text % "null, yes")
+
+
 def test_a_switch_stays_a_boolean_and_a_word_that_is_not_offered_is_refused():
     assert config.parse(DIGITS + "train: {augment: off}").train.augment is False
-    with pytest.raises(ConfigError, match="expected one of stop, warn, off; found true"):
+    with pytest.raises(ConfigError, match='expected one of stop, warn, off; found "on"'):
         config.parse(DIGITS, overrides=["data.checks.drift.policy=on"])
 
 
