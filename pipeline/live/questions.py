@@ -16,7 +16,7 @@ from data.cells import content_of, shown, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.sources.folders import classes as class_folders
-from data.sources.folders.listing import listing
+from data.sources.folders.listing import listing, readable
 from data.sources.records import Record
 from data.sources.tables import formats
 from data.spec import BadRow, CategoryFeature, DatasetSpec, Feature, ImageFeature, LocatedRow, TextFeature
@@ -180,7 +180,7 @@ class Reader:
 
     def _of_file(self, path: Path, kind: str) -> Iterator[Question]:
         """Yields the questions of a file; an error of the file as a whole is the last."""
-        key = {"file": printable(path)}
+        key = {"file": readable(path)}
         try:
             if path.is_dir():
                 raise DataError(f"{path} has no {self._noun}s.")
@@ -190,7 +190,7 @@ class Reader:
                 yield self._question(key, _file_record(path, self.column or ""), path.parent, textual=False)
         except DataError as error:
             told = re.sub(rf"^({re.escape(str(path))}[^:]*):(\d+)", r"\1 line \2", str(error))
-            yield Question(key, error=printable(told).removesuffix("."))
+            yield Question(key, error=readable(told).removesuffix("."))
 
     def _rows(self, path: Path, kind: str) -> Iterator[Question]:
         """Yields the rows of a table; raises DataError where it cannot be read on, or lacks a column."""
@@ -209,7 +209,7 @@ class Reader:
         for number, record in enumerate(itertools.chain(first, records), start=1):
             if renamed is not None and renamed in record.cells:
                 record = replace(record, cells={self.column: record.cells[renamed]})
-            key = {"file": printable(path), "row": number}
+            key = {"file": readable(path), "row": number}
             yield self._question(key, record, path.parent, textual=kind == "csv")
         if broken:
             raise broken
@@ -218,7 +218,7 @@ class Reader:
         unused, missing = record.cells.keys() - self.inputs.features.keys(), self.data.missing_values
         row = to_row(record, self.inputs, folder, textual=textual, unused=unused, missing=missing)
         if isinstance(row, BadRow):
-            return Question(key, error=printable(_reason(key, record, row)))
+            return Question(key, error=readable(_reason(key, record, row)))
         return Question(key, self._content(row, record, folder))
 
     def _content(self, row: LocatedRow, record: Record, folder: Path) -> bytes:
@@ -304,11 +304,6 @@ def files_within(folder: Path) -> list[Path]:
     return sorted([*found.beside, *found.files], key=lambda path: path.parts)
 
 
-def printable(value: object) -> str:
-    """Returns a text as any stream and file takes it: what is no Unicode in it as escapes such as \\udce9."""
-    return str(value).encode(errors="backslashreplace").decode()
-
-
 @functools.cache
 def _encoder() -> Callable[[Mapping[str, Any], DatasetSpec], bytes]:
     with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
@@ -342,7 +337,7 @@ def _of_text(text: str, feature: Feature) -> Question:
     try:
         return Question({"text": text}, text.encode())
     except UnicodeEncodeError:
-        return Question({"text": printable(text)}, error=f"expected Unicode text, found {printable(text)!r}")
+        return Question({"text": readable(text)}, error=f"expected Unicode text, found {readable(text)!r}")
 
 
 def _file_record(path: Path, column: str) -> Record:

@@ -160,8 +160,8 @@ def folders_in(folder: Path) -> list[Path]:
     return found
 
 
-def readable(path: Path) -> str:
-    """Returns a path as it can be printed: bytes that are no UTF-8 as escapes such as \\udce9."""
+def readable(path: Path | str) -> str:
+    """Returns a path, or a text, as any stream takes it: what is no Unicode in it as escapes such as \\udce9."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
