@@ -226,7 +226,7 @@ def _guess_input(column: Column) -> Guess:
     if column.is_text:
         return Guess(TextFeature(optional=optional), f"{column.mean_words:.0f} words a row")
     if column.numbers > 0.8 * column.rows:
-        odd = [value for value in column.values if not is_number(value)][:3]
+        odd = [value for value in column.values if not notation.is_number(value)][:3]
         told = f"nearly all numbers, but also {', '.join(odd)}"
         remedy = "add those to data.missing_values and set its kind to number where it is one"
         return Guess(CategoryFeature(optional=optional), told, remedy)
@@ -263,7 +263,7 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
             None, f"it has {column.distinct} different value{'s' * (not column.distinct)}, expected 2 at least"
         )
     if kind == "target" and not column.is_number:
-        odd = next((repr(value[:30]) for value in column.values if not is_number(value)), "infinity")
+        odd = next((repr(value[:30]) for value in column.values if not notation.is_number(value)), "infinity")
         why = f": {column.unread.looks}; {column.unread.remedy}" if column.unread else ""
         return Guess(None, f"a target is a finite number in every row, and it has {odd}{why}")
     few = column.is_number and column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES
@@ -355,12 +355,3 @@ def _is_date(text: str, form: str) -> bool:
         return bool(datetime.strptime(text, form))
     except ValueError:
         return False
-
-
-def is_number(text: str) -> bool:
-    """Returns whether a text is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -20,7 +20,8 @@ from data.secrets import resolve
 from data.sources import archives
 from data.sources.folders import classes as class_folders
 from data.sources.records import Record
-from data.sources.tables import delimited
+from data.sources.tables import delimited, headers, notation
+from data.sources.tables.dialect import other_delimiter
 from data.sources.tables.formats import columns_of, format_of, layout_of, records
 from data.spec import (
     READ_ORDER,
@@ -118,7 +119,7 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
     if label not in columns:
         close = difflib.get_close_matches(label, columns, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(columns)[:200]}."
-        other = _other_delimiter(list(columns)) if kind == "csv" else None
+        other = other_delimiter(list(columns)) if kind == "csv" else None
         hint = f"; the cells seem to be separated by {other!r}; set data.delimiter." if other else hint
         raise ConfigError(f"data.label: no column {label!r}{hint}")
     guesses, answer = inference.guess_all(columns, label)
@@ -198,29 +199,20 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
     there = columns_of(path, kind, config)
     wanted = [*spec.features, *(name for name in config.aside if name not in spec.features)]
     extra = [name for name in there if name not in wanted and name not in config.ignore]
-    wrong = []
-    for name in wanted:
-        # A JSON object leaves out what a row does not have.
-        may_lack = kind == "jsonl" and name in spec.features and spec.features[name].optional
-        if name not in there and not may_lack:
-            close = difflib.get_close_matches(name, extra, n=1)
-            wrong.append(f"column {name} is missing" + (f" (there is {close[0]!r})" if close else ""))
+    # A JSON object leaves out what a row does not have.
+    may_lack = {name for name, feature in spec.features.items() if feature.optional and kind == "jsonl"}
+    wrong = headers.missing([name for name in wanted if name not in there and name not in may_lack], extra)
     wrong += [f"column {name!r} is not among data.features" for name in extra]
     if not wrong:
         return
     first = "mend the file, or data.features and data.ignore"
     if len(there) == 1 and kind == "csv":
-        other = _other_delimiter(there)
+        other = other_delimiter(there)
         first = f"it seems to be separated by {other!r}; set data.delimiter" if other else first
-    elif kind == "csv" and not set(there) & set(wanted) and any(inference.is_number(name) for name in there):
+    elif kind == "csv" and not set(there) & set(wanted) and any(notation.is_number(name) for name in there):
         first = "its first row must hold the names of the columns; where it has none, set data.names"
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     raise DataError(f"{path}:1: {'; '.join(wrong[:5])}{more}; {first}.")
-
-
-def _other_delimiter(columns: Sequence[str]) -> str | None:
-    """Returns what seems to separate the cells of a file that has one column only."""
-    return next((mark for mark in ";\t|," if len(columns) == 1 and mark in columns[0]), None)
 
 
 def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path) -> None:

@@ -1,6 +1,5 @@
 """What a published model is asked about: pictures, texts and rows of tables, read one after the other."""
 
-import difflib
 import functools
 import io
 import itertools
@@ -11,14 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from data import inference, pictures
+from data import pictures
 from data.cells import content_of, shown, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import listing, readable
 from data.sources.records import Record
-from data.sources.tables import formats
+from data.sources.tables import formats, headers, notation
+from data.sources.tables.dialect import other_delimiter
 from data.spec import BadRow, CategoryFeature, DatasetSpec, Feature, ImageFeature, LocatedRow, TextFeature
 from pipeline.core.screen import redirected
 
@@ -252,17 +252,14 @@ class Reader:
             return
         fix = "add it" if len(missing) == 1 else "add them"
         extra = [name for name in columns if name not in wanted]
-        mark = next((mark for mark in ";\t|," if len(columns) == 1 and mark in columns[0]), None)
-        if mark and kind == "csv":
+        mark = other_delimiter(columns) if kind == "csv" else None
+        if mark:
             fix, extra = f"the file seems to be separated by {mark!r}, which --delimiter sets", []
-        elif kind == "csv" and not set(columns) & set(wanted) and any(inference.is_number(name) for name in columns):
+        elif kind == "csv" and not set(columns) & set(wanted) and any(notation.is_number(name) for name in columns):
             fix, extra = "the first row must hold the names of the columns", []
         elif kind == "csv" and self.data.names:
             fix = "name the columns so, or leave the header out where they stand as in the training data"
-        close = {name: _closest(name, extra) for name in missing}
-        told = [
-            f"column {name} is missing" + (f" (there is {close[name]!r})" if close[name] else "") for name in missing
-        ]
+        told = headers.missing(missing, extra)
         more = f"; and {len(told) - 5} more" if len(told) > 5 else ""
         raise DataError(f"{path}: {'; '.join(told[:5])}{more}; {fix}.")
 
@@ -365,9 +362,3 @@ def _picture(pixels: Any, content: bytes) -> bytes:
     png = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(png, "PNG")
     return png.getvalue()
-
-
-def _closest(name: str, choices: Sequence[str]) -> str | None:
-    folded = {choice.casefold().strip(): choice for choice in reversed(choices)}
-    found = difflib.get_close_matches(name.casefold().strip(), folded, n=1)
-    return folded[found[0]] if found else None

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -80,6 +80,11 @@ def said_delimiter(path: Path) -> str | None:
     """Returns the delimiter that the first line of a file names, such as `sep=;`; None where it names none."""
     match = SEP_LINE.fullmatch(next(_lines(path), ""))
     return match[1] if match else None
+
+
+def other_delimiter(columns: Sequence[str]) -> str | None:
+    """Returns what seems to separate the cells of a file that has one column only; None where nothing does."""
+    return next((mark for mark in ";\t|," if len(columns) == 1 and mark in columns[0]), None)
 
 
 def guess_delimiter(path: Path) -> tuple[str, list[str]]:

@@ -1,5 +1,6 @@
 """Whether the first row of a table holds the names of its columns, judged by what stands below it."""
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -96,6 +97,15 @@ def resolved(cells: Sequence[str], names: Sequence[str]) -> list[str]:
         if name not in cells and alike[_folded(name)] == 1 and found.count(_folded(name)) == 1
     }
     return [cell if cell in names else spelled.get(_folded(cell), cell) for cell in cells]
+
+
+def missing(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Returns that columns are missing, a sentence each, with the one of the other columns that each may be."""
+    folded, said = {_folded(other): other for other in reversed(others)}, []
+    for name in names:
+        close = difflib.get_close_matches(_folded(name), folded, n=1)
+        said.append(f"column {name} is missing" + (f" (there is {folded[close[0]]!r})" if close else ""))
+    return said
 
 
 def holds(names: Sequence[str], cells: Sequence[str], table: Sequence[Sequence[str]]) -> bool:

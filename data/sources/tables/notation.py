@@ -61,7 +61,7 @@ def unread(cells: Collection[str]) -> Unread | None:
     Args:
         cells: The different cells of a column, without spaces around them.
     """
-    odd = [cell for cell in cells if not _is_plain(cell)]
+    odd = [cell for cell in cells if not is_number(cell)]
     for what, plain, pattern in (("dates or times", "2024-01-31", DATE), ("numbers", "1234.5", NUMBER)):
         like = [cell for cell in odd if pattern.fullmatch(cell)]
         if like and len(like) >= NEARLY_ALL * len(odd):
@@ -73,9 +73,10 @@ def unread(cells: Collection[str]) -> Unread | None:
     return None
 
 
-def _is_plain(cell: str) -> bool:
+def is_number(text: str) -> bool:
+    """Returns whether a text is a number as the readers take it; Python takes 1_000 as well."""
     try:
-        float(cell)
+        float(text)
     except ValueError:
         return False
-    return "_" not in cell
+    return "_" not in text
