@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from data import pictures
+from data.scripts import listed
 from data.sources import encoding
 from data.sources.records import Record
 from data.spec import (
@@ -171,9 +172,8 @@ def _category(cell: Any, feature: CategoryFeature) -> str:
 
 def _one_of(choices: tuple[str, ...], value: str, cell: Any) -> _Unusable:
     close = difflib.get_close_matches(value, choices, n=1) if cell is not None else []
-    more = f" and {len(choices) - MAX_CLASSES_SHOWN} more" if len(choices) > MAX_CLASSES_SHOWN else ""
     found = shown(cell) + (f" (meant {close[0]!r}?)" if close else "")
-    return _Unusable(f"one of {', '.join(choices[:MAX_CLASSES_SHOWN])}{more}", found)
+    return _Unusable(f"one of {listed(choices, MAX_CLASSES_SHOWN)}", found)
 
 
 def _number(cell: Any, feature: NumberFeature | TargetFeature, textual: bool) -> float:

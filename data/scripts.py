@@ -2,6 +2,7 @@
 
 import functools
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 # Letters of a word in scripts that put no blanks between words, as they are usual there.
@@ -58,6 +59,12 @@ def isolated(text: str) -> str:
     if any(unicodedata.bidirectional(character) in ("R", "AL") for character in text):
         return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}"
     return text
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Returns the first names, whole, with commas between, and how many there are besides: `a, b and 4 more`."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def cut(text: str, length: int) -> str:

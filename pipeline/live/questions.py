@@ -14,6 +14,7 @@ from data import pictures
 from data.cells import content_of, shown, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
+from data.scripts import listed
 from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import listing, readable
 from data.sources.records import Record
@@ -239,9 +240,8 @@ class Reader:
         if len(columns) == 1:
             self.note(f"{path}: its one column, {columns[0]!r}, is taken for {self.column}.")
             return columns[0]
-        raise DataError(
-            f"{path}: expected a column {self.column}, found {_listed(columns)}; rename the one that is meant."
-        )
+        found = listed(columns, MAX_NAMES)
+        raise DataError(f"{path}: expected a column {self.column}, found {found}; rename the one that is meant.")
 
     def _refuse_missing(self, path: Path, kind: str, columns: Sequence[str]) -> None:
         wanted = self.inputs.features
@@ -283,12 +283,6 @@ def _reason(key: Mapping[str, Any], record: Record, row: BadRow) -> str:
     problems = row.problems[:MAX_PROBLEMS]
     told = [f"{one.column}{': ' * bool(one.column)}expected {one.expected}, found {one.found}" for one in problems]
     return f"{place(key, int(line[1]) if line else None)}{', ' if problems[0].column else ': '}{'; '.join(told)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Returns the first names, whole, and how many there are besides."""
-    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def files_within(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from data import loading
 from data.cells import shown
 from data.checks.rows import RowChecks
 from data.errors import ConfigError
-from data.scripts import isolated
+from data.scripts import isolated, listed
 from data.spec import SPLITS, LabelFeature
 from pipeline.core import environment
 from pipeline.core.config import NamedConfig
@@ -96,8 +96,7 @@ def _absent_classes(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> l
         absent = [name for name in every if name not in found]
         if not absent:
             continue
-        names = ", ".join(isolated(name) for name in absent[:SHOWN])
-        more = f" and {len(absent) - SHOWN:,} more" if len(absent) > SHOWN else ""
+        names = listed([isolated(name) for name in absent], SHOWN)
         follows = "cannot be learned" if split == "train" else "cannot be measured"
         remedy = (
             f"add rows, or raise data.splits.{split}"
@@ -106,7 +105,7 @@ def _absent_classes(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> l
         )
         verb = "has" if len(absent) == 1 else "have"
         said.append(
-            f"{len(absent):,} of {len(every):,} classes {verb} no row in {split} ({names}{more}): "
+            f"{len(absent):,} of {len(every):,} classes {verb} no row in {split} ({names}): "
             f"{'it' if len(absent) == 1 else 'they'} {follows}; {remedy}"
         )
     return said

@@ -10,6 +10,7 @@ from pathlib import Path
 from data import pictures
 from data.config import TABLE_ENDINGS
 from data.errors import ConfigError, DataError
+from data.scripts import listed
 from data.sources.folders.listing import Listing, beside_splits, folders_in, listing, readable, split_folders
 from data.sources.records import Record
 from data.spec import SPLITS, ImageFeature, LabelFeature, Problem, TextFeature
@@ -73,10 +74,9 @@ def left_out(folders: Iterable[Path], column: str) -> list[str]:
     endings = Counter(path.suffix.lower() for folder in folders for path in examples(folder, column).others)
     if not endings:
         return []
-    shown = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(MAX_NAMES))
-    more = f" and {len(endings) - MAX_NAMES} more" if len(endings) > MAX_NAMES else ""
+    shown = listed([f"{count:,} {ending}" for ending, count in endings.most_common()], MAX_NAMES)
     noun = "file" if endings.total() == 1 else "files"
-    return [f"{endings.total():,} {noun} left out: by the ending no {column} ({shown}{more})"]
+    return [f"{endings.total():,} {noun} left out: by the ending no {column} ({shown})"]
 
 
 def column_of(kind: str) -> str:
@@ -96,8 +96,7 @@ def of_classes(record: Record, folder: Path, known: Sequence[str]) -> Record:
     name = record.cells[LABEL]
     if record.problem or name in known or name.strip() in known:
         return record
-    shown = f"{', '.join(known[:MAX_NAMES])}{f' and {len(known) - MAX_NAMES} more' if len(known) > MAX_NAMES else ''}"
-    expected = f"a class of data.features.label.classes ({shown})"
+    expected = f"a class of data.features.label.classes ({listed(known, MAX_NAMES)})"
     found = f"{name!r}; add it there, or take the folder out"
     return replace(record, problem=Problem(readable(folder / name), "", expected, found))
 
@@ -123,11 +122,11 @@ def _record(path: Path, column: str, name: str) -> Record:
         return Record(where, {LABEL: name}, Problem(where, "", "a file that can be read", str(error.strerror)))
 
 
-def refuse_empty(listed: Iterable[Listing]) -> None:
+def refuse_empty(listings: Iterable[Listing]) -> None:
     """Raises DataError where class folders have no files, with the remedy."""
     folders: list[str] = []
     links: list[str] = []
-    for found in listed:
+    for found in listings:
         for name in found.empty():
             place = found.folder / name
             if place in found.repeats:
@@ -136,9 +135,8 @@ def refuse_empty(listed: Iterable[Listing]) -> None:
                 folders.append(str(place))
     sentences = links[:MAX_NAMES]
     if folders:
-        more = f" and {len(folders) - MAX_NAMES} more" if len(folders) > MAX_NAMES else ""
         verb, them = ("has", "the folder") if len(folders) == 1 else ("have", "the folders")
-        sentences.append(f"{', '.join(folders[:MAX_NAMES])}{more} {verb} no files; fill or remove {them}")
+        sentences.append(f"{listed(folders, MAX_NAMES)} {verb} no files; fill or remove {them}")
     if sentences:
         raise DataError(f"{'; '.join(sentences)}.")
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from data.scripts import listed
+
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none", "-", ".")
 NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
 # A day, and maybe a time: 2024-05-01, 01.05.2024, 5/1/24, 2024-05-01T10:00:00Z.
@@ -170,7 +172,7 @@ def _reasons(evidence: Sequence[Evidence]) -> str:
     names: dict[str, list[str]] = {}
     for one in evidence:
         names.setdefault(one.reason, []).append(one.name)
-    return "; ".join(f"{_listed(names)}: {reason}" for reason, names in names.items())
+    return "; ".join(f"{_quoted(names)}: {reason}" for reason, names in names.items())
 
 
 def _of_column(name: str, cells: Sequence[str]) -> Evidence:
@@ -219,6 +221,5 @@ def _number(text: str) -> float:
     return float(text.replace(",", "."))
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = [repr(name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}...") for name in names[:MAX_SHOWN]]
-    return ", ".join(shown) + (f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else "")
+def _quoted(names: Sequence[str]) -> str:
+    return listed([repr(name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}...") for name in names], MAX_SHOWN)
