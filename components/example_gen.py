@@ -4,7 +4,6 @@ import array
 import contextlib
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,8 +24,6 @@ from data.errors import DataError
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, Row
 from models import progress
 
-# In a note: `(first: a.csv:3 ...), dropped` or `(0.64%, first: a.csv:3 ...), kept`.
-EXAMPLE = re.compile(r" \(first: .*\)(?=, (?:dropped|kept)$)|, first: .*(?=\), (?:dropped|kept)$)")
 # So that Beam has several files to give to several workers: it does not split one.
 SHARD_BYTES = 8 * 2**20
 # How many files of pictures are kept for the serving check, which sends them in one request.
@@ -57,8 +54,7 @@ def DatasetExampleGen(
     SUMMARY.path(examples.uri).write_text(json.dumps(summary, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
     told = [f"{found.spec.name}: {', '.join(counts)}", *found.notes()]
-    short = [EXAMPLE.sub("", note) for note in watcher.notes]
-    progress.report(summary="; ".join([*told, *watcher.notes]), short="; ".join([*told, *short]))
+    progress.report(summary="; ".join([*told, *watcher.notes]), short="; ".join([*told, *watcher.brief_notes]))
     examples.split_names = json.dumps(list(SPLITS))
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
 

@@ -36,10 +36,16 @@ class Finding:
 
     def told(self, rows: int) -> str:
         """Returns, in brackets, the share of `rows` rows, how many have another label, and the first ones."""
-        other = "has" if self.relabelled == 1 else "have"
-        label = f"of these {self.relabelled:,} {other} another label, first: {self.first_relabelled}"
+        label = f"{self._relabelled()}, first: {self.first_relabelled}"
         first = "" if self.relabelled == self.count else f"first: {self.first}"
         return f"({self.count / rows:.2%}, {'; '.join([first] * bool(first) + [label] * bool(self.relabelled))})"
+
+    def brief(self, rows: int) -> str:
+        """Returns the same without the first ones, and without the labels where not all have another."""
+        return f"({self.count / rows:.2%}{f', {self._relabelled()}' if self.relabelled == self.count else ''})"
+
+    def _relabelled(self) -> str:
+        return f"of these {self.relabelled:,} {'has' if self.relabelled == 1 else 'have'} another label"
 
 
 @dataclass
@@ -121,6 +127,7 @@ class RowChecks:
         spec: What the rows hold.
         shares: The splits that are cut off the training rows -> their shares, for the remedies.
         notes: What was dropped or is worth a warning, a sentence each.
+        brief_notes: The same without the first rows that each is about, for a line of a terminal.
         invalid: The rows that cannot be used.
         splits: Split -> what was found in it.
     """
@@ -129,6 +136,7 @@ class RowChecks:
     spec: DatasetSpec
     shares: Mapping[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    brief_notes: list[str] = field(default_factory=list)
     invalid: Invalid = field(default_factory=Invalid)
     splits: dict[str, SplitFindings] = field(default_factory=lambda: {split: SplitFindings() for split in SPLITS})
     _seen: dict[bytes, _Seen] = field(default_factory=dict)
@@ -186,6 +194,7 @@ class RowChecks:
         share, found = invalid.rows / rows, f"{invalid.rows:,} of {rows:,} rows cannot be used"
         if check.policy == "drop" and share <= check.max_rate:
             self.notes.append(f"{found} (first: {invalid.first[0]}), dropped")
+            self.brief_notes.append(f"{found}, dropped")
             return []
         fix = "mend them, or set data.checks.invalid.policy to drop"
         if check.policy == "drop":
@@ -223,7 +232,9 @@ class RowChecks:
             counts = f"{finding.count:,} of {state.rows:,} rows of split {split} {what}"
             text = f"{counts} {finding.told(state.rows)}"
             if check.policy != "stop":
-                self.notes.append(f"{text}, {'dropped' if check.policy == 'drop' else 'kept'}")
+                done = "dropped" if check.policy == "drop" else "kept"
+                self.notes.append(f"{text}, {done}")
+                self.brief_notes.append(f"{counts} {finding.brief(state.rows)}, {done}")
             elif sentences:
                 rest.append(f", {finding.count:,} of {state.rows:,} of {split}")
             else:

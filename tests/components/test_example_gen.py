@@ -125,24 +125,3 @@ def test_files_of_pictures_of_the_test_split_are_kept_two_of_a_kind(tmp_path):
     assert [original for _, original in found] == [{"image": files[place], "label": 1} for place in kept]
     assert [stored for stored, _ in found] == [{"image": rows[place]["image"].tobytes(), "label": 1} for place in kept]
     assert read_originals(str(tmp_path / "none"), SPEC) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("note", "short"),
-    [
-        (
-            "7 of 600 rows cannot be used (first: a (1), kept.csv:5: expected (JA), found nothing), dropped",
-            "7 of 600 rows cannot be used, dropped",
-        ),
-        (
-            "3 of 469 rows of split train are duplicates (0.64%, first: a.csv:4 equals b (2).csv:1), kept",
-            "3 of 469 rows of split train are duplicates (0.64%), kept",
-        ),
-        ("another note (first: x)", "another note (first: x)"),
-    ],
-)
-def test_a_terminal_is_told_how_many_rows_without_the_first_of_them(note, short):
-    from components.example_gen import EXAMPLE
-
-    assert EXAMPLE.sub("", note) == short

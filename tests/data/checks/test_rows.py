@@ -2,9 +2,18 @@ import numpy as np
 import pytest
 
 from data.checks.rows import RowChecks, _input_digest
-from data.config import Check, DataChecks
+from data.config import Check, DataChecks, InvalidCheck
 from data.errors import DataError
-from data.spec import BadRow, CategoryFeature, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, Problem
+from data.spec import (
+    BadRow,
+    CategoryFeature,
+    DatasetSpec,
+    ImageFeature,
+    LabelFeature,
+    LocatedRow,
+    NumberFeature,
+    Problem,
+)
 
 SPEC = DatasetSpec(
     name="tiny",
@@ -179,3 +188,31 @@ def test_a_split_with_one_class_has_a_remedy():
 
     with pytest.raises(DataError, match=r"split test has 1 class in label \(dog\), .*: set data.splits.test to 0.15"):
         _watch(checks, test=_rows(1, 3), train=_rows(*range(10, 60)))
+
+
+def test_a_terminal_is_told_how_many_rows_without_the_first_of_them():
+    settings = DataChecks(invalid=InvalidCheck(policy="drop", max_rate=1), duplicates=Check(policy="warn"))
+    checks = RowChecks(settings, SPEC)
+    bad = BadRow((Problem("a (1), kept.csv:5", "label", "one of cat, dog", "(JA)"),))
+    equal = [LocatedRow(row, f"b (2).csv:{number}") for number, row in enumerate(_rows(1, 2, 1), start=1)]
+
+    _watch(checks, train=[*equal, bad])
+
+    assert checks.notes == [
+        "1 of 8 rows cannot be used (first: a (1), kept.csv:5:label: expected one of cat, dog, found (JA)), dropped",
+        "1 of 3 rows of split train is a duplicate (33.33%, first: b (2).csv:3 equals b (2).csv:1), kept",
+    ]
+    assert checks.brief_notes == [
+        "1 of 8 rows cannot be used, dropped",
+        "1 of 3 rows of split train is a duplicate (33.33%), kept",
+    ]
+
+
+def test_a_terminal_is_told_of_labels_where_all_equal_rows_have_another():
+    checks = RowChecks(DataChecks(duplicates=Check(policy="warn")), SPEC)
+
+    _watch(checks, train=[*_rows(1, 2), *_rows(1, label=0)])
+
+    assert checks.brief_notes == [
+        "1 of 3 rows of split train is a duplicate (33.33%, of these 1 has another label), kept"
+    ]
