@@ -43,8 +43,7 @@ def write(made: Draft, target: Path, home: Path) -> Verdict:
         ConfigError: It cannot be written, or no run file can hold these names; nothing was written.
     """
     _parse(made, target)
-    if made.rows <= FEW_ROWS and not made.splits:
-        _fit_shares(made, target)
+    found = _fit_shares(made, target) if made.rows <= FEW_ROWS and not made.splits else None
     try:
         atomic.write(target, writing.text(made, target.stem, target.resolve().parent))
     except OSError as error:
@@ -52,7 +51,7 @@ def write(made: Draft, target: Path, home: Path) -> Verdict:
     try:
         named = config.load(str(target))
         preflight.check(named, PipelinePaths.of(home, named.name))
-        return Verdict(**preflight.read_everything(named))
+        return Verdict(**(found or preflight.read_everything(named)))
     except HeadraceError as error:
         return Verdict(error.exit_code, hide(str(error)))
 
@@ -67,27 +66,31 @@ def _parse(made: Draft, target: Path) -> config.NamedConfig:
     return config.NamedConfig(target.stem, settings, config.find_data(settings, target, base), base)
 
 
-def _fit_shares(made: Draft, target: Path) -> None:
-    """Makes the shares for validation and test larger where only with them the rows can be run."""
-    if _can_be_run(made, target):
-        return
+def _fit_shares(made: Draft, target: Path) -> dict[str, Any] | None:
+    """Makes the shares for validation and test larger where only with them the rows can be run.
+
+    Returns what `preflight.read_everything` found in the rows as they are cut then; None where they cannot be run.
+    """
+    if found := _found(made, target):
+        return found
     before = made.data.pop("splits", None)
     for share in SHARES:
         made.data["splits"] = {"validation": share, "test": share}
-        if _can_be_run(made, target):
+        if found := _found(made, target):
             made.unsure.append(
                 f"{made.rows} rows are few, so {share:.0%} each are for validation and test; more rows, or files of "
                 "their own in data.files, tell more"
             )
-            return
+            return found
     made.data.pop("splits")
     if before is not None:
         made.data["splits"] = before
+    return None
 
 
-def _can_be_run(made: Draft, target: Path) -> bool:
+def _found(made: Draft, target: Path) -> dict[str, Any] | None:
+    """Returns what there is in the rows of a draft; None where a run would refuse them."""
     try:
-        preflight.read_everything(_parse(made, target))
+        return preflight.read_everything(_parse(made, target))
     except DataError:
-        return False
-    return True
+        return None
