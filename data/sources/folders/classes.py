@@ -69,9 +69,14 @@ def examples(folder: Path, column: str) -> Listing:
     return listing(folder).only(is_example(column))
 
 
-def left_out(folders: Iterable[Path], column: str) -> list[str]:
-    """Returns, in a sentence, how many files in class folders are no examples by their endings; nothing of none."""
-    endings = Counter(path.suffix.lower() for folder in folders for path in examples(folder, column).others)
+def left_out(listings: Iterable[Listing], column: str) -> list[str]:
+    """Returns, in a sentence, how many files are no examples by their endings; nothing of none.
+
+    Args:
+        listings: What `examples` returned for each folder.
+        column: `image` or `text`.
+    """
+    endings = Counter(path.suffix.lower() for found in listings for path in found.others)
     if not endings:
         return []
     shown = listed([f"{count:,} {ending}" for ending, count in endings.most_common()], MAX_NAMES)
