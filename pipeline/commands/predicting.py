@@ -81,11 +81,9 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
     Exit codes: 0 all answered; 2 settings or usage; 3 a row or file cannot be used, the others are answered all the
     same, and with --json and --out it has an error in the place of an answer; 5 the server does not answer.
     """
-    from pipeline.commands.drafting.layouts import delimiter_of
     from pipeline.live import predicting
     from pipeline.live.questions import place
 
-    given = {"format": format_, "delimiter": None if delimiter is None else delimiter_of(delimiter)}
     found = predicting.predict(
         pipeline,
         files,
@@ -93,7 +91,7 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
         version,
         texts,
         server,
-        reading={name: value for name, value in given.items() if value is not None},
+        reading=_reading(format_, delimiter),
         out=out,
         note=lambda sentence: click.echo(f"headrace: {hide(sentence)}", err=True),
     )
@@ -112,6 +110,14 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
         click.echo(hide(line), err=True)
     if tally.refused:
         sys.exit(DataError.exit_code)
+
+
+def _reading(format_: str | None, delimiter: str | None) -> dict[str, str]:
+    """Returns the settings of `data` that options give; raises ConfigError for what is no delimiter."""
+    from pipeline.commands.drafting.layouts import delimiter_of
+
+    given = {"format": format_, "delimiter": None if delimiter is None else delimiter_of(delimiter)}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _announce(found: "Predictions") -> None:

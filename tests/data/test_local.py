@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pytest
 from data import local
 from data.checks.rows import RowChecks
 from data.config import DataConfig
-from data.errors import ConfigError, DataError, HeadraceError
+from data.errors import DataError, HeadraceError
 from data.loading import open_rows
 from data.spec import SPLITS
 from tests.data import corpus
@@ -384,85 +383,3 @@ def test_equal_pictures_of_two_names_lie_in_one_split(tmp_path):
     shades = {split: {int(row["image"][0, 1, 0]) for row in found[split]} for split in SPLITS}
     assert sum(map(len, shades.values())) == 40
     assert sum(map(len, found.values())) == 80
-
-
-def test_the_digest_follows_the_content_and_not_the_folder(tmp_path):
-    digests = []
-    for place, count in (("a", 20), ("b", 20), ("c", 21)):
-        (tmp_path / place).mkdir()
-        (tmp_path / place / "rows.csv").write_text(csv_text(rows(count)))
-        config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES})
-        digests.append(local.dataset(config, "customers", tmp_path / place).digest())
-
-    assert digests[0] == digests[1] != digests[2]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"files": "rows.cvs"}, r"data.files: there is no file .*rows.cvs; paths start at the run file"),
-        ({"files": "rows.csv", "features": {}}, "data.features is missing; name the columns"),
-        (
-            {"files": "rows.csv", "features": {**FEATURES, "churned": "label"}},
-            r"data.features.churned.classes is missing; its first rows have no, yes\.",
-        ),
-        ({"files": ["rows.csv", "x.bin"]}, r"the format of .*x.bin cannot be told by its ending; set data.format"),
-        ({"files": ["rows.csv", "x.jsonl"]}, "expected files of one format, found csv and jsonl"),
-        ({"files": "photos"}, "a folder of classes has image or text, and label; set"),
-    ],
-)
-def test_what_cannot_be_a_data_set_is_told(tmp_path, settings, message):
-    (tmp_path / "rows.csv").write_text(csv_text(rows()))
-    for name in ("cat", "dog"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-    for name in ("x.bin", "x.jsonl"):
-        (tmp_path / name).write_text("{}")
-
-    with pytest.raises(ConfigError, match=message):
-        local.dataset(DataConfig.model_validate({"features": FEATURES, **settings}), "customers", tmp_path)
-
-
-def test_a_table_with_nothing_but_its_label_named_is_inferred(tmp_path):
-    lines = [
-        f"{i},{'NA' if i % 9 == 0 else i / 3},{'red' if i % 2 else 'blue'},{'left' if i % 3 else 'stayed'}"
-        for i in range(90)
-    ]
-    (tmp_path / "rows.csv").write_text("id,how much,colour,fate\n" + "\n".join(lines))
-
-    config = DataConfig(files="rows.csv", label="fate")
-    dataset = local.dataset(config, "rows", tmp_path)
-    rows = [row for _, row in dataset.sources["files"](None)]
-
-    kinds = {name: feature.kind for name, feature in dataset.spec.features.items()}
-    assert kinds == {"how much": "number", "colour": "category", "fate": "label"}
-    assert len(rows) == 90
-    assert sum("how much" in row for row in rows) == 80
-    with pytest.raises(ConfigError, match=r"data\.label: no column 'fat'; did you mean 'fate'\?"):
-        local.dataset(DataConfig(files="rows.csv", label="fat"), "rows", tmp_path)
-
-
-def test_what_is_inferred_is_kept_for_the_same_file_and_the_same_code(tmp_path, monkeypatch):
-    """After an upgrade the guesses of the release before must not go on."""
-    (tmp_path / "rows.csv").write_text("size,fate\n" + "\n".join(f"{i / 3},{'ab'[i % 2]}" for i in range(40)))
-    os.utime(tmp_path / "rows.csv", (1, 1))
-    read, infer = [], local._infer
-    monkeypatch.setattr(local, "_infer", lambda *given: read.append(1) or infer(*given))
-    config = DataConfig(files="rows.csv", label="fate")
-
-    for release in ("1", "1", "2"):
-        monkeypatch.setattr(local, "_inferring_code", lambda release=release: release)
-        local.dataset(config, "rows", tmp_path)
-
-    assert len(read) == 2
-
-
-def test_a_file_that_two_patterns_name_is_read_once(tmp_path):
-    rows = "".join(f"{i / 7},{'ab'[i % 2]}\n" for i in range(30))
-    (tmp_path / "part-1.csv").write_text(f"x,y\n{rows}")
-    (tmp_path / "latest.csv").symlink_to("part-1.csv")
-    features = {"x": {"kind": "number"}, "y": {"kind": "label", "classes": ["a", "b"]}}
-    config = DataConfig.model_validate({"files": ["part*.csv", "*1.csv", "latest.csv"], "features": features})
-
-    dataset = local.dataset(config, "rows", tmp_path)
-
-    assert sum(1 for _ in dataset.sources["files"](None)) == 30

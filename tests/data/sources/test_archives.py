@@ -87,25 +87,22 @@ def test_a_damaged_zip_file_is_refused(tmp_path):
             _read(path)
 
 
-def test_a_password_is_told(tmp_path):
+@pytest.mark.parametrize(
+    ("local", "central", "bits", "message"),
+    [
+        (6, 8, 1, r"rows.zip: rows.csv is protected by a password; unpack it first"),
+        (8, 10, 9, r"rows.zip is packed in a way that cannot be read here .*; unpack it first"),  # by Deflate64
+    ],
+)
+def test_a_password_and_an_unknown_packing_are_named(tmp_path, local, central, bits, message):
+    """Flags and method stand in the header of a file and again in the directory of the archive."""
     path = _zip(tmp_path, {"rows.csv": "x,y\n1,a\n"})
     content = bytearray(path.read_bytes())
-    for begin, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        content[content.index(begin) + flags] |= 1
+    for begin, offset in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
+        content[content.index(begin) + offset] |= bits
     path.write_bytes(content)
 
-    with pytest.raises(DataError, match=r"rows.zip: rows.csv is protected by a password; unpack it first"):
-        _read(path)
-
-
-def test_a_packing_that_python_does_not_know_is_told(tmp_path):
-    path = _zip(tmp_path, {"rows.csv": "x,y\n1,a\n"})
-    content = bytearray(path.read_bytes())
-    for begin, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
-        content[content.index(begin) + method] = 9  # Deflate64
-    path.write_bytes(content)
-
-    with pytest.raises(DataError, match=r"rows.zip is packed in a way that cannot be read here .*; unpack it first"):
+    with pytest.raises(DataError, match=message):
         _read(path)
 
 
