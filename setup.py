@@ -37,6 +37,8 @@ REQUIREMENTS = [
     "pyyaml>=6",
     "pillow>=10",
     "matplotlib>=3.9",
+    "xxhash>=3.4",  # digests of rows: as fast as they can be read
+    "openpyxl>=3.1",  # .xlsx
     "charset-normalizer>=3.4",  # names the encoding of a file that is not UTF-8
     "platformdirs>=4",
     "psutil>=5.9",
@@ -70,6 +72,7 @@ setup(
             "ruff",
             "setuptools<81",
             "types-PyYAML",
+            "types-openpyxl",
         ],
     },
     entry_points={"console_scripts": ["headrace=headrace:main"]},
