@@ -1,10 +1,15 @@
 """Which reader a file or folder wants, and its columns and records."""
 
+import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
+from data.blocks import Block
 from data.config import TABLE_ENDINGS, DataConfig
 from data.errors import ConfigError, DataError
 from data.sources import archives, tfrecord
@@ -14,6 +19,7 @@ from data.sources.tables import delimited, headers, jsonl, parquet
 from data.sources.tables.dialect import Layout, look
 from data.spec import TextFeature
 
+BLOCK_ROWS = 4096
 HEADED = {"names": (), "header": True}
 
 
@@ -51,6 +57,35 @@ def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
         return class_folders.read(path, class_folders.column_of(kind))
     readers: dict[str, Any] = {"jsonl": jsonl, "parquet": parquet, "tfrecord": tfrecord}
     return readers[kind].read(path)
+
+
+def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
+    """Yields the rows of a file or folder of this format, some at a time."""
+    rows = records(path, kind, config)
+    while some := list(itertools.islice(rows, BLOCK_ROWS)):
+        yield _block(path, some)
+
+
+def _block(path: Path, some: list[Record]) -> Block:
+    usable = [record for record in some if not record.problem]
+    names = list(dict.fromkeys(name for record in usable for name in record.cells))
+    cells, mixed = {}, {}
+    for name in names:
+        values = [record.cells.get(name) for record in usable]
+        try:
+            cells[name] = pa.array(values)
+        except (pa.ArrowException, OverflowError, TypeError, ValueError):
+            mixed[name] = values
+    numbers = [record.where.rpartition(":")[2] for record in usable]
+    are_numbers = all(number.isdecimal() for number in numbers)
+    return Block(
+        archives.name_of(path),
+        pa.RecordBatch.from_pydict(cells),
+        np.array(numbers if are_numbers else range(len(usable)), np.int64),
+        mixed,
+        tuple(record.problem for record in some if record.problem),
+        () if are_numbers else tuple(record.where for record in usable),
+    )
 
 
 def layout_of(path: Path, config: DataConfig) -> Layout:

@@ -1,0 +1,61 @@
+"""The encoder of columns writes what the codec of rows writes."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data import encoding
+
+ROWS = [
+    {"b": 1.5, "a": "hällo".encode(), "d": 123, "longer name": b"x" * 200},
+    {"a": b"", "d": -5},
+    {"b": float("-0.0"), "a": b"\0\xff" * 70_000, "d": 2**63 - 1},
+    {"d": -(2**63), "b": 3e38},
+    {"d": 127},
+    {"d": 128},
+    {},
+]
+TYPES = {"b": pa.float32(), "a": pa.binary(), "d": pa.int64(), "longer name": pa.binary()}
+
+
+@pytest.fixture(name="columns", scope="module")
+def _columns():
+    return pa.RecordBatch.from_arrays(
+        [pa.array([row.get(name) for row in ROWS], kind) for name, kind in TYPES.items()], names=list(TYPES)
+    )
+
+
+@pytest.mark.slow
+def test_bytes_are_those_of_the_codec_of_rows(columns):
+    from data import examples
+    from data.spec import CategoryFeature, DatasetSpec, DateFeature, NumberFeature
+
+    features = {
+        "b": NumberFeature(optional=True),
+        "a": CategoryFeature(optional=True),
+        "d": DateFeature(optional=True),
+        "longer name": CategoryFeature(optional=True),
+    }
+    spec = DatasetSpec(name="made up", title="", licence="none", features=features)
+    assert encoding.encode(columns, list(TYPES)).to_pylist() == [examples.encode(row, spec) for row in ROWS]
+
+
+def test_a_slice_has_the_bytes_of_its_rows(columns):
+    whole = encoding.encode(columns, ["d", "a"]).to_pylist()
+    assert encoding.encode(columns.slice(2, 3), ["a", "d"]).to_pylist() == whole[2:5]
+
+
+def test_without_columns_or_rows(columns):
+    assert encoding.encode(columns, []).to_pylist() == [b""] * len(ROWS)
+    assert encoding.encode(columns.slice(0, 0), list(TYPES)).to_pylist() == []
+    assert encoding.digests(pa.array([], pa.binary())).shape == (0, 2)
+
+
+def test_digests_tell_apart_names_and_boundaries():
+    batches = [{"a": [b"1"]}, {"b": [b"1"]}, {"a": [b"1"], "b": [b"23"]}, {"a": [b"12"], "b": [b"3"]}]
+    found = [
+        encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(one), list(one)))[0].tolist() for one in batches
+    ]
+    assert len({tuple(digest) for digest in found}) == len(batches)
+    again = encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(batches[2]), ["b", "a"]))
+    assert np.array_equal(again[0], found[2])
