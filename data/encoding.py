@@ -30,7 +30,7 @@ def encode(columns: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
     if not parts:
         return pa.array([b""] * len(columns), pa.binary())
     features = pc.binary_join_element_wise(*parts, _NOTHING)
-    heads = _by_length(features, lambda length: bytes([_ENTRY]) + _varint(length))
+    heads = _by_length(features, lambda length: bytes([_ENTRY]) + _varint(length) if length else b"")
     return pc.binary_join_element_wise(heads, features, _NOTHING)
 
 
