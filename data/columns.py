@@ -1,19 +1,48 @@
-"""Columns of a file -> stored columns of a data set, with what cannot be used named."""
+"""Columns of a file -> stored columns of a data set, with what cannot be used named; and one row, by the same rules."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data.blocks import Block
-from data.cells import to_row
+from data.kinds import boolean, category, date, image, label, number, text
+from data.kinds.cell import Cells, Column, Reading, Unusable, plain
 from data.sources.records import Record
-from data.spec import BadRow, DatasetSpec, ImageFeature, Problem
+from data.spec import (
+    BadRow,
+    BooleanFeature,
+    CategoryFeature,
+    DatasetSpec,
+    DateFeature,
+    Feature,
+    ImageFeature,
+    LabelFeature,
+    LocatedRow,
+    NumberFeature,
+    Problem,
+    TargetFeature,
+    TextFeature,
+)
 
 TYPES = {"bytes": pa.binary(), "float": pa.float32(), "int": pa.int64()}
 """How a feature is stored, see `data.spec` -> the Arrow type of its column."""
+KINDS: Mapping[type, ModuleType] = {
+    BooleanFeature: boolean,
+    CategoryFeature: category,
+    DateFeature: date,
+    ImageFeature: image,
+    LabelFeature: label,
+    NumberFeature: number,
+    TargetFeature: number,
+    TextFeature: text,
+}
+UNKNOWN = ("no column of this name", "one")  # expected and found
 
 
 @dataclass(frozen=True)
@@ -42,7 +71,9 @@ def store(
     unused: Collection[str] = (),
     missing: Collection[str] = (),
 ) -> Stored:
-    """Returns the stored columns of a block.
+    """Returns the stored columns of a block: of each row what `to_row` returns.
+
+    A column that is no feature is a problem of the rows that have a cell in it.
 
     Args:
         block: Rows as they stand in a file.
@@ -52,22 +83,87 @@ def store(
         unused: Columns that may be there and are left out.
         missing: Texts that stand for nothing, where all cells are text.
     """
-    cells = {name: block.column(name) for name in block.columns}
-    lists = {name: column if isinstance(column, list) else column.to_pylist() for name, column in cells.items()}
-    rows, kept, problems = [], [], {}
-    for index in range(len(block)):
-        record = Record(block.where(index), {name: column[index] for name, column in lists.items()})
-        row = to_row(record, spec, folder, textual=textual, unused=unused, missing=missing)
-        if isinstance(row, BadRow):
-            problems[index] = row.problems
-        else:
-            rows.append(row)
-            kept.append(index)
-    pictures = {
-        name: pa.array([row.files.get(name) for row in rows], pa.binary()) for name in spec.of(ImageFeature) if rows
-    }
-    files = {name: column for name, column in pictures.items() if column.null_count < len(column)}
-    return Stored(of_rows(rows, spec), np.array(kept, np.int64), problems, files)
+    how = Reading(textual, frozenset(missing) if textual else frozenset(), folder)
+    nothing = [None] * len(block)
+    found = {}
+    for name, feature in spec.features.items():
+        cells = block.column(name)
+        found[name] = column(nothing if cells is None else cells, feature, how)
+    wrong: dict[int, list[Problem]] = {}
+    for name, stored in found.items():
+        for row, error in stored.problems.items():
+            wrong.setdefault(row, []).append(Problem(block.where(row), name, error.expected, error.found))
+    for name in block.columns:
+        if name not in spec.features and name not in unused:
+            for row in _filled(block.column(name)):
+                wrong.setdefault(row, []).append(Problem(block.where(row), name, *UNKNOWN))
+    return _without(wrong, found, len(block))
+
+
+def column(cells: Cells, feature: Feature, how: Reading) -> Column:
+    """Returns what is stored of a column, and which cells cannot be used: see the module of its kind."""
+    return KINDS[type(feature)].column(plain(cells), feature, how)
+
+
+def _filled(cells: Cells) -> list[int]:
+    """Returns the rows that have a cell."""
+    if isinstance(cells, list):
+        return [row for row, cell in enumerate(cells) if cell is not None]
+    return pc.indices_nonzero(cells.is_valid()).to_pylist()
+
+
+def _without(wrong: Mapping[int, list[Problem]], found: Mapping[str, Column], rows: int) -> Stored:
+    """Returns the columns without the rows in which something is wrong."""
+    kept = np.setdiff1d(np.arange(rows), np.array(list(wrong), np.int64), assume_unique=True)
+    columns = pa.RecordBatch.from_arrays([stored.values for stored in found.values()], names=list(found))
+    files = {name: stored.files for name, stored in found.items() if stored.files is not None}
+    if wrong:
+        taken = pa.array(kept)
+        columns, files = columns.take(taken), {name: file.take(taken) for name, file in files.items()}
+    files = {name: file for name, file in files.items() if file.null_count < len(file)}
+    return Stored(columns, kept, {row: tuple(wrong[row]) for row in sorted(wrong)}, files)
+
+
+def to_row(
+    record: Record,
+    spec: DatasetSpec,
+    folder: Path,
+    *,
+    textual: bool,
+    unused: Collection[str] = (),
+    missing: Collection[str] = (),
+) -> LocatedRow | BadRow:
+    """Returns a record as a row of a data set, or everything that is wrong with it.
+
+    Args:
+        record: The record.
+        spec: What the row must hold.
+        folder: Where relative paths of images start.
+        textual: Whether all cells are text, as in CSV, so that numbers are too.
+        unused: Columns that may be there and are left out.
+        missing: Texts that stand for nothing, where all cells are text.
+    """
+    if record.problem:
+        return BadRow((record.problem,))
+    how = Reading(textual, frozenset(missing) if textual else frozenset(), folder)
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    files: dict[str, bytes] = {}
+    for name, feature in spec.features.items():
+        cell = record.cells.get(name)
+        try:
+            if isinstance(feature, ImageFeature):
+                values[name], file = image.pixels(cell, feature, how)
+                files |= {name: file} if file else {}
+            else:
+                value = KINDS[type(feature)].value(cell, feature, how)
+                values |= {} if value is None else {name: value}
+        except Unusable as error:
+            problems.append(Problem(record.where, name, error.expected, error.found))
+    for name in record.cells:
+        if name not in spec.features and name not in unused:
+            problems.append(Problem(record.where, name, *UNKNOWN))
+    return BadRow(tuple(problems)) if problems else LocatedRow(values, record.where, record.group, files)
 
 
 def of_rows(rows: Collection[Mapping], spec: DatasetSpec) -> pa.RecordBatch:

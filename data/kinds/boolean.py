@@ -1,0 +1,29 @@
+"""Yes or no: 1 or 0 in float32."""
+
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from data.kinds.cell import Cells, Column, Reading, Unusable, exact, shown
+from data.spec import BooleanFeature
+
+BOOLEANS = {
+    "true": True, "t": True, "yes": True, "y": True, "1": True, "1.0": True,
+    "false": False, "f": False, "no": False, "n": False, "0": False, "0.0": False,
+}  # fmt: skip
+
+
+def value(cell: Any, feature: BooleanFeature, how: Reading) -> float | None:
+    """Returns 1.0 or 0.0; None for nothing where the feature is optional. Raises Unusable."""
+    if how.is_absent(cell) and feature.optional:
+        return None
+    word = "" if how.is_absent(cell) else str(cell).strip().lower()
+    if word in BOOLEANS:
+        return float(BOOLEANS[word])
+    raise Unusable("yes or no", shown(None if how.is_absent(cell) else cell))
+
+
+def column(cells: Cells, feature: BooleanFeature, how: Reading) -> Column:
+    """Returns the stored column, float32: for each cell what `value` returns."""
+    return exact(cells, partial(value, feature=feature, how=how), pa.float32())

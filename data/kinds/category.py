@@ -1,0 +1,66 @@
+"""One of several values: UTF-8, without the spaces around it."""
+
+import functools
+import unicodedata
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.kinds.cell import Cells, Column, Reading, exact, is_one_of, one_of, patched, word
+from data.kinds.text import has_zero_byte, strings, text_of
+from data.spec import CategoryFeature
+
+
+def value(cell: Any, feature: CategoryFeature, how: Reading) -> str | None:
+    """Returns a category; None for nothing where the feature is optional. Raises Unusable.
+
+    Of values that are listed it is the listed one: none of them is a missing-value marker, and Unicode's ways to write
+    one letter are equal.
+    """
+    if isinstance(cell, bytes | dict | list):
+        cell = text_of(cell)
+    listed = _listed(cell, feature.values)
+    if listed is not None:
+        return listed
+    if how.is_absent(cell):
+        return None if feature.optional else text_of(None)
+    if feature.values:
+        raise one_of(feature.values, word(cell), cell)
+    return text_of(word(cell))
+
+
+def column(cells: Cells, feature: CategoryFeature, how: Reading) -> Column:
+    """Returns the stored column, binary: for each cell what `value` returns."""
+    one = partial(value, feature=feature, how=how)
+    if feature.values or isinstance(cells, list):
+        return exact(cells, one, pa.binary())
+    if pa.types.is_integer(cells.type):
+        texts = cells.cast(pa.string())
+    elif pa.types.is_string(cells.type) and strings(cells) is not None:
+        texts = pc.utf8_trim_whitespace(cells)
+    else:
+        return exact(cells, one, pa.binary())
+    doubtful = has_zero_byte(texts) | texts.is_null().to_numpy(zero_copy_only=False)
+    if how.missing and pa.types.is_string(cells.type):
+        doubtful |= is_one_of(texts, how.missing) | is_one_of(cells, how.missing)
+    return patched(texts.cast(pa.binary()), doubtful, cells, one)
+
+
+def _listed(cell: Any, values: tuple[str, ...]) -> str | None:
+    """Returns the listed value that a cell is; None where it is none."""
+    if not values or cell is None:
+        return None
+    name, table = word(cell), _table(values)
+    return next((table[key] for key in (cell, name, _normal(name)) if isinstance(key, str) and key in table), None)
+
+
+@functools.lru_cache(maxsize=256)
+def _table(values: tuple[str, ...]) -> dict[str, str]:
+    """Returns the values by their names, and by those in Unicode's normal form C."""
+    return {_normal(name.strip()): name for name in reversed(values)} | {name: name for name in values}
+
+
+def _normal(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,175 @@
+"""What all kinds of columns share: how cells are read, how a message shows one, how a column is stored exactly."""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.scripts import listed
+
+MAX_CLASSES_SHOWN = 8
+MAX_SHOWN = 40  # characters of a cell
+SPACES = " \t\r\n"  # that are often around a cell; Python knows others
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the cells of a file are read.
+
+    Attributes:
+        textual: Whether all cells are text, as in CSV, so that numbers are too.
+        missing: Texts that stand for nothing; of files with types none does.
+        folder: Where relative paths of images start.
+    """
+
+    textual: bool = False
+    missing: frozenset[str] = frozenset()
+    folder: Path = Path()
+
+    def is_absent(self, cell: Any) -> bool:
+        """Returns whether a cell stands for nothing, whatever spaces are around it."""
+        return cell is None or (isinstance(cell, str) and (cell in self.missing or cell.strip() in self.missing))
+
+
+class Unusable(ValueError):
+    """A cell that cannot be used: `expected` and `found`, to be put into a sentence."""
+
+    def __init__(self, expected: str, found: str):
+        super().__init__(expected, found)
+        self.expected, self.found = expected, found
+
+
+@dataclass(frozen=True)
+class Column:
+    """A stored column.
+
+    Attributes:
+        values: float32, int64 or binary, one for each row; null where the cell is absent or cannot be used.
+        problems: Row -> why its cell cannot be used.
+        files: The encoded pictures that pixels were made of, binary; None of kinds that have none.
+    """
+
+    values: pa.Array
+    problems: Mapping[int, Unusable] = field(default_factory=dict)
+    files: pa.Array | None = None
+
+
+Cells = pa.Array | list
+Value = Callable[[Any], Any]  # one cell -> its stored value, None for none; raises Unusable
+
+
+def exact(cells: Cells, value: Value, kind: pa.DataType) -> Column:
+    """Returns a column cell by cell; of an Arrow array each distinct cell is looked at once.
+
+    Args:
+        cells: Python values, or an array.
+        value: What a cell becomes.
+        kind: How it is stored.
+    """
+    if isinstance(cells, list):
+        return _each(cells, value, kind)
+    try:
+        encoded = cells.dictionary_encode(null_encoding="encode")
+    except pa.ArrowNotImplementedError:  # of lists and objects
+        return _each(to_list(cells), value, kind)
+    distinct = _each(to_list(encoded.dictionary), value, kind)
+    indices = encoded.indices.to_numpy()
+    problems = {}
+    if distinct.problems:
+        bad = np.flatnonzero(np.isin(indices, list(distinct.problems)))
+        problems = {int(row): distinct.problems[int(indices[row])] for row in bad}
+    return Column(distinct.values.take(encoded.indices), problems)
+
+
+def patched(values: pa.Array, doubtful: np.ndarray, cells: pa.Array, value: Value) -> Column:
+    """Returns a column with the values of doubtful rows, bool `(rows,)`, found cell by cell."""
+    rows = np.flatnonzero(doubtful)
+    if not len(rows):
+        return Column(values)
+    found = exact(cells.take(pa.array(rows)), value, values.type)
+    merged = pc.replace_with_mask(values, pa.array(doubtful), found.values)
+    return Column(merged, {int(rows[row]): error for row, error in found.problems.items()})
+
+
+def _each(cells: list, value: Value, kind: pa.DataType) -> Column:
+    values, problems = [], {}
+    for row, cell in enumerate(cells):
+        try:
+            values.append(value(cell))
+        except Unusable as error:
+            values.append(None)
+            problems[row] = error
+    return Column(pa.array(values, kind), problems)
+
+
+def to_list(cells: pa.Array) -> list:
+    """Returns the Python values of an array; of texts that are not UTF-8 bytes, of moments beyond Python's texts."""
+    try:
+        return cells.to_pylist()
+    except UnicodeDecodeError:
+        return cells.cast(pa.binary()).to_pylist()
+    except (OverflowError, ValueError):
+        return [_python(cell) for cell in cells]
+
+
+def _python(cell: pa.Scalar) -> Any:
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError):
+        return str(cell.cast(pa.string()))
+
+
+_SAME = (
+    (pa.types.is_large_string, pa.string()),
+    (pa.types.is_string_view, pa.string()),
+    (pa.types.is_large_binary, pa.binary()),
+    (pa.types.is_binary_view, pa.binary()),
+    (pa.types.is_fixed_size_binary, pa.binary()),
+)
+
+
+def plain(cells: Cells) -> Cells:
+    """Returns the same cells in the one form that kinds know: no dictionaries, extensions, long or short strings."""
+    if isinstance(cells, list):
+        return cells
+    if isinstance(cells, pa.ExtensionArray):
+        return plain(cells.storage)
+    if pa.types.is_dictionary(cells.type):
+        return plain(cells.dictionary_decode())
+    return next((cells.cast(kind) for is_kind, kind in _SAME if is_kind(cells.type)), cells)
+
+
+def is_one_of(cells: pa.Array, words: Iterable[str]) -> np.ndarray:
+    """Returns which strings are one of some words, bool `(rows,)`."""
+    return pc.is_in(cells, pa.array(sorted(words), pa.string())).to_numpy(zero_copy_only=False)
+
+
+def shown(cell: Any) -> str:
+    """Returns a cell as a message shows it: short, and bytes never."""
+    if cell is None:
+        return "nothing"
+    if isinstance(cell, bytes):
+        return f"{len(cell):,} bytes"
+    if isinstance(cell, dict | list):
+        return f"a {type(cell).__name__} of {len(cell)}"
+    text = repr(cell) if isinstance(cell, str) else str(cell)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text):,} characters)"
+
+
+def word(cell: Any) -> str:
+    """Returns a cell that is a class or a category as text, without the spaces around it: `new` lists them so, too."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # pandas makes floats of whole numbers beside missing ones
+    return str(cell).lower() if isinstance(cell, bool) else str(cell).strip()
+
+
+def one_of(choices: tuple[str, ...], value: str, cell: Any) -> Unusable:
+    """Returns what is wrong with a cell that is none of the choices, with the closest one."""
+    close = difflib.get_close_matches(value, choices, n=1) if cell is not None else []
+    found = shown(cell) + (f" (meant {close[0]!r}?)" if close else "")
+    return Unusable(f"one of {listed(choices, MAX_CLASSES_SHOWN)}", found)

@@ -1,0 +1,69 @@
+"""Images of fixed size: their raw uint8 pixels."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from data import pictures
+from data.kinds.cell import Cells, Column, Reading, Unusable, shown, to_list
+from data.spec import ImageFeature
+
+
+def value(cell: Any, feature: ImageFeature, how: Reading) -> np.ndarray:
+    """Returns uint8 `(height, width, channels)` of an encoded image, or of raw bytes of the right number.
+
+    Raises:
+        Unusable: There is no such file, or it is no image.
+    """
+    return pixels(cell, feature, how)[0]
+
+
+def column(cells: Cells, feature: ImageFeature, how: Reading) -> Column:
+    """Returns the stored column, binary: for each cell the pixels of `value`, row by row; and the encoded pictures."""
+    values, files, problems = [], [], {}
+    for row, cell in enumerate(cells if isinstance(cells, list) else to_list(cells)):
+        try:
+            found, file = pixels(cell, feature, how)
+        except Unusable as error:
+            problems[row] = error
+            values.append(None)
+            files.append(None)
+        else:
+            values.append(found.tobytes())
+            files.append(file)
+    return Column(pa.array(values, pa.binary()), problems, pa.array(files, pa.binary()))
+
+
+def pixels(cell: Any, feature: ImageFeature, how: Reading) -> tuple[np.ndarray, bytes | None]:
+    """Returns what `value` does, and the encoded picture; None of bytes that are pixels already."""
+    cell = None if how.is_absent(cell) else cell
+    content = content_of(cell, how.folder)
+    if content is None:
+        raise Unusable(pictures.ANY_FORMAT, f"no file {shown(cell)}" if isinstance(cell, str) else shown(cell))
+    shape = (feature.height, feature.width, feature.channels)
+    if _is_raw(content, feature):
+        return np.frombuffer(content, np.uint8).reshape(shape), None
+    try:
+        return np.ascontiguousarray(pictures.decode(content, shape)), content
+    except pictures.UnusablePictureError as error:
+        raise Unusable(error.expected, error.found) from None
+
+
+def _is_raw(content: bytes, feature: ImageFeature) -> bool:
+    # BM, which a BMP file begins with, is two pixels as likely as any
+    size = feature.height * feature.width * feature.channels
+    return len(content) == size and pictures.format_of(content) in (None, "BMP")
+
+
+def content_of(cell: Any, folder: Path) -> bytes | None:
+    """Returns the bytes of an image cell: bytes, a path from `folder`, or Hugging Face's `{bytes, path}`; else None."""
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, str):
+        try:
+            return (folder / cell).read_bytes()
+        except (OSError, ValueError):
+            return None
+    return cell if isinstance(cell, bytes) else None

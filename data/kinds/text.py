@@ -1,0 +1,88 @@
+"""Unicode text: UTF-8 as it stands, with the spaces around it."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.kinds.cell import Cells, Column, Reading, Unusable, exact, is_one_of, patched, shown
+from data.sources import encoding
+from data.spec import TextFeature
+from data.texts import is_unicode
+
+
+def value(cell: Any, feature: TextFeature, how: Reading) -> str | None:
+    """Returns a text that is not blank; None for none where the feature is optional. Raises Unusable.
+
+    In a text spaces may mean something: missing-value markers have none around them.
+    """
+    absent = cell is None or (isinstance(cell, str) and cell in how.missing)
+    blank = isinstance(cell, str | bytes) and not cell.strip()
+    if (absent or blank) and feature.optional:
+        return None
+    if absent:
+        raise Unusable("text", shown(None))
+    if blank:
+        raise Unusable("text", "blanks only" if cell else "an empty text")
+    return text_of(cell)
+
+
+def column(cells: Cells, feature: TextFeature, how: Reading) -> Column:
+    """Returns the stored column, binary: for each cell what `value` returns."""
+    one = partial(value, feature=feature, how=how)
+    texts = strings(cells)
+    if texts is None:
+        return exact(cells, one, pa.binary())
+    blank = pc.or_(pc.utf8_is_space(texts), pc.equal(pc.binary_length(texts), 0)).fill_null(True)
+    doubtful = blank.to_numpy(zero_copy_only=False) | has_zero_byte(texts)
+    if how.missing and pa.types.is_string(cells.type):
+        doubtful |= is_one_of(texts, how.missing)
+    return patched(texts.cast(pa.binary()), doubtful, cells, one)
+
+
+def strings(cells: Cells) -> pa.StringArray | None:
+    """Returns texts that are all UTF-8; None where some are not, or are no texts."""
+    if isinstance(cells, list) or not (pa.types.is_string(cells.type) or pa.types.is_binary(cells.type)):
+        return None
+    try:
+        return cells.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        return None
+
+
+def has_zero_byte(texts: pa.StringArray) -> np.ndarray:
+    """Returns which strings hold a zero byte, bool `(rows,)`."""
+    _, offsets, content = texts.buffers()
+    if content is None or not len(texts):
+        return np.zeros(len(texts), bool)
+    ends = np.frombuffer(offsets, np.int32)
+    begin, end = ends[texts.offset], ends[texts.offset + len(texts)]
+    if np.frombuffer(content, np.uint8)[begin:end].min(initial=1):
+        return np.zeros(len(texts), bool)
+    return pc.match_substring(texts, "\0").fill_null(False).to_numpy(zero_copy_only=False)
+
+
+def text_of(cell: Any) -> str:
+    """Returns a text; raises Unusable where it is none, or of no Unicode, or has a zero byte."""
+    text = cell
+    if isinstance(cell, bytes):
+        try:
+            text = cell.decode()
+        except UnicodeDecodeError:
+            raise Unusable("UTF-8 text", _encoded(cell) or f"{shown(cell)} of no text") from None
+    if not isinstance(text, str):
+        raise Unusable("text", shown(cell))
+    if not is_unicode(text):
+        raise Unusable("Unicode text", f"half of a surrogate pair in {shown(text)}")
+    if "\0" in text:
+        found = _encoded(cell) if isinstance(cell, bytes) else None
+        raise Unusable("text", found or f"a zero byte at character {text.index(chr(0)) + 1:,}")
+    return text
+
+
+def _encoded(content: bytes) -> str | None:
+    """Returns what encoding bytes seem to be in; None where none fits."""
+    likely = encoding.recognised(content)
+    return f"what looks like {likely}" if likely else None
