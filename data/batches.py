@@ -29,7 +29,7 @@ class Batch:
         groups: Which rows belong together, such as those of one user: a string, null for a row that stands for itself.
             None where no row has a group.
         files: The encoded pictures that pixels were made of, by feature: binary, null for pixels that came as such.
-        problems: Split -> for each row that cannot be used its problems.
+        problems: Of each row that cannot be used, in order, its split and its problems.
     """
 
     columns: pa.RecordBatch
@@ -41,7 +41,7 @@ class Batch:
     names: tuple[str, ...] = ()
     groups: pa.Array | None = None
     files: Mapping[str, pa.Array] = field(default_factory=dict)
-    problems: Mapping[str, tuple[tuple[Problem, ...], ...]] = field(default_factory=dict)
+    problems: tuple[tuple[str, tuple[Problem, ...]], ...] = ()
 
     def __len__(self) -> int:
         return len(self.splits)

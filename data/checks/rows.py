@@ -1,99 +1,25 @@
 """Checks of rows as they are read: unusable and too few rows, duplicates, rows in two splits, classes."""
 
-import hashlib
+import itertools
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from data import columns, encoding
+from data.batches import PLACES, Batch
+from data.checks.findings import Finding, Invalid, Pair, SplitFindings
+from data.checks.seen import Seen
 from data.config import Check, DataChecks
 from data.errors import DataError
-from data.spec import SPLITS, BadRow, DatasetSpec, LabelFeature, Problem, Row, Stream
+from data.spec import SPLITS, BadRow, DatasetSpec, LabelFeature, Row, Stream
 
 MAX_LINES = 10  # of a refusal
-MAX_PROBLEMS = 8  # with the sentence before and the count after them, ten lines
 SURE = 3  # rows of a kind that a split has on average, so that it has one with a probability of 95 %
+SOME = 2**16  # rows that are looked at together
 MAX_SHARE = 0.3  # of all rows that a message offers for validation or test
-
-
-@dataclass
-class Finding:
-    """How often a check found an equal row in a split, and the first time.
-
-    Attributes:
-        count: How many rows.
-        first: The first of them and the earlier row that it equals.
-        relabelled: How many have another label than the earlier row.
-        first_relabelled: The first of those, both with their classes.
-    """
-
-    count: int = 0
-    first: str = ""
-    relabelled: int = 0
-    first_relabelled: str = ""
-
-    def told(self, rows: int) -> str:
-        """Returns, in brackets, the share of `rows` rows, how many have another label, and the first ones."""
-        label = f"{self._relabelled()}, first: {self.first_relabelled}"
-        first = "" if self.relabelled == self.count else f"first: {self.first}"
-        return f"({self.count / rows:.2%}, {'; '.join([first] * bool(first) + [label] * bool(self.relabelled))})"
-
-    def brief(self, rows: int) -> str:
-        """Returns the same without the first ones, and without the labels where not all have another."""
-        return f"({self.count / rows:.2%}{f', {self._relabelled()}' if self.relabelled == self.count else ''})"
-
-    def _relabelled(self) -> str:
-        return f"of these {self.relabelled:,} {'has' if self.relabelled == 1 else 'have'} another label"
-
-
-@dataclass
-class SplitFindings:
-    """What went by of one split.
-
-    Attributes:
-        rows: How many usable rows, duplicates among them.
-        unusable: How many rows that cannot be used.
-        duplicates: Rows with the input of an earlier row of the split.
-        leakage: Rows with the input of a row of another split.
-        labels: Label -> index of a class -> how many of the rows that are kept have it.
-    """
-
-    rows: int = 0
-    unusable: int = 0
-    duplicates: Finding = field(default_factory=Finding)
-    leakage: Finding = field(default_factory=Finding)
-    labels: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
-
-
-@dataclass
-class Invalid:
-    """What cannot be used.
-
-    Attributes:
-        rows: How many rows.
-        problems: How many problems; one that several rows have, such as that of their folder, counts once.
-        counts: The first problems -> how many rows have each.
-    """
-
-    rows: int = 0
-    problems: int = 0
-    counts: dict[Problem, int] = field(default_factory=dict)
-
-    def add(self, row: BadRow) -> None:
-        """Counts a row and its problems."""
-        self.rows += 1
-        for problem in row.problems:
-            is_known = problem in self.counts
-            self.problems += not is_known
-            if is_known or len(self.counts) < MAX_PROBLEMS:
-                self.counts[problem] = self.counts.get(problem, 0) + 1
-
-    @property
-    def first(self) -> list[str]:
-        """Returns the first problems in words."""
-        return [f"{problem} ({rows:,} rows)" if rows > 1 else str(problem) for problem, rows in self.counts.items()]
 
 
 @dataclass(frozen=True)
@@ -111,21 +37,17 @@ class _Cause:
         return [self.sentence, *(f"  {problem}" for problem in shown), *([f"  and {more:,} more"] if more else [])]
 
 
-# A row that went by: its split; its file and row, or its number within its split; indices of its classes. There is one
-# for each row, hence a plain tuple.
-_Seen = tuple[str, str | int, tuple]
-
-
 @dataclass
 class RowChecks:
-    """Watches the rows of all splits go by.
+    """Looks at the rows of all splits; an accumulator.
 
-    Keeps 16 bytes, the place and the label of each row.
+    Keeps at most 24 bytes of a row, where it has no name and no group; see `Seen`.
 
     Attributes:
         settings: What is checked.
         spec: What the rows hold.
         shares: The splits that are cut off the training rows -> their shares, for the remedies.
+        group: The column whose equal values may not lie in two splits; empty for none.
         notes: What was dropped or is worth a warning, a sentence each.
         brief_notes: The same without the first rows that each is about, for a line of a terminal.
         invalid: The rows that cannot be used.
@@ -135,47 +57,98 @@ class RowChecks:
     settings: DataChecks
     spec: DatasetSpec
     shares: Mapping[str, float] = field(default_factory=dict)
+    group: str = ""
     notes: list[str] = field(default_factory=list)
     brief_notes: list[str] = field(default_factory=list)
     invalid: Invalid = field(default_factory=Invalid)
     splits: dict[str, SplitFindings] = field(default_factory=lambda: {split: SplitFindings() for split in SPLITS})
-    _seen: dict[bytes, _Seen] = field(default_factory=dict)
-    _labels: dict[tuple, tuple] = field(default_factory=dict)
+    _dropped: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __post_init__(self):
+        self._seen = Seen(self.spec, with_groups=bool(self.group))
+
+    def add(self, batch: Batch) -> None:
+        """Counts the rows of a batch, usable or not, and remembers the usable ones."""
+        for split, problems in batch.problems:
+            self.splits[split].unusable += 1
+            self.invalid.add(problems)
+        for split, rows in zip(SPLITS, np.bincount(batch.splits, minlength=len(SPLITS)), strict=True):
+            self.splits[split].rows += int(rows)
+        self._seen.add(batch)
+
+    def merge(self, other: "RowChecks") -> None:
+        """Takes another's rows as if they had been added after its own."""
+        for split, state in self.splits.items():
+            state.rows += other.splits[split].rows
+            state.unusable += other.splits[split].unusable
+        self.invalid.merge(other.invalid)
+        self._seen.merge(other._seen)
+
+    def find(self) -> None:
+        """Finds the duplicates and what lies in two splits, and counts the classes of the rows that are kept."""
+        splits, classes = self._seen.splits(), self._seen.classes()
+        self._dropped = np.zeros(len(splits), bool)
+        for state in self.splits.values():
+            state.duplicates, state.leakage, state.groups = Finding(), Finding(), Finding()
+        for later, earlier in self._seen.equal_inputs():
+            leaks = splits[later] != splits[earlier]
+            relabelled = (classes[later] != classes[earlier]).any(axis=1)
+            for kind, chosen in (("duplicates", ~leaks), ("leakage", leaks)):
+                self._found(kind, splits, (later[chosen], earlier[chosen], relabelled[chosen]))
+        for later, earlier in self._seen.equal_groups() if self.group else ():
+            leaks = splits[later] != splits[earlier]
+            self._found("groups", splits, (later[leaks], earlier[leaks], np.zeros(leaks.sum(), bool)))
+        for state in self.splits.values():
+            for finding in (state.duplicates, state.leakage):
+                finding.name(lambda pair: self._equals(pair), lambda pair: self._equals(pair, classes))
+            state.groups.name(lambda pair: f"{self._seen.where(pair[0])} has that of {self._seen.where(pair[1])}", str)
+        self._count_classes(splits, classes)
+
+    def dropped(self) -> dict[str, np.ndarray]:
+        """Returns, after `find` or `judge`, which rows are to be left out because the policy of a check is drop.
+
+        Split -> bool `(rows,)`, its usable rows in order of arrival; without splits that keep all rows.
+        """
+        splits = self._seen.splits()
+        masks = {split: self._dropped[splits == PLACES[split]] for split in SPLITS}
+        return {split: mask for split, mask in masks.items() if mask.any()}
+
+    @property
+    def num_bytes(self) -> int:
+        """Returns how many bytes are kept of the rows."""
+        return self._seen.nbytes
 
     def watch(self, rows: Stream) -> Iterator[tuple[str, Row]]:
-        """Yields the rows that are to be kept, each with its split, and judges them at the end.
-
-        Raises:
-            DataError: The data is not fit to be trained on; says all that is wrong with it, each with its remedy.
-        """
+        """Yields the rows that are to be kept, each with its split, and judges them at the end; see `judge`."""
         yield from self.read(rows)
         self.judge()
 
     def read(self, rows: Stream) -> Iterator[tuple[str, Row]]:
-        """Yields the rows that are to be kept, each with its split, and counts what is found."""
-        labels = self.spec.of(LabelFeature)
-        for split, row in rows:
-            state = self.splits[split]
-            if isinstance(row, BadRow):
-                state.unusable += 1
-                self.invalid.add(row)
-                continue
-            state.rows += 1
-            classes = tuple([row.get(name) for name in labels])
-            classes = self._labels.setdefault(classes, classes)  # one object for all rows of these classes
-            kind = self._remember((split, getattr(row, "where", state.rows), classes), row)
-            if kind and self._check(kind).policy == "drop":
-                continue
-            yield split, row
-            # After the row was taken: whoever writes it refuses a label that is missing or out of range.
-            for name in labels:
-                state.labels[name][int(row[name])] += 1
+        """Yields the rows that are to be kept, each with its split, and finds what `find` does."""
+        first: dict[bytes, str] = {}
+        counts = dict.fromkeys(SPLITS, 0)
+        most, rest = max(min(256, 2**24 // self.spec.row_bytes()), 1), iter(rows)
+        while some := list(itertools.islice(rest, most)):
+            batch = _batch(some, self.spec, counts)
+            self.add(batch)
+            usable = [(split, row) for split, row in some if not isinstance(row, BadRow)]
+            for (split, row), digest in zip(usable, map(np.ndarray.tobytes, batch.digests), strict=True):
+                is_first = digest not in first
+                kind = "duplicates" if first.setdefault(digest, split) == split else "leakage"
+                if is_first or self._check(kind).policy != "drop":
+                    yield split, row
+        self.find()
 
     def judge(self) -> None:
-        """Notes what was dropped or kept; raises DataError with every cause for which the data is refused."""
+        """Notes what was dropped or kept.
+
+        Raises:
+            DataError: The data is not fit to be trained on; says all that is wrong with it, each with its remedy.
+        """
+        self.find()
         invalid = self._judge_invalid()
         few = self._judge_rows(mending=bool(invalid))
-        equal = [cause for kind in ("duplicates", "leakage") for cause in self._judge_equal(kind)]
+        equal = [cause for kind in ("duplicates", "leakage", "groups") for cause in self._judge_equal(kind)]
         causes = [*invalid, *few.values(), *equal, *self._judge_classes(few, mending=bool(invalid))]
         if len(causes) == 1:
             raise DataError("\n".join([f"{self.spec.name}: {causes[0].sentence}", *causes[0].lines(MAX_LINES)[1:]]))
@@ -193,8 +166,7 @@ class RowChecks:
         rows = sum(state.rows + state.unusable for state in self.splits.values())
         share, found = invalid.rows / rows, f"{invalid.rows:,} of {rows:,} rows cannot be used"
         if check.policy == "drop" and share <= check.max_rate:
-            self.notes.append(f"{found} (first: {invalid.first[0]}), dropped")
-            self.brief_notes.append(f"{found}, dropped")
+            self._note(f"{found} (first: {invalid.first[0]}), dropped", f"{found}, dropped")
             return []
         fix = "mend them, or set data.checks.invalid.policy to drop"
         if check.policy == "drop":
@@ -218,35 +190,60 @@ class RowChecks:
         return causes
 
     def _judge_equal(self, kind: str) -> list[_Cause]:
-        """Returns why there are too many rows with one input, in one split or in two; notes those that may be."""
+        """Returns why there are too many rows that equal an earlier one; notes those that may be.
+
+        `kind` is duplicates: in inputs, within a split; leakage: in inputs, of another split; groups: in their group.
+        """
         check, sentences, rest = self._check(kind), [], []
-        one, several = "is in another split too", "are in another split too"
-        if kind == "duplicates":
-            one, several = "is a duplicate", "are duplicates"
         for split, state in self.splits.items():
             finding: Finding = getattr(state, kind)
-            may_be = finding.count / max(state.rows, 1) <= check.max_rate and check.policy != "drop"
-            if not finding.count or may_be:  # what is dropped is told, be it ever so little
+            counts = f"{finding.count:,} of {state.rows:,} rows of split {split} {self._words(kind, finding.count)}"
+            if not finding.count:
                 continue
-            what = one if finding.count == 1 else several
-            counts = f"{finding.count:,} of {state.rows:,} rows of split {split} {what}"
-            text = f"{counts} {finding.told(state.rows)}"
-            if check.policy != "stop":
+            if finding.count / state.rows <= check.max_rate and check.policy != "drop":  # what is dropped is told
+                self._note_relabelled(kind, split)
+            elif check.policy != "stop":
                 done = "dropped" if check.policy == "drop" else "kept"
-                self.notes.append(f"{text}, {done}")
-                self.brief_notes.append(f"{counts} {finding.brief(state.rows)}, {done}")
+                self._note(
+                    f"{counts} {finding.told(state.rows)}, {done}", f"{counts} {finding.brief(state.rows)}, {done}"
+                )
             elif sentences:
                 rest.append(f", {finding.count:,} of {state.rows:,} of {split}")
             else:
-                sentences.append(text)
+                sentences.append(f"{counts} {finding.told(state.rows)}")
         if not sentences:
             return []
-        return [
-            _Cause(
-                f"{sentences[0]}{''.join(rest)}; at most {check.max_rate:.2%} are allowed. Mend the data, or set "
-                f"data.checks.{kind}.policy to drop or warn."
+        fix = "Mend the data, or set data.checks.{kind}.policy to drop or warn."
+        if kind == "groups":
+            fix = (
+                "Name files of splits that share none, or set data.checks.leakage.policy to drop, which leaves these "
+                "rows out, or to warn."
             )
-        ]
+        found = f"{sentences[0]}{''.join(rest)}; at most {check.max_rate:.2%} are allowed"
+        return [_Cause(f"{found}. {fix.format(kind=kind)}")]
+
+    def _note_relabelled(self, kind: str, split: str) -> None:
+        """Notes the rows with another label than their equals, which is wrong be they ever so few."""
+        state = self.splits[split]
+        finding: Finding = getattr(state, kind)
+        if finding.relabelled:
+            what = f"{self._words(kind, finding.relabelled)}, with another label"
+            counts = f"{finding.relabelled:,} of {state.rows:,} rows of split {split} {what}"
+            share = f"{finding.relabelled / state.rows:.2%}"
+            self._note(f"{counts} ({share}, first: {finding.first_relabelled}), kept", f"{counts} ({share}), kept")
+
+    def _words(self, kind: str, rows: int) -> str:
+        """Returns what so many rows are, as a sentence has it."""
+        is_one = rows == 1
+        if kind == "duplicates":
+            return "is a duplicate" if is_one else "are duplicates"
+        if kind == "leakage":
+            return f"{'is' if is_one else 'are'} in another split too"
+        return f"{'has' if is_one else 'have'} a {self.group} that is in another split too"
+
+    def _note(self, sentence: str, brief: str) -> None:
+        self.notes.append(sentence)
+        self.brief_notes.append(brief)
 
     def _judge_classes(self, few: Collection[str], *, mending: bool) -> list[_Cause]:
         """Returns which labels have too few classes; not of splits with too `few` rows, or with rows to be mended."""
@@ -285,49 +282,72 @@ class RowChecks:
         more = f"about {needed} are needed" if rows < needed else "chance left too few in this split"
         return f"{who} {rows} row{'s' * (rows != 1)} in all, {more}; add some, or {files}"
 
-    def _remember(self, seen: _Seen, row: Row) -> str | None:
-        """Returns which check finds this row; None for one that was not seen before."""
-        earlier = self._seen.setdefault(_input_digest(row, self.spec), seen)
-        if earlier is seen:
-            return None
-        kind = "duplicates" if earlier[0] == seen[0] else "leakage"
-        finding: Finding = getattr(self.splits[seen[0]], kind)
-        finding.count += 1
-        finding.first = finding.first or f"{_named(seen)} equals {_named(earlier)}"
-        if seen[2] != earlier[2]:
-            finding.relabelled += 1
-            classes, others = self._classes(seen), self._classes(earlier)
-            finding.first_relabelled = (
-                finding.first_relabelled or f"{_named(seen)} ({classes}) equals {_named(earlier)} ({others})"
-            )
-        return kind
+    def _found(self, kind: str, splits: np.ndarray, rows: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """Counts rows that a check found, each with an earlier one and whether its label differs, by their splits."""
+        later, earlier, relabelled = rows
+        for split, state in self.splits.items():
+            of_split = splits[later] == PLACES[split]
+            finding: Finding = getattr(state, kind)
+            finding.add(later[of_split], earlier[of_split], relabelled[of_split])
+            if kind == "groups":
+                finding.groups += len(np.unique(earlier[of_split]))
+        if self._check(kind).policy == "drop":
+            self._dropped[later] = True
 
-    def _classes(self, seen: _Seen) -> str:
-        """Returns the names of a row's classes; an index that is none, which its writer refuses, as it is."""
-        features = self.spec.of(LabelFeature).values()
-        return ", ".join(
-            feature.classes[index] if index in range(len(feature.classes)) else str(index)
-            for feature, index in zip(features, seen[2], strict=True)
-        )
+    def _equals(self, pair: Pair, classes: np.ndarray | None = None) -> str:
+        """Returns in words which row equals which, with their classes where these are given."""
+        named = [self._seen.where(row) for row in pair]
+        if classes is not None:
+            named = [f"{name} ({self._class_names(classes[row])})" for name, row in zip(named, pair, strict=True)]
+        return " equals ".join(named)
+
+    def _class_names(self, classes: np.ndarray) -> str:
+        """Returns the names of a row's classes."""
+        labels = self.spec.of(LabelFeature).values()
+        return ", ".join([*label.classes, "none"][index] for label, index in zip(labels, classes, strict=True))
+
+    def _count_classes(self, splits: np.ndarray, classes: np.ndarray) -> None:
+        """Counts the classes of the rows that are kept."""
+        for split, state in self.splits.items():
+            kept = classes[(splits == PLACES[split]) & ~self._dropped]
+            for place, (name, feature) in enumerate(self.spec.of(LabelFeature).items()):
+                of_label = kept[:, place]
+                state.labels[name] = _in_order(of_label[of_label < len(feature.classes)])
 
     def _check(self, kind: str) -> Check:
-        return getattr(self.settings, kind) or Check()
+        return getattr(self.settings, "leakage" if kind == "groups" else kind) or Check()
 
 
-def _named(seen: _Seen) -> str:
-    """Returns a row's place in words: the file and row, or a number within its split."""
-    split, place, _ = seen
-    return place if isinstance(place, str) else f"{split} row {place}"
+def _in_order(values: np.ndarray) -> Counter:
+    """Returns how often each of unsigned `(rows,)` is there, the one that comes first at first."""
+    counts = np.bincount(values, minlength=1)
+    found: Counter = Counter()
+    for begin in range(0, len(values), SOME):
+        if len(found) == np.count_nonzero(counts):
+            break
+        some, first = np.unique(values[begin : begin + SOME], return_index=True)
+        for value in some[first.argsort()].tolist():
+            found[value] = int(counts[value])
+    return found
 
 
-def _input_digest(row: Row, spec: DatasetSpec) -> bytes:
-    """Returns 16 bytes that depend on all features of a row but its targets."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, feature in spec.features.items():
-        if not feature.target and name in row:
-            value = row[name]
-            content = np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
-            # With its name and length: {a: 1} is not {b: 1}, and 1.0 before 23.0 is not 1.02 before 3.0.
-            digest.update(f"{name}\0{len(content)}\0".encode())
-            digest.update(content)
-    return digest.digest()
+def _batch(some: list[tuple[str, Row | BadRow]], spec: DatasetSpec, counts: dict[str, int]) -> Batch:
+    """Returns rows as a batch; `counts` are the rows that each split had so far."""
+    usable = [(split, row) for split, row in some if not isinstance(row, BadRow)]
+    stored = columns.of_rows([row for _, row in usable], spec)
+    numbers = []
+    for split, _ in usable:
+        counts[split] += 1
+        numbers.append(counts[split])
+    inputs = encoding.encode(stored, [name for name, feature in spec.features.items() if not feature.target])
+    names = [getattr(row, "where", "") for _, row in usable]
+    return Batch(
+        stored,
+        np.array([PLACES[split] for split, _ in usable], np.int8),
+        "",
+        np.array(numbers, np.int64),
+        inputs,
+        encoding.digests(inputs),
+        tuple(names) if all(names) else (),
+        problems=tuple((split, row.problems) for split, row in some if isinstance(row, BadRow)),
+    )

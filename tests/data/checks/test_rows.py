@@ -1,47 +1,42 @@
+import dataclasses
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from data.checks.rows import RowChecks, _input_digest
+from data.checks.rows import RowChecks
 from data.config import Check, DataChecks, InvalidCheck
 from data.errors import DataError
-from data.spec import (
-    BadRow,
-    CategoryFeature,
-    DatasetSpec,
-    ImageFeature,
-    LabelFeature,
-    LocatedRow,
-    NumberFeature,
-    Problem,
-)
-
-SPEC = DatasetSpec(
-    name="tiny",
-    title="made up",
-    licence="none",
-    features={"image": ImageFeature(height=1, width=1, channels=1), "label": LabelFeature(classes=("cat", "dog"))},
-    num_rows={"train": 1, "validation": 1, "test": 1},
-)
+from data.spec import CategoryFeature, NumberFeature, Problem
+from tests.data.checks import tiny
 
 
-def _rows(*values: int, label=None) -> list[dict]:
-    """Returns rows with these pixels; the label is the pixel's parity unless it is given."""
-    return [{"image": np.full((1, 1, 1), v, np.uint8), "label": v % 2 if label is None else label} for v in values]
+def _add(checks: RowChecks, rows: list[dict | tiny.Bad], split: str, *, of: int = 1, file: str = "") -> None:
+    """Adds rows of one split, in batches of so many."""
+    for begin in range(0, len(rows), of):
+        good = sum(isinstance(row, dict) for row in rows[:begin])
+        checks.add(tiny.batch([(split, row) for row in rows[begin : begin + of]], file=file, first=good + 1))
 
 
-def _watch(checks: RowChecks, **splits: list[dict]) -> dict[str, list[int]]:
-    """Returns the pixels that pass, of each split; splits that are not given have two good rows."""
-    good = {"test": _rows(200, 201), "validation": _rows(202, 203), "train": _rows(204, 205)}
-    found: dict[str, list[int]] = {split: [] for split in good}
-    for split, row in checks.watch((split, row) for split, rows in {**good, **splits}.items() for row in rows):
-        found[split].append(int(row["image"][0, 0, 0]))
-    return found
+def _judge(checks: RowChecks, file: str = "", **splits: list[dict | tiny.Bad]) -> dict[str, list[int]]:
+    """Returns the pixels that are kept, of each split; splits that are not given have two good rows."""
+    good = {"test": tiny.rows(200, 201), "validation": tiny.rows(202, 203), "train": tiny.rows(204, 205)}
+    found = {**good, **splits}
+    for split, rows in found.items():
+        _add(checks, rows, split, of=3, file=file if split in splits else "")
+    checks.judge()
+    pixels = {
+        split: np.array([int(row["image"][0, 0, 0]) for row in rows if isinstance(row, dict)])
+        for split, rows in found.items()
+    }
+    dropped = checks.dropped()
+    return {split: of[~dropped.get(split, np.zeros(len(of), bool))].tolist() for split, of in pixels.items()}
 
 
 def test_rows_that_are_all_different_pass_as_they_are():
-    checks = RowChecks(DataChecks(), SPEC)
+    checks = RowChecks(DataChecks(), tiny.SPEC)
 
-    found = _watch(checks, test=_rows(1, 2, 3), train=_rows(4, 5))
+    found = _judge(checks, test=tiny.rows(1, 2, 3), train=tiny.rows(4, 5))
 
     assert found == {"test": [1, 2, 3], "validation": [202, 203], "train": [4, 5]}
     assert checks.notes == []
@@ -54,17 +49,22 @@ def test_rows_that_are_all_different_pass_as_they_are():
 def test_rows_of_other_names_or_boundaries_are_no_duplicates(one, other):
     """Of 801 different rows 129 were refused: values were joined without names and without ends."""
     numbers = {name: NumberFeature(optional=True) for name in "ab"}
-    features = {**numbers, "c": CategoryFeature(optional=True), "label": SPEC.features["label"]}
-    spec = SPEC.model_copy(update={"features": features})
-    rows = [{**values, "label": index} for index, values in enumerate((one, other))]
+    features = {**numbers, "c": CategoryFeature(optional=True), "label": tiny.SPEC.features["label"]}
+    spec = tiny.SPEC.model_copy(update={"features": features})
+    rows = [{**values, "label": index} for index, values in enumerate((one, other, one))]
+    checks = RowChecks(DataChecks(), spec)
 
-    assert _input_digest(rows[0], spec) != _input_digest(rows[1], spec)
-    assert _input_digest(rows[0], spec) == _input_digest({**one, "label": 1}, spec)
+    checks.add(tiny.batch([("train", row) for row in rows], spec))
+    checks.find()
+
+    finding = checks.splits["train"].duplicates
+    assert (finding.count, finding.relabelled) == (1, 1)
+    assert finding.first == "train row 3 equals train row 1"
 
 
 def test_too_many_duplicates_stop_with_the_first_pair_of_rows():
     with pytest.raises(DataError) as caught:
-        _watch(RowChecks(DataChecks(), SPEC), train=_rows(1, 2, 3, 2, 1))
+        _judge(RowChecks(DataChecks(), tiny.SPEC), train=tiny.rows(1, 2, 3, 2, 1))
 
     assert str(caught.value) == (
         "tiny: 2 of 5 rows of split train are duplicates (40.00%, first: train row 4 equals train row 2); at most "
@@ -76,17 +76,23 @@ def test_a_row_in_two_splits_stops():
     with pytest.raises(
         DataError, match=r"1 of 3 rows of split train is in another split too .*train row 3 equals test row 2"
     ):
-        _watch(RowChecks(DataChecks(), SPEC), test=_rows(1, 2), train=_rows(5, 6, 2))
+        _judge(RowChecks(DataChecks(), tiny.SPEC), test=tiny.rows(1, 2), train=tiny.rows(5, 6, 2))
 
 
 def test_a_relabelled_copy_of_a_test_row_is_leakage_too():
     with pytest.raises(DataError, match="in another split too"):
-        _watch(RowChecks(DataChecks(), SPEC), test=_rows(1, 2), train=[*_rows(5, 6), *_rows(1, label=0)])
+        _judge(
+            RowChecks(DataChecks(), tiny.SPEC), test=tiny.rows(1, 2), train=[*tiny.rows(5, 6), *tiny.rows(1, label=0)]
+        )
 
 
 def test_equal_rows_with_another_label_are_counted_and_the_first_is_shown():
     with pytest.raises(DataError) as caught:
-        _watch(RowChecks(DataChecks(), SPEC), test=_rows(1, 2), train=[*_rows(5, 6, 5), *_rows(5, 6, 1, label=0)])
+        _judge(
+            RowChecks(DataChecks(), tiny.SPEC),
+            test=tiny.rows(1, 2),
+            train=[*tiny.rows(5, 6, 5), *tiny.rows(5, 6, 1, label=0)],
+        )
 
     assert str(caught.value).splitlines()[1:] == [
         "  1. 3 of 6 rows of split train are duplicates (50.00%, first: train row 3 equals train row 1; of these 1 has "
@@ -99,9 +105,9 @@ def test_equal_rows_with_another_label_are_counted_and_the_first_is_shown():
 
 
 def test_dropped_rows_are_left_out_and_counted():
-    checks = RowChecks(DataChecks(leakage=Check(policy="drop"), duplicates=Check(policy="drop")), SPEC)
+    checks = RowChecks(DataChecks(leakage=Check(policy="drop"), duplicates=Check(policy="drop")), tiny.SPEC)
 
-    assert _watch(checks, test=_rows(1, 2), train=_rows(5, 2, 6, 5))["train"] == [5, 6]
+    assert _judge(checks, test=tiny.rows(1, 2), train=tiny.rows(5, 2, 6, 5))["train"] == [5, 6]
     assert checks.notes == [
         "1 of 4 rows of split train is a duplicate (25.00%, first: train row 4 equals train row 1), dropped",
         "1 of 4 rows of split train is in another split too (25.00%, first: train row 2 equals test row 2), dropped",
@@ -109,45 +115,49 @@ def test_dropped_rows_are_left_out_and_counted():
 
 
 def test_a_warning_keeps_the_rows():
-    checks = RowChecks(DataChecks(duplicates=Check(policy="warn")), SPEC)
+    checks = RowChecks(DataChecks(duplicates=Check(policy="warn")), tiny.SPEC)
 
-    assert _watch(checks, train=_rows(1, 2, 1))["train"] == [1, 2, 1]
+    assert _judge(checks, train=tiny.rows(1, 2, 1))["train"] == [1, 2, 1]
     assert checks.notes[0].endswith("kept")
 
 
 def test_a_rate_up_to_the_limit_is_not_mentioned():
-    checks = RowChecks(DataChecks(duplicates=Check(max_rate=0.5)), SPEC)
+    checks = RowChecks(DataChecks(duplicates=Check(max_rate=0.5)), tiny.SPEC)
 
-    assert len(_watch(checks, train=_rows(1, 2, 1, 2))["train"]) == 4
+    assert len(_judge(checks, train=tiny.rows(1, 2, 1, 2))["train"]) == 4
     assert checks.notes == []
 
 
 def test_one_class_only_is_refused():
     with pytest.raises(DataError, match=r"split train has 1 class in label \(dog\), expected at least 2; nothing"):
-        _watch(RowChecks(DataChecks(), SPEC), train=_rows(1, 3, 5))
+        _judge(RowChecks(DataChecks(), tiny.SPEC), train=tiny.rows(1, 3, 5))
 
 
-@pytest.mark.parametrize("rows", [[], _rows(1)])
+@pytest.mark.parametrize("rows", [[], tiny.rows(1)])
 def test_too_few_rows_are_refused(rows):
     with pytest.raises(DataError, match=rf"tiny: split train has {len(rows)} usable rows?, expected at least 2; add"):
-        _watch(RowChecks(DataChecks(), SPEC), train=rows)
+        _judge(RowChecks(DataChecks(), tiny.SPEC), train=rows)
 
 
-def test_a_row_without_its_label_reaches_the_writer_that_names_it():
-    rows = RowChecks(DataChecks(), SPEC).watch([("train", {"image": np.zeros((1, 1, 1), np.uint8)})])
+def test_a_row_without_a_class_is_left_to_the_writer_that_names_it():
+    checks = RowChecks(DataChecks(), tiny.SPEC)
 
-    assert "label" not in next(rows)[1]
+    checks.add(
+        tiny.batch(
+            [("train", {**row, "label": label}) for row, label in zip(tiny.rows(1, 1, 2), (None, 7, 1), strict=True)]
+        )
+    )
+    checks.find()
 
-
-def _bad(number: int) -> BadRow:
-    return BadRow((Problem(f"rows.csv:{number}", "image", "a whole image", "an empty file"),))
+    assert checks.splits["train"].duplicates.count == 1
+    assert checks.splits["train"].labels["label"] == {1: 1}
 
 
 def test_all_causes_are_told_at_once_each_with_its_remedy():
-    rows = [_bad(1), _bad(2), *_rows(1, 2, 3, 2, 200), *_rows(*range(10, 60))]
+    rows = [tiny.bad(1), tiny.bad(2), *tiny.rows(1, 2, 3, 2, 200), *tiny.rows(*range(10, 60))]
 
     with pytest.raises(DataError) as caught:
-        list(RowChecks(DataChecks(), SPEC).watch([("test", _rows(200)[0]), *(("train", row) for row in rows)]))
+        _judge(RowChecks(DataChecks(), tiny.SPEC), test=tiny.rows(200), validation=[], train=rows)
 
     assert str(caught.value).splitlines() == [
         "tiny: the data is refused for 5 reasons:",
@@ -165,7 +175,9 @@ def test_all_causes_are_told_at_once_each_with_its_remedy():
 
 def test_of_many_unusable_rows_beside_other_causes_the_first_are_named_in_ten_lines():
     with pytest.raises(DataError) as caught:
-        _watch(RowChecks(DataChecks(), SPEC), train=[*map(_bad, range(30)), *_rows(*range(100), 1, 3, 5, 7)])
+        _judge(
+            RowChecks(DataChecks(), tiny.SPEC), train=[*map(tiny.bad, range(30)), *tiny.rows(*range(100), 1, 3, 5, 7)]
+        )
 
     lines = str(caught.value).splitlines()
     assert len(lines) == 10
@@ -178,25 +190,24 @@ def test_of_many_unusable_rows_beside_other_causes_the_first_are_named_in_ten_li
 
 def test_what_follows_from_unusable_rows_is_no_cause_of_its_own():
     with pytest.raises(DataError) as caught:
-        _watch(RowChecks(DataChecks(), SPEC), validation=[_bad(1), *_rows(203)])
+        _judge(RowChecks(DataChecks(), tiny.SPEC), validation=[tiny.bad(1), *tiny.rows(203)])
 
     assert str(caught.value).startswith("tiny: 1 of 6 rows cannot be used; ")
 
 
 def test_a_split_with_one_class_has_a_remedy():
-    checks = RowChecks(DataChecks(), SPEC, {"validation": 0.1, "test": 0.1})
+    checks = RowChecks(DataChecks(), tiny.SPEC, {"validation": 0.1, "test": 0.1})
 
     with pytest.raises(DataError, match=r"split test has 1 class in label \(dog\), .*: set data.splits.test to 0.15"):
-        _watch(checks, test=_rows(1, 3), train=_rows(*range(10, 60)))
+        _judge(checks, test=tiny.rows(1, 3), train=tiny.rows(*range(10, 60)))
 
 
 def test_a_terminal_is_told_how_many_rows_without_the_first_of_them():
     settings = DataChecks(invalid=InvalidCheck(policy="drop", max_rate=1), duplicates=Check(policy="warn"))
-    checks = RowChecks(settings, SPEC)
-    bad = BadRow((Problem("a (1), kept.csv:5", "label", "one of cat, dog", "(JA)"),))
-    equal = [LocatedRow(row, f"b (2).csv:{number}") for number, row in enumerate(_rows(1, 2, 1), start=1)]
+    checks = RowChecks(settings, tiny.SPEC)
+    bad = (Problem("a (1), kept.csv:5", "label", "one of cat, dog", "(JA)"),)
 
-    _watch(checks, train=[*equal, bad])
+    _judge(checks, file="b (2).csv", train=[*tiny.rows(1, 2, 1), bad])
 
     assert checks.notes == [
         "1 of 8 rows cannot be used (first: a (1), kept.csv:5:label: expected one of cat, dog, found (JA)), dropped",
@@ -209,10 +220,66 @@ def test_a_terminal_is_told_how_many_rows_without_the_first_of_them():
 
 
 def test_a_terminal_is_told_of_labels_where_all_equal_rows_have_another():
-    checks = RowChecks(DataChecks(duplicates=Check(policy="warn")), SPEC)
+    checks = RowChecks(DataChecks(duplicates=Check(policy="warn")), tiny.SPEC)
 
-    _watch(checks, train=[*_rows(1, 2), *_rows(1, label=0)])
+    _judge(checks, train=[*tiny.rows(1, 2), *tiny.rows(1, label=0)])
 
     assert checks.brief_notes == [
         "1 of 3 rows of split train is a duplicate (33.33%, of these 1 has another label), kept"
+    ]
+
+
+def test_equal_rows_with_another_label_are_noted_be_they_ever_so_few():
+    """One of the two labels is wrong; below the limit nothing was said."""
+    checks = RowChecks(DataChecks(leakage=Check(max_rate=0.1)), tiny.SPEC)
+
+    _judge(checks, test=tiny.rows(1, 2), train=[*tiny.rows(*range(3, 150)), *tiny.rows(3, 1, label=0)])
+
+    assert checks.notes == [
+        "1 of 149 rows of split train is a duplicate, with another label (0.67%, first: train row 148 (cat) equals "
+        "train row 1 (dog)), kept",
+        "1 of 149 rows of split train is in another split too, with another label (0.67%, first: train row 149 (cat) "
+        "equals test row 1 (dog)), kept",
+    ]
+    assert checks.brief_notes == [
+        "1 of 149 rows of split train is a duplicate, with another label (0.67%), kept",
+        "1 of 149 rows of split train is in another split too, with another label (0.67%), kept",
+    ]
+
+
+def _groups(checks: RowChecks, **splits: list[str | None]) -> None:
+    """Judges different rows with these groups."""
+    number = 0
+    for split, groups in splits.items():
+        rows = [(split, row) for row in tiny.rows(*range(number, number + len(groups)))]
+        batch = tiny.batch(rows, file=f"{split}.csv", first=2)
+        checks.add(dataclasses.replace(batch, groups=pa.array(groups, pa.string())))
+        number += len(groups)
+    checks.judge()
+
+
+def test_a_group_in_two_splits_is_leakage():
+    """Of 40 customers 37 were in the training files and in the test files, and count as one in intervals."""
+    given = {"test": ["a", "b", None], "validation": ["c", "d"], "train": ["e", "b", None, "b", "c"]}
+
+    with pytest.raises(DataError) as caught:
+        _groups(RowChecks(DataChecks(), tiny.SPEC, group="customer"), **given)
+    _groups(RowChecks(DataChecks(), tiny.SPEC), **given)  # groups of a data set whose publisher drew the splits
+
+    assert str(caught.value) == (
+        "tiny: 3 of 5 rows of split train have a customer that is in another split too (60.00%, 2 groups, first: "
+        "train.csv:3 has that of test.csv:3); at most 0.00% are allowed. Name files of splits that share none, or set "
+        "data.checks.leakage.policy to drop, which leaves these rows out, or to warn."
+    )
+
+
+def test_rows_of_a_group_that_is_in_another_split_are_dropped():
+    checks = RowChecks(DataChecks(leakage=Check(policy="drop"), min_classes=1), tiny.SPEC, group="customer")
+
+    _groups(checks, test=["a", "b"], validation=["c", "d"], train=["e", "b", "f"])
+
+    assert {split: mask.tolist() for split, mask in checks.dropped().items()} == {"train": [False, True, False]}
+    assert checks.notes == [
+        "1 of 3 rows of split train has a customer that is in another split too (33.33%, 1 group, first: train.csv:3 "
+        "has that of test.csv:3), dropped"
     ]

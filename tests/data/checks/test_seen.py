@@ -1,0 +1,117 @@
+"""Sorting digests finds what a dictionary of all rows finds."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data.batches import Batch
+from data.checks import seen
+from data.checks.rows import RowChecks
+from data.config import Check, DataChecks
+from data.errors import DataError
+from data.spec import SPLITS
+from tests.data.checks import tiny
+
+
+def _reference(batches: list[Batch], settings: DataChecks) -> dict:
+    """Returns what is found by remembering every row in a dictionary, one after the other."""
+    first: dict[bytes, tuple] = {}
+    findings: dict[str, list] = {}
+    kept = {split: [] for split in SPLITS}
+    labels: dict[str, dict] = {split: {} for split in SPLITS}
+    for batch in batches:
+        for row, place in enumerate(batch.splits):
+            split, label = SPLITS[place], batch.columns["label"][row].as_py()
+            seen = split, batch.where(row), label
+            earlier = first.setdefault(batch.digests[row].tobytes(), seen)
+            kind = "duplicates" if earlier[0] == split else "leakage"
+            if earlier is not seen:
+                found = findings.setdefault(f"{kind} of {split}", [0, f"{seen[1]} equals {earlier[1]}", 0, ""])
+                found[0] += 1
+                if earlier[2] != label:
+                    names = [f"{one[1]} ({('cat', 'dog')[one[2]]})" for one in (seen, earlier)]
+                    found[2], found[3] = found[2] + 1, found[3] or " equals ".join(names)
+            is_dropped = earlier is not seen and (getattr(settings, kind) or Check()).policy == "drop"
+            kept[split].append(is_dropped)
+            if not is_dropped:
+                labels[split][label] = labels[split].get(label, 0) + 1
+    return {"findings": findings, "dropped": {s: of for s, of in kept.items() if any(of)}, "labels": labels}
+
+
+def _random_batches(random: np.random.Generator) -> list[Batch]:
+    """Returns batches with many equal rows, of files with and without gaps, with names, and of no file."""
+    batches = []
+    for number in range(random.integers(1, 8)):
+        size = int(random.integers(0, 12))
+        picked = random.integers(0, 40, size)
+        rows = [
+            (SPLITS[random.integers(0, 3)], tiny.rows(int(pixel), label=int(random.integers(0, 2)))[0])
+            for pixel in picked
+        ]
+        rows += [
+            (SPLITS[random.integers(0, 3)], tiny.bad(int(random.integers(0, 12)))) for _ in range(random.integers(0, 4))
+        ]
+        batch = tiny.batch(rows)
+        kind = random.integers(0, 3)
+        if kind:
+            gaps = np.cumsum(random.integers(1, 300, size)) if kind == 1 else batch.numbers
+            batch = dataclasses.replace(batch, file=f"{number}.csv", numbers=gaps)
+        if kind == 2:
+            batch = dataclasses.replace(batch, names=tuple(f"cats/\udcff{number}/{row}.png" for row in range(size)))
+        batches.append(batch)
+    return batches
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_sorting_finds_what_a_dictionary_does_in_any_cut(seed, monkeypatch):
+    monkeypatch.setattr(seen, "PART_BITS", int(seed % 4))  # one, two, four or eight rows at once
+    random = np.random.default_rng(seed)
+    policies = random.choice(["stop", "drop", "warn"], 2)
+    settings = DataChecks(duplicates=Check(policy=policies[0]), leakage=Check(policy=policies[1]))
+    batches, cut = _random_batches(random), int(random.integers(0, 8))
+    whole, one, other = (RowChecks(settings, tiny.SPEC) for _ in range(3))
+
+    for number, batch in enumerate(batches):
+        whole.add(batch)
+        (one if number < cut else other).add(batch)
+    one.merge(other)
+    said = [_said(checks) for checks in (whole, one)]
+
+    expected = _reference(batches, settings)
+    for checks in (whole, one):
+        found = {
+            f"{kind} of {split}": [of.count, of.first, of.relabelled, of.first_relabelled]
+            for split, state in checks.splits.items()
+            for kind, of in (("duplicates", state.duplicates), ("leakage", state.leakage))
+            if of.count
+        }
+        assert found == expected["findings"]
+        assert {split: mask.tolist() for split, mask in checks.dropped().items()} == expected["dropped"]
+        assert {s: list(state.labels["label"].items()) for s, state in checks.splits.items()} == {
+            split: list(of.items()) for split, of in expected["labels"].items()
+        }
+    assert said[0] == said[1]
+
+
+def _said(checks: RowChecks) -> tuple[str, list[str], list[str]]:
+    """Returns all that is said of the rows."""
+    try:
+        checks.judge()
+    except DataError as error:
+        return str(error), checks.notes, checks.brief_notes
+    return "", checks.notes, checks.brief_notes
+
+
+def test_a_row_takes_at_most_24_bytes():
+    size, random = 2**14, np.random.default_rng(0)
+    checks = RowChecks(DataChecks(), tiny.SPEC)
+    for number in range(4):
+        digests = random.integers(0, 2**63, (size, 2), np.uint64)
+        label = pa.array(random.integers(0, 2, size))
+        stored = pa.RecordBatch.from_arrays([pa.nulls(size, pa.binary()), label], names=["image", "label"])
+        numbers = np.cumsum(random.integers(1, 3, size))  # some rows lack
+        checks.add(Batch(stored, np.zeros(size, np.int8), f"{number}.csv", numbers, pa.nulls(size), digests))
+
+    assert checks.num_bytes <= 24 * 4 * size
