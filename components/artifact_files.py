@@ -26,6 +26,7 @@ class ArtifactFile:
 
 
 SUMMARY = ArtifactFile("ingest", "examples", "summary.json")
+ROW_IDS = ArtifactFile("ingest", "examples", "row_ids.npz")  # of the test split
 GROUPS = ArtifactFile("ingest", "examples", "groups.npy")  # of the test split; where its rows have groups
 PICTURE_FILES = ArtifactFile("ingest", "examples", "picture_files.tfrecord")  # of some test rows
 STATISTICS = ArtifactFile("statistics", "statistics", "FeatureStats.pb", per_split=True)  # TFX's name

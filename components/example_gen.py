@@ -1,27 +1,29 @@
 """Ingest: a data set becomes TFRecord files of tf.train.Examples, one folder a split."""
 
-import array
-import contextlib
-import hashlib
 import json
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
+import xxhash
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 from threadpoolctl import threadpool_limits
 
-from components.artifact_files import GROUPS, PICTURE_FILES, SUMMARY
+from components.artifact_files import GROUPS, PICTURE_FILES, ROW_IDS, SUMMARY
+from data import batches, encoding, loading, pictures
 from data import examples as codec
-from data import loading, pictures
+from data.batches import PLACES, Batch, RowId
 from data.checks.rows import RowChecks
 from data.config import DataConfig
-from data.errors import DataError
-from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature, Row
+from data.spec import SPLITS, DatasetSpec, LabelFeature, LocatedRow, Row
 from models import progress
 
 # So that Beam has several files to give to several workers: it does not split one.
@@ -46,11 +48,12 @@ def DatasetExampleGen(
     """
     config = DataConfig.model_validate_json(data)
     found = loading.load(config, name, Path(base))
-    watcher = RowChecks(config.row_checks, found.spec, config.cut_shares)
+    watcher = RowChecks(config.row_checks, found.spec, config.cut_shares, config.group or "")
     # On matrices as small as those that resize a picture BLAS waits for its own threads: reading 300 JPEGs of 640x480
     # takes 8 s by two on two busy cores, 2.5 by one.
     with threadpool_limits(1, user_api="blas"):
-        summary = write_splits(watcher.watch(loading.open_rows(found, config)), found.spec, Path(examples.uri))
+        rows = loading.open_batches(found, config)
+        summary = write_splits(rows, found.spec, Path(examples.uri), watcher, Path(base))
     SUMMARY.path(examples.uri).write_text(json.dumps(summary, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
     told = [f"{found.spec.name}: {', '.join(counts)}", *found.notes()]
@@ -59,62 +62,85 @@ def DatasetExampleGen(
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
 
 
-def write_splits(rows: Iterable[tuple[str, Row]], spec: DatasetSpec, folder: Path) -> dict[str, dict]:
-    """Writes rows below `folder`, each into its split.
+def write_splits(
+    found: Iterable[Batch], spec: DatasetSpec, folder: Path, checks: RowChecks | None = None, base: Path = Path()
+) -> dict[str, dict]:
+    """Writes rows below `folder`, each into its split, without those that the checks drop.
 
     Returns for each split its number of `rows`, its `digest` and its `classes`: label -> rows of each class, in order.
 
-    Of the test split, too, which rows belong together, where they say so, and the files of some pictures: see
-    `read_groups` and `read_originals`.
+    Of the test split, too, where each row stands, which rows belong together, where they say so, and the files of some
+    pictures: see `read_row_ids`, `read_groups` and `read_originals`.
 
     Args:
-        rows: Splits and rows.
-        spec: What the rows must hold.
+        found: The rows.
+        spec: What they hold.
         folder: Receives `Split-<name>/data-00000.tfrecord` and so on.
+        checks: Sees all rows, and judges them when they are written; None for no checks.
+        base: The folder from which the files of the rows are named.
 
     Raises:
-        DataError: A row is not what the spec says.
+        DataError: The rows are not fit to be trained on.
     """
-    groups, originals = _Groups(), _Originals(spec)
+    writers = {split: _SplitWriter(folder / f"Split-{split}", spec) for split in SPLITS}
+    of_test, originals = _TestRows(base), _Originals(spec)
     total = {"of": sum(spec.num_rows.values())} if spec.num_rows else {}
-    with contextlib.ExitStack() as stack:
-        writers = {split: stack.enter_context(_SplitWriter(folder / f"Split-{split}", spec)) for split in SPLITS}
-        for number, (split, row) in enumerate(rows, start=1):
-            writer = writers[split]
-            check_row(row, spec, where=f"{split} row {writer.rows + 1}")
-            writer.write(codec.encode(row, spec))
-            for name, counts in writer.classes.items():
-                counts[int(row[name])] += 1
+    rows = 0
+    for batch in found:
+        if checks:
+            checks.add(batch)
+        targets = encoding.encode(batch.columns, spec.targets())
+        serialized = pc.binary_join_element_wise(batch.inputs, targets, b"")  # of messages the joined bytes are both
+        for split, place in PLACES.items():
+            chosen = np.flatnonzero(batch.splits == place)
+            if not len(chosen):
+                continue
+            some = batch if len(chosen) == len(batch) else batch.take(chosen)
+            writers[split].add(some, serialized if some is batch else serialized.take(pa.array(chosen)))
             if split == "test":
-                groups.add(getattr(row, "group", None))
-                originals.add(row)
-            if number % 5000 == 0:
-                progress.report(rows=number, **total)
-    groups.write(GROUPS.path(folder))
+                of_test.add(some)
+                originals.add(some)
+        rows += len(batch)
+        progress.report(rows=rows, **total)
+    for writer in writers.values():
+        writer.close()
+    dropped = {}
+    if checks:
+        checks.judge()
+        dropped = {split: mask for split, mask in checks.dropped().items() if mask.any()}
+    for split, mask in dropped.items():
+        writers[split].drop(mask)
+    of_test.write(folder, dropped.get("test"))
     originals.write(PICTURE_FILES.path(folder))
-    return {
-        split: {"rows": writer.rows, "digest": writer.digest.hexdigest(), "classes": writer.classes}
-        for split, writer in writers.items()
-    }
+    return {split: writer.summary() for split, writer in writers.items()}
 
 
-class _Groups:
-    """Numbers the groups of rows as they come."""
+class _TestRows:
+    """Where the rows of the test split stand, and which of them belong together."""
 
-    def __init__(self):
-        self._numbers: dict[str | int, int] = {}
-        self._any = False
-        self._of_rows = array.array("i")
+    def __init__(self, base: Path):
+        self._base, self._any = base, False
+        self._files: dict[str, int] = {}
+        self._groups: dict[str | int, int] = {}
+        self._places: list[tuple[int, int]] = []
+        self._of_groups: list[int] = []
 
-    def add(self, group: str | None) -> None:
-        key = len(self._of_rows) if group is None else group  # a row without a group is one of its own
-        self._of_rows.append(self._numbers.setdefault(key, len(self._numbers)))
-        self._any = self._any or group is not None
+    def add(self, batch: Batch) -> None:
+        ids = batch.row_ids(self._base)
+        self._places += [(self._files.setdefault(file, len(self._files)), number) for file, number in ids]
+        groups = [None] * len(batch) if batch.groups is None else batch.groups.to_pylist()
+        self._any = self._any or any(group is not None for group in groups)
+        for group in groups:
+            key = len(self._of_groups) if group is None else group  # a row without a group is one of its own
+            self._of_groups.append(self._groups.setdefault(key, len(self._groups)))
 
-    def write(self, path: Path) -> None:
-        """Writes int32 `(rows,)`; nothing where no row has a group."""
+    def write(self, folder: Path, dropped: np.ndarray | None) -> None:
+        """Writes where the rows stand, and the groups where a row has one."""
+        kept = slice(None) if dropped is None else ~dropped
+        places = np.array(self._places, np.int64).reshape(-1, 2)[kept]
+        np.savez(ROW_IDS.path(folder), files=np.array(list(self._files), str), places=places)
         if self._any:
-            np.save(path, np.asarray(self._of_rows, np.int32))
+            np.save(GROUPS.path(folder), np.array(self._of_groups, np.int32)[kept])
 
 
 class _Originals:
@@ -126,8 +152,15 @@ class _Originals:
         self._serialized: list[bytes] = []
         self._room = ORIGINAL_BYTES
 
-    def add(self, row: Row) -> None:
-        files: Mapping[str, bytes] = getattr(row, "files", {})
+    def add(self, batch: Batch) -> None:
+        if not batch.files or len(self._serialized) == 2 * ORIGINALS:
+            return
+        for _, row in batches.rows([batch], self._spec):
+            if isinstance(row, LocatedRow):
+                self._add(row)
+
+    def _add(self, row: LocatedRow) -> None:
+        files = row.files
         size = sum(map(len, files.values()))
         if len(self._serialized) == 2 * ORIGINALS or not files or size > self._room:
             return
@@ -155,50 +188,75 @@ class _SplitWriter:
 
     def __init__(self, folder: Path, spec: DatasetSpec):
         folder.mkdir(parents=True)
-        self.classes = {name: [0] * len(label.classes) for name, label in spec.of(LabelFeature).items()}
         self._folder, self._size, self._files = folder, 0, 0
+        self._num_classes = {name: len(label.classes) for name, label in spec.of(LabelFeature).items()}
+        self._labels: dict[str, list[np.ndarray]] = {name: [] for name in self._num_classes}
+        # Of the bytes of all rows, and of their lengths: together they say where each row ends.
+        self._digest, self._lengths, self._rows = xxhash.xxh3_128(), xxhash.xxh3_128(), 0
         self._writer: tf.io.TFRecordWriter | None = None
-        self.rows, self.digest = 0, hashlib.sha256()
 
-    def write(self, serialized: bytes) -> None:
-        if self._writer is None or self._size >= SHARD_BYTES:
-            self.__exit__()
-            self._writer = tf.io.TFRecordWriter(str(self._folder / f"data-{self._files:05d}.tfrecord"))
-            self._files, self._size = self._files + 1, 0
-        self._writer.write(serialized)
-        self.digest.update(hashlib.sha256(serialized).digest())
-        self.rows += 1
-        self._size += len(serialized)
+    def add(self, batch: Batch, serialized: pa.Array) -> None:
+        """Writes rows, each with its serialized tf.train.Example."""
+        self._write(serialized)
+        for name, found in self._labels.items():
+            found.append(batch.columns.column(name).to_numpy().astype(np.int32))
 
-    def __enter__(self) -> "_SplitWriter":
-        return self
+    def _write(self, serialized: pa.Array) -> None:
+        lengths = pc.binary_length(serialized).to_numpy()
+        self._lengths.update(lengths)
+        self._digest.update(encoding.content(serialized))
+        self._rows += len(lengths)
+        for row in serialized.to_pylist():
+            if self._writer is None or self._size >= SHARD_BYTES:
+                self.close()
+                self._writer = tf.io.TFRecordWriter(str(self._folder / f"data-{self._files:05d}.tfrecord"))
+                self._files, self._size = self._files + 1, 0
+            self._writer.write(row)
+            self._size += len(row)
 
-    def __exit__(self, *_) -> None:
+    def drop(self, dropped: np.ndarray) -> None:
+        """Writes the files anew without some rows: bool `(rows,)`. It is known only when all were seen which."""
+        before = self._folder.with_name(f"{self._folder.name}.all")
+        self._folder.rename(before)
+        self._folder.mkdir()
+        self._digest, self._lengths, self._rows = xxhash.xxh3_128(), xxhash.xxh3_128(), 0
+        self._files, self._size, begin = 0, 0, 0
+        for rows in codec.read_batches(sorted(map(str, before.iterdir()))):
+            found = rows.numpy()
+            self._write(pa.array(found[~dropped[begin : begin + len(found)]], pa.binary()))
+            begin += len(found)
+        self.close()
+        shutil.rmtree(before)
+        self._labels = {name: [np.concatenate(found)[~dropped]] for name, found in self._labels.items()}
+
+    def close(self) -> None:
         if self._writer:
             self._writer.close()
+        self._writer = None
 
-
-def check_row(row: Row, spec: DatasetSpec, *, where: str) -> None:
-    """Raises DataError, which begins with `where`, when a value is missing or an image or a label is not what the spec
-    says.
-    """
-    for name, feature in spec.features.items():
-        if name not in row:
-            if not feature.optional:
-                raise DataError(f"{where}: {name} is missing; the row has {', '.join(sorted(row)) or 'nothing'}.")
-        elif isinstance(feature, ImageFeature):
-            expected, image = (feature.height, feature.width, feature.channels), np.asarray(row[name])
-            if image.dtype != np.uint8 or image.shape != expected:
-                raise DataError(f"{where}, {name}: expected uint8 {expected}, found {image.dtype} {image.shape}.")
-        elif isinstance(feature, LabelFeature) and not 0 <= int(row[name]) < len(feature.classes):
-            raise DataError(
-                f"{where}, {name}: expected a class from 0 to {len(feature.classes) - 1}, found {row[name]}."
-            )
+    def summary(self) -> dict[str, Any]:
+        """Returns `rows`, `digest` and `classes`."""
+        classes = {
+            name: sum((np.bincount(labels, minlength=count) for labels in self._labels[name]), np.zeros(count, int))
+            for name, count in self._num_classes.items()
+        }
+        return {
+            "rows": self._rows,
+            "digest": self._lengths.hexdigest() + self._digest.hexdigest(),
+            "classes": {name: counts.tolist() for name, counts in classes.items()},
+        }
 
 
 def read_summary(examples_uri: str) -> dict:
     """Returns what ingest wrote down: split name -> `rows` and `digest`."""
     return json.loads(SUMMARY.path(examples_uri).read_text())
+
+
+def read_row_ids(examples_uri: str) -> list[RowId]:
+    """Returns of each row of the test split its file, from the data's base, and its number in it."""
+    with np.load(ROW_IDS.path(examples_uri)) as found:
+        files, places = found["files"].tolist(), found["places"]
+    return [(files[file], number) for file, number in places.tolist()]
 
 
 def read_groups(examples_uri: str) -> np.ndarray | None:

@@ -1,14 +1,25 @@
 """Rows of a data set as columns of stored values: what every source yields."""
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from data.spec import SPLITS, Problem
+from data import columns as stored
+from data import encoding
+from data.errors import DataError
+from data.spec import SPLITS, BadRow, DatasetSpec, ImageFeature, LabelFeature, LocatedRow, Problem, Row, Stream
 
 PLACES = {split: place for place, split in enumerate(SPLITS)}
+"""Split -> its number in a batch."""
+MAX_ROWS, MAX_BYTES = 16_384, 16 * 2**20  # of a batch that is made of single rows
+
+
+RowId = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,118 @@ class Batch:
             return f"{self.file}:{self.numbers[row]}"
         return f"{SPLITS[self.splits[row]]} row {self.numbers[row]}"
 
+    def row_ids(self, base: Path) -> list[RowId]:
+        """Returns what names each row in the data: its file, from `base`, and its number in it, 0 of a file by itself.
+
+        Two readings of the same files give the same, whatever the features are.
+        """
+        if self.names:
+            return [(os.path.relpath(name, base), 0) for name in self.names]
+        file = os.path.relpath(self.file, base) if self.file else ""
+        return [(file, number) for number in self.numbers.tolist()]
+
+    def take(self, rows: np.ndarray) -> "Batch":
+        """Returns some rows, int64 `(kept,)`, with all problems."""
+        index = pa.array(rows)
+        return Batch(
+            self.columns.take(index),
+            self.splits[rows],
+            self.file,
+            self.numbers[rows],
+            self.inputs.take(index),
+            self.digests[rows],
+            tuple(self.names[row] for row in rows) if self.names else (),
+            None if self.groups is None else self.groups.take(index),
+            {name: files.take(index) for name, files in self.files.items()},
+            self.problems,
+        )
+
 
 # The batches of all splits. Those of split files come in the order of data.spec.READ_ORDER.
 Batches = Iterable[Batch]
+
+
+def encoded(columns: pa.RecordBatch, spec: DatasetSpec) -> tuple[pa.Array, np.ndarray]:
+    """Returns `inputs` and `digests` of a batch of these columns."""
+    inputs = encoding.encode(columns, [name for name, feature in spec.features.items() if not feature.target])
+    return inputs, encoding.digests(inputs)
+
+
+def of_rows(stream: Stream, spec: DatasetSpec) -> Iterator[Batch]:
+    """Yields batches of single rows, in their order.
+
+    Raises:
+        DataError: A row is not what the spec says.
+    """
+    most = max(min(MAX_ROWS, MAX_BYTES // spec.row_bytes()), 1)
+    counts = dict.fromkeys(SPLITS, 0)
+    some: list[tuple[str, int, Row | BadRow]] = []
+    for split, row in stream:
+        if not isinstance(row, BadRow):
+            counts[split] += 1
+            check_row(row, spec, where=f"{split} row {counts[split]}")
+        some.append((split, counts[split], row))
+        if len(some) == most:
+            yield _of_rows(some, spec)
+            some = []
+    if some:
+        yield _of_rows(some, spec)
+
+
+def _of_rows(some: list[tuple[str, int, Row | BadRow]], spec: DatasetSpec) -> Batch:
+    kept = [(split, number, row) for split, number, row in some if not isinstance(row, BadRow)]
+    rows = [row for _, _, row in kept]
+    columns = stored.of_rows(rows, spec)
+    groups = [getattr(row, "group", None) for row in rows]
+    files = {name: [getattr(row, "files", {}).get(name) for row in rows] for name in spec.of(ImageFeature)}
+    located = bool(rows) and all(isinstance(row, LocatedRow) for row in rows)
+    return Batch(
+        columns,
+        np.array([PLACES[split] for split, _, _ in kept], np.int8),
+        "",
+        np.array([number for _, number, _ in kept], np.int64),
+        *encoded(columns, spec),
+        tuple(row.where for row in rows if isinstance(row, LocatedRow)) if located else (),
+        pa.array(groups, pa.string()) if any(group is not None for group in groups) else None,
+        {name: pa.array(found, pa.binary()) for name, found in files.items() if any(found)},
+        tuple((split, row.problems) for split, _, row in some if isinstance(row, BadRow)),
+    )
+
+
+def check_row(row: Mapping[str, Any], spec: DatasetSpec, *, where: str) -> None:
+    """Raises DataError, which begins with `where`, when a value is missing or an image or a label is not what the spec
+    says.
+    """
+    for name, feature in spec.features.items():
+        if name not in row:
+            if not feature.optional:
+                raise DataError(f"{where}: {name} is missing; the row has {', '.join(sorted(row)) or 'nothing'}.")
+        elif isinstance(feature, ImageFeature):
+            expected, image = (feature.height, feature.width, feature.channels), np.asarray(row[name])
+            if image.dtype != np.uint8 or image.shape != expected:
+                raise DataError(f"{where}, {name}: expected uint8 {expected}, found {image.dtype} {image.shape}.")
+        elif isinstance(feature, LabelFeature) and not 0 <= int(row[name]) < len(feature.classes):
+            raise DataError(
+                f"{where}, {name}: expected a class from 0 to {len(feature.classes) - 1}, found {row[name]}."
+            )
+
+
+def rows(batches: Batches, spec: DatasetSpec) -> Iterator[tuple[str, LocatedRow | BadRow]]:
+    """Yields the rows of batches one by one, each with its split; of each batch those that cannot be used first.
+
+    Texts are str, images uint8 `(height, width, channels)`, other values int and float; what a row lacks is left out.
+    """
+    for batch in batches:
+        yield from ((split, BadRow(problems)) for split, problems in batch.problems)
+        groups = batch.groups.to_pylist() if batch.groups is not None else [None] * len(batch)
+        files = {name: found.to_pylist() for name, found in batch.files.items()}
+        for index, values in enumerate(batch.columns.to_pylist()):
+            row = {name: _value(value, spec.features[name]) for name, value in values.items() if value is not None}
+            of_row = {name: found[index] for name, found in files.items() if found[index] is not None}
+            yield SPLITS[batch.splits[index]], LocatedRow(row, batch.where(index), groups[index], of_row)
+
+
+def _value(value: Any, feature: Any) -> Any:
+    if isinstance(feature, ImageFeature):
+        return np.frombuffer(value, np.uint8).reshape(feature.height, feature.width, feature.channels)
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,7 +1,7 @@
 """Rows of a file as columns, their cells as they stand there: what every reader yields."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -48,3 +48,13 @@ class Block:
         if name in self.mixed:
             return self.mixed[name]
         return self.cells.column(name) if name in self.cells.schema.names else None
+
+    def take(self, rows: np.ndarray) -> "Block":
+        """Returns some rows, int64 `(kept,)`, with all problems."""
+        return replace(
+            self,
+            cells=self.cells.take(pa.array(rows)) if self.cells.num_columns else self.cells,
+            numbers=self.numbers[rows],
+            mixed={name: [column[row] for row in rows] for name, column in self.mixed.items()},
+            names=tuple(self.names[row] for row in rows) if self.names else (),
+        )

@@ -41,6 +41,13 @@ def digests(serialized: pa.Array) -> np.ndarray:
     return np.frombuffer(joined, np.uint64).reshape(-1, 2)
 
 
+def content(values: pa.Array) -> memoryview:
+    """Returns the bytes of all values of a binary array, one after the other."""
+    _, offsets, data = values.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    return memoryview(data)[bounds[0] : bounds[-1]] if data is not None and len(bounds) else memoryview(b"")
+
+
 def _entry(name: str, column: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Returns the entry of a feature in the map of each row: all before its value, and its value; empty for none."""
     if pa.types.is_binary(column.type):

@@ -1,13 +1,17 @@
 """The data set that a run file's `data` section names: of the catalog, or made of files."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data import catalog
 from data.config import DataConfig
 from data.secrets import resolve
-from data.spec import READ_ORDER, BadRow, Dataset, Row, Stream
+from data.spec import READ_ORDER, BadRow, Dataset, LocatedRow
+
+if TYPE_CHECKING:  # NumPy and Arrow, which a look at the settings need not wait for
+    from data.batches import Batch, Batches
 
 SHARE_BUCKETS = 100_000
 
@@ -36,32 +40,35 @@ def load(config: DataConfig, name: str, base: Path) -> Dataset:
     return importlib.import_module(module(config)).dataset(config, name, base)
 
 
-def open_rows(dataset: Dataset, config: DataConfig) -> Stream:
-    """Returns all rows, each with its split; raises DataError when no source has the data, or it is damaged.
+def open_batches(dataset: Dataset, config: DataConfig) -> "Batches":
+    """Returns all rows as batches; raises DataError when no source has the data, or it is damaged.
 
     With `train_share` below 1 as many rows of the training split are left out, the same each time.
     """
-    rows = _every_row(dataset, config)
-    if config.train_share == 1:
-        return rows
-    from data.splitting import bucket  # loads NumPy, which a look at the settings need not wait for
+    from data import batches
 
-    kept = round(config.train_share * SHARE_BUCKETS)
-    return (
-        (split, row)
-        for split, row in rows
-        if split != "train" or isinstance(row, BadRow) or bucket(_content(row), SHARE_BUCKETS) < kept
-    )
-
-
-def _content(row: Row) -> bytes:
-    parts = (value.tobytes() if hasattr(value, "tobytes") else repr(value).encode() for value in row.values())
-    return b"share" + b"\0".join(parts)  # other buckets than those of the splits
-
-
-def _every_row(dataset: Dataset, config: DataConfig) -> Stream:
     folder = Path(resolve(str(config.folder))) if config.folder else None
     found = catalog.open_splits(dataset, config.source, folder)
-    if not isinstance(found, Mapping):
+    if isinstance(found, Mapping):
+        found = batches.of_rows(((split, row) for split in READ_ORDER for row in found[split]), dataset.spec)
+    if config.train_share == 1:
         return found
-    return ((split, row) for split in READ_ORDER for row in found[split])
+    kept = round(config.train_share * SHARE_BUCKETS)
+    return (_with_share(batch, kept) for batch in found)
+
+
+def _with_share(batch: "Batch", kept: int) -> "Batch":
+    import numpy as np
+
+    from data.batches import PLACES
+
+    # By the other half of the digest than the splits, so that those do not decide which rows are left.
+    is_kept = (batch.splits != PLACES["train"]) | (batch.digests[:, 1] % SHARE_BUCKETS < kept)
+    return batch.take(np.flatnonzero(is_kept))
+
+
+def open_rows(dataset: Dataset, config: DataConfig) -> Iterator[tuple[str, LocatedRow | BadRow]]:
+    """Returns what `open_batches` does row by row, for few rows."""
+    from data import batches
+
+    return batches.rows(open_batches(dataset, config), dataset.spec)

@@ -6,34 +6,37 @@ import glob
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import TypeAdapter
 
-from data import file_cache, inference, spans
-from data.cells import content_of, to_row
+from data import columns, encoding, file_cache, inference, spans
+from data.batches import PLACES, Batch, encoded
+from data.blocks import Block
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
+from data.kinds.cell import word
 from data.secrets import resolve
 from data.sources import archives
 from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import Listing
-from data.sources.records import Record
 from data.sources.tables import delimited, headers, notation
 from data.sources.tables.dialect import other_delimiter
-from data.sources.tables.formats import columns_of, format_of, layout_of, records
+from data.sources.tables.formats import blocks, columns_of, format_of, layout_of, records
 from data.spec import (
     READ_ORDER,
     SPLITS,
-    BadRow,
     Dataset,
     DatasetSpec,
     Feature,
     ImageFeature,
     LabelFeature,
-    LocatedRow,
+    Problem,
 )
 from data.splitting import RULE_VERSION, bucket
 
@@ -107,7 +110,7 @@ def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfi
 @functools.cache
 def _inferring_code() -> str:
     """Returns a digest of the code that what is inferred depends on: readers, cells and guesses."""
-    code = sorted(Path(__file__).parent.glob("*.py")) + sorted(Path(__file__).parent.glob("sources/**/*.py"))
+    code = sorted(Path(__file__).parent.glob("**/*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
 
 
@@ -276,7 +279,7 @@ def _digest(paths: Mapping[str, Sequence[Path]], listed: Listed, *, trust: bool 
 
 @dataclass(frozen=True)
 class _Rows:
-    """All rows of the files, each with its split; every file is read once.
+    """All rows of the files, as batches; every file is read once.
 
     Attributes:
         paths: Split -> its files.
@@ -290,48 +293,103 @@ class _Rows:
     config: DataConfig
     spec: DatasetSpec
 
-    def __iter__(self) -> Iterator[tuple[str, LocatedRow | BadRow]]:
-        unused = {*self.config.ignore, *self.config.aside}
-        missing, textual = self.config.missing_values, self.kind == "csv"
+    def __iter__(self) -> Iterator[Batch]:
         cuts = _cuts(self.paths, self.config)
         for split in READ_ORDER:
             for path in self.paths.get(split, ()):
-                for record in records(path, self.kind, self.config):
-                    place = split
-                    if split == "train" and cuts:
-                        number = bucket(self._content(record, path.parent), BUCKETS)
-                        place = next((name for name, cut in cuts.items() if number in cut), split)
-                    if self.config.group and self._is_there(record.cells.get(self.config.group)):
-                        record = replace(record, group=repr(record.cells.get(self.config.group)))
-                    if self.kind.endswith("_folder"):
-                        record = class_folders.of_classes(record, path, self.spec.features[class_folders.LABEL].classes)
-                    yield place, to_row(record, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
+                for block in blocks(path, self.kind, self.config):
+                    yield self._batch(block, path, split, cuts if split == "train" else {})
 
-    def _is_there(self, cell: Any) -> bool:
-        return cell is not None and not (self.kind == "csv" and cell in self.config.missing_values)
+    def _batch(self, block: Block, path: Path, split: str, cuts: Mapping[str, range]) -> Batch:
+        of_rows = [(problem,) for problem in block.problems]
+        if self.kind.endswith("_folder"):
+            block, others = class_folders.of_classes(block, path, self.spec.features[class_folders.LABEL].classes)
+            of_rows += [(problem,) for problem in others]
+        unused, missing = {*self.config.ignore, *self.config.aside}, self.config.missing_values
+        textual = self.kind == "csv"
+        found = columns.store(block, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
+        usable = block if len(found.kept) == len(block) else block.take(found.kept)
+        groups = self._texts(usable, self.config.group)
+        keys = self._keys(usable, found, groups)
+        return Batch(
+            found.columns,
+            _splits(keys, split, cuts),
+            usable.file,
+            usable.numbers,
+            *encoded(found.columns, self.spec),
+            usable.names,
+            groups,
+            found.files,
+            _with_splits([*of_rows, *found.problems.values()], split, cuts),
+        )
 
-    def _content(self, record: Record, folder: Path) -> bytes:
-        """Returns what decides about a record's split, as it stands in the file: unusable rows have a split, too.
+    def _keys(self, block: Block, found: columns.Stored, groups: pa.Array | None) -> np.ndarray:
+        """Returns what decides about each row's split, uint64 `(rows, 2)`.
 
-        Its group, else its id, else (also where it has neither) all cells but those of targets, also of columns that
-        are ignored: a column that is left out from now on must not make test rows of those that a published model was
-        trained on.
+        Its group, else its id, else (also where it has neither) all its cells but those of targets, as text, also of
+        columns that are ignored: a column that is left out from now on, or is of another kind, must not make test rows
+        of those that a published model was trained on.
         """
-        for name in self.config.aside:
-            cell = record.cells.get(name)
-            if self._is_there(cell):
-                return repr(cell).encode()
-        digest = hashlib.blake2b()
-        for name in sorted(record.cells):
-            cell, feature = record.cells[name], self.spec.features.get(name)
-            if cell is None or (feature is not None and feature.target):
-                continue
-            if isinstance(feature, ImageFeature):
-                cell = content_of(cell, folder) or cell
-            digest.update(f"{name}\0".encode())
-            digest.update(cell if isinstance(cell, bytes) else repr(cell).encode())
-            digest.update(b"\0")
-        return digest.digest()
+        kept = [name for name in block.columns if name not in self.spec.targets()]
+        cells = {name: self._content(block, name, found) for name in kept}
+        keys = encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(cells), kept))
+        for column in (self._texts(block, self.config.roles.id), groups):
+            if column is not None:
+                is_there = column.is_valid().to_numpy(zero_copy_only=False)
+                by_column = encoding.digests(column.cast(pa.binary()).fill_null(b""))
+                keys = np.where(is_there[:, None], by_column, keys)
+        return keys
+
+    def _content(self, block: Block, name: str, found: columns.Stored) -> pa.Array:
+        """Returns the cells of a column as text; of pictures the files, or the pixels of those without."""
+        if not isinstance(self.spec.features.get(name), ImageFeature):
+            return _texts(block.column(name))
+        pixels = found.columns.column(name)
+        return pc.coalesce(found.files[name], pixels) if name in found.files else pixels
+
+    def _texts(self, block: Block, name: str | None) -> pa.Array | None:
+        """Returns the cells of a column as text, null for nothing; None without such a column."""
+        cells = block.column(name) if name else None
+        if cells is None:
+            return None
+        texts = _texts(cells)
+        nothing = pc.is_in(texts, pa.array([one.encode() for one in self.config.missing_values], pa.binary()))
+        texts = pc.if_else(nothing, pa.scalar(None, pa.binary()), texts) if self.kind == "csv" else texts
+        return texts.cast(pa.string())
+
+
+def _texts(cells: pa.Array | list) -> pa.Array:
+    """Returns cells as text in UTF-8, binary, without the spaces around them; null for nothing."""
+    if isinstance(cells, pa.Array):
+        if pa.types.is_binary(cells.type):
+            return cells
+        if pa.types.is_string(cells.type) or pa.types.is_integer(cells.type):
+            return pc.utf8_trim_whitespace(cells.cast(pa.string())).cast(pa.binary())
+        cells = cells.to_pylist()
+    return pa.array([None if cell is None else word(cell).encode("utf-8", "replace") for cell in cells], pa.binary())
+
+
+def _splits(keys: np.ndarray, split: str, cuts: Mapping[str, range]) -> np.ndarray:
+    """Returns the split of each row, int8 `(rows,)`, by what decides about it."""
+    found, numbers = np.full(len(keys), PLACES[split], np.int8), keys[:, 0] % BUCKETS
+    for name, cut in cuts.items():
+        found[(numbers >= cut.start) & (numbers < cut.stop)] = PLACES[name]
+    return found
+
+
+def _with_splits(
+    unusable: Sequence[tuple[Problem, ...]], split: str, cuts: Mapping[str, range]
+) -> tuple[tuple[str, tuple[Problem, ...]], ...]:
+    """Returns rows that cannot be used, in the order of the file, with their splits: where those are cut, by the place
+    of the row.
+    """
+    found = []
+    for problems in unusable:
+        file, _, number = problems[0].where.rpartition(":")
+        row = int(number) if file and number.isdecimal() else 0
+        drawn = bucket((str(row) if row else Path(problems[0].where).name).encode("utf-8", "replace"), BUCKETS)
+        found.append((row, next((name for name, cut in cuts.items() if drawn in cut), split), problems))
+    return tuple((place, problems) for _, place, problems in sorted(found, key=lambda one: one[0]))
 
 
 def _cuts(paths: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, range]:

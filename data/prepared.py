@@ -6,12 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data.cells import to_row
+import numpy as np
+import pyarrow as pa
+
+from data import columns
+from data.batches import PLACES, Batch, Batches, encoded
+from data.blocks import Block
+from data.config import DataConfig
 from data.sources.files import verify
 from data.sources.packages import keep, kept_folder
-from data.sources.records import Record
-from data.sources.tables import delimited
-from data.spec import READ_ORDER, BadRow, Dataset, DatasetSpec, LocatedRow
+from data.sources.tables import formats
+from data.spec import READ_ORDER, Dataset, DatasetSpec
 from data.splitting import bucket
 
 TABLE = "table.csv"
@@ -32,12 +37,12 @@ def prepared(
         groups: Cells of all rows, in the order of the file -> the group of each; None where each stands for itself.
     """
 
-    def open_table(folder: Path | None) -> Iterable[tuple[str, LocatedRow | BadRow]]:
+    def open_table(folder: Path | None) -> Batches:
         place = folder or kept_folder(spec.name)
         if folder is None:
             keep(place, make)
         verify(place, {TABLE: sha256}, fix=f"delete the folder {place} and run again to make it anew")
-        return _rows(place / TABLE, spec, split, groups)
+        return _batches(place / TABLE, spec, split, groups)
 
     return Dataset(spec, digest=lambda: f"sha256:{sha256}", sources={"package": open_table})
 
@@ -61,17 +66,31 @@ def write_table(folder: Path, columns: Sequence[str], rows: Iterable[Sequence[An
         writer.writerows(rows)
 
 
-def _rows(
-    path: Path, spec: DatasetSpec, split: Split, groups: Groups | None
-) -> Iterator[tuple[str, LocatedRow | BadRow]]:
+def _batches(path: Path, spec: DatasetSpec, split: Split, groups: Groups | None) -> Iterator[Batch]:
     """Yields the rows in the order of splits that checks want; a table is small enough to be held."""
-    found: dict[str, list[Record]] = {name: [] for name in READ_ORDER}
-    records = list(delimited.read(path))
-    named = groups([record.cells for record in records]) if groups else [None] * len(records)
-    for record, group in zip(records, named, strict=True):
-        found[split(record.cells)].append(replace(record, group=group) if group else record)
+    config = DataConfig(files=str(path), format="csv")
+    blocks = list(formats.blocks(path, "csv", config))
+    cells = [row for block in blocks for row in block.cells.to_pylist()]
+    named = pa.array(groups(cells), pa.string()) if groups else None
+    splits = np.array([PLACES[split(row)] for row in cells], np.int8)
     for name in READ_ORDER:
-        for record in found[name]:
-            record = replace(record, where=record.where.replace(str(path), spec.name, 1))
-            unused = record.cells.keys() - spec.features.keys()
-            yield name, to_row(record, spec, path.parent, textual=True, unused=unused, missing=("",))
+        begin = 0
+        for block in blocks:
+            rows = begin + np.flatnonzero(splits[begin : begin + len(block)] == PLACES[name])
+            if len(rows):
+                yield _batch(replace(block.take(rows - begin), file=spec.name), rows, name, spec, named)
+            begin += len(block)
+
+
+def _batch(block: Block, rows: np.ndarray, split: str, spec: DatasetSpec, groups: pa.Array | None) -> Batch:
+    unused = set(block.columns) - spec.features.keys()
+    found = columns.store(block, spec, Path(), textual=True, unused=unused, missing=("",))
+    return Batch(
+        found.columns,
+        np.full(len(found.kept), PLACES[split], np.int8),
+        block.file,
+        block.numbers[found.kept],
+        *encoded(found.columns, spec),
+        groups=None if groups is None else groups.take(pa.array(rows[found.kept])),
+        problems=tuple((split, problems) for problems in found.problems.values()),
+    )

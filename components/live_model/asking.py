@@ -1,6 +1,5 @@
 """How the live version is asked about the candidate's test rows, and what the two come to."""
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from components.example_gen import split_files
+from components.example_gen import read_row_ids, split_files
 from components.live_model.comparable import (
     LiveModel,
     absent,
@@ -18,10 +17,10 @@ from components.live_model.comparable import (
 )
 from data import examples as codec
 from data import loading
-from data.checks.rows import RowChecks
+from data.batches import Batches, RowId
 from data.config import DataConfig
 from data.errors import DataError
-from data.spec import BadRow, Dataset, DatasetSpec, LabelFeature, LocatedRow, Row, Stream
+from data.spec import Dataset, DatasetSpec, LabelFeature
 from models.task import Task
 
 
@@ -98,8 +97,7 @@ def question(
     as_stored = takes_stored(live, spec, gone)
     if as_stored and has_same_classes:
         return Question(examples_uri, examples_uri, str(live.folder), lacking=gone)
-    stored = _stored(examples_uri)
-    rows: Iterator[bytes | None] = stored if as_stored else _read_again(live, mine, source, stored)
+    rows: Iterator[bytes | None] = _stored(examples_uri) if as_stored else _read_again(live, mine, source, examples_uri)
     asked = _write(rows, examples_uri, scratch, spec, _known(live, spec))
     saved_model = live.folder if has_same_classes else _with_classes_of(live, spec, task, scratch / "model")
     candidate_examples = examples_uri if asked is None else str(scratch / "candidate")
@@ -136,57 +134,56 @@ def _write(
     return None if all(asked) else np.array(asked)
 
 
-def _read_again(live: LiveModel, mine: Dataset, source: DataSource, stored: Iterator[bytes]) -> Iterator:
+def _read_again(live: LiveModel, mine: Dataset, source: DataSource, examples_uri: str) -> Iterator[bytes | None]:
     """Yields each test row as the live version takes it, with the candidate's target; None where a cell does not do."""
     inputs, changed = live.inputs(), f"Data set {mine.spec.name} has changed since this run read it; run again."
     if mine.digest() != source.digest:
         raise DataError(changed)
-    facts = live.spec.model_copy(update={"features": inputs})
-    try:
-        for serialized, other in zip(stored, _test_rows(live, mine, source), strict=True):
-            if isinstance(other, BadRow):
-                yield None
-                continue
-            example = tf.train.Example.FromString(serialized)
-            for name in inputs:
-                example.features.feature.pop(name, None)
-            example.MergeFromString(codec.encode(other, facts))
-            yield example.SerializeToString(deterministic=True)
-    except ValueError as error:
-        raise DataError(changed) from error
+    rows = _test_rows(live, mine, source, examples_uri)
+    for serialized, other in zip(_stored(examples_uri), rows, strict=True):
+        if other is None:
+            yield None
+            continue
+        example = tf.train.Example.FromString(serialized)
+        for name in inputs:
+            example.features.feature.pop(name, None)
+        example.MergeFromString(other)
+        yield example.SerializeToString(deterministic=True)
 
 
-def _test_rows(live: LiveModel, mine: Dataset, source: DataSource) -> Iterator[Row | BadRow]:
-    """Yields the rows of the test split as ingest keeps them, read for the live version's inputs as it was told to."""
+def _test_rows(live: LiveModel, mine: Dataset, source: DataSource, examples_uri: str) -> Iterator[bytes | None]:
+    """Yields the inputs of the live version for each row of the test split, read where it stands; None for unusable."""
     gone = absent(live, mine)
     features = {name: feature for name, feature in live.inputs().items() if name not in gone}
-    features |= {name: mine.spec.features[name] for name in mine.spec.targets()}
     there = {*source.config.ignore, *mine.spec.features, *(mine.columns() if mine.columns else ())}
     missing = live.manifest.get("data", {}).get("missing_values", mine.missing_values)
-    unused = tuple(sorted(there - features.keys()))
-    update = {"features": features, "label": None, "ignore": unused, "missing_values": tuple(missing)}
-    other = loading.load(source.config.model_copy(update=update), source.name, source.base)
-    both = dataclasses.replace(mine, sources={"files": lambda _: _beside(mine, other)})
-    watcher = RowChecks(source.config.row_checks, mine.spec)
-    own_files = isinstance(source.config.files, dict) and "test" in source.config.files
-    for split, row in watcher.watch(loading.open_rows(both, source.config)):
-        if split == "test" and isinstance(row, _Pair):
-            yield row.other
-        elif own_files:
-            return  # files of the test split are read first
+    targets = {name: mine.spec.features[name] for name in mine.spec.targets()}
+    update = {
+        "features": features | targets,
+        "label": None,
+        "ignore": tuple(sorted(there - features.keys() - targets.keys())),
+        "missing_values": tuple(missing),
+        "train_share": 1.0,
+    }
+    config = source.config.model_copy(update=update)
+    other = loading.load(config, source.name, source.base)
+    wanted = read_row_ids(examples_uri)
+    found = _inputs_at(set(wanted), loading.open_batches(other, config), source.base)
+    row_id, inputs = next(found, (None, b""))
+    for one in wanted:
+        if row_id != one:
+            yield None
+            continue
+        yield inputs
+        row_id, inputs = next(found, (None, b""))
 
 
-class _Pair(LocatedRow):
-    """A row that has the same row of the file with it, read for other features."""
-
-    def __init__(self, row: LocatedRow, other: Row | BadRow):
-        super().__init__(row, row.where)
-        self.other = other
-
-
-def _beside(mine: Dataset, other: Dataset) -> Stream:
-    for (split, row), (_, again) in zip(*(one.sources["files"](None) for one in (mine, other)), strict=True):
-        yield split, row if isinstance(row, BadRow) else _Pair(row, again)
+def _inputs_at(wanted: set[RowId], found: Batches, base: Path) -> Iterator[tuple[RowId, bytes]]:
+    """Yields the wanted rows in the order in which they are read, each with its serialized inputs."""
+    for batch in found:
+        for row, row_id in enumerate(batch.row_ids(base)):
+            if row_id in wanted:
+                yield row_id, batch.inputs[row].as_py()
 
 
 def _with_classes_of(live: LiveModel, spec: DatasetSpec, task: Task, folder: Path) -> Path:

@@ -3,10 +3,12 @@
 import importlib
 import logging
 import pkgutil
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from data.errors import DataError, SourceUnavailable
-from data.spec import Dataset, Splits, Stream
+from data.spec import Dataset, Splits
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +25,8 @@ def load(name: str) -> Dataset:
     return importlib.import_module(f"{__name__}.{name}").DATASET
 
 
-def open_splits(dataset: Dataset, source: str = "auto", folder: Path | None = None) -> Splits | Stream:
-    """Returns the splits from one source, or with `auto` from the first source that has the data.
+def open_splits(dataset: Dataset, source: str = "auto", folder: Path | None = None) -> Splits | Iterable[Any]:
+    """Returns the splits, or batches of all rows, from one source, with `auto` from the first that has the data.
 
     Raises:
         DataError: No source has the data, or what was found is damaged.

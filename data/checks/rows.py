@@ -1,20 +1,18 @@
 """Checks of rows as they are read: unusable and too few rows, duplicates, rows in two splits, classes."""
 
-import itertools
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from data import columns, encoding
 from data.batches import PLACES, Batch
 from data.checks.findings import Finding, Invalid, Pair, SplitFindings
 from data.checks.seen import Seen
 from data.config import Check, DataChecks
 from data.errors import DataError
-from data.spec import SPLITS, BadRow, DatasetSpec, LabelFeature, Row, Stream
+from data.spec import SPLITS, DatasetSpec, LabelFeature
 
 MAX_LINES = 10  # of a refusal
 SURE = 3  # rows of a kind that a split has on average, so that it has one with a probability of 95 %
@@ -117,27 +115,6 @@ class RowChecks:
     def num_bytes(self) -> int:
         """Returns how many bytes are kept of the rows."""
         return self._seen.nbytes
-
-    def watch(self, rows: Stream) -> Iterator[tuple[str, Row]]:
-        """Yields the rows that are to be kept, each with its split, and judges them at the end; see `judge`."""
-        yield from self.read(rows)
-        self.judge()
-
-    def read(self, rows: Stream) -> Iterator[tuple[str, Row]]:
-        """Yields the rows that are to be kept, each with its split, and finds what `find` does."""
-        first: dict[bytes, str] = {}
-        counts = dict.fromkeys(SPLITS, 0)
-        most, rest = max(min(256, 2**24 // self.spec.row_bytes()), 1), iter(rows)
-        while some := list(itertools.islice(rest, most)):
-            batch = _batch(some, self.spec, counts)
-            self.add(batch)
-            usable = [(split, row) for split, row in some if not isinstance(row, BadRow)]
-            for (split, row), digest in zip(usable, map(np.ndarray.tobytes, batch.digests), strict=True):
-                is_first = digest not in first
-                kind = "duplicates" if first.setdefault(digest, split) == split else "leakage"
-                if is_first or self._check(kind).policy != "drop":
-                    yield split, row
-        self.find()
 
     def judge(self) -> None:
         """Notes what was dropped or kept.
@@ -329,25 +306,3 @@ def _in_order(values: np.ndarray) -> Counter:
         for value in some[first.argsort()].tolist():
             found[value] = int(counts[value])
     return found
-
-
-def _batch(some: list[tuple[str, Row | BadRow]], spec: DatasetSpec, counts: dict[str, int]) -> Batch:
-    """Returns rows as a batch; `counts` are the rows that each split had so far."""
-    usable = [(split, row) for split, row in some if not isinstance(row, BadRow)]
-    stored = columns.of_rows([row for _, row in usable], spec)
-    numbers = []
-    for split, _ in usable:
-        counts[split] += 1
-        numbers.append(counts[split])
-    inputs = encoding.encode(stored, [name for name, feature in spec.features.items() if not feature.target])
-    names = [getattr(row, "where", "") for _, row in usable]
-    return Batch(
-        stored,
-        np.array([PLACES[split] for split, _ in usable], np.int8),
-        "",
-        np.array(numbers, np.int64),
-        inputs,
-        encoding.digests(inputs),
-        tuple(names) if all(names) else (),
-        problems=tuple((split, row.problems) for split, row in some if isinstance(row, BadRow)),
-    )

@@ -72,15 +72,24 @@ def read_everything(named: NamedConfig) -> dict[str, Any]:
     """
     spec = named.dataset.spec
     labels = [name for name, feature in spec.features.items() if isinstance(feature, LabelFeature)]
-    watcher = RowChecks(named.config.data.row_checks, spec, named.config.data.cut_shares)
-    rows: Counter[str] = Counter()
-    classes: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    data = named.config.data
+    checks = RowChecks(data.row_checks, spec, data.cut_shares, data.group or "")
     with threadpool_limits(1, user_api="blas"):  # as at ingest
-        for split, row in watcher.watch(loading.open_rows(named.dataset, named.config.data)):
-            rows[split] += 1
-            classes[split].update(spec.features[name].classes[row[name]] for name in labels)
+        for batch in loading.open_batches(named.dataset, named.config.data):
+            checks.add(batch)
+    checks.judge()
+    dropped = checks.dropped()
+    rows, classes = {}, {}
+    for split, state in checks.splits.items():
+        rows[split] = state.rows - int(dropped[split].sum() if split in dropped else 0)
+        counts = [
+            (spec.features[name].classes[index], count)
+            for name in labels
+            for index, count in state.labels[name].items()
+        ]
+        classes[split] = Counter({name: count for name, count in counts if count})
     found = {split: {"rows": rows[split], "classes": dict(classes[split].most_common(MAX_CLASSES))} for split in SPLITS}
-    return {"splits": found, "notes": [*named.dataset.notes(), *watcher.notes, *_absent_classes(named, classes)]}
+    return {"splits": found, "notes": [*named.dataset.notes(), *checks.notes, *_absent_classes(named, classes)]}
 
 
 def _absent_classes(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> list[str]:

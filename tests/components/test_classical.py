@@ -23,12 +23,13 @@ def test_no_more_rows_are_read_than_the_candidate_with_most_learns_from():
 def test_kept_rows_are_those_of_the_split(tmp_path):
     from components.classical import read_frame
     from components.example_gen import write_splits
+    from data.batches import of_rows
     from data.spec import SPLITS
     from tests.models.tiny import rows_of, spec_of
 
     spec = spec_of("tabular_classification")
     rows = rows_of("tabular_classification", 40, 0)
-    write_splits(((split, row) for split in SPLITS for row in rows), spec, tmp_path)
+    write_splits(of_rows(((split, row) for split in SPLITS for row in rows), spec), spec, tmp_path)
 
     whole = read_frame(str(tmp_path), "train", spec)
     some = read_frame(str(tmp_path), "train", spec, np.array([0, 7, 39]))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from data.batches import check_row, of_rows
 from data.errors import DataError
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
 from tests.data.made_pictures import photo, saved
@@ -29,15 +30,11 @@ ROW = {"image": np.array([[[1], [2]], [[3], [4]]], np.uint8), "label": 1}
     ],
 )
 def test_a_row_that_is_not_what_the_spec_says_is_named(change, message):
-    from components.example_gen import check_row
-
     with pytest.raises(DataError, match=message):
         check_row({**ROW, **change}, SPEC, where="train row 7")
 
 
 def test_a_row_without_a_label_is_named():
-    from components.example_gen import check_row
-
     with pytest.raises(DataError, match="train row 7: label is missing; the row has image"):
         check_row({"image": ROW["image"]}, SPEC, where="train row 7")
 
@@ -45,7 +42,7 @@ def test_a_row_without_a_label_is_named():
 def _write(rows: list, folder) -> dict:
     from components.example_gen import write_splits
 
-    return write_splits((("train", row) for row in rows), SPEC, folder)["train"]
+    return write_splits(of_rows((("train", row) for row in rows), SPEC), SPEC, folder)["train"]
 
 
 def test_rows_are_read_back_as_stored_and_the_digest_depends_on_them_alone(tmp_path):
@@ -86,8 +83,10 @@ def test_which_rows_of_the_test_split_belong_together_is_kept_beside_them(tmp_pa
     from data.spec import LocatedRow
 
     users = [("test", "b"), ("train", "c"), ("test", "a"), ("test", "b")]
-    write_splits([(split, LocatedRow(ROW, "x:1", user)) for split, user in users], SPEC, tmp_path / "grouped")
-    write_splits([(split, LocatedRow(ROW, "x:1")) for split, _ in users], SPEC, tmp_path / "alone")
+    grouped = [(split, LocatedRow(ROW, "x:1", user)) for split, user in users]
+    alone = [(split, LocatedRow(ROW, "x:1")) for split, _ in users]
+    write_splits(of_rows(grouped, SPEC), SPEC, tmp_path / "grouped")
+    write_splits(of_rows(alone, SPEC), SPEC, tmp_path / "alone")
 
     groups = read_groups(str(tmp_path / "grouped"))
     assert (groups.tolist(), groups.dtype) == ([0, 1, 0], np.int32)
@@ -97,7 +96,8 @@ def test_which_rows_of_the_test_split_belong_together_is_kept_beside_them(tmp_pa
 def test_rows_go_into_the_files_of_their_split(tmp_path):
     from components.example_gen import first_rows, write_splits
 
-    written = write_splits([("test", ROW), ("train", {**ROW, "label": 0}), ("test", ROW)], SPEC, tmp_path)
+    rows = [("test", ROW), ("train", {**ROW, "label": 0}), ("test", ROW)]
+    written = write_splits(of_rows(rows, SPEC), SPEC, tmp_path)
 
     assert {split: facts["rows"] for split, facts in written.items()} == {"train": 1, "validation": 0, "test": 2}
     assert [row["label"] for row in first_rows(str(tmp_path), "train", SPEC, 5)] == [0]
@@ -117,8 +117,8 @@ def test_files_of_pictures_of_the_test_split_are_kept_two_of_a_kind(tmp_path):
         for content in files
     ]
     split_rows = [("train", rows[0]), ("test", LocatedRow(ROW, "x:1")), *(("test", row) for row in rows)]
-    write_splits(split_rows, SPEC, tmp_path / "files")
-    write_splits([("test", ROW)], SPEC, tmp_path / "none")
+    write_splits(of_rows(split_rows, SPEC), SPEC, tmp_path / "files")
+    write_splits(of_rows([("test", ROW)], SPEC), SPEC, tmp_path / "none")
 
     found = read_originals(str(tmp_path / "files"), SPEC)
 

@@ -32,8 +32,9 @@ def _rows(count: int, shade: int = 100) -> list[dict]:
 def _generate(rows: list[dict], folder):
     from components.example_gen import split_files, write_splits
     from components.statistics import generate
+    from data.batches import of_rows
 
-    write_splits((("train", row) for row in rows), SPEC, folder)
+    write_splits(of_rows((("train", row) for row in rows), SPEC), SPEC, folder)
     return generate(split_files(str(folder), "train"), SPEC)
 
 

@@ -9,13 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from data import local
-from data.checks.rows import RowChecks
 from data.config import DataConfig
 from data.errors import DataError, HeadraceError
-from data.loading import open_rows
 from data.spec import SPLITS
 from tests.data import corpus
 from tests.data.corpus import COLUMNS, FEATURES, PICTURES, csv_text, png, rows
+from tests.data.keeping import kept
 
 FIFTHS = {"validation": 0.2, "test": 0.2}  # of few rows a tenth may be one
 
@@ -23,11 +22,7 @@ FIFTHS = {"validation": 0.2, "test": 0.2}  # of few rows a tenth may be one
 def _read(settings: dict, folder) -> tuple[dict[str, list], list[str]]:
     """Returns the rows of each split that pass all checks, and the notes."""
     config = DataConfig.model_validate(settings)
-    dataset = local.dataset(config, "customers", folder)
-    checks, found = RowChecks(config.row_checks, dataset.spec, config.cut_shares), {split: [] for split in SPLITS}
-    for split, row in checks.watch(open_rows(dataset, config)):
-        found[split].append(row)
-    return found, checks.notes
+    return kept(local.dataset(config, "customers", folder), config)
 
 
 def _joined(found: dict[str, list]) -> list[dict]:
@@ -152,7 +147,7 @@ def test_split_by_keeps_equal_values_together(tmp_path):
     assert len(set().union(*customers.values())) == 100
     # What belongs together in the split does so in intervals of the comparison.
     assert {(row.group, int(row["plan"].split()[1]) // 10) for row in _joined(found)} == {
-        (f"'{i}'", i) for i in range(100)
+        (str(i), i) for i in range(100)
     }
 
 

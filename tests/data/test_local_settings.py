@@ -7,6 +7,7 @@ import pytest
 from data import local
 from data.config import DataConfig
 from data.errors import ConfigError
+from data.loading import open_rows
 from tests.data.corpus import FEATURES, csv_text, rows
 
 
@@ -55,7 +56,7 @@ def test_a_table_with_nothing_but_its_label_named_is_inferred(tmp_path):
 
     config = DataConfig(files="rows.csv", label="fate")
     dataset = local.dataset(config, "rows", tmp_path)
-    rows = [row for _, row in dataset.sources["files"](None)]
+    rows = [row for _, row in open_rows(dataset, config)]
 
     kinds = {name: feature.kind for name, feature in dataset.spec.features.items()}
     assert kinds == {"how much": "number", "colour": "category", "fate": "label"}
@@ -89,4 +90,4 @@ def test_a_file_that_two_patterns_name_is_read_once(tmp_path):
 
     dataset = local.dataset(config, "rows", tmp_path)
 
-    assert sum(1 for _ in dataset.sources["files"](None)) == 30
+    assert sum(1 for _ in open_rows(dataset, config)) == 30

@@ -16,8 +16,9 @@ ABOUT = "import json, sys, tarfile; print(json.dumps([sys.version_info[:2], hasa
 COUNT = """
 import collections, json, sys
 from data import catalog
+from data.spec import SPLITS
 rows = catalog.open_splits(catalog.load(sys.argv[1]))
-print(json.dumps(collections.Counter(split for split, _ in rows)))
+print(json.dumps(collections.Counter(SPLITS[place] for batch in rows for place in batch.splits)))
 """
 
 

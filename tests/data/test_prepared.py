@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 
 from data import catalog
+from data.batches import rows
 from data.config import DataConfig
 from data.errors import DataError, SourceUnavailable
 from data.loading import open_rows
@@ -24,8 +25,8 @@ SPEC = DatasetSpec(
 
 
 def _make(folder):
-    rows = [[i if i % 7 else "", "red" if i % 3 else "green", ("apple", "pear")[i % 2], i] for i in range(100)]
-    write_table(folder, ["weight", "colour", "kind", "number"], rows)
+    table = [[i if i % 7 else "", "red" if i % 3 else "green", ("apple", "pear")[i % 2], i] for i in range(100)]
+    write_table(folder, ["weight", "colour", "kind", "number"], table)
 
 
 def _dataset(tmp_path):
@@ -34,7 +35,7 @@ def _dataset(tmp_path):
 
 
 def test_rows_come_as_values_test_first_and_other_columns_are_left_out(tmp_path):
-    found = list(_dataset(tmp_path).sources["package"](tmp_path))
+    found = list(rows(_dataset(tmp_path).sources["package"](tmp_path), SPEC))
 
     splits = [split for split, _ in found]
     assert splits == sorted(splits, key=["test", "validation", "train"].index)
@@ -50,8 +51,8 @@ def test_rows_know_which_others_they_belong_to_where_the_data_set_says_so(tmp_pa
         SPEC, sha256=digest, make=_make, split=split, groups=lambda rows: [one["colour"] for one in rows]
     )
 
-    assert all(row.group == row["colour"] for _, row in grouped.sources["package"](tmp_path))
-    assert {row.group for _, row in _dataset(tmp_path).sources["package"](tmp_path)} == {None}
+    assert all(row.group == row["colour"] for _, row in rows(grouped.sources["package"](tmp_path), SPEC))
+    assert {row.group for _, row in rows(_dataset(tmp_path).sources["package"](tmp_path), SPEC)} == {None}
 
 
 def test_windows_of_a_genome_that_overlap_are_a_group():
@@ -100,7 +101,7 @@ PACKAGED = [name for name in catalog.names() if "package" in catalog.load(name).
 def test_a_data_set_out_of_packages_has_the_rows_it_states(name):
     dataset = catalog.load(name)
     try:
-        found = list(dataset.sources["package"](None))
+        found = list(rows(dataset.sources["package"](None), dataset.spec))
     except SourceUnavailable as error:
         pytest.skip(f"{name} is out of reach: {error}")
 

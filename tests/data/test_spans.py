@@ -1,6 +1,6 @@
 import pytest
 
-from data import local, spans
+from data import batches, local, spans
 from data.config import DataConfig
 from data.errors import ConfigError
 
@@ -22,7 +22,7 @@ def _dataset(folder, files, **settings):
 def _rows(dataset) -> dict[str, set[int]]:
     """Returns split -> the hundreds of x in it: which spans its rows are of."""
     found: dict[str, set[int]] = {}
-    for split, row in dataset.sources["files"](None):
+    for split, row in batches.rows(dataset.sources["files"](None), dataset.spec):
         found.setdefault(split, set()).add(int(row["x"]) // 100)
     return found
 

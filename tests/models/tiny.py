@@ -14,6 +14,7 @@ from tfx_bsl.tfxio import tf_example_record
 
 from components.example_gen import write_splits
 from components.schema import schema_text
+from data.batches import of_rows
 from data.spec import (
     SPLITS,
     BooleanFeature,
@@ -169,7 +170,8 @@ def job(folder, task: str = "image_classification", seed: int = 0, **train) -> T
     provider, spec = registry.task(task), spec_of(task)
     config = provider.config(**MADE_UP[task][2])
     rows = {split: rows_of(task, spec.num_rows[split], seed) for seed, split in enumerate(SPLITS)}
-    write_splits(((split, row) for split in SPLITS for row in rows[split]), spec, folder / "examples")
+    found = of_rows(((split, row) for split in SPLITS for row in rows[split]), spec)
+    write_splits(found, spec, folder / "examples")
     settings: dict = {"epochs": 1, "batch_size": 16, "learning_rate": 0.01, "early_stopping": None} | train
     return TrainingJob(
         task=provider,

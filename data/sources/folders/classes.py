@@ -4,10 +4,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from data import pictures
+from data.blocks import Block
 from data.config import TABLE_ENDINGS
 from data.errors import ConfigError, DataError
 from data.scripts import listed
@@ -96,14 +98,17 @@ def is_example(column: str) -> Callable[[Path], bool]:
     return lambda path: path.suffix.lower() not in NO_TEXT
 
 
-def of_classes(record: Record, folder: Path, known: Sequence[str]) -> Record:
-    """Returns a record of a folder of classes; with a problem, one for all its files, where its class is not known."""
-    name = record.cells[LABEL]
-    if record.problem or name in known or name.strip() in known:
-        return record
+def of_classes(block: Block, folder: Path, known: Sequence[str]) -> tuple[Block, list[Problem]]:
+    """Returns the files of a folder whose classes are known, and for each other one a problem, the same for a class."""
+    names = block.cells.column(LABEL).to_pylist()
+    is_known = np.array([name in known or name.strip() in known for name in names], bool)
     expected = f"a class of data.features.label.classes ({listed(known, MAX_NAMES)})"
-    found = f"{name!r}; add it there, or take the folder out"
-    return replace(record, problem=Problem(readable(folder / name), "", expected, found))
+    problems = [
+        Problem(readable(folder / name), "", expected, f"{name!r}; add it there, or take the folder out")
+        for name, takes in zip(names, is_known, strict=True)
+        if not takes
+    ]
+    return block if is_known.all() else block.take(np.flatnonzero(is_known)), problems
 
 
 def read(folder: Path, column: str) -> Iterator[Record]:

@@ -12,8 +12,6 @@ from data.sources.folders.listing import readable
 from pipeline.commands.drafting.draft import Draft
 from pipeline.commands.drafting.wording import counted, some
 
-TOLD_EVERY = 100  # files
-
 
 def set_checks(made: Draft, files: list[Path], strays: list[Path], say: Callable[[int], None]) -> None:
     """Reads all files, sets the checks of the draft, and says what is left out.
@@ -54,9 +52,12 @@ def _read(made: Draft, say: Callable[[int], None]) -> RowChecks:
     dataset = local.dataset(config, made.files.name, Path.cwd())
     checks = RowChecks(config.row_checks, dataset.spec, config.cut_shares)
     with threadpool_limits(1, user_api="blas"):  # as at ingest
-        for number, _ in enumerate(checks.read(loading.open_rows(dataset, config)), start=1):
-            if number % TOLD_EVERY == 0:
-                say(number)
+        number = 0
+        for batch in loading.open_batches(dataset, config):
+            checks.add(batch)
+            number += len(batch)
+            say(number)
+    checks.find()
     return checks
 
 

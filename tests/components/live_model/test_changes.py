@@ -92,8 +92,8 @@ class _Home:
         """Returns what both are asked, the rows of the test split as they are stored, and the candidate's facts."""
         config, dataset = self.load(settings)
         examples = self.folder / "examples"
-        rows = RowChecks(config.row_checks, dataset.spec).watch(loading.open_rows(dataset, config))
-        write_splits(rows, dataset.spec, examples)
+        checks = RowChecks(config.row_checks, dataset.spec)
+        write_splits(loading.open_batches(dataset, config), dataset.spec, examples, checks, self.folder)
         source = DataSource(config, "animals", self.folder, dataset.digest())
         scratch = self.folder / "scratch"
         found = question(live, source, str(examples), dataset.spec, self.task, scratch)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from data.errors import ConfigError, DataError
+from data.loading import open_rows
 from pipeline.commands import new
 from pipeline.commands.drafting import writing
 from pipeline.commands.drafting.draft import TableOptions
@@ -93,7 +94,7 @@ def test_folders_of_images_and_of_texts_are_told_apart(tmp_path):
     assert (image.height, image.width, image.channels) == (32, 64, 3)
     assert pictures.dataset.spec.features["label"].classes == ("wei rd", "кошки")
     assert texts.config.task == "text_classification"
-    rows = [row for _, row in texts.dataset.sources["files"](None)]
+    rows = [row for _, row in open_rows(texts.dataset, texts.config.data)]
     assert sorted(row["text"] for row in rows)[0] == "wei rd 0"
     assert len(rows) == 10
 

@@ -3,14 +3,12 @@
 import pytest
 from PIL import Image
 
-from data.checks.rows import RowChecks
 from data.errors import ConfigError, DataError
-from data.loading import open_rows
-from data.spec import SPLITS
 from pipeline.commands import new
 from pipeline.commands.drafting import writing
 from pipeline.core import config
 from tests.conftest import headrace
+from tests.data.keeping import kept as kept_rows
 
 
 def _texts(folder, *names: str, count: int = 30) -> None:
@@ -34,12 +32,9 @@ def _draft(folder):
     path = folder.parent / "mine.yaml"
     path.write_text(writing.text(made, "mine", folder.parent), encoding="utf-8")
     named = config.load(str(path))
-    checks = RowChecks(named.config.data.row_checks, named.dataset.spec, named.config.data.cut_shares)
-    kept = dict.fromkeys(SPLITS, 0)
-    for split, _ in checks.watch(open_rows(named.dataset, named.config.data)):
-        kept[split] += 1
+    rows, _ = kept_rows(named.dataset, named.config.data)
     told = [sentence.replace(f"{folder.parent}/", "") for sentence in (*made.notes, *made.unsure)]
-    return named.config.data, told, kept
+    return named.config.data, told, {split: len(found) for split, found in rows.items()}
 
 
 def test_split_folders_are_splits_and_their_classes_are_compared(tmp_path):
@@ -117,7 +112,7 @@ def test_a_folder_above_the_classes_is_passed(tmp_path):
 
 
 def test_class_folders_of_names_that_look_alike_are_told(tmp_path):
-    _texts(tmp_path / "pets", "Cat", "cat", "caf\u00e9", "cafe\u0301", "dog", count=9)
+    _texts(tmp_path / "pets", "Cat", "cat", "caf\u00e9", "cafe\u0301", "dog", count=30)
 
     _, told, _ = _draft(tmp_path / "pets")
 

@@ -228,8 +228,8 @@ def test_no_sign_of_the_run_files_folder_is_a_pattern(tmp_path):
     given = {"features": {"x": "number", "y": {"kind": "label", "classes": ["0", "1"]}}}
 
     for files in ("*.csv", "{SPAN}.csv"):
-        made = loading.load(DataConfig.model_validate({"files": files, **given}), "mine", folder)
-        assert len(list(made.sources["files"](None))) == 4
+        config = DataConfig.model_validate({"files": files, **given})
+        assert len(list(loading.open_rows(loading.load(config, "mine", folder), config))) == 4
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ import os
 import pytest
 
 from data import local
-from data.checks.rows import RowChecks
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.loading import open_rows
+from data.sources.folders import classes
 from data.spec import BadRow
+from tests.data.keeping import kept
 
 TEXT = {"text": {"kind": "text"}}
 
@@ -143,7 +144,7 @@ def test_a_folder_that_is_no_class_is_one_problem_for_all_its_files(tmp_path):
     dataset, config = _dataset(tmp_path, label={"kind": "label", "classes": ["bad", "good"]})
 
     with pytest.raises(DataError) as caught:
-        list(RowChecks(config.row_checks, dataset.spec, config.cut_shares).watch(open_rows(dataset, config)))
+        kept(dataset, config)
 
     assert str(caught.value).replace(f"{tmp_path}/", "").splitlines() == [
         "texts: 30 of 90 rows cannot be used; mend them; at most 5.00% may be dropped (data.checks.invalid):",
@@ -154,17 +155,14 @@ def test_a_folder_that_is_no_class_is_one_problem_for_all_its_files(tmp_path):
 
 def test_a_file_that_cannot_be_read_costs_that_file(tmp_path):
     _texts(tmp_path / "data", "bad/1", "good/2", "good/3")
-    dataset, config = _dataset(tmp_path)
 
-    rows = iter(open_rows(dataset, config))
-    next(rows)
+    records = classes.read(tmp_path / "data", "text")
+    next(records)
     (tmp_path / "data" / "good" / "2").unlink()
 
-    (_, unusable), (_, last) = rows
-    assert str(unusable.problems[0]).endswith(
-        "good/2: expected a file that can be read, found No such file or directory"
-    )
-    assert last["text"] == "a text called good/3"
+    unusable, last = records
+    assert str(unusable.problem).endswith("good/2: expected a file that can be read, found No such file or directory")
+    assert last.cells["text"] == b"a text called good/3"
 
 
 def test_a_text_in_another_encoding_is_named_with_it(tmp_path):

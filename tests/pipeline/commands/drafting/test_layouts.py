@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import ConfigError, DataError
+from data.loading import open_rows
 from pipeline.commands import new
 from pipeline.commands.drafting import layouts, writing
 from pipeline.commands.drafting.draft import TableOptions
@@ -43,7 +44,7 @@ def _load(made, folder):
 
 
 def _rows(named) -> int:
-    return sum(1 for _ in named.dataset.sources["files"](None))
+    return sum(1 for _ in open_rows(named.dataset, named.config.data))
 
 
 def test_a_header_that_is_none_stops_with_the_ways_out(iris):
@@ -273,7 +274,7 @@ def test_remarks_are_told_and_left_out(tmp_path):
 
     assert made.unsure == ["the lines before line 3 are left out (line 1: '# exported 2024-05-01')"]
     assert _rows(named) == 40
-    assert {row.where.rpartition(":")[2] for _, row in named.dataset.sources["files"](None)} == {
+    assert {row.where.rpartition(":")[2] for _, row in open_rows(named.dataset, named.config.data)} == {
         str(n) for n in range(4, 44)
     }
 
