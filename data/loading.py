@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from data import catalog
 from data.config import DataConfig
 from data.secrets import resolve
-from data.spec import READ_ORDER, BadRow, Dataset, LocatedRow
+from data.spec import READ_ORDER, BadRow, Dataset, DatasetSpec, LocatedRow, Splits
 
 if TYPE_CHECKING:  # NumPy and Arrow, which a look at the settings need not wait for
     from data.batches import Batch, Batches
@@ -45,16 +45,19 @@ def open_batches(dataset: Dataset, config: DataConfig) -> "Batches":
 
     With `train_share` below 1 as many rows of the training split are left out, the same each time.
     """
-    from data import batches
-
     folder = Path(resolve(str(config.folder))) if config.folder else None
-    found = catalog.open_splits(dataset, config.source, folder)
-    if isinstance(found, Mapping):
-        found = batches.of_rows(((split, row) for split in READ_ORDER for row in found[split]), dataset.spec)
+    opened = catalog.open_splits(dataset, config.source, folder)
+    found = _of_splits(opened, dataset.spec) if isinstance(opened, Mapping) else opened
     if config.train_share == 1:
         return found
     kept = round(config.train_share * SHARE_BUCKETS)
     return (_with_share(batch, kept) for batch in found)
+
+
+def _of_splits(splits: Splits, spec: DatasetSpec) -> "Batches":
+    from data import batches
+
+    return batches.of_rows(((split, row) for split in READ_ORDER for row in splits[split]), spec)
 
 
 def _with_share(batch: "Batch", kept: int) -> "Batch":
