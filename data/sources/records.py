@@ -55,26 +55,76 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
-def text_lines(path: Path) -> Iterator[str]:
-    """Yields the lines of a UTF-8 text file, their ends as they are; a byte order mark is left out.
+class TextFile:
+    """A UTF-8 text file, read by lines and, where someone else decodes it, by the bytes ahead.
 
-    Raises:
-        DataError: The file is empty or in another encoding; says where, and the command that converts it.
+    Attributes:
+        num_lines: How many lines have been read.
+        num_bytes: How many bytes they have.
     """
-    name, beyond_ascii = archives.name_of(path), False
-    with opened(path) as file:
-        for number, line in enumerate(file, start=1):
-            if number == 1:
-                _refuse_wide(line, path)
+
+    def __init__(self, path: Path, file: IO[bytes]):
+        """Reads a file that is `opened`."""
+        self._path, self._file, self._ahead, self._at = path, file, b"", 0
+        self._beyond_ascii = False
+        self.num_lines = self.num_bytes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        """Yields the lines, their ends as they are; a byte order mark is left out.
+
+        Raises:
+            DataError: The file is in another encoding; says where, and the command that converts it.
+        """
+        while line := self._line():
+            self.num_lines += 1
+            self.num_bytes += len(line)
+            if self.num_lines == 1:
+                _refuse_wide(line, self._path)
                 line = line.removeprefix(b"\xef\xbb\xbf")
             try:
-                yield line.decode()
+                text = line.decode()
             except UnicodeDecodeError as error:
-                byte = f"byte 0x{line[error.start]:02x} at position {error.start + 1} of the line"
-                rest = line if beyond_ascii else line + file.read(MAX_SAMPLE)
-                found, fix = _other_encoding(rest, byte, path, is_mixed=beyond_ascii)
-                raise DataError(f"{name}:{number}: expected UTF-8, found {found}; {fix}") from error
-            beyond_ascii = beyond_ascii or not line.isascii()
+                raise self._not_utf8(line, error.start) from error
+            self._beyond_ascii = self._beyond_ascii or not line.isascii()
+            yield text
+
+    def ahead(self, size: int) -> tuple[bytes, bool]:
+        """Returns the bytes that come next, `size` of them or all that is left, and whether they are all."""
+        found = self._ahead[self._at :]
+        if len(found) < size:
+            found += self._file.read(size - len(found))
+        self._ahead, self._at = found, 0
+        return found[:size], len(found) < size
+
+    def skip(self, size: int) -> None:
+        """Goes on behind bytes that `ahead` returned; they are whole lines, and UTF-8."""
+        lines = self._ahead[self._at : self._at + size]
+        self.num_lines += lines.count(b"\n")
+        self._beyond_ascii = self._beyond_ascii or not lines.isascii()
+        self._at += size
+        self.num_bytes += size
+
+    def _line(self) -> bytes:
+        if self._at == len(self._ahead):
+            return self._file.readline()
+        begin, end = self._at, self._ahead.find(b"\n", self._at) + 1
+        if end:
+            self._at = end
+            return self._ahead[begin:end]
+        self._at = len(self._ahead)
+        return self._ahead[begin:] + self._file.readline()
+
+    def _not_utf8(self, line: bytes, position: int) -> DataError:
+        byte = f"byte 0x{line[position]:02x} at position {position + 1} of the line"
+        rest = line if self._beyond_ascii else line + self.ahead(MAX_SAMPLE)[0]
+        found, fix = _other_encoding(rest, byte, self._path, is_mixed=self._beyond_ascii)
+        return DataError(f"{archives.name_of(self._path)}:{self.num_lines}: expected UTF-8, found {found}; {fix}")
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    """Yields the lines of a UTF-8 text file, as `TextFile` does; raises DataError also when the file is empty."""
+    with opened(path) as file:
+        yield from TextFile(path, file)
 
 
 def _other_encoding(content: bytes, byte: str, path: Path, *, is_mixed: bool) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Reads CSV and other delimited text (RFC 4180): with a header, or with names that are given."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import DataError
@@ -38,22 +39,70 @@ def read(path: Path, layout: Layout = PLAIN) -> Iterator[Record]:
     Raises:
         DataError: As `columns`; the file is damaged, has no row, or a second header has the columns in another order.
     """
-    head, name, count = look(path, layout), archives.name_of(path), 0
-    names, has_header = _columns(name, head, layout)
-    first = without_last_empty(head.rows[0][1], len(names)) if has_header else names
-    for line, cells in rows(path, head.delimiter):
-        if line < head.first_line or (line == head.first_line and has_header):
-            continue
-        cells, where = without_last_empty(cells, len(names)), f"{name}:{line}"
-        count += 1
-        if _is_header(cells, first, has_header):
-            if cells != first:
-                raise DataError(f"{where}: the header stands here again, in another order; make two files of this one.")
-            yield Record(where, {}, Problem(where, "", "a row", "the header again"))
-        else:
-            yield Record(where, dict(zip(names, cells, strict=False)), _problem(where, names, cells))
+    table = table_of(path, layout)
+    count = 0
+    for line, cells in rows(path, table.delimiter):
+        record = table.record(line, cells)
+        if record:
+            count += 1
+            yield record
     if not count:
-        raise DataError(f"{name} has a header and no rows." if has_header else f"{name} has no rows.")
+        raise table.without_rows()
+
+
+@dataclass(frozen=True)
+class Table:
+    """How the rows of a file become records.
+
+    Attributes:
+        name: The file as messages name it.
+        delimiter: What separates the cells.
+        names: The columns.
+        ends_lines: Whether most lines end with a delimiter, as if there was one column more.
+        header: What a row holds that is the header again.
+        has_header: Whether the first row is a header.
+        first_line: The line of the first row.
+    """
+
+    name: str
+    delimiter: str
+    names: list[str]
+    ends_lines: bool
+    header: list[str]
+    has_header: bool
+    first_line: int
+
+    def record(self, line: int, cells: list[str]) -> Record | None:
+        """Returns the row that begins in this line; None where it is the header, or stands before it.
+
+        Raises:
+            DataError: It is the header again, in another order.
+        """
+        if line < self.first_line or (line == self.first_line and self.has_header):
+            return None
+        cells, where = without_last_empty(cells, len(self.names)), f"{self.name}:{line}"
+        if not self.is_header(cells):
+            return Record(where, dict(zip(self.names, cells, strict=False)), _problem(where, self.names, cells))
+        if cells != self.header:
+            raise DataError(f"{where}: the header stands here again, in another order; make two files of this one.")
+        return Record(where, {}, Problem(where, "", "a row", "the header again"))
+
+    def is_header(self, cells: list[str]) -> bool:
+        """Returns whether a row below the first is the header again, maybe in another order."""
+        return _is_header(cells, self.header, self.has_header)
+
+    def without_rows(self) -> DataError:
+        """Returns the error for a file that has no rows."""
+        return DataError(f"{self.name} has a header and no rows." if self.has_header else f"{self.name} has no rows.")
+
+
+def table_of(path: Path, layout: Layout = PLAIN) -> Table:
+    """Returns how the rows of a file become records; raises DataError as `columns` does."""
+    head, name = look(path, layout), archives.name_of(path)
+    names, has_header = _columns(name, head, layout)
+    has_header = has_header and bool(head.rows)  # a file may have blank lines only
+    header = without_last_empty(head.rows[0][1], len(names)) if has_header else names
+    return Table(name, head.delimiter, names, head.width == len(names) + 1, header, has_header, head.first_line)
 
 
 def _problem(where: str, names: list[str], cells: list[str]) -> Problem | None:

@@ -112,27 +112,45 @@ def rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     Raises:
         DataError: The file is not text, not UTF-8, or damaged.
     """
-    reader = _reader(_lines(path), delimiter)
-    line = 1
+    return rows_of(_lines(path), archives.name_of(path), delimiter)
+
+
+def rows_of(lines: Iterable[str], name: str, delimiter: str, *, first_line: int = 1) -> Iterator[tuple[int, list[str]]]:
+    """Yields rows as `rows` does, and takes no more lines than they have.
+
+    Args:
+        lines: The lines, from one in which a row begins.
+        name: The file as messages name it.
+        delimiter: What separates the cells.
+        first_line: The number of the first of the lines in the file.
+    """
+    reader = _reader(lines, delimiter) if first_line == 1 else csv.reader(lines, delimiter=delimiter, strict=True)
+    line = first_line
     try:
         for cells in reader:
             if cells:
                 yield line, cells
-            line = reader.line_num + 1
+            line = first_line + reader.line_num
     except csv.Error as error:
-        what = str(error)
-        if "field limit" in what:
-            what = f"a cell has more than {MAX_CELL:,} characters"
-        elif "unexpected end" in what:
-            what = "the file ends within quotes"
-        elif "new-line character" in what:
-            raise DataError(
-                f"{archives.name_of(path)}:{line}: a carriage return stands within a cell; put the cell in quotes, or "
-                "end the row with a line feed."
-            ) from error
-        raise DataError(
-            f"{archives.name_of(path)}:{line}: {what}; a quote that is not closed in this row is a usual cause."
-        ) from error
+        raise _damaged(f"{name}:{line}", str(error)) from error
+
+
+def _damaged(where: str, what: str) -> DataError:
+    """Returns the error for a row that Python's csv module cannot read."""
+    if "new-line character" in what:
+        return DataError(
+            f"{where}: a carriage return stands within a cell; put the cell in quotes, or end the row with a line feed."
+        )
+    if "field limit" in what:
+        what = f"a cell has more than {MAX_CELL:,} characters"
+    elif "unexpected end" in what:
+        what = "the file ends within quotes"
+    return DataError(f"{where}: {what}; a quote that is not closed in this row is a usual cause.")
+
+
+def has_old_mac_lines(path: Path) -> bool:
+    """Returns whether the lines of a file end in carriage returns alone, as those of old Macs do."""
+    return _is_old_mac(next(text_lines(path), ""))
 
 
 def without_last_empty(cells: list[str], width: int) -> list[str]:
@@ -144,11 +162,15 @@ def _lines(path: Path) -> Iterator[str]:
     """Yields the lines of a file, also of one whose lines end in carriage returns, as those of old Macs do."""
     is_old_mac = False
     for number, line in enumerate(text_lines(path)):
-        is_old_mac |= number == 0 and "\r" in line.removesuffix("\n").removesuffix("\r")
+        is_old_mac |= number == 0 and _is_old_mac(line)
         if is_old_mac:
             yield from (match[0] for match in MAC_LINE.finditer(line))
         else:
             yield line
+
+
+def _is_old_mac(first_line: str) -> bool:
+    return "\r" in first_line.removesuffix("\n").removesuffix("\r")
 
 
 def _reader(lines: Iterable[str], delimiter: str):

@@ -15,7 +15,7 @@ from data.errors import ConfigError, DataError
 from data.sources import archives, tfrecord
 from data.sources.folders import classes as class_folders
 from data.sources.records import Record
-from data.sources.tables import delimited, headers, jsonl, parquet
+from data.sources.tables import delimited, delimited_blocks, headers, jsonl, parquet
 from data.sources.tables.dialect import Layout, look
 from data.spec import TextFeature
 
@@ -61,6 +61,9 @@ def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
 
 def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
     """Yields the rows of a file or folder of this format, some at a time."""
+    if kind == "csv":
+        yield from delimited_blocks.read(path, layout_of(path, config))
+        return
     rows = records(path, kind, config)
     while some := list(itertools.islice(rows, BLOCK_ROWS)):
         yield _block(path, some)

@@ -123,3 +123,8 @@ def test_a_first_row_with_equal_cells_is_told_for_data_not_for_a_bad_header(tmp_
         delimited.columns(path)
     with pytest.raises(DataError, match="column '0' stands twice in the header"):
         delimited.columns(path, Layout(header=True))
+
+
+def test_a_file_of_blank_lines_has_no_rows(tmp_path):
+    with pytest.raises(DataError, match=r"rows.csv has no rows."):
+        list(delimited.read(_file(tmp_path, "\n\n")))

@@ -1,0 +1,77 @@
+"""Blocks of CSV files hold what the reader of records yields, whatever is wrong with a file."""
+
+import random
+
+import pytest
+
+from data.errors import DataError
+from data.sources.tables import delimited, delimited_blocks
+from data.sources.tables.dialect import Layout
+
+CELLS = ["1", "2.5", "a", "", " b ", '"c"', '"d,e"', '"f\ng"', '"h""i"', '""', "x", "y", '"x"', "é", "#", "'", "\t"]
+ODD = ['j"k', '"l', '"m" n', ' "o"', "\0", "\r", "p\rq", '"r\r\ns"', '"\r"', '"""', '"t"u"', "sep=;", "﻿"]
+ENDS = ["\n"] * 20 + ["\r\n"] * 5 + ["\n\n", "\n\r\n", "\r", "\n \n", ",\n", ""]
+
+
+def _records(path, layout: Layout) -> tuple[list, list, str]:
+    rows, problems = [], []
+    try:
+        for record in delimited.read(path, layout):
+            if record.problem:
+                problems.append(str(record.problem))
+            else:
+                rows.append((record.where, dict(record.cells)))
+    except DataError as error:
+        return rows, problems, str(error)
+    return rows, problems, ""
+
+
+def _blocks(path, layout: Layout, block_bytes: int) -> tuple[list, list, str]:
+    rows, problems = [], []
+    try:
+        for block in delimited_blocks.read(path, layout, block_bytes):
+            assert not block.mixed
+            assert len(block) == len(block.cells)
+            problems += map(str, block.problems)
+            cells = block.cells.to_pylist()
+            rows += [(block.where(number), one) for number, one in enumerate(cells)]
+    except DataError as error:
+        return rows, problems, str(error)
+    return rows, problems, ""
+
+
+def _nasty(choose: random.Random) -> bytes:
+    """Returns the text of a small CSV file with something wrong in it, or nothing."""
+    width = choose.choice([1, 2, 2, 3, 3, 4])
+    odd, other_width, crlf = choose.choice([0, 0, 0.02, 0.2]), choose.choice([0, 0, 0.1]), choose.random() < 0.2
+    usual_end = choose.choice(["", "", "", ","])
+    lines = [",".join("xyzw"[:width])] * choose.choice([1, 1, 1, 0]) + [""] * choose.choice([0, 0, 1])
+    for _ in range(choose.randrange(30)):
+        count = width + (choose.choice([-1, 1]) if choose.random() < other_width else 0)
+        cells = [choose.choice(ODD if choose.random() < odd else CELLS) for _ in range(count)]
+        lines.append(",".join(cells) + usual_end)
+    if choose.random() < 0.1:
+        lines.insert(choose.randrange(len(lines) + 1), ",".join(choose.sample("xyzw"[:width], width)))
+    usual = "\r\n" if crlf else "\n"
+    text = "".join(line + (usual if choose.random() < 0.95 else choose.choice(ENDS)) for line in lines)
+    content = text.encode()
+    if choose.random() < 0.05:
+        position = choose.randrange(len(content) + 1)
+        content = content[:position] + choose.choice([b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xfc"]) + content[position:]
+    return b"\xef\xbb\xbf" * (choose.random() < 0.05) + content
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_of_any_size_equal_the_records_of_nasty_files(tmp_path, seed):
+    choose, path = random.Random(seed), tmp_path / "rows.csv"
+    layouts = [Layout(), Layout(), Layout(header=False), Layout(names=("x", "y")), Layout(delimiter=";")]
+    num_rows = 0
+    for number in range(400):
+        path.write_bytes(_nasty(choose))
+        layout, size = choose.choice(layouts), choose.choice([1, 8, 32, 64, 200, 1000, 2**22])
+
+        found, wanted = _blocks(path, layout, size), _records(path, layout)
+
+        assert found == wanted, (number, size, layout, path.read_bytes())
+        num_rows += len(found[0])
+    assert num_rows > 1000
