@@ -64,6 +64,9 @@ def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
     if kind == "csv":
         yield from delimited_blocks.read(path, layout_of(path, config))
         return
+    if kind == "parquet":
+        yield from parquet.blocks(path)
+        return
     rows = records(path, kind, config)
     while some := list(itertools.islice(rows, BLOCK_ROWS)):
         yield _block(path, some)
