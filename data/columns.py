@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from data.blocks import Block
 from data.kinds import boolean, category, date, image, label, number, text
 from data.kinds.cell import Cells, Column, Reading, Unusable, plain
+from data.numerals import PLAIN, Notation
 from data.sources.records import Record
 from data.spec import (
     BadRow,
@@ -70,6 +71,7 @@ def store(
     textual: bool,
     unused: Collection[str] = (),
     missing: Collection[str] = (),
+    notation: Notation = PLAIN,
 ) -> Stored:
     """Returns the stored columns of a block: of each row what `to_row` returns.
 
@@ -82,8 +84,9 @@ def store(
         textual: Whether all cells are text, as in CSV, so that numbers are too.
         unused: Columns that may be there and are left out.
         missing: Texts that stand for nothing, where all cells are text.
+        notation: How numbers are written, where all cells are text.
     """
-    how = Reading(textual, frozenset(missing) if textual else frozenset(), folder)
+    how = Reading(True, frozenset(missing), folder, notation) if textual else Reading(folder=folder)
     nothing = [None] * len(block)
     found = {}
     for name, feature in spec.features.items():
@@ -132,6 +135,7 @@ def to_row(
     textual: bool,
     unused: Collection[str] = (),
     missing: Collection[str] = (),
+    notation: Notation = PLAIN,
 ) -> LocatedRow | BadRow:
     """Returns a record as a row of a data set, or everything that is wrong with it.
 
@@ -142,10 +146,11 @@ def to_row(
         textual: Whether all cells are text, as in CSV, so that numbers are too.
         unused: Columns that may be there and are left out.
         missing: Texts that stand for nothing, where all cells are text.
+        notation: How numbers are written, where all cells are text.
     """
     if record.problem:
         return BadRow((record.problem,))
-    how = Reading(textual, frozenset(missing) if textual else frozenset(), folder)
+    how = Reading(True, frozenset(missing), folder, notation) if textual else Reading(folder=folder)
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     files: dict[str, bytes] = {}

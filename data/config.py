@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
+from data.numerals import Notation
 from data.spec import SPLITS, Feature
 
 Format = Literal["auto", "csv", "jsonl", "parquet", "image_folder", "text_folder", "tfrecord"]
@@ -140,6 +141,10 @@ class DataConfig(Settings):
     """Columns that are there and not used."""
     missing_values: tuple[str, ...] = ("",)
     """Cells of a CSV file that stand for nothing."""
+    decimal: Literal[".", ","] = "."
+    """What stands before the decimals of numbers in a text file."""
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    """What stands between the thousands of numbers in a text file, always three digits apart; a blank of any width."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """What separates the cells of a CSV file; a tab in files ending with .tsv."""
     header: bool | None = None
@@ -170,6 +175,8 @@ class DataConfig(Settings):
             raise ValueError("either features, or label to have them inferred")
         if self.names and self.header:
             raise ValueError("either names, of a file without a header, or header: true")
+        if self.decimal == self.thousands:
+            raise ValueError("different marks for decimal and thousands")
         twice = [name for name in self.names if self.names.count(name) > 1]
         if twice:
             raise ValueError(f"each of names once, found {twice[0]!r} twice")
@@ -178,6 +185,11 @@ class DataConfig(Settings):
         if self.split_by and self.roles.group:
             raise ValueError("either roles.group or split_by, which is its other name")
         return self
+
+    @property
+    def notation(self) -> Notation:
+        """How numbers are written in text files."""
+        return Notation(self.decimal, self.thousands)
 
     @property
     def group(self) -> str | None:

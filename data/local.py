@@ -306,8 +306,15 @@ class _Rows:
             block, others = class_folders.of_classes(block, path, self.spec.features[class_folders.LABEL].classes)
             of_rows += [(problem,) for problem in others]
         unused, missing = {*self.config.ignore, *self.config.aside}, self.config.missing_values
-        textual = self.kind == "csv"
-        found = columns.store(block, self.spec, path.parent, textual=textual, unused=unused, missing=missing)
+        found = columns.store(
+            block,
+            self.spec,
+            path.parent,
+            textual=self.kind == "csv",
+            unused=unused,
+            missing=missing,
+            notation=self.config.notation,
+        )
         usable = block if len(found.kept) == len(block) else block.take(found.kept)
         groups = self._texts(usable, self.config.group)
         keys = self._keys(usable, found, groups)

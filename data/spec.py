@@ -1,12 +1,13 @@
 """What a data set holds: its features and splits, in a form that can be written to JSON."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
 SPLITS = ("train", "validation", "test")
 # Rows of the test split are read first, so that of two equal rows it is the training row that is dropped.
@@ -63,6 +64,17 @@ Stream = Iterable[tuple[str, Row | BadRow]]
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _is_unit(unit: str) -> str:
+    if unit and not UNIT.fullmatch(unit):
+        raise ValueError(f"a unit such as EUR, km or %, without blanks around it, found {unit!r}")
+    return unit
+
+
+# No part of a number is one: no digit or mark in front, not the e of 1e5.
+UNIT = re.compile(r"(?![eE]\d*$)[^\d\s+\-\u2212.,'\u2019_](.{0,10}\S)?")
+Unit = Annotated[str, AfterValidator(_is_unit)]
 
 
 class _Feature(_Record):
@@ -123,6 +135,8 @@ class NumberFeature(_OptionalFeature):
     """Least value that can be right."""
     max: float | None = None
     """Greatest value that can be right."""
+    unit: Unit = ""
+    """What stands before or behind the number in text files, such as EUR, km or %: 3% is 3."""
 
 
 class TargetFeature(_RequiredFeature):
@@ -136,6 +150,8 @@ class TargetFeature(_RequiredFeature):
     """Least value that can be right."""
     max: float | None = None
     """Greatest value that can be right."""
+    unit: Unit = ""
+    """What stands before or behind the number in text files, such as EUR, km or %: 3% is 3."""
 
 
 class BooleanFeature(_OptionalFeature):

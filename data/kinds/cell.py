@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data.numerals import PLAIN, Notation
 from data.scripts import listed
 
 MAX_CLASSES_SHOWN = 8
@@ -25,11 +26,13 @@ class Reading:
         textual: Whether all cells are text, as in CSV, so that numbers are too.
         missing: Texts that stand for nothing; of files with types none does.
         folder: Where relative paths of images start.
+        notation: How numbers are written, where all cells are text.
     """
 
     textual: bool = False
     missing: frozenset[str] = frozenset()
     folder: Path = Path()
+    notation: Notation = PLAIN
 
     def is_absent(self, cell: Any) -> bool:
         """Returns whether a cell stands for nothing, whatever spaces are around it."""

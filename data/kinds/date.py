@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from data.kinds.cell import SPACES, Cells, Column, Reading, Unusable, exact, is_one_of, patched, shown, word
 from data.kinds.number import as_floats
+from data.numerals import parsed
 from data.spec import DateFeature
 
 MAX_SECONDS = 1e18  # since 1970, each way: what int64 holds
@@ -39,7 +40,7 @@ def value(cell: Any, feature: DateFeature, how: Reading) -> int | None:
             return None
         cell = None
     try:
-        return _seconds(cell, feature.format)
+        return _seconds(cell, feature.format, how)
     except (AttributeError, OverflowError, TypeError, ValueError):
         raise Unusable(EXPECTED.get(feature.format, f"a date as {feature.format}"), shown(cell)) from None
 
@@ -120,10 +121,10 @@ def _of_moments(moments: pa.Array) -> Seconds:
     return seconds, valid & (seconds >= FIRST) & (seconds <= LAST)
 
 
-def _seconds(cell: Any, form: str) -> int:
+def _seconds(cell: Any, form: str, how: Reading) -> int:
     if form == "unix":
-        number = float(cell)
-        if abs(number) > MAX_SECONDS:
+        number = parsed(cell, how.notation) if isinstance(cell, str) else float(cell)
+        if number is None or abs(number) > MAX_SECONDS:
             raise ValueError
         return int(number)
     if isinstance(cell, int | float) and not isinstance(cell, bool) and form != "iso":

@@ -10,14 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.kinds.cell import SPACES, Cells, Column, Reading, Unusable, exact, is_one_of, patched, shown
+from data.numerals import MAX_LENGTH, MINUS, PLAIN, example, marks, parsed, pattern
 from data.spec import NumberFeature, TargetFeature
 
 # The largest magnitudes that training can square in float32: of an input its square, of a target the sum of the squared
 # errors of 10^8 rows.
 MAX_INPUT, MAX_TARGET = math.sqrt(np.finfo(np.float32).max), 1e15
-# What Arrow reads as Python does, and never as infinity: see MAX_LENGTH.
-PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?$"
-MAX_LENGTH = 100  # characters of a plain number
 
 
 def value(cell: Any, feature: NumberFeature | TargetFeature, how: Reading) -> float | None:
@@ -26,7 +24,7 @@ def value(cell: Any, feature: NumberFeature | TargetFeature, how: Reading) -> fl
         if feature.optional:
             return None
         raise Unusable("a number", shown(None))
-    number = _number(cell, how)
+    number = _number(cell, how, feature.unit)
     if not math.isfinite(number):
         raise Unusable("a finite number", shown(cell))
     most = _most(feature)
@@ -43,7 +41,7 @@ def column(cells: Cells, feature: NumberFeature | TargetFeature, how: Reading) -
     one = partial(value, feature=feature, how=how)
     if isinstance(cells, list):
         return exact(cells, one, pa.float32())
-    numbers = as_floats(cells, how, textual=how.textual)
+    numbers = as_floats(cells, how, textual=how.textual, unit=feature.unit)
     least = -_most(feature) if feature.min is None else max(feature.min, -_most(feature))
     most = _most(feature) if feature.max is None else min(feature.max, _most(feature))
     right = (numbers >= least) & (numbers <= most)
@@ -55,10 +53,15 @@ def _most(feature: NumberFeature | TargetFeature) -> float:
     return MAX_TARGET if isinstance(feature, TargetFeature) else MAX_INPUT
 
 
-def _number(cell: Any, how: Reading) -> float:
+def _number(cell: Any, how: Reading, unit: str) -> float:
+    if isinstance(cell, str):
+        found = parsed(cell, how.notation, unit) if how.textual else None
+        if found is not None:
+            return found
+        is_plain = not how.textual or (how.notation == PLAIN and not unit)
+        raise Unusable("a number" if is_plain else f"a number such as {example(how.notation, unit)}", shown(cell))
     try:
-        # float() takes True, "25" and "1_000" as well
-        if isinstance(cell, bool) or (isinstance(cell, str) and (not how.textual or "_" in cell)):
+        if isinstance(cell, bool):  # float() takes True as well
             raise ValueError
         return float(cell)
     except OverflowError:  # a whole number beyond float64
@@ -67,17 +70,18 @@ def _number(cell: Any, how: Reading) -> float:
         raise Unusable("a number", shown(cell)) from None
 
 
-def as_floats(cells: pa.Array, how: Reading, *, textual: bool) -> np.ndarray:
+def as_floats(cells: pa.Array, how: Reading, *, textual: bool, unit: str = "") -> np.ndarray:
     """Returns float64 `(rows,)`: the numbers that are plainly ones, NaN for all else.
 
     Args:
         cells: A column.
         how: How its file is read.
         textual: Whether texts are numbers, too.
+        unit: What stands beside numbers in texts.
     """
     kind = cells.type
     if pa.types.is_string(kind) and textual:
-        return _parsed(cells, how)
+        return _of_strings(cells, how, unit)
     if pa.types.is_decimal(kind):
         cells = cells.cast(pa.string())
     elif not pa.types.is_integer(kind) and not pa.types.is_floating(kind):
@@ -85,35 +89,33 @@ def as_floats(cells: pa.Array, how: Reading, *, textual: bool) -> np.ndarray:
     return cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
-def _parsed(cells: pa.StringArray, how: Reading) -> np.ndarray:
+def _of_strings(cells: pa.StringArray, how: Reading, unit: str) -> np.ndarray:
     """Returns the same of strings."""
-    for texts in _simplified(cells, how):
+    for texts in _simplified(cells, how, unit):
         try:
             numbers = texts.cast(pa.float64())
         except pa.ArrowInvalid:
             continue
         found = numbers.to_numpy(zero_copy_only=False)
-        like_numbers = [marker for marker in how.missing if _is_like_a_number(marker)]
+        like_numbers = [marker for marker in how.missing if parsed(marker, how.notation, unit) is not None]
         if like_numbers:  # -999 for nothing
             found = np.where(is_one_of(pc.ascii_trim(cells, SPACES), like_numbers), np.nan, found)
         return found
     return np.full(len(cells), np.nan)
 
 
-def _simplified(cells: pa.StringArray, how: Reading) -> Iterator[pa.StringArray]:
+def _simplified(cells: pa.StringArray, how: Reading, unit: str) -> Iterator[pa.StringArray]:
     """Yields the cells with fewer and fewer of those that keep Arrow from reading the others."""
-    yield cells
-    nothing = pa.scalar(None, pa.string())
+    is_marked, nothing = how.notation != PLAIN or unit, pa.scalar(None, pa.string())
+    if not is_marked:
+        yield cells
     texts = pc.ascii_trim(cells, SPACES)
     texts = pc.if_else(is_one_of(texts, how.missing), nothing, texts)
-    yield texts
-    is_plain = pc.and_(pc.match_substring_regex(texts, PLAIN), pc.less(pc.binary_length(texts), MAX_LENGTH))
-    yield pc.if_else(is_plain, texts, nothing)
-
-
-def _is_like_a_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    if not is_marked:
+        yield texts
+    is_number = pc.match_substring_regex(texts, f"^(?:{pattern(how.notation, unit)})$")
+    texts = pc.if_else(pc.and_(is_number, pc.less(pc.binary_length(texts), MAX_LENGTH)), texts, nothing)
+    if is_marked:
+        texts = pc.replace_substring_regex(texts, marks(how.notation, unit), "")
+        texts = pc.replace_substring(texts, how.notation.decimal, ".")
+    yield pc.replace_substring(texts, MINUS, "-")

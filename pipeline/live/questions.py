@@ -217,7 +217,8 @@ class Reader:
 
     def _question(self, key: dict[str, Any], record: Record, folder: Path, *, textual: bool) -> Question:
         unused, missing = record.cells.keys() - self.inputs.features.keys(), self.data.missing_values
-        row = to_row(record, self.inputs, folder, textual=textual, unused=unused, missing=missing)
+        notation = self.data.notation
+        row = to_row(record, self.inputs, folder, textual=textual, unused=unused, missing=missing, notation=notation)
         if isinstance(row, BadRow):
             return Question(key, error=readable(_reason(key, record, row)))
         return Question(key, self._content(row, record, folder))

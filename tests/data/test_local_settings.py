@@ -91,3 +91,20 @@ def test_a_file_that_two_patterns_name_is_read_once(tmp_path):
     dataset = local.dataset(config, "rows", tmp_path)
 
     assert sum(1 for _ in open_rows(dataset, config)) == 30
+
+
+def test_numbers_are_read_in_the_notation_of_the_settings(tmp_path):
+    lines = [f"{i}.234,5 \u20ac;{i},0 %;{('no', 'yes')[i % 2]}" for i in range(1, 10)]
+    (tmp_path / "rows.csv").write_text("\n".join(["price;share;sold", *lines]))
+    features = {
+        "price": {"kind": "number", "unit": "\u20ac"},
+        "share": {"kind": "number", "unit": "%"},
+        "sold": {"kind": "label", "classes": ["no", "yes"]},
+    }
+    config = DataConfig.model_validate(
+        {"files": "rows.csv", "delimiter": ";", "decimal": ",", "thousands": ".", "features": features}
+    )
+
+    rows = [row for _, row in open_rows(local.dataset(config, "sales", tmp_path), config)]
+
+    assert sorted((row["price"], row["share"]) for row in rows) == [(1000 * i + 234.5, i) for i in range(1, 10)]

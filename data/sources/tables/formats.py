@@ -112,7 +112,8 @@ def kept_settings(config: DataConfig, columns: Callable[[], list[str]] | None) -
         columns: Returns the names of its columns; None where it is no table.
     """
     names = list(config.names) or (columns() if columns and config.header is False else [])
-    return {"format": config.format, "delimiter": config.delimiter, "header": config.header, "names": names}
+    kept = config.model_dump(include={"format", "delimiter", "header", "decimal", "thousands"})
+    return kept | {"names": names}
 
 
 def format_of_questions(path: Path, config: DataConfig) -> str:

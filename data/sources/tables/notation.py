@@ -1,8 +1,12 @@
-"""Numbers and dates in a notation that is not read yet: decimal commas, thousands marks, units, names of months."""
+"""How a table writes numbers and dates: what can be read, with the settings for it, and what cannot be read yet."""
 
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
+
+from data.numerals import PLAIN, SHARES, Notation, parsed
 
 NEARLY_ALL = 0.8  # of the different cells that are no plain numbers, to be of one notation
 # Blanks between thousands: plain, no-break, narrow no-break, thin.
@@ -16,8 +20,24 @@ _UNITS = (
     r"kcal|K|M|Mio\.?|T[€$]|p\.\s?a\."
 )
 NUMBER = re.compile(
-    rf"[(]?[-+\u2212\u2013]?\s?(?:{_MONEY})?\s?[-+\u2212\u2013]?(?:{_DIGITS})\s?(?:{_MONEY}|{_UNITS})?[-)]?"
+    rf"[(]?[-+\u2212\u2013]?\s?(?P<before>{_MONEY})?\s?[-+\u2212\u2013]?(?:{_DIGITS})\s?(?P<behind>{_MONEY}|{_UNITS})?[-)]?"
 )
+NOTATIONS = (
+    PLAIN, Notation(".", ","), Notation(","), Notation(",", "."), Notation(",", " "), Notation(".", " "),
+    Notation(".", "'"), Notation(",", "'"),
+)  # fmt: skip
+"""From the likeliest on: 1,234 is rather 1234 than 1.234."""
+DATE_FORMATS = (
+    "iso", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d",
+    "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%Y/%m/%d %H:%M", "%d-%m-%Y %H:%M", "%d.%m.%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%d-%m-%Y %H:%M:%S", "%m/%d/%Y %I:%M %p",
+    "%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %I:%M %p", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y",
+    "%d. %B %Y", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%y", "%y-%m-%d",
+    "%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%Y\u5e74%m\u6708%d\u65e5",
+)  # fmt: skip
+"""Formats of dates that are looked for, from the likeliest on; `iso` as `data.spec.DateFeature` has it."""
+MIN_ISO = 8  # characters of a date in ISO 8601: 2024 is a number
+YEARS = range(1900, 2101)  # of dates that are written as a number of eight digits
 _MONTHS = (
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "mär", "mrz", "mai", "okt",
     "dez", "fév", "fev", "avr", "juin", "juil", "aoû", "aou", "déc", "ene", "abr", "ago", "dic", "gen", "mag", "giu",
@@ -40,6 +60,83 @@ DATE = re.compile(
     rf"([^\W\d_]{{2,10}}\.?,?\s)?(?:{'|'.join(_DAYS)})([T\s,]+{_CLOCK})?|{_CLOCK}",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How a column writes its numbers.
+
+    Attributes:
+        unit: What stands beside them; empty for nothing.
+        notations: All notations in which every cell is a number, the likeliest first.
+    """
+
+    unit: str
+    notations: tuple[Notation, ...]
+
+
+def recognise(cells: Collection[str]) -> Numbers | None:
+    """Returns how all cells are written as numbers; None where they are not, or not with one unit.
+
+    Args:
+        cells: The different cells of a column that hold something.
+    """
+    units = _units(cells)
+    unit = next(iter(units), "")
+    if not cells or len(units) > 1 or (unit in SHARES and units[unit] < len(cells)):
+        return None
+    found = tuple(one for one in NOTATIONS if all(parsed(cell, one, unit) is not None for cell in cells))
+    return Numbers(unit, found) if found else None
+
+
+def _units(cells: Collection[str]) -> Counter[str]:
+    """Returns what stands beside the numbers among cells, and how often."""
+    matches = (NUMBER.fullmatch(cell.strip()) for cell in cells)
+    beside = (match["before"] or match["behind"] for match in matches if match)
+    return Counter(unit for unit in beside if unit)
+
+
+def common(found: Iterable[Numbers]) -> tuple[Notation, ...]:
+    """Returns the notations that all columns of numbers of a table share, the likeliest first."""
+    columns = [numbers.notations for numbers in found]
+    return tuple(one for one in NOTATIONS if all(one in notations for notations in columns))
+
+
+def read_differently(cells: Iterable[str], one: Notation, other: Notation, unit: str = "") -> str | None:
+    """Returns a cell that is another number in another notation, such as `1,234`; None where there is none."""
+    return next((cell for cell in cells if parsed(cell, one, unit) != parsed(cell, other, unit)), None)
+
+
+def date_formats(cells: Collection[str]) -> tuple[str, ...]:
+    """Returns the formats of `DATE_FORMATS` in which every cell is a date, the likeliest first.
+
+    Args:
+        cells: The different cells of a column that hold something.
+    """
+    found = DATE_FORMATS if cells else ()
+    for cell in cells:
+        found = tuple(form for form in found if _is_date(cell.strip(), form))
+        if not found:
+            break
+    return found
+
+
+def are_day_numbers(cells: Collection[str]) -> bool:
+    """Returns whether all cells are days that are written as a number of eight digits, such as 20240131."""
+    return bool(cells) and all(_is_day_number(cell.strip()) for cell in cells)
+
+
+def _is_day_number(text: str) -> bool:
+    return len(text) == MIN_ISO and text.isdecimal() and _is_date(text, "%Y%m%d") and int(text[:4]) in YEARS
+
+
+def _is_date(text: str, form: str) -> bool:
+    try:
+        if form == "iso":
+            return len(text) >= MIN_ISO and bool(datetime.fromisoformat(text.removesuffix("Z")))
+        return bool(datetime.strptime(text, form))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

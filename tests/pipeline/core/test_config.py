@@ -39,7 +39,7 @@ BOMB = f"[&a0 [1,1,1,1,1,1,1,1,1,1]{BOMB}]"
         (TABLE + "features: {a: {min: 1}}}", r"data\.features\.a\.kind is missing; expected one of boolean, "),
         (
             TABLE + "features: {a: {kind: number, minn: 1}}}",
-            r"Unknown key in data\.features\.a\.number 'minn'\. Did you mean 'min'\? Keys: optional, kind, min, max\.",
+            r"Unknown key in data\.features\.a\.number 'minn'\. Did you mean 'min'\? Keys: optional, kind, min, max, u",
         ),
         (DIGITS + "evaluate: {thresholds: {accuracy: {}}}", "expected one bound, either min or max"),
         (

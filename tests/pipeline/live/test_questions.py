@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import struct
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -379,3 +380,14 @@ def test_what_a_table_has_in_the_place_of_a_column_is_told_in_whole_names(folder
     assert error == (
         f"wide.csv: expected a column review, found {', '.join(names[:10])} and 20 more; rename the one that is meant"
     )
+
+
+def test_a_table_is_read_in_the_notation_of_the_training_data(folder):
+    asking = Asking("table", decimal=",", thousands=".", delimiter=";")
+    table = write("a.csv", "age;plan\n1.234,5;basic\n12.5;basic\n")
+
+    (first, content), (_, error) = asking(table)
+
+    assert first == ("a.csv", 1)
+    assert struct.pack("<f", 1234.5) in content
+    assert error == "a.csv row 2 (line 3), age: expected a number such as 1.234,5, found '12.5'"

@@ -1,8 +1,100 @@
-"""Numbers and dates in a notation that is not read yet are recognised, and nothing else is taken for one."""
+"""How a table writes numbers and dates is recognised, also what is not read yet, and nothing else is taken for one."""
 
 import pytest
 
-from data.sources.tables.notation import unread
+from data.numerals import PLAIN, Notation
+from data.sources.tables.notation import (
+    are_day_numbers,
+    common,
+    date_formats,
+    read_differently,
+    recognise,
+    unread,
+)
+
+
+@pytest.mark.parametrize(
+    ("cells", "unit", "first"),
+    [
+        (["1.5", "-3", "1e5"], "", "."),
+        (["183,6", "7"], "", ","),
+        (["1.298,67", "1.000.000"], "", ",."),
+        (["1,298.67", "5"], "", ".,"),
+        (["1 234,5"], "", ", "),
+        (["1\u00a0234"], "", ", "),
+        (["1'234.50"], "", ".'"),
+        (["3,0 %", "12 %"], "%", ","),
+        (["\u20ac 12", "\u20ac 13.50"], "\u20ac", "."),
+        (["12 kg", "13"], "kg", "."),
+        (["\u22125"], "", "."),
+    ],
+)
+def test_the_notation_of_numbers_is_the_likeliest_in_which_all_cells_are_some(cells, unit, first):
+    found = recognise(cells)
+
+    assert (found.unit, found.notations[0]) == (unit, Notation(*first))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [],
+        ["a", "1"],
+        ["3%", "0.03"],  # nobody can tell what the second is
+        ["12 kg", "12 lb"],
+        ["1,23", "1.5"],
+        ["1,2,3"],
+        ["(12.50)"],
+        ["1_000"],
+        ["192.168.1.1"],
+    ],
+)
+def test_cells_that_are_no_numbers_of_one_notation_and_unit_have_none(cells):
+    assert recognise(cells) is None
+
+
+def test_columns_of_a_table_share_a_notation_and_a_cell_tells_where_two_differ():
+    prices, counts, small = recognise(["1.234,50"]), recognise(["1.234", "7"]), recognise(["1.5"])
+
+    assert common([prices, counts]) == (Notation(",", "."),)
+    assert common([counts])[0] == PLAIN
+    assert common([prices, small]) == ()
+    assert read_differently(["7", "1.234"], PLAIN, Notation(",", ".")) == "1.234"
+    assert read_differently(["7", "12"], PLAIN, Notation(",", ".")) is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "formats"),
+    [
+        (["2024-01-31", "2024-01-31T12:00:00Z"], ("iso",)),
+        (["31.01.2024"], ("%d.%m.%Y",)),
+        (["01/02/2024"], ("%m/%d/%Y", "%d/%m/%Y")),
+        (["01/02/2024", "31/01/2024"], ("%d/%m/%Y",)),
+        (["20240131"], ("iso", "%Y%m%d")),
+        (["Mar 3, 2024"], ("%b %d, %Y",)),
+        (["10/Oct/2000:13:55:36 -0700"], ("%d/%b/%Y:%H:%M:%S %z",)),
+        (["2024\u5e743\u67081\u65e5"], ("%Y\u5e74%m\u6708%d\u65e5",)),
+        (["31.01.2024", "soon"], ()),
+        (["2024"], ()),
+        ([], ()),
+    ],
+)
+def test_formats_of_dates_are_those_in_which_every_cell_is_one(cells, formats):
+    assert date_formats(cells) == formats
+
+
+@pytest.mark.parametrize(
+    ("cells", "are_days"),
+    [
+        (["20240131", "19991231"], True),
+        (["20240131", "20240230"], False),
+        (["12345678"], False),
+        (["20240131", "2024"], False),
+        ([], False),
+    ],
+)
+def test_numbers_of_eight_digits_are_days_where_all_of_them_can_be(cells, are_days):
+    assert are_day_numbers(cells) == are_days
 
 
 @pytest.mark.parametrize(

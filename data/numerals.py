@@ -1,0 +1,73 @@
+"""Numbers as people write them: marks before the decimals and between thousands, units before or behind."""
+
+import functools
+import re
+from typing import NamedTuple
+
+
+class Notation(NamedTuple):
+    """How a table writes numbers.
+
+    Attributes:
+        decimal: What stands before the decimals, `.` or `,`.
+        thousands: What may stand between thousands; empty for nothing. A blank stands for those of any width.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+
+
+PLAIN = Notation()
+BLANKS = " \u00a0\u202f\u2009"  # plain, no-break, narrow no-break, thin
+SHARES = ("%", "‰")
+"""Units that every cell of a column must have: beside 3% nobody can tell what 0.03 is."""
+MARKS = {" ": f"[{BLANKS}]", "'": "['\u2019]"}
+MAX_LENGTH = 100
+"""Characters of a number: so short a one with an exponent of two digits is finite in float64."""
+MINUS = "\u2212"  # as it is typeset
+
+
+def parsed(text: str, notation: Notation = PLAIN, unit: str = "") -> float | None:
+    """Returns the number that a text is, None for no number; in the plain notation it may be NaN or infinite."""
+    text = text.strip()
+    if notation != PLAIN or unit:
+        if len(text) >= MAX_LENGTH or not _compiled(notation, unit).fullmatch(text):
+            return None
+        text = _without_marks(text, notation, unit)
+    try:
+        return None if "_" in text else float(text.replace(MINUS, "-"))  # Python takes 1_000
+    except ValueError:
+        return None
+
+
+def pattern(notation: Notation, unit: str) -> str:
+    """Returns a regular expression, of Python's as of RE2, that a number in a notation matches as a whole."""
+    decimal, mark = re.escape(notation.decimal), MARKS.get(notation.thousands, re.escape(notation.thousands))
+    whole = rf"[0-9]+|[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+" if mark else "[0-9]+"
+    number = rf"(?:(?:{whole})(?:{decimal}[0-9]*)?|{decimal}[0-9]+)(?:[eE][-+]?[0-9]{{1,2}})?"
+    sign, blank, name = f"[-+{MINUS}]?", f"[{BLANKS}]?", re.escape(unit)
+    if not unit:
+        return sign + number
+    ways = [sign + blank + name + blank + number, name + blank + sign + number, sign + number + blank + name]
+    ways += [] if unit in SHARES else [sign + number]
+    return "(?:" + "|".join(ways) + ")"
+
+
+def marks(notation: Notation, unit: str) -> str:
+    """Returns a regular expression of what to take out of a text that matches `pattern`: the rest has its decimals."""
+    mark = MARKS.get(notation.thousands, re.escape(notation.thousands))
+    return "|".join(one for one in (re.escape(unit), f"[{BLANKS}]", mark) if one)
+
+
+def example(notation: Notation, unit: str) -> str:
+    """Returns a number as a table in this notation writes it."""
+    return f"1{notation.thousands}234{notation.decimal}5{' ' * bool(unit)}{unit}"
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(notation: Notation, unit: str) -> re.Pattern:
+    return re.compile(pattern(notation, unit))
+
+
+def _without_marks(text: str, notation: Notation, unit: str) -> str:
+    return re.sub(marks(notation, unit), "", text).replace(notation.decimal, ".")
