@@ -12,6 +12,7 @@ import pyarrow as pa
 from data import columns as stored
 from data import encoding
 from data.errors import DataError
+from data.kinds.cell import Distinct
 from data.spec import SPLITS, BadRow, DatasetSpec, ImageFeature, LabelFeature, LocatedRow, Problem, Row, Stream
 
 PLACES = {split: place for place, split in enumerate(SPLITS)}
@@ -41,6 +42,7 @@ class Batch:
             None where no row has a group.
         files: The encoded pictures that pixels were made of, by feature: binary, null for pixels that came as such.
         problems: Of each row that cannot be used, in order, its split and its problems.
+        distinct: Number or target -> its different values, before and after storing; none where that is not known.
     """
 
     columns: pa.RecordBatch
@@ -53,6 +55,7 @@ class Batch:
     groups: pa.Array | None = None
     files: Mapping[str, pa.Array] = field(default_factory=dict)
     problems: tuple[tuple[str, tuple[Problem, ...]], ...] = ()
+    distinct: Mapping[str, Distinct] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.splits)
@@ -76,7 +79,7 @@ class Batch:
         return [(file, number) for number in self.numbers.tolist()]
 
     def take(self, rows: np.ndarray) -> "Batch":
-        """Returns some rows, int64 `(kept,)`, with all problems."""
+        """Returns some rows, int64 `(kept,)`, with all problems and all different values."""
         index = pa.array(rows)
         return Batch(
             self.columns.take(index),
@@ -89,6 +92,7 @@ class Batch:
             None if self.groups is None else self.groups.take(index),
             {name: files.take(index) for name, files in self.files.items()},
             self.problems,
+            self.distinct,
         )
 
 

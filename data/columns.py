@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from data.blocks import Block
 from data.kinds import boolean, category, date, image, label, number, text
-from data.kinds.cell import Cells, Column, Reading, Unusable, plain
+from data.kinds.cell import Cells, Column, Distinct, Reading, Unusable, plain
 from data.numerals import PLAIN, Notation
 from data.sources.records import Record
 from data.spec import (
@@ -55,12 +55,14 @@ class Stored:
         kept: Which rows of the block those are, int64 `(kept,)`, in order.
         problems: Row of the block -> its problems, of those that cannot be used.
         files: Feature -> encoded pictures that pixels were made of, one for each kept row; binary.
+        distinct: Number or target -> its different values among all rows of the block.
     """
 
     columns: pa.RecordBatch
     kept: np.ndarray
     problems: Mapping[int, tuple[Problem, ...]] = field(default_factory=dict)
     files: Mapping[str, pa.Array] = field(default_factory=dict)
+    distinct: Mapping[str, Distinct] = field(default_factory=dict)
 
 
 def store(
@@ -124,7 +126,8 @@ def _without(wrong: Mapping[int, list[Problem]], found: Mapping[str, Column], ro
         taken = pa.array(kept)
         columns, files = columns.take(taken), {name: file.take(taken) for name, file in files.items()}
     files = {name: file for name, file in files.items() if file.null_count < len(file)}
-    return Stored(columns, kept, {row: tuple(wrong[row]) for row in sorted(wrong)}, files)
+    distinct = {name: stored.distinct for name, stored in found.items() if stored.distinct}
+    return Stored(columns, kept, {row: tuple(wrong[row]) for row in sorted(wrong)}, files, distinct)
 
 
 def to_row(

@@ -328,6 +328,7 @@ class _Rows:
             groups,
             found.files,
             _with_splits([*of_rows, *found.problems.values()], split, cuts),
+            found.distinct,
         )
 
     def _keys(self, block: Block, found: columns.Stored, groups: pa.Array | None) -> np.ndarray:

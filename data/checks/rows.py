@@ -1,4 +1,5 @@
-"""Checks of rows as they are read: unusable and too few rows, duplicates, rows in two splits, classes."""
+"""Checks of rows as they are read: unusable and too few rows, duplicates, rows in two splits, classes,
+values that become one when they are stored."""
 
 import math
 from collections import Counter
@@ -9,6 +10,7 @@ import numpy as np
 
 from data.batches import PLACES, Batch
 from data.checks.findings import Finding, Invalid, Pair, SplitFindings
+from data.checks.loss import Loss
 from data.checks.seen import Seen
 from data.config import Check, DataChecks
 from data.errors import DataError
@@ -63,7 +65,7 @@ class RowChecks:
     _dropped: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self):
-        self._seen = Seen(self.spec, with_groups=bool(self.group))
+        self._seen, self._loss = Seen(self.spec, with_groups=bool(self.group)), Loss(self.spec)
 
     def add(self, batch: Batch) -> None:
         """Counts the rows of a batch, usable or not, and remembers the usable ones."""
@@ -73,6 +75,7 @@ class RowChecks:
         for split, rows in zip(SPLITS, np.bincount(batch.splits, minlength=len(SPLITS)), strict=True):
             self.splits[split].rows += int(rows)
         self._seen.add(batch)
+        self._loss.add(batch.distinct)
 
     def merge(self, other: "RowChecks") -> None:
         """Takes another's rows as if they had been added after its own."""
@@ -81,6 +84,7 @@ class RowChecks:
             state.unusable += other.splits[split].unusable
         self.invalid.merge(other.invalid)
         self._seen.merge(other._seen)
+        self._loss.merge(other._loss)
 
     def find(self) -> None:
         """Finds the duplicates and what lies in two splits, and counts the classes of the rows that are kept."""
@@ -126,7 +130,8 @@ class RowChecks:
         invalid = self._judge_invalid()
         few = self._judge_rows(mending=bool(invalid))
         equal = [cause for kind in ("duplicates", "leakage", "groups") for cause in self._judge_equal(kind)]
-        causes = [*invalid, *few.values(), *equal, *self._judge_classes(few, mending=bool(invalid))]
+        lost = [_Cause(str(merged)) for merged in self._loss.result()]
+        causes = [*invalid, *few.values(), *lost, *equal, *self._judge_classes(few, mending=bool(invalid))]
         if len(causes) == 1:
             raise DataError("\n".join([f"{self.spec.name}: {causes[0].sentence}", *causes[0].lines(MAX_LINES)[1:]]))
         if causes:

@@ -48,6 +48,22 @@ class Unusable(ValueError):
 
 
 @dataclass(frozen=True)
+class Distinct:
+    """The different numbers of some cells, before and after storing.
+
+    Attributes:
+        keys: What tells the numbers apart, uint64 `(values,)`: the bits of a float64, of whole numbers beyond 2^53 a
+            hash of their digits.
+        stored: What each is stored as, float32 `(values,)`.
+        whole: Whether all are whole numbers. Of inputs that are not there are no values: rounding does them no harm.
+    """
+
+    keys: np.ndarray
+    stored: np.ndarray
+    whole: bool
+
+
+@dataclass(frozen=True)
 class Column:
     """A stored column.
 
@@ -55,11 +71,13 @@ class Column:
         values: float32, int64 or binary, one for each row; null where the cell is absent or cannot be used.
         problems: Row -> why its cell cannot be used.
         files: The encoded pictures that pixels were made of, binary; None of kinds that have none.
+        distinct: Of numbers; None of other kinds.
     """
 
     values: pa.Array
     problems: Mapping[int, Unusable] = field(default_factory=dict)
     files: pa.Array | None = None
+    distinct: Distinct | None = None
 
 
 Cells = pa.Array | list

@@ -2,20 +2,24 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
-from data.kinds.cell import SPACES, Cells, Column, Reading, Unusable, exact, is_one_of, patched, shown
+from data.kinds.cell import SPACES, Cells, Column, Distinct, Reading, Unusable, exact, is_one_of, patched, shown
 from data.numerals import MAX_LENGTH, MINUS, PLAIN, example, marks, parsed, pattern
 from data.spec import NumberFeature, TargetFeature
 
 # The largest magnitudes that training can square in float32: of an input its square, of a target the sum of the squared
 # errors of 10^8 rows.
 MAX_INPUT, MAX_TARGET = math.sqrt(np.finfo(np.float32).max), 1e15
+EXACT = 2**53  # up to which float64 holds every whole number
+SOME = 64  # numbers that are looked at before all of them: most columns that are not whole show it there
 
 
 def value(cell: Any, feature: NumberFeature | TargetFeature, how: Reading) -> float | None:
@@ -40,13 +44,47 @@ def column(cells: Cells, feature: NumberFeature | TargetFeature, how: Reading) -
     """Returns the stored column, float32: for each cell what `value` returns."""
     one = partial(value, feature=feature, how=how)
     if isinstance(cells, list):
-        return exact(cells, one, pa.float32())
+        numbers = np.array([_of_type(cell) for cell in cells], np.float64)
+        return replace(exact(cells, one, pa.float32()), distinct=_distinct(numbers, cells, feature))
     numbers = as_floats(cells, how, textual=how.textual, unit=feature.unit)
+    right = _in_bounds(numbers, feature)
+    stored = patched(pa.array(np.where(right, numbers, 0).astype(np.float32)), ~right, cells, one)
+    return replace(stored, distinct=_distinct(numbers, cells, feature))
+
+
+def _of_type(cell: Any) -> float:
+    """Returns a number that is one by its type; NaN for all else."""
+    is_number = isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= MAX_INPUT
+    return float(cell) if is_number else math.nan
+
+
+def _in_bounds(numbers: np.ndarray, feature: NumberFeature | TargetFeature) -> np.ndarray:
+    """Returns which numbers are right, bool `(rows,)`; NaN never is."""
     least = -_most(feature) if feature.min is None else max(feature.min, -_most(feature))
     most = _most(feature) if feature.max is None else min(feature.max, _most(feature))
-    right = (numbers >= least) & (numbers <= most)
-    stored = np.where(right, numbers, 0).astype(np.float32)
-    return patched(pa.array(stored), ~right, cells, one)
+    return (numbers >= least) & (numbers <= most)
+
+
+def _distinct(numbers: np.ndarray, cells: Cells, feature: NumberFeature | TargetFeature) -> Distinct:
+    """Returns the different numbers among float64 `(rows,)`, those of the cells where float64 does not tell them."""
+    rows = np.flatnonzero(_in_bounds(numbers, feature))
+    found = numbers if len(rows) == len(numbers) else numbers[rows]
+    whole = all((part == np.floor(part)).all() for part in (found[:SOME], found))
+    if not whole and not feature.target:
+        return Distinct(np.zeros(0, np.uint64), np.zeros(0, np.float32), False)
+    values = pc.unique(pa.array(found + 0.0)).to_numpy()  # with one zero
+    is_exact = np.abs(values) <= EXACT
+    if not is_exact.all() and not _are_floats(cells):
+        rows = rows[np.abs(found) > EXACT]
+        texts = [cells[row] for row in rows] if isinstance(cells, list) else cells.take(pa.array(rows)).to_pylist()
+        keys = [xxhash.xxh3_64_intdigest(str(text).strip().encode()) for text in texts]
+        keys, values = np.array(keys, np.uint64), np.concatenate([numbers[rows], values[is_exact]])
+        return Distinct(np.concatenate([keys, values[len(keys) :].view(np.uint64)]), values.astype(np.float32), whole)
+    return Distinct(values.view(np.uint64), values.astype(np.float32), whole)
+
+
+def _are_floats(cells: Cells) -> bool:
+    return not isinstance(cells, list) and pa.types.is_floating(cells.type)
 
 
 def _most(feature: NumberFeature | TargetFeature) -> float:

@@ -156,6 +156,11 @@ CASES = [
     Case("infinity", _csv(csv_text(changed(5, income="-inf")))),
     Case("number beyond float32", _csv(csv_text(changed(5, income="1e39")))),
     Case("number whose square float32 cannot hold", _csv(csv_text(changed(5, income="2e19")))),
+    Case("accounts as numbers", _csv(csv_text([{**row, "income": 40000012345678 * 100 + i} for i, row in
+                                               enumerate(rows())]))),
+    Case("days as numbers", _csv(csv_text([{**row, "income": 20240101 + i % 28} for i, row in enumerate(rows())]))),
+    Case("target far from zero", _csv(csv_text([{**row, "income": 1e9 + i / 8} for i, row in enumerate(rows())])),
+         {**_CSV, "features": {**FEATURES, "income": "target"}}),
     Case("missing number", _csv(csv_text(changed(5, age="")))),
     Case("missing label", _csv(csv_text(changed(5, churned="")))),
     Case("unknown class", _csv(csv_text(changed(5, churned="yess")))),

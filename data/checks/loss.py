@@ -1,0 +1,154 @@
+"""What storing numbers as float32 loses: different values that become one.
+
+Rounding does real-valued inputs no harm, and a few of many values may meet. Whole numbers (identifiers, codes, days)
+lose where more than 5 % of the different ones vanish, real-valued targets where more than half of them do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from data.kinds.cell import Distinct
+from data.spec import DatasetSpec, NumberFeature, TargetFeature
+
+MAX_LOST, MAX_LOST_REAL = 0.05, 0.5
+MAX_VALUES = 8192
+"""Different values of a column that are counted. Of more those are whose float32 has the smallest hashes."""
+MAX_MERGED = 1024  # of them for one float32
+DAYS = (19_000_101, 21_001_231)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Different values of a column that become fewer.
+
+    Attributes:
+        column: Its name.
+        before: How many there are.
+        after: How many remain in float32.
+        all_counted: Whether these are all values, and not some of very many.
+        is_target: Whether they are to be predicted.
+        are_days: Whether they are days written as a number of eight digits.
+        offset: The least of them that remains.
+    """
+
+    column: str
+    before: int
+    after: int
+    all_counted: bool
+    is_target: bool
+    are_days: bool
+    offset: float
+
+    def __str__(self) -> str:
+        some = "" if self.all_counted else "at least "
+        lost = f"{self.column}: {some}{self.before:,} different values become {self.after:,} when stored as float32"
+        if self.is_target:
+            return (
+                f"{lost}: they are close together and far from zero; subtract a constant near their mean from them in "
+                f"the data, such as {self.offset:.10g}."
+            )
+        if self.are_days:
+            return f"{lost}; they are days: set its kind to date and its format to %Y%m%d."
+        return f"{lost}; set its kind to category where they are identifiers or codes, or name it in data.ignore."
+
+
+@dataclass
+class _Values:
+    """Different numbers of one column: for each its key and the bits of its float32."""
+
+    is_target: bool
+    whole: bool = True
+    all_counted: bool = True
+    keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
+    bits: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint32))
+    _limit: int = 2**32  # below which the hashes are of what still counts
+    _pending: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    _num_pending: int = 0
+
+    def add(self, keys: np.ndarray, bits: np.ndarray, *, whole: bool) -> None:
+        self.whole = self.whole and whole
+        if not self.whole and not self.is_target:
+            self.keys, self.bits, self._pending = self.keys[:0], self.bits[:0], []
+            return
+        counts = _hashes(bits) < self._limit if self._limit < 2**32 else slice(None)
+        keys, bits = keys[counts], bits[counts]
+        self._pending.append((keys, bits))
+        self._num_pending += len(keys)
+        if self._num_pending > 2 * MAX_VALUES:
+            self.settle()
+
+    def merge(self, other: "_Values") -> None:
+        other.settle()
+        self._limit = min(self._limit, other._limit)
+        self.all_counted = self.all_counted and other.all_counted
+        self.add(other.keys, other.bits, whole=other.whole)
+
+    def settle(self) -> None:
+        """Keeps of all values those that count: the same ones in whatever order they came."""
+        keys = np.concatenate([self.keys, *(keys for keys, _ in self._pending)])
+        bits = np.concatenate([self.bits, *(bits for _, bits in self._pending)])
+        self._pending, self._num_pending = [], 0
+        hashes = _hashes(bits)
+        order = np.lexsort((keys, hashes))
+        order = order[hashes[order] < self._limit]
+        keys, bits, hashes = keys[order], bits[order], hashes[order]
+        is_first = np.ones(len(keys), bool)  # of equal pairs
+        is_first[1:] = (keys[1:] != keys[:-1]) | (hashes[1:] != hashes[:-1])
+        keys, bits, hashes = keys[is_first], bits[is_first], hashes[is_first]
+        begins = np.searchsorted(hashes, hashes)  # where the values of the same float32 begin
+        kept = np.arange(len(keys)) - begins < MAX_MERGED
+        ends = np.cumsum(kept)[np.searchsorted(hashes, hashes, side="right") - 1] if len(keys) else begins
+        kept_all = kept & (ends <= MAX_VALUES)
+        self.all_counted = self.all_counted and bool(kept_all.all())
+        self.keys, self.bits = keys[kept_all], bits[kept_all]
+        if len(ends) and ends[-1] > MAX_VALUES:
+            self._limit = int(hashes[np.argmax(ends > MAX_VALUES)])
+
+    def merged(self, column: str) -> Merged | None:
+        """Returns what is lost; None where it does no harm."""
+        self.settle()
+        stored = np.unique(self.bits).view(np.float32)
+        before, after = len(self.keys), len(stored)
+        if before - after <= (MAX_LOST if self.whole else MAX_LOST_REAL) * before:
+            return None
+        least = float(stored.min())
+        return Merged(column, before, after, self.all_counted, self.is_target, _are_days(self.keys), least)
+
+
+def _hashes(bits: np.ndarray) -> np.ndarray:
+    """Returns uint32 `(values,)`, different for different bits."""
+    return bits * np.uint32(0x9E3779B1)
+
+
+def _are_days(keys: np.ndarray) -> bool:
+    values = keys.view(np.float64)
+    if not ((values >= DAYS[0]) & (values <= DAYS[1])).all():
+        return False
+    months, days = values // 100 % 100, values % 100
+    return bool(((months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)).all())
+
+
+class Loss:
+    """Finds columns whose numbers float32 cannot tell apart; an accumulator, the same in whatever order it is fed."""
+
+    def __init__(self, spec: DatasetSpec):
+        self._columns = {
+            name: _Values(feature.target) for name, feature in spec.of(NumberFeature, TargetFeature).items()
+        }
+
+    def add(self, distinct: Mapping[str, Distinct]) -> None:
+        """Counts the different numbers of some rows, by column."""
+        for name, found in distinct.items():
+            self._columns[name].add(found.keys, found.stored.view(np.uint32), whole=found.whole)
+
+    def merge(self, other: "Loss") -> None:
+        """Counts another's numbers."""
+        for name, found in other._columns.items():
+            self._columns[name].merge(found)
+
+    def result(self) -> list[Merged]:
+        """Returns the columns that lose, in the order of the features."""
+        found = [values.merged(name) for name, values in self._columns.items()]
+        return [merged for merged in found if merged]

@@ -1,0 +1,109 @@
+"""Numbers that become one when they are stored are told, in whatever order they come; rounding is not."""
+
+import itertools
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data.checks.loss import MAX_VALUES, Loss
+from data.columns import column
+from data.kinds.cell import Reading
+from data.spec import DatasetSpec, NumberFeature, TargetFeature
+
+TEXT = Reading(textual=True, missing=frozenset({""}))
+NUMBER, TARGET = NumberFeature(optional=True), TargetFeature()
+ACCOUNTS = [f"40000012345678{i:02d}" for i in range(50)]
+DAYS = [f"{date(2023, 1, 1) + timedelta(i):%Y%m%d}" for i in range(322)]
+
+
+def loss_of(parts, feature=NUMBER, how=TEXT) -> Loss:
+    spec = DatasetSpec(name="x", title="", licence="", features={"n": feature})
+    loss = Loss(spec)
+    for cells in parts:
+        loss.add({"n": column(cells, feature, how).distinct})
+    return loss
+
+
+def told(cells, feature=NUMBER, how=TEXT) -> list[str]:
+    return [str(merged) for merged in loss_of([cells], feature, how).result()]
+
+
+def test_accounts_and_days_that_become_fewer_are_told_with_the_remedy():
+    assert told(pa.array(ACCOUNTS)) == [
+        "n: 50 different values become 1 when stored as float32; set its kind to category where they are identifiers "
+        "or codes, or name it in data.ignore."
+    ]
+    assert told(pa.array(DAYS)) == [
+        "n: 322 different values become 175 when stored as float32; they are days: set its kind to date and its format "
+        "to %Y%m%d."
+    ]
+
+
+def test_a_target_far_from_zero_is_told_with_the_remedy():
+    values = [f"{1e9 + i / 80 - 5:.4f}" for i in range(800)]
+
+    assert told(pa.array(values), TARGET) == [
+        "n: 800 different values become 1 when stored as float32: they are close together and far from zero; subtract "
+        "a constant near their mean from them in the data, such as 1000000000."
+    ]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array(list(range(10**17, 10**17 + 40))),  # float64 does not tell them apart either
+        pa.array([f"{10**19 + i} " for i in range(40)]),
+        [2**60 + i for i in range(40)],
+        pa.array([2**24 + i for i in range(40)], pa.int32()),
+        pa.array([20240103.0, 20240104.0]),
+    ],
+    ids=str,
+)
+def test_whole_numbers_of_every_type_are_told(cells):
+    assert len(told(cells)) == 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "feature"),
+    [
+        (pa.array([str(21 + i / 1e12) for i in range(1000)]), NUMBER),  # noise of a sensor
+        (pa.array([str(i) for i in range(2**24 - 500, 2**24)]), NUMBER),
+        (pa.array([float(10**k + i) for k in range(12) for i in range(3)]), NUMBER),  # revenues: three of 36 meet
+        (pa.array(np.random.default_rng(0).normal(21, 0.1, 5000)), TARGET),
+        (pa.array(["1.5", "1.50", "1.500000000000000001", ""]), NUMBER),
+        (pa.array(["7"] * 9), TARGET),
+        (pa.array([0.0, -0.0, 1.0]), NUMBER),
+        (pa.array([], pa.string()), NUMBER),
+    ],
+)
+def test_rounding_is_no_loss(cells, feature):
+    if cells.type == pa.float64() and len(cells) == 36:
+        cells = pa.concat_arrays([cells, pa.array([float(i) for i in range(400)])])
+
+    assert told(cells, feature) == []
+
+
+def test_one_number_with_decimals_makes_a_column_one_of_real_values():
+    parts = [pa.array(ACCOUNTS[:25]), pa.array(["1.5"]), pa.array(ACCOUNTS[25:])]
+
+    assert [loss_of(order).result() for order in itertools.permutations(parts)] == [[]] * 6
+
+
+def test_order_blocks_and_workers_change_nothing_also_where_not_all_values_are_counted():
+    values = np.random.default_rng(1).integers(2**30, 2**30 + 2**20, 60_000)
+    shuffled = np.random.default_rng(2).permutation(values)
+    whole = loss_of([pa.array(values)])
+    parts = loss_of([pa.array(part) for part in np.array_split(shuffled, 30)])
+    first, second = loss_of([pa.array(values[40_000:])]), loss_of([pa.array(values[:40_000])])
+    first.merge(second)
+
+    (found,) = whole.result()
+
+    assert found == parts.result()[0] == first.result()[0]
+    assert not found.all_counted
+    assert 0.9 * MAX_VALUES < found.before <= MAX_VALUES
+    # Of the counted ones as many share a float32 as of all.
+    expected = len(np.unique(values.astype(np.float32))) / len(np.unique(values))
+    assert abs(found.after / found.before - expected) < 0.02
