@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from data import pictures
-from data.cells import content_of, shown, to_row
+from data.columns import to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
+from data.kinds.cell import shown
+from data.kinds.image import content_of
 from data.scripts import listed
 from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import listing, readable

@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from components.live_model.comparable import LiveModel, obstacle
 from data import loading
-from data.cells import shown
 from data.checks.rows import RowChecks
 from data.errors import ConfigError
+from data.kinds.cell import shown
 from data.scripts import isolated, listed
 from data.spec import SPLITS, LabelFeature
 from pipeline.core import environment

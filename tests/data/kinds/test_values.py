@@ -4,9 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from data.cells import to_row
+from data.columns import to_row
 from data.sources.records import Record
-from data.spec import BadRow, DatasetSpec, ImageFeature, LabelFeature, TextFeature
+from data.spec import (
+    BadRow,
+    CategoryFeature,
+    DatasetSpec,
+    Feature,
+    ImageFeature,
+    LabelFeature,
+    NumberFeature,
+    TextFeature,
+)
 
 
 def _row(cell, *, optional: bool, textual: bool = False):
@@ -61,3 +70,47 @@ def test_a_number_is_no_index_where_classes_are_called_by_numbers():
     assert [row["y"] for row in rows[:2]] == [0, 2]
     assert isinstance(rows[2], BadRow)
     assert to_row(Record("1", {"y": 1}), named, Path(), textual=False)["y"] == 1
+
+
+def _told(cell, feature: Feature, *, textual: bool = False) -> str | dict:
+    spec = DatasetSpec(name="x", title="", licence="", features={"y": feature})
+    row = to_row(Record("1", {"y": cell}), spec, Path(), textual=textual, missing=("", "None"))
+    return str(row.problems[0]) if isinstance(row, BadRow) else dict(row)
+
+
+def test_a_class_is_not_missing_by_its_spelling_and_a_missing_label_is_no_class():
+    """A row without a label was one of class None, whose name Python's None has."""
+    label = LabelFeature(classes=("None", "some"))
+
+    assert [_told(cell, label, textual=True) for cell in ("None", " None ")] == [{"y": 0}, {"y": 0}]
+    assert _told("", label, textual=True) == "1:y: expected one of None, some, found nothing"
+    assert _told(None, label) == "1:y: expected one of None, some, found nothing"
+    assert _told("None", CategoryFeature(values=("None", "a"), optional=True), textual=True) == {"y": "None"}
+    assert _told("None", CategoryFeature(optional=True), textual=True) == {}
+
+
+def test_names_are_equal_in_every_form_of_unicode():
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+
+    assert _told(decomposed, LabelFeature(classes=("bar", composed))) == {"y": 1}
+    assert _told(composed, LabelFeature(classes=("bar", decomposed))) == {"y": 1}
+    assert _told(decomposed, LabelFeature(classes=(composed, decomposed))) == {"y": 1}  # where both are named
+    assert _told(decomposed, CategoryFeature(values=(composed,))) == {"y": composed}
+
+
+def test_numbers_are_classes_by_their_value_and_codes_by_their_digits():
+    label = LabelFeature(classes=("1.0", "2", "007"))
+
+    assert [_told(cell, label) for cell in (1, 2.0)] == [{"y": 0}, {"y": 1}]
+    assert _told(7, label) == "1:y: expected one of 1.0, 2, 007, found 7"
+
+
+def test_bytes_are_held_to_the_values_of_a_category():
+    category = CategoryFeature(values=("a", "b"))
+
+    assert _told(b"a", category) == {"y": "a"}
+    assert _told(b"c", category).startswith("1:y: expected one of a, b, found 'c'")
+
+
+def test_a_whole_number_of_any_length_is_a_problem_of_its_row():
+    assert _told(10**400, NumberFeature()).startswith("1:y: expected a finite number, found 1000")
