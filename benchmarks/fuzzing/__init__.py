@@ -1,4 +1,5 @@
-"""Coverage-guided fuzzing of what strangers can send: REST, tensors, run files, config files of the model server.
+"""Coverage-guided fuzzing of what strangers can send: REST, tensors, run files, config files of the model server,
+cells of tables.
 
 Each target is a module with these names: `MODULES`, whose coverage guides the fuzzer; `seeds`, valid inputs that it
 changes; `WORDS`, pieces that it puts in; and `Target`, whose instances take bytes and raise anything for a finding,

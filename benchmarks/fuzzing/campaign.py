@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.measuring import ROOT
 
-TARGETS = ("rest", "tensors", "run_files", "model_configs")
+TARGETS = ("rest", "tensors", "run_files", "model_configs", "cells")
 HEAD = [
     "| target | minutes | inputs | a second | branches reached | corpus | most MiB | faults |",
     "| --- | --- | --- | --- | --- | --- | --- | --- |",
