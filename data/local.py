@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import TypeAdapter
 
-from data import columns, encoding, file_cache, inference, spans
+from data import columns, encoding, file_cache, spans
 from data.batches import PLACES, Batch, encoded
 from data.blocks import Block
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
+from data.inference import facts, guesses
 from data.kinds.cell import word
 from data.secrets import resolve
 from data.sources import archives
@@ -119,10 +120,7 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
     if kind == "csv":
         for path in paths:
             delimited.refuse_data_as_header(path, layout_of(path, config))
-    rows = (record.cells for path in paths for record in records(path, kind, config) if not record.problem)
-    columns = inference.survey(
-        {name: cell for name, cell in cells.items() if name not in config.ignore} for cells in rows
-    )
+    columns = facts.survey((block for path in paths for block in blocks(path, kind, config)), config.ignore)
     label = str(config.label)
     if label not in columns:
         close = difflib.get_close_matches(label, columns, n=1)
@@ -130,14 +128,14 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
         other = other_delimiter(list(columns)) if kind == "csv" else None
         hint = f"; the cells seem to be separated by {other!r}; set data.delimiter." if other else hint
         raise ConfigError(f"data.label: no column {label!r}{hint}")
-    guesses, answer = inference.guess_all(columns, label)
+    inputs, answer = guesses.guess_all(columns, label)
     if answer.feature is None:
         raise ConfigError(f"data.label: {label} cannot be predicted: {answer.reason}.")
-    used = {**inference.without_texts(guesses), label: answer}
+    used = {**guesses.without_texts(inputs), label: answer}
     return {
         "features": {name: guess.feature.model_dump(mode="json") for name, guess in used.items() if guess.feature},
         "ignore": [*config.ignore, *(name for name in columns if name not in used)],
-        "missing_values": [*config.missing_values, *inference.words_for_nothing(columns)],
+        "missing_values": [*config.missing_values, *guesses.words_for_nothing(columns)],
     }
 
 

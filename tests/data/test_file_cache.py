@@ -81,10 +81,10 @@ def test_a_file_that_was_just_written_is_not_trusted(table):
 
 
 def test_the_label_of_an_unchanged_table_is_inferred_once(table, monkeypatch):
-    from data import inference
+    from data.inference import facts
 
-    surveys, survey = [], inference.survey
-    monkeypatch.setattr(inference, "survey", lambda rows: surveys.append(1) or survey(rows))
+    surveys, survey = [], facts.survey
+    monkeypatch.setattr(facts, "survey", lambda *given: surveys.append(1) or survey(*given))
 
     first = _dataset(table, features={}, label="y")
     again = _dataset(table, features={}, label="y")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.inference import Guess
+from data.inference.guesses import Guess
 
 
 def typed(**changes: bool | str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data import pictures
 from data.errors import ConfigError, DataError
-from data.inference import Guess
+from data.inference.guesses import Guess
 from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import Listing, beside_splits, folders_in, listing, readable, split_folders, top
 from data.spec import ImageFeature, LabelFeature, TextFeature

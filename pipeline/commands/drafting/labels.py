@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 
-from data.cells import BOOLEANS
-from data.inference import MAX_CLASSES, Column, guess_label, is_identifier
+from data.inference.facts import Column
+from data.inference.guesses import MAX_CLASSES, guess_label, is_identifier
+from data.kinds.boolean import BOOLEANS
 from data.spec import LabelFeature
 
 # What a column is called that is to be predicted, and nothing else.

@@ -1,15 +1,19 @@
 """Infers a run file from all rows of a table: the task, the label and what each column holds."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
+
+from data.blocks import Block
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.inference import Column, Guess, guess_all, guess_label, survey, words_for_nothing
+from data.inference.facts import Column, Survey
+from data.inference.guesses import Guess, guess_all, guess_label, words_for_nothing
 from data.scripts import cut, isolated
 from data.sources.tables import formats
 from data.spec import LabelFeature, TargetFeature, TextFeature
@@ -21,6 +25,7 @@ from pipeline.core.config import unknown
 
 MAX_DROPPED = 0.05  # share of rows that may be left out because they are broken
 MAX_CHOICES = 3  # columns that are offered where the label is not clear
+MANY_ROWS = 10_000  # from which on it is told how many were read
 MAX_UNLABELLED = 0.5  # share of rows that may be left out because they have no label
 
 
@@ -39,15 +44,15 @@ def of_table(
     if kind == "tfrecord":
         raise ConfigError(f"{path}: TFRecord files do not name their columns; write the run file by hand.")
     broken: Counter[str] = Counter()
-    columns = survey(_cells(path, kind, config, broken, say))
+    survey = _survey(path, kind, config, broken, say)
+    columns = survey.result()
     if not columns and broken:
         raise DataError(f"{next(iter(broken))}; none of {broken.total():,} rows can be read.")
     if len(columns) < 2:
         fix = "; if its cells are not separated by commas: --delimiter" if kind == "csv" else ""
         raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted{fix}.")
-    rows = next(iter(columns.values()))
     data = {key: value for key, value in settings.items() if key != "files"}
-    made = Draft(task or "", path, rows.rows + sum(rows.nothing.values()), data=data, unsure=unsure)
+    made = Draft(task or "", path, survey.rows, data=data, unsure=unsure)
     label = _label(made, columns, choose) if label is None else label
     if label not in columns:
         raise ConfigError(unknown("column", label, columns))
@@ -96,16 +101,32 @@ def _answers(guess: Guess) -> str:
     return f"{count:,} classes: {', '.join(names[: 3 if more else 4])}{more}"
 
 
-def _cells(
-    path: Path, kind: str, config: DataConfig, broken: Counter, say: Callable[[int], None]
-) -> Iterator[dict[str, Any]]:
-    for number, record in enumerate(formats.records(path, kind, config), start=1):
-        if number % 10_000 == 0:
-            say(number)
-        if record.problem or any(isinstance(cell, str) and not is_unicode(cell) for cell in record.cells.values()):
-            broken[str(record.problem or f"{record.where}: a text with half of a surrogate pair")] += 1
-        else:
-            yield dict(record.cells)
+def _survey(path: Path, kind: str, config: DataConfig, broken: Counter, say: Callable[[int], None]) -> Survey:
+    """Returns what the rows hold that can be read; the others are added to `broken`."""
+    found = Survey()
+    for block in formats.blocks(path, kind, config):
+        broken.update(map(str, block.problems))
+        found.add(_in_unicode(block, broken))
+        if found.rows >= MANY_ROWS:
+            say(found.rows)
+    return found
+
+
+def _in_unicode(block: Block, broken: Counter) -> Block:
+    """Returns a block without rows in which a text is no Unicode, as JSON can escape it; those are added to `broken`.
+
+    Arrow holds no such text, so it is in a column of Python values.
+    """
+    odd = {
+        row
+        for cells in block.mixed.values()
+        for row, cell in enumerate(cells)
+        if isinstance(cell, str) and not is_unicode(cell)
+    }
+    if not odd:
+        return block
+    broken.update(f"{block.where(row)}: a text with half of a surrogate pair" for row in sorted(odd))
+    return block.take(np.array([row for row in range(len(block)) if row not in odd], np.int64))
 
 
 def _filled(made: Draft, columns: Mapping[str, Column], label: str) -> Draft:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from data.inference import Guess
+from data.inference.guesses import Guess
 from pipeline.commands.drafting.draft import Draft
 
 # What YAML takes in no text, or for the end of a line: control characters, surrogates, byte order marks.

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from data.inference import Guess
+from data.inference.guesses import Guess
 from data.spec import CategoryFeature, LabelFeature
 from pipeline.commands.cli import cli
 from pipeline.commands.drafting import writing

@@ -2,8 +2,9 @@
 
 import pytest
 
-from data.inference import survey
+from data.inference.facts import survey
 from pipeline.commands.drafting import labels
+from tests.data.as_block import block_of_rows
 
 
 def _table(*names: str, rows: int = 60):
@@ -12,7 +13,7 @@ def _table(*names: str, rows: int = 60):
     for place, name in enumerate(names):
         key, _, values = name.partition(":")
         cells[key] = [f"word {i % int(values)}" if values else (i * 7 + place) % 31 / 10 for i in range(rows)]
-    return survey({key: column[row] for key, column in cells.items()} for row in range(rows))
+    return survey([block_of_rows({key: column[row] for key, column in cells.items()} for row in range(rows))])
 
 
 @pytest.mark.parametrize(
@@ -66,14 +67,14 @@ def test_what_the_table_is_called_and_yes_or_no_speak_for_a_label():
     columns = _table("Age", "Attrition", "MonthlyIncome", "PerformanceRating:2", "PercentSalaryHike")
     assert labels.ranked(columns, about="hr_attrition")[0] == "Attrition"
 
-    answers = survey({"Returned": ("Yes", "No")[i % 2], "a": i % 2} for i in range(60))
+    answers = survey([block_of_rows({"Returned": ("Yes", "No")[i % 2], "a": i % 2} for i in range(60))])
     found = labels.ranked(_table("b:2") | answers | _table("c:2"))
     assert found.index("Returned") < found.index("a")  # a is the later, which wins among equals
 
 
 def test_what_cannot_be_predicted_is_not_offered():
     columns = _table("a", "colour:3")
-    columns |= survey({"id": i, "day": f"2024-01-{i % 28 + 1:02}", "same": "x"} for i in range(60))
-    columns |= survey({"note": f"a remark of several words, the {i}th of them"} for i in range(60))
+    columns |= survey([block_of_rows({"id": i, "day": f"2024-01-{i % 28 + 1:02}", "same": "x"} for i in range(60))])
+    columns |= survey([block_of_rows({"note": f"a remark of several words, the {i}th of them"} for i in range(60))])
 
     assert sorted(labels.ranked(columns)) == ["a", "colour"]

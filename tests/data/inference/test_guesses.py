@@ -2,11 +2,13 @@ from datetime import date
 
 import pytest
 
-from data.inference import guess_input, guess_label, survey
+from data.inference.facts import survey
+from data.inference.guesses import guess_input, guess_label
+from tests.data.as_block import block_of, block_of_rows
 
 
 def _column(cells):
-    return survey({"c": cell} for cell in cells)["c"]
+    return survey([block_of({"c": list(cells)})])["c"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_a_day_that_may_be_a_month_is_a_date_to_be_looked_at():
 
 def test_seconds_since_1970_are_a_date_where_the_name_says_so():
     records = [{"created_at": 1_700_000_000 + i * 977, "amount": 1_700_000_000 + i * 977} for i in range(40)]
-    columns = survey(records)
+    columns = survey([block_of_rows(records)])
 
     assert guess_input(columns["created_at"]).feature.format == "unix"
     assert guess_input(columns["amount"]).feature.kind == "number"

@@ -1,15 +1,12 @@
-"""What the columns of a table seem to be, judged by all of its cells."""
+"""What the columns of a table are taken for, judged by all of its cells."""
 
-import functools
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from data.cells import BOOLEANS, word
-from data.scripts import num_words
+from data.inference.facts import MAX_DISTINCT, Column
+from data.kinds.boolean import BOOLEANS
 from data.sources.tables import notation
 from data.spec import (
     BooleanFeature,
@@ -21,134 +18,18 @@ from data.spec import (
     TargetFeature,
     TextFeature,
 )
-from data.texts import is_unicode
 
-MAX_DISTINCT = 20_000  # values of a column that are counted; more make it a text, an identifier or a number
 MAX_CLASSES = 100  # distinct values up to which a label may have classes of one or two rows
 ROWS_A_CLASS = 3  # on average, that a label with more classes has
 MAX_CLOSED = 20  # distinct values up to which a category is taken for a closed set
 MAX_WHOLE_CLASSES = 10  # distinct whole numbers up to which a label is taken for classes
 MAX_NUMBER_CLASSES = 20  # different numbers that are not yet doubtful as classes
-NOTHING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
-FORMATS = (
-    "iso", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y%m%d", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M",
-    "%d/%m/%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%b %d, %Y", "%d %b %Y",
-)  # fmt: skip
-MIN_WORDS = 4  # a value, on average, that make a text
-MIN_DISTINCT = 0.3  # share of distinct values above which what has that many words is a text
-MAX_SAMPLED = 300  # values of a column whose words are counted
 IDENTIFIER = re.compile(
     r"(^|[_\W])(id|uuid|guid|index|key|row|nr|no|number)$|^(unnamed: \d+|rownames|)$", re.IGNORECASE
 )
 
 MOMENT = re.compile(r"time|date|stamp|_at$|seconds", re.IGNORECASE)
 SECONDS = (3e8, 4e9)  # since 1970: from 1979 to 2096
-
-
-@dataclass
-class Column:
-    """What went by of one column.
-
-    Attributes:
-        name: Its name.
-        values: Distinct value, as text -> how often; cleared once there are too many.
-        rows: Cells that hold something.
-        nothing: Cells that hold nothing, by the word that says so.
-        numbers: Cells that are finite numbers.
-        whole: Cells that are whole numbers.
-        least: Least number.
-        most: Greatest number.
-        rising: Whether each number was one more than the one before.
-        formats: Formats in which all cells so far are dates.
-        moments: Whether cells come as dates already, as from Parquet.
-        nested: Whether cells hold lists or objects, as of JSON.
-    """
-
-    name: str
-    values: Counter = field(default_factory=Counter)
-    rows: int = 0
-    nothing: Counter = field(default_factory=Counter)
-    numbers: int = 0
-    whole: int = 0
-    least: float = float("inf")
-    most: float = float("-inf")
-    rising: bool = True
-    formats: list[str] = field(default_factory=lambda: list(FORMATS))
-    moments: bool = False
-    nested: bool = False
-    many: bool = False
-    _last: float = float("nan")
-
-    def add(self, cell: Any) -> None:
-        """Counts a cell."""
-        text = "" if cell is None or cell != cell else word(cell)
-        if not is_unicode(text):  # a problem of its row, which the reader names
-            return
-        if text in NOTHING:
-            self.nothing[text] += 1
-            return
-        self.rows += 1
-        self.nested |= isinstance(cell, dict | list | tuple)
-        self.moments |= not isinstance(cell, str) and hasattr(cell, "year")
-        if not self.many:
-            self.values[text] += 1
-            self.many = len(self.values) > MAX_DISTINCT
-        self._add_number(cell, text)
-        if self.formats and not self.moments:
-            self.formats = [one for one in self.formats if _is_date(text, one)]
-
-    def _add_number(self, cell: Any, text: str) -> None:
-        if isinstance(cell, bool) or "_" in text:
-            return
-        try:
-            number = float(text)
-        except ValueError:
-            return
-        if number - number == 0:  # finite
-            self.rising &= not self.numbers or number == self._last + 1
-            self.numbers += 1
-            self.whole += number.is_integer()
-            self.least, self.most, self._last = min(self.least, number), max(self.most, number), number
-
-    @property
-    def distinct(self) -> int:
-        """Returns the number of distinct values; a lower bound when there are too many to count."""
-        return len(self.values)
-
-    @functools.cached_property
-    def mean_words(self) -> float:
-        """Returns about how many words a value has, once all rows are counted; see `scripts.num_words`."""
-        sample = self._sample()
-        return sum(map(num_words, sample)) / max(len(sample), 1)
-
-    @property
-    def mean_length(self) -> float:
-        """Returns how many characters a value has on average."""
-        sample = self._sample()
-        return sum(map(len, sample)) / max(len(sample), 1)
-
-    def _sample(self) -> list[str]:
-        return list(self.values)[:: self.distinct // MAX_SAMPLED + 1]
-
-    @property
-    def is_text(self) -> bool:
-        """Returns whether its values are sentences, in any script, which differ from row to row."""
-        return (self.many or self.distinct > MIN_DISTINCT * self.rows) and self.mean_words >= MIN_WORDS
-
-    @functools.cached_property
-    def unread(self) -> notation.Unread | None:
-        """Returns what its cells look like that no reader takes for numbers or dates yet, once all rows are counted."""
-        return None if self.is_number or self.is_date else notation.unread(self.values)
-
-    @property
-    def is_number(self) -> bool:
-        """Returns whether every cell is a number."""
-        return 0 < self.rows == self.numbers
-
-    @property
-    def is_date(self) -> bool:
-        """Returns whether every cell is a date; digits alone are a number."""
-        return self.rows > 0 and (self.moments or (bool(self.formats) and not self.is_number))
 
 
 @dataclass(frozen=True)
@@ -169,19 +50,6 @@ class Guess:
     def unsure(self) -> bool:
         """Returns whether a person should look."""
         return bool(self.remedy)
-
-
-def survey(records: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
-    """Returns what all rows hold, by column."""
-    columns: dict[str, Column] = {}
-    for count, cells in enumerate(records):
-        for name, cell in cells.items():
-            if name not in columns:
-                columns[name] = Column(name)
-                if count:  # JSON objects may leave columns out
-                    columns[name].nothing[""] = count
-            columns[name].add(cell)
-    return columns
 
 
 def guess_input(column: Column) -> Guess:
@@ -346,12 +214,3 @@ def is_identifier(column: Column) -> bool:
         return unique and column.whole == column.rows and (column.rising or bool(IDENTIFIER.search(column.name)))
     named = bool(IDENTIFIER.search(column.name)) and (unique or column.many)
     return named or (unique and not column.is_date and column.mean_words < 2)
-
-
-def _is_date(text: str, form: str) -> bool:
-    try:
-        if form == "iso":
-            return len(text) >= 8 and bool(datetime.fromisoformat(text.removesuffix("Z")))
-        return bool(datetime.strptime(text, form))
-    except ValueError:
-        return False

@@ -1,0 +1,347 @@
+"""What all cells of a table tell of its columns, in one pass over its blocks."""
+
+import functools
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.blocks import Block
+from data.inference.dates import FORMATS, are_dates
+from data.kinds.cell import word
+from data.scripts import num_words
+from data.sources.tables import notation
+from data.texts import is_unicode
+
+MAX_DISTINCT = 20_000  # values of a column that are counted; more make it a text, an identifier or a number
+NOTHING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
+MIN_WORDS = 4  # a value, on average, that make a text
+MIN_DISTINCT = 0.3  # share of distinct values above which what has that many words is a text
+MAX_SAMPLED = 300  # values of a column whose words are counted
+FIRST = 8  # cells
+# What may be a number, of all that float() takes.
+MAY_BE_NUMBER = r"(?i)^[+-]?(inf|infinity|nan|[\p{Nd}.][\p{Nd}.e+-]*)$"
+
+
+@dataclass
+class Column:
+    """What went by of one column.
+
+    Attributes:
+        name: Its name.
+        values: Distinct value, as text, in the order in which they appeared -> how often; of too many, the first
+            `MAX_DISTINCT` + 1, and not how often.
+        rows: Cells that hold something.
+        nothing: Cells that hold nothing, by the word that says so.
+        numbers: Cells that are finite numbers.
+        whole: Cells that are whole numbers.
+        least: Least number.
+        most: Greatest number.
+        rising: Whether each number was one more than the one before.
+        formats: Formats in which all cells so far are dates.
+        moments: Whether cells come as dates already, as from Parquet.
+        nested: Whether cells hold lists or objects, as of JSON.
+    """
+
+    name: str
+    values: Counter = field(default_factory=Counter)
+    rows: int = 0
+    nothing: Counter = field(default_factory=Counter)
+    numbers: int = 0
+    whole: int = 0
+    least: float = float("inf")
+    most: float = float("-inf")
+    rising: bool = True
+    formats: list[str] = field(default_factory=lambda: list(FORMATS))
+    moments: bool = False
+    nested: bool = False
+    _first: float = float("nan")
+    _last: float = float("nan")
+
+    def add(self, cells: pa.Array | list) -> None:
+        """Counts cells, as a block has them."""
+        if isinstance(cells, list):
+            self._add_each(cells)
+            return
+        if pa.types.is_dictionary(cells.type):
+            cells = cells.dictionary_decode()
+        kind = cells.type
+        if _is_text(kind):
+            self._add_texts(cells)
+        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            self._add_typed_numbers(cells)
+        elif pa.types.is_boolean(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+            self._add_counted(cells)
+        else:
+            self._add_each(cells.to_pylist())
+
+    def merge(self, other: "Column") -> None:
+        """Takes up what came after the cells that were counted here."""
+        self._add_values(other.values.items())
+        self.rows += other.rows
+        self.nothing.update(other.nothing)
+        self.whole += other.whole
+        self.formats = [form for form in self.formats if form in other.formats]
+        self.moments |= other.moments
+        self.nested |= other.nested
+        if other.numbers:
+            self.rising &= other.rising and (not self.numbers or other._first == self._last + 1)
+            self._first = self._first if self.numbers else other._first
+            self.numbers, self._last = self.numbers + other.numbers, other._last
+            self.least, self.most = min(self.least, other.least), max(self.most, other.most)
+
+    @property
+    def many(self) -> bool:
+        """Returns whether there are more values than are counted."""
+        return len(self.values) > MAX_DISTINCT
+
+    @property
+    def distinct(self) -> int:
+        """Returns the number of distinct values; a lower bound when there are too many to count."""
+        return len(self.values)
+
+    @functools.cached_property
+    def mean_words(self) -> float:
+        """Returns about how many words a value has, once all rows are counted; see `scripts.num_words`."""
+        sample = self._sample()
+        return sum(map(num_words, sample)) / max(len(sample), 1)
+
+    @property
+    def mean_length(self) -> float:
+        """Returns how many characters a value has on average."""
+        sample = self._sample()
+        return sum(map(len, sample)) / max(len(sample), 1)
+
+    def _sample(self) -> list[str]:
+        return list(self.values)[:: self.distinct // MAX_SAMPLED + 1]
+
+    @property
+    def is_text(self) -> bool:
+        """Returns whether its values are sentences, in any script, which differ from row to row."""
+        return (self.many or self.distinct > MIN_DISTINCT * self.rows) and self.mean_words >= MIN_WORDS
+
+    @functools.cached_property
+    def unread(self) -> notation.Unread | None:
+        """Returns what its cells look like that no reader takes for numbers or dates yet, once all rows are counted."""
+        return None if self.is_number or self.is_date else notation.unread(self.values)
+
+    @property
+    def is_number(self) -> bool:
+        """Returns whether every cell is a number."""
+        return 0 < self.rows == self.numbers
+
+    @property
+    def is_date(self) -> bool:
+        """Returns whether every cell is a date; digits alone are a number."""
+        return self.rows > 0 and (self.moments or (bool(self.formats) and not self.is_number))
+
+    def _add_each(self, cells: Sequence[Any]) -> None:
+        """Counts cells of any type, one by one: what is right for one cell is defined here."""
+        texts, numbers, maybe_dates = [], [], []
+        for cell in cells:
+            text = text_of(cell)
+            if not is_unicode(text):  # a problem of its row, which the reader names
+                continue
+            if text in NOTHING:
+                self.nothing[text] += 1
+                continue
+            texts.append(text)
+            numbers.append(float("nan") if isinstance(cell, bool) else number_of(text))
+            self.nested |= isinstance(cell, dict | list | tuple)
+            if not isinstance(cell, str) and hasattr(cell, "year"):
+                self.moments = True
+            else:
+                maybe_dates.append(text)
+        self.rows += len(texts)
+        self._add_values((text, 1) for text in texts)
+        self._add_numbers(np.array(numbers))
+        self._narrow(maybe_dates)
+
+    def _add_texts(self, cells: pa.Array) -> None:
+        numbers = _numbers(cells)
+        if numbers is not None and not np.isnan(numbers).any():  # whatever is missing is none
+            self.rows += len(cells)
+            self._add_numbers(numbers)
+            self._count(cells)
+            self._narrow(cells)
+            return
+        encoded = pc.dictionary_encode(cells, null_encoding="encode")
+        texts = pc.utf8_trim_whitespace(encoded.dictionary.fill_null(""))
+        places = encoded.indices.to_numpy()
+        counts = np.bincount(places, minlength=len(texts))
+        is_nothing = pc.is_in(texts, value_set=pa.array(NOTHING, texts.type)).to_numpy(zero_copy_only=False)
+        for place in np.flatnonzero(is_nothing):
+            self.nothing[texts[place].as_py()] += int(counts[place])
+        self.rows += int(counts[~is_nothing].sum())
+        values = texts.filter(pa.array(~is_nothing))
+        found = np.full(len(texts), np.nan)
+        found[~is_nothing] = _numbers_among(values)
+        self._add_numbers(found[places])
+        if not self.many:
+            self._add_values(zip(_strings(values), counts[~is_nothing].tolist(), strict=True))
+        self._narrow(values)
+
+    def _add_typed_numbers(self, cells: pa.Array) -> None:
+        numbers = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        is_nothing = np.isnan(numbers)
+        if is_nothing.any():
+            self.nothing[""] += int(is_nothing.sum())
+            numbers, cells = numbers[~is_nothing], cells.filter(pa.array(~is_nothing))
+        self.rows += len(cells)
+        self._add_numbers(numbers)
+        self._count(cells)
+        if self.formats:
+            self._narrow(cells.cast(pa.string()) if pa.types.is_integer(cells.type) else map(word, cells.to_pylist()))
+
+    def _add_counted(self, cells: pa.Array) -> None:
+        """Counts booleans and moments: none is a number."""
+        if cells.null_count:
+            self.nothing[""] += cells.null_count
+            cells = cells.drop_null()
+        if not len(cells):
+            return
+        self.rows += len(cells)
+        self._count(cells)
+        if pa.types.is_boolean(cells.type):
+            self.formats = []
+        else:
+            self.moments = True
+
+    def _count(self, cells: pa.Array) -> None:
+        """Counts the values of cells of one type, none of which is missing or has spaces around it."""
+        if not self.many and len(cells):
+            values, counts = pc.value_counts(cells).flatten()
+            texts = _strings(values) if _is_text(cells.type) else map(word, values.to_pylist())
+            self._add_values(zip(texts, counts.to_numpy().tolist(), strict=True))
+
+    def _add_values(self, counted: Iterable[tuple[str, int]]) -> None:
+        values, most = self.values, MAX_DISTINCT
+        for value, count in counted:
+            if len(values) > most:
+                return
+            values[value] = values.get(value, 0) + count
+
+    def _add_numbers(self, numbers: np.ndarray) -> None:
+        """Takes up the finite ones of numbers, float64 `(cells,)`, in the order of their rows."""
+        is_finite = np.isfinite(numbers)
+        numbers = numbers if is_finite.all() else numbers[is_finite]
+        if not len(numbers):
+            return
+        if self.rising:
+            follows = not self.numbers or numbers[0] == self._last + 1
+            self.rising = bool(follows and (numbers[1:] == numbers[:-1] + 1).all())
+        self._first = self._first if self.numbers else float(numbers[0])
+        self._last = float(numbers[-1])
+        self.numbers += len(numbers)
+        self.whole += int((np.floor(numbers) == numbers).sum())
+        self.least, self.most = min(self.least, float(numbers.min())), max(self.most, float(numbers.max()))
+
+    def _narrow(self, texts: pa.Array | Iterable[str]) -> None:
+        """Leaves the formats in which all these texts are dates, too."""
+        if self.formats:
+            self.formats = are_dates(texts if isinstance(texts, pa.Array) else list(texts), self.formats)
+
+
+@dataclass
+class Survey:
+    """Accumulates what the columns of a table hold, block by block.
+
+    Attributes:
+        ignore: Columns that are left out.
+        columns: Column -> what went by of it.
+        rows: How many rows.
+    """
+
+    ignore: Collection[str] = ()
+    columns: dict[str, Column] = field(default_factory=dict)
+    rows: int = 0
+
+    def add(self, block: Block) -> None:
+        """Counts the cells of a block, but those of rows with problems."""
+        for name in dict.fromkeys([*self.columns, *block.columns]):
+            if name in self.ignore:
+                continue
+            column = self._column(name)
+            cells = block.column(name)
+            if cells is None:  # JSON objects may leave columns out
+                column.nothing[""] += len(block)
+            else:
+                column.add(cells)
+        self.rows += len(block)
+
+    def merge(self, other: "Survey") -> None:
+        """Takes up what came after the rows that were counted here."""
+        for name in dict.fromkeys([*self.columns, *other.columns]):
+            column = self._column(name)
+            if name in other.columns:
+                column.merge(other.columns[name])
+            elif other.rows:
+                column.nothing[""] += other.rows
+        self.rows += other.rows
+
+    def result(self) -> dict[str, Column]:
+        """Returns what all rows hold, by column."""
+        return self.columns
+
+    def _column(self, name: str) -> Column:
+        if name not in self.columns:
+            self.columns[name] = Column(name)
+            if self.rows:
+                self.columns[name].nothing[""] = self.rows
+        return self.columns[name]
+
+
+def survey(blocks: Iterable[Block], ignore: Collection[str] = ()) -> dict[str, Column]:
+    """Returns what all rows hold, by column, but those to be ignored."""
+    found = Survey(ignore)
+    for block in blocks:
+        found.add(block)
+    return found.result()
+
+
+def text_of(cell: Any) -> str:
+    """Returns the text by which a cell counts as a value; empty where it is missing."""
+    return "" if cell is None or cell != cell else word(cell)
+
+
+def number_of(text: str) -> float:
+    """Returns the number that a text is as the readers take it; NaN where it is none. Python takes 1_000 as well."""
+    return float(text) if notation.is_number(text) else float("nan")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _strings(texts: pa.Array) -> list[str]:
+    """Returns texts, none of which is missing; `to_pylist` takes ten times as long."""
+    return texts.to_numpy(zero_copy_only=False).tolist()
+
+
+def _numbers(texts: pa.Array) -> np.ndarray | None:
+    """Returns texts that are all plain numbers as float64; None where one is not."""
+    # Arrow writes an error for every text that is no number, 0.4 us each: the first ones tell most columns.
+    if texts.null_count or any(not notation.is_number(text.as_py()) for text in texts[:FIRST]):
+        return None
+    try:
+        return pc.cast(texts, pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+
+
+def _numbers_among(texts: pa.Array) -> np.ndarray:
+    """Returns the numbers that texts are, float64, NaN where one is none."""
+    plain = _numbers(texts)
+    if plain is not None:
+        return plain
+    numbers = np.full(len(texts), np.nan)
+    places = np.flatnonzero(pc.match_substring_regex(texts, MAY_BE_NUMBER).to_numpy(zero_copy_only=False))
+    if len(places):
+        some = texts.take(pa.array(places))
+        plain = _numbers(some)
+        numbers[places] = [number_of(text) for text in some.to_pylist()] if plain is None else plain
+    return numbers

@@ -1,0 +1,150 @@
+import random
+from collections import Counter
+from datetime import date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from data.inference import facts
+from data.inference.dates import FORMATS, are_dates, is_date
+from data.inference.facts import NOTHING, Survey, survey
+from data.kinds.cell import word
+from data.sources.tables import notation
+from data.texts import is_unicode
+from tests.data.as_block import block_of
+
+
+class _CellWise:
+    """The facts of a column, cell by cell: what blocks must agree with."""
+
+    def __init__(self):
+        self.values, self.nothing, self.rows, self.numbers, self.whole = Counter(), Counter(), 0, 0, 0
+        self.least, self.most, self.last, self.rising = float("inf"), float("-inf"), float("nan"), True
+        self.formats, self.moments, self.nested = list(FORMATS), False, False
+
+    def add(self, cell):
+        text = "" if cell is None or cell != cell else word(cell)
+        if not is_unicode(text):
+            return
+        if text in NOTHING:
+            self.nothing[text] += 1
+            return
+        self.rows += 1
+        self.nested |= isinstance(cell, dict | list | tuple)
+        self.moments |= not isinstance(cell, str) and hasattr(cell, "year")
+        self.values[text] += 1
+        self._add_number(cell, text)
+        self.formats = [form for form in self.formats if is_date(text, form)]
+
+    def _add_number(self, cell, text):
+        if isinstance(cell, bool) or not notation.is_number(text):
+            return
+        number = float(text)
+        if number - number == 0:
+            self.rising &= not self.numbers or number == self.last + 1
+            self.numbers += 1
+            self.whole += number.is_integer()
+            self.least, self.most, self.last = min(self.least, number), max(self.most, number), number
+
+
+TEXTS = (
+    "", "NA", " NA ", "?", "nan", "NaN", "NAN", "inf", "-Infinity", "1", "1.0", "01", "+1", " 2", "3 ", "1_000", "1e3",
+    "1e400", ".5", "5.", "0x10", "١٢", "12", "1,5", "yes", "red", " red", "rød\u00a0", "2024-01-31", "2024-01-31T10:00",
+    "2024-02-30", "2024-01-31T10:00:00Z", "20240131", "31.01.2024", "1.1.2024", "05/06/2024", "Jan 31, 2024",
+    "31.01.2024 10:00", "in two words", "nano", "\x1c7",
+)  # fmt: skip
+POOLS = (
+    TEXTS,
+    ("1.5", "2", "-3e4", "0.25", "7"),
+    ("1.5", "2", "", "-3e4", "NA"),
+    ("red", "green", ""),
+    ("31.01.2024", "01.12.2023"),
+    ("01/02/2024 10:00", "13/02/2024 23:59"),
+    ("2024-01-31", "2023-12-01T12:30", "2023-12-01 12:30:59.123Z"),
+    ("20240131", "20231201"),
+    (1, 2, None, 40, -7),
+    (20240131, 20231201),
+    (1.5, 2.0, float("nan"), float("inf"), -0.0, 0.0, None, 20240101.05),
+    (True, False, None),
+    (date(2024, 1, 31), date(2023, 2, 1), None),
+    (datetime(2024, 1, 31, 10), datetime(2023, 2, 1)),
+    (Decimal("1.50"), Decimal("2.00"), None),
+    (b"a", b"\xff", None),
+    ({"a": 1}, None, {"a": 2}),
+    ([1, 2], [], None),
+    (1, "1", "x", True, None, 2.5, [1], date(2024, 1, 31), "\ud800"),
+)
+
+
+def _facts(column):
+    told = {
+        name: getattr(column, name)
+        for name in ("nothing", "rows", "numbers", "whole", "least", "most", "rising", "moments", "nested")
+    }
+    # Of a column of moments nobody asks for formats.
+    return told | {"values": list(column.values.items()), "formats": None if column.moments else column.formats}
+
+
+def _cuts(rng, cells):
+    position = 0
+    while position < len(cells):
+        size = rng.randint(1, 12)
+        yield cells[position : position + size]
+        position += size
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_facts_of_blocks_are_those_of_cells_however_the_rows_are_cut(seed):
+    rng = random.Random(seed)
+    for pool in POOLS:
+        chosen = rng.sample(pool, rng.randint(1, len(pool)))
+        cells = [rng.choice(chosen) for _ in range(rng.randint(1, 60))]
+        if rng.random() < 0.2:
+            cells = [str(number) for number in range(5, 5 + len(cells))]
+        expected = _CellWise()
+        for cell in cells:
+            expected.add(cell)
+
+        parts = list(_cuts(rng, cells))
+        blocks = [block_of({"c": part}) for part in parts]
+        middle = rng.randint(0, len(blocks))
+        merged, rest = Survey(), Survey()
+        for block in blocks[:middle]:
+            merged.add(block)
+        for block in blocks[middle:]:
+            rest.add(block)
+        merged.merge(rest)
+
+        # Arrow makes 1.0 of a 1 that stands beside 2.5, and both are the value 1.
+        assert _facts(survey(blocks)["c"]) == _facts(expected), (cells, parts)
+        assert _facts(merged.result()["c"]) == _facts(expected), (cells, middle)
+
+
+def test_of_too_many_values_the_first_are_kept(monkeypatch):
+    monkeypatch.setattr(facts, "MAX_DISTINCT", 3)
+
+    column = survey([block_of({"c": ["a", "b"]}), block_of({"c": ["c", "d", "e", "f"]})])["c"]
+
+    assert list(column.values) == ["a", "b", "c", "d"]
+    assert column.many
+    assert column.rows == 6
+
+
+def test_a_column_that_some_rows_do_not_have_is_missing_there():
+    columns = survey([block_of({"a": ["1", "2"]}), block_of({"a": ["3"], "b": ["x"]}), block_of({"a": ["4", "5"]})])
+
+    assert columns["b"].rows == 1
+    assert columns["b"].nothing == {"": 4}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_dates_in_blocks_are_those_of_python(seed):
+    rng = random.Random(seed)
+    day = datetime(rng.randint(1, 2999), rng.randint(1, 12), rng.randint(1, 28), rng.randint(0, 23), 59, 1)
+    for form in FORMATS:
+        text = day.isoformat(rng.choice(" T")) if form == "iso" else day.strftime(form)
+        for spoilt in (text, text.replace("0", "", 1), text.replace("1", "3"), text + "Z", f" {text}", text[:-1]):
+            expected = [one for one in FORMATS if is_date(spoilt, one)]
+
+            assert are_dates(pa.array([spoilt, spoilt]), FORMATS) == expected, spoilt
