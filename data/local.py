@@ -28,7 +28,8 @@ from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import Listing
 from data.sources.tables import delimited, headers, notation
 from data.sources.tables.dialect import other_delimiter
-from data.sources.tables.formats import blocks, columns_of, format_of, layout_of, records
+from data.sources.tables.formats import columns_of, format_of, layout_of, records
+from data.sources.tables.kept import blocks
 from data.spec import (
     READ_ORDER,
     SPLITS,

@@ -1,5 +1,6 @@
 """The `headrace` command; one verb, one function. Loads no TensorFlow, TFX, Beam or pydantic at import."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -138,6 +139,7 @@ def new(
       headrace new iris --data iris.data --format csv --names length,width,species --label species
       headrace new pets --data photos/
     """
+    from data.sources.tables import kept
     from pipeline.commands import new as inferring
     from pipeline.commands.drafting import asking, layouts, saying, verdict
     from pipeline.commands.drafting.progress import Progress
@@ -148,7 +150,7 @@ def new(
     choose = progress.pausing(asking.asks(lambda column: again(label=column), on_terminal=on_terminal))
     confirm = progress.pausing(asking.confirm) if on_terminal else None
     options = layouts.table_options(form, delimiter, header, names, confirm, again)
-    with progress.shown():
+    with progress.shown(), kept.keeping():
         progress.begin(f"reading {path}", at_once=path.is_dir())
         made = inferring.draft(
             path, task, label, lambda rows: progress.update(f"reading {path}: {rows:,} rows"), choose, options
@@ -187,10 +189,16 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
     from pipeline.history import pipelines
     from pipeline.running import preflight
 
-    named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
-    paths = PipelinePaths.of(home, named.name)
-    preflight.check(named, paths)
-    found = preflight.read_everything(named) if rows else {"splits": {}, "notes": []}
+    keeping: contextlib.AbstractContextManager = contextlib.nullcontext()
+    if rows:  # with data.label they are read before the checks, too
+        from data.sources.tables import kept
+
+        keeping = kept.keeping()
+    with keeping:
+        named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
+        paths = PipelinePaths.of(home, named.name)
+        preflight.check(named, paths)
+        found = preflight.read_everything(named) if rows else {"splits": {}, "notes": []}
     found["notes"] += preflight.renamed_inputs(named)
     if as_json:
         click.echo(to_json(found, indent=1))

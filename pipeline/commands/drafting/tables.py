@@ -15,7 +15,7 @@ from data.errors import ConfigError, DataError
 from data.inference.facts import Column, Survey
 from data.inference.guesses import Guess, guess_all, guess_label, words_for_nothing
 from data.scripts import cut, isolated
-from data.sources.tables import formats
+from data.sources.tables import formats, kept
 from data.spec import LabelFeature, TargetFeature, TextFeature
 from data.texts import is_unicode
 from pipeline.commands.drafting import labels, layouts
@@ -104,7 +104,7 @@ def _answers(guess: Guess) -> str:
 def _survey(path: Path, kind: str, config: DataConfig, broken: Counter, say: Callable[[int], None]) -> Survey:
     """Returns what the rows hold that can be read; the others are added to `broken`."""
     found = Survey()
-    for block in formats.blocks(path, kind, config):
+    for block in kept.blocks(path, kind, config):
         broken.update(map(str, block.problems))
         found.add(_in_unicode(block, broken))
         if found.rows >= MANY_ROWS:

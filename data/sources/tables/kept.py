@@ -1,0 +1,65 @@
+"""Blocks of files that are read more than once within one command: up to a bound they are kept, not read again."""
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from data.blocks import Block
+from data.config import DataConfig
+from data.sources.tables import formats
+
+MAX_BYTES = 256 * 2**20
+MIXED_BYTES = 100  # of a Python value, about
+
+
+class _Kept:
+    """Files as they were read, each whole or not at all."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.left = max_bytes
+        self.files: dict[Any, list[Block]] = {}
+
+
+_KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
+
+
+@contextlib.contextmanager
+def keeping(max_bytes: int = MAX_BYTES) -> Iterator[None]:
+    """Within this block `blocks` keeps what it reads, up to so many bytes."""
+    before = _KEPT.set(_Kept(max_bytes))
+    try:
+        yield
+    finally:
+        _KEPT.reset(before)
+
+
+def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
+    """Yields as `formats.blocks` does, what is kept of an unchanged file that was read in the same way."""
+    kept = _KEPT.get()
+    if kept is None or not path.is_file():
+        return formats.blocks(path, kind, config)
+    state = path.stat()
+    stamp = (str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino)
+    key = (str(path), stamp, kind, config.delimiter, config.names, config.header)
+    return iter(kept.files[key]) if key in kept.files else _read(path, kind, config, kept, key)
+
+
+def _read(path: Path, kind: str, config: DataConfig, kept: _Kept, key: Any) -> Iterator[Block]:
+    found: list[Block] | None = []
+    size = 0
+    for block in formats.blocks(path, kind, config):
+        size += _num_bytes(block)
+        if found is not None and size <= kept.left:
+            found.append(block)
+        else:
+            found = None
+        yield block
+    if found is not None:
+        kept.left -= size
+        kept.files[key] = found
+
+
+def _num_bytes(block: Block) -> int:
+    return block.cells.nbytes + MIXED_BYTES * len(block.mixed) * len(block)

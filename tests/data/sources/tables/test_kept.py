@@ -1,0 +1,54 @@
+import pytest
+
+from data.config import DataConfig
+from data.sources.tables import formats, kept
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    found, read = [], formats.blocks
+    monkeypatch.setattr(formats, "blocks", lambda path, *given: found.append(path.name) or read(path, *given))
+    return found
+
+
+def _rows(path, **settings):
+    return [block.cells.to_pylist() for block in kept.blocks(path, "csv", DataConfig(files=str(path), **settings))]
+
+
+def test_a_file_is_read_once_within_a_command_and_again_after_it(tmp_path, reads):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n3,4\n")
+
+    with kept.keeping():
+        first = _rows(path)
+        assert _rows(path) == first
+    assert reads == ["rows.csv"]
+
+    assert _rows(path) == first
+    assert len(reads) == 2
+
+
+def test_a_file_that_changed_or_is_read_in_another_way_is_read_again(tmp_path, reads):
+    path = tmp_path / "rows.csv"
+    path.write_text("a;b,c\n1;2,3\n")
+
+    with kept.keeping():
+        commas, semicolons = _rows(path), _rows(path, delimiter=";")
+        path.write_text("a;b,c\n1;2,4\n1;2,5\n")
+        changed = _rows(path)
+
+    assert (commas, semicolons) == ([[{"a;b": "1;2", "c": "3"}]], [[{"a": "1", "b,c": "2,3"}]])
+    assert changed == [[{"a;b": "1;2", "c": "4"}, {"a;b": "1;2", "c": "5"}]]
+
+
+def test_what_is_larger_than_the_bound_or_was_not_read_to_its_end_is_not_kept(tmp_path, reads):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n3,4\n")
+
+    with kept.keeping(max_bytes=8):
+        assert _rows(path) == _rows(path)
+    with kept.keeping():
+        next(kept.blocks(path, "csv", DataConfig(files=str(path))))
+        assert _rows(path) == _rows(path)
+
+    assert len(reads) == 4
