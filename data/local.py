@@ -20,7 +20,7 @@ from data.batches import PLACES, Batch, encoded
 from data.blocks import Block
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.inference import facts, guesses
+from data.inference import facts, guesses, notations
 from data.kinds.cell import word
 from data.secrets import resolve
 from data.sources import archives
@@ -105,6 +105,7 @@ def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfi
             "features": TypeAdapter(dict[str, Feature]).validate_python(found["features"]),
             "ignore": tuple(found["ignore"]),
             "missing_values": tuple(found["missing_values"]),
+            **{name: found[name] for name in ("decimal", "thousands") if name in found},
         }
     )
 
@@ -122,6 +123,7 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
         for path in paths:
             delimited.refuse_data_as_header(path, layout_of(path, config))
     columns = facts.survey((block for path in paths for block in blocks(path, kind, config)), config.ignore)
+    written = notations.read_as_written(columns)[0] if kind == "csv" else config.notation
     label = str(config.label)
     if label not in columns:
         close = difflib.get_close_matches(label, columns, n=1)
@@ -129,6 +131,7 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
         other = other_delimiter(list(columns)) if kind == "csv" else None
         hint = f"; the cells seem to be separated by {other!r}; set data.delimiter." if other else hint
         raise ConfigError(f"data.label: no column {label!r}{hint}")
+    columns[label] = guesses.as_label(columns[label])
     inputs, answer = guesses.guess_all(columns, label)
     if answer.feature is None:
         raise ConfigError(f"data.label: {label} cannot be predicted: {answer.reason}.")
@@ -137,6 +140,7 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
         "features": {name: guess.feature.model_dump(mode="json") for name, guess in used.items() if guess.feature},
         "ignore": [*config.ignore, *(name for name in columns if name not in used)],
         "missing_values": [*config.missing_values, *guesses.words_for_nothing(columns)],
+        **notations.settings_of(written),
     }
 
 

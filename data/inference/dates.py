@@ -6,10 +6,10 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-FORMATS = (
-    "iso", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y%m%d", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M",
-    "%d/%m/%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%b %d, %Y", "%d %b %Y",
-)  # fmt: skip
+from data.sources.tables.notation import DATE_FORMATS as FORMATS
+
+__all__ = ["FORMATS", "are_dates", "is_date"]
+
 _ISO = r"^[12]\d{3}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}|\.\d{6})?)?)?Z?$"
 # With leading zeros; strptime takes 1.2.2024 as well.
 _DIGITS = {"%d": r"(?P<d>\d\d)", "%m": r"(?P<m>\d\d)", "%Y": r"(?P<Y>[12]\d{3})", "%H": r"(?P<H>\d\d)"}
@@ -47,7 +47,8 @@ def _all_plain(texts: pa.Array, form: str) -> bool:
         pattern = "^" + form.replace(".", r"\.") + "$"
         for directive, digits in _DIGITS.items():
             pattern = pattern.replace(directive, digits)
-    if "%" in pattern or not pc.all(pc.match_substring_regex(texts, pattern)).as_py():
+    is_whole = form == "iso" or all(part in form for part in ("%Y", "%m", "%d"))
+    if "%" in pattern or not is_whole or not pc.all(pc.match_substring_regex(texts, pattern)).as_py():
         return False
     if form == "iso":
         texts = pc.utf8_rtrim(texts, "Z")

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from data.blocks import Block
 from data.inference.dates import FORMATS, are_dates
 from data.kinds.cell import word
+from data.numerals import PLAIN, Notation, parsed
 from data.scripts import num_words
-from data.sources.tables import notation
+from data.sources.tables.notation import Numbers, Unread, is_number, recognise, unread
 from data.texts import is_unicode
 
 MAX_DISTINCT = 20_000  # values of a column that are counted; more make it a text, an identifier or a number
@@ -23,6 +24,8 @@ MIN_WORDS = 4  # a value, on average, that make a text
 MIN_DISTINCT = 0.3  # share of distinct values above which what has that many words is a text
 MAX_SAMPLED = 300  # values of a column whose words are counted
 FIRST = 8  # cells
+FEW = 100  # values that tell whether it is worth looking at all
+MAX_EXACT = 2.0**24  # whole numbers up to which float32 holds each
 # What may be a number, of all that float() takes.
 MAY_BE_NUMBER = r"(?i)^[+-]?(inf|infinity|nan|[\p{Nd}.][\p{Nd}.e+-]*)$"
 
@@ -45,6 +48,8 @@ class Column:
         formats: Formats in which all cells so far are dates.
         moments: Whether cells come as dates already, as from Parquet.
         nested: Whether cells hold lists or objects, as of JSON.
+        unit: What stands beside the numbers; empty for nothing. Set with `notation`.
+        notation: How the table writes numbers; see `read_as`.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Column:
     formats: list[str] = field(default_factory=lambda: list(FORMATS))
     moments: bool = False
     nested: bool = False
+    unit: str = ""
+    notation: Notation = PLAIN
     _first: float = float("nan")
     _last: float = float("nan")
 
@@ -94,6 +101,47 @@ class Column:
             self.numbers, self._last = self.numbers + other.numbers, other._last
             self.least, self.most = min(self.least, other.least), max(self.most, other.most)
 
+    def read_as(self, notation: Notation, unit: str) -> None:
+        """Takes the cells, all of which have been counted, for numbers in a notation and with a unit."""
+        self.notation, self.unit = notation, unit
+        found = np.array([self.number(value) for value in self.values])
+        is_whole = bool((np.floor(found) == found).all())
+        self.numbers, self.whole = self.rows, self.rows if is_whole else 0
+        self.least, self.most, self.rising = float(found.min()), float(found.max()), False
+
+    def number(self, value: str) -> float:
+        """Returns the number that a value is; NaN for none."""
+        found = parsed(value, self.notation, self.unit)
+        return float("nan") if found is None else found
+
+    @functools.cached_property
+    def written(self) -> Numbers | None:
+        """Returns how its values are written as numbers; None where they are not all numbers, or are dates."""
+        if self.is_date or self.nested or not self.rows:
+            return None
+        some = list(self.values)[:FEW]
+        return recognise(self.values) if recognise(some) else None
+
+    @property
+    def are_days(self) -> bool:
+        """Returns whether its numbers are days, written with eight digits such as 20240131."""
+        is_long = self.is_number and self.whole == self.rows and 19000101 <= self.least <= self.most <= 21001231
+        return is_long and self.distinct > 1 and "%Y%m%d" in self.formats
+
+    @functools.cached_property
+    def are_codes(self) -> bool:
+        """Returns whether its whole numbers are codes: one begins with 0, as zip codes do."""
+        is_whole = self.is_number and self.whole == self.rows and not self.unit
+        return is_whole and any(value[0] == "0" and len(value) > 1 and value.isdigit() for value in self.values)
+
+    @functools.cached_property
+    def merged(self) -> int:
+        """Returns how many values float32 makes one with another, of whole numbers; where many, of the first."""
+        if not self.is_number or self.whole != self.rows or max(-self.least, self.most) <= MAX_EXACT:
+            return 0
+        exact = {int(value) if value.isdigit() else self.number(value) for value in self.values}
+        return len(exact) - len({float(np.float32(value)) for value in exact})
+
     @property
     def many(self) -> bool:
         """Returns whether there are more values than are counted."""
@@ -125,9 +173,9 @@ class Column:
         return (self.many or self.distinct > MIN_DISTINCT * self.rows) and self.mean_words >= MIN_WORDS
 
     @functools.cached_property
-    def unread(self) -> notation.Unread | None:
+    def unread(self) -> Unread | None:
         """Returns what its cells look like that no reader takes for numbers or dates yet, once all rows are counted."""
-        return None if self.is_number or self.is_date else notation.unread(self.values)
+        return None if self.is_number or self.is_date else unread(self.values)
 
     @property
     def is_number(self) -> bool:
@@ -310,7 +358,7 @@ def text_of(cell: Any) -> str:
 
 def number_of(text: str) -> float:
     """Returns the number that a text is as the readers take it; NaN where it is none. Python takes 1_000 as well."""
-    return float(text) if notation.is_number(text) else float("nan")
+    return float(text) if is_number(text) else float("nan")
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -325,7 +373,7 @@ def _strings(texts: pa.Array) -> list[str]:
 def _numbers(texts: pa.Array) -> np.ndarray | None:
     """Returns texts that are all plain numbers as float64; None where one is not."""
     # Arrow writes an error for every text that is no number, 0.4 us each: the first ones tell most columns.
-    if texts.null_count or any(not notation.is_number(text.as_py()) for text in texts[:FIRST]):
+    if texts.null_count or any(not is_number(text.as_py()) for text in texts[:FIRST]):
         return None
     try:
         return pc.cast(texts, pa.float64()).to_numpy()

@@ -1,8 +1,9 @@
 """What the columns of a table are taken for, judged by all of its cells."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from data.inference.facts import MAX_DISTINCT, Column
@@ -21,6 +22,8 @@ from data.spec import (
 
 MAX_CLASSES = 100  # distinct values up to which a label may have classes of one or two rows
 ROWS_A_CLASS = 3  # on average, that a label with more classes has
+CLASS_NONE = "None"  # a missing value of Python's, and a word of English
+MAX_MERGED = 0.01  # share of values that float32 may make one with another
 MAX_CLOSED = 20  # distinct values up to which a category is taken for a closed set
 MAX_WHOLE_CLASSES = 10  # distinct whole numbers up to which a label is taken for classes
 MAX_NUMBER_CLASSES = 20  # different numbers that are not yet doubtful as classes
@@ -74,13 +77,15 @@ def _guess_input(column: Column) -> Guess:
         return Guess(None, "its cells hold lists or objects, which are no value of a feature", remedy)
     if column.distinct == 1 and not optional:
         return Guess(None, f"every row has {next(iter(column.values))[:30]!r}")
+    if column.are_days:
+        return Guess(DateFeature(format="%Y%m%d", optional=optional), "dates of eight digits")
     if is_identifier(column):
         nearly = "" if share == 1 else "nearly "
         reason = f"{nearly}every row has a value of its own, as an identifier has"
         return Guess(None, reason, keep if column.name else "")
     if column.distinct == 2 and all(value.lower() in BOOLEANS for value in column.values):
         return Guess(BooleanFeature(optional=optional), " or ".join(sorted(column.values)))
-    if column.is_number:
+    if column.is_number and not _are_names(column):
         return _guess_number(column)
     if column.is_date:
         form = "iso" if column.moments else column.formats[0]
@@ -93,7 +98,7 @@ def _guess_input(column: Column) -> Guess:
         )
     if column.is_text:
         return Guess(TextFeature(optional=optional), f"{column.mean_words:.0f} words a row")
-    if column.numbers > 0.8 * column.rows:
+    if column.numbers > 0.8 * column.rows and not column.is_number:
         odd = [value for value in column.values if not notation.is_number(value)][:3]
         told = f"nearly all numbers, but also {', '.join(odd)}"
         remedy = "add those to data.missing_values and set its kind to number where it is one"
@@ -104,17 +109,24 @@ def _guess_input(column: Column) -> Guess:
             None, f"{more}{min(column.distinct, MAX_DISTINCT):,} different values in {column.rows:,} rows", keep
         )
     closed = tuple(sorted(column.values)) if column.distinct <= MAX_CLOSED else ()
-    return Guess(CategoryFeature(values=closed, optional=optional), f"{column.distinct:,} values")
+    why = "; numbers with leading zeros are codes" if column.are_codes else ""
+    why = why or (f"; as numbers in float32 {column.merged:,} of them would be lost" if column.is_number else "")
+    return Guess(CategoryFeature(values=closed, optional=optional), f"{column.distinct:,} values{why}")
+
+
+def _are_names(column: Column) -> bool:
+    """Returns whether numbers name something: codes, or such that float32 would make one of many of them."""
+    return column.are_codes or column.merged > MAX_MERGED * column.distinct
 
 
 def _guess_number(column: Column) -> Guess:
     optional = bool(column.nothing)
     if column.whole == column.rows and MOMENT.search(column.name) and SECONDS[0] < column.least < SECONDS[1]:
         return Guess(DateFeature(format="unix", optional=optional), "seconds since 1970")
-    told = _span(column)
+    told = _span(column) + (f" {column.unit}" if column.unit else "")
     few = column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES
     told += f", {column.distinct} whole numbers; category would do too" if few else ""
-    return Guess(NumberFeature(optional=optional), told)
+    return Guess(NumberFeature(optional=optional, unit=column.unit), told)
 
 
 def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto") -> Guess:
@@ -126,6 +138,7 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
     """
     if column.nested:
         return Guess(None, "its cells hold lists or objects")
+    column = as_label(column)
     if column.distinct < 2:
         return Guess(
             None, f"it has {column.distinct} different value{'s' * (not column.distinct)}, expected 2 at least"
@@ -136,7 +149,7 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
         return Guess(None, f"a target is a finite number in every row, and it has {odd}{why}")
     few = column.is_number and column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES
     if kind == "target" or (kind == "auto" and column.is_number and not few):
-        return Guess(TargetFeature(), _span(column))
+        return Guess(TargetFeature(unit=column.unit), _span(column))
     if column.many or (column.distinct > MAX_CLASSES and column.rows < ROWS_A_CLASS * column.distinct):
         found = f"more than {MAX_DISTINCT:,}" if column.many else f"{column.distinct:,}"
         told = f"it has {found} different values in {column.rows:,} rows"
@@ -148,6 +161,16 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
     return Guess(LabelFeature(classes=_classes(column)), *_doubts(column, few=few and kind != "label"))
 
 
+def as_label(column: Column) -> Column:
+    """Returns a column as a label: `None` is a class there, not a missing one, where others are words, too."""
+    count = column.nothing[CLASS_NONE]
+    if not count or not column.rows or column.numbers or column.is_date:
+        return column
+    nothing = Counter({word: cells for word, cells in column.nothing.items() if word != CLASS_NONE})
+    values = Counter({**column.values, CLASS_NONE: count})
+    return replace(column, values=values, rows=column.rows + count, nothing=nothing, formats=[])
+
+
 def _doubts(column: Column, *, few: bool) -> tuple[str, str]:
     """Returns what is said of a label's classes, and the remedy where they may be none.
 
@@ -156,6 +179,9 @@ def _doubts(column: Column, *, few: bool) -> tuple[str, str]:
         few: Whether it holds few whole numbers and nobody said that they are classes.
     """
     told = f"{column.distinct:,} classes"
+    if CLASS_NONE in column.values:
+        remedy = "where it means that nobody knows, take it out of the classes"
+        return f"{told}, of which one is called None", remedy
     if column.unread:
         return f"{told}, and {column.unread.looks}", column.unread.remedy
     if column.is_number and column.distinct > MAX_NUMBER_CLASSES:
@@ -177,7 +203,7 @@ def _span(column: Column) -> str:
 
 def _classes(column: Column) -> tuple[str, ...]:
     """Returns the classes; of two the second is the one that is looked for: 1, true, yes, the rarer one."""
-    order: Callable[[str], Any] = (lambda value: float(value)) if column.is_number else str
+    order: Callable[[str], Any] = column.number if column.is_number else str
     classes = sorted(column.values, key=order)
     if len(classes) == 2 and not column.is_number:
         known = [BOOLEANS.get(name.lower()) for name in classes]

@@ -12,8 +12,9 @@ import numpy as np
 from data.blocks import Block
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
+from data.inference import notations
 from data.inference.facts import Column, Survey
-from data.inference.guesses import Guess, guess_all, guess_label, words_for_nothing
+from data.inference.guesses import Guess, as_label, guess_all, guess_label, words_for_nothing
 from data.scripts import cut, isolated
 from data.sources.tables import formats, kept
 from data.spec import LabelFeature, TargetFeature, TextFeature
@@ -52,10 +53,15 @@ def of_table(
         fix = "; if its cells are not separated by commas: --delimiter" if kind == "csv" else ""
         raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted{fix}.")
     data = {key: value for key, value in settings.items() if key != "files"}
+    if kind == "csv":
+        written, doubts = notations.read_as_written(columns)
+        data |= notations.settings_of(written)
+        unsure += doubts
     made = Draft(task or "", path, survey.rows, data=data, unsure=unsure)
     label = _label(made, columns, choose) if label is None else label
     if label not in columns:
         raise ConfigError(unknown("column", label, columns))
+    columns[label] = as_label(columns[label])
     made = _filled(made, columns, label)
     words = words_for_nothing(columns)
     if words and kind == "csv":

@@ -4,6 +4,7 @@ import pytest
 
 from data.inference.facts import survey
 from data.inference.guesses import guess_input, guess_label
+from data.inference.notations import read_as_written
 from tests.data.as_block import block_of, block_of_rows
 
 
@@ -179,3 +180,25 @@ def test_texts_of_more_rows_than_are_counted_are_texts():
 
     assert column.many
     assert guess_input(column).feature.kind == "text"
+
+
+def test_codes_and_days_that_are_written_as_numbers_keep_what_numbers_would_lose():
+    zips = guess_input(_column([f"{i % 40 * 2417:05}" for i in range(400)]))
+    accounts = guess_input(_column([str(9007199254741000 + i % 50) for i in range(400)]))
+    days = guess_input(_column([f"2024{i % 12 + 1:02}{i % 28 + 1:02}" for i in range(400)]))
+    revenue = guess_input(_column([str(1_000_000 + i * 48_611) for i in range(400)]))
+
+    assert (zips.feature.kind, zips.reason) == ("category", "40 values; numbers with leading zeros are codes")
+    assert (accounts.feature.kind, accounts.unsure) == ("category", False)
+    assert (days.feature.kind, days.feature.format) == ("date", "%Y%m%d")
+    assert revenue.feature.kind == "number"
+
+
+def test_numbers_in_a_notation_of_their_own_are_numbers_with_their_unit():
+    columns = survey([block_of({"price": ["1.234,50 €", "0,99 €"] * 20, "share": ["3,5 %", "12 %"] * 20})])
+
+    found, doubts = read_as_written(columns)
+
+    assert (found, doubts) == ((",", "."), [])
+    assert [guess_input(column).feature.unit for column in columns.values()] == ["€", "%"]
+    assert (columns["price"].least, columns["price"].most, columns["price"].whole) == (0.99, 1234.5, 0)

@@ -152,6 +152,84 @@ def preamble(place: Path) -> Path:
     return place / "data.csv"
 
 
+def decimal_commas(place: Path) -> Path:
+    generator = random.Random(9)
+
+    def row(index: int) -> str:
+        area, share = (f"{generator.random() * most:.2f}".replace(".", ",") for most in (99, 9))
+        price = f"{generator.randrange(1, 900)}.{generator.randrange(1000):03},{generator.randrange(100):02}"
+        return f"{area};{price};{share} %;{'ja' if index % 3 else 'nein'}"
+
+    _table(place / "data.csv", "flaeche;preis;rabatt;label", row)
+    return place / "data.csv"
+
+
+def codes_ids_dates(place: Path) -> Path:
+    generator = random.Random(10)
+
+    def row(index: int) -> str:
+        account, day = 9007199254741000 + generator.randrange(40), f"2024{index % 12 + 1:02}{index % 28 + 1:02}"
+        code, label = f"{generator.randrange(40) * 997:05}", "yes" if index % 3 else "no"
+        return f"{code},{account},{day},{generator.random():.4f},{label}"
+
+    _table(place / "data.csv", "zip,account,date,amount,label", row, 600)
+    return place / "data.csv"
+
+
+def label_called_none(place: Path) -> Path:
+    cells = _numbers(11)
+    _table(place / "data.csv", "x,z,disorder", lambda index: cells(index).replace("yes", "None").replace("no", "Apnea"))
+    return place / "data.csv"
+
+
+def spaces_after_commas(place: Path) -> Path:
+    cells = _numbers(12)
+    _table(place / "data.csv", "x, z, label", lambda index: cells(index).replace(",", ", "))
+    return place / "data.csv"
+
+
+def label_in_three_spellings(place: Path) -> Path:
+    cells = _numbers(13)
+    _table(
+        place / "data.csv",
+        "x,z,label",
+        lambda index: cells(index).replace("yes", ("yes", "Yes", "YES")[index // 3 % 3]),
+    )
+    return place / "data.csv"
+
+
+def boolean_label(place: Path) -> Path:
+    generator = random.Random(14)
+    _table(place / "data.jsonl", "", lambda index: json.dumps({"x": generator.random(), "label": index % 3 == 0}))
+    return place / "data.jsonl"
+
+
+def nested_values(place: Path) -> Path:
+    generator = random.Random(15)
+    cells = [{"x": generator.random(), "tags": [1, index], "label": "ab"[index % 2]} for index in range(300)]
+    _table(place / "data.jsonl", "", lambda index: json.dumps(cells[index]))
+    return place / "data.jsonl"
+
+
+def sep_line(place: Path) -> Path:
+    cells = _numbers(16)
+    _table(place / "data.csv", "sep=;\nx;z;label", lambda index: cells(index).replace(",", ";"))
+    return place / "data.csv"
+
+
+def trailing_comma(place: Path) -> Path:
+    cells = _numbers(17)
+    _table(place / "data.csv", "x,z,label,", lambda index: f"{cells(index)},")
+    return place / "data.csv"
+
+
+def array(place: Path) -> Path:
+    generator = random.Random(18)
+    rows = [{"x": generator.random(), "label": "ab"[index % 2]} for index in range(300)]
+    (place / "data.json").write_text(json.dumps(rows))
+    return place / "data.json"
+
+
 # Case -> how `headrace new` ends, what it says, and the options that a person gives.
 CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     pictures_in_split_folders: (0, ("train: blue 30, red 30", "validation: blue 10, red 10", "test: blue 10"), ()),
@@ -167,6 +245,16 @@ CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]
     surrogate_category: (0, ("1 row is broken: left out",), ()),
     surrogate_text: (0, ("1 row is broken: left out",), ()),
     one_target_of_1e30: (DATA_REFUSED, ("data.csv:202:price", "1e30"), ("--label", "price")),
+    decimal_commas: (0, ("label from 3 columns, 300 rows\ntrain",), ()),
+    codes_ids_dates: (0, ("label from 4 columns, 600 rows\ntrain",), ()),
+    label_called_none: (0, ("of which one is called None",), ("--label", "disorder")),
+    spaces_after_commas: (0, ("of ' label' from 2 columns",), ("--label", " label")),
+    label_in_three_spellings: (0, ("YES, Yes and yes differ in case only",), ()),
+    boolean_label: (0, ("false", "true"), ()),
+    nested_values: (0, ("tags is left out: its cells hold lists",), ()),
+    sep_line: (0, ("label from 2 columns",), ()),
+    trailing_comma: (0, ("label from 2 columns",), ()),
+    array: (0, ("label from 1 column",), ()),
     preamble: (0, ("the lines before line 3 are left out",), ()),
 }
 

@@ -121,12 +121,24 @@ def test_cells_that_the_reader_refuses_are_told_by_row_and_column(new, rows, fou
 
 
 def test_a_word_for_nothing_that_may_be_a_class_is_told(new):
-    rows = [f"{i * 17 % 101 / 7},{('None', 'Apnea', 'Insomnia')[i % 3]}" for i in range(200)]
+    rows = [f"{i * 17 % 101 / 7},{('NULL', 'Apnea', 'Insomnia')[i % 3]}" for i in range(200)]
 
     done = new("\n".join(["x,label", *rows]))
 
     remedy = "where it is a class, take it out of data.missing_values and add it to the classes of label"
-    assert f"unsure: None in label is taken for no label; {remedy}\n" in done.out
+    assert f"unsure: NULL in label is taken for no label; {remedy}\n" in done.out
+
+
+def test_a_class_that_is_called_none_is_a_class(new, tmp_path):
+    rows = [f"{('None', i * 17 % 101 / 7)[i % 5 > 0]},{('None', 'Apnea', 'Insomnia')[i % 3]}" for i in range(200)]
+
+    done = new("\n".join(["x,label", *rows]))
+
+    assert done.code == 0, done.err
+    assert "3 classes, of which one is called None; where it means that nobody knows, take it out of" in done.out
+    found = config.load(str(tmp_path / "mine.yaml"))
+    assert found.dataset.spec.features["label"].classes == ("Apnea", "Insomnia", "None")
+    assert "None" in found.config.data.missing_values  # of x
 
 
 def test_a_label_of_booleans_can_be_run(new, tmp_path):
