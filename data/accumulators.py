@@ -1,0 +1,55 @@
+"""What a stage of data adds up: batch after batch, shard after shard, with the same bits whoever does the work.
+
+A sum of floats depends on its order. So each shard, a file of a fixed part of the rows, has an accumulator of its own,
+and these are merged in the order of the shards: here by a loop on one machine, in `data/beam.py` by Beam's workers.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, Self, TypeVar
+
+
+class Accumulator(Protocol):
+    """Adds up batches of rows. It can be pickled, since Beam's workers hand it on."""
+
+    def add(self, batch: Any) -> None:
+        """Adds a batch."""
+
+    def merge(self, other: Self) -> None:
+        """Adds what another accumulator has added up, of rows that come after those of this one."""
+
+    def result(self) -> Any:
+        """Returns what follows from the rows added so far; may be called more than once."""
+
+
+Shard = TypeVar("Shard")
+Adding = TypeVar("Adding", bound=Accumulator)
+
+
+def of_shard(shard: Shard, read: Callable[[Shard], Iterable[Any]], make: Callable[[], Adding]) -> Adding:
+    """Returns the accumulator of one shard.
+
+    Args:
+        shard: What `read` takes, such as the path of a TFRecord file.
+        read: Returns the batches of a shard, in order.
+        make: Returns an empty accumulator.
+    """
+    accumulator = make()
+    for batch in read(shard):
+        accumulator.add(batch)
+    return accumulator
+
+
+def merged(accumulators: Iterable[Adding], make: Callable[[], Adding]) -> Adding:
+    """Returns one accumulator of all, which stand in the order of their shards; an empty one where there is none."""
+    remaining = iter(accumulators)
+    total = next(remaining, None)
+    if total is None:
+        return make()
+    for accumulator in remaining:
+        total.merge(accumulator)
+    return total
+
+
+def over(shards: Iterable[Shard], read: Callable[[Shard], Iterable[Any]], make: Callable[[], Adding]) -> Adding:
+    """Returns the accumulator of all shards, one shard in memory at a time; see `of_shard`."""
+    return merged((of_shard(shard, read, make) for shard in shards), make)
