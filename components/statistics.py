@@ -4,6 +4,7 @@ Without Beam: TFDV's own generators take one batch after the other, in memory th
 StatisticsGen takes 7 s for Fashion-MNIST, to build three Beam graphs and to count how often each image occurs.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,9 @@ import pyarrow as pa
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
+from tensorflow_data_validation.statistics.generators.basic_stats_generator import BasicStatsGenerator
+from tensorflow_data_validation.types import FeaturePath
+from tensorflow_data_validation.utils import quantiles_util
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -19,14 +23,18 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.artifact_files import PROFILE, STATISTICS
 from components.example_gen import split_files
+from data.accumulators import over
+from data.checks import histograms
 from data.checks.profile import Profile
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
 
 IMAGE_NUMBERS = ("brightness", "contrast")  # what stands in the place of an image
 BATCH_ROWS = 4096
-# Quantiles that are finer than the least distance that counts as drift.
-OPTIONS = tfdv.StatsOptions(num_quantiles_histogram_buckets=100)
+# Quantiles that are finer than the least distance that counts as drift, and how many times finer TFDV reads its
+# sketches, of which it makes the standard histogram.
+QUANTILE_BINS, FINER = 100, 100
+OPTIONS = tfdv.StatsOptions(num_quantiles_histogram_buckets=QUANTILE_BINS)
 
 
 @component
@@ -50,32 +58,100 @@ def SplitStatistics(
 
 
 def generate(files: Sequence[str], spec: DatasetSpec) -> tuple[statistics_pb2.DatasetFeatureStatisticsList, Profile]:
-    """Returns TFDV's statistics and the profile of TFRecord files.
+    """Returns TFDV's statistics and the profile of TFRecord files, with the bits that any number of workers give.
 
     An image is told by mean (`<name>.brightness`) and standard deviation (`<name>.contrast`) of its pixels, 0 to 255.
     """
-    generators = stats_impl.get_generators(OPTIONS, in_memory=True)
-    accumulators = [generator.create_accumulator() for generator in generators]
-    profile, rows = Profile(spec), 0
-    for batch in _batches(files, spec):
-        columns = {name: _values(batch.column(name), feature) for name, feature in spec.features.items()}
-        profile.add(columns)
-        told = _told(batch, columns, spec)
-        accumulators = [
-            generator.add_input(accumulator, told)
-            for generator, accumulator in zip(generators, accumulators, strict=True)
+    rows = 0
+
+    def read(file: str) -> Iterator[pa.RecordBatch]:
+        nonlocal rows
+        for batch in read_batches(file, spec):
+            yield batch
+            rows += len(batch)
+            progress.report(rows=rows)
+
+    return over(files, read, lambda: Statistics(spec)).result()
+
+
+class Statistics:
+    """An accumulator of TFDV's statistics and of the profile."""
+
+    def __init__(self, spec: DatasetSpec):
+        self._spec, self._profile = spec, Profile(spec)
+        self._of_generators = [generator.create_accumulator() for generator in _generators()]
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Adds rows as they are stored: of each feature a list in each row, of one value or none."""
+        columns = {name: _values(batch.column(name), feature) for name, feature in self._spec.features.items()}
+        self._profile.add(columns)
+        told = _told(batch, columns, self._spec)
+        self._of_generators = [
+            generator.add_input(one, told) for generator, one in zip(_generators(), self._of_generators, strict=True)
         ]
-        rows += len(batch)
-        progress.report(rows=rows)
-    return stats_impl.extract_statistics_output(accumulators, generators), profile
+
+    def merge(self, other: "Statistics") -> None:
+        """Adds the statistics of rows that come after those added so far."""
+        self._profile.merge(other._profile)
+        self._of_generators = [
+            generator.merge_accumulators(pair)
+            for generator, *pair in zip(_generators(), self._of_generators, other._of_generators, strict=True)
+        ]
+
+    def result(self) -> tuple[statistics_pb2.DatasetFeatureStatisticsList, Profile]:
+        """Returns TFDV's statistics and the profile."""
+        return stats_impl.extract_statistics_output(self._of_generators, _generators()), self._profile
 
 
-def _batches(files: Sequence[str], spec: DatasetSpec) -> Iterator[pa.RecordBatch]:
+class _BasicStatistics(BasicStatsGenerator):
+    """TFDV's generator, but that NumPy makes the histograms of numbers; see `data/checks/histograms.py`."""
+
+    def extract_output(self, accumulator) -> statistics_pb2.DatasetFeatureStatistics:
+        statistics = super().extract_output(accumulator)
+        for feature in statistics.features:
+            # Without values there is at most one histogram, of how many are NaN.
+            if any(histogram.buckets for histogram in feature.num_stats.histograms):
+                _set_histograms(feature.num_stats, accumulator[FeaturePath.from_proto(feature.path)].numeric_stats)
+        return statistics
+
+
+def _set_histograms(statistics: statistics_pb2.NumericStatistics, partial) -> None:
+    """Sets histograms and median of one column by its sketch of quantiles."""
+    found = partial.quantiles_summary.GetQuantilesAndCumulativeWeights(QUANTILE_BINS * FINER)
+    quantiles, cumulative = (one.flatten().to_numpy(zero_copy_only=False) for one in found)
+    if np.isfinite(quantiles[[0, -1]]).all():
+        standard = histograms.standard_histogram(quantiles, cumulative, partial.finite_min, partial.finite_max)
+    else:
+        standard = quantiles_util.generate_equi_width_histogram(
+            quantiles,
+            cumulative,
+            finite_min=partial.finite_min,
+            finite_max=partial.finite_max,
+            num_buckets=histograms.STANDARD_BINS,
+            num_pos_inf=partial.pos_inf_count,
+        )
+    of_quantiles = histograms.quantiles_histogram(quantiles[::FINER], cumulative[::FINER])
+    standard.num_nan = of_quantiles.num_nan = partial.num_nan
+    statistics.median = histograms.median(quantiles)
+    del statistics.histograms[:]
+    statistics.histograms.extend([standard, of_quantiles])
+
+
+@functools.cache
+def _generators() -> list:
+    """Returns TFDV's generators; those of numbers make histograms of one bin, which are thrown away."""
+    basic = _BasicStatistics(num_histogram_buckets=1, num_quantiles_histogram_buckets=1)
+    found = stats_impl.get_generators(OPTIONS, in_memory=True)
+    return [basic if isinstance(one, BasicStatsGenerator) else one for one in found]
+
+
+def read_batches(file: str, spec: DatasetSpec) -> Iterator[pa.RecordBatch]:
+    """Returns the rows of a TFRecord file, at most BATCH_ROWS at once: of each feature a list of one value or none."""
     schema = schema_pb2.Schema()
     for name, feature in spec.features.items():
         schema.feature.add(name=name, type=schema_pb2.FeatureType.Value(feature.stored.upper()))
     decoder = ExamplesToRecordBatchDecoder(schema.SerializeToString())
-    for serialized in tf.data.TFRecordDataset(list(files)).batch(BATCH_ROWS).as_numpy_iterator():
+    for serialized in tf.data.TFRecordDataset(file).batch(BATCH_ROWS).as_numpy_iterator():
         yield decoder.DecodeBatch(serialized.tolist())
 
 

@@ -20,7 +20,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class Profile:
-    """Adds up rows, batch by batch.
+    """An accumulator of rows.
 
     Attributes:
         arrays: `rows` `(1,)`; for a label `<name>.shares` `(classes,)`, for an optional feature `<name>.present`
@@ -59,11 +59,21 @@ class Profile:
         classes = len(self._spec.features[self._label].classes) if self._label else 1
         inputs = _inputs(columns, self._spec)
         members = (labels == np.arange(classes)[:, None]).astype(inputs.dtype)  # (classes, rows)
-        there = ~np.isnan(inputs)
+        there = np.isfinite(inputs)
         inputs = np.where(there, inputs, 0.0)
         for kind, values in (("count", there), ("sum", inputs), ("squares", inputs**2)):
             added = (members @ values).astype(np.float64)
             arrays[f"inputs.{kind}"] = arrays.get(f"inputs.{kind}", 0.0) + added
+
+    def merge(self, other: "Profile") -> None:
+        """Adds the rows of another profile of the same features."""
+        for name, array in other.arrays.items():
+            if array.dtype.kind == "f":  # the others are names
+                self.arrays[name] = self.arrays[name] + array if name in self.arrays else array
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Returns the arrays."""
+        return self.arrays
 
     def save(self, path: Path) -> None:
         """Writes the arrays as an .npz file."""
@@ -226,11 +236,10 @@ def kolmogorov_smirnov(before: statistics_pb2.Histogram, after: statistics_pb2.H
 
 
 def _cumulative(quantiles: statistics_pb2.Histogram, points: np.ndarray) -> np.ndarray:
-    """Returns which share of the values is at most each point."""
-    total, share = 0.0, np.zeros(len(points))
-    for bucket in quantiles.buckets:
-        width = bucket.high_value - bucket.low_value
-        part = np.clip((points - bucket.low_value) / width, 0, 1) if width > 0 else points >= bucket.low_value
-        share += bucket.sample_count * part
-        total += bucket.sample_count
-    return share / total
+    """Returns which share of the values is at most each point, float64 `(points,)`."""
+    told = [(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in quantiles.buckets]
+    low, high, count = np.array(told).T  # (buckets,) each
+    points = points[:, None]  # against all buckets: (points, buckets)
+    width = np.where(high > low, high - low, 1.0)
+    share = np.where(high > low, np.clip((points - low) / width, 0, 1), points >= low)
+    return share @ count / count.sum()

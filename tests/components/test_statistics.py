@@ -1,6 +1,10 @@
+import functools
+import re
+
 import numpy as np
 import pytest
 
+from data.checks.profile import load
 from data.config import DriftCheck
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TextFeature
 
@@ -61,6 +65,103 @@ def test_the_statistics_are_those_of_tfdv_over_beam(tmp_path, monkeypatch):
     assert [(top.value, top.frequency) for top in ours["plan"].string_stats.top_values] == [
         (top.value, top.frequency) for top in theirs["plan"].string_stats.top_values
     ]
+
+
+NUMBERS = DatasetSpec(
+    name="numbers",
+    title="made up",
+    licence="none",
+    features={
+        "price": NumberFeature(optional=True),
+        "level": NumberFeature(),
+        "odd": NumberFeature(),
+        "none": NumberFeature(optional=True),
+        "plan": TextFeature(optional=True),
+        "label": LabelFeature(classes=("cat", "dog")),
+    },
+)
+
+
+# TFDV takes the mean of infinite values of both signs.
+OF_INFINITE = pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+
+
+def _shards(folder, count: int, rows: int) -> list[str]:
+    """Writes TFRecord files of numbers: skewed, repeated, NaN and infinite, and of none."""
+    import tensorflow as tf
+
+    from data import examples
+
+    random, files = np.random.default_rng(0), []
+    for number in range(count):
+        files.append(str(folder / f"data-{number:05d}.tfrecord"))
+        with tf.io.TFRecordWriter(files[-1]) as writer:
+            for index in range(rows):
+                row = {"level": random.integers(11) / 10, "label": index % 2}  # on the edges of bins
+                row["odd"] = [np.nan, np.inf, -np.inf][index] if number == 0 and index < 3 else float(index)
+                if index % 4:
+                    row |= {"price": random.lognormal(sigma=3), "plan": f"plan {random.integers(200)}"}
+                writer.write(examples.encode(row, NUMBERS))
+    return files
+
+
+@OF_INFINITE
+def test_all_numbers_are_those_of_tfdvs_generators_on_the_same_shards(tmp_path):
+    from tensorflow_data_validation.statistics import stats_impl
+
+    from components import statistics
+
+    files = _shards(tmp_path, 3, 700)
+    generators, parts = stats_impl.get_generators(statistics.OPTIONS, in_memory=True), []
+    for file in files:
+        parts.append([generator.create_accumulator() for generator in generators])
+        for batch in statistics.read_batches(file, NUMBERS):
+            parts[-1] = [one.add_input(part, batch) for one, part in zip(generators, parts[-1], strict=True)]
+    merged = [one.merge_accumulators(of_one) for one, of_one in zip(generators, zip(*parts, strict=True), strict=True)]
+    expected = stats_impl.extract_statistics_output(merged, generators)
+
+    found, _ = statistics.generate(files, NUMBERS)
+
+    (text, numbers), (expected_text, expected_numbers) = map(_text_and_numbers, (found, expected))
+    assert text == expected_text
+    assert numbers == pytest.approx(expected_numbers, rel=1e-4)  # TFDV shares out the bins in float32
+    assert {len(one.num_stats.histograms) for one in found.datasets[0].features if one.num_stats.mean} == {2}
+
+
+NUMBER = re.compile(r"(?<=: )-?\d[\d.e+-]*")
+
+
+def _text_and_numbers(statistics) -> tuple[str, list[float]]:
+    """Returns statistics as text with # for each number, and the numbers."""
+    features = sorted(statistics.datasets[0].features, key=lambda one: one.path.step[0])
+    text = "\n".join(map(str, features))
+    return NUMBER.sub("#", text), list(map(float, NUMBER.findall(text)))
+
+
+@OF_INFINITE
+def test_the_loop_and_beam_give_the_same_bits(tmp_path):
+    import apache_beam as beam
+
+    from components import statistics
+    from data.beam import Over
+
+    files = _shards(tmp_path, 3, 200)
+    found, profile = statistics.generate(files, NUMBERS)
+
+    def keep(accumulator) -> None:
+        statistics_of_beam, profile_of_beam = accumulator.result()
+        (tmp_path / "statistics").write_bytes(statistics_of_beam.SerializeToString(deterministic=True))
+        profile_of_beam.save(tmp_path / "profile.npz")
+
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        read = functools.partial(statistics.read_batches, spec=NUMBERS)
+        _ = pipeline | Over(files, read, lambda: statistics.Statistics(NUMBERS)) | beam.Map(keep)
+
+    assert (tmp_path / "statistics").read_bytes() == found.SerializeToString(deterministic=True)
+    of_beam = load(tmp_path / "profile.npz")
+    assert {name: array.tobytes() for name, array in of_beam.items()} == {
+        name: array.tobytes() for name, array in profile.arrays.items()
+    }
 
 
 def test_an_image_is_told_by_brightness_and_contrast(tmp_path):
