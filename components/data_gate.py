@@ -20,6 +20,7 @@ from models import progress
 from models.serving.rollout.references import references
 
 MAX_LINES = 10
+FEATURES_AT_ONCE = 100
 
 
 @component
@@ -44,7 +45,7 @@ def DataGate(
     found, of_split = {}, {}
     for split in SPLITS:
         of_split[split] = tfdv.load_stats_binary(str(STATISTICS.path(statistics.uri, split)))
-        found[split] = tfdv.validate_statistics(of_split[split], expected)
+        found[split] = validate(of_split[split], expected)
         file = ANOMALIES.path(anomalies.uri, split)
         file.parent.mkdir(parents=True)
         file.write_bytes(found[split].SerializeToString())
@@ -67,6 +68,54 @@ def without_images(schema: schema_pb2.Schema, spec: DatasetSpec) -> schema_pb2.S
         for kind in IMAGE_NUMBERS:
             schema.feature.add(name=f"{name}.{kind}", type=schema_pb2.FLOAT)
     return schema
+
+
+def validate(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+    previous: statistics_pb2.DatasetFeatureStatisticsList | None = None,
+) -> anomalies_pb2.Anomalies:
+    """Returns TFDV's anomalies, and its drift from `previous`; FEATURES_AT_ONCE.
+
+    TFDV's time grows with the square of the features: 1.7 s for 2,000, of which a hundred take 12 ms.
+    """
+    known = [feature.name for feature in schema.feature]
+    names = list(dict.fromkeys([*known, *(feature.path.step[0] for feature in statistics.datasets[0].features)]))
+    if len(names) <= FEATURES_AT_ONCE or schema.sparse_feature or schema.weighted_feature:  # made of several features
+        return tfdv.validate_statistics(statistics, schema, previous_statistics=previous)
+    found = anomalies_pb2.Anomalies()
+    for begin in range(0, len(names), FEATURES_AT_ONCE):
+        some = set(names[begin : begin + FEATURES_AT_ONCE])
+        part = tfdv.validate_statistics(
+            _of_features(statistics, some),
+            _of_schema(schema, some),
+            previous_statistics=previous and _of_features(previous, some),
+        )
+        found.anomaly_info.MergeFrom(part.anomaly_info)
+        found.drift_skew_info.extend(part.drift_skew_info)
+    for field in ("anomaly_info", "drift_skew_info"):
+        part.ClearField(field)
+    part.baseline.CopyFrom(schema)
+    found.MergeFrom(part)  # what is said of all features, such as that there are no rows
+    return found
+
+
+def _of_features(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList, names: set[str]
+) -> statistics_pb2.DatasetFeatureStatisticsList:
+    (every,) = statistics.datasets
+    found = statistics_pb2.DatasetFeatureStatisticsList()
+    dataset = found.datasets.add(name=every.name, num_examples=every.num_examples)
+    dataset.features.extend(feature for feature in every.features if feature.path.step[0] in names)
+    return found
+
+
+def _of_schema(schema: schema_pb2.Schema, names: set[str]) -> schema_pb2.Schema:
+    found = schema_pb2.Schema()
+    found.CopyFrom(schema)
+    del found.feature[:]
+    found.feature.extend(feature for feature in schema.feature if feature.name in names)
+    return found
 
 
 def check_anomalies(found: dict[str, anomalies_pb2.Anomalies], dataset: str) -> None:

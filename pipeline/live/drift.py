@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.data_gate import without_images
+from components.data_gate import validate, without_images
 from components.schema import schema_text
 from components.statistics import generate
 from data import atomic, examples, loading
@@ -229,7 +228,7 @@ def _of_texts(
         return []
     kept = statistics_pb2.DatasetFeatureStatisticsList()
     kept.CopyFrom(reference)
-    told = tfdv.validate_statistics(statistics, schema, previous_statistics=kept)
+    told = validate(statistics, schema, kept)
     found = []
     for info in told.drift_skew_info:
         name = info.path.step[0]

@@ -265,3 +265,30 @@ def test_the_schema_of_features_refuses_what_they_rule_out():
 
     assert not tfdv.validate_statistics(good, schema).anomaly_info
     assert set(tfdv.validate_statistics(bad, schema).anomaly_info) == {"age", "bad"}
+
+
+def test_features_some_at_a_time_have_the_anomalies_of_all_at_once(monkeypatch):
+    import pandas as pd
+    import tensorflow_data_validation as tfdv
+
+    from components import data_gate
+
+    columns = {f"n{index}": np.arange(20.0) + index for index in range(5)} | {
+        f"t{index}": ["a", "b"] * 10 for index in range(5)
+    }
+    before = tfdv.generate_statistics_from_dataframe(pd.DataFrame(columns))
+    schema = tfdv.infer_schema(before)
+    tfdv.get_feature(schema, "t1").drift_comparator.infinity_norm.threshold = 0.1
+    tfdv.get_feature(schema, "t3").drift_comparator.infinity_norm.threshold = 0.1
+    now = columns | {"t1": ["a", "c"] * 10, "new": np.arange(20.0), "n4": ["x"] * 20}
+    del now["n0"], now["t3"]
+    statistics = tfdv.generate_statistics_from_dataframe(pd.DataFrame(now))
+    at_once = data_gate.validate(statistics, schema, before)
+
+    monkeypatch.setattr(data_gate, "FEATURES_AT_ONCE", 2)
+    found = data_gate.validate(statistics, schema, before)
+
+    assert set(found.anomaly_info) == {"n0", "n4", "new", "t1", "t3"}
+    assert found == at_once == tfdv.validate_statistics(statistics, schema, previous_statistics=before)
+    empty = tfdv.generate_statistics_from_dataframe(pd.DataFrame(now)[:0])
+    assert data_gate.validate(empty, schema) == tfdv.validate_statistics(empty, schema)
