@@ -13,6 +13,10 @@ import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_data_validation.statistics.generators.basic_stats_generator import BasicStatsGenerator
+from tensorflow_data_validation.statistics.generators.stats_generator import CombinerStatsGenerator
+from tensorflow_data_validation.statistics.generators.top_k_uniques_sketch_stats_generator import (
+    TopKUniquesSketchStatsGenerator,
+)
 from tensorflow_data_validation.types import FeaturePath
 from tensorflow_data_validation.utils import quantiles_util
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -34,6 +38,8 @@ BATCH_ROWS = 4096
 # Quantiles that are finer than the least distance that counts as drift, and how many times finer TFDV reads its
 # sketches, of which it makes the standard histogram.
 QUANTILE_BINS, FINER = 100, 100
+# Sizes of TFDV's sketches, its defaults: of the most frequent values, and of the number of different ones.
+TOP_VALUES, UNIQUE_VALUES = 1024, 16_384
 OPTIONS = tfdv.StatsOptions(num_quantiles_histogram_buckets=QUANTILE_BINS)
 
 
@@ -137,12 +143,39 @@ def _set_histograms(statistics: statistics_pb2.NumericStatistics, partial) -> No
     statistics.histograms.extend([standard, of_quantiles])
 
 
+class _TopValuesStatistics(TopKUniquesSketchStatsGenerator):
+    """TFDV's generator, without the values that its sketch keeps by chance.
+
+    Of more values than it has room for, the sketch fills what is left with some of those of the least count: which
+    ones depends on the process. They stood among the ranks, with other bits in each run.
+    """
+
+    def extract_output(self, accumulator) -> statistics_pb2.DatasetFeatureStatistics:
+        statistics = super().extract_output(accumulator)
+        for feature in statistics.features:
+            strings = feature.string_stats
+            if strings.unique > TOP_VALUES:
+                estimate = accumulator[FeaturePath.from_proto(feature.path)].estimate()
+                least = min(value.count for value in estimate.topk_unweighted)
+                ranks = [one for one in strings.rank_histogram.buckets if one.sample_count > least]
+                top = [one for one in strings.top_values if one.frequency > least]
+                for field, kept in ((strings.rank_histogram.buckets, ranks), (strings.top_values, top)):
+                    del field[len(kept) :]  # they stand in the order of their counts
+        return statistics
+
+
 @functools.cache
-def _generators() -> list:
-    """Returns TFDV's generators; those of numbers make histograms of one bin, which are thrown away."""
+def _generators() -> list[CombinerStatsGenerator]:
+    """Returns TFDV's default generators; that of numbers makes histograms of one bin, which are replaced."""
     basic = _BasicStatistics(num_histogram_buckets=1, num_quantiles_histogram_buckets=1)
-    found = stats_impl.get_generators(OPTIONS, in_memory=True)
-    return [basic if isinstance(one, BasicStatsGenerator) else one for one in found]
+    top_values = _TopValuesStatistics(
+        num_top_values=OPTIONS.num_top_values,
+        num_rank_histogram_buckets=OPTIONS.num_rank_histogram_buckets,
+        num_misragries_buckets=TOP_VALUES,
+        num_kmv_buckets=UNIQUE_VALUES,
+        length_counter_sampling_rate=0,  # its counters are for Beam, and random
+    )
+    return [basic, top_values]
 
 
 def read_batches(file: str, spec: DatasetSpec) -> Iterator[pa.RecordBatch]:

@@ -146,7 +146,8 @@ def _told(feature: Any) -> dict[str, Any]:
         told["bars"] = _bars([bucket.sample_count for bucket in standard[0].buckets]) if standard else []
     elif kind == "string_stats":
         top = ", ".join(f"{isolated(_clip(one.value))} ({number(int(one.frequency))})" for one in stats.top_values[:3])
-        told["words"] = f"{number(int(stats.unique))} values; {top}; {stats.avg_length:.0f} characters on average"
+        words = (f"{number(int(stats.unique))} values", top, f"{stats.avg_length:.0f} characters on average")
+        told["words"] = "; ".join(filter(None, words))  # no value may be more frequent than others
         told["bars"] = _bars([bucket.sample_count for bucket in stats.rank_histogram.buckets][:MAX_BARS])
     return told
 

@@ -6,7 +6,7 @@ import pytest
 
 from data.checks.profile import load
 from data.config import DriftCheck
-from data.spec import DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TextFeature
+from data.spec import CategoryFeature, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TextFeature
 
 pytestmark = pytest.mark.slow  # loads TFDV
 
@@ -162,6 +162,26 @@ def test_the_loop_and_beam_give_the_same_bits(tmp_path):
     assert {name: array.tobytes() for name, array in of_beam.items()} == {
         name: array.tobytes() for name, array in profile.arrays.items()
     }
+
+
+def test_values_that_the_full_sketch_keeps_by_chance_are_left_out():
+    """Which ones it keeps depends on the process: with them the bits of two runs differed."""
+    import pyarrow as pa
+
+    from components.statistics import Statistics
+
+    made = Statistics(SPEC.model_copy(update={"features": {"word": CategoryFeature()}}))
+    words = [[f"word {number}".encode()] for number in np.random.default_rng(0).zipf(1.2, 20_000)]
+
+    made.add(pa.RecordBatch.from_arrays([pa.array(words, pa.list_(pa.binary()))], ["word"]))
+
+    (word,) = made.result()[0].datasets[0].features
+    (of_values,) = made._of_generators[1].values()
+    counts = sorted((value.count for value in of_values.estimate().topk_unweighted), reverse=True)
+    assert len(counts) == 1024 < word.string_stats.unique
+    expected = [count for count in counts if count > counts[-1]]
+    assert [one.sample_count for one in word.string_stats.rank_histogram.buckets] == expected
+    assert [one.value for one in word.string_stats.top_values[:2]] == ["word 1", "word 2"]
 
 
 def test_an_image_is_told_by_brightness_and_contrast(tmp_path):
