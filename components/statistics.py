@@ -19,11 +19,10 @@ from tensorflow_data_validation.statistics.generators.top_k_uniques_sketch_stats
 )
 from tensorflow_data_validation.types import FeaturePath
 from tensorflow_data_validation.utils import quantiles_util
-from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, ExampleStatistics
-from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.artifact_files import PROFILE, STATISTICS
 from components.example_gen import split_files
@@ -41,6 +40,9 @@ QUANTILE_BINS, FINER = 100, 100
 # Sizes of TFDV's sketches, its defaults: of the most frequent values, and of the number of different ones.
 TOP_VALUES, UNIQUE_VALUES = 1024, 16_384
 OPTIONS = tfdv.StatsOptions(num_quantiles_histogram_buckets=QUANTILE_BINS)
+
+
+STORED = {"bytes": (tf.string, pa.binary()), "int": (tf.int64, pa.int64()), "float": (tf.float32, pa.float32())}
 
 
 @component
@@ -179,13 +181,22 @@ def _generators() -> list[CombinerStatsGenerator]:
 
 
 def read_batches(file: str, spec: DatasetSpec) -> Iterator[pa.RecordBatch]:
-    """Returns the rows of a TFRecord file, at most BATCH_ROWS at once: of each feature a list of one value or none."""
-    schema = schema_pb2.Schema()
-    for name, feature in spec.features.items():
-        schema.feature.add(name=name, type=schema_pb2.FeatureType.Value(feature.stored.upper()))
-    decoder = ExamplesToRecordBatchDecoder(schema.SerializeToString())
-    for serialized in tf.data.TFRecordDataset(file).batch(BATCH_ROWS).as_numpy_iterator():
-        yield decoder.DecodeBatch(serialized.tolist())
+    """Returns the rows of a TFRecord file, at most BATCH_ROWS at once: of each feature a list of one value, or null.
+
+    As tfx_bsl's decoder does, in half of its time.
+    """
+    kinds = {name: STORED[feature.stored] for name, feature in spec.features.items()}
+    parsers = {name: tf.io.RaggedFeature(dtype) for name, (dtype, _) in kinds.items()}
+    for serialized in tf.data.TFRecordDataset(file).batch(BATCH_ROWS):
+        columns = tf.io.parse_example(serialized, parsers)
+        arrays = [_lists(columns[name], arrow) for name, (_, arrow) in kinds.items()]
+        yield pa.RecordBatch.from_arrays(arrays, list(kinds))
+
+
+def _lists(column: tf.RaggedTensor, arrow: pa.DataType) -> pa.ListArray:
+    offsets = column.row_splits.numpy()
+    values = pa.array(column.flat_values.numpy(), arrow)
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(offsets[1:] == offsets[:-1]))
 
 
 def _values(column: pa.ListArray, feature) -> np.ndarray:
