@@ -47,7 +47,7 @@ def of_table(
     broken: Counter[str] = Counter()
     survey = _survey(path, kind, config, broken, say)
     columns = survey.result()
-    if not columns and broken:
+    if not survey.rows and broken:
         raise DataError(f"{next(iter(broken))}; none of {broken.total():,} rows can be read.")
     if len(columns) < 2:
         fix = "; if its cells are not separated by commas: --delimiter" if kind == "csv" else ""
