@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import registry
-from models.training.input import training_batches
+from models.training.input import keep_training_rows, training_batches
 from models.training.job import TrainingJob
 from models.training.optimizer import make_optimizer
 from pipeline.core import config
@@ -78,9 +78,10 @@ model.compile(optimizer=make_optimizer(job.train, steps), loss=task.loss(job.con
 images, labels = (
     np.concatenate(parts) for parts in zip(*((x["image"], y) for x, y in by_hand().take(steps)), strict=True)
 )
-ours = training_batches(job)
+kept = keep_training_rows(job)
+ours = training_batches(job, kept)
 candidates = {
-    "input_ours": lambda: drain(training_batches(job).take(EPOCHS * steps)),
+    "input_ours": lambda: drain(training_batches(job, kept).take(EPOCHS * steps)),
     "input_by_hand": lambda: drain(by_hand()),
     "fit_ours": lambda: model.fit(ours, steps_per_epoch=steps, shuffle=False, verbose=0),
     "fit_memory": lambda: model.fit({"image": images}, labels, batch_size=BATCH, verbose=0),

@@ -116,9 +116,11 @@ class TrainConfig(Settings):
     augment: bool = True
     """Whether the task's augmentation is applied to training batches."""
     shuffle_buffer: PositiveInt = 100_000
-    """Serialized examples held in memory to draw from; fewer where they would take more than `buffer_mib`."""
+    """Serialized examples held in memory to draw from where the transformed rows take more than `buffer_mib`; fewer
+    where those would, too."""
     buffer_mib: PositiveInt = 1024
-    """MiB that the shuffle buffer may take, and as many the validation split, which is else read anew every epoch."""
+    """MiB that the training rows may take: all of them as the model takes them, transformed once, where they fit, else
+    the shuffle buffer, whose rows are transformed every epoch. As many for the validation split."""
     strategy: Literal["auto", "one_device", "mirrored"] = "auto"
     """auto: MirroredStrategy over the GPUs where there are several, else one device."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
 
 from data.examples import read_batches
-from models.task import Task
+from models.task import Task, Tensors
 from models.training.job import TrainingJob
+from models.training.transformed import Kept, keep, parser, row_bytes, take
 
 logger = logging.getLogger(__name__)
 
@@ -21,20 +21,50 @@ MAX_SEED = 2**31 - 1  # TensorFlow takes seeds modulo this
 SAMPLES = 16  # training images shown in TensorBoard
 
 
-def training_batches(job: TrainingJob, skip: int = 0) -> tf.data.Dataset:
+def keep_training_rows(job: TrainingJob) -> Kept | None:
+    """Returns the transformed rows of the training split; None where they take more than `train.buffer_mib`."""
+    rows = job.num_rows["train"]
+    kept = keep(job.train_files, rows, parser(job.transform_folder), job.train.buffer_mib * MIB)
+    logger.info("the %d training rows are %s", rows, "kept in memory" if kept else "read and transformed every epoch")
+    return kept
+
+
+def training_batches(job: TrainingJob, kept: Kept | None, skip: int = 0) -> tf.data.Dataset:
     """Returns batches of `(features, labels)`, one epoch after the other without end, the first `skip` left out.
 
     Order and augmentation depend on nothing but the seed, the epoch and the step, so that a batch can be made again.
+    Rows that are kept are drawn from all, those that are not through a buffer where it does not hold them; their bits
+    are the same.
+
+    Args:
+        job: What is trained.
+        kept: What `keep_training_rows` returns.
+        skip: Batches.
     """
-    buffer_rows = _buffer_rows(job)
-    in_memory = job.num_rows["train"] <= buffer_rows
-    batches_of = _shuffled_in_memory(job) if in_memory else _shuffled_in_buffer(job, buffer_rows)
+    batches_of, features_of = _epochs(job, kept)
+    augment = _augmenter(job)
     steps = -(-job.num_rows["train"] // job.train.batch_size)
     # From the epoch on in which it goes on: those before are neither read nor shuffled.
     endless = tf.data.Dataset.counter(skip // steps).flat_map(batches_of)
-    serialized = endless.skip(skip % steps).enumerate(skip)
-    batches = serialized.map(_finisher(job), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    numbered = endless.skip(skip % steps).enumerate(skip)
+    batches = numbered.map(
+        lambda step, batch: _split_labels(augment(step, features_of(batch)), job.task),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _epochs(job: TrainingJob, kept: Kept | None) -> tuple[Callable[[tf.Tensor], tf.data.Dataset], Callable]:
+    """Returns two functions: from an epoch to its batches of indices or of examples, and from such to features."""
+    if kept:
+        return functools.partial(_shuffled_in_memory, job), functools.partial(take, kept)
+    rows, buffer_rows, parse = job.num_rows["train"], _buffer_rows(job), parser(job.transform_folder)
+    if rows > buffer_rows:
+        return functools.partial(_shuffled_in_buffer, job, buffer_rows), parse
+    # A variable: tf.data would copy a tensor.
+    records = tf.Variable(next(iter(tf.data.TFRecordDataset(list(job.train_files)).batch(rows))), trainable=False)
+    return functools.partial(_shuffled_in_memory, job), lambda indices: parse(tf.gather(records, indices))
 
 
 def _buffer_rows(job: TrainingJob) -> int:
@@ -50,57 +80,41 @@ def _buffer_rows(job: TrainingJob) -> int:
     return found
 
 
-def _shuffled_in_memory(job: TrainingJob) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """Returns the function from an epoch to its batches of serialized examples, drawn from all rows.
+def _shuffled_in_memory(job: TrainingJob, epoch: tf.Tensor) -> tf.data.Dataset:
+    """Returns an epoch's batches of indices, drawn from all rows.
 
     A shuffle buffer of the same size is filled anew before every epoch, in which nothing is trained.
     """
     rows, batch_size = job.num_rows["train"], job.train.batch_size
-    records = next(iter(tf.data.TFRecordDataset(list(job.train_files)).batch(rows)))
-
-    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        seed = tf.stack([tf.constant(job.seed, tf.int64), epoch])
-        order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed)
-        begins = tf.data.Dataset.range(0, rows, batch_size)
-        return begins.map(lambda begin: tf.gather(records, order[begin : begin + batch_size]))
-
-    return batches_of
+    seed = tf.stack([tf.constant(job.seed, tf.int64), epoch])
+    order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed)
+    return tf.data.Dataset.range(0, rows, batch_size).map(lambda begin: order[begin : begin + batch_size])
 
 
-def _shuffled_in_buffer(job: TrainingJob, buffer_rows: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """Returns the function from an epoch to its batches of serialized examples, drawn through a buffer as it reads.
+def _shuffled_in_buffer(job: TrainingJob, buffer_rows: int, epoch: tf.Tensor) -> tf.data.Dataset:
+    """Returns an epoch's batches of serialized examples, drawn through a buffer as they are read.
 
     The files, of 8 MiB each, are read in a new order each epoch: the rows of an image folder are sorted by class.
     """
-    files = tf.constant(list(job.train_files))
-
-    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        # The seed of this function's graph. It must not be 0: TensorFlow would compare the epoch, a tensor, with 0.
-        tf.compat.v1.set_random_seed(1 + job.seed % (MAX_SEED - 1))
-        order = tf.random.experimental.stateless_shuffle(files, tf.stack([tf.constant(job.seed, tf.int64), epoch]))
-        shuffled = tf.data.TFRecordDataset(order).shuffle(buffer_rows, seed=epoch, reshuffle_each_iteration=False)
-        return shuffled.batch(job.train.batch_size)
-
-    return batches_of
+    # The seed of this function's graph. It must not be 0: TensorFlow would compare the epoch, a tensor, with 0.
+    tf.compat.v1.set_random_seed(1 + job.seed % (MAX_SEED - 1))
+    seed = tf.stack([tf.constant(job.seed, tf.int64), epoch])
+    order = tf.random.experimental.stateless_shuffle(tf.constant(list(job.train_files)), seed)
+    shuffled = tf.data.TFRecordDataset(order).shuffle(buffer_rows, seed=epoch, reshuffle_each_iteration=False)
+    return shuffled.batch(job.train.batch_size)
 
 
-def _finisher(job: TrainingJob):
-    """Returns the function from a step and its serialized examples to `(features, labels)`, augmented."""
-    parse = _parser(job.transform_folder)
+def _augmenter(job: TrainingJob) -> Callable[[tf.Tensor, Tensors], Tensors]:
+    """Returns the function from a step and its features to the augmented ones."""
     augment = job.task.augment if job.train.augment else None
-
-    def finish(index: tf.Tensor, serialized: tf.Tensor):
-        features = parse(serialized)
-        if augment:
-            features = augment(features, tf.stack([tf.constant(job.seed, tf.int64), index]), job.config)
-        return _split_labels(features, job.task)
-
-    return finish
+    if augment is None:
+        return lambda step, features: features
+    return lambda step, features: augment(features, tf.stack([tf.constant(job.seed, tf.int64), step]), job.config)
 
 
 def file_batches(job: TrainingJob, files: Sequence[str]) -> tf.data.Dataset:
     """Returns batches of `(features, labels)` in file order."""
-    parse = _parser(job.transform_folder)
+    parse = parser(job.transform_folder)
     records = tf.data.TFRecordDataset(list(files)).batch(_read_size(job))
     return records.map(lambda serialized: _split_labels(parse(serialized), job.task))
 
@@ -117,29 +131,15 @@ def validation_batches(job: TrainingJob) -> tf.data.Dataset:
     batches, rows = file_batches(job, job.validation_files), job.num_rows["validation"]
     # Keras warns of running out of data where it cannot know the number of batches.
     known = batches.apply(tf.data.experimental.assert_cardinality(-(-rows // _read_size(job))))
-    kept = known.cache() if rows * _row_bytes(batches) <= job.train.buffer_mib * MIB else known
-    return kept.prefetch(tf.data.AUTOTUNE)
-
-
-def _row_bytes(batches: tf.data.Dataset) -> int:
-    """Returns how many bytes a row has as the model takes it; what has no fixed size is left out."""
-    tensors = tf.nest.flatten(batches.element_spec)
-    return sum((tensor.shape[1:].num_elements() or 0) * tensor.dtype.size for tensor in tensors)
-
-
-@functools.lru_cache(maxsize=1)
-def _parser(transform_folder: str):
-    """Returns the function from serialized examples, string `(batch,)`, to transformed features."""
-    # Kept: tracing the graph that Transform wrote takes a third of a second each time.
-    transform = tft.TFTransformOutput(transform_folder)
-    feature_spec, layer = transform.raw_feature_spec(), transform.transform_features_layer()
-    signature = [tf.TensorSpec((None,), tf.string)]
-    return tf.function(lambda serialized: layer(tf.io.parse_example(serialized, feature_spec)), signature)
+    size = row_bytes(batches.element_spec)
+    is_kept = size is not None and rows * size <= job.train.buffer_mib * MIB
+    return (known.cache() if is_kept else known).prefetch(tf.data.AUTOTUNE)
 
 
 def sample_batch(job: TrainingJob) -> tuple[Any, Any]:
     """Returns features and labels, None without, of some training examples as the model sees them, augmented."""
-    batch = _finisher(job)(tf.constant(0, tf.int64), _drawn(job))
+    features = parser(job.transform_folder)(_drawn(job))
+    batch = _split_labels(_augmenter(job)(tf.constant(0, tf.int64), features), job.task)
     return batch if isinstance(batch, tuple) else (batch, None)
 
 

@@ -18,7 +18,13 @@ from models.training import projector, warm_start
 from models.training.callbacks import ReportProgress, StopOnNonFinite, WriteSummaries
 from models.training.checkpoints import Checkpoints, Progress, SaveCheckpoints
 from models.training.devices import choose_precision, choose_strategy, device_names
-from models.training.input import file_batches, sample_batch, training_batches, validation_batches
+from models.training.input import (
+    file_batches,
+    keep_training_rows,
+    sample_batch,
+    training_batches,
+    validation_batches,
+)
 from models.training.job import TrainingJob
 from models.training.optimizer import make_optimizer
 
@@ -121,12 +127,12 @@ def _told(layer: keras.Layer) -> dict[str, Any]:
 
 def _fit(model: keras.Model, job: TrainingJob, checkpoints: Checkpoints, done: Progress, steps_per_epoch: int) -> None:
     """Trains from where `done` is to the last epoch."""
-    validation = validation_batches(job)
+    validation, kept = validation_batches(job), keep_training_rows(job)
     logger.info("training from epoch %d, step %d", done.epoch, done.step)
 
     def fit(epochs: int, steps: int) -> None:
         model.fit(
-            training_batches(job, skip=done.epoch * steps_per_epoch + done.step),
+            training_batches(job, kept, skip=done.epoch * steps_per_epoch + done.step),
             initial_epoch=done.epoch,
             epochs=epochs,
             steps_per_epoch=steps,

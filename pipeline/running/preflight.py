@@ -182,14 +182,15 @@ def memory_mib(named: NamedConfig) -> dict[str, float]:
     """Returns about how many MiB of memory the training needs, by setting and what it is needed for."""
     train, dataset = named.config.train, named.dataset
     row, rows = dataset.spec.row_bytes(), _rows(named)
+    kept = rows["train"] * row * BYTES_PER_BYTE / MIB
     drawn = min(rows["train"], train.shuffle_buffer) * row / MIB
     validated = rows["validation"] * row * BYTES_PER_BYTE / MIB
     return {
         f"train.batch_size: a step of {train.batch_size:,} examples": (
             train.batch_size * row * BYTES_PER_BYTE * INPUTS_PER_STEP / MIB
         ),
-        "train.buffer_mib: the shuffle buffer": min(drawn, train.buffer_mib),
-        # What is larger is not kept.
+        # What is larger is not kept: then training rows are drawn through a buffer.
+        "train.buffer_mib: the training rows": kept if kept <= train.buffer_mib else min(drawn, train.buffer_mib),
         "train.buffer_mib: the validation split": validated if validated <= train.buffer_mib else 0.0,
     }
 

@@ -21,18 +21,22 @@ def test_the_samples_shown_are_drawn_from_the_whole_split(tmp_path):
     assert not set(drawn) <= set(every[:24])  # files may be sorted by class
 
 
-@pytest.mark.parametrize("shuffle_buffer", [100, 20])  # the 48 rows drawn from memory, and through a buffer
-def test_every_epoch_has_each_row_once_in_an_order_of_its_own_that_can_be_taken_up_anywhere(tmp_path, shuffle_buffer):
+# The 48 rows kept as the model takes them, drawn from memory, and through a buffer.
+@pytest.mark.parametrize(("shuffle_buffer", "is_kept"), [(20, True), (100, False), (20, False)])
+def test_every_epoch_has_each_row_once_in_an_order_of_its_own_that_can_be_taken_up_anywhere(
+    tmp_path, shuffle_buffer, is_kept
+):
     import numpy as np
 
-    from models.training.input import training_batches
+    from models.training.input import keep_training_rows, training_batches
     from tests.models.tiny import job
 
     made = job(tmp_path, augment=False, shuffle_buffer=shuffle_buffer)
+    kept = keep_training_rows(made) if is_kept else None
 
-    batches = [features["image"].numpy() for features, _ in training_batches(made).take(6)]
-    later = [features["image"].numpy() for features, _ in training_batches(made, skip=4).take(2)]
-    other = [features["image"].numpy() for features, _ in training_batches(replace(made, seed=1)).take(1)]
+    batches = [features["image"].numpy() for features, _ in training_batches(made, kept).take(6)]
+    later = [features["image"].numpy() for features, _ in training_batches(made, kept, skip=4).take(2)]
+    other = [features["image"].numpy() for features, _ in training_batches(replace(made, seed=1), kept).take(1)]
 
     first, second = np.concatenate(batches[:3]), np.concatenate(batches[3:])
     assert len(np.unique(first, axis=0)) == len(first) == 48
@@ -58,7 +62,7 @@ def test_a_training_that_goes_on_reads_none_of_the_epochs_that_are_done(tmp_path
         )
 
     monkeypatch.setattr(tf.data, "TFRecordDataset", counted)
-    next(iter(training_batches(made, skip=1000 * 3)))  # 3 steps of 16 are an epoch of 48 rows
+    next(iter(training_batches(made, None, skip=1000 * 3)))  # 3 steps of 16 are an epoch of 48 rows
 
     assert 20 <= len(reads) < 100 * 48
 
@@ -95,16 +99,18 @@ def test_rows_sorted_by_class_are_mixed_through_a_buffer_smaller_than_a_class(ti
 
     from models.training.input import _shuffled_in_buffer
 
-    files = []
+    paths = []
     for number in range(40):  # files of 5 rows, those of a class side by side
-        files.append(str(tmp_path / f"{number:02d}.tfrecord"))
-        with tf.io.TFRecordWriter(files[-1]) as writer:
+        paths.append(str(tmp_path / f"{number:02d}.tfrecord"))
+        with tf.io.TFRecordWriter(paths[-1]) as writer:
             for row in range(5):
                 writer.write(f"{number // 10}:{number}:{row}")
 
-    batches_of = _shuffled_in_buffer(replace(tiny_job, train_files=files), buffer_rows=40)
+    made = replace(tiny_job, train_files=paths)
     first, again, second = (
-        np.concatenate([batch.numpy() for batch in batches_of(tf.constant(epoch, tf.int64))]).tolist()
+        np.concatenate(
+            [batch.numpy() for batch in _shuffled_in_buffer(made, 40, tf.constant(epoch, tf.int64))]
+        ).tolist()
         for epoch in (0, 0, 1)
     )
 
@@ -127,3 +133,82 @@ def test_the_validation_split_is_kept_in_memory_where_it_fits(tiny_job, monkeypa
 
     assert bool(calls) == kept
     assert sum(len(labels) for _, labels in batches) == 12
+
+
+@pytest.fixture(scope="module")
+def table_job(tmp_path_factory):
+    """A job on 5 files of 48 rows."""
+    from tests.models.tiny import job
+
+    made = job(tmp_path_factory.mktemp("table"), "tabular_classification", batch_size=9)
+    return replace(made, train_files=[*made.train_files] * 5, num_rows={**made.num_rows, "train": 240})
+
+
+def _bits(batches):
+    """Returns the bytes of all tensors of some batches, in order."""
+    import tensorflow as tf
+
+    return [[value.numpy().tobytes() for value in tf.nest.flatten(batch)] for batch in batches]
+
+
+def test_rows_that_are_kept_come_in_the_same_order_with_the_same_bits(table_job):
+    from models.training.input import keep_training_rows, training_batches
+
+    kept = keep_training_rows(table_job)
+
+    from_memory = _bits(training_batches(table_job, kept, skip=3).take(60))  # 27 batches of up to 9 rows are an epoch
+    from_files = _bits(training_batches(table_job, None, skip=3).take(60))
+
+    assert from_memory == from_files
+    assert _bits(training_batches(table_job, kept, skip=40).take(5)) == from_memory[37:42]
+
+
+def test_augmented_pictures_have_the_same_bits_whether_their_rows_are_kept(tiny_job):
+    from models.training.input import keep_training_rows, training_batches
+
+    kept = keep_training_rows(tiny_job)
+
+    assert _bits(training_batches(tiny_job, kept).take(15)) == _bits(training_batches(tiny_job, None).take(15))
+
+
+@pytest.mark.parametrize(("buffer_mib", "is_kept"), [(8, True), (7, False)])
+def test_training_rows_are_kept_where_they_fit_as_the_model_takes_them(tiny_job, monkeypatch, buffer_mib, is_kept):
+    from models.training import input as training_input
+
+    monkeypatch.setattr(training_input, "MIB", 1000)  # 48 rows of 6 x 6 float32 and a label are 7,296 bytes
+
+    kept = training_input.keep_training_rows(_with(tiny_job, buffer_mib=buffer_mib))
+
+    assert (kept is not None) == is_kept
+    assert not kept or {name: value.shape[0] for name, value in kept.items()} == {"image": 48, "label": 48}
+
+
+def test_rows_without_a_fixed_size_are_not_kept():
+    import tensorflow as tf
+
+    from models.training.transformed import row_bytes
+
+    number = tf.TensorSpec((None, 3), tf.float32)
+
+    assert row_bytes({"a": number, "b": tf.TensorSpec((None,), tf.int64)}) == 20
+    assert row_bytes({"a": number, "b": tf.TensorSpec((None, None), tf.int64)}) is None
+    assert row_bytes({"a": number, "b": tf.TensorSpec((None,), tf.string)}) is None
+
+
+def test_a_row_is_transformed_to_the_same_bits_in_any_batch(table_job):
+    import numpy as np
+    import tensorflow as tf
+
+    from data.examples import encode
+    from models.training.transformed import parser
+    from tests.models.tiny import rows_of
+
+    # Far outliers: Transform takes the logarithm of them.
+    rows = [{**row, "lambda": 7.3 * number + 5} for number, row in enumerate(rows_of("tabular_classification", 100, 0))]
+    serialized = tf.constant([encode(row, table_job.spec) for row in rows])
+    parse = parser(table_job.transform_folder)
+
+    whole, parts = parse(serialized), [parse(serialized[begin : begin + 3]) for begin in range(0, 100, 3)]
+
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values, np.concatenate([part[name] for part in parts]))

@@ -71,12 +71,13 @@ def _pictures(folder, side: int, count: int, *overrides: str):
 @pytest.mark.parametrize(
     ("setting", "buffer", "validation"),
     [
+        ("train.buffer_mib=4096", 2400, 300),  # all are kept, as float32
         ("train.buffer_mib=1024", 600, 300),  # 8 in 10 rows of 0.75 MiB, and 1 in 10 as float32
         ("train.buffer_mib=200", 200, 0),  # what is larger is not kept
         ("train.shuffle_buffer=100", 75, 300),
     ],
 )
-def test_the_shuffle_buffer_and_the_validation_split_count_as_they_are_bounded(tmp_path, setting, buffer, validation):
+def test_the_training_rows_and_the_validation_split_count_as_they_are_bounded(tmp_path, setting, buffer, validation):
     named = _pictures(tmp_path, 512, 1000, "train.batch_size=1", setting)
 
     needed = preflight.memory_mib(named)
@@ -91,7 +92,7 @@ def test_a_buffer_that_memory_cannot_hold_is_refused(tmp_path):
     named = _pictures(tmp_path, 20_000, 3000, "train.batch_size=1", "train.buffer_mib=10000000")
 
     with pytest.raises(
-        ConfigError, match=r"train.buffer_mib: the shuffle buffer needs about 2,746,\d\d\d MiB of memory"
+        ConfigError, match=r"train.buffer_mib: the training rows needs about 2,746,\d\d\d MiB of memory"
     ):
         preflight._check_memory(named)
 
