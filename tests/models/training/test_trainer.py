@@ -38,9 +38,18 @@ def test_a_model_trains_and_exports_on_two_mirrored_devices_in_mixed_precision(t
     assert done.stdout.strip() == "trained [1, 2, 3]"
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
+def _weights(model_folder):
+    """Returns the float32 values of a SavedModel's variables, one behind the other."""
     import numpy as np
     import tensorflow as tf
+
+    variables = tf.train.load_checkpoint(f"{model_folder}/variables/variables")
+    values = [np.ravel(variables.get_tensor(key)) for key in sorted(variables.get_variable_to_shape_map())]
+    return np.concatenate([value for value in values if value.dtype == np.float32])
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
+    import numpy as np
 
     from models.training.trainer import train
     from tests.models.tiny import job
@@ -48,9 +57,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     def weights(name, seed):
         (tmp_path / name).mkdir()
         train(job(tmp_path / name, seed=seed, epochs=2))
-        variables = tf.train.load_checkpoint(f"{tmp_path}/{name}/model/variables/variables")
-        values = [np.ravel(variables.get_tensor(key)) for key in sorted(variables.get_variable_to_shape_map())]
-        return np.concatenate([value for value in values if value.dtype == np.float32])
+        return _weights(f"{tmp_path}/{name}/model")
 
     first, again, other = weights("a", 1), weights("b", 1), weights("c", 2)
 
@@ -67,3 +74,25 @@ def test_a_loss_that_is_not_a_number_stops_the_training(tmp_path):
         ModelError, match=r"Training stopped: loss became (nan|inf) in epoch 1; lower train.learning_rate"
     ):
         train(job(tmp_path, learning_rate=1e38, learning_rate_schedule="constant", optimizer="sgd", epochs=1))
+
+
+def test_many_rows_of_categories_give_the_same_weights_twice(tmp_path):
+    import shutil
+    from dataclasses import replace
+
+    import numpy as np
+
+    from models.training.trainer import train
+    from tests.models.tiny import job
+
+    # 24,000 rows in large batches, whose sums TensorFlow shares out among threads.
+    made = job(tmp_path, "tabular_classification", epochs=1, batch_size=4096)
+    made = replace(made, train_files=[*made.train_files] * 500, num_rows={**made.num_rows, "train": 24_000})
+
+    def weights():
+        train(made)
+        found = _weights(made.model_folder)
+        shutil.rmtree(made.model_folder)
+        return found
+
+    np.testing.assert_array_equal(weights(), weights())
