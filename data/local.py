@@ -165,7 +165,8 @@ def _paths(config: DataConfig, base: Path) -> tuple[dict[str, list[Path]], dict[
             if not matches:
                 raise ConfigError(f"data.files: there is no file {base / pattern}; paths start at the run file.")
             found[split] += [_short(Path(match)) for match in matches]
-        found[split] = _once(found[split])
+        # In one order, however they are named: rows keep their places, and a run its bits.
+        found[split] = sorted(_once(found[split]), key=lambda path: path.parts)
     if not used and (config.window or config.test_spans):
         raise ConfigError("data.window and data.test_spans are of files in spans; name {SPAN} or a date in data.files.")
     if config.test_spans:

@@ -1,13 +1,16 @@
 """Files as data: which files there are, what cannot be a data set, and what a table with nothing but its label is."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from data import local
 from data.config import DataConfig
 from data.errors import ConfigError
-from data.loading import open_rows
+from data.loading import open_batches, open_rows
+from data.sources.tables import delimited_blocks
+from data.spec import SPLITS
 from tests.data.corpus import FEATURES, csv_text, rows
 
 
@@ -108,3 +111,28 @@ def test_numbers_are_read_in_the_notation_of_the_settings(tmp_path):
     rows = [row for _, row in open_rows(local.dataset(config, "sales", tmp_path), config)]
 
     assert sorted((row["price"], row["share"]) for row in rows) == [(1000 * i + 234.5, i) for i in range(1, 10)]
+
+
+@pytest.mark.slow
+def test_the_order_of_files_and_the_size_of_blocks_change_no_byte(tmp_path, monkeypatch):
+    from components.example_gen import split_files, write_splits
+
+    for number in range(3):
+        lines = "".join(f'{i / 7},{"ab"[i % 2]},"word {i % 9}"\n' for i in range(number, 600, 3))
+        (tmp_path / f"part-{number}.csv").write_text(f"x,y,z\n{lines}")
+    features = {"x": "number", "y": {"kind": "label", "classes": ["a", "b"]}, "z": "category"}
+    written = []
+    for names, block_bytes in (
+        (["part-2.csv", "part-*.csv"], 2**22),
+        (["part-0.csv", "part-1.csv", "part-2.csv"], 300),
+    ):
+        monkeypatch.setattr(delimited_blocks.read, "__defaults__", (delimited_blocks.delimited.PLAIN, block_bytes))
+        config = DataConfig.model_validate({"files": names, "features": features})
+        dataset = local.dataset(config, "rows", tmp_path)
+        folder = tmp_path / str(block_bytes)
+        summary = write_splits(open_batches(dataset, config), dataset.spec, folder, None, tmp_path)
+        files = [Path(file).read_bytes() for split in SPLITS for file in split_files(str(folder), split)]
+        written.append((summary, files))
+
+    assert written[0] == written[1]
+    assert sum(one["rows"] for one in written[0][0].values()) == 600
