@@ -11,7 +11,7 @@ import tensorflow_transform as tft
 
 from data.spec import BooleanFeature, CategoryFeature, DatasetSpec, DateFeature, NumberFeature
 from models.task import Tensors
-from models.tasks.optional import dense
+from models.tasks.optional import stacked
 from models.tasks.tabular.config import TabularConfig
 
 # The tensors: float32 `(batch, numbers)` twice, float32 `(batch, numbers, bins)`, int64 `(batch, categories)`.
@@ -39,18 +39,18 @@ def transform(raw: Tensors, config: TabularConfig, spec: DatasetSpec) -> dict[st
     Learning", arXiv:2203.05556). Categories are indices into one vocabulary of `column=value`, the rest hashed.
     """
     features = {}
-    columns = [column for name, kind in spec.features.items() for column in _numbers(name, kind, raw)]
-    if columns:
-        values = tf.stack(columns, axis=1)  # (batch, numbers), NaN where there is none
+    values = _numbers(raw, spec)
+    if values is not None:
         missing = tf.math.is_nan(values)
         features[NUMBERS] = tf.where(missing, 0.0, _standardized(values))
         features[MISSING] = tf.cast(missing, tf.float32)
         bounds = tft.quantiles(values, config.bins + 2, epsilon=0.25 / config.bins, reduce_instance_dims=False)
         features[CURVES] = tf.where(missing[..., None], 0.0, _curves(values, bounds))
-    words = [tf.strings.join([tf.constant(f"{name}="), dense(raw[name], "")]) for name in spec.of(CategoryFeature)]
-    if words:
+    categories = list(spec.of(CategoryFeature))
+    if categories:
+        words = stacked([raw[name] for name in categories], "")  # (batch, categories)
         features[CATEGORIES] = tft.compute_and_apply_vocabulary(
-            tf.stack(words, axis=1),  # (batch, categories)
+            tf.add([f"{name}=" for name in categories], words),
             top_k=config.vocabulary_size,
             frequency_threshold=config.min_count,
             num_oov_buckets=config.hash_buckets,
@@ -58,20 +58,38 @@ def transform(raw: Tensors, config: TabularConfig, spec: DatasetSpec) -> dict[st
     return features
 
 
-def _numbers(name: str, feature, raw: Tensors) -> list[tf.Tensor]:
-    """Returns the numbers that a feature stands for, each float32 `(batch,)`, NaN where there is none."""
-    if isinstance(feature, NumberFeature | BooleanFeature):
-        return [dense(raw[name], math.nan)]
-    if not isinstance(feature, DateFeature):
-        return []
-    seconds = tf.cast(dense(raw[name], tf.int64.min), tf.float64)
-    absent = seconds < -9e18
+def _numbers(raw: Tensors, spec: DatasetSpec) -> tf.Tensor | None:
+    """Returns the numbers that features stand for, float32 `(batch, numbers)` in the order of `number_names`.
+
+    NaN where there is none; None of a table without numbers.
+    """
+    plain, dates = list(spec.of(NumberFeature, BooleanFeature)), list(spec.of(DateFeature))
+    parts = []
+    if plain:
+        parts.append(stacked([raw[name] for name in plain], math.nan))
+    if dates:
+        parts.append(_moments(stacked([raw[name] for name in dates], tf.int64.min)))
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    per_date = 1 + 2 * len(PERIODS)
+    places = {name: [index] for index, name in enumerate(plain)}
+    for index, name in enumerate(dates):
+        begin = len(plain) + index * per_date
+        places[name] = list(range(begin, begin + per_date))
+    order = [place for name in spec.of(NumberFeature, BooleanFeature, DateFeature) for place in places[name]]
+    return tf.gather(tf.concat(parts, axis=1), order, axis=1)
+
+
+def _moments(seconds: tf.Tensor) -> tf.Tensor:
+    """Returns the numbers of moments: float32 `(batch, dates * (1 + 2 * periods))` of int64 `(batch, dates)`."""
     # float32 would blur seconds since 1970 to two minutes: days first, phases in float64.
-    numbers = [seconds / DAY]
+    moments = tf.cast(seconds, tf.float64)
+    numbers = [moments / DAY]
     for period in PERIODS.values():
-        phase = 2 * math.pi * tf.math.floormod(seconds, period) / period
+        phase = 2 * math.pi * tf.math.floormod(moments, period) / period
         numbers += [tf.sin(phase), tf.cos(phase)]
-    return [tf.where(absent, math.nan, tf.cast(number, tf.float32)) for number in numbers]
+    each = tf.where((moments < -9e18)[..., None], math.nan, tf.cast(tf.stack(numbers, axis=2), tf.float32))
+    return tf.reshape(each, (-1, seconds.shape[1] * len(numbers)))
 
 
 def _standardized(values: tf.Tensor) -> tf.Tensor:

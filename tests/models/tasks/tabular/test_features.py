@@ -33,17 +33,33 @@ def test_what_is_missing_is_not_a_number_until_it_is_marked():
     np.testing.assert_array_equal(dense(sparse, float("nan")).numpy(), [1.5, np.nan, 2.5])
 
 
+def test_columns_are_stacked_in_order_whether_they_come_sparse_or_not():
+    import tensorflow as tf
+
+    from models.tasks.optional import stacked
+
+    # The first optional column has no value in this batch: TensorFlow parses it as (2, 0).
+    empty = tf.SparseTensor(tf.zeros((0, 2), tf.int64), tf.zeros((0,), tf.string), [2, 0])
+    some = tf.SparseTensor([[1, 0]], ["d"], [2, 1])
+
+    found = stacked([empty, tf.constant(["a", "b"]), some], "-")
+
+    assert found.numpy().tolist() == [[b"-", b"a", b"-"], [b"-", b"b", b"d"]]
+    twice = tf.SparseTensor([[1, 0], [1, 1]], ["d", "e"], [2, 2])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        stacked([twice, empty], "-")
+
+
 def test_a_moment_becomes_its_day_and_its_phases():
     import tensorflow as tf
 
-    from models.tasks.tabular.features import _numbers, number_names
+    from models.tasks.tabular.features import _moments, number_names
 
     # 1970-01-02, a Friday, at six in the morning: a quarter of the day.
-    day, *phases = _numbers("when", DateFeature(), {"when": tf.constant([86_400 + 6 * 3_600], tf.int64)})
+    day, *phases = _moments(tf.constant([[86_400 + 6 * 3_600]], tf.int64)).numpy()[0]
 
-    assert day.numpy() == [1.25]
-    assert phases[0].numpy()[0] == pytest.approx(1.0, abs=1e-6)
-    assert phases[1].numpy()[0] == pytest.approx(0.0, abs=1e-6)
+    assert day == 1.25
+    assert phases[:2] == pytest.approx([1.0, 0.0], abs=1e-6)
     assert len(number_names(_spec(when=DateFeature()))) == 1 + len(phases)
 
 
