@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from components.measuring import measured
 from data.spec import DatasetSpec, LabelFeature
 from models.evaluation.comparison import paired_interval
 from models.evaluation.metrics import classification_metrics
+from models.measuring import measured
 
 ROWS = (100_000, 400_000, 1_000_000)
 ROWS_PER_GROUP = 20

@@ -21,26 +21,26 @@ import tensorflow_transform.beam as tft_beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx.components.transform.component import Transform
 from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import transform_pb2
 from tfx.types.standard_artifacts import Examples
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tfx_bsl.public import tfxio
 
+from components.artifact_files import SUMMARY
 from components.data_gate import DataGate
 from components.schema import CuratedSchema, schema_text
 from components.statistics import OPTIONS, SplitStatistics
+from components.transform import Transform
 from data.config import DriftCheck
 from data.spec import SPLITS, CategoryFeature, DatasetSpec, LabelFeature, NumberFeature
-from models.tasks.tabular_classification.config import TabularClassificationConfig
+from models import registry
 from pipeline.running.beam_runner import run_pipeline
 from pipeline.running.graph import BEAM_ARGS
-from pipeline.running.transform_entry import preprocessing_fn
 
 BATCH = 10_000
+TASK = "tabular_classification"
 
 
 def spec_of(columns: int) -> DatasetSpec:
@@ -50,15 +50,10 @@ def spec_of(columns: int) -> DatasetSpec:
     return DatasetSpec(name="wide", title="made up", licence="none", features=features)
 
 
-def learned(spec: DatasetSpec) -> dict:
-    """Returns what the task on tables needs to know, as the pipeline tells it."""
-    config = TabularClassificationConfig().model_dump(mode="json")
-    return {"task": "tabular_classification", "config": config, "spec": spec.model_dump(mode="json")}
-
-
 def write(folder: Path, rows: int, spec: DatasetSpec) -> None:
     """Writes `rows` training rows, and few of the other splits."""
     generator = np.random.default_rng(0)
+    SUMMARY.path(folder).write_text(json.dumps({"train": {"rows": rows}}))
     words = np.array([f"value {i}" for i in range(500)])
     for split in SPLITS:
         (folder / f"Split-{split}").mkdir(parents=True)
@@ -90,10 +85,11 @@ def directly(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
         )
         assert not tfdv.validate_statistics(found, schema).anomaly_info
     source = tfxio.TFExampleRecord(str(examples / "Split-train" / "*"), schema=schema, telemetry_descriptors=["bench"])
+    task = registry.task(TASK)
     with beam.Pipeline(options=options) as pipeline, tft_beam.Context(temp_dir=str(scratch / "tmp")):
         data = pipeline | source.BeamSource()
         function = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
-            lambda inputs: preprocessing_fn(inputs, learned(spec))
+            lambda inputs: task.preprocessing_fn(inputs, task.config(), spec)
         )
         _ = function | tft_beam.WriteTransformFn(str(scratch / "transform"))
 
@@ -118,11 +114,10 @@ def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
     transform = Transform(
         examples=rows,
         schema=schema.outputs["schema"],
-        preprocessing_fn="pipeline.running.transform_entry.preprocessing_fn",
-        custom_config=learned(spec),
-        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
-        materialize=False,
-        disable_statistics=True,
+        task=TASK,
+        config=registry.config_class(TASK)().model_dump_json(),
+        spec=spec.model_dump_json(),
+        fingerprint="",
     ).with_id("transform")
     transform.add_upstream_node(gate)
     run_pipeline(

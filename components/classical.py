@@ -15,12 +15,12 @@ from threadpoolctl import threadpool_limits
 
 from components.artifact_files import CLASSICAL
 from components.example_gen import read_summary, split_files
-from components.measuring import measured
 from data import examples as codec
 from data.spec import DatasetSpec, LabelFeature
 from data.texts import significant, to_json
 from models import progress, registry
 from models.evaluation.metrics import Metric
+from models.measuring import measured
 from models.tasks.reference import Candidate, predict
 
 

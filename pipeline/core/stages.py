@@ -56,8 +56,7 @@ STAGES = (
     ),
     Stage(
         "transform",
-        "pipeline.running.transform_entry",
-        packages=("tensorflow-transform", "tfx"),
+        "components.transform",
         excluded=(REFERENCE_MODELS, TFMA_METRIC),
         waits_for=("data_gate",),
         settings=("task", "model."),

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from components.artifact_files import TENSORBOARD, TRAINING
 from components.example_gen import read_summary
-from components.measuring import measured
 from data.spec import DatasetSpec
 from data.texts import to_json
 from models import registry
 from models.config import TrainConfig
+from models.measuring import measured
 from models.training.job import TrainingJob
 from models.training.trainer import train
 

@@ -3,14 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import apache_beam as beam
 import numpy as np
-import tensorflow_transform as tft
-import tensorflow_transform.beam as tft_beam
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tensorflow_transform.tf_metadata import dataset_metadata
-from tfx_bsl.tfxio import tf_example_record
 
 from components.example_gen import write_splits
 from components.schema import schema_text
@@ -31,6 +26,7 @@ from data.spec import (
 )
 from models import registry
 from models.config import TrainConfig
+from models.preprocessing.learning import learn
 from models.training.job import TrainingJob
 
 NUM_ROWS = {"train": 48, "validation": 12, "test": 12}
@@ -148,19 +144,11 @@ def rows_of(task: str, count: int, seed: int) -> list[Row]:
 
 
 def transform_folder(task, config, spec: DatasetSpec, examples: Path, folder: Path) -> str:
-    """Runs a task's preprocessing over the training split, as TFX's Transform does; returns the folder of its graph."""
+    """Learns a task's preprocessing from the training split; returns the folder of its graph."""
+    folder.mkdir(exist_ok=True)
+    files = sorted(map(str, (examples / "Split-train").glob("*.tfrecord")))
     schema = text_format.Parse(schema_text(spec), schema_pb2.Schema())
-    source = tf_example_record.TFExampleRecord(
-        str(examples / "Split-train" / "*"), schema=schema, telemetry_descriptors=["t"]
-    )
-    metadata = dataset_metadata.DatasetMetadata(schema)
-    with beam.Pipeline("FnApiRunner") as pipeline, tft_beam.Context(temp_dir=f"{folder}/tmp"):
-        data = pipeline | source.BeamSource()
-        transform_fn = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
-            lambda inputs: task.preprocessing_fn(inputs, config, spec)
-        )
-        transform_fn | tft_beam.WriteTransformFn(str(folder))
-        metadata | tft_beam.WriteMetadata(f"{folder}/{tft.TFTransformOutput.RAW_METADATA_DIR}", pipeline)
+    learn(lambda raw: task.preprocessing_fn(raw, config, spec), schema, files, spec.num_rows["train"], folder)
     return str(folder)
 
 

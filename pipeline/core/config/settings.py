@@ -67,7 +67,7 @@ class BaselineConfig(Settings):
 
 
 class BeamConfig(Settings):
-    """How Beam's stages run: transform and evaluate."""
+    """How Beam's stage runs: evaluate."""
 
     workers: PositiveInt = 1
     """Processes; more than one takes more memory and pays on large data only, from some 50,000 test examples on."""

@@ -1,7 +1,7 @@
 """Runs the code of each stage of a finished pipeline in a process of its own; says which modules of ours it loaded.
 
 `modules_of_stages.py STAGES.json` prints a JSON line a stage. The file says of each stage its component (`module`,
-`name`), its execution properties and the folder of each input; of TFX's Transform and Trainer the entry is run.
+`name`), its execution properties and the folder of each input; of TFX's Trainer the entry is run.
 
 What others made is imported once and then forked, since TensorFlow alone takes seconds; of ours nothing is.
 """
@@ -50,15 +50,6 @@ def run_training(stage: dict[str, Any], folder: Path) -> None:
     )
 
 
-def run_preprocessing(stage: dict[str, Any], folder: Path) -> None:
-    """Calls the entry of TFX's Transform on two rows of digits."""
-    import tensorflow as tf
-
-    rows = {"image": tf.constant([bytes(64)] * 2), "label": tf.constant([1, 2], tf.int64)}
-    entry = _entry(stage["properties"]["preprocessing_fn"])
-    entry(rows, json.loads(stage["properties"]["custom_config"]))
-
-
 def _entry(path: str):
     module, _, function = path.rpartition(".")
     return getattr(importlib.import_module(module), function)
@@ -72,11 +63,15 @@ def loaded() -> list[str]:
 def main() -> None:
     for name in ("keras", "sklearn.linear_model", "tensorflow_data_validation", "tensorflow_model_analysis"):
         importlib.import_module(name)
-    for name in ("tensorflow_transform", "tfx.dsl.component.experimental.decorators", "tfx.types.standard_artifacts"):
+    for name in (
+        "tensorflow_transform.beam",
+        "tfx.dsl.component.experimental.decorators",
+        "tfx.types.standard_artifacts",
+    ):
         importlib.import_module(name)
     assert not loaded()
     for name, stage in json.loads(Path(sys.argv[1]).read_text()).items():
-        run = {"train": run_training, "transform": run_preprocessing}.get(name, run_component)
+        run = run_training if name == "train" else run_component
         sys.stdout.flush()
         child = os.fork()
         if child:

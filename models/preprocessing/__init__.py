@@ -1,0 +1,1 @@
+"""What a preprocessing learns from the training split, and the graph that applies it."""

@@ -1,0 +1,160 @@
+"""What TFT's analyzers find in data, without Beam.
+
+TFT turns a preprocessing function into a graph of operations: run the traced function over the data, accumulate, merge,
+put the results into the function as constants. On Beam the batches have a size that goes by the clock, so that two runs
+differ in the last digit, and each value of a vocabulary is an element of its own. Here the operations that the tasks
+use are run in a loop over batches of a fixed number of rows; `unknown` tells of those that need Beam.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_transform import analyzer_nodes, analyzers, nodes
+
+from data.accumulators import over
+from models.preprocessing import tracing, vocabulary
+from models.preprocessing.batches import Accumulators, Combined, batches
+from models.preprocessing.tracing import Traced
+
+FINAL = "CreateSavedModel"  # TFT's label of the operation that writes the function with all results in it
+
+
+def unknown(traced: Traced) -> list[str]:
+    """Returns the labels of the operations that `analyze` cannot run."""
+    return [operation.label for operation, _ in traced.operations if not _is_known(operation)]
+
+
+def analyze(traced: Traced, files: Sequence[str], rows: int) -> Path:
+    """Returns the folder of the SavedModel that applies what was found in the data; the same files give the same bits.
+
+    Args:
+        traced: The preprocessing function.
+        files: TFRecord files of tf.train.Examples.
+        rows: How many they hold, for the progress.
+    """
+    return nodes.Traverser(_Run(traced, files, rows)).visit_value_node(traced.result)
+
+
+def _is_known(operation: nodes.OperationDef) -> bool:
+    if isinstance(operation, analyzer_nodes.VocabularyAccumulate):
+        return operation.vocab_ordering_type == analyzers._VocabOrderingType.FREQUENCY
+    if isinstance(operation, analyzer_nodes.VocabularyPrune):
+        return operation.key_fn is None
+    if isinstance(operation, analyzer_nodes.VocabularyOrderAndWrite):
+        is_list = operation.file_format == "text" and not operation.store_frequency
+        return is_list and not operation.fingerprint_shuffle
+    return hasattr(_Run, type(operation).__name__)
+
+
+@dataclass(frozen=True)
+class _Unwritten:
+    """What would be a SavedModel of the function on Beam: results in it by tensor, and the tensors that it returns."""
+
+    values: dict[str, tf.Tensor]
+    outputs: Mapping[str, tf.Tensor]
+
+
+class _Run(nodes.Visitor):
+    """Runs the operations of a graph: a method for each kind, under TFT's name, from inputs to a tuple of outputs."""
+
+    def __init__(self, traced: Traced, files: Sequence[str], rows: int):
+        self._traced, self._files, self._rows = traced, files, rows
+
+    def visit(self, operation, inputs):
+        return getattr(self, type(operation).__name__)(operation, *inputs)
+
+    def validate_value(self, value):
+        pass
+
+    def ExtractInputForSavedModel(self, operation):
+        return (self._files,)
+
+    def CreateSavedModel(self, operation, *bindings):
+        values = {name: value for binding in bindings for name, value in binding.items()}
+        if operation.label != FINAL:
+            return (_Unwritten(values, operation.output_signature),)
+        folder = self._traced.scratch / "transform_fn"
+        tracing.write(self._traced, values, folder)
+        return (folder,)
+
+    def ApplySavedModel(self, operation, model, files):
+        """Goes through the data once, for all that is accumulated of this run of the function; returns it by label."""
+        combined, counted = self._accumulated(operation)
+        counts = {key: f"count of {key}" for key in counted.values()}
+        names = {key: tensor.name for key, tensor in model.outputs.items()}
+        function = tracing.outputs_of(self._traced, model.values, names, counts)
+
+        def make() -> Accumulators:
+            parts = {label: vocabulary.ValueCounts(key, counts[key]) for label, key in counted.items()}
+            return Accumulators(parts | {label: Combined(combiner, keys) for label, combiner, keys in combined})
+
+        return (over(files, batches(function, self._rows), make).result(),)
+
+    def _accumulated(self, run):
+        """Returns what is accumulated of a run of the function.
+
+        Label, combiner and keys of tensors for each of TFT's combiners; for each vocabulary the key of its values, by
+        label.
+        """
+        combined, counted = [], {}
+        picked = {id(other): other for other, inputs in self._traced.operations if inputs and inputs[0] is run}
+        for operation, inputs in self._traced.operations:
+            if isinstance(operation, analyzer_nodes.PackedCombineAccumulate) and inputs[0] is run:
+                combined += [(one.label, one.combiner, one.keys) for one in operation.combiners]
+            elif isinstance(operation, analyzer_nodes.CacheableCombineAccumulate) and id(inputs[0]) in picked:
+                combined.append((operation.label, operation.combiner, inputs[0].keys))
+            elif isinstance(operation, analyzer_nodes.VocabularyAccumulate) and id(inputs[0]) in picked:
+                (counted[operation.label],) = inputs[0].keys
+        return combined, counted
+
+    def ExtractFromDict(self, operation, values):
+        # Several keys are those of a run of the function, whose outputs are accumulated by now.
+        return (values if isinstance(operation.keys, tuple) else values[operation.keys],)
+
+    def PackedCombineAccumulate(self, operation, results):
+        return (results,)
+
+    def CacheableCombineAccumulate(self, operation, results):
+        return (results[operation.label],)
+
+    def CacheableCombineMerge(self, operation, accumulated):
+        return (operation.combiner.extract_output(accumulated),)
+
+    def ExtractCombineMergeOutputs(self, operation, outputs):
+        return tuple(outputs)
+
+    def AddKey(self, operation, value):
+        return ({operation.key: value},)
+
+    def Flatten(self, operation, *values):
+        return ({key: value for one in values for key, value in one.items()},)
+
+    def PackedCombineMerge(self, operation, values):
+        return ({one.label: one.combiner.extract_output(values[one.keys[0]]) for one in operation.combiners},)
+
+    def ExtractPackedCombineMergeOutputs(self, operation, outputs):
+        return tuple(outputs)
+
+    def VocabularyAccumulate(self, operation, results):
+        return (results[operation.label],)
+
+    def VocabularyMerge(self, operation, counts):
+        return (counts,)
+
+    def VocabularyPrune(self, operation, counts):
+        min_count, top_k = operation.frequency_threshold, operation.top_k
+        return (vocabulary.kept(counts, min_count=min_count, top_k=top_k, dtype=operation.input_dtype),)
+
+    def VocabularyCount(self, operation, counts):
+        return (np.int64(max(len(counts), 1)),)
+
+    def VocabularyOrderAndWrite(self, operation, counts):
+        path = self._traced.scratch / operation.vocab_filename
+        vocabulary.write(counts, path)
+        return (np.array(str(path)),)
+
+    def CreateTensorBinding(self, operation, value):
+        return ({operation.tensor_name: tf.constant(value, tf.dtypes.as_dtype(operation.dtype_enum))},)

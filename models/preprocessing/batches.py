@@ -1,0 +1,76 @@
+"""Batches of a fixed number of rows, and what TFT's combiners add up of them: same files, same bits."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from data.accumulators import Accumulator
+from models import progress
+
+# Of a batch, which ends with its file; ingest's files have 8 MiB, so that a batch of large rows has fewer.
+BATCH_ROWS = 4096
+
+Batch = Mapping[str, np.ndarray]  # tensors by key
+
+
+def batches(function: Callable[[tf.Tensor], Mapping[str, tf.Tensor]], rows: int) -> Callable[[str], Iterator[Batch]]:
+    """Returns the function from a TFRecord file to what `function` makes of each of its batches.
+
+    Args:
+        function: Takes serialized tf.train.Examples, string `(batch,)`.
+        rows: How many all files hold, for the progress.
+    """
+    done = 0
+
+    def read(file: str) -> Iterator[Batch]:
+        nonlocal done
+        for serialized in tf.data.TFRecordDataset([file]).batch(BATCH_ROWS):
+            yield {key: value.numpy() for key, value in function(serialized).items()}
+            done += len(serialized)
+            progress.report(rows=done, of=rows)
+
+    return read
+
+
+class Combined:
+    """What one of TFT's combiners makes of batches: an accumulator.
+
+    Args:
+        combiner: The combiner.
+        keys: The tensors that it takes of each batch.
+    """
+
+    def __init__(self, combiner: Any, keys: Sequence[str]):
+        self._combiner, self._keys = combiner, tuple(keys)
+        self._state = combiner.create_accumulator()
+
+    def add(self, batch: Batch) -> None:
+        self._state = self._combiner.add_input(self._state, tuple(batch[key] for key in self._keys))
+
+    def merge(self, other: "Combined") -> None:
+        self._state = self._combiner.merge_accumulators([self._state, other._state])
+
+    def result(self) -> Any:
+        """Returns TFT's accumulator."""
+        return self._combiner.compact(self._state)
+
+
+class Accumulators:
+    """Several accumulators by name, as one."""
+
+    def __init__(self, parts: dict[str, Accumulator]):
+        self._parts = parts
+
+    def add(self, batch: Batch) -> None:
+        for part in self._parts.values():
+            part.add(batch)
+
+    def merge(self, other: "Accumulators") -> None:
+        for name, part in self._parts.items():
+            part.merge(other._parts[name])
+
+    def result(self) -> dict[str, Any]:
+        """Returns the result of each, by name."""
+        return {name: part.result() for name, part in self._parts.items()}

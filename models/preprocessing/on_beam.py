@@ -1,0 +1,43 @@
+"""What TFT's analyzers find in data, by TFT on Beam: for analyzers that `analysis` does not know."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow as pa
+import tensorflow as tf
+import tensorflow_transform.beam as tft_beam
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+from tfx_bsl.tfxio.tf_example_record import TFExampleBeamRecord
+
+from models.preprocessing.batches import BATCH_ROWS
+from models.preprocessing.tracing import PreprocessingFn
+
+# In this process, whatever `beam.workers` says: several merge in the order in which they are done.
+OPTIONS = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
+
+
+def analyze(
+    function: PreprocessingFn, schema: schema_pb2.Schema, files: Sequence[str], folder: Path, scratch: Path
+) -> None:
+    """Writes `transform_fn` and `transformed_metadata` below a folder.
+
+    Args:
+        function: The preprocessing function.
+        schema: Of the examples.
+        files: TFRecord files of tf.train.Examples.
+        folder: Receives both.
+        scratch: Folder for temporary files.
+    """
+    source = TFExampleBeamRecord(physical_format="inmem", telemetry_descriptors=["headrace"], schema=schema)
+    with beam.Pipeline(argv=OPTIONS) as pipeline, tft_beam.Context(temp_dir=str(scratch)):
+        data = pipeline | beam.Create(list(files), reshuffle=False) | beam.FlatMap(_batches, schema.SerializeToString())
+        transform_fn = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(function)
+        transform_fn | tft_beam.WriteTransformFn(str(folder))
+
+
+def _batches(file: str, schema: bytes) -> Iterator[pa.RecordBatch]:
+    decoder = ExamplesToRecordBatchDecoder(schema)
+    for serialized in tf.data.TFRecordDataset([file]).batch(BATCH_ROWS).as_numpy_iterator():
+        yield decoder.DecodeBatch(serialized.tolist())
