@@ -132,7 +132,8 @@ class DataConfig(Settings):
     test_spans: NonNegativeInt = 0
     """Of files in spans: how many of the newest become the test split; 0 cuts it by content."""
     format: Format = "auto"
-    """auto: by the files' ending; a folder is one of images or texts, with a folder a class."""
+    """auto: by the files' ending; a folder is one of images or texts, with a folder a class, or of Parquet files, where
+    folders named column=value add columns."""
     label: str | None = None
     """Column to be predicted, in the place of features: they are inferred from all rows of the table."""
     features: dict[str, Annotated[Feature, BeforeValidator(_by_kind)]] = Field(default_factory=dict)

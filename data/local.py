@@ -28,7 +28,7 @@ from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import Listing
 from data.sources.tables import delimited, headers, notation
 from data.sources.tables.dialect import other_delimiter
-from data.sources.tables.formats import columns_of, format_of, layout_of, records
+from data.sources.tables.formats import columns_of, files_of, format_of, layout_of, records
 from data.sources.tables.kept import blocks
 from data.spec import (
     READ_ORDER,
@@ -78,13 +78,19 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
     _check_classes(kind, config, spec, paths["train"][0])
     column = class_folders.column_of(kind)
     # Once for all that is asked of it: of 100,000 files it takes half a second.
-    listed = functools.cache(lambda folder: class_folders.examples(folder, column))
+    listed = functools.cache(
+        lambda folder: (
+            class_folders.examples(folder, column)
+            if kind.endswith("_folder")
+            else Listing(folder, files=files_of(folder, kind))
+        )
+    )
     return Dataset(
         spec,
         digest=functools.cache(lambda: _digest(paths, listed)),
         trusting_digest=functools.cache(lambda: _digest(paths, listed, trust=True)),
         sources={"files": lambda _: _Rows(paths, kind, config, spec)},
-        estimate=lambda: _estimate(paths, listed, spec),
+        estimate=lambda: _estimate(paths, kind, listed, spec),
         last_change=lambda: _last_change(paths, listed),
         left_out=lambda: class_folders.left_out(map(listed, _folders(paths)), column),
         missing_values=config.missing_values,
@@ -99,7 +105,8 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
 def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfig:
     """Returns the settings with features and what else all rows of the tables tell; unchanged tables are read once."""
     about = f"{_inferring_code()} {kind} {config.model_dump_json()}"
-    found = file_cache.facts(paths, about, lambda: _infer(config, kind, paths))
+    files = [file for path in paths for file in files_of(path, kind)]
+    found = file_cache.facts(files, about, lambda: _infer(config, kind, paths))
     return config.model_copy(
         update={
             "features": TypeAdapter(dict[str, Feature]).validate_python(found["features"]),
@@ -242,18 +249,19 @@ def _folders(paths: Mapping[str, Sequence[Path]]) -> list[Path]:
 
 
 def _files(path: Path, listed: Listed) -> list[Path]:
-    """Returns what a path stands for: of a folder of classes its examples."""
+    """Returns what a path stands for: of a folder of classes its examples, of one that is a table its files."""
     return listed(path).files if path.is_dir() else [path]
 
 
-def _estimate(paths: dict[str, list[Path]], listed: Listed, spec: DatasetSpec) -> int:
+def _estimate(paths: dict[str, list[Path]], kind: str, listed: Listed, spec: DatasetSpec) -> int:
     """Returns about how many bytes the examples have: images decoded, tables as large as their text."""
-    every = [path for found in paths.values() for path in found]
-    images = sum(len(listed(path).files) for path in _folders(paths)) * spec.row_bytes()
+    every = [file for found in paths.values() for path in found for file in _files(path, listed)]
+    if kind.endswith("_folder"):
+        return len(every) * spec.row_bytes()
     gzipped = 10  # times that text grows when it is unpacked
     tables = [path.stat().st_size * (gzipped if path.suffix == ".gz" else 1) for path in every if path.is_file()]
     zipped = [archives.unpacked_bytes(path) for path in every if path.is_file() and archives.is_zip(path)]
-    return images + 2 * (sum(tables) + sum(zipped))  # an example names its columns
+    return 2 * (sum(tables) + sum(zipped))  # an example names its columns
 
 
 def _last_change(paths: Mapping[str, Sequence[Path]], listed: Listed) -> float:

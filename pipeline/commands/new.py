@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from data.errors import ConfigError
+from data.sources.tables import partitions
 from models import registry
 from pipeline.commands.drafting.draft import Choice, Choose, Draft, TableOptions
 from pipeline.commands.drafting.folders import of_folder
@@ -29,8 +30,8 @@ def draft(
     """Returns the run file that suits a file or folder; reads all of it.
 
     Args:
-        path: CSV, TSV, JSON, JSON Lines or Parquet file, a zip file of one, or a folder with a folder of images or
-            texts for each class, or with splits (`train`, `test`, ...) of such folders.
+        path: CSV, TSV, JSON, JSON Lines or Parquet file, a zip file of one, a folder of Parquet files, or a folder
+            with a folder of images or texts for each class, or with splits (`train`, `test`, ...) of such folders.
         task: The task; None to infer it.
         label: The column to be predicted; None to choose it.
         say: Is told how many rows were read.
@@ -47,7 +48,7 @@ def draft(
         raise ConfigError(config.unknown("task", task, sorted(registry.TASKS)))
     if task == "recommendation":
         raise ConfigError("headrace new does not infer users and items; take pipeline/configs/movies.yaml as a model.")
-    if path.is_dir():
+    if path.is_dir() and options.format != "parquet" and not partitions.is_table(path):
         return of_folder(path, task, label, say)
     return of_table(path, task, label, say, choose, options)
 

@@ -20,7 +20,7 @@ from data.scripts import listed
 from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import listing, readable
 from data.sources.records import Record
-from data.sources.tables import formats, headers, notation
+from data.sources.tables import formats, headers, notation, partitions
 from data.sources.tables.dialect import other_delimiter
 from data.spec import BadRow, CategoryFeature, DatasetSpec, Feature, ImageFeature, LocatedRow, TextFeature
 from pipeline.core.screen import redirected
@@ -130,7 +130,7 @@ class Reader:
 
     def _within(self, given: Path, out: Path | None) -> list[Path]:
         """Returns the files that a path stands for: itself, or those of a folder that the model can be asked about."""
-        if not given.is_dir():
+        if not given.is_dir() or self._is_partitioned(given):
             return [given]
         every = [path for path in files_within(given) if out is None or path.resolve() != out.resolve()]
         kinds = {path: self._table_format(path) for path in every}
@@ -145,6 +145,10 @@ class Reader:
         if found and len(found) < len(every):
             self.note(f"{given}: {len(found):,} of {len(every):,} files are read, the others are no {self._noun}s.")
         return found or [given]
+
+    def _is_partitioned(self, path: Path) -> bool:
+        """Returns whether a folder is a table with columns of its folders' names, which none of its files has."""
+        return self.format in ("auto", "parquet") and path.is_dir() and partitions.is_partitioned(path)
 
     @property
     def _noun(self) -> str:
@@ -162,7 +166,7 @@ class Reader:
     def _format(self, path: Path) -> str:
         """Returns the format of a file's table; empty where the file is one question."""
         if path.is_dir():
-            return ""
+            return "parquet" if self._is_partitioned(path) else ""
         try:
             path.open("rb").close()
         except OSError as error:
@@ -185,10 +189,10 @@ class Reader:
         """Yields the questions of a file; an error of the file as a whole is the last."""
         key = {"file": readable(path)}
         try:
-            if path.is_dir():
-                raise DataError(f"{path} has no {self._noun}s.")
             if kind:
                 yield from self._rows(path, kind)
+            elif path.is_dir():
+                raise DataError(f"{path} has no {self._noun}s.")
             else:
                 yield self._question(key, _file_record(path, self.column or ""), path.parent, textual=False)
         except DataError as error:
@@ -213,6 +217,9 @@ class Reader:
             if renamed is not None and renamed in record.cells:
                 record = replace(record, cells={self.column: record.cells[renamed]})
             key = {"file": readable(path), "row": number}
+            if path.is_dir():
+                file, _, number_in_file = record.where.rpartition(":")
+                key = {"file": readable(file), "row": int(number_in_file)}
             yield self._question(key, record, path.parent, textual=kind == "csv")
         if broken:
             raise broken

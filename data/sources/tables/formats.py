@@ -15,7 +15,7 @@ from data.errors import ConfigError, DataError
 from data.sources import archives, tfrecord
 from data.sources.folders import classes as class_folders
 from data.sources.records import Record
-from data.sources.tables import delimited, delimited_blocks, headers, jsonl, parquet
+from data.sources.tables import delimited, delimited_blocks, headers, jsonl, parquet, partitions
 from data.sources.tables.dialect import Layout, look
 from data.spec import TextFeature
 
@@ -31,7 +31,8 @@ def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
     texts = any(isinstance(feature, TextFeature) for feature in config.features.values())
     folders = "text_folder" if texts else "image_folder"
     for path in paths:
-        kinds[folders if path.is_dir() else TABLE_ENDINGS.get(_ending(path), "")] = path
+        of_folder = "parquet" if path.is_dir() and partitions.is_table(path) else folders
+        kinds[of_folder if path.is_dir() else TABLE_ENDINGS.get(_ending(path), "")] = path
     if "" in kinds:
         raise ConfigError(
             f"data.files: the format of {archives.name_of(kinds[''])} cannot be told by its ending; set data.format "
@@ -42,10 +43,15 @@ def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
     return next(iter(kinds))
 
 
+def files_of(path: Path, kind: str) -> list[Path]:
+    """Returns the files of a table: itself, or where it is a folder those in it; raises DataError where it has none."""
+    return partitions.files(path) if kind == "parquet" and path.is_dir() else [path]
+
+
 def columns_of(path: Path, kind: str, config: DataConfig) -> list[str]:
     """Returns the names of a file's columns: of its header or the settings, else of its first row."""
     readers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, layout_of(path, config))}
-    readers |= {"jsonl": jsonl.columns, "parquet": parquet.columns}
+    readers |= {"jsonl": jsonl.columns, "parquet": _parquet(path).columns}
     return readers[kind](path) if kind in readers else list(next(records(path, kind, config)).cells)
 
 
@@ -55,7 +61,7 @@ def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
         return delimited.read(path, layout_of(path, config))
     if kind.endswith("_folder"):
         return class_folders.read(path, class_folders.column_of(kind))
-    readers: dict[str, Any] = {"jsonl": jsonl, "parquet": parquet, "tfrecord": tfrecord}
+    readers: dict[str, Any] = {"jsonl": jsonl, "parquet": _parquet(path), "tfrecord": tfrecord}
     return readers[kind].read(path)
 
 
@@ -65,11 +71,16 @@ def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
         yield from delimited_blocks.read(path, layout_of(path, config))
         return
     if kind == "parquet":
-        yield from parquet.blocks(path)
+        yield from _parquet(path).blocks(path)
         return
     rows = records(path, kind, config)
     while some := list(itertools.islice(rows, BLOCK_ROWS)):
         yield _block(path, some)
+
+
+def _parquet(path: Path) -> Any:
+    """Returns the reader of a Parquet file, or of a folder of those."""
+    return partitions if path.is_dir() else parquet
 
 
 def _block(path: Path, some: list[Record]) -> Block:

@@ -38,11 +38,10 @@ def keeping(max_bytes: int = MAX_BYTES) -> Iterator[None]:
 def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
     """Yields as `formats.blocks` does, what is kept of an unchanged file that was read in the same way."""
     kept = _KEPT.get()
-    if kept is None or not path.is_file():
+    if kept is None or kind.endswith("_folder") or not path.exists():
         return formats.blocks(path, kind, config)
-    state = path.stat()
-    stamp = (str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino)
-    key = (str(path), stamp, kind, config.delimiter, config.names, config.header)
+    stamps = tuple(map(_stamp, formats.files_of(path, kind)))
+    key = (str(path), stamps, kind, config.delimiter, config.names, config.header)
     return iter(kept.files[key]) if key in kept.files else _read(path, kind, config, kept, key)
 
 
@@ -59,6 +58,11 @@ def _read(path: Path, kind: str, config: DataConfig, kept: _Kept, key: Any) -> I
     if found is not None:
         kept.left -= size
         kept.files[key] = found
+
+
+def _stamp(path: Path) -> tuple[str, int, int, int]:
+    state = path.stat()
+    return str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino
 
 
 def _num_bytes(block: Block) -> int:

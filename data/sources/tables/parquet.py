@@ -24,6 +24,12 @@ def columns(path: Path) -> list[str]:
         return list(file.schema_arrow.names)
 
 
+def num_rows(path: Path) -> int:
+    """Returns how many rows there are; raises DataError when the file is no whole Parquet file."""
+    with _open(path) as file:
+        return file.metadata.num_rows
+
+
 def read(path: Path) -> Iterator[Record]:
     """Yields the rows, each cell in the Python type that belongs to its column's.
 

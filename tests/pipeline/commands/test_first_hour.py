@@ -1,10 +1,13 @@
 """What people's own data is like: each case goes through `headrace new`, which ends as `headrace check --rows` does."""
 
+import itertools
 import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -230,6 +233,17 @@ def array(place: Path) -> Path:
     return place / "data.json"
 
 
+def partitioned_parquet(place: Path) -> Path:
+    generator = random.Random(19)
+    for region, year in itertools.product(("eu", "us"), (2023, 2024)):
+        folder = place / "data" / f"region={region}" / f"year={year}"
+        folder.mkdir(parents=True)
+        rows = [{"x": generator.random(), "label": "ab"[index % 2]} for index in range(80)]
+        pq.write_table(pa.Table.from_pylist(rows), folder / "part-0.parquet")
+    (place / "data" / "_SUCCESS").touch()
+    return place / "data"
+
+
 # Case -> how `headrace new` ends, what it says, and the options that a person gives.
 CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     pictures_in_split_folders: (0, ("train: blue 30, red 30", "validation: blue 10, red 10", "test: blue 10"), ()),
@@ -255,6 +269,7 @@ CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]
     sep_line: (0, ("label from 2 columns",), ()),
     trailing_comma: (0, ("label from 2 columns",), ()),
     array: (0, ("label from 1 column",), ()),
+    partitioned_parquet: (0, ("label from 3 columns, 320 rows",), ()),
     preamble: (0, ("the lines before line 3 are left out",), ()),
 }
 

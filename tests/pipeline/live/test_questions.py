@@ -329,6 +329,22 @@ def test_a_folder_of_tables_is_of_one_format(folder):
     assert Asking("table")(Path("none")) == [(("none",), "none has no tables")]
 
 
+def test_a_folder_of_partitions_has_their_columns_and_rows_are_counted_by_file(folder):
+    for plan, ages in (("basic", [40.0, 50.0]), ("gold", [60.0])):
+        Path("data", f"plan={plan}").mkdir(parents=True)
+        pa.parquet.write_table(pa.table({"age": ages}), f"data/plan={plan}/part-0.parquet")
+
+    asked = Asking("table")(Path("data"))
+
+    assert [where for where, _ in asked] == [
+        ("data/plan=basic/part-0.parquet", 1),
+        ("data/plan=basic/part-0.parquet", 2),
+        ("data/plan=gold/part-0.parquet", 1),
+    ]
+    plans = (b"basic", b"basic", b"gold")
+    assert all(plan in content for (_, content), plan in zip(asked, plans, strict=True))
+
+
 def test_a_file_that_is_not_there_is_told_before_anything_is_read(folder):
     with pytest.raises(ConfigError, match=r"^b.csv cannot be read \(No such file or directory\)."):
         Asking("text").reader.questions([write("a.csv", "review\na\n"), Path("b.csv")], [])

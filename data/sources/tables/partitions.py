@@ -1,0 +1,142 @@
+"""Reads folders of Parquet files as one table; folders named `column=value` (Hive's layout) add columns."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from data.blocks import Block
+from data.errors import DataError
+from data.sources.folders.listing import is_hidden, listing
+from data.sources.records import Record
+from data.sources.tables import headers, parquet
+
+ENDING = ".parquet"
+PARTITION = re.compile(r"([^=]+)=(.*)")
+WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")  # an int64
+NOTHING = "__HIVE_DEFAULT_PARTITION__"  # what Hive and Spark write for null
+
+
+def is_table(folder: Path) -> bool:
+    """Returns whether a folder holds Parquet files, and no folders but those named `column=value`."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir()) for entry in entries if not _is_left_out(entry.name)]
+    except OSError:
+        return False
+    folders = [name for name, is_folder in found if is_folder]
+    if not all(map(PARTITION.fullmatch, folders)):
+        return False
+    return any(name.lower().endswith(ENDING) for name, is_folder in found if not is_folder) or bool(
+        folders and _within(folder)
+    )
+
+
+def is_partitioned(folder: Path) -> bool:
+    """Returns whether a folder is a table with columns of its folders' names."""
+    return is_table(folder) and any(_values(folder, path) for path in _within(folder))
+
+
+def files(folder: Path) -> list[Path]:
+    """Returns the Parquet files in a folder and those in it, sorted; names that begin with `.` or `_` are left out.
+
+    Raises:
+        DataError: There is none, or a folder cannot be read.
+    """
+    found = _within(folder)
+    if not found:
+        raise DataError(f"{folder} has no {ENDING} files.")
+    return found
+
+
+def columns(folder: Path) -> list[str]:
+    """Returns the names of the columns, those of the folders last.
+
+    Raises:
+        DataError: A file is no whole Parquet file, or has other columns than the first one.
+    """
+    first, *others = files(folder)
+    names = _columns(folder, first)
+    for path in others:
+        found = _columns(folder, path)
+        extra = [name for name in found if name not in names]
+        wrong = headers.missing([name for name in names if name not in found], extra)
+        wrong += [f"column {name!r} is none of {first}" for name in extra]
+        if wrong:
+            raise DataError(f"{path}: {'; '.join(wrong[:5])}; all files of a folder need the same columns.")
+    return names
+
+
+def read(folder: Path) -> Iterator[Record]:
+    """Yields the rows of all files that have some; a column of the folders' names stands for one of the same name.
+
+    Raises:
+        DataError: A file is no whole Parquet file, or none has a row.
+    """
+    for path, values in _filled(folder):
+        for record in parquet.read(path):
+            yield replace(record, cells={**record.cells, **values})
+
+
+def blocks(folder: Path) -> Iterator[Block]:
+    """Yields the rows that `read` yields, some of a file at a time; raises DataError as `read` does."""
+    for path, values in _filled(folder):
+        for block in parquet.blocks(path):
+            yield _with_values(block, values)
+
+
+def _with_values(block: Block, values: dict[str, Any]) -> Block:
+    cells = {name: block.cells.column(name) for name in block.cells.schema.names if name not in values}
+    cells |= {name: pa.repeat(_scalar(value), len(block)) for name, value in values.items()}
+    mixed = {name: column for name, column in block.mixed.items() if name not in values}
+    return replace(block, cells=pa.RecordBatch.from_pydict(cells), mixed=mixed)
+
+
+def _scalar(value: str | int | None) -> pa.Scalar:
+    return pa.scalar(value, pa.int64() if isinstance(value, int) else pa.string())
+
+
+def _filled(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yields the files with rows, and of each the value of each partition column: text, or int where all are whole."""
+    found = {path: _values(folder, path) for path in files(folder)}
+    texts = {(name, value) for values in found.values() for name, value in values.items() if value is not None}
+    are_text = {name for name, value in texts if not WHOLE.fullmatch(value)}
+    filled = [path for path in found if parquet.num_rows(path)]
+    if not filled:
+        raise DataError(f"{folder} has columns and no rows.")
+    for path in filled:
+        yield (
+            path,
+            {name: value if value is None or name in are_text else int(value) for name, value in found[path].items()},
+        )
+
+
+def _columns(folder: Path, path: Path) -> list[str]:
+    return list(dict.fromkeys([*parquet.columns(path), *_values(folder, path)]))
+
+
+def _values(folder: Path, path: Path) -> dict[str, str | None]:
+    """Returns what the folders between a folder and one of its files say: column -> text, None for nothing."""
+    parts = path.relative_to(folder).parts[:-1]
+    found = [match.groups() for part in parts if (match := PARTITION.fullmatch(part))]
+    return {unquote(name): None if value == NOTHING else unquote(value) for name, value in found}
+
+
+def _within(folder: Path) -> list[Path]:
+    found = listing(folder)
+    every = sorted([*found.beside, *found.files], key=lambda path: path.parts)
+    return [
+        path
+        for path in every
+        if path.suffix.lower() == ENDING and not any(map(_is_left_out, path.relative_to(folder).parts))
+    ]
+
+
+def _is_left_out(name: str) -> bool:
+    """Returns whether a name is hidden, or one of the writers' own such as `_SUCCESS` and `_temporary`."""
+    return is_hidden(name) or name.startswith("_")
