@@ -107,11 +107,12 @@ def _absent_classes(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> l
             continue
         names = listed([isolated(name) for name in absent], SHOWN)
         follows = "cannot be learned" if split == "train" else "cannot be measured"
-        remedy = (
-            f"add rows, or raise data.splits.{split}"
-            if split in cut
-            else f"add rows to split {split}, or take out what is no class"
-        )
+        most = max(sum(of_split.get(name, 0) for of_split in counts.values()) for name in absent)
+        remedy = f"add rows to split {split}, or take out what is no class"
+        if split in cut and most < len(SPLITS):  # whatever the shares are
+            remedy = f"add rows, at least one of a class for each of {len(SPLITS)} splits, or take out what is no class"
+        elif split in cut:
+            remedy = f"add rows, or raise data.splits.{split}"
         verb = "has" if len(absent) == 1 else "have"
         said.append(
             f"{len(absent):,} of {len(every):,} classes {verb} no row in {split} ({names}): "

@@ -145,6 +145,26 @@ def test_classes_without_a_row_in_a_split_are_noted_once_for_each_split(tmp_path
     ]
 
 
+@pytest.mark.parametrize(("of_rare", "remedy"), [(1, "at least one of a class for each of 3 splits"), (3, "or raise")])
+def test_greater_shares_are_offered_only_where_a_class_has_a_row_for_each_split(tmp_path, monkeypatch, of_rare, remedy):
+    monkeypatch.chdir(tmp_path)
+    kinds = ["a", "b"] * 60 + ["rare"] * of_rare
+    Path("rows.csv").write_text("size,who,kind\n" + "".join(f"{n}.5,{k},{k}\n" for n, k in enumerate(kinds)))
+    Path("mine.yaml").write_text(
+        "task: tabular_classification\n"
+        "data:\n"
+        "  files: rows.csv\n"
+        "  checks: {min_rows: 1, min_classes: 1}\n"
+        "  roles: {group: who}\n"
+        "  features: {size: number, kind: {kind: label, classes: [a, b, rare]}}\n"
+    )
+    named = config.load("mine.yaml")
+
+    counts = {"train": {"a": 60, "b": 60, "rare": of_rare}, "test": {"a": 9, "b": 9}, "validation": {"a": 1, "b": 1}}
+
+    assert all(remedy in note for note in preflight._absent_classes(named, counts))
+
+
 def test_files_are_estimated_by_their_size(tmp_path):
     (tmp_path / "photos" / "cat").mkdir(parents=True)
     (tmp_path / "photos" / "dog").mkdir()
