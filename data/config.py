@@ -14,6 +14,8 @@ TABLE_ENDINGS = {
     ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
 }  # fmt: skip
 """Ending of a table -> its format."""
+HONOURED_ROLES = ("group", "id")
+"""Roles of columns that a run goes by; others are refused, not passed over in silence."""
 Rate = Annotated[float, Field(ge=0, le=1)]
 Paths = str | tuple[str, ...]
 
@@ -108,6 +110,20 @@ class Roles(Settings):
     """Column whose equal values stay in one split, such as a customer or a speaker, and count as one in intervals."""
     id: str | None = None
     """Column that tells rows apart: a row stays in its split though other cells of it are corrected."""
+    time: str | None = None
+    """Column of moments by which splits would be cut; not honoured yet, and refused."""
+    weight: str | None = None
+    """Column of weights of rows in loss and metrics; not honoured yet, and refused."""
+
+    @model_validator(mode="after")
+    def _honoured(self):
+        ignored = [role for role in ("time", "weight") if getattr(self, role) and role not in HONOURED_ROLES]
+        if ignored:
+            raise ValueError(
+                f"roles that are honoured, {' and '.join(HONOURED_ROLES)}; {' and '.join(ignored)} would be without "
+                "effect: take it out, and name its column in data.ignore or data.features"
+            )
+        return self
 
 
 def _by_kind(value: Any) -> Any:

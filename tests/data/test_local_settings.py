@@ -136,3 +136,10 @@ def test_the_order_of_files_and_the_size_of_blocks_change_no_byte(tmp_path, monk
 
     assert written[0] == written[1]
     assert sum(one["rows"] for one in written[0][0].values()) == 600
+
+
+@pytest.mark.parametrize("role", ["time", "weight"])
+def test_a_role_without_effect_is_refused(role):
+    told = rf"roles that are honoured, group and id; {role} would be without effect: take it out"
+    with pytest.raises(ValueError, match=told):
+        DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "roles": {"id": "key", role: "w"}})
