@@ -83,12 +83,12 @@ def store(
         block: Rows as they stand in a file.
         spec: What the rows must hold.
         folder: Where relative paths of images start.
-        textual: Whether all cells are text, as in CSV, so that numbers are too.
+        textual: Whether all cells are text, as in CSV.
         unused: Columns that may be there and are left out.
-        missing: Texts that stand for nothing, where all cells are text.
+        missing: Texts that stand for nothing; see `Reading.of`.
         notation: How numbers are written, where all cells are text.
     """
-    how = Reading(True, frozenset(missing), folder, notation) if textual else Reading(folder=folder)
+    how = Reading(textual, frozenset(missing), folder, notation if textual else PLAIN)
     nothing = [None] * len(block)
     found = {}
     for name, feature in spec.features.items():
@@ -107,7 +107,12 @@ def store(
 
 def column(cells: Cells, feature: Feature, how: Reading) -> Column:
     """Returns what is stored of a column, and which cells cannot be used: see the module of its kind."""
-    return KINDS[type(feature)].column(plain(cells), feature, how)
+    return KINDS[type(feature)].column(plain(cells), feature, reading_of(feature, how))
+
+
+def reading_of(feature: Feature, how: Reading) -> Reading:
+    """Returns how the cells of a feature are read; see `Reading.of`."""
+    return how.of(optional=feature.optional)
 
 
 def _filled(cells: Cells) -> list[int]:
@@ -146,25 +151,25 @@ def to_row(
         record: The record.
         spec: What the row must hold.
         folder: Where relative paths of images start.
-        textual: Whether all cells are text, as in CSV, so that numbers are too.
+        textual: Whether all cells are text, as in CSV.
         unused: Columns that may be there and are left out.
-        missing: Texts that stand for nothing, where all cells are text.
+        missing: Texts that stand for nothing; see `Reading.of`.
         notation: How numbers are written, where all cells are text.
     """
     if record.problem:
         return BadRow((record.problem,))
-    how = Reading(True, frozenset(missing), folder, notation) if textual else Reading(folder=folder)
+    how = Reading(textual, frozenset(missing), folder, notation if textual else PLAIN)
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     files: dict[str, bytes] = {}
     for name, feature in spec.features.items():
-        cell = record.cells.get(name)
+        cell, as_read = record.cells.get(name), reading_of(feature, how)
         try:
             if isinstance(feature, ImageFeature):
-                values[name], file = image.pixels(cell, feature, how)
+                values[name], file = image.pixels(cell, feature, as_read)
                 files |= {name: file} if file else {}
             else:
-                value = KINDS[type(feature)].value(cell, feature, how)
+                value = KINDS[type(feature)].value(cell, feature, as_read)
                 values |= {} if value is None else {name: value}
         except Unusable as error:
             problems.append(Problem(record.where, name, error.expected, error.found))

@@ -157,7 +157,7 @@ class DataConfig(Settings):
     ignore: tuple[str, ...] = ()
     """Columns that are there and not used."""
     missing_values: tuple[str, ...] = ("",)
-    """Cells of a CSV file that stand for nothing."""
+    """Texts that stand for nothing; in files with types, where NaN does, too, in columns that may lack values."""
     decimal: Literal[".", ","] = "."
     """What stands before the decimals of numbers in a text file."""
     thousands: Literal["", ",", ".", " ", "'"] = ""

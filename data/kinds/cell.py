@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,38 @@ class Reading:
     """How the cells of a file are read.
 
     Attributes:
-        textual: Whether all cells are text, as in CSV, so that numbers are too.
-        missing: Texts that stand for nothing; of files with types none does.
+        textual: Whether all cells are text, as in CSV.
+        missing: Texts that stand for nothing.
         folder: Where relative paths of images start.
         notation: How numbers are written, where all cells are text.
+        nan: Whether the number NaN stands for nothing.
     """
 
     textual: bool = False
     missing: frozenset[str] = frozenset()
     folder: Path = Path()
     notation: Notation = PLAIN
+    nan: bool = False
+
+    def of(self, *, optional: bool) -> "Reading":
+        """Returns how the cells of a feature are read.
+
+        A file with types has a null for nothing: missing-value markers and NaN stand for nothing, too, only where a
+        feature may lack values; elsewhere "" is a category.
+        """
+        if self.textual:
+            return self
+        return replace(self, missing=self.missing if optional else frozenset(), nan=optional)
 
     def is_absent(self, cell: Any) -> bool:
         """Returns whether a cell stands for nothing, whatever spaces are around it."""
-        return cell is None or (isinstance(cell, str) and (cell in self.missing or cell.strip() in self.missing))
+        if isinstance(cell, str):
+            return cell in self.missing or cell.strip() in self.missing
+        return cell is None or self.is_nan(cell)
+
+    def is_nan(self, cell: Any) -> bool:
+        """Returns whether a cell is the number NaN where that stands for nothing."""
+        return self.nan and isinstance(cell, float) and cell != cell
 
 
 class Unusable(ValueError):

@@ -51,7 +51,7 @@ def column(cells: Cells, feature: DateFeature, how: Reading) -> Column:
     if isinstance(cells, list):
         return exact(cells, one, pa.int64())
     if feature.format == "unix":
-        found = _whole(as_floats(cells, how, textual=True))
+        found = _whole(as_floats(cells, how))
     elif pa.types.is_string(cells.type):
         found = _of_strings(cells, feature.format, how)
     elif pa.types.is_integer(cells.type) and feature.format != "iso":

@@ -1,7 +1,7 @@
 """Numbers, as inputs and as targets: float32."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,7 +23,10 @@ SOME = 64  # numbers that are looked at before all of them: most columns that ar
 
 
 def value(cell: Any, feature: NumberFeature | TargetFeature, how: Reading) -> float | None:
-    """Returns a finite number; None for nothing where the feature is optional. Raises Unusable."""
+    """Returns a finite number; None for nothing where the feature is optional. Raises Unusable.
+
+    A text that is a number is that number in files with types, too: the settings say what the column holds.
+    """
     if how.is_absent(cell):
         if feature.optional:
             return None
@@ -44,18 +47,23 @@ def column(cells: Cells, feature: NumberFeature | TargetFeature, how: Reading) -
     """Returns the stored column, float32: for each cell what `value` returns."""
     one = partial(value, feature=feature, how=how)
     if isinstance(cells, list):
-        numbers = np.array([_of_type(cell) for cell in cells], np.float64)
+        numbers = np.array([_of_one(cell, one) for cell in cells], np.float64)
         return replace(exact(cells, one, pa.float32()), distinct=_distinct(numbers, cells, feature))
-    numbers = as_floats(cells, how, textual=how.textual, unit=feature.unit)
+    numbers = as_floats(cells, how, unit=feature.unit)
     right = _in_bounds(numbers, feature)
     stored = patched(pa.array(np.where(right, numbers, 0).astype(np.float32)), ~right, cells, one)
     return replace(stored, distinct=_distinct(numbers, cells, feature))
 
 
-def _of_type(cell: Any) -> float:
-    """Returns a number that is one by its type; NaN for all else."""
-    is_number = isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= MAX_INPUT
-    return float(cell) if is_number else math.nan
+def _of_one(cell: Any, one: Callable[[Any], float | None]) -> float:
+    """Returns the number that a number or a text is; NaN for all else."""
+    if not isinstance(cell, int | float | str) or isinstance(cell, bool):
+        return math.nan
+    try:
+        found = one(cell)
+    except Unusable:
+        return math.nan
+    return math.nan if found is None else found
 
 
 def _in_bounds(numbers: np.ndarray, feature: NumberFeature | TargetFeature) -> np.ndarray:
@@ -93,10 +101,10 @@ def _most(feature: NumberFeature | TargetFeature) -> float:
 
 def _number(cell: Any, how: Reading, unit: str) -> float:
     if isinstance(cell, str):
-        found = parsed(cell, how.notation, unit) if how.textual else None
+        found = parsed(cell, how.notation, unit)
         if found is not None:
             return found
-        is_plain = not how.textual or (how.notation == PLAIN and not unit)
+        is_plain = how.notation == PLAIN and not unit
         raise Unusable("a number" if is_plain else f"a number such as {example(how.notation, unit)}", shown(cell))
     try:
         if isinstance(cell, bool):  # float() takes True as well
@@ -108,17 +116,16 @@ def _number(cell: Any, how: Reading, unit: str) -> float:
         raise Unusable("a number", shown(cell)) from None
 
 
-def as_floats(cells: pa.Array, how: Reading, *, textual: bool, unit: str = "") -> np.ndarray:
+def as_floats(cells: pa.Array, how: Reading, *, unit: str = "") -> np.ndarray:
     """Returns float64 `(rows,)`: the numbers that are plainly ones, NaN for all else.
 
     Args:
         cells: A column.
         how: How its file is read.
-        textual: Whether texts are numbers, too.
         unit: What stands beside numbers in texts.
     """
     kind = cells.type
-    if pa.types.is_string(kind) and textual:
+    if pa.types.is_string(kind):
         return _of_strings(cells, how, unit)
     if pa.types.is_decimal(kind):
         cells = cells.cast(pa.string())

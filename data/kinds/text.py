@@ -18,7 +18,7 @@ def value(cell: Any, feature: TextFeature, how: Reading) -> str | None:
 
     In a text spaces may mean something: missing-value markers have none around them.
     """
-    absent = cell is None or (isinstance(cell, str) and cell in how.missing)
+    absent = cell is None or (isinstance(cell, str) and cell in how.missing) or how.is_nan(cell)
     blank = isinstance(cell, str | bytes) and not cell.strip()
     if (absent or blank) and feature.optional:
         return None

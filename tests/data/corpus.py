@@ -191,9 +191,9 @@ CASES = [
     # JSON Lines
     Case("no JSON", _jsonl([*rows()[:4], '{"age": 3,', *rows()[5:]]), {"files": "rows.jsonl"}),
     Case("JSON list", _jsonl([*rows()[:4], [1, 2], *rows()[5:]]), {"files": "rows.jsonl"}),
-    Case("JSON text for a number", _jsonl(changed(5, age="25")), {"files": "rows.jsonl"}),
+    Case("JSON text for a number", _jsonl(changed(5, age="25 years")), {"files": "rows.jsonl"}),
     Case("JSON true for a number", _jsonl(changed(5, age=True)), {"files": "rows.jsonl"}),
-    Case("JSON NaN", _jsonl(changed(5, income=float("nan"))), {"files": "rows.jsonl"}),
+    Case("JSON NaN", _jsonl(changed(5, age=float("nan"))), {"files": "rows.jsonl"}),
     Case("JSON key renamed in one row", _jsonl([*rows()[:4], {**rows()[4], "incme": 3}, *rows()[5:]]),
          {"files": "rows.jsonl"}),
     Case("JSON null label", _jsonl(changed(5, churned=None)), {"files": "rows.jsonl"}),
@@ -207,7 +207,7 @@ CASES = [
     Case("Parquet cut off", _parquet(rows(), lambda content: content[:-20]), {"files": "rows.parquet"}),
     Case("Parquet of no rows", lambda folder: pq.write_table(
         pa.Table.from_pylist(rows()).slice(0, 0), folder / "rows.parquet"), {"files": "rows.parquet"}),
-    Case("Parquet column of text", _parquet([{**row, "age": str(row["age"])} for row in rows(10)]),
+    Case("Parquet column of text", _parquet([{**row, "age": f"{row['age']} years"} for row in rows(10)]),
          {"files": "rows.parquet"}),
     Case("Parquet nulls", _parquet(changed(5, age=None, churned=None)), {"files": "rows.parquet"}),
     # TFRecord

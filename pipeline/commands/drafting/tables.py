@@ -64,7 +64,7 @@ def of_table(
     columns[label] = as_label(columns[label])
     made = _filled(made, columns, label)
     words = words_for_nothing(columns)
-    if words and kind == "csv":
+    if words:
         made.data["missing_values"] = ["", *words]
         remedy = "take out of data.missing_values what is a value of its own"
         made.unsure.append(f"cells with {', '.join(words)} are taken for missing; {remedy}")

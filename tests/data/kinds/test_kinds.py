@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.columns import KINDS, TYPES, column
+from data.columns import KINDS, TYPES, column, reading_of
 from data.kinds.cell import Reading, Unusable
 from data.numerals import Notation
 from data.spec import (
@@ -78,6 +78,7 @@ READINGS = [
     Reading(textual=True, missing=frozenset({""})),
     Reading(textual=True),
     Reading(),
+    Reading(missing=frozenset({"", "NA", "-999", "None"})),
     *(Reading(True, frozenset({"", "-1"}), notation=Notation(*marks)) for marks in (",", ",.", ", ", ".,", ".'")),
 ]
 
@@ -139,7 +140,7 @@ def _assert_equal(cells, feature, how):
     expected, problems = [], {}
     for row, cell in enumerate(values):
         try:
-            value = KINDS[type(feature)].value(cell, feature, how)
+            value = KINDS[type(feature)].value(cell, feature, reading_of(feature, how))
             expected.append(value.tobytes() if isinstance(value, np.ndarray) else value)
         except Unusable as error:
             problems[row] = (error.expected, error.found)

@@ -114,3 +114,25 @@ def test_bytes_are_held_to_the_values_of_a_category():
 
 def test_a_whole_number_of_any_length_is_a_problem_of_its_row():
     assert _told(10**400, NumberFeature()).startswith("1:y: expected a finite number, found 1000")
+
+
+@pytest.mark.parametrize(
+    ("cell", "stored"), [("25", 25.0), (" 2.5e1 ", 25.0), (25, 25.0), (float("nan"), None), ("", None)]
+)
+def test_a_file_with_types_holds_numbers_as_texts_and_nan_or_a_marker_for_nothing(cell, stored):
+    spec = DatasetSpec(name="x", title="", licence="", features={"n": NumberFeature(optional=True)})
+
+    row = to_row(Record("1", {"n": cell}), spec, Path(), textual=False, missing=("",))
+
+    assert row == ({} if stored is None else {"n": stored})
+
+
+def test_a_required_feature_of_a_file_with_types_takes_a_marker_for_a_value():
+    features: dict[str, Feature] = {"c": CategoryFeature(), "n": NumberFeature()}
+    spec = DatasetSpec(name="x", title="", licence="", features=features)
+
+    row = to_row(Record("1", {"c": "", "n": 1}), spec, Path(), textual=False, missing=("",))
+    bad = to_row(Record("1", {"c": "", "n": float("nan")}), spec, Path(), textual=False, missing=("",))
+
+    assert row == {"c": "", "n": 1.0}
+    assert [str(problem) for problem in bad.problems] == ["1:n: expected a finite number, found nan"]
