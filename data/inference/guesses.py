@@ -1,8 +1,9 @@
 """What the columns of a table are taken for, judged by all of its cells."""
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -158,7 +159,10 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
         return Guess(
             None, f"{told}, and a label of more than {MAX_CLASSES} classes has {ROWS_A_CLASS} rows of each on average"
         )
-    return Guess(LabelFeature(classes=_classes(column)), *_doubts(column, few=few and kind != "label"))
+    classes = _classes(column)
+    if len(classes) < 2:
+        return Guess(None, "its values differ in Unicode form only")
+    return Guess(LabelFeature(classes=classes), *_doubts(column, classes, few=few and kind != "label"))
 
 
 def as_label(column: Column) -> Column:
@@ -171,14 +175,19 @@ def as_label(column: Column) -> Column:
     return replace(column, values=values, rows=column.rows + count, nothing=nothing, formats=[])
 
 
-def _doubts(column: Column, *, few: bool) -> tuple[str, str]:
+def _doubts(column: Column, classes: Sequence[str], *, few: bool) -> tuple[str, str]:
     """Returns what is said of a label's classes, and the remedy where they may be none.
 
     Args:
         column: The label.
+        classes: Its classes.
         few: Whether it holds few whole numbers and nobody said that they are classes.
     """
-    told = f"{column.distinct:,} classes"
+    told = f"{len(classes):,} classes"
+    if len(classes) < column.distinct:
+        twins = Counter(unicodedata.normalize("NFC", name) for name in column.values)
+        names = [name for name, count in twins.items() if count > 1]
+        return f"{told}; {', '.join(names[:3])} is written in several forms of Unicode", "make them one in the data"
     if CLASS_NONE in column.values:
         remedy = "where it means that nobody knows, take it out of the classes"
         return f"{told}, of which one is called None", remedy
@@ -202,12 +211,18 @@ def _span(column: Column) -> str:
 
 
 def _classes(column: Column) -> tuple[str, ...]:
-    """Returns the classes; of two the second is the one that is looked for: 1, true, yes, the rarer one."""
+    """Returns the classes, in Unicode's normal form C.
+
+    Of two the second is the one that is looked for: 1, true, yes, the rarer one.
+    """
     order: Callable[[str], Any] = column.number if column.is_number else str
-    classes = sorted(column.values, key=order)
+    counts: Counter[str] = Counter()
+    for name, count in column.values.items():
+        counts[unicodedata.normalize("NFC", name)] += count
+    classes = sorted(counts, key=order)
     if len(classes) == 2 and not column.is_number:
         known = [BOOLEANS.get(name.lower()) for name in classes]
-        classes.sort(key=lambda name: BOOLEANS[name.lower()] if None not in known else -column.values[name])
+        classes.sort(key=lambda name: BOOLEANS[name.lower()] if None not in known else -counts[name])
     return tuple(classes)
 
 

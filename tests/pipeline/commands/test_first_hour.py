@@ -244,7 +244,100 @@ def partitioned_parquet(place: Path) -> Path:
     return place / "data"
 
 
-# Case -> how `headrace new` ends, what it says, and the options that a person gives.
+def _objects(place: Path, row: Callable[[int, float], dict]) -> Path:
+    """Writes 300 objects as JSON Lines; `row` makes one of its index and a number."""
+    generator = random.Random(place.name)
+    _table(place / "data.jsonl", "", lambda index: json.dumps(row(index, round(generator.gauss(0, 1), 6))))
+    return place / "data.jsonl"
+
+
+def empty_strings(place: Path) -> Path:
+    def row(index: int, x: float) -> dict:
+        age, plan = index % 37 + 20 if index % 9 else "", "abc"[index % 3] if index % 5 else ""
+        return {"x": x, "age": age, "plan": plan, "label": ("yes", "no")[index % 2]}
+
+    return _objects(place, row)
+
+
+def nan_literal(place: Path) -> Path:
+    return _objects(
+        place, lambda index, x: {"x": x if index % 9 else float("nan"), "n": index % 50, "label": index % 2}
+    )
+
+
+def numbers_as_strings(place: Path) -> Path:
+    def row(index: int, x: float) -> dict:
+        return {"x": x, "age": str(index % 60) if index % 2 else index % 60, "label": ("yes", "no")[index // 2 % 2]}
+
+    return _objects(place, row)
+
+
+def _typed(place: Path, label: list) -> Path:
+    generator = random.Random(20)
+    table = pa.table({"x": [generator.gauss(0, 1) for _ in label], "label": label})
+    pq.write_table(table, place / "data.parquet")
+    return place / "data.parquet"
+
+
+def float_label(place: Path) -> Path:
+    return _typed(
+        place, [None if index % 50 == 7 else float(index % 2 + 1 + (index % 50 == 9)) for index in range(300)]
+    )
+
+
+def unknown_integer_label(place: Path) -> Path:
+    _typed(place, [index % 4 for index in range(300)])
+    return _run_file(place, "data.parquet", 'x: number, label: {kind: label, classes: ["1", "2", "3"]}')
+
+
+def overlapping_patterns(place: Path) -> Path:
+    _table(place / "part-1.csv", "x,z,label", _numbers(24))
+    (place / "latest.csv").symlink_to("part-1.csv")
+    return _run_file(
+        place, '["part*.csv", "*1.csv", "latest.csv"]', "x: number, z: number, label: {kind: label, classes: [no, yes]}"
+    )
+
+
+def _run_file(place: Path, files: str, features: str) -> Path:
+    (place / "mine.yaml").write_text(
+        f"task: tabular_classification\ndata: {{files: {files}, features: {{{features}}}}}\n"
+    )
+    return place / "mine.yaml"
+
+
+def label_trailing_spaces(place: Path) -> Path:
+    cells = _numbers(25)
+    _table(place / "data.csv", "x,z,label", lambda index: cells(index) + " " * (index % 3))
+    return place / "data.csv"
+
+
+def target_far_from_zero(place: Path) -> Path:
+    generator = random.Random(21)
+
+    def row(index: int) -> str:
+        return f"{generator.gauss(0, 1):.4f},{generator.gauss(0, 1):.4f},{1e9 + generator.gauss(0, 5):.3f}"
+
+    _table(place / "data.csv", "x,z,reading", row)
+    return place / "data.csv"
+
+
+def class_twins_nfc_nfd(place: Path) -> Path:
+    generator, names = random.Random(22), ("Ann", "Jos\u00e9", "Ann", "Jose\u0301")
+    _table(place / "data.csv", "x,z,label", lambda index: f"{generator.random():.6f},{index % 7},{names[index % 4]}")
+    return place / "data.csv"
+
+
+def semicolons_and_commas(place: Path) -> Path:
+    generator = random.Random(23)
+
+    def row(index: int) -> str:
+        return f"{generator.gauss(180, 9):.1f};{generator.gauss(70, 9):.1f};{generator.randrange(90)};{'ab'[index % 2]}"
+
+    _table(place / "data.csv", '"Gr\u00f6\u00dfe, cm";"Gewicht, kg";"Alter, Jahre";klasse', row)
+    return place / "data.csv"
+
+
+# Case -> how `headrace new` (of a run file `check --rows`) ends, what it says, and the options that a person gives.
 CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     pictures_in_split_folders: (0, ("train: blue 30, red 30", "validation: blue 10, red 10", "test: blue 10"), ()),
     texts_in_split_folders: (0, ("no folder of split validation", "imdb.vocab"), ()),
@@ -270,6 +363,28 @@ CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]
     trailing_comma: (0, ("label from 2 columns",), ()),
     array: (0, ("label from 1 column",), ()),
     partitioned_parquet: (0, ("label from 3 columns, 320 rows",), ()),
+    empty_strings: (0, ("label from 3 columns, 300 rows\ntrain",), ()),
+    nan_literal: (0, ("label from 2 columns, 300 rows\ntrain",), ()),
+    numbers_as_strings: (0, ("label from 2 columns, 300 rows\ntrain",), ()),
+    float_label: (
+        0,
+        (
+            "3 classes, whole numbers",
+            "6 rows have no label",
+            "data.parquet:8:label: expected one of 1, 2, 3, found nothing",
+        ),
+        (),
+    ),
+    unknown_integer_label: (DATA_REFUSED, ("data.parquet:1:label: expected one of 1, 2, 3, found 0",), ()),
+    overlapping_patterns: (0, ("ok: mine can be run",), ()),
+    label_trailing_spaces: (0, ("label from 2 columns",), ()),
+    target_far_from_zero: (DATA_REFUSED, ("different values become", "subtract a constant"), ("--label", "reading")),
+    class_twins_nfc_nfd: (
+        0,
+        ("2 classes; Jos\u00e9 is written in several forms of Unicode", "ok: mine can be run"),
+        (),
+    ),
+    semicolons_and_commas: (0, ("klasse from 3 columns",), ()),
     preamble: (0, ("the lines before line 3 are left out",), ()),
 }
 
@@ -280,7 +395,8 @@ def test_new_ends_as_a_run_would(case, tmp_path, monkeypatch):
     data = case(tmp_path)
     code, words, options = CASES[case]
 
-    done = CliRunner().invoke(cli, ["new", "mine", "--data", str(data), *options])
+    own = ["check", "./mine.yaml", "--rows"] if data.suffix == ".yaml" else ["new", "mine", "--data", str(data)]
+    done = CliRunner().invoke(cli, [*own, *options])
 
     assert (done.exit_code, done.exception if done.exit_code == 1 else None) == (code, None), done.output
     for word in words:
