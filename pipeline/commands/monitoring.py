@@ -79,12 +79,12 @@ def _lines(found: "dict[str, list[Distance]]") -> Iterator[str]:
 
 @click.command()
 @click.argument("pipeline", type=PipelineName())
-@click.option("--labels", required=True, type=click.Path(path_type=Path, dir_okay=False), help="CSV: id,label[,row].")
+@click.option("--labels", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Table: id,label[,row].")
 @home_option
 @json_option
 @reports_errors
 def quality(pipeline: str, labels: Path, home: Path, as_json: bool) -> None:
-    """Say day by day how good answers were, by LABELS that came later: a CSV file with `id`, `label`, and maybe `row`.
+    """Say day by day how good answers were, by LABELS that came later: a table with `id`, `label`, and maybe `row`.
 
     The id is the request's: what the client sends as X-Request-Id (REST) or x-request-id (gRPC metadata).
 

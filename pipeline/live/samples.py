@@ -1,7 +1,6 @@
 """What a server kept of its requests: read back, joined with labels that came later. Loads no TensorFlow."""
 
 import base64
-import csv
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.config import DataConfig
 from data.errors import ConfigError, DataError
+from data.kinds.cell import shown, word
+from data.sources.records import Record
+from data.sources.tables import formats
+from data.sources.tables.dialect import other_delimiter
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
 
 
@@ -93,22 +97,42 @@ class Quality:
 
 
 def read_labels(path: Path) -> dict[tuple[str, int], str]:
-    """Returns the labels of a CSV file with the columns `id` and `label`, and `row` where requests hold several.
+    """Returns the labels of a table with the columns `id` and `label`, and `row` where requests hold several.
+
+    The table is one that training reads, in a zip file, too; CSV where its ending does not say, cells apart by any of
+    the usual delimiters.
 
     Raises:
-        DataError: It cannot be read, or a column is missing.
+        DataError: It cannot be read, a column is missing, or a row is not a whole number.
     """
+    config = DataConfig(files=str(path), format="csv")
+    kind = formats.format_of_questions(path, config)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = {"id", "label"} - set(reader.fieldnames or ())
-            if missing:
-                raise DataError(
-                    f"{path}:1: column {' and '.join(sorted(missing))} is missing; expected id,label[,row]."
-                )
-            return {(line["id"], int(line.get("row") or 0)): line["label"] for line in reader}
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a CSV file of labels ({error}).") from error
+        columns = formats.columns_of(path, kind, config)
+        delimiter = other_delimiter(columns) if kind == "csv" else None
+        if delimiter:
+            config = config.model_copy(update={"delimiter": delimiter})
+            columns = formats.columns_of(path, kind, config)
+        missing = {"id", "label"} - set(columns)
+        if missing:
+            raise DataError(f"{path}:1: column {' and '.join(sorted(missing))} is missing; expected id,label[,row].")
+        return dict(_label(record) for record in formats.records(path, kind, config))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _label(record: Record) -> tuple[tuple[str, int], str]:
+    """Returns identifier and row of a sample, and its label."""
+    if record.problem:
+        raise DataError(f"{record.problem}.")
+    identifier, label, row = (
+        "" if record.cells.get(name) is None else word(record.cells[name]) for name in ("id", "label", "row")
+    )
+    if not (row or "0").isdecimal():
+        raise DataError(
+            f"{record.where}:row: expected the row of a request, a whole number from 0, found {shown(row)}."
+        )
+    return (identifier, int(row or 0)), label
 
 
 def quality(samples: list[Sample], labels: Mapping[tuple[str, int], str], spec: DatasetSpec) -> list[Quality]:

@@ -1,4 +1,5 @@
 import json
+import zipfile
 
 import pytest
 
@@ -61,6 +62,20 @@ def test_a_file_of_labels(tmp_path):
         samples.read_labels(tmp_path / "bad.csv")
     with pytest.raises(DataError, match="cannot be read"):
         samples.read_labels(tmp_path / "none.csv")
+
+
+def test_a_file_of_labels_is_read_as_one_to_train_on_is(tmp_path):
+    (tmp_path / "excel.csv").write_text("\ufeffid;label;row\r\na; yes ;\r\na;no;1\r\n", encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "labels.zip", "w") as archive:
+        archive.writestr("labels.csv", "id,label\na,yes\n")
+    (tmp_path / "labels.jsonl").write_text('{"id": 7, "label": 1}\n{"id": "a", "label": true, "row": 2}\n')
+    (tmp_path / "bad.csv").write_text("id,label,row\na,yes,first\n")
+
+    assert samples.read_labels(tmp_path / "excel.csv") == {("a", 0): "yes", ("a", 1): "no"}
+    assert samples.read_labels(tmp_path / "labels.zip") == {("a", 0): "yes"}
+    assert samples.read_labels(tmp_path / "labels.jsonl") == {("7", 0): "1", ("a", 2): "true"}
+    with pytest.raises(DataError, match=r"bad.csv:2:row: expected the row of a request"):
+        samples.read_labels(tmp_path / "bad.csv")
 
 
 def test_what_is_absent_stays_absent_and_images_come_back():
