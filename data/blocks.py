@@ -1,12 +1,19 @@
 """Rows of a file as columns, their cells as they stand there: what every reader yields."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from data.spec import Problem
+
+TYPES: dict[type, pa.DataType] = {
+    bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.binary()
+}  # fmt: skip
+MAX_CELLS = 4 * 2**20  # of a block; rows that have few of many columns are cut into more blocks
 
 
 @dataclass(frozen=True)
@@ -58,3 +65,58 @@ class Block:
             mixed={name: [column[row] for row in rows] for name, column in self.mixed.items()},
             names=tuple(self.names[row] for row in rows) if self.names else (),
         )
+
+
+def blocks_of(
+    file: str, rows: Sequence[dict[str, Any]], numbers: np.ndarray, problems: tuple[Problem, ...] = ()
+) -> Iterator[Block]:
+    """Yields rows, each by column, as blocks: one, unless the rows have few of many columns.
+
+    Args:
+        file: The file as messages name it.
+        rows: The rows; each may lack columns that others have.
+        numbers: Where each stands in the file, int64 `(rows,)`.
+        problems: Why others cannot be used.
+    """
+    layouts = dict.fromkeys(map(tuple, rows))
+    names = dict.fromkeys(itertools.chain.from_iterable(layouts))
+    if len(rows) > 1 and len(rows) * len(names) > MAX_CELLS:
+        half = len(rows) // 2
+        yield from blocks_of(file, rows[:half], numbers[:half], problems)
+        yield from blocks_of(file, rows[half:], numbers[half:])
+        return
+    columns: dict[str, list]
+    if len(layouts) == 1:
+        values = list(itertools.chain.from_iterable(map(dict.values, rows)))
+        columns = {name: values[place :: len(names)] for place, name in enumerate(names)}
+    else:
+        columns = {name: [row.get(name) for row in rows] for name in names}
+    arrays = {name: typed(column) for name, column in columns.items()}
+    cells = {name: array for name, array in arrays.items() if array is not None}
+    mixed = {name: columns[name] for name, array in arrays.items() if array is None}
+    yield Block(file, pa.RecordBatch.from_arrays(list(cells.values()), names=list(cells)), numbers, mixed, problems)
+
+
+def typed(values: list) -> pa.Array | None:
+    """Returns Python values as an Arrow array of the same ones; None where their types are several, or not Arrow's.
+
+    Whole numbers beside others become float64 where it holds each of them. Lists are taken where they are of numbers,
+    texts or bytes.
+    """
+    types = set(map(type, values)) - {type(None)}
+    if types == {list}:
+        inner = _type_of(set(map(type, itertools.chain.from_iterable(filter(None, values)))) - {type(None)})
+        kind = None if inner is None else pa.list_(inner)
+    else:
+        kind = _type_of(types)
+    try:
+        return None if kind is None else pa.array(values, kind)
+    except (pa.ArrowException, OverflowError, ValueError):  # a large number, half of a surrogate pair
+        return None
+
+
+def _type_of(types: set[type]) -> pa.DataType | None:
+    """Returns Arrow's type of values of these types; None where there is none."""
+    if types == {int, float}:
+        return pa.float64()
+    return TYPES.get(next(iter(types))) if len(types) == 1 else None if types else pa.null()

@@ -15,7 +15,7 @@ from data.errors import ConfigError, DataError
 from data.sources import archives, tfrecord
 from data.sources.folders import classes as class_folders
 from data.sources.records import Record
-from data.sources.tables import delimited, delimited_blocks, headers, jsonl, parquet, partitions
+from data.sources.tables import delimited, delimited_blocks, headers, jsonl, jsonl_blocks, parquet, partitions
 from data.sources.tables.dialect import Layout, look
 from data.spec import TextFeature
 
@@ -72,6 +72,9 @@ def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
         return
     if kind == "parquet":
         yield from _parquet(path).blocks(path)
+        return
+    if kind == "jsonl":
+        yield from jsonl_blocks.read(path)
         return
     rows = records(path, kind, config)
     while some := list(itertools.islice(rows, BLOCK_ROWS)):

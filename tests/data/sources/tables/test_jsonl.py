@@ -40,3 +40,14 @@ def test_the_line_of_an_object_in_an_array_is_named(tmp_path):
 def test_an_array_that_is_not_whole_is_refused(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
         _read(tmp_path, content)
+
+
+@pytest.mark.parametrize(("content", "line"), [('{"x": 1}\n{"x": %s}\n', 2), ('[{"x": 1}, {"x": %s}]', 1)])
+def test_a_number_of_thousands_of_digits_is_named(tmp_path, content, line):
+    try:
+        found = str(_read(tmp_path, content % ("9" * 5000))[1].problem)
+    except DataError as error:
+        found = str(error)
+
+    assert f"rows.json:{line}: " in found
+    assert "a number of thousands of digits" in found

@@ -1,0 +1,99 @@
+"""Blocks of JSON Lines hold what the reader of records yields, whatever is wrong with a file."""
+
+import random
+
+import pytest
+
+from data.errors import DataError
+from data.sources.tables import jsonl, jsonl_blocks
+
+VALUES = [
+    *("1", "2.5", "-0.0", "1e3", "NaN", "-Infinity", "true", "null", '"a"', '"é"', '" b\\n"', '""', "[]", "[1, 2.5]"),
+    *('["a", null]', "[[1]]", '{"x": 1}', "{}", "[{}]", str(2**53 + 1), str(2**63), str(10**400), '"\\ud800"'),
+    *('"\\ud83d\\ude00"', '"},{"', str(jsonl_blocks.MARK), f"{jsonl_blocks.MARK}.0"),
+]
+KEYS = ['"x"', '"x"', '"y"', '"y"', '"z"', '"é"', '""']
+ODD_KEYS = ['"\\u0000"', '"\\ud800"', "1", '"a', *KEYS]
+ODD = [
+    *("1", "null", '"text"', "[1]", "[", "[{", '{"x": 1},{"y": 2}', '{"x":[{}', "{}]}", "{", "}", "not json"),
+    *('{"x": 1}{"x": 2}', "[" * 2000, "9" * 5000, '{"x": "\n"}', '\ufeff{"x": 1}', '{"x": 1,}', "\f", "\x1c", ","),
+    *('{"x":"', '"}', "{'x': 1}", "{},0,{}", f'{{}},{jsonl_blocks.MARK},{{}}', "0x1", '{"x": 01}', "[{}]", "[]"),
+]  # fmt: skip
+ENDS = ["\n"] * 40 + ["\r\n", "\n\n", " \n", "\t\n", "\r", "", "\n \n", "\v\n"]
+
+
+def _records(path) -> tuple[list, list, str]:
+    rows, problems = [], []
+    try:
+        for record in jsonl.read(path):
+            if record.problem:
+                problems.append(str(record.problem))
+            else:
+                rows.append((record.where, _shown(record.cells)))
+    except DataError as error:
+        return rows, problems, str(error)
+    return rows, problems, ""
+
+
+def _blocks(path, block_bytes: int) -> tuple[list, list, str]:
+    rows, problems = [], []
+    try:
+        for block in jsonl_blocks.read(path, block_bytes):
+            problems += map(str, block.problems)
+            columns = {name: _values(block.column(name), len(block)) for name in block.columns}
+            for row in range(len(block)):
+                rows.append((block.where(row), _shown({name: column[row] for name, column in columns.items()})))
+    except DataError as error:
+        return rows, problems, str(error)
+    return rows, problems, ""
+
+
+def _shown(cells) -> dict[str, str]:
+    """Returns what stands in a row; nulls are what is not there, and whole numbers may have become floats."""
+    return {name: repr(_as_float(cell)) for name, cell in cells.items() if cell is not None}
+
+
+def _as_float(cell):
+    if isinstance(cell, list):
+        return [_as_float(inner) for inner in cell]
+    return float(cell) if type(cell) is int and abs(cell) <= 2**53 else cell
+
+
+def _values(column, rows: int) -> list:
+    values = column if isinstance(column, list) else column.to_pylist()
+    assert len(values) == rows
+    return values
+
+
+def _nasty(choose: random.Random) -> bytes:
+    """Returns a small file of objects, with something wrong in it or nothing."""
+    odd, odd_key = choose.choice([0, 0, 0.02, 0.2]), choose.choice([0, 0, 0.02])
+    of_keys = {key: choose.sample(VALUES, choose.choice([1, 1, 2, 20])) for key in ODD_KEYS}
+    text = ""
+    for _ in range(choose.randrange(30)):
+        keys = [choose.choice(ODD_KEYS if choose.random() < odd_key else KEYS) for _ in range(choose.randrange(4))]
+        line = "{" + ", ".join(f"{key}: {choose.choice(of_keys[key])}" for key in keys) + "}"
+        text += choose.choice(ODD) if choose.random() < odd else line
+        text += "\n" if choose.random() < 0.9 else choose.choice(ENDS)
+    if choose.random() < 0.1:
+        text = "[" + text.replace("\n", ",\n") + "]"
+    content = text.encode()
+    if choose.random() < 0.05:
+        position = choose.randrange(len(content) + 1)
+        content = content[:position] + choose.choice([b"\xff", b"\xc3", b"\xed\xa0\x80"]) + content[position:]
+    return b"\xef\xbb\xbf" * (choose.random() < 0.05) + content
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_of_any_size_equal_the_records_of_nasty_files(tmp_path, seed):
+    choose, path = random.Random(seed), tmp_path / "rows.jsonl"
+    num_rows = 0
+    for number in range(500):
+        path.write_bytes(_nasty(choose))
+        size = choose.choice([1, 8, 32, 64, 200, 1000, 2**22])
+
+        found, wanted = _blocks(path, size), _records(path)
+
+        assert found == wanted, (number, size, path.read_bytes())
+        num_rows += len(found[0])
+    assert num_rows > 1000

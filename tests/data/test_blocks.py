@@ -1,0 +1,49 @@
+"""Rows of Python values become columns of the same values."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data import blocks
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, None, 3], pa.int64()),
+        ([1, 2.5], pa.float64()),
+        ([float("nan"), None], pa.float64()),
+        ([None, None], pa.null()),
+        (["a", b"a"], None),
+        ([True, 1], None),
+        ([2**53 + 1, 0.5], None),
+        ([2**63], None),
+        (["\ud800"], None),
+        ([{"a": 1}, {"b": 1}], None),
+        ([[1], [], None, [2.5]], pa.list_(pa.float64())),
+        ([[1], ["a"]], None),
+        ([[[1]]], None),
+    ],
+)
+def test_values_of_one_type_are_an_array_and_others_stay_as_they_are(values, kind):
+    found = blocks.typed(values)
+
+    assert (found is None) == (kind is None)
+    if found is not None:
+        assert found.type == kind
+        assert repr(found.to_pylist()) in (repr(values), repr([1.0, 2.5]), repr([[1.0], [], None, [2.5]]))
+
+
+def test_rows_that_have_few_of_many_columns_are_cut_into_blocks_within_a_bound(monkeypatch):
+    monkeypatch.setattr(blocks, "MAX_CELLS", 8)
+    rows = [{str(number): number} for number in range(5)]
+
+    found = list(blocks.blocks_of("rows", rows, np.arange(1, 6)))
+
+    assert all(len(block) * len(block.columns) <= 8 for block in found)
+    assert [block.where(row) for block in found for row in range(len(block))] == [
+        f"rows:{line}" for line in range(1, 6)
+    ]
+    assert [block.column(str(block.numbers[0] - 1))[0].as_py() for block in found] == [
+        int(block.numbers[0]) - 1 for block in found
+    ]
