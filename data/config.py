@@ -8,10 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeI
 from data.numerals import Notation
 from data.spec import SPLITS, Feature
 
-Format = Literal["auto", "csv", "jsonl", "parquet", "image_folder", "text_folder", "tfrecord"]
+Format = Literal["auto", "csv", "jsonl", "parquet", "xlsx", "image_folder", "text_folder", "tfrecord"]
 TABLE_ENDINGS = {
     ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet",
-    ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
+    ".tfrecord": "tfrecord", ".tfrecords": "tfrecord", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xls": "xlsx",
 }  # fmt: skip
 """Ending of a table -> its format."""
 HONOURED_ROLES = ("group", "id")
@@ -165,10 +165,12 @@ class DataConfig(Settings):
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """What separates the cells of a CSV file; a tab in files ending with .tsv."""
     header: bool | None = None
-    """Whether the first row of a CSV file holds the names of the columns; false: they are column_1, column_2 and so on.
-    null: it does, and where columns are inferred a first row that looks like data is refused."""
+    """Whether the first row of a CSV file or worksheet holds the columns' names; false: they are column_1, column_2 and
+    so on. null: it does, and where columns are inferred a first row that looks like data is refused."""
     names: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Names of the columns of a CSV file without a header, from left to right."""
+    """Names of the columns of a CSV file or worksheet without a header, from left to right."""
+    sheet: str | None = None
+    """Worksheet of an Excel workbook; null for the first one."""
     splits: SplitShares = SplitShares()
     """How files without splits of their own are cut."""
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0

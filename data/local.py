@@ -26,9 +26,9 @@ from data.secrets import resolve
 from data.sources import archives
 from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import Listing
-from data.sources.tables import delimited, headers, notation
+from data.sources.tables import headers, notation
 from data.sources.tables.dialect import other_delimiter
-from data.sources.tables.formats import columns_of, files_of, format_of, layout_of, records
+from data.sources.tables.formats import columns_of, files_of, format_of, records, refuse_data_as_header
 from data.sources.tables.kept import blocks
 from data.spec import (
     READ_ORDER,
@@ -126,9 +126,8 @@ def _inferring_code() -> str:
 
 def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, Any]:
     """Returns `features`, `ignore` and `missing_values` of the settings as all rows of the tables tell, JSON values."""
-    if kind == "csv":
-        for path in paths:
-            delimited.refuse_data_as_header(path, layout_of(path, config))
+    for path in paths:
+        refuse_data_as_header(path, kind, config)
     columns = facts.survey((block for path in paths for block in blocks(path, kind, config)), config.ignore)
     written = notations.read_as_written(columns)[0] if kind == "csv" else config.notation
     label = str(config.label)
@@ -213,7 +212,7 @@ def _short(path: Path) -> Path:
 
 def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec) -> None:
     """Raises DataError when a file's columns are not those of the features; their order does not matter."""
-    if kind not in ("csv", "jsonl", "parquet"):
+    if kind not in ("csv", "jsonl", "parquet", "xlsx"):
         return
     there = columns_of(path, kind, config)
     wanted = [*spec.features, *(name for name in config.aside if name not in spec.features)]
@@ -258,8 +257,9 @@ def _estimate(paths: dict[str, list[Path]], kind: str, listed: Listed, spec: Dat
     every = [file for found in paths.values() for path in found for file in _files(path, listed)]
     if kind.endswith("_folder"):
         return len(every) * spec.row_bytes()
-    gzipped = 10  # times that text grows when it is unpacked
-    tables = [path.stat().st_size * (gzipped if path.suffix == ".gz" else 1) for path in every if path.is_file()]
+    packed = 10  # times that text grows when it is unpacked
+    is_packed = {path: kind == "xlsx" or path.suffix == ".gz" for path in every}
+    tables = [path.stat().st_size * (packed if is_packed[path] else 1) for path in every if path.is_file()]
     zipped = [archives.unpacked_bytes(path) for path in every if path.is_file() and archives.is_zip(path)]
     return 2 * (sum(tables) + sum(zipped))  # an example names its columns
 

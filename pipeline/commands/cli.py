@@ -104,10 +104,13 @@ def run(
 @click.option(
     "--label", metavar="COLUMN", help="The column to be predicted; by default one called label, target and the like."
 )
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), help="By the ending by default.")
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "jsonl", "parquet", "xlsx"]), help="By the ending by default."
+)
 @click.option("--delimiter", metavar="CHARACTER", help="What separates the cells of a CSV file, tab for a tab.")
 @click.option("--header/--no-header", default=None, help="Whether its first row holds the names of the columns.")
 @click.option("--names", metavar="A,B,C", help="The names of its columns, where it has no header.")
+@click.option("--sheet", help="The worksheet of an Excel workbook; by default the first.")
 @click.option("--force", is_flag=True, help="Write over NAME.yaml.")
 @home_option
 @json_option
@@ -121,16 +124,17 @@ def new(
     delimiter: str | None,
     header: bool | None,
     names: str | None,
+    sheet: str | None,
     force: bool,
     home: Path,
     as_json: bool,
 ) -> None:
     """Write NAME.yaml, a run file for your own data: reads all of it, infers the task and what each column holds.
 
-    Takes CSV, TSV, JSON, JSON Lines (also .gz) and Parquet files, a zip file that holds one of these, and folders of
-    images or texts, a folder a class. Where it is not clear what is to be predicted, or whether a CSV file has a
-    header, it asks, or stops without a terminal. Ends with what `headrace check --rows` says: exit code 3 where a run
-    would refuse the data; the file is kept.
+    Takes CSV, TSV, JSON, JSON Lines (also .gz), Parquet and Excel (.xlsx) files, a zip file that holds one of these,
+    folders of Parquet files, and folders of images or texts, a folder a class. Where it is not clear what is to be
+    predicted, or whether a table has a header, it asks, or stops without a terminal. Ends with what `headrace check
+    --rows` says: exit code 3 where a run would refuse the data; the file is kept.
 
     \b
     Examples:
@@ -149,7 +153,7 @@ def new(
     progress = Progress()
     choose = progress.pausing(asking.asks(lambda column: again(label=column), on_terminal=on_terminal))
     confirm = progress.pausing(asking.confirm) if on_terminal else None
-    options = layouts.table_options(form, delimiter, header, names, confirm, again)
+    options = layouts.table_options(form, delimiter, header, names, confirm, again, sheet)
     with progress.shown(), kept.keeping():
         progress.begin(f"reading {path}", at_once=path.is_dir())
         made = inferring.draft(

@@ -30,8 +30,9 @@ def draft(
     """Returns the run file that suits a file or folder; reads all of it.
 
     Args:
-        path: CSV, TSV, JSON, JSON Lines or Parquet file, a zip file of one, a folder of Parquet files, or a folder
-            with a folder of images or texts for each class, or with splits (`train`, `test`, ...) of such folders.
+        path: CSV, TSV, JSON, JSON Lines, Parquet or Excel file, a zip file of one, a folder of Parquet files, or a
+            folder with a folder of images or texts for each class, or with splits (`train`, `test`, ...) of such
+            folders.
         task: The task; None to infer it.
         label: The column to be predicted; None to choose it.
         say: Is told how many rows were read.

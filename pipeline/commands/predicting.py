@@ -33,7 +33,7 @@ MAX_SHOWN = 10  # of the rows without an answer, where they are not all told
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["csv", "jsonl", "parquet", "tfrecord"]),
+    type=click.Choice(["csv", "jsonl", "parquet", "xlsx", "tfrecord"]),
     help="Of tables; by their ending by default.",
 )
 @click.option(

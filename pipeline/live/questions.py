@@ -180,7 +180,7 @@ class Reader:
         except DataError:  # a damaged archive: reading it says so, and costs no other file
             return "csv"
         except ConfigError:
-            why = "its format cannot be told by its ending; give --format csv, jsonl, parquet or tfrecord"
+            why = "its format cannot be told by its ending; give --format csv, jsonl, parquet, xlsx or tfrecord"
             if self.kind == "name":
                 why = f"expected a table with a column of names, or headrace predict {self.name} --text NAME"
             raise ConfigError(f"{path}: {why}.") from None

@@ -27,7 +27,7 @@ def columns(path: Path, layout: Layout = PLAIN) -> list[str]:
         DataError: The file is no such text, a name stands twice, there are more or fewer names than cells, or the first
             row is a header with only some of the names that are given.
     """
-    return _columns(archives.name_of(path), look(path, layout), layout)[0]
+    return names_in(archives.name_of(path), look(path, layout), layout)[0]
 
 
 def read(path: Path, layout: Layout = PLAIN) -> Iterator[Record]:
@@ -99,7 +99,7 @@ class Table:
 def table_of(path: Path, layout: Layout = PLAIN) -> Table:
     """Returns how the rows of a file become records; raises DataError as `columns` does."""
     head, name = look(path, layout), archives.name_of(path)
-    names, has_header = _columns(name, head, layout)
+    names, has_header = names_in(name, head, layout)
     has_header = has_header and bool(head.rows)  # a file may have blank lines only
     header = without_last_empty(head.rows[0][1], len(names)) if has_header else names
     return Table(name, head.delimiter, names, head.width == len(names) + 1, header, has_header, head.first_line)
@@ -124,27 +124,14 @@ def _is_header(cells: list[str], names: list[str], has_header: bool) -> bool:
     return (cells == names and (has_header or are_words)) or (are_words and sorted(cells) == sorted(names))
 
 
-def first_row(path: Path, layout: Layout = PLAIN) -> tuple[Verdict, str]:
-    """Returns what the first row of a file is, and where and why, to be followed by how a person says what it is.
-
-    Raises:
-        DataError: The file is no such text.
-    """
-    head = look(path, layout)
+def first_row(name: str, head: Head) -> tuple[Verdict, str]:
+    """Returns what the first row of a file is, and where and why, to be followed by how a person says what it is."""
     verdict = _judged(head)
-    return verdict, _explained(f"{archives.name_of(path)}:{head.first_line}", verdict)
+    return verdict, _explained(f"{name}:{head.first_line}", verdict)
 
 
-def refuse_data_as_header(path: Path, layout: Layout = PLAIN) -> None:
-    """Raises DataError when the first row of a file seems to be data, and the settings do not say what it is."""
-    if layout.header is None and not layout.names:
-        verdict, explained = first_row(path, layout)
-        if verdict.kind == "data":
-            raise DataError(f"{explained}; {IN_RUN_FILE}.")
-
-
-def _columns(name: str, head: Head, layout: Layout) -> tuple[list[str], bool]:
-    """Returns the names of the columns, and whether the first row holds them."""
+def names_in(name: str, head: Head, layout: Layout) -> tuple[list[str], bool]:
+    """Returns the names of the columns of a file, and whether the first row holds them; raises as `columns` does."""
     first = head.rows[0][1] if head.rows else []
     where = f"{name}:{head.first_line}"
     if not layout.has_names:
@@ -161,7 +148,7 @@ def _columns(name: str, head: Head, layout: Layout) -> tuple[list[str], bool]:
 
 
 def _given(where: str, head: Head, names: tuple[str, ...]) -> tuple[list[str], bool]:
-    """Returns names that are given as `_columns` does: where the file has a header all the same, in its order."""
+    """Returns names that are given as `names_in` does: where the file has a header all the same, in its order."""
     first, below = first_and_below(head, len(names))
     cells = headers.resolved(first, names)
     if sorted(cells) == sorted(names):

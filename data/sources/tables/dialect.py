@@ -73,7 +73,7 @@ def look(path: Path, layout: Layout) -> Head:
     except DataError:  # told again when the reader is there
         if not found:
             raise
-    return _head(found, delimiter, layout.has_names)
+    return head_of(found, delimiter, layout.has_names)
 
 
 def said_delimiter(path: Path) -> str | None:
@@ -97,7 +97,7 @@ def guess_delimiter(path: Path) -> tuple[str, list[str]]:
     said = SEP_LINE.fullmatch(lines[0]) if lines else None
     if said:
         return said[1], []
-    heads = [_head(list(_until_error(lines, mark)), mark, True) for mark in DELIMITERS]
+    heads = [head_of(list(_until_error(lines, mark)), mark, True) for mark in DELIMITERS]
     found = sorted((head for head in heads if head.width > 1), key=lambda one: (-round(one.usual, 2), len(one.remarks)))
     if not found:
         return ",", []
@@ -189,7 +189,8 @@ def _until_error(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[s
         return
 
 
-def _head(found: list[tuple[int, list[str]]], delimiter: str, has_names: bool) -> Head:
+def head_of(found: list[tuple[int, list[str]]], delimiter: str, has_names: bool) -> Head:
+    """Returns the first rows of a table, each with its line, with those that are remarks told apart."""
     count = _num_remarks([cells for _, cells in found], has_names)
     remarks = [(line, delimiter.join(cells).strip()) for line, cells in found[:count]]
     kept = found[count:]

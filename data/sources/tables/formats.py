@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -15,11 +14,12 @@ from data.errors import ConfigError, DataError
 from data.sources import archives, tfrecord
 from data.sources.folders import classes as class_folders
 from data.sources.records import Record
-from data.sources.tables import delimited, delimited_blocks, headers, jsonl, jsonl_blocks, parquet, partitions
-from data.sources.tables.dialect import Layout, look
+from data.sources.tables import delimited, delimited_blocks, excel, headers, jsonl, jsonl_blocks, parquet, partitions
+from data.sources.tables.dialect import Head, Layout, look
 from data.spec import TextFeature
 
 BLOCK_ROWS = 4096
+HEADED_KINDS = ("csv", "xlsx")  # formats whose first row may be a header
 HEADED = {"names": (), "header": True}
 
 
@@ -36,7 +36,7 @@ def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
     if "" in kinds:
         raise ConfigError(
             f"data.files: the format of {archives.name_of(kinds[''])} cannot be told by its ending; set data.format "
-            "to csv, jsonl, parquet or tfrecord."
+            "to csv, jsonl, parquet, xlsx or tfrecord."
         )
     if len(kinds) > 1:
         raise ConfigError(f"data.files: expected files of one format, found {' and '.join(sorted(kinds))}.")
@@ -51,6 +51,7 @@ def files_of(path: Path, kind: str) -> list[Path]:
 def columns_of(path: Path, kind: str, config: DataConfig) -> list[str]:
     """Returns the names of a file's columns: of its header or the settings, else of its first row."""
     readers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, layout_of(path, config))}
+    readers |= {"xlsx": lambda path: excel.columns(path, layout_of(path, config), config.sheet)}
     readers |= {"jsonl": jsonl.columns, "parquet": _parquet(path).columns}
     return readers[kind](path) if kind in readers else list(next(records(path, kind, config)).cells)
 
@@ -59,6 +60,8 @@ def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
     """Yields the records of a file or folder of this format."""
     if kind == "csv":
         return delimited.read(path, layout_of(path, config))
+    if kind == "xlsx":
+        return excel.read(path, layout_of(path, config), config.sheet, config.ignore)
     if kind.endswith("_folder"):
         return class_folders.read(path, class_folders.column_of(kind))
     readers: dict[str, Any] = {"jsonl": jsonl, "parquet": _parquet(path), "tfrecord": tfrecord}
@@ -108,6 +111,20 @@ def _block(path: Path, some: list[Record]) -> Block:
     )
 
 
+def head_of(path: Path, kind: str, config: DataConfig) -> Head:
+    """Returns the first rows of a CSV file or a worksheet, as text."""
+    layout = layout_of(path, config)
+    return excel.look(path, layout, config.sheet) if kind == "xlsx" else look(path, layout)
+
+
+def refuse_data_as_header(path: Path, kind: str, config: DataConfig) -> None:
+    """Raises DataError when the first row of a file seems to be data, and the settings do not say what it is."""
+    if kind in HEADED_KINDS and config.header is None and not config.names:
+        verdict, explained = delimited.first_row(archives.name_of(path), head_of(path, kind, config))
+        if verdict.kind == "data":
+            raise DataError(f"{explained}; {delimited.IN_RUN_FILE}.")
+
+
 def layout_of(path: Path, config: DataConfig) -> Layout:
     """Returns how the settings say that a CSV file is laid out."""
     return Layout("\t" if is_tsv(path) else config.delimiter, config.names, config.header)
@@ -126,7 +143,7 @@ def kept_settings(config: DataConfig, columns: Callable[[], list[str]] | None) -
         columns: Returns the names of its columns; None where it is no table.
     """
     names = list(config.names) or (columns() if columns and config.header is False else [])
-    kept = config.model_dump(include={"format", "delimiter", "header", "decimal", "thousands"})
+    kept = config.model_dump(include={"format", "delimiter", "header", "decimal", "thousands", "sheet"})
     return kept | {"names": names}
 
 
@@ -157,9 +174,11 @@ def for_prediction(
     Raises:
         DataError: Its rows have neither as many cells as those of the training data, nor as many as without targets.
     """
-    if kind != "csv":
+    if kind not in HEADED_KINDS:
         return config
-    head = look(path, replace(layout_of(path, config), names=()))
+    if kind == "xlsx" and config.sheet and len(excel.sheets(path)) == 1:
+        config = config.model_copy(update={"sheet": None})
+    head = head_of(path, kind, config.model_copy(update={"names": ()}))
     inputs = tuple(name for name in config.names if name not in targets)
     width = len(head.rows[0][1]) if head.rows else 0
     if config.names and width not in (len(inputs), len(config.names)):

@@ -42,6 +42,7 @@ def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
         return formats.blocks(path, kind, config)
     stamps = tuple(map(_stamp, formats.files_of(path, kind)))
     key = (str(path), stamps, kind, config.delimiter, config.names, config.header)
+    key += (config.sheet, config.ignore) if kind == "xlsx" else ()
     return iter(kept.files[key]) if key in kept.files else _read(path, kind, config, kept, key)
 
 

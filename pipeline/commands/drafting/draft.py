@@ -22,13 +22,14 @@ class TableOptions:
     """What a person says about a table, as options of `headrace new`.
 
     Attributes:
-        format: `csv`, `jsonl` or `parquet`; auto: by the file's ending.
+        format: `csv`, `jsonl`, `parquet` or `xlsx`; auto: by the file's ending.
         delimiter: What separates the cells of a CSV file; empty to find out.
         header: Whether its first row holds the names of the columns; None where the person did not say.
         names: The names of its columns, where it has no header.
         confirm: Asks a person a question; returns None where it was left without an answer. None where nobody can be
             asked.
         again: Returns what a person has to type with these options changed: the whole command where there is one.
+        sheet: The worksheet of an Excel workbook; empty for the first one.
     """
 
     format: str = "auto"
@@ -37,6 +38,7 @@ class TableOptions:
     names: tuple[str, ...] = ()
     confirm: Callable[[str], bool | None] | None = None
     again: Callable[..., str] = typed
+    sheet: str = ""
 
 
 @dataclass

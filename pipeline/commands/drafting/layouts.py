@@ -7,9 +7,11 @@ from typing import Any
 
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.sources.tables import delimited, headers
+from data.scripts import listed
+from data.sources.archives import name_of
+from data.sources.tables import delimited, excel, headers
 from data.sources.tables.dialect import Head, Layout, guess_delimiter, look
-from data.sources.tables.formats import format_of, is_tsv, layout_of
+from data.sources.tables.formats import HEADED_KINDS, format_of, head_of, is_tsv
 from pipeline.commands.drafting.draft import TableOptions, typed
 
 TAB = ("tab", "\\t", "\t")
@@ -24,12 +26,15 @@ def table_options(
     names: str | None,
     confirm: Callable[[str], bool | None] | None = None,
     again: Callable[..., str] = typed,
+    sheet: str | None = None,
 ) -> TableOptions:
     """Returns the options of the command line; raises ConfigError for what cannot be used."""
     if names is not None and header is not None:
         raise ConfigError("Expected --names, of a file without a header, or --header or --no-header, found both.")
     separator = delimiter_of(delimiter) if delimiter is not None else ""
-    return TableOptions(form or "auto", separator, header, names_of(names) if names is not None else (), confirm, again)
+    return TableOptions(
+        form or "auto", separator, header, names_of(names) if names is not None else (), confirm, again, sheet or ""
+    )
 
 
 def delimiter_of(text: str) -> str:
@@ -66,24 +71,54 @@ def settings_of(path: Path, options: TableOptions) -> tuple[dict[str, Any], list
         if not _is_table(path, options):
             raise ConfigError(_unknown_format(path, options)) from None
         kind = settings["format"] = "csv"
-    if kind != "csv":
-        if options.delimiter or options.names or options.header is not None:
-            raise ConfigError(f"{path}: --delimiter, --header, --no-header and --names are of CSV files, found {kind}.")
+    _refuse_options(path, kind, options)
+    if kind not in HEADED_KINDS:
         return settings, []
-    delimiter, unsure = _delimiter(path, options)
-    if delimiter != "," and not is_tsv(path):
-        settings["delimiter"] = delimiter
-    head = look(path, layout_of(path, config.model_copy(update={**settings, "header": options.header})))
+    if kind == "xlsx":
+        sheet, unsure = _sheet(path, options)
+        settings |= sheet
+    else:
+        delimiter, unsure = _delimiter(path, options)
+        if delimiter != "," and not is_tsv(path):
+            settings["delimiter"] = delimiter
+    head = head_of(path, kind, config.model_copy(update={**settings, "header": options.header}))
     if head.remarks and not options.names:
         first = f"{head.remarks[0][0]}: {head.remarks[0][1][:40]!r}"
         unsure.append(f"the lines before line {head.first_line} are left out (line {first})")
-    settings |= _names(path, DataConfig(**settings), head, options, unsure)
-    if head.usual < CONSISTENT:
+    settings |= _names(path, kind, DataConfig(**settings), head, options, unsure)
+    if kind == "csv" and head.usual < CONSISTENT:
         unsure.append(
             f"{1 - head.usual:.0%} of the first rows do not have {head.width} cells; if {head.delimiter!r} does not "
             "separate them: --delimiter"
         )
     return settings, unsure
+
+
+def _refuse_options(path: Path, kind: str, options: TableOptions) -> None:
+    """Raises ConfigError for an option that is not of this format."""
+    if options.delimiter and kind != "csv":
+        raise ConfigError(f"{path}: --delimiter is of CSV files, found {kind}.")
+    if options.sheet and kind != "xlsx":
+        raise ConfigError(f"{path}: --sheet is of Excel workbooks, found {kind}.")
+    if (options.names or options.header is not None) and kind not in HEADED_KINDS:
+        raise ConfigError(
+            f"{path}: --header, --no-header and --names are of CSV files and Excel workbooks, found {kind}."
+        )
+
+
+def _sheet(path: Path, options: TableOptions) -> tuple[dict[str, str], list[str]]:
+    """Returns the setting of the worksheet, and a doubt where there are others and nobody chose one."""
+    if options.sheet:
+        return {"sheet": options.sheet}, []
+    first, *others = excel.sheets(path) or [""]
+    if not others:
+        return {}, []
+    named = listed([repr(name) for name in others], MAX_NAMES)
+    return {"sheet": first}, [f"the first worksheet, {first!r}, is read, there {_are(others)} {named}: --sheet"]
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is also" if len(names) == 1 else "are also"
 
 
 def _is_table(path: Path, options: TableOptions) -> bool:
@@ -117,10 +152,12 @@ def _delimiter(path: Path, options: TableOptions) -> tuple[str, list[str]]:
     return found, [f"the cells are separated by {found!r}; {alike} would do as well: --delimiter"] if others else []
 
 
-def _names(path: Path, config: DataConfig, head: Head, options: TableOptions, unsure: list[str]) -> dict[str, Any]:
+def _names(
+    path: Path, kind: str, config: DataConfig, head: Head, options: TableOptions, unsure: list[str]
+) -> dict[str, Any]:
     """Returns the settings `header` and `names`, with what makes one doubt them added to `unsure`."""
     if options.names or options.header is False:
-        verdict, _ = delimited.first_row(path, layout_of(path, config))
+        verdict, _ = delimited.first_row(name_of(path), head_of(path, kind, config))
         if verdict.kind == "header" and verdict.reason:
             unsure.append(
                 f"the first row is taken for data, though it looks like names ({verdict.reason}); if it is the header: "
@@ -143,7 +180,7 @@ def _names(path: Path, config: DataConfig, head: Head, options: TableOptions, un
 
 def _asked(path: Path, config: DataConfig, head: Head, options: TableOptions, unsure: list[str]) -> dict[str, Any]:
     """Returns nothing where the first row is a header, else what a person says; raises DataError without one."""
-    verdict, explained = delimited.first_row(path, layout_of(path, config))
+    verdict, explained = delimited.first_row(name_of(path), head)
     if verdict.kind == "unclear":
         unsure.append(f"the first row is taken for a header ({verdict.reason}); if it is data: --no-header")
     if verdict.kind != "data":

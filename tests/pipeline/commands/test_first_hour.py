@@ -1,11 +1,13 @@
 """What people's own data is like: each case goes through `headrace new`, which ends as `headrace check --rows` does."""
 
+import datetime
 import itertools
 import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -337,7 +339,22 @@ def semicolons_and_commas(place: Path) -> Path:
     return place / "data.csv"
 
 
-# Case -> how `headrace new` (of a run file `check --rows`) ends, what it says, and the options that a person gives.
+def workbook(place: Path) -> Path:
+    generator, book = random.Random(20), openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Customers"
+    sheet.append(["Report of May"])
+    sheet.append(["x", "since", "vip", "label"])
+    for index in range(300):
+        day = datetime.date(2024, 1, 1) + datetime.timedelta(generator.randrange(300))
+        sheet.append([generator.gauss(0, 1), day, bool(generator.randrange(2)), "ab"[index % 2]])
+    sheet["A9"] = "=1/0"
+    book.create_sheet("Notes")
+    book.save(place / "data.xlsx")
+    return place / "data.xlsx"
+
+
+# Case -> how `headrace new` ends, what it says, and the options that a person gives.
 CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     pictures_in_split_folders: (0, ("train: blue 30, red 30", "validation: blue 10, red 10", "test: blue 10"), ()),
     texts_in_split_folders: (0, ("no folder of split validation", "imdb.vocab"), ()),
@@ -385,6 +402,11 @@ CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]
         (),
     ),
     semicolons_and_commas: (0, ("klasse from 3 columns",), ()),
+    workbook: (
+        0,
+        ("label from 3 columns, 299 rows", "there is also 'Notes': --sheet", "data.xlsx:9:x: expected a value"),
+        (),
+    ),
     preamble: (0, ("the lines before line 3 are left out",), ()),
 }
 

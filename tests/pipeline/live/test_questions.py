@@ -7,6 +7,7 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -343,6 +344,19 @@ def test_a_folder_of_partitions_has_their_columns_and_rows_are_counted_by_file(f
     ]
     plans = (b"basic", b"basic", b"gold")
     assert all(plan in content for (_, content), plan in zip(asked, plans, strict=True))
+
+
+def test_a_workbook_is_asked_about_by_its_header_and_its_only_sheet(folder):
+    book = openpyxl.Workbook()
+    for row in (["plan", "age"], ["gold", 40], ["basic", "old"]):
+        book.active.append(row)
+    book.save("new.xlsx")
+
+    asking = Asking("table", format="xlsx", sheet="of the training data")
+
+    (_, content), (where, error) = asking(Path("new.xlsx"))
+    assert b"gold" in content
+    assert (where, error) == (("new.xlsx", 2), "new.xlsx row 2 (line 3), age: expected a number, found 'old'")
 
 
 def test_a_file_that_is_not_there_is_told_before_anything_is_read(folder):

@@ -159,7 +159,10 @@ def test_the_command_asks_on_a_terminal(iris):
             r"--names: the first row of .*iris.csv holds these names; leave the option out.",
         ),
         ({"delimiter": "::"}, "--delimiter '::': expected one character, or tab."),
-        ({"form": "jsonl", "header": False}, "--no-header and --names are of CSV files, found jsonl."),
+        (
+            {"form": "jsonl", "header": False},
+            "--no-header and --names are of CSV files and Excel workbooks, found jsonl.",
+        ),
     ],
 )
 def test_options_that_do_not_suit_are_told_in_one_line(iris, arguments, message):

@@ -1,0 +1,237 @@
+"""Reads worksheets of Excel workbooks (.xlsx, .xlsm): numbers, text, booleans, and moments as text in ISO 8601."""
+
+import contextlib
+import io
+import itertools
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import IO, Any
+from xml.etree.ElementTree import ParseError
+
+from data.errors import ConfigError, DataError
+from data.sources import archives
+from data.sources.records import Record
+from data.sources.tables import delimited
+from data.sources.tables.dialect import HEAD_ROWS, Head, Layout, head_of
+from data.spec import Problem
+
+OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # how files of Excel up to 2003 begin, and protected ones
+PROTECTED = "EncryptedPackage".encode("utf-16-le")
+FORMULA = re.compile(rb"<(\w+:)?f[\s/>]")
+PART = 2**20  # bytes
+Row = tuple[int, list[Any]]  # the number in the sheet, from 1, and its cells without empty ones at the end
+
+
+class _Unusable(str):
+    """What stands in a cell that has no value: an error, or a formula without a result."""
+
+
+def sheets(path: Path) -> list[str]:
+    """Returns the names of the worksheets; raises DataError when the file is no whole workbook."""
+    with _workbook(path) as book:
+        return [sheet.title for sheet in book.worksheets]
+
+
+def look(path: Path, layout: Layout, sheet: str | None = None) -> Head:
+    """Returns the first rows of a worksheet as text, without empty rows and without empty columns beside the table.
+
+    Args:
+        path: The workbook.
+        layout: What is known of the sheet.
+        sheet: Its name; None for the first one.
+
+    Raises:
+        ConfigError: There is no such sheet.
+        DataError: The file is no whole workbook.
+    """
+    return _look(itertools.islice(_rows(path, sheet), HEAD_ROWS), layout)[0]
+
+
+def columns(path: Path, layout: Layout, sheet: str | None = None) -> list[str]:
+    """Returns the names of the columns; raises as `read` does."""
+    return delimited.names_in(archives.name_of(path), look(path, layout, sheet), layout)[0]
+
+
+def read(path: Path, layout: Layout, sheet: str | None = None, ignore: Collection[str] = ()) -> Iterator[Record]:
+    """Yields the rows below the header, each with its number in the sheet; empty ones are left out.
+
+    A row with more cells than there are columns, with an error such as #DIV/0! or with a formula that has no result is
+    a Problem, but for columns that are ignored.
+
+    Raises:
+        ConfigError: There is no such sheet.
+        DataError: The file is no whole workbook, the sheet has no row, or its header is as `delimited.columns` says.
+    """
+    name = archives.name_of(path)
+    rows = _rows(path, sheet)
+    first = list(itertools.islice(rows, HEAD_ROWS))
+    head, left = _look(first, layout)
+    names, has_header = delimited.names_in(name, head, layout)
+    header = head.rows[0][1] if has_header and head.rows else []
+    is_empty = True
+    for number, cells in itertools.chain(first, rows):
+        if number < head.first_line or (has_header and number == head.first_line):
+            continue
+        is_empty = False
+        yield _record(f"{name}:{number}", names, cells[left:], ignore, header)
+    if is_empty:
+        raise DataError(f"{name} has {'a header and ' if has_header and head.rows else ''}no rows.")
+
+
+def _record(where: str, names: list[str], cells: list[Any], ignore: Collection[str], header: list[str]) -> Record:
+    if len(cells) > len(names):
+        return Record(where, {}, Problem(where, "", f"{len(names)} cells", str(len(cells))))
+    if len(names) > 1 and [_text(cell) for cell in cells] == header:
+        return Record(where, {}, Problem(where, "", "a row", "the header again"))
+    found = dict(itertools.zip_longest(names, cells))
+    for column, cell in found.items():
+        if isinstance(cell, _Unusable):
+            if column not in ignore:
+                return Record(where, {}, Problem(where, column, "a value", str(cell)))
+            found[column] = None
+    return Record(where, found)
+
+
+def _look(first: Iterable[Row], layout: Layout) -> tuple[Head, int]:
+    """Returns the first rows as text, and how many empty columns stand before the table."""
+    filled = [
+        (number, cells, [place for place, cell in enumerate(cells) if cell is not None]) for number, cells in first
+    ]
+    several = [places for _, _, places in filled if len(places) > 1] or [places for _, _, places in filled]
+    left = min((places[0] for places in several), default=0)
+    ends = Counter(places[-1] + 1 for places in several)  # a remark may stand beside a row
+    width = max(*(ends.most_common(1)[0][0], several[0][-1] + 1) if several else (0, left)) - left
+    table, is_title = [], True  # one cell in a line of its own above the table
+    for number, cells, places in filled:
+        is_title = is_title and len(places) == 1 and width > 1
+        shown = [cells[places[0]]] if is_title else cells[left:]
+        texts = [_text(cell) for cell in shown]
+        table.append((number, texts if is_title else texts + [""] * (width - len(texts))))
+    return head_of(table, "", layout.has_names), left
+
+
+def _rows(path: Path, sheet: str | None) -> Iterator[Row]:
+    """Yields the rows of a worksheet that have a cell with something in it."""
+    name = archives.name_of(path)
+    with contextlib.ExitStack() as stack:
+        book = stack.enter_context(_workbook(path))
+        values = _sheet(book, sheet, name)
+        formulas: Iterator[Any] = itertools.repeat(())
+        if _has_formulas(path):  # of those without a result only the formula tells them from empty cells
+            formulas = _cells(_sheet(stack.enter_context(_workbook(path, formulas=True)), sheet, name))
+        try:
+            for number, (cells, inner) in enumerate(zip(_cells(values), formulas, strict=False), start=1):
+                row = [_value(cell) for cell in cells]
+                for place, cell in enumerate(inner):
+                    if cell.data_type == "f" and row[place] is None:
+                        row[place] = _Unusable(
+                            "a formula without a result; open the workbook in Excel or LibreOffice and save it"
+                        )
+                while row and row[-1] is None:
+                    row.pop()
+                if row:
+                    yield number, row
+        except (zipfile.BadZipFile, zlib.error, ParseError, EOFError, KeyError, ValueError, TypeError) as error:
+            raise _damaged(name, error) from error
+
+
+def _cells(sheet: Any) -> Iterator[tuple]:
+    sheet.reset_dimensions()  # what the file says of its size is often wrong
+    return sheet.iter_rows()
+
+
+def _value(cell: Any) -> Any:
+    """Returns what stands in a cell: a number, a text, a boolean, an error; None for nothing, also for blanks only."""
+    value = cell.value
+    if isinstance(value, str):
+        if cell.data_type == "e":
+            return _Unusable(f"the error {value}; mend the formula, or empty the cell")
+        return value if value.strip() else None
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat()
+    if isinstance(value, timedelta):
+        seconds = round(value.total_seconds())
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return value.isoformat() if isinstance(value, time) else value
+
+
+def _text(cell: Any) -> str:
+    """Returns a cell as a header has it."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return "" if cell is None else str(cell).strip()
+
+
+def _sheet(book: Any, sheet: str | None, name: str) -> Any:
+    there: Sequence[Any] = book.worksheets
+    found = next((one for one in there if sheet is None or one.title == sheet), None)
+    if found is None:
+        titles = ", ".join(repr(one.title) for one in there)
+        raise ConfigError(f"data.sheet: {name} has no worksheet {sheet!r}; there are {titles or 'none'}.")
+    return found
+
+
+@contextlib.contextmanager
+def _workbook(path: Path, *, formulas: bool = False) -> Iterator[Any]:
+    import openpyxl  # 0.2 s that other formats need not wait for
+
+    name = archives.name_of(path)
+    with _opened(path, name) as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=not formulas)
+        except (zipfile.BadZipFile, zlib.error, ParseError, EOFError, KeyError, ValueError, TypeError) as error:
+            raise _damaged(name, error) from error
+        with contextlib.closing(book):
+            yield book
+
+
+@contextlib.contextmanager
+def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
+    """Opens a workbook; raises DataError where it is none that can be read, with how to make one of it."""
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
+        opening = archives.opened(path) if archives.is_zip(path) else path.open("rb")
+        with opening as packed:
+            file = io.BytesIO(packed.read()) if archives.is_zip(path) else packed
+            begin = file.read(len(OLE))
+            if begin == OLE:
+                raise DataError(_of_ole(name, file.read()))
+            if not begin.startswith(b"PK"):
+                raise DataError(
+                    f"{name} is no Excel workbook but another file under this name, such as a web page or CSV; open it "
+                    "in Excel or LibreOffice and save it as .xlsx, or give it the ending of what it is."
+                )
+            file.seek(0)
+            yield file
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _of_ole(name: str, content: bytes) -> str:
+    if PROTECTED in content:
+        return f"{name} is protected by a password; save it without one in Excel or LibreOffice."
+    return f"{name} is a workbook of Excel up to 2003 (.xls); save it as .xlsx in Excel or LibreOffice."
+
+
+def _has_formulas(path: Path) -> bool:
+    """Returns whether a sheet of a workbook has a formula in it."""
+    with _opened(path, str(path)) as file, zipfile.ZipFile(file) as archive:
+        for part in archive.namelist():
+            if part.startswith("xl/worksheets/") and part.endswith(".xml"):
+                with archive.open(part) as opened:
+                    before = b""
+                    while content := opened.read(PART):
+                        if FORMULA.search(before + content):
+                            return True
+                        before = content[-64:]
+    return False
+
+
+def _damaged(name: str, error: Exception) -> DataError:
+    return DataError(f"{name} is not a whole .xlsx file ({str(error).rstrip('.')[:120]}); fetch or save it again.")

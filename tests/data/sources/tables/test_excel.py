@@ -1,0 +1,146 @@
+import datetime
+import io
+import zipfile
+
+import openpyxl
+import pytest
+
+from data.config import DataConfig
+from data.errors import ConfigError, DataError
+from data.sources.tables import excel, formats
+from data.sources.tables.dialect import Layout
+
+PLAIN = Layout()
+
+
+def _book(path, *rows, **sheets):
+    book = openpyxl.Workbook()
+    for name, found in {"Data": rows, **sheets}.items():
+        sheet = book.create_sheet(name)
+        for row in found:
+            sheet.append(row)
+    del book["Sheet"]
+    book.save(path)
+    return path
+
+
+def _read(path, **settings):
+    config = DataConfig(files=str(path), **settings)
+    return list(formats.records(path, "xlsx", config))
+
+
+def test_cells_have_the_types_that_excel_gives_them(tmp_path):
+    moment, day = datetime.datetime(2024, 5, 1, 12, 30), datetime.datetime(2024, 5, 2)
+    rows = [
+        ["a", "b", "c", "d"],
+        [1, 2.5, True, moment],
+        ["text", " ", None, day],
+        [None, datetime.time(3, 4), "x", "01"],
+    ]
+    path = _book(tmp_path / "book.xlsx", *rows)
+
+    found = _read(path)
+
+    assert [record.cells for record in found] == [
+        {"a": 1, "b": 2.5, "c": True, "d": "2024-05-01T12:30:00"},
+        {"a": "text", "b": None, "c": None, "d": "2024-05-02"},
+        {"a": None, "b": "03:04:00", "c": "x", "d": "01"},
+    ]
+    assert [record.where for record in found] == [f"{path}:{row}" for row in (2, 3, 4)]
+
+
+def test_empty_rows_and_columns_beside_the_table_and_a_title_above_it_are_left_out(tmp_path):
+    rows = [["Report"], [], [None, "a", "b", None], [None, 1, 2], [], [None, 3, None, None], [None, None, None]]
+    path = _book(tmp_path / "book.xlsx", *rows)
+
+    found = _read(path)
+
+    assert [(record.where, dict(record.cells)) for record in found] == [
+        (f"{path}:4", {"a": 1, "b": 2}),
+        (f"{path}:6", {"a": 3, "b": None}),
+    ]
+
+
+def test_errors_formulas_without_results_and_cells_beyond_the_columns_are_problems_of_their_rows(tmp_path):
+    path = _book(tmp_path / "book.xlsx", ["a", "b"], ["#DIV/0!", 1], [2, "=A1+1"], [3, 4, 5], [6, 7], ["a", "b"])
+
+    found = _read(path)
+
+    assert [str(record.problem) for record in found] == [
+        f"{path}:2:a: expected a value, found the error #DIV/0!; mend the formula, or empty the cell",
+        f"{path}:3:b: expected a value, found a formula without a result; open the workbook in Excel or LibreOffice "
+        "and save it",
+        f"{path}:4: expected 2 cells, found 3",
+        "None",
+        f"{path}:6: expected a row, found the header again",
+    ]
+    assert [record.cells for record in _read(path, ignore=("a", "b")) if not record.problem] == [
+        {"a": None, "b": 1},
+        {"a": 2, "b": None},
+        {"a": 6, "b": 7},
+    ]
+
+
+def test_a_sheet_is_read_by_its_name_and_a_wrong_name_lists_them(tmp_path):
+    path = _book(tmp_path / "book.xlsx", ["a"], [1], Other=[["b"], [2]])
+
+    assert _read(path)[0].cells == {"a": 1}
+    assert _read(path, sheet="Other")[0].cells == {"b": 2}
+    with pytest.raises(ConfigError, match=r"data.sheet: .*book.xlsx has no worksheet 'other'; .* 'Data', 'Other'\."):
+        _read(path, sheet="other")
+
+
+def test_a_sheet_without_a_header_has_names_or_numbered_columns(tmp_path):
+    path = _book(tmp_path / "book.xlsx", [1, "x"], [2, "y"])
+
+    assert _read(path, header=False)[0].cells == {"column_1": 1, "column_2": "x"}
+    assert _read(path, names=("n", "c"))[1].cells == {"n": 2, "c": "y"}
+    with pytest.raises(DataError, match=r"book.xlsx:1: the first row seems to be data.*set data.header to false"):
+        formats.refuse_data_as_header(
+            _book(tmp_path / "book.xlsx", *([row, "ab"[row % 2]] for row in range(9))), "xlsx", DataConfig(files="x")
+        )
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "is empty"),
+        (excel.OLE + b"Workbook", r"is a workbook of Excel up to 2003 \(.xls\); save it as .xlsx"),
+        (excel.OLE + excel.PROTECTED, "is protected by a password; save it without one"),
+        (b"<html><table>", "is no Excel workbook but another file under this name"),
+        (b"PK\x03\x04 cut off", "is not a whole .xlsx file"),
+    ],
+)
+def test_what_is_no_workbook_is_refused_with_the_remedy(tmp_path, content, expected):
+    (tmp_path / "book.xls").write_bytes(content)
+
+    with pytest.raises(DataError, match=expected):
+        _read(tmp_path / "book.xls")
+
+
+def test_a_damaged_workbook_and_one_of_another_kind_are_refused(tmp_path):
+    path = _book(tmp_path / "book.xlsx", ["a"], *([row] for row in range(3000)))
+    content = path.read_bytes()
+    damaged = bytearray(content)
+    middle = content.index(b"xl/worksheets/sheet1.xml") + 200
+    damaged[middle : middle + 2000] = bytes(2000)
+    other = io.BytesIO()
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("readme.txt", "none")
+
+    for wrong in (content[: len(content) // 2], bytes(damaged), other.getvalue()):
+        path.write_bytes(wrong)
+        with pytest.raises(DataError, match=r"is not a whole .xlsx file"):
+            _read(path)
+
+
+def test_a_workbook_in_a_zip_file_and_a_sheet_without_rows(tmp_path):
+    path = _book(tmp_path / "book.xlsx", ["a", "b"], [1, 2], Empty=[["a", "b"]], None_at_all=[])
+    with zipfile.ZipFile(tmp_path / "book.zip", "w") as archive:
+        archive.write(path, "book.xlsx")
+
+    assert formats.format_of(DataConfig(files="x"), [tmp_path / "book.zip"]) == "xlsx"
+    assert _read(tmp_path / "book.zip")[0].cells == {"a": 1, "b": 2}
+    for sheet, expected in (("Empty", "has a header and no rows"), ("None_at_all", "has no rows")):
+        with pytest.raises(DataError, match=expected):
+            _read(path, sheet=sheet)
