@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.columns import table as columns_table
 from benchmarks.fuzzing import campaign
 from benchmarks.measuring import HEADRACE, ROOT, cost
 
@@ -64,6 +65,22 @@ def wide(rows: int, columns: int) -> None:
     )
     click.echo(text)
     _write("wide", text)
+
+
+@bench.command()
+@click.option("--only", default="", help="Rows, by comma: " + ", ".join(columns_table.ROWS) + "; all but the last two.")
+@click.option("--rounds", default=3, show_default=True, help="Medians are of so many.")
+@click.option("--before", type=click.Path(exists=True, path_type=Path), help="An older clone, set up, for fashion.")
+def columns(only: str, rounds: int, before: Path | None) -> None:
+    """What the data path costs beside Arrow, tfx_bsl and TFT called directly; write the rows that were measured."""
+    names = only.split(",") if only else [name for name in columns_table.ROWS if name not in columns_table.LONG]
+    if unknown := set(names) - set(columns_table.ROWS):
+        raise click.UsageError(f"No row {', '.join(sorted(unknown))}; rows: {', '.join(columns_table.ROWS)}.")
+    sizes = columns_table.Sizes(rounds=rounds)
+    lines = columns_table.table(names, sizes, before, lambda line: click.echo(line, err=True))
+    text = columns_table.merged(_written("columns"), lines)
+    click.echo(text)
+    _write("columns", text)
 
 
 @bench.command()
@@ -165,13 +182,20 @@ def soak(minutes: float, batching: bool) -> None:
 
 def _write(name: str, text: str) -> None:
     """Puts a text between its marks in docs/results.md."""
-    before = RESULTS.read_text()
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    after, paths = pattern.subn(lambda _: f"{begin}\n{text}\n{end}", before)
+    after, paths = _between(name).subn(lambda found: f"{found[1]}{text}\n{found[3]}", RESULTS.read_text())
     if not paths:
-        raise SystemExit(f"{RESULTS} has no {begin}; the table is above.")
+        raise SystemExit(f"{RESULTS} has no <!-- {name} -->; the table is above.")
     RESULTS.write_text(after)
+
+
+def _written(name: str) -> str:
+    """Returns what stands between its marks in docs/results.md."""
+    found = _between(name).search(RESULTS.read_text())
+    return found[2] if found else ""
+
+
+def _between(name: str) -> re.Pattern:
+    return re.compile(f"(<!-- {re.escape(name)} -->\n)(.*?)(<!-- end of {re.escape(name)} -->)", re.DOTALL)
 
 
 @bench.command()
