@@ -14,7 +14,7 @@ from data import columns, encoding
 from data.batches import PLACES, Batch, encoded
 from data.blocks import Block
 from data.config import DataConfig
-from data.kinds.cell import word
+from data.kinds.cell import word, words_of_floats
 from data.sources.folders import classes as class_folders
 from data.sources.tables.formats import columns_of
 from data.sources.tables.kept import blocks
@@ -120,6 +120,8 @@ def _texts(cells: pa.Array | list) -> pa.Array:
             return cells
         if pa.types.is_string(cells.type) or pa.types.is_integer(cells.type):
             return pc.utf8_trim_whitespace(cells.cast(pa.string())).cast(pa.binary())
+        if pa.types.is_float32(cells.type) or pa.types.is_float64(cells.type):
+            return words_of_floats(cells)
         cells = cells.to_pylist()
     return pa.array([None if cell is None else word(cell).encode("utf-8", "replace") for cell in cells], pa.binary())
 

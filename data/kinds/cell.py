@@ -207,6 +207,24 @@ def word(cell: Any) -> str:
     return str(cell).lower() if isinstance(cell, bool) else str(cell).strip()
 
 
+def words_of_floats(cells: pa.Array) -> pa.Array:
+    """Returns `word` of each float32 or float64, binary; null for null.
+
+    Arrow writes those alike that need no exponent.
+    """
+    cells = cells.cast(pa.float64())
+    numbers = cells.to_numpy(zero_copy_only=False)  # NaN for null
+    with np.errstate(invalid="ignore"):
+        sizes, is_whole = np.abs(numbers), (numbers == np.rint(numbers)) & (np.abs(numbers) < 2**53)
+    whole = pa.array(np.where(is_whole, numbers, 0).astype(np.int64)).cast(pa.string())
+    texts = pc.if_else(pa.array(is_whole), whole, cells.cast(pa.string()))
+    is_odd = ~(is_whole | ((sizes >= 1e-4) & (sizes < 1e10))) & cells.is_valid().to_numpy(zero_copy_only=False)
+    if is_odd.any():
+        odd = [word(number) for number in numbers[is_odd].tolist()]
+        texts = pc.replace_with_mask(texts, pa.array(is_odd), pa.array(odd, pa.string()))
+    return texts.cast(pa.binary())
+
+
 def one_of(choices: tuple[str, ...], value: str, cell: Any) -> Unusable:
     """Returns what is wrong with a cell that is none of the choices, with the closest one."""
     close = difflib.get_close_matches(value, choices, n=1) if cell is not None else []

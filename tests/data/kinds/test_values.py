@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from data.columns import to_row
+from data.kinds.cell import word, words_of_floats
 from data.sources.records import Record
 from data.spec import (
     BadRow,
@@ -136,3 +139,16 @@ def test_a_required_feature_of_a_file_with_types_takes_a_marker_for_a_value():
 
     assert row == {"c": "", "n": 1.0}
     assert [str(problem) for problem in bad.problems] == ["1:n: expected a finite number, found nan"]
+
+
+@pytest.mark.parametrize("dtype", [pa.float64(), pa.float32()])
+def test_floats_are_written_all_at_once_as_each_alone(dtype):
+    generator = np.random.default_rng(0)
+    bounds = [0.0, -0.0, np.nan, np.inf, -np.inf, 1e-4, 9.999e-5, 1e10, 9999999999.5, 1e15, 1e16, 2.0**53, -(2.0**53)]
+    drawn = generator.normal(size=20_000) * 10.0 ** generator.integers(-8, 18, 20_000)
+    rounded = np.round(generator.normal(size=20_000) * 10.0 ** generator.integers(0, 6, 20_000), 3)
+    cells = pa.array([None, *bounds, *drawn, *rounded], dtype)
+
+    assert words_of_floats(cells).to_pylist() == [
+        None if cell is None else word(cell).encode() for cell in cells.to_pylist()
+    ]
