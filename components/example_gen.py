@@ -84,7 +84,7 @@ def write_splits(
     """
     writers = {split: _SplitWriter(folder / f"Split-{split}", spec) for split in SPLITS}
     of_test, originals = _TestRows(base), _Originals(spec)
-    total = {"of": sum(spec.num_rows.values())} if spec.num_rows else {}
+    total = sum(spec.num_rows.values()) if spec.num_rows else 0
     rows = 0
     for batch in found:
         if checks:
@@ -101,7 +101,7 @@ def write_splits(
                 of_test.add(some)
                 originals.add(some)
         rows += len(batch)
-        progress.report(rows=rows, **total)
+        progress.report(rows=rows, **({"of": total} if total else {"share": batch.share}))
     for writer in writers.values():
         writer.close()
     dropped = {}

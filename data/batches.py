@@ -43,6 +43,7 @@ class Batch:
         files: The encoded pictures that pixels were made of, by feature: binary, null for pixels that came as such.
         problems: Of each row that cannot be used, in order, its split and its problems.
         distinct: Number or target -> its different values, before and after storing; none where that is not known.
+        share: How much of the data is read with these rows, up to 1; 0 where that is not known.
     """
 
     columns: pa.RecordBatch
@@ -56,6 +57,7 @@ class Batch:
     files: Mapping[str, pa.Array] = field(default_factory=dict)
     problems: tuple[tuple[str, tuple[Problem, ...]], ...] = ()
     distinct: Mapping[str, Distinct] = field(default_factory=dict)
+    share: float = 0.0
 
     def __len__(self) -> int:
         return len(self.splits)
@@ -93,6 +95,7 @@ class Batch:
             {name: files.take(index) for name, files in self.files.items()},
             self.problems,
             self.distinct,
+            self.share,
         )
 
 

@@ -29,6 +29,7 @@ class Block:
             for nothing, one for each row.
         problems: Why rows of this part of the file cannot be used as a whole; they are not among the cells.
         names: The file that each row is, where rows are files of a folder; empty elsewhere.
+        share: How much of the file is read with these rows, up to 1; 0 where that is not known.
     """
 
     file: str
@@ -37,6 +38,7 @@ class Block:
     mixed: Mapping[str, list] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     names: tuple[str, ...] = ()
+    share: float = 0.0
 
     def __len__(self) -> int:
         return len(self.numbers)

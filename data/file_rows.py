@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,15 @@ class FileRows:
 
     def __iter__(self) -> Iterator[Batch]:
         cuts = _cuts(self.paths, self.config)
+        sizes = {path: path.stat().st_size for found in self.paths.values() for path in found if path.is_file()}
+        total, before = sum(sizes.values()), 0
         for split in READ_ORDER:
             for path in self.paths.get(split, ()):
+                size = sizes.get(path, 0)
                 for block in blocks(path, self.kind, self.config):
-                    yield self._batch(block, path, split, cuts if split == "train" else {})
+                    batch = self._batch(block, path, split, cuts if split == "train" else {})
+                    yield replace(batch, share=(before + block.share * size) / total) if size and block.share else batch
+                before += size
 
     def _batch(self, block: Block, path: Path, split: str, cuts: Mapping[str, range]) -> Batch:
         of_rows = [(problem,) for problem in block.problems]

@@ -46,6 +46,13 @@ def unpacked_bytes(path: Path) -> int:
         return _table(path, archive).file_size
 
 
+def num_bytes(path: Path) -> int:
+    """Returns the size of a table as it is read; 0 where only reading tells it. Raises DataError as `name_of` does."""
+    if is_zip(path):
+        return unpacked_bytes(path)
+    return 0 if path.suffix.lower() == ".gz" else path.stat().st_size
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """Opens the table in a zip file for reading bytes.

@@ -156,9 +156,7 @@ def new(
     options = layouts.table_options(form, delimiter, header, names, confirm, again, sheet)
     with progress.shown(), kept.keeping():
         progress.begin(f"reading {path}", at_once=path.is_dir())
-        made = inferring.draft(
-            path, task, label, lambda rows: progress.update(f"reading {path}: {rows:,} rows"), choose, options
-        )
+        made = inferring.draft(path, task, label, choose, options)
         progress.begin(f"reading {made.rows:,} rows again, as a run does")
         judged = verdict.write(made, target, home)
     if as_json:
@@ -188,6 +186,7 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
       headrace check ./my_run.yaml --rows
       headrace check digits --rows --set data.checks.duplicates.max_rate=0 --json
     """
+    from pipeline.commands.drafting.progress import Progress
     from pipeline.core import config
     from pipeline.core.paths import PipelinePaths
     from pipeline.history import pipelines
@@ -198,7 +197,9 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
         from data.sources.tables import kept
 
         keeping = kept.keeping()
-    with keeping:
+    progress = Progress()
+    with keeping, progress.shown():
+        progress.begin(f"reading {pipeline}")
         named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
         paths = PipelinePaths.of(home, named.name)
         preflight.check(named, paths)

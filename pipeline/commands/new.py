@@ -1,6 +1,6 @@
 """Writes a run file for a person's own data: reads all of it, infers task and columns, says what it is unsure of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from data.errors import ConfigError
@@ -23,7 +23,6 @@ def draft(
     path: Path,
     task: str | None = None,
     label: str | None = None,
-    say: Callable[[int], None] = lambda rows: None,
     choose: Choose = _refuse,
     options: TableOptions = PLAIN,
 ) -> Draft:
@@ -35,7 +34,6 @@ def draft(
             folders.
         task: The task; None to infer it.
         label: The column to be predicted; None to choose it.
-        say: Is told how many rows were read.
         choose: Returns the label where it is not clear.
         options: What is known of a table.
 
@@ -50,8 +48,8 @@ def draft(
     if task == "recommendation":
         raise ConfigError("headrace new does not infer users and items; take pipeline/configs/movies.yaml as a model.")
     if path.is_dir() and options.format != "parquet" and not partitions.is_table(path):
-        return of_folder(path, task, label, say)
-    return of_table(path, task, label, say, choose, options)
+        return of_folder(path, task, label)
+    return of_table(path, task, label, choose, options)
 
 
 def place(name: str, *, force: bool) -> Path:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from data.secrets import hide
 from data.texts import significant
+from models.progress import pace
 
 NAME_WIDTH = 14
 EVERY_SECONDS = 30.0  # between two lines of a stage that goes on, where there is no terminal
@@ -40,6 +41,7 @@ class Screen:
         file = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
         self.console = _Console(file=file, highlight=False, soft_wrap=True, quiet=quiet)
         self.stage, self._started, self._detail = "", 0.0, ""
+        self._values: dict[str, Any] = {}
 
     @contextlib.contextmanager
     def stages(self) -> Iterator[None]:
@@ -73,11 +75,11 @@ class Screen:
 
     def begin(self, stage: str) -> None:
         """Shows that a stage has begun."""
-        self.stage, self._started, self._detail = stage, time.monotonic(), ""
+        self.stage, self._started, self._detail, self._values = stage, time.monotonic(), "", {}
 
     def update(self, values: dict[str, Any]) -> None:
         """Shows how far the running stage is; see `models.progress.report`."""
-        self._detail = hide(values.get("short") or describe(values))
+        self._values, self._detail = values, hide(values.get("short") or describe(values))
 
     def end(self, state: str) -> tuple[float, str]:
         """Prints the finished stage's line; returns its seconds and what was said of it.
@@ -104,7 +106,8 @@ class Screen:
             return Text("")
         seconds = time.monotonic() - self._started
         spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(seconds * 8) % 10] if self.console.is_terminal else "…"
-        return Text.assemble((spinner, "cyan"), f" {self.stage:<{NAME_WIDTH}}{seconds:7.1f} s  {self._detail}")
+        detail = ", ".join(filter(None, (self._detail, pace(self._values, seconds))))
+        return Text.assemble((spinner, "cyan"), f" {self.stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
 
 
 @contextlib.contextmanager
@@ -152,7 +155,7 @@ def describe(values: dict[str, Any]) -> str:
     for whole, part in (("epochs", "epoch"), ("steps", "step"), ("of", "rows")):
         if part in values and whole in values:
             words.append(f"{part} {values[part]:,}/{values[whole]:,}")
-    skipped = {"epoch", "epochs", "step", "steps", "of", "done"} | ({"rows"} if "of" in values else set())
+    skipped = {"epoch", "epochs", "step", "steps", "of", "share", "done"} | ({"rows"} if "of" in values else set())
     for name, value in values.items():
         if name not in skipped:
             words.append(f"{name} {_number(value)}")

@@ -16,6 +16,7 @@ from data.errors import ConfigError
 from data.kinds.cell import shown
 from data.scripts import isolated, listed
 from data.spec import SPLITS, LabelFeature
+from models import progress
 from pipeline.core import environment
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
@@ -74,21 +75,24 @@ def read_everything(named: NamedConfig) -> dict[str, Any]:
     labels = [name for name, feature in spec.features.items() if isinstance(feature, LabelFeature)]
     data = named.config.data
     checks = RowChecks(data.row_checks, spec, data.cut_shares, data.group or "")
+    rows = 0
     with threadpool_limits(1, user_api="blas"):  # as at ingest
         for batch in loading.open_batches(named.dataset, named.config.data):
             checks.add(batch)
+            rows += len(batch)
+            progress.report(rows=rows, share=batch.share)
     checks.judge()
     dropped = checks.dropped()
-    rows, classes = {}, {}
+    kept, classes = {}, {}
     for split, state in checks.splits.items():
-        rows[split] = state.rows - int(dropped[split].sum() if split in dropped else 0)
+        kept[split] = state.rows - int(dropped[split].sum() if split in dropped else 0)
         counts = [
             (spec.features[name].classes[index], count)
             for name in labels
             for index, count in state.labels[name].items()
         ]
         classes[split] = Counter({name: count for name, count in counts if count})
-    found = {split: {"rows": rows[split], "classes": dict(classes[split].most_common(MAX_CLASSES))} for split in SPLITS}
+    found = {split: {"rows": kept[split], "classes": dict(classes[split].most_common(MAX_CLASSES))} for split in SPLITS}
     return {"splits": found, "notes": [*named.dataset.notes(), *checks.notes, *_absent_classes(named, classes)]}
 
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,9 @@ def blocks(path: Path, block_rows: int = BLOCK_ROWS) -> Iterator[Block]:
     with _open(path) as file:
         try:
             for batch in file.iter_batches(block_rows):
-                yield _block(name, batch, count)
+                block = _block(name, batch, count)
                 count += len(batch)
+                yield replace(block, share=count / file.metadata.num_rows)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, error, f" after row {count:,}") from error
     if not count:

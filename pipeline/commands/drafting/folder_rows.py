@@ -1,6 +1,5 @@
 """Reads the files of class folders as ingest does, and suggests what to do about those that cannot be used."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -9,11 +8,12 @@ from data import loading, local
 from data.checks.rows import Finding, RowChecks
 from data.config import DataConfig, InvalidCheck
 from data.sources.folders.listing import readable
+from models import progress
 from pipeline.commands.drafting.draft import Draft
 from pipeline.commands.drafting.wording import counted, some
 
 
-def set_checks(made: Draft, files: list[Path], strays: list[Path], say: Callable[[int], None]) -> None:
+def set_checks(made: Draft, files: list[Path], strays: list[Path]) -> None:
     """Reads all files, sets the checks of the draft, and says what is left out.
 
     A file that cannot be used is left out as long as there are few (`data.checks.invalid`), and so are files that equal
@@ -23,9 +23,8 @@ def set_checks(made: Draft, files: list[Path], strays: list[Path], say: Callable
         made: The draft, complete but for this.
         files: All files in the class folders.
         strays: Those whose endings are not those of images or texts, whichever is learned from.
-        say: Is told how many files were read.
     """
-    found = _read(made, say)
+    found = _read(made)
     checks: dict[str, dict[str, str]] = {}
     empty = [file for file in files if not file.stat().st_size]
     if found.invalid.rows:
@@ -42,7 +41,7 @@ def set_checks(made: Draft, files: list[Path], strays: list[Path], say: Callable
         made.data["checks"] = checks
 
 
-def _read(made: Draft, say: Callable[[int], None]) -> RowChecks:
+def _read(made: Draft) -> RowChecks:
     """Returns what the checks of a run find in all files."""
     files: dict | str = str(made.files)
     if made.splits:
@@ -56,7 +55,7 @@ def _read(made: Draft, say: Callable[[int], None]) -> RowChecks:
         for batch in loading.open_batches(dataset, config):
             checks.add(batch)
             number += len(batch)
-            say(number)
+            progress.report(rows=number, of=made.rows)
     checks.find()
     return checks
 

@@ -3,7 +3,7 @@
 import contextlib
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from data import pictures
@@ -26,16 +26,13 @@ MAX_SIDE = 64  # pixels; what a laptop trains on in minutes
 MAX_SNIFFED = 100  # files without an ending whose content is looked at
 
 
-def of_folder(
-    path: Path, task: str | None = None, label: str | None = None, say: Callable[[int], None] = lambda rows: None
-) -> Draft:
+def of_folder(path: Path, task: str | None = None, label: str | None = None) -> Draft:
     """Returns the run file that suits a folder of classes, or of splits with classes in them; reads all files.
 
     Args:
         path: The folder.
         task: The task; None to infer it.
         label: The column to be predicted, which can only be the folders' names; None for those.
-        say: Is told how many files were read.
 
     Raises:
         ConfigError: What lies in it is laid out in another way; says what to write or to move.
@@ -67,7 +64,7 @@ def of_folder(
     made.features[class_folders.LABEL] = classes
     _note_layout(made, levels, [one for found in listed.values() for one in found])
     strays = [file for file in files if is_text and file.suffix.lower() not in (*TEXT_ENDINGS, NO_ENDING)]
-    folder_rows.set_checks(made, files, strays, say)
+    folder_rows.set_checks(made, files, strays)
     return made
 
 

@@ -4,15 +4,17 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from models.progress import SHOWN_SECONDS, listening, pace
 from pipeline.core.screen import EVERY_SECONDS, repeating
 
 P = ParamSpec("P")
 R = TypeVar("R")
+MANY_ROWS = 10_000  # from which on it is said without a terminal how many were read
 TERMINAL_SECONDS = 0.5  # between two looks of the line that passes
 
 
@@ -22,18 +24,20 @@ class Progress:
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
         self._text, self._started, self._has_said = "", 0.0, False
+        self._values: Mapping[str, Any] = {}
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """Within this block what is being read is shown."""
+        """Within this block what is being read is shown, with what `models.progress.report` says of it."""
 
         def show() -> None:
             with self._lock:
                 self._show()
 
         try:
-            with repeating(show, TERMINAL_SECONDS if self._is_terminal else EVERY_SECONDS):
+            every = TERMINAL_SECONDS if self._is_terminal else EVERY_SECONDS
+            with listening(self.update), repeating(show, every):
                 yield
         finally:
             self.pause()
@@ -41,15 +45,16 @@ class Progress:
     def begin(self, text: str, *, at_once: bool = False) -> None:
         """Takes up what is being read from here on; shown as soon as it lasts, or at once."""
         with self._lock:
-            self._text, self._started = text, time.monotonic()
+            self._text, self._started, self._values, self._has_said = text, time.monotonic(), {}, False
             if at_once:
                 self._show()
 
-    def update(self, text: str) -> None:
-        """Takes up how far it is; the first time it is shown at once."""
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Takes up how far it is; of many rows it is shown as soon as it lasts."""
         with self._lock:
-            self._text = text
-            if not self._has_said:
+            self._values = values
+            lasts = time.monotonic() - self._started >= SHOWN_SECONDS
+            if lasts and not self._has_said and values.get("rows", 0) >= MANY_ROWS:
                 self._show()
 
     def pause(self) -> None:
@@ -72,6 +77,9 @@ class Progress:
         if not self._text:
             return
         seconds = time.monotonic() - self._started
-        line = f"{self._text}, {seconds:.0f} s" if seconds >= 1 else self._text
+        rows = self._values.get("rows")
+        line = f"{self._text}: {rows:,} rows" if rows else self._text
+        words = [line, f"{seconds:.0f} s" if seconds >= 1 else "", pace(self._values, seconds)]
+        line = ", ".join(filter(None, words))
         click.echo(f"\r\x1b[K{line}" if self._is_terminal else line, nl=not self._is_terminal, err=True)
         self._has_said = True

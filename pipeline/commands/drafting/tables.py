@@ -1,7 +1,7 @@
 """Infers a run file from all rows of a table: the task, the label and what each column holds."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from data.scripts import cut, isolated
 from data.sources.tables import formats, kept
 from data.spec import LabelFeature, TargetFeature, TextFeature
 from data.texts import is_unicode
+from models import progress
 from pipeline.commands.drafting import labels, layouts
 from pipeline.commands.drafting.draft import Choice, Choose, Draft, TableOptions
 from pipeline.commands.drafting.wording import alike, named, some
@@ -26,7 +27,6 @@ from pipeline.core.config import unknown
 
 MAX_DROPPED = 0.05  # share of rows that may be left out because they are broken
 MAX_CHOICES = 3  # columns that are offered where the label is not clear
-MANY_ROWS = 10_000  # from which on it is told how many were read
 MAX_UNLABELLED = 0.5  # share of rows that may be left out because they have no label
 
 
@@ -34,7 +34,6 @@ def of_table(
     path: Path,
     task: str | None,
     label: str | None,
-    say: Callable[[int], None],
     choose: Choose,
     options: TableOptions,
 ) -> Draft:
@@ -45,7 +44,7 @@ def of_table(
     if kind == "tfrecord":
         raise ConfigError(f"{path}: TFRecord files do not name their columns; write the run file by hand.")
     broken: Counter[str] = Counter()
-    survey = _survey(path, kind, config, broken, say)
+    survey = _survey(path, kind, config, broken)
     columns = survey.result()
     if not survey.rows and broken:
         raise DataError(f"{next(iter(broken))}; none of {broken.total():,} rows can be read.")
@@ -107,14 +106,13 @@ def _answers(guess: Guess) -> str:
     return f"{count:,} classes: {', '.join(names[: 3 if more else 4])}{more}"
 
 
-def _survey(path: Path, kind: str, config: DataConfig, broken: Counter, say: Callable[[int], None]) -> Survey:
+def _survey(path: Path, kind: str, config: DataConfig, broken: Counter) -> Survey:
     """Returns what the rows hold that can be read; the others are added to `broken`."""
     found = Survey()
     for block in kept.blocks(path, kind, config):
         broken.update(map(str, block.problems))
         found.add(_in_unicode(block, broken))
-        if found.rows >= MANY_ROWS:
-            say(found.rows)
+        progress.report(rows=found.rows, share=block.share if path.is_file() else 0.0)
     return found
 
 
