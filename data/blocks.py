@@ -69,6 +69,44 @@ class Block:
         )
 
 
+@dataclass
+class RowBuffer:
+    """Rows that become a block when there are enough.
+
+    Attributes:
+        file: The file as messages name it.
+        rows: The rows, each by column.
+        numbers: Where each stands in the file.
+        problems: Why others cannot be used.
+        size: How much text or how many bytes they were.
+    """
+
+    file: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    size: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.problems)
+
+    def add(self, cells: dict[str, Any], number: int, problem: Problem | None, size: int) -> None:
+        """Takes one more row, or why it cannot be used."""
+        self.size += size
+        if problem:
+            self.problems.append(problem)
+        else:
+            self.rows.append(cells)
+            self.numbers.append(number)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yields the rows as blocks, and holds none any more."""
+        rows, numbers, problems = self.rows, np.array(self.numbers, np.int64), tuple(self.problems)
+        self.rows, self.numbers, self.problems, self.size = [], [], [], 0
+        if rows or problems:
+            yield from blocks_of(self.file, rows, numbers, problems)
+
+
 def blocks_of(
     file: str, rows: Sequence[dict[str, Any]], numbers: np.ndarray, problems: tuple[Problem, ...] = ()
 ) -> Iterator[Block]:

@@ -5,11 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from data.blocks import Block, RowBuffer
 from data.errors import DataError
 from data.sources.records import Record
 from data.spec import Problem
 
-BATCH_ROWS = 1024
+BLOCK_BYTES = 4 * 2**20
+# At a time: a step of the iterator costs more than parsing an example, and each may be a picture of megabytes.
+BATCH_ROWS = 64
 
 
 def read(path: Path) -> Iterator[Record]:
@@ -18,26 +21,44 @@ def read(path: Path) -> Iterator[Record]:
     Raises:
         DataError: The file is empty, corrupt or cut off; says after which record.
     """
-    import tensorflow as tf
+    for number, serialized in enumerate(_serialized(path), start=1):
+        where = f"{path}:{number}"
+        yield Record(where, *_cells(serialized, where))
 
-    from data import examples
+
+def blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+    """Yields the examples that `read` yields, some at a time; raises DataError as it does.
+
+    Args:
+        path: The file.
+        block_bytes: About how many bytes the records of a block have.
+    """
+    some = RowBuffer(str(path))
+    try:
+        for number, serialized in enumerate(_serialized(path), start=1):
+            cells, problem = _cells(serialized, f"{path}:{number}")
+            some.add(cells, number, problem, len(serialized))
+            if some.size >= block_bytes:
+                yield from some.blocks()
+    except DataError:
+        yield from some.blocks()
+        raise
+    yield from some.blocks()
+
+
+def _serialized(path: Path) -> Iterator[bytes]:
+    """Yields the records of a file; raises DataError as `read` does."""
+    import tensorflow as tf
 
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
     count = 0
     dataset = tf.data.TFRecordDataset(str(path), compression_type="GZIP" if path.suffix == ".gz" else "")
-    # In batches: a step of the iterator costs more than parsing an example.
     try:
         for batch in dataset.batch(BATCH_ROWS).as_numpy_iterator():
             for serialized in batch:
                 count += 1
-                where = f"{path}:{count}"
-                try:
-                    features = examples.parse(serialized)
-                    yield Record(where, {name: _cell(examples.values(one)[1]) for name, one in features.items()})
-                except ValueError as error:
-                    found = f"{len(serialized):,} bytes that are none ({error})"
-                    yield Record(where, {}, Problem(where, "", "a tf.train.Example", found))
+                yield serialized
     except tf.errors.OpError as error:
         count += _whole_records(dataset.skip(count))
         reason = re.search(r"(truncated|corrupted) record at \d+", error.message)
@@ -47,6 +68,16 @@ def read(path: Path) -> Iterator[Record]:
         ) from error
     if not count:
         raise DataError(f"{path} has no records.")
+
+
+def _cells(serialized: bytes, where: str) -> tuple[dict[str, Any], Problem | None]:
+    """Returns the values of an example, and why it is none."""
+    from data import examples
+
+    try:
+        return {name: _cell(examples.values(one)[1]) for name, one in examples.parse(serialized).items()}, None
+    except ValueError as error:
+        return {}, Problem(where, "", "a tf.train.Example", f"{len(serialized):,} bytes that are none ({error})")
 
 
 def _whole_records(dataset) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from data import pictures
 from data.blocks import Block
@@ -25,6 +26,8 @@ NO_TEXT = {
     ".odt", ".zip", ".gz", ".bz2", ".xz", ".tar", ".7z", ".npy", ".npz", ".pkl", ".h5", ".bin", ".dat", ".db",
     ".parquet",
 }  # fmt: skip
+BLOCK_BYTES, BLOCK_ROWS = 32 * 2**20, 1024
+MAX_BYTES = 2**30  # of a file; Arrow holds twice as many in a column
 MAX_NAMES = 8  # that a message shows
 
 
@@ -117,19 +120,69 @@ def read(folder: Path, column: str) -> Iterator[Record]:
     Raises:
         DataError: The folder has no class folders, or one of them has no file. A file that cannot be read is a Problem.
     """
+    for path, name in _files(folder, column):
+        where, content = readable(path), _content(path)
+        if isinstance(content, Problem):
+            yield Record(where, {LABEL: name}, content)
+        else:
+            yield Record(where, {column: content, LABEL: name})
+
+
+def blocks(folder: Path, column: str, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+    """Yields the files that `read` yields, some at a time; raises DataError as it does.
+
+    Args:
+        folder: The folder.
+        column: `image` or `text`.
+        block_bytes: About how many bytes the files of a block have.
+    """
+    contents: list[bytes] = []
+    labels: list[str] = []
+    names: list[str] = []
+    problems: list[Problem] = []
+
+    def block() -> Block:
+        cells = pa.RecordBatch.from_pydict(
+            {column: pa.array(contents, pa.binary()), LABEL: pa.array(labels, pa.string())}
+        )
+        return Block(str(folder), cells, np.arange(len(names)), {}, tuple(problems), tuple(names))
+
+    size = 0
+    for path, name in _files(folder, column):
+        content = _content(path)
+        if isinstance(content, Problem):
+            problems.append(content)
+        else:
+            size += len(content)
+            contents.append(content)
+            labels.append(name)
+            names.append(readable(path))
+        if size >= block_bytes or len(names) + len(problems) == BLOCK_ROWS:
+            yield block()
+            contents, labels, names, problems, size = [], [], [], [], 0
+    if names or problems:
+        yield block()
+
+
+def _files(folder: Path, column: str) -> Iterator[tuple[Path, str]]:
+    """Yields the examples of a folder and their classes; raises DataError where there are none, or an empty class."""
     classes(folder)
     found = examples(folder, column)
     refuse_empty([found])
     for path in found.files:
-        yield _record(path, column, found.class_of(path))
+        yield path, found.class_of(path)
 
 
-def _record(path: Path, column: str, name: str) -> Record:
-    where = readable(path)
+def _content(path: Path) -> bytes | Problem:
+    """Returns what a file holds, or why it cannot be read."""
     try:
-        return Record(where, {column: path.read_bytes(), LABEL: name})
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            expected = f"a file of at most {MAX_BYTES >> 20:,} MiB"
+            return Problem(readable(path), "", expected, f"{-(-size >> 20):,} MiB")
+        return path.read_bytes()
     except OSError as error:
-        return Record(where, {LABEL: name}, Problem(where, "", "a file that can be read", str(error.strerror)))
+        return Problem(readable(path), "", "a file that can be read", str(error.strerror))
 
 
 def refuse_empty(listings: Iterable[Listing]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
+from data.blocks import Block, RowBuffer
 from data.errors import ConfigError, DataError
 from data.sources import archives
 from data.sources.records import Record
@@ -24,6 +25,7 @@ OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # how files of Excel up to 2003 begin, 
 PROTECTED = "EncryptedPackage".encode("utf-16-le")
 FORMULA = re.compile(rb"<(\w+:)?f[\s/>]")
 PART = 2**20  # bytes
+BLOCK_CELLS = 2**18
 Row = tuple[int, list[Any]]  # the number in the sheet, from 1, and its cells without empty ones at the end
 
 
@@ -81,6 +83,23 @@ def read(path: Path, layout: Layout, sheet: str | None = None, ignore: Collectio
         yield _record(f"{name}:{number}", names, cells[left:], ignore, header)
     if is_empty:
         raise DataError(f"{name} has {'a header and ' if has_header and head.rows else ''}no rows.")
+
+
+def blocks(
+    path: Path, layout: Layout, sheet: str | None = None, ignore: Collection[str] = (), block_cells: int = BLOCK_CELLS
+) -> Iterator[Block]:
+    """Yields the rows that `read` yields, some at a time, about `block_cells` cells; raises as `read` does."""
+    some = RowBuffer(archives.name_of(path))
+    try:
+        for record in read(path, layout, sheet, ignore):
+            number = int(record.where.rpartition(":")[2])
+            some.add(dict(record.cells), number, record.problem, len(record.cells))
+            if some.size >= block_cells:
+                yield from some.blocks()
+    except DataError:
+        yield from some.blocks()
+        raise
+    yield from some.blocks()
 
 
 def _record(where: str, names: list[str], cells: list[Any], ignore: Collection[str], header: list[str]) -> Record:

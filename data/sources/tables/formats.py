@@ -1,12 +1,8 @@
 """Which reader a file or folder wants, and its columns and records."""
 
-import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
-
-import numpy as np
-import pyarrow as pa
 
 from data.blocks import Block
 from data.config import TABLE_ENDINGS, DataConfig
@@ -18,7 +14,6 @@ from data.sources.tables import delimited, delimited_blocks, excel, headers, jso
 from data.sources.tables.dialect import Head, Layout, look
 from data.spec import TextFeature
 
-BLOCK_ROWS = 4096
 HEADED_KINDS = ("csv", "xlsx")  # formats whose first row may be a header
 HEADED = {"names": (), "header": True}
 
@@ -71,44 +66,19 @@ def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
 def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
     """Yields the rows of a file or folder of this format, some at a time."""
     if kind == "csv":
-        yield from delimited_blocks.read(path, layout_of(path, config))
-        return
-    if kind == "parquet":
-        yield from _parquet(path).blocks(path)
-        return
+        return delimited_blocks.read(path, layout_of(path, config))
     if kind == "jsonl":
-        yield from jsonl_blocks.read(path)
-        return
-    rows = records(path, kind, config)
-    while some := list(itertools.islice(rows, BLOCK_ROWS)):
-        yield _block(path, some)
+        return jsonl_blocks.read(path)
+    if kind == "xlsx":
+        return excel.blocks(path, layout_of(path, config), config.sheet, config.ignore)
+    if kind.endswith("_folder"):
+        return class_folders.blocks(path, class_folders.column_of(kind))
+    return (_parquet(path) if kind == "parquet" else tfrecord).blocks(path)
 
 
 def _parquet(path: Path) -> Any:
     """Returns the reader of a Parquet file, or of a folder of those."""
     return partitions if path.is_dir() else parquet
-
-
-def _block(path: Path, some: list[Record]) -> Block:
-    usable = [record for record in some if not record.problem]
-    names = list(dict.fromkeys(name for record in usable for name in record.cells))
-    cells, mixed = {}, {}
-    for name in names:
-        values = [record.cells.get(name) for record in usable]
-        try:
-            cells[name] = pa.array(values)
-        except (pa.ArrowException, OverflowError, TypeError, ValueError):
-            mixed[name] = values
-    numbers = [record.where.rpartition(":")[2] for record in usable]
-    are_numbers = all(number.isdecimal() for number in numbers)
-    return Block(
-        archives.name_of(path),
-        pa.RecordBatch.from_pydict(cells),
-        np.array(numbers if are_numbers else range(len(usable)), np.int64),
-        mixed,
-        tuple(record.problem for record in some if record.problem),
-        () if are_numbers else tuple(record.where for record in usable),
-    )
 
 
 def head_of(path: Path, kind: str, config: DataConfig) -> Head:

@@ -2,55 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from data.blocks import Block, blocks_of
+from data.blocks import Block, RowBuffer
 from data.errors import DataError
 from data.sources import archives
 from data.sources.records import TextFile, opened
 from data.sources.tables import jsonl
-from data.spec import Problem
 from data.texts import is_name
 
 BLOCK_BYTES = 4 * 2**20  # of text
 MARK = 7_310_962_548_107_433_926  # a number that is put between lines; one that hardly any file has
-
-
-@dataclass
-class _Piece:
-    """Some objects of a file, the lines they begin in, the problems of others among them, and their size."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    size: int = 0
-
-    def __len__(self) -> int:
-        return len(self.rows) + len(self.problems)
-
-    def add(self, found: jsonl.Object) -> None:
-        """Takes one more object."""
-        self.size += found.size
-        if found.problem:
-            self.problems.append(found.problem)
-        else:
-            self.rows.append(found.cells)
-            self.lines.append(found.line)
-
-    def extend(self, other: "_Piece") -> None:
-        """Takes the objects of another piece."""
-        self.rows += other.rows
-        self.lines += other.lines
-        self.problems += other.problems
-        self.size += other.size
-
-    def blocks(self, name: str) -> Iterator[Block]:
-        """Yields the objects as blocks."""
-        return blocks_of(name, self.rows, np.array(self.lines, np.int64), tuple(self.problems))
 
 
 def read(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
@@ -60,31 +23,31 @@ def read(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
         path: The file.
         block_bytes: About how many bytes of text a block has.
     """
-    name, some, count = archives.name_of(path), _Piece(), 0
+    name, count = archives.name_of(path), 0
+    some = RowBuffer(name)
     with opened(path) as file:
         try:
-            for piece in _pieces(TextFile(path, file), name, block_bytes):
-                count += len(piece)
-                some.extend(piece)
-                if 2 * some.size >= block_bytes and len(some):
-                    yield from some.blocks(name)
-                    some = _Piece()
+            for size in _fill(some, TextFile(path, file), block_bytes):
+                count += size
+                if 2 * some.size >= block_bytes:
+                    yield from some.blocks()
         except DataError:
-            if len(some):
-                yield from some.blocks(name)
+            yield from some.blocks()
             raise
-    if len(some):
-        yield from some.blocks(name)
+    yield from some.blocks()
     if not count:
         raise DataError(f"{name} has no rows.")
 
 
-def _pieces(text: TextFile, name: str, block_bytes: int) -> Iterator[_Piece]:
-    """Yields the objects of a file: plain lines at once, others exactly; the first may have a byte order mark."""
+def _fill(some: RowBuffer, text: TextFile, block_bytes: int) -> Iterator[int]:
+    """Fills a buffer with the objects of a file; yields when it may be emptied, how many were added.
+
+    Plain lines are read at once, others exactly; the first may have a byte order mark.
+    """
     num_exact = 1
     while True:
         if num_exact:
-            yield from _exactly(text, name, num_exact, block_bytes)
+            yield from _fill_exactly(some, text, num_exact)
         content, is_last = text.ahead(block_bytes)
         if not content:
             return
@@ -94,25 +57,21 @@ def _pieces(text: TextFile, name: str, block_bytes: int) -> Iterator[_Piece]:
         if rows:
             first = text.num_lines + 1
             text.skip(size)
-            yield _Piece(rows, list(range(first, first + len(rows))), size=size)
+            some.rows += rows
+            some.numbers += range(first, first + len(rows))
+            some.size += size
+            yield len(rows)
 
 
-def _exactly(text: TextFile, name: str, num_bytes: int, block_bytes: int) -> Iterator[_Piece]:
-    """Yields the objects that begin in so many bytes, one at least; those before a DataError, too."""
-    end, piece = text.num_bytes + num_bytes, _Piece()
-    try:
-        for found in jsonl.objects(text, name, text.num_lines + 1):
-            piece.add(found)
-            if piece.size >= block_bytes:
-                yield piece
-                piece = _Piece()
-            # Of an array more objects may follow when all is read.
-            if text.num_bytes >= end and text.ahead(1)[0]:
-                break
-    except DataError:
-        yield piece
-        raise
-    yield piece
+def _fill_exactly(some: RowBuffer, text: TextFile, num_bytes: int) -> Iterator[int]:
+    """Fills a buffer with the objects that begin in so many bytes, one at least; yields as `_fill` does."""
+    end = text.num_bytes + num_bytes
+    for found in jsonl.objects(text, some.file, text.num_lines + 1):
+        some.add(found.cells, found.line, found.problem, found.size)
+        yield 1
+        # Of an array more objects may follow when all is read.
+        if text.num_bytes >= end and text.ahead(1)[0]:
+            return
 
 
 def _plain(content: bytes) -> list[dict[str, Any]] | None:

@@ -186,3 +186,30 @@ def test_names_in_another_encoding_are_told_or_shown_as_escapes(tmp_path):
 
     (tmp_path / "data" / os.fsdecode(b"caf\xe9")).mkdir()
     assert r"data/caf\udce9: the name of the folder is not UTF-8, it looks like CP1252; rename" in _refusal(tmp_path)
+
+
+@pytest.mark.parametrize(("block_bytes", "sizes"), [(1, [1, 1, 1, 1]), (7, [2, 2]), (2**20, [4])])
+def test_blocks_hold_the_files_that_are_read_within_a_bound(tmp_path, block_bytes, sizes):
+    _texts(tmp_path / "data", "bad/1.txt", "bad/2.txt", "good/1.txt", "good/2.txt")
+    for path in (tmp_path / "data").glob("*/*"):
+        path.write_text("text")
+    records = list(classes.read(tmp_path / "data", "text"))
+
+    found = list(classes.blocks(tmp_path / "data", "text", block_bytes))
+
+    assert [len(block) for block in found] == sizes
+    assert [name for block in found for name in block.names] == [record.where for record in records]
+    assert [row for block in found for row in block.cells.to_pylist()] == [record.cells for record in records]
+
+
+def test_a_block_of_files_names_those_that_cannot_be_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(classes, "MAX_BYTES", 2**20)
+    _texts(tmp_path / "data", "bad/1.txt", "good/1.txt")
+    (tmp_path / "data/good/1.txt").write_bytes(bytes(2**20 + 1))
+
+    (found,) = classes.blocks(tmp_path / "data", "text")
+
+    assert [str(problem).partition("good")[2] for problem in found.problems] == [
+        "/1.txt: expected a file of at most 1 MiB, found 2 MiB"
+    ]
+    assert found.names == (str(tmp_path / "data/bad/1.txt"),)
