@@ -144,3 +144,14 @@ def test_a_workbook_in_a_zip_file_and_a_sheet_without_rows(tmp_path):
     for sheet, expected in (("Empty", "has a header and no rows"), ("None_at_all", "has no rows")):
         with pytest.raises(DataError, match=expected):
             _read(path, sheet=sheet)
+
+
+@pytest.mark.parametrize("block_cells", [1, 2**18])
+def test_blocks_of_any_size_hold_the_rows(tmp_path, block_cells):
+    path = _book(tmp_path / "book.xlsx", ["a", "b"], [1, "x"], [], [2.5, True], [1, 2, 3])
+    records = [record for record in excel.read(path, PLAIN) if not record.problem]
+
+    found = list(excel.blocks(path, PLAIN, block_cells=block_cells))
+
+    assert [block.where(row) for block in found for row in range(len(block))] == [record.where for record in records]
+    assert [str(problem) for block in found for problem in block.problems] == [f"{path}:5: expected 2 cells, found 3"]
