@@ -12,7 +12,7 @@ from components.live_model import contest
 from components.live_model.asking import DataSource, question
 from components.live_model.comparable import LiveModel, obstacle, why_no_warm_start
 from data import examples as codec
-from data import loading, local
+from data import file_rows, loading
 from data.checks.rows import RowChecks
 from data.config import DataConfig
 from data.errors import DataError, ServingError
@@ -322,7 +322,7 @@ def test_weights_are_taken_over_where_columns_and_splits_are_the_same(home, sett
 
 
 def test_what_an_older_rule_split_is_not_begun_with_and_not_judged_by(home, monkeypatch):
-    monkeypatch.setattr(local, "RULE_VERSION", local.RULE_VERSION - 1)
+    monkeypatch.setattr(file_rows, "RULE_VERSION", file_rows.RULE_VERSION - 1)
     live = home.publish(BEFORE)
     monkeypatch.undo()
     _, dataset = home.load(BEFORE)
