@@ -107,7 +107,7 @@ def write_splits(
     dropped = {}
     if checks:
         checks.judge()
-        dropped = {split: mask for split, mask in checks.dropped().items() if mask.any()}
+        dropped = checks.dropped()
     for split, mask in dropped.items():
         writers[split].drop(mask)
     of_test.write(folder, dropped.get("test"))
