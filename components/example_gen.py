@@ -18,10 +18,11 @@ from tfx.types.standard_artifacts import Examples
 from threadpoolctl import threadpool_limits
 
 from components.artifact_files import GROUPS, PICTURE_FILES, ROW_IDS, SUMMARY
-from data import batches, encoding, loading, pictures
 from data import examples as codec
-from data.batches import PLACES, Batch, RowId
+from data import loading, pictures
 from data.checks.rows import RowChecks
+from data.columnar import batches, encoding
+from data.columnar.batches import PLACES, Batch, RowId
 from data.config import DataConfig
 from data.spec import SPLITS, DatasetSpec, LabelFeature, LocatedRow, Row
 from models import progress

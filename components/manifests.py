@@ -6,8 +6,8 @@ The manifest of the artifact `train/model/7` lies beside it, in `train/model/7.m
 import json
 from pathlib import Path
 
-from data import atomic
-from data.sources.files import sha256
+from data.files import atomic
+from data.files.checksums import sha256
 
 MANIFEST_SUFFIX = ".manifest.json"
 

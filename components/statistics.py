@@ -26,9 +26,9 @@ from tfx.types.standard_artifacts import Examples, ExampleStatistics
 
 from components.artifact_files import PROFILE, STATISTICS
 from components.example_gen import split_files
-from data.accumulators import over
 from data.checks import histograms
 from data.checks.profile import Profile
+from data.columnar.accumulators import over
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
 

@@ -11,7 +11,7 @@ from data.secrets import resolve
 from data.spec import READ_ORDER, BadRow, Dataset, DatasetSpec, LocatedRow, Splits
 
 if TYPE_CHECKING:  # NumPy and Arrow, which a look at the settings need not wait for
-    from data.batches import Batch, Batches
+    from data.columnar.batches import Batch, Batches
 
 SHARE_BUCKETS = 100_000
 
@@ -55,7 +55,7 @@ def open_batches(dataset: Dataset, config: DataConfig) -> "Batches":
 
 
 def _of_splits(splits: Splits, spec: DatasetSpec) -> "Batches":
-    from data import batches
+    from data.columnar import batches
 
     return batches.of_rows(((split, row) for split in READ_ORDER for row in splits[split]), spec)
 
@@ -63,7 +63,7 @@ def _of_splits(splits: Splits, spec: DatasetSpec) -> "Batches":
 def _with_share(batch: "Batch", kept: int) -> "Batch":
     import numpy as np
 
-    from data.batches import PLACES
+    from data.columnar.batches import PLACES
 
     # By the other half of the digest than the splits, so that those do not decide which rows are left.
     is_kept = (batch.splits != PLACES["train"]) | (batch.digests[:, 1] % SHARE_BUCKETS < kept)
@@ -72,6 +72,6 @@ def _with_share(batch: "Batch", kept: int) -> "Batch":
 
 def open_rows(dataset: Dataset, config: DataConfig) -> Iterator[tuple[str, LocatedRow | BadRow]]:
     """Returns what `open_batches` does row by row, for few rows."""
-    from data import batches
+    from data.columnar import batches
 
     return batches.rows(open_batches(dataset, config), dataset.spec)

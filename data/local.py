@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from data import file_cache, spans
+from data.columnar.file_rows import FileRows, split_rule
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.file_rows import FileRows, split_rule
+from data.files import file_cache, spans
 from data.inference import facts, guesses, notations
 from data.secrets import resolve
 from data.sources import archives

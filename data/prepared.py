@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data import columns
-from data.batches import PLACES, Batch, Batches, encoded
-from data.blocks import Block
+from data.columnar import columns
+from data.columnar.batches import PLACES, Batch, Batches, encoded
+from data.columnar.splitting import bucket
 from data.config import DataConfig
-from data.sources.files import verify
+from data.files.checksums import verify
+from data.sources.blocks import Block
 from data.sources.packages import keep, kept_folder
 from data.sources.tables import formats
 from data.spec import READ_ORDER, Dataset, DatasetSpec
-from data.splitting import bucket
 
 TABLE = "table.csv"
 Split = Callable[[Mapping[str, Any]], str]

@@ -251,8 +251,8 @@ class Dataset:
         spec: The facts.
         digest: Returns what identifies the content: it changes when, and only when, the examples do.
         sources: Source name -> function from a folder (or None for the usual place) to the splits, or to all rows as
-            `data.batches.Batch`es. It raises SourceUnavailable where the data is not there, DataError where it is there
-            and damaged.
+            `data.columnar.batches.Batch`es. It raises SourceUnavailable where the data is not there, DataError where
+            it is there and damaged.
         estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
         missing_values: Texts that stand for nothing in its tables.
         spans: Returns the spans it is made of, the oldest first: name -> digest of its content; None without spans.

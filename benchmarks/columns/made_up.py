@@ -114,7 +114,7 @@ def _write_examples(folder: Path, spec: DatasetSpec, batches) -> None:
 
     from components.artifact_files import SUMMARY
     from components.example_gen import SHARD_BYTES
-    from data import encoding
+    from data.columnar import encoding
 
     examples = folder / "examples"
     for split, rows in spec.num_rows.items():

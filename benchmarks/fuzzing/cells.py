@@ -45,7 +45,7 @@ class Target:
         """Stores one column."""
         import pyarrow as pa
 
-        from data.columns import column
+        from data.columnar.columns import column
 
         if len(content) < 2:
             return

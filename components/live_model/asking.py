@@ -17,7 +17,7 @@ from components.live_model.comparable import (
 )
 from data import examples as codec
 from data import loading
-from data.batches import Batches, RowId
+from data.columnar.batches import Batches, RowId
 from data.config import DataConfig
 from data.errors import DataError
 from data.spec import Dataset, DatasetSpec, LabelFeature

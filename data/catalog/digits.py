@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data.columnar.splitting import HashSplit, image_bytes
 from data.errors import DataError
 from data.spec import Dataset, DatasetSpec, ImageFeature, LabelFeature, Row, Splits
-from data.splitting import HashSplit, image_bytes
 
 # Thousandths of the rows, by content.
 _BUCKETS = {"test": range(0, 200), "validation": range(200, 300), "train": range(300, 1000)}

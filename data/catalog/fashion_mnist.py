@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.columnar.splitting import HashSplit, image_bytes
 from data.errors import SourceUnavailable
-from data.sources.files import verify
+from data.files.checksums import verify
 from data.sources.idx import read_idx
 from data.sources.packages import fetch_debian, keep, kept_folder
 from data.sources.tfds import read_tfds
 from data.spec import Dataset, DatasetSpec, ImageFeature, LabelFeature, Row, Splits
-from data.splitting import HashSplit, image_bytes
 
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 PACKAGE = "dataset-fashion-mnist"

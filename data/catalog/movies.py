@@ -9,11 +9,11 @@ is held out it knows nothing.
 import tempfile
 from pathlib import Path
 
+from data.columnar.splitting import bucket
 from data.prepared import prepared, write_table
 from data.sources.packages import fetch_debian
 from data.sources.r_tables import read_table
 from data.spec import CategoryFeature, DatasetSpec, TargetFeature, TextFeature
-from data.splitting import bucket
 
 HELD_OUT = 0.1  # share of a person's ratings, the latest
 RECENT = 20  # films

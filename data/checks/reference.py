@@ -8,9 +8,9 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from data import atomic
 from data.checks import profile
 from data.errors import DataError
+from data.files import atomic
 
 _STATISTICS, _RUN = "statistics", "run"  # in the file, beside the profile's arrays
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data.batches import PLACES, Batch
 from data.checks.findings import Finding, Invalid, Pair, SplitFindings
 from data.checks.loss import Loss
 from data.checks.seen import Seen
+from data.columnar.batches import PLACES, Batch
 from data.config import Check, DataChecks
 from data.errors import DataError
 from data.spec import SPLITS, DatasetSpec, LabelFeature

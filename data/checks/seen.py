@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from data.batches import Batch
+from data.columnar.batches import Batch
 from data.spec import SPLITS, DatasetSpec, LabelFeature
 
 Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
@@ -22,7 +22,7 @@ class _Part:
     """The rows of one batch.
 
     Attributes:
-        splits: See `data.batches.Batch`.
+        splits: See `data.columnar.batches.Batch`.
         digests: See there.
         classes: The class of each row in each label, the smallest unsigned type, `(rows, labels)`; the number of
             classes where the row has none of them.

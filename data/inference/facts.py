@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.blocks import Block
 from data.inference.dates import FORMATS, are_dates
 from data.kinds.cell import word
 from data.numerals import PLAIN, Notation, parsed
 from data.scripts import num_words
+from data.sources.blocks import Block
 from data.sources.tables.notation import Numbers, Unread, is_number, recognise, unread
 from data.texts import is_unicode
 

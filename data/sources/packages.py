@@ -9,10 +9,10 @@ from pathlib import Path
 
 import platformdirs
 
-from data import atomic
 from data.errors import SourceUnavailable
+from data.files import atomic
+from data.files.checksums import verify
 from data.sources import debian
-from data.sources.files import verify
 
 
 def kept_folder(name: str) -> Path:

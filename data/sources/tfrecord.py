@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.blocks import Block, RowBuffer
 from data.errors import DataError
+from data.sources.blocks import Block, RowBuffer
 from data.sources.records import Record
 from data.spec import Problem
 

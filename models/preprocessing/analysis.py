@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_transform import analyzer_nodes, analyzers, nodes
 
-from data.accumulators import over
+from data.columnar.accumulators import over
 from models.preprocessing import tracing, vocabulary
 from models.preprocessing.batches import Accumulators, Combined, batches
 from models.preprocessing.tracing import Traced

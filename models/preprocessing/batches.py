@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from data.accumulators import Accumulator
+from data.columnar.accumulators import Accumulator
 from models import progress
 
 # Of a batch, which ends with its file; ingest's files have 8 MiB, so that a batch of large rows has fewer.

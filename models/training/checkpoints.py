@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from data import atomic
+from data.files import atomic
 from models.config import EarlyStopping
 
 

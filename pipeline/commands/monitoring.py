@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from data import atomic
+from data.files import atomic
 from data.texts import to_json
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
 

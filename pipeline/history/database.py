@@ -6,8 +6,8 @@ import sqlite3
 import time
 from pathlib import Path
 
-from data import atomic
 from data.errors import ConfigError
+from data.files import atomic
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import execution_records, mlmd
 

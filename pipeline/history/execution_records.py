@@ -8,7 +8,7 @@ import json
 import sqlite3
 from typing import Any
 
-from data import atomic
+from data.files import atomic
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import mlmd
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from data import atomic
+from data.files import atomic
 from data.secrets import hide
 from data.texts import to_json
 from pipeline.core.config import NamedConfig

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from data import atomic
+from data.files import atomic
 from data.secrets import hide
 from pipeline.core.config import Notify
 from pipeline.core.paths import PipelinePaths

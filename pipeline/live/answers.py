@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from data import atomic
 from data.errors import ConfigError
+from data.files import atomic
 from data.scripts import isolated
 from data.texts import to_json
 

@@ -15,9 +15,10 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from components.data_gate import validate, without_images
 from components.schema import schema_text
 from components.statistics import generate
-from data import atomic, examples, loading
+from data import examples, loading
 from data.checks import profile
 from data.errors import ConfigError
+from data.files import atomic
 from data.spec import BadRow, CategoryFeature, DatasetSpec, Row, TextFeature
 from data.texts import to_json
 from models.serving.rollout.references import references

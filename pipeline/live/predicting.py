@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
-from data.links import without_signs
+from data.files.links import without_signs
 from data.spec import DatasetSpec, LabelFeature
 from models.serving.protocol import input_rules
 from models.serving.rollout import rollouts

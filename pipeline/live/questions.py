@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data import pictures
-from data.columns import to_row
+from data.columnar.columns import to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.kinds.cell import shown

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from data import atomic
 from data.errors import ConfigError, ServingError
+from data.files import atomic
 from models.serving.deployment import manifests
 from models.serving.deployment.process import OURS, ServerProcess, choose, listens
 from models.serving.rollout import rollouts

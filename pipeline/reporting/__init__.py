@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from data import atomic
+from data.files import atomic
 from models.serving.rollout.versions import REPORT
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.journal import Journal

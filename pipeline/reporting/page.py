@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 
 from components.artifact_files import OVERALL
-from data import atomic
+from data.files import atomic
 from data.scripts import cut, isolated
 from models.evaluation.intervals import wilson
 from pipeline.core.files import private_files

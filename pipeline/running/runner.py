@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from data import links, spans
 from data.errors import ConfigError
+from data.files import links, spans
 from models import progress
 from models.serving.deployment import standby
 from pipeline.core import logs

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.manifests import damage
-from data import atomic
 from data.errors import HeadraceError
+from data.files import atomic
 from models.serving.rollout.rollouts import live_version
 from models.serving.rollout.versions import last_version, read_manifest
 from pipeline.core.config import NamedConfig

@@ -23,7 +23,7 @@ def test_no_more_rows_are_read_than_the_candidate_with_most_learns_from():
 def test_kept_rows_are_those_of_the_split(tmp_path):
     from components.classical import read_frame
     from components.example_gen import write_splits
-    from data.batches import of_rows
+    from data.columnar.batches import of_rows
     from data.spec import SPLITS
     from tests.models.tiny import rows_of, spec_of
 

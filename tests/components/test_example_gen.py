@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.batches import check_row, of_rows
+from data.columnar.batches import check_row, of_rows
 from data.errors import DataError
 from data.spec import DatasetSpec, ImageFeature, LabelFeature
 from tests.data.made_pictures import photo, saved

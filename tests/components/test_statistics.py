@@ -37,7 +37,7 @@ def _rows(count: int, shade: int = 100) -> list[dict]:
 def _generate(rows: list[dict], folder):
     from components.example_gen import split_files, write_splits
     from components.statistics import generate
-    from data.batches import of_rows
+    from data.columnar.batches import of_rows
 
     write_splits(of_rows((("train", row) for row in rows), SPEC), SPEC, folder)
     return generate(split_files(str(folder), "train"), SPEC)
@@ -166,7 +166,7 @@ def test_the_loop_and_beam_give_the_same_bits(tmp_path):
     import apache_beam as beam
 
     from components import statistics
-    from data.beam import Over
+    from data.columnar.beam import Over
 
     files = _shards(tmp_path, 3, 200)
     found, profile = statistics.generate(files, NUMBERS)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data.blocks import Block
+from data.sources.blocks import Block
 
 
 def block_of(columns: Mapping[str, list]) -> Block:

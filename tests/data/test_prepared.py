@@ -3,12 +3,12 @@ from collections import Counter
 import pytest
 
 from data import catalog
-from data.batches import rows
+from data.columnar.batches import rows
 from data.config import DataConfig
 from data.errors import DataError, SourceUnavailable
+from data.files.checksums import sha256
 from data.loading import open_rows
 from data.prepared import by_content, prepared, write_table
-from data.sources.files import sha256
 from data.spec import BadRow, CategoryFeature, DatasetSpec, LabelFeature, NumberFeature
 
 SPEC = DatasetSpec(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.links import without_signs
+from data.files.links import without_signs
 from pipeline.history import runs
 from tests.conftest import ROOT, headrace
 from tests.waiting import PATIENCE_S

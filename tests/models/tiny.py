@@ -9,7 +9,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.example_gen import write_splits
 from components.schema import schema_text
-from data.batches import of_rows
+from data.columnar.batches import of_rows
 from data.spec import (
     SPLITS,
     BooleanFeature,

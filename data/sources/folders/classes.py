@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from data import pictures
-from data.blocks import Block
 from data.config import TABLE_ENDINGS
 from data.errors import ConfigError, DataError
 from data.scripts import listed
+from data.sources.blocks import Block
 from data.sources.folders.listing import Listing, beside_splits, folders_in, listing, readable, split_folders
 from data.sources.records import Record
 from data.spec import SPLITS, ImageFeature, LabelFeature, Problem, TextFeature

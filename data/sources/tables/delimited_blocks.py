@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from data.blocks import Block
 from data.errors import DataError
 from data.sources import archives
+from data.sources.blocks import Block
 from data.sources.records import TextFile, opened
 from data.sources.tables import delimited, plain_rows
 from data.sources.tables.delimited import Table

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
-from data.blocks import Block, RowBuffer
 from data.errors import ConfigError, DataError
 from data.sources import archives
+from data.sources.blocks import Block, RowBuffer
 from data.sources.records import Record
 from data.sources.tables import delimited
 from data.sources.tables.dialect import HEAD_ROWS, Head, Layout, head_of

@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from data.blocks import Block
 from data.config import TABLE_ENDINGS, DataConfig
 from data.errors import ConfigError, DataError
 from data.sources import archives, tfrecord
+from data.sources.blocks import Block
 from data.sources.folders import classes as class_folders
 from data.sources.records import Record
 from data.sources.tables import delimited, delimited_blocks, excel, headers, jsonl, jsonl_blocks, parquet, partitions

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data.blocks import Block, RowBuffer
 from data.errors import DataError
 from data.sources import archives
+from data.sources.blocks import Block, RowBuffer
 from data.sources.records import TextFile, opened
 from data.sources.tables import jsonl
 from data.texts import is_name

@@ -6,8 +6,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from data.blocks import Block
 from data.config import DataConfig
+from data.sources.blocks import Block
 from data.sources.tables import formats
 
 MAX_BYTES = 256 * 2**20

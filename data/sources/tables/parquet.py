@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.blocks import Block
 from data.errors import DataError
 from data.sources import archives
+from data.sources.blocks import Block
 from data.sources.records import Record
 
 BATCH_ROWS, BLOCK_ROWS = 1024, 16_384

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from data.blocks import Block
 from data.errors import DataError
+from data.sources.blocks import Block
 from data.sources.folders.listing import is_hidden, listing
 from data.sources.records import Record
 from data.sources.tables import headers, parquet

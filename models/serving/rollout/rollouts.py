@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data import atomic
 from data.errors import ConfigError
+from data.files import atomic
 from models.serving.rollout.inputs import changed_inputs
 from models.serving.rollout.versions import versions
 

@@ -17,7 +17,7 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 from tensorflow.python.client import pywrap_tf_session as c_session
 
-from data.links import without_signs
+from data.files.links import without_signs
 from models.serving.protocol.signatures import Signature
 from models.serving.protocol.statuses import Code, ServingStatus, invalid, of_tensorflow
 from models.serving.protocol.tensors import to_array

@@ -9,13 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from data.blocks import Block
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.inference import notations
 from data.inference.facts import Column, Survey
 from data.inference.guesses import Guess, as_label, guess_all, guess_label, words_for_nothing
 from data.scripts import cut, isolated
+from data.sources.blocks import Block
 from data.sources.tables import formats, kept
 from data.spec import LabelFeature, TargetFeature, TextFeature
 from data.texts import is_unicode

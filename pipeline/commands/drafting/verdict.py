@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data import atomic
 from data.errors import ConfigError, DataError, HeadraceError
+from data.files import atomic
 from data.secrets import hide
 from pipeline.commands.drafting import writing
 from pipeline.commands.drafting.draft import Draft

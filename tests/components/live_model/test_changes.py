@@ -12,8 +12,9 @@ from components.live_model import contest
 from components.live_model.asking import DataSource, question
 from components.live_model.comparable import LiveModel, obstacle, why_no_warm_start
 from data import examples as codec
-from data import file_rows, loading
+from data import loading
 from data.checks.rows import RowChecks
+from data.columnar import file_rows
 from data.config import DataConfig
 from data.errors import DataError, ServingError
 from data.spec import DatasetSpec, ImageFeature

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from data.checks.loss import MAX_VALUES, Loss
-from data.columns import column
+from data.columnar.columns import column
 from data.kinds.cell import Reading
 from data.spec import DatasetSpec, NumberFeature, TargetFeature
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.batches import Batch
 from data.checks import seen
 from data.checks.rows import RowChecks
+from data.columnar.batches import Batch
 from data.config import Check, DataChecks
 from data.errors import DataError
 from data.spec import SPLITS

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from data import columns, encoding
-from data.batches import PLACES, Batch
+from data.columnar import columns, encoding
+from data.columnar.batches import PLACES, Batch
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Problem
 
 SPEC = DatasetSpec(

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.columns import KINDS, TYPES, column, reading_of
+from data.columnar.columns import KINDS, TYPES, column, reading_of
 from data.kinds.cell import Reading, Unusable
 from data.numerals import Notation
 from data.spec import (

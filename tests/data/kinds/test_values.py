@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.columns import to_row
+from data.columnar.columns import to_row
 from data.kinds.cell import word, words_of_floats
 from data.sources.records import Record
 from data.spec import (

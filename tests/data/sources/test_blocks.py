@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data import blocks
+from data.sources import blocks
 
 
 @pytest.mark.parametrize(

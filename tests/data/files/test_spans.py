@@ -1,8 +1,10 @@
 import pytest
 
-from data import batches, local, spans
+from data import local
+from data.columnar import batches
 from data.config import DataConfig
 from data.errors import ConfigError
+from data.files import spans
 
 COLUMNS = {"x": "number", "y": {"kind": "label", "classes": ["0", "1"]}}
 

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.blocks import Block
 from data.kinds import boolean, category, date, image, label, number, text
 from data.kinds.cell import Cells, Column, Distinct, Reading, Unusable, plain
 from data.numerals import PLAIN, Notation
+from data.sources.blocks import Block
 from data.sources.records import Record
 from data.spec import (
     BadRow,
@@ -51,7 +51,7 @@ class Stored:
     """What became of a block.
 
     Attributes:
-        columns: Feature -> stored values of the rows that can be used; see `data.batches.Batch`.
+        columns: Feature -> stored values of the rows that can be used; see `data.columnar.batches.Batch`.
         kept: Which rows of the block those are, int64 `(kept,)`, in order.
         problems: Row of the block -> its problems, of those that cannot be used.
         files: Feature -> encoded pictures that pixels were made of, one for each kept row; binary.
@@ -180,7 +180,7 @@ def to_row(
 
 
 def of_rows(rows: Collection[Mapping], spec: DatasetSpec) -> pa.RecordBatch:
-    """Returns rows, by feature name, as stored columns; see `data.batches.Batch`."""
+    """Returns rows, by feature name, as stored columns; see `data.columnar.batches.Batch`."""
     arrays = []
     for name, feature in spec.features.items():
         values = [row.get(name) for row in rows]

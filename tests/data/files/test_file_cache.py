@@ -5,8 +5,9 @@ import time
 import platformdirs
 import pytest
 
-from data import file_cache, loading
+from data import loading
 from data.config import DataConfig
+from data.files import file_cache
 
 HOUR_AGO = time.time() - 3600
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data import encoding
+from data.columnar import encoding
 
 ROWS = [
     {"b": 1.5, "a": "hällo".encode(), "d": 123, "longer name": b"x" * 200},

@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data import columns, encoding
-from data.batches import PLACES, Batch, encoded
-from data.blocks import Block
+from data.columnar import columns, encoding
+from data.columnar.batches import PLACES, Batch, encoded
+from data.columnar.splitting import RULE_VERSION, bucket
 from data.config import DataConfig
 from data.kinds.cell import word, words_of_floats
+from data.sources.blocks import Block
 from data.sources.folders import classes as class_folders
 from data.sources.tables.formats import columns_of
 from data.sources.tables.kept import blocks
 from data.spec import READ_ORDER, SPLITS, DatasetSpec, ImageFeature, Problem
-from data.splitting import RULE_VERSION, bucket
 
 BUCKETS = 1000  # of which each split has as many as its share
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data import columns as stored
-from data import encoding
+from data.columnar import columns as stored
+from data.columnar import encoding
 from data.errors import DataError
 from data.kinds.cell import Distinct
 from data.spec import SPLITS, BadRow, DatasetSpec, ImageFeature, LabelFeature, LocatedRow, Problem, Row, Stream
@@ -33,8 +33,8 @@ class Batch:
             images (raw uint8 pixels); null for none.
         splits: The split of each row, int8 `(rows,)`: its place in `data.spec.SPLITS`.
         file: The file that the rows stand in, as messages name it; empty where they come from no file.
-        numbers: Where each row stands in the file, int64 `(rows,)`; see `data.blocks.Block`. Without a file its number
-            within its split, from 1.
+        numbers: Where each row stands in the file, int64 `(rows,)`; see `data.sources.blocks.Block`. Without a file
+            its number within its split, from 1.
         inputs: Each row without its targets as a serialized tf.train.Example, the same bytes each time; binary.
         digests: XXH3-128 of `inputs`, uint64 `(rows, 2)`: equal inputs, equal digests.
         names: The file that each row is, where rows are files of a folder; empty elsewhere.

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from data.errors import ConfigError
-from data.links import is_pattern, without_signs
+from data.files.links import is_pattern, without_signs
 
 
 def test_a_folder_without_signs_is_taken_as_it_is(tmp_path):

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from data import atomic
+from data.files import atomic
 
 
 def test_a_file_is_replaced_and_nothing_lies_beside_it(tmp_path):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from data.splitting import HashSplit, bucket, image_bytes
+from data.columnar.splitting import HashSplit, bucket, image_bytes
 
 
 def test_a_bucket_depends_on_the_content_alone():

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from data.accumulators import over
+from data.columnar.accumulators import over
 from tests.conftest import ROOT, inherited
 from tests.waiting import PATIENCE_S
 
@@ -55,7 +55,7 @@ import headrace
 headrace.put_our_packages_first()
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from data.beam import Over
+from data.columnar.beam import Over
 from pipeline.running import beam_workers
 from pipeline.running.graph import beam_args
 from tests.data.test_accumulators import Total, read

@@ -11,7 +11,7 @@ from typing import Any
 
 import platformdirs
 
-from data.sources import files
+from data.files import checksums
 
 # A file that is written to twice within the clock's tick has one time of change: what is that new is not kept.
 SETTLED_SECONDS = 2.0
@@ -27,7 +27,7 @@ def sha256s(paths: Sequence[Path], *, trust: bool) -> list[str]:
     """
     keys = [_key("sha256", [path]) for path in paths]
     known = _read(keys) if trust else {}
-    found = {key: known.get(key) or files.sha256(path) for key, path in zip(keys, paths, strict=True)}
+    found = {key: known.get(key) or checksums.sha256(path) for key, path in zip(keys, paths, strict=True)}
     settled = {key: found[key] for key, path in zip(keys, paths, strict=True) if _is_settled([path])}
     _write({key: value for key, value in settled.items() if known.get(key) != value})
     return [found[key] for key in keys]

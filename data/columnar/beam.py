@@ -5,11 +5,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from data.accumulators import Accumulator, merged, of_shard
+from data.columnar.accumulators import Accumulator, merged, of_shard
 
 
 class Over(beam.PTransform):
-    """Gives a collection of one element: the accumulator of all shards, as `data.accumulators.over` returns it.
+    """Gives a collection of one element: the accumulator of all shards, as `accumulators.over` returns it.
 
     Not a CombineFn: Beam merges in the order in which workers are done, and a sum of floats depends on it. An
     accumulator is small beside its shard, so that all of them fit into one worker's memory.

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from data.blocks import Block
-from data.columns import of_rows, store, to_row
+from data.columnar.columns import of_rows, store, to_row
+from data.sources.blocks import Block
 from data.sources.records import Record
 from data.spec import BadRow, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TextFeature
 from tests.data.corpus import png
