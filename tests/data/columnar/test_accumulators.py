@@ -58,7 +58,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from data.columnar.beam import Over
 from pipeline.running import beam_workers
 from pipeline.running.graph import beam_args
-from tests.data.test_accumulators import Total, read
+from tests.data.columnar.test_accumulators import Total, read
 
 if __name__ == "__main__":
     beam_workers.start()
