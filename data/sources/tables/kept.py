@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ class _Kept:
 
     def __init__(self, max_bytes: int) -> None:
         self.left = max_bytes
-        self.files: dict[Any, list[Block]] = {}
+        self.files: dict[Any, tuple[Path, list[Block]]] = {}
 
 
 _KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
@@ -36,14 +37,20 @@ def keeping(max_bytes: int = MAX_BYTES) -> Iterator[None]:
 
 
 def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
-    """Yields as `formats.blocks` does, what is kept of an unchanged file that was read in the same way."""
+    """Yields as `formats.blocks` does, what is kept of an unchanged file that was read in the same way.
+
+    By whatever path that was: `headrace new` reads what a person types, then what the run file names from its folder.
+    """
     kept = _KEPT.get()
     if kept is None or kind.endswith("_folder") or not path.exists():
         return formats.blocks(path, kind, config)
     stamps = tuple(map(_stamp, formats.files_of(path, kind)))
-    key = (str(path), stamps, kind, config.delimiter, config.names, config.header)
+    key = (path.resolve(), stamps, kind, config.delimiter, config.names, config.header)
     key += (config.sheet, config.ignore) if kind == "xlsx" else ()
-    return iter(kept.files[key]) if key in kept.files else _read(path, kind, config, kept, key)
+    if key not in kept.files:
+        return _read(path, kind, config, kept, key)
+    before, found = kept.files[key]
+    return (_named(block, before, path) for block in found)
 
 
 def _read(path: Path, kind: str, config: DataConfig, kept: _Kept, key: Any) -> Iterator[Block]:
@@ -58,7 +65,19 @@ def _read(path: Path, kind: str, config: DataConfig, kept: _Kept, key: Any) -> I
         yield block
     if found is not None:
         kept.left -= size
-        kept.files[key] = found
+        kept.files[key] = (path, found)
+
+
+def _named(block: Block, before: Path, now: Path) -> Block:
+    """Returns a block of a file that messages name by another path than before."""
+    if before == now:
+        return block
+
+    def named(where: str) -> str:
+        return f"{now}{where.removeprefix(str(before))}"
+
+    problems = tuple(replace(problem, where=named(problem.where)) for problem in block.problems)
+    return replace(block, file=named(block.file), problems=problems)
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int]:

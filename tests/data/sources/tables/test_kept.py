@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from data.config import DataConfig
@@ -26,6 +28,21 @@ def test_a_file_is_read_once_within_a_command_and_again_after_it(tmp_path, reads
 
     assert _rows(path) == first
     assert len(reads) == 2
+
+
+def test_a_file_is_read_once_by_whatever_path_and_named_by_the_one_that_was_asked_for(tmp_path, reads, monkeypatch):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n3\n5,6\n")
+    (tmp_path / "link.csv").symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+
+    with kept.keeping():
+        for place in (path, Path("rows.csv"), Path("../", tmp_path.name, "rows.csv"), tmp_path / "link.csv"):
+            (block,) = kept.blocks(place, "csv", DataConfig(files=str(place)))
+            named = [block.where(0), block.where(1), block.problems[0].where]
+            assert named == [f"{place}:{line}" for line in (2, 4, 3)]
+
+    assert reads == ["rows.csv"]
 
 
 def test_a_file_that_changed_or_is_read_in_another_way_is_read_again(tmp_path, reads):
