@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.inference.dates import FORMATS, are_dates
-from data.kinds.cell import word
+from data.inference.values import Values
+from data.kinds.cell import word, words_of_floats
 from data.numerals import PLAIN, Notation, parsed
 from data.scripts import num_words
 from data.sources.blocks import Block
@@ -27,7 +28,7 @@ FIRST = 8  # cells
 FEW = 100  # values that tell whether it is worth looking at all
 MAX_EXACT = 2.0**24  # whole numbers up to which float32 holds each
 # What may be a number, of all that float() takes.
-MAY_BE_NUMBER = r"(?i)^[+-]?(inf|infinity|nan|[\p{Nd}.][\p{Nd}.e+-]*)$"
+MAY_BE_NUMBER = r"(?i)^[+-]?(inf|infinity|nan|[\p{Nd}.]+(e[+-]?\p{Nd}+)?)$"
 
 
 @dataclass
@@ -36,8 +37,7 @@ class Column:
 
     Attributes:
         name: Its name.
-        values: Distinct value, as text, in the order in which they appeared -> how often; of too many, the first
-            `MAX_DISTINCT` + 1, and not how often.
+        values: Distinct value, as text -> how often; see `Values`.
         rows: Cells that hold something.
         nothing: Cells that hold nothing, by the word that says so.
         numbers: Cells that are finite numbers.
@@ -53,7 +53,7 @@ class Column:
     """
 
     name: str
-    values: Counter = field(default_factory=Counter)
+    values: Values = field(default_factory=lambda: Values(MAX_DISTINCT))
     rows: int = 0
     nothing: Counter = field(default_factory=Counter)
     numbers: int = 0
@@ -88,7 +88,7 @@ class Column:
 
     def merge(self, other: "Column") -> None:
         """Takes up what came after the cells that were counted here."""
-        self._add_values(other.values.items())
+        self.values.merge(other.values)
         self.rows += other.rows
         self.nothing.update(other.nothing)
         self.whole += other.whole
@@ -119,8 +119,7 @@ class Column:
         """Returns how its values are written as numbers; None where they are not all numbers, or are dates."""
         if self.is_date or self.nested or not self.rows:
             return None
-        some = list(self.values)[:FEW]
-        return recognise(self.values) if recognise(some) else None
+        return recognise(self.values) if recognise(self.values.first(FEW)) else None
 
     @property
     def are_days(self) -> bool:
@@ -165,7 +164,7 @@ class Column:
         return sum(map(len, sample)) / max(len(sample), 1)
 
     def _sample(self) -> list[str]:
-        return list(self.values)[:: self.distinct // MAX_SAMPLED + 1]
+        return self.values.every(self.distinct // MAX_SAMPLED + 1)
 
     @property
     def is_text(self) -> bool:
@@ -205,7 +204,7 @@ class Column:
             else:
                 maybe_dates.append(text)
         self.rows += len(texts)
-        self._add_values((text, 1) for text in texts)
+        self.values.add_each(texts)
         self._add_numbers(np.array(numbers))
         self._narrow(maybe_dates)
 
@@ -229,8 +228,7 @@ class Column:
         found = np.full(len(texts), np.nan)
         found[~is_nothing] = _numbers_among(values)
         self._add_numbers(found[places])
-        if not self.many:
-            self._add_values(zip(_strings(values), counts[~is_nothing].tolist(), strict=True))
+        self.values.add(values, counts[~is_nothing])
         self._narrow(values)
 
     def _add_typed_numbers(self, cells: pa.Array) -> None:
@@ -243,7 +241,7 @@ class Column:
         self._add_numbers(numbers)
         self._count(cells)
         if self.formats:
-            self._narrow(cells.cast(pa.string()) if pa.types.is_integer(cells.type) else map(word, cells.to_pylist()))
+            self._narrow(_words(cells))
 
     def _add_counted(self, cells: pa.Array) -> None:
         """Counts booleans and moments: none is a number."""
@@ -261,17 +259,9 @@ class Column:
 
     def _count(self, cells: pa.Array) -> None:
         """Counts the values of cells of one type, none of which is missing or has spaces around it."""
-        if not self.many and len(cells):
+        if not self.values.is_full and len(cells):
             values, counts = pc.value_counts(cells).flatten()
-            texts = _strings(values) if _is_text(cells.type) else map(word, values.to_pylist())
-            self._add_values(zip(texts, counts.to_numpy().tolist(), strict=True))
-
-    def _add_values(self, counted: Iterable[tuple[str, int]]) -> None:
-        values, most = self.values, MAX_DISTINCT
-        for value, count in counted:
-            if len(values) > most:
-                return
-            values[value] = values.get(value, 0) + count
+            self.values.add(_words(values), counts.to_numpy())
 
     def _add_numbers(self, numbers: np.ndarray) -> None:
         """Takes up the finite ones of numbers, float64 `(cells,)`, in the order of their rows."""
@@ -365,9 +355,16 @@ def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def _strings(texts: pa.Array) -> list[str]:
-    """Returns texts, none of which is missing; `to_pylist` takes ten times as long."""
-    return texts.to_numpy(zero_copy_only=False).tolist()
+def _words(cells: pa.Array) -> pa.Array:
+    """Returns `word` of each cell of an array, none of which is missing or a text with spaces around it."""
+    kind = cells.type
+    if _is_text(kind):
+        return cells
+    if pa.types.is_integer(kind):
+        return cells.cast(pa.string())
+    if pa.types.is_float32(kind) or pa.types.is_float64(kind):
+        return words_of_floats(cells).cast(pa.string())
+    return pa.array(map(word, cells.to_pylist()), pa.string())
 
 
 def _numbers(texts: pa.Array) -> np.ndarray | None:

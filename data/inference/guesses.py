@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from data.inference.facts import MAX_DISTINCT, Column
+from data.inference.values import Values
 from data.kinds.boolean import BOOLEANS
 from data.sources.tables import notation
 from data.spec import (
@@ -171,7 +172,7 @@ def as_label(column: Column) -> Column:
     if not count or not column.rows or column.numbers or column.is_date:
         return column
     nothing = Counter({word: cells for word, cells in column.nothing.items() if word != CLASS_NONE})
-    values = Counter({**column.values, CLASS_NONE: count})
+    values = Values.of({**column.values, CLASS_NONE: count})
     return replace(column, values=values, rows=column.rows + count, nothing=nothing, formats=[])
 
 

@@ -1,0 +1,43 @@
+import random
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data.inference import values
+from data.inference.values import Values
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_values_are_counted_in_the_order_in_which_they_appeared_however_they_come(seed, monkeypatch):
+    rng = random.Random(seed)
+    monkeypatch.setattr(values, "FEW", rng.choice([1, 5, 1000]))
+    parts = [[rng.choice("abcdefghijkløæ ") for _ in range(rng.randint(0, 9))] for _ in range(12)]
+
+    first, rest = Values(most=100), Values(most=100)
+    for place, part in enumerate(parts):
+        counted = Counter(part)
+        found = first if place < 6 else rest
+        if rng.random() < 0.5:
+            found.add(pa.array(list(counted), pa.string()), np.array(list(counted.values()), np.int64))
+        else:
+            found.add_each(part)
+        assert len(found) <= 15  # also while some are put aside
+    first.merge(rest)
+
+    expected = Counter(text for part in parts for text in part)
+    assert list(first.items()) == list(expected.items())
+    assert Values.of(expected) == first
+    assert (first.first(3), first.every(2)) == (list(expected)[:3], list(expected)[::2])
+    assert not first.is_full
+
+
+def test_of_too_many_values_the_first_are_there_and_no_more_are_taken():
+    found = Values(most=2)
+
+    for text in "abcda":
+        found.add_each([text])
+
+    assert (list(found), len(found), found.is_full) == (["a", "b", "c"], 3, True)
+    assert "d" not in found
