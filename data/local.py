@@ -28,6 +28,7 @@ from data.spec import (
     Dataset,
     DatasetSpec,
     Feature,
+    ImageFeature,
     LabelFeature,
 )
 
@@ -80,6 +81,12 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         sources={"files": lambda _: FileRows(paths, kind, config, spec)},
         estimate=lambda: _estimate(paths, kind, listed, spec),
         last_change=lambda: _last_change(paths, listed),
+        # A table may name pictures, which are files of their own.
+        files=functools.cache(
+            lambda: [file for found in paths.values() for path in found for file in _files(path, listed)]
+        )
+        if kind.endswith("_folder") or not spec.of(ImageFeature)
+        else None,
         left_out=lambda: class_folders.left_out(map(listed, _folders(paths)), column),
         missing_values=config.missing_values,
         split_rule=functools.cache(
@@ -94,7 +101,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
 
 def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfig:
     """Returns the settings with features and what else all rows of the tables tell; unchanged tables are read once."""
-    about = f"{_inferring_code()} {kind} {config.model_dump_json()}"
+    about = f"{kind} {config.model_dump_json()}"
     files = [file for path in paths for file in files_of(path, kind)]
     found = file_cache.facts(files, about, lambda: _infer(config, kind, paths))
     return config.model_copy(
@@ -105,13 +112,6 @@ def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfi
             **{name: found[name] for name in ("decimal", "thousands") if name in found},
         }
     )
-
-
-@functools.cache
-def _inferring_code() -> str:
-    """Returns a digest of the code that what is inferred depends on: readers, cells and guesses."""
-    code = sorted(Path(__file__).parent.glob("**/*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
 
 
 def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, Any]:

@@ -263,6 +263,7 @@ class Dataset:
         trusting_digest: Returns `digest` without reading files that are unchanged by size, time and inode; None: that
             costs nothing anyway.
         last_change: Returns when one of its files was changed last, seconds since 1970. None: they never are.
+        files: Returns the files that hold all there is of its rows. None: they cannot be told.
         left_out: Returns what lies among its files and is no row of it, a sentence each. None: nothing does.
     """
 
@@ -276,6 +277,7 @@ class Dataset:
     columns: Callable[[], list[str]] | None = None
     trusting_digest: Callable[[], str] | None = None
     last_change: Callable[[], float] | None = None
+    files: Callable[[], list[Path]] | None = None
     left_out: Callable[[], list[str]] | None = None
 
     def is_settled(self, seconds: float) -> bool:

@@ -120,6 +120,7 @@ class Bench:
         def ours() -> float:
             with tempfile.TemporaryDirectory() as home:
                 data = ["--data", self._table / "rows.csv", "--label", "label"]
+                (self._table / "rows.csv").touch()  # what was found out about it before is not used
                 return cost([*HEADRACE, "new", f"{home}/made-up", *data, "--home", home]).cpu
 
         found = self._rounds(ours, lambda: _work("new_rival", self._table)["cpu"])

@@ -1,6 +1,7 @@
 """What was found out about files that are unchanged since, by size, time of change and inode; in the user's cache."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import sqlite3
@@ -34,7 +35,11 @@ def sha256s(paths: Sequence[Path], *, trust: bool) -> list[str]:
 
 
 def facts(paths: Sequence[Path], about: str, find: Callable[[], Any]) -> Any:
-    """Returns what `find` returned, JSON values, when it was called last for these files, unchanged, and `about`."""
+    """Returns what `find` returned, JSON values, when it was called last for these files, unchanged, and `about`.
+
+    By the same code: a change of anything in `data/` asks anew.
+    """
+    about = f"{_code()} {about}"
     key = _key(about, paths)
     known = _read([key])
     if key in known:
@@ -43,6 +48,13 @@ def facts(paths: Sequence[Path], about: str, find: Callable[[], Any]) -> Any:
     if settled and key == _key(about, paths):  # not written to meanwhile
         _write({key: json.dumps(found)})
     return found
+
+
+@functools.cache
+def _code() -> str:
+    """Returns a digest of the code that facts about data depend on: readers, cells, checks and guesses."""
+    files = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _key(about: str, paths: Sequence[Path]) -> str:

@@ -1,5 +1,6 @@
 """What is checked before any work: cheap, and without TensorFlow."""
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -13,8 +14,10 @@ from components.live_model.comparable import LiveModel, obstacle
 from data import loading
 from data.checks.rows import RowChecks
 from data.errors import ConfigError
+from data.files import file_cache
 from data.kinds.cell import shown
 from data.scripts import isolated, listed
+from data.secrets import hide
 from data.spec import SPLITS, LabelFeature
 from models import progress
 from pipeline.core import environment
@@ -68,32 +71,52 @@ def renamed_inputs(named: NamedConfig) -> list[str]:
 def read_everything(named: NamedConfig) -> dict[str, Any]:
     """Reads all rows as ingest does, and returns what there is: `splits`, each with `rows` and `classes`, and `notes`.
 
+    What was found to be fit, by the same settings and code, is not read again while no file of it has changed: see
+    `data.files.file_cache`.
+
     Raises:
         DataError: The data is not fit to be trained on.
     """
-    spec = named.dataset.spec
+    dataset, data = named.dataset, named.config.data
+    if dataset.files is None:
+        found = _found(named)
+    else:
+        files = dataset.files()
+        # By the names of the files too, which notes have and which tell class and split.
+        about = ["rows", named.name, data.model_dump_json(), dataset.spec.model_dump_json(), *map(str, files)]
+        found = file_cache.facts(files, json.dumps(about), lambda: _found(named))
+    classes = {split: Counter(counts) for split, counts in found["classes"].items()}
+    splits = {
+        split: {"rows": found["rows"][split], "classes": dict(classes[split].most_common(MAX_CLASSES))}
+        for split in SPLITS
+    }
+    return {"splits": splits, "notes": [*dataset.notes(), *found["notes"], *_absent_classes(named, classes)]}
+
+
+def _found(named: NamedConfig) -> dict[str, Any]:
+    """Returns what the checks of all rows come to: rows and classes by split, and notes; JSON values."""
+    spec, data = named.dataset.spec, named.config.data
     labels = [name for name, feature in spec.features.items() if isinstance(feature, LabelFeature)]
-    data = named.config.data
     checks = RowChecks(data.row_checks, spec, data.cut_shares, data.group or "")
     rows = 0
     with threadpool_limits(1, user_api="blas"):  # as at ingest
-        for batch in loading.open_batches(named.dataset, named.config.data):
+        for batch in loading.open_batches(named.dataset, data):
             checks.add(batch)
             rows += len(batch)
             progress.report(rows=rows, share=batch.share)
     checks.judge()
     dropped = checks.dropped()
-    kept, classes = {}, {}
+    kept: dict[str, int] = {}
+    classes: dict[str, dict[str, int]] = {}
     for split, state in checks.splits.items():
         kept[split] = state.rows - int(dropped[split].sum() if split in dropped else 0)
-        counts = [
-            (spec.features[name].classes[index], count)
+        classes[split] = {
+            spec.features[name].classes[index]: int(count)
             for name in labels
             for index, count in state.labels[name].items()
-        ]
-        classes[split] = Counter({name: count for name, count in counts if count})
-    found = {split: {"rows": kept[split], "classes": dict(classes[split].most_common(MAX_CLASSES))} for split in SPLITS}
-    return {"splits": found, "notes": [*named.dataset.notes(), *checks.notes, *_absent_classes(named, classes)]}
+            if count
+        }
+    return {"rows": kept, "classes": classes, "notes": list(map(hide, checks.notes))}
 
 
 def _absent_classes(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from data import local
 from data.config import DataConfig
 from data.errors import ConfigError
+from data.files import file_cache
 from data.loading import open_batches, open_rows
 from data.sources.tables import delimited_blocks
 from data.spec import SPLITS
@@ -78,7 +79,7 @@ def test_what_is_inferred_is_kept_for_the_same_file_and_the_same_code(tmp_path, 
     config = DataConfig(files="rows.csv", label="fate")
 
     for release in ("1", "1", "2"):
-        monkeypatch.setattr(local, "_inferring_code", lambda release=release: release)
+        monkeypatch.setattr(file_cache, "_code", lambda release=release: release)
         local.dataset(config, "rows", tmp_path)
 
     assert len(read) == 2
