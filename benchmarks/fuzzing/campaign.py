@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.measuring import ROOT
 
-TARGETS = ("rest", "tensors", "run_files", "model_configs", "cells")
+TARGETS = ("rest", "tensors", "run_files", "model_configs", "cells", "csv_tables", "jsonl_tables", "parquet_tables")
 HEAD = [
     "| target | minutes | inputs | a second | branches reached | corpus | most MiB | faults |",
     "| --- | --- | --- | --- | --- | --- | --- | --- |",

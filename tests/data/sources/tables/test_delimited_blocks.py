@@ -4,40 +4,12 @@ import random
 
 import pytest
 
-from data.errors import DataError
-from data.sources.tables import delimited, delimited_blocks
 from data.sources.tables.dialect import Layout
+from tests.data.sources.tables import both_ways
 
 CELLS = ["1", "2.5", "a", "", " b ", '"c"', '"d,e"', '"f\ng"', '"h""i"', '""', "x", "y", '"x"', "é", "#", "'", "\t"]
 ODD = ['j"k', '"l', '"m" n', ' "o"', "\0", "\r", "p\rq", '"r\r\ns"', '"\r"', '"""', '"t"u"', "sep=;", "﻿"]
 ENDS = ["\n"] * 20 + ["\r\n"] * 5 + ["\n\n", "\n\r\n", "\r", "\n \n", ",\n", ""]
-
-
-def _records(path, layout: Layout) -> tuple[list, list, str]:
-    rows, problems = [], []
-    try:
-        for record in delimited.read(path, layout):
-            if record.problem:
-                problems.append(str(record.problem))
-            else:
-                rows.append((record.where, dict(record.cells)))
-    except DataError as error:
-        return rows, problems, str(error)
-    return rows, problems, ""
-
-
-def _blocks(path, layout: Layout, block_bytes: int) -> tuple[list, list, str]:
-    rows, problems = [], []
-    try:
-        for block in delimited_blocks.read(path, layout, block_bytes):
-            assert not block.mixed
-            assert len(block) == len(block.cells)
-            problems += map(str, block.problems)
-            cells = block.cells.to_pylist()
-            rows += [(block.where(number), one) for number, one in enumerate(cells)]
-    except DataError as error:
-        return rows, problems, str(error)
-    return rows, problems, ""
 
 
 def _nasty(choose: random.Random) -> bytes:
@@ -70,7 +42,7 @@ def test_blocks_of_any_size_equal_the_records_of_nasty_files(tmp_path, seed):
         path.write_bytes(_nasty(choose))
         layout, size = choose.choice(layouts), choose.choice([1, 8, 32, 64, 200, 1000, 2**22])
 
-        found, wanted = _blocks(path, layout, size), _records(path, layout)
+        found, wanted = both_ways.csv(path, layout, size)
 
         assert found == wanted, (number, size, layout, path.read_bytes())
         num_rows += len(found[0])

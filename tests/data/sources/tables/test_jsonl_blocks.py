@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from data.errors import DataError
-from data.sources.tables import jsonl, jsonl_blocks
+from data.sources.tables import jsonl_blocks
+from tests.data.sources.tables import both_ways
 
 VALUES = [
     *("1", "2.5", "-0.0", "1e3", "NaN", "-Infinity", "true", "null", '"a"', '"é"', '" b\\n"', '""', "[]", "[1, 2.5]"),
@@ -20,49 +20,6 @@ ODD = [
     *('{"x":"', '"}', "{'x': 1}", "{},0,{}", f'{{}},{jsonl_blocks.MARK},{{}}', "0x1", '{"x": 01}', "[{}]", "[]"),
 ]  # fmt: skip
 ENDS = ["\n"] * 40 + ["\r\n", "\n\n", " \n", "\t\n", "\r", "", "\n \n", "\v\n"]
-
-
-def _records(path) -> tuple[list, list, str]:
-    rows, problems = [], []
-    try:
-        for record in jsonl.read(path):
-            if record.problem:
-                problems.append(str(record.problem))
-            else:
-                rows.append((record.where, _shown(record.cells)))
-    except DataError as error:
-        return rows, problems, str(error)
-    return rows, problems, ""
-
-
-def _blocks(path, block_bytes: int) -> tuple[list, list, str]:
-    rows, problems = [], []
-    try:
-        for block in jsonl_blocks.read(path, block_bytes):
-            problems += map(str, block.problems)
-            columns = {name: _values(block.column(name), len(block)) for name in block.columns}
-            for row in range(len(block)):
-                rows.append((block.where(row), _shown({name: column[row] for name, column in columns.items()})))
-    except DataError as error:
-        return rows, problems, str(error)
-    return rows, problems, ""
-
-
-def _shown(cells) -> dict[str, str]:
-    """Returns what stands in a row; nulls are what is not there, and whole numbers may have become floats."""
-    return {name: repr(_as_float(cell)) for name, cell in cells.items() if cell is not None}
-
-
-def _as_float(cell):
-    if isinstance(cell, list):
-        return [_as_float(inner) for inner in cell]
-    return float(cell) if type(cell) is int and abs(cell) <= 2**53 else cell
-
-
-def _values(column, rows: int) -> list:
-    values = column if isinstance(column, list) else column.to_pylist()
-    assert len(values) == rows
-    return values
 
 
 def _nasty(choose: random.Random) -> bytes:
@@ -92,7 +49,7 @@ def test_blocks_of_any_size_equal_the_records_of_nasty_files(tmp_path, seed):
         path.write_bytes(_nasty(choose))
         size = choose.choice([1, 8, 32, 64, 200, 1000, 2**22])
 
-        found, wanted = _blocks(path, size), _records(path)
+        found, wanted = both_ways.jsonl(path, size)
 
         assert found == wanted, (number, size, path.read_bytes())
         num_rows += len(found[0])

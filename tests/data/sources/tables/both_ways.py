@@ -1,0 +1,88 @@
+"""Tables read by rows and by blocks, in one form: the tests and the fuzzers hold the two equal."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from data.errors import DataError
+from data.sources.blocks import Block
+from data.sources.records import Record
+
+Rows = tuple[list[tuple[str, dict[str, Any]]], list[str], str]
+"""Rows with their places, the problems of others, and the error that ended the reading; empty for none."""
+
+
+def of_records(records: Iterable[Record], shown: Callable[[Any], Any] = lambda cell: cell) -> Rows:
+    """Returns what a reader of rows yields.
+
+    Args:
+        records: What it yields; may raise DataError.
+        shown: What is compared of a cell. Cells that are None are not compared.
+    """
+    rows, problems = [], []
+    try:
+        for record in records:
+            if record.problem:
+                problems.append(str(record.problem))
+            else:
+                rows.append((record.where, _without_nulls(record.cells, shown)))
+    except DataError as error:
+        return rows, problems, str(error)
+    return rows, problems, ""
+
+
+def of_blocks(blocks: Iterable[Block], shown: Callable[[Any], Any] = lambda cell: cell) -> Rows:
+    """Returns what a reader of blocks yields, as `of_records` does."""
+    rows, problems = [], []
+    try:
+        for block in blocks:
+            problems += map(str, block.problems)
+            columns = {name: _values(block.column(name), len(block)) for name in block.columns}
+            for row in range(len(block)):
+                cells = {name: column[row] for name, column in columns.items()}
+                rows.append((block.where(row), _without_nulls(cells, shown)))
+    except DataError as error:
+        return rows, problems, str(error)
+    return rows, problems, ""
+
+
+def csv(path: Path, layout: Any, block_bytes: int) -> tuple[Rows, Rows]:
+    """Returns a CSV file by blocks of about so many bytes, and by rows; the two are equal."""
+    from data.sources.tables import delimited, delimited_blocks
+
+    return of_blocks(delimited_blocks.read(path, layout, block_bytes)), of_records(delimited.read(path, layout))
+
+
+def jsonl(path: Path, block_bytes: int) -> tuple[Rows, Rows]:
+    """Returns a file of JSON Lines by blocks of about so many bytes, and by rows; the two are equal."""
+    from data.sources.tables import jsonl, jsonl_blocks
+
+    return of_blocks(jsonl_blocks.read(path, block_bytes), _number), of_records(jsonl.read(path), _number)
+
+
+def parquet(path: Path, block_rows: int) -> tuple[Rows, Rows]:
+    """Returns a Parquet file by blocks of so many rows, and by rows; the two are equal."""
+    from data.sources.tables import parquet
+
+    return of_blocks(parquet.blocks(path, block_rows), repr), of_records(parquet.read(path), repr)
+
+
+def _number(cell: Any) -> str:
+    """Returns a cell of JSON as text, whole numbers as floats: within blocks they may have become such."""
+    return repr(_as_float(cell))
+
+
+def _as_float(cell: Any) -> Any:
+    if isinstance(cell, list):
+        return [_as_float(inner) for inner in cell]
+    return float(cell) if type(cell) is int and abs(cell) <= 2**53 else cell
+
+
+def _values(column: Any, rows: int) -> list:
+    values = column if isinstance(column, list) else column.to_pylist()
+    assert len(values) == rows
+    return values
+
+
+def _without_nulls(cells: Any, shown: Callable[[Any], Any]) -> dict[str, Any]:
+    return {name: shown(cell) for name, cell in cells.items() if cell is not None}
