@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from data.numerals import PLAIN, Notation
 from data.scripts import listed
+from data.sources.blocks import to_list
 
 MAX_CLASSES_SHOWN = 8
 MAX_SHOWN = 40  # characters of a cell
@@ -144,23 +145,6 @@ def _each(cells: list, value: Value, kind: pa.DataType) -> Column:
             values.append(None)
             problems[row] = error
     return Column(pa.array(values, kind), problems)
-
-
-def to_list(cells: pa.Array) -> list:
-    """Returns the Python values of an array; of texts that are not UTF-8 bytes, of moments beyond Python's texts."""
-    try:
-        return cells.to_pylist()
-    except UnicodeDecodeError:
-        return cells.cast(pa.binary()).to_pylist()
-    except (OverflowError, ValueError):
-        return [_python(cell) for cell in cells]
-
-
-def _python(cell: pa.Scalar) -> Any:
-    try:
-        return cell.as_py()
-    except (OverflowError, ValueError):
-        return str(cell.cast(pa.string()))
 
 
 _SAME = (

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from data import pictures
-from data.kinds.cell import Cells, Column, Reading, Unusable, shown, to_list
+from data.kinds.cell import Cells, Column, Reading, Unusable, shown
+from data.sources.blocks import to_list
 from data.spec import ImageFeature
 
 

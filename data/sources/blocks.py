@@ -160,3 +160,27 @@ def _type_of(types: set[type]) -> pa.DataType | None:
     if types == {int, float}:
         return pa.float64()
     return TYPES.get(next(iter(types))) if len(types) == 1 else None if types else pa.null()
+
+
+def to_list(cells: pa.Array) -> list:
+    """Returns the Python values of an array; of text that is not UTF-8 bytes, of a moment beyond Python's a text."""
+    try:
+        return cells.to_pylist()
+    except (OverflowError, ValueError):
+        return [_python(cell) for cell in cells]
+
+
+def _python(cell: pa.Scalar) -> Any:
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError):  # a UnicodeDecodeError, too
+        pass
+    if pa.types.is_dictionary(cell.type):
+        return _python(cell.value)
+    if pa.types.is_map(cell.type):
+        return [tuple(map(_python, pair.values())) for pair in cell.values]
+    if pa.types.is_nested(cell.type):
+        is_struct = pa.types.is_struct(cell.type)
+        return {name: _python(inner) for name, inner in cell.items()} if is_struct else list(map(_python, cell.values))
+    is_moment = pa.types.is_temporal(cell.type)
+    return str(cell.cast(pa.string())) if is_moment else cell.as_buffer().to_pybytes()

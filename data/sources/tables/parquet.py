@@ -4,7 +4,6 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +11,12 @@ import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.sources import archives
-from data.sources.blocks import Block
+from data.sources.blocks import Block, to_list
 from data.sources.records import Record
 
 BATCH_ROWS, BLOCK_ROWS = 1024, 16_384
+MICROSECONDS = {pa.time64("ns"): pa.time64("us"), pa.duration("ns"): pa.duration("us")}
+DAMAGES = (pa.ArrowException, OSError, UnicodeDecodeError)  # what damaged bytes make of a reader
 PLAIN = (pa.int64(), pa.float64(), pa.bool_(), pa.string(), pa.binary())
 
 
@@ -37,17 +38,11 @@ def read(path: Path) -> Iterator[Record]:
     Raises:
         DataError: The file is no whole Parquet file, or has no row.
     """
-    count, name = 0, archives.name_of(path)
-    with _open(path) as file:
-        try:
-            for batch in file.iter_batches(BATCH_ROWS):
-                for cells in _rows(batch):
-                    count += 1
-                    yield Record(f"{name}:{count}", cells)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error, f" after row {count:,}") from error
-    if not count:
-        raise DataError(f"{name} has columns and no rows.")
+    for names, block in _blocks(path, BATCH_ROWS):
+        found = {name: block.column(name) for name in names}
+        values = [cells if isinstance(cells, list) else to_list(cells) for cells in found.values()]
+        for row, cells in enumerate(zip(*values, strict=True)):
+            yield Record(block.where(row), dict(zip(found, cells, strict=True)))
 
 
 def blocks(path: Path, block_rows: int = BLOCK_ROWS) -> Iterator[Block]:
@@ -56,39 +51,66 @@ def blocks(path: Path, block_rows: int = BLOCK_ROWS) -> Iterator[Block]:
     Raises:
         DataError: As `read` does.
     """
+    return (block for _, block in _blocks(path, block_rows))
+
+
+def _blocks(path: Path, block_rows: int) -> Iterator[tuple[list[str], Block]]:
+    """Yields the names of the columns in the order of the file, and some rows."""
     count, name = 0, archives.name_of(path)
     with _open(path) as file:
         try:
             for batch in file.iter_batches(block_rows):
                 block = _block(name, batch, count)
                 count += len(batch)
-                yield replace(block, share=count / file.metadata.num_rows)
-        except (pa.ArrowException, OSError) as error:
+                yield batch.schema.names, replace(block, share=min(count / max(file.metadata.num_rows, 1), 1.0))
+        except DAMAGES as error:
             raise _damaged(path, error, f" after row {count:,}") from error
     if not count:
         raise DataError(f"{name} has columns and no rows.")
 
 
 def _block(name: str, batch: pa.RecordBatch, before: int) -> Block:
-    """Returns a batch as a block; columns of types without a plain one of the same values as Python's values."""
-    columns = {field: _plain(column) for field, column in zip(batch.schema.names, batch.columns, strict=True)}
-    try:
-        for column in columns.values():
-            column.validate(full=True)
-    except pa.ArrowInvalid:  # text that is not UTF-8
-        columns = {field: _bytes_of(column) for field, column in columns.items()}
+    """Returns a batch as a block; columns of types without a plain one of the same values as Python's values.
+
+    A cell of text that is not UTF-8 is bytes, in a column of Python values.
+    """
     cells, mixed = {}, {}
-    for field, column in columns.items():
-        if column.type in PLAIN:
+    for field, column in zip(batch.schema.names, map(_plain, batch.columns), strict=True):
+        is_whole = _is_whole(column)
+        if column.type in PLAIN and is_whole:
             cells[field] = column
             continue
-        values = column.to_pylist()
-        try:
-            cells[field] = pa.array(values)
-        except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        values = to_list(column)
+        array = _as_array(values) if is_whole and not _holds_objects(column.type) else None
+        if array is None:
             mixed[field] = values
+        else:
+            cells[field] = array
     numbers = np.arange(before + 1, before + len(batch) + 1)
     return Block(name, pa.RecordBatch.from_arrays(list(cells.values()), names=list(cells)), numbers, mixed)
+
+
+def _as_array(values: list) -> pa.Array | None:
+    """Returns Python values as an array of a type that Arrow finds for them; None where there is none."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return None
+
+
+def _holds_objects(kind: pa.DataType) -> bool:
+    """Returns whether values of a type have objects or maps in them: of Python's Arrow would make others."""
+    is_object = pa.types.is_struct(kind) or pa.types.is_map(kind)
+    return is_object or (pa.types.is_nested(kind) and _holds_objects(kind.value_type))
+
+
+def _is_whole(column: pa.Array) -> bool:
+    """Returns whether all texts of a column are UTF-8."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _plain(column: pa.Array) -> pa.Array:
@@ -96,6 +118,8 @@ def _plain(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     kind = column.type
+    if kind in MICROSECONDS or pa.types.is_timestamp(kind):
+        return _in_microseconds(column)
     if pa.types.is_integer(kind) and kind != pa.uint64():
         return column.cast(pa.int64())
     if pa.types.is_floating(kind):
@@ -105,26 +129,28 @@ def _plain(column: pa.Array) -> pa.Array:
     return column.cast(pa.binary()) if pa.types.is_large_binary(kind) else column
 
 
-def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """Returns a batch as rows; of a column of text that is not UTF-8 in all rows, bytes."""
-    try:
-        return batch.to_pylist()
-    except UnicodeDecodeError:
-        columns = [_bytes_of(column) for column in batch.columns]
-        return pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
-
-
-def _bytes_of(column: pa.Array) -> pa.Array:
-    return column.cast(pa.binary()) if pa.types.is_string(column.type) else column
+def _in_microseconds(column: pa.Array) -> pa.Array:
+    """Returns moments and durations without what is less than a microsecond, which Python's do not have."""
+    kind = column.type
+    if kind.unit != "ns":
+        return column
+    numbers = column.view(pa.int64()).fill_null(0).to_numpy() // 1000
+    found = pa.array(numbers, mask=column.is_null().to_numpy(zero_copy_only=False))
+    return found.view(pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else MICROSECONDS[kind])
 
 
 def _open(path: Path) -> pq.ParquetFile:
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
     try:
-        return pq.ParquetFile(io.BytesIO(_unpacked(path)) if archives.is_zip(path) else path)
-    except (pa.ArrowException, OSError) as error:
+        file = pq.ParquetFile(io.BytesIO(_unpacked(path)) if archives.is_zip(path) else path)
+        names = file.schema_arrow.names
+    except DAMAGES as error:
         raise _damaged(path, error) from error
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: column {twice!r} stands twice; rename one.")
+    return file
 
 
 def _unpacked(path: Path) -> bytes:

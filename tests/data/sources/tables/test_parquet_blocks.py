@@ -7,7 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data.columnar.columns import store
 from data.sources.tables import parquet
+from data.spec import CategoryFeature, DatasetSpec, TextFeature
+from tests.data.sources.tables import both_ways
 
 COLUMNS = {
     "small": pa.array([1, None, 3], pa.int8()),
@@ -28,28 +31,52 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("block_rows", [1, 2, 100])
-@pytest.mark.parametrize("columns", [list(COLUMNS)[:-1], ["text", "not_utf8"]])
-def test_blocks_of_any_size_equal_the_records(tmp_path, block_rows, columns):
-    pq.write_table(pa.table({name: COLUMNS[name] for name in columns}), tmp_path / "rows.parquet")
+def test_blocks_of_any_size_equal_the_records(tmp_path, block_rows):
+    pq.write_table(pa.table(COLUMNS), tmp_path / "rows.parquet")
 
-    records = list(parquet.read(tmp_path / "rows.parquet"))
-    found = [
-        (block.where(row), {name: _value(block, name, row) for name in block.columns})
-        for block in parquet.blocks(tmp_path / "rows.parquet", block_rows)
-        for row in range(len(block))
+    found, wanted = both_ways.parquet(tmp_path / "rows.parquet", block_rows)
+
+    assert found == wanted
+    assert len(found[0]) == 3
+
+
+@pytest.mark.parametrize("block_rows", [1, 2, 100])
+def test_only_the_cell_that_is_not_utf8_is_a_problem(tmp_path, block_rows):
+    texts = pa.array(["é".encode(), "Café".encode("cp1252"), b"c"])
+    broken = pa.Array.from_buffers(pa.string(), 3, texts.buffers())
+    pq.write_table(pa.table({"text": broken, "kind": broken}), tmp_path / "rows.parquet")
+    spec = DatasetSpec(name="rows", title="", licence="", features={"text": TextFeature(), "kind": CategoryFeature()})
+
+    stored = [
+        store(block, spec, tmp_path, textual=False) for block in parquet.blocks(tmp_path / "rows.parquet", block_rows)
     ]
 
-    assert [where for where, _ in found] == [record.where for record in records]
-    for (_, cells), record in zip(found, records, strict=True):
-        assert {name: _encoded(cell) for name, cell in cells.items()} == {
-            name: _encoded(cell) for name, cell in record.cells.items()
-        }
+    problems = [str(problem) for one in stored for problems in one.problems.values() for problem in problems]
+    assert [text for one in stored for text in one.columns.column("text").to_pylist()] == ["é".encode(), b"c"]
+    assert problems == [
+        f"{tmp_path}/rows.parquet:2:{name}: expected UTF-8 text, found what looks like CP1252" for name in spec.features
+    ]
 
 
-def _value(block, name: str, row: int):
-    column = block.column(name)
-    return column[row] if isinstance(column, list) else column[row].as_py()
+def test_what_python_cannot_hold_within_lists_and_objects_is_read(tmp_path):
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"a", b"\xff"]).buffers())
+    days = pa.array([1, 2**30], pa.int32()).cast(pa.date32())
+    nested = {
+        "list": pa.ListArray.from_arrays([0, 1, 2], broken),
+        "object": pa.StructArray.from_arrays([broken, days], ["text", "day"]),
+        "map": pa.MapArray.from_arrays([0, 1, 2], pa.array(["k", "l"]), broken),
+        "day": days,
+    }
+    pq.write_table(pa.table(nested), tmp_path / "rows.parquet")
 
+    first, second = parquet.read(tmp_path / "rows.parquet")
 
-def _encoded(cell):
-    return cell.encode() if isinstance(cell, str) else cell
+    day = datetime.date(1970, 1, 2)
+    assert first.cells == {"list": ["a"], "object": {"text": "a", "day": day}, "map": [("k", "a")], "day": day}
+    beyond = "<value out of range: 1073741824>"
+    assert second.cells == {
+        "list": [b"\xff"], "object": {"text": b"\xff", "day": beyond}, "map": [("l", b"\xff")], "day": beyond,
+    }  # fmt: skip
+    for block_rows in (1, 2):
+        found, wanted = both_ways.parquet(tmp_path / "rows.parquet", block_rows)
+        assert found == wanted
