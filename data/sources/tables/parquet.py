@@ -16,6 +16,7 @@ from data.sources.records import Record
 
 BATCH_ROWS, BLOCK_ROWS = 1024, 16_384
 MICROSECONDS = {pa.time64("ns"): pa.time64("us"), pa.duration("ns"): pa.duration("us")}
+LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}  # folder -> what writes it
 DAMAGES = (pa.ArrowException, OSError, UnicodeDecodeError)  # what damaged bytes make of a reader
 PLAIN = (pa.int64(), pa.float64(), pa.bool_(), pa.string(), pa.binary())
 
@@ -139,7 +140,32 @@ def _in_microseconds(column: pa.Array) -> pa.Array:
     return found.view(pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else MICROSECONDS[kind])
 
 
+def refuse_part_of_log(folder: Path) -> None:
+    """Raises DataError where a folder is a table with a log of its changes, or one of the folders in it."""
+    log = _log_of(folder)
+    if log:
+        raise DataError(
+            f"{folder} is a table of {log}, whose log says which rows are deleted, and its Parquet files hold those, "
+            "too; export the table to plain Parquet in another folder, and name that one."
+        )
+    if folder.name == "data" or "=" in folder.name:
+        refuse_part_of_log(folder.parent)
+
+
+def _log_of(folder: Path) -> str | None:
+    """Returns what keeps a log of the changes of a table in a folder; None where there is no log."""
+    if any((folder / "metadata").glob("*.metadata.json")):
+        return "Iceberg"
+    return next((name for place, name in LOGS.items() if (folder / place).is_dir()), None)
+
+
+def has_log(folder: Path) -> bool:
+    """Returns whether a folder holds a log of the changes of a table."""
+    return _log_of(folder) is not None
+
+
 def _open(path: Path) -> pq.ParquetFile:
+    refuse_part_of_log(path.parent)
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
     try:

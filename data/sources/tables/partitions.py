@@ -23,7 +23,12 @@ NOTHING = "__HIVE_DEFAULT_PARTITION__"  # what Hive and Spark write for null
 
 
 def is_table(folder: Path) -> bool:
-    """Returns whether a folder holds Parquet files, and no folders but those named `column=value`."""
+    """Returns whether a folder holds Parquet files, and no folders but those named `column=value`.
+
+    One with a log of changes is a table, too, which `files` refuses.
+    """
+    if parquet.has_log(folder):
+        return True
     try:
         with os.scandir(folder) as entries:
             found = [(entry.name, entry.is_dir()) for entry in entries if not _is_left_out(entry.name)]
@@ -46,8 +51,10 @@ def files(folder: Path) -> list[Path]:
     """Returns the Parquet files in a folder and those in it, sorted; names that begin with `.` or `_` are left out.
 
     Raises:
-        DataError: There is none, or a folder cannot be read.
+        DataError: There is none, a folder cannot be read, or it is a table with a log of its changes: some of its rows
+            may be deleted.
     """
+    parquet.refuse_part_of_log(folder)
     found = _within(folder)
     if not found:
         raise DataError(f"{folder} has no {ENDING} files.")

@@ -95,3 +95,31 @@ def test_a_new_file_in_a_folder_changes_the_digest_and_the_inferred_classes(tmp_
     assert after.last_change() > before.last_change() - 1
     assert after.spec.features["label"].classes == ("maybe", "no", "yes")
     assert after.columns() == ["x", "label", "a"]
+
+
+@pytest.mark.parametrize(
+    ("log", "place", "name"),
+    [
+        ("_delta_log/00000000000000000000.json", "", "Delta Lake"),
+        ("_delta_log/00000000000000000000.json", "year=2024", "Delta Lake"),
+        ("metadata/00000-1f.metadata.json", "data", "Iceberg"),
+        ("metadata/v1.metadata.json", "data/year=2024", "Iceberg"),
+        (".hoodie/hoodie.properties", "", "Hudi"),
+    ],
+)
+@pytest.mark.parametrize("files", [".", "{place}", "{place}/*.parquet"])
+def test_a_table_with_a_log_of_changes_is_refused_as_its_files_hold_deleted_rows(tmp_path, log, place, name, files):
+    _write(tmp_path / "t", place, x=[1, 2])
+    (tmp_path / "t" / log).parent.mkdir()
+    (tmp_path / "t" / log).write_text("{}")
+
+    with pytest.raises(DataError, match=rf"{tmp_path}/t is a table of {name}, whose log .*; export the table to plain"):
+        dataset(DataConfig(files=f"t/{files.format(place=place)}", features={"x": {"kind": "number"}}), "p", tmp_path)
+
+
+def test_folders_called_data_or_metadata_are_no_log(tmp_path):
+    _write(tmp_path, "data", x=[1, 2])
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata" / "columns.json").write_text("{}")
+
+    assert partitions.columns(tmp_path / "data") == ["x"]
