@@ -14,6 +14,7 @@ from data.sources import archives, encoding
 from data.spec import Problem
 
 MAX_SAMPLE = 65_536  # bytes that are read to recognise an encoding
+MAX_CHARACTER = 4  # bytes of UTF-8
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class TextFile:
         """Reads a file that is `opened`."""
         self._path, self._file, self._ahead, self._at = path, file, b"", 0
         self._beyond_ascii = False
+        self._in_line = 0  # bytes of a line that is taken in part
         self.num_lines = self.num_bytes = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -90,11 +92,36 @@ class TextFile:
 
     def ahead(self, size: int) -> tuple[bytes, bool]:
         """Returns the bytes that come next, `size` of them or all that is left, and whether they are all."""
-        found = self._ahead[self._at :]
-        if len(found) < size:
-            found += self._file.read(size - len(found))
-        self._ahead, self._at = found, 0
-        return found[:size], len(found) < size
+        left = len(self._ahead) - self._at
+        if left < size:
+            self._ahead, self._at = self._ahead[self._at :] + self._file.read(size - left), 0
+        found = self._ahead[self._at : self._at + size]
+        return found, len(found) < size
+
+    def take(self, size: int) -> str:
+        """Returns about `size` bytes that come next, whole characters up to one that is not UTF-8; empty at the end.
+
+        Raises:
+            DataError: The next byte is of another encoding, as in iteration.
+        """
+        content, _ = self.ahead(max(size, MAX_CHARACTER))
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as error:
+            if not error.start:
+                self.num_lines += not self._in_line
+                raise self._not_utf8(self.ahead(MAX_SAMPLE)[0].partition(b"\n")[0], 0) from error
+            content = content[: error.start]
+            text = content.decode()
+        if not self.num_bytes:
+            text = text.removeprefix("\ufeff")
+        begin = content.rfind(b"\n") + 1
+        self.num_lines += content.count(b"\n") + (begin < len(content)) - bool(self._in_line)
+        self._in_line = len(content) - begin + (0 if begin else self._in_line)
+        self._at += len(content)
+        self.num_bytes += len(content)
+        self._beyond_ascii = self._beyond_ascii or not text.isascii()
+        return text
 
     def skip(self, size: int) -> None:
         """Goes on behind bytes that `ahead` returned; they are whole lines, and UTF-8."""
@@ -115,7 +142,7 @@ class TextFile:
         return self._ahead[begin:] + self._file.readline()
 
     def _not_utf8(self, line: bytes, position: int) -> DataError:
-        byte = f"byte 0x{line[position]:02x} at position {position + 1} of the line"
+        byte = f"byte 0x{line[position]:02x} at position {self._in_line + position + 1} of the line"
         rest = line if self._beyond_ascii else line + self.ahead(MAX_SAMPLE)[0]
         found, fix = _other_encoding(rest, byte, self._path, is_mixed=self._beyond_ascii)
         return DataError(f"{archives.name_of(self._path)}:{self.num_lines}: expected UTF-8, found {found}; {fix}")

@@ -47,7 +47,7 @@ def _fill(some: RowBuffer, text: TextFile, block_bytes: int) -> Iterator[int]:
     num_exact = 1
     while True:
         if num_exact:
-            yield from _fill_exactly(some, text, num_exact)
+            yield from _fill_exactly(some, text, num_exact, block_bytes)
         content, is_last = text.ahead(block_bytes)
         if not content:
             return
@@ -63,14 +63,13 @@ def _fill(some: RowBuffer, text: TextFile, block_bytes: int) -> Iterator[int]:
             yield len(rows)
 
 
-def _fill_exactly(some: RowBuffer, text: TextFile, num_bytes: int) -> Iterator[int]:
+def _fill_exactly(some: RowBuffer, text: TextFile, num_bytes: int, block_bytes: int) -> Iterator[int]:
     """Fills a buffer with the objects that begin in so many bytes, one at least; yields as `_fill` does."""
     end = text.num_bytes + num_bytes
-    for found in jsonl.objects(text, some.file, text.num_lines + 1):
+    for found in jsonl.objects(text, some.file, min(block_bytes, jsonl.PIECE_BYTES)):
         some.add(found.cells, found.line, found.problem, found.size)
         yield 1
-        # Of an array more objects may follow when all is read.
-        if text.num_bytes >= end and text.ahead(1)[0]:
+        if text.num_bytes >= end and not found.is_in_array:
             return
 
 

@@ -1,8 +1,11 @@
 """JSON files that hold an array of objects are read as JSON Lines are."""
 
+import json
+
 import pytest
 
 from data.errors import DataError
+from data.sources.records import TextFile
 from data.sources.tables import jsonl
 
 
@@ -40,6 +43,22 @@ def test_the_line_of_an_object_in_an_array_is_named(tmp_path):
 def test_an_array_that_is_not_whole_is_refused(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
         _read(tmp_path, content)
+
+
+def test_of_an_array_in_one_line_only_some_objects_are_held_in_memory(tmp_path):
+    rows = [{"x": number, "y": "a, b]"} for number in range(2000)] + [{"x": -1, "y": "long " * 1000}, {"x": -2}]
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(rows))
+
+    with path.open("rb") as file:
+        text, found, ahead = TextFile(path, file), [], []
+        for one in jsonl.objects(text, "rows.json", 100):
+            found.append(one.cells)
+            ahead.append(text.num_bytes - len(json.dumps(found)))
+
+    assert found == rows
+    assert max(ahead[:2000]) < 300
+    assert max(ahead) < 20_000
 
 
 @pytest.mark.parametrize(("content", "line"), [('{"x": 1}\n{"x": %s}\n', 2), ('[{"x": 1}, {"x": %s}]', 1)])

@@ -54,3 +54,15 @@ def test_blocks_of_any_size_equal_the_records_of_nasty_files(tmp_path, seed):
         assert found == wanted, (number, size, path.read_bytes())
         num_rows += len(found[0])
     assert num_rows > 1000
+
+
+@pytest.mark.parametrize(
+    "content", [b'[\n1e40{"x": 1}0, \xff]', b"[1e400NaNx2,\n\xff]", b'[{"x": 1}, -0.5e-3, 12345, {"x": 2}]']
+)
+def test_a_number_that_is_cut_off_at_the_end_of_a_piece_is_read_on(tmp_path, content):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+
+    for size in range(1, 40):
+        found, wanted = both_ways.jsonl(path, size)
+        assert found == wanted, size
