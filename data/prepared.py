@@ -14,6 +14,7 @@ from data.columnar.batches import PLACES, Batch, Batches, encoded
 from data.columnar.splitting import bucket
 from data.config import DataConfig
 from data.files.checksums import verify
+from data.kinds.cell import Reading
 from data.sources.blocks import Block
 from data.sources.packages import keep, kept_folder
 from data.sources.tables import formats
@@ -84,7 +85,7 @@ def _batches(path: Path, spec: DatasetSpec, split: Split, groups: Groups | None)
 
 def _batch(block: Block, rows: np.ndarray, split: str, spec: DatasetSpec, groups: pa.Array | None) -> Batch:
     unused = set(block.columns) - spec.features.keys()
-    found = columns.store(block, spec, Path(), textual=True, unused=unused, missing=("",))
+    found = columns.store(block, spec, Reading(True, frozenset({""})), unused=unused)
     return Batch(
         found.columns,
         np.full(len(found.kept), PLACES[split], np.int8),

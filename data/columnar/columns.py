@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data.config import DataConfig
 from data.kinds import boolean, category, date, image, label, number, text
 from data.kinds.cell import Cells, Column, Distinct, Reading, Unusable, plain
-from data.numerals import PLAIN, Notation
 from data.sources.blocks import Block
 from data.sources.records import Record
 from data.spec import (
@@ -65,16 +65,12 @@ class Stored:
     distinct: Mapping[str, Distinct] = field(default_factory=dict)
 
 
-def store(
-    block: Block,
-    spec: DatasetSpec,
-    folder: Path,
-    *,
-    textual: bool,
-    unused: Collection[str] = (),
-    missing: Collection[str] = (),
-    notation: Notation = PLAIN,
-) -> Stored:
+def reading(kind: str, config: DataConfig, folder: Path) -> Reading:
+    """Returns how the cells of a file of this format are read; `folder` is where relative paths of images start."""
+    return Reading(kind == "csv", frozenset(config.missing_values), folder, config.notation)
+
+
+def store(block: Block, spec: DatasetSpec, how: Reading, *, unused: Collection[str] = ()) -> Stored:
     """Returns the stored columns of a block: of each row what `to_row` returns.
 
     A column that is no feature is a problem of the rows that have a cell in it.
@@ -82,13 +78,9 @@ def store(
     Args:
         block: Rows as they stand in a file.
         spec: What the rows must hold.
-        folder: Where relative paths of images start.
-        textual: Whether all cells are text, as in CSV.
+        how: How the cells of the file are read.
         unused: Columns that may be there and are left out.
-        missing: Texts that stand for nothing; see `Reading.of`.
-        notation: How numbers are written, where all cells are text.
     """
-    how = Reading(textual, frozenset(missing), folder, notation if textual else PLAIN)
     nothing = [None] * len(block)
     found = {}
     for name, feature in spec.features.items():
@@ -135,30 +127,17 @@ def _without(wrong: Mapping[int, list[Problem]], found: Mapping[str, Column], ro
     return Stored(columns, kept, {row: tuple(wrong[row]) for row in sorted(wrong)}, files, distinct)
 
 
-def to_row(
-    record: Record,
-    spec: DatasetSpec,
-    folder: Path,
-    *,
-    textual: bool,
-    unused: Collection[str] = (),
-    missing: Collection[str] = (),
-    notation: Notation = PLAIN,
-) -> LocatedRow | BadRow:
+def to_row(record: Record, spec: DatasetSpec, how: Reading, *, unused: Collection[str] = ()) -> LocatedRow | BadRow:
     """Returns a record as a row of a data set, or everything that is wrong with it.
 
     Args:
         record: The record.
         spec: What the row must hold.
-        folder: Where relative paths of images start.
-        textual: Whether all cells are text, as in CSV.
+        how: How the cells of the file are read.
         unused: Columns that may be there and are left out.
-        missing: Texts that stand for nothing; see `Reading.of`.
-        notation: How numbers are written, where all cells are text.
     """
     if record.problem:
         return BadRow((record.problem,))
-    how = Reading(textual, frozenset(missing), folder, notation if textual else PLAIN)
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     files: dict[str, bytes] = {}

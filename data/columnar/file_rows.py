@@ -57,16 +57,8 @@ class FileRows:
         if self.kind.endswith("_folder"):
             block, others = class_folders.of_classes(block, path, self.spec.features[class_folders.LABEL].classes)
             of_rows += [(problem,) for problem in others]
-        unused, missing = {*self.config.ignore, *self.config.aside}, self.config.missing_values
-        found = columns.store(
-            block,
-            self.spec,
-            path.parent,
-            textual=self.kind == "csv",
-            unused=unused,
-            missing=missing,
-            notation=self.config.notation,
-        )
+        how = columns.reading(self.kind, self.config, path.parent)
+        found = columns.store(block, self.spec, how, unused={*self.config.ignore, *self.config.aside})
         usable = block if len(found.kept) == len(block) else block.take(found.kept)
         groups = self._texts(usable, self.config.group)
         keys = self._keys(usable, found, groups)

@@ -27,7 +27,7 @@ class Reading:
         textual: Whether all cells are text, as in CSV.
         missing: Texts that stand for nothing.
         folder: Where relative paths of images start.
-        notation: How numbers are written, where all cells are text.
+        notation: How numbers are written in cells that are text.
         nan: Whether the number NaN stands for nothing.
     """
 

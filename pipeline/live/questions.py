@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from data import pictures
-from data.columnar.columns import to_row
+from data.columnar.columns import reading, to_row
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.kinds.cell import shown
+from data.kinds.cell import Reading, shown
 from data.kinds.image import content_of
 from data.scripts import listed
 from data.sources.folders import classes as class_folders
@@ -194,7 +194,7 @@ class Reader:
             elif path.is_dir():
                 raise DataError(f"{path} has no {self._noun}s.")
             else:
-                yield self._question(key, _file_record(path, self.column or ""), path.parent, textual=False)
+                yield self._question(key, _file_record(path, self.column or ""), reading(kind, self.data, path.parent))
         except DataError as error:
             told = re.sub(rf"^({re.escape(str(path))}[^:]*):(\d+)", r"\1 line \2", str(error))
             yield Question(key, error=readable(told).removesuffix("."))
@@ -220,17 +220,16 @@ class Reader:
             if path.is_dir():
                 file, _, number_in_file = record.where.rpartition(":")
                 key = {"file": readable(file), "row": int(number_in_file)}
-            yield self._question(key, record, path.parent, textual=kind == "csv")
+            yield self._question(key, record, reading(kind, self.data, path.parent))
         if broken:
             raise broken
 
-    def _question(self, key: dict[str, Any], record: Record, folder: Path, *, textual: bool) -> Question:
-        unused, missing = record.cells.keys() - self.inputs.features.keys(), self.data.missing_values
-        notation = self.data.notation
-        row = to_row(record, self.inputs, folder, textual=textual, unused=unused, missing=missing, notation=notation)
+    def _question(self, key: dict[str, Any], record: Record, how: Reading) -> Question:
+        unused = record.cells.keys() - self.inputs.features.keys()
+        row = to_row(record, self.inputs, how, unused=unused)
         if isinstance(row, BadRow):
             return Question(key, error=readable(_reason(key, record, row)))
-        return Question(key, self._content(row, record, folder))
+        return Question(key, self._content(row, record, how.folder))
 
     def _content(self, row: LocatedRow, record: Record, folder: Path) -> bytes:
         """Returns what the model is sent for a row."""

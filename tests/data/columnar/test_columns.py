@@ -1,11 +1,10 @@
 """Blocks -> stored columns: the rows that can be used, the problems of the others, each as `to_row` tells it."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 
 from data.columnar.columns import of_rows, store, to_row
+from data.kinds.cell import Reading
 from data.sources.blocks import Block
 from data.sources.records import Record
 from data.spec import BadRow, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TextFeature
@@ -33,12 +32,12 @@ def test_a_block_is_stored_as_its_rows_are_one_by_one():
         "note": pa.array(["x"] * 5),
     }
     block = Block("a.csv", pa.RecordBatch.from_pydict(cells), np.array([2, 3, 5, 6, 9]))
-    reading = {"textual": True, "unused": ("note",), "missing": ("", "NA")}
+    reading = {"how": Reading(textual=True, missing=frozenset({"", "NA"})), "unused": ("note",)}
 
-    stored = store(block, SPEC, Path(), **reading)
+    stored = store(block, SPEC, **reading)
 
     records = [Record(block.where(row), {name: cells[name][row].as_py() for name in cells}) for row in range(5)]
-    rows = [to_row(record, SPEC, Path(), **reading) for record in records]
+    rows = [to_row(record, SPEC, **reading) for record in records]
     assert stored.kept.tolist() == [0, 1, 4]
     assert stored.columns.equals(of_rows([rows[row] for row in (0, 1, 4)], SPEC))
     assert stored.problems == {row: rows[row].problems for row in (2, 3)}
@@ -50,7 +49,7 @@ def test_a_column_that_is_not_there_has_no_cells_and_one_that_is_unknown_only_wh
     names = {"age": pa.array([1, 2]), "churned": pa.array(["no", "yes"]), "paln": pa.array([None, "a"])}
     block = Block("a.jsonl", pa.RecordBatch.from_pydict(names), np.array([1, 2]), mixed={"plan": ["a", None]})
 
-    stored = store(block, SPEC, Path(), textual=False)
+    stored = store(block, SPEC, Reading())
 
     assert stored.columns.to_pylist() == [{"age": 1.0, "income": None, "plan": b"a", "churned": 0}]
     assert [str(problem) for problem in stored.problems[1]] == [
@@ -63,9 +62,9 @@ def test_the_encoded_pictures_of_the_rows_that_are_kept_are_kept():
     spec = DatasetSpec(name="x", title="", licence="", features={"p": ImageFeature(height=4, width=4, channels=1)})
     cells = {"p": pa.array([bytes(16), png(9)[:50], png(7), None])}
 
-    stored = store(Block("a.parquet", pa.RecordBatch.from_pydict(cells), np.arange(4)), spec, Path(), textual=False)
+    stored = store(Block("a.parquet", pa.RecordBatch.from_pydict(cells), np.arange(4)), spec, Reading())
 
-    rows = [to_row(Record("", {"p": cell}), spec, Path(), textual=False) for cell in cells["p"].to_pylist()]
+    rows = [to_row(Record("", {"p": cell}), spec, Reading()) for cell in cells["p"].to_pylist()]
     assert [isinstance(row, BadRow) for row in rows] == [False, True, False, True]
     assert stored.columns.column("p").to_pylist() == [bytes(16), rows[2]["p"].tobytes()]
     assert stored.files["p"].to_pylist() == [None, png(7)]
@@ -73,7 +72,7 @@ def test_the_encoded_pictures_of_the_rows_that_are_kept_are_kept():
 
 
 def test_a_block_without_rows_is_stored_as_no_rows():
-    stored = store(Block("a.csv", pa.RecordBatch.from_pydict({}), np.arange(0)), SPEC, Path(), textual=True)
+    stored = store(Block("a.csv", pa.RecordBatch.from_pydict({}), np.arange(0)), SPEC, Reading(textual=True))
 
     assert stored.columns.num_rows == 0
     assert stored.columns.schema.names == list(SPEC.features)

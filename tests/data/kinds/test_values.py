@@ -1,13 +1,11 @@
 """Cells -> values: one rule for texts, whether they are files or cells, in training and in `headrace predict`."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from data.columnar.columns import to_row
-from data.kinds.cell import word, words_of_floats
+from data.kinds.cell import Reading, word, words_of_floats
 from data.sources.records import Record
 from data.spec import (
     BadRow,
@@ -23,7 +21,7 @@ from data.spec import (
 
 def _row(cell, *, optional: bool, textual: bool = False):
     spec = DatasetSpec(name="texts", title="", licence="", features={"text": TextFeature(optional=optional)})
-    return to_row(Record("1.txt", {"text": cell}), spec, Path(), textual=textual, missing=("",))
+    return to_row(Record("1.txt", {"text": cell}), spec, Reading(textual, frozenset({""})))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +56,7 @@ def test_raw_pixels_may_begin_as_a_file_of_another_format_does():
     """BM, 66 and 77, are two pixels as likely as any, and what a BMP file begins with."""
     spec = DatasetSpec(name="x", title="", licence="", features={"p": ImageFeature(height=2, width=2, channels=1)})
 
-    row = to_row(Record("1", {"p": b"BM\x01\x02"}), spec, Path(), textual=False)
+    row = to_row(Record("1", {"p": b"BM\x01\x02"}), spec, Reading())
 
     assert row["p"].ravel().tolist() == [66, 77, 1, 2]
 
@@ -67,17 +65,17 @@ def test_a_number_is_no_index_where_classes_are_called_by_numbers():
     """Of classes 1, 2 and 3 a label 0 became the first, and was published with every label one off."""
     label = LabelFeature(classes=("1", "2", "3"))
     spec = DatasetSpec(name="x", title="", licence="", features={"y": label})
-    rows = [to_row(Record("1", {"y": cell}), spec, Path(), textual=False) for cell in (1, 3.0, 0)]
+    rows = [to_row(Record("1", {"y": cell}), spec, Reading()) for cell in (1, 3.0, 0)]
     named = spec.model_copy(update={"features": {"y": LabelFeature(classes=("cat", "dog"))}})
 
     assert [row["y"] for row in rows[:2]] == [0, 2]
     assert isinstance(rows[2], BadRow)
-    assert to_row(Record("1", {"y": 1}), named, Path(), textual=False)["y"] == 1
+    assert to_row(Record("1", {"y": 1}), named, Reading())["y"] == 1
 
 
 def _told(cell, feature: Feature, *, textual: bool = False) -> str | dict:
     spec = DatasetSpec(name="x", title="", licence="", features={"y": feature})
-    row = to_row(Record("1", {"y": cell}), spec, Path(), textual=textual, missing=("", "None"))
+    row = to_row(Record("1", {"y": cell}), spec, Reading(textual, frozenset({"", "None"})))
     return str(row.problems[0]) if isinstance(row, BadRow) else dict(row)
 
 
@@ -125,7 +123,7 @@ def test_a_whole_number_of_any_length_is_a_problem_of_its_row():
 def test_a_file_with_types_holds_numbers_as_texts_and_nan_or_a_marker_for_nothing(cell, stored):
     spec = DatasetSpec(name="x", title="", licence="", features={"n": NumberFeature(optional=True)})
 
-    row = to_row(Record("1", {"n": cell}), spec, Path(), textual=False, missing=("",))
+    row = to_row(Record("1", {"n": cell}), spec, Reading(missing=frozenset({""})))
 
     assert row == ({} if stored is None else {"n": stored})
 
@@ -134,8 +132,8 @@ def test_a_required_feature_of_a_file_with_types_takes_a_marker_for_a_value():
     features: dict[str, Feature] = {"c": CategoryFeature(), "n": NumberFeature()}
     spec = DatasetSpec(name="x", title="", licence="", features=features)
 
-    row = to_row(Record("1", {"c": "", "n": 1}), spec, Path(), textual=False, missing=("",))
-    bad = to_row(Record("1", {"c": "", "n": float("nan")}), spec, Path(), textual=False, missing=("",))
+    row = to_row(Record("1", {"c": "", "n": 1}), spec, Reading(missing=frozenset({""})))
+    bad = to_row(Record("1", {"c": "", "n": float("nan")}), spec, Reading(missing=frozenset({""})))
 
     assert row == {"c": "", "n": 1.0}
     assert [str(problem) for problem in bad.problems] == ["1:n: expected a finite number, found nan"]
