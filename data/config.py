@@ -159,9 +159,9 @@ class DataConfig(Settings):
     missing_values: tuple[str, ...] = ("",)
     """Texts that stand for nothing; in files with types, where NaN does, too, in columns that may lack values."""
     decimal: Literal[".", ","] = "."
-    """What stands before the decimals of numbers in a text file."""
+    """What stands before the decimals of numbers in cells that are text."""
     thousands: Literal["", ",", ".", " ", "'"] = ""
-    """What stands between the thousands of numbers in a text file, always three digits apart; a blank of any width."""
+    """What stands between the thousands of numbers in cells that are text, three digits apart; a blank of any width."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """What separates the cells of a CSV file; a tab in files ending with .tsv."""
     header: bool | None = None

@@ -119,7 +119,7 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
     for path in paths:
         refuse_data_as_header(path, kind, config)
     columns = facts.survey((block for path in paths for block in blocks(path, kind, config)), config.ignore)
-    written = notations.read_as_written(columns)[0] if kind == "csv" else config.notation
+    written = notations.read_as_written(columns)[0]
     label = str(config.label)
     if label not in columns:
         close = difflib.get_close_matches(label, columns, n=1)

@@ -48,6 +48,7 @@ class Column:
         formats: Formats in which all cells so far are dates.
         moments: Whether cells come as dates already, as from Parquet.
         nested: Whether cells hold lists or objects, as of JSON.
+        typed: Whether cells are numbers, not text.
         unit: What stands beside the numbers; empty for nothing. Set with `notation`.
         notation: How the table writes numbers; see `read_as`.
     """
@@ -64,6 +65,7 @@ class Column:
     formats: list[str] = field(default_factory=lambda: list(FORMATS))
     moments: bool = False
     nested: bool = False
+    typed: bool = False
     unit: str = ""
     notation: Notation = PLAIN
     _first: float = float("nan")
@@ -95,6 +97,7 @@ class Column:
         self.formats = [form for form in self.formats if form in other.formats]
         self.moments |= other.moments
         self.nested |= other.nested
+        self.typed |= other.typed
         if other.numbers:
             self.rising &= other.rising and (not self.numbers or other._first == self._last + 1)
             self._first = self._first if self.numbers else other._first
@@ -111,7 +114,8 @@ class Column:
 
     def number(self, value: str) -> float:
         """Returns the number that a value is; NaN for none."""
-        found = parsed(value, self.notation, self.unit)
+        is_plain = self.typed and is_number(value)
+        found = parsed(value) if is_plain else parsed(value, self.notation, self.unit)
         return float("nan") if found is None else found
 
     @functools.cached_property
@@ -119,7 +123,14 @@ class Column:
         """Returns how its values are written as numbers; None where they are not all numbers, or are dates."""
         if self.is_date or self.nested or not self.rows:
             return None
+        if self.typed:
+            return recognise(self.texts)
         return recognise(self.values) if recognise(self.values.first(FEW)) else None
+
+    @property
+    def texts(self) -> Collection[str]:
+        """Returns the values that tell how the table writes numbers: where cells are numbers, those that are not."""
+        return [value for value in self.values if not is_number(value)] if self.typed else self.values
 
     @property
     def are_days(self) -> bool:
@@ -199,6 +210,7 @@ class Column:
             texts.append(text)
             numbers.append(float("nan") if isinstance(cell, bool) else number_of(text))
             self.nested |= isinstance(cell, dict | list | tuple)
+            self.typed |= isinstance(cell, int | float)
             if not isinstance(cell, str) and hasattr(cell, "year"):
                 self.moments = True
             else:
@@ -238,6 +250,7 @@ class Column:
             self.nothing[""] += int(is_nothing.sum())
             numbers, cells = numbers[~is_nothing], cells.filter(pa.array(~is_nothing))
         self.rows += len(cells)
+        self.typed |= len(cells) > 0
         self._add_numbers(numbers)
         self._count(cells)
         if self.formats:

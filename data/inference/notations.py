@@ -13,7 +13,7 @@ def read_as_written(columns: Mapping[str, Column]) -> tuple[Notation, list[str]]
     """Takes columns for numbers that a table writes in another way than Python: decimal commas, thousands, units.
 
     Args:
-        columns: Those of a text file, all of whose rows have been counted.
+        columns: Those of a table, all of whose rows have been counted.
 
     Returns:
         The notation, plain where nothing else is found, and what a person should look at, a sentence each.
@@ -22,7 +22,7 @@ def read_as_written(columns: Mapping[str, Column]) -> tuple[Notation, list[str]]
     found = {name: written for name, written in others.items() if written}
     if not found:
         return PLAIN, []
-    plain = [list(column.values)[:MAX_LOOKED_AT] for column in columns.values() if column.is_number]
+    plain = [one.values.first(MAX_LOOKED_AT) for one in columns.values() if one.is_number and not one.typed]
     shared = notation.common([*found.values(), *filter(None, map(notation.recognise, plain))])
     if not shared:
         return PLAIN, [f"{', '.join(found)}: numbers are written in several ways; write all of them in one"]
@@ -31,7 +31,7 @@ def read_as_written(columns: Mapping[str, Column]) -> tuple[Notation, list[str]]
         columns[name].read_as(shared[0], written.unit)
     for other in shared[1:]:
         for name, written in found.items():
-            cell = notation.read_differently(columns[name].values, shared[0], other, written.unit)
+            cell = notation.read_differently(columns[name].texts, shared[0], other, written.unit)
             if cell and not doubts:
                 doubts.append(
                     f"{cell} in {name} is taken for {columns[name].number(cell):g}; where it is another number, set "

@@ -52,10 +52,9 @@ def of_table(
         fix = "; if its cells are not separated by commas: --delimiter" if kind == "csv" else ""
         raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted{fix}.")
     data = {key: value for key, value in settings.items() if key != "files"}
-    if kind == "csv":
-        written, doubts = notations.read_as_written(columns)
-        data |= notations.settings_of(written)
-        unsure += doubts
+    written, doubts = notations.read_as_written(columns)
+    data |= notations.settings_of(written)
+    unsure += doubts
     made = Draft(task or "", path, survey.rows, data=data, unsure=unsure)
     label = _label(made, columns, choose) if label is None else label
     if label not in columns:

@@ -7,8 +7,10 @@ import pytest
 
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
+from data.local import dataset
 from data.sources.tables import excel, formats
 from data.sources.tables.dialect import Layout
+from data.spec import NumberFeature
 
 PLAIN = Layout()
 
@@ -155,3 +157,40 @@ def test_blocks_of_any_size_hold_the_rows(tmp_path, block_cells):
 
     assert [block.where(row) for block in found for row in range(len(block))] == [record.where for record in records]
     assert [str(problem) for block in found for problem in block.problems] == [f"{path}:5: expected 2 cells, found 3"]
+
+
+def test_cells_that_are_text_follow_the_notation_of_the_table_and_those_that_are_numbers_are_numbers(tmp_path):
+    rows = [[f"{number}.900,50", number + 0.125, "yes" if number % 2 else "no"] for number in range(1, 9)]
+    _book(tmp_path / "book.xlsx", ["price", "size", "sold"], *rows, [1234.25, "1,5", "no"])
+    number, label = {"kind": "number"}, {"kind": "label", "classes": ["no", "yes"]}
+    settings = {"decimal": ",", "thousands": ".", "features": {"price": number, "size": number, "sold": label}}
+
+    found = dataset(DataConfig(files="book.xlsx", **settings), "p", tmp_path)
+    columns = [batch.columns for batch in found.sources["files"](tmp_path)]
+
+    prices = [price for one in columns for price in one.column("price").to_pylist()]
+    sizes = [size for one in columns for size in one.column("size").to_pylist()]
+    assert sorted(prices) == [1234.25, *(number * 1000 + 900.5 for number in range(1, 9))]
+    assert sorted(sizes) == [1.125, 1.5, *(number + 0.125 for number in range(2, 9))]
+
+
+def test_the_notation_is_found_in_columns_of_texts_whatever_the_numbers_of_the_sheet_are(tmp_path):
+    rows = [
+        [
+            f"{number},50 kg",
+            number + 0.125,
+            number + 0.5 if number % 8 else f"{number},5",
+            "yes" if number % 2 else "no",
+        ]
+        for number in range(40)
+    ]
+    _book(tmp_path / "book.xlsx", ["weight", "size", "both", "sold"], *rows)
+
+    found = dataset(DataConfig(files="book.xlsx", label="sold"), "p", tmp_path)
+
+    assert found.spec.features["weight"] == NumberFeature(unit="kg")
+    assert found.spec.features["size"] == found.spec.features["both"] == NumberFeature()
+    columns = [batch.columns for batch in found.sources["files"](tmp_path)]
+    for name in ("weight", "both"):
+        stored = [value for one in columns for value in one.column(name).to_pylist()]
+        assert sorted(stored) == [number + 0.5 for number in range(40)]
