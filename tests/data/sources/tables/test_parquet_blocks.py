@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.columnar.columns import store
+from data.errors import DataError
 from data.kinds.cell import Reading
 from data.sources.tables import parquet
 from data.spec import CategoryFeature, DatasetSpec, TextFeature
@@ -79,3 +80,27 @@ def test_what_python_cannot_hold_within_lists_and_objects_is_read(tmp_path):
     for block_rows in (1, 2):
         found, wanted = both_ways.parquet(tmp_path / "rows.parquet", block_rows)
         assert found == wanted
+
+
+def test_names_that_are_not_utf8_and_names_that_stand_twice_are_refused(tmp_path):
+    pq.write_table(pa.table({"name": [1]}), tmp_path / "rows.parquet", store_schema=False)
+    content = (tmp_path / "rows.parquet").read_bytes()
+    (tmp_path / "names.parquet").write_bytes(content.replace(b"name", b"n\xffme"))
+    pq.write_table(pa.table([[1], [2]], names=["x", "x"]), tmp_path / "twice.parquet")
+
+    with pytest.raises(
+        DataError, match=r"names\.parquet is not a whole Parquet file \('utf-8' codec can't decode byte"
+    ):
+        parquet.columns(tmp_path / "names.parquet")
+    with pytest.raises(DataError, match=r"twice\.parquet: column 'x' stands twice; rename one\."):
+        list(parquet.blocks(tmp_path / "twice.parquet"))
+
+
+def test_moments_have_microseconds_however_many_rows_are_read_at_once(tmp_path):
+    nanoseconds = pa.array([1, -1, None, 1_700_000_000_123_456_789], pa.timestamp("ns", "Europe/Berlin"))
+    pq.write_table(pa.table({"time": nanoseconds}), tmp_path / "rows.parquet")
+
+    moments = [record.cells["time"] for record in parquet.read(tmp_path / "rows.parquet")]
+
+    assert [moment and moment.microsecond for moment in moments] == [0, 999_999, None, 123_456]
+    assert {type(moment) for moment in moments} == {datetime.datetime, type(None)}
