@@ -4,6 +4,7 @@ Not tfx_bsl's encoder: it writes features in the order of a hash table, which di
 rows have different bytes; and a missing value becomes a feature without a list, which is not what is stored.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -30,9 +31,13 @@ def encode(columns: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
     parts = [part for name in sorted(names) for part in _entry(name, columns.column(name))]
     if not parts:
         return pa.array([b""] * len(columns), pa.binary())
-    features = pc.binary_join_element_wise(*parts, _NOTHING)
-    heads = _by_length(features, lambda length: bytes([_ENTRY]) + _varint(length) if length else b"")
-    return pc.binary_join_element_wise(heads, features, _NOTHING)
+    arrays = []
+    for is_varied, run in itertools.groupby(parts, lambda part: isinstance(part, pa.Array)):
+        some = list(run)
+        arrays += some if is_varied else [_side_by_side(some, len(columns))]
+    # Each copy of all bytes costs as much as hashing them, so what stands before a row is joined with it at once.
+    heads = _by_length(sum(map(_lengths, arrays)), lambda length: bytes([_ENTRY]) + _varint(length) if length else b"")
+    return pc.binary_join_element_wise(heads, *arrays, _NOTHING)
 
 
 def digests(serialized: pa.Array) -> np.ndarray:
@@ -49,15 +54,13 @@ def content(values: pa.Array) -> memoryview:
     return memoryview(data)[bounds[0] : bounds[-1]] if data is not None and len(bounds) else memoryview(b"")
 
 
-def _entry(name: str, column: pa.Array) -> tuple[pa.Array | pa.Scalar, pa.Array]:
-    """Returns the entry of a feature in the map of each row: all before its value, and its value; empty for none.
-
-    Where all rows have the same before their values it is one for all.
-    """
+def _entry(name: str, column: pa.Array) -> tuple["_Part", "_Part"]:
+    """Returns the entry of a feature in the map of each row: all before its value, and its value; empty for none."""
+    values: pa.Array | np.ndarray
     if pa.types.is_binary(column.type):
         kind, values = "bytes", column.fill_null(b"") if column.null_count else column
     elif pa.types.is_floating(column.type):
-        kind, values = "float", _fixed(column.fill_null(0).to_numpy().astype("<f4"))
+        kind, values = "float", column.fill_null(0).to_numpy().astype("<f4").reshape(-1, 1).view(np.uint8)
     else:
         kind, values = "int", _varints(column.fill_null(0).to_numpy())
     key = name.encode()
@@ -70,16 +73,46 @@ def _entry(name: str, column: pa.Array) -> tuple[pa.Array | pa.Scalar, pa.Array]
             rest = length + len(found)
         return found
 
-    heads = _by_length(values, before)
+    if not column.null_count and not isinstance(values, pa.Array):
+        return before(values.shape[1]), values
+    if not isinstance(values, pa.Array):
+        values = _side_by_side([values], len(column))
+    heads = _by_length(_lengths(values), before)
     if not column.null_count:
-        return heads, values
+        return heads if isinstance(heads, pa.Array) else heads.as_py(), values
     there = column.is_valid()
     return pc.if_else(there, heads, _NOTHING), pc.if_else(there, values, _NOTHING)
 
 
-def _by_length(values: pa.Array, made: Callable[[int], bytes]) -> pa.Array | pa.Scalar:
-    """Returns for each value what `made` makes of its length; one for all where that is the same."""
-    lengths = pc.binary_length(values).to_numpy(zero_copy_only=False)
+# Of all rows: bytes that are the same in each, as many bytes in each, uint8 `(rows, bytes)`, or binary.
+_Part = bytes | np.ndarray | pa.Array
+
+
+def _side_by_side(parts: Sequence[bytes | np.ndarray], rows: int) -> pa.Array | pa.Scalar:
+    """Returns parts of the same length in each row as one, binary; a scalar where all rows have the same."""
+    if all(isinstance(part, bytes) for part in parts):
+        return pa.scalar(b"".join(parts), pa.binary())
+    sizes = [len(part) if isinstance(part, bytes) else part.shape[1] for part in parts]
+    row = b"".join(part if isinstance(part, bytes) else bytes(part.shape[1]) for part in parts)
+    found = np.empty((rows, len(row)), np.uint8)
+    found[:] = np.frombuffer(row, np.uint8)
+    for part, size, end in zip(parts, sizes, np.cumsum(sizes).tolist(), strict=True):
+        if not isinstance(part, bytes):
+            found[:, end - size : end] = part
+    offsets = np.arange(0, (rows + 1) * len(row), len(row), dtype=np.int32)
+    return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(found)])
+
+
+def _lengths(values: pa.Array | pa.Scalar) -> np.ndarray | int:
+    """Returns the length of each value, `(rows,)`; of a scalar the one of all."""
+    lengths = pc.binary_length(values)
+    return lengths.as_py() if isinstance(lengths, pa.Scalar) else lengths.to_numpy(zero_copy_only=False)
+
+
+def _by_length(lengths: np.ndarray | int, made: Callable[[int], bytes]) -> pa.Array | pa.Scalar:
+    """Returns what `made` makes of each length; one for all where that is the same."""
+    if isinstance(lengths, int):
+        return pa.scalar(made(lengths), pa.binary())
     if not len(lengths):
         return pa.array([], pa.binary())
     least, most = int(lengths.min()), int(lengths.max())
@@ -91,12 +124,6 @@ def _by_length(values: pa.Array, made: Callable[[int], bytes]) -> pa.Array | pa.
     else:
         different, index = np.unique(lengths, return_inverse=True)
     return pa.array([made(int(length)) for length in different], pa.binary()).take(pa.array(index))
-
-
-def _fixed(values: np.ndarray) -> pa.Array:
-    """Returns the bytes of each of `(rows,)` values, binary."""
-    offsets = np.arange(0, (len(values) + 1) * values.itemsize, values.itemsize, dtype=np.int32)
-    return pa.BinaryArray.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(values)])
 
 
 def _varint(number: int) -> bytes:
