@@ -26,6 +26,7 @@ class ArtifactFile:
 
 
 SUMMARY = ArtifactFile("ingest", "examples", "summary.json")
+SPLIT_RULE = ArtifactFile("ingest", "examples", "split_rule.json")  # by what rows found their splits
 ROW_IDS = ArtifactFile("ingest", "examples", "row_ids.npz")  # of the test split
 GROUPS = ArtifactFile("ingest", "examples", "groups.npy")  # of the test split; where its rows have groups
 PICTURE_FILES = ArtifactFile("ingest", "examples", "picture_files.tfrecord")  # of some test rows

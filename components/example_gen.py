@@ -17,7 +17,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 from threadpoolctl import threadpool_limits
 
-from components.artifact_files import GROUPS, PICTURE_FILES, ROW_IDS, SUMMARY
+from components.artifact_files import GROUPS, PICTURE_FILES, ROW_IDS, SPLIT_RULE, SUMMARY
 from data import examples as codec
 from data import loading, pictures
 from data.checks.rows import RowChecks
@@ -40,15 +40,18 @@ def DatasetExampleGen(
     name: Parameter[str],
     base: Parameter[str],
     digest: Parameter[str],
+    split_plan: Parameter[str],
     fingerprint: Parameter[str],
 ):
     """Writes every split of a run file's data.
 
     `data` is that section as JSON, `name` the pipeline's, `base` the run file's folder; `digest` stands for the
-    content in the cache key.
+    content in the cache key. `split_plan` is what of the splits follows from all rows and from the live version, as
+    JSON.
     """
     config = DataConfig.model_validate_json(data)
-    found = loading.load(config, name, Path(base))
+    plan = json.loads(split_plan)
+    found = loading.load(config, name, Path(base), plan)
     watcher = RowChecks(config.row_checks, found.spec, config.cut_shares, config.group or "")
     # On matrices as small as those that resize a picture BLAS waits for its own threads: reading 300 JPEGs of 640x480
     # takes 8 s by two on two busy cores, 2.5 by one.
@@ -56,6 +59,7 @@ def DatasetExampleGen(
         rows = loading.open_batches(found, config)
         summary = write_splits(rows, found.spec, Path(examples.uri), watcher, Path(base))
     SUMMARY.path(examples.uri).write_text(json.dumps(summary, indent=1))
+    SPLIT_RULE.path(examples.uri).write_text(json.dumps({"rule": found.rule(), "plan": plan}, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
     told = [f"{found.spec.name}: {', '.join(counts)}", *found.notes()]
     progress.report(summary="; ".join([*told, *watcher.notes]), short="; ".join([*told, *watcher.brief_notes]))

@@ -42,6 +42,7 @@ def ModelGate(
     source: Parameter[str],
     base: Parameter[str],
     split_rule: Parameter[str],
+    split_plan: Parameter[str],
     allow_unblessed: Parameter[bool],
     run: Parameter[str],
 ):
@@ -49,8 +50,8 @@ def ModelGate(
 
     With `allow_unblessed` the run goes on, the model unblessed. `metric` is what candidate and live version are
     compared by, `challenge` is `off`, `not_worse` or `better`; nothing is compared where `against_live` is `never`.
-    `source` says what the rows were read of and `base` where its relative paths start, `split_rule` by what they found
-    their split.
+    `source` says what the rows were read of and `base` where its relative paths start, `split_rule` and `split_plan` by
+    what they found their split.
     """
     facts, provider, bounds = DatasetSpec.model_validate_json(spec), registry.task(task), json.loads(thresholds)
     candidate = Candidate(
@@ -64,7 +65,7 @@ def ModelGate(
     live = None if against_live == "never" else rival(Path(destination), candidate)
     beside, duel, note = None, None, ""
     if live and (bounds or challenge != "off"):
-        is_judged = live.has_rule(json.loads(split_rule))
+        is_judged = live.has_rule(json.loads(split_rule), json.loads(split_plan))
         with tempfile.TemporaryDirectory() as scratch:
             asked = question(live, _source(source, Path(base)), examples.uri, facts, provider, Path(scratch))
             if asked.is_empty:

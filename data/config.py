@@ -14,7 +14,7 @@ TABLE_ENDINGS = {
     ".tfrecord": "tfrecord", ".tfrecords": "tfrecord", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xls": "xlsx",
 }  # fmt: skip
 """Ending of a table -> its format."""
-HONOURED_ROLES = ("group", "id")
+HONOURED_ROLES = ("group", "id", "time")
 """Roles of columns that a run goes by; others are refused, not passed over in silence."""
 Rate = Annotated[float, Field(ge=0, le=1)]
 Paths = str | tuple[str, ...]
@@ -111,17 +111,16 @@ class Roles(Settings):
     id: str | None = None
     """Column that tells rows apart: a row stays in its split though other cells of it are corrected."""
     time: str | None = None
-    """Column of moments by which splits would be cut; not honoured yet, and refused."""
+    """Column of dates or numbers by which splits are cut: the oldest rows are for training, the newest for testing."""
     weight: str | None = None
     """Column of weights of rows in loss and metrics; not honoured yet, and refused."""
 
     @model_validator(mode="after")
     def _honoured(self):
-        ignored = [role for role in ("time", "weight") if getattr(self, role) and role not in HONOURED_ROLES]
-        if ignored:
+        if self.weight:
             raise ValueError(
-                f"roles that are honoured, {' and '.join(HONOURED_ROLES)}; {' and '.join(ignored)} would be without "
-                "effect: take it out, and name its column in data.ignore or data.features"
+                f"roles that are honoured, {', '.join(HONOURED_ROLES)}; weight would be without effect: take it out, "
+                "and name its column in data.ignore or data.features"
             )
         return self
 
@@ -176,7 +175,8 @@ class DataConfig(Settings):
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training split that is learned from, chosen by content."""
     roles: Roles = Roles()
-    """Columns that decide about a row's split, the group before the id; without them all its cells but the label do."""
+    """Columns that decide about a row's split: its time, or its group before its id; without them all its cells but the
+    label do, and classes with under 100 rows are stratified."""
     split_by: str | None = None
     """Another name of roles.group."""
     checks: DataChecks = DataChecks()
@@ -203,6 +203,12 @@ class DataConfig(Settings):
             raise ValueError(f"files of {SPLITS[0]} among the splits")
         if self.split_by and self.roles.group:
             raise ValueError("either roles.group or split_by, which is its other name")
+        if self.roles.time and (self.group or self.roles.id):
+            other = "roles.id" if self.roles.id else "split_by" if self.split_by else "roles.group"
+            raise ValueError(f"either roles.time or {other}: rows that are split by time are split by nothing else")
+        if self.roles.time and (isinstance(self.files, dict) or self.test_spans):
+            own = "test_spans" if self.test_spans else "files of each split"
+            raise ValueError(f"either roles.time or {own}: by time Headrace cuts all splits of the same files")
         return self
 
     @property
@@ -218,7 +224,7 @@ class DataConfig(Settings):
     @property
     def aside(self) -> tuple[str, ...]:
         """The columns with a role, which no feature has to be."""
-        return tuple(name for name in (self.group, self.roles.id) if name)
+        return tuple(name for name in (self.group, self.roles.id, self.roles.time) if name)
 
     @property
     def cut_shares(self) -> dict[str, float]:

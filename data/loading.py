@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data import catalog
 from data.config import DataConfig
@@ -21,13 +21,14 @@ def module(config: DataConfig) -> str:
     return "data.local" if config.name is None else f"data.catalog.{config.name}"
 
 
-def load(config: DataConfig, name: str, base: Path) -> Dataset:
+def load(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] | None = None) -> Dataset:
     """Returns the data set; reads no rows.
 
     Args:
         config: The `data` section.
         name: The pipeline's name, for files.
         base: Where relative paths of files start.
+        plan: What of the splits follows from all rows, see `Dataset.split_plan`; None where that is to be found.
 
     Raises:
         ConfigError: The files are not there or not described as they must be.
@@ -37,7 +38,7 @@ def load(config: DataConfig, name: str, base: Path) -> Dataset:
     if config.name is not None:
         return catalog.load(config.name)
     # By its name: a named data set does not depend on the readers of files, nor wait for what they import.
-    return importlib.import_module(module(config)).dataset(config, name, base)
+    return importlib.import_module(module(config)).dataset(config, name, base, plan)
 
 
 def open_batches(dataset: Dataset, config: DataConfig) -> "Batches":

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from data.columnar.file_rows import FileRows, split_rule
+from data.columnar.file_rows import FileRows, find_plan, split_rule
+from data.columnar.split_plan import check_time
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.files import file_cache, spans
@@ -36,7 +37,7 @@ MAX_VALUES = 20
 Listed = Callable[[Path], Listing]  # a folder of classes -> its examples
 
 
-def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
+def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] | None = None) -> Dataset:
     """Returns the data set of a run file's `data.files`.
 
     Reads headers and names of folders, no rows.
@@ -45,6 +46,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         config: The `data` section; `files` is set.
         name: What to call it: the pipeline's name.
         base: Where relative paths start: the run file's folder.
+        plan: What of its splits follows from all rows, see `Dataset.split_plan`; None where that is to be found.
 
     Raises:
         ConfigError: No file is there, or a feature is not described as it must be.
@@ -65,7 +67,9 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
     for path in (path for found in paths.values() for path in found):
         _check_columns(path, kind, config, spec)
     _check_classes(kind, config, spec, paths["train"][0])
+    check_time(config, spec)
     column = class_folders.column_of(kind)
+    own_plan = functools.cache(lambda: _plan(paths, kind, config, spec))
     # Once for all that is asked of it: of 100,000 files it takes half a second.
     listed = functools.cache(
         lambda folder: (
@@ -78,7 +82,7 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         spec,
         digest=functools.cache(lambda: _digest(paths, listed)),
         trusting_digest=functools.cache(lambda: _digest(paths, listed, trust=True)),
-        sources={"files": lambda _: FileRows(paths, kind, config, spec)},
+        sources={"files": lambda _: FileRows(paths, kind, config, spec, own_plan if plan is None else lambda: plan)},
         estimate=lambda: _estimate(paths, kind, listed, spec),
         last_change=lambda: _last_change(paths, listed),
         # A table may name pictures, which are files of their own.
@@ -92,11 +96,21 @@ def dataset(config: DataConfig, name: str, base: Path) -> Dataset:
         split_rule=functools.cache(
             lambda: split_rule(paths, kind, config, spec, lambda: _digest({"test": paths["test"]}, listed, trust=True))
         ),
+        split_plan=own_plan,
         columns=functools.cache(lambda: columns_of(paths["train"][0], kind, config)),
         spans=functools.cache(lambda: {name: _digest({"": found}, listed) for name, found in used.items()})
         if used
         else None,
     )
+
+
+def _plan(paths: Mapping[str, Sequence[Path]], kind: str, config: DataConfig, spec: DatasetSpec) -> dict[str, Any]:
+    """Returns what `Dataset.split_plan` is; unchanged tables are read once."""
+    find = functools.partial(find_plan, paths, kind, config, spec)
+    if kind.endswith("_folder"):  # whose files are listed, not read
+        return find()
+    about = f"split plan {kind} {config.model_dump_json()}"
+    return file_cache.facts([file for path in paths["train"] for file in files_of(path, kind)], about, find)
 
 
 def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfig:

@@ -258,6 +258,8 @@ class Dataset:
         spans: Returns the spans it is made of, the oldest first: name -> digest of its content; None without spans.
         split_rule: Returns, as JSON values, by what a row finds its split: with the same rule no row is in one run's
             test split and in another's training split. None: the splits are the publisher's.
+        split_plan: Returns, as JSON values, what about the splits follows from all rows: `stratified`, label -> its
+            classes with under 100 rows, or `time`, the first times of splits. None: nothing does.
         columns: Returns the names of the columns that its files have, also of those that are no features. None: there
             is nothing but the features.
         trusting_digest: Returns `digest` without reading files that are unchanged by size, time and inode; None: that
@@ -274,6 +276,7 @@ class Dataset:
     missing_values: tuple[str, ...] = ("",)
     spans: Callable[[], dict[str, str]] | None = None
     split_rule: Callable[[], dict[str, Any]] | None = None
+    split_plan: Callable[[], dict[str, Any]] | None = None
     columns: Callable[[], list[str]] | None = None
     trusting_digest: Callable[[], str] | None = None
     last_change: Callable[[], float] | None = None
@@ -295,6 +298,10 @@ class Dataset:
     def rule(self) -> dict[str, Any]:
         """Returns by what a row finds its split, also of a data set with splits of its publisher's."""
         return self.split_rule() if self.split_rule else {"data": self.spec.name}
+
+    def plan(self) -> dict[str, Any]:
+        """Returns what `split_plan` does."""
+        return self.split_plan() if self.split_plan else {}
 
     def num_bytes(self) -> int:
         """Returns about how many bytes all stored examples have."""

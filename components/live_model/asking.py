@@ -166,7 +166,7 @@ def _test_rows(live: LiveModel, mine: Dataset, source: DataSource, examples_uri:
         "train_share": 1.0,
     }
     config = source.config.model_copy(update=update)
-    other = loading.load(config, source.name, source.base)
+    other = loading.load(config, source.name, source.base, plan={})  # where each row stands, not in which split
     wanted = read_row_ids(examples_uri)
     found = _inputs_at(set(wanted), loading.open_batches(other, config), source.base)
     row_id, inputs = next(found, (None, b""))

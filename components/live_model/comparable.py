@@ -59,9 +59,18 @@ class LiveModel:
         """Returns the features that it takes, by name."""
         return {name: feature for name, feature in self.spec.features.items() if not feature.target}
 
-    def has_rule(self, rule: Mapping[str, Any]) -> bool:
-        """Whether its rows were split by this rule, so that no test row of today was a training row of its."""
-        return self.manifest.get("split") == rule
+    def has_rule(self, rule: Mapping[str, Any], plan: Mapping[str, Any]) -> bool:
+        """Whether its rows were split by this rule, so that no test row of today was a training row of its.
+
+        By time only where all test rows of today are newer than what it was trained on. In a class that is stratified
+        some rows may have moved, which is accepted: they are few.
+        """
+        if self.manifest.get("split") != rule:
+            return False
+        if "time" not in plan:
+            return True
+        trained_until = self.manifest.get("split_plan", {}).get("time", {}).get("starts", {}).get("validation")
+        return trained_until is not None and plan["time"]["starts"]["test"] >= trained_until
 
 
 def obstacle(live: LiveModel, task: str, dataset: Dataset, *, compared: bool) -> str:
@@ -89,12 +98,30 @@ def obstacle(live: LiveModel, task: str, dataset: Dataset, *, compared: bool) ->
     return ""
 
 
-def why_no_warm_start(live: LiveModel, dataset: Dataset) -> str:
+def split_plan(live: LiveModel | None, dataset: Dataset) -> dict[str, Any]:
+    """Returns `Dataset.plan`, but for classes that the live version knows: those keep their rule.
+
+    One that was stratified stays so though it has grown, one that was split by content stays so though it has shrunk.
+    """
+    plan = dataset.plan()
+    if live is None or "time" in plan or not live.has_rule(dataset.rule(), plan):
+        return plan
+    before, stratified = live.manifest.get("split_plan", {}).get("stratified", {}), {}
+    trained_on = live.manifest.get("spec", {}).get("features", {})  # as it stands: another release may have written it
+    for name, label in dataset.spec.of(LabelFeature).items():
+        known = trained_on.get(name, {}).get("classes", ())
+        of_live, rare = before.get(name, ()), plan.get("stratified", {}).get(name, ())
+        stratified[name] = [one for one in label.classes if one in (of_live if one in known else rare)]
+    found = {name: classes for name, classes in stratified.items() if classes}
+    return {"stratified": found} if found else {}
+
+
+def why_no_warm_start(live: LiveModel, dataset: Dataset, plan: Mapping[str, Any]) -> str:
     """Returns why training cannot begin with the weights of the live version; empty where nothing is known against it.
 
     A weight belongs to a column by its place: of other columns it would mean something else, though its shape fits.
     """
-    if not live.has_rule(dataset.rule()):
+    if not live.has_rule(dataset.rule(), plan):
         return "its splits were drawn by another rule"
     ours = [(name, _form(one)) for name, one in dataset.spec.features.items() if not one.target]
     return "" if ours == [(name, _form(one)) for name, one in live.inputs().items()] else "it takes other columns"

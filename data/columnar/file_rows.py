@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.columnar import columns, encoding
+from data.columnar import columns, encoding, split_plan
 from data.columnar.batches import PLACES, Batch, encoded
-from data.columnar.splitting import RULE_VERSION, bucket
+from data.columnar.split_plan import Times
+from data.columnar.splitting import BUCKETS, RULE_VERSION, Dealt, bucket, deal
 from data.config import DataConfig
-from data.kinds.cell import word, words_of_floats
+from data.kinds.cell import to_list, word, words_of_floats
+from data.kinds.image import content_of
 from data.sources.blocks import Block
 from data.sources.folders import classes as class_folders
 from data.sources.tables.formats import columns_of
 from data.sources.tables.kept import blocks
 from data.spec import READ_ORDER, SPLITS, DatasetSpec, ImageFeature, Problem
-
-BUCKETS = 1000  # of which each split has as many as its share
 
 
 @dataclass(frozen=True)
@@ -33,49 +33,99 @@ class FileRows:
         kind: Their format.
         config: How they are read.
         spec: What the rows must hold.
+        plan: Returns what about their splits follows from all of them, see `find_plan`.
     """
 
     paths: Mapping[str, Sequence[Path]]
     kind: str
     config: DataConfig
     spec: DatasetSpec
+    plan: Callable[[], Mapping[str, Any]] = dict
 
     def __iter__(self) -> Iterator[Batch]:
-        cuts = _cuts(self.paths, self.config)
+        cuts, plan = _cuts(self.paths, self.config), self.plan()
+        times = Times.of(plan, self.config, self.spec)
+        dealt = self._dealt(plan.get("stratified", {}), cuts)
+        rule = _Rule("train", cuts, dealt, times)
         sizes = {path: path.stat().st_size for found in self.paths.values() for path in found if path.is_file()}
         total, before = sum(sizes.values()), 0
         for split in READ_ORDER:
             for path in self.paths.get(split, ()):
                 size = sizes.get(path, 0)
                 for block in blocks(path, self.kind, self.config):
-                    batch = self._batch(block, path, split, cuts if split == "train" else {})
+                    batch = self._batch(block, path, rule if split == "train" else _Rule(split))
                     yield replace(batch, share=(before + block.share * size) / total) if size and block.share else batch
                 before += size
 
-    def _batch(self, block: Block, path: Path, split: str, cuts: Mapping[str, range]) -> Batch:
+    def _batch(self, block: Block, path: Path, rule: "_Rule") -> Batch:
         of_rows = [(problem,) for problem in block.problems]
         if self.kind.endswith("_folder"):
             block, others = class_folders.of_classes(block, path, self.spec.features[class_folders.LABEL].classes)
             of_rows += [(problem,) for problem in others]
-        how = columns.reading(self.kind, self.config, path.parent)
-        found = columns.store(block, self.spec, how, unused={*self.config.ignore, *self.config.aside})
+        by_time = None
+        if rule.times:
+            how = columns.reading(self.kind, self.config, path.parent)
+            block, by_time, without = rule.times.splits(block, how)
+            of_rows += without
+        found = self._stored(block, path, self.spec)
         usable = block if len(found.kept) == len(block) else block.take(found.kept)
         groups = self._texts(usable, self.config.group)
-        keys = self._keys(usable, found, groups)
+        splits = rule.splits(self._keys(usable, found, groups, path.parent)) if by_time is None else by_time[found.kept]
         return Batch(
             found.columns,
-            _splits(keys, split, cuts),
+            splits,
             usable.file,
             usable.numbers,
             *encoded(found.columns, self.spec),
             usable.names,
             groups,
             found.files,
-            _with_splits([*of_rows, *found.problems.values()], split, cuts),
+            _with_splits([*of_rows, *found.problems.values()], rule.split, rule.cuts),
             found.distinct,
         )
 
-    def _keys(self, block: Block, found: columns.Stored, groups: pa.Array | None) -> np.ndarray:
+    def _stored(self, block: Block, path: Path, spec: DatasetSpec) -> columns.Stored:
+        how = columns.reading(self.kind, self.config, path.parent)
+        unused = {*self.config.ignore, *self.config.aside, *self.spec.features}
+        return columns.store(block, spec, how, unused=unused)
+
+    def _dealt(self, stratified: Mapping[str, Sequence[str]], cuts: Mapping[str, range]) -> Dealt | None:
+        """Returns the splits of the rows of stratified classes, label -> classes; None without any."""
+        labels = {name: self.spec.features[name] for name in stratified}
+        wanted = [(name, labels[name].classes.index(one)) for name in labels for one in stratified[name]]
+        if not wanted or not cuts:
+            return None
+        keys, inputs, members = [], [], []
+        for path in self.paths["train"]:
+            how = columns.reading(self.kind, self.config, path.parent)
+            for block in blocks(path, self.kind, self.config):
+                classes = {name: split_plan.classes_of(block, name, label, how) for name, label in labels.items()}
+                of_wanted = np.stack([classes[name] == one for name, one in wanted], axis=1)
+                chosen = np.flatnonzero(of_wanted.any(axis=1))
+                if len(chosen):
+                    kept, of_keys, of_inputs = self._told_apart(block.take(chosen), path)
+                    keys.append(of_keys)
+                    inputs.append(of_inputs)
+                    members.append(of_wanted[chosen[kept]])
+        if not keys:
+            return None
+        of_classes = [np.flatnonzero(column) for column in np.concatenate(members).T]
+        shares = {split: (cut.stop - cut.start) / BUCKETS for split, cut in cuts.items()}
+        return deal(np.concatenate(keys), np.concatenate(inputs), of_classes, shares)
+
+    def _told_apart(self, block: Block, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns which rows can be used, as far as that shows without decoding pictures, and of those what decides
+        about their splits, and digests of their inputs, both uint64 `(rows,)`.
+        """
+        plain = {name: one for name, one in self.spec.features.items() if not isinstance(one, ImageFeature)}
+        spec = self.spec.model_copy(update={"features": plain})
+        found = self._stored(block, path, spec)
+        usable = block.take(found.kept)
+        keys = self._keys(usable, found, self._texts(usable, self.config.group), path.parent)[:, 0]
+        has_pictures = len(plain) < len(self.spec.features)  # which are among the cells as files
+        return found.kept, keys, keys if has_pictures else encoded(found.columns, spec)[1][:, 0]
+
+    def _keys(self, block: Block, found: columns.Stored, groups: pa.Array | None, folder: Path) -> np.ndarray:
         """Returns what decides about each row's split, uint64 `(rows, 2)`.
 
         Its group, else its id, else (also where it has neither) all its cells but those of targets, as text, also of
@@ -83,7 +133,7 @@ class FileRows:
         of those that a published model was trained on.
         """
         kept = [name for name in block.columns if name not in self.spec.targets()]
-        cells = {name: self._content(block, name, found) for name in kept}
+        cells = {name: self._content(block, name, found, folder) for name in kept}
         keys = encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(cells), kept))
         for column in (self._texts(block, self.config.roles.id), groups):
             if column is not None:
@@ -92,10 +142,14 @@ class FileRows:
                 keys = np.where(is_there[:, None], by_column, keys)
         return keys
 
-    def _content(self, block: Block, name: str, found: columns.Stored) -> pa.Array:
+    def _content(self, block: Block, name: str, found: columns.Stored, folder: Path) -> pa.Array:
         """Returns the cells of a column as text; of pictures the files, or the pixels of those without."""
         if not isinstance(self.spec.features.get(name), ImageFeature):
             return _texts(block.column(name))
+        if name not in found.columns.schema.names:  # not decoded
+            cells = block.column(name)
+            cells = cells if isinstance(cells, list) else to_list(cells)
+            return pa.array([content_of(cell, folder) for cell in cells], pa.binary())
         pixels = found.columns.column(name)
         return pc.coalesce(found.files[name], pixels) if name in found.files else pixels
 
@@ -123,12 +177,28 @@ def _texts(cells: pa.Array | list) -> pa.Array:
     return pa.array([None if cell is None else word(cell).encode("utf-8", "replace") for cell in cells], pa.binary())
 
 
-def _splits(keys: np.ndarray, split: str, cuts: Mapping[str, range]) -> np.ndarray:
-    """Returns the split of each row, int8 `(rows,)`, by what decides about it."""
-    found, numbers = np.full(len(keys), PLACES[split], np.int8), keys[:, 0] % BUCKETS
-    for name, cut in cuts.items():
-        found[(numbers >= cut.start) & (numbers < cut.stop)] = PLACES[name]
-    return found
+@dataclass(frozen=True)
+class _Rule:
+    """How rows of one file find their splits.
+
+    Attributes:
+        split: Whose file it is.
+        cuts: Which thousandths of its rows go to other splits.
+        dealt: Rows that are stratified.
+        times: The column by which rows are split; None where that is by content.
+    """
+
+    split: str
+    cuts: Mapping[str, range] = field(default_factory=dict)
+    dealt: Dealt | None = None
+    times: Times | None = None
+
+    def splits(self, keys: np.ndarray) -> np.ndarray:
+        """Returns the split of each row, int8 `(rows,)`, by what decides about it, uint64 `(rows, 2)`."""
+        found, numbers = np.full(len(keys), PLACES[self.split], np.int8), keys[:, 0] % BUCKETS
+        for name, cut in self.cuts.items():
+            found[(numbers >= cut.start) & (numbers < cut.stop)] = PLACES[name]
+        return self.dealt.apply(keys[:, 0], found) if self.dealt else found
 
 
 def _with_splits(
@@ -156,6 +226,16 @@ def _cuts(paths: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, 
     return cuts
 
 
+def find_plan(paths: Mapping[str, Sequence[Path]], kind: str, config: DataConfig, spec: DatasetSpec) -> dict[str, Any]:
+    """Returns what `Dataset.split_plan` is, for files."""
+    if config.roles.time:
+        return {"time": split_plan.time_plan(paths["train"], kind, config, spec)}
+    if config.group or not _cuts(paths, config):
+        return {}
+    rare = split_plan.rare_classes(paths["train"], kind, config, spec)
+    return {"stratified": rare} if rare else {}
+
+
 def split_rule(
     paths: Mapping[str, Sequence[Path]], kind: str, config: DataConfig, spec: DatasetSpec, test: Callable[[], str]
 ) -> dict[str, Any]:
@@ -167,6 +247,8 @@ def split_rule(
     if not cuts:
         return rule
     rule["cells"] = "text" if kind == "csv" else "values"  # 3 of a CSV file is not 3 of a Parquet file
+    if config.roles.time:
+        return rule | {"by": "time", "column": config.roles.time}
     if config.aside:
         return rule | {"by": config.aside[0]}
     columns = columns_of(paths["train"][0], kind, config)

@@ -1,18 +1,20 @@
-"""Cuts one published split in two by the content of each row, so that equal rows never end up on both sides."""
+"""How rows find their splits: by content, so that equal rows never end up on both sides; rare classes stratified."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from data.spec import Row
+from data.spec import SPLITS, Row
 
 # Counts changes of how rows of files find their splits; published versions carry it.
 RULE_VERSION = 3
+RARE = 100  # rows that a class has at least whose rows are split by content; others are stratified
+BUCKETS = 1000  # of which each split has as many as its share
 
 
-def bucket(content: bytes, num_buckets: int = 1000) -> int:
+def bucket(content: bytes, num_buckets: int = BUCKETS) -> int:
     """Returns a number in [0, num_buckets) that depends on nothing but the content."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") % num_buckets
 
@@ -38,3 +40,116 @@ class HashSplit:
 def image_bytes(row: Row) -> bytes:
     """Returns the raw bytes of a row's `image`."""
     return np.ascontiguousarray(row["image"]).tobytes()
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """Rows whose split is another than the one by content.
+
+    Attributes:
+        keys: What decides about each, uint64 `(keys,)`, ascending.
+        splits: Their splits, int8 `(keys,)`: places in `data.spec.SPLITS`.
+    """
+
+    keys: np.ndarray
+    splits: np.ndarray
+
+    def apply(self, keys: np.ndarray, splits: np.ndarray) -> np.ndarray:
+        """Returns the splits of rows, int8 `(rows,)`: those dealt, for all other rows the given ones."""
+        if not len(self.keys):
+            return splits
+        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[places] == keys, self.splits[places], splits)
+
+
+def deal(keys: np.ndarray, inputs: np.ndarray, classes: Sequence[np.ndarray], shares: Mapping[str, float]) -> Dealt:
+    """Returns a stratified split: each split has its share of each class, and at least one row where there are enough.
+
+    Rows with one key, or with the same inputs, stay in one split and count once. They are taken in the order in which
+    `cuts` takes them, so that a class which grows changes few of them.
+
+    Args:
+        keys: What decides about each row, uint64 `(rows,)`.
+        inputs: Digests of the rows' inputs, uint64 `(rows,)`.
+        classes: The rows of each class, int64; a row may be in several. The class with the fewest is dealt first.
+        shares: The splits that are cut off the training rows -> their shares.
+    """
+    distinct, of_keys = np.unique(keys, return_inverse=True)
+    ranks = np.empty(len(distinct), np.int64)
+    ranks[np.lexsort((distinct, distinct % BUCKETS))] = np.arange(len(distinct))
+    units = _joined(ranks[of_keys], of_keys, np.unique(inputs, return_inverse=True)[1])
+    splits = np.full(len(distinct), -1, np.int8)  # by the rank of a unit
+    of_classes = [np.unique(units[rows]) for rows in classes]
+    for of_class in sorted(of_classes, key=len):
+        free = of_class[splits[of_class] < 0]
+        begin = 0
+        for split, wanted in _counts(len(of_class), shares).items():
+            place = SPLITS.index(split)
+            end = begin + max(wanted - int((splits[of_class] == place).sum()), 0)
+            splits[free[begin:end]] = place
+            begin = end
+        splits[free[begin:]] = SPLITS.index("train")
+    found = np.empty(len(distinct), np.int8)
+    found[of_keys] = splits[units]
+    return Dealt(distinct, found)
+
+
+def _joined(units: np.ndarray, *groupings: np.ndarray) -> np.ndarray:
+    """Returns for each row the least unit of all rows that share a group with it, directly or through others."""
+    while True:
+        before = units
+        for grouping in groupings:
+            least = np.full(grouping.max(initial=-1) + 1, np.iinfo(np.int64).max)
+            np.minimum.at(least, grouping, units)
+            units = least[grouping]
+        if (units == before).all():
+            return units
+
+
+def _counts(rows: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Returns how many of a class's rows each split gets that is cut off; training has the rest, and never none.
+
+    Of fewer rows than splits the first goes to training, a second to the test split.
+    """
+    if rows <= len(shares):
+        return dict.fromkeys(sorted(shares, key=("test", "validation").index)[: max(rows - 1, 0)], 1)
+    counts = {split: max(int(rows * share + 0.5), 1) for split, share in shares.items()}
+    while sum(counts.values()) >= rows:
+        counts[max(counts, key=counts.__getitem__)] -= 1
+    return counts
+
+
+def time_starts(times: np.ndarray, shares: Mapping[str, float]) -> dict[str, float]:
+    """Returns the first time of the validation and of the test split: the oldest rows are for training.
+
+    Equal times stay in one split: a split begins with the time by which it comes closest to its share.
+
+    Args:
+        times: Of all rows, float64 `(rows,)`.
+        shares: The splits that are cut off -> their shares.
+
+    Raises:
+        ValueError: There are fewer different times than splits.
+    """
+    distinct, counts = np.unique(times, return_counts=True)
+    if len(distinct) <= len(shares):
+        raise ValueError(f"{len(distinct)} different time{'s' * (len(distinct) != 1)}")
+    begins = np.concatenate([[0], counts.cumsum()])  # rows before each time
+    starts: dict[str, float] = {}
+    end = len(distinct)
+    for split in reversed(SPLITS[1:]):
+        if split in shares:
+            least = len(shares) - len(starts)  # one time is left for each of the splits before
+            misses = np.abs(begins[end] - begins[least:end] - len(times) * shares[split])
+            end = least + int(misses.argmin())
+            starts[split] = float(distinct[end])
+    return starts
+
+
+def by_time(times: np.ndarray, starts: Mapping[str, float]) -> np.ndarray:
+    """Returns the splits of rows by their times, int8 `(rows,)`; `starts` as `time_starts` returns them."""
+    found = np.full(len(times), SPLITS.index("train"), np.int8)
+    for split in SPLITS[1:]:
+        if split in starts:
+            found[times >= starts[split]] = SPLITS.index(split)
+    return found

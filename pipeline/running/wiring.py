@@ -4,6 +4,7 @@ What else there is to say of a stage is in `pipeline.core.stages`.
 """
 
 import dataclasses
+import functools
 import json
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ from components.classical import Classical
 from components.data_gate import DataGate
 from components.evaluator import TestEvaluator
 from components.example_gen import DatasetExampleGen
-from components.live_model.comparable import LiveModel, why_no_warm_start
+from components.live_model.comparable import LiveModel, split_plan, why_no_warm_start
 from components.model_gate import ModelGate
 from components.publisher import Publisher
 from components.schema import CuratedSchema, schema_text
@@ -100,6 +101,11 @@ class Wiring:
         """Returns a path below the home as a parameter holds it; see `home_paths`."""
         return f"{HOME}/{self.paths.relative(path)}"
 
+    @functools.cached_property
+    def split_plan(self) -> dict[str, Any]:
+        """What of the splits follows from all rows, and from the live version."""
+        return split_plan(LiveModel.of(self.paths.serving), self.named.dataset)
+
     def metric(self) -> str:
         """Returns the name of the metric by which the network is held against other models."""
         return compared_metric(self.config, self.config.model.compared(self.spec))
@@ -112,6 +118,7 @@ def ingest(wiring: Wiring) -> BaseComponent:
         name=wiring.named.name,
         base=BASE,  # the digest stands for the content, wherever it lies
         digest=wiring.named.dataset.digest(),
+        split_plan=json.dumps(wiring.split_plan, sort_keys=True),
         fingerprint=json.dumps(wiring.fingerprint("ingest")),
     )
 
@@ -228,6 +235,7 @@ def model_gate(wiring: Wiring) -> BaseComponent:
         source=json.dumps(_source(wiring)),
         base=BASE,
         split_rule=json.dumps(wiring.named.dataset.rule()),
+        split_plan=json.dumps(wiring.split_plan),
         allow_unblessed=wiring.allow_unblessed,
         run=wiring.run,
     )
@@ -308,7 +316,7 @@ def _published(wiring: Wiring) -> dict[str, str]:
     live = LiveModel.of(wiring.paths.serving)
     if live is None:
         return {}
-    why_not = why_no_warm_start(live, wiring.named.dataset)
+    why_not = why_no_warm_start(live, wiring.named.dataset, wiring.split_plan)
     return {"folder": wiring.paths.relative(live.folder), "digest": live.manifest["digest"], "why_not": why_not}
 
 
@@ -327,6 +335,7 @@ def _manifest(wiring: Wiring) -> dict[str, Any]:
         "dataset": wiring.spec.name,
         "spec": wiring.spec.model_dump(mode="json"),
         "split": dataset.rule(),
+        "split_plan": wiring.split_plan,
         "data": {**kept_settings(data, dataset.columns), "missing_values": dataset.missing_values},
         "file_query": dataclasses.asdict(wiring.task.file_query),
         "sample": wiring.config.serving.sample.model_dump(),

@@ -115,20 +115,21 @@ def test_numbers_are_read_in_the_notation_of_the_settings(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_order_of_files_and_the_size_of_blocks_change_no_byte(tmp_path, monkeypatch):
+@pytest.mark.parametrize("roles", [{}, {"time": "x"}], ids=["stratified", "by time"])
+def test_the_order_of_files_and_the_size_of_blocks_change_no_byte(tmp_path, monkeypatch, roles):
     from components.example_gen import split_files, write_splits
 
     for number in range(3):
-        lines = "".join(f'{i / 7},{"ab"[i % 2]},"word {i % 9}"\n' for i in range(number, 600, 3))
+        lines = "".join(f'{i / 7},{"ab"[i % 2] if i % 97 else "c"},"word {i % 9}"\n' for i in range(number, 600, 3))
         (tmp_path / f"part-{number}.csv").write_text(f"x,y,z\n{lines}")
-    features = {"x": "number", "y": {"kind": "label", "classes": ["a", "b"]}, "z": "category"}
+    features = {"x": "number", "y": {"kind": "label", "classes": ["a", "b", "c"]}, "z": "category"}
     written = []
     for names, block_bytes in (
         (["part-2.csv", "part-*.csv"], 2**22),
         (["part-0.csv", "part-1.csv", "part-2.csv"], 300),
     ):
         monkeypatch.setattr(delimited_blocks.read, "__defaults__", (delimited_blocks.delimited.PLAIN, block_bytes))
-        config = DataConfig.model_validate({"files": names, "features": features})
+        config = DataConfig.model_validate({"files": names, "features": features, "roles": roles})
         dataset = local.dataset(config, "rows", tmp_path)
         folder = tmp_path / str(block_bytes)
         summary = write_splits(open_batches(dataset, config), dataset.spec, folder, None, tmp_path)
@@ -137,10 +138,11 @@ def test_the_order_of_files_and_the_size_of_blocks_change_no_byte(tmp_path, monk
 
     assert written[0] == written[1]
     assert sum(one["rows"] for one in written[0][0].values()) == 600
+    rare = {split: one["classes"]["y"][2] for split, one in written[0][0].items()}
+    assert roles or rare == {"train": 5, "validation": 1, "test": 1}
 
 
-@pytest.mark.parametrize("role", ["time", "weight"])
-def test_a_role_without_effect_is_refused(role):
-    told = rf"roles that are honoured, group and id; {role} would be without effect: take it out"
+def test_a_role_without_effect_is_refused():
+    told = r"roles that are honoured, group, id, time; weight would be without effect: take it out"
     with pytest.raises(ValueError, match=told):
-        DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "roles": {"id": "key", role: "w"}})
+        DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "roles": {"id": "key", "weight": "w"}})

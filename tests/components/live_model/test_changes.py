@@ -319,7 +319,7 @@ def test_what_cannot_be_compared_is_told_before_training(home, columns, settings
 def test_weights_are_taken_over_where_columns_and_splits_are_the_same(home, settings, told):
     live = home.publish(BEFORE)
 
-    assert why_no_warm_start(live, home.load(settings)[1]) == told
+    assert why_no_warm_start(live, home.load(settings)[1], {}) == told
 
 
 def test_what_an_older_rule_split_is_not_begun_with_and_not_judged_by(home, monkeypatch):
@@ -328,8 +328,8 @@ def test_what_an_older_rule_split_is_not_begun_with_and_not_judged_by(home, monk
     monkeypatch.undo()
     _, dataset = home.load(BEFORE)
 
-    assert why_no_warm_start(live, dataset) == "its splits were drawn by another rule"
-    assert not live.has_rule(dataset.rule())  # so the comparison is reported, not enforced
+    assert why_no_warm_start(live, dataset, {}) == "its splits were drawn by another rule"
+    assert not live.has_rule(dataset.rule(), {})  # so the comparison is reported, not enforced
 
 
 def test_where_nothing_is_compared_a_missing_column_is_no_obstacle(home):

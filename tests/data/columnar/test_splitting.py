@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from data.columnar.splitting import HashSplit, bucket, image_bytes
+from data.columnar.splitting import HashSplit, bucket, by_time, deal, image_bytes, time_starts
 
 
 def test_a_bucket_depends_on_the_content_alone():
@@ -23,3 +24,89 @@ def test_a_split_can_be_read_twice():
 
     assert len(list(split)) == 3
     assert len(list(split)) == 3
+
+
+TENTHS = {"validation": 0.1, "test": 0.1}
+TRAIN, VALIDATION, TEST = range(3)
+
+
+def _dealt(keys: list[int], *classes: list[int], inputs: list[int] | None = None, shares=TENTHS) -> list[int]:
+    """Returns the split of each row; `classes` are the rows of each class, by default one of all."""
+    of_classes = [np.array(rows) for rows in classes or (list(range(len(keys))),)]
+    of_rows = np.array(keys, np.uint64)
+    found = deal(of_rows, np.array(inputs or keys, np.uint64), of_classes, shares)
+    return found.apply(of_rows, np.full(len(keys), -1)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("keys", "splits"),
+    [
+        ([7], [TRAIN]),
+        ([7, 6], [TRAIN, TEST]),
+        ([7, 6, 5], [TRAIN, TEST, VALIDATION]),
+        ([1006, 2005, 7], [TEST, VALIDATION, TRAIN]),  # by the number that cuts are of
+        (list(range(20)), [VALIDATION] * 2 + [TEST] * 2 + [TRAIN] * 16),
+    ],
+)
+def test_a_class_is_dealt_out_by_shares_and_each_split_gets_a_row(keys, splits):
+    assert _dealt(keys) == splits
+
+
+def test_large_shares_leave_a_row_to_train_on():
+    assert sorted(_dealt([1, 2, 3, 4], shares={"validation": 0.5, "test": 0.49})) == [TRAIN, VALIDATION, TEST, TEST]
+    assert _dealt([1, 2, 3, 4], shares={"validation": 0.1}) == [VALIDATION, TRAIN, TRAIN, TRAIN]
+
+
+def test_rows_with_one_key_or_the_same_inputs_stay_together_and_count_once():
+    assert _dealt([5, 5, 5, 6, 7]) == [VALIDATION] * 3 + [TEST, TRAIN]
+    # 5 and 8 are the same input, and so are 8 and 9.
+    assert _dealt([5, 6, 7, 8, 9], inputs=[1, 2, 3, 1, 1]) == [VALIDATION, TEST, TRAIN, VALIDATION, VALIDATION]
+
+
+def test_equal_rows_of_two_classes_are_in_one_split_and_each_class_in_every_split():
+    first, second = [0, 1, 2, 3], [4, 5, 6, 7, 8]
+
+    splits = _dealt([1, 2, 3, 4, 3, 4, 7, 8, 9], first, second)
+
+    assert (splits[2], splits[3]) == (splits[4], splits[5])
+    assert {splits[row] for row in first} == {splits[row] for row in second} == {TRAIN, VALIDATION, TEST}
+
+
+def test_a_class_that_grows_moves_few_rows():
+    keys = np.random.default_rng(0).integers(0, 2**63, 400).tolist()
+
+    before, after = _dealt(keys[:300]), _dealt(keys)
+
+    assert sum(one != other for one, other in zip(before, after[:300], strict=True)) < 15
+
+
+def test_rows_that_are_not_dealt_stay_where_they_are():
+    found = deal(np.array([5, 6, 7], np.uint64), np.arange(3).astype(np.uint64), [np.arange(3)], TENTHS)
+
+    splits = found.apply(np.array([4, 5, 6, 7, 8, 2**64 - 1], np.uint64), np.full(6, TEST, np.int8))
+
+    assert splits.tolist() == [TEST, VALIDATION, TEST, TRAIN, TEST, TEST]
+
+
+@pytest.mark.parametrize(
+    ("times", "starts"),
+    [
+        (list(range(10)), {"test": 9, "validation": 8}),
+        ([0, 1, 1, 1, 1, 1, 1, 1, 8, 9, 9, 9], {"test": 9, "validation": 8}),
+        ([0] * 50 + [1] * 30 + [2] * 20, {"test": 2, "validation": 1}),
+        ([0] * 98 + [1, 2], {"test": 2, "validation": 1}),
+        # Two rows of 20 are wanted: those from 18 on; before them one from 17 on is nearer to two than four from 14 on.
+        ([*range(14), 14, 14, 14, 17, 18, 19], {"test": 18, "validation": 17}),
+    ],
+)
+def test_the_newest_times_are_for_testing_and_equal_times_stay_together(times, starts):
+    shuffled = np.random.default_rng(0).permutation(np.array(times, np.float64))
+
+    assert time_starts(shuffled, TENTHS) == starts
+    expected = [TEST if t >= starts["test"] else VALIDATION if t >= starts["validation"] else TRAIN for t in shuffled]
+    assert by_time(shuffled, starts).tolist() == expected
+
+
+def test_fewer_times_than_splits_cannot_be_cut():
+    with pytest.raises(ValueError, match="2 different times"):
+        time_starts(np.array([1.0, 1.0, 2.0]), TENTHS)

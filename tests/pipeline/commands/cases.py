@@ -345,3 +345,14 @@ def workbook(place: Path) -> Path:
     book.create_sheet("Notes")
     book.save(place / "data.xlsx")
     return place / "data.xlsx"
+
+
+def one_in_a_thousand(place: Path) -> Path:
+    generator = random.Random(0)
+
+    def row(index: int) -> str:
+        label = "fraud" if index in (7, 1500, 2900) else "ok"
+        return f"{generator.gauss(0, 1):.4f},{generator.random():.3f},{label}"
+
+    _table(place / "data.csv", "x,z,label", row, 3000)
+    return place / "data.csv"

@@ -73,6 +73,7 @@ CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]
         ("label from 3 columns, 299 rows", "there is also 'Notes': --sheet", "data.xlsx:9:x: expected a value"),
         (),
     ),
+    cases.one_in_a_thousand: (0, ("ok 289, fraud 1", "ok 277, fraud 1"), ()),
     cases.preamble: (0, ("the lines before line 3 are left out",), ()),
 }
 
