@@ -20,7 +20,7 @@ from models import progress, registry
 from models.evaluation.comparison import Interval, paired_interval
 from models.evaluation.estimates import num_groups
 from models.evaluation.metrics import Metric
-from models.evaluation.predictions import Answers, read
+from models.evaluation.predictions import Predictions, read
 
 
 class Comparison(Artifact):
@@ -47,9 +47,9 @@ def Baseline(
     `metric` is what is compared, `require` is `beat`, `tie`, `beat_trivial` or `report`.
     """
     compared = registry.config_class(task).model_validate_json(config).compared(DatasetSpec.model_validate_json(spec))
-    answers = read(PREDICTIONS.path(evaluation.uri))
-    network = network_facts(answers, json.loads(TRAINING.path(model_run.uri).read_text()), compared)
-    result = compare(answers, Path(classical.uri), compared[metric])
+    predicted = read(PREDICTIONS.path(evaluation.uri))
+    network = network_facts(predicted, json.loads(TRAINING.path(model_run.uri).read_text()), compared)
+    result = compare(predicted, Path(classical.uri), compared[metric])
     result["models"] = {"network": network, **result["models"]}
     COMPARISON.path(comparison.uri).write_text(to_json(result, indent=1))
     progress.report(summary=result["sentence"])
@@ -57,35 +57,35 @@ def Baseline(
     check(asked["verdict"], require, asked["sentence"])
 
 
-def compare(answers: Answers, classical: Path, metric: Metric) -> dict[str, Any]:
+def compare(predicted: Predictions, classical: Path, metric: Metric) -> dict[str, Any]:
     """Returns how the network does beside the best classical model and, as `trivial`, beside the best trivial one.
 
     Args:
-        answers: The network's.
+        predicted: The network's predictions.
         classical: Folder of the classical models' predictions and facts.
         metric: What they are compared by.
     """
     models = json.loads(CLASSICAL.path(classical).read_text())
     trivial = {name: facts for name, facts in models.items() if facts["trivial"]}
     beside_best, beside_trivial = (
-        held_against(best_of(some, metric), metric, answers, classical) for some in (models, trivial)
+        held_against(best_of(some, metric), metric, predicted, classical) for some in (models, trivial)
     )
     return {"metric": metric.name, **beside_best, "trivial": beside_trivial, "models": models}
 
 
-def held_against(best: str, metric: Metric, answers: Answers, classical: Path) -> dict[str, Any]:
+def held_against(best: str, metric: Metric, predicted: Predictions, classical: Path) -> dict[str, Any]:
     """Returns how the network does beside another model on the same rows, as JSON values.
 
     Args:
         best: Name of the other model.
         metric: What they are compared by.
-        answers: The network's.
+        predicted: The network's predictions.
         classical: Folder of the other models' predictions.
     """
     predictions = np.load(classical / f"{best}.npy")
-    interval = paired_interval(metric, answers.targets, answers.values, predictions, groups=answers.groups)
-    values = [metric.value(answers.targets, one) for one in (answers.values, predictions)]
-    groups = None if answers.groups is None else num_groups(answers.groups)
+    interval = paired_interval(metric, predicted.targets, predicted.values, predictions, groups=predicted.groups)
+    values = [metric.value(predicted.targets, one) for one in (predicted.values, predictions)]
+    groups = None if predicted.groups is None else num_groups(predicted.groups)
     ends = [end if math.isfinite(end) else None for end in (interval.low, interval.high)]  # JSON has no infinity
     return {
         "best": best,
@@ -108,13 +108,13 @@ def best_of(models: dict[str, dict[str, Any]], metric: Metric) -> str:
     return choose(known or reached, key=lambda name: known.get(name, 0.0))
 
 
-def network_facts(answers: Answers, training: dict[str, Any], compared: dict[str, Metric]) -> dict[str, Any]:
+def network_facts(predicted: Predictions, training: dict[str, Any], compared: dict[str, Metric]) -> dict[str, Any]:
     """Returns what the network reached and took, as `components.classical.fit` says it of the other models."""
     return {
-        "metrics": values_of(compared, answers.targets, answers.values),
+        "metrics": values_of(compared, predicted.targets, predicted.values),
         "rows": training["rows"],
         "train_seconds": training["seconds"],
-        "microseconds_per_row": answers.seconds / len(answers.targets) * 1e6,
+        "microseconds_per_row": predicted.seconds / len(predicted.targets) * 1e6,
         "peak_mib": training["peak_mib"],
         "features": "none but those of preprocessing, learned with the data",
     }

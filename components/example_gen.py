@@ -257,11 +257,17 @@ def read_summary(examples_uri: str) -> dict:
     return json.loads(SUMMARY.path(examples_uri).read_text())
 
 
+def read_places(examples_uri: str) -> tuple[pa.DictionaryArray, np.ndarray]:
+    """Returns of each row of the test split its file, from the data's base, and its number in it, int64, `(rows,)`."""
+    with np.load(ROW_IDS.path(examples_uri)) as found:
+        files, places = pa.array(found["files"].tolist(), pa.string()), found["places"]
+    return pa.DictionaryArray.from_arrays(pa.array(places[:, 0], pa.int32()), files), places[:, 1]
+
+
 def read_row_ids(examples_uri: str) -> list[RowId]:
     """Returns of each row of the test split its file, from the data's base, and its number in it."""
-    with np.load(ROW_IDS.path(examples_uri)) as found:
-        files, places = found["files"].tolist(), found["places"]
-    return [(files[file], number) for file, number in places.tolist()]
+    files, numbers = read_places(examples_uri)
+    return list(zip(files.to_pylist(), numbers.tolist(), strict=True))
 
 
 def read_groups(examples_uri: str) -> np.ndarray | None:

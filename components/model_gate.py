@@ -10,10 +10,9 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 
 from components.artifact_files import CHALLENGE, METRICS, OVERALL, VERDICT, saved_model_folder
-from components.live_model import contest
 from components.live_model.asking import DataSource, question
 from components.live_model.comparable import LiveModel
-from components.live_model.contest import Beside, Candidate, Duel
+from components.live_model.contest import Beside, Candidate, Contest, Duel
 from data.config import DataConfig
 from data.errors import ModelError
 from data.spec import DatasetSpec
@@ -33,7 +32,6 @@ def ModelGate(
     thresholds: Parameter[str],
     destination: Parameter[str],
     spec: Parameter[str],
-    beam_args: Parameter[str],
     task: Parameter[str],
     config: Parameter[str],
     metric: Parameter[str],
@@ -59,8 +57,8 @@ def ModelGate(
         metrics=json.loads(METRICS.path(evaluation.uri).read_text()),
         evaluation=Path(evaluation.uri),
         task=provider,
+        config=registry.config_class(task).model_validate_json(config),
         spec=facts,
-        beam_args=json.loads(beam_args),
     )
     live = None if against_live == "never" else rival(Path(destination), candidate)
     beside, duel, note = None, None, ""
@@ -71,11 +69,11 @@ def ModelGate(
             if asked.is_empty:
                 note = f"not compared with version {live.version}: there is no test row that it can be asked about"
             else:
-                beside = contest.beside(live, asked, candidate, is_judged=is_judged)
-            if challenge != "off" and not asked.is_empty:
-                compared = registry.config_class(task).model_validate_json(config).compared(facts)[metric]
-                duel = contest.duel(live, asked, candidate, compared)
-                CHALLENGE.path(blessing.uri).write_text(to_json(vars(duel) | {"sentence": duel.sentence()}))
+                contest = Contest(live, asked, candidate)
+                beside = contest.beside(is_judged=is_judged)
+                if challenge != "off":
+                    duel = contest.duel(candidate.config.compared(facts)[metric])
+                    CHALLENGE.path(blessing.uri).write_text(to_json(vars(duel) | {"sentence": duel.sentence()}))
     decision = Decision(judge(candidate.metrics["slices"][OVERALL], beside, bounds), beside, duel, challenge, note)
     told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in decision.verdicts]
     VERDICT.path(blessing.uri).write_text(to_json(told, indent=1))

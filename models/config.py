@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from data.config import Settings
-from data.spec import DatasetSpec
+from data.spec import DatasetSpec, LabelFeature
 
 if TYPE_CHECKING:
-    from models.evaluation.metrics import Metric
+    from models.evaluation.metrics import Metric, PerClass
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -51,23 +51,32 @@ class TaskConfig(Settings):
     def check_features(self, spec: DatasetSpec) -> None:
         """Raises ValueError unless the task can learn from a data set with these features."""
 
+    def metrics(self, spec: DatasetSpec) -> "tuple[Metric | PerClass, ...]":
+        """Returns what is measured on the test split, the usual metric first."""
+        return ()
+
+    def slice_columns(self, spec: DatasetSpec) -> tuple[str, ...]:
+        """Returns the columns by whose values the evaluation is broken down: the label, and those of `slice_by`."""
+        return (*spec.of(LabelFeature), *getattr(self, "slice_by", ()))
+
     def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
-        """Returns the metrics that evaluation computes over the whole test split: name -> least and greatest value.
+        """Returns the metrics of the whole test split: name -> least and greatest value.
 
         A task that computes none has no thresholds to set.
         """
-        return {}
+        from models.evaluation.metrics import ranges
+
+        return ranges(self.metrics(spec))
 
     def input_names(self, spec: DatasetSpec) -> dict[str, str]:
         """Returns for each column the input that takes it, where a served signature has one a column."""
         return {}
 
-    def compared(self, spec: DatasetSpec) -> dict[str, "Metric"]:
-        """Returns the metrics that can be computed anew from stored answers, the usual one first.
+    def compared(self, spec: DatasetSpec) -> "dict[str, Metric]":
+        """Returns the metrics by which network and other models, and two runs, are compared; the usual one first."""
+        from models.evaluation.metrics import Metric
 
-        Network and classical models, and two runs, are compared by them.
-        """
-        return {}
+        return {one.name: one for one in self.metrics(spec) if isinstance(one, Metric) and one.is_compared}
 
 
 class EarlyStopping(Settings):

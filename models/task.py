@@ -46,7 +46,6 @@ class Task:
         build_model: `(config, spec) -> keras.Model`, uncompiled; takes a dictionary of the features it uses, by name.
         loss: `(config, spec) -> keras.losses.Loss`, or one for each output, by name.
         metrics: `(config, spec) -> list` of Keras metrics, computed while training, or one for each output, by name.
-        eval_config: `(config, spec) -> tfma.EvalConfig` of the `serving_default` signature on the test split.
         signatures: `(served, config, spec) -> {name: tf.function}` with fixed input signatures, `serving_default`
             among them; `served` is a `models.export.ServedModel`.
         label_keys: Features that are targets; none for a task without labels.
@@ -77,7 +76,6 @@ class Task:
     build_model: Callable[[Any, DatasetSpec], keras.Model]
     loss: Callable[[Any, DatasetSpec], Any]
     metrics: Callable[[Any, DatasetSpec], list]
-    eval_config: Callable[[Any, DatasetSpec], Any]
     signatures: Callable[[Any, Any, DatasetSpec], dict[str, Any]]
     label_keys: tuple[str, ...]
     prediction_key: str

@@ -47,15 +47,15 @@ class Question:
 
     Attributes:
         live_examples: Folder with `Split-test`: the rows as the live version takes them, targets as the candidate's.
-        candidate_examples: The same rows as the candidate takes them.
         saved_model: Folder of the live version, whose classes are the candidate's.
+        is_as_stored: Whether it is asked about the examples as they are stored for the candidate, all of them.
         asked: Which rows of the test split they are, bool `(rows,)`; None for all.
         lacking: Columns that the live version takes and goes without: the data has them no longer.
     """
 
     live_examples: str
-    candidate_examples: str
     saved_model: str
+    is_as_stored: bool
     asked: np.ndarray | None = None
     lacking: tuple[str, ...] = ()
 
@@ -63,11 +63,6 @@ class Question:
     def is_empty(self) -> bool:
         """Whether there is no row that both can be asked about."""
         return self.asked is not None and not self.asked.any()
-
-    @property
-    def is_as_stored(self) -> bool:
-        """Whether both are asked about the examples as they are stored, all of them."""
-        return self.live_examples == self.candidate_examples
 
 
 def question(
@@ -91,17 +86,16 @@ def question(
     """
     has_same_classes = same_classes(live, spec)
     if has_same_classes and takes_stored(live, spec):  # the usual case: the data is not looked at again
-        return Question(examples_uri, examples_uri, str(live.folder))
+        return Question(examples_uri, str(live.folder), is_as_stored=True)
     mine = loading.load(source.config, source.name, source.base)
     gone = absent(live, mine)
     as_stored = takes_stored(live, spec, gone)
     if as_stored and has_same_classes:
-        return Question(examples_uri, examples_uri, str(live.folder), lacking=gone)
+        return Question(examples_uri, str(live.folder), is_as_stored=True, lacking=gone)
     rows: Iterator[bytes | None] = _stored(examples_uri) if as_stored else _read_again(live, mine, source, examples_uri)
     asked = _write(rows, examples_uri, scratch, spec, _known(live, spec))
     saved_model = live.folder if has_same_classes else _with_classes_of(live, spec, task, scratch / "model")
-    candidate_examples = examples_uri if asked is None else str(scratch / "candidate")
-    return Question(str(scratch / "live"), candidate_examples, str(saved_model), asked, gone)
+    return Question(str(scratch), str(saved_model), False, asked, gone)
 
 
 def _stored(examples_uri: str) -> Iterator[bytes]:
@@ -118,19 +112,16 @@ def _known(live: LiveModel, spec: DatasetSpec) -> set[int] | None:
 def _write(
     rows: Iterator[bytes | None], examples_uri: str, scratch: Path, spec: DatasetSpec, known: set[int] | None
 ) -> np.ndarray | None:
-    """Writes the rows that both can be asked about, as each takes them; returns which those are, None for all."""
+    """Writes the rows that both can be asked about, as the live version takes them; returns which, None for all."""
     (target,) = spec.targets()
     asked = []
-    folders = [scratch / side / "Split-test" for side in ("live", "candidate")]
-    for folder in folders:
-        folder.mkdir(parents=True)
-    live, candidate = (tf.io.TFRecordWriter(str(folder / "data-00000.tfrecord")) for folder in folders)
-    with live, candidate:
+    folder = scratch / "Split-test"
+    folder.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(folder / "data-00000.tfrecord")) as live:
         for row, stored in zip(rows, _stored(examples_uri), strict=True):
             asked.append(row is not None and (known is None or codec.decode(stored, spec)[target] in known))
             if asked[-1]:
                 live.write(row)
-                candidate.write(stored)
     return None if all(asked) else np.array(asked)
 
 

@@ -1,6 +1,7 @@
 """Candidate and live version on the same test rows: their metrics, and by how much one is better."""
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,15 @@ import numpy as np
 
 from components import predictions
 from components.artifact_files import OVERALL, PREDICTIONS
-from components.evaluator import evaluate
+from components.example_gen import split_files
 from components.live_model.asking import Question
 from components.live_model.comparable import LiveModel
 from data.spec import DatasetSpec
+from models.config import TaskConfig
 from models.evaluation.comparison import paired_interval
+from models.evaluation.evaluation import Evaluation
 from models.evaluation.metrics import Metric
-from models.evaluation.predictions import read
+from models.evaluation.predictions import Predictions, read
 from models.task import Task
 
 
@@ -27,16 +30,16 @@ class Candidate:
         metrics: What the evaluation wrote about it.
         evaluation: Folder with its answers about the test split.
         task: Its task.
+        config: The task's settings.
         spec: Its data set's facts.
-        beam_args: Beam's options, where it is evaluated again.
     """
 
     saved_model: str
     metrics: dict[str, Any]
     evaluation: Path
     task: Task
+    config: TaskConfig
     spec: DatasetSpec
-    beam_args: list[str]
 
 
 @dataclass(frozen=True)
@@ -110,40 +113,45 @@ class Duel:
         )
 
 
-def beside(live: LiveModel, asked: Question, candidate: Candidate, *, is_judged: bool) -> Beside:
-    """Returns the metrics of both on the rows that both are asked about.
+class Contest:
+    """Candidate and live version on the test rows that both can be asked about; each is asked once."""
 
-    What was measured when the live version was published is taken where rows and config are the same; else it is
-    evaluated anew.
-    """
-    metrics, config = candidate.metrics, candidate.metrics["eval_config"]
-    recorded = live.manifest["evaluation"]
+    def __init__(self, live: LiveModel, asked: Question, candidate: Candidate):
+        self._live, self._asked, self._candidate = live, asked, candidate
 
-    def evaluated(saved_model: str, examples_uri: str) -> dict[str, float]:
-        return evaluate(saved_model, examples_uri, config, candidate.spec, candidate.beam_args)["slices"][OVERALL]
+    @functools.cached_property
+    def _of_candidate(self) -> Predictions:
+        found = read(PREDICTIONS.path(self._candidate.evaluation))
+        return found if self._asked.asked is None else found.of(self._asked.asked)
 
-    of_candidate = metrics["slices"][OVERALL]
-    of = rows = int(of_candidate["example_count"]) if asked.asked is None else len(asked.asked)
-    same = all(recorded[key] == metrics[key] for key in ("data_digest", "eval_config"))
-    if asked.is_as_stored and same:
-        of_live = recorded["slices"][OVERALL]
-    else:
-        of_live = evaluated(asked.saved_model, asked.live_examples)
-    if asked.asked is not None:
-        rows = int(asked.asked.sum())
-        of_candidate = evaluated(candidate.saved_model, asked.candidate_examples)
-    return Beside(live.version, of_live, of_candidate, rows, of, is_judged, asked.lacking)
+    @functools.cached_property
+    def _of_live(self) -> Predictions:
+        files = split_files(self._asked.live_examples, "test")
+        found = [values for _, values, _ in predictions.answers(self._asked.saved_model, files, self._candidate.task)]
+        return replace(self._of_candidate, values=np.concatenate(found), slices={})
 
+    def beside(self, *, is_judged: bool) -> Beside:
+        """Returns the metrics of both.
 
-def duel(live: LiveModel, asked: Question, candidate: Candidate, metric: Metric) -> Duel:
-    """Returns how the candidate does beside the live version, by the paired difference on the rows both are asked."""
-    own = read(PREDICTIONS.path(candidate.evaluation))
-    kept: np.ndarray | slice = slice(None) if asked.asked is None else asked.asked
-    targets, values = own.targets[kept], own.values[kept]
-    others = np.concatenate(
-        [answered for _, answered, _ in predictions.answers(asked.saved_model, asked.live_examples, candidate.task)]
-    )
-    groups = None if own.groups is None else own.groups[kept]
-    found = paired_interval(metric, targets, values, others, groups=groups)
-    reached = [metric.value(targets, one) for one in (values, others)]
-    return Duel(metric.name, live.version, *reached, found.low, found.high, found.verdict)
+        What was measured when the live version was published is taken where rows and definition are the same.
+        """
+        metrics, recorded, asked = self._candidate.metrics, self._live.manifest["evaluation"], self._asked
+        same = all(recorded.get(key) == metrics[key] for key in ("data_digest", "definition"))
+        of_live = recorded["slices"][OVERALL] if asked.is_as_stored and same else self._measured(self._of_live)
+        of_candidate = metrics["slices"][OVERALL]
+        of = rows = int(of_candidate["example_count"])
+        if asked.asked is not None:
+            rows, of_candidate = int(asked.asked.sum()), self._measured(replace(self._of_candidate, slices={}))
+        return Beside(self._live.version, of_live, of_candidate, rows, of, is_judged, asked.lacking)
+
+    def _measured(self, predicted: Predictions) -> dict[str, float]:
+        evaluation = Evaluation(self._candidate.config.metrics(self._candidate.spec))
+        evaluation.add(predicted)
+        return evaluation.result().slices[OVERALL]
+
+    def duel(self, metric: Metric) -> Duel:
+        """Returns how the candidate does beside the live version, by the paired difference."""
+        own, other = self._of_candidate, self._of_live
+        found = paired_interval(metric, own.targets, own.values, other.values, groups=own.groups)
+        reached = [metric.value(own.targets, one.values) for one in (own, other)]
+        return Duel(metric.name, self._live.version, *reached, found.low, found.high, found.verdict)

@@ -1,8 +1,8 @@
 """What a stage of data adds up: batch after batch, shard after shard, with the same bits whoever does the work.
 
 A sum of floats depends on its order. So each shard, a file of a fixed part of the rows, has an accumulator of its own,
-and these are merged in the order of the shards: by a loop on one machine, in `data/columnar/beam.py` by Beam's
-workers.
+and these are merged in the order of the shards: by a loop on one machine, in `data/columnar/workers.py` by
+Beam's workers.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,9 +1,13 @@
 """Accumulators on Beam: its workers take the shards; the bits are those of the loop on one machine."""
 
+import pickle
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from data.columnar.accumulators import Accumulator, merged, of_shard
 
@@ -33,3 +37,24 @@ class Over(beam.PTransform):
             | beam.combiners.ToList()
             | beam.Map(lambda found: merged((one for _, one in sorted(found, key=lambda pair: pair[0])), make))
         )
+
+
+def over_workers(
+    shards: Sequence[Any],
+    read: Callable[[Any], Iterable[Any]],
+    make: Callable[[], Accumulator],
+    options: Sequence[str],
+) -> Accumulator:
+    """Returns the accumulator of all shards, added up by Beam's workers; see `Over` and `accumulators.over`.
+
+    Args:
+        shards: What `read` takes, in order; pickled.
+        read: Returns the batches of a shard, in order.
+        make: Returns an empty accumulator.
+        options: Beam's pipeline options.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "accumulator.pickle"
+        with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
+            _ = pipeline | Over(shards, read, make) | beam.Map(lambda found: file.write_bytes(pickle.dumps(found)))
+        return pickle.loads(file.read_bytes())

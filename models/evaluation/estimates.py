@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BINS = 15  # of the calibration error
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -61,9 +63,9 @@ def num_groups(groups: np.ndarray) -> int:
     return int(np.count_nonzero(np.bincount(groups)))  # 0 of no rows
 
 
-def ratio(numerators: np.ndarray, denominators: np.ndarray) -> Estimate:
-    """Returns the sum of the first over that of the second, both `(rows,)`; 0 where the second is 0."""
-    above, below = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+def ratio(numerators: np.ndarray, denominators: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
+    """Returns the weighted sum of the first over that of the second, both `(rows,)`; 0 where the second is 0."""
+    above, below = weighted(numerators, weights), weighted(denominators, weights)
     scale = below.mean()
     if scale == 0:
         return Estimate(0.0, np.zeros(len(below)))
@@ -71,11 +73,15 @@ def ratio(numerators: np.ndarray, denominators: np.ndarray) -> Estimate:
     return Estimate(float(value), (above - value * below) / scale)
 
 
-def mean(values: np.ndarray) -> Estimate:
-    """Returns the mean of `(rows,)`."""
-    values = np.asarray(values, np.float64)
-    value = values.mean()
-    return Estimate(float(value), values - value)
+def weighted(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Returns `(rows,)` as float64, each times its weight."""
+    found = np.asarray(values, np.float64)
+    return found if weights is None else found * weights
+
+
+def mean(values: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
+    """Returns the weighted mean of `(rows,)`."""
+    return ratio(values, np.ones(len(values)), weights)
 
 
 def root(estimate: Estimate) -> Estimate:
@@ -84,7 +90,12 @@ def root(estimate: Estimate) -> Estimate:
     return Estimate(value, estimate.influence / (2 * value) if value else estimate.influence)
 
 
-def area_under_curve(positive: np.ndarray, scores: np.ndarray) -> Estimate:
+def ratio_root(numerators: np.ndarray, denominators: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
+    """Returns the square root of `ratio`, such as a root mean squared error."""
+    return root(ratio(numerators, denominators, weights))
+
+
+def area_under_curve(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
     """Returns the area under the ROC curve, ties counted half; 0.5 where all rows are of one class.
 
     Influences are the placement values of E. R. DeLong, D. M. DeLong and D. L. Clarke-Pearson (Biometrics 44, 1988), in
@@ -94,23 +105,44 @@ def area_under_curve(positive: np.ndarray, scores: np.ndarray) -> Estimate:
     Args:
         positive: bool `(rows,)`, which rows are of the class that is looked for.
         scores: `(rows,)`, higher for rows that are taken for it; with a NaN among them the area is NaN.
+        weights: float `(rows,)`, how much each row counts; None for alike.
     """
     rows, count = len(positive), int(positive.sum())
     if np.isnan(scores).any():
         return Estimate(float("nan"), np.full(rows, np.nan))
-    if count in (0, rows):
+    weights = np.ones(rows) if weights is None else np.asarray(weights, np.float64)
+    above, below = weights[positive].sum(), weights[~positive].sum()
+    if count in (0, rows) or not above or not below:
         return Estimate(0.5, np.zeros(rows), positive)
-    above, below = scores[positive], scores[~positive]
+    order = np.argsort(scores)
+    ranked, sorted_weights = positive[order], weights[order]
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(scores[order]) != 0]))  # of runs of equal scores
+    lengths = np.diff(np.append(starts, rows))
     placements = np.empty(rows)
-    placements[positive] = _share_below(above, below)
-    placements[~positive] = 1 - _share_below(below, above)
-    value = placements[positive].mean()
-    weights = np.where(positive, rows / count, rows / (rows - count))
-    return Estimate(float(value), (placements - value) * weights, positive)
+    for side, others in ((True, below), (False, above)):  # of a positive row the share of negative ones below it
+        sums = np.concatenate([[0.0], np.cumsum(np.where(ranked != side, sorted_weights, 0.0))])
+        share = np.repeat((sums[starts] + sums[starts + lengths]) / (2 * others), lengths)
+        chosen = ranked == side
+        placements[order[chosen]] = share[chosen] if side else 1 - share[chosen]
+    value = np.dot(placements[positive], weights[positive]) / above
+    influence = (placements - value) * weights * np.where(positive, rows / above, rows / below)
+    return Estimate(float(value), influence, positive)
 
 
-def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Returns for each score the share of the others that lie below it, equal ones counted half, float64."""
-    others = np.sort(others)
-    left, right = (np.searchsorted(others, scores, side) for side in ("left", "right"))
-    return (left + right) / (2 * len(others))
+def calibration_error(confidences: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
+    """Returns the mean distance between confidence and accuracy over BINS equally wide bins, weighted by their size.
+
+    Method: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3. NaN without rows.
+
+    Args:
+        confidences: float `(rows,)` in [0, 1], the probability of the predicted class.
+        correct: bool `(rows,)`, whether the predicted class was right.
+        weights: float `(rows,)`, how much each row counts; None for alike.
+    """
+    if not len(confidences):
+        return Estimate(float("nan"), np.zeros(0))
+    # Bins are open below and closed above, as in the paper.
+    bins = np.clip(np.ceil(confidences.astype(np.float64) * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    distances = confidences.astype(np.float64) - correct
+    signs = np.sign(np.bincount(bins, weighted(distances, weights), BINS))
+    return mean(distances * signs[bins], weights)

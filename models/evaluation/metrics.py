@@ -1,86 +1,249 @@
-"""Metrics of stored predictions, each declared once: name, direction, and how value and standard error are computed."""
+"""Metrics of stored predictions, each declared once: name, direction, range, what it needs of a row, how it follows.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A metric first reduces predictions to a few columns, a number or two of each row, so that what is kept of a million rows
+is small and no order of adding changes a bit of the result; values, standard errors and slices follow from the columns.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from data.spec import DatasetSpec, LabelFeature
-from models.evaluation.estimates import Estimate, area_under_curve, mean, ratio, root
+from models.evaluation import estimates
+from models.evaluation.estimates import Estimate
 
-# `(targets, predictions) -> estimate`, of all rows.
-MetricFunction = Callable[[np.ndarray, np.ndarray], Estimate]
+Columns = tuple[np.ndarray, ...]
+EPSILON = 1e-7  # Keras's: probabilities are clipped to [1e-7, 1 - 1e-7] before their logarithm is taken
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What is compared.
+    """What is measured.
 
     Attributes:
-        name: Name in the evaluation.
-        function: Computes it, with each row's influence on it.
+        name: Name in the evaluation, in thresholds and on pages.
+        columns: `(targets, predictions) -> arrays (rows,)`, what it needs of each row.
+        estimate: `(*columns, weights) -> Estimate`, of all rows; `weights` is float `(rows,)` or None.
         lower_is_better: Whether less is better.
+        greatest: Greatest value that it can have; the least is 0.
+        is_share: Whether its value is a share of rows, whose interval is Wilson's.
+        is_compared: Whether models are compared by it.
+        tfma: Class name and settings of TFMA's metric of the same definition; None where it has none.
+        of_second_class: Whether TFMA has to look at the second of two classes alone.
     """
 
     name: str
-    function: MetricFunction
+    columns: Callable[[np.ndarray, np.ndarray], Columns]
+    estimate: Callable[..., Estimate] = estimates.ratio
     lower_is_better: bool = False
+    greatest: float = 1.0
+    is_share: bool = False
+    is_compared: bool = True
+    tfma: tuple[str, dict[str, Any]] | None = None
+    of_second_class: bool = False
+
+    def function(self, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
+        """Returns its estimate on all rows.
+
+        Args:
+            targets: What is true, `(rows,)`.
+            predictions: What was predicted, `(rows,)` or `(rows, values)`.
+            weights: float `(rows,)`, how much each row counts; None for alike.
+        """
+        return self.estimate(*self.columns(targets, predictions), weights=weights)
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether it is the ratio of the sums of its two columns, or the root of that."""
+        return self.estimate in (estimates.ratio, estimates.ratio_root)
 
     def value(self, targets: np.ndarray, predictions: np.ndarray) -> float:
         """Returns its value on all rows."""
         return self.function(targets, predictions).value
 
 
-def accuracy(targets: np.ndarray, scores: np.ndarray) -> Estimate:
-    """Returns the share of rows whose likeliest class, of probabilities `(rows, classes)`, is the true one."""
-    return mean(scores.argmax(axis=1) == targets)
+def _terms(term: Callable[..., np.ndarray], targets: np.ndarray, predictions: np.ndarray) -> Columns:
+    return term(targets, predictions), np.ones(len(targets), bool)
 
 
-def auc(targets: np.ndarray, scores: np.ndarray) -> Estimate:
-    """Returns the area under the ROC curve of the second of two classes; 0.5 where there is only one class."""
-    return area_under_curve(targets == 1, scores[:, 1])
+def mean_of(name: str, term: Callable[..., np.ndarray], **attributes: Any) -> Metric:
+    """Returns the metric that is the weighted mean of `term(targets, predictions)`, `(rows,)`, or its root.
+
+    `term` can be pickled, since Beam's workers hand metrics on; `attributes` are others of Metric.
+    """
+    return Metric(name, functools.partial(_terms, term), **attributes)
 
 
-def f1(targets: np.ndarray, scores: np.ndarray) -> Estimate:
-    """Returns the F1 score of the second of two classes; 0 where it is neither there nor predicted."""
+# --- Classification: targets int `(rows,)`, predictions float probabilities `(rows, classes)` -----------------------
+
+
+def _hits(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return scores.argmax(axis=1) == targets
+
+
+def cross_entropy(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Returns the cross-entropy of each row, float64 `(rows,)`, as Keras computes it: clipped, and then scaled to 1."""
+    clipped = np.clip(scores.astype(np.float64), EPSILON, 1 - EPSILON)
+    of_true = np.take_along_axis(clipped, targets[:, None].astype(np.int64), axis=1)[:, 0]
+    return np.log(clipped.sum(axis=1)) - np.log(of_true)
+
+
+ACCURACY = mean_of("accuracy", _hits, is_share=True, tfma=("SparseCategoricalAccuracy", {"name": "accuracy"}))
+LOSS = mean_of(
+    "loss",
+    cross_entropy,
+    lower_is_better=True,
+    greatest=math.inf,
+    is_compared=False,
+    tfma=("SparseCategoricalCrossentropy", {"name": "loss"}),
+)
+
+
+def _confidences(targets: np.ndarray, scores: np.ndarray) -> Columns:
+    return scores.max(axis=1), _hits(targets, scores)
+
+
+CALIBRATION = Metric(
+    "expected_calibration_error",
+    _confidences,
+    estimates.calibration_error,
+    lower_is_better=True,
+    is_compared=False,
+)
+
+
+def _of_second_class(targets: np.ndarray, scores: np.ndarray) -> Columns:
+    return targets == 1, scores[:, 1]
+
+
+AUC = Metric(
+    "auc",
+    _of_second_class,
+    estimates.area_under_curve,
+    tfma=("AUC", {"name": "auc"}),
+    of_second_class=True,
+)
+
+
+def _second_class_counts(targets: np.ndarray, scores: np.ndarray) -> Columns:
     predicted, true = scores.argmax(axis=1) == 1, targets == 1
-    return ratio(2.0 * (predicted & true), predicted.astype(float) + true)
+    return 2.0 * (predicted & true), predicted.astype(np.float64) + true
 
 
-def rmse(targets: np.ndarray, values: np.ndarray) -> Estimate:
-    """Returns the root mean squared error of `(rows,)`."""
-    return root(mean(np.subtract(values, targets, dtype=np.float64) ** 2))
+def f1(name: str) -> Metric:
+    """Returns the F1 score of the second of two classes, under a name; 0 where it is neither there nor predicted."""
+    return Metric(name, _second_class_counts)
 
 
-def mae(targets: np.ndarray, values: np.ndarray) -> Estimate:
-    """Returns the mean absolute error of `(rows,)`."""
-    return mean(np.abs(np.subtract(values, targets, dtype=np.float64)))
+@dataclass(frozen=True)
+class PerClass:
+    """Precision, recall and F1 of every class, of all rows; 0 where there is no row to tell them by.
+
+    Attributes:
+        classes: Names of the classes.
+        names: Of the metrics, each followed by `@` and the class.
+    """
+
+    classes: tuple[str, ...]
+    names: tuple[str, ...] = field(default=("precision", "recall", "f1"), init=False)
 
 
-def classification_metrics(spec: DatasetSpec) -> dict[str, Metric]:
+# --- Regression: targets and predictions float `(rows,)` ------------------------------------------------------------
+
+
+def squared_error(targets: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Returns the squared error of each row, float64 `(rows,)`."""
+    return np.subtract(values, targets, dtype=np.float64) ** 2
+
+
+RMSE = mean_of(
+    "rmse",
+    squared_error,
+    estimate=estimates.ratio_root,
+    lower_is_better=True,
+    greatest=math.inf,
+    tfma=("RootMeanSquaredError", {"name": "rmse"}),
+)
+
+
+def _absolute_error(targets: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.abs(np.subtract(values, targets, dtype=np.float64))
+
+
+MAE = mean_of(
+    "mae",
+    _absolute_error,
+    lower_is_better=True,
+    greatest=math.inf,
+    tfma=("MeanAbsoluteError", {"name": "mae"}),
+)
+
+
+# --- Ranking: predictions float `(rows, 2)`, the rank of the row's item from 0, and a rating; targets ratings --------
+
+RANK, RATING = 0, 1
+
+
+def _is_among(top_k: int, _: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    return answers[:, RANK] < top_k
+
+
+def _gain(top_k: int, targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    return _is_among(top_k, targets, answers) / np.log2(answers[:, RANK].astype(np.float64) + 2)
+
+
+def _rating_error(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    return squared_error(targets, answers[:, RATING])
+
+
+def recall_at(top_k: int) -> Metric:
+    """Returns the share of rows whose item is among the first `top_k`."""
+    return mean_of(f"recall_at_{top_k}", functools.partial(_is_among, top_k), is_share=True)
+
+
+def ndcg_at(top_k: int) -> Metric:
+    """Returns the mean discounted gain, 1 / log2(rank + 2) of an item among the first `top_k`, else 0.
+
+    With one relevant item the ideal gain is 1 (K. Järvelin and J. Kekäläinen, ACM TOIS 20, 2002).
+    """
+    return mean_of(f"ndcg_at_{top_k}", functools.partial(_gain, top_k))
+
+
+RATING_RMSE = mean_of(
+    "rating_rmse", _rating_error, estimate=estimates.ratio_root, lower_is_better=True, greatest=math.inf
+)
+
+
+# --- What tasks name ------------------------------------------------------------------------------------------------
+
+
+def classification(classes: tuple[str, ...]) -> tuple[Metric | PerClass, ...]:
     """Returns the metrics of classification: of two classes the area under the ROC curve first, else accuracy."""
-    (label,) = spec.of(LabelFeature).values()
-    found = {"accuracy": Metric("accuracy", accuracy)}
-    if len(label.classes) == 2:
-        found = {"auc": Metric("auc", auc), **found, f"f1@{label.classes[1]}": Metric(f"f1@{label.classes[1]}", f1)}
-    return found
+    of_two = (AUC, ACCURACY, f1(f"f1@{classes[1]}")) if len(classes) == 2 else (ACCURACY,)
+    return (*of_two, LOSS, CALIBRATION, PerClass(classes))
 
 
-def regression_metrics() -> dict[str, Metric]:
-    """Returns the metrics of regression."""
-    return {"rmse": Metric("rmse", rmse, True), "mae": Metric("mae", mae, True)}
+def ranges(measured: Iterable[Metric | PerClass]) -> dict[str, tuple[float, float]]:
+    """Returns of each metric of all rows its least and greatest value, by name; `example_count` is among them."""
+    found = {}
+    for one in measured:
+        if isinstance(one, Metric):
+            found[one.name] = (0.0, one.greatest)
+        else:
+            found |= {f"{metric}@{name}": (0.0, 1.0) for metric in one.names for name in one.classes}
+    return found | ({"example_count": (0.0, math.inf)} if found else {})
 
 
-def confusion_matrix(
-    targets: np.ndarray, predicted: np.ndarray, num_classes: int, counts: np.ndarray | None = None
-) -> np.ndarray:
+def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
     """Returns how often each class was predicted, int64 `(classes, classes)`: row = true class, column = predicted.
 
     Args:
         targets: int `(rows,)`, true classes.
         predicted: int `(rows,)`, predicted ones.
         num_classes: How many classes there are.
-        counts: How often each row counts, whole numbers `(rows,)`; None for once.
     """
-    cells = np.bincount(targets * num_classes + predicted, counts, num_classes**2)
+    cells = np.bincount(targets * num_classes + predicted, minlength=num_classes**2)
     return cells.astype(np.int64).reshape(num_classes, num_classes)

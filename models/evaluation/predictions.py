@@ -1,34 +1,130 @@
-"""What a model answered about the test split, as the evaluation keeps it. Loads no TensorFlow."""
+"""Predictions of the test split, as an evaluation keeps them: Parquet files, one for each shard. Loads no TensorFlow.
 
-from dataclasses import dataclass
+A row of a file has `file` and `number` (which row of the data it is), `answer` (what the model says under the task's
+`prediction_key`), `target`, and where there are any `group`, `weight` and a column `slice.NAME` for each slice.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SLICE = "slice."  # in front of the name of a column by whose values everything is broken down
+SECONDS = "seconds"  # in a file's metadata: how long the model took for its rows
+READ_ROWS = 65_536  # at a time
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a model answered.
+class Predictions:
+    """Predictions of some rows.
 
     Attributes:
-        targets: int64 classes or float32 numbers `(rows,)`.
-        values: What the task answers under its `prediction_key`, such as float32 probabilities `(rows, classes)`.
-        seconds: How long it took to answer them.
+        targets: What is true: int64 classes or float32 numbers `(rows,)`.
+        values: What was predicted: float32 `(rows,)`, or `(rows, values)` such as a probability of each class.
         groups: int32 `(rows,)` from 0, which rows belong together, such as those of a user; None where none do.
+        weights: float64 `(rows,)`, how much each row counts; None for alike.
+        slices: Column -> its value in each row as text, a dictionary array `(rows,)`; null where the row has none.
+        seconds: How long the model took.
     """
 
     targets: np.ndarray
     values: np.ndarray
-    seconds: float = 0.0
     groups: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    slices: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def numbers(self) -> np.ndarray:
         """The predicted numbers `(rows,)`; of answers with several values the last."""
         return self.values if self.values.ndim == 1 else self.values[:, -1]
 
+    def of(self, chosen: np.ndarray) -> "Predictions":
+        """Returns the predictions of some rows: bool `(rows,)`."""
+        groups, weights = (None if one is None else one[chosen] for one in (self.groups, self.weights))
+        slices = {name: column.filter(pa.array(chosen)) for name, column in self.slices.items()}
+        return Predictions(self.targets[chosen], self.values[chosen], groups, weights, slices, self.seconds)
 
-def read(file: Path) -> Answers:
-    """Returns what an `.npz` file keeps; raises OSError, ValueError or KeyError where it is gone or damaged."""
-    with np.load(file) as found:
-        return Answers(found["targets"], found["values"], float(found["seconds"]), found.get("groups"))
+
+def table(predicted: Predictions, files: pa.Array, numbers: np.ndarray) -> pa.Table:
+    """Returns predictions as they are stored.
+
+    Args:
+        predicted: The predictions.
+        files: Which file each row stands in, a dictionary array `(rows,)`.
+        numbers: Its number there, int64 `(rows,)`.
+    """
+    values = np.ascontiguousarray(predicted.values)
+    answers = pa.array(values.reshape(-1))
+    if values.ndim == 2:
+        answers = pa.FixedSizeListArray.from_arrays(answers, values.shape[1])
+    columns = {"file": files, "number": pa.array(numbers), "target": pa.array(predicted.targets), "answer": answers}
+    for name, found in (("group", predicted.groups), ("weight", predicted.weights)):
+        if found is not None:
+            columns[name] = pa.array(found)
+    return pa.table({**columns, **{SLICE + name: column for name, column in predicted.slices.items()}})
+
+
+def batches(folder: Path) -> Iterator[Predictions]:
+    """Yields the predictions of an evaluation in the order of the test split, READ_ROWS rows at a time.
+
+    Raises:
+        OSError: There are none, or a file is damaged.
+    """
+    parts = sorted(folder.glob("*.parquet"))
+    if not parts:
+        raise FileNotFoundError(f"No predictions in {folder}")
+    for part in parts:
+        yield from batches_of(part)
+
+
+def batches_of(part: Path) -> Iterator[Predictions]:
+    """Yields the predictions of one file, READ_ROWS rows at a time."""
+    with pq.ParquetFile(part) as file:
+        sliced = [name for name in file.schema_arrow.names if name.startswith(SLICE)]
+        seconds = float((file.schema_arrow.metadata or {}).get(SECONDS.encode(), 0.0))
+        for batch in file.iter_batches(READ_ROWS):
+            yield _of_batch(batch, sliced, seconds * len(batch) / file.metadata.num_rows)
+
+
+def _of_batch(batch: pa.RecordBatch, sliced: list[str], seconds: float) -> Predictions:
+    answers = batch.column("answer")
+    values = answers.flatten().to_numpy() if pa.types.is_fixed_size_list(answers.type) else answers.to_numpy()
+    others = {
+        name: batch.column(name).to_numpy() if name in batch.schema.names else None for name in ("group", "weight")
+    }
+    return Predictions(
+        targets=batch.column("target").to_numpy(),
+        values=values.reshape(len(batch), -1) if pa.types.is_fixed_size_list(answers.type) else values,
+        groups=others["group"],
+        weights=others["weight"],
+        slices={name.removeprefix(SLICE): batch.column(name).dictionary_encode() for name in sliced},
+        seconds=seconds,
+    )
+
+
+def read(path: Path) -> Predictions:
+    """Returns all predictions of an evaluation; raises OSError, ValueError or KeyError where they are gone or damaged.
+
+    Args:
+        path: The folder of its files, or the `.npz` file of an evaluation by an older release.
+    """
+    if path.suffix == ".npz":
+        with np.load(path) as found:
+            return Predictions(found["targets"], found["values"], found.get("groups"), seconds=float(found["seconds"]))
+    parts = list(batches(path))
+
+    def joined(name: str) -> np.ndarray | None:
+        return None if getattr(parts[0], name) is None else np.concatenate([getattr(one, name) for one in parts])
+
+    targets, values, groups, weights = (joined(name) for name in ("targets", "values", "groups", "weights"))
+    assert targets is not None
+    assert values is not None
+    slices = {
+        name: pa.chunked_array([one.slices[name] for one in parts]).unify_dictionaries() for name in parts[0].slices
+    }
+    whole = {name: column.combine_chunks() for name, column in slices.items()}
+    return Predictions(targets, values, groups, weights, whole, sum(one.seconds for one in parts))

@@ -1,7 +1,6 @@
 """What every task shares that predicts one class of several: loss, metrics, evaluation, the form of an answer."""
 
 import functools
-from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -34,40 +33,6 @@ def output(features, spec: DatasetSpec):
     _, label = spec.only(LabelFeature)
     # float32 under mixed precision too: half precision probabilities underflow.
     return keras.layers.Dense(len(label.classes), activation="softmax", dtype="float32", name="scores")(features)
-
-
-def eval_config(config, spec: DatasetSpec, slice_by: Sequence[str] = ()):
-    """Returns accuracy, loss, calibration and confusion matrix, and of two classes the area under the ROC curve.
-
-    Args:
-        config: The task's settings.
-        spec: The data set's facts.
-        slice_by: Features by whose values everything is broken down, as it is by class.
-    """
-    from tensorflow_model_analysis.proto import config_pb2
-
-    label_key, label = spec.only(LabelFeature)
-    names = [
-        config_pb2.MetricConfig(class_name="SparseCategoricalAccuracy", config='{"name": "accuracy"}'),
-        config_pb2.MetricConfig(class_name="SparseCategoricalCrossentropy", config='{"name": "loss"}'),
-        config_pb2.MetricConfig(class_name="ExampleCount", config='{"name": "example_count"}'),
-        # At threshold 0 the predicted class is always the likeliest; precision and recall per class follow from it.
-        config_pb2.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config='{"thresholds": [0.0]}'),
-        config_pb2.MetricConfig(class_name="ExpectedCalibrationError", module="models.evaluation.calibration"),
-    ]
-    specs = [config_pb2.MetricsSpec(metrics=names)]
-    if len(label.classes) == 2:
-        binary = config_pb2.BinarizationOptions(class_ids={"values": [1]})
-        auc = config_pb2.MetricConfig(class_name="AUC", config='{"name": "auc"}')
-        specs.append(config_pb2.MetricsSpec(metrics=[auc], binarize=binary))
-    slices = [config_pb2.SlicingSpec(feature_keys=[key]) for key in (label_key, *slice_by)]
-    return config_pb2.EvalConfig(
-        model_specs=[
-            config_pb2.ModelSpec(signature_name="serving_default", label_key=label_key, prediction_key="scores")
-        ],
-        metrics_specs=specs,
-        slicing_specs=[config_pb2.SlicingSpec(), *slices],
-    )
 
 
 def badness(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -146,7 +111,6 @@ ClassificationTask = functools.partial(
     Task,
     loss=loss,
     metrics=metrics,
-    eval_config=eval_config,
     describe_answer=describe_answer,
     prediction_key="scores",
     badness=badness,

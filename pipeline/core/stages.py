@@ -8,7 +8,6 @@ from dataclasses import dataclass
 # The module of a task imports its reference models within a function, and names a metric of TFMA's in a text: both are
 # loaded by other stages only.
 REFERENCE_MODELS = "models.tasks.*.reference"
-TFMA_METRIC = "models.evaluation.calibration"
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,13 @@ STAGES = (
     Stage(
         "transform",
         "components.transform",
-        excluded=(REFERENCE_MODELS, TFMA_METRIC),
+        excluded=(REFERENCE_MODELS,),
         waits_for=("data_gate",),
         settings=("task", "model."),
     ),
     Stage(
         "classical",
         "components.classical",
-        excluded=(TFMA_METRIC,),
         waits_for=("data_gate",),
         settings=("task", "model.", "seed"),
     ),
@@ -72,7 +70,7 @@ STAGES = (
         "train",
         "pipeline.running.trainer_entry",
         packages=("tfx",),
-        excluded=(REFERENCE_MODELS, TFMA_METRIC),
+        excluded=(REFERENCE_MODELS,),
         settings=("task", "model.", "train.", "seed"),
     ),
     Stage(
@@ -99,7 +97,7 @@ STAGES = (
     Stage(
         "serving_check",
         "components.serving_check",
-        excluded=(REFERENCE_MODELS, TFMA_METRIC),
+        excluded=(REFERENCE_MODELS,),
         waits_for=("baseline",),
         settings=("task", "model.", "serving.", "evaluate.against_live"),
         is_gate=True,

@@ -5,7 +5,6 @@ Loads no TensorFlow: the pages of old runs are made in a second.
 
 import contextlib
 import json
-import math
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +17,8 @@ from components import artifact_files as files
 from components.artifact_files import ArtifactFile
 from data.spec import SPLITS, DatasetSpec, LabelFeature
 from models import registry
-from models.config import TaskConfig
 from models.evaluation import predictions
-from models.evaluation.estimates import Estimate, num_groups
-from models.evaluation.intervals import Z, wilson
-from models.evaluation.predictions import Answers
+from models.evaluation.predictions import Predictions
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import executions
 from pipeline.history.record import RunRecord, StageRecord
@@ -64,7 +60,7 @@ class Facts:
     anomalies: dict[str, list[str]] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
-    answers: Answers | None = None
+    answers: Predictions | None = None
     mistakes: list[dict[str, Any]] = field(default_factory=list)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     comparison: dict[str, Any] = field(default_factory=dict)
@@ -125,42 +121,14 @@ def conclude(record: RunRecord, found: Facts) -> None:
 
 def compared_metrics(record: RunRecord) -> dict[str, Any]:
     """Returns the metrics that can be computed from stored answers, by name."""
-    config, spec = _task_settings(record)
-    return config.compared(spec)
-
-
-def _task_settings(record: RunRecord) -> tuple[TaskConfig, DatasetSpec]:
     config = registry.config_class(record.settings["task"]).model_validate(record.settings["model"])
-    return config, DatasetSpec.model_validate(record.spec)
+    return config.compared(DatasetSpec.model_validate(record.spec))
 
 
 def intervals(record: RunRecord, found: Facts) -> dict[str, list[float]]:
-    """Returns metric -> lower and upper end of its 95 % interval, within what the metric can be.
-
-    Wilson's of accuracy; else the value, and 1.96 standard errors on each side. Of rows in groups, both by group.
-    """
-    said = found.answers
-    if said is None or not len(said.targets):
-        return {}
-    config, spec = _task_settings(record)
-    possible, ranges = config.metric_ranges(spec), {}
-    for name, metric in config.compared(spec).items():
-        estimate = metric.function(said.targets, said.values)
-        error = estimate.standard_error(said.groups)
-        if name == "accuracy":
-            ranges[name] = list(wilson(estimate.value, _independent_rows(estimate, error, said)))
-        elif math.isfinite(error):
-            least, greatest = possible.get(name, (-math.inf, math.inf))
-            ranges[name] = [max(estimate.value - Z * error, least), min(estimate.value + Z * error, greatest)]
-    return ranges
-
-
-def _independent_rows(share: Estimate, error: float, said: Answers) -> float:
-    """Returns how many independent rows tell a share as well (design effect: L. Kish, "Survey Sampling", 1965)."""
-    if said.groups is None:
-        return len(said.targets)
-    # Of a share of 0 or 1 no error is seen: its groups count.
-    return min(share.value * (1 - share.value) / error**2, len(said.targets)) if error else num_groups(said.groups)
+    """Returns metric -> lower and upper end of its 95 % interval, of those that models are compared by."""
+    measured = found.evaluation.get("intervals", {}).get(files.OVERALL, {})
+    return {name: measured[name] for name in compared_metrics(record) if name in measured} if measured else {}
 
 
 def energy_wh(record: RunRecord) -> float:
@@ -205,11 +173,14 @@ class _Reader:
                 found = json.loads(file.path(folder).read_text())
         return found
 
-    def answers(self) -> Answers | None:
+    def answers(self) -> Predictions | None:
         folder, found = self.folder(files.PREDICTIONS), None
         if folder:
-            with self.part(f"{files.PREDICTIONS.name} of evaluate"):
-                found = predictions.read(files.PREDICTIONS.path(folder))
+            path = files.PREDICTIONS.path(folder)
+            if not path.exists() and files.OLD_PREDICTIONS.path(folder).exists():
+                path = files.OLD_PREDICTIONS.path(folder)
+            with self.part(f"{path.name} of evaluate"):
+                found = predictions.read(path)
         return found
 
     def statistics(self) -> dict[str, list[Any]]:

@@ -14,7 +14,7 @@ from components.artifact_files import OVERALL
 from data.scripts import isolated
 from models.evaluation.intervals import wilson
 from models.evaluation.plots import confusion_matrix, most_confused, short
-from models.evaluation.predictions import Answers
+from models.evaluation.predictions import Predictions
 
 INK = "#010203"  # stands for the page's text colour
 COLOURS = ("#2f7fc1", "#d9822b", "#2f9e6e", "#c94f6d", "#8a63c9", "#7d8a97")
@@ -138,7 +138,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart | None:
     return Chart(title, _svg(figure), f"Most frequent: {most or 'no mistakes'}.", ["true", "predicted", "rows"], rows)
 
 
-def reliability_bins(answers: Answers) -> list[list[float]]:
+def reliability_bins(answers: Predictions) -> list[list[float]]:
     """Returns for each bin of confidence that holds examples: lower and upper end, mean confidence, accuracy, rows."""
     confidence = answers.values.max(axis=1)
     right = answers.values.argmax(axis=1) == answers.targets
@@ -152,7 +152,7 @@ def reliability_bins(answers: Answers) -> list[list[float]]:
 
 
 @drawn
-def calibration(answers: Answers, error: float | None) -> Chart:
+def calibration(answers: Predictions, error: float | None) -> Chart:
     """Returns the reliability diagram (C. Guo et al., ICML 2017): accuracy by confidence."""
     bins = reliability_bins(answers)
     figure = _figure(3.6, 3.2)
@@ -167,7 +167,7 @@ def calibration(answers: Answers, error: float | None) -> Chart:
     return Chart("Calibration", _svg(figure), text, columns, bins)
 
 
-def precision_recall(answers: Answers, classes: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+def precision_recall(answers: Predictions, classes: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
     """Returns class -> recall, precision and average precision, one class against the others; the worst first.
 
     Of two classes the second alone; of many the MAX_CURVES with the least average precision. Classes that the test
@@ -243,7 +243,7 @@ def by_slice(slices: dict[str, dict[str, float]], metric: str) -> Chart | None:
 
 
 @drawn
-def predicted_and_true(answers: Answers) -> Chart:
+def predicted_and_true(answers: Predictions) -> Chart:
     """Returns predicted numbers over true ones, of up to MAX_POINTS rows."""
     step = -(-len(answers.numbers) // MAX_POINTS)
     true, predicted = answers.targets[::step], answers.numbers[::step]

@@ -12,7 +12,7 @@ from apache_beam.portability.api import endpoints_pb2
 from apache_beam.runners.portability.fn_api_runner.worker_handlers import GrpcWorkerHandler, WorkerHandler
 from google.protobuf import json_format, text_format
 
-_PRELOADED = ["apache_beam.runners.worker.sdk_worker_main", "tensorflow_transform.beam", "tensorflow_model_analysis"]
+_PRELOADED = ["apache_beam.runners.worker.sdk_worker_main", "tensorflow", "pyarrow.parquet"]
 
 
 def start() -> None:

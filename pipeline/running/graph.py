@@ -3,6 +3,7 @@
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 
+from data.columnar.workers import SEVERAL_WORKERS
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
 from pipeline.core.stages import STAGES
@@ -19,7 +20,7 @@ def beam_args(workers: int) -> list[str]:
     """Returns Beam's options for so many processes."""
     if workers == 1:
         return BEAM_ARGS
-    return [*LOCAL, "--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+    return [*LOCAL, SEVERAL_WORKERS, f"--direct_num_workers={workers}"]
 
 
 def build(named: NamedConfig, paths: PipelinePaths, run: str, *, allow_unblessed: bool = False) -> Pipeline:

@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
-
 from pipeline.running import deferred
 
 if "tfx.components" not in sys.modules:
@@ -208,9 +206,9 @@ def evaluate(wiring: Wiring) -> BaseComponent:
     return TestEvaluator(
         examples=wiring.output("ingest", "examples"),
         model=wiring.output("train", "model"),
-        eval_config=text_format.MessageToString(wiring.task.eval_config(wiring.config.model, wiring.spec)),
         spec=wiring.spec.model_dump_json(),
         task=wiring.config.task,
+        config=wiring.config.model.model_dump_json(),
         beam_args=json.dumps(wiring.beam_args),
         fingerprint=json.dumps(wiring.fingerprint("evaluate")),
     )
@@ -226,7 +224,6 @@ def model_gate(wiring: Wiring) -> BaseComponent:
         thresholds=json.dumps({name: bound.model_dump() for name, bound in asked.thresholds.items()}),
         destination=wiring.by_word(wiring.paths.serving),
         spec=wiring.spec.model_dump_json(),
-        beam_args=json.dumps(wiring.beam_args),
         task=wiring.config.task,
         config=wiring.config.model.model_dump_json(),
         metric=wiring.metric(),

@@ -3,6 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from models.evaluation.metrics import RMSE
+
 pytestmark = pytest.mark.slow  # loads TFX
 
 
@@ -29,9 +31,6 @@ def test_the_gate_asks_for_as_much_as_the_settings(require, passing):
 
 def _rivals(folder, targets, generator):
     """Writes what the mean, and a good model, predicted."""
-    from models.evaluation.metrics import regression_metrics
-
-    rmse = regression_metrics()["rmse"]
     predictions = {
         "mean": np.full(len(targets), targets.mean()),
         "ridge": targets + generator.normal(0, 0.1, len(targets)),
@@ -39,9 +38,8 @@ def _rivals(folder, targets, generator):
     found = {}
     for name, values in predictions.items():
         np.save(folder / f"{name}.npy", values)
-        found[name] = {"trivial": name == "mean", "metrics": {"rmse": rmse.value(targets, values)}}
+        found[name] = {"trivial": name == "mean", "metrics": {"rmse": RMSE.value(targets, values)}}
     (folder / "classical.json").write_text(json.dumps(found))
-    return rmse
 
 
 @pytest.mark.parametrize(
@@ -58,13 +56,13 @@ def test_a_network_is_held_against_the_best_model_and_the_best_trivial_one(
 ):
     from components.baseline import check, compare
     from data.errors import ModelError
-    from models.evaluation.predictions import Answers
+    from models.evaluation.predictions import Predictions
 
     generator = np.random.default_rng(0)
     targets = generator.normal(0, 1, 300)
-    rmse = _rivals(tmp_path, targets, generator)
+    _rivals(tmp_path, targets, generator)
 
-    found = compare(Answers(targets, targets + generator.normal(0, error, 300)), tmp_path, rmse)
+    found = compare(Predictions(targets, targets + generator.normal(0, error, 300)), tmp_path, RMSE)
 
     assert (found["best"], found["verdict"]) == ("ridge", beside_best)
     assert (found["trivial"]["best"], found["trivial"]["verdict"]) == ("mean", beside_trivial)
@@ -76,30 +74,29 @@ def test_a_network_is_held_against_the_best_model_and_the_best_trivial_one(
 
 def test_rows_of_a_group_count_as_one(tmp_path):
     from components.baseline import compare
-    from models.evaluation.predictions import Answers
+    from models.evaluation.predictions import Predictions
 
     generator, groups = np.random.default_rng(0), np.repeat(np.arange(8, dtype=np.int32), 50)
     # Three of eight users are easier than the mean thinks, all rows of a user alike.
     targets, values = generator.normal(0, 1, 400), np.zeros(400)
     values = targets * np.where(groups < 3, 1.0, -0.1)
-    rmse = _rivals(tmp_path, targets, generator)
+    _rivals(tmp_path, targets, generator)
 
     by_row, by_group = (
-        compare(Answers(targets, values, groups=one), tmp_path, rmse)["trivial"] for one in (None, groups)
+        compare(Predictions(targets, values, groups=one), tmp_path, RMSE)["trivial"] for one in (None, groups)
     )
 
     assert (by_row["verdict"], by_group["verdict"]) == ("beats", "ties with")
     assert by_row["difference"] == by_group["difference"]
     assert by_group["sentence"].endswith(", by 8 groups of rows)")
-    one_group = compare(Answers(targets, values, groups=np.zeros(400, np.int32)), tmp_path, rmse)["trivial"]
+    one_group = compare(Predictions(targets, values, groups=np.zeros(400, np.int32)), tmp_path, RMSE)["trivial"]
     assert (one_group["verdict"], one_group["interval"]) == ("ties with", [None, None])
 
 
 def test_a_model_whose_metric_is_no_finite_number_is_never_the_best():
     from components.baseline import best_of
-    from models.evaluation.metrics import regression_metrics
 
     models = {"mean": {"metrics": {"rmse": 2.0}}, "ridge": {"metrics": {"rmse": None}}}
 
-    assert best_of(models, regression_metrics()["rmse"]) == "mean"
-    assert best_of({"ridge": models["ridge"]}, regression_metrics()["rmse"]) == "ridge"
+    assert best_of(models, RMSE) == "mean"
+    assert best_of({"ridge": models["ridge"]}, RMSE) == "ridge"

@@ -78,29 +78,8 @@ def test_a_metric_that_was_not_computed_is_refused():
         judge({"loss": 0.1}, None, ACCURACY)
 
 
-def test_precision_recall_and_f1_follow_from_the_confusion_matrix():
-    import numpy as np
-
-    from components.evaluator import per_class
-
-    # 8 of 10 cats right, 2 called dogs; 3 of 4 dogs right, 1 called a cat; no birds.
-    found = per_class(np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]]), ("cat", "dog", "bird"))
-
-    assert found == {
-        "precision@cat": pytest.approx(8 / 9),
-        "precision@dog": pytest.approx(3 / 5),
-        "precision@bird": 0.0,
-        "recall@cat": pytest.approx(0.8),
-        "recall@dog": pytest.approx(0.75),
-        "recall@bird": 0.0,
-        "f1@cat": pytest.approx(2 * 8 / (9 + 10)),
-        "f1@dog": pytest.approx(2 * 3 / (5 + 4)),
-        "f1@bird": 0.0,
-    }
-
-
 def test_the_candidate_itself_is_no_rival(tmp_path):
-    from components.live_model import contest
+    from components.live_model.contest import Candidate
     from components.model_gate import rival
     from models.serving.rollout.versions import publish
 
@@ -110,7 +89,7 @@ def test_the_candidate_itself_is_no_rival(tmp_path):
     version = publish(tmp_path / "first", tmp_path / "serving" / "digits", {})
 
     def found(name: str):
-        candidate = contest.Candidate(str(tmp_path / name), {}, tmp_path, None, None, [])
+        candidate = Candidate(str(tmp_path / name), {}, tmp_path, None, None, None)
         return rival(tmp_path / "serving" / "digits", candidate)
 
     assert found("first") is None

@@ -35,14 +35,6 @@ def test_one_epoch_has_finite_losses_on_both_splits(trained):
     assert np.isfinite(history["val_loss"]).all()
 
 
-def test_evaluation_asks_for_a_signature_and_label_that_are_there(trained):
-    task, made, _ = trained
-
-    (model_spec,) = task.eval_config(made.config, made.spec).model_specs
-    assert model_spec.signature_name == "serving_default"
-    assert model_spec.label_key in made.spec.features
-
-
 def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp_path):
     from components.artifact_files import PREDICTIONS
     from components.classical import fit, read_frame, values_of

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from data.spec import DatasetSpec, LabelFeature, NumberFeature, TextFeature
+from models.evaluation import metrics
+from models.evaluation.evaluation import Evaluation
+from models.evaluation.predictions import Predictions
 from pipeline.core.config import schema_class
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord, StageRecord
+from tests.models.evaluation.stored import store
 
 STAGES = (
     "ingest",
@@ -101,8 +106,8 @@ def write_artifacts(home: Path, record: RunRecord, spec: DatasetSpec, targets: n
     layers = [{"name": "scores", "kind": "Dense", "output": [None, len(classes)], "parameters": 12}]
     _json(folders["train"] / "training.json", {"seconds": 5.0, "history": history, "layers": layers})
     (folders["train"] / "tensorboard.txt").write_text(f"/somewhere/{record.run}\n")
-    _json(folders["evaluate"] / "metrics.json", _metrics(targets, values, label, classes))
-    np.savez(folders["evaluate"] / "predictions.npz", targets=targets, values=values, seconds=1.0)
+    _json(folders["evaluate"] / "metrics.json", _metrics(Predictions(targets, values), label, classes))
+    store(folders["evaluate"] / "predictions", Predictions(targets, values))
     wrong = np.flatnonzero(values.argmax(axis=1) != targets)[:24]
     _json(folders["evaluate"] / "mistakes.json", [_mistake(row, targets, values, spec) for row in map(int, wrong)])
     verdict = {"metric": "accuracy", "value": 0.75, "bound": 0.7, "lower_is_better": False, "published": None}
@@ -160,19 +165,11 @@ def answers(accuracy: float, rows: int, classes: int) -> tuple[np.ndarray, np.nd
     return targets, values
 
 
-def _metrics(targets: np.ndarray, values: np.ndarray, label: str, classes: tuple[str, ...]) -> dict[str, Any]:
-    said = values.argmax(axis=1)
-    counts = np.zeros((len(classes), len(classes)), int)
-    np.add.at(counts, (targets, said), 1)
-    overall = {"accuracy": float((said == targets).mean()), "example_count": float(len(targets)), "loss": 0.5}
-    slices: dict[str, dict[str, float]] = {"overall": overall}
-    for index, name in enumerate(classes):
-        inside = targets == index
-        if inside.any():
-            right = float((said[inside] == index).mean())
-            slices[f"{label}={name}"] = {"accuracy": right, "example_count": float(inside.sum())}
-            overall |= {f"precision@{name}": right, f"recall@{name}": right, f"f1@{name}": right}
-    return {"slices": slices, "confusion_matrix": counts.tolist(), "data_digest": "test rows", "eval_config": ""}
+def _metrics(predicted: Predictions, label: str, classes: tuple[str, ...]) -> dict[str, Any]:
+    sliced = pa.DictionaryArray.from_arrays(predicted.targets.astype(np.int32), classes)
+    evaluation = Evaluation(metrics.classification(classes), label)
+    evaluation.add(dataclasses.replace(predicted, slices={label: sliced}))
+    return evaluation.result().as_json() | {"data_digest": "test rows", "definition": {}}
 
 
 def _mistake(row: int, targets: np.ndarray, values: np.ndarray, spec: DatasetSpec) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Settings of recommendation; loads no TensorFlow."""
 
-import math
-
 from pydantic import Field, PositiveInt
 
 from data.spec import CategoryFeature, DatasetSpec, TargetFeature, TextFeature
@@ -46,16 +44,11 @@ class RecommendationConfig(TaskConfig):
             if name not in spec.of(CategoryFeature):
                 raise ValueError(f"model.slice_by: {name} is no category of the data.")
 
-    def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
+    def metrics(self, spec: DatasetSpec) -> tuple:
         """Returns recall and NDCG of the recommended items, and the error of ratings, in their unit."""
-        ranges = {f"recall_at_{self.top_k}": (0.0, 1.0), f"ndcg_at_{self.top_k}": (0.0, 1.0)}
-        return {**ranges, "rating_rmse": (0.0, math.inf), "example_count": (0.0, math.inf)}
+        from models.evaluation.metrics import RATING_RMSE, ndcg_at, recall_at
 
-    def compared(self, spec: DatasetSpec) -> dict:
-        """Returns recall and NDCG of the recommended items, and the error of ratings."""
-        from models.tasks.recommendation import reference
-
-        return reference.metrics(self.top_k)
+        return recall_at(self.top_k), ndcg_at(self.top_k), RATING_RMSE
 
 
 CONFIG = RecommendationConfig

@@ -6,31 +6,10 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import TruncatedSVD
 
-from models.evaluation.estimates import Estimate, mean
-from models.evaluation.metrics import Metric, rmse
 from models.tasks.reference import Candidate
 
 FACTORS = 32  # of 8, 16, 32 and 64 the best on MovieLens
 SHRINKAGE = 5.0  # ratings of the mean that every item and user is given
-
-
-def metrics(top_k: int) -> dict[str, Metric]:
-    """Returns recall and NDCG of the first `top_k`, and the error of ratings, of answers `(rows, 2)`: rank, rating."""
-
-    def recall(targets: np.ndarray, answers: np.ndarray) -> Estimate:
-        return mean(answers[:, 0] < top_k)
-
-    def ndcg(targets: np.ndarray, answers: np.ndarray) -> Estimate:
-        return mean((answers[:, 0] < top_k) / np.log2(answers[:, 0] + 2))
-
-    def rating_rmse(targets: np.ndarray, answers: np.ndarray) -> Estimate:
-        return rmse(targets, answers[:, 1])
-
-    return {
-        f"recall_at_{top_k}": Metric(f"recall_at_{top_k}", recall),
-        f"ndcg_at_{top_k}": Metric(f"ndcg_at_{top_k}", ndcg),
-        "rating_rmse": Metric("rating_rmse", rating_rmse, lower_is_better=True),
-    }
 
 
 def candidates(user_key: str, item_key: str) -> dict[str, Candidate]:

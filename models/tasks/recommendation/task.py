@@ -1,7 +1,5 @@
 """Recommendation."""
 
-import json
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,7 +9,7 @@ from data.examples import encode
 from data.spec import DatasetSpec, Row, TargetFeature
 from models.task import FileQuery, Task, Tensors
 from models.tasks.optional import dense, sparse
-from models.tasks.recommendation import network, ranking
+from models.tasks.recommendation import network
 from models.tasks.recommendation.config import RecommendationConfig
 from models.tasks.recommendation.network import CANDIDATE, NEVER, RATING, RECENT, SCORES, USER, TwoTower
 
@@ -66,28 +64,6 @@ def metrics(config: RecommendationConfig, spec: DatasetSpec) -> dict:
     """Returns the recall among all items, those a user had included, and the error of ratings."""
     recall = keras.metrics.SparseTopKCategoricalAccuracy(config.top_k, name=f"recall_at_{config.top_k}")
     return {SCORES: [recall], RATING: [keras.metrics.RootMeanSquaredError(name="rmse")]}
-
-
-def eval_config(config: RecommendationConfig, spec: DatasetSpec):
-    """Returns recall and NDCG of the first `top_k`, and the error of ratings, overall and by `config.slice_by`."""
-    from tensorflow_model_analysis.proto import config_pb2
-
-    rating_key, _ = spec.only(TargetFeature)
-    module, top_k = "models.tasks.recommendation.ranking", config.top_k
-    settings = {kind: {"top_k": top_k, "name": f"{kind.lower()}_at_{top_k}"} for kind in ("Recall", "Ndcg")}
-    settings["RatingRmse"] = {"name": "rating_rmse"}
-    names = [
-        config_pb2.MetricConfig(class_name=kind, module=module, config=json.dumps(values))
-        for kind, values in settings.items()
-    ]
-    names.append(config_pb2.MetricConfig(class_name="ExampleCount", config='{"name": "example_count"}'))
-    return config_pb2.EvalConfig(
-        model_specs=[
-            config_pb2.ModelSpec(signature_name="serving_default", label_key=rating_key, prediction_key="outputs")
-        ],
-        metrics_specs=[config_pb2.MetricsSpec(metrics=names)],
-        slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=[k]) for k in config.slice_by)],
-    )
 
 
 def signatures(served, config: RecommendationConfig, spec: DatasetSpec) -> dict:
@@ -184,7 +160,6 @@ TASK = Task(
     prepare=prepare,
     loss=loss,
     metrics=metrics,
-    eval_config=eval_config,
     signatures=signatures,
     embeddings=embeddings,
     queries=queries,
@@ -197,4 +172,3 @@ TASK = Task(
     label_keys=(SCORES, RATING),
     aside=(TITLES,),
 )
-assert ranking  # TFMA finds its metrics by this module's name

@@ -24,11 +24,6 @@ def build_model(config: TabularClassificationConfig, spec: DatasetSpec) -> keras
     return keras.Model(inputs, scores, name="tabular_classification")
 
 
-def eval_config(config: TabularClassificationConfig, spec: DatasetSpec):
-    """Returns the metrics of classification, overall and sliced by class and by `config.slice_by`."""
-    return classification.eval_config(config, spec, config.slice_by)
-
-
 def signatures(served, config: TabularClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns `serving_default` (serialized tf.train.Example) and `columns` (one input a column)."""
 
@@ -53,7 +48,6 @@ TASK = ClassificationTask(
     config=TabularClassificationConfig,
     preprocessing_fn=preprocessing_fn,
     build_model=build_model,
-    eval_config=eval_config,
     signatures=signatures,
     queries=network.queries,
     inputs=network.inputs,

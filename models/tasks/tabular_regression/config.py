@@ -1,6 +1,5 @@
 """Settings of tabular regression; loads no TensorFlow."""
 
-import math
 from typing import Literal
 
 from data.spec import DatasetSpec, LabelFeature, TargetFeature
@@ -20,15 +19,11 @@ class TabularRegressionConfig(TabularConfig):
             raise ValueError(f"expected no label, found {', '.join(spec.of(LabelFeature))}; use data.ignore.")
         self.check_columns(spec)
 
-    def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
+    def metrics(self, spec: DatasetSpec) -> tuple:
         """Returns the root mean squared and the mean absolute error, in the target's unit."""
-        return dict.fromkeys(("rmse", "mae", "example_count"), (0.0, math.inf))
+        from models.evaluation.metrics import MAE, RMSE
 
-    def compared(self, spec: DatasetSpec) -> dict:
-        """Returns the metrics of regression."""
-        from models.evaluation.metrics import regression_metrics
-
-        return regression_metrics()
+        return RMSE, MAE
 
 
 CONFIG = TabularRegressionConfig

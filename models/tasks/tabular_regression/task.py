@@ -41,26 +41,6 @@ def metrics(config: TabularRegressionConfig, spec: DatasetSpec) -> list:
     return [keras.metrics.MeanAbsoluteError(name="standardized_mae")]
 
 
-def eval_config(config: TabularRegressionConfig, spec: DatasetSpec):
-    """Returns root mean squared and mean absolute error in the target's unit, sliced by `config.slice_by`."""
-    from tensorflow_model_analysis.proto import config_pb2
-
-    target_key, _ = spec.only(TargetFeature)
-    names = [
-        config_pb2.MetricConfig(class_name="RootMeanSquaredError", config='{"name": "rmse"}'),
-        config_pb2.MetricConfig(class_name="MeanAbsoluteError", config='{"name": "mae"}'),
-        config_pb2.MetricConfig(class_name="ExampleCount", config='{"name": "example_count"}'),
-    ]
-    slices = [config_pb2.SlicingSpec(feature_keys=[key]) for key in config.slice_by]
-    return config_pb2.EvalConfig(
-        model_specs=[
-            config_pb2.ModelSpec(signature_name="serving_default", label_key=target_key, prediction_key="outputs")
-        ],
-        metrics_specs=[config_pb2.MetricsSpec(metrics=names)],
-        slicing_specs=[config_pb2.SlicingSpec(), *slices],
-    )
-
-
 def signatures(served, config: TabularRegressionConfig, spec: DatasetSpec) -> dict:
     """Returns `serving_default` (serialized tf.train.Example) and `columns` (one input a column).
 
@@ -104,7 +84,6 @@ TASK = Task(
     build_model=build_model,
     loss=loss,
     metrics=metrics,
-    eval_config=eval_config,
     signatures=signatures,
     queries=network.queries,
     inputs=network.inputs,

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components import predictions
 from components.artifact_files import PREDICTIONS
-from components.example_gen import write_splits
-from components.live_model import contest
+from components.example_gen import split_files, write_splits
 from components.live_model.asking import DataSource, question
 from components.live_model.comparable import LiveModel, obstacle, why_no_warm_start
+from components.live_model.contest import Candidate, Contest
 from data import examples as codec
 from data import loading
 from data.checks.rows import RowChecks
@@ -19,8 +20,10 @@ from data.config import DataConfig
 from data.errors import DataError, ServingError
 from data.spec import DatasetSpec, ImageFeature
 from models import registry
+from models.evaluation.predictions import Predictions
 from models.serving.rollout.versions import publish
 from tests.data.corpus import csv_text, png
+from tests.models.evaluation.stored import store
 
 pytestmark = pytest.mark.slow  # loads TensorFlow and TFX
 
@@ -83,7 +86,7 @@ class _Home:
         """Publishes a model that takes what these settings name."""
         _, dataset = self.load(settings)
         facts = {"task": task, "spec": dataset.spec.model_dump(mode="json"), "split": dataset.rule()}
-        facts["evaluation"] = {"data_digest": "", "eval_config": "", "slices": {}}
+        facts["evaluation"] = {"data_digest": "", "definition": {}, "slices": {}}
         publish(_model(dataset.spec, self.folder / "model"), self.folder / "serving", facts)
         live = LiveModel.of(self.folder / "serving")
         assert live
@@ -103,7 +106,7 @@ class _Home:
 
     def answers(self, found) -> np.ndarray:
         """Returns the classes that the live version finds likeliest, as indices of the candidate's."""
-        told = contest.predictions.answers(found.saved_model, found.live_examples, self.task)
+        told = predictions.answers(found.saved_model, split_files(found.live_examples, "test"), self.task)
         return np.concatenate([scores for _, scores, _ in told]).argmax(axis=1)
 
 
@@ -198,7 +201,7 @@ def test_of_a_class_that_was_removed_the_live_version_answers_with_what_is_left(
 
     found, rows, _ = home.ask(live, BEFORE)
 
-    told = contest.predictions.answers(found.saved_model, found.live_examples, home.task)
+    told = predictions.answers(found.saved_model, split_files(found.live_examples, "test"), home.task)
     scores = np.concatenate([one for _, one, _ in told])
     assert found.asked is None
     assert scores.shape == (len(rows), 2)
@@ -342,8 +345,6 @@ def test_where_nothing_is_compared_a_missing_column_is_no_obstacle(home):
 
 def test_both_are_measured_and_compared_on_the_rows_that_both_are_asked_about(home, tmp_path):
     """The candidate knows a third class, which the live version is not asked about."""
-    from google.protobuf import text_format
-
     live = home.publish(BEFORE)
     kinds = ("cat", "dog", "ant")
     (home.folder / "rows.csv").write_text(csv_text(_rows(90, kinds), COLUMNS))
@@ -351,18 +352,18 @@ def test_both_are_measured_and_compared_on_the_rows_that_both_are_asked_about(ho
     found, rows, spec = home.ask(live, _changed(three))
     targets = np.array([row["kind"] for row in rows])
     wrong = np.eye(3)[np.zeros(len(rows), int)]  # a candidate that takes all for cats
-    np.savez(tmp_path / PREDICTIONS.name, targets=targets, values=wrong, seconds=1.0)
-    config = text_format.MessageToString(home.task.eval_config(home.task.config(), spec))
-    metrics = {"data_digest": "rows", "eval_config": config, "slices": {"overall": {}}}
-    saved_model = _model(spec, tmp_path / "candidate")
-    candidate = contest.Candidate(str(saved_model), metrics, tmp_path, home.task, spec, [])
+    store(PREDICTIONS.path(tmp_path), Predictions(targets, wrong))
+    metrics = {"data_digest": "rows", "definition": {}, "slices": {"overall": {"example_count": float(len(rows))}}}
+    candidate = Candidate(str(tmp_path), metrics, tmp_path, home.task, home.task.config(), spec)
+    contest = Contest(live, found, candidate)
 
-    beside = contest.beside(live, found, candidate, is_judged=False)
-    duel = contest.duel(live, found, candidate, home.task.config().compared(spec)["accuracy"])
+    beside = contest.beside(is_judged=False)
+    duel = contest.duel(home.task.config().compared(spec)["accuracy"])
 
     known = int((targets < 2).sum())
     assert (beside.rows, beside.of) == (known, len(rows))
-    assert beside.live["accuracy"] == beside.candidate["accuracy"] == 1.0
+    assert beside.live["accuracy"] == 1.0
+    assert beside.candidate["accuracy"] == duel.candidate
     assert beside.live["example_count"] == known
     assert duel.published == 1.0
     assert duel.candidate == pytest.approx((targets == 0).sum() / known)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from models.evaluation.comparison import paired_interval
-from models.evaluation.metrics import Metric, accuracy, auc, f1, mae, rmse
+from models.evaluation.metrics import ACCURACY, AUC, MAE, RMSE, f1
 
-METRICS = {metric.name: metric for metric in (Metric("accuracy", accuracy), Metric("auc", auc), Metric("f1", f1))}
-ERRORS = {metric.name: metric for metric in (Metric("rmse", rmse, True), Metric("mae", mae, True))}
+METRICS = {metric.name: metric for metric in (ACCURACY, AUC, f1("f1"))}
+ERRORS = {metric.name: metric for metric in (RMSE, MAE)}
 EVERY = {**METRICS, **ERRORS}
 
 
@@ -133,7 +133,7 @@ def test_chance_seldom_beats_a_constant_where_a_class_has_few_rows(positives):
     for _ in range(300):
         scores = generator.random(100)
         network = np.stack([1 - scores, scores], axis=1)
-        wins += paired_interval(Metric("auc", auc), targets, network, constant).verdict == "beats"
+        wins += paired_interval(AUC, targets, network, constant).verdict == "beats"
 
     assert wins / 300 < 0.06
 
@@ -143,6 +143,6 @@ def test_a_perfect_network_beats_a_constant_where_there_are_enough_rows():
     for count in (3, 20):
         targets = np.repeat([0, 1], count)
         constant = np.full((2 * count, 2), 0.5)
-        verdicts.append(paired_interval(Metric("auc", auc), targets, np.eye(2)[targets], constant).verdict)
+        verdicts.append(paired_interval(AUC, targets, np.eye(2)[targets], constant).verdict)
 
     assert verdicts == ["ties with", "beats"]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.evaluation.estimates import area_under_curve, mean, ratio, root
+from models.evaluation.estimates import area_under_curve, calibration_error, mean, ratio, root
 
 
 def test_the_standard_error_of_a_mean_by_hand():
@@ -54,3 +54,20 @@ def test_what_cannot_be_told_is_told_as_such():
     assert np.isnan(area_under_curve(np.array([True, False]), np.array([0.1, np.nan])).value)
     assert ratio(np.zeros(3), np.zeros(3)).value == 0.0
     assert root(mean(np.zeros(3))).standard_error() == 0.0
+
+
+def test_the_calibration_error_is_the_weighted_gap_of_each_bin():
+    # Of 15 bins 0.25 (right) falls in the fourth, 0.9 in the 14th and 1.0 twice in the last.
+    confidences, correct = np.array([0.25, 0.9, 1.0, 1.0]), np.array([True, False, True, False])
+
+    found = calibration_error(confidences, correct)
+    weighted = calibration_error(confidences, correct, np.array([3.0, 1, 1, 1]))
+
+    assert found.value == pytest.approx((0.75 + 0.9 + 1.0) / 4)
+    assert weighted.value == pytest.approx((3 * 0.75 + 0.9 + 1.0) / 6)
+    assert found.influence.mean() == pytest.approx(0)
+
+
+def test_perfect_confidence_that_is_right_has_no_calibration_error():
+    assert calibration_error(np.ones(5), np.ones(5, bool)).value == 0.0
+    assert np.isnan(calibration_error(np.array([]), np.array([], bool)).value)

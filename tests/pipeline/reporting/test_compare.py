@@ -88,8 +88,9 @@ def test_the_same_answers_differ_by_nothing(tmp_path):
 def test_of_an_error_less_is_less():
     """For a metric of which less is better the difference is still value minus value."""
     from data.spec import DatasetSpec, NumberFeature, TargetFeature
+    from models.evaluation.predictions import Predictions
     from pipeline.history.record import RunRecord
-    from pipeline.reporting.facts import Answers, Facts
+    from pipeline.reporting.facts import Facts
 
     spec = DatasetSpec(
         name="a", title="a", licence="a", features={"x": NumberFeature(), "price": TargetFeature()}
@@ -98,7 +99,7 @@ def test_of_an_error_less_is_less():
     record.metrics = {"mae": 1.0}
     other = RunRecord("c", "b", settings=record.settings, spec=spec, metrics={"mae": 0.5})
     targets = np.arange(100, dtype=np.float32)
-    facts = [Facts(answers=Answers(targets, targets + off), digests={"test": "rows"}) for off in (1.0, 0.5)]
+    facts = [Facts(answers=Predictions(targets, targets + off), digests={"test": "rows"}) for off in (1.0, 0.5)]
 
     delta = compare._delta("mae", record, other, *facts)
 

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import shutil
 
@@ -33,20 +32,7 @@ def test_the_record_gets_what_lists_need(run):
 def test_the_interval_of_a_share_is_wilsons(run):
     found = run.record.intervals
 
-    assert found["accuracy"] == list(wilson(0.75, 16))
-    assert found == facts.intervals(run.record, run.facts)  # no luck in it
-
-
-def test_copies_of_rows_within_a_group_make_no_interval_narrower(run):
-    said, copied = run.facts.answers, np.tile(np.arange(16), 4)
-    copies = facts.Answers(said.targets[copied], said.values[copied], groups=copied)
-
-    by_group = facts.intervals(run.record, dataclasses.replace(run.facts, answers=copies))
-    one_group = dataclasses.replace(copies, groups=np.zeros(64, np.int32))
-
-    # Of 16 groups, of which one is spent on the mean, a share of 0.75 is as well known as of 15 rows.
-    assert by_group["accuracy"] == pytest.approx(wilson(0.75, 15))
-    assert facts.intervals(run.record, dataclasses.replace(run.facts, answers=one_group))["accuracy"] == [0.0, 1.0]
+    assert found["accuracy"] == pytest.approx(wilson(0.75, 16))
 
 
 def test_what_was_collected_is_noted_and_nothing_else(run):
@@ -63,7 +49,7 @@ def test_what_was_collected_is_noted_and_nothing_else(run):
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\x00\x01", b"[1, 2"])
 def test_damaged_artifacts_are_noted_one_by_one(run, damage):
     folder = run.record.output("evaluate", "evaluation")
-    for name in ("metrics.json", "predictions.npz", "mistakes.json"):
+    for name in ("metrics.json", "predictions/part-00000.parquet", "mistakes.json"):
         (folder / name).write_bytes(damage)
     (run.record.output("statistics", "statistics") / "Split-test" / "FeatureStats.pb").write_bytes(b"\xff\xff")
 
@@ -106,13 +92,13 @@ def test_metrics_of_stored_answers_need_no_tensorflow(run):
         "import sys, json; from pipeline.history.record import RunRecord;"
         "from pipeline.reporting import facts; import numpy;"
         "record = RunRecord('a', 'b', settings=json.loads(sys.argv[1]), spec=json.loads(sys.argv[2]));"
-        "found = facts.Facts(answers=facts.Answers(numpy.array([0, 1]), numpy.eye(3, dtype='float32')[:2]));"
-        "print(list(facts.intervals(record, found)), 'tensorflow' in sys.modules)"
+        "metric = facts.compared_metrics(record)['accuracy'];"
+        "print(metric.value(numpy.array([0, 1]), numpy.eye(3, dtype='float32')[:2]), 'tensorflow' in sys.modules)"
     )
     arguments = [json.dumps(run.record.settings), json.dumps(run.record.spec)]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
 
-    assert done.stdout.strip() == "['accuracy'] False", done.stderr
+    assert done.stdout.strip() == "1.0 False", done.stderr
 
 
 def test_the_answers_are_those_stored(run):

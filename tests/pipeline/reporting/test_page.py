@@ -206,7 +206,7 @@ def test_a_model_of_numbers_has_a_page_with_predicted_over_true(tmp_path):
         found = facts.Facts(
             spec=spec,
             evaluation={"slices": {"overall": overall, "kind=a": {"rmse": 2.0, "example_count": 4.0}}},
-            answers=facts.Answers(targets, values),
+            answers=facts.Predictions(targets, values),
             mistakes=[mistake],
         )
         record.intervals = facts.intervals(record, found) if values.ndim == 1 else {}

@@ -3,8 +3,8 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from models.evaluation.predictions import Predictions
 from pipeline.reporting import plots
-from pipeline.reporting.facts import Answers
 
 
 def _points(chart: plots.Chart, gid: str) -> list[tuple[float, float]]:
@@ -45,7 +45,7 @@ def test_the_confusion_matrix_names_what_is_confused_most():
 
 def test_reliability_bins_are_worked_out_by_hand():
     values = np.array([[0.95, 0.05], [0.9, 0.1], [0.45, 0.55], [0.55, 0.45]], np.float32)
-    answers = Answers(np.array([0, 1, 1, 0]), values)
+    answers = Predictions(np.array([0, 1, 1, 0]), values)
 
     bins = plots.reliability_bins(answers)
 
@@ -54,18 +54,18 @@ def test_reliability_bins_are_worked_out_by_hand():
 
 
 def test_average_precision_of_a_perfect_and_a_reversed_order():
-    perfect = Answers(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]))
-    reversed_ = Answers(np.array([1, 0, 0]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]))
+    perfect = Predictions(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]))
+    reversed_ = Predictions(np.array([1, 0, 0]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]))
 
     assert plots.precision_recall(perfect, ("no", "yes"))["yes"][2] == 1.0
     assert plots.precision_recall(reversed_, ("no", "yes"))["yes"][2] == pytest.approx(1 / 3)
 
 
 def test_a_class_that_the_test_split_lacks_has_no_curve():
-    answers = Answers(np.array([0, 1, 1]), np.eye(3)[[0, 1, 1]])
+    answers = Predictions(np.array([0, 1, 1]), np.eye(3)[[0, 1, 1]])
 
     assert set(plots.precision_recall(answers, ("a", "b", "never"))) == {"a", "b"}
-    assert plots.precision_recall(Answers(np.array([0, 0]), np.eye(2)[[0, 0]]), ("no", "yes")) == {}
+    assert plots.precision_recall(Predictions(np.array([0, 0]), np.eye(2)[[0, 0]]), ("no", "yes")) == {}
 
 
 def test_slices_come_worst_first_with_their_intervals():
