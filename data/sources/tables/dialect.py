@@ -158,6 +158,11 @@ def without_last_empty(cells: list[str], width: int) -> list[str]:
     return cells[:-1] if len(cells) == width + 1 and not cells[-1] else cells
 
 
+def is_blank(cells: Iterable[str]) -> bool:
+    """Returns whether no cell of a row holds anything."""
+    return not any(cell.strip() for cell in cells)
+
+
 def _lines(path: Path) -> Iterator[str]:
     """Yields the lines of a file, also of one whose lines end in carriage returns, as those of old Macs do."""
     is_old_mac = False
@@ -192,7 +197,7 @@ def _until_error(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[s
 def head_of(found: list[tuple[int, list[str]]], delimiter: str, has_names: bool) -> Head:
     """Returns the first rows of a table, each with its line, with those that are remarks told apart."""
     count = _num_remarks([cells for _, cells in found], has_names)
-    remarks = [(line, delimiter.join(cells).strip()) for line, cells in found[:count]]
+    remarks = [(line, delimiter.join(cells).strip()) for line, cells in found[:count] if not is_blank(cells)]
     kept = found[count:]
     width, usual = _usual_width([cells for _, cells in kept])
     return Head(delimiter, kept, remarks, width, usual)
@@ -206,7 +211,10 @@ def _usual_width(table: list[list[str]]) -> tuple[int, float]:
 
 
 def _num_remarks(table: list[list[str]], has_names: bool) -> int:
-    """Returns how many of the first rows are remarks: one cell where the rows below have several, or behind a `#`."""
+    """Returns how many of the first rows are no rows of the table: remarks, and rows of empty cells between them.
+
+    A remark is one cell where the rows below have several, or stands behind a `#`.
+    """
     marked = [cells[0].lstrip().startswith("#") for cells in table]
     several = next((number for number, cells in enumerate(table) if len(cells) > 1 and not marked[number]), len(table))
     width, usual = _usual_width(table[several:])
@@ -218,7 +226,8 @@ def _num_remarks(table: list[list[str]], has_names: bool) -> int:
         commented = marked[count] and len(cells) != width
         # Excel fills a line with as many cells as the table has.
         lonely = has_names and width > 2 and sum(map(bool, cells)) == 1
-        if not (len(cells) == 1 or commented or lonely):
+        empty = has_names and is_blank(cells)  # as Excel leaves between a title and the header
+        if not (len(cells) == 1 or commented or lonely or empty):
             break
         count += 1
     return count

@@ -44,6 +44,9 @@ def test_a_delimiter_that_would_do_as_well_is_named(tmp_path):
         ("# exported\n\nx,c,label\n1,a,no\n2,b,yes\n", [(1, "# exported")], 3),
         ("# by Ann, for Bob\nx,c,label\n1,a,no\n2,b,yes\n", [(1, "# by Ann, for Bob")], 2),
         ("Sales,,\nof May,,\nx,c,label\n1,a,no\n", [(1, "Sales,,"), (2, "of May,,")], 3),
+        ("T,,\nx,,\n,,\nx,c,label\n1,a,no\n", [(1, "T,,"), (2, "x,,")], 4),  # as Excel exports an empty row
+        (" ,,\nx,c,label\n1,a,no\n2,b,yes\n", [], 2),
+        (",\nx,label\n1,no\n2,yes\n", [], 2),
         ("#x,c,label\n1,a,no\n2,b,yes\n", [], 1),  # a header, as those of genomes
         ("x\na, b\nc\nd\n", [], 1),  # one column, and a row that is broken
         ("x\n1,\n2,\n", [], 1),  # one column with a comma behind it
