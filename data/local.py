@@ -93,6 +93,7 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
         else None,
         left_out=lambda: class_folders.left_out(map(listed, _folders(paths)), column),
         missing_values=config.missing_values,
+        notation=config.notation,
         split_rule=functools.cache(
             lambda: split_rule(paths, kind, config, spec, lambda: _digest({"test": paths["test"]}, listed, trust=True))
         ),

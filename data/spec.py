@@ -9,6 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
+from data.numerals import PLAIN, Notation
+
 SPLITS = ("train", "validation", "test")
 # Rows of the test split are read first, so that of two equal rows it is the training row that is dropped.
 READ_ORDER = ("test", "validation", "train")
@@ -255,6 +257,7 @@ class Dataset:
             it is there and damaged.
         estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
         missing_values: Texts that stand for nothing in its tables.
+        notation: How its text files write numbers.
         spans: Returns the spans it is made of, the oldest first: name -> digest of its content; None without spans.
         split_rule: Returns, as JSON values, by what a row finds its split: with the same rule no row is in one run's
             test split and in another's training split. None: the splits are the publisher's.
@@ -274,6 +277,7 @@ class Dataset:
     sources: Mapping[str, Callable[[Path | None], Splits | Iterable[Any]]]
     estimate: Callable[[], int] | None = None
     missing_values: tuple[str, ...] = ("",)
+    notation: Notation = PLAIN
     spans: Callable[[], dict[str, str]] | None = None
     split_rule: Callable[[], dict[str, Any]] | None = None
     split_plan: Callable[[], dict[str, Any]] | None = None

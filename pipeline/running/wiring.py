@@ -333,7 +333,8 @@ def _manifest(wiring: Wiring) -> dict[str, Any]:
         "spec": wiring.spec.model_dump(mode="json"),
         "split": dataset.rule(),
         "split_plan": wiring.split_plan,
-        "data": {**kept_settings(data, dataset.columns), "missing_values": dataset.missing_values},
+        "data": kept_settings(data, dataset.columns)
+        | {"missing_values": dataset.missing_values, **dataset.notation._asdict()},
         "file_query": dataclasses.asdict(wiring.task.file_query),
         "sample": wiring.config.serving.sample.model_dump(),
     }

@@ -10,6 +10,7 @@ from data.config import DataConfig
 from data.errors import ConfigError
 from data.files import file_cache
 from data.loading import open_batches, open_rows
+from data.numerals import Notation
 from data.sources.tables import delimited_blocks
 from data.spec import SPLITS
 from tests.data.corpus import FEATURES, csv_text, rows
@@ -68,6 +69,16 @@ def test_a_table_with_nothing_but_its_label_named_is_inferred(tmp_path):
     assert sum("how much" in row for row in rows) == 80
     with pytest.raises(ConfigError, match=r"data\.label: no column 'fat'; did you mean 'fate'\?"):
         local.dataset(DataConfig(files="rows.csv", label="fat"), "rows", tmp_path)
+
+
+def test_the_notation_of_a_table_with_nothing_but_its_label_named_goes_with_the_data_set(tmp_path):
+    """It was not among what a published version knows of its data: predict read 12,5 as no number."""
+    lines = "\n".join(f"{i},{i % 10};{'ab'[i % 2]}" for i in range(40))
+    (tmp_path / "rows.csv").write_text(f"size;fate\n{lines}")
+
+    dataset = local.dataset(DataConfig(files="rows.csv", delimiter=";", label="fate"), "rows", tmp_path)
+
+    assert dataset.notation == Notation(",", "")
 
 
 def test_what_is_inferred_is_kept_for_the_same_file_and_the_same_code(tmp_path, monkeypatch):
