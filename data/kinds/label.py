@@ -19,7 +19,8 @@ def value(cell: Any, feature: LabelFeature, how: Reading) -> int:
     """Returns the index of a class given by name; raises Unusable.
 
     A name among the classes is no missing-value marker, and Unicode's ways to write one letter are equal. Numbers are
-    names by their value, and where no class is called by a number a whole one is an index.
+    names by their value, also in text: pandas writes 1.0 for the class 1 beside cells without one. Where no class is
+    called by a number, a whole one that is no text is an index.
     """
     if isinstance(cell, bytes):
         cell = cell.decode("utf-8", errors="replace")
@@ -43,6 +44,8 @@ def _index(cell: Any, classes: tuple[str, ...]) -> int | None:
     for table, key in ((exact_names, str(cell)), (exact_names, name), (normalised, unicodedata.normalize("NFC", name))):
         if key in table:
             return table[key]
+    if isinstance(cell, str):
+        return numbers.get(float(name)) if numbers and NUMBER.fullmatch(name) else None
     if not isinstance(cell, int | float | Decimal) or isinstance(cell, bool):
         return None
     if numbers or any(_is_number(name) for name in classes):

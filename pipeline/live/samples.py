@@ -10,11 +10,14 @@ from typing import Any
 
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.kinds.cell import shown, word
+from data.kinds import label as labels_of_classes
+from data.kinds import number
+from data.kinds.cell import Reading, Unusable, shown, word
+from data.numerals import parsed
 from data.sources.records import Record
 from data.sources.tables import formats
 from data.sources.tables.dialect import other_delimiter
-from data.spec import DatasetSpec, ImageFeature, LabelFeature, Row
+from data.spec import Dataset, DatasetSpec, ImageFeature, LabelFeature, Problem, Row
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,23 @@ class Quality:
     high: float
 
 
-def read_labels(path: Path) -> dict[tuple[str, int], str]:
+Labels = Mapping[tuple[str, int], float]
+"""Identifier and row of a sample -> its target as training data is stored: the place of a class, or a number."""
+
+
+def read_labels(path: Path, dataset: Dataset) -> Labels:
     """Returns the labels of a table with the columns `id` and `label`, and `row` where requests hold several.
 
     The table is one that training reads, in a zip file, too; CSV where its ending does not say, cells apart by any of
-    the usual delimiters.
+    the usual delimiters. Its labels are read as those of the training data are; one that has not come yet is left out.
+
+    Args:
+        path: The table.
+        dataset: What the model was trained on.
 
     Raises:
-        DataError: It cannot be read, a column is missing, or a row is not a whole number.
+        DataError: It cannot be read, a column is missing, a row is not a whole number, or a label is not what the
+            training data could hold.
     """
     config = DataConfig(files=str(path), format="csv")
     kind = formats.format_of_questions(path, config)
@@ -116,26 +128,53 @@ def read_labels(path: Path) -> dict[tuple[str, int], str]:
         missing = {"id", "label"} - set(columns)
         if missing:
             raise DataError(f"{path}:1: column {' and '.join(sorted(missing))} is missing; expected id,label[,row].")
-        return dict(_label(record) for record in formats.records(path, kind, config))
+        missing_values, is_text = frozenset(("", *dataset.missing_values)), kind == "csv"
+        how = Reading(is_text, missing_values, path.parent, dataset.notation, nan=True)
+        found = (_label(record, dataset.spec, how) for record in formats.records(path, kind, config))
+        return {sample: label for sample, label in found if label is not None}
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
-def _label(record: Record) -> tuple[tuple[str, int], str]:
-    """Returns identifier and row of a sample, and its label."""
+def _label(record: Record, spec: DatasetSpec, how: Reading) -> tuple[tuple[str, int], float | None]:
+    """Returns identifier and row of a sample, and its label; None for none."""
     if record.problem:
         raise DataError(f"{record.problem}.")
-    identifier, label, row = (
-        "" if record.cells.get(name) is None else word(record.cells[name]) for name in ("id", "label", "row")
-    )
-    if not (row or "0").isdecimal():
-        raise DataError(
-            f"{record.where}:row: expected the row of a request, a whole number from 0, found {shown(row)}."
-        )
-    return (identifier, int(row or 0)), label
+    identifier, column = record.cells.get("id"), "row"
+    try:
+        row = _row(record.cells.get("row"), how)
+        column = "label"
+        label = _target(record.cells.get("label"), spec, how)
+    except Unusable as error:
+        raise DataError(f"{Problem(record.where, column, error.expected, error.found)}.") from None
+    return ("" if identifier is None else word(identifier), row), label
 
 
-def quality(samples: list[Sample], labels: Mapping[tuple[str, int], str], spec: DatasetSpec) -> list[Quality]:
+def _row(cell: Any, how: Reading) -> int:
+    """Returns the place in a request: a whole number, of which pandas writes 0.0 where other rows have none."""
+    if how.is_absent(cell):
+        return 0
+    found = parsed(word(cell))
+    if found is None or not found.is_integer() or found < 0:
+        raise Unusable("the row of a request, a whole number from 0", shown(cell))
+    return int(found)
+
+
+def _target(cell: Any, spec: DatasetSpec, how: Reading) -> float | None:
+    """Returns a label as it is stored; None for one that has not come. Raises Unusable."""
+    (name,) = spec.targets()
+    feature = spec.features[name]
+    try:
+        if isinstance(feature, LabelFeature):
+            return labels_of_classes.value(cell, feature, how)
+        return number.value(cell, feature, how)
+    except Unusable:
+        if how.is_absent(cell):  # asked last: a class may be called like a missing-value marker
+            return None
+        raise
+
+
+def quality(samples: list[Sample], labels: Labels, spec: DatasetSpec) -> list[Quality]:
     """Returns day by day how good the answers were.
 
     Raises:
@@ -147,11 +186,19 @@ def quality(samples: list[Sample], labels: Mapping[tuple[str, int], str], spec: 
         label, answer = labels.get((sample.id, sample.row)), sample.answer()
         if label is None or answer is None:
             continue
-        right = float(str(answer) == label) if classes else abs(float(answer) - float(label))
+        right = float(_is_class(answer, int(label), spec)) if classes else abs(float(answer) - label)
         days.setdefault(time.strftime("%Y-%m-%d", time.gmtime(sample.time)), []).append(right)
     if not days:
         raise ConfigError(f"None of {len(labels):,} labels belongs to one of {len(samples):,} sampled rows.")
     return [_of_day(day, values, classes) for day, values in sorted(days.items())]
+
+
+def _is_class(answer: str | float, index: int, spec: DatasetSpec) -> bool:
+    """Whether an answer names this class; a version of before may know others."""
+    try:
+        return _target(answer, spec, Reading()) == index
+    except Unusable:
+        return False
 
 
 def _of_day(day: str, values: list[float], classes: bool) -> Quality:

@@ -103,6 +103,9 @@ def test_numbers_are_classes_by_their_value_and_codes_by_their_digits():
     label = LabelFeature(classes=("1.0", "2", "007"))
 
     assert [_told(cell, label) for cell in (1, 2.0)] == [{"y": 0}, {"y": 1}]
+    assert [_told(cell, label, textual=True) for cell in ("1", " 2.0 ")] == [{"y": 0}, {"y": 1}]
+    assert _told("07", label, textual=True).startswith("1:y: expected one of 1.0, 2, 007, found '07'")
+    assert _told("1", LabelFeature(classes=("no", "yes")), textual=True).startswith("1:y: expected one of no, yes")
     assert _told(7, label) == "1:y: expected one of 1.0, 2, 007, found 7"
 
 

@@ -4,7 +4,8 @@ import zipfile
 import pytest
 
 from data.errors import ConfigError, DataError
-from data.spec import CategoryFeature, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TargetFeature
+from data.numerals import Notation
+from data.spec import CategoryFeature, Dataset, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TargetFeature
 from pipeline.live import samples
 from pipeline.live.samples import Sample
 
@@ -13,6 +14,15 @@ CLASSES = DatasetSpec(
 )
 NUMBERS = DatasetSpec(name="a", title="a", licence="a", features={"x": NumberFeature(), "y": TargetFeature()})
 DAY = 86400.0
+
+
+def _labels(path, spec=CLASSES, **facts):
+    return samples.read_labels(path, Dataset(spec, lambda: "", {}, **facts))
+
+
+def _written(folder, name, text):
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
 
 
 def _sample(identifier: str, yes: float, moment: float = 1.0, row: int = 0) -> Sample:
@@ -31,7 +41,7 @@ def test_lines_are_read_in_order_and_broken_ones_left_out(tmp_path):
 
 def test_accuracy_day_by_day_with_wilsons_interval():
     kept = [_sample("a", 0.9), _sample("b", 0.9, DAY), _sample("c", 0.1, DAY), _sample("d", 0.9)]
-    labels = {("a", 0): "yes", ("b", 0): "no", ("c", 0): "no", ("nobody", 0): "yes"}
+    labels = {("a", 0): 1, ("b", 0): 0, ("c", 0): 0, ("nobody", 0): 1}
 
     first, second = samples.quality(kept, labels, CLASSES)
 
@@ -43,39 +53,71 @@ def test_accuracy_day_by_day_with_wilsons_interval():
 def test_the_error_of_numbers():
     kept = [Sample(1.0, "a", row, 1, {}, {"outputs": value}) for row, value in enumerate((2.0, 5.0))]
 
-    (day,) = samples.quality(kept, {("a", 0): "3", ("a", 1): "3"}, NUMBERS)
+    (day,) = samples.quality(kept, {("a", 0): 3.0, ("a", 1): 3.0}, NUMBERS)
 
     assert (day.metric, day.value) == ("mae", 1.5)
 
 
 def test_labels_that_belong_to_nothing_are_told():
     with pytest.raises(ConfigError, match="None of 1 labels belongs to one of 1 sampled rows"):
-        samples.quality([_sample("a", 0.9)], {("b", 0): "yes"}, CLASSES)
+        samples.quality([_sample("a", 0.9)], {("b", 0): 1}, CLASSES)
 
 
 def test_a_file_of_labels(tmp_path):
     (tmp_path / "labels.csv").write_text("id,label,row\na,yes,\na,no,1\n")
     (tmp_path / "bad.csv").write_text("identifier,label\n1,2\n")
 
-    assert samples.read_labels(tmp_path / "labels.csv") == {("a", 0): "yes", ("a", 1): "no"}
+    assert _labels(tmp_path / "labels.csv") == {("a", 0): 1, ("a", 1): 0}
     with pytest.raises(DataError, match=r"bad.csv:1: column id is missing; expected id,label\[,row\]"):
-        samples.read_labels(tmp_path / "bad.csv")
+        _labels(tmp_path / "bad.csv")
     with pytest.raises(DataError, match="cannot be read"):
-        samples.read_labels(tmp_path / "none.csv")
+        _labels(tmp_path / "none.csv")
 
 
 def test_a_file_of_labels_is_read_as_one_to_train_on_is(tmp_path):
     (tmp_path / "excel.csv").write_text("\ufeffid;label;row\r\na; yes ;\r\na;no;1\r\n", encoding="utf-8")
     with zipfile.ZipFile(tmp_path / "labels.zip", "w") as archive:
         archive.writestr("labels.csv", "id,label\na,yes\n")
-    (tmp_path / "labels.jsonl").write_text('{"id": 7, "label": 1}\n{"id": "a", "label": true, "row": 2}\n')
+    (tmp_path / "labels.jsonl").write_text('{"id": 7, "label": 1}\n{"id": "a", "label": "yes", "row": 2.0}\n')
     (tmp_path / "bad.csv").write_text("id,label,row\na,yes,first\n")
 
-    assert samples.read_labels(tmp_path / "excel.csv") == {("a", 0): "yes", ("a", 1): "no"}
-    assert samples.read_labels(tmp_path / "labels.zip") == {("a", 0): "yes"}
-    assert samples.read_labels(tmp_path / "labels.jsonl") == {("7", 0): "1", ("a", 2): "true"}
+    assert _labels(tmp_path / "excel.csv") == {("a", 0): 1, ("a", 1): 0}
+    assert _labels(tmp_path / "labels.zip") == {("a", 0): 1}
+    assert _labels(tmp_path / "labels.jsonl") == {("7", 0): 1, ("a", 2): 1}
     with pytest.raises(DataError, match=r"bad.csv:2:row: expected the row of a request"):
-        samples.read_labels(tmp_path / "bad.csv")
+        _labels(tmp_path / "bad.csv")
+
+
+def test_a_label_that_has_not_come_yet_is_none(tmp_path):
+    """They counted as wrong answers."""
+    table = _written(tmp_path, "labels.csv", "id,label,row\na,yes,0.0\nb,,\nc,n/a,1.0\n")
+    lines = _written(tmp_path, "labels.jsonl", '{"id": "a", "label": "yes"}\n{"id": "b", "label": null}\n')
+    found = _labels(table, missing_values=("", "n/a"))
+
+    assert found == {("a", 0): 1} == _labels(lines)
+    assert samples.quality([_sample("a", 0.9), _sample("b", 0.9)], found, CLASSES)[0].rows == 1
+
+
+def test_a_label_is_the_class_that_training_takes_it_for(tmp_path):
+    spec = CLASSES.model_copy(update={"features": {"y": LabelFeature(classes=("caf\u00e9", "1"))}})
+    table = _written(tmp_path, "labels.csv", "id,label\na,cafe\u0301\nb,1.0\n")
+    answered = Sample(1.0, "a", 0, 1, {}, {"classes": ["caf\u00e9", "1"], "scores": [0.9, 0.1]})
+    of_before = Sample(1.0, "b", 0, 1, {}, {"classes": ["another", "1"], "scores": [0.9, 0.1]})
+
+    (day,) = samples.quality([answered, of_before], _labels(table, spec), spec)
+
+    assert (day.rows, day.value) == (2, 0.5)
+    with pytest.raises(DataError, match=r"typo.csv:2:label: expected one of no, yes, found 'Yes' \(meant 'yes'\?\)\.$"):
+        _labels(_written(tmp_path, "typo.csv", "id,label\na,Yes\n"))
+
+
+def test_a_number_is_read_in_the_notation_of_the_training_data(tmp_path):
+    table = _written(tmp_path, "labels.csv", "id;label\na;1.234,5\nb;\n")
+
+    assert _labels(table, NUMBERS, notation=Notation(",", ".")) == {("a", 0): 1234.5}
+    for text, wrong in (("12,5", "expected a number, found '12,5'"), ("nan", "expected a finite number, found 'nan'")):
+        with pytest.raises(DataError, match=f"one.csv:2:label: {wrong}"):
+            _labels(_written(tmp_path, "one.csv", f"id;label\na;{text}\n"), NUMBERS)
 
 
 def test_what_is_absent_stays_absent_and_images_come_back():
