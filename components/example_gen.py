@@ -57,7 +57,7 @@ def DatasetExampleGen(
     # takes 8 s by two on two busy cores, 2.5 by one.
     with threadpool_limits(1, user_api="blas"):
         rows = loading.open_batches(found, config)
-        summary = write_splits(rows, found.spec, Path(examples.uri), watcher, Path(base))
+        summary = write_splits(rows, found.spec, Path(examples.uri), watcher)
     SUMMARY.path(examples.uri).write_text(json.dumps(summary, indent=1))
     SPLIT_RULE.path(examples.uri).write_text(json.dumps({"rule": found.rule(), "plan": plan}, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
@@ -68,7 +68,7 @@ def DatasetExampleGen(
 
 
 def write_splits(
-    found: Iterable[Batch], spec: DatasetSpec, folder: Path, checks: RowChecks | None = None, base: Path = Path()
+    found: Iterable[Batch], spec: DatasetSpec, folder: Path, checks: RowChecks | None = None
 ) -> dict[str, dict]:
     """Writes rows below `folder`, each into its split, without those that the checks drop.
 
@@ -82,13 +82,12 @@ def write_splits(
         spec: What they hold.
         folder: Receives `Split-<name>/data-00000.tfrecord` and so on.
         checks: Sees all rows, and judges them when they are written; None for no checks.
-        base: The folder from which the files of the rows are named.
 
     Raises:
         DataError: The rows are not fit to be trained on.
     """
     writers = {split: _SplitWriter(folder / f"Split-{split}", spec) for split in SPLITS}
-    of_test, originals = _TestRows(base), _Originals(spec)
+    of_test, originals = _TestRows(), _Originals(spec)
     total = sum(spec.num_rows.values()) if spec.num_rows else 0
     rows = 0
     for batch in found:
@@ -123,15 +122,15 @@ def write_splits(
 class _TestRows:
     """Where the rows of the test split stand, and which of them belong together."""
 
-    def __init__(self, base: Path):
-        self._base, self._any = base, False
+    def __init__(self):
+        self._any = False
         self._files: dict[str, int] = {}
         self._groups: dict[str | int, int] = {}
         self._places: list[tuple[int, int]] = []
         self._of_groups: list[int] = []
 
     def add(self, batch: Batch) -> None:
-        ids = batch.row_ids(self._base)
+        ids = batch.row_ids()
         self._places += [(self._files.setdefault(file, len(self._files)), number) for file, number in ids]
         groups = [None] * len(batch) if batch.groups is None else batch.groups.to_pylist()
         self._any = self._any or any(group is not None for group in groups)
@@ -258,14 +257,14 @@ def read_summary(examples_uri: str) -> dict:
 
 
 def read_places(examples_uri: str) -> tuple[pa.DictionaryArray, np.ndarray]:
-    """Returns of each row of the test split its file, from the data's base, and its number in it, int64, `(rows,)`."""
+    """Returns file and number, int64, of what names each row of the test split, `(rows,)`; see `Batch.row_ids`."""
     with np.load(ROW_IDS.path(examples_uri)) as found:
         files, places = pa.array(found["files"].tolist(), pa.string()), found["places"]
     return pa.DictionaryArray.from_arrays(pa.array(places[:, 0], pa.int32()), files), places[:, 1]
 
 
 def read_row_ids(examples_uri: str) -> list[RowId]:
-    """Returns of each row of the test split its file, from the data's base, and its number in it."""
+    """Returns what names each row of the test split, see `Batch.row_ids`."""
     files, numbers = read_places(examples_uri)
     return list(zip(files.to_pylist(), numbers.tolist(), strict=True))
 

@@ -53,7 +53,7 @@ def ingest(folder: Path, ending: str) -> None:
     found = local.dataset(config, "bench", folder)
     shutil.rmtree(folder / "examples", ignore_errors=True)
     checks = RowChecks(config.row_checks, found.spec, config.cut_shares, config.group or "")
-    summary = write_splits(loading.open_batches(found, config), found.spec, folder / "examples", checks, folder)
+    summary = write_splits(loading.open_batches(found, config), found.spec, folder / "examples", checks)
     num_rows = {split: values["rows"] for split, values in summary.items()}
     (folder / SPEC).write_text(found.spec.model_copy(update={"num_rows": num_rows}).model_dump_json())
 

@@ -1,5 +1,6 @@
 """How the live version is asked about the candidate's test rows, and what the two come to."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from components.example_gen import read_row_ids, split_files
 from components.live_model.comparable import (
+    REMEDY,
     LiveModel,
     absent,
     places,
@@ -82,7 +84,7 @@ def question(
         scratch: A folder for what has to be written anew.
 
     Raises:
-        DataError: The data has changed since it was read.
+        DataError: The data has changed since it was read, or rows do not stand where ingest found them.
     """
     has_same_classes = same_classes(live, spec)
     if has_same_classes and takes_stored(live, spec):  # the usual case: the data is not looked at again
@@ -143,7 +145,11 @@ def _read_again(live: LiveModel, mine: Dataset, source: DataSource, examples_uri
 
 
 def _test_rows(live: LiveModel, mine: Dataset, source: DataSource, examples_uri: str) -> Iterator[bytes | None]:
-    """Yields the inputs of the live version for each row of the test split, read where it stands; None for unusable."""
+    """Yields the inputs of the live version for each row of the test split, read where it stands; None for unusable.
+
+    Raises:
+        DataError: More rows are not where ingest found them than cannot be used.
+    """
     gone = absent(live, mine)
     features = {name: feature for name, feature in live.inputs().items() if name not in gone}
     there = {*source.config.ignore, *mine.spec.features, *(mine.columns() if mine.columns else ())}
@@ -154,25 +160,39 @@ def _test_rows(live: LiveModel, mine: Dataset, source: DataSource, examples_uri:
         "label": None,
         "ignore": tuple(sorted(there - features.keys() - targets.keys())),
         "missing_values": tuple(missing),
+        **mine.notation._asdict(),  # the label may have told it, which these settings have no longer
         "train_share": 1.0,
     }
     config = source.config.model_copy(update=update)
     other = loading.load(config, source.name, source.base, plan={})  # where each row stands, not in which split
     wanted = read_row_ids(examples_uri)
-    found = _inputs_at(set(wanted), loading.open_batches(other, config), source.base)
+    unusable, lacking = Counter[str](), 0
+    found = _inputs_at(set(wanted), loading.open_batches(other, config), unusable)
     row_id, inputs = next(found, (None, b""))
     for one in wanted:
         if row_id != one:
+            lacking += 1
             yield None
             continue
         yield inputs
         row_id, inputs = next(found, (None, b""))
+    for _ in found:  # so that all that cannot be used are counted
+        pass
+    if lacking > unusable.total():
+        raise DataError(
+            f"{lacking - unusable.total():,} of {len(wanted):,} test rows of data set {mine.spec.name} are not where "
+            f"ingest found them, though the data is unchanged: version {live.version}, which is live, cannot be asked "
+            f"about them; {REMEDY}."
+        )
 
 
-def _inputs_at(wanted: set[RowId], found: Batches, base: Path) -> Iterator[tuple[RowId, bytes]]:
-    """Yields the wanted rows in the order in which they are read, each with its serialized inputs."""
+def _inputs_at(wanted: set[RowId], found: Batches, unusable: Counter[str]) -> Iterator[tuple[RowId, bytes]]:
+    """Yields the wanted rows in the order in which they are read, each with its serialized inputs; counts by split the
+    rows that cannot be used.
+    """
     for batch in found:
-        for row, row_id in enumerate(batch.row_ids(base)):
+        unusable.update(split for split, _ in batch.problems)
+        for row, row_id in enumerate(batch.row_ids()):
             if row_id in wanted:
                 yield row_id, batch.inputs[row].as_py()
 

@@ -1,9 +1,7 @@
 """Rows of a data set as columns of stored values: what every source yields."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from data.columnar import columns as stored
 from data.columnar import encoding
 from data.errors import DataError
 from data.kinds.cell import Distinct
+from data.sources.folders.listing import readable
 from data.spec import SPLITS, BadRow, DatasetSpec, ImageFeature, LabelFeature, LocatedRow, Problem, Row, Stream
 
 PLACES = {split: place for place, split in enumerate(SPLITS)}
@@ -44,6 +43,8 @@ class Batch:
         problems: Of each row that cannot be used, in order, its split and its problems.
         distinct: Number or target -> its different values, before and after storing; none where that is not known.
         share: How much of the data is read with these rows, up to 1; 0 where that is not known.
+        path: The path of the settings that they were read of, which `file` and `names` begin with; empty without one.
+        path_number: Which of all paths it is, from 1, in the order in which they are read.
     """
 
     columns: pa.RecordBatch
@@ -58,6 +59,8 @@ class Batch:
     problems: tuple[tuple[str, tuple[Problem, ...]], ...] = ()
     distinct: Mapping[str, Distinct] = field(default_factory=dict)
     share: float = 0.0
+    path: str = ""
+    path_number: int = 0
 
     def __len__(self) -> int:
         return len(self.splits)
@@ -70,15 +73,19 @@ class Batch:
             return f"{self.file}:{self.numbers[row]}"
         return f"{SPLITS[self.splits[row]]} row {self.numbers[row]}"
 
-    def row_ids(self, base: Path) -> list[RowId]:
-        """Returns what names each row in the data: its file, from `base`, and its number in it, 0 of a file by itself.
+    def row_ids(self) -> list[RowId]:
+        """Returns what names each row in the data: its file, and its number in it, 0 of a file by itself.
 
-        Two readings of the same files give the same, whatever the features are.
+        A file is the number of its path, with what follows in a folder or a zip file: `1`, `2/cat/7.png`. Two readings
+        of the same files give the same, wherever they lie and whatever the features are; and a path may hold a secret.
         """
         if self.names:
-            return [(os.path.relpath(name, base), 0) for name in self.names]
-        file = os.path.relpath(self.file, base) if self.file else ""
+            return [(self._file_id(name), 0) for name in self.names]
+        file = self._file_id(self.file)
         return [(file, number) for number in self.numbers.tolist()]
+
+    def _file_id(self, file: str) -> str:
+        return f"{self.path_number}{readable(file).removeprefix(readable(self.path))}" if self.path else file
 
     def take(self, rows: np.ndarray) -> "Batch":
         """Returns some rows, int64 `(kept,)`, with all problems and all different values."""
@@ -96,6 +103,8 @@ class Batch:
             self.problems,
             self.distinct,
             self.share,
+            self.path,
+            self.path_number,
         )
 
 

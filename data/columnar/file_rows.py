@@ -49,13 +49,14 @@ class FileRows:
         rule = _Rule("train", cuts, dealt, times)
         sizes = {path: path.stat().st_size for found in self.paths.values() for path in found if path.is_file()}
         total, before = sum(sizes.values()), 0
-        for split in READ_ORDER:
-            for path in self.paths.get(split, ()):
-                size = sizes.get(path, 0)
-                for block in blocks(path, self.kind, self.config):
-                    batch = self._batch(block, path, rule if split == "train" else _Rule(split))
-                    yield replace(batch, share=(before + block.share * size) / total) if size and block.share else batch
-                before += size
+        every = [(split, path) for split in READ_ORDER for path in self.paths.get(split, ())]
+        for number, (split, path) in enumerate(every, start=1):
+            size = sizes.get(path, 0)
+            for block in blocks(path, self.kind, self.config):
+                batch = self._batch(block, path, rule if split == "train" else _Rule(split))
+                share = (before + block.share * size) / total if size and block.share else 0.0
+                yield replace(batch, share=share, path=str(path), path_number=number)
+            before += size
 
     def _batch(self, block: Block, path: Path, rule: "_Rule") -> Batch:
         of_rows = [(problem,) for problem in block.problems]

@@ -143,7 +143,7 @@ def test_the_order_of_files_and_the_size_of_blocks_change_no_byte(tmp_path, monk
         config = DataConfig.model_validate({"files": names, "features": features, "roles": roles})
         dataset = local.dataset(config, "rows", tmp_path)
         folder = tmp_path / str(block_bytes)
-        summary = write_splits(open_batches(dataset, config), dataset.spec, folder, None, tmp_path)
+        summary = write_splits(open_batches(dataset, config), dataset.spec, folder)
         files = [Path(file).read_bytes() for split in SPLITS for file in split_files(str(folder), split)]
         written.append((summary, files))
 

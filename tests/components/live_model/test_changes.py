@@ -1,5 +1,6 @@
 """A pipeline that changes: what the live version is asked about the rows of a candidate that takes others."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from components import predictions
-from components.artifact_files import PREDICTIONS
-from components.example_gen import split_files, write_splits
+from components.artifact_files import PREDICTIONS, ROW_IDS
+from components.example_gen import read_row_ids, split_files, write_splits
 from components.live_model.asking import DataSource, question
 from components.live_model.comparable import LiveModel, obstacle, why_no_warm_start
 from components.live_model.contest import Candidate, Contest
@@ -92,13 +93,17 @@ class _Home:
         assert live
         return live
 
-    def ask(self, live: LiveModel, settings: dict):
-        """Returns what both are asked, the rows of the test split as they are stored, and the candidate's facts."""
+    def ask(self, live: LiveModel, settings: dict, moved: Callable[[], Path] | None = None):
+        """Returns what both are asked, the rows of the test split as they are stored, and the candidate's facts.
+
+        `moved` is called when they are stored; it returns where the data is looked for from then on.
+        """
         config, dataset = self.load(settings)
         examples = self.folder / "examples"
         checks = RowChecks(config.row_checks, dataset.spec)
-        write_splits(loading.open_batches(dataset, config), dataset.spec, examples, checks, self.folder)
-        source = DataSource(config, "animals", self.folder, dataset.digest())
+        write_splits(loading.open_batches(dataset, config), dataset.spec, examples, checks)
+        digest = dataset.digest()
+        source = DataSource(config, "animals", moved() if moved else self.folder, digest)
         scratch = self.folder / "scratch"
         found = question(live, source, str(examples), dataset.spec, self.task, scratch)
         files = sorted(str(path) for path in (examples / "Split-test").glob("*"))
@@ -142,6 +147,56 @@ def test_a_column_that_the_data_still_has_is_given_to_the_live_version(home, set
     assert found.asked is None
     assert home.answers(found).tolist() == [row["kind"] for row in rows]
     assert len(rows) > 5
+
+
+@pytest.mark.parametrize("files", ["photos", "rows.csv", "parts/*.csv"])
+def test_data_that_lies_elsewhere_by_now_is_read_again_there(tmp_path, monkeypatch, files):
+    """Rows were named from the run file's folder: none was found again, and nothing was compared."""
+    home, place = _Home(tmp_path), tmp_path / "token-5f3a9c"
+    (place / "parts").mkdir(parents=True)
+    header, *lines = csv_text(_rows(), COLUMNS).splitlines(keepends=True)
+    (place / "rows.csv").write_text("".join([header, *lines]))
+    for name, some in (("a", lines[::2]), ("b", lines[1::2])):
+        (place / "parts" / f"{name}.csv").write_text("".join([header, *some]))
+    for index, (name, shade) in ((i, one) for i in range(40) for one in (("dark", i), ("light", 250 - i))):
+        (place / "photos" / name).mkdir(parents=True, exist_ok=True)
+        (place / "photos" / name / f"{index}.png").write_bytes(png(shade))
+    monkeypatch.setenv("DATA_ROOT", str(place))
+    before, after = BEFORE, _changed({"size": "number", "kind": LABEL}, ignore=["weight"])
+    if files == "photos":
+        home.task = registry.task("image_classification")
+        before, after = (
+            _changed({"image": {"kind": "image", "height": side, "width": side, "channels": 1}}) for side in (8, 4)
+        )
+    before, after = ({**one, "files": f"${{ENV:DATA_ROOT}}/{files}"} for one in (before, after))
+    live = home.publish(before)
+
+    def moved() -> Path:
+        there = tmp_path / "elsewhere" / "mnt"
+        there.parent.mkdir()
+        place.rename(there)
+        monkeypatch.setenv("DATA_ROOT", str(there))
+        return tmp_path / "elsewhere"
+
+    found, rows, spec = home.ask(live, after, moved)
+
+    assert found.asked is None
+    assert home.answers(found).tolist() == [row[spec.targets()[0]] for row in rows]
+    assert not any("5f3a9c" in file for file, _ in read_row_ids(str(tmp_path / "examples")))
+
+
+def test_rows_that_are_not_where_ingest_found_them_are_an_error(home):
+    live = home.publish(BEFORE)
+    settings = _changed({"size": "number", "kind": LABEL}, ignore=["weight"])
+
+    def renamed() -> Path:
+        file = ROW_IDS.path(str(home.folder / "examples"))
+        with np.load(file) as found:
+            np.savez(file, files=np.array(["../rows.csv"]), places=found["places"])
+        return home.folder
+
+    with pytest.raises(DataError, match=r"(\d+) of \1 test rows of data set animals are not where ingest found them"):
+        home.ask(live, settings, renamed)
 
 
 def test_a_column_that_is_new_is_not_given_to_it(home):
