@@ -54,8 +54,10 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
     """
     paths, used = _paths(config, base)
     kind = format_of(config, [path for found in paths.values() for path in found])
+    inferred: dict[str, Any] = {}
     if config.label is not None and not kind.endswith("_folder"):
-        config = _inferred(config, kind, [path for found in paths.values() for path in found])
+        inferred = _inferred(config, kind, [path for found in paths.values() for path in found])
+        config = config.model_copy(update=inferred)
     features = dict(config.features)
     if kind.endswith("_folder"):
         features = class_folders.features(features, paths, base)
@@ -92,8 +94,7 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
         if kind.endswith("_folder") or not spec.of(ImageFeature)
         else None,
         left_out=lambda: class_folders.left_out(map(listed, _folders(paths)), column),
-        missing_values=config.missing_values,
-        notation=config.notation,
+        inferred=inferred,
         split_rule=functools.cache(
             lambda: split_rule(paths, kind, config, spec, lambda: _digest({"test": paths["test"]}, listed, trust=True))
         ),
@@ -114,19 +115,18 @@ def _plan(paths: Mapping[str, Sequence[Path]], kind: str, config: DataConfig, sp
     return file_cache.facts([file for path in paths["train"] for file in files_of(path, kind)], about, find)
 
 
-def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> DataConfig:
-    """Returns the settings with features and what else all rows of the tables tell; unchanged tables are read once."""
+def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, Any]:
+    """Returns `Dataset.inferred`: what else than a label all rows of tables tell; unchanged tables are read once."""
     about = f"{kind} {config.model_dump_json()}"
     files = [file for path in paths for file in files_of(path, kind)]
     found = file_cache.facts(files, about, lambda: _infer(config, kind, paths))
-    return config.model_copy(
-        update={
-            "features": TypeAdapter(dict[str, Feature]).validate_python(found["features"]),
-            "ignore": tuple(found["ignore"]),
-            "missing_values": tuple(found["missing_values"]),
-            **{name: found[name] for name in ("decimal", "thousands") if name in found},
-        }
-    )
+    return {
+        "label": None,
+        "features": TypeAdapter(dict[str, Feature]).validate_python(found["features"]),
+        "ignore": tuple(found["ignore"]),
+        "missing_values": tuple(found["missing_values"]),
+        **{name: found[name] for name in ("decimal", "thousands") if name in found},
+    }
 
 
 def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
-from data.numerals import PLAIN, Notation
+_Settings = TypeVar("_Settings", bound=BaseModel)
 
 SPLITS = ("train", "validation", "test")
 # Rows of the test split are read first, so that of two equal rows it is the training row that is dropped.
@@ -256,8 +256,8 @@ class Dataset:
             `data.columnar.batches.Batch`es. It raises SourceUnavailable where the data is not there, DataError where
             it is there and damaged.
         estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
-        missing_values: Texts that stand for nothing in its tables.
-        notation: How its text files write numbers.
+        inferred: Settings of section `data` in the place of the run file's, that all rows told: features, missing-value
+            markers, decimal commas. Empty where the run file says all.
         spans: Returns the spans it is made of, the oldest first: name -> digest of its content; None without spans.
         split_rule: Returns, as JSON values, by what a row finds its split: with the same rule no row is in one run's
             test split and in another's training split. None: the splits are the publisher's.
@@ -276,8 +276,7 @@ class Dataset:
     digest: Callable[[], str]
     sources: Mapping[str, Callable[[Path | None], Splits | Iterable[Any]]]
     estimate: Callable[[], int] | None = None
-    missing_values: tuple[str, ...] = ("",)
-    notation: Notation = PLAIN
+    inferred: Mapping[str, Any] = field(default_factory=dict)
     spans: Callable[[], dict[str, str]] | None = None
     split_rule: Callable[[], dict[str, Any]] | None = None
     split_plan: Callable[[], dict[str, Any]] | None = None
@@ -290,6 +289,10 @@ class Dataset:
     def is_settled(self, seconds: float) -> bool:
         """Returns whether no file of it was changed for so many seconds: one that is being written to is not whole."""
         return self.last_change is None or time.time() - self.last_change() >= seconds
+
+    def read_by(self, config: _Settings) -> _Settings:
+        """Returns the settings by which its rows are read, where `config` is section `data` of the run file."""
+        return config.model_copy(update=dict(self.inferred))
 
     def notes(self) -> list[str]:
         """Returns what `left_out` does."""

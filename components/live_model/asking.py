@@ -152,18 +152,17 @@ def _test_rows(live: LiveModel, mine: Dataset, source: DataSource, examples_uri:
     """
     gone = absent(live, mine)
     features = {name: feature for name, feature in live.inputs().items() if name not in gone}
-    there = {*source.config.ignore, *mine.spec.features, *(mine.columns() if mine.columns else ())}
-    missing = live.manifest.get("data", {}).get("missing_values", mine.missing_values)
+    read_by = mine.read_by(source.config)
+    there = {*read_by.ignore, *mine.spec.features, *(mine.columns() if mine.columns else ())}
+    missing = live.manifest.get("data", {}).get("missing_values", read_by.missing_values)
     targets = {name: mine.spec.features[name] for name in mine.spec.targets()}
     update = {
         "features": features | targets,
-        "label": None,
         "ignore": tuple(sorted(there - features.keys() - targets.keys())),
         "missing_values": tuple(missing),
-        **mine.notation._asdict(),  # the label may have told it, which these settings have no longer
         "train_share": 1.0,
     }
-    config = source.config.model_copy(update=update)
+    config = read_by.model_copy(update=update)
     other = loading.load(config, source.name, source.base, plan={})  # where each row stands, not in which split
     wanted = read_row_ids(examples_uri)
     unusable, lacking = Counter[str](), 0

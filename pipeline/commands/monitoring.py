@@ -100,7 +100,8 @@ def quality(pipeline: str, labels: Path, home: Path, as_json: bool) -> None:
 
     named = config.load(str(pipelines.run_file(pipeline, home)))
     paths = PipelinePaths.of(home, named.name)
-    found = samples.quality(samples.read(paths.samples), samples.read_labels(labels, named.dataset), named.dataset.spec)
+    told = samples.read_labels(labels, named.dataset.spec, named.dataset.read_by(named.config.data))
+    found = samples.quality(samples.read(paths.samples), told, named.dataset.spec)
     with private_files():
         atomic.write(paths.quality, to_json([asdict(day) for day in found], indent=1))
     if as_json:

@@ -132,7 +132,9 @@ def newest_span(paths: PipelinePaths, named: NamedConfig, max_distance: float) -
     """
     if named.dataset.spans is None:
         raise ConfigError(f"The data of {named.name} has no spans; name {{SPAN}} or a date in data.files.")
-    data = named.config.data.model_copy(update={"window": 1, "test_spans": 0})
+    # What was inferred is that of all spans, as training takes it: one alone may tell something else.
+    read_by = named.dataset.read_by(named.config.data)
+    data = read_by.model_copy(update={"window": 1, "test_spans": 0})
     found = loading.load(data, named.name, named.base, plan={})  # in whatever split
     inputs = _inputs_of(found.spec)
     # As plain rows: of a picture the pixels are kept, not its file.

@@ -17,7 +17,7 @@ from data.numerals import parsed
 from data.sources.records import Record
 from data.sources.tables import formats
 from data.sources.tables.dialect import other_delimiter
-from data.spec import Dataset, DatasetSpec, ImageFeature, LabelFeature, Problem, Row
+from data.spec import DatasetSpec, ImageFeature, LabelFeature, Problem, Row
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ Labels = Mapping[tuple[str, int], float]
 """Identifier and row of a sample -> its target as training data is stored: the place of a class, or a number."""
 
 
-def read_labels(path: Path, dataset: Dataset) -> Labels:
+def read_labels(path: Path, spec: DatasetSpec, read_by: DataConfig) -> Labels:
     """Returns the labels of a table with the columns `id` and `label`, and `row` where requests hold several.
 
     The table is one that training reads, in a zip file, too; CSV where its ending does not say, cells apart by any of
@@ -111,7 +111,8 @@ def read_labels(path: Path, dataset: Dataset) -> Labels:
 
     Args:
         path: The table.
-        dataset: What the model was trained on.
+        spec: What the model was trained on.
+        read_by: The settings by which the training data is read.
 
     Raises:
         DataError: It cannot be read, a column is missing, a row is not a whole number, or a label is not what the
@@ -128,9 +129,9 @@ def read_labels(path: Path, dataset: Dataset) -> Labels:
         missing = {"id", "label"} - set(columns)
         if missing:
             raise DataError(f"{path}:1: column {' and '.join(sorted(missing))} is missing; expected id,label[,row].")
-        missing_values, is_text = frozenset(("", *dataset.missing_values)), kind == "csv"
-        how = Reading(is_text, missing_values, path.parent, dataset.notation, nan=True)
-        found = (_label(record, dataset.spec, how) for record in formats.records(path, kind, config))
+        missing_values, is_text = frozenset(("", *read_by.missing_values)), kind == "csv"
+        how = Reading(is_text, missing_values, path.parent, read_by.notation, nan=True)
+        found = (_label(record, spec, how) for record in formats.records(path, kind, config))
         return {sample: label for sample, label in found if label is not None}
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error

@@ -326,15 +326,14 @@ def _source(wiring: Wiring) -> dict[str, Any]:
 
 def _manifest(wiring: Wiring) -> dict[str, Any]:
     """Returns what `headrace predict` needs to know about a published version."""
-    data, dataset = wiring.config.data, wiring.named.dataset
+    dataset = wiring.named.dataset
     return {
         "task": wiring.config.task,
         "dataset": wiring.spec.name,
         "spec": wiring.spec.model_dump(mode="json"),
         "split": dataset.rule(),
         "split_plan": wiring.split_plan,
-        "data": kept_settings(data, dataset.columns)
-        | {"missing_values": dataset.missing_values, **dataset.notation._asdict()},
+        "data": kept_settings(dataset.read_by(wiring.config.data), dataset.columns),
         "file_query": dataclasses.asdict(wiring.task.file_query),
         "sample": wiring.config.serving.sample.model_dump(),
     }

@@ -10,7 +10,6 @@ from data.config import DataConfig
 from data.errors import ConfigError
 from data.files import file_cache
 from data.loading import open_batches, open_rows
-from data.numerals import Notation
 from data.sources.tables import delimited_blocks
 from data.spec import SPLITS
 from tests.data.corpus import FEATURES, csv_text, rows
@@ -71,14 +70,18 @@ def test_a_table_with_nothing_but_its_label_named_is_inferred(tmp_path):
         local.dataset(DataConfig(files="rows.csv", label="fat"), "rows", tmp_path)
 
 
-def test_the_notation_of_a_table_with_nothing_but_its_label_named_goes_with_the_data_set(tmp_path):
-    """It was not among what a published version knows of its data: predict read 12,5 as no number."""
-    lines = "\n".join(f"{i},{i % 10};{'ab'[i % 2]}" for i in range(40))
-    (tmp_path / "rows.csv").write_text(f"size;fate\n{lines}")
+def test_what_is_inferred_is_a_setting_like_others(tmp_path):
+    lines = [f"{i},5;{'n/a' if i % 9 == 0 else f'{i}.250,75'};{'no' if i % 3 else 'yes'}" for i in range(1, 90)]
+    (tmp_path / "rows.csv").write_text("\n".join(["size;price;sold", *lines]))
+    config = DataConfig(files="rows.csv", label="sold", delimiter=";")
+    dataset = local.dataset(config, "rows", tmp_path)
 
-    dataset = local.dataset(DataConfig(files="rows.csv", delimiter=";", label="fate"), "rows", tmp_path)
+    settings = DataConfig.model_validate_json(dataset.read_by(config).model_dump_json())
+    again = local.dataset(settings, "rows", tmp_path)
 
-    assert dataset.notation == Notation(",", "")
+    assert (settings.decimal, settings.thousands, settings.missing_values) == (",", ".", ("", "n/a"))
+    assert settings.features == dataset.spec.features
+    assert list(open_rows(again, settings)) == list(open_rows(dataset, config))
 
 
 def test_what_is_inferred_is_kept_for_the_same_file_and_the_same_code(tmp_path, monkeypatch):

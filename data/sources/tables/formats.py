@@ -109,11 +109,12 @@ def kept_settings(config: DataConfig, columns: Callable[[], list[str]] | None) -
     """Returns the settings, JSON values, by which `for_prediction` reads tables of questions to a published model.
 
     Args:
-        config: How the training data is read.
+        config: How the training data is read; of a data set `Dataset.read_by`.
         columns: Returns the names of its columns; None where it is no table.
     """
     names = list(config.names) or (columns() if columns and config.header is False else [])
-    kept = config.model_dump(include={"format", "delimiter", "header", "decimal", "thousands", "sheet"})
+    read_by = {"format", "delimiter", "header", "missing_values", "decimal", "thousands", "sheet"}
+    kept = config.model_dump(mode="json", include=read_by)
     return kept | {"names": names}
 
 

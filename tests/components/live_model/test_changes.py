@@ -199,6 +199,19 @@ def test_rows_that_are_not_where_ingest_found_them_are_an_error(home):
         home.ask(live, settings, renamed)
 
 
+def test_cells_are_read_again_as_they_were_where_columns_are_inferred(home):
+    lines = [f"{i},5;{i % 2},{i:03}1;{row['kind']}" for i, row in enumerate(_rows())]
+    (home.folder / "rows.csv").write_text("\n".join(["size;weight;kind", *lines]))
+    before = {name: value for name, value in BEFORE.items() if name != "features"}
+    before |= {"label": "kind", "delimiter": ";"}
+
+    found, rows, _ = home.ask(home.publish(before), before | {"ignore": ["weight"]})
+
+    assert found.asked is None
+    assert home.answers(found).tolist() == [row["kind"] for row in rows]
+    assert len(rows) > 5
+
+
 def test_a_column_that_is_new_is_not_given_to_it(home):
     before = _changed({"weight": "number", "kind": LABEL}, ignore=["size"])
 

@@ -90,14 +90,14 @@ def test_the_label_of_an_unchanged_table_is_inferred_once(table, monkeypatch):
     first = _dataset(table, features={}, label="y")
     again = _dataset(table, features={}, label="y")
     assert len(surveys) == 1
-    assert (again.spec, again.missing_values) == (first.spec, first.missing_values)
+    assert (again.spec, again.inferred) == (first.spec, first.inferred)
 
     _dataset(table, features={}, label="x")
     assert len(surveys) == 2  # another setting
     _write(table, table.read_text() + "40,NA\n")
     changed = _dataset(table, features={}, label="y")
     assert len(surveys) == 3
-    assert changed.missing_values != first.missing_values
+    assert changed.inferred["missing_values"] != first.inferred["missing_values"]
 
 
 @pytest.mark.parametrize("damage", ["read-only", "not a database"])

@@ -3,9 +3,9 @@ import zipfile
 
 import pytest
 
+from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.numerals import Notation
-from data.spec import CategoryFeature, Dataset, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TargetFeature
+from data.spec import CategoryFeature, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TargetFeature
 from pipeline.live import samples
 from pipeline.live.samples import Sample
 
@@ -16,8 +16,8 @@ NUMBERS = DatasetSpec(name="a", title="a", licence="a", features={"x": NumberFea
 DAY = 86400.0
 
 
-def _labels(path, spec=CLASSES, **facts):
-    return samples.read_labels(path, Dataset(spec, lambda: "", {}, **facts))
+def _labels(path, spec=CLASSES, **settings):
+    return samples.read_labels(path, spec, DataConfig(files="rows.csv", **settings))
 
 
 def _written(folder, name, text):
@@ -114,7 +114,7 @@ def test_a_label_is_the_class_that_training_takes_it_for(tmp_path):
 def test_a_number_is_read_in_the_notation_of_the_training_data(tmp_path):
     table = _written(tmp_path, "labels.csv", "id;label\na;1.234,5\nb;\n")
 
-    assert _labels(table, NUMBERS, notation=Notation(",", ".")) == {("a", 0): 1234.5}
+    assert _labels(table, NUMBERS, decimal=",", thousands=".") == {("a", 0): 1234.5}
     for text, wrong in (("12,5", "expected a number, found '12,5'"), ("nan", "expected a finite number, found 'nan'")):
         with pytest.raises(DataError, match=f"one.csv:2:label: {wrong}"):
             _labels(_written(tmp_path, "one.csv", f"id;label\na;{text}\n"), NUMBERS)
