@@ -167,5 +167,8 @@ def of_rows(rows: Collection[Mapping], spec: DatasetSpec) -> pa.RecordBatch:
             values = [value if isinstance(value, bytes) else np.ascontiguousarray(value).tobytes() for value in values]
         elif feature.stored == "bytes":
             values = [value.encode() if isinstance(value, str) else value for value in values]
-        arrays.append(pa.array(values, TYPES[feature.stored]))
+        array = pa.array(values, TYPES[feature.stored])
+        arrays.append(
+            pc.add(array, pa.scalar(0, pa.float32())) if feature.stored == "float" else array
+        )  # with one zero
     return pa.RecordBatch.from_arrays(arrays, names=list(spec.features))

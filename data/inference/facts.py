@@ -150,7 +150,8 @@ class Column:
         if not self.is_number or self.whole != self.rows or max(-self.least, self.most) <= MAX_EXACT:
             return 0
         exact = {int(value) if value.isdigit() else self.number(value) for value in self.values}
-        return len(exact) - len({float(np.float32(value)) for value in exact})
+        with np.errstate(over="ignore"):  # all beyond float32 are infinite there
+            return len(exact) - len({float(np.float32(value)) for value in exact})
 
     @property
     def many(self) -> bool:

@@ -25,7 +25,8 @@ SOME = 64  # numbers that are looked at before all of them: most columns that ar
 def value(cell: Any, feature: NumberFeature | TargetFeature, how: Reading) -> float | None:
     """Returns a finite number; None for nothing where the feature is optional. Raises Unusable.
 
-    A text that is a number is that number in files with types, too: the settings say what the column holds.
+    A text that is a number is that number in files with types, too: the settings say what the column holds. What
+    float32 cannot tell from zero is zero, without a sign.
     """
     if how.is_absent(cell):
         if feature.optional:
@@ -40,7 +41,7 @@ def value(cell: Any, feature: NumberFeature | TargetFeature, how: Reading) -> fl
     for bound, wrong, word in ((feature.min, number.__lt__, "least"), (feature.max, number.__gt__, "most")):
         if bound is not None and wrong(bound):
             raise Unusable(f"at {word} {bound:g}", shown(cell))
-    return number
+    return number if np.float32(number) else 0.0  # one zero: rows that differ in its sign are equal
 
 
 def column(cells: Cells, feature: NumberFeature | TargetFeature, how: Reading) -> Column:
@@ -51,7 +52,8 @@ def column(cells: Cells, feature: NumberFeature | TargetFeature, how: Reading) -
         return replace(exact(cells, one, pa.float32()), distinct=_distinct(numbers, cells, feature))
     numbers = as_floats(cells, how, unit=feature.unit)
     right = _in_bounds(numbers, feature)
-    stored = patched(pa.array(np.where(right, numbers, 0).astype(np.float32)), ~right, cells, one)
+    with_one_zero = np.where(right, numbers, 0).astype(np.float32) + np.float32(0)
+    stored = patched(pa.array(with_one_zero), ~right, cells, one)
     return replace(stored, distinct=_distinct(numbers, cells, feature))
 
 

@@ -131,6 +131,13 @@ def test_of_too_many_values_the_first_are_kept(monkeypatch):
     assert column.rows == 6
 
 
+@pytest.mark.parametrize("cells", [["1e308", "-1e39", "7"], [1e308, -1e39, 7.0]], ids=["texts", "numbers"])
+def test_whole_numbers_beyond_float32_merge_only_with_those_of_their_sign(cells):
+    column = survey([block_of({"c": cells})])["c"]
+
+    assert column.merged == 0
+
+
 def test_a_column_that_some_rows_do_not_have_is_missing_there():
     columns = survey([block_of({"a": ["1", "2"]}), block_of({"a": ["3"], "b": ["x"]}), block_of({"a": ["4", "5"]})])
 

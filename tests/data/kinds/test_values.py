@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.columnar.columns import to_row
+from data.columnar.columns import column, of_rows, to_row
+from data.kinds import number
 from data.kinds.cell import Reading, word, words_of_floats
 from data.sources.records import Record
 from data.spec import (
@@ -15,6 +16,7 @@ from data.spec import (
     ImageFeature,
     LabelFeature,
     NumberFeature,
+    TargetFeature,
     TextFeature,
 )
 
@@ -59,6 +61,21 @@ def test_raw_pixels_may_begin_as_a_file_of_another_format_does():
     row = to_row(Record("1", {"p": b"BM\x01\x02"}), spec, Reading())
 
     assert row["p"].ravel().tolist() == [66, 77, 1, 2]
+
+
+@pytest.mark.parametrize("feature", [NumberFeature(), TargetFeature()])
+@pytest.mark.parametrize("zero", ["-0.0", "-0", "\u22120", "-1e-60"])
+def test_there_is_one_zero(feature, zero):
+    """Rows that differed in its sign had different digests: half of them were no duplicates, and none leaked."""
+    spec = DatasetSpec(name="x", title="", licence="", features={"x": feature})
+    written = [zero] if zero[0] != "-" else [zero, float(zero)]
+    forms = [written, *(pa.array([cell]) for cell in written)]
+
+    stored = [column(form, feature, Reading()).values[0].as_py() for form in forms]
+    values = [np.float32(number.value(cell, feature, Reading())) for cell in written]
+    made = of_rows([{"x": float(zero.replace("\u2212", "-"))}], spec).column("x").to_pylist()
+
+    assert {str(value) for value in (*stored, *values, *made)} == {"0.0"}
 
 
 def test_a_number_is_no_index_where_classes_are_called_by_numbers():
