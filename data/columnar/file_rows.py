@@ -155,14 +155,23 @@ class FileRows:
         return pc.coalesce(found.files[name], pixels) if name in found.files else pixels
 
     def _texts(self, block: Block, name: str | None) -> pa.Array | None:
-        """Returns the cells of a column as text, null for nothing; None without such a column."""
+        """Returns the cells of a column as text, null for nothing; None without such a column.
+
+        NaN and missing-value markers stand for nothing in files with types, too: their rows do not belong together.
+        """
         cells = block.column(name) if name else None
         if cells is None:
             return None
-        texts = _texts(cells)
+        texts = _texts(_without_nan(cells))
         nothing = pc.is_in(texts, pa.array([one.encode() for one in self.config.missing_values], pa.binary()))
-        texts = pc.if_else(nothing, pa.scalar(None, pa.binary()), texts) if self.kind == "csv" else texts
-        return texts.cast(pa.string())
+        return pc.if_else(nothing, pa.scalar(None, pa.binary()), texts).cast(pa.string())
+
+
+def _without_nan(cells: pa.Array | list) -> pa.Array | list:
+    """Returns cells with null for NaN."""
+    if isinstance(cells, list):
+        return [None if isinstance(cell, float) and cell != cell else cell for cell in cells]
+    return pc.if_else(pc.is_nan(cells), None, cells) if pa.types.is_floating(cells.type) else cells
 
 
 def _texts(cells: pa.Array | list) -> pa.Array:

@@ -1,8 +1,13 @@
 """Files as data: which files there are, what cannot be a data set, and what a table with nothing but its label is."""
 
+import json
+import math
 import os
+from collections import defaultdict
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data import local
@@ -154,6 +159,40 @@ def test_the_order_of_files_and_the_size_of_blocks_change_no_byte(tmp_path, monk
     assert sum(one["rows"] for one in written[0][0].values()) == 600
     rare = {split: one["classes"]["y"][2] for split, one in written[0][0].items()}
     assert roles or rare == {"train": 5, "validation": 1, "test": 1}
+
+
+@pytest.mark.parametrize("role", ["group", "id"])
+@pytest.mark.parametrize(
+    ("name", "nothing"),
+    [
+        ("rows.csv", ["", "NA"]),
+        ("rows.jsonl", ["", " ", None, math.nan, "NA"]),
+        ("rows.parquet", ["", " ", None, "NA"]),
+        ("rows.parquet", [None, math.nan]),
+    ],
+)
+def test_rows_with_nothing_for_a_group_or_id_stand_for_themselves_in_every_format(tmp_path, name, nothing, role):
+    """All with "" or NaN were one group: half of a table in one split."""
+    one = 7.0 if math.nan in nothing else "x"
+    found = [{"x": i, "key": one if i % 7 == 0 else nothing[i % len(nothing)], "y": "ab"[i % 2]} for i in range(600)]
+    if name == "rows.csv":
+        (tmp_path / name).write_text(csv_text(found, ["x", "key", "y"]))
+    elif name == "rows.jsonl":
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in found))
+    else:
+        pq.write_table(pa.Table.from_pylist(found), tmp_path / name)
+    label = {"kind": "label", "classes": ["a", "b"]}
+    settings = {"files": name, "features": {"x": "number", "y": label}, "roles": {role: "key"}}
+    config = DataConfig.model_validate(settings | {"missing_values": ["", "NA"]})
+
+    splits: dict[int, set[str]] = defaultdict(set)
+    for split, row in open_rows(local.dataset(config, "rows", tmp_path), config):
+        has_one = row["x"] % 7 == 0
+        splits[-1 if has_one else row["x"] % len(nothing)].add(split)
+        assert role == "id" or (row.group is not None) == has_one
+
+    assert len(splits.pop(-1)) == 1
+    assert set(map(frozenset, splits.values())) == {frozenset(SPLITS)}
 
 
 def test_a_role_without_effect_is_refused():
