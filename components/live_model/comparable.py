@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.columnar.splitting import agree
 from data.errors import ServingError
 from data.spec import Dataset, DatasetSpec, DateFeature, Feature, ImageFeature, LabelFeature
 from models.serving.rollout.rollouts import live_version
@@ -65,7 +66,7 @@ class LiveModel:
         By time only where all test rows of today are newer than what it was trained on. In a class that is stratified
         some rows may have moved, which is accepted: they are few.
         """
-        if self.manifest.get("split") != rule:
+        if not agree(self.manifest.get("split", {}), rule):
             return False
         if "time" not in plan:
             return True

@@ -1,5 +1,6 @@
 """The rows of files, as batches, and how they find their splits."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from data.columnar.batches import PLACES, Batch, encoded
 from data.columnar.split_plan import Times
 from data.columnar.splitting import BUCKETS, RULE_VERSION, Dealt, bucket, deal
 from data.config import DataConfig
+from data.errors import DataError
 from data.kinds.cell import to_list, word, words_of_floats
 from data.kinds.image import content_of
 from data.sources.blocks import Block
@@ -22,6 +24,8 @@ from data.sources.folders import classes as class_folders
 from data.sources.tables.formats import columns_of
 from data.sources.tables.kept import blocks
 from data.spec import READ_ORDER, SPLITS, DatasetSpec, ImageFeature, Problem
+
+FIRST_ROWS, SAMPLED_ROWS = 2000, 64  # that are looked at for a rule of splits, and that it holds
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,27 @@ class FileRows:
         of_classes = [np.flatnonzero(column) for column in np.concatenate(members).T]
         shares = {split: (cut.stop - cut.start) / BUCKETS for split, cut in cuts.items()}
         return deal(np.concatenate(keys), np.concatenate(inputs), of_classes, shares)
+
+    def sample(self) -> dict[str, int]:
+        """Returns of some of the first rows, by their stored inputs, what they find their splits by: see `agree`.
+
+        Nothing where a row is a file, or has one: its bytes are taken as they are.
+        """
+        path, rows = self.paths["train"][0], 0
+        found: dict[int, set[int]] = {}
+        if self.kind.endswith("_folder") or self.spec.of(ImageFeature):
+            return {}
+        with contextlib.suppress(DataError):  # ingest says it with all else that is wrong
+            for block in blocks(path, self.kind, self.config):
+                some = block.take(np.arange(min(len(block), FIRST_ROWS - rows)))
+                _, keys, inputs = self._told_apart(some, path)
+                for key, digest in zip((keys % BUCKETS).tolist(), inputs.tolist(), strict=True):
+                    found.setdefault(digest, set()).add(key)
+                rows += len(some)
+                if rows == FIRST_ROWS:
+                    break
+        certain = sorted(digest for digest, numbers in found.items() if len(numbers) == 1)
+        return {f"{digest:016x}": min(found[digest]) for digest in certain[:SAMPLED_ROWS]}
 
     def _told_apart(self, block: Block, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns which rows can be used, as far as that shows without decoding pictures, and of those what decides
@@ -256,15 +281,18 @@ def split_rule(
         rule["test"] = test()
     if not cuts:
         return rule
-    rule["cells"] = "text" if kind == "csv" else "values"  # 3 of a CSV file is not 3 of a Parquet file
     if config.roles.time:
         return rule | {"by": "time", "column": config.roles.time}
-    if config.aside:
-        return rule | {"by": config.aside[0]}
+    # As text 3 of a CSV file is not 3.0 of another, nor 3 of a Parquet file.
+    units = {name: one.unit for name, one in spec.features.items() if getattr(one, "unit", "")}
+    rule |= {"format": kind, **config.notation._asdict(), "units": units}
+    rule |= {"by": list(config.aside), "rows": FileRows(paths, kind, config, spec).sample()}
+    if any(name in spec.features and not spec.features[name].optional for name in config.aside):
+        return rule  # each row has what decides
     columns = columns_of(paths["train"][0], kind, config)
     names = [
         f"{name} as a picture" if isinstance(spec.features.get(name), ImageFeature) else name
         for name in sorted(columns)
         if name not in spec.targets()
     ]
-    return rule | {"by": "all cells", "columns": hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]}
+    return rule | {"columns": hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]}

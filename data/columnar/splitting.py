@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,23 @@ from data.spec import SPLITS, Row
 RULE_VERSION = 3
 RARE = 100  # rows that a class has at least whose rows are split by content; others are stratified
 BUCKETS = 1000  # of which each split has as many as its share
+
+
+MOVED = 0.1
+"""Share of rows known to two rules that may be drawn otherwise: of rows with equal inputs another may be meant."""
+
+
+def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rules of splits, see `Dataset.split_rule`, draw the splits of a row alike.
+
+    Settings do not tell all: a table may be written anew with 38 for 38.0. So a rule holds some `rows`, by what is
+    stored of them, and those that both know must be drawn alike, but for a share of MOVED.
+    """
+    if {**one, "rows": None} != {**other, "rows": None}:
+        return False
+    rows, others = one.get("rows", {}), other.get("rows", {})
+    known = rows.keys() & others.keys()
+    return sum(rows[row] != others[row] for row in known) <= MOVED * len(known)
 
 
 def bucket(content: bytes, num_buckets: int = BUCKETS) -> int:

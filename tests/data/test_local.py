@@ -183,37 +183,6 @@ def test_a_row_keeps_the_split_of_its_id_or_group_whatever_else_changes(tmp_path
     assert after != _splits_of(tmp_path, keyed, columns, {"ignore": ["key"]})
 
 
-def test_the_rule_of_the_splits_tells_what_redraws_them(tmp_path):
-    columns = [*COLUMNS, "key"]
-    (tmp_path / "rows.csv").write_text(csv_text([{**row, "key": 1} for row in rows()], columns))
-
-    def rule(**settings) -> dict:
-        config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "ignore": ["key"], **settings})
-        return local.dataset(config, "customers", tmp_path).rule()
-
-    usual = rule()
-
-    assert rule(features=_without("age"), ignore=["key", "age"]) == usual
-    assert rule(train_share=0.5) == usual
-    assert rule(splits={"test": 0.2}) != usual
-    assert rule(roles={"id": "key"}) != usual
-    assert rule(split_by="key") == rule(roles={"group": "key"})
-    (tmp_path / "rows.csv").write_text(csv_text([{**row, "key": 1, "new": 1} for row in rows()], [*columns, "new"]))
-    assert rule(ignore=["key", "new"]) != usual
-
-
-def test_the_rule_of_the_splits_tells_test_files_and_formats_apart(tmp_path):
-    for name, count in (("a", 60), ("b", 40)):
-        (tmp_path / f"{name}.csv").write_text(csv_text(rows(count)))
-    pq.write_table(pa.Table.from_pylist(rows()), tmp_path / "a.parquet")
-
-    def rule(files) -> dict:
-        return local.dataset(DataConfig.model_validate({"files": files, "features": FEATURES}), "c", tmp_path).rule()
-
-    assert rule({"train": "a.csv", "test": "b.csv"}) != rule({"train": "b.csv", "test": "a.csv"})
-    assert rule("a.csv") == rule("b.csv") != rule("a.parquet")
-
-
 def test_rows_without_a_group_are_groups_of_their_own(tmp_path):
     columns = [*COLUMNS, "customer"]
     made = [{**row, "customer": "" if i % 2 else "one"} for i, row in enumerate(rows(400))]

@@ -1,0 +1,105 @@
+"""By what rows find their splits, as a published version holds it: what draws them otherwise has another rule."""
+
+import json
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data import loading, local
+from data.columnar.splitting import agree
+from data.config import DataConfig
+from tests.data.corpus import COLUMNS, FEATURES, csv_text, rows
+
+
+def _without(name: str) -> dict:
+    return {feature: kind for feature, kind in FEATURES.items() if feature != name}
+
+
+def test_the_rule_of_the_splits_tells_what_redraws_them(tmp_path):
+    columns = [*COLUMNS, "key"]
+    (tmp_path / "rows.csv").write_text(csv_text([{**row, "key": 1} for row in rows()], columns))
+
+    def rule(**settings) -> dict:
+        config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "ignore": ["key"], **settings})
+        return local.dataset(config, "customers", tmp_path).rule()
+
+    usual = rule()
+
+    assert agree(rule(features=_without("age"), ignore=["key", "age"]), usual)
+    assert agree(rule(train_share=0.5), usual)
+    assert not agree(rule(splits={"test": 0.2}), usual)
+    assert not agree(rule(roles={"id": "key"}), usual)
+    assert agree(rule(split_by="key"), rule(roles={"group": "key"}))
+    (tmp_path / "rows.csv").write_text(csv_text([{**row, "key": 1, "new": 1} for row in rows()], [*columns, "new"]))
+    assert not agree(rule(ignore=["key", "new"]), usual)
+
+
+def test_the_rule_of_the_splits_tells_test_files_and_formats_apart(tmp_path):
+    for name, count in (("a", 60), ("b", 40)):
+        (tmp_path / f"{name}.csv").write_text(csv_text(rows(count)))
+    pq.write_table(pa.Table.from_pylist(rows()), tmp_path / "a.parquet")
+
+    def rule(files) -> dict:
+        return local.dataset(DataConfig.model_validate({"files": files, "features": FEATURES}), "c", tmp_path).rule()
+
+    assert not agree(rule({"train": "a.csv", "test": "b.csv"}), rule({"train": "b.csv", "test": "a.csv"}))
+    assert agree(rule("a.csv"), rule("b.csv"))
+    assert not agree(rule("a.csv"), rule("a.parquet"))
+
+
+def _as_decimals(table: pa.Table) -> pa.Table:
+    return table.set_column(0, "age", table["age"].cast(pa.float64()))
+
+
+def _as_date(table: pa.Table) -> pa.Table:
+    return table.set_column(4, "day", table["day"].cast(pa.date32()))
+
+
+REWRITTEN = {
+    "another order": (lambda table: table.take(pa.array(range(table.num_rows))[::-1]), ()),
+    "rows added": (lambda table: pa.concat_tables([table, table.slice(0, 50)]), ()),
+    "38.0": (_as_decimals, ("csv",)),
+    "a date of a moment": (_as_date, ("parquet",)),
+    "float32": (lambda table: table.set_column(1, "income", table["income"].cast(pa.float32())), ("csv", "parquet")),
+}
+"""Change -> what it does to a table, and in which formats rows find other splits by it."""
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("case", REWRITTEN)
+def test_a_table_that_was_written_anew_has_another_rule_where_rows_move(tmp_path, case, ending):
+    """The settings are the same, and so was the rule, with a third of the rows in other splits."""
+    change, moving = REWRITTEN[case]
+    made = [{**row, "income": i / 3, "day": datetime(2026, 1, 1 + i % 28)} for i, row in enumerate(rows(300))]
+    table, found = pa.Table.from_pylist(made), []
+    for number, one in enumerate((table, change(table))):
+        file = tmp_path / str(number) / f"rows.{ending}"
+        file.parent.mkdir()
+        pq.write_table(one, file) if ending == "parquet" else one.to_pandas().to_csv(file, index=False)
+        config = DataConfig.model_validate({"files": file.name, "features": FEATURES, "ignore": ["day"]})
+        dataset = local.dataset(config, "customers", file.parent)
+        splits = {row["plan"]: split for split, row in loading.open_rows(dataset, config)}
+        found.append((splits, json.loads(json.dumps(dataset.rule()))))
+
+    (before, rule), (after, other) = found
+    assert (before == after) == (ending not in moving) == agree(rule, other)
+
+
+def test_the_rule_of_the_splits_holds_all_roles_and_columns_where_groups_may_be_empty(tmp_path):
+    columns = [*COLUMNS, "customer", "key"]
+    made = [{**row, "customer": f"c{i // 2}", "key": i, "region": "n"} for i, row in enumerate(rows())]
+
+    def rule(columns: list[str], customer=None, **roles) -> dict:
+        (tmp_path / "rows.csv").write_text(csv_text(made, columns))
+        features = {**FEATURES, **({"customer": customer} if customer else {})}
+        ignore = [name for name in columns if name not in features]
+        config = DataConfig.model_validate(
+            {"files": "rows.csv", "features": features, "ignore": ignore, "roles": {"group": "customer", **roles}}
+        )
+        return local.dataset(config, "customers", tmp_path).rule()
+
+    assert not agree(rule(columns), rule(columns, id="key"))
+    assert not agree(rule(columns), rule([*columns, "region"]))
+    assert agree(rule(columns, "category"), rule([*columns, "region"], "category"))
