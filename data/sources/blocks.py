@@ -140,15 +140,16 @@ def blocks_of(
 def typed(values: list) -> pa.Array | None:
     """Returns Python values as an Arrow array of the same ones; None where their types are several, or not Arrow's.
 
-    Whole numbers beside others become float64 where it holds each of them. Lists are taken where they are of numbers,
-    texts or bytes.
+    Whole numbers beside others become float64 where it holds each of them; within lists they do not, since [1] and
+    [1.0] are other texts, and the text of a cell, which decides about its split, must not depend on the rows beside it.
+    Lists are taken where all that is in them is of one type: numbers, texts or bytes.
     """
     types = set(map(type, values)) - {type(None)}
     if types == {list}:
         inner = _type_of(set(map(type, itertools.chain.from_iterable(filter(None, values)))) - {type(None)})
         kind = None if inner is None else pa.list_(inner)
     else:
-        kind = _type_of(types)
+        kind = pa.float64() if types == {int, float} else _type_of(types)
     try:
         return None if kind is None else pa.array(values, kind)
     except (pa.ArrowException, OverflowError, ValueError):  # a large number, half of a surrogate pair
@@ -156,10 +157,10 @@ def typed(values: list) -> pa.Array | None:
 
 
 def _type_of(types: set[type]) -> pa.DataType | None:
-    """Returns Arrow's type of values of these types; None where there is none."""
-    if types == {int, float}:
-        return pa.float64()
-    return TYPES.get(next(iter(types))) if len(types) == 1 else None if types else pa.null()
+    """Returns Arrow's type of values of one type; None where there is none, or the types are several."""
+    if not types:
+        return pa.null()
+    return TYPES.get(next(iter(types))) if len(types) == 1 else None
 
 
 def to_list(cells: pa.Array) -> list:

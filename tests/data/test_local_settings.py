@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +16,7 @@ from data.config import DataConfig
 from data.errors import ConfigError
 from data.files import file_cache
 from data.loading import open_batches, open_rows
-from data.sources.tables import delimited_blocks
+from data.sources.tables import delimited_blocks, jsonl_blocks
 from data.spec import SPLITS
 from tests.data.corpus import FEATURES, csv_text, rows
 
@@ -193,6 +194,22 @@ def test_rows_with_nothing_for_a_group_or_id_stand_for_themselves_in_every_forma
 
     assert len(splits.pop(-1)) == 1
     assert set(map(frozenset, splits.values())) == {frozenset(SPLITS)}
+
+
+def test_the_split_of_a_row_of_json_does_not_depend_on_the_rows_beside_it(tmp_path, monkeypatch):
+    lists = ["[1, 2]", "[1, 2.5]", "[2.0]", "[]", "null", "[0.5, null]", "[true, 1]", "[[1], [2.5]]", "3", "3.5"]
+    lines = [f'{{"x": {i}, "list": {lists[i % 10 if i % 50 < 10 else 0]}, "y": "{"ab"[i % 2]}"}}' for i in range(300)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    features = {"x": "number", "y": {"kind": "label", "classes": ["a", "b"]}}
+    config = DataConfig.model_validate({"files": "rows.jsonl", "features": features, "ignore": ["list"]})
+    splits = []
+    for block_bytes in (1, 500, 2**22):
+        monkeypatch.setattr(jsonl_blocks.read, "__defaults__", (block_bytes,))
+        batches = local.dataset(config, "rows", tmp_path).sources["files"](None)
+        splits.append(np.concatenate([batch.splits for batch in batches]).tolist())
+
+    assert splits[0] == splits[1] == splits[2]
+    assert set(splits[0]) == {0, 1, 2}
 
 
 def test_a_role_without_effect_is_refused():

@@ -68,14 +68,8 @@ def parquet(path: Path, block_rows: int) -> tuple[Rows, Rows]:
 
 
 def _number(cell: Any) -> str:
-    """Returns a cell of JSON as text, whole numbers as floats: within blocks they may have become such."""
-    return repr(_as_float(cell))
-
-
-def _as_float(cell: Any) -> Any:
-    if isinstance(cell, list):
-        return [_as_float(inner) for inner in cell]
-    return float(cell) if type(cell) is int and abs(cell) <= 2**53 else cell
+    """Returns a cell of JSON as text, a whole number as a float: beside others in its column it may have become one."""
+    return repr(float(cell) if type(cell) is int and abs(cell) <= 2**53 else cell)
 
 
 def _values(column: Any, rows: int) -> list:
