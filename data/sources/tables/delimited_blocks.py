@@ -88,7 +88,7 @@ def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _pieces(path: Path, table: Table, block_bytes: int) -> Iterator[_Piece]:
-    """Yields the rows of a file: plain ones by Arrow, others exactly; the first may be remarks and a header."""
+    """Yields the rows of a file: plain ones by Arrow, others exactly, and so all that stands above the table."""
     with opened(path) as file:
         text = TextFile(path, file)
         window = 0
@@ -96,7 +96,8 @@ def _pieces(path: Path, table: Table, block_bytes: int) -> Iterator[_Piece]:
             if not window:
                 some = rows_of(text, table.name, table.delimiter, first_line=text.num_lines + 1)
                 begin = text.num_bytes
-                yield from _exactly(_until(some, text, begin + min(EXACT_BYTES, block_bytes)), table)
+                stop = begin + min(EXACT_BYTES, block_bytes)
+                yield from _exactly(_until(some, text, stop, table.first_line), table)
                 if text.num_bytes == begin:
                     return
                 window = min(FIRST_BYTES, block_bytes)
@@ -109,11 +110,13 @@ def _pieces(path: Path, table: Table, block_bytes: int) -> Iterator[_Piece]:
             window = min(2 * window, block_bytes) if is_plain and (size or can_grow) else 0
 
 
-def _until(some: Iterator[tuple[int, list[str]]], text: TextFile, num_bytes: int) -> Iterator[tuple[int, list[str]]]:
-    """Yields rows until so many bytes of a file are read, and one at least."""
+def _until(
+    some: Iterator[tuple[int, list[str]]], text: TextFile, num_bytes: int, num_lines: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yields rows until so many bytes and so many lines of a file are read, and one at least."""
     for row in some:
         yield row
-        if text.num_bytes >= num_bytes:
+        if text.num_bytes >= num_bytes and text.num_lines >= num_lines:
             return
 
 

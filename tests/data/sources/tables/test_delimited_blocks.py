@@ -47,3 +47,17 @@ def test_blocks_of_any_size_equal_the_records_of_nasty_files(tmp_path, seed):
         assert found == wanted, (number, size, layout, path.read_bytes())
         num_rows += len(found[0])
     assert num_rows > 1000
+
+
+@pytest.mark.parametrize("block_bytes", [1, 200, 2**22])
+@pytest.mark.parametrize("header", ["a,b,c\n", '"a\n",b,c\n', ""])
+def test_remarks_above_the_table_are_no_rows_however_long_they_are(tmp_path, header, block_bytes):
+    line = f"# Remark {'x' * 120}{',,' if header else ''}\n"  # 150 of them have 20 KB, more than EXACT_BYTES
+    path = tmp_path / "rows.csv"
+    path.write_text(150 * line + header + "".join(f"{number},2,3\n" for number in range(300)))
+    layout = Layout(header=bool(header))
+
+    found, wanted = both_ways.csv(path, layout, block_bytes)
+
+    assert found == wanted
+    assert len(found[0]) == 300
