@@ -16,7 +16,7 @@ from data.spec import SPLITS, BadRow, DatasetSpec, ImageFeature, LabelFeature, L
 
 PLACES = {split: place for place, split in enumerate(SPLITS)}
 """Split -> its number in a batch."""
-MAX_ROWS, MAX_BYTES = 16_384, 16 * 2**20  # of a batch that is made of single rows
+MAX_ROWS, MAX_BYTES = 16_384, 16 * 2**20  # of a batch: rows where it is made of single ones, bytes of stored values
 
 
 RowId = tuple[str, int]
@@ -112,6 +112,11 @@ class Batch:
 Batches = Iterable[Batch]
 
 
+def most_rows(spec: DatasetSpec) -> int:
+    """Returns how many rows a batch has at most, by what they take when they are stored: of pictures their pixels."""
+    return max(MAX_BYTES // spec.row_bytes(), 1)
+
+
 def encoded(columns: pa.RecordBatch, spec: DatasetSpec) -> tuple[pa.Array, np.ndarray]:
     """Returns `inputs` and `digests` of a batch of these columns."""
     inputs = encoding.encode(columns, [name for name, feature in spec.features.items() if not feature.target])
@@ -124,7 +129,7 @@ def of_rows(stream: Stream, spec: DatasetSpec) -> Iterator[Batch]:
     Raises:
         DataError: A row is not what the spec says.
     """
-    most = max(min(MAX_ROWS, MAX_BYTES // spec.row_bytes()), 1)
+    most = min(MAX_ROWS, most_rows(spec))
     counts = dict.fromkeys(SPLITS, 0)
     some: list[tuple[str, int, Row | BadRow]] = []
     for split, row in stream:

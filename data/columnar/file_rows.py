@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.columnar import columns, encoding, split_plan
-from data.columnar.batches import PLACES, Batch, encoded
+from data.columnar.batches import PLACES, Batch, encoded, most_rows
 from data.columnar.split_plan import Times
 from data.columnar.splitting import BUCKETS, RULE_VERSION, Dealt, bucket, deal
 from data.config import DataConfig
@@ -56,11 +57,16 @@ class FileRows:
         every = [(split, path) for split in READ_ORDER for path in self.paths.get(split, ())]
         for number, (split, path) in enumerate(every, start=1):
             size = sizes.get(path, 0)
-            for block in blocks(path, self.kind, self.config):
+            for block in self._blocks(path):
                 batch = self._batch(block, path, rule if split == "train" else _Rule(split))
                 share = (before + block.share * size) / total if size and block.share else 0.0
                 yield replace(batch, share=share, path=str(path), path_number=number)
             before += size
+
+    def _blocks(self, path: Path) -> Iterator[Block]:
+        """Yields the rows of a file, not more at a time than may be stored at once."""
+        found, most = blocks(path, self.kind, self.config), most_rows(self.spec)
+        return itertools.chain.from_iterable(block.pieces(most) for block in found)
 
     def _batch(self, block: Block, path: Path, rule: "_Rule") -> Batch:
         of_rows = [(problem,) for problem in block.problems]
@@ -103,7 +109,7 @@ class FileRows:
         keys, inputs, members = [], [], []
         for path in self.paths["train"]:
             how = columns.reading(self.kind, self.config, path.parent)
-            for block in blocks(path, self.kind, self.config):
+            for block in self._blocks(path):
                 classes = {name: split_plan.classes_of(block, name, label, how) for name, label in labels.items()}
                 of_wanted = np.stack([classes[name] == one for name, one in wanted], axis=1)
                 chosen = np.flatnonzero(of_wanted.any(axis=1))
@@ -128,7 +134,7 @@ class FileRows:
         if self.kind.endswith("_folder") or self.spec.of(ImageFeature):
             return {}
         with contextlib.suppress(DataError):  # ingest says it with all else that is wrong
-            for block in blocks(path, self.kind, self.config):
+            for block in self._blocks(path):
                 some = block.take(np.arange(min(len(block), FIRST_ROWS - rows)))
                 _, keys, inputs = self._told_apart(some, path)
                 for key, digest in zip((keys % BUCKETS).tolist(), inputs.tolist(), strict=True):

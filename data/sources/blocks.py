@@ -68,6 +68,22 @@ class Block:
             names=tuple(self.names[row] for row in rows) if self.names else (),
         )
 
+    def pieces(self, max_rows: int) -> Iterator["Block"]:
+        """Yields the rows as blocks of at most so many, which share their memory; the first has all problems."""
+        if len(self) <= max_rows:
+            yield self
+            return
+        for begin in range(0, len(self), max_rows):
+            some = slice(begin, begin + max_rows)
+            yield replace(
+                self,
+                cells=self.cells.slice(begin, max_rows),
+                numbers=self.numbers[some],
+                mixed={name: column[some] for name, column in self.mixed.items()},
+                names=self.names[some],
+                problems=() if begin else self.problems,
+            )
+
 
 @dataclass
 class RowBuffer:

@@ -15,6 +15,7 @@ from data.sources.blocks import Block, to_list
 from data.sources.records import Record
 
 BATCH_ROWS, BLOCK_ROWS = 1024, 16_384
+BLOCK_BYTES = 16 * 2**20  # of values before they are packed
 MICROSECONDS = {pa.time64("ns"): pa.time64("us"), pa.duration("ns"): pa.duration("us")}
 LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}  # folder -> what writes it
 DAMAGES = (pa.ArrowException, OSError, UnicodeDecodeError)  # what damaged bytes make of a reader
@@ -46,21 +47,27 @@ def read(path: Path) -> Iterator[Record]:
             yield Record(block.where(row), dict(zip(found, cells, strict=True)))
 
 
-def blocks(path: Path, block_rows: int = BLOCK_ROWS) -> Iterator[Block]:
+def blocks(path: Path, block_rows: int = BLOCK_ROWS, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     """Yields the rows that `read` yields, some at a time, with whole numbers as int64 and others as float64.
+
+    Args:
+        path: The file.
+        block_rows: How many rows a block has at most.
+        block_bytes: About how many bytes a block has at most, where its rows are as large as others.
 
     Raises:
         DataError: As `read` does.
     """
-    return (block for _, block in _blocks(path, block_rows))
+    return (block for _, block in _blocks(path, block_rows, block_bytes))
 
 
-def _blocks(path: Path, block_rows: int) -> Iterator[tuple[list[str], Block]]:
+def _blocks(path: Path, block_rows: int, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[list[str], Block]]:
     """Yields the names of the columns in the order of the file, and some rows."""
     count, name = 0, archives.name_of(path)
     with _open(path) as file:
         try:
-            for batch in file.iter_batches(block_rows):
+            most = int(block_bytes / max(_row_bytes(file.metadata), 1))
+            for batch in file.iter_batches(max(min(most, block_rows), 1)):
                 block = _block(name, batch, count)
                 count += len(batch)
                 yield batch.schema.names, replace(block, share=min(count / max(file.metadata.num_rows, 1), 1.0))
@@ -68,6 +75,12 @@ def _blocks(path: Path, block_rows: int) -> Iterator[tuple[list[str], Block]]:
             raise _damaged(path, error, f" after row {count:,}") from error
     if not count:
         raise DataError(f"{name} has columns and no rows.")
+
+
+def _row_bytes(metadata: pq.FileMetaData) -> float:
+    """Returns how many bytes a row has, in the part of the file with the largest."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    return max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
 
 
 def _block(name: str, batch: pa.RecordBatch, before: int) -> Block:

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from data.sources import blocks
+from data.spec import Problem
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,18 @@ def test_rows_that_have_few_of_many_columns_are_cut_into_blocks_within_a_bound(m
     assert [block.column(str(block.numbers[0] - 1))[0].as_py() for block in found] == [
         int(block.numbers[0]) - 1 for block in found
     ]
+
+
+def test_pieces_of_a_block_hold_its_rows_and_its_problems_once():
+    problem = Problem("rows:9", "", "a row", "none")
+    cells = pa.RecordBatch.from_pydict({"x": [1, 2, 3]})
+    block = blocks.Block("rows", cells, np.array([1, 2, 4]), {"y": ["a", 1, None]}, (problem,), ("p", "q", "r"))
+
+    first, second = block.pieces(2)
+
+    assert [first.cells.to_pydict(), second.cells.to_pydict()] == [{"x": [1, 2]}, {"x": [3]}]
+    assert [first.mixed, second.mixed] == [{"y": ["a", 1]}, {"y": [None]}]
+    assert [first.numbers.tolist(), second.numbers.tolist()] == [[1, 2], [4]]
+    assert [first.names, second.names] == [("p", "q"), ("r",)]
+    assert [first.problems, second.problems] == [(problem,), ()]
+    assert list(block.pieces(3)) == [block]

@@ -104,3 +104,13 @@ def test_moments_have_microseconds_however_many_rows_are_read_at_once(tmp_path):
 
     assert [moment and moment.microsecond for moment in moments] == [0, 999_999, None, 123_456]
     assert {type(moment) for moment in moments} == {datetime.datetime, type(None)}
+
+
+def test_blocks_hold_as_many_rows_as_their_bytes_allow(tmp_path):
+    pictures = [bytes([number]) * 10_000 for number in range(10)]
+    pq.write_table(pa.table({"image": pictures, "label": list(range(10))}), tmp_path / "rows.parquet", row_group_size=2)
+
+    found = list(parquet.blocks(tmp_path / "rows.parquet", block_bytes=35_000))
+
+    assert [len(block) for block in found] == [3, 3, 3, 1]
+    assert [content for block in found for content in block.column("image").to_pylist()] == pictures
