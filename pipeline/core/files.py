@@ -1,13 +1,25 @@
 """Files while a run or a server works: who may read them, where temporary ones go, and no secret in a log."""
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.errors import ConfigError
 from data.secrets import hide
+
+# Why the system may refuse to write a file -> what mends it.
+_ROOM = "free space on that disk, or choose another home with --home or HEADRACE_HOME"
+_REFUSED = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EROFS: "choose another home with --home or HEADRACE_HOME",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f unlimited), or choose a home on another disk",
+}
+_LIBRARIES = ("tensorflow.", "pyarrow.")  # whose errors are classes of their own, with the system's words
 
 
 @contextlib.contextmanager
@@ -62,3 +74,19 @@ def hidden_secrets(log: Path) -> Iterator[None]:
         text = log.read_text(errors="surrogateescape") if log.exists() else ""
         if hide(text) != text:
             log.write_text(hide(text), errors="surrogateescape")
+
+
+def refused_write(error: BaseException, stage: str) -> ConfigError | None:
+    """Returns what to say where a stage failed because the system refused to write a file; None for other failures."""
+    text = (str(error).splitlines() or [""])[0]
+    if not isinstance(error, OSError) and not type(error).__module__.startswith(_LIBRARIES):
+        return None
+    for number, remedy in _REFUSED.items():
+        reason = os.strerror(number)
+        if getattr(error, "errno", None) == number or reason in text:
+            # TensorFlow's is `FILE; REASON`.
+            named = getattr(error, "filename", None) or (text.partition(";")[0] if ";" in text else "a file")
+            found = ConfigError(f"Stage {stage} could not write {named} ({reason}); {remedy}.")
+            found.__cause__ = error  # for the log
+            return found
+    return None

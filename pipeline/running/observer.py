@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from data.secrets import hide
+from pipeline.core.files import refused_write
 from pipeline.core.paths import PipelinePaths
 from pipeline.core.screen import Screen, describe
 from pipeline.core.signals import Stopped
@@ -73,7 +74,7 @@ class Observer:
             cached, outputs = launch()
         except (Exception, Stopped) as error:
             # Beam raises a copy with its own words added to the message.
-            self.error = error
+            self.error = refused_write(error, stage) or error
             raise
         execution_records.write(self._paths)
         self.end("cached" if cached else "done", outputs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.artifact_files import ANSWER, COMPARISON, METRICS, OVERALL, RECEIPT, TRAINING, VERDICT
-from data.errors import HeadraceError
+from data.errors import ConfigError, HeadraceError
 from data.scripts import printable
 from data.secrets import hide
 from models.serving.rollout.versions import read_manifest
@@ -91,7 +91,8 @@ def _stopped_lines(result: RunResult, error: BaseException) -> list[str]:
     if not isinstance(error, HeadraceError):
         lines = [f"Stage {stages[-1].name} failed: {type(error).__name__}: {lines[0][:300]}"]
     stopped = f"Stopped after {result.seconds:.1f} s; nothing was published. Log: {relative(result.log)}"
-    steps = _next_lines(_steps_after_stop(result)) if isinstance(error, HeadraceError) and stages else []
+    is_judged = isinstance(error, HeadraceError) and not isinstance(error, ConfigError)  # data or model, by a stage
+    steps = _next_lines(_steps_after_stop(result)) if is_judged and stages else []
     return [*lines[: 11 - len(steps)], stopped, *steps]
 
 

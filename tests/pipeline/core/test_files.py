@@ -1,9 +1,13 @@
+import errno
 import os
+import resource
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from data import secrets
-from pipeline.core.files import hidden_secrets, private_files, temporary_files, user_umask
+from pipeline.core.files import hidden_secrets, private_files, refused_write, temporary_files, user_umask
 from pipeline.core.paths import PipelinePaths
 
 
@@ -52,3 +56,37 @@ def test_a_log_keeps_no_secret(tmp_path, monkeypatch):
         log.write_bytes(b"key sesame-98765 \xff refused")
 
     assert log.read_bytes() == b"key ${ENV:HEADRACE_TEST_SECRET} \xff refused"
+
+
+def test_a_full_disk_is_told_with_what_mends_it(tmp_path):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.keras")
+
+    assert str(refused_write(full, "train")) == (
+        "Stage train could not write model.keras (No space left on device); free space on that disk, or choose another "
+        "home with --home or HEADRACE_HOME."
+    )
+    assert refused_write(FileNotFoundError(errno.ENOENT, "No such file"), "train") is None
+    assert refused_write(ValueError("No space left on device"), "train") is None
+
+
+@pytest.mark.slow  # loads TensorFlow
+def test_a_file_that_tensorflow_may_not_write_is_told_without_the_name_of_its_error(tmp_path):
+    import tensorflow as tf
+
+    file, (soft, hard) = tmp_path / "data-00000.tfrecord", resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def write() -> None:
+        with tf.io.TFRecordWriter(str(file)) as writer:
+            for _ in range(1000):
+                writer.write(bytes(1000))
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(tf.errors.OpError) as raised:
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert str(refused_write(raised.value, "ingest")).startswith(
+        f"Stage ingest could not write {file} (File too large); raise the limit on the size of files (ulimit -f"
+    )
