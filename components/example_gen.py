@@ -24,7 +24,8 @@ from data.checks.rows import RowChecks
 from data.columnar import batches, encoding
 from data.columnar.batches import PLACES, Batch, RowId
 from data.config import DataConfig
-from data.spec import SPLITS, DatasetSpec, LabelFeature, LocatedRow, Row
+from data.errors import DataError
+from data.spec import SPLITS, Dataset, DatasetSpec, LabelFeature, LocatedRow, Row
 from models import progress
 
 # So that Beam has several files to give to several workers: it does not split one.
@@ -58,6 +59,7 @@ def DatasetExampleGen(
     with threadpool_limits(1, user_api="blas"):
         rows = loading.open_batches(found, config)
         summary = write_splits(rows, found.spec, Path(examples.uri), watcher)
+    check_unchanged(found, digest)
     SUMMARY.path(examples.uri).write_text(json.dumps(summary, indent=1))
     SPLIT_RULE.path(examples.uri).write_text(json.dumps({"rule": found.rule(), "plan": plan}, indent=1))
     counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
@@ -65,6 +67,15 @@ def DatasetExampleGen(
     progress.report(summary="; ".join([*told, *watcher.notes]), short="; ".join([*told, *watcher.brief_notes]))
     examples.split_names = json.dumps(list(SPLITS))
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
+
+
+def check_unchanged(dataset: Dataset, digest: str) -> None:
+    """Raises DataError where data that was read by now is no longer what its digest was made of.
+
+    Else it would be stored and published under the digest of what is gone. Files are told by size, time and inode.
+    """
+    if dataset.last_digest() != digest:
+        raise DataError(f"Data set {dataset.spec.name} was changed while it was read; run again.")
 
 
 def write_splits(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from components.example_gen import read_row_ids, split_files
+from components.example_gen import check_unchanged, read_row_ids, split_files
 from components.live_model.comparable import (
     REMEDY,
     LiveModel,
@@ -177,6 +177,7 @@ def _test_rows(live: LiveModel, mine: Dataset, source: DataSource, examples_uri:
         row_id, inputs = next(found, (None, b""))
     for _ in found:  # so that all that cannot be used are counted
         pass
+    check_unchanged(other, source.digest)
     if lacking > unusable.total():
         raise DataError(
             f"{lacking - unusable.total():,} of {len(wanted):,} test rows of data set {mine.spec.name} are not where "

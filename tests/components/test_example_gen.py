@@ -1,9 +1,14 @@
+import os
+
 import numpy as np
 import pytest
 
+from data import loading
 from data.columnar.batches import check_row, of_rows
+from data.config import DataConfig
 from data.errors import DataError
-from data.spec import DatasetSpec, ImageFeature, LabelFeature
+from data.spec import Dataset, DatasetSpec, ImageFeature, LabelFeature
+from tests.data.corpus import FEATURES, csv_text, rows
 from tests.data.made_pictures import photo, saved
 
 pytestmark = pytest.mark.slow  # loads TensorFlow
@@ -125,3 +130,22 @@ def test_files_of_pictures_of_the_test_split_are_kept_two_of_a_kind(tmp_path):
     assert [original for _, original in found] == [{"image": files[place], "label": 1} for place in kept]
     assert [stored for stored, _ in found] == [{"image": rows[place]["image"].tobytes(), "label": 1} for place in kept]
     assert read_originals(str(tmp_path / "none"), SPEC) == []
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_not_stored_under_the_digest_of_the_one_before(tmp_path):
+    from components.example_gen import check_unchanged
+
+    config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES})
+
+    def dataset() -> Dataset:
+        return loading.load(config, "customers", tmp_path)
+
+    (tmp_path / "rows.csv").write_text(csv_text(rows(30)))
+    digest = dataset().digest()
+    check_unchanged(dataset(), digest)
+    (tmp_path / "new.csv").write_text(csv_text(rows(31)[1:]))
+    os.utime(tmp_path / "new.csv", (1, 1))  # as a program that keeps times copies it
+    (tmp_path / "new.csv").replace(tmp_path / "rows.csv")
+
+    with pytest.raises(DataError, match=r"^Data set customers was changed while it was read; run again\.$"):
+        check_unchanged(dataset(), digest)
