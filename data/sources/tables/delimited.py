@@ -8,12 +8,16 @@ from data.errors import DataError
 from data.sources import archives
 from data.sources.records import Record
 from data.sources.tables import headers
-from data.sources.tables.dialect import Head, Layout, look, rows, without_last_empty
+from data.sources.tables.dialect import Head, Layout, look, of_cells, other_delimiter, rows, without_last_empty
 from data.sources.tables.headers import Verdict
 from data.spec import Problem
 
 PLAIN = Layout()
 COLUMN = "column_{}"  # from 1, where nothing else is known
+WITHOUT_HEADER = (
+    "set data.header to false (the columns are column_1, column_2 and so on, and this row is one that cannot be used) "
+    "or data.names to their names"
+)
 IN_RUN_FILE = (
     "set data.header to false (the columns are column_1, column_2 and so on) or data.names to their names; if it holds "
     "the names, set data.header to true"
@@ -108,7 +112,7 @@ def table_of(path: Path, layout: Layout = PLAIN) -> Table:
 def _problem(where: str, names: list[str], cells: list[str]) -> Problem | None:
     """Returns why a row cannot be used; None where it can."""
     if len(cells) != len(names):
-        return Problem(where, "", f"{len(names)} cells", str(len(cells)))
+        return Problem(where, "", of_cells(len(names)), str(len(cells)))
     if "\0" in "".join(cells):
         column = next(name for name, cell in zip(names, cells, strict=True) if "\0" in cell)
         return Problem(where, column, "text", "a zero byte in it")
@@ -127,7 +131,11 @@ def _is_header(cells: list[str], names: list[str], has_header: bool) -> bool:
 def first_row(name: str, head: Head) -> tuple[Verdict, str]:
     """Returns what the first row of a file is, and where and why, to be followed by how a person says what it is."""
     verdict = _judged(head)
-    return verdict, _explained(f"{name}:{head.first_line}", verdict)
+    where = f"{name}:{head.first_line}"
+    misfit = _misfit(head)
+    return verdict, f"{where}: the first row does not name the columns ({misfit})" if misfit else _explained(
+        where, verdict
+    )
 
 
 def names_in(name: str, head: Head, layout: Layout) -> tuple[list[str], bool]:
@@ -138,11 +146,16 @@ def names_in(name: str, head: Head, layout: Layout) -> tuple[list[str], bool]:
         if layout.names:
             return _given(where, head, layout.names)
         return [COLUMN.format(number) for number in range(1, head.width + 1)], False
+    misfit = _misfit(head)
+    if misfit:
+        raise DataError(f"{where}: the first row does not name the columns: {misfit}; {WITHOUT_HEADER}.")
     twice = sorted({one for one in first if first.count(one) > 1})
     if twice:
         verdict = _judged(head) if layout.header is None else Verdict("header")
         if verdict.kind == "data":
             raise DataError(f"{_explained(where, verdict)}; {IN_RUN_FILE}.")
+        if not twice[0]:
+            raise DataError(f"{where}: {of_cells(first.count(''))} of the header are empty; name these columns.")
         raise DataError(f"{where}: column {twice[0]!r} stands twice in the header; rename one.")
     return first, True
 
@@ -169,7 +182,7 @@ def _check_width(where: str, head: Head, names: int) -> None:
     """Raises DataError when rows have another number of cells than there are names."""
     usual = next((cells for _, cells in head.rows if len(cells) == head.width), [])
     if usual and len(without_last_empty(usual, names)) != names:
-        raise DataError(f"{where}: expected {names} cells, one for each name in data.names, found {len(usual)}.")
+        raise DataError(f"{where}: expected {of_cells(names)}, one for each name in data.names, found {len(usual)}.")
 
 
 def _explained(where: str, verdict: Verdict) -> str:
@@ -177,7 +190,22 @@ def _explained(where: str, verdict: Verdict) -> str:
 
 
 def _judged(head: Head) -> Verdict:
+    misfit = _misfit(head)
+    if misfit:
+        return Verdict("data", misfit)
     return headers.judge(*first_and_below(head))
+
+
+def _misfit(head: Head) -> str:
+    """Returns why the first row cannot name the columns, that all rows below have another number of cells, or nothing.
+
+    Nothing, too, where the cells seem to be separated by another delimiter.
+    """
+    first, below = first_and_below(head)
+    widths = set(map(len, below))
+    if len(below) < 2 or len(widths) > 1 or len(first) in widths or other_delimiter(first):
+        return ""
+    return f"it has {of_cells(len(first))}, the rows below have {widths.pop()}"
 
 
 def first_and_below(head: Head, width: int | None = None) -> tuple[list[str], list[list[str]]]:

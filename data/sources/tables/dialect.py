@@ -11,6 +11,7 @@ from pathlib import Path
 from data.errors import DataError
 from data.sources import archives
 from data.sources.records import text_lines
+from data.sources.tables import headers
 
 DELIMITERS = "\t;|,"  # of those that do equally well the first: commas stand within numbers and texts
 HEAD_ROWS = 200  # that are looked at
@@ -148,6 +149,11 @@ def _damaged(where: str, what: str) -> DataError:
     return DataError(f"{where}: {what}; a quote that is not closed in this row is a usual cause.")
 
 
+def of_cells(count: int) -> str:
+    """Returns `1 cell`, `31 cells`."""
+    return f"{count} cell{'s' * (count != 1)}"
+
+
 def has_old_mac_lines(path: Path) -> bool:
     """Returns whether the lines of a file end in carriage returns alone, as those of old Macs do."""
     return _is_old_mac(next(text_lines(path), ""))
@@ -213,7 +219,8 @@ def _usual_width(table: list[list[str]]) -> tuple[int, float]:
 def _num_remarks(table: list[list[str]], has_names: bool) -> int:
     """Returns how many of the first rows are no rows of the table: remarks, and rows of empty cells between them.
 
-    A remark is one cell where the rows below have several, or stands behind a `#`.
+    A remark is one cell where the rows below have several, or stands behind a `#`, or is a row with several cells
+    empty, which cannot name columns, above one that does.
     """
     marked = [cells[0].lstrip().startswith("#") for cells in table]
     several = next((number for number, cells in enumerate(table) if len(cells) > 1 and not marked[number]), len(table))
@@ -230,4 +237,12 @@ def _num_remarks(table: list[list[str]], has_names: bool) -> int:
         if not (len(cells) == 1 or commented or lonely or empty):
             break
         count += 1
-    return count
+    return count + (has_names and _is_above_header(table[count:]))
+
+
+def _is_above_header(table: list[list[str]]) -> bool:
+    """Returns whether the first row names no columns, since several of its cells are empty, and the second does."""
+    if len(table) < 3 or len(table[0]) - sum(map(bool, table[0])) < 2:
+        return False
+    names = table[1]
+    return all(names) and len(set(names)) == len(names) and headers.judge(names, table[2:]).is_certain

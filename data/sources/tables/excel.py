@@ -18,7 +18,7 @@ from data.sources import archives
 from data.sources.blocks import Block, RowBuffer
 from data.sources.records import Record
 from data.sources.tables import delimited
-from data.sources.tables.dialect import HEAD_ROWS, Head, Layout, head_of
+from data.sources.tables.dialect import HEAD_ROWS, Head, Layout, head_of, of_cells
 from data.spec import Problem
 
 OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # how files of Excel up to 2003 begin, and protected ones
@@ -104,7 +104,7 @@ def blocks(
 
 def _record(where: str, names: list[str], cells: list[Any], ignore: Collection[str], header: list[str]) -> Record:
     if len(cells) > len(names):
-        return Record(where, {}, Problem(where, "", f"{len(names)} cells", str(len(cells))))
+        return Record(where, {}, Problem(where, "", of_cells(len(names)), str(len(cells))))
     if len(names) > 1 and [_text(cell) for cell in cells] == header:
         return Record(where, {}, Problem(where, "", "a row", "the header again"))
     found = dict(itertools.zip_longest(names, cells))

@@ -11,7 +11,7 @@ from data.sources.blocks import Block
 from data.sources.folders import classes as class_folders
 from data.sources.records import Record
 from data.sources.tables import delimited, delimited_blocks, excel, headers, jsonl, jsonl_blocks, parquet, partitions
-from data.sources.tables.dialect import Head, Layout, look
+from data.sources.tables.dialect import Head, Layout, look, of_cells
 from data.spec import TextFeature
 
 HEADED_KINDS = ("csv", "xlsx")  # formats whose first row may be a header
@@ -90,7 +90,9 @@ def head_of(path: Path, kind: str, config: DataConfig) -> Head:
 def refuse_data_as_header(path: Path, kind: str, config: DataConfig) -> None:
     """Raises DataError when the first row of a file seems to be data, and the settings do not say what it is."""
     if kind in HEADED_KINDS and config.header is None and not config.names:
-        verdict, explained = delimited.first_row(archives.name_of(path), head_of(path, kind, config))
+        name, head = archives.name_of(path), head_of(path, kind, config)
+        delimited.names_in(name, head, layout_of(path, config))
+        verdict, explained = delimited.first_row(name, head)
         if verdict.kind == "data":
             raise DataError(f"{explained}; {delimited.IN_RUN_FILE}.")
 
@@ -168,8 +170,8 @@ def for_prediction(
         return config.model_copy(update={"names": inputs})
     if len(first) != len(config.names):
         raise DataError(
-            f"{archives.name_of(path)}:{head.first_line}: expected {len(inputs)} cells ({', '.join(inputs[:8])}"
-            f"{', ...' if len(inputs) > 8 else ''}) or a header with these names, found {len(first)} cells."
+            f"{archives.name_of(path)}:{head.first_line}: expected {of_cells(len(inputs))} ({', '.join(inputs[:8])}"
+            f"{', ...' if len(inputs) > 8 else ''}) or a header with these names, found {of_cells(len(first))}."
         )
     return config
 

@@ -117,6 +117,20 @@ def _sheet(path: Path, options: TableOptions) -> tuple[dict[str, str], list[str]
     return {"sheet": first}, [f"the first worksheet, {first!r}, is read, there {_are(others)} {named}: --sheet"]
 
 
+def other_sheets(path: Path, options: TableOptions) -> str:
+    """Returns which worksheet of several is read because nobody chose one, and what to type for the others; or nothing.
+
+    Raises:
+        DataError: The file is no whole workbook.
+    """
+    is_workbook = format_of(DataConfig(files=str(path), format=options.format), [path]) == "xlsx"  # type: ignore[arg-type]
+    names = excel.sheets(path) if is_workbook and not options.sheet else []
+    if len(names) < 2:
+        return ""
+    ways = "".join(f"\n  {options.again(sheet=name)}" for name in names[1 : MAX_NAMES + 1])
+    return f" It is worksheet {names[0]!r}, the first of {len(names)}; for another:{ways}"
+
+
 def _are(names: Sequence[str]) -> str:
     return "is also" if len(names) == 1 else "are also"
 
@@ -188,11 +202,14 @@ def _asked(path: Path, config: DataConfig, head: Head, options: TableOptions, un
     is_data = options.confirm(f"{explained}. Is it data?") if options.confirm else None
     if is_data is None:
         again, width = options.again, head.width
+        is_row = len(head.rows[0][1]) == width
+        data = "data" if is_row else "no header, and left out"
         ways = {
-            again(header=False): "it is data; the columns are column_1, column_2 and so on",
-            again(names=",".join(_example(width))): f"it is data; the {width} columns are called so",
-            again(header=True): "it holds the names",
+            again(header=False): f"it is {data}; the columns are column_1, column_2 and so on",
+            again(names=",".join(_example(width))): f"it is {data}; the {width} columns are called so",
         }
+        if is_row:
+            ways[again(header=True)] = "it holds the names"
         longest = max(map(len, ways))
         lines = [f"  {command:<{longest}}   {what}" for command, what in ways.items()]
         raise DataError("\n".join([f"{explained}. Say what it is:", *lines]))

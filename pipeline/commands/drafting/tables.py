@@ -44,13 +44,12 @@ def of_table(
     if kind == "tfrecord":
         raise ConfigError(f"{path}: TFRecord files do not name their columns; write the run file by hand.")
     broken: Counter[str] = Counter()
-    survey = _survey(path, kind, config, broken)
-    columns = survey.result()
-    if not survey.rows and broken:
-        raise DataError(f"{next(iter(broken))}; none of {broken.total():,} rows can be read.")
-    if len(columns) < 2:
-        fix = "; if its cells are not separated by commas: --delimiter" if kind == "csv" else ""
-        raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted{fix}.")
+    try:
+        survey = _survey(path, kind, config, broken)
+        columns = survey.result()
+        _refuse_unusable(path, kind, survey, broken)
+    except DataError as error:
+        raise DataError(f"{error}{layouts.other_sheets(path, options)}") from error
     data = {key: value for key, value in settings.items() if key != "files"}
     written, doubts = notations.read_as_written(columns)
     data |= notations.settings_of(written)
@@ -58,7 +57,7 @@ def of_table(
     made = Draft(task or "", path, survey.rows, data=data, unsure=unsure)
     label = _label(made, columns, choose) if label is None else label
     if label not in columns:
-        raise ConfigError(unknown("column", label, columns))
+        raise ConfigError(f"{unknown('column', label, columns)}{layouts.other_sheets(path, options)}")
     columns[label] = as_label(columns[label])
     made = _filled(made, columns, label)
     words = words_for_nothing(columns)
@@ -68,6 +67,17 @@ def of_table(
         made.unsure.append(f"cells with {', '.join(words)} are taken for missing; {remedy}")
     _set_checks(made, columns[label], broken)
     return made
+
+
+def _refuse_unusable(path: Path, kind: str, survey: Survey, broken: Counter[str]) -> None:
+    """Raises DataError where no row can be read, or there is nothing to learn from."""
+    if not survey.rows and broken:
+        rows = f"none of {broken.total():,} rows" if broken.total() > 1 else "no row"
+        raise DataError(f"{next(iter(broken))}; {rows} can be read.")
+    columns = survey.columns
+    if len(columns) < 2:
+        fix = "; if its cells are not separated by commas: --delimiter" if kind == "csv" else ""
+        raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted{fix}.")
 
 
 def _label(made: Draft, columns: Mapping[str, Column], choose: Choose) -> str:

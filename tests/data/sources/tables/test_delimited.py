@@ -128,3 +128,20 @@ def test_a_first_row_with_equal_cells_is_told_for_data_not_for_a_bad_header(tmp_
 def test_a_file_of_blank_lines_has_no_rows(tmp_path):
     with pytest.raises(DataError, match=r"rows.csv has no rows."):
         list(delimited.read(_file(tmp_path, "\n\n")))
+
+
+@pytest.mark.parametrize("header", [None, True])
+def test_a_first_row_of_another_length_than_all_others_is_no_header(tmp_path, header):
+    (tmp_path / "rows.csv").write_text("3,cat,dog\n" + "1,2,3,0\n" * 3)
+
+    with pytest.raises(
+        DataError, match=r"rows.csv:1: the first row does .* it has 3 cells, the rows below have 4; set"
+    ):
+        delimited.columns(tmp_path / "rows.csv", Layout(header=header))
+
+
+def test_columns_without_a_name_are_told_by_their_number(tmp_path):
+    (tmp_path / "rows.csv").write_text("x,y,,\n1,2,3,4\n2,3,4,5\n")
+
+    with pytest.raises(DataError, match=r"rows.csv:1: 2 cells of the header are empty; name these columns"):
+        delimited.columns(tmp_path / "rows.csv")

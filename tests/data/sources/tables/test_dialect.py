@@ -47,6 +47,8 @@ def test_a_delimiter_that_would_do_as_well_is_named(tmp_path):
         ("T,,\nx,,\n,,\nx,c,label\n1,a,no\n", [(1, "T,,"), (2, "x,,")], 4),  # as Excel exports an empty row
         (" ,,\nx,c,label\n1,a,no\n2,b,yes\n", [], 2),
         (",\nx,label\n1,no\n2,yes\n", [], 2),
+        ("9,2,,\na,b,c,d\n1,2,3,4\n2,3,4,5\n", [(1, "9,2,,")], 2),  # sizes above the names, as of scikit-learn
+        ("a,b,,\n1,2,3,4\n2,3,4,5\n", [], 1),
         ("#x,c,label\n1,a,no\n2,b,yes\n", [], 1),  # a header, as those of genomes
         ("x\na, b\nc\nd\n", [], 1),  # one column, and a row that is broken
         ("x\n1,\n2,\n", [], 1),  # one column with a comma behind it

@@ -68,7 +68,7 @@ def test_what_a_version_keeps_of_its_training_data_reads_questions(tmp_path, set
 def test_questions_with_too_few_cells_are_refused_with_what_would_do(tmp_path):
     (tmp_path / "rows.csv").write_text("1\n2\n")
 
-    with pytest.raises(DataError, match=r"rows.csv:1: expected 2 cells \(size, note\) or a header .* found 1 cells"):
+    with pytest.raises(DataError, match=r"rows.csv:1: expected 2 cells \(size, note\) or a header .* found 1 cell\."):
         _read(tmp_path / "rows.csv", SETTINGS)
 
 

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from data.errors import ConfigError, DataError
@@ -283,10 +284,40 @@ def test_remarks_are_told_and_left_out(tmp_path):
 
 
 def test_rows_that_cannot_be_read_at_all_are_told_by_the_first(tmp_path):
-    (tmp_path / "rows.csv").write_text("x,label\n" + "1,2,a\n" * 40)
+    (tmp_path / "rows.csv").write_text("x,label\n" + "1,2,a\n1,2,3,a\n" * 20)
 
     with pytest.raises(DataError, match=r"rows.csv:2: expected 2 cells, found 3; none of 40 rows can be read"):
         new.draft(tmp_path / "rows.csv")
+
+
+def test_a_first_row_of_another_length_than_the_rows_is_left_out_by_the_commands_that_are_offered(tmp_path):
+    (tmp_path / "rows.csv").write_text("40,a,b\n" + _lines("{0},{1},5,{2}"))
+
+    with pytest.raises(DataError) as raised:
+        layouts.settings_of(tmp_path / "rows.csv", TableOptions())
+    made = new.draft(tmp_path / "rows.csv", label="column_4", options=TableOptions(header=False))
+
+    first, *ways = str(raised.value).splitlines()
+    assert "rows.csv:1: the first row does not name the columns (it has 3 cells, the rows below have 4)." in first
+    assert [way.split()[0] for way in ways] == ["--no-header", "--names"]
+    assert "left out" in ways[0]
+    assert made.rows == 40
+
+
+def test_a_cover_page_before_the_table_is_told_with_the_command_for_the_other_worksheets(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.title = "Info"
+    book.active.append(["List of customers"])
+    book.active.append(["as of", "May"])
+    book.create_sheet("Customers").append(["x", "label"])
+    book.save(tmp_path / "book.xlsx")
+
+    with pytest.raises(DataError) as raised:
+        new.draft(tmp_path / "book.xlsx")
+
+    told, command = str(raised.value).splitlines()
+    assert told.endswith("no row can be read. It is worksheet 'Info', the first of 2; for another:")
+    assert command == "  --sheet Customers"
 
 
 def test_a_first_row_that_looks_like_names_is_taken_for_data_with_a_doubt(tmp_path):
