@@ -42,6 +42,17 @@ MAX_SHOWN = 10  # of the rows without an answer, where they are not all told
     help="What separates the cells of a CSV file, tab for a tab; as in the training data by default.",
 )
 @click.option(
+    "--decimal",
+    type=click.Choice([".", ","]),
+    help="What stands before the decimals of numbers; as in the training data by default.",
+)
+@click.option(
+    "--thousands",
+    type=click.Choice([",", ".", " ", "'", ""]),
+    metavar="MARK",
+    help="What stands between their thousands; with --decimal none by default, else as in the training data.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -52,7 +63,8 @@ MAX_SHOWN = 10  # of the rows without an answer, where they are not all told
 @json_option
 @reports_errors
 def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], version: int | None, server: str | None,
-            format_: str | None, delimiter: str | None, out: Path | None, force: bool, home: Path,
+            format_: str | None, delimiter: str | None, decimal: str | None, thousands: str | None,
+            out: Path | None, force: bool, home: Path,
             as_json: bool) -> None:  # fmt: skip
     """Ask the published model of PIPELINE about FILES: pictures of any size, texts, tables with a row a question.
 
@@ -91,7 +103,7 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
         version,
         texts,
         server,
-        reading=_reading(format_, delimiter),
+        reading=_reading(format_, delimiter, decimal, thousands),
         out=out,
         note=lambda sentence: click.echo(f"headrace: {hide(sentence)}", err=True),
     )
@@ -112,11 +124,14 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
         sys.exit(DataError.exit_code)
 
 
-def _reading(format_: str | None, delimiter: str | None) -> dict[str, str]:
+def _reading(format_: str | None, delimiter: str | None, decimal: str | None, thousands: str | None) -> dict[str, str]:
     """Returns the settings of `data` that options give; raises ConfigError for what is no delimiter."""
     from pipeline.commands.drafting.layouts import delimiter_of
 
-    given = {"format": format_, "delimiter": None if delimiter is None else delimiter_of(delimiter)}
+    if decimal is not None:
+        thousands = thousands or ""  # not that of the training data, which may be the same mark
+    given = {"decimal": decimal, "thousands": thousands}
+    given |= {"format": format_, "delimiter": None if delimiter is None else delimiter_of(delimiter)}
     return {name: value for name, value in given.items() if value is not None}
 
 

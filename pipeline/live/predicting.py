@@ -85,7 +85,8 @@ def predict(
         version: Published version; None for the one that is live.
         texts: Texts, or names such as a user's, to ask about.
         server: URL of a server's REST API; None for the one that runs on this home, if any.
-        reading: Settings of `data` for these files in the place of the training data's: `format`, `delimiter`.
+        reading: Settings of `data` for these files in the place of the training data's: `format`, `delimiter`,
+            `decimal`, `thousands`.
         out: Where the answers will be written: in a folder of files it is left out.
         note: Called with a sentence about what a person may not expect of these files.
 

@@ -94,6 +94,8 @@ class Reader:
         """
         kind = query["kind"]
         settings = {**manifest.get("data", {}), **{key: value for key, value in given.items() if key != "format"}}
+        if settings.get("decimal", ".") == settings.get("thousands"):
+            raise ConfigError("--decimal and --thousands: expected different marks, found the same; give both.")
         data, format_ = DataConfig(files=name, **settings), given.get("format", "auto")
         trained = DatasetSpec.model_validate(manifest["spec"]).features if "spec" in manifest else {}
         targets = tuple(key for key, feature in trained.items() if feature.target)
@@ -207,6 +209,8 @@ class Reader:
         if not first:
             raise broken or DataError(f"{path} has no rows.")
         columns = list(dict.fromkeys(name for record in first if not record.problem for name in record.cells))
+        if not columns and kind == "csv":  # in another notation than the training table no row has as many cells
+            columns = formats.columns_of(path, kind, data)
         renamed = self._column_of(path, kind, columns) if columns else None
         if self.column and data.header is False and not self.data.names and not first[0].problem:
             value = shown(first[0].cells.get(self.column))

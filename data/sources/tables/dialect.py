@@ -202,7 +202,8 @@ def _until_error(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[s
 
 def head_of(found: list[tuple[int, list[str]]], delimiter: str, has_names: bool) -> Head:
     """Returns the first rows of a table, each with its line, with those that are remarks told apart."""
-    count = _num_remarks([cells for _, cells in found], has_names)
+    rest = [cells for _, cells in found]
+    count = 0 if _suits_another(rest, delimiter) else _num_remarks(rest, has_names)
     remarks = [(line, delimiter.join(cells).strip()) for line, cells in found[:count] if not is_blank(cells)]
     kept = found[count:]
     width, usual = _usual_width([cells for _, cells in kept])
@@ -214,6 +215,13 @@ def _usual_width(table: list[list[str]]) -> tuple[int, float]:
     counts = Counter(map(len, table))
     width = max(counts, key=lambda one: (counts[one], one), default=0)
     return width, counts[width] / max(len(table), 1)
+
+
+def _suits_another(table: list[list[str]], delimiter: str) -> bool:
+    """Returns whether another delimiter gives all rows one number of cells, so that the first is no remark."""
+    lines = [delimiter.join(cells) for cells in table] if delimiter and table and len(table[0]) == 1 else []
+    counts = [{line.count(mark) for line in lines} for mark in DELIMITERS if mark != delimiter]
+    return any(len(one) == 1 and one != {0} for one in counts)
 
 
 def _num_remarks(table: list[list[str]], has_names: bool) -> int:

@@ -240,6 +240,12 @@ def test_a_model_of_names_takes_names_and_tables_of_them(folder):
         ),
         (
             "a.csv",
+            "age;plan\n1,5;x\n2,5;y\n",
+            "a.csv: column age is missing; column plan is missing; the file seems to be separated by ';', which "
+            "--delimiter sets",
+        ),
+        (
+            "a.csv",
             "1,x\n2,y\n",
             "a.csv: column age is missing; column plan is missing; the first row must hold the names of the columns",
         ),
@@ -255,6 +261,16 @@ def test_what_is_wrong_with_a_table_as_a_whole_is_told_once(folder, name, conten
 
     assert where == (name,)
     assert error.startswith(expected)
+
+
+def test_numbers_are_read_in_the_notation_that_is_given(folder):
+    csv = write("a.csv", "age;plan\n1,5;x\n2;y\n")
+
+    asked = Asking("table", delimiter=";", decimal=",")(csv)
+
+    assert [isinstance(content, bytes) for _, content in asked] == [True, True]
+    with pytest.raises(ConfigError, match="--decimal and --thousands: expected different marks"):
+        Asking("table", thousands=".")
 
 
 def test_bad_rows_cost_themselves_and_what_breaks_a_file_off_what_follows(folder):

@@ -48,6 +48,7 @@ def test_a_delimiter_that_would_do_as_well_is_named(tmp_path):
         (" ,,\nx,c,label\n1,a,no\n2,b,yes\n", [], 2),
         (",\nx,label\n1,no\n2,yes\n", [], 2),
         ("9,2,,\na,b,c,d\n1,2,3,4\n2,3,4,5\n", [(1, "9,2,,")], 2),  # sizes above the names, as of scikit-learn
+        ("a;b\n1,5;2\n2,5;3\n3,5;4\n", [], 1),  # decimal commas between other delimiters
         ("a,b,,\n1,2,3,4\n2,3,4,5\n", [], 1),
         ("#x,c,label\n1,a,no\n2,b,yes\n", [], 1),  # a header, as those of genomes
         ("x\na, b\nc\nd\n", [], 1),  # one column, and a row that is broken
