@@ -13,6 +13,8 @@ from data.spec import Problem
 TYPES: dict[type, pa.DataType] = {
     bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.binary()
 }  # fmt: skip
+# Text that is not UTF-8, a moment beyond the year 9999, a time zone that is not known.
+UNLIKE_PYTHON = (OverflowError, ValueError, KeyError)
 MAX_CELLS = 4 * 2**20  # of a block; rows that have few of many columns are cut into more blocks
 
 
@@ -180,17 +182,20 @@ def _type_of(types: set[type]) -> pa.DataType | None:
 
 
 def to_list(cells: pa.Array) -> list:
-    """Returns the Python values of an array; of text that is not UTF-8 bytes, of a moment beyond Python's a text."""
+    """Returns the Python values of an array; of text that is not UTF-8 bytes, of a moment beyond Python's a text.
+
+    Moments of a time zone that is not known here are in UTC.
+    """
     try:
         return cells.to_pylist()
-    except (OverflowError, ValueError):
+    except UNLIKE_PYTHON:
         return [_python(cell) for cell in cells]
 
 
 def _python(cell: pa.Scalar) -> Any:
     try:
         return cell.as_py()
-    except (OverflowError, ValueError):  # a UnicodeDecodeError, too
+    except UNLIKE_PYTHON:
         pass
     if pa.types.is_dictionary(cell.type):
         return _python(cell.value)
@@ -199,5 +204,7 @@ def _python(cell: pa.Scalar) -> Any:
     if pa.types.is_nested(cell.type):
         is_struct = pa.types.is_struct(cell.type)
         return {name: _python(inner) for name, inner in cell.items()} if is_struct else list(map(_python, cell.values))
+    if pa.types.is_timestamp(cell.type) and cell.type.tz not in (None, "UTC"):
+        return _python(cell.cast(pa.timestamp(cell.type.unit, "UTC")))
     is_moment = pa.types.is_temporal(cell.type)
     return str(cell.cast(pa.string())) if is_moment else cell.as_buffer().to_pybytes()

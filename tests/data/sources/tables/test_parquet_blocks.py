@@ -18,6 +18,7 @@ COLUMNS = {
     "small": pa.array([1, None, 3], pa.int8()),
     "unsigned": pa.array([1, 2**64 - 1, None], pa.uint64()),
     "half": pa.array([0.5, None, float("inf")], pa.float32()),
+    "sixteen": pa.array([1.0, None, 2.5]).cast(pa.float16()),
     "text": pa.array(["a", None, "é"], pa.large_string()),
     "kind": pa.array(["a", "b", None]).dictionary_encode(),
     "flag": pa.array([True, None, False]),
@@ -104,6 +105,21 @@ def test_moments_have_microseconds_however_many_rows_are_read_at_once(tmp_path):
 
     assert [moment and moment.microsecond for moment in moments] == [0, 999_999, None, 123_456]
     assert {type(moment) for moment in moments} == {datetime.datetime, type(None)}
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_moments_of_an_unknown_time_zone_are_those_that_they_are_in_utc(tmp_path, unit):
+    moments = pa.array([0, 86_400, None]).cast(pa.timestamp("s")).cast(pa.timestamp(unit, "Mars/Phobos"))
+    nested = pa.ListArray.from_arrays([0, 1, 2, 3], moments)
+    pq.write_table(pa.table({"time": moments, "list": nested}), tmp_path / "rows.parquet")
+
+    for block_rows in (1, 100):
+        found, wanted = both_ways.parquet(tmp_path / "rows.parquet", block_rows)
+        assert found == wanted
+    first, second, third = (record.cells for record in parquet.read(tmp_path / "rows.parquet"))
+    assert str(first["time"]) == "1970-01-01 00:00:00+00:00"
+    assert second == {"time": first["time"] + datetime.timedelta(days=1), "list": [second["time"]]}
+    assert third == {"time": None, "list": [None]}
 
 
 def test_blocks_hold_as_many_rows_as_their_bytes_allow(tmp_path):
