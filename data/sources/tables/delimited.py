@@ -85,15 +85,24 @@ class Table:
         if line < self.first_line or (line == self.first_line and self.has_header):
             return None
         cells, where = without_last_empty(cells, len(self.names)), f"{self.name}:{line}"
-        if not self.is_header(cells):
-            return Record(where, dict(zip(self.names, cells, strict=False)), _problem(where, self.names, cells))
-        if cells != self.header:
-            raise DataError(f"{where}: the header stands here again, in another order; make two files of this one.")
-        return Record(where, {}, Problem(where, "", "a row", "the header again"))
+        if self.is_header(cells):
+            return Record(where, {}, self.header_again(where, cells))
+        return Record(where, dict(zip(self.names, cells, strict=False)), _problem(where, self.names, cells))
 
     def is_header(self, cells: list[str]) -> bool:
         """Returns whether a row below the first is the header again, maybe in another order."""
-        return _is_header(cells, self.header, self.has_header)
+        header = self.header
+        if len(header) == 1 or len(cells) != len(header) or cells[0] not in header:
+            return False
+        # Values may well be called as columns of one letter are.
+        are_words = max(map(len, header)) > 1
+        return (cells == header and (self.has_header or are_words)) or (are_words and sorted(cells) == sorted(header))
+
+    def header_again(self, where: str, cells: list[str]) -> Problem:
+        """Returns the problem of a row that is the header again; raises DataError where it is in another order."""
+        if cells != self.header:
+            raise DataError(f"{where}: the header stands here again, in another order; make two files of this one.")
+        return Problem(where, "", "a row", "the header again")
 
     def without_rows(self) -> DataError:
         """Returns the error for a file that has no rows."""
@@ -102,7 +111,11 @@ class Table:
 
 def table_of(path: Path, layout: Layout = PLAIN) -> Table:
     """Returns how the rows of a file become records; raises DataError as `columns` does."""
-    head, name = look(path, layout), archives.name_of(path)
+    return table_in(archives.name_of(path), look(path, layout), layout)
+
+
+def table_in(name: str, head: Head, layout: Layout) -> Table:
+    """Returns how the rows of a file or a worksheet that begins so become records; raises as `columns` does."""
     names, has_header = names_in(name, head, layout)
     has_header = has_header and bool(head.rows)  # a file may have blank lines only
     header = without_last_empty(head.rows[0][1], len(names)) if has_header else names
@@ -117,15 +130,6 @@ def _problem(where: str, names: list[str], cells: list[str]) -> Problem | None:
         column = next(name for name, cell in zip(names, cells, strict=True) if "\0" in cell)
         return Problem(where, column, "text", "a zero byte in it")
     return None
-
-
-def _is_header(cells: list[str], names: list[str], has_header: bool) -> bool:
-    """Returns whether a row below the first is the header again, maybe in another order."""
-    if len(names) == 1 or len(cells) != len(names) or cells[0] not in names:
-        return False
-    # Values may well be called as columns of one letter are.
-    are_words = max(map(len, names)) > 1
-    return (cells == names and (has_header or are_words)) or (are_words and sorted(cells) == sorted(names))
 
 
 def first_row(name: str, head: Head) -> tuple[Verdict, str]:

@@ -67,22 +67,21 @@ def read(path: Path, layout: Layout, sheet: str | None = None, ignore: Collectio
 
     Raises:
         ConfigError: There is no such sheet.
-        DataError: The file is no whole workbook, the sheet has no row, or its header is as `delimited.columns` says.
+        DataError: The file is no whole workbook, the sheet has no row, its header is as `delimited.columns` says, or
+            stands there again in another order.
     """
-    name = archives.name_of(path)
     rows = _rows(path, sheet)
     first = list(itertools.islice(rows, HEAD_ROWS))
     head, left = _look(first, layout)
-    names, has_header = delimited.names_in(name, head, layout)
-    header = head.rows[0][1] if has_header and head.rows else []
+    table = delimited.table_in(archives.name_of(path), head, layout)
     is_empty = True
     for number, cells in itertools.chain(first, rows):
-        if number < head.first_line or (has_header and number == head.first_line):
+        if number < table.first_line or (table.has_header and number == table.first_line):
             continue
         is_empty = False
-        yield _record(f"{name}:{number}", names, cells[left:], ignore, header)
+        yield _record(table, number, cells[left:], ignore)
     if is_empty:
-        raise DataError(f"{name} has {'a header and ' if has_header and head.rows else ''}no rows.")
+        raise table.without_rows()
 
 
 def blocks(
@@ -102,11 +101,13 @@ def blocks(
     yield from some.blocks()
 
 
-def _record(where: str, names: list[str], cells: list[Any], ignore: Collection[str], header: list[str]) -> Record:
+def _record(table: delimited.Table, number: int, cells: list[Any], ignore: Collection[str]) -> Record:
+    where, names = f"{table.name}:{number}", table.names
     if len(cells) > len(names):
         return Record(where, {}, Problem(where, "", of_cells(len(names)), str(len(cells))))
-    if len(names) > 1 and [_text(cell) for cell in cells] == header:
-        return Record(where, {}, Problem(where, "", "a row", "the header again"))
+    texts = [_text(cell) for cell in cells]
+    if table.is_header(texts):
+        return Record(where, {}, table.header_again(where, texts))
     found = dict(itertools.zip_longest(names, cells))
     for column, cell in found.items():
         if isinstance(cell, _Unusable):

@@ -8,9 +8,10 @@ import pytest
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.local import dataset
-from data.sources.tables import excel, formats
+from data.sources.tables import delimited, excel, formats
 from data.sources.tables.dialect import Layout
 from data.spec import NumberFeature
+from tests.data.sources.tables import both_ways
 
 PLAIN = Layout()
 
@@ -81,6 +82,27 @@ def test_errors_formulas_without_results_and_cells_beyond_the_columns_are_proble
         {"a": 2, "b": None},
         {"a": 6, "b": 7},
     ]
+
+
+@pytest.mark.parametrize(
+    ("again", "expected"),
+    [
+        (["alpha", "beta", "y"], "expected a row, found the header again"),
+        (["beta", "alpha", "y"], "the header stands here again, in another order; make two files of this one."),
+        (["alpha", "beta", "z"], None),
+    ],
+)
+def test_a_header_that_stands_again_is_told_as_in_a_csv_file(tmp_path, again, expected):
+    rows = [["alpha", "beta", "y"], ["a1", "b1", "n"], again, ["b2", "a2", "n"]]
+    book = _book(tmp_path / "rows.xlsx", *rows)
+    (tmp_path / "rows.csv").write_text("".join(f"{','.join(row)}\n" for row in rows))
+
+    found = both_ways.of_records(excel.read(book, PLAIN))
+
+    of_csv = both_ways.of_records(delimited.read(tmp_path / "rows.csv"))
+    assert [message.replace(".csv:", ".xlsx:") for message in [*of_csv[1], of_csv[2]]] == [*found[1], found[2]]
+    assert [cells for _, cells in found[0]] == [cells for _, cells in of_csv[0]]
+    assert [message for message in [*found[1], found[2]] if message] == [f"{book}:3: {expected}"] * bool(expected)
 
 
 def test_a_sheet_is_read_by_its_name_and_a_wrong_name_lists_them(tmp_path):
