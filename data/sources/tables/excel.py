@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import IO, Any
-from xml.etree.ElementTree import ParseError
 
 from data.errors import ConfigError, DataError
 from data.sources import archives
@@ -24,6 +23,7 @@ from data.spec import Problem
 OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # how files of Excel up to 2003 begin, and protected ones
 PROTECTED = "EncryptedPackage".encode("utf-16-le")
 FORMULA = re.compile(rb"<(\w+:)?f[\s/>]")
+PASSWORD = "{} is protected by a password; save it without one in Excel or LibreOffice."
 PART = 2**20  # bytes
 BLOCK_CELLS = 2**18
 Row = tuple[int, list[Any]]  # the number in the sheet, from 1, and its cells without empty ones at the end
@@ -138,31 +138,53 @@ def _look(first: Iterable[Row], layout: Layout) -> tuple[Head, int]:
 def _rows(path: Path, sheet: str | None) -> Iterator[Row]:
     """Yields the rows of a worksheet that have a cell with something in it."""
     name = archives.name_of(path)
-    with contextlib.ExitStack() as stack:
-        book = stack.enter_context(_workbook(path))
-        values = _sheet(book, sheet, name)
-        formulas: Iterator[Any] = itertools.repeat(())
+    with contextlib.ExitStack() as stack, _refusing_damages(name):
+        values = _cells(_sheet(stack.enter_context(_workbook(path)), sheet, name), name)
+        formulas: Iterator[tuple[int, tuple]] = itertools.repeat((0, ()))
         if _has_formulas(path):  # of those without a result only the formula tells them from empty cells
-            formulas = _cells(_sheet(stack.enter_context(_workbook(path, formulas=True)), sheet, name))
-        try:
-            for number, (cells, inner) in enumerate(zip(_cells(values), formulas, strict=False), start=1):
-                row = [_value(cell) for cell in cells]
-                for place, cell in enumerate(inner):
-                    if cell.data_type == "f" and row[place] is None:
-                        row[place] = _Unusable(
-                            "a formula without a result; open the workbook in Excel or LibreOffice and save it"
-                        )
-                while row and row[-1] is None:
-                    row.pop()
-                if row:
-                    yield number, row
-        except (zipfile.BadZipFile, zlib.error, ParseError, EOFError, KeyError, ValueError, TypeError) as error:
-            raise _damaged(name, error) from error
+            formulas = _cells(_sheet(stack.enter_context(_workbook(path, formulas=True)), sheet, name), name)
+        for (number, cells), (_, inner) in zip(values, formulas, strict=False):
+            row = [_value(cell) for cell in cells]
+            for place, cell in enumerate(inner):
+                if cell.data_type == "f" and row[place] is None:
+                    row[place] = _Unusable(
+                        "a formula without a result; open the workbook in Excel or LibreOffice and save it"
+                    )
+            while row and row[-1] is None:
+                row.pop()
+            if row:
+                yield number, row
 
 
-def _cells(sheet: Any) -> Iterator[tuple]:
-    sheet.reset_dimensions()  # what the file says of its size is often wrong
-    return sheet.iter_rows()
+def _cells(sheet: Any, name: str) -> Iterator[tuple[int, tuple]]:
+    """Yields the rows that stand in the file of a worksheet, each with its number.
+
+    As the loop of openpyxl does, which leaves out, without a word, rows whose numbers do not rise, and cells likewise.
+
+    Raises:
+        DataError: The numbers of rows or cells do not rise.
+    """
+    from openpyxl.worksheet._read_only import WorkSheetParser
+
+    book, before = sheet.parent, 0
+    with sheet._get_source() as source:
+        parser = WorkSheetParser(
+            source,
+            sheet._shared_strings,
+            data_only=book.data_only,
+            epoch=book.epoch,
+            date_formats=book._date_formats,
+            timedelta_formats=book._timedelta_formats,
+        )
+        for number, cells in parser.parse():
+            columns = [cell["column"] for cell in cells if cell["row"] == number]
+            if number <= before or len(columns) < len(cells) or columns != sorted(set(columns)):
+                raise DataError(
+                    f"{name}:{number}: the rows or cells of the sheet {sheet.title!r} are not in order here (the row "
+                    f"before has the number {before}); open the workbook in Excel or LibreOffice and save it."
+                )
+            before = number
+            yield number, sheet._get_row(cells)
 
 
 def _value(cell: Any) -> Any:
@@ -175,8 +197,9 @@ def _value(cell: Any) -> Any:
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time() else value.isoformat()
     if isinstance(value, timedelta):
-        seconds = round(value.total_seconds())
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        seconds = abs(round(value.total_seconds()))
+        sign = "-" if seconds and value < timedelta() else ""
+        return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
     return value.isoformat() if isinstance(value, time) else value
 
 
@@ -202,10 +225,8 @@ def _workbook(path: Path, *, formulas: bool = False) -> Iterator[Any]:
 
     name = archives.name_of(path)
     with _opened(path, name) as file:
-        try:
+        with _refusing_damages(name):
             book = openpyxl.load_workbook(file, read_only=True, data_only=not formulas)
-        except (zipfile.BadZipFile, zlib.error, ParseError, EOFError, KeyError, ValueError, TypeError) as error:
-            raise _damaged(name, error) from error
         with contextlib.closing(book):
             yield book
 
@@ -227,6 +248,9 @@ def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
                     f"{name} is no Excel workbook but another file under this name, such as a web page or CSV; open it "
                     "in Excel or LibreOffice and save it as .xlsx, or give it the ending of what it is."
                 )
+            with _refusing_damages(name), zipfile.ZipFile(file) as archive:
+                if any(info.flag_bits & 1 for info in archive.infolist()):
+                    raise DataError(PASSWORD.format(name))
             file.seek(0)
             yield file
     except OSError as error:
@@ -235,7 +259,7 @@ def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
 
 def _of_ole(name: str, content: bytes) -> str:
     if PROTECTED in content:
-        return f"{name} is protected by a password; save it without one in Excel or LibreOffice."
+        return PASSWORD.format(name)
     return f"{name} is a workbook of Excel up to 2003 (.xls); save it as .xlsx in Excel or LibreOffice."
 
 
@@ -253,5 +277,14 @@ def _has_formulas(path: Path) -> bool:
     return False
 
 
-def _damaged(name: str, error: Exception) -> DataError:
-    return DataError(f"{name} is not a whole .xlsx file ({str(error).rstrip('.')[:120]}); fetch or save it again.")
+@contextlib.contextmanager
+def _refusing_damages(name: str) -> Iterator[None]:
+    """Raises DataError for what openpyxl raises where a file is no whole workbook."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, SyntaxError, EOFError, KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{name} is not a whole .xlsx file ({str(error).rstrip('.')[:120]}); fetch or save it again."
+        ) from error
+    except NotImplementedError as error:
+        raise DataError(f"{name} is packed in a way that cannot be read here; save it again in Excel.") from error

@@ -1,5 +1,6 @@
 import datetime
 import io
+import re
 import zipfile
 
 import openpyxl
@@ -156,6 +157,64 @@ def test_a_damaged_workbook_and_one_of_another_kind_are_refused(tmp_path):
         path.write_bytes(wrong)
         with pytest.raises(DataError, match=r"is not a whole .xlsx file"):
             _read(path)
+
+
+def _changed(path, change) -> None:
+    """Changes the text of the only worksheet."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, change(content) if name == "xl/worksheets/sheet1.xml" else content)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        (b'<row r="5"', b'<row r="2"', 2),
+        (b'<row r="5"', b'<row r="4"', 4),
+        (b'<row r="3"', b'<row r="2000000"', 2_000_000),
+        (b'r="B4"', b'r="A4"', 4),
+        (b'r="A4"', b'r="C4"', 4),
+        (b'r="A4"', b'r="A5"', 4),
+    ],
+)
+def test_rows_and_cells_that_are_not_in_order_refuse_the_workbook(tmp_path, old, new, where):
+    path = _book(tmp_path / "book.xlsx", ["a", "b"], *([row, row] for row in range(8)))
+    _changed(path, lambda content: content.replace(old, new, 1))
+
+    with pytest.raises(DataError, match=rf"book\.xlsx:{where}: the rows or cells of the sheet 'Data' are not in order"):
+        _read(path)
+
+
+def test_rows_without_numbers_and_rows_that_are_not_in_the_file_are_counted(tmp_path):
+    path = _book(tmp_path / "book.xlsx", ["a"], [1], [], [], [4])
+    assert [record.where for record in _read(path)] == [f"{path}:2", f"{path}:5"]
+    _changed(path, lambda content: re.sub(rb' r="[A-Z]?\d+"', b"", content))
+
+    assert [dict(record.cells) for record in _read(path)] == [{"a": 1}, {"a": 4}]
+
+
+def test_a_workbook_with_a_password_on_its_parts_is_refused(tmp_path):
+    path = _book(tmp_path / "book.xlsx", ["a"], [1])
+    content = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        for match in re.finditer(re.escape(mark), bytes(content)):
+            content[match.start() + flags] |= 1
+    path.write_bytes(content)
+
+    with pytest.raises(DataError, match="is protected by a password; save it without one"):
+        _read(path)
+
+
+@pytest.mark.parametrize(
+    ("hours", "minutes", "expected"),
+    [(26, 5, "26:05:00"), (-1, -30, "-1:30:00"), (0, -1, "-0:01:00"), (0, 0, "0:00:00")],
+)
+def test_durations_are_hours_minutes_and_seconds_with_a_sign(tmp_path, hours, minutes, expected):
+    path = _book(tmp_path / "book.xlsx", ["a"], [datetime.timedelta(hours=hours, minutes=minutes)])
+
+    assert _read(path)[0].cells == {"a": expected}
 
 
 def test_a_workbook_in_a_zip_file_and_a_sheet_without_rows(tmp_path):
