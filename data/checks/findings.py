@@ -84,6 +84,8 @@ class SplitFindings:
         leakage: Rows with the input of a row of another split.
         groups: Rows with the group of a row of another split.
         labels: Label -> index of a class -> how many of the rows that are kept have it.
+        read_labels: The same of all rows.
+        left_out: duplicates, leakage or groups -> how many rows are left out because of it.
     """
 
     rows: int = 0
@@ -92,6 +94,13 @@ class SplitFindings:
     leakage: Finding = field(default_factory=Finding)
     groups: Finding = field(default_factory=Finding)
     labels: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
+    read_labels: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
+    left_out: Counter = field(default_factory=Counter)
+
+    @property
+    def kept(self) -> int:
+        """How many usable rows are kept."""
+        return self.rows - self.left_out.total()
 
 
 @dataclass

@@ -92,6 +92,7 @@ class RowChecks:
         self._dropped = np.zeros(len(splits), bool)
         for state in self.splits.values():
             state.duplicates, state.leakage, state.groups = Finding(), Finding(), Finding()
+            state.left_out = Counter()
         for later, earlier in self._seen.equal_inputs():
             leaks = splits[later] != splits[earlier]
             relabelled = (classes[later] != classes[earlier]).any(axis=1)
@@ -158,16 +159,18 @@ class RowChecks:
         return [_Cause(f"{found}; {fix}:", tuple(invalid.first), invalid.problems)]
 
     def _judge_rows(self, *, mending: bool) -> dict[str, _Cause]:
-        """Returns the splits with too few rows, and why that is wrong.
+        """Returns the splits of which too few rows are kept, and why that is wrong.
 
         With `mending` without those that have enough as soon as the rows that cannot be used are mended.
         """
         least, every = self.settings.min_rows, sum(state.rows + state.unusable for state in self.splits.values())
         causes = {}
         for split, state in self.splits.items():
-            if state.rows + (state.unusable if mending else 0) < least:
-                found = f"{state.rows} usable row{'s' * (state.rows != 1)}, expected at least {least}"
+            if state.kept + (state.unusable if mending else 0) < least:
+                found = f"{state.kept} usable row{'s' * (state.kept != 1)}, expected at least {least}"
                 remedy = self._remedy(split, "the data has", every, SURE * least)
+                if state.rows >= least:
+                    remedy = self._why_left_out(split)
                 causes[split] = _Cause(f"split {split} has {found}; {remedy}.")
         return causes
 
@@ -239,7 +242,9 @@ class RowChecks:
                 only = ", ".join(feature.classes[index] for index in counts)
                 absent = Counter({index: rows for index, rows in every.items() if index not in counts})
                 remedy = "no row has another"
-                if absent:
+                if len(state.read_labels[name]) >= least:
+                    remedy = self._why_left_out(split)
+                elif absent:
                     (index, rows), *_ = absent.most_common(1)
                     remedy = self._remedy(split, f"class {feature.classes[index]} has", rows, SURE)
                 causes.append(
@@ -251,6 +256,17 @@ class RowChecks:
                 if not absent:  # which the other splits need not repeat
                     break
         return causes
+
+    def _why_left_out(self, split: str) -> str:
+        """Returns why most of the rows of a split that are left out are, and how to keep them."""
+        state = self.splits[split]
+        (kind, rows), *_ = state.left_out.most_common(1)
+        check = "leakage" if kind == "groups" else kind
+        mend = "mend the data" if kind == "duplicates" else "name files of splits that share none"
+        return (
+            f"{rows:,} of {state.rows:,} rows of split {split} {self._words(kind, rows)} and were left out "
+            f"(data.checks.{check}.policy is drop); {mend}, or set that to warn"
+        )
 
     def _remedy(self, split: str, who: str, rows: int, wanted: int) -> str:
         """Returns how a split comes to `wanted` of `rows` rows on average."""
@@ -274,7 +290,10 @@ class RowChecks:
             if kind == "groups":
                 finding.groups += len(np.unique(earlier[of_split]))
         if self._check(kind).policy == "drop":
-            self._dropped[later] = True
+            fresh = np.unique(later[~self._dropped[later]])
+            self._dropped[fresh] = True
+            for split, state in self.splits.items():
+                state.left_out[kind] += int((splits[fresh] == PLACES[split]).sum())
 
     def _equals(self, pair: Pair, classes: np.ndarray | None = None) -> str:
         """Returns in words which row equals which, with their classes where these are given."""
@@ -289,12 +308,14 @@ class RowChecks:
         return ", ".join([*label.classes, "none"][index] for label, index in zip(labels, classes, strict=True))
 
     def _count_classes(self, splits: np.ndarray, classes: np.ndarray) -> None:
-        """Counts the classes of the rows that are kept."""
+        """Counts the classes of all rows, and of those that are kept."""
         for split, state in self.splits.items():
-            kept = classes[(splits == PLACES[split]) & ~self._dropped]
+            of_split = splits == PLACES[split]
             for place, (name, feature) in enumerate(self.spec.of(LabelFeature).items()):
-                of_label = kept[:, place]
-                state.labels[name] = _in_order(of_label[of_label < len(feature.classes)])
+                of_label = classes[:, place]
+                has_class = of_split & (of_label < len(feature.classes))
+                state.read_labels[name] = _in_order(of_label[has_class])
+                state.labels[name] = _in_order(of_label[has_class & ~self._dropped])
 
     def _check(self, kind: str) -> Check:
         return getattr(self.settings, "leakage" if kind == "groups" else kind) or Check()

@@ -283,3 +283,26 @@ def test_rows_of_a_group_that_is_in_another_split_are_dropped():
         "1 of 3 rows of split train has a customer that is in another split too (33.33%, 1 group, first: train.csv:3 "
         "has that of test.csv:3), dropped"
     ]
+
+
+def test_rows_that_a_check_left_out_are_named_as_the_cause_of_an_empty_split():
+    """Chance was: "they have 400 rows in all, chance left too few in this split"."""
+    checks = RowChecks(DataChecks(leakage=Check(policy="drop")), tiny.SPEC, {"train": 0.8}, group="customer")
+
+    with pytest.raises(DataError) as raised:
+        _groups(checks, test=["x", "y"], validation=[None, None], train=["x", "y", "x"])
+
+    assert str(raised.value) == (
+        "tiny: split train has 0 usable rows, expected at least 2; 3 of 3 rows of split train have a customer that is "
+        "in another split too and were left out (data.checks.leakage.policy is drop); name files of splits that share "
+        "none, or set that to warn."
+    )
+
+
+def test_rows_that_a_check_left_out_are_named_as_the_cause_of_a_class_that_is_gone():
+    checks = RowChecks(DataChecks(leakage=Check(policy="drop")), tiny.SPEC, {"train": 0.8})
+
+    with pytest.raises(
+        DataError, match=r"1 class in label \(dog\), .*: 2 of 5 rows of split train are in another split"
+    ):
+        _judge(checks, test=tiny.rows(2, 4, 7), train=tiny.rows(2, 4, 9, 11, 13))
