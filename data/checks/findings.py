@@ -1,19 +1,64 @@
 """What the checks of rows count: rows that cannot be used, and rows that equal an earlier one."""
 
 import array
+import functools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow.compute as pc
 import xxhash
 
+from data.columnar.batches import Batch
 from data.spec import Problem
 
 MAX_PROBLEMS = 8  # with the sentence before and the count after them, ten lines
 
 Pair = tuple[int, int]
 """A row and the earlier one that it equals, by their numbers in order of arrival."""
+
+
+@dataclass
+class Empty:
+    """Rows without a value in any input, such as one of totals below a table; an accumulator.
+
+    Attributes:
+        count: How many.
+        first: Where the first of them is.
+    """
+
+    count: int = 0
+    first: str = ""
+
+    def add(self, batch: Batch, inputs: Sequence[str]) -> None:
+        """Counts those of a batch.
+
+        Args:
+            batch: Usable rows.
+            inputs: The features that are no targets.
+        """
+        columns = [batch.columns.column(name) for name in inputs]
+        if not columns or not len(batch) or not all(column.null_count for column in columns):
+            return
+        are_empty = functools.reduce(pc.and_, (column.is_null() for column in columns))
+        rows = pc.indices_nonzero(are_empty)
+        if len(rows):
+            self.count += len(rows)
+            self.first = self.first or batch.where(rows[0].as_py())
+
+    def merge(self, other: "Empty") -> None:
+        """Takes another's rows as if they came after its own."""
+        self.count += other.count
+        self.first = self.first or other.first
+
+    def note(self, rows: int) -> tuple[str, str]:
+        """Returns how many of `rows` rows those are, with and without the first of them."""
+        found = f"{self.count:,} of {rows:,} rows {'has' if self.count == 1 else 'have'} no value in any input"
+        return (
+            f"{found} (first: {self.first}), kept; delete what is no example, such as a row of totals",
+            f"{found}, kept",
+        )
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data.checks.findings import Finding, Invalid, Pair, SplitFindings
+from data.checks.findings import Empty, Finding, Invalid, Pair, SplitFindings
 from data.checks.loss import Loss
 from data.checks.seen import Seen
 from data.columnar.batches import PLACES, Batch
@@ -51,6 +51,7 @@ class RowChecks:
         notes: What was dropped or is worth a warning, a sentence each.
         brief_notes: The same without the first rows that each is about, for a line of a terminal.
         invalid: The rows that cannot be used.
+        empty: The rows without a value in any input.
         splits: Split -> what was found in it.
     """
 
@@ -61,10 +62,12 @@ class RowChecks:
     notes: list[str] = field(default_factory=list)
     brief_notes: list[str] = field(default_factory=list)
     invalid: Invalid = field(default_factory=Invalid)
+    empty: Empty = field(default_factory=Empty)
     splits: dict[str, SplitFindings] = field(default_factory=lambda: {split: SplitFindings() for split in SPLITS})
     _dropped: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self):
+        self._inputs = [name for name, feature in self.spec.features.items() if not feature.target]
         self._seen, self._loss = Seen(self.spec, with_groups=bool(self.group)), Loss(self.spec)
 
     def add(self, batch: Batch) -> None:
@@ -74,6 +77,7 @@ class RowChecks:
             self.invalid.add(problems)
         for split, rows in zip(SPLITS, np.bincount(batch.splits, minlength=len(SPLITS)), strict=True):
             self.splits[split].rows += int(rows)
+        self.empty.add(batch, self._inputs)
         self._seen.add(batch)
         self._loss.add(batch.distinct)
 
@@ -83,6 +87,7 @@ class RowChecks:
             state.rows += other.splits[split].rows
             state.unusable += other.splits[split].unusable
         self.invalid.merge(other.invalid)
+        self.empty.merge(other.empty)
         self._seen.merge(other._seen)
         self._loss.merge(other._loss)
 
@@ -129,6 +134,8 @@ class RowChecks:
         """
         self.find()
         invalid = self._judge_invalid()
+        if self.empty.count:
+            self._note(*self.empty.note(sum(state.rows for state in self.splits.values())))
         few = self._judge_rows(mending=bool(invalid))
         equal = [cause for kind in ("duplicates", "leakage", "groups") for cause in self._judge_equal(kind)]
         lost = [_Cause(str(merged)) for merged in self._loss.result()]

@@ -217,6 +217,7 @@ class Reader:
             self.note(
                 f"{path}: its first row, {value}, is asked about, too; where it is a header, write {self.column}."
             )
+        how, is_told = reading(kind, self.data, path.parent), self.column is not None
         for number, record in enumerate(itertools.chain(first, records), start=1):
             if renamed is not None and renamed in record.cells:
                 record = replace(record, cells={self.column: record.cells[renamed]})
@@ -224,9 +225,17 @@ class Reader:
             if path.is_dir():
                 file, _, number_in_file = record.where.rpartition(":")
                 key = {"file": readable(file), "row": int(number_in_file)}
-            yield self._question(key, record, reading(kind, self.data, path.parent))
+            if not is_told and not record.problem and self._is_empty(record, how):
+                is_told = True
+                self.note(f"{place(key)} has no value in any input; all such rows have one answer.")
+            yield self._question(key, record, how)
         if broken:
             raise broken
+
+    def _is_empty(self, record: Record, how: Reading) -> bool:
+        """Returns whether a row has none of the inputs."""
+        how = how.of(optional=True)
+        return all(how.is_absent(record.cells.get(name)) for name in self.inputs.features)
 
     def _question(self, key: dict[str, Any], record: Record, how: Reading) -> Question:
         unused = record.cells.keys() - self.inputs.features.keys()

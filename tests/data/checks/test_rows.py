@@ -33,6 +33,20 @@ def _judge(checks: RowChecks, file: str = "", **splits: list[dict | tiny.Bad]) -
     return {split: of[~dropped.get(split, np.zeros(len(of), bool))].tolist() for split, of in pixels.items()}
 
 
+def test_rows_without_a_value_in_any_input_are_noted_with_the_first():
+    optional = {name: NumberFeature(optional=True) for name in "ab"}
+    spec = tiny.SPEC.model_copy(update={"features": {**optional, "label": tiny.SPEC.features["label"]}})
+    rows = [{"a": 1.0, "label": 0}, {"b": 2.0, "label": 1}, {"label": 0}, {"label": 1}]
+    first, second = RowChecks(DataChecks(), spec), RowChecks(DataChecks(), spec)
+
+    first.add(tiny.batch([("train", row) for row in rows[:3]], spec, file="rows.csv", first=2))
+    second.add(tiny.batch([("train", row) for row in rows[3:]], spec, file="rows.csv", first=5))
+    first.merge(second)
+
+    assert (first.empty.count, first.empty.first) == (2, "rows.csv:4")
+    assert first.empty.note(4)[0].startswith("2 of 4 rows have no value in any input (first: rows.csv:4), kept; delete")
+
+
 def test_rows_that_are_all_different_pass_as_they_are():
     checks = RowChecks(DataChecks(), tiny.SPEC)
 

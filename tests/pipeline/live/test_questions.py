@@ -263,6 +263,18 @@ def test_what_is_wrong_with_a_table_as_a_whole_is_told_once(folder, name, conten
     assert error.startswith(expected)
 
 
+def test_the_first_row_without_any_input_is_noted(folder):
+    asking = Asking("table")
+    features = {name: feature.model_copy(update={"optional": True}) for name, feature in FEATURES["table"].items()}
+    inputs = DatasetSpec(name="m", title="m", licence="", features={name: features[name] for name in ("age", "plan")})
+    asking.reader = dataclasses.replace(asking.reader, inputs=inputs)
+
+    asked = asking(write("a.csv", "age,plan,note\n1,,\n,,total\n , NA,\n"))
+
+    assert [isinstance(content, bytes) for _, content in asked] == [True, True, True]
+    assert asking.notes == ["a.csv row 2 has no value in any input; all such rows have one answer."]
+
+
 def test_numbers_are_read_in_the_notation_that_is_given(folder):
     csv = write("a.csv", "age;plan\n1,5;x\n2;y\n")
 
