@@ -58,7 +58,8 @@ class Block:
         """Returns the cells of a column; None where the block has no such column."""
         if name in self.mixed:
             return self.mixed[name]
-        return self.cells.column(name) if name in self.cells.schema.names else None
+        place = self.cells.schema.get_field_index(name)  # `schema.names` would make a list of all names each time
+        return None if place < 0 else self.cells.column(place)
 
     def take(self, rows: np.ndarray) -> "Block":
         """Returns some rows, int64 `(kept,)`, with all problems."""
