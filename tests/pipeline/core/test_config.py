@@ -223,3 +223,10 @@ def test_a_typo_is_reported_without_loading_tensorflow(tmp_path):
     assert done.stdout == "loaded: []\n"
     assert done.stderr.startswith("headrace: typo.yaml:3: Unknown key in train 'epoch'. Did you mean 'epochs'?")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_setting_that_a_merge_gave_too_is_named_by_its_own_line():
+    text = DIGITS + "train: {<<: {epochs: -1, seed: 3},\n  epochs: -2}"
+
+    with pytest.raises(ConfigError, match=r"run\.yaml:4: train\.epochs: .* found -2"):
+        config.parse(text, "run.yaml")
