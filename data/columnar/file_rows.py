@@ -81,7 +81,12 @@ class FileRows:
         found = self._stored(block, path, self.spec)
         usable = block if len(found.kept) == len(block) else block.take(found.kept)
         groups = self._texts(usable, self.config.group)
-        splits = rule.splits(self._keys(usable, found, groups, path.parent)) if by_time is None else by_time[found.kept]
+        if by_time is not None:
+            splits = by_time[found.kept]
+        elif rule.cuts:
+            splits = rule.splits(self._keys(usable, found, groups, path.parent))
+        else:
+            splits = np.full(len(usable), PLACES[rule.split], np.int8)
         return Batch(
             found.columns,
             splits,
@@ -164,15 +169,18 @@ class FileRows:
         columns that are ignored: a column that is left out from now on, or is of another kind, must not make test rows
         of those that a published model was trained on.
         """
-        kept = [name for name in block.columns if name not in self.spec.targets()]
+        by_column = [one for one in (groups, self._texts(block, self.config.roles.id)) if one is not None]
+        texts = pc.coalesce(*by_column).cast(pa.binary()) if by_column else None
+        if texts is not None and not texts.null_count:
+            return encoding.digests(texts)
+        targets = self.spec.targets()
+        kept = [name for name in block.columns if name not in targets]
         cells = {name: self._content(block, name, found, folder) for name in kept}
         keys = encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(cells), kept))
-        for column in (self._texts(block, self.config.roles.id), groups):
-            if column is not None:
-                is_there = column.is_valid().to_numpy(zero_copy_only=False)
-                by_column = encoding.digests(column.cast(pa.binary()).fill_null(b""))
-                keys = np.where(is_there[:, None], by_column, keys)
-        return keys
+        if texts is None:
+            return keys
+        is_there = texts.is_valid().to_numpy(zero_copy_only=False)
+        return np.where(is_there[:, None], encoding.digests(texts.fill_null(b"")), keys)
 
     def _content(self, block: Block, name: str, found: columns.Stored, folder: Path) -> pa.Array:
         """Returns the cells of a column as text; of pictures the files, or the pixels of those without."""
