@@ -125,6 +125,8 @@ class LabelFeature(_RequiredFeature):
     """What the feature is."""
     classes: tuple[str, ...] = ()
     """Names of the classes; those of an image folder are its folders' names."""
+    index_from: int | None = None
+    """Index of the first class, such as 0 or 1, where the column holds indices; null: it holds names."""
 
 
 class NumberFeature(_OptionalFeature):

@@ -45,6 +45,7 @@ FEATURES = [
     TextFeature(optional=True),
     LabelFeature(classes=("cat", "dog", "None")),
     LabelFeature(classes=("1", "2.0", "-3", "007", "true")),
+    LabelFeature(classes=("cat", "dog", "eel"), index_from=1),
     LabelFeature(classes=("caf\u00e9", "e\u0301t\u00e9", "yes ")),
     ImageFeature(height=1, width=2, channels=1),
 ]

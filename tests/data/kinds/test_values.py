@@ -1,5 +1,7 @@
 """Cells -> values: one rule for texts, whether they are files or cells, in training and in `headrace predict`."""
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -83,17 +85,37 @@ def test_a_number_is_no_index_where_classes_are_called_by_numbers():
     label = LabelFeature(classes=("1", "2", "3"))
     spec = DatasetSpec(name="x", title="", licence="", features={"y": label})
     rows = [to_row(Record("1", {"y": cell}), spec, Reading()) for cell in (1, 3.0, 0)]
-    named = spec.model_copy(update={"features": {"y": LabelFeature(classes=("cat", "dog"))}})
 
     assert [row["y"] for row in rows[:2]] == [0, 2]
     assert isinstance(rows[2], BadRow)
-    assert to_row(Record("1", {"y": 1}), named, Reading())["y"] == 1
 
 
 def _told(cell, feature: Feature, *, textual: bool = False) -> str | dict:
     spec = DatasetSpec(name="x", title="", licence="", features={"y": feature})
     row = to_row(Record("1", {"y": cell}), spec, Reading(textual, frozenset({"", "None"})))
     return str(row.problems[0]) if isinstance(row, BadRow) else dict(row)
+
+
+@pytest.mark.parametrize(("cell", "shown"), [(1, "1"), (2.0, "2.0"), (Decimal(0), "0"), ("1", "'1'"), (7, "7")])
+def test_a_number_is_an_index_only_where_the_settings_say_so(cell, shown):
+    """Of a file that counts from 1 each row was of the class behind its own, and no check could tell."""
+    named = LabelFeature(classes=("cat", "dog", "eel"))
+    by_one = LabelFeature(classes=("cat", "dog", "eel"), index_from=1)
+    index = int(cell)
+
+    assert _told(cell, named, textual=isinstance(cell, str)) == (
+        f"1:y: expected one of cat, dog, eel, found {shown} (where it is an index, set index_from to that of cat)"
+    )
+    told = {"y": index - 1} if 1 <= index <= 3 else f"1:y: expected the index of a class, 1 to 3, found {shown}"
+    assert _told(cell, by_one, textual=isinstance(cell, str)) == told
+
+
+def test_beside_indices_there_are_no_names():
+    digits = LabelFeature(classes=("1", "2"), index_from=0)
+
+    assert [_told(cell, digits) for cell in (1, b"1", "0")] == [{"y": 1}, {"y": 1}, {"y": 0}]
+    for cell, shown in ((2, "2"), ("dog", "'dog'"), (True, "True"), (0.5, "0.5"), (None, "nothing"), ("", "nothing")):
+        assert _told(cell, digits, textual=cell == "") == f"1:y: expected the index of a class, 0 to 1, found {shown}"
 
 
 def test_a_class_is_not_missing_by_its_spelling_and_a_missing_label_is_no_class():

@@ -78,7 +78,7 @@ def test_a_file_of_labels_is_read_as_one_to_train_on_is(tmp_path):
     (tmp_path / "excel.csv").write_text("\ufeffid;label;row\r\na; yes ;\r\na;no;1\r\n", encoding="utf-8")
     with zipfile.ZipFile(tmp_path / "labels.zip", "w") as archive:
         archive.writestr("labels.csv", "id,label\na,yes\n")
-    (tmp_path / "labels.jsonl").write_text('{"id": 7, "label": 1}\n{"id": "a", "label": "yes", "row": 2.0}\n')
+    (tmp_path / "labels.jsonl").write_text('{"id": 7, "label": "yes"}\n{"id": "a", "label": "yes", "row": 2.0}\n')
     (tmp_path / "bad.csv").write_text("id,label,row\na,yes,first\n")
 
     assert _labels(tmp_path / "excel.csv") == {("a", 0): 1, ("a", 1): 0}
