@@ -20,7 +20,7 @@ from data.inference import facts, guesses, notations
 from data.secrets import resolve
 from data.sources import archives
 from data.sources.folders import classes as class_folders
-from data.sources.folders.listing import Listing
+from data.sources.folders.listing import Listing, readable
 from data.sources.tables import headers, notation
 from data.sources.tables.dialect import other_delimiter
 from data.sources.tables.formats import columns_of, files_of, format_of, records, refuse_data_as_header
@@ -54,6 +54,16 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
     """
     paths, used = _paths(config, base)
     kind = format_of(config, [path for found in paths.values() for path in found])
+    column = class_folders.column_of(kind)
+    # Once for all that is asked of it: of 100,000 files it takes half a second.
+    listed = functools.cache(
+        lambda folder: (
+            class_folders.examples(folder, column)
+            if kind.endswith("_folder")
+            else Listing(folder, files=files_of(folder, kind))
+        )
+    )
+    paths = _without_nested(paths, listed)
     inferred: dict[str, Any] = {}
     if config.label is not None and not kind.endswith("_folder"):
         inferred = _inferred(config, kind, [path for found in paths.values() for path in found])
@@ -70,16 +80,7 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
         _check_columns(path, kind, config, spec)
     _check_classes(kind, config, spec, paths["train"][0])
     check_time(config, spec)
-    column = class_folders.column_of(kind)
     own_plan = functools.cache(lambda: _plan(paths, kind, config, spec))
-    # Once for all that is asked of it: of 100,000 files it takes half a second.
-    listed = functools.cache(
-        lambda folder: (
-            class_folders.examples(folder, column)
-            if kind.endswith("_folder")
-            else Listing(folder, files=files_of(folder, kind))
-        )
-    )
     return Dataset(
         spec,
         digest=functools.cache(lambda: _digest(paths, listed)),
@@ -198,6 +199,29 @@ def _once(paths: list[Path]) -> list[Path]:
     for path in paths:
         found.setdefault(path.resolve(), path)
     return list(found.values())
+
+
+def _without_nested(paths: Mapping[str, Sequence[Path]], listed: Listed) -> dict[str, list[Path]]:
+    """Returns the paths without those in a folder that is named, too, and is read with all that they stand for.
+
+    Raises:
+        ConfigError: They stand for files that are read for another split, too.
+    """
+    folders = {path.resolve(): (split, path) for split, found in paths.items() for path in found if path.is_dir()}
+    files = functools.cache(lambda path: {file.resolve() for file in _files(path, listed)})
+    kept: dict[str, list[Path]] = {split: [] for split in paths}
+    for split, path in ((split, path) for split, found in paths.items() for path in found):
+        within = [folders[parent] for parent in path.resolve().parents if parent in folders] if folders else []
+        twice = [(other, folder) for other, folder in within if files(path) & files(folder)]
+        for other, folder in twice:
+            if other != split or not files(path) <= files(folder):
+                raise ConfigError(
+                    f"data.files: {readable(path)}, of {split}, lies in {readable(folder)}, of {other}, and would be "
+                    "read twice; name each file once."
+                )
+        if not twice:
+            kept[split].append(path)
+    return kept
 
 
 def _window(place: str, config: DataConfig) -> dict[str, list[Path]]:

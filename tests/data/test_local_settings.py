@@ -18,7 +18,7 @@ from data.files import file_cache
 from data.loading import open_batches, open_rows
 from data.sources.tables import delimited_blocks, jsonl_blocks
 from data.spec import SPLITS
-from tests.data.corpus import FEATURES, csv_text, rows
+from tests.data.corpus import FEATURES, csv_text, png, rows
 
 
 def test_the_digest_follows_the_content_and_not_the_folder(tmp_path):
@@ -115,6 +115,60 @@ def test_a_file_that_two_patterns_name_is_read_once(tmp_path):
     dataset = local.dataset(config, "rows", tmp_path)
 
     assert sum(1 for _ in open_rows(dataset, config)) == 30
+
+
+def _tables(folder: Path) -> dict:
+    """Writes a table of 30 rows in three files, and returns settings that read it."""
+    for name, numbers in (("2023/1", range(10)), ("2023/2", range(10, 20)), ("2024/3", range(20, 30))):
+        path = folder / "rows" / f"year={name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"x": [i / 7 for i in numbers], "y": ["ab"[i % 2] for i in numbers]}), path)
+    return {"features": {"x": "number", "y": {"kind": "label", "classes": ["a", "b"]}}, "ignore": ["year"]}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["rows", "rows/*/1.parquet"],
+        "rows/**",
+        "rows*/**/*",
+        ["rows/year=2024", "rows", "rows/year=2024/3.parquet"],
+        {"train": ["rows/year=2023/2.parquet", "rows"]},
+    ],
+    ids=str,
+)
+def test_a_folder_and_a_file_in_it_are_read_once(tmp_path, files):
+    settings = {"files": "rows", **_tables(tmp_path)}
+    whole, config = (DataConfig.model_validate({**settings, "files": one}) for one in ("rows", files))
+
+    found = [list(open_rows(local.dataset(one, "rows", tmp_path), one)) for one in (whole, config)]
+
+    assert len(found[1]) == 30
+    assert sorted(row["x"] for _, row in found[1]) == sorted(row["x"] for _, row in found[0])
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (
+            {"train": "rows", "test": "rows/year=2023/1.parquet"},
+            "year=2023/1.parquet, of test, lies in .*rows, of train",
+        ),
+        ({"train": "rows/*/1.*", "test": "rows"}, "year=2023/1.parquet, of train, lies in .*rows, of test"),
+        ({"train": "photos", "test": "photos/held out"}, "photos/held out, of test, lies in .*photos, of train"),
+    ],
+    ids=str,
+)
+def test_a_file_of_two_splits_is_refused(tmp_path, files, told):
+    settings = _tables(tmp_path)
+    for place in ("cat", "dog", "held out/cat", "held out/dog"):
+        (tmp_path / "photos" / place).mkdir(parents=True)
+        (tmp_path / "photos" / place / "1.png").write_bytes(png(len(place)))
+    if "photos" in str(files):
+        settings = {"features": {"image": {"kind": "image", "height": 4, "width": 4, "channels": 1}}}
+
+    with pytest.raises(ConfigError, match=f"data.files: .*{told}, and would be read twice; name each"):
+        local.dataset(DataConfig.model_validate({"files": files, **settings}), "rows", tmp_path)
 
 
 def test_numbers_are_read_in_the_notation_of_the_settings(tmp_path):
