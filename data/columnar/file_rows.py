@@ -203,7 +203,12 @@ class FileRows:
             return None
         texts = _texts(_without_nan(cells))
         nothing = pc.is_in(texts, pa.array([one.encode() for one in self.config.missing_values], pa.binary()))
-        return pc.if_else(nothing, pa.scalar(None, pa.binary()), texts).cast(pa.string())
+        texts = pc.if_else(nothing, pa.scalar(None, pa.binary()), texts)
+        try:
+            return texts.cast(pa.string())
+        except pa.ArrowInvalid:  # bytes that are no text, such as those of a UUID
+            decoded = [None if text is None else text.decode("utf-8", "backslashreplace") for text in texts.to_pylist()]
+            return pa.array(decoded, pa.string())
 
 
 def _without_nan(cells: pa.Array | list) -> pa.Array | list:

@@ -266,6 +266,24 @@ def test_the_split_of_a_row_of_json_does_not_depend_on_the_rows_beside_it(tmp_pa
     assert set(splits[0]) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("role", ["group", "id"])
+def test_a_group_or_id_may_be_bytes_that_are_no_text(tmp_path, role):
+    """The 16 bytes of a UUID ended a run with an error of Arrow."""
+    keys = [bytes([250 + i % 3]) * 16 if i % 4 else b"text" for i in range(60)]
+    pq.write_table(pa.table({"x": range(60), "key": keys, "y": ["a", "b"] * 30}), tmp_path / "rows.parquet")
+    label = {"kind": "label", "classes": ["a", "b"]}
+    settings = {"files": "rows.parquet", "features": {"x": "number", "y": label}, "roles": {role: "key"}}
+    config = DataConfig.model_validate(settings)
+
+    found = {
+        int(row["x"]): (split, row.group) for split, row in open_rows(local.dataset(config, "rows", tmp_path), config)
+    }
+
+    assert len(found) == 60
+    assert all(found[i] == found[j] for i in found for j in found if keys[i] == keys[j])
+    assert len({group for _, group in found.values()}) == (4 if role == "group" else 1)
+
+
 def test_a_role_without_effect_is_refused():
     told = r"roles that are honoured, group, id, time; weight would be without effect: take it out"
     with pytest.raises(ValueError, match=told):
