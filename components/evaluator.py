@@ -18,8 +18,9 @@ from data.spec import DatasetSpec, LabelFeature
 from data.texts import to_json
 from models import progress, registry
 from models.config import TaskConfig
+from models.evaluation import tfma_files
 from models.evaluation.evaluation import Evaluated, Evaluation
-from models.evaluation.predictions import batches_of
+from models.evaluation.predictions import batches_of, read
 from models.serving.deployment import standby
 
 VERSION = 2  # of the definitions of metrics; 1 was TFMA's
@@ -33,12 +34,15 @@ def TestEvaluator(
     spec: Parameter[str],
     task: Parameter[str],
     config: Parameter[str],
+    tfma: Parameter[bool],
     beam_args: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Writes the predictions of the test split, its worst mistakes, and metrics.json with metrics and intervals.
+    """Writes the predictions of the test split, its worst mistakes, metrics.json with metrics and intervals, and TFMA's
+    result files.
 
-    The metrics carry what identifies the test split, `data_digest`.
+    With `tfma` TFMA computes its own, has to agree, and writes those files. The metrics carry what identifies the test
+    split, `data_digest`.
     """
     standby.begin()  # for the serving check: it imports beside the model
     facts, settings = DatasetSpec.model_validate_json(spec), registry.config_class(task).model_validate_json(config)
@@ -48,6 +52,12 @@ def TestEvaluator(
     predictions.write(folder, saved_model, examples.uri, facts, registry.task(task), slice_by, options)
     found = evaluate(PREDICTIONS.path(folder), settings, facts, options)
     told = {**found.as_json(), "definition": definition(settings, facts)}
+    if tfma:
+        from components import tfma_referee  # loads TFMA
+
+        told["tfma"] = tfma_referee.hold(read(PREDICTIONS.path(folder)), settings.metrics(facts), found, folder)
+    else:
+        tfma_files.write(folder, found)
     METRICS.path(folder).write_text(
         to_json({**told, "data_digest": read_summary(examples.uri)["test"]["digest"]}, indent=1)
     )

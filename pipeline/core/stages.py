@@ -78,7 +78,7 @@ STAGES = (
         "components.evaluator",
         # It starts the server that the serving check takes, in a process of its own.
         excluded=(REFERENCE_MODELS, "models.serving.server.*"),
-        settings=("task", "model.", "beam."),
+        settings=("task", "model.", "evaluate.tfma", "beam."),
     ),
     Stage(
         "model_gate",

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.running import deferred
+from models import deferred
 
 if "tfx.components" not in sys.modules:
     # The package imports all of its modules, with Kubernetes and KerasTuner, for 0.6 s; we take one alone.
@@ -209,6 +209,7 @@ def evaluate(wiring: Wiring) -> BaseComponent:
         spec=wiring.spec.model_dump_json(),
         task=wiring.config.task,
         config=wiring.config.model.model_dump_json(),
+        tfma=wiring.config.evaluate.tfma,
         beam_args=json.dumps(wiring.beam_args),
         fingerprint=json.dumps(wiring.fingerprint("evaluate")),
     )

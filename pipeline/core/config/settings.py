@@ -53,6 +53,8 @@ class EvaluateConfig(Settings):
     is set."""
     against_live: Literal["always", "never"] = "always"
     """never: nothing is held against the live version: no challenge, max_regression or max_slowdown."""
+    tfma: bool = False
+    """true: TFMA computes its metrics of the same predictions, too, 0.5 ms a row, and has to agree."""
 
 
 class BaselineConfig(Settings):

@@ -1,11 +1,11 @@
 """Our metrics beside TFMA's and scikit-learn's: also weighted, with a class without rows, with rows in no slice."""
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
+from data.errors import ModelError
 from models.evaluation.evaluation import Evaluation
 from models.evaluation.metrics import MAE, RMSE, classification
 from models.evaluation.predictions import Predictions
@@ -36,38 +36,48 @@ CASES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_every_metric_and_slice_is_tfmas(case):
-    import tensorflow_model_analysis as tfma
-
-    from models.evaluation.tfma_config import eval_config
+def test_every_metric_and_slice_is_tfmas(case, tmp_path):
+    from components.tfma_referee import hold
 
     measured, targets, values, weighted = CASES[case]
     generator = np.random.default_rng(1)
     weights = generator.random(ROWS) * 3 if weighted else None
-    places = generator.choice(["north", "süd", ""], ROWS)
-    frame = pd.DataFrame({"label": targets, "prediction": list(values), "place": places})
-    if weights is not None:
-        frame["weight"] = weights
+    places = pa.array(generator.choice(["north", "süd", None], ROWS).tolist(), pa.string()).dictionary_encode()
+    predicted = Predictions(targets, values, weights=weights, slices={"place": places})
     evaluation = Evaluation(measured)
-    sliced = {"place": pa.array(places.tolist()).dictionary_encode()}
-    evaluation.add(Predictions(targets, values, weights=weights, slices=sliced))
-    ours = evaluation.result().slices
+    evaluation.add(predicted)
+    found = evaluation.result()
 
-    result = tfma.analyze_raw_data(frame, eval_config(measured, ["place"], weighted=weighted))
+    assert hold(predicted, measured, found, tmp_path) == 3 * {"two classes, weighted": 3}.get(case, 2)
 
-    compared = 0
+    name = measured[1].name
+    found.slices["place=süd"][name] += 2e-6 * max(1, found.slices["place=süd"][name])
+    with pytest.raises(ModelError, match=f"Metric {name} of place=süd is .* by Headrace and .* by TFMA"):
+        hold(predicted, measured, found, tmp_path / "again")
+
+
+@pytest.mark.slow
+def test_our_numbers_are_read_as_tfmas_results(tmp_path):
+    import tensorflow_model_analysis as tfma
+
+    from models.evaluation import tfma_files
+
+    targets, values = _classes(2, 3)
+    evaluation = Evaluation(classification(("a", "b", "c")), "kind")
+    sliced = pa.DictionaryArray.from_arrays(targets.astype(np.int32), ["a", "b", "c"])
+    evaluation.add(Predictions(targets, values, slices={"kind": sliced}))
+    found = evaluation.result()
+
+    tfma_files.write(tmp_path, found)
+
+    result = tfma.load_eval_result(str(tmp_path))
     for key, outputs in result.slicing_metrics:
         name = ",".join(f"{column}={value}" for column, value in key) or "overall"
-        for sub_keys in outputs.values():
-            for metrics in sub_keys.values():
-                for metric, value in metrics.items():
-                    if metric == "example_count":  # TFMA's is the sum of weights
-                        continue
-                    # Its area under the curve is by thresholds; see the next test.
-                    near = 1e-4 if metric == "auc" else 1e-6
-                    assert ours[name][metric] == pytest.approx(value["doubleValue"], rel=near), (name, metric)
-                    compared += 1
-    assert compared == 4 * {"two classes, weighted": 3}.get(case, 2)
+        assert {metric: one["doubleValue"] for metric, one in outputs[""][""].items()} == found.slices[name]
+    assert len(result.slicing_metrics) == len(found.slices)
+    entries = result.plots[0][1][""][""]["multiClassConfusionMatrixAtThresholds"]["matrices"][0]["entries"]
+    assert sum(entry["numWeightedExamples"] for entry in entries) == ROWS
+    assert [list(spec.feature_keys) for spec in result.config.slicing_specs] == [[], ["kind"]]
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from pipeline.running import deferred
+from models import deferred
 from tests.conftest import ROOT
 
 
