@@ -9,7 +9,7 @@ from typing import Any
 from components.artifact_files import OVERALL
 from data.errors import ConfigError, ServingError
 from models.serving.rollout import rollouts
-from models.serving.rollout.versions import is_version, last_version, read_manifest, versions
+from models.serving.rollout.versions import is_version, last_version, published_at, read_manifest, versions
 from pipeline.core.screen import redirected
 from pipeline.live.rest_client import served_states
 from pipeline.live.serving import destinations, running
@@ -162,9 +162,7 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
                 "version": version,
                 "labels": labels,
                 "state": states.get(version, ""),
-                "published": time.strftime(
-                    "%Y-%m-%d %H:%M:%S", time.localtime((folder / str(version)).stat().st_ctime)
-                ),
+                "published": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(published_at(folder / str(version)))),
                 "by": facts.get("by", ""),
                 "run": facts.get("run", ""),
                 "metrics": (facts.get("evaluation", {}).get("slices", {}).get(OVERALL) or {}),

@@ -16,6 +16,7 @@ from data.texts import to_json
 
 MANIFEST = Path("assets.extra") / "headrace.json"
 REPORT = Path("assets.extra") / "report.html"
+CLOCK = 10**9  # versions from here on are seconds since 1970
 _VERSION = re.compile("0|[1-9][0-9]{0,18}")
 
 
@@ -38,7 +39,7 @@ def publish(
     Args:
         model: Folder of the SavedModel.
         destination: Folder of the pipeline's versions.
-        facts: Written to `assets.extra/headrace.json` beside the model's digest.
+        facts: Written to `assets.extra/headrace.json` beside the model's digest, its version and when it was published.
         keep: How many versions stay, the newest; None for all.
         kept: Versions that stay in any case: those that are live.
         mode: Permissions of files; who may read them may enter the folders. None: as the process makes files.
@@ -56,7 +57,8 @@ def publish(
         digest, newest = model_digest(model), last_version(destination)
         if newest is None or read_manifest(destination / str(newest)).get("digest") != digest:
             newest = max(int(time.time()), (newest or 0) + 1)
-            _stage_and_rename(model, destination, newest, {"digest": digest, "version": newest, **facts}, mode)
+            named = {"digest": digest, "version": newest, "published": int(time.time())}
+            _stage_and_rename(model, destination, newest, {**named, **facts}, mode)
         _remove(destination, [old for old in versions(destination)[: -keep if keep else 0] if old not in kept])
     return newest
 
@@ -155,6 +157,20 @@ def read_manifest(version_folder: Path) -> dict:
         raise ServingError(
             f"{version_folder} has no readable {MANIFEST}; move it away, it was not published by Headrace."
         ) from error
+
+
+def published_at(version_folder: Path) -> float:
+    """Returns when a version was published, seconds since 1970: its files have other times once they were copied.
+
+    A manifest of an older release does not say so; the version is the clock's then. Versions that others numbered, with
+    smaller numbers, have nothing but the time of their folder.
+    """
+    version = int(version_folder.name)
+    with contextlib.suppress(ServingError):
+        found = read_manifest(version_folder).get("published")
+        if isinstance(found, int | float):
+            return float(found)
+    return float(version) if version >= CLOCK else version_folder.stat().st_mtime
 
 
 def model_digest(folder: Path) -> str:

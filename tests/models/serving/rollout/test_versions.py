@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -131,3 +132,24 @@ def test_a_folder_that_headrace_did_not_publish_is_named(tmp_path, model):
 
     with pytest.raises(ServingError, match=r"serving/7 has no readable assets.extra/headrace.json; move it away"):
         publish(model, tmp_path / "serving", FACTS)
+
+
+def test_a_version_was_published_when_its_manifest_says_wherever_it_was_copied_to(tmp_path, model):
+    """`headrace versions` showed when a home was copied."""
+    from models.serving.rollout.versions import MANIFEST, publish, published_at, read_manifest
+
+    before = int(time.time())
+    first, second = (publish(model, tmp_path / name, FACTS) for name in ("serving", "older"))
+    copied = shutil.copytree(tmp_path / "serving" / str(first), tmp_path / "copy" / str(first))
+    for path in [copied, *copied.rglob("*")]:
+        os.utime(path, (1, 1))
+    of_older = tmp_path / "older" / str(second)
+    known = read_manifest(of_older)
+    (of_older / MANIFEST).write_text(json.dumps({name: known[name] for name in known if name != "published"}))
+    by_hand = tmp_path / "by_hand" / "7"
+    by_hand.mkdir(parents=True)
+    os.utime(by_hand, (5, 5))
+
+    assert before <= published_at(copied) <= time.time()
+    assert published_at(of_older) == second
+    assert published_at(by_hand) == 5
