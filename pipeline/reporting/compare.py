@@ -7,8 +7,10 @@ from typing import Any
 
 from components.artifact_files import OVERALL
 from data.checks.profile import kolmogorov_smirnov, quantiles
-from data.errors import ConfigError
+from data.columnar.splitting import agree
+from data.errors import ConfigError, HeadraceError
 from models.evaluation.intervals import Z
+from pipeline.core.config.settings import schema_class
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
 from pipeline.reporting.facts import Facts, compared_metrics, gather
@@ -92,7 +94,7 @@ def compare(home: Path, runs: list[RunRecord]) -> Comparison:
         raise ConfigError(f"Two or more different runs are compared; given {', '.join(run.run for run in runs)}.")
     facts = [gather(PipelinePaths.of(home, run.pipeline), run) for run in runs]
     found = Comparison(runs)
-    found.settings = _differing([dict(flat(run.settings)) for run in runs])
+    found.settings = _settings(runs)
     found.data = _data(runs, facts)
     found.environment = _differing([{**run.packages, **run.machine, "commit": run.commit} for run in runs])
     _add_metrics(found, facts)
@@ -105,7 +107,43 @@ def compare(home: Path, runs: list[RunRecord]) -> Comparison:
     }
     found.histories = {run.run: one.training.get("history", {}) for run, one in zip(runs, facts, strict=True)}
     found.notes = [f"{run.run}: {line}" for run, one in zip(runs, facts, strict=True) for line in one.missing]
+    found.notes += [
+        f"{run.run}: its splits follow another rule than those of {runs[0].run}"
+        for run, one in zip(runs[1:], facts[1:], strict=True)
+        if _split_otherwise(facts[0], one)
+    ]
     return found
+
+
+def _settings(runs: list[RunRecord]) -> dict[str, list[Any]]:
+    """Returns the settings that differ; one that a release did not have yet is as good as its default."""
+    set_by_hand = [_not_default(run) for run in runs]
+    return {
+        name: row
+        for name, row in _differing([dict(flat(run.settings)) for run in runs]).items()
+        if ABSENT not in row
+        or any(
+            value != ABSENT and (names is None or name in names) for value, names in zip(row, set_by_hand, strict=True)
+        )
+    }
+
+
+def _not_default(run: RunRecord) -> set[str] | None:
+    """Returns the settings of a run that are not at their defaults; None where another release's are not known."""
+    try:
+        config = schema_class(run.settings["task"]).model_validate(run.settings)
+    except (ValueError, KeyError, HeadraceError):
+        return None
+    return {name for name, _ in flat(config.model_dump(mode="json", exclude_defaults=True))}
+
+
+def _split_otherwise(before: Facts, after: Facts) -> bool:
+    """Whether the rows of two runs found their splits by rules that are not the same, as far as that is known."""
+    if before.split_rule and after.split_rule:
+        return not agree(before.split_rule, after.split_rule)
+    known = before.split_rule or after.split_rule
+    # An older release wrote none down. Splits of a publisher have been the same at all times.
+    return known is not None and "data" not in known and before.digests.get("test") != after.digests.get("test")
 
 
 def _differing(values: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -36,6 +36,7 @@ class Facts:
         spec: The data set's facts.
         rows: Split -> number of examples.
         digests: Split -> digest of its examples.
+        split_rule: By what its rows found their splits; see `data.spec.Dataset`.
         classes: Split -> class -> number of examples.
         statistics: Split -> its features' statistics, of TFDV.
         anomalies: Split -> a sentence each.
@@ -55,6 +56,7 @@ class Facts:
     spec: DatasetSpec | None = None
     rows: dict[str, int] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    split_rule: dict[str, Any] | None = None
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
     statistics: dict[str, list[Any]] = field(default_factory=dict)
     anomalies: dict[str, list[str]] = field(default_factory=dict)
@@ -84,6 +86,9 @@ def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
     with reader.part("the data set's facts"):
         found.spec = DatasetSpec.model_validate(record.spec)
     summary = reader.json(files.SUMMARY)
+    # Which an older release did not write.
+    if (path := record.file(files.SPLIT_RULE)) and path.exists():
+        found.split_rule = reader.json(files.SPLIT_RULE).get("rule")
     found.rows = {split: one["rows"] for split, one in summary.items()}
     found.digests = {split: one["digest"] for split, one in summary.items()}
     label, classes = found.label

@@ -33,6 +33,34 @@ def test_what_was_set_otherwise_is_told_and_nothing_else(two):
     assert found.cost["CPU seconds"] == [50.0, 75.0]
 
 
+def test_a_setting_that_a_release_did_not_have_is_as_good_as_its_default(two):
+    before, after = two
+    before.record.settings["data"].pop("decimal")
+    before.record.settings["train"].pop("clip_norm")
+    before.record.settings["data"].pop("roles")
+    after.record.settings["train"]["clip_norm"] = 1.0
+
+    assert set(_compared(before, after).settings) == {"train.epochs", "train.clip_norm"}
+    assert set(_compared(after, before).settings) == {"train.epochs", "train.clip_norm"}
+
+
+def _write_rule(run, **rule):
+    (run.record.output("ingest", "examples") / "split_rule.json").write_text(json.dumps({"rule": rule, "plan": {}}))
+
+
+def test_splits_by_another_rule_are_told_in_one_line(two):
+    before, after = two
+    line = f"{after.record.run}: its splits follow another rule than those of {before.record.run}"
+
+    assert _compared(*two).notes == []
+    _write_rule(after, version=3, rows={"a": 1})
+    assert _compared(*two).notes == []  # of the same test rows
+    _write_rule(before, version=3, rows={"b": 1})
+    assert _compared(*two).notes == []
+    _write_rule(before, version=2)
+    assert _compared(*two).notes == [line]
+
+
 def test_a_difference_on_the_same_rows_has_a_paired_interval(two):
     _, delta = _compared(*two).metrics["accuracy"]
 
