@@ -146,7 +146,7 @@ class Verdict:
         if self.published is not None and self.candidate is not None:
             if self.candidate != self.value:
                 text += f"; on the rows that the live version was asked about {significant(self.candidate)}"
-            judged = f"at most {self.max_regression:g} worse" if self.is_judged else "only reported: other splits"
+            judged = f"at most {self.max_regression:g} worse" if self.is_judged else "only reported"
             text += f", live {significant(self.published)} ({judged})"
         return text
 

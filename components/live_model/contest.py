@@ -77,8 +77,8 @@ class Beside:
             found.append(f"version {self.version} went without {names}, which the data has no longer")
         if not self.is_judged:
             found.append(
-                f"version {self.version} is only reported: its splits were drawn by another rule, "
-                "and it may have been trained on these test rows"
+                f"the splits of version {self.version} were drawn by another rule: "
+                "it may have been trained on these test rows"
             )
         return found
 
