@@ -149,7 +149,8 @@ class _TopValuesStatistics(TopKUniquesSketchStatsGenerator):
     """TFDV's generator, without the values that its sketch keeps by chance.
 
     Of more values than it has room for, the sketch fills what is left with some of those of the least count: which
-    ones depends on the process. They stood among the ranks, with other bits in each run.
+    ones depends on the process. They stood among the ranks, with other bits in each run. An estimate is at most the
+    least count too high: what is kept occurs more often than that, at least half as often as its estimate.
     """
 
     def extract_output(self, accumulator) -> statistics_pb2.DatasetFeatureStatistics:
@@ -159,8 +160,8 @@ class _TopValuesStatistics(TopKUniquesSketchStatsGenerator):
             if strings.unique > TOP_VALUES:
                 estimate = accumulator[FeaturePath.from_proto(feature.path)].estimate()
                 least = min(value.count for value in estimate.topk_unweighted)
-                ranks = [one for one in strings.rank_histogram.buckets if one.sample_count > least]
-                top = [one for one in strings.top_values if one.frequency > least]
+                ranks = [one for one in strings.rank_histogram.buckets if one.sample_count > 2 * least]
+                top = [one for one in strings.top_values if one.frequency > 2 * least]
                 for field, kept in ((strings.rank_histogram.buckets, ranks), (strings.top_values, top)):
                     del field[len(kept) :]  # they stand in the order of their counts
         return statistics

@@ -200,9 +200,22 @@ def test_values_that_the_full_sketch_keeps_by_chance_are_left_out():
     (of_values,) = made._of_generators[1].values()
     counts = sorted((value.count for value in of_values.estimate().topk_unweighted), reverse=True)
     assert len(counts) == 1024 < word.string_stats.unique
-    expected = [count for count in counts if count > counts[-1]]
+    expected = [count for count in counts if count > 2 * counts[-1]]
     assert [one.sample_count for one in word.string_stats.rank_histogram.buckets] == expected
     assert [one.value for one in word.string_stats.top_values[:2]] == ["word 1", "word 2"]
+
+
+def test_of_more_values_than_the_sketch_has_room_for_none_that_occurs_once_is_among_the_frequent():
+    """3,000 values, each there once: some were told as there three times."""
+    from components.statistics import Statistics
+
+    made = Statistics(SPEC.model_copy(update={"features": {"word": CategoryFeature()}}))
+    words = [[f"word {number}".encode()] for number in range(3000)]
+
+    made.add(pa.RecordBatch.from_arrays([pa.array(words, pa.list_(pa.binary()))], ["word"]))
+
+    (word,) = made.result()[0].datasets[0].features
+    assert list(word.string_stats.top_values) == list(word.string_stats.rank_histogram.buckets) == []
 
 
 def test_an_image_is_told_by_brightness_and_contrast(tmp_path):
