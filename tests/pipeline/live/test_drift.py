@@ -5,6 +5,7 @@ from data.errors import ConfigError
 from data.spec import DatasetSpec, LabelFeature, NumberFeature
 from models.serving.rollout import rollouts
 from models.serving.rollout.references import profile_path
+from pipeline.core import config
 from pipeline.core.paths import PipelinePaths
 from pipeline.live.samples import Sample
 
@@ -69,3 +70,20 @@ def test_versions_with_few_samples_do_not_count(paths):
         served(paths, SPEC, _samples(3.0, 2)[:49] + _samples(0.0, 1)[:20], 0.2)
 
     assert not calm.drifted
+
+
+def test_a_newest_span_is_read_as_all_spans_were_where_columns_are_inferred(paths, tmp_path):
+    """Alone it may tell something else: 00 and 01 are codes, and were held against no numbers."""
+    from pipeline.live.drift import newest_span
+
+    spans = {"1": [f"{value:.3f}".replace(".", ",") for value in _values(0.0, 0)], "2": ["00", "01"] * 50}
+    for span, values in spans.items():
+        rows = [f"{value};{'yes' if i % 3 else 'no'}" for i, value in enumerate(values)]
+        (tmp_path / f"{span}.csv").write_text("\n".join(["x;y", *rows]))
+    (tmp_path / "a.yaml").write_text(
+        "task: tabular_classification\ndata: {files: '{SPAN}.csv', label: y, delimiter: ';'}\n"
+    )
+
+    (found,) = newest_span(paths, config.load(str(tmp_path / "a.yaml")), 0.9)
+
+    assert (found.feature, found.measure) == ("x", "Kolmogorov-Smirnov")
