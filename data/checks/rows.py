@@ -10,6 +10,7 @@ import numpy as np
 
 from data.checks.findings import Empty, Finding, Invalid, Pair, SplitFindings
 from data.checks.loss import Loss
+from data.checks.remedies import settings_for
 from data.checks.seen import Seen
 from data.columnar.batches import PLACES, Batch
 from data.config import Check, DataChecks
@@ -158,11 +159,14 @@ class RowChecks:
         if check.policy == "drop" and share <= check.max_rate:
             self._note(f"{found} (first: {invalid.first[0]}), dropped", f"{found}, dropped")
             return []
-        fix = "mend them, or set data.checks.invalid.policy to drop"
+        settings = settings_for(invalid.counts, self.spec)
+        mend = f"mend them{', or set ' * bool(settings)}{' and '.join(settings)}"
+        fix = f"{mend}, or set data.checks.invalid.policy to drop"
         if check.policy == "drop":
             fix = f"at most {check.max_rate:.2%} may be dropped (data.checks.invalid.max_rate)"
+            fix = f"{mend}; {fix}" if settings else fix
         elif share > check.max_rate:
-            fix = f"mend them; at most {check.max_rate:.2%} may be dropped (data.checks.invalid)"
+            fix = f"{mend}; at most {check.max_rate:.2%} may be dropped (data.checks.invalid)"
         return [_Cause(f"{found}; {fix}:", tuple(invalid.first), invalid.problems)]
 
     def _judge_rows(self, *, mending: bool) -> dict[str, _Cause]:
