@@ -287,7 +287,7 @@ def _estimate(paths: dict[str, list[Path]], kind: str, listed: Listed, spec: Dat
     if kind.endswith("_folder"):
         return len(every) * spec.row_bytes()
     packed = 10  # times that text grows when it is unpacked
-    is_packed = {path: kind == "xlsx" or path.suffix == ".gz" for path in every}
+    is_packed = {path: kind == "xlsx" or archives.is_gzip(path) for path in every}
     tables = [path.stat().st_size * (packed if is_packed[path] else 1) for path in every if path.is_file()]
     zipped = [archives.unpacked_bytes(path) for path in every if path.is_file() and archives.is_zip(path)]
     return 2 * (sum(tables) + sum(zipped))  # an example names its columns

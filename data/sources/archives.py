@@ -1,4 +1,4 @@
-"""Reads the one table in a zip file."""
+"""Reads the one table in a zip file, and tells which files are packed."""
 
 import contextlib
 import lzma
@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 from data.config import TABLE_ENDINGS
@@ -26,6 +26,11 @@ MAX_NAME = 80  # characters
 def is_zip(path: Path) -> bool:
     """Returns whether a path ends as a zip file's does."""
     return path.suffix.lower() == ".zip"
+
+
+def is_gzip(path: PurePath) -> bool:
+    """Returns whether a path ends as the name of a file does that gzip has packed."""
+    return path.suffix.lower() == ".gz"
 
 
 def name_of(path: Path) -> str:
@@ -50,7 +55,7 @@ def num_bytes(path: Path) -> int:
     """Returns the size of a table as it is read; 0 where only reading tells it. Raises DataError as `name_of` does."""
     if is_zip(path):
         return unpacked_bytes(path)
-    return 0 if path.suffix.lower() == ".gz" else path.stat().st_size
+    return 0 if is_gzip(path) else path.stat().st_size
 
 
 @contextlib.contextmanager

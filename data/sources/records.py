@@ -48,7 +48,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        with gzip.open(path) if archives.is_gzip(path) else path.open("rb") as file:
             yield file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is not a whole gzip file ({str(error).rstrip('.')}); fetch it again.") from error
@@ -167,7 +167,7 @@ def _conversion(path: Path, encoded: str) -> str:
     """Returns the command that makes a UTF-8 file of a file, of what is packed in it."""
     unpack = {".gz": "zcat", ".zip": "unzip -p"}.get(path.suffix.lower())
     table = PurePath(archives.name_of(path))
-    ending = (table.with_suffix("") if table.suffix.lower() == ".gz" else table).suffix
+    ending = (table.with_suffix("") if archives.is_gzip(table) else table).suffix
     stem = (path.stem if unpack else path.name).removesuffix(ending)
     target = path.with_name(f"{stem}.utf8{ending}")
     file, converted = shlex.quote(str(path)), shlex.quote(str(target))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
+from data.sources import archives
 from data.sources.blocks import Block, RowBuffer
 from data.sources.records import Record
 from data.spec import Problem
@@ -53,7 +54,7 @@ def _serialized(path: Path) -> Iterator[bytes]:
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
     count = 0
-    dataset = tf.data.TFRecordDataset(str(path), compression_type="GZIP" if path.suffix == ".gz" else "")
+    dataset = tf.data.TFRecordDataset(str(path), compression_type="GZIP" if archives.is_gzip(path) else "")
     try:
         for batch in dataset.batch(BATCH_ROWS).as_numpy_iterator():
             for serialized in batch:

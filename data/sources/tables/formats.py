@@ -199,5 +199,5 @@ def _of_one_column(column: str, config: DataConfig, first: str, below: Sequence[
 
 def _ending(path: Path) -> str:
     """Returns the ending that tells the format, in small letters: of what is packed, not `.gz` or `.zip`."""
-    suffixes = [suffix.lower() for suffix in PurePath(archives.name_of(path)).suffixes]
-    return next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+    name = PurePath(archives.name_of(path))
+    return (name.with_suffix("") if archives.is_gzip(name) else name).suffix.lower()

@@ -117,3 +117,19 @@ def test_a_zip_bomb_is_refused(tmp_path, monkeypatch):
 
     with pytest.raises(DataError, match=r"bytes that unpack to 2,000,004, as a zip bomb's do"):
         _read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_gzip", "kind"),
+    [
+        ("rows.csv.gz", True, "csv"),
+        ("ROWS.CSV.GZ", True, "csv"),
+        ("rows.jsonl.Gz", True, "jsonl"),
+        ("gz.csv", False, "csv"),
+    ],
+)
+def test_a_file_that_gzip_has_packed_is_told_by_its_ending_in_any_case(tmp_path, name, is_gzip, kind):
+    path = tmp_path / name
+
+    assert archives.is_gzip(path) == is_gzip
+    assert formats.format_of(DataConfig(files=name), [path]) == kind

@@ -37,6 +37,19 @@ def test_blocks_of_any_size_equal_the_records_up_to_damage(tmp_path, block_bytes
     assert "rows.tfrecord:100: the record is damaged" in found[2]
 
 
+@pytest.mark.parametrize("ending", [".gz", ".GZ"])
+def test_a_file_that_gzip_has_packed_is_read_whatever_the_case_of_its_ending(tmp_path, ending):
+    import tensorflow as tf
+
+    path = tmp_path / f"rows.tfrecord{ending}"
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        writer.write(_example(x=[1]))
+
+    (record,) = tfrecord.read(path)
+
+    assert record.cells == {"x": 1}
+
+
 def _all(some) -> tuple[list, list[str], str]:
     rows, problems = [], []
     try:
