@@ -36,16 +36,18 @@ class Problem:
     """A cell that cannot be used.
 
     Attributes:
-        where: File and row.
+        where: File and row, as a message names them.
         column: Its column; empty for the row as a whole.
         expected: What would do.
         found: What is there.
+        number: Where the row stands in its file: its line in a text file, else a count from 1; 0 of a file by itself.
     """
 
     where: str
     column: str
     expected: str
     found: str
+    number: int = 0
 
     def __str__(self) -> str:
         return f"{self.where}{':' + self.column if self.column else ''}: expected {self.expected}, found {self.found}"

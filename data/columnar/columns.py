@@ -89,12 +89,16 @@ def store(block: Block, spec: DatasetSpec, how: Reading, *, unused: Collection[s
     wrong: dict[int, list[Problem]] = {}
     for name, stored in found.items():
         for row, error in stored.problems.items():
-            wrong.setdefault(row, []).append(Problem(block.where(row), name, error.expected, error.found))
+            wrong.setdefault(row, []).append(_problem(block, row, name, error.expected, error.found))
     for name in block.columns:
         if name not in spec.features and name not in unused:
             for row in _filled(block.column(name)):
-                wrong.setdefault(row, []).append(Problem(block.where(row), name, *UNKNOWN))
+                wrong.setdefault(row, []).append(_problem(block, row, name, *UNKNOWN))
     return _without(wrong, found, len(block))
+
+
+def _problem(block: Block, row: int, name: str, expected: str, found: str) -> Problem:
+    return Problem(block.where(row), name, expected, found, block.number(row))
 
 
 def column(cells: Cells, feature: Feature, how: Reading) -> Column:
@@ -151,10 +155,10 @@ def to_row(record: Record, spec: DatasetSpec, how: Reading, *, unused: Collectio
                 value = KINDS[type(feature)].value(cell, feature, as_read)
                 values |= {} if value is None else {name: value}
         except Unusable as error:
-            problems.append(Problem(record.where, name, error.expected, error.found))
+            problems.append(Problem(record.where, name, error.expected, error.found, record.number))
     for name in record.cells:
         if name not in spec.features and name not in unused:
-            problems.append(Problem(record.where, name, *UNKNOWN))
+            problems.append(Problem(record.where, name, *UNKNOWN, record.number))
     return BadRow(tuple(problems)) if problems else LocatedRow(values, record.where, record.group, files)
 
 

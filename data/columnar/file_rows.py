@@ -263,9 +263,8 @@ def _with_splits(
     """
     found = []
     for problems in unusable:
-        file, _, number = problems[0].where.rpartition(":")
-        row = int(number) if file and number.isdecimal() else 0
-        drawn = bucket((str(row) if row else Path(problems[0].where).name).encode("utf-8", "replace"), BUCKETS)
+        row, where = problems[0].number, problems[0].where
+        drawn = bucket((str(row) if row else Path(where).name).encode("utf-8", "replace"), BUCKETS)
         found.append((row, next((name for name, cut in cuts.items() if drawn in cut), split), problems))
     return tuple((place, problems) for _, place, problems in sorted(found, key=lambda one: one[0]))
 

@@ -105,7 +105,11 @@ class Times:
         times, wrong = read_times(block, self.name, self.feature, how)
         kept = np.flatnonzero(~np.isnan(times))
         problems = [
-            (Problem(block.where(row), self.name, f"{error.expected} (data.roles.time)", error.found),)
+            (
+                Problem(
+                    block.where(row), self.name, f"{error.expected} (data.roles.time)", error.found, block.number(row)
+                ),
+            )
             for row, error in sorted(wrong.items())
         ]
         return block.take(kept) if wrong else block, by_time(times[kept], self.starts), problems

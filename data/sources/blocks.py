@@ -54,6 +54,10 @@ class Block:
         """Returns a row's place in words: the file and its line or number in it."""
         return self.names[row] if self.names else f"{self.file}:{self.numbers[row]}"
 
+    def number(self, row: int) -> int:
+        """Returns where a row stands in its file, see `numbers`; 0 where it is a file by itself."""
+        return 0 if self.names else int(self.numbers[row])
+
     def column(self, name: str) -> pa.Array | list | None:
         """Returns the cells of a column; None where the block has no such column."""
         if name in self.mixed:

@@ -22,16 +22,18 @@ class Record:
     """One row of a file.
 
     Attributes:
-        where: The file and the row in it: the line of a text file, else a count from 1.
+        where: The file and the row in it, as a message names them.
         cells: Column -> what stands there; None for nothing.
         problem: Why the row as a whole cannot be used; None where it can.
         group: Which rows it belongs to; None where each stands for itself. Readers of files know of none.
+        number: Where it stands in its file: its line in a text file, else a count from 1; 0 of a file by itself.
     """
 
     where: str
     cells: Mapping[str, Any]
     problem: Problem | None = None
     group: str | None = None
+    number: int = 0
 
 
 @contextmanager

@@ -23,8 +23,7 @@ def read(path: Path) -> Iterator[Record]:
         DataError: The file is empty, corrupt or cut off; says after which record.
     """
     for number, serialized in enumerate(_serialized(path), start=1):
-        where = f"{path}:{number}"
-        yield Record(where, *_cells(serialized, where))
+        yield Record(f"{path}:{number}", *_cells(serialized, path, number), number=number)
 
 
 def blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
@@ -37,7 +36,7 @@ def blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     some = RowBuffer(str(path))
     try:
         for number, serialized in enumerate(_serialized(path), start=1):
-            cells, problem = _cells(serialized, f"{path}:{number}")
+            cells, problem = _cells(serialized, path, number)
             some.add(cells, number, problem, len(serialized))
             if some.size >= block_bytes:
                 yield from some.blocks()
@@ -71,14 +70,15 @@ def _serialized(path: Path) -> Iterator[bytes]:
         raise DataError(f"{path} has no records.")
 
 
-def _cells(serialized: bytes, where: str) -> tuple[dict[str, Any], Problem | None]:
+def _cells(serialized: bytes, path: Path, number: int) -> tuple[dict[str, Any], Problem | None]:
     """Returns the values of an example, and why it is none."""
     from data import examples
 
     try:
         return {name: _cell(examples.values(one)[1]) for name, one in examples.parse(serialized).items()}, None
     except ValueError as error:
-        return {}, Problem(where, "", "a tf.train.Example", f"{len(serialized):,} bytes that are none ({error})")
+        found = f"{len(serialized):,} bytes that are none ({error})"
+        return {}, Problem(f"{path}:{number}", "", "a tf.train.Example", found, number)
 
 
 def _whole_records(dataset) -> int:

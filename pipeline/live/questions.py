@@ -223,8 +223,8 @@ class Reader:
                 record = replace(record, cells={self.column: record.cells[renamed]})
             key = {"file": readable(path), "row": number}
             if path.is_dir():
-                file, _, number_in_file = record.where.rpartition(":")
-                key = {"file": readable(file), "row": int(number_in_file)}
+                file = record.where.removesuffix(f":{record.number}")
+                key = {"file": readable(file), "row": record.number}
             if not is_told and not record.problem and self._is_empty(record, how):
                 is_told = True
                 self.note(f"{place(key)} has no value in any input; all such rows have one answer.")
@@ -301,10 +301,9 @@ def place(key: Mapping[str, Any], line: int | None = None) -> str:
 
 def _reason(key: Mapping[str, Any], record: Record, row: BadRow) -> str:
     """Returns where a row is and what is wrong with it."""
-    line = re.search(r":(\d+)$", record.where) if "row" in key else None
     problems = row.problems[:MAX_PROBLEMS]
     told = [f"{one.column}{': ' * bool(one.column)}expected {one.expected}, found {one.found}" for one in problems]
-    return f"{place(key, int(line[1]) if line else None)}{', ' if problems[0].column else ': '}{'; '.join(told)}"
+    return f"{place(key, record.number or None)}{', ' if problems[0].column else ': '}{'; '.join(told)}"
 
 
 def files_within(folder: Path) -> list[Path]:

@@ -86,8 +86,9 @@ class Table:
             return None
         cells, where = without_last_empty(cells, len(self.names)), f"{self.name}:{line}"
         if self.is_header(cells):
-            return Record(where, {}, self.header_again(where, cells))
-        return Record(where, dict(zip(self.names, cells, strict=False)), _problem(where, self.names, cells))
+            return Record(where, {}, self.header_again(line, cells), number=line)
+        problem = _problem(where, line, self.names, cells)
+        return Record(where, dict(zip(self.names, cells, strict=False)), problem, number=line)
 
     def is_header(self, cells: list[str]) -> bool:
         """Returns whether a row below the first is the header again, maybe in another order."""
@@ -98,11 +99,12 @@ class Table:
         are_words = max(map(len, header)) > 1
         return (cells == header and (self.has_header or are_words)) or (are_words and sorted(cells) == sorted(header))
 
-    def header_again(self, where: str, cells: list[str]) -> Problem:
+    def header_again(self, line: int, cells: list[str]) -> Problem:
         """Returns the problem of a row that is the header again; raises DataError where it is in another order."""
+        where = f"{self.name}:{line}"
         if cells != self.header:
             raise DataError(f"{where}: the header stands here again, in another order; make two files of this one.")
-        return Problem(where, "", "a row", "the header again")
+        return Problem(where, "", "a row", "the header again", line)
 
     def without_rows(self) -> DataError:
         """Returns the error for a file that has no rows."""
@@ -122,13 +124,13 @@ def table_in(name: str, head: Head, layout: Layout) -> Table:
     return Table(name, head.delimiter, names, head.width == len(names) + 1, header, has_header, head.first_line)
 
 
-def _problem(where: str, names: list[str], cells: list[str]) -> Problem | None:
+def _problem(where: str, line: int, names: list[str], cells: list[str]) -> Problem | None:
     """Returns why a row cannot be used; None where it can."""
     if len(cells) != len(names):
-        return Problem(where, "", of_cells(len(names)), str(len(cells)))
+        return Problem(where, "", of_cells(len(names)), str(len(cells)), line)
     if "\0" in "".join(cells):
         column = next(name for name, cell in zip(names, cells, strict=True) if "\0" in cell)
-        return Problem(where, column, "text", "a zero byte in it")
+        return Problem(where, column, "text", "a zero byte in it", line)
     return None
 
 

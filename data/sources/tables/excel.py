@@ -91,8 +91,7 @@ def blocks(
     some = RowBuffer(archives.name_of(path))
     try:
         for record in read(path, layout, sheet, ignore):
-            number = int(record.where.rpartition(":")[2])
-            some.add(dict(record.cells), number, record.problem, len(record.cells))
+            some.add(dict(record.cells), record.number, record.problem, len(record.cells))
             if some.size >= block_cells:
                 yield from some.blocks()
     except DataError:
@@ -103,18 +102,21 @@ def blocks(
 
 def _record(table: delimited.Table, number: int, cells: list[Any], ignore: Collection[str]) -> Record:
     where, names = f"{table.name}:{number}", table.names
-    if len(cells) > len(names):
-        return Record(where, {}, Problem(where, "", of_cells(len(names)), str(len(cells))))
     texts = [_text(cell) for cell in cells]
-    if table.is_header(texts):
-        return Record(where, {}, table.header_again(where, texts))
-    found = dict(itertools.zip_longest(names, cells))
-    for column, cell in found.items():
-        if isinstance(cell, _Unusable):
-            if column not in ignore:
-                return Record(where, {}, Problem(where, column, "a value", str(cell)))
-            found[column] = None
-    return Record(where, found)
+    problem = None
+    found = {}
+    if len(cells) > len(names):
+        problem = Problem(where, "", of_cells(len(names)), str(len(cells)), number)
+    elif table.is_header(texts):
+        problem = table.header_again(number, texts)
+    else:
+        found = dict(itertools.zip_longest(names, cells))
+        for column, cell in found.items():
+            if isinstance(cell, _Unusable):
+                found[column] = None
+                if column not in ignore and not problem:
+                    problem = Problem(where, column, "a value", str(cell), number)
+    return Record(where, {} if problem else found, problem, number=number)
 
 
 def _look(first: Iterable[Row], layout: Layout) -> tuple[Head, int]:

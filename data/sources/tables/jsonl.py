@@ -40,7 +40,7 @@ def read(path: Path) -> Iterator[Record]:
     found, name = None, archives.name_of(path)
     with opened(path) as file:
         for found in objects(TextFile(path, file), name):
-            yield Record(f"{name}:{found.line}", found.cells, found.problem)
+            yield Record(f"{name}:{found.line}", found.cells, found.problem, number=found.line)
     if not found:
         raise DataError(f"{name} has no rows.")
 
@@ -77,10 +77,10 @@ def objects(text: TextFile, name: str, piece_bytes: int = PIECE_BYTES) -> Iterat
     for line, size, cells, problem, is_in_array in _values(text, name, piece_bytes):
         where = f"{name}:{line}"
         if not isinstance(cells, dict):
-            wrong = Problem(where, "", "a JSON object", problem or type(cells).__name__)
+            wrong = Problem(where, "", "a JSON object", problem or type(cells).__name__, line)
         elif bad := [key for key in cells if not is_name(key)]:
             found = f"{bad[0]!r}, with a zero byte or half of a surrogate pair"
-            wrong = Problem(where, "", "names that are Unicode text", found)
+            wrong = Problem(where, "", "names that are Unicode text", found, line)
         else:
             yield Object(line, size, cells, is_in_array)
             continue

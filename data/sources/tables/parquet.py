@@ -44,7 +44,7 @@ def read(path: Path) -> Iterator[Record]:
         found = {name: block.column(name) for name in names}
         values = [cells if isinstance(cells, list) else to_list(cells) for cells in found.values()]
         for row, cells in enumerate(zip(*values, strict=True)):
-            yield Record(block.where(row), dict(zip(found, cells, strict=True)))
+            yield Record(block.where(row), dict(zip(found, cells, strict=True)), number=block.number(row))
 
 
 def blocks(path: Path, block_rows: int = BLOCK_ROWS, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:

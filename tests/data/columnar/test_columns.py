@@ -36,7 +36,10 @@ def test_a_block_is_stored_as_its_rows_are_one_by_one():
 
     stored = store(block, SPEC, **reading)
 
-    records = [Record(block.where(row), {name: cells[name][row].as_py() for name in cells}) for row in range(5)]
+    records = [
+        Record(f"a.csv:{line}", {name: cells[name][row].as_py() for name in cells}, number=line)
+        for row, line in enumerate((2, 3, 5, 6, 9))
+    ]
     rows = [to_row(record, SPEC, **reading) for record in records]
     assert stored.kept.tolist() == [0, 1, 4]
     assert stored.columns.equals(of_rows([rows[row] for row in (0, 1, 4)], SPEC))

@@ -55,6 +55,8 @@ def _all(some) -> tuple[list, list[str], str]:
     try:
         for one in some:
             if isinstance(one, tfrecord.Record):
+                assert one.where.endswith(f":{one.number}")
+                assert not one.problem or one.problem.number == one.number
                 rows += [] if one.problem else [(one.where, dict(one.cells))]
                 problems += [str(one.problem)] if one.problem else []
                 continue

@@ -213,3 +213,17 @@ def test_a_block_of_files_names_those_that_cannot_be_used(tmp_path, monkeypatch)
         "/1.txt: expected a file of at most 1 MiB, found 2 MiB"
     ]
     assert found.names == (str(tmp_path / "data/bad/1.txt"),)
+
+
+def test_the_end_of_a_name_is_not_the_number_of_a_row(tmp_path):
+    names = [f"bad/{number}:12" for number in range(40)]  # empty, as it were all row 12
+    _texts(tmp_path / "data", "bad/a.txt", "good/b.txt", *names)
+    for name in names:
+        (tmp_path / "data" / name).write_text("")
+    dataset, _ = _dataset(tmp_path)
+
+    (batch,) = dataset.sources["files"](None)
+
+    assert len(batch.problems) == 40
+    assert {problem.number for _, problems in batch.problems for problem in problems} == {0}
+    assert {split for split, _ in batch.problems} == {"train", "validation", "test"}

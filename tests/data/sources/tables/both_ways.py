@@ -22,7 +22,9 @@ def of_records(records: Iterable[Record], shown: Callable[[Any], Any] = lambda c
     rows, problems = [], []
     try:
         for record in records:
+            assert record.where.endswith(f":{record.number}")
             if record.problem:
+                assert record.problem.number == record.number
                 problems.append(str(record.problem))
             else:
                 rows.append((record.where, _without_nulls(record.cells, shown)))
@@ -37,8 +39,10 @@ def of_blocks(blocks: Iterable[Block], shown: Callable[[Any], Any] = lambda cell
     try:
         for block in blocks:
             problems += map(str, block.problems)
+            assert all(f":{problem.number}:" in str(problem) for problem in block.problems)
             columns = {name: _values(block.column(name), len(block)) for name in block.columns}
             for row in range(len(block)):
+                assert block.where(row).endswith(f":{block.number(row)}")
                 cells = {name: column[row] for name, column in columns.items()}
                 rows.append((block.where(row), _without_nulls(cells, shown)))
     except DataError as error:
