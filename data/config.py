@@ -3,7 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from data.numerals import Notation
 from data.spec import SPLITS, Feature
@@ -182,6 +192,15 @@ class DataConfig(Settings):
     checks: DataChecks = DataChecks()
     """Limits for invalid rows, duplicates, leakage between splits, drift, rows and classes."""
 
+    @field_validator("thousands")
+    @classmethod
+    def _other_than_decimal(cls, thousands: str, values: ValidationInfo) -> str:
+        decimal = values.data.get("decimal")
+        if thousands == decimal:
+            other = "," if decimal == "." else "."
+            raise ValueError(f"another mark than that of data.decimal, {decimal!r} (set data.decimal to {other!r})")
+        return thousands
+
     @model_validator(mode="after")
     def _one_place(self):
         if (self.name is None) == (self.files is None):
@@ -194,8 +213,6 @@ class DataConfig(Settings):
             raise ValueError("either features, or label to have them inferred")
         if self.names and self.header:
             raise ValueError("either names, of a file without a header, or header: true")
-        if self.decimal == self.thousands:
-            raise ValueError("different marks for decimal and thousands")
         twice = [name for name in self.names if self.names.count(name) > 1]
         if twice:
             raise ValueError(f"each of names once, found {twice[0]!r} twice")
@@ -222,9 +239,16 @@ class DataConfig(Settings):
         return self.roles.group or self.split_by
 
     @property
+    def set_roles(self) -> dict[str, str]:
+        """The settings of roles -> their columns."""
+        columns = {"data.roles.group": self.roles.group, "data.split_by": self.split_by}
+        columns |= {"data.roles.id": self.roles.id, "data.roles.time": self.roles.time}
+        return {setting: column for setting, column in columns.items() if column}
+
+    @property
     def aside(self) -> tuple[str, ...]:
         """The columns with a role, which no feature has to be."""
-        return tuple(name for name in (self.group, self.roles.id, self.roles.time) if name)
+        return tuple(self.set_roles.values())
 
     @property
     def cut_shares(self) -> dict[str, float]:

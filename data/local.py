@@ -248,18 +248,24 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
     extra = [name for name in there if name not in wanted and name not in config.ignore]
     # A JSON object leaves out what a row does not have.
     may_lack = {name for name, feature in spec.features.items() if feature.optional and kind == "jsonl"}
-    wrong = headers.missing([name for name in wanted if name not in there and name not in may_lack], extra)
+    lacking = [name for name in wanted if name not in there and name not in may_lack]
+    roles = {name: role for role, name in config.set_roles.items() if name in lacking and name not in spec.features}
+    wrong = headers.missing([name for name in lacking if name not in roles], extra or there)
+    wrong += [f"{headers.missing([name], there)[0]}, which is {role}" for name, role in roles.items()]
     wrong += [f"column {name!r} is not among data.features" for name in extra]
     if not wrong:
         return
     first = "mend the file, or data.features and data.ignore"
+    if len(roles) == len(wrong):
+        first = f"correct {' and '.join(roles.values())}"
     if len(there) == 1 and kind == "csv":
         other = other_delimiter(there)
         first = f"it seems to be separated by {other!r}; set data.delimiter" if other else first
     elif kind == "csv" and not set(there) & set(wanted) and any(notation.is_number(name) for name in there):
         first = "its first row must hold the names of the columns; where it has none, set data.names"
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-    raise DataError(f"{path}:1: {'; '.join(wrong[:5])}{more}; {first}.")
+    where = path if path.is_dir() else f"{path}:1"
+    raise DataError(f"{where}: {'; '.join(wrong[:5])}{more}; {first}.")
 
 
 def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path) -> None:

@@ -284,6 +284,13 @@ class RowChecks:
         files = "name files of each split in data.files"
         if not self.shares:
             return f"add rows to split {split}"
+        groups = self._seen.num_groups() if self.group else math.inf
+        if groups * MAX_SHARE < SURE:
+            several = f"{groups} group{'s' * (groups != 1)} of {self.group} for {len(self.shares) + 1} splits"
+            needed = math.ceil(SURE / MAX_SHARE)
+            return f"{several} are too few, about {needed} are needed; group by another column, or {files}"
+        if groups < rows:
+            rows, wanted = int(groups), SURE
         share = max(math.ceil(100 * wanted / max(rows, 1)) / 100, round(self.shares.get(split, 1) + 0.05, 2))
         if share <= MAX_SHARE:
             return f"set data.splits.{split} to {share:g}, it is {self.shares[split]:g} now, or {files}"

@@ -115,6 +115,13 @@ class Seen:
         """Yields the rows with the inputs of an earlier row."""
         return self._equal([part.digests for part in self._parts])
 
+    def num_groups(self) -> int:
+        """Returns how many groups the rows have, each row without one counted as one."""
+        groups = [np.zeros(len(part.splits), np.uint64) if part.groups is None else part.groups for part in self._parts]
+        every = np.concatenate([np.zeros(0, np.uint64), *groups])
+        alone = int((every == 0).sum())
+        return alone + len(np.unique(every[every != 0]))
+
     def equal_groups(self) -> Pairs:
         """Yields the rows with the group of an earlier row."""
         groups = [np.zeros(0, np.uint64) if part.groups is None else part.groups for part in self._parts]

@@ -13,7 +13,7 @@ import pytest
 
 from data import local
 from data.config import DataConfig
-from data.errors import ConfigError
+from data.errors import ConfigError, DataError
 from data.files import file_cache
 from data.loading import open_batches, open_rows
 from data.sources.tables import delimited_blocks, jsonl_blocks
@@ -288,3 +288,29 @@ def test_a_role_without_effect_is_refused():
     told = r"roles that are honoured, group, id, time; weight would be without effect: take it out"
     with pytest.raises(ValueError, match=told):
         DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "roles": {"id": "key", "weight": "w"}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            {"roles": {"group": "custmer"}},
+            "column custmer is missing (there is 'customer'), which is data.roles.group; ",
+        ),
+        ({"split_by": "custmer"}, "column custmer is missing (there is 'customer'), which is data.split_by; "),
+    ],
+)
+def test_a_mistyped_role_is_told_by_its_setting(tmp_path, settings, told):
+    (tmp_path / "a.csv").write_text("customer,x,y\n1,2,no\n")
+    features = {"x": "number", "y": {"kind": "label", "classes": ["no", "yes"]}, "customer": "category"}
+    config = DataConfig(files="a.csv", features=features, **settings)
+
+    with pytest.raises(DataError) as raised:
+        local.dataset(config, "a", tmp_path)
+
+    assert str(raised.value).endswith(f"a.csv:1: {told}correct {told.split()[-1].strip(';')}.")
+
+
+def test_equal_marks_are_refused_with_the_one_to_change():
+    with pytest.raises(ValueError, match=r"another mark than that of data.decimal, '.' \(set data.decimal to ','\)"):
+        DataConfig(files="a.csv", thousands=".")

@@ -47,6 +47,19 @@ def test_rows_without_a_value_in_any_input_are_noted_with_the_first():
     assert first.empty.note(4)[0].startswith("2 of 4 rows have no value in any input (first: rows.csv:4), kept; delete")
 
 
+def test_few_groups_have_no_greater_share_as_a_remedy():
+    """Of three groups greater and greater shares were offered, to no effect."""
+    checks = RowChecks(DataChecks(), tiny.SPEC, {"validation": 0.1, "test": 0.1}, group="plan")
+    batch = tiny.batch([("train", row) for row in tiny.rows(*range(9))])
+
+    checks.add(dataclasses.replace(batch, groups=pa.array(["a", "b", "c"] * 3)))
+
+    with pytest.raises(
+        DataError, match="3 groups of plan for 3 splits are too few, about 10 are needed; group by another"
+    ):
+        checks.judge()
+
+
 def test_rows_that_are_all_different_pass_as_they_are():
     checks = RowChecks(DataChecks(), tiny.SPEC)
 
