@@ -20,7 +20,8 @@ from data.sources.tables.dialect import MAX_CELL, Layout, has_old_mac_lines, row
 from data.sources.tables.plain_rows import PlainRows
 from data.spec import Problem
 
-BLOCK_BYTES = 4 * 2**20  # of text
+# Of cells in a block. Each column of a block costs some 0.2 ms however few rows it has: many columns need more bytes.
+BLOCK_BYTES, COLUMN_BYTES, MAX_BYTES = 4 * 2**20, 8 * 2**10, 16 * 2**20
 # Where a row is not plain, so many bytes are read exactly; then more and more is tried by Arrow, so that one such row
 # costs little.
 EXACT_BYTES, FIRST_BYTES = 16 * 2**10, 128 * 2**10
@@ -40,15 +41,16 @@ class _Piece:
         return len(self.lines) + len(self.problems)
 
 
-def read(path: Path, layout: Layout = delimited.PLAIN, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+def read(path: Path, layout: Layout = delimited.PLAIN, block_bytes: int = 0) -> Iterator[Block]:
     """Yields the rows that `delimited.read` yields, some at a time; raises DataError as it does.
 
     Args:
         path: The file.
         layout: What is known of it.
-        block_bytes: About how many bytes of cells a block has.
+        block_bytes: About how many bytes of cells a block has; 0 for what suits the number of columns.
     """
     table = delimited.table_of(path, layout)
+    block_bytes = block_bytes or min(max(BLOCK_BYTES, COLUMN_BYTES * len(table.names)), MAX_BYTES)
     is_exact = not table.delimiter.isascii() or table.delimiter in '"\r\n\0' or has_old_mac_lines(path)
     found = _exactly(rows(path, table.delimiter), table) if is_exact else _pieces(path, table, block_bytes)
     pieces: list[_Piece] = []

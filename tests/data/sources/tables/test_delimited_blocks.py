@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from data.sources.tables import delimited_blocks
 from data.sources.tables.dialect import Layout
 from tests.data.sources.tables import both_ways
 
@@ -61,3 +62,12 @@ def test_remarks_above_the_table_are_no_rows_however_long_they_are(tmp_path, hea
 
     assert found == wanted
     assert len(found[0]) == 300
+
+
+def test_a_block_of_many_columns_has_more_bytes_than_one_of_few(tmp_path):
+    path, row = tmp_path / "rows.csv", ",".join(["123.456789"] * 2000)
+    path.write_text(",".join(f"n{number}" for number in range(2000)) + "\n" + f"{row}\n" * 500)
+
+    found = [len(block) for block in delimited_blocks.read(path)]
+
+    assert found == [500]  # 11 MiB
