@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 import tensorflow_transform as tft
 
-READ_ROWS = 1024
+# At a time: each feature of so many rows is an assignment, whose cost hardly depends on the rows.
+MIN_ROWS, MAX_ROWS, READ_BYTES = 1024, 8192, 8 * 2**20
 # A multiple of every CPU's vector of float32. TensorFlow computes what is left over of a batch one number at a time,
 # and a logarithm then differs in its last bit: a row would depend on where in its batch it stands.
 VECTOR = 16
@@ -51,13 +52,14 @@ def keep(files: Sequence[str], num_rows: int, parse: Callable, most_bytes: int) 
         files: The files, in order.
         num_rows: How many rows they have.
         parse: What `parser` returns.
-        most_bytes: The most that all rows may take. Beside them only some batches of `READ_ROWS` are held.
+        most_bytes: The most that all rows may take. Beside them only some batches are held.
     """
     specs = parse.get_concrete_function().structured_outputs
     size = row_bytes(specs)
     if size is None or num_rows * size > most_bytes:
         return None
-    batches = tf.data.TFRecordDataset(list(files)).batch(READ_ROWS)
+    read_rows = min(max(MIN_ROWS, READ_BYTES // size // VECTOR * VECTOR), MAX_ROWS)
+    batches = tf.data.TFRecordDataset(list(files)).batch(read_rows)
     parsed = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(1)
     with tf.device("CPU:0"):  # batches are made there, also for a GPU
         kept = {
@@ -66,7 +68,7 @@ def keep(files: Sequence[str], num_rows: int, parse: Callable, most_bytes: int) 
         }
         for index, batch in enumerate(parsed):
             for name, values in batch.items():
-                _assign(kept[name], index * READ_ROWS, values)
+                _assign(kept[name], index * read_rows, values)
     return kept
 
 
