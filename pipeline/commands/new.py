@@ -1,5 +1,6 @@
 """Writes a run file for a person's own data: reads all of it, infers task and columns, says what it is unsure of."""
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def draft(
         DataError: The data cannot be read.
     """
     if not path.exists():
-        raise ConfigError(f"There is no file or folder {path}.")
+        fix = "; one file is taken; data.files of its run file takes a pattern" if glob.has_magic(str(path)) else ""
+        raise ConfigError(f"There is no file or folder {path}{fix}.")
     if task is not None and task not in registry.TASKS:
         raise ConfigError(config.unknown("task", task, sorted(registry.TASKS)))
     if task == "recommendation":

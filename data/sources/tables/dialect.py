@@ -143,8 +143,11 @@ def _damaged(where: str, what: str) -> DataError:
             f"{where}: a carriage return stands within a cell; put the cell in quotes, or end the row with a line feed."
         )
     if "field limit" in what:
-        what = f"a cell has more than {MAX_CELL:,} characters"
-    elif "unexpected end" in what:
+        return DataError(
+            f"{where}: a cell has more than {MAX_CELL:,} characters, the most that is read of CSV; close the quote "
+            "if one is open in this row, else shorten the text, or write the table as JSON Lines or Parquet."
+        )
+    if "unexpected end" in what:
         what = "the file ends within quotes"
     return DataError(f"{where}: {what}; a quote that is not closed in this row is a usual cause.")
 

@@ -204,3 +204,10 @@ def test_many_numbers_as_classes_are_doubted(tmp_path):
     made = new.draft(tmp_path / "rows.csv", "text_classification", "score")
 
     assert any("40 different numbers as classes; put them into few classes" in sentence for sentence in made.unsure)
+
+
+def test_a_pattern_is_told_to_belong_into_the_run_file(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"no file or folder .*\*\.csv; .* data\.files of its run file takes a pattern"
+    ):
+        new.draft(tmp_path / "*.csv")
