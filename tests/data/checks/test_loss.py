@@ -1,16 +1,22 @@
 """Numbers that become one when they are stored are told, in whatever order they come; rounding is not."""
 
 import itertools
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from data.checks import loss
 from data.checks.loss import MAX_VALUES, Loss
+from data.checks.rows import RowChecks
 from data.columnar.columns import column
-from data.kinds.cell import Reading
+from data.config import DataChecks
+from data.errors import DataError
+from data.kinds.cell import Distinct, Reading
 from data.spec import DatasetSpec, NumberFeature, TargetFeature
+from tests.data.checks import tiny
 
 TEXT = Reading(textual=True, missing=frozenset({""}))
 NUMBER, TARGET = NumberFeature(optional=True), TargetFeature()
@@ -107,3 +113,41 @@ def test_order_blocks_and_workers_change_nothing_also_where_not_all_values_are_c
     # Of the counted ones as many share a float32 as of all.
     expected = len(np.unique(values.astype(np.float32))) / len(np.unique(values))
     assert abs(found.after / found.before - expected) < 0.02
+
+
+def test_what_another_worker_counted_is_judged_with_the_rows():
+    spec = tiny.SPEC.model_copy(update={"features": {"n": NUMBER, "label": tiny.SPEC.features["label"]}})
+    batch = tiny.batch([("train", {"n": 1.0, "label": 0})], spec)
+    first, second = RowChecks(DataChecks(), spec), RowChecks(DataChecks(), spec)
+    second.add(replace(batch, distinct={"n": column(pa.array(DAYS), NUMBER, TEXT).distinct}))
+
+    first.merge(second)
+
+    with pytest.raises(DataError, match="n: 322 different values become 175"):
+        first.judge()
+
+
+def _of_floats(*bits: int) -> Loss:
+    """Returns the loss of different whole numbers that are stored as float32 of these bits."""
+    stored = np.array(bits, np.uint32).view(np.float32)
+    keys = np.arange(len(bits)).astype(np.uint64) + np.uint64(100 * bits[0])
+    found = Loss(DatasetSpec(name="x", title="", licence="", features={"n": NUMBER}))
+    found.add({"n": Distinct(keys, stored, whole=True)})
+    return found
+
+
+def test_of_what_two_counted_only_what_both_would_have_counted_counts(monkeypatch):
+    """Of bits 0, 2 and 4 the hashes rise: of the four values of the one those of 0 count, so none of 2 or beyond."""
+    monkeypatch.setattr(loss, "MAX_VALUES", 3)
+    for first, second in ((_of_floats(0, 0, 2, 2), _of_floats(4)), (_of_floats(4), _of_floats(0, 0, 2, 2))):
+        first.merge(second)
+
+        (found,) = first.result()
+
+        assert (found.before, found.after, found.all_counted) == (2, 1, False)
+
+
+def test_numbers_of_eight_digits_without_a_month_are_no_days():
+    (found,) = told(pa.array([str(number) for number in range(20249901, 20249932)]))
+
+    assert found.startswith("n: 31 different values become 17 when stored as float32; set its kind to category")

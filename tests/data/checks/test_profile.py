@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from data.checks import profile
 from data.checks.profile import Profile, drifts
@@ -138,3 +139,21 @@ def test_a_column_called_as_a_part_of_the_profile_is_no_part_of_it():
     assert [str(one.sentence) for one in drifts(made.arrays, swapped.arrays, spec, 0.1)] == [
         "classes look swapped: rows of a like b, b like a"
     ]
+
+
+def test_few_rows_look_like_another_class_by_chance():
+    """Swapped classes of -1 and 1 are 2 deviations apart, 4 squared: of 3 rows each chance explains 9 x 2/3."""
+    spec = SPEC.model_copy(update={"features": {"n": NumberFeature(), "kind": LabelFeature(classes=("a", "b"))}})
+
+    def swapped(count: int) -> list[str]:
+        kinds, profiles = np.tile([0, 1], count), (Profile(spec), Profile(spec))
+        for made, sign in zip(profiles, (1, -1), strict=True):
+            made.add({"n": sign * np.tile([-1.0, 1.0], count), "kind": kinds})
+        return [one.sentence for one in drifts(profiles[0].arrays, profiles[1].arrays, spec, 1)]
+
+    assert swapped(3) == []
+    assert swapped(6) == ["classes look swapped: rows of a like b, b like a"]
+
+
+def test_two_samples_of_one_distribution_differ_by_chance():
+    assert profile.chance(100, 100) == pytest.approx(0.2305, abs=5e-5)  # 1.63 times the root of 2/100

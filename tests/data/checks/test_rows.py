@@ -4,6 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from data.checks import rows as checks_of_rows
+from data.checks.findings import Invalid
 from data.checks.rows import RowChecks
 from data.config import Check, DataChecks, InvalidCheck
 from data.errors import DataError
@@ -333,3 +335,42 @@ def test_rows_that_a_check_left_out_are_named_as_the_cause_of_a_class_that_is_go
         DataError, match=r"1 class in label \(dog\), .*: 2 of 5 rows of split train are in another split"
     ):
         _judge(checks, test=tiny.rows(2, 4, 7), train=tiny.rows(2, 4, 9, 11, 13))
+
+
+def test_classes_come_in_the_order_of_their_first_rows_however_many_are_looked_at_at_once(monkeypatch):
+    monkeypatch.setattr(checks_of_rows, "SOME", 2)
+
+    found = checks_of_rows._in_order(np.array([2, 2, 0, 0, 0, 1], np.uint8))
+
+    assert list(found.items()) == [(2, 2), (0, 3), (1, 1)]
+
+
+def test_as_many_unusable_rows_as_may_be_dropped_are():
+    checks = RowChecks(DataChecks(invalid=InvalidCheck(policy="drop", max_rate=0.05)), tiny.SPEC)
+
+    found = _judge(checks, train=[tiny.bad(1), *tiny.rows(*range(15))])
+
+    assert found["train"] == list(range(15))
+    assert checks.brief_notes == ["1 of 20 rows cannot be used, dropped"]
+
+
+def test_one_class_only_is_refused_beside_unusable_rows_of_another_split():
+    with pytest.raises(DataError) as caught:
+        _judge(RowChecks(DataChecks(), tiny.SPEC), validation=[tiny.bad(1), *tiny.rows(2, 4)], train=tiny.rows(1, 3))
+
+    assert "1 of 7 rows cannot be used" in str(caught.value)
+    assert "split train has 1 class in label (dog), expected at least 2" in str(caught.value)
+    assert "split validation has" not in str(caught.value)
+
+
+def test_a_problem_of_rows_of_two_workers_is_counted_once():
+    first, second = Invalid(), Invalid()
+    for number in range(1, 9):
+        first.add(tiny.bad(number))
+    for number in (*range(2, 10), 1):  # the last is beyond those that it shows
+        second.add(tiny.bad(number))
+
+    first.merge(second)
+
+    assert (first.rows, first.problems) == (17, 9)
+    assert list(first.counts.values()) == [2] * 8

@@ -115,3 +115,9 @@ def test_a_row_takes_at_most_24_bytes():
         checks.add(Batch(stored, np.zeros(size, np.int8), f"{number}.csv", numbers, pa.nulls(size), digests))
 
     assert checks.num_bytes <= 24 * 4 * size
+
+
+def test_rows_are_equal_where_both_halves_of_their_digests_are():
+    later, earlier = seen._equal(np.array([[5, 1], [5, 2], [5, 1], [6, 1]], np.uint64))
+
+    assert (later.tolist(), earlier.tolist()) == ([2], [0])
