@@ -294,6 +294,9 @@ class RowChecks:
         share = max(math.ceil(100 * wanted / max(rows, 1)) / 100, round(self.shares.get(split, 1) + 0.05, 2))
         if share <= MAX_SHARE:
             return f"set data.splits.{split} to {share:g}, it is {self.shares[split]:g} now, or {files}"
+        splits = len(self.shares) + 1
+        if not self.group and rows < splits:  # of a rare class each split gets its share
+            return f"{who} {rows} row{'s' * (rows != 1)} in all, {splits} are needed; add some, or {files}"
         needed = math.ceil(wanted / MAX_SHARE)
         more = f"about {needed} are needed" if rows < needed else "chance left too few in this split"
         return f"{who} {rows} row{'s' * (rows != 1)} in all, {more}; add some, or {files}"

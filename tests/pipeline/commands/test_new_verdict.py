@@ -94,7 +94,7 @@ def test_a_class_too_rare_for_every_split_is_named(new):
     done = new("\n".join(["x,n,label", *rows]))
 
     assert done.code == 3
-    assert "class rare has 2 rows in all, about 10 are needed; add some, or name files of each split" in done.err
+    assert "class rare has 2 rows in all, 3 are needed; add some, or name files of each split" in done.err
     assert "mine.yaml is written all the same; when this is mended:\n  headrace check ./mine.yaml --rows" in done.out
 
 
