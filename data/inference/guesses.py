@@ -32,6 +32,7 @@ MAX_NUMBER_CLASSES = 20  # different numbers that are not yet doubtful as classe
 IDENTIFIER = re.compile(
     r"(^|[_\W])(id|uuid|guid|index|key|row|nr|no|number)$|^(unnamed: \d+|rownames|)$", re.IGNORECASE
 )
+LONG = 1e11  # from which on whole numbers, of 12 digits and more, all different, are rather names than amounts
 
 MOMENT = re.compile(r"time|date|stamp|_at$|seconds", re.IGNORECASE)
 SECONDS = (3e8, 4e9)  # since 1970: from 1979 to 2096
@@ -253,6 +254,8 @@ def is_identifier(column: Column) -> bool:
         return False
     unique = column.rising if column.many else column.distinct >= 0.99 * column.rows
     if column.is_number:
-        return unique and column.whole == column.rows and (column.rising or bool(IDENTIFIER.search(column.name)))
+        is_long = column.least >= LONG and not column.unit and not MOMENT.search(column.name)
+        named = column.rising or bool(IDENTIFIER.search(column.name))
+        return column.whole == column.rows and ((unique and named) or (is_long and (unique or column.many)))
     named = bool(IDENTIFIER.search(column.name)) and (unique or column.many)
     return named or (unique and not column.is_date and column.mean_words < 2)

@@ -194,6 +194,20 @@ def test_codes_and_days_that_are_written_as_numbers_keep_what_numbers_would_lose
     assert revenue.feature.kind == "number"
 
 
+@pytest.mark.parametrize("kind", [str, int])
+def test_whole_numbers_of_twelve_digits_and_more_that_are_all_different_are_identifiers(kind):
+    long = [kind(4_000_000_000_000_000 + i * 7_919_000_003 % 10**15) for i in range(400)]
+    account, sent = _column(long), _column(long)
+    sent.name = "sent_at"
+
+    assert guess_input(account).feature is None
+    assert "as an identifier has" in guess_input(account).reason
+    assert "data.ignore" in guess_input(account).remedy
+    assert guess_input(sent).feature.kind == "number"  # microseconds since 1970
+    assert guess_input(_column([kind(int(cell) // 10**5) for cell in map(int, long)])).feature.kind == "number"
+    assert guess_input(_column([cell for cell in long[:200] for _ in range(2)])).feature.kind == "number"
+
+
 def test_numbers_in_a_notation_of_their_own_are_numbers_with_their_unit():
     columns = survey([block_of({"price": ["1.234,50 €", "0,99 €"] * 20, "share": ["3,5 %", "12 %"] * 20})])
 
