@@ -25,6 +25,7 @@ MARKS = {" ": f"[{BLANKS}]", "'": "['\u2019]"}
 MAX_LENGTH = 100
 """Characters of a number: so short a one with an exponent of two digits is finite in float64."""
 MINUS = "\u2212"  # as it is typeset
+DASHES = "[-\u2013\u2014]{1,2}"  # in the place of decimals, as in 77,- EUR
 
 
 def parsed(text: str, notation: Notation = PLAIN, unit: str = "") -> float | None:
@@ -45,6 +46,7 @@ def pattern(notation: Notation, unit: str) -> str:
     decimal, mark = re.escape(notation.decimal), MARKS.get(notation.thousands, re.escape(notation.thousands))
     whole = rf"[0-9]+|[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+" if mark else "[0-9]+"
     number = rf"(?:(?:{whole})(?:{decimal}[0-9]*)?|{decimal}[0-9]+)(?:[eE][-+]?[0-9]{{1,2}})?"
+    number = rf"(?:(?:{whole}){decimal}{DASHES}|{number})"
     sign, blank, name = f"[-+{MINUS}]?", f"[{BLANKS}]?", re.escape(unit)
     if not unit:
         return sign + number
@@ -56,7 +58,8 @@ def pattern(notation: Notation, unit: str) -> str:
 def marks(notation: Notation, unit: str) -> str:
     """Returns a regular expression of what to take out of a text that matches `pattern`: the rest has its decimals."""
     mark = MARKS.get(notation.thousands, re.escape(notation.thousands))
-    return "|".join(one for one in (re.escape(unit), f"[{BLANKS}]", mark) if one)
+    dashes = re.escape(notation.decimal) + DASHES
+    return "|".join(one for one in (dashes, re.escape(unit), f"[{BLANKS}]", mark) if one)
 
 
 def example(notation: Notation, unit: str) -> str:

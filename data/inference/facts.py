@@ -186,7 +186,7 @@ class Column:
     @functools.cached_property
     def unread(self) -> Unread | None:
         """Returns what its cells look like that no reader takes for numbers or dates yet, once all rows are counted."""
-        return None if self.is_number or self.is_date else unread(self.values)
+        return None if self.is_number or self.is_date else unread(self.values, self.notation)
 
     @property
     def is_number(self) -> bool:

@@ -29,6 +29,9 @@ def read_as_written(columns: Mapping[str, Column]) -> tuple[Notation, list[str]]
     doubts: list[str] = []
     for name, written in found.items():
         columns[name].read_as(shared[0], written.unit)
+    for column in columns.values():
+        if not column.is_number:
+            column.notation = shared[0]  # as they should be written to be some
     for other in shared[1:]:
         for name, written in found.items():
             cell = notation.read_differently(columns[name].texts, shared[0], other, written.unit)

@@ -24,6 +24,9 @@ from data.spec import NumberFeature
         ("12 km", ".", "km", 12),
         ("12", ".", "km", 12),
         (" 1e3 ", ".,", "", 1000),
+        ("77,- \u20ac", ",.", "\u20ac", 77),
+        ("-1.077,\u2014 \u20ac", ",.", "\u20ac", -1077),
+        ("CHF 77.--", ".", "CHF", 77),
     ],
 )
 def test_numbers_are_read_as_they_are_written(text, marks, unit, number):
@@ -45,6 +48,9 @@ def test_numbers_are_read_as_they_are_written(text, marks, unit, number):
         ("km", ".", "km"),
         ("km 12 km", ".", "km"),
         ("(12.50)", ".", ""),
+        ("77,-5", ",", ""),
+        (",-", ",", ""),
+        ("77.-", ",", ""),
         ("1_000", ".", ""),
         ("nan", ",", ""),
         ("", ",", ""),

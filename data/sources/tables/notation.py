@@ -2,15 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from data.numerals import PLAIN, SHARES, Notation, parsed
+from data.numerals import DASHES, PLAIN, SHARES, Notation, example, parsed
 
 NEARLY_ALL = 0.8  # of the different cells that are no plain numbers, to be of one notation
 # Blanks between thousands: plain, no-break, narrow no-break, thin.
-_DIGITS = r"(\d{1,3}([.,'\u2019_ \u00a0\u202f\u2009]\d{2,3})+|\d+)([.,]\d+)?|[.,]\d+"
+_DIGITS = r"(\d{1,3}([.,'\u2019_ \u00a0\u202f\u2009]\d{2,3})+|\d+)([.,](\d+|" + DASHES + r"))?|[.,]\d+"
 _MONEY = (
     r"[$¢-¥฿₠-₿]|[A-Z]{2,3}[$]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|RUB|Rs\.?|Fr\.|kr\.?|zł|Kč|"
     r"руб\.?|р\."  # noqa: RUF001
@@ -152,22 +152,46 @@ class Unread:
     remedy: str
 
 
-def unread(cells: Collection[str]) -> Unread | None:
+def unread(cells: Collection[str], table: Notation = PLAIN) -> Unread | None:
     """Returns what cells that are no plain numbers look like; None where they are neither numbers nor dates.
 
     Args:
         cells: The different cells of a column, without spaces around them.
+        table: How the other columns write numbers.
     """
     odd = [cell for cell in cells if not is_number(cell)]
-    for what, plain, pattern in (("dates or times", "2024-01-31", DATE), ("numbers", "1234.5", NUMBER)):
+    for what, pattern in (("dates or times", DATE), ("numbers", NUMBER)):
         like = [cell for cell in odd if pattern.fullmatch(cell)]
-        if like and len(like) >= NEARLY_ALL * len(odd):
-            example = max(like[:20], key=len)
+        if not like or len(like) < NEARLY_ALL * len(odd):
+            continue
+        units = _units(like) if pattern is NUMBER else Counter()
+        if len(units) > 1:
+            return _of_several_units(like, units, table)
+        share = next((unit for unit in units if unit in SHARES and units[unit] < len(cells)), "")
+        if share:
+            bare = next(cell for cell in cells if not _units([cell]))
             return Unread(
-                f"its cells look like {what} in a notation that is not read yet, such as {example!r}",
-                f"convert them in the data, to such as {plain}",
+                f"some of its numbers have {share} and some have none, such as {like[0]!r} and {bare!r}",
+                f"write {share} beside all of them in the data, or beside none",
             )
+        plain = "2024-01-31" if pattern is DATE else example(Notation(table.decimal), "")
+        return Unread(
+            f"its cells look like {what} in a notation that is not read yet, such as {max(like[:20], key=len)!r}",
+            f"convert them in the data, to such as {plain}",
+        )
     return None
+
+
+def _of_several_units(cells: Sequence[str], units: Counter[str], table: Notation) -> Unread:
+    shown = [next(cell for cell in cells if _units([cell])[unit]) for unit, _ in units.most_common(2)]
+    if table == PLAIN:
+        each = [(cell, next(iter(_units([cell])), "")) for cell in cells]
+        fits = (one for one in NOTATIONS if all(parsed(cell, one, unit) is not None for cell, unit in each))
+        table = next(fits, table)
+    return Unread(
+        f"its cells are numbers with several units, such as {shown[0]!r} and {shown[1]!r}",
+        f"convert them in the data to one unit, such as {example(Notation(table.decimal), units.most_common(1)[0][0])}",
+    )
 
 
 def is_number(text: str) -> bool:

@@ -216,3 +216,35 @@ def test_numbers_in_a_notation_of_their_own_are_numbers_with_their_unit():
     assert (found, doubts) == ((",", "."), [])
     assert [guess_input(column).feature.unit for column in columns.values()] == ["€", "%"]
     assert (columns["price"].least, columns["price"].most, columns["price"].whole) == (0.99, 1234.5, 0)
+
+
+def test_what_keeps_cells_from_being_numbers_is_told_as_the_table_writes_them():
+    cells = {
+        "age": ["26,5", "31"] * 20,
+        "price": ["1.234,50 €", "12.000,00 EUR", "0,5 €", "7 €"] * 10,
+        "share": ["3,5%", "0,035"] * 20,
+        "loss": ["(12,50)", "4,0"] * 20,
+    }
+    columns = survey([block_of(cells)])
+
+    read_as_written(columns)
+
+    told = {name: (guess_input(one).reason, guess_input(one).remedy) for name, one in columns.items()}
+    assert told["price"] == (
+        "its cells are numbers with several units, such as '1.234,50 €' and '12.000,00 EUR'",
+        "convert them in the data to one unit, such as 1234,5 €",
+    )
+    assert told["share"] == (
+        "some of its numbers have % and some have none, such as '3,5%' and '0,035'",
+        "write % beside all of them in the data, or beside none",
+    )
+    assert told["loss"][1] == "convert them in the data, to such as 1234,5"
+
+
+def test_dashes_in_the_place_of_decimals_are_read():
+    columns = survey([block_of({"price": [f"{i},- €" for i in range(94)], "fine": ["CHF 12.-", "CHF 7.--"] * 47})])
+    prices, fines = ({name: columns[name]} for name in columns)
+
+    assert (read_as_written(prices)[0].decimal, read_as_written(fines)[0].decimal) == (",", ".")
+    assert [guess_input(column).feature.unit for column in columns.values()] == ["€", "CHF"]
+    assert (columns["price"].least, columns["price"].most) == (0, 93)
