@@ -1,9 +1,12 @@
 """Blocks -> stored columns: the rows that can be used, the problems of the others, each as `to_row` tells it."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 
-from data.columnar.columns import of_rows, store, to_row
+from data.columnar.columns import of_rows, reading, store, to_row
+from data.config import DataConfig
 from data.kinds.cell import Reading
 from data.sources.blocks import Block
 from data.sources.records import Record
@@ -79,3 +82,31 @@ def test_a_block_without_rows_is_stored_as_no_rows():
 
     assert stored.columns.num_rows == 0
     assert stored.columns.schema.names == list(SPEC.features)
+
+
+def test_problems_come_in_the_order_of_the_rows_whichever_column_they_are_in():
+    cells = {"age": [1, 2, -1], "plan": [None, "b", "c"], "churned": ["no", "yes", "no"]}
+
+    stored = store(Block("a.jsonl", pa.RecordBatch.from_pydict(cells), np.arange(1, 4)), SPEC, Reading())
+
+    assert [(row, [problem.column for problem in stored.problems[row]]) for row in stored.problems] == [
+        (0, ["plan"]),
+        (2, ["age"]),
+    ]
+
+
+def test_raw_pixels_have_no_files():
+    spec = DatasetSpec(name="x", title="", licence="", features={"p": ImageFeature(height=2, width=2, channels=1)})
+
+    stored = store(Block("a.parquet", pa.RecordBatch.from_pydict({"p": [bytes(4)]}), np.arange(1)), spec, Reading())
+
+    assert stored.files == {}
+
+
+def test_texts_of_files_with_types_are_numbers_in_the_notation_of_the_settings():
+    """A number is what it is; only a text is read by how numbers are written."""
+    spec = DatasetSpec(name="x", title="", licence="", features={"n": NumberFeature()})
+    how = reading("jsonl", DataConfig(files="a.jsonl", decimal=",", thousands="."), Path())
+    block = Block("a.jsonl", pa.RecordBatch.from_pydict({}), np.arange(3), mixed={"n": ["1,5", 1.5, "1.500"]})
+
+    assert store(block, spec, how).columns.to_pydict() == {"n": [1.5, 1.5, 1500.0]}

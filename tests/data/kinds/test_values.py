@@ -12,8 +12,10 @@ from data.kinds.cell import Reading, word, words_of_floats
 from data.sources.records import Record
 from data.spec import (
     BadRow,
+    BooleanFeature,
     CategoryFeature,
     DatasetSpec,
+    DateFeature,
     Feature,
     ImageFeature,
     LabelFeature,
@@ -192,3 +194,25 @@ def test_floats_are_written_all_at_once_as_each_alone(dtype):
     assert words_of_floats(cells).to_pylist() == [
         None if cell is None else word(cell).encode() for cell in cells.to_pylist()
     ]
+
+
+@pytest.mark.parametrize(
+    ("feature", "expected"),
+    [
+        (NumberFeature(), "a number"),
+        (TargetFeature(), "a number"),
+        (BooleanFeature(), "yes or no"),
+        (DateFeature(), "a date such as 2026-01-31 or 2026-01-31T12:00:00"),
+        (CategoryFeature(), "text"),
+        (CategoryFeature(values=("a", "b")), "text"),
+        (TextFeature(), "text"),
+        (LabelFeature(classes=("a", "b")), "one of a, b"),
+    ],
+)
+def test_nothing_is_refused_where_a_value_is_required_and_else_absent(feature, expected):
+    for cell, textual in (("", True), (" ", True), ("None", True), (None, False)):
+        assert _told(cell, feature, textual=textual).startswith(f"1:y: expected {expected}, found ")
+        stored = column(pa.array([cell], pa.string()), feature, Reading(textual, frozenset({"", "None"})))
+        assert list(stored.problems) == [0]
+        if not isinstance(feature, LabelFeature | TargetFeature):
+            assert _told(cell, feature.model_copy(update={"optional": True}), textual=textual) == {}

@@ -66,3 +66,13 @@ def test_pieces_of_a_block_hold_its_rows_and_its_problems_once():
     assert [first.names, second.names] == [("p", "q"), ("r",)]
     assert [first.problems, second.problems] == [(problem,), ()]
     assert list(block.pieces(3)) == [block]
+
+
+def test_problems_of_rows_that_are_cut_into_two_blocks_come_once(monkeypatch):
+    monkeypatch.setattr(blocks, "MAX_CELLS", 2)
+    problem = Problem("rows:3", "", "a row", "none")
+
+    found = list(blocks.blocks_of("rows", [{"a": 1}, {"a": 2}, {"b": 3}], np.arange(3), (problem,)))
+
+    assert len(found) > 1
+    assert [one for block in found for one in block.problems] == [problem]

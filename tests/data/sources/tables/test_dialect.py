@@ -54,6 +54,7 @@ def test_a_delimiter_that_would_do_as_well_is_named(tmp_path):
         ("x\na, b\nc\nd\n", [], 1),  # one column, and a row that is broken
         ("x\n1,\n2,\n", [], 1),  # one column with a comma behind it
         (",x\n0,1\n1,2\n", [], 1),
+        ("T\nx,y\n", [], 1),  # a header and a row remain
     ],
 )
 def test_remarks_before_the_header_are_told_from_it(tmp_path, content, remarks, first_line):

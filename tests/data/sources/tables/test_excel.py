@@ -275,3 +275,11 @@ def test_the_notation_is_found_in_columns_of_texts_whatever_the_numbers_of_the_s
     for name in ("weight", "both"):
         stored = [value for one in columns for value in one.column(name).to_pylist()]
         assert sorted(stored) == [number + 0.5 for number in range(40)]
+
+
+def test_a_formula_is_seen_where_its_tag_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(excel, "PART", 2)
+    plain = _book(tmp_path / "plain.xlsx", ["a"], [1])
+    formula = _book(tmp_path / "formula.xlsx", ["a"], ["=1+1"])
+
+    assert [excel._has_formulas(path) for path in (plain, formula)] == [False, True]

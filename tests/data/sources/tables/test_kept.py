@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from data.config import DataConfig
@@ -69,3 +70,16 @@ def test_what_is_larger_than_the_bound_or_was_not_read_to_its_end_is_not_kept(tm
         assert _rows(path) == _rows(path)
 
     assert len(reads) == 4
+
+
+def test_a_sheet_is_read_again_where_other_columns_are_ignored(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["a", "b"], [1, "=1/0"], [2, 3]):
+        book.active.append(row)
+    path = tmp_path / "book.xlsx"
+    book.save(path)
+
+    with kept.keeping():
+        every = [list(kept.blocks(path, "xlsx", DataConfig(files=str(path), ignore=one))) for one in ((), ("b",), ())]
+
+    assert [len(block) for (block,) in every] == [1, 2, 1]

@@ -1,3 +1,4 @@
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
@@ -6,6 +7,7 @@ import pytest
 from data.config import DataConfig
 from data.errors import DataError
 from data.local import dataset
+from data.sources.blocks import Block
 from data.sources.tables import formats, partitions
 
 
@@ -123,3 +125,12 @@ def test_folders_called_data_or_metadata_are_no_log(tmp_path):
     (tmp_path / "metadata" / "columns.json").write_text("{}")
 
     assert partitions.columns(tmp_path / "data") == ["x"]
+
+
+def test_a_folder_stands_for_a_column_of_its_name_also_where_that_has_several_types():
+    block = Block("part.parquet", pa.RecordBatch.from_pydict({"y": [1, 2]}), np.arange(2), mixed={"x": ["a", 1]})
+
+    found = partitions._with_values(block, {"x": 7})
+
+    assert found.columns == ["y", "x"]
+    assert found.column("x").to_pylist() == [7, 7]
