@@ -94,4 +94,5 @@ def _batch(block: Block, rows: np.ndarray, split: str, spec: DatasetSpec, groups
         *encoded(found.columns, spec),
         groups=None if groups is None else groups.take(pa.array(rows[found.kept])),
         problems=tuple((split, problems) for problems in found.problems.values()),
+        distinct=found.distinct,
     )

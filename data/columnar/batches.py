@@ -1,7 +1,7 @@
 """Rows of a data set as columns of stored values: what every source yields."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,21 +90,16 @@ class Batch:
     def take(self, rows: np.ndarray) -> "Batch":
         """Returns some rows, int64 `(kept,)`, with all problems and all different values."""
         index = pa.array(rows)
-        return Batch(
-            self.columns.take(index),
-            self.splits[rows],
-            self.file,
-            self.numbers[rows],
-            self.inputs.take(index),
-            self.digests[rows],
-            tuple(self.names[row] for row in rows) if self.names else (),
-            None if self.groups is None else self.groups.take(index),
-            {name: files.take(index) for name, files in self.files.items()},
-            self.problems,
-            self.distinct,
-            self.share,
-            self.path,
-            self.path_number,
+        return replace(
+            self,
+            columns=self.columns.take(index),
+            splits=self.splits[rows],
+            numbers=self.numbers[rows],
+            inputs=self.inputs.take(index),
+            digests=self.digests[rows],
+            names=tuple(self.names[row] for row in rows) if self.names else (),
+            groups=None if self.groups is None else self.groups.take(index),
+            files={name: files.take(index) for name, files in self.files.items()},
         )
 
 

@@ -10,6 +10,7 @@ from data.files.checksums import sha256
 from data.loading import open_rows
 from data.prepared import by_content, prepared, write_table
 from data.spec import BadRow, CategoryFeature, DatasetSpec, LabelFeature, NumberFeature
+from tests.data.keeping import kept
 
 SPEC = DatasetSpec(
     name="fruit",
@@ -109,3 +110,14 @@ def test_a_data_set_out_of_packages_has_the_rows_it_states(name):
     assert not [row for _, row in found if isinstance(row, BadRow)][:1]
     for target in dataset.spec.targets():
         assert len({row[target] for _, row in found}) > 1
+
+
+def test_numbers_of_a_named_table_that_become_one_when_stored_stop_a_run(tmp_path):
+    """The check of what storing loses never saw them."""
+    write_table(
+        tmp_path, ["weight", "colour", "kind"], [[2**24 + i, "red", ("apple", "pear")[i % 2]] for i in range(90)]
+    )
+    table = prepared(SPEC, sha256=sha256(tmp_path / "table.csv"), make=_make, split=by_content("weight"))
+
+    with pytest.raises(DataError, match="weight: 90 different values become 45 when stored as float32"):
+        kept(table, DataConfig(name="spam", folder=str(tmp_path)))
