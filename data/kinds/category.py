@@ -1,14 +1,12 @@
 """One of several values: UTF-8, without the spaces around it."""
 
-import functools
-import unicodedata
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.kinds.cell import Cells, Column, Reading, exact, is_one_of, one_of, patched, word
+from data.kinds.cell import Cells, Column, Reading, exact, is_one_of, one_of, patched, place_among, word
 from data.kinds.text import has_zero_byte, strings, text_of
 from data.spec import CategoryFeature
 
@@ -21,9 +19,9 @@ def value(cell: Any, feature: CategoryFeature, how: Reading) -> str | None:
     """
     if isinstance(cell, bytes | dict | list):
         cell = text_of(cell)
-    listed = _listed(cell, feature.values)
+    listed = None if cell is None else place_among(feature.values, cell)
     if listed is not None:
-        return listed
+        return feature.values[listed]
     if how.is_absent(cell):
         return None if feature.optional else text_of(None)
     if feature.values:
@@ -46,21 +44,3 @@ def column(cells: Cells, feature: CategoryFeature, how: Reading) -> Column:
     if how.missing and pa.types.is_string(cells.type):
         doubtful |= is_one_of(texts, how.missing) | is_one_of(cells, how.missing)
     return patched(texts.cast(pa.binary()), doubtful, cells, one)
-
-
-def _listed(cell: Any, values: tuple[str, ...]) -> str | None:
-    """Returns the listed value that a cell is; None where it is none."""
-    if not values or cell is None:
-        return None
-    name, table = word(cell), _table(values)
-    return next((table[key] for key in (cell, name, _normal(name)) if isinstance(key, str) and key in table), None)
-
-
-@functools.lru_cache(maxsize=256)
-def _table(values: tuple[str, ...]) -> dict[str, str]:
-    """Returns the values by their names, and by those in Unicode's normal form C."""
-    return {_normal(name.strip()): name for name in reversed(values)} | {name: name for name in values}
-
-
-def _normal(name: str) -> str:
-    return unicodedata.normalize("NFC", name)

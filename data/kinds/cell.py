@@ -1,7 +1,7 @@
 """What all kinds of columns share: how cells are read, how a message shows one, how a column is stored exactly."""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data.names import place
 from data.numerals import PLAIN, Notation
 from data.scripts import listed
 from data.sources.blocks import to_list
@@ -189,6 +190,12 @@ def word(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)  # pandas makes floats of whole numbers beside missing ones
     return str(cell).lower() if isinstance(cell, bool) else str(cell).strip()
+
+
+def place_among(names: Sequence[str], cell: Any) -> int | None:
+    """Returns the place of the listed name that a cell is, as it stands, else as `word` has it; None for none."""
+    found = place(str(cell), names)
+    return place(word(cell), names) if found is None else found
 
 
 def words_of_floats(cells: pa.Array) -> pa.Array:

@@ -2,14 +2,13 @@
 
 import functools
 import re
-import unicodedata
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from data.kinds.cell import Cells, Column, Reading, Unusable, exact, one_of, shown, word
+from data.kinds.cell import Cells, Column, Reading, Unusable, exact, one_of, place_among, shown, word
 from data.spec import LabelFeature
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")  # how a number is written; 007 is a code
@@ -62,12 +61,12 @@ def column(cells: Cells, feature: LabelFeature, how: Reading) -> Column:
 def _index(cell: Any, classes: tuple[str, ...]) -> int | None:
     if cell is None:
         return None
-    exact_names, normalised, numbers = _tables(classes)
-    name = word(cell)
-    for table, key in ((exact_names, str(cell)), (exact_names, name), (normalised, unicodedata.normalize("NFC", name))):
-        if key in table:
-            return table[key]
+    found = place_among(classes, cell)
+    if found is not None:
+        return found
+    numbers = _numbers(classes)
     if isinstance(cell, str):
+        name = word(cell)
         return numbers.get(float(name)) if numbers and NUMBER.fullmatch(name) else None
     if not isinstance(cell, int | float | Decimal) or isinstance(cell, bool):
         return None
@@ -75,15 +74,10 @@ def _index(cell: Any, classes: tuple[str, ...]) -> int | None:
 
 
 @functools.lru_cache(maxsize=64)
-def _tables(classes: tuple[str, ...]) -> tuple[dict[str, int], dict[str, int], dict[float, int]]:
-    """Returns the index of each class by its name, by its name in Unicode's normal form C, and by its number."""
-    names, normalised, numbers = {}, {}, {}
-    for index, name in enumerate(classes):
-        names.setdefault(name, index)
-        normalised.setdefault(unicodedata.normalize("NFC", name.strip()), index)
-        if NUMBER.fullmatch(name):
-            numbers.setdefault(float(name), index)
-    return names, normalised, numbers
+def _numbers(classes: tuple[str, ...]) -> dict[Any, int]:
+    """Returns the index of each class that is a number, by that; of equal ones the first."""
+    every = list(enumerate(classes))[::-1]
+    return {float(name): index for index, name in every if NUMBER.fullmatch(name)}
 
 
 def _is_number(name: str) -> bool:

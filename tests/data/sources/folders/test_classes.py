@@ -1,6 +1,7 @@
 """Folders of classes as a run file names them: what is laid out in another way is told in one sentence."""
 
 import os
+import unicodedata
 
 import pytest
 
@@ -227,3 +228,19 @@ def test_the_end_of_a_name_is_not_the_number_of_a_row(tmp_path):
     assert len(batch.problems) == 40
     assert {problem.number for _, problems in batch.problems for problem in problems} == {0}
     assert {split for split, _ in batch.problems} == {"train", "validation", "test"}
+
+
+def test_a_folder_is_of_the_class_that_is_called_so_in_any_form_of_unicode(tmp_path):
+    """macOS names folders in form D: no row of them could be used, though a CSV file with the same names was read."""
+    names = ["caf\u00e9", "the\u0301"]
+    for name in names:
+        _texts(tmp_path / "data" / unicodedata.normalize("NFD", name), *(f"{number}.txt" for number in range(3)))
+    _texts(tmp_path / "data" / "tea", "0.txt")
+
+    dataset, config = _dataset(tmp_path, label={"kind": "label", "classes": names})
+    found = [row for _, row in open_rows(dataset, config)]
+
+    assert sorted(row["label"] for row in found if not isinstance(row, BadRow)) == [0, 0, 0, 1, 1, 1]
+    assert [
+        "a class of data.features.label.classes" in str(row.problems[0]) for row in found if isinstance(row, BadRow)
+    ] == [True]
