@@ -249,6 +249,7 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
     # A JSON object leaves out what a row does not have.
     may_lack = {name for name, feature in spec.features.items() if feature.optional and kind == "jsonl"}
     lacking = [name for name in wanted if name not in there and name not in may_lack]
+    lacking = [name for name in lacking if kind != "jsonl" or not _is_in_a_row(name, path, config)]
     roles = {name: role for role, name in config.set_roles.items() if name in lacking and name not in spec.features}
     wrong = headers.missing([name for name in lacking if name not in roles], extra or there)
     wrong += [f"{headers.missing([name], there)[0]}, which is {role}" for name, role in roles.items()]
@@ -266,6 +267,11 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     where = path if path.is_dir() else f"{path}:1"
     raise DataError(f"{where}: {'; '.join(wrong[:5])}{more}; {first}.")
+
+
+def _is_in_a_row(role: str, path: Path, config: DataConfig) -> bool:
+    """Returns whether a column with a role, which a JSON object may lack, is in another object of the file."""
+    return role in config.aside and any(role in record.cells for record in records(path, "jsonl", config))
 
 
 def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path) -> None:

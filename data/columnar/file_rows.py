@@ -307,7 +307,9 @@ def split_rule(
     rule |= {"by": list(config.aside), "rows": FileRows(paths, kind, config, spec).sample()}
     if any(name in spec.features and not spec.features[name].optional for name in config.aside):
         return rule  # each row has what decides
-    columns = columns_of(paths["train"][0], kind, config)
+    # Of JSON objects the first may lack what others have, and has nothing that the settings do not name.
+    named = {*spec.features, *config.ignore, *config.aside}
+    columns = named if kind == "jsonl" else columns_of(paths["train"][0], kind, config)
     names = [
         f"{name} as a picture" if isinstance(spec.features.get(name), ImageFeature) else name
         for name in sorted(columns)

@@ -10,6 +10,7 @@ import pytest
 from data import loading, local
 from data.columnar.splitting import agree
 from data.config import DataConfig
+from data.errors import DataError
 from tests.data.corpus import COLUMNS, FEATURES, csv_text, rows
 
 
@@ -103,3 +104,32 @@ def test_the_rule_of_the_splits_holds_all_roles_and_columns_where_groups_may_be_
     assert not agree(rule(columns), rule(columns, id="key"))
     assert not agree(rule(columns), rule([*columns, "region"]))
     assert agree(rule(columns, "category"), rule([*columns, "region"], "category"))
+
+
+def _jsonl(folder, made: list[dict], **settings) -> dict:
+    """Returns the rule of the splits of JSON objects."""
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    config = DataConfig.model_validate({"files": "rows.jsonl", "features": FEATURES, **settings})
+    return local.dataset(config, "customers", folder).rule()
+
+
+def test_which_json_object_comes_first_changes_no_rule(tmp_path):
+    """A first one without an optional value made another rule: the live version was not compared with."""
+    made = rows()
+    del made[7]["income"]
+
+    usual, moved = _jsonl(tmp_path, made), _jsonl(tmp_path, [made[7], *made[:7], *made[8:]])
+
+    assert agree(usual, moved)
+    (tmp_path / "rows.csv").write_text(csv_text(rows()))
+    config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES})
+    assert usual["columns"] == local.dataset(config, "customers", tmp_path).rule()["columns"]
+
+
+def test_the_first_json_object_may_lack_the_group_which_no_object_may_lack_in_all(tmp_path):
+    made = [{**row, "customer": f"c{i // 2}"} for i, row in enumerate(rows())]
+    del made[0]["customer"]
+
+    assert _jsonl(tmp_path, made, roles={"group": "customer"})["by"] == ["customer"]
+    with pytest.raises(DataError, match="column custmer is missing"):
+        _jsonl(tmp_path, rows(), roles={"group": "custmer"})
