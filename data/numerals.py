@@ -26,6 +26,7 @@ MAX_LENGTH = 100
 """Characters of a number: so short a one with an exponent of two digits is finite in float64."""
 MINUS = "\u2212"  # as it is typeset
 DASHES = "[-\u2013\u2014]{1,2}"  # in the place of decimals, as in 77,- EUR
+DAYS = (19_000_101, 21_001_231)  # between which whole numbers of eight digits may be days
 
 
 def parsed(text: str, notation: Notation = PLAIN, unit: str = "") -> float | None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data.kinds.cell import Distinct
+from data.numerals import DAYS
 from data.spec import DatasetSpec, NumberFeature, TargetFeature
 
 MAX_LOST, MAX_LOST_REAL = 0.05, 0.5
 MAX_VALUES = 8192
 """Different values of a column that are counted. Of more those are whose float32 has the smallest hashes."""
 MAX_MERGED = 1024  # of them for one float32
-DAYS = (19_000_101, 21_001_231)
 
 
 @dataclass(frozen=True)

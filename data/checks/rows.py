@@ -122,11 +122,6 @@ class RowChecks:
         masks = {split: self._dropped[splits == PLACES[split]] for split in SPLITS}
         return {split: mask for split, mask in masks.items() if mask.any()}
 
-    @property
-    def num_bytes(self) -> int:
-        """Returns how many bytes are kept of the rows."""
-        return self._seen.nbytes
-
     def judge(self) -> None:
         """Notes what was dropped or kept.
 

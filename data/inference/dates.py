@@ -10,6 +10,7 @@ from data.sources.tables.notation import DATE_FORMATS as FORMATS
 
 __all__ = ["FORMATS", "are_dates", "is_date"]
 
+MIN_ISO = 8  # characters of a date in ISO 8601: 2024 is a number
 _ISO = r"^[12]\d{3}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}|\.\d{6})?)?)?Z?$"
 # With leading zeros; strptime takes 1.2.2024 as well.
 _DIGITS = {"%d": r"(?P<d>\d\d)", "%m": r"(?P<m>\d\d)", "%Y": r"(?P<Y>[12]\d{3})", "%H": r"(?P<H>\d\d)"}
@@ -25,7 +26,7 @@ def is_date(text: str, form: str) -> bool:
     """Returns whether a text is a date in a format."""
     try:
         if form == "iso":
-            return len(text) >= 8 and bool(datetime.fromisoformat(text.removesuffix("Z")))
+            return len(text) >= MIN_ISO and bool(datetime.fromisoformat(text.removesuffix("Z")))
         return bool(datetime.strptime(text, form))
     except ValueError:
         return False

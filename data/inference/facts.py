@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from data.inference.dates import FORMATS, are_dates
 from data.inference.values import Values
 from data.kinds.cell import word, words_of_floats
-from data.numerals import PLAIN, Notation, parsed
+from data.numerals import DAYS, PLAIN, Notation, parsed
 from data.scripts import num_words
 from data.sources.blocks import Block
 from data.sources.tables.notation import Numbers, Unread, is_number, recognise, unread
@@ -135,7 +135,7 @@ class Column:
     @property
     def are_days(self) -> bool:
         """Returns whether its numbers are days, written with eight digits such as 20240131."""
-        is_long = self.is_number and self.whole == self.rows and 19000101 <= self.least <= self.most <= 21001231
+        is_long = self.is_number and self.whole == self.rows and DAYS[0] <= self.least <= self.most <= DAYS[1]
         return is_long and self.distinct > 1 and "%Y%m%d" in self.formats
 
     @functools.cached_property

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from data.numerals import DASHES, PLAIN, SHARES, Notation, example, parsed
 
@@ -36,8 +35,6 @@ DATE_FORMATS = (
     "%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%Y\u5e74%m\u6708%d\u65e5",
 )  # fmt: skip
 """Formats of dates that are looked for, from the likeliest on; `iso` as `data.spec.DateFeature` has it."""
-MIN_ISO = 8  # characters of a date in ISO 8601: 2024 is a number
-YEARS = range(1900, 2101)  # of dates that are written as a number of eight digits
 _MONTHS = (
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "mär", "mrz", "mai", "okt",
     "dez", "fév", "fev", "avr", "juin", "juil", "aoû", "aou", "déc", "ene", "abr", "ago", "dic", "gen", "mag", "giu",
@@ -105,38 +102,6 @@ def common(found: Iterable[Numbers]) -> tuple[Notation, ...]:
 def read_differently(cells: Iterable[str], one: Notation, other: Notation, unit: str = "") -> str | None:
     """Returns a cell that is another number in another notation, such as `1,234`; None where there is none."""
     return next((cell for cell in cells if parsed(cell, one, unit) != parsed(cell, other, unit)), None)
-
-
-def date_formats(cells: Collection[str]) -> tuple[str, ...]:
-    """Returns the formats of `DATE_FORMATS` in which every cell is a date, the likeliest first.
-
-    Args:
-        cells: The different cells of a column that hold something.
-    """
-    found = DATE_FORMATS if cells else ()
-    for cell in cells:
-        found = tuple(form for form in found if _is_date(cell.strip(), form))
-        if not found:
-            break
-    return found
-
-
-def are_day_numbers(cells: Collection[str]) -> bool:
-    """Returns whether all cells are days that are written as a number of eight digits, such as 20240131."""
-    return bool(cells) and all(_is_day_number(cell.strip()) for cell in cells)
-
-
-def _is_day_number(text: str) -> bool:
-    return len(text) == MIN_ISO and text.isdecimal() and _is_date(text, "%Y%m%d") and int(text[:4]) in YEARS
-
-
-def _is_date(text: str, form: str) -> bool:
-    try:
-        if form == "iso":
-            return len(text) >= MIN_ISO and bool(datetime.fromisoformat(text.removesuffix("Z")))
-        return bool(datetime.strptime(text, form))
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True)

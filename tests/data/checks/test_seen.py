@@ -106,15 +106,15 @@ def _said(checks: RowChecks) -> tuple[str, list[str], list[str]]:
 
 def test_a_row_takes_at_most_24_bytes():
     size, random = 2**14, np.random.default_rng(0)
-    checks = RowChecks(DataChecks(), tiny.SPEC)
+    rows = seen.Seen(tiny.SPEC)
     for number in range(4):
         digests = random.integers(0, 2**63, (size, 2), np.uint64)
         label = pa.array(random.integers(0, 2, size))
         stored = pa.RecordBatch.from_arrays([pa.nulls(size, pa.binary()), label], names=["image", "label"])
         numbers = np.cumsum(random.integers(1, 3, size))  # some rows lack
-        checks.add(Batch(stored, np.zeros(size, np.int8), f"{number}.csv", numbers, pa.nulls(size), digests))
+        rows.add(Batch(stored, np.zeros(size, np.int8), f"{number}.csv", numbers, pa.nulls(size), digests))
 
-    assert checks.num_bytes <= 24 * 4 * size
+    assert rows.nbytes <= 24 * 4 * size
 
 
 def test_rows_are_equal_where_both_halves_of_their_digests_are():
