@@ -66,7 +66,7 @@ def SplitStatistics(
 
 
 def generate(files: Sequence[str], spec: DatasetSpec) -> tuple[statistics_pb2.DatasetFeatureStatisticsList, Profile]:
-    """Returns TFDV's statistics and the profile of TFRecord files, with the bits that any number of workers give.
+    """Returns TFDV's statistics and the profile of TFRecord files, the same bits in whatever parts they are read.
 
     An image is told by mean (`<name>.brightness`) and standard deviation (`<name>.contrast`) of its pixels, 0 to 255.
     """

@@ -44,7 +44,7 @@ def load(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] | No
 def open_batches(dataset: Dataset, config: DataConfig) -> "Batches":
     """Returns all rows as batches; raises DataError when no source has the data, or it is damaged.
 
-    With `train_share` below 1 as many rows of the training split are left out, the same each time.
+    With `train_share` below 1 only that share of the rows of the training split is kept, the same ones each time.
     """
     folder = Path(resolve(str(config.folder))) if config.folder else None
     opened = catalog.open_splits(dataset, config.source, folder)

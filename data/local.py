@@ -131,7 +131,10 @@ def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str,
 
 
 def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, Any]:
-    """Returns `features`, `ignore` and `missing_values` of the settings as all rows of the tables tell, JSON values."""
+    """Returns the settings that all rows of the tables tell, JSON values.
+
+    `features`, `ignore`, `missing_values`, and `decimal` and `thousands` where numbers are written otherwise.
+    """
     for path in paths:
         refuse_data_as_header(path, kind, config)
     columns = facts.survey((block for path in paths for block in blocks(path, kind, config)), config.ignore)

@@ -26,7 +26,7 @@ class Block:
         file: The file as messages name it.
         cells: The columns whose cells are of one type; null for nothing. Those of a text file are all strings.
         numbers: Where each row stands, int64 `(rows,)`: its line in a text file, else a count from 1. Of a folder of
-            files, whose rows are files, it is not told: see `names`.
+            files, whose rows are files, a count that no message shows: see `names`.
         mixed: The columns whose cells are of several types, or of one that Arrow does not have: Python values, None
             for nothing, one for each row.
         problems: Why rows of this part of the file cannot be used as a whole; they are not among the cells.

@@ -1,4 +1,4 @@
-"""What every reader of files yields: records, one a row of the file, their cells as they stand there."""
+"""Rows of a file one by one, their cells as they stand there, and its text as the exact readers read it."""
 
 import gzip
 import shlex

@@ -44,7 +44,9 @@ def row_bytes(features: Mapping[str, tf.TensorSpec]) -> int | None:
 
 
 def keep(files: Sequence[str], num_rows: int, parse: Callable, most_bytes: int) -> Kept | None:
-    """Returns the transformed rows of TFRecord files, name -> `(rows, ...)`, in order; None where they are too large.
+    """Returns the transformed rows of TFRecord files, name -> `(rows, ...)`, in order.
+
+    None where they are too large, or rows have no fixed size.
 
     Variables, not tensors: tf.data would copy a tensor that a dataset refers to.
 
