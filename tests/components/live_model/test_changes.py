@@ -1,128 +1,26 @@
 """A pipeline that changes: what the live version is asked about the rows of a candidate that takes others."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from components import predictions
 from components.artifact_files import PREDICTIONS, ROW_IDS
-from components.example_gen import read_row_ids, split_files, write_splits
+from components.example_gen import read_row_ids, split_files
 from components.live_model.asking import DataSource, question
-from components.live_model.comparable import LiveModel, obstacle, why_no_warm_start
+from components.live_model.comparable import obstacle
 from components.live_model.contest import Candidate, Contest
-from data import examples as codec
-from data import loading
-from data.checks.rows import RowChecks
-from data.columnar import file_rows
 from data.config import DataConfig
-from data.errors import DataError, ServingError
-from data.spec import DatasetSpec, ImageFeature
+from data.errors import DataError
+from data.spec import ImageFeature
 from models import registry
 from models.evaluation.predictions import Predictions
-from models.serving.rollout.versions import publish
+from tests.components.live_model.homes import BEFORE, COLUMNS, LABEL, Home, changed, made_rows
 from tests.data.corpus import csv_text, png
 from tests.models.evaluation.stored import store
 
 pytestmark = pytest.mark.slow  # loads TensorFlow and TFX
-
-COLUMNS = ["size", "weight", "kind"]
-LABEL = {"kind": "label", "classes": ["cat", "dog"]}
-BEFORE = {
-    "files": "rows.csv",
-    "features": {"size": "number", "weight": "number", "kind": LABEL},
-    "splits": {"validation": 0.2, "test": 0.3},
-}
-
-
-def _rows(count: int = 60, kinds: tuple[str, ...] = ("cat", "dog")) -> list[dict]:
-    """Rows whose weight tells their kind, and is another in each."""
-    return [{"size": i, "weight": i % len(kinds) + i / 1000, "kind": kinds[i % len(kinds)]} for i in range(count)]
-
-
-def _model(spec: DatasetSpec, folder: Path) -> Path:
-    """Writes a SavedModel that takes a data set's inputs, each as it is stored, and goes by the weight alone."""
-    kinds = {"float": tf.float32, "int": tf.int64, "bytes": tf.string}
-    wanted = {
-        name: tf.io.FixedLenFeature((), kinds[feature.stored], -1.0 if feature.optional else None)
-        for name, feature in spec.features.items()
-        if not feature.target
-    }
-    classes = len(spec.only(type(spec.features[spec.targets()[0]]))[1].classes)
-
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
-    def serving_default(inputs):
-        parsed = tf.io.parse_example(inputs, wanted)
-        if "image" in parsed:
-            feature = spec.features["image"]
-            pixels = tf.reshape(
-                tf.io.decode_raw(parsed["image"], tf.uint8), (-1, feature.height * feature.width * feature.channels)
-            )
-            likeliest = tf.cast(tf.reduce_mean(tf.cast(pixels, tf.float32), axis=1) > 100, tf.int64)
-        else:
-            likeliest = tf.cast(parsed["weight"], tf.int64)
-        return {"scores": 0.8 * tf.one_hot(likeliest, classes) + 0.2 / classes}
-
-    module = tf.Module()
-    module.serving_default = serving_default
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": serving_default})
-    return folder
-
-
-class _Home:
-    """A folder with a data file, a live version, and a candidate's examples."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.task = registry.task("tabular_classification")
-
-    def load(self, settings: dict):
-        """Returns settings and data set."""
-        config = DataConfig.model_validate(settings)
-        return config, loading.load(config, "animals", self.folder)
-
-    def publish(self, settings: dict, task: str = "tabular_classification") -> LiveModel:
-        """Publishes a model that takes what these settings name."""
-        _, dataset = self.load(settings)
-        facts = {"task": task, "spec": dataset.spec.model_dump(mode="json"), "split": dataset.rule()}
-        facts["evaluation"] = {"data_digest": "", "definition": {}, "slices": {}}
-        publish(_model(dataset.spec, self.folder / "model"), self.folder / "serving", facts)
-        live = LiveModel.of(self.folder / "serving")
-        assert live
-        return live
-
-    def ask(self, live: LiveModel, settings: dict, moved: Callable[[], Path] | None = None):
-        """Returns what both are asked, the rows of the test split as they are stored, and the candidate's facts.
-
-        `moved` is called when they are stored; it returns where the data is looked for from then on.
-        """
-        config, dataset = self.load(settings)
-        examples = self.folder / "examples"
-        checks = RowChecks(config.row_checks, dataset.spec)
-        write_splits(loading.open_batches(dataset, config), dataset.spec, examples, checks)
-        digest = dataset.digest()
-        source = DataSource(config, "animals", moved() if moved else self.folder, digest)
-        scratch = self.folder / "scratch"
-        found = question(live, source, str(examples), dataset.spec, self.task, scratch)
-        files = sorted(str(path) for path in (examples / "Split-test").glob("*"))
-        return found, codec.read_rows(files, dataset.spec, 1000), dataset.spec
-
-    def answers(self, found) -> np.ndarray:
-        """Returns the classes that the live version finds likeliest, as indices of the candidate's."""
-        told = predictions.answers(found.saved_model, split_files(found.live_examples, "test"), self.task)
-        return np.concatenate([scores for _, scores, _ in told]).argmax(axis=1)
-
-
-@pytest.fixture
-def home(tmp_path) -> _Home:
-    (tmp_path / "rows.csv").write_text(csv_text(_rows(), COLUMNS))
-    return _Home(tmp_path)
-
-
-def _changed(features: dict | None = None, **settings) -> dict:
-    return {**BEFORE, **settings, "features": features or BEFORE["features"]}
 
 
 def test_without_a_change_the_live_version_is_asked_about_the_examples_as_they_are(home):
@@ -135,9 +33,9 @@ def test_without_a_change_the_live_version_is_asked_about_the_examples_as_they_a
 @pytest.mark.parametrize(
     "settings",
     [
-        _changed({"size": "number", "kind": LABEL}, ignore=["weight"]),
-        _changed({"size": "number", "weight": "category", "kind": LABEL}),
-        _changed({"size": "number", "weight": {"kind": "number", "optional": True}, "kind": LABEL}),
+        changed({"size": "number", "kind": LABEL}, ignore=["weight"]),
+        changed({"size": "number", "weight": "category", "kind": LABEL}),
+        changed({"size": "number", "weight": {"kind": "number", "optional": True}, "kind": LABEL}),
     ],
     ids=["dropped", "other kind", "optional now"],
 )
@@ -152,9 +50,9 @@ def test_a_column_that_the_data_still_has_is_given_to_the_live_version(home, set
 @pytest.mark.parametrize("files", ["photos", "rows.csv", "parts/*.csv"])
 def test_data_that_lies_elsewhere_by_now_is_read_again_there(tmp_path, monkeypatch, files):
     """Rows were named from the run file's folder: none was found again, and nothing was compared."""
-    home, place = _Home(tmp_path), tmp_path / "token-5f3a9c"
+    home, place = Home(tmp_path), tmp_path / "token-5f3a9c"
     (place / "parts").mkdir(parents=True)
-    header, *lines = csv_text(_rows(), COLUMNS).splitlines(keepends=True)
+    header, *lines = csv_text(made_rows(), COLUMNS).splitlines(keepends=True)
     (place / "rows.csv").write_text("".join([header, *lines]))
     for name, some in (("a", lines[::2]), ("b", lines[1::2])):
         (place / "parts" / f"{name}.csv").write_text("".join([header, *some]))
@@ -162,11 +60,11 @@ def test_data_that_lies_elsewhere_by_now_is_read_again_there(tmp_path, monkeypat
         (place / "photos" / name).mkdir(parents=True, exist_ok=True)
         (place / "photos" / name / f"{index}.png").write_bytes(png(shade))
     monkeypatch.setenv("DATA_ROOT", str(place))
-    before, after = BEFORE, _changed({"size": "number", "kind": LABEL}, ignore=["weight"])
+    before, after = BEFORE, changed({"size": "number", "kind": LABEL}, ignore=["weight"])
     if files == "photos":
         home.task = registry.task("image_classification")
         before, after = (
-            _changed({"image": {"kind": "image", "height": side, "width": side, "channels": 1}}) for side in (8, 4)
+            changed({"image": {"kind": "image", "height": side, "width": side, "channels": 1}}) for side in (8, 4)
         )
     before, after = ({**one, "files": f"${{ENV:DATA_ROOT}}/{files}"} for one in (before, after))
     live = home.publish(before)
@@ -187,7 +85,7 @@ def test_data_that_lies_elsewhere_by_now_is_read_again_there(tmp_path, monkeypat
 
 def test_rows_that_are_not_where_ingest_found_them_are_an_error(home):
     live = home.publish(BEFORE)
-    settings = _changed({"size": "number", "kind": LABEL}, ignore=["weight"])
+    settings = changed({"size": "number", "kind": LABEL}, ignore=["weight"])
 
     def renamed() -> Path:
         file = ROW_IDS.path(str(home.folder / "examples"))
@@ -200,7 +98,7 @@ def test_rows_that_are_not_where_ingest_found_them_are_an_error(home):
 
 
 def test_cells_are_read_again_as_they_were_where_columns_are_inferred(home):
-    lines = [f"{i},5;{i % 2},{i:03}1;{row['kind']}" for i, row in enumerate(_rows())]
+    lines = [f"{i},5;{i % 2},{i:03}1;{row['kind']}" for i, row in enumerate(made_rows())]
     (home.folder / "rows.csv").write_text("\n".join(["size;weight;kind", *lines]))
     before = {name: value for name, value in BEFORE.items() if name != "features"}
     before |= {"label": "kind", "delimiter": ";"}
@@ -213,7 +111,7 @@ def test_cells_are_read_again_as_they_were_where_columns_are_inferred(home):
 
 
 def test_a_column_that_is_new_is_not_given_to_it(home):
-    before = _changed({"weight": "number", "kind": LABEL}, ignore=["size"])
+    before = changed({"weight": "number", "kind": LABEL}, ignore=["size"])
 
     found, rows, _ = home.ask(home.publish(before), BEFORE)
 
@@ -222,9 +120,9 @@ def test_a_column_that_is_new_is_not_given_to_it(home):
 
 
 def test_a_column_that_is_gone_and_may_be_absent_is_told_of(home):
-    live = home.publish(_changed({"size": {"kind": "number", "optional": True}, "weight": "number", "kind": LABEL}))
-    (home.folder / "rows.csv").write_text(csv_text(_rows(), ["weight", "kind"]))
-    settings = _changed({"weight": "number", "kind": LABEL}, checks={"duplicates": {"policy": "warn"}})
+    live = home.publish(changed({"size": {"kind": "number", "optional": True}, "weight": "number", "kind": LABEL}))
+    (home.folder / "rows.csv").write_text(csv_text(made_rows(), ["weight", "kind"]))
+    settings = changed({"weight": "number", "kind": LABEL}, checks={"duplicates": {"policy": "warn"}})
 
     found, rows, _ = home.ask(live, settings)
 
@@ -235,10 +133,10 @@ def test_a_column_that_is_gone_and_may_be_absent_is_told_of(home):
 
 def test_rows_whose_cells_the_live_version_cannot_take_are_left_out(home):
     live = home.publish(BEFORE)
-    untidy = [{**row, "weight": row["weight"] if row["size"] % 3 else "heavy"} for row in _rows()]
+    untidy = [{**row, "weight": row["weight"] if row["size"] % 3 else "heavy"} for row in made_rows()]
     (home.folder / "rows.csv").write_text(csv_text(untidy, COLUMNS))
 
-    found, rows, _ = home.ask(live, _changed({"size": "number", "kind": LABEL}, ignore=["weight"]))
+    found, rows, _ = home.ask(live, changed({"size": "number", "kind": LABEL}, ignore=["weight"]))
 
     kept = [row["size"] % 3 > 0 for row in rows]
     assert found.asked.tolist() == kept
@@ -250,11 +148,11 @@ def test_classes_are_matched_by_name(home, kinds):
     live = home.publish(BEFORE)
     live = home.publish(BEFORE)
     # The weight stands for cat, dog and ant, whatever the order of the candidate's classes.
-    rows = _rows(90, ("cat", "dog", "ant")) if "ant" in kinds else _rows()
+    rows = made_rows(90, ("cat", "dog", "ant")) if "ant" in kinds else made_rows()
     (home.folder / "rows.csv").write_text(csv_text(rows, COLUMNS))
     features = {"size": "number", "weight": "number", "kind": {"kind": "label", "classes": list(kinds)}}
 
-    found, rows, _ = home.ask(live, _changed(features))
+    found, rows, _ = home.ask(live, changed(features))
 
     names = [kinds[row["kind"]] for row in rows]
     known = [name for name in names if name != "ant"]
@@ -265,7 +163,7 @@ def test_classes_are_matched_by_name(home, kinds):
 
 def test_of_a_class_that_was_removed_the_live_version_answers_with_what_is_left(home):
     three = {"kind": "label", "classes": ["cat", "dog", "ant"]}
-    live = home.publish(_changed({"size": "number", "weight": "number", "kind": three}))
+    live = home.publish(changed({"size": "number", "weight": "number", "kind": three}))
 
     found, rows, _ = home.ask(live, BEFORE)
 
@@ -279,7 +177,7 @@ def test_of_a_class_that_was_removed_the_live_version_answers_with_what_is_left(
 
 @pytest.mark.parametrize(("height", "channels"), [(4, 1), (12, 1), (8, 3)], ids=["smaller", "larger", "in color"])
 def test_a_picture_of_another_size_is_read_again_for_the_live_version(tmp_path, height, channels):
-    home = _Home(tmp_path)
+    home = Home(tmp_path)
     home.task = registry.task("image_classification")
     for index in range(40):
         for name, shade in (("dark", index), ("light", 250 - index)):
@@ -303,20 +201,20 @@ def test_a_picture_of_another_size_is_read_again_for_the_live_version(tmp_path, 
 
 def test_where_no_row_can_be_asked_about_the_question_is_empty(home):
     live = home.publish(BEFORE)
-    words = [{**row, "weight": "heavy" if row["size"] % 2 else "light"} for row in _rows()]
+    words = [{**row, "weight": "heavy" if row["size"] % 2 else "light"} for row in made_rows()]
     (home.folder / "rows.csv").write_text(csv_text(words, COLUMNS))
 
-    found, _, _ = home.ask(live, _changed({"size": "number", "weight": "category", "kind": LABEL}))
+    found, _, _ = home.ask(live, changed({"size": "number", "weight": "category", "kind": LABEL}))
 
     assert found.is_empty
 
 
 def test_a_column_that_is_gone_and_one_that_is_ignored_are_told_apart(home):
-    live = home.publish(_changed({"size": {"kind": "number", "optional": True}, "weight": "number", "kind": LABEL}))
-    rows = [{**row, "height": row["size"]} for row in _rows()]
+    live = home.publish(changed({"size": {"kind": "number", "optional": True}, "weight": "number", "kind": LABEL}))
+    rows = [{**row, "height": row["size"]} for row in made_rows()]
     (home.folder / "rows.csv").write_text(csv_text(rows, ["height", "weight", "kind"]))
 
-    found, stored, _ = home.ask(live, _changed({"height": "number", "kind": LABEL}, ignore=["weight"]))
+    found, stored, _ = home.ask(live, changed({"height": "number", "kind": LABEL}, ignore=["weight"]))
 
     assert found.lacking == ("size",)
     assert home.answers(found).tolist() == [row["kind"] for row in stored]
@@ -331,17 +229,9 @@ def test_where_nothing_changed_the_data_is_not_looked_at_again(home):
     assert question(live, source, "examples", dataset.spec, home.task, home.folder).is_as_stored
 
 
-def test_a_version_that_another_release_published_is_told_in_a_sentence(home):
-    live = home.publish(BEFORE)
-    strange = {**live.manifest, "spec": {**live.manifest["spec"], "unit": "EUR"}}
-
-    with pytest.raises(ServingError, match=r"was trained on cannot be read .*--set evaluate.against_live=never"):
-        LiveModel(live.version, live.folder, strange).inputs()
-
-
 def test_data_that_changes_between_ingest_and_gate_is_not_compared(home):
     live = home.publish(BEFORE)
-    settings = _changed({"size": "number", "kind": LABEL}, ignore=["weight"])
+    settings = changed({"size": "number", "kind": LABEL}, ignore=["weight"])
     config, dataset = home.load(settings)
     (home.folder / "examples" / "Split-test").mkdir(parents=True)
     source = DataSource(config, "animals", home.folder, "another digest")
@@ -350,74 +240,13 @@ def test_data_that_changes_between_ingest_and_gate_is_not_compared(home):
         question(live, source, str(home.folder / "examples"), dataset.spec, home.task, home.folder / "scratch")
 
 
-OTHER_CLASSES = {**BEFORE["features"], "kind": {"kind": "label", "classes": ["ant", "bee"]}}
-OTHER_TARGET = _changed({"size": "target", "weight": "number"}, ignore=["kind"])
-
-
-@pytest.mark.parametrize(
-    ("columns", "settings", "task", "told"),
-    [
-        (["size", "mass", "kind"], _changed({"size": "number", "mass": "number", "kind": LABEL}), None,
-         "takes the column weight, which the data does not have"),
-        (COLUMNS, _changed(OTHER_CLASSES), None, "has none of the classes ant, bee"),
-        (COLUMNS, BEFORE, "text_classification", "is of task tabular_classification, this one of text_classification"),
-        (COLUMNS, OTHER_TARGET, None, "predicts kind, this one size"),
-    ],
-    ids=["renamed", "other classes", "other task", "other target"],
-)  # fmt: skip
-def test_what_cannot_be_compared_is_told_before_training(home, columns, settings, task, told):
-    live = home.publish(BEFORE)
-    renamed = [{**row, "mass": row["weight"]} for row in _rows()]
-    (home.folder / "rows.csv").write_text(csv_text(renamed, columns))
-    _, dataset = home.load(settings)
-
-    found = obstacle(live, task or "tabular_classification", dataset, compared=True)
-
-    assert found.startswith(f"version {live.version}, which is live, {told}; ")
-    assert found.endswith("--set evaluate.against_live=never.")
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        (BEFORE, ""),
-        (_changed({"size": "number", "kind": LABEL}, ignore=["weight"]), "it takes other columns"),
-        (_changed({"weight": "number", "size": "number", "kind": LABEL}), "it takes other columns"),
-        (_changed(splits={"test": 0.2}), "its splits were drawn by another rule"),
-    ],
-    ids=["the same", "column dropped", "another order", "other shares"],
-)
-def test_weights_are_taken_over_where_columns_and_splits_are_the_same(home, settings, told):
-    live = home.publish(BEFORE)
-
-    assert why_no_warm_start(live, home.load(settings)[1], {}) == told
-
-
-def test_what_an_older_rule_split_is_not_begun_with_and_not_judged_by(home, monkeypatch):
-    monkeypatch.setattr(file_rows, "RULE_VERSION", file_rows.RULE_VERSION - 1)
-    live = home.publish(BEFORE)
-    monkeypatch.undo()
-    _, dataset = home.load(BEFORE)
-
-    assert why_no_warm_start(live, dataset, {}) == "its splits were drawn by another rule"
-    assert not live.has_rule(dataset.rule(), {})  # so the comparison is reported, not enforced
-
-
-def test_where_nothing_is_compared_a_missing_column_is_no_obstacle(home):
-    live = home.publish(BEFORE)
-    (home.folder / "rows.csv").write_text(csv_text(_rows(), ["size", "kind"]))
-    _, dataset = home.load(_changed({"size": "number", "kind": LABEL}))
-
-    assert obstacle(live, "tabular_classification", dataset, compared=False) == ""
-
-
 def test_both_are_measured_and_compared_on_the_rows_that_both_are_asked_about(home, tmp_path):
     """The candidate knows a third class, which the live version is not asked about."""
     live = home.publish(BEFORE)
     kinds = ("cat", "dog", "ant")
-    (home.folder / "rows.csv").write_text(csv_text(_rows(90, kinds), COLUMNS))
+    (home.folder / "rows.csv").write_text(csv_text(made_rows(90, kinds), COLUMNS))
     three = {"size": "number", "weight": "number", "kind": {"kind": "label", "classes": list(kinds)}}
-    found, rows, spec = home.ask(live, _changed(three))
+    found, rows, spec = home.ask(live, changed(three))
     targets = np.array([row["kind"] for row in rows])
     wrong = np.eye(3)[np.zeros(len(rows), int)]  # a candidate that takes all for cats
     store(PREDICTIONS.path(tmp_path), Predictions(targets, wrong))
