@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import tensorflow_data_validation as tfdv
+from tensorflow_data_validation.api.validation_api import validate_statistics
+from tensorflow_data_validation.utils.schema_util import load_schema_text
+from tensorflow_data_validation.utils.stats_util import load_stats_binary
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -41,10 +43,10 @@ def DataGate(
     profiles of published versions, `destination` that of the versions.
     """
     facts, check = DatasetSpec.model_validate_json(spec), DriftCheck.model_validate_json(drift)
-    expected = without_images(tfdv.load_schema_text(str(SCHEMA.path(schema.uri))), facts)
+    expected = without_images(load_schema_text(str(SCHEMA.path(schema.uri))), facts)
     found, of_split = {}, {}
     for split in SPLITS:
-        of_split[split] = tfdv.load_stats_binary(str(STATISTICS.path(statistics.uri, split)))
+        of_split[split] = load_stats_binary(str(STATISTICS.path(statistics.uri, split)))
         found[split] = validate(of_split[split], expected)
         file = ANOMALIES.path(anomalies.uri, split)
         file.parent.mkdir(parents=True)
@@ -83,11 +85,11 @@ def validate(
     known = [feature.name for feature in schema.feature]
     names = list(dict.fromkeys([*known, *(feature.path.step[0] for feature in statistics.datasets[0].features)]))
     if len(names) <= FEATURES_AT_ONCE or schema.sparse_feature or schema.weighted_feature:  # made of several features
-        return tfdv.validate_statistics(statistics, schema, previous_statistics=previous)
+        return validate_statistics(statistics, schema, previous_statistics=previous)
     found = anomalies_pb2.Anomalies()
     for begin in range(0, len(names), FEATURES_AT_ONCE):
         some = set(names[begin : begin + FEATURES_AT_ONCE])
-        part = tfdv.validate_statistics(
+        part = validate_statistics(
             _of_features(statistics, some),
             _of_schema(schema, some),
             previous_statistics=previous and _of_features(previous, some),

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
-import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_data_validation.statistics.generators.basic_stats_generator import BasicStatsGenerator
 from tensorflow_data_validation.statistics.generators.stats_generator import CombinerStatsGenerator
 from tensorflow_data_validation.statistics.generators.top_k_uniques_sketch_stats_generator import (
     TopKUniquesSketchStatsGenerator,
 )
+from tensorflow_data_validation.statistics.stats_options import StatsOptions
 from tensorflow_data_validation.types import FeaturePath
 from tensorflow_data_validation.utils import quantiles_util
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -39,7 +39,7 @@ BATCH_ROWS = 4096
 QUANTILE_BINS, FINER = 100, 100
 # Sizes of TFDV's sketches, its defaults: of the most frequent values, and of the number of different ones.
 TOP_VALUES, UNIQUE_VALUES = 1024, 16_384
-OPTIONS = tfdv.StatsOptions(num_quantiles_histogram_buckets=QUANTILE_BINS)
+OPTIONS = StatsOptions(num_quantiles_histogram_buckets=QUANTILE_BINS)
 
 
 STORED = {"bytes": (tf.string, pa.binary()), "int": (tf.int64, pa.int64()), "float": (tf.float32, pa.float32())}

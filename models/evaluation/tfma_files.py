@@ -42,7 +42,7 @@ def _messages(module: str) -> Any:
     assert wrappers_pb2
     for package in ("tensorflow_model_analysis", "tensorflow_model_analysis.proto"):
         if package not in sys.modules:
-            deferred.defer(package)
+            deferred.defer(package, alone=True)
     return importlib.import_module(f"tensorflow_model_analysis.proto.{module}")
 
 

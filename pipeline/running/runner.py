@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data.errors import ConfigError
 from data.files import links, spans
-from models import progress
+from models import deferred, progress
 from models.serving.deployment import standby
 from pipeline.core import logs
 from pipeline.core.config import NamedConfig
@@ -192,7 +192,8 @@ def _run_stages(
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     logs.start("%(asctime)s %(levelname)s %(name)s: %(message)s")
     observer.begin(START)
-    from pipeline.running import beam_workers, graph
+    deferred.defer_unused()
+    from pipeline.running import graph
     from pipeline.running.beam_runner import run_pipeline
     from pipeline.running.home_paths import HomePaths
 
@@ -200,6 +201,8 @@ def _run_stages(
     if unfinished:
         progress.report(summary=f"resuming at {unfinished.stage}, {unfinished.finished} stages reused")
     if named.config.beam.workers > 1:
+        from pipeline.running import beam_workers
+
         beam_workers.start()
     damaged = set_aside_damaged(paths)
     database.set_aside_unknown(paths)

@@ -6,15 +6,8 @@ What else there is to say of a stage is in `pipeline.core.stages`.
 import dataclasses
 import functools
 import json
-import sys
 from pathlib import Path
 from typing import Any
-
-from models import deferred
-
-if "tfx.components" not in sys.modules:
-    # The package imports all of its modules, with Kubernetes and KerasTuner, for 0.6 s; we take one alone.
-    deferred.defer("tfx.components")
 
 from tfx.components.trainer.component import Trainer
 from tfx.dsl.components.base.base_component import BaseComponent
