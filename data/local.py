@@ -23,7 +23,14 @@ from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import Listing, readable
 from data.sources.tables import headers, notation
 from data.sources.tables.dialect import other_delimiter
-from data.sources.tables.formats import columns_of, files_of, format_of, records, refuse_data_as_header
+from data.sources.tables.formats import (
+    columns_of,
+    files_of,
+    format_of,
+    records,
+    refuse_data_as_header,
+    refuse_without_effect,
+)
 from data.sources.tables.kept import blocks
 from data.spec import (
     Dataset,
@@ -53,7 +60,9 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
         DataError: A file's header is not that of the features.
     """
     paths, used = _paths(config, base)
-    kind = format_of(config, [path for found in paths.values() for path in found])
+    every = [path for found in paths.values() for path in found]
+    kind = format_of(config, every)
+    refuse_without_effect(kind, every, config)
     column = class_folders.column_of(kind)
     # Once for all that is asked of it: of 100,000 files it takes half a second.
     listed = functools.cache(

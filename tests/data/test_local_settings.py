@@ -291,6 +291,28 @@ def test_a_role_without_effect_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("name", "settings", "told"),
+    [
+        (
+            "a.csv",
+            {"sheet": "A"},
+            "data.sheet: 'A' would be without effect: it is of xlsx files, and data.files are csv;",
+        ),
+        ("a.jsonl", {"delimiter": ";"}, "data.delimiter: ';' would be without effect: it is of csv files, and "),
+        ("a.parquet", {"header": False}, "data.header: False would be without effect: it is of csv and xlsx files, "),
+        ("a.parquet", {"names": ("x", "y")}, "data.names: .* would be without effect: .*; take it out."),
+        ("a.tsv", {"delimiter": ";"}, "data.delimiter: ';' would be without effect: in files that end with .tsv it is"),
+    ],
+)
+def test_a_setting_of_another_format_is_refused(tmp_path, name, settings, told):
+    (tmp_path / name).write_text("x\ty\n1\tno\n")
+    features = {"x": "number", "y": {"kind": "label", "classes": ["no", "yes"]}}
+
+    with pytest.raises(ConfigError, match=told):
+        local.dataset(DataConfig(files=name, features=features, **settings), "a", tmp_path)
+
+
+@pytest.mark.parametrize(
     ("settings", "told"),
     [
         (

@@ -15,6 +15,8 @@ from data.sources.tables.dialect import Head, Layout, look, of_cells
 from data.spec import TextFeature
 
 HEADED_KINDS = ("csv", "xlsx")  # formats whose first row may be a header
+SETTINGS_OF = {"sheet": ("xlsx",), "delimiter": ("csv",), "header": HEADED_KINDS, "names": HEADED_KINDS}
+"""Setting -> the formats that are read by it."""
 HEADED = {"names": (), "header": True}
 
 
@@ -36,6 +38,22 @@ def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
     if len(kinds) > 1:
         raise ConfigError(f"data.files: expected files of one format, found {' and '.join(sorted(kinds))}.")
     return next(iter(kinds))
+
+
+def refuse_without_effect(kind: str, paths: Sequence[Path], config: DataConfig) -> None:
+    """Raises ConfigError for a setting that says how files of another format than `kind` are read."""
+    for name, kinds in SETTINGS_OF.items():
+        value = getattr(config, name)
+        if value != DataConfig.model_fields[name].default and kind not in kinds:
+            raise ConfigError(
+                f"data.{name}: {value!r} would be without effect: it is of {' and '.join(kinds)} files, and data.files "
+                f"are {kind}; take it out."
+            )
+    if config.delimiter not in (",", "\t") and paths and all(map(is_tsv, paths)):
+        raise ConfigError(
+            f"data.delimiter: {config.delimiter!r} would be without effect: in files that end with .tsv it is a tab; "
+            "take it out, or rename them to .csv."
+        )
 
 
 def files_of(path: Path, kind: str) -> list[Path]:
