@@ -45,7 +45,8 @@ def paired_interval(
         network: Predictions of the network for these rows.
         other: Predictions of the other model for the same rows.
         groups: int `(rows,)` from 0, which rows belong together and vary together; None where each row is independent.
-            With one group only, or one row of a class, nothing is known: the interval is infinite.
+            With one group only, or one row of a class, nothing is known: the interval is infinite. Else it does not go
+            beyond what a difference can be, such as -1 to 1 of two accuracies.
     """
     sign = -1.0 if metric.lower_is_better else 1.0
     ours, theirs = metric.function(targets, network), metric.function(targets, other)
@@ -58,4 +59,5 @@ def paired_interval(
         # Every row says the same, as where classes are told apart without a mistake: six rows may by chance.
         error = 2 * abs(found.value) / found.units(groups)
     half = error * stdtrit(found.degrees_of_freedom(groups), 0.975)
-    return Interval(found.value, float(found.value - half), float(found.value + half))
+    low, high = np.clip([found.value - half, found.value + half], -metric.greatest, metric.greatest)
+    return Interval(found.value, float(low), float(high))
