@@ -15,7 +15,7 @@ from components.artifact_files import CLASSICAL, COMPARISON, PREDICTIONS, TRAINI
 from components.classical import ClassicalModels, values_of
 from data.errors import ModelError
 from data.spec import DatasetSpec
-from data.texts import significant, to_json
+from data.texts import significant, span, to_json
 from models import progress, registry
 from models.evaluation.comparison import Interval, paired_interval
 from models.evaluation.estimates import num_groups
@@ -124,10 +124,9 @@ def describe(interval: Interval, metric: str, values: dict[str, float], groups: 
     """Returns in a sentence how the first of two models, name -> value, does beside the second."""
     (ours, value), (other, others_value) = values.items()
     by = "" if groups is None else f", by {groups:,} groups of rows"
-    return (
-        f"{metric}: {ours} {interval.verdict} {other}, {significant(value)} and {significant(others_value)} "
-        f"(95 % of differences {significant(interval.low, '+')} to {significant(interval.high, '+')}{by})"
-    )
+    ends = interval.low, interval.high
+    reached = " and ".join(significant(one, interval=ends) for one in (value, others_value))
+    return f"{metric}: {ours} {interval.verdict} {other}, {reached} (95 % of differences {span(ends, '+')}{by})"
 
 
 def check(verdict: str, require: str, sentence: str) -> None:

@@ -15,7 +15,7 @@ from components.artifact_files import METRICS, OVERALL, PREDICTIONS, saved_model
 from components.example_gen import read_summary
 from data.columnar.workers import over
 from data.spec import DatasetSpec, LabelFeature
-from data.texts import to_json
+from data.texts import significant, to_json
 from models import progress, registry
 from models.config import TaskConfig
 from models.evaluation import tfma_files
@@ -61,7 +61,7 @@ def TestEvaluator(
     METRICS.path(folder).write_text(
         to_json({**told, "data_digest": read_summary(examples.uri)["test"]["digest"]}, indent=1)
     )
-    progress.report(**{name: value for name, value in found.slices[OVERALL].items() if "@" not in name})
+    progress.report(summary=describe(found))
 
 
 def evaluate(folder: Path, config: TaskConfig, spec: DatasetSpec, beam_args: Sequence[str] = ()) -> Evaluated:
@@ -76,6 +76,14 @@ def evaluate(folder: Path, config: TaskConfig, spec: DatasetSpec, beam_args: Seq
     label = next(iter(spec.of(LabelFeature)), None)
     make = functools.partial(Evaluation, config.metrics(spec), label)
     return over(sorted(folder.glob("*.parquet")), batches_of, make, beam_args).result()
+
+
+def describe(found: Evaluated) -> str:
+    """Returns the metrics of all rows in a line, with the digits that their intervals allow, and the number of rows."""
+    overall, intervals = found.slices[OVERALL], found.intervals[OVERALL]
+    names = [name for name in overall if "@" not in name and name != "example_count"]
+    words = [f"{name} {significant(overall[name], interval=intervals.get(name))}" for name in names]
+    return ", ".join([*words, f"{overall['example_count']:,.0f} rows"])
 
 
 def definition(config: TaskConfig, spec: DatasetSpec) -> dict[str, Any]:

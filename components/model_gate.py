@@ -2,8 +2,10 @@
 
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -16,7 +18,7 @@ from components.live_model.contest import Beside, Candidate, Contest, Duel
 from data.config import DataConfig
 from data.errors import ModelError
 from data.spec import DatasetSpec
-from data.texts import significant, to_json
+from data.texts import significant, span, to_json
 from models import progress, registry
 from models.serving.rollout.versions import model_digest
 
@@ -74,12 +76,14 @@ def ModelGate(
                 if challenge != "off":
                     duel = contest.duel(candidate.config.compared(facts)[metric])
                     CHALLENGE.path(blessing.uri).write_text(to_json(vars(duel) | {"sentence": duel.sentence()}))
-    decision = Decision(judge(candidate.metrics["slices"][OVERALL], beside, bounds), beside, duel, challenge, note)
+    slices, intervals = candidate.metrics["slices"], candidate.metrics.get("intervals", {})
+    verdicts = judge(slices[OVERALL], beside, bounds, intervals.get(OVERALL, {}))
+    decision = Decision(verdicts, beside, duel, challenge, note)
     told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in decision.verdicts]
     VERDICT.path(blessing.uri).write_text(to_json(told, indent=1))
     progress.report(summary=decision.sentence())
     if not (decision.passed or allow_unblessed):
-        raise ModelError(decision.refusal(candidate.metrics["slices"]))
+        raise ModelError(decision.refusal(slices, intervals))
     # As stock TFX's Evaluator says it.
     (Path(blessing.uri) / ("BLESSED" if decision.passed else "NOT_BLESSED")).touch()
     blessing.set_int_custom_property("blessed", int(decision.passed))
@@ -109,6 +113,7 @@ class Verdict:
         max_regression: How much worse than `published` is accepted.
         candidate: The candidate's value on those rows; None where nothing is compared.
         is_judged: Whether a regression stops the run; else it is only reported.
+        interval: The ends of the 95 % interval of `value`; None where it is not known.
     """
 
     metric: str
@@ -119,6 +124,7 @@ class Verdict:
     max_regression: float
     candidate: float | None = None
     is_judged: bool = True
+    interval: Sequence[float] | None = None
 
     @property
     def reaches_bound(self) -> bool:
@@ -139,25 +145,34 @@ class Verdict:
         return self.reaches_bound and (self.regression <= self.max_regression or not self.is_judged)
 
     def sentence(self) -> str:
-        """Returns the value against what was asked, such as `accuracy 0.912: expected >= 0.92`."""
-        text = (
-            f"{self.metric} {significant(self.value)}: expected {'<=' if self.lower_is_better else '>='} {self.bound:g}"
-        )
+        """Returns the value against what was asked: `accuracy 0.912 (95 % 0.901 to 0.922): expected >= 0.92`."""
+        sign, ends = "<=" if self.lower_is_better else ">=", self.interval
+        value = significant(self.value, interval=ends, bound=self.bound) + (f" (95 % {span(ends)})" if ends else "")
+        text = f"{self.metric} {value}: expected {sign} {self.bound:g}"
         if self.published is not None and self.candidate is not None:
             if self.candidate != self.value:
-                text += f"; on the rows that the live version was asked about {significant(self.candidate)}"
+                candidate = significant(self.candidate, interval=ends)
+                text += f"; on the rows that the live version was asked about {candidate}"
             judged = f"at most {self.max_regression:g} worse" if self.is_judged else "only reported"
-            text += f", live {significant(self.published)} ({judged})"
+            best = self.candidate + self.max_regression * (-1 if self.lower_is_better else 1)  # that is accepted
+            bound = best if self.published != self.candidate else None
+            text += f", live {significant(self.published, interval=ends, bound=bound)} ({judged})"
         return text
 
 
-def judge(metrics: dict[str, float], beside: Beside | None, thresholds: dict[str, dict]) -> list[Verdict]:
+def judge(
+    metrics: dict[str, float],
+    beside: Beside | None,
+    thresholds: dict[str, dict],
+    intervals: Mapping[str, Sequence[float]] = MappingProxyType({}),
+) -> list[Verdict]:
     """Returns a verdict for each threshold.
 
     Args:
         metrics: The candidate's metrics by name.
         beside: What both come to on the same rows; None where nothing is compared.
         thresholds: Metric name -> `min` or `max`, and `max_regression`.
+        intervals: Metric name -> ends of the 95 % interval of the candidate's, where it is known.
 
     Raises:
         ModelError: A metric was not computed or is not a finite number.
@@ -177,6 +192,7 @@ def judge(metrics: dict[str, float], beside: Beside | None, thresholds: dict[str
                 max_regression=threshold["max_regression"],
                 candidate=beside.candidate.get(name) if beside else None,
                 is_judged=beside is None or beside.is_judged,
+                interval=intervals.get(name),
             )
         )
     return verdicts
@@ -217,19 +233,33 @@ class Decision:
         told += self.beside.notes() if self.beside else [self.note] if self.note else []
         return "; ".join(told) or "no thresholds set"
 
-    def refusal(self, slices: dict[str, dict[str, float]]) -> str:
+    def refusal(
+        self, slices: dict[str, dict[str, float]], intervals: Mapping[str, Mapping[str, Sequence[float]]]
+    ) -> str:
         """Returns what fell short, a line each, with the slices in which it is worst."""
         failed = [verdict for verdict in self.verdicts if not verdict.passed]
-        lines = [line for verdict in failed for line in (verdict.sentence(), *worst_slices(slices, verdict))]
+        lines = [line for verdict in failed for line in (verdict.sentence(), *worst_slices(slices, intervals, verdict))]
         if self.duel and self.lost:
             lines.append(f"{self.duel.sentence()}; evaluate.challenge is {self.challenge}")
         return "\n  ".join(["The model is not good enough and was not published:", *lines])
 
 
-def worst_slices(slices: dict[str, dict[str, float]], verdict: Verdict, count: int = 3) -> list[str]:
-    """Returns a line with the slices in which a metric is worst, such as `worst: label=Shirt 0.7720`; none without."""
+def worst_slices(
+    slices: dict[str, dict[str, float]],
+    intervals: Mapping[str, Mapping[str, Sequence[float]]],
+    verdict: Verdict,
+    count: int = 3,
+) -> list[str]:
+    """Returns a line with the slices in which a metric is worst, such as `worst: label=Shirt 0.772 (0.745 to 0.797)`.
+
+    None without slices.
+    """
     values = {
         name: found[verdict.metric] for name, found in slices.items() if name != OVERALL and verdict.metric in found
     }
     worst = sorted(values, key=values.__getitem__, reverse=verdict.lower_is_better)[:count]
-    return ["worst: " + ", ".join(f"{name} {significant(values[name])}" for name in worst)] if worst else []
+    told = []
+    for name in worst:
+        ends = intervals.get(name, {}).get(verdict.metric)
+        told.append(f"{name} {significant(values[name], interval=ends)}" + (f" ({span(ends)})" if ends else ""))
+    return ["worst: " + ", ".join(told)] if told else []

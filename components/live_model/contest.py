@@ -13,6 +13,7 @@ from components.example_gen import split_files
 from components.live_model.asking import Question
 from components.live_model.comparable import LiveModel
 from data.spec import DatasetSpec
+from data.texts import significant, span
 from models.config import TaskConfig
 from models.evaluation.comparison import paired_interval
 from models.evaluation.evaluation import Evaluation
@@ -107,9 +108,11 @@ class Duel:
 
     def sentence(self) -> str:
         """Returns it in words."""
+        ends = self.low, self.high
+        candidate, published = (significant(one, interval=ends) for one in (self.candidate, self.published))
         return (
-            f"{self.metric}: the candidate {self.verdict} version {self.version}, {self.candidate:.4f} and "
-            f"{self.published:.4f} (95 % of differences {self.low:+.4f} to {self.high:+.4f})"
+            f"{self.metric}: the candidate {self.verdict} version {self.version}, {candidate} and {published} "
+            f"(95 % of differences {span(ends, '+')})"
         )
 
 

@@ -45,6 +45,26 @@ def test_the_verdict_tells_all_the_numbers():
     assert verdict.sentence() == "accuracy 0.9500: expected >= 0.9, live 0.9700 (at most 0.01 worse)"
 
 
+def test_the_verdict_tells_how_well_the_value_is_known():
+    from components.model_gate import judge
+
+    (verdict,) = judge({"accuracy": 0.8996}, None, ACCURACY, {"accuracy": [0.8712, 0.9223]})
+
+    # In three digits, which the interval allows, it would be 0.900.
+    assert verdict.sentence() == "accuracy 0.8996 (95 % 0.871 to 0.922): expected >= 0.9"
+
+
+def test_the_worst_slices_are_told_with_their_intervals():
+    from components.model_gate import judge, worst_slices
+
+    (verdict,) = judge({"loss": 0.6}, None, LOSS)
+    slices = {"overall": {"loss": 0.6}, "a": {"loss": 0.71}, "b": {"loss": 1.4142}, "c": {"accuracy": 1.0}}
+
+    told = worst_slices(slices, {"b": {"loss": [1.21, 1.62]}}, verdict)
+
+    assert told == ["worst: b 1.41 (1.21 to 1.62), a 0.7100"]
+
+
 def test_a_regression_counts_on_the_rows_that_both_were_asked_about():
     from components.model_gate import judge
 

@@ -142,3 +142,13 @@ def test_two_workers_of_beam_predict_and_measure_the_same(split, told, tmp_path)
 
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads((tmp_path / "found.json").read_text()) == told
+
+
+def test_an_evaluation_says_its_metrics_with_the_digits_that_are_known():
+    from components.evaluator import describe
+    from models.evaluation.evaluation import Evaluated
+
+    values = {"accuracy": 0.61154, "f1@yes": 0.5, "rmse": 172.0669367313385, "example_count": 1381.0}
+    found = Evaluated({"overall": values}, {"overall": {"accuracy": (0.562, 0.659), "rmse": (150.0, 194.0)}}, None)
+
+    assert describe(found) == "accuracy 0.612, rmse 172, 1,381 rows"

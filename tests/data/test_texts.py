@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from data.texts import is_name, is_unicode, significant, to_json
+from data.texts import is_name, is_unicode, significant, span, to_json
 
 
 @pytest.mark.parametrize("text", ["", "plain", "שלום 🙂", "\u202e", "\0"])
@@ -48,3 +48,27 @@ def test_json_holds_no_infinity_and_no_nan():
 )
 def test_a_measured_number_has_five_significant_digits(value, sign, expected):
     assert significant(value, sign) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "expected"),
+    [
+        (0.94213, (0.9204, 0.9579), "0.942"),
+        (172.0669367313385, (150.2, 193.9), "172"),
+        (12345.6, (11500.0, 13200.0), "12350"),  # half its width is 850: tens
+        (0.5, (0.4004, 0.5996), "0.50"),  # 0.0996 is 0.10
+        (0.97, (0.97, 0.97), "0.9700"),
+        (0.97, (0.0, float("inf")), "0.9700"),
+    ],
+)
+def test_a_measured_number_has_the_digits_that_its_interval_allows(value, interval, expected):
+    assert significant(value, interval=interval) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.89991, "0.8999"), (0.9, "0.90"), (0.9000001, "0.9000001")])
+def test_a_number_is_seen_on_the_side_of_its_bound(value, expected):
+    assert significant(value, interval=(0.8, 1.0), bound=0.9) == expected
+
+
+def test_the_ends_of_an_interval_have_the_digits_of_its_width():
+    assert span((-0.00504, 0.03657), "+") == "-0.005 to +0.037"

@@ -110,7 +110,9 @@ def test_a_column_that_is_left_out_later_is_still_given_to_the_live_version(home
 
     done = headrace("run", "./tumours.yaml", *again, cwd=home)
 
-    told = re.search(r"model_gate .*?accuracy (0\.\d+): expected >= 0\.5, live (0\.\d+) \(at most", done.out, re.DOTALL)
+    told = re.search(
+        r"model_gate .*?accuracy (0\.\d+) \(95 % .*?\): expected >= 0\.5, live (0\.\d+) \(at most", done.out, re.DOTALL
+    )
     assert told, done.out + done.err
     assert float(told[2]) > 0.9  # asked through its own inputs, the column among them
     assert re.search(r"no warm start from version \d+: it takes other columns", done.out)

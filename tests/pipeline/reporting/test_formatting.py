@@ -12,6 +12,23 @@ def test_numbers_are_written_as_people_read_them(value, words):
     assert formatting.number(value) == words
 
 
+def test_a_measured_number_is_written_with_its_interval_where_it_is_known():
+    known, unknown = formatting.Measured(0.94213, (0.9204, 0.9579)), formatting.Measured(0.94213)
+
+    assert str(known) == "0.942 (0.920 to 0.958)"
+    assert str(unknown) == "0.9421"
+    assert str(formatting.Measured(None)) == ""
+    assert str(formatting.Measured(23_456.7, (21_000.0, 25_900.0))) == "23,500 (21,000 to 25,900)"
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "words"),
+    [(0.0208, (0.005, 0.0366), "+0.021"), (-0.0208, None, "-0.0208"), (0.0, None, "+0"), (1200.0, None, "+1,200")],
+)
+def test_a_difference_has_its_sign(value, interval, words):
+    assert formatting.difference(value, interval) == words
+
+
 @pytest.mark.parametrize(("seconds", "words"), [(3.14, "3.1 s"), (200, "3 min 20 s"), (7260, "2 h 1 min")])
 def test_durations_are_written_in_words(seconds, words):
     assert formatting.duration(seconds) == words
