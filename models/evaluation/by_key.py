@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.evaluation.estimates import ratio_root, weighted
+from models.evaluation.intervals import Z, wilson
 from models.evaluation.metrics import Columns, Metric
 
 
@@ -25,6 +26,17 @@ class Known:
     error: float
     units: int
     rows: int
+
+    def interval(self, greatest: float, *, is_share: bool) -> tuple[float, float] | None:
+        """Returns the ends of its 95 % interval: Wilson's of a share, else 1.96 standard errors on each side.
+
+        None where it is not known. From 0 to `greatest` is what the value can be.
+        """
+        if is_share:
+            return wilson(self.value, self.independent_units())
+        if not math.isfinite(self.error):
+            return None
+        return max(self.value - Z * self.error, 0.0), min(self.value + Z * self.error, greatest)
 
     def independent_units(self) -> float:
         """Returns how many independent rows tell a share as well (design effect: L. Kish, "Survey Sampling", 1965)."""

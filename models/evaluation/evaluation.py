@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from models.evaluation import metrics
 from models.evaluation.by_key import Known, Rows, known_by_key, ratios_by_key
-from models.evaluation.intervals import Z, wilson
 from models.evaluation.metrics import Columns, Metric, PerClass
 from models.evaluation.predictions import Predictions
 
@@ -33,15 +32,11 @@ class Evaluated:
     confusion_matrix: np.ndarray | None
 
     def add(self, slice_name: str, metric: str, known: Known, greatest: float, *, is_share: bool) -> None:
-        """Adds a metric of a slice, and its interval: Wilson's of a share, else 1.96 standard errors on each side."""
+        """Adds a metric of a slice, and its interval where it is known."""
         if not math.isfinite(known.value):
             return
         self.slices[slice_name][metric] = known.value
-        if is_share:
-            self.intervals[slice_name][metric] = wilson(known.value, known.independent_units())
-        elif math.isfinite(known.error):
-            half = Z * known.error
-            ends = max(known.value - half, 0.0), min(known.value + half, greatest)
+        if ends := known.interval(greatest, is_share=is_share):
             self.intervals[slice_name][metric] = ends
 
     def as_json(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from data.errors import ConfigError
-from data.texts import significant, to_json
+from data.texts import to_json
 from pipeline.commands.shared import PipelineName, RunName, home_option, json_option, reports_errors
 from pipeline.history.states import STATES
 
@@ -66,6 +66,7 @@ def show(run: str, home: Path, as_json: bool) -> None:
       headrace show 20261123-105255-728 --json
     """
     from pipeline.history import runs
+    from pipeline.reporting.formatting import number, span
 
     found = runs.find(home, run)
     if as_json:
@@ -81,10 +82,7 @@ def show(run: str, home: Path, as_json: bool) -> None:
         if len(single) > MAX_SINGLE and name in single:
             continue
         ends = found.intervals.get(name)
-        click.echo(
-            f"  {name:<32}{significant(value)}"
-            + (f"  95 % {significant(ends[0])} to {significant(ends[1])}" if ends else "")
-        )
+        click.echo(f"  {name:<32}{number(value, ends)}" + (f"  95 % {span(ends)}" if ends else ""))
     if len(single) > MAX_SINGLE:
         click.echo(f"  and {len(single):,} of single classes, in --json and on the page")
     for verdict in found.verdicts:

@@ -81,6 +81,7 @@ class RunRecord:
         peak_mib: Most resident memory seen, in MiB.
         disk_mib: Size of the artifacts that this run wrote, in MiB.
         training: The run whose curves are this run's: its own, or the one whose training was taken from the cache.
+        compared: The metrics by which models are compared, the usual one first; empty where an older release wrote it.
     """
 
     run: str
@@ -110,11 +111,17 @@ class RunRecord:
     peak_mib: float = 0.0
     disk_mib: float = 0.0
     training: str | None = None
+    compared: list[str] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
         """Wall time so far."""
         return (self.ended or time.time()) - self.started
+
+    @property
+    def usual_metrics(self) -> list[str]:
+        """The metrics that are told of a run in a list, the usual one first."""
+        return self.compared or list(self.intervals)  # older releases wrote the intervals of these alone
 
     def output(self, stage: str, name: str) -> Path | None:
         """Returns the folder of a stage's output that is still there; else None."""

@@ -65,9 +65,11 @@ def find(home: Path, identifier: str) -> RunRecord:
 def line(run: RunRecord) -> str:
     """Returns a run in one line."""
     cached = sum(stage.state == "cached" for stage in run.stages)
-    shown = list(run.intervals) or ["accuracy"]
+    shown = [*(run.usual_metrics or ["accuracy"])[:2], "loss"]
     metrics = ", ".join(
-        f"{name} {significant(run.metrics[name])}" for name in (*shown[:2], "loss") if name in run.metrics
+        f"{name} {significant(run.metrics[name], interval=run.intervals.get(name))}"
+        for name in shown
+        if name in run.metrics
     )
     where = f"at {run.stages[-1].name}" if run.stages and run.state not in ("published", "unpublished") else ""
     stages = f"{len(run.stages)} stages, {cached} cached"

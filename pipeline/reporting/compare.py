@@ -1,20 +1,25 @@
 """How runs differ: in settings, data, metrics with intervals, slices and cost. Loads no TensorFlow."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from components.artifact_files import OVERALL
 from data.checks.profile import kolmogorov_smirnov, quantiles
 from data.columnar.splitting import agree
 from data.errors import ConfigError, HeadraceError
-from models.evaluation.intervals import Z
+from data.texts import span
+from models.evaluation.intervals import of_difference
+from models.evaluation.metrics import Metric
 from pipeline.core.config.settings import schema_class
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
 from pipeline.reporting.facts import Facts, compared_metrics, gather
-from pipeline.reporting.formatting import flat, number, setting
+from pipeline.reporting.formatting import Measured, difference, flat, number, setting
 
 MIN_DISTANCE = 0.05  # of two distributions, to be worth a line
 ABSENT = "–"  # noqa: RUF001 - what stands where a run has no such setting
@@ -30,6 +35,7 @@ class Delta:
         low: Lower end of the difference's 95 % interval; None where it is not known.
         high: Upper end.
         paired: Whether both runs were asked about the same rows.
+        interval: The ends of the 95 % interval of the value itself; None where it is not known.
     """
 
     value: float | None
@@ -37,6 +43,17 @@ class Delta:
     low: float | None = None
     high: float | None = None
     paired: bool = False
+    interval: Sequence[float] | None = None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The ends of the difference's interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
+    def measured_difference(self) -> Measured:
+        """The difference with its interval."""
+        return Measured(self.difference, self.ends)
 
     @property
     def moved(self) -> bool:
@@ -44,13 +61,14 @@ class Delta:
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
     def words(self) -> str:
-        """Returns it in a few words, such as `0.9421 (+0.0208, +0.0050 to +0.0366)`."""
+        """Returns it in a few words, such as `0.942 (+0.021, +0.005 to +0.037)`."""
         if self.value is None:
             return ABSENT
+        value = number(self.value, self.interval)
         if self.difference is None:
-            return number(self.value)
-        ends = f", {self.low:+.4f} to {self.high:+.4f}" if self.low is not None else ""
-        return f"{number(self.value)} ({self.difference:+.4f}{ends})"
+            return value
+        known = f", {span(self.ends, '+')}" if self.ends else ""
+        return f"{value} ({difference(self.difference, self.ends)}{known})"
 
 
 @dataclass
@@ -66,6 +84,7 @@ class Comparison:
         slices: Slice -> the runs' values of `slice_metric`, where one has moved.
         slice_metric: What slices are compared by.
         steady_slices: How many slices have not moved.
+        unknown_slices: Of how many nothing is known, as of a run of an older release, which stored no intervals.
         cost: What it took -> values.
         histories: Run -> metric -> its value after each epoch of the training.
         notes: What could not be compared, a sentence each.
@@ -79,6 +98,7 @@ class Comparison:
     slices: dict[str, list[Delta]] = field(default_factory=dict)
     slice_metric: str = ""
     steady_slices: int = 0
+    unknown_slices: int = 0
     cost: dict[str, list[float]] = field(default_factory=dict)
     histories: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -199,9 +219,10 @@ def _distances(facts: list[Facts]) -> dict[str, list[Any]]:
 
 def _add_metrics(found: Comparison, facts: list[Facts]) -> None:
     first, before = found.runs[0], facts[0]
-    names = [name for name in first.metrics if "@" not in name or name in first.intervals]
-    for name in sorted(names, key=lambda one: one not in first.intervals):
-        row = [Delta(first.metrics[name])]
+    usual = first.usual_metrics
+    names = [name for name in first.metrics if "@" not in name or name in usual]
+    for name in sorted(names, key=lambda one: one not in usual):
+        row = [Delta(first.metrics[name], interval=first.intervals.get(name))]
         for run, one in zip(found.runs[1:], facts[1:], strict=True):
             row.append(_delta(name, first, run, before, one))
         found.metrics[name] = row
@@ -209,16 +230,20 @@ def _add_metrics(found: Comparison, facts: list[Facts]) -> None:
 
 def _delta(name: str, first: RunRecord, run: RunRecord, before: Facts, after: Facts) -> Delta:
     """Returns a metric beside the first run's: paired, where both are of the same rows."""
-    if name not in run.metrics:
-        return Delta(None)
-    value, difference = run.metrics[name], run.metrics[name] - first.metrics[name]
-    ends = _paired(name, first, before, after) if _same_rows(before, after) else None
-    if ends:
-        return Delta(value, difference, *ends, paired=True)
-    if name in first.intervals and name in run.intervals:
-        half = math.hypot(*((high - low) / 2 for low, high in (first.intervals[name], run.intervals[name])))
-        return Delta(value, difference, difference - half, difference + half)
-    return Delta(value, difference)
+    paired = _paired(compared_metrics(first).get(name), before, after) if _same_rows(before, after) else None
+    value, other = (Measured.of(name, one.metrics, one.intervals) for one in (first, run))
+    return _beside(value, other, paired)
+
+
+def _beside(first: Measured, other: Measured, paired: tuple[float, float] | None) -> Delta:
+    """Returns a value beside the first run's, with the paired interval where there is one, else by that of each."""
+    if first.value is None or other.value is None:
+        return Delta(other.value, interval=other.interval)
+    ends = paired
+    if ends is None and first.interval and other.interval:
+        ends = of_difference(first.value, first.interval, other.value, other.interval)
+    low, high = ends or (None, None)
+    return Delta(other.value, other.value - first.value, low, high, paired is not None, other.interval)
 
 
 def _same_rows(before: Facts, after: Facts) -> bool:
@@ -229,14 +254,23 @@ def _same_rows(before: Facts, after: Facts) -> bool:
     )
 
 
-def _paired(name: str, first: RunRecord, before: Facts, after: Facts) -> tuple[float, float] | None:
+def _paired(
+    metric: Metric | None, before: Facts, after: Facts, rows: np.ndarray | None = None
+) -> tuple[float, float] | None:
+    """Returns the interval of the difference over the same rows, of `rows` alone, their numbers, where they are given.
+
+    None where it is not known, as of a metric that cannot be computed from stored answers.
+    """
     from models.evaluation.comparison import paired_interval
 
-    metric = compared_metrics(first).get(name)
     if metric is None or before.answers is None or after.answers is None:
         return None
-    said = before.answers
-    found = paired_interval(metric, said.targets, after.answers.values, said.values, groups=said.groups)
+    said, other = before.answers, after.answers.values
+    targets, values, groups = said.targets, said.values, said.groups
+    if rows is not None:
+        targets, values, other = targets[rows], values[rows], other[rows]
+        groups = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
+    found = paired_interval(metric, targets, other, values, groups=groups)
     if not math.isfinite(found.low):  # of one group only nothing is known
         return None
     # It speaks of better and worse; here it is more and less.
@@ -244,35 +278,42 @@ def _paired(name: str, first: RunRecord, before: Facts, after: Facts) -> tuple[f
 
 
 def _add_slices(found: Comparison, facts: list[Facts]) -> None:
-    tables = [one.evaluation.get("slices", {}) for one in facts]
-    usual = ["accuracy", *found.metrics]
-    metric = next((name for name in usual if all(name in one.get(OVERALL, {}) for one in tables)), None)
+    before, usual = facts[0], ["accuracy", *found.metrics]
+    metric = next((name for name in usual if all(name in one.slices.get(OVERALL, {}) for one in facts)), None)
     if metric is None:
         return
     found.slice_metric = metric
-    for name, first in tables[0].items():
-        if name == OVERALL or metric not in first:
+    compared = compared_metrics(found.runs[0]).get(metric)
+    rows = _rows_of_slices(before) if any(_same_rows(before, one) for one in facts[1:]) else {}
+    for name in before.slices:
+        first = before.measured(name, metric)
+        if name == OVERALL or first.value is None:
             continue
-        row = [Delta(first[metric]), *(_slice_delta(metric, first, one.get(name, {})) for one in tables[1:])]
+        row = [Delta(first.value, interval=first.interval)]
+        for one in facts[1:]:
+            is_paired = name in rows and _same_rows(before, one)
+            paired = _paired(compared, before, one, rows[name]) if is_paired else None
+            row.append(_beside(first, one.measured(name, metric), paired))
         if any(one.moved for one in row):
             found.slices[name] = row
+        elif all(one.ends is None for one in row):
+            found.unknown_slices += 1
         else:
             found.steady_slices += 1
     found.slices = dict(sorted(found.slices.items(), key=lambda item: -max(abs(d.difference or 0) for d in item[1])))
 
 
-def _slice_delta(metric: str, first: dict[str, float], other: dict[str, float]) -> Delta:
-    """Returns a slice's value beside the first run's; of a share with the interval of a difference of two shares."""
-    if metric not in other:
-        return Delta(None)
-    difference = other[metric] - first[metric]
-    if metric != "accuracy":
-        return Delta(other[metric], difference)
-    variances = [one[metric] * (1 - one[metric]) / max(one.get("example_count", 1), 1) for one in (first, other)]
-    half = Z * math.sqrt(sum(variances))
-    # Of two shares that are 0 or 1 the interval has no width; one row more or less is none.
-    half = max(half, 1 / max(min(one.get("example_count", 1) for one in (first, other)), 1))
-    return Delta(other[metric], difference, difference - half, difference + half)
+def _rows_of_slices(found: Facts) -> dict[str, np.ndarray]:
+    """Returns the numbers of the rows of each slice of the stored predictions, by its name such as `label=Shirt`."""
+    rows: dict[str, np.ndarray] = {}
+    for column, values in found.answers.slices.items() if found.answers else ():
+        codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        order, names = np.argsort(codes, kind="stable"), values.dictionary.to_pylist()
+        ends = np.searchsorted(codes[order], np.arange(len(names) + 1))
+        for name, begin, end in zip(names, ends[:-1], ends[1:], strict=True):
+            if end > begin:
+                rows[f"{column}={name}"] = order[begin:end]
+    return rows
 
 
 # --- how it is told ---------------------------------------------------------------------------------------------------
@@ -291,7 +332,9 @@ def lines(found: Comparison) -> list[str]:
     rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.metrics.items()]
     if found.slice_metric:
         moved = f"slices whose {found.slice_metric} moved" if found.slices else "slices: none moved"
-        rows.append([f"{moved}; {found.steady_slices} did not" if found.slices else moved])
+        counts = [f"{found.steady_slices} did not"] * bool(found.slices)
+        counts += [f"{found.unknown_slices} have no interval"] * bool(found.unknown_slices)
+        rows.append(["; ".join([moved, *counts])])
         rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.slices.items()]
     rows.append(["cost"])
     rows += [[f"  {name}", *map(number, values)] for name, values in found.cost.items()]
@@ -313,6 +356,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "slice_metric": found.slice_metric,
         "slices": {name: [asdict(delta) for delta in row] for name, row in found.slices.items()},
         "steady_slices": found.steady_slices,
+        "unknown_slices": found.unknown_slices,
         "cost": found.cost,
         "notes": found.notes,
     }

@@ -26,11 +26,11 @@ from tensorboard.util import tensor_util
 
 from components.artifact_files import OVERALL
 from models.evaluation.plots import confusion_matrix, pixels, short
+from models.evaluation.reliability import Bin, reliability_bins
 from pipeline.core.stages import BY_ID
 from pipeline.history.record import RunRecord, StageRecord
-from pipeline.reporting import plots
 from pipeline.reporting.facts import Facts
-from pipeline.reporting.page import flat, number
+from pipeline.reporting.formatting import Measured, flat, number
 
 MAX_CLASSES = 50  # of the confusion matrix, of precision-recall curves, of slices
 MAX_BUCKETS = 100
@@ -163,11 +163,10 @@ def _histogram(feature: Any) -> Iterator[Summary]:
 
 
 def _evaluation(found: Facts) -> Iterator[Summary]:
-    slices = found.evaluation.get("slices", {})
-    for name, value in slices.get(OVERALL, {}).items():
+    for name in found.slices.get(OVERALL, {}):
         if "@" not in name:
-            yield scalar_pb(f"test/{name}", value)
-    yield from _slices(slices)
+            yield _scalar(f"test/{name}", found.measured(OVERALL, name))
+    yield from _slices(found)
     _, classes = found.label
     counts = found.evaluation.get("confusion_matrix")
     if counts and len(classes) <= MAX_CLASSES:
@@ -177,22 +176,27 @@ def _evaluation(found: Facts) -> Iterator[Summary]:
     if not classes:
         yield histogram_pb("test/error", found.answers.numbers - found.answers.targets)
         return
-    yield _image("test/calibration", _reliability(plots.reliability_bins(found.answers)))
+    yield _image("test/calibration", _reliability(reliability_bins(found.answers)))
     for index in [1] if len(classes) == 2 else range(min(len(classes), MAX_CLASSES)):
         yield _curve(classes[index], found.answers.targets == index, found.answers.values[:, index])
 
 
-def _slices(slices: dict[str, dict[str, float]]) -> Iterator[Summary]:
-    names = [name for name in slices if name != OVERALL]
+def _scalar(tag: str, measured: Measured) -> Summary:
+    """Returns a number, its interval in its description."""
+    return scalar_pb(tag, measured.value, description=f"95 % interval {measured.ends}" if measured.ends else None)
+
+
+def _slices(found: Facts) -> Iterator[Summary]:
+    names = [name for name in found.slices if name != OVERALL]
     if not names:
         return
-    metrics = [name for name in slices[names[0]] if "@" not in name]
-    rows = [[name, *(number(slices[name].get(metric)) for metric in metrics)] for name in names[: 4 * MAX_CLASSES]]
-    yield text_pb("test/slices", "\n".join(_table(["slice", *metrics], rows)))
+    metrics = [name for name in found.slices[names[0]] if "@" not in name]
+    rows = [[name, *(str(found.measured(name, metric)) for metric in metrics)] for name in names[: 4 * MAX_CLASSES]]
+    yield text_pb("test/slices", "\n".join(_table(["slice (in brackets 95 % intervals)", *metrics], rows)))
     for name in names[:MAX_CLASSES]:
         for metric in metrics:
-            if metric in slices[name] and metric != "example_count":
-                yield scalar_pb(f"slices_{metric}/{name}", slices[name][metric])
+            if metric in found.slices[name] and metric != "example_count":
+                yield _scalar(f"slices_{metric}/{name}", found.measured(name, metric))
 
 
 def _curve(name: str, labels: np.ndarray, scores: np.ndarray) -> Summary:
@@ -217,12 +221,15 @@ def _curve(name: str, labels: np.ndarray, scores: np.ndarray) -> Summary:
     )
 
 
-def _reliability(bins: list[list[float]]) -> Image.Image:
+def _reliability(bins: list[Bin]) -> Image.Image:
     figure = Figure(figsize=(3.4, 3.2), dpi=90, layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], ":", color="grey")
-    axes.bar([one[0] for one in bins], [one[3] for one in bins], 0.9 / plots.NUM_BINS, align="edge", alpha=0.7)
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    for one in bins:
+        axes.bar(one.low, one.accuracy, 0.9 * (one.high - one.low), align="edge", alpha=0.7, color="C0")
+        if one.interval:
+            axes.vlines((one.low + one.high) / 2, *one.interval, color="black", linewidth=1)
+    axes.set(xlabel="confidence", ylabel="accuracy, 95 % interval", xlim=(0, 1), ylim=(0, 1))
     return _drawn(figure)
 
 

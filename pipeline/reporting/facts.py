@@ -18,10 +18,12 @@ from components.artifact_files import ArtifactFile
 from data.spec import SPLITS, DatasetSpec, LabelFeature
 from models import registry
 from models.evaluation import predictions
+from models.evaluation.metrics import Metric
 from models.evaluation.predictions import Predictions
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import executions
 from pipeline.history.record import RunRecord, StageRecord
+from pipeline.reporting.formatting import Measured
 
 WATTS_PER_CORE = 10.0
 # What reading a damaged file may raise.
@@ -73,6 +75,20 @@ class Facts:
     missing: list[str] = field(default_factory=list)
 
     @property
+    def slices(self) -> dict[str, dict[str, float]]:
+        """Slice, `overall` among them -> metric -> value."""
+        return self.evaluation.get("slices", {})
+
+    @property
+    def intervals(self) -> dict[str, dict[str, list[float]]]:
+        """Slice -> metric -> ends of its 95 % interval; empty where the run is of a release that stored none."""
+        return self.evaluation.get("intervals", {})
+
+    def measured(self, slice_name: str, metric: str) -> Measured:
+        """Returns a metric of a slice."""
+        return Measured.of(metric, self.slices.get(slice_name, {}), self.intervals.get(slice_name, {}))
+
+    @property
     def label(self) -> tuple[str, tuple[str, ...]]:
         """Name and classes of the feature to be predicted; both empty without classes."""
         labels = self.spec.of(LabelFeature) if self.spec else {}
@@ -118,22 +134,17 @@ def conclude(record: RunRecord, found: Facts) -> None:
     record.metrics = found.evaluation.get("slices", {}).get(files.OVERALL, {})
     record.verdicts = found.verdicts
     record.version = Path(found.receipt["folder"]).name if found.receipt.get("folder") else None
-    record.intervals = intervals(record, found)
+    record.intervals = found.intervals.get(files.OVERALL, {})
+    record.compared = [name for name in compared_metrics(record) if name in record.metrics] if record.metrics else []
     if path := record.file(files.TENSORBOARD):
         with contextlib.suppress(OSError):
             record.training = Path(path.read_text().strip()).name
 
 
-def compared_metrics(record: RunRecord) -> dict[str, Any]:
+def compared_metrics(record: RunRecord) -> dict[str, Metric]:
     """Returns the metrics that can be computed from stored answers, by name."""
     config = registry.config_class(record.settings["task"]).model_validate(record.settings["model"])
     return config.compared(DatasetSpec.model_validate(record.spec))
-
-
-def intervals(record: RunRecord, found: Facts) -> dict[str, list[float]]:
-    """Returns metric -> lower and upper end of its 95 % interval, of those that models are compared by."""
-    measured = found.evaluation.get("intervals", {}).get(files.OVERALL, {})
-    return {name: measured[name] for name in compared_metrics(record) if name in measured} if measured else {}
 
 
 def energy_wh(record: RunRecord) -> float:

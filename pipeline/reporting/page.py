@@ -2,6 +2,7 @@
 
 import functools
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ import numpy as np
 from components.artifact_files import OVERALL
 from data.files import atomic
 from data.scripts import cut, isolated
-from models.evaluation.intervals import wilson
+from models.evaluation.reliability import reliability_bins
 from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
 from pipeline.reporting import plots
-from pipeline.reporting.facts import WATTS_PER_CORE, Facts, energy_wh
-from pipeline.reporting.formatting import duration, flat, moment, number, setting
+from pipeline.reporting.facts import WATTS_PER_CORE, Facts, compared_metrics, energy_wh
+from pipeline.reporting.formatting import Measured, duration, flat, moment, number, setting, span
 from pipeline.reporting.lineage import picture
 
 MAX_FEATURES = 200  # in the table of statistics
@@ -26,6 +27,7 @@ MAX_TEXT = 600  # characters of a text that are shown at once; the rest folds ou
 # What a person reads first of a metric with many classes.
 MAX_CLASS_ROWS = 30
 MAX_BARS = 20  # of a histogram
+CLASS_METRICS = ("precision", "recall", "f1")
 
 
 @dataclass
@@ -57,7 +59,7 @@ def write(paths: PipelinePaths, record: RunRecord, found: Facts) -> Path:
 def render(record: RunRecord, found: Facts) -> str:
     """Returns the page as HTML; whatever comes from data or settings is escaped."""
     made = [
-        Section("verdict", "Verdict and gates", {"verdicts": found.verdicts}),
+        _verdict(record, found),
         _data(record, found),
         _model(found),
         _learning(found),
@@ -86,6 +88,7 @@ def environment() -> jinja2.Environment:
     made.filters |= {
         "cut": cut,
         "number": number,
+        "span": span,
         "duration": duration,
         "moment": moment,
         "flat": flat,
@@ -97,6 +100,12 @@ def environment() -> jinja2.Environment:
 
 
 # --- sections -------------------------------------------------------------------------------------------------------
+
+
+def _verdict(record: RunRecord, found: Facts) -> Section:
+    intervals = _intervals(record, found)
+    rows = [{**one, "interval": intervals.get(one["metric"])} for one in found.verdicts]
+    return Section("verdict", "Verdict and gates", {"verdicts": rows})
 
 
 def _data(record: RunRecord, found: Facts) -> Section:
@@ -173,41 +182,62 @@ def _learning(found: Facts) -> Section:
 
 
 def _metrics(record: RunRecord, found: Facts) -> Section:
-    slices = found.evaluation.get("slices", {})
-    overall = slices.get(OVERALL, {})
+    overall, intervals = found.slices.get(OVERALL, {}), _intervals(record, found)
+    _, classes = found.label
+    rows = [
+        {"name": name, "measured": Measured.of(name, overall, intervals)}
+        for name in overall
+        if "@" not in name or name in record.usual_metrics
+    ]
+    told = {
+        "rows": rows,
+        "has_intervals": any(row["measured"].interval for row in rows),
+        "classes": _class_rows(found),
+        "num_classes": len(classes),
+    }
+    charts = [*_charts_of_answers(found), _slice_chart(record, found)]
+    return Section("metrics", "Metrics on the test split", told, [chart for chart in charts if chart])
+
+
+def _intervals(record: RunRecord, found: Facts) -> dict[str, Sequence[float]]:
+    """Returns the intervals of all rows; of a run of an older release those that its record has."""
+    return {**record.intervals, **found.intervals.get(OVERALL, {})}
+
+
+def _charts_of_answers(found: Facts) -> list[plots.Chart | None]:
     _, classes = found.label
     charts: list[plots.Chart | None] = []
     if found.evaluation.get("confusion_matrix"):
         charts.append(plots.confusion(np.array(found.evaluation["confusion_matrix"]), classes))
     if found.answers and classes:
-        charts.append(plots.calibration(found.answers, overall.get("expected_calibration_error")))
+        error = found.measured(OVERALL, "expected_calibration_error")
+        charts.append(plots.calibration(reliability_bins(found.answers), error))
         curves = plots.precision_recall(found.answers, classes)
         charts.append(plots.precision_recall_chart(curves, len(classes) > len(curves) > 1))
     elif found.answers:
         charts.append(plots.predicted_and_true(found.answers))
-    usual = next((name for name in record.intervals if name in overall), next(iter(overall), None))
-    if usual:
-        charts.append(plots.by_slice(slices, "accuracy" if "accuracy" in overall else usual))
-    rows = [
-        {"name": name, "value": value, "interval": record.intervals.get(name)}
-        for name, value in overall.items()
-        if "@" not in name
-    ]
-    told = {"rows": rows, "classes": _class_rows(overall, slices, found), "num_classes": len(classes)}
-    return Section("metrics", "Metrics on the test split", told, [chart for chart in charts if chart])
+    return charts
 
 
-def _class_rows(overall: dict[str, float], slices: dict[str, dict[str, float]], found: Facts) -> list[list[Any]]:
-    """Returns class, rows, precision, recall with its interval, and F1; the classes with the least F1 first."""
+def _slice_chart(record: RunRecord, found: Facts) -> plots.Chart | None:
+    overall = found.slices.get(OVERALL, {})
+    metric = next((name for name in ("accuracy", *record.usual_metrics, *overall) if name in overall), None)
+    if metric is None:
+        return None
+    compared = compared_metrics(record).get(metric)
+    return plots.by_slice(found, metric, compared is not None and compared.lower_is_better)
+
+
+def _class_rows(found: Facts) -> list[list[Any]]:
+    """Returns class, rows, precision, recall and F1; the classes with the least F1 first."""
     key, classes = found.label
+    overall = found.slices.get(OVERALL, {})
     rows = []
     for name in classes:
         if f"f1@{name}" in overall:
-            count = int(slices.get(f"{key}={name}", {}).get("example_count", 0))
-            recall = overall[f"recall@{name}"]
-            ends = wilson(recall, count)
-            rows.append([name, count, overall[f"precision@{name}"], recall, *ends, overall[f"f1@{name}"]])
-    return sorted(rows, key=lambda row: row[-1])[:MAX_CLASS_ROWS]
+            count = int(found.slices.get(f"{key}={name}", {}).get("example_count", 0))
+            rows.append([name, count, *(found.measured(OVERALL, f"{one}@{name}") for one in CLASS_METRICS)])
+    return sorted(rows, key=lambda row: row[-1].value)[:MAX_CLASS_ROWS]
 
 
 def _mistakes(record: RunRecord, found: Facts) -> Section:

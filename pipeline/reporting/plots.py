@@ -8,20 +8,23 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from components.artifact_files import OVERALL
 from data.scripts import isolated
-from models.evaluation.intervals import wilson
 from models.evaluation.plots import confusion_matrix, most_confused, short
 from models.evaluation.predictions import Predictions
+from models.evaluation.reliability import Bin
+from pipeline.reporting.facts import Facts
+from pipeline.reporting.formatting import Measured, difference, number
 
 INK = "#010203"  # stands for the page's text colour
 COLOURS = ("#2f7fc1", "#d9822b", "#2f9e6e", "#c94f6d", "#8a63c9", "#7d8a97")
 MAX_CLASSES = 20  # in one chart; above, the worst are shown
 MAX_CURVES = 6
 MAX_POINTS = 1000
-NUM_BINS = 15
+MAX_SLICE_ROWS = 200  # in the table of numbers
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "headrace",
@@ -109,7 +112,7 @@ def learning(history: dict[str, list[float]]) -> Chart | None:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(True)
         axes.legend()
-    last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in zip(columns[1:], columns_of[1:], strict=True))
+    last = ", ".join(f"{name} {number(values[-1])}" for name, values in zip(columns[1:], columns_of[1:], strict=True))
     rows = [list(row) for row in zip(*columns_of, strict=True)]
     return Chart("Learning curves", _svg(figure), f"{len(epochs)} epochs; at the end {last}.", columns, rows)
 
@@ -138,33 +141,39 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart | None:
     return Chart(title, _svg(figure), f"Most frequent: {most or 'no mistakes'}.", ["true", "predicted", "rows"], rows)
 
 
-def reliability_bins(answers: Predictions) -> list[list[float]]:
-    """Returns for each bin of confidence that holds examples: lower and upper end, mean confidence, accuracy, rows."""
-    confidence = answers.values.max(axis=1)
-    right = answers.values.argmax(axis=1) == answers.targets
-    bins = np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
-    found = []
-    for index in np.unique(bins):
-        inside = bins == index
-        ends = [index / NUM_BINS, (index + 1) / NUM_BINS]
-        found.append([*ends, float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum())])
-    return found
-
-
 @drawn
-def calibration(answers: Predictions, error: float | None) -> Chart:
-    """Returns the reliability diagram (C. Guo et al., ICML 2017): accuracy by confidence."""
-    bins = reliability_bins(answers)
+def calibration(bins: Sequence[Bin], error: Measured) -> Chart:
+    """Returns the reliability diagram (C. Guo et al., ICML 2017): accuracy by confidence, each with its interval."""
     figure = _figure(3.6, 3.2)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], ":", color=INK)
-    axes.bar([one[0] for one in bins], [one[3] for one in bins], 1 / NUM_BINS * 0.92, align="edge", alpha=0.75)
-    (line,) = axes.plot([one[2] for one in bins], [one[3] for one in bins], "o-", color=COLOURS[1], markersize=3)
+    width = 0.92 * (bins[0].high - bins[0].low) if bins else 0
+    axes.bar([one.low for one in bins], [one.accuracy for one in bins], width, align="edge", alpha=0.75)
+    (line,) = axes.plot(
+        [one.confidence for one in bins], [one.accuracy for one in bins], "o-", color=COLOURS[1], markersize=3
+    )
     line.set_gid("curve-calibration")
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
-    text = f"Expected calibration error {error:.4f}." if error is not None else "Accuracy by confidence."
-    columns = ["from", "to", "mean confidence", "accuracy", "rows"]
-    return Chart("Calibration", _svg(figure), text, columns, bins)
+    measured = [Measured(one.accuracy, one.interval) for one in bins]
+    _error_bars(axes, [one.confidence for one in bins], measured, upright=True)
+    axes.set(xlabel="confidence", ylabel="accuracy, 95 % interval", xlim=(0, 1), ylim=(0, 1))
+    text = f"Expected calibration error {error}." if error.value is not None else "Accuracy by confidence."
+    rows = [
+        [one.low, one.high, one.confidence, accuracy, one.rows] for one, accuracy in zip(bins, measured, strict=True)
+    ]
+    return Chart("Calibration", _svg(figure), text, ["from", "to", "mean confidence", "accuracy", "rows"], rows)
+
+
+def _error_bars(axes: Axes, places: Sequence[float], measured: Sequence[Measured], *, upright: bool = False) -> None:
+    """Draws the intervals that are known."""
+    for place, one in zip(places, measured, strict=True):
+        if one.value is not None and one.interval is not None:
+            gaps = [[max(one.value - one.interval[0], 0)], [max(one.interval[1] - one.value, 0)]]
+            at = (
+                {"x": [place], "y": [one.value], "yerr": gaps}
+                if upright
+                else {"x": [one.value], "y": [place], "xerr": gaps}
+            )
+            axes.errorbar(**at, fmt="none", ecolor=INK, capsize=2, elinewidth=1)
 
 
 def precision_recall(answers: Predictions, classes: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
@@ -212,34 +221,31 @@ def precision_recall_chart(curves: dict[str, tuple[np.ndarray, np.ndarray, float
 
 
 @drawn
-def by_slice(slices: dict[str, dict[str, float]], metric: str) -> Chart | None:
-    """Returns a metric by slice, the worst first; of a share with its interval."""
-    values = {name: one for name, one in slices.items() if name != OVERALL and metric in one}
+def by_slice(found: Facts, metric: str, lower_is_better: bool) -> Chart | None:
+    """Returns a metric by slice with its intervals, the worst first."""
+    values = {name: one[metric] for name, one in found.slices.items() if name != OVERALL and metric in one}
     if not values:
         return None
-    worst = sorted(values, key=lambda name: values[name][metric], reverse=metric in ("loss", "rmse", "mae"))
-    share = metric == "accuracy"
-    rows = []
-    for name in worst:
-        count = values[name].get("example_count", 0)
-        ends = wilson(values[name][metric], count) if share else (float("nan"), float("nan"))
-        rows.append([name, values[name][metric], *(ends if share else ()), int(count)])
+    worst = sorted(values, key=values.__getitem__, reverse=lower_is_better)
+    rows = [
+        [name, found.measured(name, metric), int(found.slices[name].get("example_count", 0))]
+        for name in worst[:MAX_SLICE_ROWS]
+    ]
     shown = rows[:MAX_CLASSES]
     figure = _figure(5.6, 0.9 + 0.26 * len(shown))
     axes = figure.add_subplot()
-    axes.barh([short(row[0], 40) for row in shown], [row[1] for row in shown], alpha=0.8)
-    if share:
-        gaps = np.abs(np.array([[row[1] - row[2] for row in shown], [row[3] - row[1] for row in shown]]))
-        axes.errorbar([row[1] for row in shown], range(len(shown)), xerr=gaps, fmt="none", ecolor=INK, capsize=2)
-    overall = slices.get(OVERALL, {}).get(metric)
-    if overall is not None:
-        axes.axvline(overall, linestyle=":", color=INK)
+    axes.barh(range(len(shown)), [row[1].value for row in shown], alpha=0.8)
+    axes.set_yticks(range(len(shown)), [short(row[0], 40) for row in shown])  # two may be the same when cut
+    _error_bars(axes, range(len(shown)), [row[1] for row in shown])
+    overall = found.measured(OVERALL, metric)
+    if overall.value is not None:
+        axes.axvline(overall.value, linestyle=":", color=INK)
     axes.invert_yaxis()
-    axes.set(xlabel=metric + (", 95 % interval; dotted: over all" if share else "; dotted: over all"))
-    columns = ["slice", metric, *(["from", "to"] if share else []), "rows"]
-    told = "; ".join(f"{isolated(row[0])} {row[1]:.4f}" for row in rows[:3])
-    title = f"{metric} by slice" + (f", the {len(shown)} worst of {len(rows)}" if len(rows) > len(shown) else "")
-    return Chart(title, _svg(figure), f"Worst: {told}.", columns, rows[:200])
+    known = ", 95 % interval" if any(row[1].interval for row in shown) else ""
+    axes.set(xlabel=f"{metric}{known}; dotted: over all")
+    told = "; ".join(f"{isolated(row[0])} {row[1]}" for row in rows[:3])
+    title = f"{metric} by slice" + (f", the {len(shown)} worst of {len(worst)}" if len(worst) > len(shown) else "")
+    return Chart(title, _svg(figure), f"Worst: {told}.", ["slice", metric, "rows"], rows)
 
 
 @drawn
@@ -302,21 +308,18 @@ def models(comparison: dict[str, Any]) -> Chart:
 @drawn
 def deltas(metric: str, rows: Sequence[Sequence[Any]]) -> Chart | None:
     """Returns differences of a metric to the first run; `rows` is run, difference, lower and upper end or None."""
-    rows = [row for row in rows if row[1] is not None]
+    rows = [row for row in rows if row[1].value is not None]
     if not rows:
         return None
     figure = _figure(5.6, 0.9 + 0.32 * len(rows))
     axes = figure.add_subplot()
-    names, values = [row[0] for row in rows], [row[1] for row in rows]
-    axes.barh(names, values, alpha=0.8)
-    for index, (_, value, low, high) in enumerate(rows):
-        if low is not None:
-            axes.errorbar([value], [index], xerr=[[value - low], [high - value]], fmt="none", ecolor=INK, capsize=3)
+    axes.barh([row[0] for row in rows], [row[1].value for row in rows], alpha=0.8)
+    _error_bars(axes, range(len(rows)), [row[1] for row in rows])
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.invert_yaxis()
     axes.set(xlabel=f"{metric}, difference to the first run, 95 % interval")
-    told = "; ".join(f"{row[0]} {row[1]:+.4f}" for row in rows)
-    return Chart(f"{metric}: difference", _svg(figure), told + ".", ["run", "difference", "from", "to"], rows)
+    told = "; ".join(f"{row[0]} {difference(row[1].value, row[1].interval)}" for row in rows)
+    return Chart(f"{metric}: difference", _svg(figure), told + ".", ["run", "difference"], rows)
 
 
 @drawn
@@ -333,7 +336,7 @@ def histories(name: str, curves: dict[str, list[float]]) -> Chart | None:
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(True)
     figure.legend(loc="outside lower left")
-    told = "; ".join(f"{run} {values[-1]:.4f}" for run, values in curves.items())
+    told = "; ".join(f"{run} {number(values[-1])}" for run, values in curves.items())
     longest = max(map(len, curves.values()))
     rows = [
         [epoch + 1, *(values[epoch] if epoch < len(values) else None for values in curves.values())]
@@ -343,18 +346,20 @@ def histories(name: str, curves: dict[str, list[float]]) -> Chart | None:
 
 
 @drawn
-def over_runs(metric: str, rows: Sequence[Sequence[Any]]) -> Chart | None:
-    """Returns a metric run by run; `rows` is run, value, lower and upper end or None, the oldest first."""
+def over_runs(metric: str, rows: Sequence[tuple[str, Measured]]) -> Chart | None:
+    """Returns a metric run by run; `rows` is the run and its value, the oldest first."""
+    rows = [row for row in rows if row[1].value is not None]
     if len(rows) < 2:
         return None
     figure = _figure(6.4, 2.4)
     axes = figure.add_subplot()
-    (line,) = axes.plot([row[1] for row in rows], "o-", markersize=3)
+    measured = [one for _, one in rows]
+    (line,) = axes.plot([one.value for one in measured], "o-", markersize=3)
     line.set_gid("curve-runs")
-    ends = [(row[1], row[1]) if row[2] is None else (row[2], row[3]) for row in rows]
+    ends = [one.interval or (one.value, one.value) for one in measured]
     axes.fill_between(range(len(rows)), *zip(*ends, strict=True), alpha=0.2)
     axes.set(ylabel=metric, xlabel=f"the last {len(rows)} runs, the newest to the right")
     axes.set_xticks([])
     axes.grid(True)
-    alt = f"From {rows[0][1]:.4f} to {rows[-1][1]:.4f} over {len(rows)} runs."
-    return Chart(f"{metric} by run", _svg(figure), alt, ["run", metric, "from", "to"], rows)
+    alt = f"From {measured[0]} to {measured[-1]} over {len(rows)} runs."
+    return Chart(f"{metric} by run", _svg(figure), alt, ["run", metric], rows)

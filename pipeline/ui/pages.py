@@ -16,6 +16,7 @@ from pipeline.history.record import RunRecord
 from pipeline.history.states import RUNNING, STATES
 from pipeline.reporting import compare as comparing
 from pipeline.reporting import facts, formatting, page, plots
+from pipeline.reporting.formatting import Measured
 from pipeline.reporting.lineage import picture
 
 RUNS_A_PAGE = 50
@@ -66,7 +67,7 @@ class Site:
         points: list[list[Any]] = []
         for run in reversed(runs[:RUNS_IN_CHART]):
             if metric and metric in run.metrics:
-                points.append([run.run, run.metrics[metric], *run.intervals.get(metric, [None, None])])
+                points.append([run.run, Measured.of(metric, run.metrics, run.intervals)])
         with self._drawing:
             chart = plots.over_runs(metric, points) if metric else None
         return self._render(
@@ -134,7 +135,7 @@ class Site:
             for name, row in found.metrics.items():
                 if any(delta.low is not None for delta in row[1:]):
                     points = zip(chosen[1:], row[1:], strict=True)
-                    charts.append(plots.deltas(name, [[run.run, d.difference, d.low, d.high] for run, d in points]))
+                    charts.append(plots.deltas(name, [[run.run, d.measured_difference] for run, d in points]))
             losses = {run: history["val_loss"] for run, history in found.histories.items() if history.get("val_loss")}
             charts.append(plots.histories("val_loss", losses))
         return self._render(
@@ -195,10 +196,10 @@ def _named(runs: Sequence[RunRecord], pipeline: str, identifier: str) -> RunReco
 
 
 def usual_metric(runs: Sequence[RunRecord]) -> str | None:
-    """Returns the metric by which a pipeline's runs are told apart: the first that has an interval, else the first."""
+    """Returns the metric of a pipeline's chart: the first by which models are compared, else the first of all."""
     for run in runs:
         if run.metrics:
-            return next((name for name in run.intervals if name in run.metrics), next(iter(run.metrics)))
+            return next((name for name in run.usual_metrics if name in run.metrics), next(iter(run.metrics)))
     return None
 
 

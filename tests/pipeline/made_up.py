@@ -106,8 +106,10 @@ def write_artifacts(home: Path, record: RunRecord, spec: DatasetSpec, targets: n
     layers = [{"name": "scores", "kind": "Dense", "output": [None, len(classes)], "parameters": 12}]
     _json(folders["train"] / "training.json", {"seconds": 5.0, "history": history, "layers": layers})
     (folders["train"] / "tensorboard.txt").write_text(f"/somewhere/{record.run}\n")
-    _json(folders["evaluate"] / "metrics.json", _metrics(Predictions(targets, values), label, classes))
-    store(folders["evaluate"] / "predictions", Predictions(targets, values))
+    sliced = pa.DictionaryArray.from_arrays(targets.astype(np.int32), classes)
+    predicted = Predictions(targets, values, slices={label: sliced})
+    _json(folders["evaluate"] / "metrics.json", _metrics(predicted, label, classes))
+    store(folders["evaluate"] / "predictions", predicted)
     wrong = np.flatnonzero(values.argmax(axis=1) != targets)[:24]
     _json(folders["evaluate"] / "mistakes.json", [_mistake(row, targets, values, spec) for row in map(int, wrong)])
     verdict = {"metric": "accuracy", "value": 0.75, "bound": 0.7, "lower_is_better": False, "published": None}
@@ -166,9 +168,8 @@ def answers(accuracy: float, rows: int, classes: int) -> tuple[np.ndarray, np.nd
 
 
 def _metrics(predicted: Predictions, label: str, classes: tuple[str, ...]) -> dict[str, Any]:
-    sliced = pa.DictionaryArray.from_arrays(predicted.targets.astype(np.int32), classes)
     evaluation = Evaluation(metrics.classification(classes), label)
-    evaluation.add(dataclasses.replace(predicted, slices={label: sliced}))
+    evaluation.add(predicted)
     return evaluation.result().as_json() | {"data_digest": "test rows", "definition": {}}
 
 

@@ -78,7 +78,7 @@ def test_a_file_has_the_keys_that_earlier_releases_read(running):
     assert list(values) == [
         "run", "pipeline", "state", "started", "ended", "command", "base", "settings", "spec", "data_digest", "spans",
         "notes", "machine", "packages", "commit", "process", "stages", "exit_code", "error", "version", "metrics",
-        "intervals", "verdicts", "cpu_seconds", "peak_mib", "disk_mib", "training",
+        "intervals", "verdicts", "cpu_seconds", "peak_mib", "disk_mib", "training", "compared",
     ]  # fmt: skip
     # An earlier release refuses a stage with a key that it does not know.
     assert list(values["stages"][0]) == [

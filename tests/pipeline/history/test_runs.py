@@ -80,7 +80,7 @@ def test_one_line_tells_state_time_and_metrics():
     record = made_up.record_of("a", SPEC, metrics={"accuracy": 0.5, "loss": 1.0}, intervals={"accuracy": [0.4, 0.6]})
 
     words = " ".join(runs.line(record).split())
-    assert words == "a made_up published 60.0 s 9 stages, 0 cached accuracy 0.5000, loss 1.0000"
+    assert words == "a made_up published 60.0 s 9 stages, 0 cached accuracy 0.50, loss 1.0000"
     failed = dataclasses.replace(record, state="failed", metrics={})
     assert runs.line(failed).endswith("at publish")
 

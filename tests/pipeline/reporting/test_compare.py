@@ -74,10 +74,7 @@ def test_a_difference_on_the_same_rows_has_a_paired_interval(two):
 
 def test_on_other_rows_the_interval_is_that_of_two_samples(two):
     before, after = two
-    summary = after.record.output("ingest", "examples") / "summary.json"
-    values = json.loads(summary.read_text())
-    values["test"]["digest"] = "other rows"
-    summary.write_text(json.dumps(values))
+    _use_other_rows(after)
 
     found = _compared(before, after)
 
@@ -88,19 +85,62 @@ def test_on_other_rows_the_interval_is_that_of_two_samples(two):
     assert found.data["test digest"] == ["test rows", "other rows"]
 
 
+def _edit_metrics(run, edit) -> None:
+    file = run.record.output("evaluate", "evaluation") / "metrics.json"
+    metrics = json.loads(file.read_text())
+    edit(metrics)
+    file.write_text(json.dumps(metrics))
+
+
+def _use_other_rows(run) -> None:
+    summary = run.record.output("ingest", "examples") / "summary.json"
+    values = json.loads(summary.read_text())
+    values["test"]["digest"] = "other rows"
+    summary.write_text(json.dumps(values))
+
+
+def test_slices_of_the_same_rows_are_compared_row_by_row(two):
+    found = _compared(*two)
+
+    # Of each class's 100 rows 30 changed for the better.
+    for _, delta in found.slices.values():
+        assert delta.paired
+        assert delta.difference == pytest.approx(0.3)
+        assert delta.high - delta.low == pytest.approx(2 * 1.984 * (0.3 * 0.7 / 99) ** 0.5, rel=0.02)
+    assert found.slices.keys() == {"label=good", "label=bad"}
+
+
 def test_slices_that_moved_are_told_and_the_others_counted(tmp_path):
     before = make(tmp_path, CLASSES, rows=200, accuracy=0.75, run="20260528-1")
     after = make(tmp_path, CLASSES, rows=200, accuracy=0.75, run="20260529-1")
-    file = after.record.output("evaluate", "evaluation") / "metrics.json"
-    metrics = json.loads(file.read_text())
-    metrics["slices"]["label=good"]["accuracy"] = 0.95
-    file.write_text(json.dumps(metrics))
+    _use_other_rows(after)
+
+    def edit(metrics):
+        metrics["slices"]["label=good"]["accuracy"] = 0.95
+        metrics["intervals"]["label=good"]["accuracy"] = [0.90, 0.98]
+
+    _edit_metrics(after, edit)
+    _edit_metrics(before, lambda metrics: metrics["intervals"]["label=good"].update(accuracy=[0.66, 0.82]))
 
     found = _compared(before, after)
 
     assert list(found.slices) == ["label=good"]
-    assert found.slices["label=good"][1].difference == pytest.approx(0.2)
-    assert found.steady_slices == 1
+    _, delta = found.slices["label=good"]
+    assert delta.difference == pytest.approx(0.2)
+    # Newcombe's: the distances 0.95 - 0.90 and 0.82 - 0.75, 0.98 - 0.95 and 0.75 - 0.66.
+    assert (delta.low, delta.high) == pytest.approx((0.2 - 0.0860, 0.2 + 0.0949), abs=1e-4)
+    assert (found.steady_slices, found.unknown_slices) == (1, 0)
+
+
+def test_of_slices_of_an_older_release_without_intervals_nothing_is_known(two):
+    before, after = two
+    _use_other_rows(after)
+    _edit_metrics(before, lambda metrics: metrics.pop("intervals"))
+
+    found = _compared(before, after)
+
+    assert (found.slices, found.steady_slices, found.unknown_slices) == ({}, 0, 2)
+    assert "slices: none moved; 2 have no interval" in compare.lines(found)
 
 
 def test_the_same_answers_differ_by_nothing(tmp_path):
@@ -188,8 +228,8 @@ def test_the_text_has_a_column_for_each_run(two):
 
     assert text[0].split() == ["20260528-1", "20260529-1"]
     (row,) = [line for line in text if line.startswith("  accuracy")]
-    assert row.split()[1:3] == ["0.6000", "0.9000"]
-    assert "(+0.3000, +0." in row
+    assert row.split()[1:3] == ["0.600", "0.900"]
+    assert "(+0.300, +0." in row
     assert all(line == line.rstrip() for line in text)
 
 

@@ -58,7 +58,10 @@ def test_metrics_slices_and_curves_are_there(run, board):
 
     assert tensor_util.make_ndarray(found.Tensors("test/accuracy")[0].tensor_proto) == 0.75
     assert "slices_accuracy/label=good" in found.Tags()["tensors"]
-    assert "| label=good |" in _text(found, "test/slices")
+    low, high = run.facts.intervals["label=good"]["accuracy"]
+    accuracy = run.facts.slices["label=good"]["accuracy"]
+    assert f"| label=good | {accuracy:.2f} ({low:.2f} to {high:.2f}) |" in _text(found, "test/slices")
+    assert found.summary_metadata["test/accuracy"].summary_description.startswith("95 % interval 0.")
     curve = tensor_util.make_ndarray(found.Tensors("test/precision_recall/good/pr_curves")[0].tensor_proto)
     assert curve.shape == (6, events.NUM_THRESHOLDS)
     # At threshold 0.5: 16 rows, 6 of them good; of 12 right rows 4 are good, and of 4 wrong ones the last says good.

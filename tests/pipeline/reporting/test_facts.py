@@ -29,10 +29,18 @@ def test_the_record_gets_what_lists_need(run):
     assert run.record.verdicts[0]["sentence"] == "accuracy 0.7500: expected >= 0.7"
 
 
-def test_the_interval_of_a_share_is_wilsons(run):
+def test_the_record_has_the_intervals_that_the_evaluation_stored_and_names_what_models_are_compared_by(run):
     found = run.record.intervals
 
     assert found["accuracy"] == pytest.approx(wilson(0.75, 16))
+    assert found.keys() >= {"loss", "recall@good", "f1@bad"}
+    assert run.record.usual_metrics == ["accuracy"]
+
+
+def test_of_an_older_release_the_metrics_with_intervals_are_those_that_models_are_compared_by(run):
+    run.record.intervals, run.record.compared = {"auc": [0.5, 0.9]}, []
+
+    assert run.record.usual_metrics == ["auc"]
 
 
 def test_what_was_collected_is_noted_and_nothing_else(run):
@@ -75,7 +83,7 @@ def test_a_run_that_came_to_nothing_has_nothing_missing(run):
 
     assert found.missing == []
     assert found.training == {}
-    assert facts.intervals(run.record, found) == {}
+    assert found.intervals == {}
 
 
 def test_energy_is_ten_watts_a_busy_core(run):

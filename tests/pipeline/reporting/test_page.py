@@ -73,7 +73,8 @@ def test_numbers_are_the_runs_own(run):
 
     assert 'data-metric="accuracy" data-value="0.75"' in text
     low, high = wilson(0.75, 16)
-    assert f"{low:.4f} to {high:.4f}" in text
+    # Half of it is 0.19: two digits are known.
+    assert f'data-value="0.75">0.75</td><td class="n">{low:.2f} to {high:.2f}</td>' in text
     assert "≥ 0.7000" in text
     assert "the network beats majority" in text
     assert "majority (trivial)" in text
@@ -209,15 +210,45 @@ def test_a_model_of_numbers_has_a_page_with_predicted_over_true(tmp_path):
             answers=facts.Predictions(targets, values),
             mistakes=[mistake],
         )
-        record.intervals = facts.intervals(record, found) if values.ndim == 1 else {}
-
         text = page.render(record, found)
 
         assert 'data-chart="Predicted and true"' in text
         assert 'data-metric="rmse" data-value="1.0"' in text
         assert "rmse by slice" in text
         assert "<strong>4" in text
-    assert record.intervals == {}
+        assert "95 % interval" not in text.partition("rmse by slice")[2].partition("</figure>")[0]
+
+
+def test_numbers_have_the_intervals_and_the_digits_that_the_evaluation_stored(run):
+    run.facts.evaluation["intervals"] = {
+        "overall": {"loss": [0.19, 0.39], "recall@bad": [0.111, 0.999], "expected_calibration_error": [0.1, 0.3]},
+        "label=good": {"accuracy": [0.123, 0.987]},
+    }
+
+    words = " ".join(" ".join(Outline(page.render(run.record, run.facts)).words).split())
+
+    loss = run.record.metrics["loss"]
+    assert f"loss {loss:.2f} 0.19 to 0.39" in words
+    assert "0.11 to 1.00" in words  # recall in the table of classes
+    assert "0.12 to 0.99" in words  # of a slice
+    assert re.search(r"Expected calibration error 0\.\d\d \(0\.10 to 0\.30\)", words)
+
+
+def test_a_run_of_an_older_release_shows_its_numbers_without_intervals(run):
+    del run.facts.evaluation["intervals"]
+    run.record.intervals = {}
+
+    text = page.render(run.record, run.facts)
+
+    assert 'data-metric="accuracy" data-value="0.75">0.7500</td><td class="n"></td>' in text
+    assert "Wilson" not in text
+    assert "accuracy by slice" in text
+
+
+def test_a_value_below_its_threshold_is_seen_to_be_below(run):
+    run.facts.verdicts[0] |= {"value": 0.6999, "bound": 0.7}
+
+    assert '<td class="n" data-value="0.6999">0.6999</td>' in page.render(run.record, run.facts)
 
 
 def test_a_page_that_is_written_anew_stays_private(run):

@@ -5,6 +5,8 @@ import pytest
 
 from models.evaluation.predictions import Predictions
 from pipeline.reporting import plots
+from pipeline.reporting.facts import Facts
+from pipeline.reporting.formatting import Measured
 
 
 def _points(chart: plots.Chart, gid: str) -> list[tuple[float, float]]:
@@ -32,8 +34,8 @@ def test_curves_have_a_point_an_epoch_at_the_height_of_its_value():
 def test_no_history_is_no_chart():
     assert plots.learning({}) is None
     assert plots.confusion(np.zeros((2, 2), int), ("a", "b")) is None
-    assert plots.by_slice({"overall": {"accuracy": 1.0}}, "accuracy") is None
-    assert plots.over_runs("accuracy", [["a", 1.0, None, None]]) is None
+    assert plots.by_slice(Facts(evaluation={"slices": {"overall": {"accuracy": 1.0}}}), "accuracy", False) is None
+    assert plots.over_runs("accuracy", [("a", Measured(1.0))]) is None
 
 
 def test_the_confusion_matrix_names_what_is_confused_most():
@@ -41,16 +43,6 @@ def test_the_confusion_matrix_names_what_is_confused_most():
 
     assert chart.rows == [["cat", "dog", 3], ["dog", "cat", 1]]
     assert chart.alt.startswith("Most frequent: cat taken for dog 3 times")
-
-
-def test_reliability_bins_are_worked_out_by_hand():
-    values = np.array([[0.95, 0.05], [0.9, 0.1], [0.45, 0.55], [0.55, 0.45]], np.float32)
-    answers = Predictions(np.array([0, 1, 1, 0]), values)
-
-    bins = plots.reliability_bins(answers)
-
-    # Of 15 bins 0.55 lies in the 9th, 0.9 in the 14th, 0.95 in the 15th.
-    assert [(round(one[0] * 15), one[3], one[4]) for one in bins] == [(8, 1.0, 2), (13, 0.0, 1), (14, 1.0, 1)]
 
 
 def test_average_precision_of_a_perfect_and_a_reversed_order():
@@ -68,12 +60,23 @@ def test_a_class_that_the_test_split_lacks_has_no_curve():
     assert plots.precision_recall(Predictions(np.array([0, 0]), np.eye(2)[[0, 0]]), ("no", "yes")) == {}
 
 
-def test_slices_come_worst_first_with_their_intervals():
-    slices = {"overall": {"accuracy": 0.8}, "a": {"accuracy": 0.9, "example_count": 10.0}}
-    chart = plots.by_slice({**slices, "b": {"accuracy": 0.8, "example_count": 10.0}}, "accuracy")
+def test_slices_come_worst_first_with_the_intervals_that_are_stored():
+    slices = {"overall": {"accuracy": 0.8}, "a": {"accuracy": 0.9, "example_count": 10.0}, "b": {"accuracy": 0.8}}
+    found = Facts(evaluation={"slices": slices, "intervals": {"a": {"accuracy": [0.6, 0.98]}}})
 
-    assert [row[0] for row in chart.rows] == ["b", "a"]
-    assert chart.rows[0][2:4] == pytest.approx([0.4902, 0.9433], abs=1e-4)
+    chart = plots.by_slice(found, "accuracy", False)
+
+    assert chart.rows == [["b", Measured(0.8), 0], ["a", Measured(0.9, [0.6, 0.98]), 10]]
+    assert chart.alt == "Worst: b 0.8000; a 0.90 (0.60 to 0.98)."
+    assert [row[0] for row in plots.by_slice(found, "accuracy", True).rows] == ["a", "b"]
+
+
+def test_of_equal_names_when_cut_each_slice_has_its_bar():
+    slices = {f"name={'x' * 50}{end}": {"accuracy": 0.5} for end in "ab"}
+
+    chart = plots.by_slice(Facts(evaluation={"slices": slices}), "accuracy", False)
+
+    assert len(chart.rows) == chart.svg.count("ytick_") == 2
 
 
 def test_colours_are_the_pages_own_and_text_is_text():
@@ -92,6 +95,9 @@ def test_dollar_signs_and_markup_in_names_are_drawn_as_they_are():
 
 
 def test_differences_stand_with_their_intervals():
-    chart = plots.deltas("accuracy", [["b", 0.1, 0.05, 0.15], ["c", -0.1, None, None], ["d", None, None, None]])
+    measured = [Measured(0.1, (0.05, 0.15)), Measured(-0.1), Measured(None)]
 
-    assert chart.rows == [["b", 0.1, 0.05, 0.15], ["c", -0.1, None, None]]
+    chart = plots.deltas("accuracy", list(zip("bcd", measured, strict=True)))
+
+    assert chart.rows == [("b", measured[0]), ("c", measured[1])]
+    assert chart.alt == "b +0.100; c -0.1000."

@@ -1,0 +1,44 @@
+"""Accuracy by confidence: what a reliability diagram shows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.evaluation.by_key import Rows, ratios_by_key
+from models.evaluation.estimates import BINS
+from models.evaluation.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The examples whose confidence, the probability of the predicted class, lies between two values.
+
+    Attributes:
+        low: Lower end, which is not in it.
+        high: Upper end, which is.
+        confidence: Mean confidence.
+        accuracy: Share of the examples that are right.
+        interval: The ends of the accuracy's 95 % interval.
+        rows: How many examples.
+    """
+
+    low: float
+    high: float
+    confidence: float
+    accuracy: float
+    interval: tuple[float, float] | None
+    rows: int
+
+
+def reliability_bins(predicted: Predictions) -> list[Bin]:
+    """Returns the bins that hold examples, of BINS equally wide ones (C. Guo et al., ICML 2017), the lowest first."""
+    confidences = predicted.values.max(axis=1).astype(np.float64)
+    right = (predicted.values.argmax(axis=1) == predicted.targets).astype(np.float64)
+    bins = np.clip(np.ceil(confidences * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    rows, ones = Rows(len(bins), predicted.weights, predicted.groups), np.ones(len(bins))
+    accuracies, means = (ratios_by_key(values, ones, rows, bins, BINS) for values in (right, confidences))
+    return [
+        Bin(index / BINS, (index + 1) / BINS, mean.value, known.value, known.interval(1.0, is_share=True), known.rows)
+        for index, (known, mean) in enumerate(zip(accuracies, means, strict=True))
+        if known.rows
+    ]

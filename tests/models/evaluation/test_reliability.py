@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from models.evaluation.intervals import wilson
+from models.evaluation.predictions import Predictions
+from models.evaluation.reliability import reliability_bins
+
+VALUES = np.array([[0.95, 0.05], [0.9, 0.1], [0.45, 0.55], [0.55, 0.45]], np.float32)
+
+
+def test_reliability_bins_are_worked_out_by_hand():
+    bins = reliability_bins(Predictions(np.array([0, 1, 1, 0]), VALUES))
+
+    # Of 15 bins 0.55 lies in the 9th, 0.9 in the 14th, 0.95 in the 15th.
+    assert [(round(one.low * 15), one.accuracy, one.rows) for one in bins] == [(8, 1.0, 2), (13, 0.0, 1), (14, 1.0, 1)]
+    assert bins[0].confidence == pytest.approx(0.55)
+    assert bins[0].interval == wilson(1.0, 2)
+
+
+def test_rows_of_one_group_tell_no_more_than_one():
+    alone, grouped = (
+        reliability_bins(Predictions(np.array([0, 1, 1, 0]), VALUES, groups))
+        for groups in (None, np.array([0, 1, 2, 2]))
+    )
+
+    assert grouped[0].interval == wilson(1.0, 1)
+    assert grouped[0].interval[0] < alone[0].interval[0]
