@@ -92,6 +92,12 @@ def test_the_best_trivial_model_has_a_sentence_of_its_own_where_another_is_bette
     assert words in page.render(run.record, run.facts)
 
 
+def test_a_comparison_of_an_older_release_names_no_trivial_model(run):
+    del run.facts.comparison["trivial"]
+
+    assert "the network beats majority" in page.render(run.record, run.facts)
+
+
 def test_what_is_hostile_in_data_and_settings_stays_text(tmp_path):
     run = make(tmp_path, (f"bad {HOSTILE}", "good", "ugly"), feature=f"text {HOSTILE}", error=HOSTILE)
     run.record.settings["report"]["card"] = {"intended_use": HOSTILE, "limitations": None}
