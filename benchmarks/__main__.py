@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from benchmarks.columns import table as columns_table
+from benchmarks.evaluate import table as evaluate_table
 from benchmarks.fuzzing import campaign
 from benchmarks.measuring import HEADRACE, ROOT, cost
 
@@ -81,6 +82,20 @@ def columns(only: str, rounds: int, before: Path | None) -> None:
     text = columns_table.merged(_written("columns"), lines)
     click.echo(text)
     _write("columns", text)
+
+
+@bench.command()
+@click.option("--only", default=",".join(evaluate_table.ROWS), show_default=True, help="Rows, by comma.")
+@click.option("--rounds", default=3, show_default=True, help="Medians are of so many.")
+def evaluate(only: str, rounds: int) -> None:
+    """What evaluation, comparison and predictions of files cost beside a forward pass; write the rows measured."""
+    if unknown := set(only.split(",")) - set(evaluate_table.ROWS):
+        raise click.UsageError(f"No row {', '.join(sorted(unknown))}; rows: {', '.join(evaluate_table.ROWS)}.")
+    sizes = evaluate_table.Sizes(rounds=rounds)
+    lines = evaluate_table.table(only.split(","), sizes, lambda line: click.echo(line, err=True))
+    text = columns_table.merged(_written("evaluate"), lines)
+    click.echo(text)
+    _write("evaluate", text)
 
 
 @bench.command()

@@ -156,7 +156,7 @@ def _check_finite(answered: np.ndarray, before: int) -> None:
 
 def answers(saved_model: str, files: Sequence[str], task: Task) -> Iterator[tuple[tf.Tensor, np.ndarray, float]]:
     """Yields a batch of rows, string `(batch,)`, what `serving_default` answers, and the seconds that it took."""
-    ask = _signature(saved_model)
+    ask = signature(saved_model)
     for number, serialized in enumerate(tf.data.TFRecordDataset(list(files)).batch(batch_rows(files))):
         if number == 0:
             ask(serialized)  # the first one is traced
@@ -165,7 +165,8 @@ def answers(saved_model: str, files: Sequence[str], task: Task) -> Iterator[tupl
 
 
 @functools.lru_cache(maxsize=1)  # one shard follows the other
-def _signature(saved_model: str):
+def signature(saved_model: str):
+    """Returns the signature `serving_default` of a SavedModel, which stays loaded until another is asked for."""
     return tf.saved_model.load(saved_model).signatures["serving_default"]
 
 

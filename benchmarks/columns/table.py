@@ -114,7 +114,7 @@ class Bench:
         )
         names = {"csv": "CSV", "parquet": "Parquet", "jsonl": "JSONL"}
         what = f"ingest with all checks, {names[ending]} {self.sizes.rows:,} x 20 / Arrow, tfx_bsl, TFRecord"
-        yield _ratio(what, ours, rival, must, aim)
+        yield ratio(what, ours, rival, must, aim)
 
     def new(self) -> Iterator[Row]:
         def ours() -> float:
@@ -124,25 +124,25 @@ class Bench:
                 return cost([*HEADRACE, "new", f"{home}/made-up", *data, "--home", home]).cpu
 
         found = self._rounds(ours, lambda: _work("new_rival", self._table)["cpu"])
-        yield _ratio("`headrace new` / `pyarrow.csv.read_csv` of the same file", *found, 10, 5)
+        yield ratio("`headrace new` / `pyarrow.csv.read_csv` of the same file", *found, 10, 5)
 
     def transform(self) -> Iterator[Row]:
         folder = self._examples
         found = self._rounds(lambda: _work("transform", folder)["cpu"], lambda: _work("transform_rival", folder)["cpu"])
-        yield _ratio("transform of that table / TFT called directly", *found, 1.3, 1.1)
+        yield ratio("transform of that table / TFT called directly", *found, 1.3, 1.1)
 
     def wide(self) -> Iterator[Row]:
         folder, (rows, columns) = _made(self._scratch / "wide"), self.sizes.wide
         write_wide(folder, rows, columns)
         for name, must, aim in (("statistics", 15, 5), ("transform", 20, 10)):
             (seconds,) = self._rounds(lambda name=name: _work(name, folder)["cpu"])
-            yield _bound(f"{columns:,} columns x {rows:,} rows: {name}", seconds, must, aim)
+            yield bound(f"{columns:,} columns x {rows:,} rows: {name}", seconds, must, aim)
 
     def texts(self) -> Iterator[Row]:
         folder = _made(self._scratch / "texts")
         write_texts(folder, self.sizes.texts)
         (seconds,) = self._rounds(lambda: _work("transform", folder)["cpu"])
-        yield _bound(f"{self.sizes.texts:,} texts of 90 words: transform", seconds, 20, 8)
+        yield bound(f"{self.sizes.texts:,} texts of 90 words: transform", seconds, 20, 8)
 
     def fit(self) -> Iterator[Row]:
         folder = self._examples
@@ -163,9 +163,9 @@ class Bench:
             seconds.append({name: one["cpu"] for name, one in found.items()})
             shutil.rmtree(folder)
         for name, one in found.items():
-            yield _bound(f"{rows:,} rows x 20: peak memory of {name}", one["peak_gib"], 3, 2, " GiB")
+            yield bound(f"{rows:,} rows x 20: peak memory of {name}", one["peak_gib"], 3, 2, " GiB")
         what = f"ingest and statistics of {rows:,} rows / of {min(self.sizes.growth):,}"
-        yield _ratio(what, *(sum(one.values()) for one in reversed(seconds)), 11, 10.2)
+        yield ratio(what, *(sum(one.values()) for one in reversed(seconds)), 11, 10.2)
 
     def fashion(self) -> Iterator[Row]:
         if self._before is None:
@@ -180,7 +180,7 @@ class Bench:
         for name in [*medians[0], "all stages"]:
             pair = [sum(one.values()) if name == "all stages" else one.get(name, 0) for one in medians]
             if min(pair) >= LEAST_SECONDS:
-                yield _ratio(f"Fashion-MNIST: {name}, wall / before", *pair, 1.05, 1)
+                yield ratio(f"Fashion-MNIST: {name}, wall / before", *pair, 1.05, 1)
 
     def _rounds(self, *functions: Callable[[], float]) -> list[float]:
         """Returns the median of each function, called in turn."""
@@ -219,9 +219,11 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _ratio(what: str, ours: float, rival: float, must: float, aim: float) -> Row:
+def ratio(what: str, ours: float, rival: float, must: float, aim: float) -> Row:
+    """Returns the row of two figures in seconds, held against the bounds by their ratio."""
     return Row(what, f"{ours:.2f} s", f"{rival:.2f} s", ours / rival, must, aim)
 
 
-def _bound(what: str, value: float, must: float, aim: float, unit: str = " s") -> Row:
+def bound(what: str, value: float, must: float, aim: float, unit: str = " s") -> Row:
+    """Returns the row of one figure."""
     return Row(what, f"{value:.2f}{unit}", "", value, must, aim, unit)

@@ -1,0 +1,98 @@
+"""The table of evaluation: each row with what it must reach."""
+
+import functools
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.columns.table import Row, Say, bound, ratio
+from benchmarks.measuring import cost
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        pictures: Pictures of the test split.
+        rows: Rows of the table that is evaluated.
+        sliced: Rows of the table that is evaluated by five columns.
+        predicted: Rows of the file that `headrace predict` is asked about.
+        rounds: Medians are of so many.
+    """
+
+    pictures: int = 10_000
+    rows: int = 50_000
+    sliced: int = 1_000_000
+    predicted: int = 500_000
+    rounds: int = 3
+
+
+def table(only: list[str], sizes: Sizes, say: Say) -> list[str]:
+    """Measures and returns the rows that are named, each as a line of Markdown."""
+    lines = []
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = Bench(Path(scratch), sizes)
+        for name in only:
+            for row in ROWS[name](bench):
+                say(row.line())
+                lines.append(row.line())
+    return lines
+
+
+class Bench:
+    """Made-up test splits with a model each, in a scratch folder, and what is measured on them."""
+
+    def __init__(self, scratch: Path, sizes: Sizes):
+        self._scratch, self.sizes = scratch, sizes
+
+    def pictures(self) -> Iterator[Row]:
+        found = self._measured("pictures", "write_pictures", self.sizes.pictures)
+        what = f"evaluate, {self.sizes.pictures:,} pictures of 28 x 28 / one forward pass"
+        yield ratio(what, found["cpu"], found["forward"], 1.5, 1.2)
+
+    def rows(self) -> Iterator[Row]:
+        found = self._measured("rows", "write_rows", self.sizes.rows)
+        what = f"evaluate and comparison, {self.sizes.rows:,} x 20, beyond one forward pass"
+        yield bound(what, found["cpu"] - found["forward"], 3, 1)
+
+    def sliced(self) -> Iterator[Row]:
+        found = self._measured("sliced", "write_rows", self.sizes.sliced)
+        what = f"the same, {self.sizes.sliced:,} rows, slices of 5 columns"
+        yield bound(what, found["cpu"] - found["forward"], 20, 8)
+        yield bound(f"{what}: peak memory", found["peak_gib"], 1.5, 1, " GiB")
+
+    def predict(self) -> Iterator[Row]:
+        found = self._measured("predict_out", "write_rows", self.sizes.predicted)
+        what = f"`headrace predict --out`, Parquet {self.sizes.predicted:,} x 20 / one forward pass"
+        yield ratio(what, found["cpu"], found["forward"], 2, 1.3)
+
+    def _measured(self, name: str, write: str, rows: int) -> dict[str, float]:
+        """Returns the median of each figure of a piece of work."""
+        folder = self._written(write, rows)
+        runs = [_work(name, folder) for _ in range(self.sizes.rounds)]
+        return {figure: statistics.median(run[figure] for run in runs) for figure in runs[0]}
+
+    @functools.cache  # noqa: B019, the bench ends with the process
+    def _written(self, write: str, rows: int) -> Path:
+        folder = self._scratch / f"{write}-{rows}"
+        folder.mkdir()
+        _work(write, folder, rows)
+        return folder
+
+
+ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "pictures": Bench.pictures,
+    "rows": Bench.rows,
+    "sliced": Bench.sliced,
+    "predict": Bench.predict,
+}
+
+
+def _work(name: str, folder: Path, *arguments: int) -> dict[str, float]:
+    out = cost([sys.executable, "-m", "benchmarks.evaluate.work", name, folder, *arguments]).out
+    return json.loads(out.splitlines()[-1])
