@@ -2,6 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestClassifier
@@ -74,14 +77,12 @@ def _columns(spec: DatasetSpec, *, linear: bool):
     categories = list(spec.of(CategoryFeature))
     if linear:
         of_numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-        of_categories = make_pipeline(
-            FunctionTransformer(_texts), OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5)
-        )
+        of_categories = make_pipeline(_Codes(), OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5))
         of_dates = make_pipeline(FunctionTransformer(_moments), of_numbers)
     else:
         of_numbers = FunctionTransformer(_floats)
         of_categories = make_pipeline(
-            FunctionTransformer(_texts),
+            _Codes(),
             OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, max_categories=MAX_LEVELS),
         )
         of_dates = FunctionTransformer(_moments)
@@ -99,9 +100,25 @@ def _floats(frame: pd.DataFrame) -> np.ndarray:
     return frame.to_numpy(float)
 
 
-def _texts(frame: pd.DataFrame) -> np.ndarray:
-    """Returns the cells as objects: in an array of fixed width each would take as many bytes as the longest."""
-    return frame.astype(object).where(frame.notna(), b"").to_numpy(object)
+class _Codes(TransformerMixin, BaseEstimator):
+    """Replaces texts by whole numbers in the order of the texts, -1 for one not seen: encoders compare objects slowly.
+
+    OrdinalEncoder and OneHotEncoder took 8 of 17 CPU seconds of 500,000 rows with 4 categories.
+    """
+
+    def fit(self, frame: pd.DataFrame, _=None) -> "_Codes":
+        self.values_ = [values.take(pc.sort_indices(values)) for values in map(pc.unique, _texts(frame))]
+        return self
+
+    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+        """Returns int32 `(rows, columns)`."""
+        pairs = zip(_texts(frame), self.values_, strict=True)
+        return np.stack([pc.index_in(texts, values).fill_null(-1).to_numpy() for texts, values in pairs], axis=1)
+
+
+def _texts(frame: pd.DataFrame) -> list[pa.Array]:
+    """Returns the cells of each column, binary; empty where there is none."""
+    return [pa.array(frame[name], pa.binary(), from_pandas=True).fill_null(b"") for name in frame]
 
 
 def _moments(frame: pd.DataFrame) -> np.ndarray:

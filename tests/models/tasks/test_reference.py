@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
@@ -162,3 +163,21 @@ def test_a_forest_learns_150_classes():
     model = found["random_forest"].estimator.fit(frame[:900], pd.Series(labels[:900]))
 
     assert (predict(model, frame[900:], 150).argmax(axis=1) == labels[900:]).mean() > 0.8
+
+
+@pytest.mark.parametrize("name", ["logistic_regression", "hist_gradient_boosting"])
+def test_encoders_make_of_codes_what_they_make_of_texts(name):
+    """With nothing, rare texts, more than a category may have, and texts that are not seen in training."""
+    generator = np.random.default_rng(0)
+    cells = np.array([None, b"", *(f"v{number}".encode() for number in range(600))], object)
+    train, test = cells[generator.integers(0, 400, 3000)], cells[generator.integers(0, 602, 500)]
+    spec = _spec(a=CategoryFeature(optional=True), y=LabelFeature(classes=("no", "yes")))
+    encoder = tables.candidates(spec)[name].estimator[:-1]
+    alone = clone(encoder[0].transformers[0][1][-1])
+
+    found = encoder.fit(pd.DataFrame({"a": train})).transform(pd.DataFrame({"a": test}))
+
+    filled = [np.array([cell or b"" for cell in column], object)[:, None] for column in (train, test)]
+    expected = alone.fit(filled[0]).transform(filled[1])
+    pairs = [one.toarray() if hasattr(one, "toarray") else one for one in (found, expected)]
+    assert np.array_equal(*pairs, equal_nan=True)
