@@ -61,12 +61,6 @@ class Rows:
     weights: np.ndarray | None = None
     groups: np.ndarray | None = None
 
-    def twice(self) -> "Rows":
-        """Returns the rows, and once more the same rows: the two of a row belong together."""
-        groups = np.arange(self.count) if self.groups is None else self.groups
-        weights = None if self.weights is None else np.tile(self.weights, 2)
-        return Rows(2 * self.count, weights, np.tile(groups, 2))
-
     def of(self, chosen: np.ndarray) -> "Rows":
         """Returns some of the rows, by their numbers or as a mask."""
         weights, groups = (None if one is None else one[chosen] for one in (self.weights, self.groups))

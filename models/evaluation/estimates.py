@@ -115,15 +115,17 @@ def area_under_curve(positive: np.ndarray, scores: np.ndarray, weights: np.ndarr
     if count in (0, rows) or not above or not below:
         return Estimate(0.5, np.zeros(rows), positive)
     order = np.argsort(scores)
-    ranked, sorted_weights = positive[order], weights[order]
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(scores[order]) != 0]))  # of runs of equal scores
-    lengths = np.diff(np.append(starts, rows))
+    ranked, sorted_scores, sorted_weights = positive[order], scores[order], weights[order]
+    bounds = np.flatnonzero(
+        np.concatenate([[True], sorted_scores[1:] != sorted_scores[:-1], [True]])
+    )  # of equal scores
+    found = np.empty(rows)  # of a positive row the share of negative ones below it
+    for side, others in ((True, below), (False, above)):
+        sums = np.concatenate([[0.0], np.cumsum(np.where(ranked != side, sorted_weights, 0.0))])[bounds]
+        share = (sums[:-1] + sums[1:]) / (2 * others)
+        np.copyto(found, np.repeat(share if side else 1 - share, np.diff(bounds)), where=ranked == side)
     placements = np.empty(rows)
-    for side, others in ((True, below), (False, above)):  # of a positive row the share of negative ones below it
-        sums = np.concatenate([[0.0], np.cumsum(np.where(ranked != side, sorted_weights, 0.0))])
-        share = np.repeat((sums[starts] + sums[starts + lengths]) / (2 * others), lengths)
-        chosen = ranked == side
-        placements[order[chosen]] = share[chosen] if side else 1 - share[chosen]
+    placements[order] = found
     value = np.dot(placements[positive], weights[positive]) / above
     influence = (placements - value) * weights * np.where(positive, rows / above, rows / below)
     return Estimate(float(value), influence, positive)

@@ -126,12 +126,15 @@ class Evaluation:
         classes = self._per_class.classes
         targets, predicted = (one.astype(np.int64) for one in _concatenated(self._classes))
         hits, ones = (targets == predicted).astype(np.float64), np.ones(len(targets))
-        # F1 is 2 hits / (predicted + true): a row counts with its true class, and with the one that was predicted.
-        either = np.concatenate([targets, predicted]), np.concatenate([2 * hits, 0 * hits])
+        # F1 is 2 hits / (predicted + true): a row counts with its true class, of a miss also with the predicted one.
+        misses = np.flatnonzero(targets != predicted)
+        twice = np.concatenate([np.arange(len(targets)), misses])
+        either = np.concatenate([targets, predicted[misses]])
+        pairs = (np.concatenate([one, rest[misses]]) for one, rest in ((2 * hits, hits), (ones + hits, ones)))
         tables = {
             "precision": ratios_by_key(hits, ones, rows, predicted, len(classes)),
             "recall": ratios_by_key(hits, ones, rows, targets, len(classes)),
-            "f1": ratios_by_key(either[1], np.ones(len(either[1])), rows.twice(), either[0], len(classes)),
+            "f1": ratios_by_key(*pairs, rows.of(twice), either, len(classes)),
         }
         for metric, table in tables.items():
             for name, known in zip(classes, table, strict=True):
