@@ -17,8 +17,8 @@ from data.errors import ModelError
 from data.spec import DatasetSpec
 from data.texts import significant, span, to_json
 from models import progress, registry
-from models.evaluation.comparison import Interval, paired_interval
-from models.evaluation.estimates import num_groups
+from models.evaluation.comparison import Interval, difference
+from models.evaluation.estimates import Estimate, num_groups
 from models.evaluation.metrics import Metric
 from models.evaluation.predictions import Predictions, read
 
@@ -67,24 +67,27 @@ def compare(predicted: Predictions, classical: Path, metric: Metric) -> dict[str
     """
     models = json.loads(CLASSICAL.path(classical).read_text())
     trivial = {name: facts for name, facts in models.items() if facts["trivial"]}
+    network = metric.function(predicted.targets, predicted.values)
     beside_best, beside_trivial = (
-        held_against(best_of(some, metric), metric, predicted, classical) for some in (models, trivial)
+        held_against(best_of(some, metric), metric, predicted, network, classical) for some in (models, trivial)
     )
     return {"metric": metric.name, **beside_best, "trivial": beside_trivial, "models": models}
 
 
-def held_against(best: str, metric: Metric, predicted: Predictions, classical: Path) -> dict[str, Any]:
+def held_against(
+    best: str, metric: Metric, predicted: Predictions, network: Estimate, classical: Path
+) -> dict[str, Any]:
     """Returns how the network does beside another model on the same rows, as JSON values.
 
     Args:
         best: Name of the other model.
         metric: What they are compared by.
         predicted: The network's predictions.
+        network: What `metric.function` says of them.
         classical: Folder of the other models' predictions.
     """
-    predictions = np.load(classical / f"{best}.npy")
-    interval = paired_interval(metric, predicted.targets, predicted.values, predictions, groups=predicted.groups)
-    values = [metric.value(predicted.targets, one) for one in (predicted.values, predictions)]
+    other = metric.function(predicted.targets, np.load(classical / f"{best}.npy"))
+    interval = difference(metric, network, other, groups=predicted.groups)
     groups = None if predicted.groups is None else num_groups(predicted.groups)
     ends = [end if math.isfinite(end) else None for end in (interval.low, interval.high)]  # JSON has no infinity
     return {
@@ -93,7 +96,7 @@ def held_against(best: str, metric: Metric, predicted: Predictions, classical: P
         "difference": interval.difference,
         "interval": ends,
         "groups": groups,
-        "sentence": describe(interval, metric.name, {"the network": values[0], best: values[1]}, groups),
+        "sentence": describe(interval, metric.name, {"the network": network.value, best: other.value}, groups),
     }
 
 

@@ -48,8 +48,12 @@ def paired_interval(
             With one group only, or one row of a class, nothing is known: the interval is infinite. Else it does not go
             beyond what a difference can be, such as -1 to 1 of two accuracies.
     """
+    return difference(metric, metric.function(targets, network), metric.function(targets, other), groups=groups)
+
+
+def difference(metric: Metric, ours: Estimate, theirs: Estimate, *, groups: np.ndarray | None = None) -> Interval:
+    """Returns the same of what `metric.function` says of the two models on the same rows."""
     sign = -1.0 if metric.lower_is_better else 1.0
-    ours, theirs = metric.function(targets, network), metric.function(targets, other)
     influence = sign * (ours.influence - theirs.influence)
     found = Estimate(sign * (ours.value - theirs.value), influence, ours.sides)
     error = found.standard_error(groups)
