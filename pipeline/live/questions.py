@@ -1,9 +1,7 @@
 """What a published model is asked about: pictures, texts and rows of tables, read one after the other."""
 
-import functools
 import io
 import itertools
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +10,7 @@ from typing import Any
 
 from data import pictures
 from data.columnar.columns import reading, to_row
+from data.columnar.encoded_records import encoded
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.kinds.cell import Reading, shown
@@ -23,7 +22,6 @@ from data.sources.records import Record
 from data.sources.tables import formats, headers, notation, partitions
 from data.sources.tables.dialect import other_delimiter
 from data.spec import BadRow, CategoryFeature, DatasetSpec, Feature, ImageFeature, LocatedRow, TextFeature
-from pipeline.core.screen import redirected
 
 PEEK_ROWS = 1000  # whose cells tell which columns a file has; a JSON object may lack some
 MAX_PROBLEMS = 3  # of one row that are told
@@ -218,23 +216,35 @@ class Reader:
                 f"{path}: its first row, {value}, is asked about, too; where it is a header, write {self.column}."
             )
         how, is_told = reading(kind, self.data, path.parent), self.column is not None
-        for number, record in enumerate(itertools.chain(first, records), start=1):
-            if renamed is not None and renamed in record.cells:
-                record = replace(record, cells={self.column: record.cells[renamed]})
-            key = {"file": readable(path), "row": number}
-            if path.is_dir():
-                file = record.where.removesuffix(f":{record.number}")
-                key = {"file": readable(file), "row": record.number}
-            if not is_told and not record.problem and self._is_empty(record, how):
-                is_told = True
-                self.note(f"{place(key)} has no value in any input; all such rows have one answer.")
-            yield self._question(key, record, how)
+        may_be_empty, file = how.of(optional=True), "" if path.is_dir() else readable(path)
+        some, number = first, 0
+        while some:
+            if renamed is not None:
+                some = [_renamed(record, renamed, str(self.column)) for record in some]
+            keys = [_key(file, record, row) for row, record in enumerate(some, start=number + 1)]
+            for record, question in zip(some, self._asked(keys, some, how), strict=True):
+                if not is_told and not record.problem and self._is_empty(record, may_be_empty):
+                    is_told = True
+                    self.note(f"{place(question.key)} has no value in any input; all such rows have one answer.")
+                yield question
+            number += len(some)
+            # A text may be long: of those one is held at a time.
+            some, broken = ([], broken) if broken else _peeked(records, PEEK_ROWS if self.column is None else 1)
         if broken:
             raise broken
 
+    def _asked(self, keys: Sequence[dict[str, Any]], records: Sequence[Record], how: Reading) -> Iterator[Question]:
+        """Returns the question of each record; of a table's rows all at once."""
+        if self.column is not None:
+            return map(self._question, keys, records, itertools.repeat(how))
+        contents = encoded(records, self.inputs, how)
+        return (
+            self._question(key, record, how) if content is None else Question(key, content)
+            for key, record, content in zip(keys, records, contents, strict=True)
+        )
+
     def _is_empty(self, record: Record, how: Reading) -> bool:
-        """Returns whether a row has none of the inputs."""
-        how = how.of(optional=True)
+        """Returns whether a row has none of the inputs, by how optional ones are read."""
         return all(how.is_absent(record.cells.get(name)) for name in self.inputs.features)
 
     def _question(self, key: dict[str, Any], record: Record, how: Reading) -> Question:
@@ -246,11 +256,10 @@ class Reader:
 
     def _content(self, row: LocatedRow, record: Record, folder: Path) -> bytes:
         """Returns what the model is sent for a row."""
-        if self.column is None:
-            return _encoder()(row, self.inputs)
+        column = str(self.column)
         if self.kind == "image":
-            return _picture(row[self.column], content_of(record.cells[self.column], folder) or b"")
-        return row.get(self.column, "").encode()
+            return _picture(row[column], content_of(record.cells[column], folder) or b"")
+        return row.get(column, "").encode()
 
     def _column_of(self, path: Path, kind: str, columns: Sequence[str]) -> str | None:
         """Returns which column is asked about, None for all; raises DataError, once for the file, where one lacks."""
@@ -316,18 +325,23 @@ def files_within(folder: Path) -> list[Path]:
     return sorted([*found.beside, *found.files], key=lambda path: path.parts)
 
 
-@functools.cache
-def _encoder() -> Callable[[Mapping[str, Any], DatasetSpec], bytes]:
-    with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
-        from data.examples import encode
-    return encode
+def _key(file: str, record: Record, number: int) -> dict[str, Any]:
+    """Returns the key of a row: its number in the table, of a folder of files (no `file`) in its own file."""
+    if file:
+        return {"file": file, "row": number}
+    return {"file": readable(record.where.removesuffix(f":{record.number}")), "row": record.number}
 
 
-def _peeked(records: Iterator[Record]) -> tuple[list[Record], DataError | None]:
-    """Returns the first records, and why there are no more where the file breaks off."""
+def _renamed(record: Record, name: str, column: str) -> Record:
+    """Returns a record with one column only, under another name."""
+    return replace(record, cells={column: record.cells[name]}) if name in record.cells else record
+
+
+def _peeked(records: Iterator[Record], count: int = PEEK_ROWS) -> tuple[list[Record], DataError | None]:
+    """Returns the next records, and why there are no more where the file breaks off."""
     first: list[Record] = []
     try:
-        first.extend(itertools.islice(records, PEEK_ROWS))
+        first.extend(itertools.islice(records, count))
     except DataError as error:
         return first, error
     return first, None
