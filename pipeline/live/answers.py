@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -138,6 +139,45 @@ class Columns:
             cells[f"probability_{each}"] = shortest(value)
         return cells
 
+    def batch(self, answers: Sequence[Answer]) -> pa.RecordBatch:
+        """Returns the rows of answers."""
+        usable = [answer for answer in answers if not answer.error]
+        found = self._side_by_side(usable) if usable else None
+        if found is None:
+            return pa.RecordBatch.from_pylist([self.row(answer) for answer in answers], self.schema())
+        has_error = np.array([bool(answer.error) for answer in answers])
+        places = pa.array(np.cumsum(~has_error) - 1, mask=has_error)  # of each answer among those without an error
+        columns = {name: pa.array([answer.key.get(name) for answer in answers]) for name in self.key}
+        columns["version"] = pa.array([answer.version for answer in answers], pa.int64())
+        columns |= {name: column.take(places) for name, column in found.items()}
+        columns["error"] = pa.array([answer.error or None for answer in answers], pa.string())
+        schema = self.schema()
+        return pa.RecordBatch.from_arrays(
+            [columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema
+        )
+
+    def _side_by_side(self, answers: Sequence[Answer]) -> dict[str, pa.Array] | None:
+        """Returns the columns of numbers, or of classes that have one each; None where `row` has to make them."""
+        name = "outputs" if "outputs" in self.outputs else "scores"
+        if self.outputs[name] not in ("float32", "float64") or not (self._each or name == "outputs"):
+            return None
+        shape = () if name == "outputs" else (len(self._each),)
+        if any(np.shape(answer.outputs[name]) != shape for answer in answers):
+            return None
+        values = np.array([answer.outputs[name] for answer in answers], self.outputs[name])
+        if name == "outputs":
+            return {"value": pa.array(values)}
+        if np.isnan(values).any():
+            return None
+        best = values.argmax(axis=1)
+        names = pa.array(
+            [answer.outputs["classes"][place] for answer, place in zip(answers, best.tolist(), strict=True)]
+        )
+        if pc.any(pc.equal(pc.binary_length(names), 0)).as_py():
+            return None
+        probabilities = {f"probability_{each}": pa.array(values[:, place]) for place, each in enumerate(self._each)}
+        return {"class": names, "probability": pa.array(values.max(axis=1)), **probabilities}
+
 
 def _number_type(dtype: str) -> pa.DataType:
     return pa.float64() if dtype == "float64" else pa.float32()
@@ -185,15 +225,15 @@ class AnswerTable:
 
     def __init__(self, path: Path, name: str):
         self._path, self._name = path, name
-        self._rows: list[dict[str, Any]] = []
+        self._batches: list[pa.RecordBatch] = []
         self._schema: pa.Schema | None = None
         self._writer: _Writer | None = None
 
     def write(self, answers: Sequence[Answer], columns: Columns) -> None:
         """Writes answers, all with the same columns; raises ConfigError when the file cannot be written."""
         self._schema = self._schema or columns.schema()
-        self._rows += [columns.row(answer) for answer in answers]
-        if len(self._rows) >= GROUP_ROWS:
+        self._batches.append(columns.batch(answers))
+        if sum(map(len, self._batches)) >= GROUP_ROWS:
             self._flush()
 
     def close(self) -> None:
@@ -207,9 +247,10 @@ class AnswerTable:
         with _told(self._name):
             if self._writer is None:
                 self._writer = WRITERS[self._path.suffix](self._path, self._schema)
-            if self._rows:
-                self._writer.write_batch(pa.RecordBatch.from_pylist(self._rows, self._schema))
-        self._rows = []
+            if self._batches:
+                for batch in pa.Table.from_batches(self._batches).combine_chunks().to_batches():
+                    self._writer.write_batch(batch)
+        self._batches = []
 
 
 @contextlib.contextmanager

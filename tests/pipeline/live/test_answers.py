@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
@@ -137,7 +138,7 @@ def test_more_rows_than_are_held_all_arrive(tmp_path):
         for first in range(0, 40_000, 1000):
             rows = [Answer({"file": "a", "row": row}, 7, SURE.outputs) for row in range(first, first + 1000)]
             answered.write(rows, COLUMNS)
-            assert len(answered._rows) < 17_384
+            assert sum(map(len, answered._batches)) < 17_384
 
     assert pyarrow.parquet.read_table(path).column("row").to_pylist() == list(range(40_000))
     assert pyarrow.parquet.ParquetFile(path).num_row_groups == 3
@@ -197,3 +198,20 @@ def test_a_killed_writer_leaves_no_file_under_the_name(tmp_path):
 
     assert not (tmp_path / "a.csv").exists()
     assert staging.name.startswith(".")
+
+
+@pytest.mark.parametrize("outputs", [FLOAT, {"outputs": "float64"}, {"outputs": "float16"}])
+def test_answers_at_once_are_those_one_by_one_with_an_error_among_them(outputs):
+    columns = Columns(("file", "row"), outputs, CLASSES, 2)
+    scores = np.float32([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4], [0.3, 0.3, 0.3]])
+    told = {
+        "scores": lambda row: {**SURE.outputs, "scores": scores[row]},
+        "outputs": lambda row: {"outputs": scores[row, 0].astype(outputs["outputs"])},
+    }["scores" if "scores" in outputs else "outputs"]
+    answers = [Answer({"file": "a", "row": row}, 7, told(row)) for row in range(3)]
+    answers.insert(1, BAD)
+
+    found = columns.batch(answers)
+
+    assert found.equals(pa.RecordBatch.from_pylist([columns.row(one) for one in answers], columns.schema()))
+    assert found.column("error").null_count == 3
