@@ -22,7 +22,7 @@ from data.kinds.cell import to_list, word, words_of_floats
 from data.kinds.image import content_of
 from data.sources.blocks import Block
 from data.sources.folders import classes as class_folders
-from data.sources.tables.formats import columns_of
+from data.sources.tables.formats import columns_of, files_of
 from data.sources.tables.kept import blocks
 from data.spec import READ_ORDER, SPLITS, DatasetSpec, ImageFeature, Problem
 
@@ -52,11 +52,10 @@ class FileRows:
         times = Times.of(plan, self.config, self.spec)
         dealt = self._dealt(plan.get("stratified", {}), cuts)
         rule = _Rule("train", cuts, dealt, times)
-        sizes = {path: path.stat().st_size for found in self.paths.values() for path in found if path.is_file()}
-        total, before = sum(sizes.values()), 0
         every = [(split, path) for split in READ_ORDER for path in self.paths.get(split, ())]
-        for number, (split, path) in enumerate(every, start=1):
-            size = sizes.get(path, 0)
+        sizes = [_num_bytes(path, self.kind) for _, path in every]
+        total, before = sum(sizes), 0
+        for number, ((split, path), size) in enumerate(zip(every, sizes, strict=True), start=1):
             for block in self._blocks(path):
                 batch = self._batch(block, path, rule if split == "train" else _Rule(split))
                 share = (before + block.share * size) / total if size and block.share else 0.0
@@ -209,6 +208,11 @@ class FileRows:
         except pa.ArrowInvalid:  # bytes that are no text, such as those of a UUID
             decoded = [None if text is None else text.decode("utf-8", "backslashreplace") for text in texts.to_pylist()]
             return pa.array(decoded, pa.string())
+
+
+def _num_bytes(path: Path, kind: str) -> int:
+    """Returns the size of a file, of a folder of a table that of its files; 0 of a folder whose files are rows."""
+    return sum(file.stat().st_size for file in files_of(path, kind) if file.is_file())
 
 
 def _without_nan(cells: pa.Array | list) -> pa.Array | list:

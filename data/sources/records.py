@@ -1,6 +1,7 @@
 """Rows of a file one by one, their cells as they stand there, and its text as the exact readers read it."""
 
 import gzip
+import os
 import shlex
 import zlib
 from collections.abc import Iterator, Mapping
@@ -72,6 +73,15 @@ class TextFile:
         self._beyond_ascii = False
         self._in_line = 0  # bytes of a line that is taken in part
         self.num_lines = self.num_bytes = 0
+        self._size = path.stat().st_size if archives.is_gzip(path) else archives.num_bytes(path)
+
+    @property
+    def share(self) -> float:
+        """Returns how much of the file has been read, up to 1: of its packed bytes where gzip has packed it."""
+        read = self.num_bytes
+        if isinstance(self._file, gzip.GzipFile):  # only reading it to its end tells how many others there are
+            read = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
+        return min(read / max(self._size, 1), 1.0)
 
     def __iter__(self) -> Iterator[str]:
         """Yields the lines, their ends as they are; a byte order mark is left out.

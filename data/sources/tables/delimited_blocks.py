@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from data.errors import DataError
-from data.sources import archives
 from data.sources.blocks import Block
 from data.sources.records import TextFile, opened
 from data.sources.tables import delimited, plain_rows
@@ -35,7 +34,7 @@ class _Piece:
     cells: pa.RecordBatch
     lines: np.ndarray
     problems: tuple[Problem, ...] = ()
-    end: int = 0  # of the file, in bytes, where it is known
+    share: float = 0.0  # of the file, up to their end, where it is known
 
     def __len__(self) -> int:
         return len(self.lines) + len(self.problems)
@@ -54,32 +53,31 @@ def read(path: Path, layout: Layout = delimited.PLAIN, block_bytes: int = 0) -> 
     is_exact = not table.delimiter.isascii() or table.delimiter in '"\r\n\0' or has_old_mac_lines(path)
     found = _exactly(rows(path, table.delimiter), table) if is_exact else _pieces(path, table, block_bytes)
     pieces: list[_Piece] = []
-    num_bytes = archives.num_bytes(path)
     count = size = 0
     try:
         for piece in found:
             pieces += [piece] if len(piece) else []
             count, size = count + len(piece), size + piece.cells.nbytes
             if size >= block_bytes and pieces:
-                yield _block(table, pieces, num_bytes)
+                yield _block(table, pieces)
                 pieces, size = [], 0
     except DataError:
         if pieces:
-            yield _block(table, pieces, num_bytes)
+            yield _block(table, pieces)
         raise
     if pieces:
-        yield _block(table, pieces, num_bytes)
+        yield _block(table, pieces)
     if not count:
         raise table.without_rows()
 
 
-def _block(table: Table, pieces: Sequence[_Piece], num_bytes: int) -> Block:
+def _block(table: Table, pieces: Sequence[_Piece]) -> Block:
     return Block(
         table.name,
         _joined([piece.cells for piece in pieces]),
         np.concatenate([piece.lines for piece in pieces]),
         problems=tuple(itertools.chain.from_iterable(piece.problems for piece in pieces)),
-        share=pieces[-1].end / num_bytes if num_bytes else 0.0,
+        share=pieces[-1].share,
     )
 
 
@@ -99,7 +97,8 @@ def _pieces(path: Path, table: Table, block_bytes: int) -> Iterator[_Piece]:
                 some = rows_of(text, table.name, table.delimiter, first_line=text.num_lines + 1)
                 begin = text.num_bytes
                 stop = begin + min(EXACT_BYTES, block_bytes)
-                yield from _exactly(_until(some, text, stop, table.first_line), table)
+                exact = _exactly(_until(some, text, stop, table.first_line), table)
+                yield from (replace(piece, share=text.share) for piece in exact)
                 if text.num_bytes == begin:
                     return
                 window = min(FIRST_BYTES, block_bytes)
@@ -107,7 +106,7 @@ def _pieces(path: Path, table: Table, block_bytes: int) -> Iterator[_Piece]:
             piece, size, is_plain = _plain(content, table, text.num_lines + 1, is_last=is_last)
             text.skip(size)
             if piece:
-                yield replace(piece, end=text.num_bytes)
+                yield replace(piece, share=text.share)
             can_grow = not is_last and window < block_bytes
             window = min(2 * window, block_bytes) if is_plain and (size or can_grow) else 0
 

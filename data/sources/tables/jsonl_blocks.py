@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,16 @@ def read(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     name, count = archives.name_of(path), 0
     some = RowBuffer(name)
     with opened(path) as file:
+        text = TextFile(path, file)
         try:
-            for size in _fill(some, TextFile(path, file), block_bytes):
+            for size in _fill(some, text, block_bytes):
                 count += size
                 if 2 * some.size >= block_bytes:
-                    yield from some.blocks()
+                    yield from (replace(block, share=text.share) for block in some.blocks())
         except DataError:
             yield from some.blocks()
             raise
-    yield from some.blocks()
+    yield from (replace(block, share=1.0) for block in some.blocks())
     if not count:
         raise DataError(f"{name} has no rows.")
 

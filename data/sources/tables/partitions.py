@@ -92,9 +92,12 @@ def read(folder: Path) -> Iterator[Record]:
 
 def blocks(folder: Path) -> Iterator[Block]:
     """Yields the rows that `read` yields, some of a file at a time; raises DataError as `read` does."""
-    for path, values in _filled(folder):
+    filled = [(path, values, path.stat().st_size) for path, values in _filled(folder)]
+    total, before = sum(size for *_, size in filled), 0
+    for path, values, size in filled:
         for block in parquet.blocks(path):
-            yield _with_values(block, values)
+            yield replace(_with_values(block, values), share=min((before + block.share * size) / total, 1.0))
+        before += size
 
 
 def _with_values(block: Block, values: dict[str, Any]) -> Block:

@@ -121,7 +121,7 @@ def _survey(path: Path, kind: str, config: DataConfig, broken: Counter) -> Surve
     for block in kept.blocks(path, kind, config):
         broken.update(map(str, block.problems))
         found.add(_in_unicode(block, broken))
-        progress.report(rows=found.rows, share=block.share if path.is_file() else 0.0)
+        progress.report(rows=found.rows, share=block.share)
     return found
 
 
