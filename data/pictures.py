@@ -5,12 +5,16 @@ Of a picture with transparency the colours count and the alpha channel is left o
 a file of several frames or pages the first one is taken. Of 16 bits a channel the upper eight are.
 """
 
+import contextlib
 import io
 import struct
 import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xxhash
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,6 +59,27 @@ class UnusablePictureError(ValueError):
         self.expected, self.found = expected, found
 
 
+class _Kept:
+    """Pixels by the digest of the file that they were decoded of, and their shape."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.left = max_bytes
+        self.pixels: dict[tuple[bytes, tuple[int, int, int]], np.ndarray] = {}
+
+
+_KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
+
+
+@contextlib.contextmanager
+def keeping(max_bytes: int) -> Iterator[None]:
+    """Within this block `decode` keeps what it returns, up to so many bytes, and decodes no such picture again."""
+    before = _KEPT.set(_Kept(max_bytes))
+    try:
+        yield
+    finally:
+        _KEPT.reset(before)
+
+
 def mark_of(name: str) -> bytes:
     """Returns the bytes with which files of a format begin."""
     return next(mark for known, at, mark in MARKS if known == name and at == 0)
@@ -77,6 +102,20 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     Raises:
         UnusablePictureError: It is of another format, damaged, too large, or has more than 16 bits a channel.
     """
+    kept = _KEPT.get()
+    if kept is None:
+        return _decode(content, shape)
+    key = (xxhash.xxh3_128_digest(content), shape)
+    if key in kept.pixels:
+        return kept.pixels[key]
+    pixels = np.ascontiguousarray(_decode(content, shape))
+    if pixels.nbytes <= kept.left:
+        kept.left -= pixels.nbytes
+        kept.pixels[key] = pixels
+    return pixels
+
+
+def _decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape
     pixels = np.asarray(_opened(content))
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels

@@ -160,3 +160,22 @@ def test_what_cannot_be_used_is_named(content, expected):
         pictures.decode(content, SHAPE)
 
     assert str(error.value) == expected
+
+
+def test_within_keeping_a_picture_is_decoded_once_for_each_shape_up_to_a_bound(monkeypatch):
+    opened, opening = [], pictures._opened
+    monkeypatch.setattr(pictures, "_opened", lambda content: opened.append(content) or opening(content))
+    one, other = (saved(photo(20, 30, seed), "JPEG") for seed in (1, 2))
+    expected = [pictures.decode(content, shape).tolist() for content in (one, other) for shape in (SHAPE, (4, 4, 1))]
+    opened.clear()
+
+    with pictures.keeping(2 * 6 * 9 * 3 + 4 * 4):
+        for _ in range(2):
+            found = [
+                pictures.decode(content, shape).tolist() for content in (one, other) for shape in (SHAPE, (4, 4, 1))
+            ]
+            assert found == expected
+
+    assert opened == [one, one, other, other, other]  # the last has no room, so it is decoded again
+    pictures.decode(one, SHAPE)
+    assert len(opened) == 6

@@ -1,4 +1,4 @@
-"""Blocks of files that are read more than once within one command: up to a bound they are kept, not read again."""
+"""Blocks of files, and decoded pictures, that one command reads more than once: up to a bound they are kept."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data import pictures
 from data.config import DataConfig
 from data.sources.blocks import Block
 from data.sources.tables import formats
@@ -28,10 +29,11 @@ _KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
 
 @contextlib.contextmanager
 def keeping(max_bytes: int = MAX_BYTES) -> Iterator[None]:
-    """Within this block `blocks` keeps what it reads, up to so many bytes."""
+    """Within this block `blocks` and `pictures.decode` keep what they return, each up to so many bytes."""
     before = _KEPT.set(_Kept(max_bytes))
     try:
-        yield
+        with pictures.keeping(max_bytes):
+            yield
     finally:
         _KEPT.reset(before)
 
