@@ -202,6 +202,10 @@ class Reader:
     def _rows(self, path: Path, kind: str) -> Iterator[Question]:
         """Yields the rows of a table; raises DataError where it cannot be read on, or lacks a column."""
         data = formats.for_prediction(path, kind, self.data, self.targets, self.column)
+        if kind == "xlsx":  # an error such as #DIV/0! is a problem of the inputs only
+            names, inputs = formats.columns_of(path, kind, data), self.inputs.features
+            unused = tuple(name for name in names if name not in inputs)
+            data = data.model_copy(update={"ignore": unused if len(unused) < len(names) else ()})
         records = formats.records(path, kind, data)
         first, broken = _peeked(records)
         if not first:

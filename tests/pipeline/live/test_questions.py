@@ -387,6 +387,21 @@ def test_a_workbook_is_asked_about_by_its_header_and_its_only_sheet(folder):
     assert (where, error) == (("new.xlsx", 2), "new.xlsx row 2 (line 3), age: expected a number, found 'old'")
 
 
+def test_an_error_in_a_column_of_a_workbook_that_is_no_input_refuses_no_row(folder):
+    book = openpyxl.Workbook()
+    for row in (["age", "plan", "note"], [31, "a", "#DIV/0!"], ["#N/A", "b", "x"]):
+        book.active.append(row)
+    book.save("new.xlsx")
+
+    (_, content), (_, error) = Asking("table", format="xlsx")(Path("new.xlsx"))
+
+    assert b"age" in content
+    assert (
+        error
+        == "new.xlsx row 2 (line 3), age: expected a value, found the error #N/A; mend the formula, or empty the cell"
+    )
+
+
 def test_a_file_that_is_not_there_is_told_before_anything_is_read(folder):
     with pytest.raises(ConfigError, match=r"^b.csv cannot be read \(No such file or directory\)."):
         Asking("text").reader.questions([write("a.csv", "review\na\n"), Path("b.csv")], [])
