@@ -4,6 +4,7 @@ import functools
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 
 from components.artifact_files import OVERALL
 from data.files import atomic
+from data.kinds.date import EPOCH
 from data.scripts import cut, isolated
+from data.spec import BooleanFeature, DateFeature, Feature
 from models.evaluation.reliability import reliability_bins
 from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
@@ -28,6 +31,9 @@ MAX_TEXT = 600  # characters of a text that are shown at once; the rest folds ou
 MAX_CLASS_ROWS = 30
 MAX_BARS = 20  # of a histogram
 CLASS_METRICS = ("precision", "recall", "f1")
+
+
+DAY = 86_400  # seconds
 
 
 @dataclass
@@ -132,7 +138,7 @@ def _statistics(found: Facts) -> list[dict[str, Any]]:
     by_name: dict[str, dict[str, Any]] = {}
     for split, features in found.statistics.items():
         for feature in features:
-            told = _told(feature)
+            told = _told(feature, found.spec.features.get(_name(feature)) if found.spec else None)
             if _name(feature) == label:  # the mean of a class's number says nothing
                 told["words"] = f"{len(classes):,} classes"
                 told["bars"] = _bars(list(found.classes.get(split, {}).values())[:MAX_BARS])
@@ -140,17 +146,14 @@ def _statistics(found: Facts) -> list[dict[str, Any]]:
     return [{"name": name, "splits": splits} for name, splits in by_name.items()]
 
 
-def _told(feature: Any) -> dict[str, Any]:
+def _told(feature: Any, described: Feature | None) -> dict[str, Any]:
     kind = feature.WhichOneof("stats")
     stats = getattr(feature, kind)
     common = stats.common_stats
     rows = common.num_non_missing + common.num_missing
     told = {"missing": common.num_missing / rows if rows else 0.0, "bars": [], "words": ""}
     if kind == "num_stats":
-        told["words"] = (
-            f"mean {number(stats.mean)}, deviation {number(stats.std_dev)}, from {number(stats.min)} to "
-            f"{number(stats.max)}, median {number(stats.median)}"
-        )
+        told["words"] = _numbers_in_words(stats, described)
         standard = [one for one in stats.histograms if one.type == 0]
         told["bars"] = _bars([bucket.sample_count for bucket in standard[0].buckets]) if standard else []
     elif kind == "string_stats":
@@ -159,6 +162,27 @@ def _told(feature: Any) -> dict[str, Any]:
         told["words"] = "; ".join(filter(None, words))  # no value may be more frequent than others
         told["bars"] = _bars([bucket.sample_count for bucket in stats.rank_histogram.buckets][:MAX_BARS])
     return told
+
+
+def _numbers_in_words(stats: Any, feature: Feature | None) -> str:
+    """Returns what is told of numbers, of dates with the days in which seconds since 1970 lie, in UTC."""
+    if isinstance(feature, BooleanFeature):
+        return f"yes in {stats.mean:.1%} of its values"
+    if isinstance(feature, DateFeature):
+        mean, least, most, median = map(_day, (stats.mean, stats.min, stats.max, stats.median))
+        deviation = f"{number(stats.std_dev / DAY)} days"
+    else:
+        mean, least, most, median = map(number, (stats.mean, stats.min, stats.max, stats.median))
+        deviation = number(stats.std_dev)
+    return f"mean {mean}, deviation {deviation}, from {least} to {most}, median {median}"
+
+
+def _day(seconds: float) -> str:
+    """Returns the day of seconds since 1970; beyond the years that Python knows as a number."""
+    try:
+        return (EPOCH + timedelta(seconds=seconds)).date().isoformat()
+    except (OverflowError, ValueError):
+        return f"{number(seconds / DAY)} days after 1970"
 
 
 def _clip(text: str, length: int = 40) -> str:

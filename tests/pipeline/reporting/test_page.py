@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 
+from data.spec import BooleanFeature, DatasetSpec, DateFeature, NumberFeature
 from models.evaluation.intervals import wilson
 from pipeline.reporting import facts, page
 from tests.pipeline.reporting.conftest import make
@@ -265,3 +266,37 @@ def test_a_page_that_is_written_anew_stays_private(run):
         os.umask(before)
 
     assert written.stat().st_mode & 0o777 == 0o640
+
+
+def test_dates_are_told_as_days_and_booleans_as_a_share(tmp_path):
+    from tensorflow_metadata.proto.v0 import statistics_pb2
+
+    spec = DatasetSpec(
+        name="a",
+        title="a",
+        licence="a",
+        features={"since": DateFeature(), "left": BooleanFeature(), "x": NumberFeature()},
+    )
+    told = {
+        "since": [1566604800, 86400 * 3.5, 0, 1e18, 1566690000],
+        "left": [0.25, 0.43, 0, 1, 0],
+        "x": [2, 1, 0, 4, 2],
+    }
+    features = []
+    for name, values in told.items():
+        one = statistics_pb2.FeatureNameStatistics()
+        one.path.step.append(name)
+        stats = one.num_stats
+        stats.mean, stats.std_dev, stats.min, stats.max, stats.median = values
+        features.append(one)
+
+    words = [
+        one["splits"]["train"]["words"]
+        for one in page._statistics(facts.Facts(spec=spec, statistics={"train": features}))
+    ]
+
+    assert words == [
+        "mean 2019-08-24, deviation 3.5 days, from 1970-01-01 to 11,574,074,074,074 days after 1970, median 2019-08-24",
+        "yes in 25.0% of its values",
+        "mean 2, deviation 1, from 0 to 4, median 2",
+    ]
