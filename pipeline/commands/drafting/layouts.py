@@ -38,11 +38,13 @@ def table_options(
 
 
 def delimiter_of(text: str) -> str:
-    """Returns the delimiter that an option names, a character or `tab`; raises ConfigError where it is none."""
+    """Returns the delimiter that an option names, a character or a word; raises ConfigError where it is none."""
     if text.lower() in TAB:
         return "\t"
+    if text.lower() == "space":
+        return " "
     if len(text) != 1 or text in '"\r\n':
-        raise ConfigError(f"--delimiter {text!r}: expected one character, or tab.")
+        raise ConfigError(f"--delimiter {text!r}: expected one character, tab or space.")
     return text
 
 

@@ -159,7 +159,7 @@ def test_the_command_asks_on_a_terminal(iris):
             {"names": "setosa, 5.0,3.3,1.9,0.0"},  # in another order
             r"--names: the first row of .*iris.csv holds these names; leave the option out.",
         ),
-        ({"delimiter": "::"}, "--delimiter '::': expected one character, or tab."),
+        ({"delimiter": "::"}, "--delimiter '::': expected one character, tab or space."),
         (
             {"form": "jsonl", "header": False},
             "--no-header and --names are of CSV files and Excel workbooks, found jsonl.",
@@ -174,8 +174,9 @@ def test_options_that_do_not_suit_are_told_in_one_line(iris, arguments, message)
 
 
 @pytest.mark.parametrize("text", ["tab", "\\t", "\t"])
-def test_a_tab_is_named_in_three_ways(text):
+def test_a_tab_is_named_in_three_ways_and_a_blank_in_two(text):
     assert layouts.delimiter_of(text) == "\t"
+    assert layouts.delimiter_of("space") == layouts.delimiter_of(" ") == " "
 
 
 def test_a_file_of_any_ending_is_read_by_format_and_delimiter(tmp_path):
