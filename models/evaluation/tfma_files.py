@@ -3,7 +3,6 @@
 Only the messages of TFMA are loaded: the package itself takes three seconds.
 """
 
-import importlib
 import importlib.metadata
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ def write(folder: Path, found: Evaluated) -> None:
 
     A slice is a record with each metric's value; the metric of a class has its name after an `@`.
     """
-    messages, config = _messages("metrics_for_slice_pb2"), _messages("config_pb2")
+    messages, config = _messages()
     records = [_metrics(messages, name, metrics) for name, metrics in found.slices.items()]
     _write(folder / "metrics-00000-of-00001.tfrecord", records)
     plots = [] if found.confusion_matrix is None else [_plots(messages, found.confusion_matrix)]
@@ -37,13 +36,15 @@ def write(folder: Path, found: Evaluated) -> None:
     (folder / "eval_config.json").write_text(json_format.MessageToJson(run))
 
 
-def _messages(module: str) -> Any:
-    """Returns a module of TFMA's messages, which are made of those of `wrappers_pb2`."""
+def _messages() -> tuple[Any, Any]:
+    """Returns TFMA's modules of the messages of metrics and of its config, made of those of `wrappers_pb2`."""
     assert wrappers_pb2
     for package in ("tensorflow_model_analysis", "tensorflow_model_analysis.proto"):
         if package not in sys.modules:
             deferred.defer(package, alone=True)
-    return importlib.import_module(f"tensorflow_model_analysis.proto.{module}")
+    from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2
+
+    return metrics_for_slice_pb2, config_pb2
 
 
 def _slice_key(messages: Any, name: str) -> Any:
