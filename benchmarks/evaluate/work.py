@@ -78,7 +78,7 @@ def _forward(saved_model: str, files: list[str], output: str) -> None:
     """Asks the served signature about all examples, in the batches of the evaluation."""
     signature = predictions.signature(saved_model)
     for batch in tf.data.TFRecordDataset(files).batch(predictions.batch_rows(files)):
-        signature(batch)[output].numpy()
+        signature(inputs=batch)[output].numpy()
 
 
 def _write_other(folder: Path, metric: Metric) -> None:
