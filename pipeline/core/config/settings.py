@@ -72,7 +72,8 @@ class BeamConfig(Settings):
     """How Beam's stage runs: evaluate."""
 
     workers: PositiveInt = 1
-    """Processes; more than one takes more memory and pays on large data only, from some 50,000 test examples on."""
+    """Processes, each predicts a file of the test split at a time; more than one takes more memory, and pays where the
+    model is slow and the split has several files of 8 MiB."""
 
 
 class SampleConfig(Settings):
