@@ -1,17 +1,13 @@
 """Predictions of a test split in several files: by one process, by several workers; and the worst mistakes."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import ROOT, inherited
-from tests.waiting import PATIENCE_S
+from tests.scripts import run_script
 
 pytestmark = pytest.mark.slow  # loads TensorFlow
 
@@ -129,18 +125,8 @@ if __name__ == "__main__":
 
 
 def test_two_workers_of_beam_predict_and_measure_the_same(split, told, tmp_path):
-    (tmp_path / "on_beam.py").write_text(ON_BEAM)
+    run_script(tmp_path, ON_BEAM, str(split))
 
-    done = subprocess.run(
-        [sys.executable, "on_beam.py", str(split)],
-        cwd=tmp_path,
-        env=inherited() | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
-
-    assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads((tmp_path / "found.json").read_text()) == told
 
 

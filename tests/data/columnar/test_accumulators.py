@@ -1,16 +1,12 @@
 """Accumulators give the same bits in a loop and by one or two of Beam's workers."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from data.columnar.accumulators import over
-from tests.conftest import ROOT, inherited
-from tests.waiting import PATIENCE_S
+from tests.scripts import run_script
 
 
 class Total:
@@ -71,17 +67,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_one_and_two_workers_of_beam_give_what_the_loop_gives(tmp_path):
-    (tmp_path / "on_beam.py").write_text(ON_BEAM)
+    run_script(tmp_path, ON_BEAM)
 
-    done = subprocess.run(
-        [sys.executable, "on_beam.py"],
-        cwd=tmp_path,
-        env=inherited() | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
-
-    assert done.returncode == 0, done.stderr[-2000:]
     expected = over(range(20), read, Total).result()
     assert [json.loads((tmp_path / f"{workers}.json").read_text()) for workers in (1, 2)] == [expected, expected]
