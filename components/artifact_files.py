@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.evaluation import OVERALL as OVERALL
+
 
 @dataclass(frozen=True)
 class ArtifactFile:
@@ -38,7 +40,6 @@ CLASSICAL = ArtifactFile("classical", "models", "classical.json")
 TRAINING = ArtifactFile("train", "model_run", "training.json")
 TENSORBOARD = ArtifactFile("train", "model_run", "tensorboard.txt")
 METRICS = ArtifactFile("evaluate", "evaluation", "metrics.json")
-OVERALL = "overall"  # in METRICS, among the slices: all examples
 PREDICTIONS = ArtifactFile("evaluate", "evaluation", "predictions")  # a folder
 OLD_PREDICTIONS = ArtifactFile("evaluate", "evaluation", "predictions.npz")  # what older releases wrote in its place
 MISTAKES = ArtifactFile("evaluate", "evaluation", "mistakes.json")

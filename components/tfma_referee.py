@@ -10,7 +10,8 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
 from data.errors import ModelError
-from models.evaluation.evaluation import OVERALL, Evaluated
+from models.evaluation import OVERALL
+from models.evaluation.evaluation import Evaluated
 from models.evaluation.metrics import Metric, PerClass
 from models.evaluation.predictions import Predictions
 

@@ -1,1 +1,3 @@
 """Evaluation: metrics, estimates, comparison, predictions, calibration, intervals, plots."""
+
+OVERALL = "overall"  # among the slices of an evaluation: all rows

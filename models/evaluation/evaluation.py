@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from models.evaluation import metrics
+from models.evaluation import OVERALL, metrics
 from models.evaluation.by_key import Known, Rows, known_by_key, ratios_by_key
 from models.evaluation.metrics import Columns, Metric, PerClass
 from models.evaluation.predictions import Predictions
 
-OVERALL = "overall"  # among the slices: all rows
 Interval = tuple[float, float]
 
 

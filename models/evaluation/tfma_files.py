@@ -13,7 +13,8 @@ import tensorflow as tf
 from google.protobuf import json_format, wrappers_pb2
 
 from models import deferred
-from models.evaluation.evaluation import OVERALL, Evaluated
+from models.evaluation import OVERALL
+from models.evaluation.evaluation import Evaluated
 
 
 def write(folder: Path, found: Evaluated) -> None:
