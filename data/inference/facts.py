@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.inference.dates import FORMATS, are_dates
+from data.inference.numbers import number_of, numbers_among, plain_numbers
 from data.inference.values import Values
 from data.kinds.cell import word, words_of_floats
 from data.numerals import DAYS, PLAIN, Notation, parsed
@@ -24,11 +25,8 @@ NOTHING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-
 MIN_WORDS = 4  # a value, on average, that make a text
 MIN_DISTINCT = 0.3  # share of distinct values above which what has that many words is a text
 MAX_SAMPLED = 300  # values of a column whose words are counted
-FIRST = 8  # cells
 FEW = 100  # values that tell whether it is worth looking at all
 MAX_EXACT = 2.0**24  # whole numbers up to which float32 holds each
-# What may be a number, of all that float() takes.
-MAY_BE_NUMBER = r"(?i)^[+-]?(inf|infinity|nan|[\p{Nd}.]+(e[+-]?\p{Nd}+)?)$"
 
 
 @dataclass
@@ -222,7 +220,7 @@ class Column:
         self._narrow(maybe_dates)
 
     def _add_texts(self, cells: pa.Array) -> None:
-        numbers = _numbers(cells)
+        numbers = plain_numbers(cells)
         if numbers is not None and not np.isnan(numbers).any():  # whatever is missing is none
             self.rows += len(cells)
             self._add_numbers(numbers)
@@ -239,7 +237,7 @@ class Column:
         self.rows += int(counts[~is_nothing].sum())
         values = texts.filter(pa.array(~is_nothing))
         found = np.full(len(texts), np.nan)
-        found[~is_nothing] = _numbers_among(values)
+        found[~is_nothing] = numbers_among(values)
         self._add_numbers(found[places])
         self.values.add(values, counts[~is_nothing])
         self._narrow(values)
@@ -360,11 +358,6 @@ def text_of(cell: Any) -> str:
     return "" if cell is None or cell != cell else word(cell)
 
 
-def number_of(text: str) -> float:
-    """Returns the number that a text is as the readers take it; NaN where it is none. Python takes 1_000 as well."""
-    return float(text) if is_number(text) else float("nan")
-
-
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
@@ -379,28 +372,3 @@ def _words(cells: pa.Array) -> pa.Array:
     if pa.types.is_float32(kind) or pa.types.is_float64(kind):
         return words_of_floats(cells).cast(pa.string())
     return pa.array(map(word, cells.to_pylist()), pa.string())
-
-
-def _numbers(texts: pa.Array) -> np.ndarray | None:
-    """Returns texts that are all plain numbers as float64; None where one is not."""
-    # Arrow writes an error for every text that is no number, 0.4 us each: the first ones tell most columns.
-    if texts.null_count or any(not is_number(text.as_py()) for text in texts[:FIRST]):
-        return None
-    try:
-        return pc.cast(texts, pa.float64()).to_numpy()
-    except pa.ArrowInvalid:
-        return None
-
-
-def _numbers_among(texts: pa.Array) -> np.ndarray:
-    """Returns the numbers that texts are, float64, NaN where one is none."""
-    plain = _numbers(texts)
-    if plain is not None:
-        return plain
-    numbers = np.full(len(texts), np.nan)
-    places = np.flatnonzero(pc.match_substring_regex(texts, MAY_BE_NUMBER).to_numpy(zero_copy_only=False))
-    if len(places):
-        some = texts.take(pa.array(places))
-        plain = _numbers(some)
-        numbers[places] = [number_of(text) for text in some.to_pylist()] if plain is None else plain
-    return numbers
