@@ -11,6 +11,7 @@ from data.errors import ConfigError
 from data.scripts import printable, printable_lines
 from data.texts import to_json
 from pipeline.commands import monitoring, predicting, runs, schedule, serving
+from pipeline.commands.sections import SectionedGroup
 from pipeline.commands.shared import (
     PipelineName,
     again,
@@ -29,18 +30,38 @@ def main() -> None:
     cli.main(prog_name="headrace")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=SectionedGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="headrace")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Raw data to a served Keras model, in one gated TFX pipeline.
 
     \b
     headrace run digits                     from raw data to a published model
     headrace predict digits FILE.png        ask the published model
     headrace board                          watch the curves in TensorBoard
+
+    Without a command it shows the pipelines of the current home, and what to do next.
     """
     # Before each verb, and not before the help.
     environment.put_keras_right(os.environ)
+    if context.invoked_subcommand is None:
+        context.invoke(overview, home=Path(os.environ.get("HEADRACE_HOME") or "."), verbose=False)
+
+
+@click.command(hidden=True)
+@home_option
+@reports_errors
+def overview(home: Path) -> None:
+    """Show the pipelines of a home, and what to do next."""
+    from pipeline.commands import overview as showing
+
+    for line in showing.lines(home):
+        click.echo(printable(typed(line)))
 
 
 @cli.command()
@@ -61,7 +82,9 @@ def run(
     home: Path,
     as_json: bool,
 ) -> None:
-    """Run PIPELINE, a name or a run file, from raw data to a published model.
+    """Run a pipeline, from raw data to a published model.
+
+    PIPELINE is a name or a run file.
 
     \b
     Examples:
@@ -129,12 +152,13 @@ def new(
     home: Path,
     as_json: bool,
 ) -> None:
-    """Write NAME.yaml, a run file for your own data: reads all of it, infers the task and what each column holds.
+    """Write a run file for your own data.
 
-    Takes CSV, TSV, JSON, JSON Lines (also .gz), Parquet and Excel (.xlsx) files, a zip file that holds one of these,
-    folders of Parquet files, and folders of images or texts, a folder a class. Where it is not clear what is to be
-    predicted, or whether a table has a header, it asks, or stops without a terminal. Ends with what `headrace check
-    --rows` says: exit code 3 where a run would refuse the data; the file is kept.
+    Reads all of it, infers the task and what each column holds, and writes NAME.yaml. Takes CSV, TSV, JSON, JSON Lines
+    (also .gz), Parquet and Excel (.xlsx) files, a zip file that holds one of these, folders of Parquet files, and
+    folders of images or texts, a folder a class. Where it is not clear what is to be predicted, or whether a table has
+    a header, it asks, or stops without a terminal. Ends with what `headrace check --rows` says: exit code 3 where a run
+    would refuse the data; the file is kept.
 
     \b
     Examples:
@@ -178,7 +202,9 @@ def new(
 @json_option
 @reports_errors
 def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
-    """Say whether PIPELINE can be run: settings, columns, disk, memory, destination; trains and writes nothing.
+    """Check that a pipeline can run, without training.
+
+    Checks the settings, the columns, disk space, memory and the destination of PIPELINE; writes nothing.
 
     \b
     Examples:
@@ -221,9 +247,10 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
 @json_option
 @reports_errors
 def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
-    """Show how the network of PIPELINE and classical models do with 1, 3, 10, 30 and 100 % of the training rows.
+    """Compare network and classical models on fewer rows.
 
-    Runs the pipeline whole for each share, in a home of its own; nothing is published. Writes a table and a plot.
+    Trains both on 1, 3, 10, 30 and 100 % of the training rows of PIPELINE. Runs all stages for each share, in a home of
+    its own; nothing is published. Writes a table and a plot.
 
     \b
     Examples:
@@ -269,7 +296,9 @@ def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], ho
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 picks a free port.")
 @reports_errors
 def board(home: Path, port: int) -> None:
-    """Start TensorBoard on all runs, on 127.0.0.1 only, until Ctrl-C.
+    """Start TensorBoard on all runs, until Ctrl-C.
+
+    It listens on 127.0.0.1 only.
 
     \b
     Example:
@@ -284,7 +313,7 @@ def board(home: Path, port: int) -> None:
 @json_option
 @reports_errors
 def list_(as_json: bool) -> None:
-    """Show the pipelines, tasks and data sets there are.
+    """List pipelines, tasks and data sets.
 
     \b
     Example:
@@ -307,9 +336,10 @@ def list_(as_json: bool) -> None:
 @json_option
 @reports_errors
 def doctor(home: Path, as_json: bool) -> None:
-    """Check this machine: Python, C library, packages, accelerator, disk, memory, home, TF Serving.
+    """Check this machine, and say how to mend it.
 
-    Ends with 1 when something must be mended.
+    Checks Python, C library, packages, accelerator, disk, memory, home and TF Serving. Ends with 1 when something must
+    be mended.
     """
     from pipeline.commands import doctor as examination
 
@@ -339,7 +369,7 @@ def schema() -> None:
 @cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the tab completion script of a SHELL.
+    """Print the tab completion script of a shell.
 
     \b
     Examples:

@@ -38,7 +38,10 @@ _KINDS = {"served": "sampled requests", "spans": "newest span"}
 @reports_errors
 def drift(pipeline: str, which: str, max_distance: float, since: float, overrides: tuple[str, ...], home: Path,
           as_json: bool) -> None:  # fmt: skip
-    """Say how far what is served, and the newest span, are from the training data, by feature; ends with 3 if far.
+    """Measure drift of served and of new data.
+
+    Compares the requests of PIPELINE, and the newest span of its data, with the training data by feature; ends with
+    3 if one has drifted.
 
     The training data is that of the version that answered a request, and for spans that of the live version. Requests
     are sampled by `headrace serve` where the run file says `serving: {sample: {rate: 0.1}}`; those from before the live
@@ -84,7 +87,9 @@ def _lines(found: "dict[str, list[Distance]]") -> Iterator[str]:
 @json_option
 @reports_errors
 def quality(pipeline: str, labels: Path, home: Path, as_json: bool) -> None:
-    """Say day by day how good answers were, by LABELS that came later: a table with `id`, `label`, and maybe `row`.
+    """Measure quality by labels that came later.
+
+    LABELS is a table with the columns `id`, `label`, and `row` where a request had several. The metrics are by day.
 
     The id is the request's: what the client sends as X-Request-Id (REST) or x-request-id (gRPC metadata).
 

@@ -66,7 +66,9 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
             format_: str | None, delimiter: str | None, decimal: str | None, thousands: str | None,
             out: Path | None, force: bool, home: Path,
             as_json: bool) -> None:  # fmt: skip
-    """Ask the published model of PIPELINE about FILES: pictures of any size, texts, tables with a row a question.
+    """Ask a published model about files or texts.
+
+    FILES are pictures of any size, texts, or tables with a row a question; PIPELINE names the model.
 
     A model of pictures or texts takes tables of those, too, with the column that it learned from, or with only one
     column. Of a folder all is read that the model can be asked about; hidden files are left out.

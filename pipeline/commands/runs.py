@@ -33,7 +33,9 @@ def runs(
     home: Path,
     as_json: bool,
 ) -> None:
-    """Show the runs there were, the newest first; of one PIPELINE or of all.
+    """List the runs, the newest first.
+
+    Of one PIPELINE, or of all.
 
     \b
     Examples:
@@ -58,7 +60,9 @@ def runs(
 @json_option
 @reports_errors
 def show(run: str, home: Path, as_json: bool) -> None:
-    """Show one RUN, or the newest of a pipeline: its stages, metrics and outputs.
+    """Show the stages, metrics and outputs of a run.
+
+    RUN is its identifier, or a pipeline for its newest run.
 
     \b
     Examples:
@@ -99,9 +103,10 @@ def show(run: str, home: Path, as_json: bool) -> None:
 @json_option
 @reports_errors
 def compare(runs: tuple[str, ...], home: Path, as_json: bool) -> None:
-    """Show how RUNS differ from the first: settings, data, metrics with intervals, slices that moved, cost.
+    """Compare runs: settings, data, metrics, slices, cost.
 
-    A single name of a pipeline stands for its last two runs.
+    Shows how RUNS differ from the first, metrics with intervals. A single name of a pipeline stands for its last two
+    runs.
 
     \b
     Examples:
@@ -130,7 +135,7 @@ def compare(runs: tuple[str, ...], home: Path, as_json: bool) -> None:
 @home_option
 @reports_errors
 def logs(run: str, stage: str | None, follow: bool, home: Path) -> None:
-    """Print the log of a RUN, or the part of it that one STAGE wrote.
+    """Print the log of a run, or of one of its stages.
 
     \b
     Examples:
@@ -154,7 +159,9 @@ def logs(run: str, stage: str | None, follow: bool, home: Path) -> None:
 @json_option
 @reports_errors
 def why(run: str, stage: str | None, home: Path, as_json: bool) -> None:
-    """Say why each stage of a RUN, or one STAGE, ran or was taken from the cache.
+    """Say why each stage ran, or was taken from the cache.
+
+    Of all stages of RUN, or of one STAGE.
 
     \b
     Examples:
@@ -181,9 +188,10 @@ def why(run: str, stage: str | None, home: Path, as_json: bool) -> None:
 @home_option
 @reports_errors
 def report(run: str, in_browser: bool, out: Path | None, home: Path) -> None:
-    """Write the page of a RUN, or of the newest of a pipeline, anew, and print where it is.
+    """Write the page of a run, and print its path.
 
-    Every run that ends writes it; this is for those that were stopped, and for what came to light since.
+    RUN is its identifier, or a pipeline for its newest run. Every run that ends writes it; this is for those that were
+    stopped, and for what came to light since.
 
     \b
     Examples:
@@ -214,7 +222,9 @@ def report(run: str, in_browser: bool, out: Path | None, home: Path) -> None:
 @home_option
 @reports_errors
 def ui(port: int, board: str, in_browser: bool, home: Path) -> None:
-    """Serve a site to look at pipelines, runs and their differences, on 127.0.0.1 only, until Ctrl-C.
+    """Serve a site of all pipelines and runs, until Ctrl-C.
+
+    It listens on 127.0.0.1 only.
 
     It changes nothing. Runs in progress move; pages link to reports and to TensorBoard (`headrace board`).
 
@@ -238,7 +248,9 @@ def ui(port: int, board: str, in_browser: bool, home: Path) -> None:
 @home_option
 @reports_errors
 def repair(pipeline: str, home: Path) -> None:
-    """Mend the metadata database of PIPELINE: restore the last run's backup, move what it does not know aside.
+    """Mend the metadata database of a pipeline.
+
+    Restores the last run's backup, and moves artifacts that it does not know aside.
 
     \b
     Example:
@@ -264,7 +276,9 @@ def repair(pipeline: str, home: Path) -> None:
 @json_option
 @reports_errors
 def gc(pipeline: str, keep: int, dry_run: bool, home: Path, as_json: bool) -> None:
-    """Remove artifacts, logs and versions that none of the newest runs of PIPELINE refers to.
+    """Remove what the newest runs do not refer to.
+
+    Removes artifacts, logs and versions of PIPELINE.
 
     It says what stays and why; what no run is known to have made stays.
 

@@ -27,7 +27,7 @@ class ScheduleName(click.ParamType):
 
 @click.group()
 def schedule() -> None:
-    """Let pipelines run by the clock, on new data, or on drift.
+    """Schedule runs by the clock, on new data, or on drift.
 
     \b
     headrace schedule add digits --cron "0 3 * * *" --tz Europe/Berlin
@@ -274,7 +274,9 @@ def export(name: str, to: str, out: Path | None, home: Path) -> None:
 @home_option
 @reports_errors
 def scheduler(port: int, workers: int, poll: str, home: Path) -> None:
-    """Run what schedules say, until Ctrl-C; runs in progress go on without it.
+    """Start the scheduler, until Ctrl-C.
+
+    Runs in progress go on without it.
 
     Each pipeline runs in a process of its own, never twice at a time. What was missed while this was not running is
     caught up with as each schedule's --catch-up says. Health and Prometheus metrics are on 127.0.0.1.
@@ -301,7 +303,9 @@ def scheduler(port: int, workers: int, poll: str, home: Path) -> None:
 @home_option
 @reports_errors
 def notify_test(pipeline: str, overrides: tuple[str, ...], home: Path) -> None:
-    """Send a test message to everyone that PIPELINE's run file names under `notify`.
+    """Send a test message to those whom a run notifies.
+
+    They stand under `notify` in the run file of PIPELINE.
 
     \b
     Example:

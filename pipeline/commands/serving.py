@@ -46,7 +46,9 @@ _why = click.option("--why", default="", metavar="TEXT", help="Written into the 
 def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_port: int, no_input_validation: bool,
           no_input_guard: bool, access_log: str | None, flags: tuple[str, ...], print_config: bool, out: Path | None,
           home: Path, as_json: bool) -> None:  # fmt: skip
-    """Serve the published models of PIPELINES, of all by default, by gRPC and REST until Ctrl-C.
+    """Serve published models by gRPC and REST, until Ctrl-C.
+
+    Those of PIPELINES, or of all.
 
     A version that is published, promoted or rolled back goes live within seconds; no request is lost.
 
@@ -130,7 +132,9 @@ def _report(home: Path, verdict: "Verdict") -> None:
 @json_option
 @reports_errors
 def promote(pipeline: str, version: str, why: str, home: Path, as_json: bool) -> None:
-    """Make VERSION of PIPELINE live: a number, `canary`, or `latest` for the newest from now on.
+    """Make a version live.
+
+    VERSION is a number, `canary`, or `latest` for the newest from now on.
 
     \b
     Examples:
@@ -149,7 +153,7 @@ def promote(pipeline: str, version: str, why: str, home: Path, as_json: bool) ->
 @json_option
 @reports_errors
 def rollback(pipeline: str, why: str, home: Path, as_json: bool) -> None:
-    """End the canary of PIPELINE, or go back to the version that was live before.
+    """End a canary, or go back to the version before.
 
     \b
     Example:
@@ -197,7 +201,9 @@ def rollback(pipeline: str, why: str, home: Path, as_json: bool) -> None:
 def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p95_ms: float | None,
            promote_after: str | None, watch: float | None, server: str | None, why: str, home: Path,
            as_json: bool) -> None:  # fmt: skip
-    """Give VERSION of PIPELINE a share of the requests, beside the one that is live.
+    """Give a version a share of the requests.
+
+    The rest goes to the version that is live.
 
     Our client sends it its share; so does the proxy of `headrace serve --print-config`, for REST. When its errors or
     its latency leave the budget it gets no more requests: our client sees to that, and so does `headrace serve` with
@@ -234,7 +240,9 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
 @json_option
 @reports_errors
 def versions(pipeline: str, home: Path, as_json: bool) -> None:
-    """Show the published versions of PIPELINE: which is live, who published it, when, why, and its metrics.
+    """List the published versions, and which is live.
+
+    With who published each, when, why, and its metrics.
 
     "served" is what the server that runs on this home has loaded. Below a former canary stands how it ended.
 

@@ -79,7 +79,7 @@ def _closing_lines(result: RunResult) -> list[str]:
         *_metric_lines(result.record)[:4],
         *_baseline_lines(result),
         *_answer_lines(result.record),
-        *_next_lines(_steps(result.record.pipeline, folder)),
+        *next_lines(_steps(result.record.pipeline, folder)),
     ]
 
 
@@ -92,7 +92,7 @@ def _stopped_lines(result: RunResult, error: BaseException) -> list[str]:
         lines = [f"Stage {stages[-1].name} failed: {type(error).__name__}: {lines[0][:300]}"]
     stopped = f"Stopped after {result.seconds:.1f} s; nothing was published. Log: {relative(result.log)}"
     is_judged = isinstance(error, HeadraceError) and not isinstance(error, ConfigError)  # data or model, by a stage
-    steps = _next_lines(_steps_after_stop(result)) if is_judged and stages else []
+    steps = next_lines(_steps_after_stop(result)) if is_judged and stages else []
     return [*lines[: 11 - len(steps)], stopped, *steps]
 
 
@@ -152,7 +152,7 @@ def _steps(pipeline: str, version: Path) -> dict[str, str]:
     }
 
 
-def _next_lines(steps: dict[str, str]) -> list[str]:
+def next_lines(steps: dict[str, str]) -> list[str]:
     """Returns what to type next, command -> what it is for, as lines."""
     commands = [f"{environment.program()} {command}" for command in steps]
     width = max(map(len, commands), default=0)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline.commands import shared
 from pipeline.commands.cli import cli
+from pipeline.commands.sections import SECTIONS
 from tests.conftest import headrace
 from tests.waiting import PATIENCE_S
 
@@ -20,6 +21,15 @@ def test_help_of_every_command(golden):
         assert result.exit_code == 0
         texts.append(f"$ {' '.join(['headrace', *arguments])} --help\n{result.output}")
     golden("help.txt", "\n".join(texts))
+
+
+def test_the_help_lists_every_command_once_with_a_whole_line():
+    text = CliRunner().invoke(cli, ["--help"], prog_name="headrace", terminal_width=80).stdout
+    listed = [name for names in SECTIONS.values() for name in names]
+
+    assert sorted(listed) == sorted(cli.commands)
+    assert "..." not in text.partition("Run:")[2]
+    assert "\x1b" not in text  # no colour where it is no terminal
 
 
 def test_help_loads_nothing_heavy():

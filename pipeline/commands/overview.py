@@ -1,0 +1,116 @@
+"""What a home holds and what to do next, for a person who types `headrace` alone. Loads no TensorFlow or TFX."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.scripts import isolated
+from models.serving.rollout import rollouts
+from models.serving.rollout.versions import versions
+from pipeline.commands.shared import typed
+from pipeline.core import environment
+from pipeline.history import pipelines, runs
+from pipeline.history.record import RunRecord
+from pipeline.history.states import RUNNING
+from pipeline.live import serving
+from pipeline.reporting.formatting import moment
+from pipeline.running.result import asked_with, home_option, next_lines
+
+MAX_PIPELINES = 8  # that are listed, those that ran last
+MAX_STEPS = 5  # that are proposed
+_RUN_FILE = re.compile(r"^task:", re.MULTILINE)
+
+
+def lines(home: Path) -> list[str]:
+    """Returns the pipelines of a home with their last run, and what to type next."""
+    newest = {run.pipeline: run for run in reversed(runs.runs(home))}
+    latest = sorted(newest.values(), key=lambda run: run.run, reverse=True)
+    files = [path for path in _run_files() if path.stem not in newest]
+    steps = {**_steps(home, latest), **_steps_of_files(home, files)}
+    steps |= {} if steps else _first_steps(home)
+    place = Path(home).resolve()
+    listed = latest[:MAX_PIPELINES]
+    width = max((len(run.pipeline) for run in listed), default=0)
+    shown = [f"  {run.pipeline:<{width}}  {_line(home, run)}" for run in listed]
+    if len(latest) > len(listed):
+        shown.append(f"  and {len(latest) - len(listed):,} more: {environment.program()} runs{home_option(home)}")
+    title = f"{place}: {len(latest):,} pipeline{'s' * (len(latest) != 1)}" if latest else f"Nothing has run in {place}."
+    return [
+        title,
+        *shown,
+        "",
+        *next_lines(dict(list(steps.items())[:MAX_STEPS])),
+        f"All commands: {environment.program()} --help",
+    ]
+
+
+def _line(home: Path, run: RunRecord) -> str:
+    """Returns when a pipeline ran last, what it came to, and what is live of it."""
+    at = f" at {run.stages[-1].name}" if run.stages and run.state not in ("published", "unpublished") else ""
+    reason = f": {typed(run.error.splitlines()[0])}" if run.error else ""
+    live = _live(home, run.pipeline)
+    server = serving.running(home, run.pipeline)
+    served = f", served at {server.rest}" if server else ""
+    version = f"; version {live} is live{served}" if live else ""
+    return f"{moment(run.started)}  {run.state}{at}{isolated(reason)}{version}"
+
+
+def _live(home: Path, pipeline: str) -> int | None:
+    destination = home.resolve() / "serving" / pipeline
+    return rollouts.live_version(destination) if destination.is_dir() and versions(destination) else None
+
+
+def _steps(home: Path, latest: list[RunRecord]) -> dict[str, str]:
+    """Returns what to type next about pipelines that have run: command -> what it is for."""
+    place = home_option(home)
+    steps: dict[str, str] = {}
+    for run in latest:
+        steps |= dict(_step(home, run, place))
+    return steps
+
+
+def _step(home: Path, run: RunRecord, place: str) -> Iterator[tuple[str, str]]:
+    name, live = run.pipeline, _live(home, run.pipeline)
+    if run.state == RUNNING:
+        yield f"logs -f {name}{place}", "follow its run"
+    elif run.state in ("stopped", "killed"):
+        yield f"run {_typed_name(run)}{place}", f"go on from {run.stages[-1].name if run.stages else 'its beginning'}"
+    elif run.state != "published":
+        yield f"report {name}{place} --open", "see on its page why it was not published"
+    elif live and serving.running(home, name) is None:
+        what, about = asked_with(home.resolve() / "serving" / name / str(live))
+        yield f"predict {name} {what}{place}", f"ask the model about {about}"
+        yield f"serve {name}{place}", "serve it by gRPC and REST"
+    else:
+        yield f"report {name}{place} --open", "see its page"
+
+
+def _typed_name(run: RunRecord) -> str:
+    """Returns the pipeline as it was named when it ran: a name, or a run file."""
+    return shlex.quote(run.command[2]) if run.command[1:2] == ["run"] and len(run.command) > 2 else run.pipeline
+
+
+def _run_files() -> list[Path]:
+    """Returns the run files in the current folder."""
+    found = []
+    for ending in pipelines.ENDINGS:
+        for path in sorted(Path().glob(f"*{ending}")):
+            if path.is_file() and _RUN_FILE.search(path.read_text(encoding="utf-8", errors="replace")):
+                found.append(path)
+    return found
+
+
+def _steps_of_files(home: Path, files: list[Path]) -> dict[str, str]:
+    place = home_option(home)
+    return {f"run {shlex.quote(f'./{path}')}{place}": "run it: it has not run yet" for path in files}
+
+
+def _first_steps(home: Path) -> dict[str, str]:
+    """Returns what to type in a home in which nothing has run."""
+    place = home_option(home)
+    return {
+        f"run digits{place}": "from raw data to a published model, half a minute",
+        f"new NAME --data FILE{place}": "a run file for your own data",
+        "list": "pipelines, tasks and data sets to begin with",
+    }

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from models.serving.rollout.versions import publish
+from pipeline.commands.cli import cli
+from tests.pipeline import made_up
+
+SPEC = made_up.spec_of(("good", "bad"))
+
+
+@pytest.fixture
+def shown(tmp_path, monkeypatch):
+    """Shows the overview of a home, in an empty current folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
+
+    def show() -> str:
+        result = CliRunner().invoke(cli, [], prog_name="headrace")
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return show
+
+
+def ran(home: Path, pipeline: str, run: str, **changes) -> None:
+    made_up.write_record(home, made_up.record_of(run, SPEC, pipeline, **changes))
+
+
+def test_an_empty_home_names_the_first_steps(shown, tmp_path):
+    text = shown()
+
+    assert text.startswith(f"Nothing has run in {tmp_path}/home.\n")
+    assert "run digits" in text
+    assert "new NAME --data FILE" in text
+
+
+def test_each_state_of_a_pipeline_has_its_next_step(shown, tmp_path):
+    home = tmp_path / "home"
+    ran(home, "refused", "1", state="failed", error="data/rows.csv:3: no number.\nmore")
+    ran(home, "halted", "2", state="stopped", command=["headrace", "run", "./halted.yaml"])
+    ran(home, "good", "3")
+    (tmp_path / "model").mkdir()
+    facts = {"file_query": {"kind": "text"}, "data": {}, "spec": SPEC.model_dump(mode="json")}
+    version = publish(tmp_path / "model", home / "serving" / "good", facts)
+
+    text = shown()
+
+    assert f"{home}: 3 pipelines\n" in text
+    assert "failed at publish: data/rows.csv:3: no number.\n" in text
+    assert f"published; version {version} is live\n" in text
+    assert "report refused --open" in text
+    assert "run ./halted.yaml " in text
+    assert "predict good --text" in text
+    assert "serve good" in text
+    assert text.index("good ") < text.index("halted ") < text.index("refused ")  # the newest first
+
+
+def test_a_run_file_that_has_not_run_is_the_next_step(shown):
+    Path("churn.yaml").write_text("task: tabular_classification\n")
+    Path("other.yaml").write_text("key: value\n")
+
+    text = shown()
+
+    assert "run ./churn.yaml" in text
+    assert "other.yaml" not in text
+    assert "run digits" not in text
+
+
+def test_of_many_pipelines_the_newest_are_listed(shown, tmp_path):
+    for number in range(10):
+        ran(tmp_path / "home", f"pipeline{number}", f"{number}")
+
+    text = shown()
+
+    assert "pipeline9 " in text
+    assert "pipeline0 " not in text
+    assert "  and 2 more: " in text
