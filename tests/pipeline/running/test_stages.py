@@ -26,8 +26,8 @@ def test_stages_stand_in_an_order_in_which_none_waits_for_a_later_one():
     assert all(ids.index(other) < ids.index(stage.id) for stage in STAGES for other in stage.waits_for)
 
 
-def test_the_readme_lists_all_stages_in_order():
-    table = (ROOT / "README.md").read_text().split("| stage |")[1].split("\n\n")[0].splitlines()[2:]
+def test_the_documents_list_all_stages_in_order():
+    table = (ROOT / "docs" / "gates.md").read_text().split("| stage |")[1].split("\n\n")[0].splitlines()[2:]
     listed = [name for line in table for name in line.split("|")[1].strip().split(", ")]
 
     assert listed == [*BY_ID, "report"]
