@@ -5,7 +5,7 @@ import os
 import click
 
 SECTIONS = {
-    "Run": ("run", "new", "check", "list", "compare-classical", "schema"),
+    "Run": ("run", "new", "check", "list", "compare-classical", "schema", "new-task"),
     "Look": ("runs", "show", "report", "compare", "why", "logs", "board", "ui"),
     "Serve": ("predict", "serve", "versions", "promote", "canary", "rollback"),
     "Data": ("drift", "quality"),

@@ -1,0 +1,61 @@
+"""Writes a task of one's own into the sources: a copy of a task under another name, registered and ready to change."""
+
+import keyword
+import re
+import shutil
+from pathlib import Path
+
+from data.errors import ConfigError
+from data.files import atomic
+
+TASKS, REGISTRY, CONTRACTS = Path("models/tasks"), Path("models/registry.py"), Path("pyproject.toml")
+MADE_UP = Path("tests/models/tiny.py")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def write(root: Path, name: str, like: str) -> list[Path]:
+    """Writes the task `name` as a copy of the task `like`; returns the files that are new or changed, below `root`.
+
+    Args:
+        root: Folder of the sources.
+        name: Name of the task, a Python name in lower case.
+        like: The registered task whose code it begins with.
+
+    Raises:
+        ConfigError: The name is none, or taken; or the sources are not those of a clone.
+    """
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise ConfigError(f"{name!r} cannot name a task: expected small letters, digits and _, such as mood_detection.")
+    folder = root / TASKS / name
+    if folder.exists():
+        raise ConfigError(f"{folder} exists already; choose another name.")
+    if missing := [path for path in (CONTRACTS, MADE_UP) if not (root / path).is_file()]:
+        raise ConfigError(
+            f"{root / missing[0]} is missing: new-task changes the sources; run it in a clone of Headrace."
+        )
+    texts = {
+        REGISTRY: _after(root / REGISTRY, f'"{like}": "models.tasks.{like}",', name, like),
+        CONTRACTS: _after(root / CONTRACTS, f'"models.tasks.{like}",', name, like),
+        MADE_UP: f'{(root / MADE_UP).read_text()}\n\nMADE_UP["{name}"] = MADE_UP["{like}"]\n',
+    }
+    shutil.copytree(root / TASKS / like, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in folder.glob("*.py"):
+        path.write_text(_renamed(path.read_text(), name, like))
+    for path, text in texts.items():
+        atomic.write(root / path, text)
+    return [*(path.relative_to(root) for path in sorted(folder.iterdir())), *texts]
+
+
+def _after(path: Path, line: str, name: str, like: str) -> str:
+    """Returns the text of a file with a line of the task `like` repeated for the new one."""
+    text = path.read_text()
+    (found,) = [one for one in text.splitlines(keepends=True) if one.strip() == line]
+    return text.replace(found, found + _renamed(found, name, like))
+
+
+def _renamed(text: str, name: str, like: str) -> str:
+    return text.replace(like, name).replace(_camel(like), _camel(name))
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
