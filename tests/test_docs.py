@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.serving.deployment.process import free_port
 from pipeline.commands.cli import cli
 from tests.conftest import ROOT, inherited
 
@@ -77,9 +78,12 @@ def test_every_page_with_shell_blocks_is_run():
 def test_shell_blocks_run(digits_run, tmp_path):
     _person_files(tmp_path)
     shutil.copytree(digits_run.home, tmp_path, dirs_exist_ok=True)
+    ports = {number: str(free_port()) for number in ("8500", "8501")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for name in SCRIPTS:
         for block in blocks(ROOT / name, "sh"):
+            for number, free in ports.items():
+                block = block.replace(number, free)
             lines = [line for line in block.splitlines() if not line.startswith(OF_THE_CLONE)]
             _run("\n".join(["set -eu -o pipefail", *lines]), tmp_path, {**inherited(), "PATH": path}, name)
 
