@@ -1,5 +1,6 @@
 """Rows of a file as columns, their cells as they stand there: what every reader yields."""
 
+import bisect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ class Block:
         problems: Why rows of this part of the file cannot be used as a whole; they are not among the cells.
         names: The file that each row is, where rows are files of a folder; empty elsewhere.
         share: How much of the file is read with these rows, up to 1; 0 where that is not known.
+        rows_before: How many of the rows stand before each problem, where rows may have the same number, as those of a
+            JSON array in one line; empty where the numbers tell.
     """
 
     file: str
@@ -41,6 +44,7 @@ class Block:
     problems: tuple[Problem, ...] = ()
     names: tuple[str, ...] = ()
     share: float = 0.0
+    rows_before: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -73,6 +77,7 @@ class Block:
             numbers=self.numbers[rows],
             mixed={name: [column[row] for row in rows] for name, column in self.mixed.items()},
             names=tuple(self.names[row] for row in rows) if self.names else (),
+            rows_before=(),
         )
 
     def pieces(self, max_rows: int) -> Iterator["Block"]:
@@ -81,15 +86,20 @@ class Block:
             yield self
             return
         for begin in range(0, len(self), max_rows):
-            some = slice(begin, begin + max_rows)
-            yield replace(
-                self,
-                cells=self.cells.slice(begin, max_rows),
-                numbers=self.numbers[some],
-                mixed={name: column[some] for name, column in self.mixed.items()},
-                names=self.names[some],
-                problems=() if begin else self.problems,
-            )
+            some = self.slice(begin, begin + max_rows)
+            yield some if begin else replace(some, problems=self.problems, rows_before=self.rows_before)
+
+    def slice(self, begin: int, end: int) -> "Block":
+        """Returns the rows of a range, which share their memory, without problems."""
+        return replace(
+            self,
+            cells=self.cells.slice(begin, end - begin) if self.cells.num_columns else self.cells,
+            numbers=self.numbers[begin:end],
+            mixed={name: column[begin:end] for name, column in self.mixed.items()},
+            names=self.names[begin:end],
+            problems=(),
+            rows_before=(),
+        )
 
 
 @dataclass
@@ -101,6 +111,7 @@ class RowBuffer:
         rows: The rows, each by column.
         numbers: Where each stands in the file.
         problems: Why others cannot be used.
+        rows_before: How many of the rows stand before each of these.
         size: How much text or how many bytes they were.
     """
 
@@ -108,6 +119,7 @@ class RowBuffer:
     rows: list[dict[str, Any]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    rows_before: list[int] = field(default_factory=list)
     size: int = 0
 
     def __len__(self) -> int:
@@ -118,6 +130,7 @@ class RowBuffer:
         self.size += size
         if problem:
             self.problems.append(problem)
+            self.rows_before.append(len(self.rows))
         else:
             self.rows.append(cells)
             self.numbers.append(number)
@@ -125,13 +138,18 @@ class RowBuffer:
     def blocks(self) -> Iterator[Block]:
         """Yields the rows as blocks, and holds none any more."""
         rows, numbers, problems = self.rows, np.array(self.numbers, np.int64), tuple(self.problems)
-        self.rows, self.numbers, self.problems, self.size = [], [], [], 0
+        rows_before = tuple(self.rows_before)
+        self.rows, self.numbers, self.problems, self.rows_before, self.size = [], [], [], [], 0
         if rows or problems:
-            yield from blocks_of(self.file, rows, numbers, problems)
+            yield from blocks_of(self.file, rows, numbers, problems, rows_before)
 
 
 def blocks_of(
-    file: str, rows: Sequence[dict[str, Any]], numbers: np.ndarray, problems: tuple[Problem, ...] = ()
+    file: str,
+    rows: Sequence[dict[str, Any]],
+    numbers: np.ndarray,
+    problems: tuple[Problem, ...] = (),
+    rows_before: tuple[int, ...] = (),
 ) -> Iterator[Block]:
     """Yields rows, each by column, as blocks: one, unless the rows have few of many columns.
 
@@ -139,14 +157,17 @@ def blocks_of(
         file: The file as messages name it.
         rows: The rows; each may lack columns that others have.
         numbers: Where each stands in the file, int64 `(rows,)`.
-        problems: Why others cannot be used.
+        problems: Why others cannot be used, in order.
+        rows_before: How many of the rows stand before each problem.
     """
     layouts = dict.fromkeys(map(tuple, rows))
     names = dict.fromkeys(itertools.chain.from_iterable(layouts))
     if len(rows) > 1 and len(rows) * len(names) > MAX_CELLS:
         half = len(rows) // 2
-        yield from blocks_of(file, rows[:half], numbers[:half], problems)
-        yield from blocks_of(file, rows[half:], numbers[half:])
+        cut = bisect.bisect_left(rows_before, half)
+        after = tuple(count - half for count in rows_before[cut:])
+        yield from blocks_of(file, rows[:half], numbers[:half], problems[:cut], rows_before[:cut])
+        yield from blocks_of(file, rows[half:], numbers[half:], problems[cut:], after)
         return
     columns: dict[str, list]
     if len(layouts) == 1:
@@ -157,7 +178,8 @@ def blocks_of(
     arrays = {name: typed(column) for name, column in columns.items()}
     cells = {name: array for name, array in arrays.items() if array is not None}
     mixed = {name: columns[name] for name, array in arrays.items() if array is None}
-    yield Block(file, pa.RecordBatch.from_arrays(list(cells.values()), names=list(cells)), numbers, mixed, problems)
+    batch = pa.RecordBatch.from_arrays(list(cells.values()), names=list(cells))
+    yield Block(file, batch, numbers, mixed, problems, rows_before=rows_before)
 
 
 def typed(values: list) -> pa.Array | None:

@@ -76,3 +76,17 @@ def test_problems_of_rows_that_are_cut_into_two_blocks_come_once(monkeypatch):
 
     assert len(found) > 1
     assert [one for block in found for one in block.problems] == [problem]
+
+
+def test_problems_of_a_buffer_know_the_rows_before_them_also_where_it_is_cut(monkeypatch):
+    monkeypatch.setattr(blocks, "MAX_CELLS", 4)
+    some = blocks.RowBuffer("rows")
+    for number in range(6):
+        is_wrong = number in (0, 3, 5)
+        some.add({str(number): 1}, 1, Problem("rows:1", str(number), "", "", 1) if is_wrong else None, 1)
+
+    found = list(some.blocks())
+
+    places = [(len(block), [one.column for one in block.problems], block.rows_before) for block in found]
+    assert places == [(1, ["0"], (0,)), (2, ["3", "5"], (1, 2))]
+    assert [block.rows_before for block in found[1].pieces(1)] == [(1, 2), ()]
