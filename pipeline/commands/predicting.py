@@ -16,7 +16,7 @@ from data.texts import to_json
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, typed
 
 if TYPE_CHECKING:
-    from pipeline.live.answers import Answer
+    from pipeline.live.answers import Answer, Answers
     from pipeline.live.predicting import Predictions
 
 MAX_SHOWN = 10  # of the rows without an answer, where they are not all told
@@ -96,7 +96,7 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
     same, and with --json and --out it has an error in the place of an answer; 5 the server does not answer.
     """
     from pipeline.live import predicting
-    from pipeline.live.questions import place
+    from pipeline.live.batches import place
 
     found = predicting.predict(
         pipeline,
@@ -159,20 +159,19 @@ class _Tally:
     problems: list[str] = field(default_factory=list)
     version: int | None = None
 
-    def add(self, answer: "Answer") -> None:
-        """Counts an answer."""
-        self.asked += 1
-        self.version = answer.version or self.version
-        if answer.error:
-            self.refused += 1
-            self.problems += [answer.error] * (len(self.problems) < MAX_SHOWN)
+    def add(self, answers: "Answers") -> None:
+        """Counts answers."""
+        errors, versions = answers.errors.drop_null(), answers.versions.drop_null()
+        self.asked += len(answers)
+        self.refused += len(errors)
+        self.problems += errors.slice(0, MAX_SHOWN - len(self.problems)).to_pylist()
+        self.version = versions[-1].as_py() if len(versions) else self.version
 
     def counted(self, found: "Predictions") -> Iterator["Answer"]:
         """Yields the answers, counted."""
         for batch in found:
-            for answer in batch:
-                self.add(answer)
-                yield answer
+            self.add(batch)
+            yield from batch
 
     def lines(self) -> list[str]:
         """Returns what a person is told of the questions without an answer."""
@@ -225,9 +224,8 @@ def _write(found: "Predictions", tally: _Tally, out: Path, files: tuple[Path, ..
             screen.begin("predict")
             for batch in found:
                 table.write(batch, found.columns())
-                for answer in batch:
-                    tally.add(answer)
-                screen.update({"rows": tally.asked})
+                tally.add(batch)
+                screen.update({"rows": tally.asked, "share": batch.share})
             screen.stage = ""
     if as_json:
         written = {"file": str(out), "rows": tally.asked, "errors": tally.refused, "version": tally.version}

@@ -17,9 +17,44 @@ from data.errors import ConfigError
 from data.files import atomic
 from data.scripts import isolated
 from data.texts import to_json
+from pipeline.live.batches import key
 
 MAX_CLASS_COLUMNS = 100  # with more classes a table has the best ones only
 GROUP_ROWS = 16_384  # written at a time; a row group of Parquet
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says to a batch of questions, in their order.
+
+    Attributes:
+        keys: What each is about, see `pipeline.live.batches.KEYS`.
+        versions: Who answered, int64 `(rows,)`; null where there is an error.
+        errors: Where and why there is no answer, string `(rows,)`; null where there is one.
+        outputs: The signature's outputs by name, each `(answered, ...)`: of the rows without an error, in order.
+        share: How much of all files is read with these, up to 1; 0 where that is not known.
+    """
+
+    keys: pa.RecordBatch
+    versions: pa.Array
+    errors: pa.Array
+    outputs: Mapping[str, np.ndarray]
+    share: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.errors)
+
+    def __iter__(self) -> Iterator["Answer"]:
+        """Yields the answers one by one, for a person to read."""
+        answered = 0
+        told = zip(self.keys.to_pylist(), self.versions.to_pylist(), self.errors.to_pylist(), strict=True)
+        for keys, version, error in told:
+            if error is None:
+                outputs = {name: values[answered] for name, values in self.outputs.items()}
+                answered += 1
+                yield Answer(key(keys), version, outputs)
+            else:
+                yield Answer(key(keys), None, {}, error)
 
 
 @dataclass(frozen=True)
@@ -124,59 +159,57 @@ class Columns:
             fields |= {f"probability_{name}": score_type for name in self._each}
         return pa.schema([*fields.items(), ("error", pa.string())])
 
-    def row(self, answer: Answer) -> dict[str, Any]:
-        """Returns the cells of an answer."""
-        cells = {**answer.key, "version": answer.version, "error": answer.error or None}
-        if answer.error:
-            return cells
-        if "outputs" in answer.outputs:
-            return {**cells, "value": shortest(answer.outputs["outputs"])}
-        ranks = self._ranks()
-        for (name, score), (best, value) in zip(ranks, ranked(answer.outputs, len(ranks)), strict=False):
-            if best:  # who had nearly every item gets fewer
-                cells |= {name: best, score: value}
-        for each, value in zip(self._each, answer.outputs["scores"], strict=False):
-            cells[f"probability_{each}"] = shortest(value)
-        return cells
-
-    def batch(self, answers: Sequence[Answer]) -> pa.RecordBatch:
+    def batch(self, answers: Answers) -> pa.RecordBatch:
         """Returns the rows of answers."""
-        usable = [answer for answer in answers if not answer.error]
-        found = self._side_by_side(usable) if usable else None
-        if found is None:
-            return pa.RecordBatch.from_pylist([self.row(answer) for answer in answers], self.schema())
-        has_error = np.array([bool(answer.error) for answer in answers])
-        places = pa.array(np.cumsum(~has_error) - 1, mask=has_error)  # of each answer among those without an error
-        columns = {name: pa.array([answer.key.get(name) for answer in answers]) for name in self.key}
-        columns["version"] = pa.array([answer.version for answer in answers], pa.int64())
-        columns |= {name: column.take(places) for name, column in found.items()}
-        columns["error"] = pa.array([answer.error or None for answer in answers], pa.string())
         schema = self.schema()
-        return pa.RecordBatch.from_arrays(
-            [columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema
-        )
+        found = self._of_outputs(answers.outputs) if answers.outputs else {}
+        if answers.errors.null_count < len(answers):
+            is_answered = answers.errors.is_null().to_numpy(zero_copy_only=False)
+            places = pa.array(np.cumsum(is_answered) - 1, mask=~is_answered)
+            found = {name: column.take(places) for name, column in found.items()}
+        found |= {name: answers.keys.column(name) for name in self.key}
+        found |= {"version": answers.versions, "error": answers.errors}
+        columns = [
+            found[field.name].cast(field.type) if field.name in found else pa.nulls(len(answers), field.type)
+            for field in schema
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    def _side_by_side(self, answers: Sequence[Answer]) -> dict[str, pa.Array] | None:
-        """Returns the columns of numbers, or of classes that have one each; None where `row` has to make them."""
-        name = "outputs" if "outputs" in self.outputs else "scores"
-        if self.outputs[name] not in ("float32", "float64") or not (self._each or name == "outputs"):
-            return None
-        shape = () if name == "outputs" else (len(self._each),)
-        if any(np.shape(answer.outputs[name]) != shape for answer in answers):
-            return None
-        values = np.array([answer.outputs[name] for answer in answers], self.outputs[name])
-        if name == "outputs":
-            return {"value": pa.array(values)}
-        if np.isnan(values).any():
-            return None
-        best = values.argmax(axis=1)
-        names = pa.array(
-            [answer.outputs["classes"][place] for answer, place in zip(answers, best.tolist(), strict=True)]
-        )
-        if pc.any(pc.equal(pc.binary_length(names), 0)).as_py():
-            return None
-        probabilities = {f"probability_{each}": pa.array(values[:, place]) for place, each in enumerate(self._each)}
-        return {"class": names, "probability": pa.array(values.max(axis=1)), **probabilities}
+    def _of_outputs(self, outputs: Mapping[str, np.ndarray]) -> dict[str, pa.Array]:
+        """Returns the columns of numbers, or of classes or items, of the rows that are answered."""
+        if "outputs" in outputs:
+            return {"value": pa.array(_floats(outputs["outputs"]))}
+        names, scores = outputs["titles" if "titles" in outputs else "classes"], _floats(outputs["scores"])
+        columns, found = self._ranks(), {}
+        rows, best = np.arange(len(scores)), _best(scores, len(columns))
+        for (name, score), places in zip(columns, best.T, strict=False):  # there may be fewer than are told
+            texts = pa.array(names[rows, places].tolist()).cast(pa.string())
+            is_none = pc.equal(texts, "")  # who had nearly every item gets fewer
+            found[name] = pc.if_else(is_none, None, texts)
+            found[score] = pc.if_else(is_none, None, pa.array(scores[rows, places]))
+        return found | {f"probability_{name}": pa.array(one) for name, one in zip(self._each, scores.T, strict=False)}
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Returns the places of the highest scores of each row, the best first; of equal ones, the first; NaN comes last.
+
+    Args:
+        scores: Floats `(rows, names)`.
+        count: How many are wanted.
+
+    Returns:
+        int64 `(rows, min(count, names))`.
+    """
+    if count == 1 and scores.shape[1]:
+        return np.where(np.isnan(scores), -np.inf, scores).argmax(axis=1)[:, None]
+    return np.argsort(-scores, axis=1, kind="stable")[:, :count]
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    """Returns float32 and float64 as they are, others by their shortest digits, as `Answer.as_json` has them."""
+    if values.dtype in (np.float32, np.float64):
+        return values
+    return np.array([shortest(value) for value in values.flat], np.float64).reshape(values.shape)
 
 
 def _number_type(dtype: str) -> pa.DataType:
@@ -229,7 +262,7 @@ class AnswerTable:
         self._schema: pa.Schema | None = None
         self._writer: _Writer | None = None
 
-    def write(self, answers: Sequence[Answer], columns: Columns) -> None:
+    def write(self, answers: Answers, columns: Columns) -> None:
         """Writes answers, all with the same columns; raises ConfigError when the file cannot be written."""
         self._schema = self._schema or columns.schema()
         self._batches.append(columns.batch(answers))

@@ -1,13 +1,16 @@
 """Asks a published model about files, rows of files, or texts."""
 
 import functools
-import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from data.errors import ConfigError
 from data.files.links import without_signs
@@ -18,11 +21,11 @@ from models.serving.rollout.versions import read_manifest, versions
 from pipeline.core.screen import redirected
 from pipeline.history import pipelines
 from pipeline.live import serving
-from pipeline.live.answers import Answer, Columns
-from pipeline.live.questions import Question, Reader, place
+from pipeline.live.answers import Answers, Columns
+from pipeline.live.batches import Questions, batches, error_column, place
+from pipeline.live.questions import Reader
 from pipeline.live.rest_client import InputRefused, ServedModel
 
-BATCH_ROWS = 1024
 BATCH_BYTES = 4 * 1024 * 1024  # about; pictures are of any size each
 
 
@@ -39,7 +42,7 @@ class Predictions:
     """
 
     model: "LoadedModel | ServedModel"
-    questions: Iterator[Question]
+    questions: Iterator[Questions]
     top_k: int
     key: tuple[str, ...]
     classes: tuple[str, ...]
@@ -53,15 +56,14 @@ class Predictions:
         """Returns the columns of a table of the answers; raises ServingError when the model does not answer."""
         return Columns(self.key, self.model.outputs, self.classes, self.top_k)
 
-    def __iter__(self) -> Iterator[list[Answer]]:
+    def __iter__(self) -> Iterator[Answers]:
         """Yields the answers in the order of the questions; what cannot be used has an error in its place.
 
         Raises:
             ServingError: The server does not answer.
         """
-        for batch in _batches(self.questions):
-            outputs = iter(_ask(self.model, [question.content for question in batch if not question.error]))
-            yield [_answer(question, outputs) for question in batch]
+        for batch in batches(self.questions, self.model.batch_rows, BATCH_BYTES):
+            yield _answers(self.model, batch)
 
 
 def predict(
@@ -117,6 +119,8 @@ class LoadedModel:
         input_key: The signature's one input, a string.
     """
 
+    batch_rows: ClassVar[int] = 4096
+
     def __init__(self, folder: Path, signature: str, input_key: str):
         self._folder, self._name, self._input_key = folder, signature, input_key
 
@@ -138,8 +142,12 @@ class LoadedModel:
         specs = self._model.signatures[self._name].structured_outputs
         return {name: spec.dtype.name for name, spec in sorted(specs.items())}
 
-    def predict(self, contents: Sequence[bytes]) -> tuple[list[dict[str, Any]], int]:
-        """Returns the outputs by name for each content, and the version; raises InputRefused."""
+    def predict(self, contents: Sequence[bytes] | np.ndarray) -> tuple[dict[str, np.ndarray], int]:
+        """Returns the outputs by name, each `(rows, ...)`, for contents `(rows,)`, and the version.
+
+        Raises:
+            InputRefused: It cannot use one of the contents.
+        """
         signature = self._model.signatures[self._name]
         with redirected(Path(os.devnull)):
             import tensorflow as tf
@@ -150,10 +158,7 @@ class LoadedModel:
                 # Above the reason stands which node failed, below it the node once more.
                 reason = error.message.partition("\n\t [[")[0].splitlines()[-1]
                 raise InputRefused(reason[:200]) from None
-        arrays = {name: value.numpy() for name, value in found.items()}
-        return [{name: array[row] for name, array in arrays.items()} for row in range(len(contents))], int(
-            self._folder.name
-        )
+        return {name: value.numpy() for name, value in found.items()}, int(self._folder.name)
 
 
 def _query(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -180,41 +185,48 @@ def _running_here(home: Path, name: str) -> str | None:
     return here.rest if here else None
 
 
-def _batches(questions: Iterator[Question]) -> Iterator[list[Question]]:
-    """Yields the questions, as many at a time as a model is asked at once."""
-    for first in questions:
-        batch, size = [first], len(first.content)
-        for question in itertools.islice(questions, BATCH_ROWS - 1):
-            batch.append(question)
-            size += len(question.content)
-            if size >= BATCH_BYTES:
-                break
-        yield batch
+@dataclass(frozen=True)
+class _Answered:
+    """What came of some contents, one after the other: the outputs by name and the version, or why they are refused."""
+
+    rows: int
+    outputs: Mapping[str, np.ndarray]
+    version: int = 0
+    error: str = ""
 
 
-def _ask(model: LoadedModel | ServedModel, contents: Sequence[bytes]) -> list[tuple[dict[str, Any], int | None, str]]:
-    """Returns outputs, version and, where the model refuses it, why, of each content.
+def _answers(model: LoadedModel | ServedModel, questions: Questions) -> Answers:
+    """Returns the answers to a batch; what cannot be used, or the model refuses, has an error in its place."""
+    asked = np.flatnonzero(questions.contents.is_valid())
+    found = _ask(model, questions.contents.drop_null().to_numpy(zero_copy_only=False))
+    versions = np.zeros(len(questions), np.int64)
+    versions[asked] = np.repeat([one.version for one in found], [one.rows for one in found])
+    begins = np.cumsum([0, *(one.rows for one in found)]).tolist()
+    refused = {int(asked[begin]): one.error for begin, one in zip(begins, found, strict=False) if one.error}
+    errors = questions.errors
+    if refused:
+        refused = {row: f"{place(questions.key(row))}: {error}" for row, error in refused.items()}
+        errors = pc.coalesce(errors, error_column(refused, len(questions)))
+    outputs = [one.outputs for one in found if not one.error]
+    joined = {name: np.concatenate([one[name] for one in outputs]) for name in (outputs[0] if outputs else ())}
+    return Answers(questions.keys, pa.array(versions, mask=versions == 0), errors, joined, questions.share)
+
+
+def _ask(model: LoadedModel | ServedModel, contents: Sequence[bytes] | np.ndarray) -> list[_Answered]:
+    """Returns what came of contents, in order.
 
     One that is refused costs itself: what was asked with it is asked again in halves.
     """
-    if not contents:
+    if not len(contents):
         return []
     try:
-        outputs, version = model.predict(contents)
-        return [(one, version, "") for one in outputs]
+        return [_Answered(len(contents), *model.predict(contents))]
     except InputRefused as error:
         if len(contents) == 1:
             reason = str(error).replace("row 0, ", "").rstrip(".")  # of the request, which is this one
-            return [({}, None, f"the model refuses it: {reason}")]
+            return [_Answered(1, {}, error=f"the model refuses it: {reason}")]
         half = len(contents) // 2
         return _ask(model, contents[:half]) + _ask(model, contents[half:])
-
-
-def _answer(question: Question, outputs: Iterator[tuple[dict[str, Any], int | None, str]]) -> Answer:
-    if question.error:
-        return Answer(question.key, None, {}, question.error)
-    found, version, error = next(outputs)
-    return Answer(question.key, version, found, f"{place(question.key)}: {error}" if error else "")
 
 
 def _version_folder(destination: Path, name: str, version: int | None) -> Path:

@@ -1,48 +1,35 @@
 """What a published model is asked about: pictures, texts and rows of tables, read one after the other."""
 
-import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from data import pictures
-from data.columnar.columns import reading, to_row
-from data.columnar.encoded_records import encoded
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.columnar.columns import reading
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.kinds.cell import Reading, shown
-from data.kinds.image import content_of
+from data.kinds.cell import Reading, shown, to_list
 from data.scripts import listed
+from data.sources.blocks import Block
 from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import listing, readable
-from data.sources.records import Record
 from data.sources.tables import formats, headers, notation, partitions
 from data.sources.tables.dialect import other_delimiter
-from data.spec import BadRow, CategoryFeature, DatasetSpec, Feature, ImageFeature, LocatedRow, TextFeature
+from data.spec import CategoryFeature, DatasetSpec, Feature, ImageFeature, TextFeature
+from pipeline.live import contents
+from pipeline.live.batches import Questions, of_texts, place, refused
 
-PEEK_ROWS = 1000  # whose cells tell which columns a file has; a JSON object may lack some
-MAX_PROBLEMS = 3  # of one row that are told
 MAX_NAMES = 10  # of columns that are told
+MAX_BYTES = 16 * 2**20  # of files that are read before a model is asked about them; one may be larger
 OF_FILES = (class_folders.IMAGE, class_folders.TEXT)  # kinds of questions of which a file may be one
 NOUNS = {"image": "picture", "text": "text", "table": "table", "name": "table"}
-
-
-@dataclass(frozen=True)
-class Question:
-    """One thing that a model is asked about.
-
-    Attributes:
-        key: What it is: `file`, with `row`, from 1, in a table; or `text`.
-        content: What the model is sent; empty where that cannot be.
-        error: Where and why it cannot be used, see `place`; empty where it can.
-    """
-
-    key: dict[str, Any]
-    content: bytes = b""
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,8 +92,8 @@ class Reader:
         spec = DatasetSpec(name=name, title=name, licence="", features=inputs)
         return cls(name, kind, spec, column, data, format_, targets, note)
 
-    def questions(self, files: Sequence[Path], texts: Sequence[str], out: Path | None = None) -> Iterator[Question]:
-        """Returns the questions, read as they are needed: nothing of a file is kept.
+    def questions(self, files: Sequence[Path], texts: Sequence[str], out: Path | None = None) -> Iterator[Questions]:
+        """Returns the questions, some at a time, read as they are needed: nothing of a file is kept.
 
         What is wrong with a row, or with a file as a whole, is a question with an error.
 
@@ -123,10 +110,19 @@ class Reader:
         if not files and not texts:
             raise ConfigError("Expected files or --text to ask about, found none.")
         sources = [(path, self._format(path)) for given in files for path in self._within(given, out)]
-        return itertools.chain(
-            (_of_text(text, self.inputs.features[str(self.column)]) for text in texts),
-            (question for path, kind in sources for question in self._of_file(path, kind)),
-        )
+        if not texts:
+            return self._of_files(sources)
+        return itertools.chain([_of_texts(texts, self.inputs.features[str(self.column)])], self._of_files(sources))
+
+    def _of_files(self, sources: Sequence[tuple[Path, str]]) -> Iterator[Questions]:
+        """Yields the questions of files, each with its format, and how much of all is read with them."""
+        runs = [run for kind, some in itertools.groupby(sources, itemgetter(1)) for run in _runs(list(some), kind)]
+        sizes = [sum(_num_bytes(path, kind) for path in paths) for paths, kind in runs]
+        total, before = max(sum(sizes), 1), 0
+        for (paths, kind), size in zip(runs, sizes, strict=True):
+            for part in self._of_table(paths[0], kind) if kind else self._of_examples(paths):
+                yield replace(part, share=(before + part.share * size) / total)
+            before += size
 
     def _within(self, given: Path, out: Path | None) -> list[Path]:
         """Returns the files that a path stands for: itself, or those of a folder that the model can be asked about."""
@@ -185,85 +181,83 @@ class Reader:
                 why = f"expected a table with a column of names, or headrace predict {self.name} --text NAME"
             raise ConfigError(f"{path}: {why}.") from None
 
-    def _of_file(self, path: Path, kind: str) -> Iterator[Question]:
-        """Yields the questions of a file; an error of the file as a whole is the last."""
-        key = {"file": readable(path)}
-        try:
-            if kind:
-                yield from self._rows(path, kind)
-            elif path.is_dir():
-                raise DataError(f"{path} has no {self._noun}s.")
-            else:
-                yield self._question(key, _file_record(path, self.column or ""), reading(kind, self.data, path.parent))
-        except DataError as error:
-            told = re.sub(rf"^({re.escape(str(path))}[^:]*):(\d+)", r"\1 line \2", str(error))
-            yield Question(key, error=readable(told).removesuffix("."))
+    def _of_examples(self, paths: Sequence[Path]) -> Iterator[Questions]:
+        """Yields the questions of files that are one each."""
+        examples: list[tuple[str, bytes]] = []
+        for path in paths:
+            try:
+                if path.is_dir():
+                    raise DataError(f"{path} has no {self._noun}s.")
+                examples.append((str(path), _content(path)))
+            except DataError as error:
+                yield from self._together(examples)
+                examples = []
+                yield _refused(path, error)
+            if sum(len(content) for _, content in examples) >= MAX_BYTES:
+                yield from self._together(examples)
+                examples = []
+        yield from self._together(examples)
 
-    def _rows(self, path: Path, kind: str) -> Iterator[Question]:
+    def _together(self, examples: Sequence[tuple[str, bytes]]) -> Iterator[Questions]:
+        """Yields the questions of files, each its name and what it holds."""
+        if examples:
+            names, found = zip(*examples, strict=True)
+            cells = pa.RecordBatch.from_arrays([pa.array(found, pa.binary())], names=[str(self.column)])
+            block = Block("", cells, np.zeros(len(names), np.int64), names=names, share=1.0)
+            yield from self._asked(block, reading("", self.data, Path()), None, 0)
+
+    def _of_table(self, path: Path, kind: str) -> Iterator[Questions]:
+        """Yields the questions of a table; an error of the file as a whole is the last."""
+        try:
+            yield from self._rows(path, kind)
+        except DataError as error:
+            yield _refused(path, error)
+
+    def _rows(self, path: Path, kind: str) -> Iterator[Questions]:
         """Yields the rows of a table; raises DataError where it cannot be read on, or lacks a column."""
         data = formats.for_prediction(path, kind, self.data, self.targets, self.column)
         if kind == "xlsx":  # an error such as #DIV/0! is a problem of the inputs only
             names, inputs = formats.columns_of(path, kind, data), self.inputs.features
             unused = tuple(name for name in names if name not in inputs)
             data = data.model_copy(update={"ignore": unused if len(unused) < len(names) else ()})
-        records = formats.records(path, kind, data)
-        first, broken = _peeked(records)
-        if not first:
-            raise broken or DataError(f"{path} has no rows.")
-        columns = list(dict.fromkeys(name for record in first if not record.problem for name in record.cells))
-        if not columns and kind == "csv":  # in another notation than the training table no row has as many cells
-            columns = formats.columns_of(path, kind, data)
-        renamed = self._column_of(path, kind, columns) if columns else None
-        if self.column and data.header is False and not self.data.names and not first[0].problem:
-            value = shown(first[0].cells.get(self.column))
+        how = reading(kind, self.data, path.parent)
+        counts: dict[str, int] = {}
+        name, is_told, is_first, may_be_empty = None, False, True, self.column is None
+        for block in formats.blocks(path, kind, data):
+            if block.columns and not is_told:
+                name, is_told = self._column_of(path, kind, block.columns), True
+            if is_first and self.column and data.header is False and not self.data.names:
+                self._note_first_row(path, block)
+            is_first = False
+            # Rows of a folder of files are counted in their own.
+            file = readable(block.file if path.is_dir() else path)
+            before = counts.get(file, 0)
+            some = _renamed(block, name, self.column) if name and self.column else block
+            for asked in self._asked(some, how, file, before):
+                may_be_empty = may_be_empty and not self._note_empty_row(asked)
+                yield asked
+            counts[file] = before + len(block) + len(block.problems)
+        if is_first:
+            raise DataError(f"{path} has no rows.")
+
+    def _asked(self, block: Block, how: Reading, file: str | None, before: int) -> Iterator[Questions]:
+        return contents.questions(block, self.inputs, how, column=self.column, file=file, before=before)
+
+    def _note_first_row(self, path: Path, block: Block) -> None:
+        """Says that the first row of a file without a header is asked about, where it can be used."""
+        if len(block) and not any(problem.number < block.number(0) for problem in block.problems):
+            cells = block.slice(0, 1).column(str(self.column))
+            value = shown(None if cells is None else to_list(cells)[0])
             self.note(
                 f"{path}: its first row, {value}, is asked about, too; where it is a header, write {self.column}."
             )
-        how, is_told = reading(kind, self.data, path.parent), self.column is not None
-        may_be_empty, file = how.of(optional=True), "" if path.is_dir() else readable(path)
-        some, number = first, 0
-        while some:
-            if renamed is not None:
-                some = [_renamed(record, renamed, str(self.column)) for record in some]
-            keys = [_key(file, record, row) for row, record in enumerate(some, start=number + 1)]
-            for record, question in zip(some, self._asked(keys, some, how), strict=True):
-                if not is_told and not record.problem and self._is_empty(record, may_be_empty):
-                    is_told = True
-                    self.note(f"{place(question.key)} has no value in any input; all such rows have one answer.")
-                yield question
-            number += len(some)
-            # A text may be long: of those one is held at a time.
-            some, broken = ([], broken) if broken else _peeked(records, PEEK_ROWS if self.column is None else 1)
-        if broken:
-            raise broken
 
-    def _asked(self, keys: Sequence[dict[str, Any]], records: Sequence[Record], how: Reading) -> Iterator[Question]:
-        """Returns the question of each record; of a table's rows all at once."""
-        if self.column is not None:
-            return map(self._question, keys, records, itertools.repeat(how))
-        contents = encoded(records, self.inputs, how)
-        return (
-            self._question(key, record, how) if content is None else Question(key, content)
-            for key, record, content in zip(keys, records, contents, strict=True)
-        )
-
-    def _is_empty(self, record: Record, how: Reading) -> bool:
-        """Returns whether a row has none of the inputs, by how optional ones are read."""
-        return all(how.is_absent(record.cells.get(name)) for name in self.inputs.features)
-
-    def _question(self, key: dict[str, Any], record: Record, how: Reading) -> Question:
-        unused = record.cells.keys() - self.inputs.features.keys()
-        row = to_row(record, self.inputs, how, unused=unused)
-        if isinstance(row, BadRow):
-            return Question(key, error=readable(_reason(key, record, row)))
-        return Question(key, self._content(row, record, how.folder))
-
-    def _content(self, row: LocatedRow, record: Record, folder: Path) -> bytes:
-        """Returns what the model is sent for a row."""
-        column = str(self.column)
-        if self.kind == "image":
-            return _picture(row[column], content_of(record.cells[column], folder) or b"")
-        return row.get(column, "").encode()
+    def _note_empty_row(self, asked: Questions) -> bool:
+        """Says which is the first row that has no value in any input; returns whether there is one."""
+        row = pc.index(pc.binary_length(asked.contents), 0).as_py()  # of no value are no bytes
+        if row >= 0:
+            self.note(f"{place(asked.key(row))} has no value in any input; all such rows have one answer.")
+        return row >= 0
 
     def _column_of(self, path: Path, kind: str, columns: Sequence[str]) -> str | None:
         """Returns which column is asked about, None for all; raises DataError, once for the file, where one lacks."""
@@ -299,26 +293,6 @@ class Reader:
         raise DataError(f"{path}: {'; '.join(told[:5])}{more}; {fix}.")
 
 
-def place(key: Mapping[str, Any], line: int | None = None) -> str:
-    """Returns in words what a question is about, such as `cars.csv row 3 (line 4)`; a text is told as it is.
-
-    Args:
-        key: Of the question.
-        line: Where the row begins in its file, from 1; None where that has no lines.
-    """
-    if "row" not in key:
-        return str(key.get("file", key.get("text")))
-    apart = f" (line {line})" if line not in (None, key["row"]) else ""
-    return f"{key['file']} row {key['row']}{apart}"
-
-
-def _reason(key: Mapping[str, Any], record: Record, row: BadRow) -> str:
-    """Returns where a row is and what is wrong with it."""
-    problems = row.problems[:MAX_PROBLEMS]
-    told = [f"{one.column}{': ' * bool(one.column)}expected {one.expected}, found {one.found}" for one in problems]
-    return f"{place(key, record.number or None)}{', ' if problems[0].column else ': '}{'; '.join(told)}"
-
-
 def files_within(folder: Path) -> list[Path]:
     """Returns the files of a folder and of those in it, sorted; hidden ones are left out, links followed.
 
@@ -329,26 +303,21 @@ def files_within(folder: Path) -> list[Path]:
     return sorted([*found.beside, *found.files], key=lambda path: path.parts)
 
 
-def _key(file: str, record: Record, number: int) -> dict[str, Any]:
-    """Returns the key of a row: its number in the table, of a folder of files (no `file`) in its own file."""
-    if file:
-        return {"file": file, "row": number}
-    return {"file": readable(record.where.removesuffix(f":{record.number}")), "row": record.number}
-
-
-def _renamed(record: Record, name: str, column: str) -> Record:
-    """Returns a record with one column only, under another name."""
-    return replace(record, cells={column: record.cells[name]}) if name in record.cells else record
-
-
-def _peeked(records: Iterator[Record], count: int = PEEK_ROWS) -> tuple[list[Record], DataError | None]:
-    """Returns the next records, and why there are no more where the file breaks off."""
-    first: list[Record] = []
+def _num_bytes(path: Path, kind: str) -> int:
+    """Returns the size of a file, of a folder of a table that of its files; 0 where that cannot be told."""
     try:
-        first.extend(itertools.islice(records, count))
-    except DataError as error:
-        return first, error
-    return first, None
+        return sum(file.stat().st_size for file in formats.files_of(path, kind))
+    except (OSError, DataError):  # which the reader says
+        return 0
+
+
+def _renamed(block: Block, name: str, column: str) -> Block:
+    """Returns a block with one of its columns only, under another name."""
+    cells = block.column(name)
+    if isinstance(cells, list):
+        return replace(block, cells=block.cells.select([]), mixed={column: cells})
+    arrays = {} if cells is None else {column: cells}
+    return replace(block, cells=pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays)), mixed={})
 
 
 def _asked_feature(query: Mapping[str, Any], features: Mapping[str, Any]) -> tuple[str, Any]:
@@ -361,37 +330,40 @@ def _asked_feature(query: Mapping[str, Any], features: Mapping[str, Any]) -> tup
     return found[0] if found else (query["input_key"], usual[query["kind"]]())
 
 
-def _of_text(text: str, feature: Feature) -> Question:
-    if not text.strip() and not feature.optional:
-        return Question({"text": text}, error="expected text, found an empty one")
-    try:
-        return Question({"text": text}, text.encode())
-    except UnicodeEncodeError:
-        return Question({"text": readable(text)}, error=f"expected Unicode text, found {readable(text)!r}")
+def _of_texts(texts: Sequence[str], feature: Feature) -> Questions:
+    found: list[bytes | None] = []
+    errors = {}
+    for place_, text in enumerate(texts):
+        found.append(None)
+        if not text.strip() and not feature.optional:
+            errors[place_] = "expected text, found an empty one"
+            continue
+        try:
+            found[-1] = text.encode()
+        except UnicodeEncodeError:
+            errors[place_] = f"expected Unicode text, found {readable(text)!r}"
+    return of_texts([readable(text) for text in texts], found, errors)
 
 
-def _file_record(path: Path, column: str) -> Record:
-    """Returns a whole file as the one cell of a record; raises DataError when it is empty or cannot be read."""
+def _refused(path: Path, error: DataError) -> Questions:
+    """Returns the question of a file that cannot be used as a whole, or not be read on."""
+    message = re.sub(rf"^({re.escape(str(path))}[^:]*):(\d+)", r"\1 line \2", str(error))
+    return refused(readable(path), readable(message).removesuffix("."))
+
+
+def _runs(sources: Sequence[tuple[Path, str]], kind: str) -> Iterator[tuple[list[Path], str]]:
+    """Yields files of one format that are read at a time: of those that are one question each some, of tables one."""
+    most = 1 if kind else contents.MAX_PICTURES
+    for begin in range(0, len(sources), most):
+        yield [path for path, _ in sources[begin : begin + most]], kind
+
+
+def _content(path: Path) -> bytes:
+    """Returns what a file holds; raises DataError when it is empty or cannot be read."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from error
     if not content:
         raise DataError(f"{path} is empty (0 bytes).")
-    return Record(str(path), {column: content})
-
-
-def _picture(pixels: Any, content: bytes) -> bytes:
-    """Returns a picture as the served signature reads it: PNG and JPEG as they are, others as PNG of their pixels.
-
-    Args:
-        pixels: uint8 `(height, width, channels)`, of the training size.
-        content: The file.
-    """
-    from PIL import Image
-
-    if pictures.format_of(content) in pictures.SERVED:
-        return content
-    png = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(png, "PNG")
-    return png.getvalue()
+    return content

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -45,17 +45,18 @@ class ServedModel:
     input_key: str
     wanted: int | None = None
     label: str = ""
+    batch_rows: ClassVar[int] = 1024  # of a request, which is given a minute
 
     @property
     def outputs(self) -> dict[str, str]:
         """The signature's outputs: name -> dtype, `float32`, `float64` or another."""
         return self._found[1]
 
-    def predict(self, contents: Sequence[bytes]) -> tuple[list[dict[str, Any]], int]:
-        """Returns the outputs by name for each content, and the version that answered.
+    def predict(self, contents: Sequence[bytes] | np.ndarray) -> tuple[dict[str, np.ndarray], int]:
+        """Returns the outputs by name, each `(rows, ...)`, and the version that answered.
 
         Args:
-            contents: Such as the bytes of pictures; sent as one request.
+            contents: Such as the bytes of pictures, `(rows,)`; sent as one request.
 
         Raises:
             InputRefused: The server refuses the contents.
@@ -71,8 +72,7 @@ class ServedModel:
         version, outputs = self._found
         # One output comes without its name.
         named = answer if len(outputs) > 1 else {next(iter(outputs)): answer}
-        arrays = {name: _as_model(values, outputs.get(name, "")) for name, values in named.items()}
-        return [{name: values[row] for name, values in arrays.items()} for row in range(len(contents))], version
+        return {name: _as_model(values, outputs.get(name, "")) for name, values in named.items()}, version
 
     @functools.cached_property
     def _found(self) -> tuple[int, dict[str, str]]:
@@ -92,9 +92,12 @@ class ServedModel:
         return _get_json(f"{self.server}/v1/models/{self.name}/versions/{version}:predict", self.name, body)["outputs"]
 
 
-def _as_model(values: Any, dtype: str) -> Any:
-    """Returns numbers that came as JSON's doubles in the precision that the model answered in."""
-    return np.asarray(values, dtype) if dtype in ("float32", "float64") else values
+def _as_model(values: Any, dtype: str) -> np.ndarray:
+    """Returns values that came as JSON's in the type that the model answered in: texts as Python's, as it has them."""
+    if dtype in ("float32", "float64"):
+        return np.asarray(values, dtype)
+    found = np.asarray(values)
+    return found.astype(object) if found.dtype.kind == "U" else found
 
 
 def served_states(server: str, name: str) -> dict[int, str]:

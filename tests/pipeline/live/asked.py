@@ -28,7 +28,16 @@ class Asking:
 
     def __call__(self, *files, texts=()):
         """Returns the questions as (where, content), or (where, error) of what cannot be used."""
-        return [(tuple(one.key.values()), one.error or one.content) for one in self.reader.questions(files, texts)]
+        return rows_of(self.reader.questions(files, texts))
+
+
+def rows_of(parts):
+    """Returns questions as (where, content), or (where, error) of what cannot be used."""
+    return [
+        (tuple(part.key(row).values()), part.errors[row].as_py() or part.contents[row].as_py())
+        for part in parts
+        for row in range(len(part))
+    ]
 
 
 def write(name: str, content: str | bytes) -> Path:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import pyarrow.parquet
 import pytest
 
 from data.errors import ConfigError
-from pipeline.live.answers import Answer, Columns, table
+from pipeline.live.answers import Answer, Answers, Columns, table
+from pipeline.live.batches import KEYS
 from tests.conftest import ROOT, inherited
 from tests.waiting import until
 
@@ -29,10 +31,28 @@ BAD = Answer({"file": "a.csv", "row": 2}, None, {}, "a.csv row 2 (line 3), age: 
 COLUMNS = Columns(("file", "row"), FLOAT, CLASSES, 2)
 
 
+def batch(answers) -> Answers:
+    """Returns answers as a batch."""
+    of_usable = [answer.outputs for answer in answers if not answer.error]
+    return Answers(
+        pa.RecordBatch.from_pylist([answer.key for answer in answers], KEYS),
+        pa.array([answer.version for answer in answers], pa.int64()),
+        pa.array([answer.error or None for answer in answers], pa.string()),
+        {name: np.array([one[name] for one in of_usable]) for name in (of_usable or [{}])[0]},
+    )
+
+
 def written(path: Path, answers, columns: Columns, **options) -> Path:
     with table(path, **options) as answered:
-        answered.write(answers, columns)
+        answered.write(batch(answers), columns)
     return path
+
+
+def test_a_batch_is_shown_one_by_one_with_its_errors_in_their_places():
+    shown = list(batch([BAD, SURE, BAD, SURE]))
+
+    assert [answer.as_json(3) for answer in shown] == [answer.as_json(3) for answer in (BAD, SURE, BAD, SURE)]
+    assert [answer.version for answer in shown] == [None, 7, None, 7]
 
 
 def test_an_answer_is_told_in_words_and_as_json():
@@ -137,7 +157,7 @@ def test_more_rows_than_are_held_all_arrive(tmp_path):
     with table(path) as answered:
         for first in range(0, 40_000, 1000):
             rows = [Answer({"file": "a", "row": row}, 7, SURE.outputs) for row in range(first, first + 1000)]
-            answered.write(rows, COLUMNS)
+            answered.write(batch(rows), COLUMNS)
             assert sum(map(len, answered._batches)) < 17_384
 
     assert pyarrow.parquet.read_table(path).column("row").to_pylist() == list(range(40_000))
@@ -175,8 +195,10 @@ def test_an_error_on_the_way_leaves_what_was_there(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("old")
 
+    unfinished = replace(batch([SURE] * 20_000), outputs={"classes": SURE.outputs["classes"]})
+
     with pytest.raises(KeyError), table(path, force=True) as answered:
-        answered.write([SURE] * 20_000 + [Answer({}, 7, {"classes": []})], COLUMNS)
+        answered.write(unfinished, COLUMNS)
 
     assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"a.csv": "old"}
 
@@ -186,7 +208,7 @@ def test_a_killed_writer_leaves_no_file_under_the_name(tmp_path):
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"
         "from tests.pipeline.live.test_answers import *\n"
         "with table(Path(sys.argv[2])) as answered:\n"
-        "    answered.write([SURE] * 20_000, COLUMNS)\n"
+        "    answered.write(batch([SURE] * 20_000), COLUMNS)\n"
         "    print('written', flush=True); time.sleep(600)\n"
     )
     command = [sys.executable, "-c", code, str(ROOT), str(tmp_path / "a.csv")]
@@ -200,18 +222,28 @@ def test_a_killed_writer_leaves_no_file_under_the_name(tmp_path):
     assert staging.name.startswith(".")
 
 
-@pytest.mark.parametrize("outputs", [FLOAT, {"outputs": "float64"}, {"outputs": "float16"}])
-def test_answers_at_once_are_those_one_by_one_with_an_error_among_them(outputs):
-    columns = Columns(("file", "row"), outputs, CLASSES, 2)
-    scores = np.float32([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4], [0.3, 0.3, 0.3]])
-    told = {
-        "scores": lambda row: {**SURE.outputs, "scores": scores[row]},
-        "outputs": lambda row: {"outputs": scores[row, 0].astype(outputs["outputs"])},
-    }["scores" if "scores" in outputs else "outputs"]
-    answers = [Answer({"file": "a", "row": row}, 7, told(row)) for row in range(3)]
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_columns_have_what_is_shown_of_each_answer_and_an_error_among_them(dtype):
+    scores = np.array([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4], [0.3, 0.3, 0.3], [np.nan, 0.1, 0.2]], dtype)
+    names = SURE.outputs["classes"]
+    answers = [
+        Answer({"file": "a", "row": row}, 7, {"classes": names, "scores": one}) for row, one in enumerate(scores)
+    ]
     answers.insert(1, BAD)
 
-    found = columns.batch(answers)
+    found = Columns(("file", "row"), {"classes": "string", "scores": dtype}, CLASSES, 2).batch(batch(answers))
 
-    assert found.equals(pa.RecordBatch.from_pylist([columns.row(one) for one in answers], columns.schema()))
-    assert found.column("error").null_count == 3
+    assert found.column("class").to_pylist() == ["yes, sure", None, "no", "no", "maybe"]
+    assert found.column("error").to_pylist() == [None, BAD.error, None, None, None]
+    exact = np.float64 if dtype == "float64" else np.float32
+    shown = [answer.as_json(3).get("top") for answer in answers[:-1]]
+    assert found.column("probability").to_pylist()[:4] == [top and float(exact(top[0]["probability"])) for top in shown]
+    each = [found.column(f"probability_{name}")[0].as_py() for name in CLASSES]
+    assert each == [float(exact(text)) for text in ("0.1", "0.7", "0.2")]
+
+
+def test_where_nobody_is_answered_there_are_errors_only():
+    found = COLUMNS.batch(batch([BAD, BAD]))
+
+    assert found.schema == COLUMNS.schema()
+    assert found.column("class").null_count == 2

@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -92,7 +93,7 @@ def test_a_bad_row_costs_itself(home, tmp_path, request, served):
 
 
 def test_a_row_that_the_server_refuses_costs_itself(home, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(predicting, "BATCH_ROWS", 8)
+    monkeypatch.setattr(predicting.ServedModel, "batch_rows", 8)
     path = tmp_path / "a.csv"
     path.write_text("v\n" + "".join(f"{0.5 if row not in (3, 11, 12) else 7}\n" for row in range(1, 21)))
 
@@ -110,10 +111,10 @@ def test_what_the_model_itself_refuses_costs_itself(home):
     (folder,) = (home / "serving" / "shares").glob("[0-9]*")
     good = example(v=0.25).SerializeToString()
 
-    outputs = predicting._ask(predicting.LoadedModel(folder, "classify", "inputs"), [good, b"no example", good])
+    parts = predicting._ask(predicting.LoadedModel(folder, "classify", "inputs"), [good, b"no example", good])
 
-    assert [error[:40] for _, _, error in outputs] == ["", "the model refuses it: Could not parse ex", ""]
-    assert outputs[2][0]["scores"].tolist() == [0.75, 0.25]
+    assert [part.error[:40] for part in parts] == ["", "the model refuses it: Could not parse ex", ""]
+    assert parts[2].outputs["scores"].tolist() == [[0.75, 0.25]]
 
 
 def test_a_version_that_goes_while_it_is_asked_is_followed_by_the_next(home, server):
@@ -122,18 +123,8 @@ def test_a_version_that_goes_while_it_is_asked_is_followed_by_the_next(home, ser
     model.__dict__["_found"] = (version - 1, outputs)
     from tests.models.serving.models import example
 
-    assert model.predict([example(v=2.0).SerializeToString()]) == ([{"outputs": 4.0}], version)
+    assert model.predict([example(v=2.0).SerializeToString()]) == ({"outputs": np.float32([4.0])}, version)
     assert model.outputs == {"outputs": "float32"}
-
-
-def test_batches_are_bounded_by_rows_and_by_bytes(monkeypatch):
-    monkeypatch.setattr(predicting, "BATCH_ROWS", 3)
-    monkeypatch.setattr(predicting, "BATCH_BYTES", 10)
-    questions = [predicting.Question({}, b"x" * size) for size in (1, 1, 1, 9, 9, 20, 1, 1)]
-
-    batches = predicting._batches(iter(questions))
-
-    assert [[len(one.content) for one in batch] for batch in batches] == [[1, 1, 1], [9, 9], [20, 1], [1]]
 
 
 def test_answers_are_written_to_a_table(home, tmp_path):
@@ -200,7 +191,7 @@ def test_a_table_that_cannot_be_written_is_told_before_the_model_is_asked(home, 
 
 
 def test_a_server_that_does_not_answer_ends_with_5_and_json_that_can_be_read(home, tmp_path, monkeypatch):
-    monkeypatch.setattr(predicting, "BATCH_ROWS", 1)
+    monkeypatch.setattr(predicting.ServedModel, "batch_rows", 1)
     path = tmp_path / "a.csv"
     path.write_text("v\nx\n0.5\n")
 

@@ -12,7 +12,7 @@ import pytest
 
 from data.config import DataConfig
 from data.errors import ConfigError
-from tests.pipeline.live.asked import Asking, picture, write
+from tests.pipeline.live.asked import Asking, picture, rows_of, write
 
 
 def test_a_table_of_pictures_names_their_files(folder):
@@ -216,7 +216,7 @@ def test_a_folder_of_tables_is_of_one_format(folder):
         Asking("table")(Path("both"))
     assert [where for where, _ in Asking("table", format="jsonl")(Path("both"))] == [("both/c.jsonl",)]
     answered = Asking("table").reader.questions([Path("answered")], [], out=folder / "answered" / "answers.csv")
-    assert [one.key for one in answered] == [{"file": "answered/a.csv"}]
+    assert [where for where, _ in rows_of(answered)] == [("answered/a.csv",)]
     assert Asking("table")(Path("none")) == [(("none",), "none has no tables")]
 
 
@@ -284,3 +284,16 @@ def test_a_table_is_read_in_the_notation_of_the_training_data(folder):
     assert first == ("a.csv", 1)
     assert struct.pack("<f", 1234.5) in content
     assert error == "a.csv row 2 (line 3), age: expected a number such as 1.234,5, found '12.5'"
+
+
+def test_how_much_of_all_files_is_read_is_told_by_their_bytes(folder):
+    files = (
+        write("a.csv", "age,plan\n1,x\n"),
+        write("b.jsonl", '{"age": 1, "plan": "x"}\n' * 3),
+        write("c.csv", "age\n"),
+    )
+
+    shares = [part.share for part in Asking("table").reader.questions(files, [])]
+
+    sizes = [path.stat().st_size for path in files]
+    assert shares == [sizes[0] / sum(sizes), sum(sizes[:2]) / sum(sizes), sum(sizes[:2]) / sum(sizes)]
