@@ -68,6 +68,12 @@ class TaskConfig(Settings):
 
         return ranges(self.metrics(spec))
 
+    def lower_is_better(self, spec: DatasetSpec) -> frozenset[str]:
+        """Returns the names of the metrics of which a lower value is better; of all others a higher one is."""
+        from models.evaluation.metrics import Metric
+
+        return frozenset(one.name for one in self.metrics(spec) if isinstance(one, Metric) and one.lower_is_better)
+
     def input_names(self, spec: DatasetSpec) -> dict[str, str]:
         """Returns for each column the input that takes it, where a served signature has one a column."""
         return {}

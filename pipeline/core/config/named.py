@@ -9,7 +9,7 @@ from data import catalog, loading
 from data.errors import ConfigError
 from data.spec import Dataset
 from pipeline.core.config.messages import unknown
-from pipeline.core.config.run_file import parse
+from pipeline.core.config.run_file import Positions, parse_with_positions
 from pipeline.core.config.settings import RunConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -50,9 +50,9 @@ def load(name_or_file: str, overrides: Sequence[str] = ()) -> NamedConfig:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as UTF-8 text ({error}).") from error
-    config = parse(text, path.name, overrides)
+    config, positions = parse_with_positions(text, path.name, overrides)
     base = path.resolve().parent
-    return NamedConfig(path.stem, config, find_data(config, path, base), base)
+    return NamedConfig(path.stem, config, find_data(config, path, base, positions=positions), base)
 
 
 def check_name(path: Path) -> None:
@@ -77,28 +77,32 @@ def find(name_or_file: str) -> Path:
     return CONFIGS / f"{name_or_file}.yaml"
 
 
-def find_data(config: RunConfig, path: Path, base: Path) -> Dataset:
+def find_data(config: RunConfig, path: Path, base: Path, *, positions: Positions | None = None) -> Dataset:
     """Returns the data set that a config names; reads no rows.
 
     Args:
         config: The settings.
         path: The run file, for its name in messages and the pipeline's.
         base: Where relative paths of data start.
+        positions: Where the settings stand, for messages; None where they were not read from a run file.
 
     Raises:
         ConfigError: No such data set, source or file, data that the task cannot learn from, a batch larger than the
-            training split, or a threshold on a metric that the task does not compute or outside its range.
+            training split, or a threshold on a metric that the task does not compute, outside its range, or a least
+            value of a metric of which lower is better, or the reverse.
         DataError: A file of data does not have the columns that the settings name.
     """
     name, source, file = config.data.name, config.data.source, path.name
+    positions = positions or Positions(file)
     if name is not None and name not in catalog.names():
-        raise ConfigError(f"{file}: data.name: {unknown('data set', name, catalog.names())}")
+        raise ConfigError(f"{positions.of(('data', 'name'))}: data.name: {unknown('data set', name, catalog.names())}")
     try:
         dataset = loading.load(config.data, path.stem, base)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
     if source not in ("auto", *dataset.sources):
-        raise ConfigError(f"{file}: data.source: {unknown('source', source, ['auto', *dataset.sources])}")
+        where = positions.of(("data", "source"))
+        raise ConfigError(f"{where}: data.source: {unknown('source', source, ['auto', *dataset.sources])}")
     try:
         config.model.check_features(dataset.spec)
     except ValueError as error:
@@ -107,21 +111,25 @@ def find_data(config: RunConfig, path: Path, base: Path) -> Dataset:
     rows, batch_size = dataset.spec.num_rows.get("train"), config.train.batch_size
     if rows and batch_size > rows:
         raise ConfigError(
-            f"{file}: train.batch_size: expected at most {rows:,}, the rows of {name}'s training split, "
-            f"found {batch_size:,}."
+            f"{positions.of(('train', 'batch_size'))}: train.batch_size: expected at most {rows:,}, the rows of "
+            f"{name}'s training split, found {batch_size:,}."
         )
-    _check_thresholds(config, dataset, file)
+    _check_thresholds(config, dataset, positions)
     return dataset
 
 
-def _check_thresholds(config: RunConfig, dataset: Dataset, file: str) -> None:
+def _check_thresholds(config: RunConfig, dataset: Dataset, positions: Positions) -> None:
     ranges = config.model.metric_ranges(dataset.spec)
+    lower_is_better = config.model.lower_is_better(dataset.spec)
     for name, threshold in config.evaluate.thresholds.items():
+        keys = ("evaluate", "thresholds", name)
         if name not in ranges:
-            raise ConfigError(f"{file}: evaluate.thresholds: {unknown('metric', name, ranges)}")
-        least, greatest = ranges[name]
-        for side in ("min", "max"):
-            bound = getattr(threshold, side)
-            if bound is not None and not least <= bound <= greatest:
-                where = f"{file}: evaluate.thresholds.{name}.{side}"
-                raise ConfigError(f"{where}: expected from {least:g} to {greatest:g}, found {bound:g}.")
+            raise ConfigError(f"{positions.of(keys)}: evaluate.thresholds: {unknown('metric', name, ranges)}")
+        side, better = ("max", "lower") if name in lower_is_better else ("min", "higher")
+        bound, (least, greatest) = getattr(threshold, side), ranges[name]
+        where = f"{positions.of(keys)}: evaluate.thresholds.{name}"
+        if bound is None:
+            other = "min" if side == "max" else "max"
+            raise ConfigError(f"{where}: expected {side}, since a {better} {name} is better, found {other}.")
+        if not least <= bound <= greatest:
+            raise ConfigError(f"{where}.{side}: expected from {least:g} to {greatest:g}, found {bound:g}.")

@@ -20,8 +20,15 @@ BOOLEAN = "tag:yaml.org,2002:bool"
 
 def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> RunConfig:
     """Returns the settings in a YAML text; `file` names it in messages. Raises ConfigError for what cannot be used."""
+    return parse_with_positions(text, file, overrides)[0]
+
+
+def parse_with_positions(
+    text: str, file: str = "run file", overrides: Sequence[str] = ()
+) -> "tuple[RunConfig, Positions]":
+    """Returns the settings in a YAML text as `parse` does, and where each of them stands."""
     node, values = _read_yaml(text, file)
-    positions = _Positions(file, node)
+    positions = Positions(file, node)
     for override in overrides:
         positions.overridden.append(_apply(values, override))
     task = values.get("task")
@@ -34,7 +41,7 @@ def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> R
     if train is None or isinstance(train, dict):
         values["train"] = {**registry.config_class(task).train_defaults, **(train or {})}
     try:
-        return schema_class(task).model_validate(values)
+        return schema_class(task).model_validate(values), positions
     except ValidationError as error:
         raise ConfigError(
             "\n".join(sentence(item, positions.of(item["loc"]), task) for item in error.errors()[:5])
@@ -157,20 +164,27 @@ def _apply(values: dict[str, Any], override: str) -> str:
 
 
 @dataclass
-class _Positions:
-    """Where a setting stands: in which line of the file, or in which --set."""
+class Positions:
+    """Where a setting stands: in which line of the file, or in a --set.
+
+    Attributes:
+        file: The file's name in messages.
+        root: Its content; None where the settings were not read from a text.
+    """
 
     file: str
-    root: yaml.MappingNode
+    root: yaml.MappingNode | None = None
 
     def __post_init__(self):
         self.overridden: list[str] = []
 
     def of(self, location: tuple) -> str:
-        dotted = ".".join(map(str, location))
-        if any(dotted == path or path.startswith(dotted + ".") for path in self.overridden):
+        """Returns the position of a setting, such as `digits.yaml:7`; `location` is its keys, outermost first."""
+        dotted = ".".join(map(str, location)) + "."
+        if any(dotted.startswith(f"{path}.") or f"{path}.".startswith(dotted) for path in self.overridden):
             return "--set"
-        node, line = self.root, None
+        node: yaml.Node | None = self.root
+        line = None
         for part in location:
             pairs = node.value if isinstance(node, yaml.MappingNode) else []
             found = [(key, value) for key, value in pairs if key.value == str(part)]

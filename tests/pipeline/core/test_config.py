@@ -94,6 +94,18 @@ def test_a_bad_setting_says_where_and_what_was_expected(text, message):
         ),
         (DIGITS + "evaluate: {thresholds: {accuracy: {min: 92}}}", r"accuracy\.min: expected from 0 to 1, found 92\."),
         (
+            DIGITS + "evaluate: {thresholds: {accuracy: {max: 0.3}}}",
+            r"evaluate\.thresholds\.accuracy: expected min, since a higher accuracy is better, found max\.",
+        ),
+        (
+            DIGITS + "evaluate: {thresholds: {recall@3: {max: 0.3}}}",
+            r"evaluate\.thresholds\.recall@3: expected min, since a higher recall@3 is better, found max\.",
+        ),
+        (
+            DIGITS + "evaluate: {thresholds: {loss: {min: 0.0}}}",
+            r"evaluate\.thresholds\.loss: expected max, since a lower loss is better, found min\.",
+        ),
+        (
             DIGITS + "train: {batch_size: 5000}",
             r"batch_size: expected at most 1,226, the rows of digits's training split, found 5,000",
         ),
@@ -102,6 +114,24 @@ def test_a_bad_setting_says_where_and_what_was_expected(text, message):
 def test_settings_are_held_against_the_data_set(text, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         config.find_data(config.parse(text), tmp_path / "run.yaml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "where"),
+    [
+        ("evaluate:\n  thresholds:\n    loss: {min: 0.5}\n", [], r"^reg\.yaml:5: evaluate\.thresholds\.loss: "),
+        ("", ["evaluate.thresholds={loss: {min: 0}}"], r"^--set: evaluate\.thresholds\.loss: expected max"),
+        ("evaluate: {thresholds: {los: {min: 0}}}", [], r"^reg\.yaml:3: evaluate\.thresholds: Unknown metric 'los'"),
+        ("train:\n  batch_size: 5000", [], r"^reg\.yaml:4: train\.batch_size: expected at most 1,226"),
+        ("", ["data.source=tdfs"], r"^--set: data\.source: Unknown source 'tdfs'"),
+        ("", ["train={epoch: 3}"], r"^--set: Unknown key in train 'epoch'"),
+    ],
+)
+def test_what_does_not_suit_the_data_set_says_where_it_stands(text, overrides, where, tmp_path):
+    (tmp_path / "reg.yaml").write_text(DIGITS + text)
+
+    with pytest.raises(ConfigError, match=where):
+        config.load(str(tmp_path / "reg.yaml"), overrides)
 
 
 def test_an_override_wins_over_the_file_and_keeps_its_type():
