@@ -29,6 +29,7 @@ from components.example_gen import split_files
 from data.checks import histograms
 from data.checks.profile import Profile
 from data.columnar.accumulators import over
+from data.columnar.file_batches import FileBatches
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
 
@@ -70,13 +71,13 @@ def generate(files: Sequence[str], spec: DatasetSpec) -> tuple[statistics_pb2.Da
 
     An image is told by mean (`<name>.brightness`) and standard deviation (`<name>.contrast`) of its pixels, 0 to 255.
     """
-    rows = 0
+    batches_of, rows = FileBatches(files, BATCH_ROWS), 0
 
     def read(file: str) -> Iterator[pa.RecordBatch]:
         nonlocal rows
-        for batch in read_batches(file, spec):
-            yield batch
-            rows += len(batch)
+        for serialized in batches_of(file):
+            yield decoded(serialized, spec)
+            rows += len(serialized)
             progress.report(rows=rows)
 
     return over(files, read, lambda: Statistics(spec)).result()
@@ -181,17 +182,16 @@ def _generators() -> list[CombinerStatsGenerator]:
     return [basic, top_values]
 
 
-def read_batches(file: str, spec: DatasetSpec) -> Iterator[pa.RecordBatch]:
-    """Returns the rows of a TFRecord file, at most BATCH_ROWS at once: of each feature a list of one value, or null.
+def decoded(serialized: tf.Tensor, spec: DatasetSpec) -> pa.RecordBatch:
+    """Returns serialized rows, string `(batch,)`, by column: of each feature a list of one value, or null.
 
     As tfx_bsl's decoder does, in half of its time.
     """
     kinds = {name: STORED[feature.stored] for name, feature in spec.features.items()}
     parsers = {name: tf.io.RaggedFeature(dtype) for name, (dtype, _) in kinds.items()}
-    for serialized in tf.data.TFRecordDataset(file).batch(BATCH_ROWS):
-        columns = tf.io.parse_example(serialized, parsers)
-        arrays = [_lists(columns[name], arrow) for name, (_, arrow) in kinds.items()]
-        yield pa.RecordBatch.from_arrays(arrays, list(kinds))
+    columns = tf.io.parse_example(serialized, parsers)
+    arrays = [_lists(columns[name], arrow) for name, (_, arrow) in kinds.items()]
+    return pa.RecordBatch.from_arrays(arrays, list(kinds))
 
 
 def _lists(column: tf.RaggedTensor, arrow: pa.DataType) -> pa.ListArray:

@@ -91,7 +91,7 @@ class _Run(nodes.Visitor):
             parts = {label: vocabulary.ValueCounts(key, counts[key]) for label, key in counted.items()}
             return Accumulators(parts | {label: Combined(combiner, keys) for label, combiner, keys in combined})
 
-        return (over(files, batches(function, self._rows), make).result(),)
+        return (over(files, batches(function, files, self._rows), make).result(),)
 
     def _accumulated(self, run):
         """Returns what is accumulated of a run of the function.

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.columnar.accumulators import Accumulator
+from data.columnar.file_batches import FileBatches
 from models import progress
 
 # Of a batch, which ends with its file; ingest's files have 8 MiB, so that a batch of large rows has fewer.
@@ -15,18 +16,21 @@ BATCH_ROWS = 4096
 Batch = Mapping[str, np.ndarray]  # tensors by key
 
 
-def batches(function: Callable[[tf.Tensor], Mapping[str, tf.Tensor]], rows: int) -> Callable[[str], Iterator[Batch]]:
-    """Returns the function from a TFRecord file to what `function` makes of each of its batches.
+def batches(
+    function: Callable[[tf.Tensor], dict[str, tf.Tensor]], files: Sequence[str], rows: int
+) -> Callable[[str], Iterator[Batch]]:
+    """Returns the function from one of the TFRecord files to what `function` makes of each of its batches.
 
     Args:
         function: Takes serialized tf.train.Examples, string `(batch,)`.
+        files: All files, in order.
         rows: How many all files hold, for the progress.
     """
-    done = 0
+    batches_of, done = FileBatches(files, BATCH_ROWS), 0
 
     def read(file: str) -> Iterator[Batch]:
         nonlocal done
-        for serialized in tf.data.TFRecordDataset([file]).batch(BATCH_ROWS):
+        for serialized in batches_of(file):
             yield {key: value.numpy() for key, value in function(serialized).items()}
             done += len(serialized)
             progress.report(rows=done, of=rows)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import apache_beam as beam
 import pyarrow as pa
-import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 from tfx_bsl.tfxio.tf_example_record import TFExampleBeamRecord
 
+from data.columnar.file_batches import FileBatches
 from models.preprocessing.batches import BATCH_ROWS
 from models.preprocessing.tracing import PreprocessingFn
 
@@ -32,12 +32,16 @@ def analyze(
     """
     source = TFExampleBeamRecord(physical_format="inmem", telemetry_descriptors=["headrace"], schema=schema)
     with beam.Pipeline(argv=OPTIONS) as pipeline, tft_beam.Context(temp_dir=str(scratch)):
-        data = pipeline | beam.Create(list(files), reshuffle=False) | beam.FlatMap(_batches, schema.SerializeToString())
+        data = (
+            pipeline
+            | beam.Create(list(files), reshuffle=False)
+            | beam.FlatMap(_batches, FileBatches(files, BATCH_ROWS), schema.SerializeToString())
+        )
         transform_fn = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(function)
         transform_fn | tft_beam.WriteTransformFn(str(folder))
 
 
-def _batches(file: str, schema: bytes) -> Iterator[pa.RecordBatch]:
+def _batches(file: str, batches_of: FileBatches, schema: bytes) -> Iterator[pa.RecordBatch]:
     decoder = ExamplesToRecordBatchDecoder(schema)
-    for serialized in tf.data.TFRecordDataset([file]).batch(BATCH_ROWS).as_numpy_iterator():
-        yield decoder.DecodeBatch(serialized.tolist())
+    for serialized in batches_of(file):
+        yield decoder.DecodeBatch(serialized.numpy().tolist())

@@ -1,4 +1,3 @@
-import functools
 import re
 
 import numpy as np
@@ -111,7 +110,7 @@ def test_rows_are_read_as_tfx_bsl_reads_them(tmp_path):
     from tensorflow_metadata.proto.v0 import schema_pb2
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-    from components.statistics import read_batches
+    from components.statistics import decoded
 
     (file,) = _shards(tmp_path, 1, 20)
     schema = schema_pb2.Schema()
@@ -120,7 +119,7 @@ def test_rows_are_read_as_tfx_bsl_reads_them(tmp_path):
     serialized = list(tf.data.TFRecordDataset(file).as_numpy_iterator())
     expected = ExamplesToRecordBatchDecoder(schema.SerializeToString()).DecodeBatch(serialized)
 
-    (found,) = read_batches(file, NUMBERS)
+    found = decoded(tf.constant(serialized), NUMBERS)
 
     for name in NUMBERS.features:
         of_decoder = expected.column(name).cast(pa.list_(found.column(name).type.value_type))
@@ -133,12 +132,14 @@ def test_all_numbers_are_those_of_tfdvs_generators_on_the_same_shards(tmp_path):
     from tensorflow_data_validation.statistics import stats_impl
 
     from components import statistics
+    from data.columnar.file_batches import FileBatches
 
     files = _shards(tmp_path, 3, 700)
     generators, parts = stats_impl.get_generators(statistics.OPTIONS, in_memory=True), []
     for file in files:
         parts.append([generator.create_accumulator() for generator in generators])
-        for batch in statistics.read_batches(file, NUMBERS):
+        for serialized in FileBatches([file], statistics.BATCH_ROWS)(file):
+            batch = statistics.decoded(serialized, NUMBERS)
             parts[-1] = [one.add_input(part, batch) for one, part in zip(generators, parts[-1], strict=True)]
     merged = [one.merge_accumulators(of_one) for one, of_one in zip(generators, zip(*parts, strict=True), strict=True)]
     expected = stats_impl.extract_statistics_output(merged, generators)
@@ -167,6 +168,7 @@ def test_the_loop_and_beam_give_the_same_bits(tmp_path):
 
     from components import statistics
     from data.columnar.beam import Over
+    from data.columnar.file_batches import FileBatches
 
     files = _shards(tmp_path, 3, 200)
     found, profile = statistics.generate(files, NUMBERS)
@@ -176,8 +178,12 @@ def test_the_loop_and_beam_give_the_same_bits(tmp_path):
         (tmp_path / "statistics").write_bytes(statistics_of_beam.SerializeToString(deterministic=True))
         profile_of_beam.save(tmp_path / "profile.npz")
 
+    batches_of = FileBatches(files, statistics.BATCH_ROWS)
+
+    def read(file: str):
+        return (statistics.decoded(serialized, NUMBERS) for serialized in batches_of(file))
+
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
-        read = functools.partial(statistics.read_batches, spec=NUMBERS)
         _ = pipeline | Over(files, read, lambda: statistics.Statistics(NUMBERS)) | beam.Map(keep)
 
     assert (tmp_path / "statistics").read_bytes() == found.SerializeToString(deterministic=True)
