@@ -4,6 +4,7 @@ import csv
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -103,6 +104,29 @@ def test_a_row_that_the_server_refuses_costs_itself(home, server, tmp_path, monk
     refused = {answer["row"]: answer["error"] for answer in answers if "error" in answer}
     assert refused.keys() == {3, 11, 12}
     assert refused[3] == f"{path} row 3: the model refuses it: Input guard: v: expected at most 1, found 7"
+
+
+@pytest.mark.parametrize("name", ["shares", "prices"])
+def test_a_server_fills_the_same_table(home, server, tmp_path, name):
+    path = tmp_path / "a.csv"
+    path.write_text("v\n" + "".join("x\n" if row % 7 == 0 else f"{row / 3000}\n" for row in range(1, 3001)))
+
+    tables = []
+    for url in (None, server):
+        found = predicting.predict(name, [path], home, server=url)
+        tables.append(pa.Table.from_batches([found.columns().batch(batch) for batch in found]).combine_chunks())
+
+    assert tables[0].equals(tables[1])
+    assert tables[0].column("row").to_pylist() == list(range(1, 3001))
+    assert tables[0].column("error").null_count == 3000 - 3000 // 7
+
+
+def test_names_that_differ_by_row_stay_as_they_are():
+    import tensorflow as tf
+
+    for names in ([[b"a", b"b"], [b"a", b"b"]], [[b"a", b"b"], [b"b", b"a"]], [[b"a", b"b"]]):
+        assert predicting._array(tf.constant(names)).tolist() == names
+    assert predicting._array(tf.constant([1.5, 2.5])).tolist() == [1.5, 2.5]
 
 
 def test_what_the_model_itself_refuses_costs_itself(home):
