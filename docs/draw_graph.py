@@ -15,14 +15,14 @@ PLACES = {
     "statistics": (1, 0),
     "schema": (1, 1),
     "data_gate": (2, 0.5),
-    "transform": (3, 0),
-    "train": (4, 0),
-    "evaluate": (5, 0),
-    "model_gate": (6, 0),
-    "classical": (4.5, 1),
-    "baseline": (7, 0.5),
-    "serving_check": (8, 0.5),
-    "publish": (9, 0.5),
+    "transform": (3, 0.5),
+    "train": (4, 0.5),
+    "classical": (5, 0.5),
+    "evaluate": (6, 0.5),
+    "model_gate": (7, 0.5),
+    "baseline": (8, 0.5),
+    "serving_check": (9, 0.5),
+    "publish": (10, 0.5),
 }
 GATES = {stage.id for stage in STAGES if stage.is_gate}
 
@@ -48,9 +48,9 @@ def edges() -> list[tuple[str, str]]:
 
 def draw(path: Path) -> None:
     """Writes the picture."""
-    figure = Figure(figsize=(13, 2))
+    figure = Figure(figsize=(14, 2))
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(-0.55, 9.55)
+    axes.set_xlim(-0.55, 10.55)
     axes.set_ylim(-0.5, 1.5)
     axes.axis("off")
     for before, stage in edges():
@@ -62,7 +62,7 @@ def draw(path: Path) -> None:
         style = "round,pad=0.02,rounding_size=0.06"
         axes.add_patch(FancyBboxPatch((x - 0.38, 1 - y - 0.17), 0.76, 0.34, boxstyle=style, facecolor=colour, lw=0))
         axes.text(x, 1 - y, stage, ha="center", va="center", fontsize=9)
-    axes.text(9.4, -0.4, "orange: a gate that can stop the run", ha="right", fontsize=9, color="#555")
+    axes.text(10.4, -0.4, "orange: a gate that can stop the run", ha="right", fontsize=9, color="#555")
     figure.savefig(path, metadata={"Date": None})
 
 

@@ -61,12 +61,6 @@ STAGES = (
         settings=("task", "model."),
     ),
     Stage(
-        "classical",
-        "components.classical",
-        waits_for=("data_gate",),
-        settings=("task", "model.", "seed"),
-    ),
-    Stage(
         "train",
         "pipeline.running.trainer_entry",
         packages=("tfx",),
@@ -74,10 +68,17 @@ STAGES = (
         settings=("task", "model.", "train.", "seed"),
     ),
     Stage(
+        "classical",
+        "components.classical",
+        waits_for=("train",),  # whose curves a person waits for
+        settings=("task", "model.", "seed"),
+    ),
+    Stage(
         "evaluate",
         "components.evaluator",
         # It starts the server that the serving check takes, in a process of its own.
         excluded=(REFERENCE_MODELS, "models.serving.server.*"),
+        waits_for=("classical",),  # whose seconds are compared: that server would import beside it
         settings=("task", "model.", "evaluate.tfma", "beam."),
     ),
     Stage(

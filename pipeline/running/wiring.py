@@ -158,18 +158,6 @@ def transform(wiring: Wiring) -> BaseComponent:
     )
 
 
-def classical(wiring: Wiring) -> BaseComponent:
-    """Trains the models that the network has to beat."""
-    return Classical(
-        examples=wiring.output("ingest", "examples"),
-        task=wiring.config.task,
-        config=wiring.config.model.model_dump_json(),
-        spec=wiring.spec.model_dump_json(),
-        seed=wiring.config.seed,
-        fingerprint=json.dumps(wiring.fingerprint("classical")),
-    )
-
-
 def train(wiring: Wiring) -> BaseComponent:
     """Trains the network."""
     settings = wiring.config.train
@@ -191,6 +179,18 @@ def train(wiring: Wiring) -> BaseComponent:
             "checkpoints": wiring.paths.relative(wiring.paths.checkpoints),
             "fingerprint": wiring.fingerprint("train"),
         },
+    )
+
+
+def classical(wiring: Wiring) -> BaseComponent:
+    """Trains the models that the network has to beat."""
+    return Classical(
+        examples=wiring.output("ingest", "examples"),
+        task=wiring.config.task,
+        config=wiring.config.model.model_dump_json(),
+        spec=wiring.spec.model_dump_json(),
+        seed=wiring.config.seed,
+        fingerprint=json.dumps(wiring.fingerprint("classical")),
     )
 
 

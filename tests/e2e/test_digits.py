@@ -17,7 +17,7 @@ from tests.conftest import headrace
 pytestmark = pytest.mark.e2e
 
 STAGES = [
-    "start", "ingest", "schema", "statistics", "data_gate", "transform", "classical", "train", "evaluate",
+    "start", "ingest", "schema", "statistics", "data_gate", "transform", "train", "classical", "evaluate",
     "model_gate", "baseline", "serving_check", "publish", "report",
 ]  # fmt: skip
 
