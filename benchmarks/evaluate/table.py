@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.columns.table import Row, Say, bound, ratio
+from benchmarks.evaluate import whole
 from benchmarks.measuring import cost
 
 
@@ -22,6 +23,7 @@ class Sizes:
         rows: Rows of the table that is evaluated.
         sliced: Rows of the table that is evaluated by five columns.
         predicted: Rows of the file that `headrace predict` is asked about.
+        whole: Rows of the table of a whole run.
         rounds: Medians are of so many.
     """
 
@@ -29,6 +31,7 @@ class Sizes:
     rows: int = 50_000
     sliced: int = 1_000_000
     predicted: int = 500_000
+    whole: int = 500_000
     rounds: int = 3
 
 
@@ -36,7 +39,7 @@ def table(only: list[str], sizes: Sizes, say: Say) -> list[str]:
     """Measures and returns the rows that are named, each as a line of Markdown."""
     lines = []
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(Path(scratch), sizes)
+        bench = Bench(Path(scratch), sizes, say)
         for name in only:
             for row in ROWS[name](bench):
                 say(row.line())
@@ -47,8 +50,8 @@ def table(only: list[str], sizes: Sizes, say: Say) -> list[str]:
 class Bench:
     """Made-up test splits with a model each, in a scratch folder, and what is measured on them."""
 
-    def __init__(self, scratch: Path, sizes: Sizes):
-        self._scratch, self.sizes = scratch, sizes
+    def __init__(self, scratch: Path, sizes: Sizes, say: Say):
+        self._scratch, self.sizes, self._say = scratch, sizes, say
 
     def pictures(self) -> Iterator[Row]:
         found = self._measured("pictures", "write_pictures", self.sizes.pictures)
@@ -71,6 +74,11 @@ class Bench:
         what = f"`headrace predict --out`, Parquet {self.sizes.predicted:,} x 20 / one forward pass"
         yield ratio(what, found["cpu"], found["forward"], 2, 1.3)
 
+    def whole(self) -> Iterator[Row]:
+        folder = self._scratch / "whole"
+        folder.mkdir()
+        yield from whole.whole(folder, self.sizes.whole, self.sizes.rounds, self._say)
+
     def _measured(self, name: str, write: str, rows: int) -> dict[str, float]:
         """Returns the median of each figure of a piece of work."""
         folder = self._written(write, rows)
@@ -90,6 +98,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "rows": Bench.rows,
     "sliced": Bench.sliced,
     "predict": Bench.predict,
+    "whole": Bench.whole,
 }
 
 
