@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from pandas.api.types import union_categoricals
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.artifact import Artifact
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from components.artifact_files import CLASSICAL
 from components.example_gen import read_summary, split_files
 from data import examples as codec
-from data.spec import DatasetSpec, LabelFeature
+from data.spec import CategoryFeature, DatasetSpec, Feature, LabelFeature
 from data.texts import significant, to_json
 from models import progress, registry
 from models.evaluation.metrics import Metric
@@ -109,6 +110,8 @@ def drawn(candidates: Iterable[Candidate], rows: int, seed: int) -> np.ndarray |
 def read_frame(examples_uri: str, split: str, spec: DatasetSpec, kept: np.ndarray | None = None) -> pd.DataFrame:
     """Returns a split as it is stored, a column a feature: bytes, int64 or float; None or NaN where there is none.
 
+    Categories are a pandas.Categorical of bytes, empty where there is none: no Python object is made for each cell.
+
     Args:
         examples_uri: Folder of the examples.
         split: Which.
@@ -124,8 +127,18 @@ def read_frame(examples_uri: str, split: str, spec: DatasetSpec, kept: np.ndarra
     }
     batches = codec.read_batches(split_files(examples_uri, split), kept)
     parts = [tf.io.parse_example(batch, wanted) for batch in batches]
-    frame = pd.DataFrame({name: np.concatenate([part[name].numpy() for part in parts]) for name in spec.features})
+    frame = pd.DataFrame(
+        {name: _column([part[name] for part in parts], feature) for name, feature in spec.features.items()}
+    )
     for name, feature in spec.features.items():
         if feature.optional and feature.stored == "int":
             frame[name] = frame[name].where(frame[name] != tf.int64.min)
     return frame
+
+
+def _column(parts: list[tf.Tensor], feature: Feature) -> np.ndarray | pd.Categorical:
+    """Returns the values of a feature in all batches."""
+    if not isinstance(feature, CategoryFeature):
+        return np.concatenate([part.numpy() for part in parts])
+    found = [tf.unique(part) for part in parts]
+    return union_categoricals([pd.Categorical.from_codes(one.idx.numpy(), one.y.numpy()) for one in found])

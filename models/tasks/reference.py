@@ -17,7 +17,7 @@ class Candidate:
 
     Attributes:
         estimator: Takes a pandas.DataFrame with a column for each feature, as rows are stored: bytes, numbers, NaN or
-            None where there is none.
+            None where there is none; categories are a pandas.Categorical of bytes, empty where there is none.
         features: How its inputs are made, in a few words: the feature engineering that it needs.
         max_rows: Most rows of the training split that it learns from; None for all.
         trivial: Whether it looks at no input: a constant, or what is most frequent. A network has to beat it to be of

@@ -20,8 +20,8 @@ def test_no_more_rows_are_read_than_the_candidate_with_most_learns_from():
     assert drawn(limited(10, 30), rows=30, seed=1) is None
 
 
-def test_kept_rows_are_those_of_the_split(tmp_path):
-    from components.classical import read_frame
+def _written(folder):
+    """Writes 40 rows of a table in each split; returns what is in them, and the rows."""
     from components.example_gen import write_splits
     from data.columnar.batches import of_rows
     from data.spec import SPLITS
@@ -29,9 +29,30 @@ def test_kept_rows_are_those_of_the_split(tmp_path):
 
     spec = spec_of("tabular_classification")
     rows = rows_of("tabular_classification", 40, 0)
-    write_splits(of_rows(((split, row) for split in SPLITS for row in rows), spec), spec, tmp_path)
+    write_splits(of_rows(((split, row) for split in SPLITS for row in rows), spec), spec, folder)
+    return spec, rows
+
+
+def test_kept_rows_are_those_of_the_split(tmp_path):
+    from components.classical import read_frame
+
+    spec, _ = _written(tmp_path)
 
     whole = read_frame(str(tmp_path), "train", spec)
     some = read_frame(str(tmp_path), "train", spec, np.array([0, 7, 39]))
 
     assert some["lambda"].tolist() == whole["lambda"].iloc[[0, 7, 39]].tolist()
+
+
+def test_categories_are_read_as_categoricals_of_the_stored_bytes(tmp_path, monkeypatch):
+    from components.classical import read_frame
+    from data.spec import CategoryFeature
+
+    spec, rows = _written(tmp_path)
+    monkeypatch.setattr("data.examples.READ_ROWS", 16)  # several batches, each with values of its own
+
+    frame = read_frame(str(tmp_path), "train", spec)
+
+    for name in spec.of(CategoryFeature):
+        assert frame[name].dtype == "category"
+        assert sorted(frame[name]) == sorted((row.get(name) or "").encode() for row in rows)

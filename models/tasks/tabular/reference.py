@@ -2,8 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyRegressor
@@ -107,18 +105,24 @@ class _Codes(TransformerMixin, BaseEstimator):
     """
 
     def fit(self, frame: pd.DataFrame, _=None) -> "_Codes":
-        self.values_ = [values.take(pc.sort_indices(values)) for values in map(pc.unique, _texts(frame))]
+        self.values_ = [_seen(pd.Categorical(frame[name])) for name in frame]
         return self
 
     def transform(self, frame: pd.DataFrame) -> np.ndarray:
         """Returns int32 `(rows, columns)`."""
-        pairs = zip(_texts(frame), self.values_, strict=True)
-        return np.stack([pc.index_in(texts, values).fill_null(-1).to_numpy() for texts, values in pairs], axis=1)
+        columns = []
+        for name, values in zip(frame, self.values_, strict=True):
+            cells = pd.Categorical(frame[name])
+            # None is the empty text; its code, -1, picks the last.
+            of_categories = values.get_indexer([*cells.categories, b""]).astype(np.int32)
+            columns.append(of_categories[cells.codes])
+        return np.stack(columns, axis=1)
 
 
-def _texts(frame: pd.DataFrame) -> list[pa.Array]:
-    """Returns the cells of each column, binary; empty where there is none."""
-    return [pa.array(frame[name], pa.binary(), from_pandas=True).fill_null(b"") for name in frame]
+def _seen(cells: pd.Categorical) -> pd.Index:
+    """Returns the texts of a column, in order; the empty one where there is none."""
+    used = set(cells.remove_unused_categories().categories)
+    return pd.Index(sorted(used | {b""} if (cells.codes < 0).any() else used), dtype=object)
 
 
 def _moments(frame: pd.DataFrame) -> np.ndarray:
