@@ -54,7 +54,8 @@ def _stages(paths: PipelinePaths, database: sqlite3.Connection, run: str) -> lis
 def _record(paths: PipelinePaths, run: str, started: float, stages: list[StageRecord]) -> RunRecord:
     ended = started + sum(stage.seconds for stage in stages)
     record = RunRecord(run, paths.runs.name, started=started, ended=ended, stages=stages)
-    record.metrics = _output(record, METRICS).get("slices", {}).get(OVERALL, {})
+    slices = _output(record, METRICS).get("slices")
+    record.metrics = slices.get(OVERALL, {}) if isinstance(slices, dict) else {}
     folder = _output(record, RECEIPT).get("folder")
     record.version = Path(folder).name if folder else None
     record.state = _state(record)
@@ -62,9 +63,13 @@ def _record(paths: PipelinePaths, run: str, started: float, stages: list[StageRe
 
 
 def _output(record: RunRecord, file: ArtifactFile) -> dict[str, Any]:
-    """Returns what a JSON file among a stage's outputs holds; empty where it is not there."""
+    """Returns what a JSON file among a stage's outputs holds; empty where it is not there, or damaged."""
     path = record.file(file)
-    return json.loads(path.read_text()) if path and path.is_file() else {}
+    try:
+        content = json.loads(path.read_text()) if path else {}
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _state(record: RunRecord) -> str:

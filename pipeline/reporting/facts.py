@@ -12,9 +12,11 @@ from typing import Any
 from zipfile import BadZipFile
 
 from google.protobuf.message import DecodeError
+from pydantic import BaseModel, ValidationError
 
 from components import artifact_files as files
 from components.artifact_files import ArtifactFile
+from data.errors import HeadraceError
 from data.spec import SPLITS, DatasetSpec, LabelFeature
 from models import registry
 from models.evaluation import predictions
@@ -28,6 +30,14 @@ from pipeline.reporting.formatting import Measured
 WATTS_PER_CORE = 10.0
 # What reading a damaged file may raise.
 DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, DecodeError, sqlite3.Error)
+
+
+class _Evaluation(BaseModel):
+    """The parts of `metrics.json` that are read here."""
+
+    slices: dict[str, dict[str, float | None]] = {}
+    intervals: dict[str, dict[str, list[float | None]]] = {}
+    confusion_matrix: list[list[int]] = []
 
 
 @dataclass
@@ -44,7 +54,7 @@ class Facts:
         anomalies: Split -> a sentence each.
         training: History, layers, seconds, memory.
         evaluation: Metrics by slice, confusion matrix.
-        answers: What the model answered about the test split.
+        answers: What the model answered about the test split; None without `spec`, which says what they are.
         mistakes: The worst, the worst first.
         verdicts: What the model gate said.
         comparison: With classical models.
@@ -99,8 +109,11 @@ def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
     """Returns what there is to tell of a run; never fails for what is missing."""
     reader = _Reader(record)
     found = Facts()
-    with reader.part("the data set's facts"):
-        found.spec = DatasetSpec.model_validate(record.spec)
+    if not record.settings:
+        reader.missing.append(f"settings and data are not known: its record {paths.reports / record.run}.json is gone")
+    else:
+        with reader.part("the data set's facts"):
+            found.spec = DatasetSpec.model_validate(record.spec)
     summary = reader.json(files.SUMMARY)
     # Which an older release did not write.
     if (path := record.file(files.SPLIT_RULE)) and path.exists():
@@ -113,10 +126,10 @@ def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
     found.statistics = reader.statistics()
     found.anomalies = reader.anomalies()
     found.training = reader.json(files.TRAINING)
-    found.evaluation = reader.json(files.METRICS)
-    found.mistakes = reader.json(files.MISTAKES) or []
-    found.answers = reader.answers()
-    found.verdicts = reader.json(files.VERDICT) or record.verdicts
+    found.evaluation = reader.evaluation(num_classes=len(classes))
+    found.mistakes = reader.json(files.MISTAKES, list)
+    found.answers = reader.answers() if found.spec else None
+    found.verdicts = reader.json(files.VERDICT, list) or record.verdicts
     found.comparison = reader.json(files.COMPARISON)
     found.serving = reader.json(files.SERVING)
     found.receipt = reader.json(files.RECEIPT)
@@ -142,9 +155,12 @@ def conclude(record: RunRecord, found: Facts) -> None:
 
 
 def compared_metrics(record: RunRecord) -> dict[str, Metric]:
-    """Returns the metrics that can be computed from stored answers, by name."""
-    config = registry.config_class(record.settings["task"]).model_validate(record.settings["model"])
-    return config.compared(DatasetSpec.model_validate(record.spec))
+    """Returns the metrics that can be computed from stored answers, by name; none where its settings are not known."""
+    try:
+        config = registry.config_class(record.settings["task"]).model_validate(record.settings["model"])
+        return config.compared(DatasetSpec.model_validate(record.spec))
+    except (KeyError, ValueError, HeadraceError):  # the record is gone, or another release wrote it
+        return {}
 
 
 def energy_wh(record: RunRecord) -> float:
@@ -166,6 +182,9 @@ class _Reader:
             yield
         except DAMAGED as error:
             text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            if isinstance(error, ValidationError):
+                first = error.errors()[0]
+                text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
             self.missing.append(f"{what} cannot be read ({text})")
 
     def folder(self, file: ArtifactFile) -> Path | None:
@@ -178,15 +197,30 @@ class _Reader:
             self.missing.append(sentence)
         return folder
 
-    def json(self, file: ArtifactFile) -> Any:
-        """Returns what a JSON file of an output holds; empty where it is not there."""
+    def json(self, file: ArtifactFile, kind: type[dict] | type[list] = dict) -> Any:
+        """Returns what a JSON file of an output holds, an object or a list; empty where it is not there."""
         folder = self.folder(file)
-        found: Any = {}
+        found: Any = kind()
         # A gate that failed may have stopped before it wrote this one.
         failed = any(one.name == file.stage and one.state == "failed" for one in self._record.stages)
         if folder and (not failed or file.path(folder).is_file()):
             with self.part(f"{file.name} of {file.stage}"):
-                found = json.loads(file.path(folder).read_text())
+                content = json.loads(file.path(folder).read_text())
+                if not isinstance(content, kind):
+                    expected = "an object" if kind is dict else "a list"
+                    raise TypeError(f"expected {expected}, found {json.dumps(content)[:40]}")
+                found = content
+        return found
+
+    def evaluation(self, *, num_classes: int) -> dict[str, Any]:
+        """Returns what the evaluation wrote; without a confusion matrix that is not of `num_classes` classes."""
+        content, found = self.json(files.METRICS), {}
+        with self.part(f"{files.METRICS.name} of {files.METRICS.stage}"):
+            _Evaluation.model_validate(content)
+            found = content
+        counts = found.get("confusion_matrix", ())
+        if any(len(row) != num_classes for row in (counts, *counts)):
+            found.pop("confusion_matrix", None)
         return found
 
     def answers(self) -> Predictions | None:

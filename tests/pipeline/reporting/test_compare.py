@@ -6,6 +6,7 @@ import pytest
 from data.errors import ConfigError
 from pipeline.reporting import compare
 from tests.pipeline.reporting.conftest import make
+from tests.pipeline.reporting.test_facts import known_to_ml_metadata
 
 CLASSES = ("good", "bad")
 
@@ -83,6 +84,19 @@ def test_on_other_rows_the_interval_is_that_of_two_samples(two):
     # sqrt(0.6 * 0.4 / 200 + 0.9 * 0.1 / 200) = 0.0406
     assert delta.high - delta.low == pytest.approx(2 * 1.96 * 0.0406, rel=0.15)
     assert found.data["test digest"] == ["test rows", "other rows"]
+
+
+def test_runs_whose_records_are_gone_are_compared_by_what_is_left(two):
+    before, after = (known_to_ml_metadata(run) for run in two)
+
+    found = compare.compare(two[0].home, [before, after])
+
+    assert not found.metrics["accuracy"][1].paired
+    assert found.metrics["accuracy"][1].difference == pytest.approx(0.3)
+    assert [note.split(" is gone")[0].rpartition("/")[2] for note in found.notes] == [
+        "20260528-1.json",
+        "20260529-1.json",
+    ]
 
 
 def _edit_metrics(run, edit) -> None:

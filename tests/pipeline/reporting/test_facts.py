@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from models.evaluation.intervals import wilson
-from pipeline.reporting import facts
+from pipeline.history.record import RunRecord
+from pipeline.reporting import facts, page
 
 
 def test_all_that_a_run_left_is_gathered(run):
@@ -66,6 +67,55 @@ def test_damaged_artifacts_are_noted_one_by_one(run, damage):
     assert len(found.missing) == 4
     assert all("cannot be read" in line for line in found.missing)
     assert found.verdicts  # the rest is there
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[]", "metrics.json of evaluate cannot be read (expected an object, found [])"),
+        ("null", "metrics.json of evaluate cannot be read (expected an object, found null)"),
+        ('{"slices": []}', "metrics.json of evaluate cannot be read (slices: Input should be a valid dictionary)"),
+        ('{"slices": {"overall": 3}}', "metrics.json of evaluate cannot be read (slices.overall: Input should be a "),
+        ('{"intervals": {"overall": []}}', "metrics.json of evaluate cannot be read (intervals.overall: Input should"),
+        ('{"confusion_matrix": 3}', "metrics.json of evaluate cannot be read (confusion_matrix: Input should be a "),
+    ],
+)
+def test_metrics_that_are_odd_are_noted_and_the_page_is_written(run, content, told):
+    (run.record.output("evaluate", "evaluation") / "metrics.json").write_text(content)
+
+    found = facts.gather(run.paths, run.record)
+
+    assert len(found.missing) == 1
+    assert found.missing[0].startswith(told)
+    assert found.evaluation == {}
+    assert page.render(run.record, found)
+
+
+@pytest.mark.parametrize("name", ["mistakes.json of evaluate", "verdict.json of model_gate"])
+def test_lists_that_are_none_are_noted(run, name):
+    file, stage = name.split(" of ")
+    output = {"evaluate": "evaluation", "model_gate": "blessing"}[stage]
+    (run.record.output(stage, output) / file).write_text("{}")
+
+    assert facts.gather(run.paths, run.record).missing == [f"{name} cannot be read (expected a list, found {{}})"]
+
+
+def known_to_ml_metadata(run) -> RunRecord:
+    """Returns a run's record as ML Metadata knows it: without settings and facts of the data."""
+    record = run.record
+    return RunRecord(record.run, record.pipeline, started=record.started, stages=record.stages, metrics=record.metrics)
+
+
+def test_the_page_of_a_run_whose_record_is_gone_is_written_and_says_so(run):
+    record = known_to_ml_metadata(run)
+
+    found = facts.gather(run.paths, record)
+
+    path = run.paths.reports / f"{record.run}.json"
+    assert found.missing == [f"settings and data are not known: its record {path} is gone"]
+    assert found.slices["overall"]["accuracy"] == 0.75
+    assert "accuracy" in page.render(record, found)
+    assert facts.compared_metrics(record) == {}
 
 
 def test_a_damaged_database_leaves_out_the_lineage_only(run):
