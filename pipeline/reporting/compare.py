@@ -327,8 +327,9 @@ def lines(found: Comparison) -> list[str]:
     for title, part in (("settings", found.settings), ("data", found.data), ("environment", found.environment)):
         rows.append([title if part else f"{title}: the same"])
         rows += [[f"  {name}", *map(setting, values)] for name, values in part.items()]
-    paired = any(delta.paired for row in found.metrics.values() for delta in row)
-    rows.append([f"metrics on {'the same' if paired else 'their'} test rows (difference, its 95 % interval)"])
+    paired = ", ".join(name for name, row in found.metrics.items() if any(delta.paired for delta in row))
+    over = f"over the same test rows, row by row: {paired}" if paired else "over the test rows of each"
+    rows.append([f"metrics (difference, its 95 % interval; {over})"])
     rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.metrics.items()]
     if found.slice_metric:
         moved = f"slices whose {found.slice_metric} moved" if found.slices else "slices: none moved"

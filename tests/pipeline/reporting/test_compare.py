@@ -99,6 +99,20 @@ def test_runs_whose_records_are_gone_are_compared_by_what_is_left(two):
     ]
 
 
+def test_the_heading_names_the_metrics_that_are_compared_row_by_row(two):
+    def heading(*runs) -> str:
+        return next(line for line in compare.lines(_compared(*runs)) if line.startswith("metrics"))
+
+    same_rows = heading(*two)
+    _use_other_rows(two[1])
+
+    # loss and calibration are compared by the intervals of each run
+    assert same_rows == (
+        "metrics (difference, its 95 % interval; over the same test rows, row by row: auc, accuracy, f1@bad)"
+    )
+    assert heading(*two) == "metrics (difference, its 95 % interval; over the test rows of each)"
+
+
 def _edit_metrics(run, edit) -> None:
     file = run.record.output("evaluate", "evaluation") / "metrics.json"
     metrics = json.loads(file.read_text())
