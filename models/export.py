@@ -90,7 +90,7 @@ def export(
         into: Folder that receives the SavedModel; it must not exist yet.
     """
     served = ServedModel(model, tft.TFTransformOutput(transform_folder), spec.targets())
-    signatures = task.signatures(served, config, spec)
+    signatures = {name: _traced(signature) for name, signature in task.signatures(served, config, spec).items()}
     scratch = Path(tempfile.mkdtemp(prefix="headrace-assets-"))
     try:
         labels = scratch / "labels.txt"
@@ -111,13 +111,20 @@ def batch(values: Sequence[Any], dtype: tf.DType) -> np.ndarray:
     return tf.constant(values, dtype).numpy()
 
 
+def _traced(signature: Any) -> Any:
+    """Returns a signature as a concrete function.
+
+    One trace serves both the file and the warm-up requests: what TensorFlow traces while it saves is used there only.
+    """
+    return signature if hasattr(signature, "structured_input_signature") else signature.get_concrete_function()
+
+
 def _answered(queries: Sequence[Mapping[str, Mapping[str, Any]]], signatures: Mapping[str, Any]) -> Iterator[tuple]:
     """Yields signature, inputs and the answer of the model in memory, of one example and then of all."""
     for chosen in [*([query] for query in queries[:1]), queries]:
         for name in chosen[0] if chosen else ():
             call = signatures[name]
-            function = call if hasattr(call, "structured_input_signature") else call.get_concrete_function()
-            positional, named = function.structured_input_signature
+            positional, named = call.structured_input_signature
             dtypes = {spec.name: spec.dtype for spec in positional} | {key: spec.dtype for key, spec in named.items()}
             inputs = {key: batch([query[name][key] for query in chosen], dtypes[key]) for key in chosen[0][name]}
             outputs = call(**{key: tf.constant(value, dtypes[key]) for key, value in inputs.items()})

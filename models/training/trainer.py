@@ -104,6 +104,8 @@ def _compiled(job: TrainingJob, steps_per_epoch: int) -> keras.Model:
     )
     if job.task.prepare:
         job.task.prepare(model, file_batches(job, job.train_files), job.config, job.spec)
+    # A training step that creates the optimizer's variables is traced a second time without them.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

@@ -96,3 +96,24 @@ def test_many_rows_of_categories_give_the_same_weights_twice(tmp_path):
         return found
 
     np.testing.assert_array_equal(weights(), weights())
+
+
+def test_a_training_step_is_traced_once(tmp_path):
+    from dataclasses import replace
+
+    import keras
+
+    from models.training.input import file_batches
+    from models.training.trainer import _compiled
+    from tests.models.tiny import job
+
+    made, traces = job(tmp_path), []
+
+    def loss(labels, scores):
+        traces.append(labels)
+        return keras.losses.sparse_categorical_crossentropy(labels, scores)
+
+    model = _compiled(replace(made, task=replace(made.task, loss=lambda config, spec: loss)), steps_per_epoch=3)
+    model.fit(file_batches(made, made.train_files), steps_per_epoch=1, shuffle=False, verbose=0)
+
+    assert len(traces) == 1
