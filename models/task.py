@@ -47,7 +47,8 @@ class Task:
         loss: `(config, spec) -> keras.losses.Loss`, or one for each output, by name.
         metrics: `(config, spec) -> list` of Keras metrics, computed while training, or one for each output, by name.
         signatures: `(served, config, spec) -> {name: tf.function}` with fixed input signatures, `serving_default`
-            among them; `served` is a `models.export.ServedModel`.
+            among them; `served` is a `models.export.ServedModel`. Best without AutoGraph, which rewrites the source of
+            all that a signature calls.
         label_keys: Features that are targets; none for a task without labels.
         aside: Features that are no inputs of the model: signatures look at them.
         prepare: `(model, batches, config, spec) -> None`, before training: takes what the model must know beforehand

@@ -51,7 +51,7 @@ def answer(scores: tf.Tensor, spec: DatasetSpec) -> Tensors:
 def example_signature(served, spec: DatasetSpec):
     """Returns `serving_default`: serialized tf.train.Examples, string `(batch,)`, to classes and scores."""
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")], autograph=False)
     def serving_default(inputs):
         return answer(served.predict_examples(inputs), spec)
 
@@ -64,7 +64,7 @@ def text_signatures(served, spec: DatasetSpec, name: str) -> dict:
     """
     text_key, feature = spec.only(TextFeature)
 
-    @tf.function
+    @tf.function(autograph=False)
     def of_texts(**values):
         text = values[name]
         return answer(served.predict_raw({text_key: sparse(text) if feature.optional else text}), spec)

@@ -65,7 +65,9 @@ class WriteSummaries(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Writes the graph, and some training images as the model sees them, augmentation included."""
         features, _ = self._sample
-        self._predict = tf.function(lambda inputs: self.model(inputs, training=False), reduce_retracing=True)
+        self._predict = tf.function(
+            lambda inputs: self.model(inputs, training=False), reduce_retracing=True, autograph=False
+        )
         specs = {name: tf.TensorSpec((None, *value.shape[1:]), value.dtype) for name, value in features.items()}
         with self._writer.as_default(step=0):
             tf.summary.graph(self._predict.get_concrete_function(specs).graph)

@@ -46,6 +46,9 @@ class Trained:
     layers: list[dict[str, Any]]
 
 
+# AutoGraph turns Python's `if` and `while` into the graph's by rewriting every function that is traced, which took 3 of
+# 37 CPU s of one epoch of Fashion-MNIST. Graphs are written with `tf.cond` here, and Keras traces without it, too.
+@tf.autograph.experimental.do_not_convert
 def train(job: TrainingJob) -> Trained:
     """Trains, exports and returns what came of it.
 

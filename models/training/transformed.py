@@ -32,7 +32,7 @@ def parser(transform_folder: str) -> tf.types.experimental.PolymorphicFunction:
         features = layer(tf.io.parse_example(padded, feature_spec))
         return {name: value[:rows] for name, value in features.items()}
 
-    return tf.function(parse, [tf.TensorSpec((None,), tf.string)])
+    return tf.function(parse, [tf.TensorSpec((None,), tf.string)], autograph=False)
 
 
 def row_bytes(features: Mapping[str, tf.TensorSpec]) -> int | None:

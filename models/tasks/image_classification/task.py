@@ -90,7 +90,7 @@ def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> 
     def to_raw(encoded: tf.Tensor) -> tf.Tensor:
         return pictures.raw_bytes(pictures.decode(encoded, image.height, image.width, image.channels))
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")], autograph=False)
     def image_bytes(image_bytes):
         raw = tf.map_fn(to_raw, image_bytes, fn_output_signature=tf.TensorSpec((), tf.string))
         return classification.answer(served.predict_raw({image_key: raw}), spec)

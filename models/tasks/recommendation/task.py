@@ -82,7 +82,7 @@ def signatures(served, config: RecommendationConfig, spec: DatasetSpec) -> dict:
         paths = tf.stack([had.value_rowids(), had.flat_values], axis=1)
         return tf.tensor_scatter_nd_update(scores, paths, tf.fill((tf.shape(paths)[0],), NEVER))
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")], autograph=False)
     def serving_default(inputs):
         features = served.features(served.parse(inputs))
         answer = served.predict(features)
@@ -92,7 +92,7 @@ def signatures(served, config: RecommendationConfig, spec: DatasetSpec) -> dict:
         rank = tf.where(candidate > 0, better, tf.cast(tf.size(titles), tf.float32))
         return {"outputs": tf.stack([rank, answer[RATING][:, 0]], axis=1)}
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="user_id")])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="user_id")], autograph=False)
     def recommend(user_id):
         named = sparse(user_id) if spec.features[config.user_key].optional else user_id
         user = served.features({config.user_key: named})[USER]

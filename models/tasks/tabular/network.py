@@ -65,7 +65,7 @@ def column_signature(predict, spec: DatasetSpec):
     keys = input_keys(spec)
     dtypes = {"bytes": tf.string, "float": tf.float32, "int": tf.int64}
 
-    @tf.function
+    @tf.function(autograph=False)
     def columns(**values):
         raw = {}
         for name, key in keys.items():

@@ -52,7 +52,7 @@ def signatures(served, config: TabularRegressionConfig, spec: DatasetSpec) -> di
         mean, deviation = inputs[SCALE][:, 0], inputs[SCALE][:, 1]
         return {"outputs": mean + deviation * served.predict(inputs)[:, 0]}
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")], autograph=False)
     def serving_default(inputs):
         return predict(served.parse(inputs))
 

@@ -20,7 +20,7 @@ def served(shape: tuple[int, int, int]):
 
     pixels = tf.TensorSpec(shape, tf.uint8)
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
     def decoded(files):
         return tf.map_fn(lambda file: decode(file, *shape), files, fn_output_signature=pixels)
 
@@ -66,7 +66,7 @@ def test_garbage_in_exif_data_is_read_alike_and_turns_nothing():
 
     from models.layers import pictures as layer
 
-    orientation = tf.function(layer._orientation, input_signature=[tf.TensorSpec((), tf.string)])
+    orientation = tf.function(layer._orientation, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
     generator = np.random.default_rng(0)
     whole = saved(photo(4, 4), "JPEG", orientation=6)
     struck = [b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", whole[:40], b"\xff\xd8" + b"\xff\xe0\0\x02" * 40_000]
