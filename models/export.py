@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from data.spec import DatasetSpec, LabelFeature, Row
 from models.config import TaskConfig
@@ -21,7 +22,7 @@ from models.task import Task, Tensors
 class ServedModel(tf.Module):
     """A Keras model behind its Transform graph.
 
-    Keras 3 saves .keras and .h5 only and the Transform layer is Keras 2, so both are exported as one tf.Module.
+    Keras 3 saves .keras and .h5 only, so it is exported with the Transform graph as one tf.Module.
     """
 
     def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, targets: tuple[str, ...]):
@@ -30,7 +31,13 @@ class ServedModel(tf.Module):
         # signatures read the first, which TF Serving finds uninitialized. What they wrap is tracked instead.
         self._held = lambda: model
         self.model_variables = [variable.value for variable in model.variables]
-        self.transform_layer = transform.transform_features_layer()
+        # Not TFT's layer: saving a layer of Keras 2 traces its calls anew. What is tracked holds the graph's tables and
+        # files.
+        loader = SavedModelLoader(transform.transform_savedmodel_dir)
+        self._transform = loader.apply_transform_model
+        self.transform_graph = [
+            part for part in vars(loader).values() if isinstance(part, tf.__internal__.tracking.AutoTrackable)
+        ]
         features = {key: value for key, value in transform.raw_feature_spec().items() if key not in targets}
         # Not as an attribute of its own: tf.Module would track the dictionary and refuse to save it.
         self._vocabulary = transform.vocabulary_by_name
@@ -59,7 +66,7 @@ class ServedModel(tf.Module):
 
     def features(self, raw: Tensors) -> Tensors:
         """Returns what preprocessing makes of raw features."""
-        return self.transform_layer(dict(raw))
+        return self._transform(dict(raw))
 
     def predict(self, features: Tensors) -> tf.Tensor:
         """Returns the model's output for preprocessed features."""
