@@ -10,10 +10,14 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from data.columnar.accumulators import Accumulator, merged, of_shard
+from data.errors import HeadraceError
 
 
 class Over(beam.PTransform):
     """Gives a collection of one element: the accumulator of all shards, as `accumulators.over` returns it.
+
+    Where `accumulators.over` raises a HeadraceError the element is that error, of the first shard that has one: Beam
+    would raise a RuntimeError with the worker's traceback as its text.
 
     Not a CombineFn: Beam merges in the order in which workers are done, and a sum of floats depends on it. An
     accumulator is small beside its shard, so that all of them fit into one worker's memory.
@@ -33,10 +37,27 @@ class Over(beam.PTransform):
         return (
             pipeline
             | beam.Create(list(enumerate(self._shards)), reshuffle=True)
-            | beam.MapTuple(lambda number, shard: (number, of_shard(shard, read, make)))
+            | beam.MapTuple(lambda index, shard: (index, _of_shard_or_error(shard, read, make)))
             | beam.combiners.ToList()
-            | beam.Map(lambda found: merged((one for _, one in sorted(found, key=lambda pair: pair[0])), make))
+            | beam.Map(lambda parts: _merged_or_error(parts, make))
         )
+
+
+def _of_shard_or_error(
+    shard: Any, read: Callable[[Any], Iterable[Any]], make: Callable[[], Accumulator]
+) -> Accumulator | HeadraceError:
+    try:
+        return of_shard(shard, read, make)
+    except HeadraceError as error:
+        return error
+
+
+def _merged_or_error(
+    parts: Iterable[tuple[int, Accumulator | HeadraceError]], make: Callable[[], Accumulator]
+) -> Accumulator | HeadraceError:
+    in_order = [part for _, part in sorted(parts, key=lambda pair: pair[0])]
+    errors = (part for part in in_order if isinstance(part, HeadraceError))
+    return next(errors, None) or merged(in_order, make)
 
 
 def over_workers(
@@ -52,9 +73,15 @@ def over_workers(
         read: Returns the batches of a shard, in order.
         make: Returns an empty accumulator.
         options: Beam's pipeline options.
+
+    Raises:
+        HeadraceError: As `read` or the accumulator raises it, of the first shard that has one.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "accumulator.pickle"
         with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
-            _ = pipeline | Over(shards, read, make) | beam.Map(lambda found: file.write_bytes(pickle.dumps(found)))
-        return pickle.loads(file.read_bytes())
+            _ = pipeline | Over(shards, read, make) | beam.Map(lambda result: file.write_bytes(pickle.dumps(result)))
+        result = pickle.loads(file.read_bytes())
+    if isinstance(result, HeadraceError):
+        raise result
+    return result

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data.columnar.accumulators import over
+from data.errors import ModelError
 from tests.scripts import run_script
 
 
@@ -31,6 +32,13 @@ def read(seed: int) -> list[np.ndarray]:
     return list(np.random.default_rng(seed).lognormal(sigma=5, size=(3, 4)))
 
 
+def read_but_two(seed: int) -> list[np.ndarray]:
+    """Returns batches as `read` does; of two shards there are none."""
+    if seed in (7, 12):
+        raise ModelError(f"The model answers shard {seed} with a number that is not finite.")
+    return read(seed)
+
+
 def test_shards_are_merged_in_their_order():
     expected = [int(batch[0] * 1e6) for seed in range(5) for batch in read(seed)]
 
@@ -46,28 +54,33 @@ def test_without_shards_it_is_an_empty_accumulator():
 
 # In a process of its own: the handler of workers that it registers would stay in this one.
 ON_BEAM = """
-import json, sys
+import json
 import headrace
 headrace.put_our_packages_first()
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
-from data.columnar.beam import Over
+from data.columnar.beam import over_workers
+from data.errors import HeadraceError
 from pipeline.running import beam_workers
 from pipeline.running.graph import beam_args
-from tests.data.columnar.test_accumulators import Total, read
+from tests.data.columnar.test_accumulators import Total, read, read_but_two
 
 if __name__ == "__main__":
     beam_workers.start()
-    for workers in (1, 2):
-        with beam.Pipeline(options=PipelineOptions(beam_args(workers))) as pipeline:
-            (pipeline | Over(range(20), read, Total)
-             | beam.Map(lambda one: open(f"{workers}.json", "w").write(json.dumps(one.result()))))
+    found = [over_workers(range(20), read, Total, beam_args(workers)).result() for workers in (1, 2)]
+    try:
+        over_workers(range(20), read_but_two, Total, beam_args(2))
+    except HeadraceError as error:
+        found.append([type(error).__name__, str(error)])
+    open("found.json", "w").write(json.dumps(found))
 """
 
 
 @pytest.mark.slow
-def test_one_and_two_workers_of_beam_give_what_the_loop_gives(tmp_path):
+def test_one_and_two_workers_of_beam_give_what_the_loop_gives_also_its_error(tmp_path):
     run_script(tmp_path, ON_BEAM)
 
     expected = over(range(20), read, Total).result()
-    assert [json.loads((tmp_path / f"{workers}.json").read_text()) for workers in (1, 2)] == [expected, expected]
+    with pytest.raises(ModelError) as raised:
+        over(range(20), read_but_two, Total)
+    error = ["ModelError", str(raised.value)]
+    assert str(raised.value) == "The model answers shard 7 with a number that is not finite."
+    assert json.loads((tmp_path / "found.json").read_text()) == [expected, expected, error]
