@@ -1,11 +1,13 @@
 """The model gate: thresholds, and no regression against the live model."""
 
 import json
+import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -23,6 +25,7 @@ from models import progress, registry
 from models.serving.rollout.versions import model_digest
 
 ENOUGH = {"not_worse": ("beats", "ties with"), "better": ("beats",)}
+ROUNDING = 1e-12  # relative: 0.905 - 0.9 is more than 0.005 in float64
 
 
 @component
@@ -77,7 +80,13 @@ def ModelGate(
                     duel = contest.duel(candidate.config.compared(facts)[metric])
                     CHALLENGE.path(blessing.uri).write_text(to_json(vars(duel) | {"sentence": duel.sentence()}))
     slices, intervals = candidate.metrics["slices"], candidate.metrics.get("intervals", {})
-    verdicts = judge(slices[OVERALL], beside, bounds, intervals.get(OVERALL, {}))
+    verdicts = judge(
+        slices[OVERALL],
+        bounds,
+        lower_is_better=candidate.config.lower_is_better(facts),
+        beside=beside,
+        intervals=intervals.get(OVERALL, {}),
+    )
     decision = Decision(verdicts, beside, duel, challenge, note)
     told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in decision.verdicts]
     VERDICT.path(blessing.uri).write_text(to_json(told, indent=1))
@@ -100,18 +109,32 @@ def _source(told: str, base: Path) -> DataSource:
     return DataSource(DataConfig.model_validate(values["config"]), values["name"], base, values["digest"])
 
 
+def reaches(value: float, bound: float, *, lower_is_better: bool, scale: float = 0.0) -> bool:
+    """Whether a value is on the right side of a bound, or beside it by no more than the rounding of float64.
+
+    Args:
+        value: The value.
+        bound: The greatest value that is right where `lower_is_better`, else the least one.
+        lower_is_better: Which of them.
+        scale: Size of the greatest number that `bound` was computed from, where that is more than `bound` itself.
+    """
+    tolerance = ROUNDING * max(abs(value), abs(bound), scale)
+    return value <= bound + tolerance if lower_is_better else value >= bound - tolerance
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """One metric held against its threshold and against the live model.
+    """One metric of the candidate beside its threshold, and beside the live version.
 
     Attributes:
         metric: Name.
         value: The candidate's.
-        bound: The threshold; a least value unless `lower_is_better`.
-        lower_is_better: Whether `bound` is a greatest value.
-        published: The live version's value on the rows that both were asked about; None where nothing is compared.
+        bound: The threshold: the greatest value that passes where `lower_is_better`, else the least one.
+        lower_is_better: Whether a lower value of the metric is better.
         max_regression: How much worse than `published` is accepted.
-        candidate: The candidate's value on those rows; None where nothing is compared.
+        is_compared: Whether both were asked about the same rows.
+        published: The live version's value on those rows; None where it has no finite one, or nothing is compared.
+        candidate: The candidate's value on those rows; None as `published`.
         is_judged: Whether a regression stops the run; else it is only reported.
         interval: The ends of the 95 % interval of `value`; None where it is not known.
     """
@@ -120,8 +143,9 @@ class Verdict:
     value: float
     bound: float
     lower_is_better: bool
-    published: float | None
     max_regression: float
+    is_compared: bool = False
+    published: float | None = None
     candidate: float | None = None
     is_judged: bool = True
     interval: Sequence[float] | None = None
@@ -129,49 +153,67 @@ class Verdict:
     @property
     def reaches_bound(self) -> bool:
         """Whether the value is on the right side of the threshold."""
-        return self.value <= self.bound if self.lower_is_better else self.value >= self.bound
+        return reaches(self.value, self.bound, lower_is_better=self.lower_is_better)
 
     @property
-    def regression(self) -> float:
-        """How much worse than the live version; negative when better, 0 where nothing is compared."""
-        if self.published is None or self.candidate is None:
-            return 0.0
-        difference = self.candidate - self.published
-        return difference if self.lower_is_better else -difference
+    def regresses(self) -> bool:
+        """Whether it is more than `max_regression` worse than the live version.
+
+        No value is worse than any: without one of the candidate's it is, without one of the live version's it is not.
+        """
+        if self.published is None:
+            return False
+        if self.candidate is None:
+            return True
+        accepted = self.published + self.max_regression * (1 if self.lower_is_better else -1)
+        scale = max(abs(self.published), self.max_regression)
+        return not reaches(self.candidate, accepted, lower_is_better=self.lower_is_better, scale=scale)
 
     @property
     def passed(self) -> bool:
         """Whether the metric lets the model through."""
-        return self.reaches_bound and (self.regression <= self.max_regression or not self.is_judged)
+        return self.reaches_bound and not (self.regresses and self.is_judged)
 
     def sentence(self) -> str:
         """Returns the value against what was asked: `accuracy 0.912 (95 % 0.901 to 0.922): expected >= 0.92`."""
         sign, ends = "<=" if self.lower_is_better else ">=", self.interval
         value = significant(self.value, interval=ends, bound=self.bound) + (f" (95 % {span(ends)})" if ends else "")
         text = f"{self.metric} {value}: expected {sign} {self.bound:g}"
-        if self.published is not None and self.candidate is not None:
-            if self.candidate != self.value:
-                candidate = significant(self.candidate, interval=ends)
-                text += f"; on the rows that the live version was asked about {candidate}"
-            judged = f"at most {self.max_regression:g} worse" if self.is_judged else "only reported"
-            best = self.candidate + self.max_regression * (-1 if self.lower_is_better else 1)  # that is accepted
-            bound = best if self.published != self.candidate else None
-            text += f", live {significant(self.published, interval=ends, bound=bound)} ({judged})"
-        return text
+        return text + self._beside_live() if self.is_compared else text
+
+    def _beside_live(self) -> str:
+        """Returns what `sentence` says of the live version."""
+        if self.published is None:
+            which = "neither has" if self.candidate is None else "it does not have"
+            return f"; not compared with the live version: {which} a finite value on the same test rows"
+        text, ends, bound = "", self.interval, None
+        if self.candidate is None:
+            text = "; on the rows that the live version was asked about it has no finite value"
+        elif self.candidate != self.value:
+            candidate = significant(self.candidate, interval=ends)
+            text = f"; on the rows that the live version was asked about {candidate}"
+        if self.candidate is not None and self.candidate != self.published:
+            bound = self.candidate + self.max_regression * (-1 if self.lower_is_better else 1)  # the best accepted
+            bound = None if math.isclose(bound, self.published, rel_tol=ROUNDING) else bound
+        judged = f"at most {self.max_regression:g} worse" if self.is_judged else "only reported"
+        return f"{text}, live {significant(self.published, interval=ends, bound=bound)} ({judged})"
 
 
 def judge(
-    metrics: dict[str, float],
-    beside: Beside | None,
-    thresholds: dict[str, dict],
+    metrics: Mapping[str, float],
+    thresholds: Mapping[str, Mapping[str, Any]],
+    *,
+    lower_is_better: Collection[str],
+    beside: Beside | None = None,
     intervals: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> list[Verdict]:
     """Returns a verdict for each threshold.
 
     Args:
         metrics: The candidate's metrics by name.
+        thresholds: Metric name -> `max` where lower is better, else `min`, and `max_regression`.
+        lower_is_better: Names of the metrics of which a lower value is better.
         beside: What both come to on the same rows; None where nothing is compared.
-        thresholds: Metric name -> `min` or `max`, and `max_regression`.
         intervals: Metric name -> ends of the 95 % interval of the candidate's, where it is known.
 
     Raises:
@@ -181,15 +223,15 @@ def judge(
     for name, threshold in thresholds.items():
         if name not in metrics:
             raise ModelError(f"Metric {name} has no finite value; computed were {', '.join(metrics)}.")
-        lower_is_better = threshold.get("max") is not None
         verdicts.append(
             Verdict(
                 metric=name,
                 value=metrics[name],
-                bound=threshold["max"] if lower_is_better else threshold["min"],
-                lower_is_better=lower_is_better,
-                published=beside.live.get(name) if beside else None,
+                bound=threshold["max" if name in lower_is_better else "min"],
+                lower_is_better=name in lower_is_better,
                 max_regression=threshold["max_regression"],
+                is_compared=beside is not None,
+                published=beside.live.get(name) if beside else None,
                 candidate=beside.candidate.get(name) if beside else None,
                 is_judged=beside is None or beside.is_judged,
                 interval=intervals.get(name),

@@ -1,6 +1,7 @@
 """Candidate and live version on the same test rows: their metrics, and by how much one is better."""
 
 import functools
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from components.live_model.comparable import LiveModel
 from data.spec import DatasetSpec
 from data.texts import significant, span
 from models.config import TaskConfig
-from models.evaluation.comparison import paired_interval
+from models.evaluation.comparison import difference
 from models.evaluation.evaluation import Evaluation
 from models.evaluation.metrics import Metric
 from models.evaluation.predictions import Predictions, read
@@ -109,10 +110,14 @@ class Duel:
     def sentence(self) -> str:
         """Returns it in words."""
         ends = self.low, self.high
-        candidate, published = (significant(one, interval=ends) for one in (self.candidate, self.published))
+        candidate, published = (
+            significant(one, interval=ends) if math.isfinite(one) else "no finite value"
+            for one in (self.candidate, self.published)
+        )
+        is_known = math.isfinite(self.low) and math.isfinite(self.high)
+        known = f"95 % of differences {span(ends, '+')}" if is_known else "nothing is known of the difference"
         return (
-            f"{self.metric}: the candidate {self.verdict} version {self.version}, {candidate} and {published} "
-            f"(95 % of differences {span(ends, '+')})"
+            f"{self.metric}: the candidate {self.verdict} version {self.version}, {candidate} and {published} ({known})"
         )
 
 
@@ -153,8 +158,22 @@ class Contest:
         return evaluation.result().slices[OVERALL]
 
     def duel(self, metric: Metric) -> Duel:
-        """Returns how the candidate does beside the live version, by the paired difference."""
+        """Returns how the candidate does beside the live version, by the paired difference.
+
+        No value is worse than any. Where both have one and nothing is known of the difference, as of a single row of a
+        class, they tie.
+        """
         own, other = self._of_candidate, self._of_live
-        found = paired_interval(metric, own.targets, own.values, other.values, groups=own.groups)
-        reached = [metric.value(own.targets, one.values) for one in (own, other)]
-        return Duel(metric.name, self._live.version, *reached, found.low, found.high, found.verdict)
+        ours, theirs = (metric.function(own.targets, one.values) for one in (own, other))
+        found, verdict = difference(metric, ours, theirs, groups=own.groups), ""
+        if math.isfinite(ours.value) != math.isfinite(theirs.value):
+            verdict = "beats" if math.isfinite(ours.value) else "loses to"
+        return Duel(
+            metric=metric.name,
+            version=self._live.version,
+            candidate=ours.value,
+            published=theirs.value,
+            low=found.low,
+            high=found.high,
+            verdict=verdict or found.verdict,
+        )

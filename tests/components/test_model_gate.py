@@ -10,6 +10,22 @@ ACCURACY = {"accuracy": {"min": 0.9, "max": None, "max_regression": 0.01}}
 LOSS = {"loss": {"min": None, "max": 0.5, "max_regression": 0.0}}
 
 
+def verdicts(metrics: dict, thresholds: dict, live: dict | None = None, **changes) -> list:
+    """Returns the verdicts of a task whose loss is better the lower it is.
+
+    With `live` both were asked about the same rows: `candidate` there, by default as on all rows.
+    """
+    from components.live_model.contest import Beside
+    from components.model_gate import judge
+
+    beside = None
+    if live is not None:
+        candidate = changes.pop("candidate", metrics)
+        beside = Beside(version=7, live=live, candidate=candidate, rows=100, of=100, **changes)
+        changes = {}
+    return judge(metrics, thresholds, lower_is_better={"loss", "rmse"}, beside=beside, **changes)
+
+
 @pytest.mark.parametrize(
     ("metrics", "published", "thresholds", "passed"),
     [
@@ -24,40 +40,95 @@ LOSS = {"loss": {"min": None, "max": 0.5, "max_regression": 0.0}}
         ({"loss": 0.3}, {"loss": 0.4}, LOSS, True),
     ],
 )
-def test_a_model_is_held_against_threshold_and_last_version(metrics, published, thresholds, passed):
-    from components.model_gate import judge
-
-    assert [verdict.passed for verdict in judge(metrics, _beside(metrics, published), thresholds)] == [passed]
+def test_a_model_is_judged_by_threshold_and_live_version(metrics, published, thresholds, passed):
+    assert [verdict.passed for verdict in verdicts(metrics, thresholds, published)] == [passed]
 
 
-def _beside(candidate: dict, live: dict | None, **changes):
-    """Returns what both come to, as the gate is given it; None without a live version."""
-    from components.live_model.contest import Beside
+@pytest.mark.parametrize(
+    ("name", "value", "live", "bound", "max_regression", "passed"),
+    [
+        ("accuracy", 0.9, 0.905, 0.5, 0.005, True),  # 0.905 - 0.9 is 0.0050000000000000044
+        ("accuracy", 0.8999, 0.905, 0.5, 0.005, False),
+        ("loss", 0.905, 0.9, 1.0, 0.005, True),
+        ("loss", 0.9051, 0.9, 1.0, 0.005, False),
+        ("accuracy", 0.0, 0.3, 0.0, 0.1 + 0.2, True),  # which is 0.30000000000000004
+        ("rmse", 9.05e-20, 9.0e-20, 1.0, 5.0e-22, True),
+        ("rmse", 9.06e-20, 9.0e-20, 1.0, 5.0e-22, False),  # rounding is relative
+        ("accuracy", 0.3 - 1e-16, 0.3, 0.1 + 0.2, 0.0, True),
+        ("accuracy", 0.2999999, 0.2999999, 0.1 + 0.2, 0.0, False),
+        ("loss", 0.1 + 0.2, 0.3, 0.3, 0.0, True),
+        ("loss", 0.3000001, 0.3000001, 0.3, 0.0, False),
+    ],
+)
+def test_a_bound_is_reached_up_to_the_rounding_of_floats(name, value, live, bound, max_regression, passed):
+    side = "min" if name == "accuracy" else "max"
 
-    return Beside(7, live, candidate, 100, 100, **changes) if live else None
+    (verdict,) = verdicts({name: value}, {name: {side: bound, "max_regression": max_regression}}, {name: live})
+
+    assert verdict.passed == passed
+    assert len(verdict.sentence()) < 100  # no seventeen digits
+
+
+def test_the_direction_is_the_metrics_own():
+    (verdict,) = verdicts({"rmse": 3.0}, {"rmse": {"max": 4.0, "min": None, "max_regression": 0.5}}, {"rmse": 2.0})
+
+    assert verdict.reaches_bound
+    assert verdict.regresses
+    assert verdict.sentence() == "rmse 3.0000: expected <= 4, live 2.0000 (at most 0.5 worse)"
+
+
+@pytest.mark.parametrize(
+    ("candidate", "live", "passed", "told"),
+    [
+        ({}, 0.9, False, "on the rows that the live version was asked about it has no finite value, live 0.9000 (at"),
+        (0.5, {}, True, "not compared with the live version: it does not have a finite value on the same test rows"),
+        ({}, {}, True, "not compared with the live version: neither has a finite value on the same test rows"),
+    ],
+    ids=["candidate", "live", "neither"],
+)
+def test_a_metric_without_a_value_on_the_same_rows_is_told_and_is_worse_than_any(candidate, live, passed, told):
+    live, candidate = ({"accuracy": one} if one else {} for one in (live, candidate))
+
+    (verdict,) = verdicts({"accuracy": 0.95}, ACCURACY, live, candidate=candidate)
+
+    assert verdict.passed == passed
+    assert verdict.sentence().startswith(f"accuracy 0.9500: expected >= 0.9; {told}")
 
 
 def test_the_verdict_tells_all_the_numbers():
-    from components.model_gate import judge
-
-    (verdict,) = judge({"accuracy": 0.95}, _beside({"accuracy": 0.95}, {"accuracy": 0.97}), ACCURACY)
+    (verdict,) = verdicts({"accuracy": 0.95}, ACCURACY, {"accuracy": 0.97})
 
     assert verdict.sentence() == "accuracy 0.9500: expected >= 0.9, live 0.9700 (at most 0.01 worse)"
 
 
-def test_the_verdict_tells_how_well_the_value_is_known():
-    from components.model_gate import judge
+@pytest.mark.parametrize(
+    ("name", "live", "told"),
+    [
+        ("accuracy", 0.90504, "live 0.90504 (at"),
+        ("accuracy", 0.904, "live 0.9040 (at"),
+        ("loss", 0.89496, "live 0.89496"),
+    ],
+)
+def test_the_live_value_has_the_digits_that_show_on_which_side_it_lies(name, live, told):
+    """Beside the best that is accepted, 0.905 and 0.895: in four digits the first would be seen to be just that."""
+    side = "min" if name == "accuracy" else "max"
 
-    (verdict,) = judge({"accuracy": 0.8996}, None, ACCURACY, {"accuracy": [0.8712, 0.9223]})
+    (verdict,) = verdicts({name: 0.9}, {name: {side: 0.9, "max_regression": 0.005}}, {name: live})
+
+    assert told in verdict.sentence()
+
+
+def test_the_verdict_tells_how_well_the_value_is_known():
+    (verdict,) = verdicts({"accuracy": 0.8996}, ACCURACY, intervals={"accuracy": [0.8712, 0.9223]})
 
     # In three digits, which the interval allows, it would be 0.900.
     assert verdict.sentence() == "accuracy 0.8996 (95 % 0.871 to 0.922): expected >= 0.9"
 
 
 def test_the_worst_slices_are_told_with_their_intervals():
-    from components.model_gate import judge, worst_slices
+    from components.model_gate import worst_slices
 
-    (verdict,) = judge({"loss": 0.6}, None, LOSS)
+    (verdict,) = verdicts({"loss": 0.6}, LOSS)
     slices = {"overall": {"loss": 0.6}, "a": {"loss": 0.71}, "b": {"loss": 1.4142}, "c": {"accuracy": 1.0}}
 
     told = worst_slices(slices, {"b": {"loss": [1.21, 1.62]}}, verdict)
@@ -66,9 +137,7 @@ def test_the_worst_slices_are_told_with_their_intervals():
 
 
 def test_a_regression_counts_on_the_rows_that_both_were_asked_about():
-    from components.model_gate import judge
-
-    (verdict,) = judge({"accuracy": 0.97}, _beside({"accuracy": 0.95}, {"accuracy": 0.97}), ACCURACY)
+    (verdict,) = verdicts({"accuracy": 0.97}, ACCURACY, {"accuracy": 0.97}, candidate={"accuracy": 0.95})
 
     assert not verdict.passed
     assert verdict.sentence().endswith(
@@ -76,15 +145,67 @@ def test_a_regression_counts_on_the_rows_that_both_were_asked_about():
     )
 
 
-def test_where_the_splits_were_drawn_by_another_rule_a_regression_is_only_reported():
+def duel(verdict: str):
+    """Returns a comparison by accuracy that came out like this."""
     from components.live_model.contest import Duel
+
+    return Duel(metric="accuracy", version=7, candidate=0.95, published=0.97, low=-0.03, high=-0.01, verdict=verdict)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "verdict", "passed"),
+    [
+        ("not_worse", "beats", True),
+        ("not_worse", "ties with", True),
+        ("not_worse", "loses to", False),
+        ("better", "beats", True),
+        ("better", "ties with", False),
+        ("better", "loses to", False),
+    ],
+)
+def test_a_challenge_is_judged_though_all_thresholds_are_reached(challenge, verdict, passed):
+    from components.model_gate import Decision
+
+    for thresholds in (ACCURACY, {}):
+        found = Decision(verdicts({"accuracy": 0.95}, thresholds), None, duel(verdict), challenge)
+
+        assert found.passed == passed
+        assert duel(verdict).sentence() in found.sentence()
+        refusal = f"{duel(verdict).sentence()}; evaluate.challenge is {challenge}"
+        assert (refusal in found.refusal({}, {})) == (not passed)
+
+
+def test_of_two_thresholds_one_that_is_missed_refuses_and_is_told_alone():
+    from components.model_gate import Decision
+
+    values = {"accuracy": 0.95, "loss": 0.6}
+    found = Decision(verdicts(values, ACCURACY | LOSS), None, None, "off")
+
+    assert [one.passed for one in found.verdicts] == [True, False]
+    assert not found.passed
+    assert found.sentence() == "accuracy 0.9500: expected >= 0.9; loss 0.6000: expected <= 0.5"
+    assert found.refusal({}, {}).splitlines()[1:] == ["  loss 0.6000: expected <= 0.5"]
+    assert not Decision(verdicts(values, LOSS | ACCURACY), None, None, "off").passed
+
+
+def test_without_thresholds_and_challenge_a_model_passes():
+    from components.model_gate import Decision
+
+    assert Decision([], None, None, "off").passed
+    assert Decision([], None, None, "off").sentence() == "no thresholds set"
+    assert Decision([], None, None, "off", "why not").sentence() == "why not"
+
+
+def test_where_the_splits_were_drawn_by_another_rule_a_regression_is_only_reported():
+    from components.live_model.contest import Beside
     from components.model_gate import Decision, judge
 
-    duel = Duel("accuracy", 7, 0.95, 0.97, -0.03, -0.01, "loses to")
     decisions = []
     for is_judged in (True, False):
-        beside = _beside({"accuracy": 0.95}, {"accuracy": 0.97}, is_judged=is_judged)
-        decisions.append(Decision(judge({"accuracy": 0.95}, beside, ACCURACY), beside, duel, "not_worse"))
+        metrics, live = {"accuracy": 0.95}, {"accuracy": 0.97}
+        beside = Beside(version=7, live=live, candidate=metrics, rows=100, of=100, is_judged=is_judged)
+        judged = judge(metrics, ACCURACY, lower_is_better=(), beside=beside)
+        decisions.append(Decision(judged, beside, duel("loses to"), "not_worse"))
 
     assert [one.passed for one in decisions] == [False, True]
     assert "live 0.9700 (only reported)" in decisions[1].sentence()
@@ -92,10 +213,8 @@ def test_where_the_splits_were_drawn_by_another_rule_a_regression_is_only_report
 
 
 def test_a_metric_that_was_not_computed_is_refused():
-    from components.model_gate import judge
-
     with pytest.raises(ModelError, match="Metric accuracy has no finite value; computed were loss"):
-        judge({"loss": 0.1}, None, ACCURACY)
+        verdicts({"loss": 0.1}, ACCURACY)
 
 
 def test_the_candidate_itself_is_no_rival(tmp_path):

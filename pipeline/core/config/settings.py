@@ -33,7 +33,9 @@ class Threshold(Settings):
     max: float | None = None
     """Greatest value."""
     max_regression: NonNegativeFloat = 0.005
-    """How much worse than the live model on the same examples is accepted, in the metric's own unit."""
+    """How much worse than the live model on the same examples is accepted, in the metric's own unit. Where the live
+    model has no finite value there nothing is compared, which the verdict says; where the new one alone has none, it
+    is refused."""
 
     @model_validator(mode="after")
     def _one_bound(self):
@@ -50,7 +52,7 @@ class EvaluateConfig(Settings):
     challenge: Literal["off", "not_worse", "better"] = "off"
     """How the model must do beside the live one on the same test rows, by the paired difference and its interval of
     95 %: not_worse: it does not lie below zero; better: it lies above. Schedules ask for not_worse unless it
-    is set."""
+    is set. Where the interval is not known, as of rows of one group only, not_worse passes and better does not."""
     against_live: Literal["always", "never"] = "always"
     """never: nothing is held against the live version: no challenge, max_regression or max_slowdown."""
     tfma: bool = False
