@@ -32,8 +32,7 @@ def build(named: NamedConfig, paths: PipelinePaths, run: str, *, allow_unblessed
         run: Identifier of this run.
         allow_unblessed: Go on with a model that is not good enough; it is still not published.
     """
-    options = beam_args(named.config.beam.workers)
-    inputs = wiring.Wiring(named, paths, run, options, allow_unblessed)
+    inputs = wiring.Wiring(named, paths, run, allow_unblessed)
     for stage in STAGES:
         node = getattr(wiring, stage.id)(inputs).with_id(stage.id)
         for other in stage.waits_for:
@@ -45,5 +44,5 @@ def build(named: NamedConfig, paths: PipelinePaths, run: str, *, allow_unblessed
         components=list(inputs.made.values()),
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(paths.database)),
-        beam_pipeline_args=options,
+        beam_pipeline_args=beam_args(named.config.beam.workers),
     )

@@ -1,7 +1,8 @@
 """Paths of a run without the home: TFX makes its cache keys of them, and a home may move.
 
 In ML Metadata an artifact's URI is relative to the home, and a parameter names a folder by a word. Only while a
-stage's executor runs do both hold absolute paths.
+stage's executor runs do both hold absolute paths. Beam's options are such a word, too: with any number of workers a
+stage writes the same.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from data.errors import HeadraceError
 
 HOME = "<home>"  # the home folder, at the beginning of a parameter or of a value of `custom_config`
 BASE = "<base>"  # the run file's folder, where relative paths of data start
+BEAM = "<beam>"  # Beam's options, as JSON
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,16 @@ class HomePaths:
         home: The home folder.
         base: The run file's folder.
         reached: The home folder as executors get it: where TensorFlow would take its path for a pattern, a link to it.
+        beam_args: Beam's options.
     """
 
     home: Path
     base: Path
     reached: Path
+    beam_args: Sequence[str] = ()
 
     def fill(self, properties: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns execution properties with folders in the place of the words."""
+        """Returns execution properties with folders and options in the place of the words."""
         filled = {name: self._fill(value) for name, value in properties.items()}
         if "custom_config" in filled:
             custom = json.loads(filled["custom_config"])
@@ -78,9 +82,9 @@ class HomePaths:
             raise
 
     def _fill(self, value: Any) -> Any:
-        for word, folder in ((HOME, self.reached), (BASE, self.base)):
+        for word, content in ((HOME, self.reached), (BASE, self.base), (BEAM, json.dumps(list(self.beam_args)))):
             if isinstance(value, str) and value.startswith(word):
-                return f"{folder}{value.removeprefix(word)}"
+                return f"{content}{value.removeprefix(word)}"
         return value
 
     def _artifacts(self, artifacts: Mapping[str, Sequence[Artifact]]) -> dict[str, list[Artifact]]:

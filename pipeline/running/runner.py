@@ -211,7 +211,8 @@ def _run_stages(
     observer.end("done")
     for line in damaged:
         observer.screen.say(f"  {line}")
-    run_pipeline(pipeline, run, observer, HomePaths(paths.home, named.base, reached))
+    options = graph.beam_args(named.config.beam.workers)
+    run_pipeline(pipeline, run, observer, HomePaths(paths.home, named.base, reached, options))
 
 
 def _conclude(paths: PipelinePaths, observer: Observer, failure: BaseException | None) -> None:

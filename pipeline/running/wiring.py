@@ -37,7 +37,7 @@ from pipeline.core.files import user_umask
 from pipeline.core.fingerprint import closure, fingerprint
 from pipeline.core.paths import PipelinePaths
 from pipeline.core.stages import BY_ID
-from pipeline.running.home_paths import BASE, HOME
+from pipeline.running.home_paths import BASE, BEAM, HOME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,6 @@ class Wiring:
         named: The run file.
         paths: Where state goes.
         run: Identifier of the run; the stages that run every time take it, so that they are never cached.
-        beam_args: Beam's options.
         allow_unblessed: Go on with a model that is not good enough; it is still not published.
         made: The components made so far, by stage.
     """
@@ -56,7 +55,6 @@ class Wiring:
     named: NamedConfig
     paths: PipelinePaths
     run: str
-    beam_args: list[str]
     allow_unblessed: bool = False
     made: dict[str, BaseComponent] = dataclasses.field(default_factory=dict)
 
@@ -203,7 +201,7 @@ def evaluate(wiring: Wiring) -> BaseComponent:
         task=wiring.config.task,
         config=wiring.config.model.model_dump_json(),
         tfma=wiring.config.evaluate.tfma,
-        beam_args=json.dumps(wiring.beam_args),
+        beam_args=BEAM,
         fingerprint=json.dumps(wiring.fingerprint("evaluate")),
     )
 

@@ -14,6 +14,7 @@ HOME, LINK, BASE = Path("/homes/a [1]"), Path("/tmp/link"), Path("/files")
 PROPERTIES = {
     "base": "<base>",
     "destination": "<home>/serving/digits",
+    "beam_args": "<beam>",
     "task": "of <home>",
     "seed": 3,
     "custom_config": json.dumps({"home": "<home>", "seed": 3, "checkpoints": "runs/digits/checkpoints"}),
@@ -21,6 +22,7 @@ PROPERTIES = {
 FILLED = {
     "base": "/files",
     "destination": "/tmp/link/serving/digits",
+    "beam_args": '["--workers=2"]',
     "task": "of <home>",
     "seed": 3,
     "custom_config": json.dumps({"home": "/tmp/link", "seed": 3, "checkpoints": "runs/digits/checkpoints"}),
@@ -31,7 +33,7 @@ FILLED = {
 def home_paths():
     from pipeline.running.home_paths import HomePaths
 
-    return HomePaths(HOME, BASE, LINK)
+    return HomePaths(HOME, BASE, LINK, ["--workers=2"])
 
 
 def _artifacts(uri: str) -> dict:

@@ -117,7 +117,6 @@ def test_a_stage_has_a_fingerprint_or_runs_every_time(nodes):
         "serving.p95_ms=99",
         "serving.sample.rate=0.5",
         "publish.keep=7",
-        "beam.workers=2",
     ],
 )
 def test_a_stage_goes_by_the_settings_that_the_table_names(nodes, digits_run, setting):
@@ -130,6 +129,18 @@ def test_a_stage_goes_by_the_settings_that_the_table_names(nodes, digits_run, se
     changed = {node.id for node in pipeline.components if node.exec_properties != nodes[node.id].exec_properties}
     assert changed <= {stage.id for stage in STAGES if setting.startswith(stage.settings)}
     assert changed
+
+
+@pytest.mark.e2e
+def test_no_stage_runs_again_for_another_number_of_workers(nodes, digits_run):
+    from pipeline.core import config
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.running import graph
+
+    named = config.load("digits", ["beam.workers=2"])
+    pipeline = graph.build(named, PipelinePaths.of(digits_run.home, "digits"), "a run")
+
+    assert [node.id for node in pipeline.components if node.exec_properties != nodes[node.id].exec_properties] == []
 
 
 @pytest.mark.e2e

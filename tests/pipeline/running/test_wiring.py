@@ -21,7 +21,7 @@ def test_questions_are_read_as_the_rows_of_a_table_with_inferred_columns_were(tm
     (tmp_path / "new.csv").write_text("\n".join(["size;price;age", *(";".join(row) for row in cells)]))
     named = config.load(str(tmp_path / "homes.yaml"))
 
-    manifest = _manifest(Wiring(named, PipelinePaths.of(tmp_path / "home", "homes"), "a run", []))
+    manifest = _manifest(Wiring(named, PipelinePaths.of(tmp_path / "home", "homes"), "a run"))
     reader = Reader.of("homes", manifest["file_query"], manifest, {}, print)
     asked = list(reader.questions([tmp_path / "new.csv"], []))
 
