@@ -99,12 +99,13 @@ def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
         source_uri=str(examples), artifact_type=Examples, properties={"split_names": json.dumps(list(SPLITS))}
     ).with_id("examples")
     rows = read.outputs["result"]
-    statistics = SplitStatistics(examples=rows, spec=spec.model_dump_json(), fingerprint="").with_id("statistics")
+    facts = spec.model_dump_json()
+    statistics = SplitStatistics(examples=rows, spec=facts, beam_args="[]", fingerprint="").with_id("statistics")
     schema = CuratedSchema(text=schema_text(spec), fingerprint="").with_id("schema")
     gate = DataGate(
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
-        spec=spec.model_dump_json(),
+        spec=facts,
         drift=DriftCheck().model_dump_json(),
         accepted=str(scratch / "accepted.npz"),
         profiles=str(scratch / "profiles"),
@@ -116,7 +117,8 @@ def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
         schema=schema.outputs["schema"],
         task=TASK,
         config=registry.config_class(TASK)().model_dump_json(),
-        spec=spec.model_dump_json(),
+        spec=facts,
+        beam_args="[]",
         fingerprint="",
     ).with_id("transform")
     transform.add_upstream_node(gate)

@@ -5,7 +5,8 @@ StatisticsGen takes 7 s for Fashion-MNIST, to build three Beam graphs and to cou
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -28,8 +29,8 @@ from components.artifact_files import PROFILE, STATISTICS
 from components.example_gen import split_files
 from data.checks import histograms
 from data.checks.profile import Profile
-from data.columnar.accumulators import over
 from data.columnar.file_batches import FileBatches
+from data.columnar.workers import over
 from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature
 from models import progress
 
@@ -43,6 +44,7 @@ TOP_VALUES, UNIQUE_VALUES = 1024, 16_384
 OPTIONS = StatsOptions(num_quantiles_histogram_buckets=QUANTILE_BINS)
 
 
+Generated = tuple[statistics_pb2.DatasetFeatureStatisticsList, Profile]
 STORED = {"bytes": (tf.string, pa.binary()), "int": (tf.int64, pa.int64()), "float": (tf.float32, pa.float32())}
 
 
@@ -51,12 +53,15 @@ def SplitStatistics(
     examples: InputArtifact[Examples],
     statistics: OutputArtifact[ExampleStatistics],
     spec: Parameter[str],
+    beam_args: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Writes `Split-<name>/FeatureStats.pb` for each split, as StatisticsGen does, and the training split's profile."""
-    facts = DatasetSpec.model_validate_json(spec)
-    for split in SPLITS:
-        found, profile = generate(split_files(examples.uri, split), facts)
+    """Writes `Split-<name>/FeatureStats.pb` for each split, as StatisticsGen does, and the training split's profile.
+
+    `beam_args` are Beam's options as JSON.
+    """
+    facts, files = DatasetSpec.model_validate_json(spec), {split: split_files(examples.uri, split) for split in SPLITS}
+    for split, (found, profile) in of_splits(files, facts, json.loads(beam_args)).items():
         file = STATISTICS.path(statistics.uri, split)
         file.parent.mkdir(parents=True)
         file.write_bytes(found.SerializeToString())
@@ -66,21 +71,63 @@ def SplitStatistics(
     progress.report(summary=f"{len(found.datasets[0].features)} features")
 
 
-def generate(files: Sequence[str], spec: DatasetSpec) -> tuple[statistics_pb2.DatasetFeatureStatisticsList, Profile]:
-    """Returns TFDV's statistics and the profile of TFRecord files, the same bits in whatever parts they are read.
+def generate(files: Sequence[str], spec: DatasetSpec) -> Generated:
+    """Returns TFDV's statistics and the profile of TFRecord files; see `of_splits`."""
+    return of_splits({"": files}, spec)[""]
+
+
+def of_splits(
+    files: Mapping[str, Sequence[str]], spec: DatasetSpec, beam_args: Sequence[str] = ()
+) -> dict[str, Generated]:
+    """Returns TFDV's statistics and the profile of each split, the same bits in whatever parts they are read.
 
     An image is told by mean (`<name>.brightness`) and standard deviation (`<name>.contrast`) of its pixels, 0 to 255.
+
+    Args:
+        files: TFRecord files by split.
+        spec: The data set's facts.
+        beam_args: Beam's options, where several workers read.
     """
+    shards = [(split, file) for split, paths in files.items() for file in paths]
+    return over(shards, _reader([file for _, file in shards], spec), lambda: _OfSplits(files, spec), beam_args).result()
+
+
+def _reader(
+    files: Sequence[str], spec: DatasetSpec
+) -> Callable[[tuple[str, str]], Iterator[tuple[str, pa.RecordBatch]]]:
+    """Returns the function from a split and one of its files to the batches of it, which tells how far it is."""
     batches_of, rows = FileBatches(files, BATCH_ROWS), 0
 
-    def read(file: str) -> Iterator[pa.RecordBatch]:
+    def read(shard: tuple[str, str]) -> Iterator[tuple[str, pa.RecordBatch]]:
         nonlocal rows
+        split, file = shard
         for serialized in batches_of(file):
-            yield decoded(serialized, spec)
+            yield split, decoded(serialized, spec)
             rows += len(serialized)
             progress.report(rows=rows)
 
-    return over(files, read, lambda: Statistics(spec)).result()
+    return read
+
+
+class _OfSplits:
+    """An accumulator of the statistics of several splits: for all of them Beam's workers start once."""
+
+    def __init__(self, splits: Iterable[str], spec: DatasetSpec):
+        self._parts = {split: Statistics(spec) for split in splits}
+
+    def add(self, batch: tuple[str, pa.RecordBatch]) -> None:
+        """Adds rows of a split."""
+        split, rows = batch
+        self._parts[split].add(rows)
+
+    def merge(self, other: "_OfSplits") -> None:
+        """Adds the statistics of rows that come after those added so far."""
+        for split, part in self._parts.items():
+            part.merge(other._parts[split])
+
+    def result(self) -> dict[str, Generated]:
+        """Returns TFDV's statistics and the profile of each split."""
+        return {split: part.result() for split, part in self._parts.items()}
 
 
 class Statistics:
@@ -107,7 +154,7 @@ class Statistics:
             for generator, *pair in zip(_generators(), self._of_generators, other._of_generators, strict=True)
         ]
 
-    def result(self) -> tuple[statistics_pb2.DatasetFeatureStatisticsList, Profile]:
+    def result(self) -> Generated:
         """Returns TFDV's statistics and the profile."""
         return stats_impl.extract_statistics_output(self._of_generators, _generators()), self._profile
 

@@ -1,5 +1,6 @@
 """Learns a task's preprocessing from the training split: the graph that training and the served model run."""
 
+import json
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -23,17 +24,23 @@ def Transform(
     task: Parameter[str],
     config: Parameter[str],
     spec: Parameter[str],
+    beam_args: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Writes what TFX's Transform writes, without the examples: the graph runs again while training."""
+    """Writes what TFX's Transform writes, without the examples: the graph runs again while training.
+
+    `beam_args` are Beam's options as JSON.
+    """
     provider, facts = registry.task(task), DatasetSpec.model_validate_json(spec)
-    settings = provider.config.model_validate_json(config)
+    # `function`, not `provider`, is pickled for Beam's workers.
+    function, settings = provider.preprocessing_fn, provider.config.model_validate_json(config)
     on_beam = learn(
-        lambda raw: provider.preprocessing_fn(raw, settings, facts),
+        lambda raw: function(raw, settings, facts),
         text_format.Parse(SCHEMA.path(schema.uri).read_text(), schema_pb2.Schema()),
         split_files(examples.uri, "train"),
         read_summary(examples.uri)["train"]["rows"],
         Path(transform_graph.uri),
+        json.loads(beam_args),
     )
     if on_beam:
         progress.report(summary=f"on Beam, for {on_beam[0]}")

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_transform import analyzer_nodes, analyzers, nodes
 
-from data.columnar.accumulators import over
+from data.columnar.workers import over
 from models.preprocessing import tracing, vocabulary
 from models.preprocessing.batches import Accumulators, Combined, batches
 from models.preprocessing.tracing import Traced
@@ -27,15 +27,16 @@ def unknown(traced: Traced) -> list[str]:
     return [operation.label for operation, _ in traced.operations if not _is_known(operation)]
 
 
-def analyze(traced: Traced, files: Sequence[str], rows: int) -> Path:
+def analyze(traced: Traced, files: Sequence[str], rows: int, beam_args: Sequence[str] = ()) -> Path:
     """Returns the folder of the SavedModel that applies what was found in the data; the same files give the same bits.
 
     Args:
         traced: The preprocessing function.
         files: TFRecord files of tf.train.Examples.
         rows: How many they hold, for the progress.
+        beam_args: Beam's options, where several workers go through the files.
     """
-    return nodes.Traverser(_Run(traced, files, rows)).visit_value_node(traced.result)
+    return nodes.Traverser(_Run(traced, files, rows, beam_args)).visit_value_node(traced.result)
 
 
 def _is_known(operation: nodes.OperationDef) -> bool:
@@ -60,8 +61,8 @@ class _Unwritten:
 class _Run(nodes.Visitor):
     """Runs the operations of a graph: a method for each kind, under TFT's name, from inputs to a tuple of outputs."""
 
-    def __init__(self, traced: Traced, files: Sequence[str], rows: int):
-        self._traced, self._files, self._rows = traced, files, rows
+    def __init__(self, traced: Traced, files: Sequence[str], rows: int, beam_args: Sequence[str]):
+        self._traced, self._files, self._rows, self._beam_args = traced, files, rows, beam_args
 
     def visit(self, operation, inputs):
         return getattr(self, type(operation).__name__)(operation, *inputs)
@@ -85,13 +86,13 @@ class _Run(nodes.Visitor):
         combined, counted = self._accumulated(operation)
         counts = {key: f"count of {key}" for key in counted.values()}
         names = {key: tensor.name for key, tensor in model.outputs.items()}
-        function = tracing.outputs_of(self._traced, model.values, names, counts)
+        function = tracing.Outputs(self._traced, model.values, names, counts)
 
         def make() -> Accumulators:
             parts = {label: vocabulary.ValueCounts(key, counts[key]) for label, key in counted.items()}
             return Accumulators(parts | {label: Combined(combiner, keys) for label, combiner, keys in combined})
 
-        return (over(files, batches(function, files, self._rows), make).result(),)
+        return (over(files, batches(function, files, self._rows), make, self._beam_args).result(),)
 
     def _accumulated(self, run):
         """Returns what is accumulated of a run of the function.

@@ -15,18 +15,24 @@ from models.preprocessing.tracing import PreprocessingFn
 
 
 def learn(
-    function: PreprocessingFn, schema: schema_pb2.Schema, files: Sequence[str], rows: int, folder: Path
+    function: PreprocessingFn,
+    schema: schema_pb2.Schema,
+    files: Sequence[str],
+    rows: int,
+    folder: Path,
+    beam_args: Sequence[str] = (),
 ) -> list[str]:
     """Writes `transform_fn`, `transformed_metadata` and `metadata`; the same files give the same tensors and assets.
 
     Returns the labels of TFT's operations for which Beam was needed, none mostly.
 
     Args:
-        function: Raw features by name to transformed ones.
+        function: Raw features by name to transformed ones; pickled for several workers.
         schema: Of the examples.
         files: TFRecord files of tf.train.Examples, in order.
         rows: How many they hold.
         folder: Receives the three folders.
+        beam_args: Beam's options, where several workers go through the files.
     """
     raw = dataset_metadata.DatasetMetadata(schema)
     metadata_io.write_metadata(raw, str(folder / TFTransformOutput.RAW_METADATA_DIR))
@@ -36,7 +42,7 @@ def learn(
         if unknown:
             on_beam.analyze(function, schema, files, folder, Path(scratch))
         else:
-            _publish(analysis.analyze(traced, files, rows), traced.assets, folder)
+            _publish(analysis.analyze(traced, files, rows, beam_args), traced.assets, folder)
     return unknown
 
 

@@ -1,5 +1,6 @@
 """A preprocessing function as TensorFlow and TFT see it: its graph, its analyzers, the SavedModel that applies it."""
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from tensorflow_transform.beam import analysis_graph_builder
 from tensorflow_transform.tf_metadata import metadata_io
 
 PreprocessingFn = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+_TRACING = threading.Lock()  # TFT traces one function at a time, while a worker of Beam takes files in several threads
 Operation = tuple[nodes.OperationDef, tuple[nodes.OperationDef, ...]]  # and those that made its inputs
 
 
@@ -75,13 +77,11 @@ class _Operations(nodes.Visitor):
         pass
 
 
-def outputs_of(
-    traced: Traced, values: dict[str, tf.Tensor], names: Mapping[str, str], counted: Mapping[str, str]
-) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """Returns the function from serialized tf.train.Examples, string `(batch,)`, to tensors of the preprocessing.
+class Outputs:
+    """The function from serialized tf.train.Examples, string `(batch,)`, to tensors of the preprocessing.
 
     Only what those tensors need is parsed and computed. A call of the whole function would not leave the rest out:
-    an assertion in it is run for its own sake.
+    an assertion in it is run for its own sake. Pickled, it is traced again by the process that calls it.
 
     Args:
         traced: The preprocessing function.
@@ -89,30 +89,64 @@ def outputs_of(
         names: Key -> name of a tensor.
         counted: Keys whose tensor is replaced by its different values -> key of how often each of those occurs.
     """
-    graph, inputs = _bound(traced, values) if values else (traced.graph, traced.inputs)
-    fetches = {key: graph.get_tensor_by_name(name) for key, name in names.items()}
-    needed = _needed(inputs, fetches.values())
-    spec = {name: traced.feature_spec[name] for name in needed}
-    pruned = WrappedFunction(graph, VariableHolder()).prune(_components(needed.values()), fetches)
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
-    def outputs(serialized):
-        raw = tf.io.parse_example(serialized, spec) if spec else {}
-        found = dict(pruned(*_components(raw[name] for name in needed)))
-        for key, count in counted.items():
-            found[key], _, found[count] = tf.unique_with_counts(tf.reshape(found[key], [-1]))
-        return found
+    def __init__(
+        self, traced: Traced, values: dict[str, tf.Tensor], names: Mapping[str, str], counted: Mapping[str, str]
+    ):
+        self._function, self._feature_spec, self._scratch = traced.function, traced.feature_spec, traced.scratch
+        self._values, self._names, self._counted = values, dict(names), dict(counted)
+        self._graph = None if values else (traced.graph, traced.inputs)
+        self._operations: list[str] | None = None  # of the graph in the process that has pickled this
+        self._compute: Callable[[tf.Tensor], dict[str, tf.Tensor]] | None = None
 
-    return outputs
+    def __call__(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the tensors by key."""
+        self._compute = self._compute or self._traced()
+        return self._compute(serialized)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._operations is None:
+            self._graph = self._graph or self._bound()
+            self._operations = _operation_names(self._graph[0])
+        return self.__dict__ | {"_graph": None, "_compute": None}
+
+    def _bound(self) -> tuple[tf.Graph, dict[str, Any]]:
+        """Returns graph and inputs of the preprocessing function with results of analyzers in it."""
+        type_specs = impl_helper.get_type_specs_from_feature_specs(self._feature_spec)
+        context = graph_context.TFGraphContext(tf.Module(), str(self._scratch), self._values)
+        with _TRACING, annotators.object_tracker_scope(annotators.ObjectTracker()):
+            function = impl_helper.get_traced_transform_fn(self._function, type_specs, context)
+            graph = function.get_concrete_function().graph
+        if self._operations and self._operations != _operation_names(graph):  # names would mean other tensors
+            raise RuntimeError("The preprocessing function has another graph in each process; set beam.workers to 1.")
+        return graph, tf2_utils.get_structured_inputs_from_func_graph(graph)
+
+    def _traced(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+        self._graph = self._graph or self._bound()
+        graph, inputs = self._graph
+        fetches = {key: graph.get_tensor_by_name(name) for key, name in self._names.items()}
+        needed = _needed(inputs, fetches.values())
+        spec = {name: self._feature_spec[name] for name in needed}
+        pruned = WrappedFunction(graph, VariableHolder()).prune(_components(needed.values()), fetches)
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
+        def outputs(serialized):
+            raw = tf.io.parse_example(serialized, spec) if spec else {}
+            found = dict(pruned(*_components(raw[name] for name in needed)))
+            for key, count in self._counted.items():
+                found[key], _, found[count] = tf.unique_with_counts(tf.reshape(found[key], [-1]))
+            return found
+
+        return outputs
 
 
-def _bound(traced: Traced, values: dict[str, tf.Tensor]) -> tuple[tf.Graph, dict[str, Any]]:
-    """Returns graph and inputs of a preprocessing function with results of analyzers in it."""
-    context = graph_context.TFGraphContext(tf.Module(), str(traced.scratch), values)
-    with annotators.object_tracker_scope(annotators.ObjectTracker()):
-        function = impl_helper.get_traced_transform_fn(traced.function, traced.type_specs, context)
-        graph = function.get_concrete_function().graph
-    return graph, tf2_utils.get_structured_inputs_from_func_graph(graph)
+def _operation_names(graph: tf.Graph) -> list[str]:
+    """Returns type and name of each operation of a graph, in the order in which they were made.
+
+    A value that stands in the graph has a number for its name, another one in each process.
+    """
+    found = [(operation.type, operation.name.rpartition("/")) for operation in graph.get_operations()]
+    return [f"{kind} {scope}/{'' if name.isdigit() else name}" for kind, (scope, _, name) in found]
 
 
 def _needed(inputs: dict[str, Any], tensors: Iterable[tf.Tensor]) -> dict[str, Any]:

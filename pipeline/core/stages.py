@@ -44,7 +44,7 @@ class Stage:
 # In an order in which each follows those that it needs.
 STAGES = (
     Stage("ingest", "components.example_gen", settings=("data.",)),
-    Stage("statistics", "components.statistics"),
+    Stage("statistics", "components.statistics", settings=("beam.",)),
     Stage("schema", "components.schema"),
     Stage(
         "data_gate",
@@ -58,7 +58,7 @@ STAGES = (
         "components.transform",
         excluded=(REFERENCE_MODELS,),
         waits_for=("data_gate",),
-        settings=("task", "model."),
+        settings=("task", "model.", "beam."),
     ),
     Stage(
         "train",

@@ -117,6 +117,7 @@ def statistics(wiring: Wiring) -> BaseComponent:
     return SplitStatistics(
         examples=wiring.output("ingest", "examples"),
         spec=wiring.spec.model_dump_json(),
+        beam_args=BEAM,
         fingerprint=json.dumps(wiring.fingerprint("statistics")),
     )
 
@@ -152,6 +153,7 @@ def transform(wiring: Wiring) -> BaseComponent:
         task=wiring.config.task,
         config=wiring.config.model.model_dump_json(),
         spec=wiring.spec.model_dump_json(),
+        beam_args=BEAM,
         fingerprint=json.dumps(wiring.fingerprint("transform")),
     )
 

@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.checks.profile import load
 from data.config import DriftCheck
 from data.spec import CategoryFeature, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TextFeature
 
@@ -160,37 +159,6 @@ def _text_and_numbers(statistics) -> tuple[str, list[float]]:
     features = sorted(statistics.datasets[0].features, key=lambda one: one.path.step[0])
     text = "\n".join(map(str, features))
     return NUMBER.sub("#", text), list(map(float, NUMBER.findall(text)))
-
-
-@OF_INFINITE
-def test_the_loop_and_beam_give_the_same_bits(tmp_path):
-    import apache_beam as beam
-
-    from components import statistics
-    from data.columnar.beam import Over
-    from data.columnar.file_batches import FileBatches
-
-    files = _shards(tmp_path, 3, 200)
-    found, profile = statistics.generate(files, NUMBERS)
-
-    def keep(accumulator) -> None:
-        statistics_of_beam, profile_of_beam = accumulator.result()
-        (tmp_path / "statistics").write_bytes(statistics_of_beam.SerializeToString(deterministic=True))
-        profile_of_beam.save(tmp_path / "profile.npz")
-
-    batches_of = FileBatches(files, statistics.BATCH_ROWS)
-
-    def read(file: str):
-        return (statistics.decoded(serialized, NUMBERS) for serialized in batches_of(file))
-
-    with beam.Pipeline(runner="FnApiRunner") as pipeline:
-        _ = pipeline | Over(files, read, lambda: statistics.Statistics(NUMBERS)) | beam.Map(keep)
-
-    assert (tmp_path / "statistics").read_bytes() == found.SerializeToString(deterministic=True)
-    of_beam = load(tmp_path / "profile.npz")
-    assert {name: array.tobytes() for name, array in of_beam.items()} == {
-        name: array.tobytes() for name, array in profile.arrays.items()
-    }
 
 
 def test_values_that_the_full_sketch_keeps_by_chance_are_left_out():

@@ -71,11 +71,12 @@ class BaselineConfig(Settings):
 
 
 class BeamConfig(Settings):
-    """How Beam's stage runs: evaluate."""
+    """How the stages run that Beam's workers can share: statistics, transform, evaluate."""
 
     workers: PositiveInt = 1
-    """Processes, each predicts a file of the test split at a time; more than one takes more memory, and pays where the
-    model is slow and the split has several files of 8 MiB."""
+    """Processes, each takes a file of a split at a time; the results have the same bits with any number of them. More
+    than one takes more memory and some seconds of start in each stage, and pays where splits have many files of 8 MiB
+    or the model is slow."""
 
 
 class SampleConfig(Settings):
