@@ -54,6 +54,24 @@ class ReportProgress(keras.callbacks.Callback):
         progress.report(epoch=self._epoch + 1, epochs=self._epochs, steps=self._steps, **values)
 
 
+class NoteFirstStep(keras.callbacks.Callback):
+    """Notes when the first step ended, which is later than the others: it traces the graph.
+
+    Attributes:
+        ended: Seconds since 1970; None before.
+    """
+
+    async_safe = True
+
+    def __init__(self):
+        super().__init__()
+        self.ended: float | None = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Takes the time."""
+        self.ended = self.ended or time.time()
+
+
 class WriteSummaries(keras.callbacks.Callback):
     """Writes what Keras does not: graph and sample images once, the task's plots and gradients after every epoch."""
 

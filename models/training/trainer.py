@@ -15,7 +15,7 @@ from data.texts import significant
 from models import progress
 from models.export import export
 from models.training import projector, warm_start
-from models.training.callbacks import ReportProgress, StopOnNonFinite, WriteSummaries
+from models.training.callbacks import NoteFirstStep, ReportProgress, StopOnNonFinite, WriteSummaries
 from models.training.checkpoints import Checkpoints, Progress, SaveCheckpoints
 from models.training.devices import choose_precision, choose_strategy, device_names
 from models.training.input import (
@@ -40,10 +40,12 @@ class Trained:
     Attributes:
         history: Metric -> its value after each epoch.
         layers: `name`, `kind`, `output` shape and number of `parameters` of each layer, in order.
+        first_step: When the first step ended, seconds since 1970; None where an earlier training had done all steps.
     """
 
     history: dict[str, list[float]]
     layers: list[dict[str, Any]]
+    first_step: float | None
 
 
 # AutoGraph turns Python's `if` and `while` into the graph's by rewriting every function that is traced, which took 3 of
@@ -68,7 +70,7 @@ def train(job: TrainingJob) -> Trained:
             begun = _warm_start(model, job)
             checkpoints = Checkpoints(Path(job.checkpoint_folder))
             done = checkpoints.restore(model)
-        _fit(model, job, checkpoints, done, steps_per_epoch)
+        first_step = _fit(model, job, checkpoints, done, steps_per_epoch)
         if job.train.early_stopping and checkpoints.best_weights.exists():
             model.load_weights(checkpoints.best_weights)
         projector.write(model, job)
@@ -82,7 +84,7 @@ def train(job: TrainingJob) -> Trained:
     told = [f"the weights of epoch {done.chosen + 1}"] if done.waited else []
     told += [begun] if begun else []
     progress.report(summary=", ".join([f"{done.epoch} epochs", *told, f"{model.count_params():,} parameters", values]))
-    return Trained(done.history, [_told(layer) for layer in model.layers])
+    return Trained(done.history, [_told(layer) for layer in model.layers], first_step)
 
 
 @contextlib.contextmanager
@@ -130,8 +132,11 @@ def _told(layer: keras.Layer) -> dict[str, Any]:
     return {"name": layer.name, "kind": type(layer).__name__, "output": shape, "parameters": layer.count_params()}
 
 
-def _fit(model: keras.Model, job: TrainingJob, checkpoints: Checkpoints, done: Progress, steps_per_epoch: int) -> None:
-    """Trains from where `done` is to the last epoch."""
+def _fit(
+    model: keras.Model, job: TrainingJob, checkpoints: Checkpoints, done: Progress, steps_per_epoch: int
+) -> float | None:
+    """Trains from where `done` is to the last epoch; returns when the first step ended, see `Trained`."""
+    first_step = NoteFirstStep()
     validation, kept = validation_batches(job), keep_training_rows(job)
     logger.info("training from epoch %d, step %d", done.epoch, done.step)
 
@@ -142,7 +147,7 @@ def _fit(model: keras.Model, job: TrainingJob, checkpoints: Checkpoints, done: P
             epochs=epochs,
             steps_per_epoch=steps,
             validation_data=validation,
-            callbacks=make_callbacks(job, validation, checkpoints, done, steps_per_epoch),
+            callbacks=[first_step, *make_callbacks(job, validation, checkpoints, done, steps_per_epoch)],
             shuffle=False,  # the input is shuffled already
             verbose=0,
         )
@@ -152,6 +157,7 @@ def _fit(model: keras.Model, job: TrainingJob, checkpoints: Checkpoints, done: P
         fit(done.epoch + 1, steps_per_epoch - done.step)
     if done.epoch < job.train.epochs and not done.stopped:
         fit(job.train.epochs, steps_per_epoch)
+    return first_step.ended
 
 
 def make_callbacks(

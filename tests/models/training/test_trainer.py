@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -117,3 +118,17 @@ def test_a_training_step_is_traced_once(tmp_path):
     model.fit(file_batches(made, made.train_files), steps_per_epoch=1, shuffle=False, verbose=0)
 
     assert len(traces) == 1
+
+
+def test_the_first_step_is_noted_and_no_later_one(tmp_path):
+    from models.training.callbacks import NoteFirstStep
+    from models.training.trainer import train
+    from tests.models.tiny import job
+
+    noted, before = NoteFirstStep(), time.time()
+    noted.on_train_batch_end(0)
+    first = noted.ended
+    noted.on_train_batch_end(1)
+    trained = train(job(tmp_path, epochs=1))
+
+    assert before <= first == noted.ended <= trained.first_step <= time.time()
