@@ -2,13 +2,14 @@
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.dummy import DummyClassifier
 
 from data.spec import DatasetSpec, LabelFeature
+
+if TYPE_CHECKING:  # a run imports scikit-learn when it trains these models, not before its first stage
+    from sklearn.base import BaseEstimator
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Candidate:
             any use.
     """
 
-    estimator: BaseEstimator
+    estimator: "BaseEstimator"
     features: str
     max_rows: int | None = None
     trivial: bool = False
@@ -54,6 +55,8 @@ def constants(spec: DatasetSpec, max_rows: int | None = None) -> dict[str, Candi
 
     That one is what an F1 score, which is of the second class, has to be held against: that of the first class is 0.
     """
+    from sklearn.dummy import DummyClassifier
+
     (label,) = spec.of(LabelFeature).values()
     models = {"majority": DummyClassifier(strategy="prior")}
     if len(label.classes) == 2:

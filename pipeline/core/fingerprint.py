@@ -62,8 +62,13 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in sorted(packages):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # of an extra, or another Python's
-            found[name] = importlib.metadata.version(name)
+            found[name] = _version(name)
     return found
+
+
+@functools.cache  # the stages of a run share most of their packages, too
+def _version(name: str) -> str:
+    return importlib.metadata.version(name)
 
 
 def closure(

@@ -58,6 +58,8 @@ import sys
 from models import deferred
 deferred.defer_unused()
 from pipeline.running import beam_runner, graph
+import apache_beam
+assert apache_beam.Create([1]) and not apache_beam.utils.interactive_utils.is_in_ipython()
 print(*sys.modules)
 
 from tfx.components import Tuner
@@ -68,6 +70,7 @@ assert tfdv.infer_schema and tfdv.visualize_statistics
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 assert tfma.run_model_analysis and tfma.metrics.F1Score and tfma.EvalConfig is config_pb2.EvalConfig
+from keras.wrappers import SKLearnClassifier
 from matplotlib.figure import Figure
 import matplotlib.pyplot
 matplotlib.use("agg")
@@ -85,7 +88,8 @@ def test_the_graph_is_loaded_without_what_no_stage_before_training_uses_and_who_
         "kubernetes", "keras_tuner", "IPython.core", "ipywidgets", "jedi", "prompt_toolkit",
         "tensorflow_data_validation.utils.display_util", "matplotlib.figure", "matplotlib.axes",
         "google.cloud.bigquery.client", "google.cloud.bigquery_storage_v1.client", "google.cloud.pubsub_v1",
-        "googleapiclient.schema", "google.cloud.aiplatform", "pipeline.running.beam_workers",
+        "googleapiclient.schema", "google.cloud.aiplatform", "google.cloud.dataflow_v1beta3", "sklearn",
+        "pipeline.running.beam_workers",
     ]  # fmt: skip
 
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True)
