@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
+from models.evaluation.confidence import half_width
 from models.evaluation.estimates import Estimate
 from models.evaluation.metrics import Metric
 
@@ -36,6 +36,7 @@ def paired_interval(
     other: np.ndarray,
     *,
     groups: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> Interval:
     """Returns by how much the network is better, with the 95 % interval of Student's t over rows or groups.
 
@@ -47,21 +48,22 @@ def paired_interval(
         groups: int `(rows,)` from 0, which rows belong together and vary together; None where each row is independent.
             With one group only, or one row of a class, nothing is known: the interval is infinite. Else it does not go
             beyond what a difference can be, such as -1 to 1 of two accuracies.
+        weights: float `(rows,)`, how much each row counts; None for alike.
     """
-    return difference(metric, metric.function(targets, network), metric.function(targets, other), groups=groups)
+    ours, theirs = (metric.function(targets, one, weights) for one in (network, other))
+    return difference(metric, ours, theirs, groups=groups)
 
 
 def difference(metric: Metric, ours: Estimate, theirs: Estimate, *, groups: np.ndarray | None = None) -> Interval:
     """Returns the same of what `metric.function` says of the two models on the same rows."""
     sign = -1.0 if metric.lower_is_better else 1.0
     influence = sign * (ours.influence - theirs.influence)
-    found = Estimate(sign * (ours.value - theirs.value), influence, ours.sides)
-    error = found.standard_error(groups)
-    if not np.isfinite([found.value, error]).all():
-        return Interval(found.value, -np.inf, np.inf)
-    if error == 0:
-        # Every row says the same, as where classes are told apart without a mistake: six rows may by chance.
-        error = 2 * abs(found.value) / found.units(groups)
-    half = error * stdtrit(found.degrees_of_freedom(groups), 0.975)
-    low, high = np.clip([found.value - half, found.value + half], -metric.greatest, metric.greatest)
-    return Interval(found.value, float(low), float(high))
+    kinds = tuple(np.maximum(one, other) for one, other in zip(ours.kinds, theirs.kinds, strict=True))
+    paired = Estimate(sign * (ours.value - theirs.value), influence, kinds)
+    error = paired.standard_error(groups)
+    if not np.isfinite([paired.value, error]).all():
+        return Interval(paired.value, -np.inf, np.inf)
+    half = half_width(paired.value, error, paired.units(groups), paired.degrees_of_freedom(groups))
+    least, greatest = metric.range
+    low, high = np.clip([paired.value - half, paired.value + half], least - greatest, greatest - least)
+    return Interval(paired.value, float(low), float(high))

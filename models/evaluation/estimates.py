@@ -5,9 +5,12 @@ variance is that of a mean; rows of one group are summed first (cluster-robust, 
 73, 1986). The same rows' influences on two models are subtracted, which makes a comparison a paired one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from models.evaluation.confidence import EstimateSummary
 
 BINS = 15  # of the calibration error
 
@@ -17,33 +20,33 @@ class Estimate:
     """A value, and by how much each row moves it.
 
     Attributes:
-        value: On all rows.
+        value: On all rows; NaN where they cannot tell it.
         influence: float64 `(rows,)` of mean 0, in the metric's unit: the influence function of `value` at each row.
-        sides: bool `(rows,)`, for a metric that compares two kinds of rows with each other: it is known as well as the
-            rarer kind lets it be. None for others.
+        kinds: float64 `(rows,)` each, for each kind of rows that the value needs how much a row counts among them, 0
+            for one that does not: of a ratio its denominators; of a metric that compares two classes one of each.
     """
 
     value: float
     influence: np.ndarray
-    sides: np.ndarray | None = None
+    kinds: tuple[np.ndarray, ...]
 
     def units(self, groups: np.ndarray | None = None) -> int:
         """Returns how many rows, or groups, there are to tell the value by: of two kinds of rows the rarer's."""
-        kinds = [np.ones(len(self.influence), bool)] if self.sides is None else [self.sides, ~self.sides]
-        return min(int(kind.sum()) if groups is None else num_groups(groups[kind]) for kind in kinds)
+        return min(int(np.count_nonzero(_sums(kind, groups))) for kind in self.kinds)
+
+    def effective_units(self, groups: np.ndarray | None = None) -> float:
+        """Returns the same, fewer where weights or sizes of groups differ (L. Kish, "Survey Sampling", 1965)."""
+        return min(kish(_sums(kind, groups)) for kind in self.kinds)
 
     def degrees_of_freedom(self, groups: np.ndarray | None = None) -> float:
         """Returns those of Student's t for `standard_error`: few where a few rows or groups make most of it.
 
         F. E. Satterthwaite, Biometrics Bulletin 2, 1946; at most one less than there are units, and at least 1.
         """
-        squares = self._sums(groups) ** 2
+        squares = _sums(self.influence, groups) ** 2
         total = float(np.dot(squares, squares))
         most = max(self.units(groups) - 1, 1)
         return min(max(float(squares.sum()) ** 2 / total, 1.0), most) if total > 0 else most
-
-    def _sums(self, groups: np.ndarray | None) -> np.ndarray:
-        return self.influence if groups is None else np.bincount(groups, self.influence)
 
     def standard_error(self, groups: np.ndarray | None = None) -> float:
         """Returns the standard error of `value`; infinite where there is only one row, or group, to tell it by.
@@ -51,11 +54,75 @@ class Estimate:
         Args:
             groups: int `(rows,)` from 0, which rows belong together; None where each row is independent.
         """
-        sums = self._sums(groups)
+        sums = _sums(self.influence, groups)
         count = self.units(groups)
         if count < 2:
             return float("inf")
         return float(np.sqrt(np.dot(sums, sums) * count / (count - 1)) / len(self.influence))
+
+    def bias(self, groups: np.ndarray | None = None) -> float:
+        """Returns the most that `value` is too high on average."""
+        return 0.0
+
+    def summary(self, groups: np.ndarray | None = None) -> EstimateSummary:
+        """Returns what its interval follows from; the value is NaN without a row of one of the kinds."""
+        units = self.units(groups)
+        return EstimateSummary(
+            self.value if units else float("nan"),
+            self.standard_error(groups),
+            self.degrees_of_freedom(groups),
+            units,
+            self.effective_units(groups),
+            len(self.influence),
+            self.bias(groups),
+        )
+
+
+@dataclass(frozen=True)
+class SumOfDistances(Estimate):
+    """An estimate that adds up absolute values of means, which noise makes too high.
+
+    Attributes:
+        bins: int `(rows,)` from 0, which of the means a row belongs to.
+        terms: float64 `(rows,)`, what it adds to that mean, times the mean's weight in `value` and the number of rows.
+    """
+
+    bins: np.ndarray
+    terms: np.ndarray
+
+    def bias(self, groups: np.ndarray | None = None) -> float:
+        """Returns the most that `value` is too high on average.
+
+        Of a normal variable of mean m and standard error s the absolute value is too high by 2 (s f(m/s) - m F(-m/s)),
+        with the normal density f and distribution F (the folded normal: F. C. Leone, L. S. Nelson and R. B.
+        Nottingham, Technometrics 3, 1961), and the more the nearer m is to 0: m is taken as two standard errors nearer
+        than it was measured.
+        """
+        from scipy.special import ndtr  # settings are checked without it
+
+        num_bins = int(self.bins.max(initial=-1)) + 1
+        if groups is None:
+            squares = np.bincount(self.bins, self.terms**2, num_bins)
+        else:
+            _, codes = np.unique(groups, return_inverse=True)
+            pairs = np.bincount(codes * num_bins + self.bins, self.terms)
+            squares = np.bincount(np.arange(len(pairs)) % num_bins, pairs**2, num_bins)
+        units = max(self.units(groups), 2)
+        errors = np.sqrt(squares * units / (units - 1))
+        errors, means = errors[errors > 0], np.abs(np.bincount(self.bins, self.terms, num_bins))[errors > 0]
+        nearest = np.maximum(means / errors - 2, 0.0)
+        density = np.exp(-(nearest**2) / 2) / np.sqrt(2 * np.pi)
+        return float(np.sum(2 * errors * (density - nearest * ndtr(-nearest)))) / len(self.terms)
+
+
+def _sums(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    return values if groups is None else np.bincount(groups, values)
+
+
+def kish(weights: np.ndarray) -> float:
+    """Returns how many equal weights tell a mean as well as these, float `(units,)`; 0 where all are 0."""
+    squares = float(np.dot(weights, weights))
+    return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
 def num_groups(groups: np.ndarray) -> int:
@@ -63,14 +130,27 @@ def num_groups(groups: np.ndarray) -> int:
     return int(np.count_nonzero(np.bincount(groups)))  # 0 of no rows
 
 
-def ratio(numerators: np.ndarray, denominators: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
-    """Returns the weighted sum of the first over that of the second, both `(rows,)`; 0 where the second is 0."""
+def ratio(
+    numerators: np.ndarray,
+    denominators: np.ndarray,
+    positive: np.ndarray | None = None,
+    *,
+    weights: np.ndarray | None = None,
+) -> Estimate:
+    """Returns the weighted sum of the first over that of the second; NaN where the second is 0.
+
+    Args:
+        numerators: `(rows,)`.
+        denominators: `(rows,)`, none negative; a row of 0 does not count.
+        positive: bool `(rows,)`, for a ratio that needs rows of both kinds: NaN without one of them. None for others.
+        weights: float `(rows,)`, how much each row counts; None for alike.
+    """
     above, below = weighted(numerators, weights), weighted(denominators, weights)
-    scale = below.mean()
-    if scale == 0:
-        return Estimate(0.0, np.zeros(len(below)))
+    scale = below.mean() if len(below) else 0.0
+    if scale == 0 or (positive is not None and positive.all() | ~positive.any()):
+        return Estimate(float("nan"), np.zeros(len(below)), (np.zeros(len(below)),))
     value = above.mean() / scale
-    return Estimate(float(value), (above - value * below) / scale)
+    return Estimate(float(value), (above - value * below) / scale, (below,))
 
 
 def weighted(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
@@ -81,18 +161,46 @@ def weighted(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
 
 def mean(values: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
     """Returns the weighted mean of `(rows,)`."""
-    return ratio(values, np.ones(len(values)), weights)
+    return ratio(values, np.ones(len(values)), weights=weights)
 
 
-def root(estimate: Estimate) -> Estimate:
-    """Returns the square root of an estimate that is not negative."""
-    value = float(np.sqrt(estimate.value))
-    return Estimate(value, estimate.influence / (2 * value) if value else estimate.influence)
+@dataclass(frozen=True)
+class Transform:
+    """A rising function of an estimate; an interval's ends follow by the function, standard errors by its slope.
+
+    Attributes:
+        function: `float -> float`.
+        slope: Its derivative.
+    """
+
+    function: Callable[[float], float]
+    slope: Callable[[float], float]
+
+    def of(self, estimate: Estimate) -> Estimate:
+        """Returns the function of an estimate, by the delta method."""
+        slope = self.slope(estimate.value)
+        return replace(estimate, value=self.function(estimate.value), influence=estimate.influence * slope)
 
 
-def ratio_root(numerators: np.ndarray, denominators: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
-    """Returns the square root of `ratio`, such as a root mean squared error."""
-    return root(ratio(numerators, denominators, weights))
+def _square_root(value: float) -> float:
+    return float(np.sqrt(value))
+
+
+def _slope_of_root(value: float) -> float:
+    return 0.5 / float(np.sqrt(value)) if value else 0.0  # of 0 it is infinite, and all influences are 0
+
+
+def _f1_of_jaccard(value: float) -> float:
+    return 2 * value / (1 + value)
+
+
+def _slope_of_f1(value: float) -> float:
+    return 2 / (1 + value) ** 2
+
+
+ROOT = Transform(_square_root, _slope_of_root)
+# F1 = 2 TP / (2 TP + FP + FN) is 2 J / (1 + J) of P. Jaccard's index J = TP / (TP + FP + FN), a share of rows.
+F1_OF_JACCARD = Transform(_f1_of_jaccard, _slope_of_f1)
 
 
 def area_under_curve(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
@@ -109,11 +217,12 @@ def area_under_curve(positive: np.ndarray, scores: np.ndarray, weights: np.ndarr
     """
     rows, count = len(positive), int(positive.sum())
     if np.isnan(scores).any():
-        return Estimate(float("nan"), np.full(rows, np.nan))
+        return Estimate(float("nan"), np.full(rows, np.nan), (np.zeros(rows), np.zeros(rows)))
     weights = np.ones(rows) if weights is None else np.asarray(weights, np.float64)
-    above, below = weights[positive].sum(), weights[~positive].sum()
+    kinds = np.where(positive, weights, 0.0), np.where(positive, 0.0, weights)
+    above, below = kinds[0].sum(), kinds[1].sum()
     if count in (0, rows) or not above or not below:
-        return Estimate(0.5, np.zeros(rows), positive)
+        return Estimate(0.5, np.zeros(rows), kinds)
     order = np.argsort(scores)
     ranked, sorted_scores, sorted_weights = positive[order], scores[order], weights[order]
     bounds = np.flatnonzero(
@@ -128,13 +237,15 @@ def area_under_curve(positive: np.ndarray, scores: np.ndarray, weights: np.ndarr
     placements[order] = found
     value = np.dot(placements[positive], weights[positive]) / above
     influence = (placements - value) * weights * np.where(positive, rows / above, rows / below)
-    return Estimate(float(value), influence, positive)
+    return Estimate(float(value), influence, kinds)
 
 
 def calibration_error(confidences: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
     """Returns the mean distance between confidence and accuracy over BINS equally wide bins, weighted by their size.
 
-    Method: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3. NaN without rows.
+    Method: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3. NaN without rows. Noise
+    makes it too high, of a calibrated model the more the fewer rows a bin has; `SumOfDistances.bias` says how much at
+    most, and its interval reaches that much lower.
 
     Args:
         confidences: float `(rows,)` in [0, 1], the probability of the predicted class.
@@ -142,9 +253,19 @@ def calibration_error(confidences: np.ndarray, correct: np.ndarray, weights: np.
         weights: float `(rows,)`, how much each row counts; None for alike.
     """
     if not len(confidences):
-        return Estimate(float("nan"), np.zeros(0))
-    # Bins are open below and closed above, as in the paper.
-    bins = np.clip(np.ceil(confidences.astype(np.float64) * BINS).astype(np.int64) - 1, 0, BINS - 1)
+        return Estimate(float("nan"), np.zeros(0), (np.zeros(0),))
+    bins = bins_of(confidences)
     distances = confidences.astype(np.float64) - correct
     signs = np.sign(np.bincount(bins, weighted(distances, weights), BINS))
-    return mean(distances * signs[bins], weights)
+    found = mean(distances * signs[bins], weights)
+    (below,) = found.kinds
+    terms = weighted(distances, weights) / (below.mean() or 1.0)
+    return SumOfDistances(found.value, found.influence, found.kinds, bins, terms)
+
+
+def bins_of(confidences: np.ndarray) -> np.ndarray:
+    """Returns which of BINS equally wide bins confidences in [0, 1] lie in, int64 `(rows,)`.
+
+    Bins are open below and closed above, as in the paper of the calibration error.
+    """
+    return np.clip(np.ceil(confidences.astype(np.float64) * BINS).astype(np.int64) - 1, 0, BINS - 1)

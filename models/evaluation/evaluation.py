@@ -2,18 +2,17 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from models.evaluation import OVERALL, metrics
-from models.evaluation.by_key import Known, Rows, known_by_key, ratios_by_key
+from models.evaluation.by_key import Rows, ratios_by_key, summaries_by_key
+from models.evaluation.confidence import Interval
 from models.evaluation.metrics import Columns, Metric, PerClass
 from models.evaluation.predictions import Predictions
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -24,30 +23,32 @@ class Evaluated:
         slices: Slice, `overall` or such as `label=Shirt` -> metric -> value; the metric of a class as `recall@Shirt`.
         intervals: The same with the ends of 95 % intervals, where they are known.
         confusion_matrix: int64 `(classes, classes)`, row = true class, column = predicted one; None without classes.
+        keys: Slice, without `overall` -> its column and value.
     """
 
     slices: dict[str, dict[str, float]]
     intervals: dict[str, dict[str, Interval]]
     confusion_matrix: np.ndarray | None
+    keys: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def add(self, slice_name: str, metric: str, known: Known, greatest: float, *, is_share: bool) -> None:
+    def add(self, slice_name: str, metric: str, value: float, ends: Interval | None) -> None:
         """Adds a metric of a slice, and its interval where it is known."""
-        if not math.isfinite(known.value):
+        if not math.isfinite(value):
             return
-        self.slices[slice_name][metric] = known.value
-        if ends := known.interval(greatest, is_share=is_share):
+        self.slices[slice_name][metric] = value
+        if ends:
             self.intervals[slice_name][metric] = ends
 
     def as_json(self) -> dict[str, Any]:
         """Returns it as JSON values."""
-        told: dict[str, Any] = {"slices": self.slices, "intervals": self.intervals}
+        values: dict[str, Any] = {"slices": self.slices, "intervals": self.intervals}
         if self.confusion_matrix is not None:
-            told["confusion_matrix"] = self.confusion_matrix.tolist()
-        return told
+            values["confusion_matrix"] = self.confusion_matrix.tolist()
+        return values
 
 
 class Evaluation:
-    """Accumulates predictions: of each row what the metrics need of it, some 40 bytes of a table's, and its slices."""
+    """Accumulates of each row what the metrics need, some 40 bytes of a table's row, and the values of its slices."""
 
     def __init__(self, measured: Sequence[Metric | PerClass], label: str | None = None):
         """Makes an empty one.
@@ -65,9 +66,11 @@ class Evaluation:
         self._weights: list[np.ndarray] = []
         self._groups: list[np.ndarray] = []
         self._rows = 0
+        self._columns_of_rows: set[str] | None = None
 
     def add(self, batch: Predictions) -> None:
-        """Adds rows."""
+        """Adds rows; raises ValueError where earlier ones have other columns, such as weights, or lengths differ."""
+        self._check(batch)
         for metric in self._metrics:
             self._columns[metric.name].append(metric.columns(batch.targets, batch.values))
         if self._per_class:
@@ -80,10 +83,28 @@ class Evaluation:
             self._groups.append(batch.groups)
         self._rows += len(batch.targets)
 
+    def _check(self, batch: Predictions) -> None:
+        columns = {f"slice {name}": values for name, values in batch.slices.items()}
+        optional = {"weights": batch.weights, "groups": batch.groups}
+        columns |= {name: values for name, values in optional.items() if values is not None}
+        for name, values in {"predictions": batch.values, **columns}.items():
+            if len(values) != len(batch.targets):
+                raise ValueError(f"Expected {len(batch.targets):,} {name}, one for each target, found {len(values):,}.")
+        if len(batch.targets):
+            self._check_columns(set(columns))
+
+    def _check_columns(self, columns: set[str]) -> None:
+        if self._columns_of_rows not in (None, columns):
+            names = ", ".join(sorted(columns ^ (self._columns_of_rows or set())))
+            raise ValueError(f"Some rows have {names} and others have not; all need the same columns.")
+        self._columns_of_rows = columns
+
     def merge(self, other: "Evaluation") -> None:
-        """Adds rows that come after those added so far."""
-        for name, found in other._columns.items():
-            self._columns[name] += found
+        """Adds rows that come after those added so far; raises ValueError where they have other columns."""
+        if other._columns_of_rows is not None:
+            self._check_columns(other._columns_of_rows)
+        for name, columns in other._columns.items():
+            self._columns[name] += columns
         for name, values in other._slices.items():
             self._slices.setdefault(name, []).extend(values)
         self._classes += other._classes
@@ -92,53 +113,71 @@ class Evaluation:
         self._rows += other._rows
 
     def result(self) -> Evaluated:
-        """Returns the metrics of all rows and of every slice."""
-        rows = Rows(self._rows, _joined(self._weights), _joined(self._groups))
-        columns = {name: _concatenated(found) for name, found in self._columns.items()}
-        found = Evaluated({}, {}, None)
-        for names, keys in self._keys():
-            tables = [(one, known_by_key(one, columns[one.name], rows, keys, len(names))) for one in self._metrics]
-            counts = np.bincount(keys[keys >= 0], minlength=len(names))
-            for key, name in enumerate(names):
-                found.slices[name], found.intervals[name] = {}, {}
-                for metric, known in tables:
-                    found.add(name, metric.name, known[key], metric.greatest, is_share=metric.is_share)
-                found.slices[name]["example_count"] = float(counts[key])
-        return self._with_classes(found, rows) if self._per_class else found
+        """Returns the metrics of all rows and of every slice; without rows none but `example_count`, which is 0.
 
-    def _keys(self) -> Iterator[tuple[list[str], np.ndarray]]:
+        Raises:
+            ValueError: Two slices have one name, as `b=c` of a column `a` and `c` of a column `a=b`.
+        """
+        rows = Rows(_joined(self._weights), _joined(self._groups))
+        result = Evaluated({}, {}, None)
+        for names, keys in self._slice_names(result):
+            for name in names:
+                result.slices[name], result.intervals[name] = {}, {}
+            for metric in self._metrics if self._rows else ():
+                columns = _concatenated(self._columns[metric.name])
+                summaries = summaries_by_key(metric, columns, rows, keys, len(names))
+                for name, summary in zip(names, summaries, strict=True):
+                    result.add(name, metric.name, *metric.measured(summary))
+            counts = np.bincount(keys[keys >= 0], minlength=len(names)).tolist()
+            for name, count in zip(names, counts, strict=True):
+                result.slices[name]["example_count"] = float(count)
+        return self._with_classes(result, rows) if self._per_class else result
+
+    def _slice_names(self, result: Evaluated) -> Iterator[tuple[list[str], np.ndarray]]:
         """Yields names of slices, and int64 `(rows,)`: which of them each row is in, -1 for none."""
         yield [OVERALL], np.zeros(self._rows, np.int64)
         for column, parts in self._slices.items():
             values = pa.chunked_array(parts).unify_dictionaries()
             codes = np.concatenate([part.indices.fill_null(-1).to_numpy() for part in values.chunks])
-            names = values.chunk(0).dictionary.to_pylist()
+            dictionary = values.chunk(0).dictionary.to_pylist()
             present = np.unique(codes[codes >= 0])  # of a class without rows there is nothing to say
-            order = present if column == self._label else sorted(present, key=lambda code: names[code])
-            places = np.full(len(names) + 1, -1)
-            places[order] = np.arange(len(order))  # the last place is that of -1
-            yield [f"{column}={names[code]}" for code in order], places[codes]
+            order = present if column == self._label else sorted(present, key=lambda code: dictionary[code])
+            slice_of_code = np.full(len(dictionary) + 1, -1)
+            slice_of_code[order] = np.arange(len(order))  # the last one is that of -1
+            names = [f"{column}={dictionary[code]}" for code in order]
+            for name, code in zip(names, order, strict=True):
+                if name in result.slices:
+                    raise ValueError(f"Two slices are called {name}; rename column {column}, whose name has a =.")
+                result.keys[name] = (column, dictionary[code])
+            yield names, slice_of_code[codes]
 
-    def _with_classes(self, found: Evaluated, rows: Rows) -> Evaluated:
+    def _with_classes(self, result: Evaluated, rows: Rows) -> Evaluated:
         """Returns it with the confusion matrix and with precision, recall and F1 of each class."""
         assert self._per_class
         classes = self._per_class.classes
+        if not self._rows:
+            return replace(result, confusion_matrix=np.zeros((len(classes), len(classes)), np.int64))
         targets, predicted = (one.astype(np.int64) for one in _concatenated(self._classes))
         hits, ones = (targets == predicted).astype(np.float64), np.ones(len(targets))
-        # F1 is 2 hits / (predicted + true): a row counts with its true class, of a miss also with the predicted one.
+        # Of F1 a row counts with its true class, of a miss also with the predicted one.
         misses = np.flatnonzero(targets != predicted)
-        twice = np.concatenate([np.arange(len(targets)), misses])
-        either = np.concatenate([targets, predicted[misses]])
-        pairs = (np.concatenate([one, rest[misses]]) for one, rest in ((2 * hits, hits), (ones + hits, ones)))
+        indices = np.concatenate([np.arange(len(targets)), misses])
+        of_classes = np.concatenate([targets, predicted[misses]])
+        num_keys = len(classes)
         tables = {
-            "precision": ratios_by_key(hits, ones, rows, predicted, len(classes)),
-            "recall": ratios_by_key(hits, ones, rows, targets, len(classes)),
-            "f1": ratios_by_key(*pairs, rows.of(twice), either, len(classes)),
+            "precision": ratios_by_key(hits, ones, rows=rows, keys=predicted, num_keys=num_keys),
+            "recall": ratios_by_key(hits, ones, rows=rows, keys=targets, num_keys=num_keys),
+            "f1": ratios_by_key(
+                hits[indices], ones[indices], rows=rows.of(indices), keys=of_classes, num_keys=num_keys
+            ),
         }
-        for metric, table in tables.items():
-            for name, known in zip(classes, table, strict=True):
-                found.add(OVERALL, f"{metric}@{name}", known, 1.0, is_share=metric != "f1")
-        return replace(found, confusion_matrix=metrics.confusion_matrix(targets, predicted, len(classes)))
+        declared = {metric.name for metric in self._metrics}  # as F1 of the second of two classes
+        for kind, summaries in tables.items():
+            for index, summary in enumerate(summaries):
+                metric = metrics.of_class(kind, index, classes[index])
+                if metric.name not in declared:
+                    result.add(OVERALL, metric.name, *metric.measured(summary))
+        return replace(result, confusion_matrix=metrics.confusion_matrix(targets, predicted, len(classes)))
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray | None:

@@ -7,13 +7,14 @@ is small and no order of adding changes a bit of the result; values, standard er
 import functools
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from models.evaluation import estimates
-from models.evaluation.estimates import Estimate
+from models.evaluation import confidence, estimates
+from models.evaluation.confidence import EstimateSummary, Interval
+from models.evaluation.estimates import Estimate, Transform
 
 Columns = tuple[np.ndarray, ...]
 EPSILON = 1e-7  # Keras's: probabilities are clipped to [1e-7, 1 - 1e-7] before their logarithm is taken
@@ -27,18 +28,22 @@ class Metric:
         name: Name in the evaluation, in thresholds and on pages.
         columns: `(targets, predictions) -> arrays (rows,)`, what it needs of each row.
         estimate: `(*columns, weights) -> Estimate`, of all rows; `weights` is float `(rows,)` or None.
+        transform: The rising function of that estimate that the metric is, such as a root; None for itself.
         lower_is_better: Whether less is better.
-        greatest: Greatest value that it can have; the least is 0.
-        is_share: Whether its value is a share of rows, whose interval is Wilson's.
+        least: Least value that the estimate can have.
+        greatest: Greatest value that it can have.
+        is_share: Whether the estimate is a share of rows.
         is_compared: Whether models are compared by it.
         tfma: Class name and settings of TFMA's metric of the same definition; None where it has none.
-        of_second_class: Whether TFMA has to look at the second of two classes alone.
+        of_second_class: Whether it is of the second of two classes, and TFMA has to look at that one alone.
     """
 
     name: str
     columns: Callable[[np.ndarray, np.ndarray], Columns]
     estimate: Callable[..., Estimate] = estimates.ratio
+    transform: Transform | None = None
     lower_is_better: bool = False
+    least: float = 0.0
     greatest: float = 1.0
     is_share: bool = False
     is_compared: bool = True
@@ -53,16 +58,31 @@ class Metric:
             predictions: What was predicted, `(rows,)` or `(rows, values)`.
             weights: float `(rows,)`, how much each row counts; None for alike.
         """
-        return self.estimate(*self.columns(targets, predictions), weights=weights)
+        estimate = self.estimate(*self.columns(targets, predictions), weights=weights)
+        return self.transform.of(estimate) if self.transform else estimate
 
     @property
     def is_ratio(self) -> bool:
-        """Whether it is the ratio of the sums of its two columns, or the root of that."""
-        return self.estimate in (estimates.ratio, estimates.ratio_root)
+        """Whether its estimate is the ratio of the sums of its first two columns."""
+        return self.estimate is estimates.ratio
 
-    def value(self, targets: np.ndarray, predictions: np.ndarray) -> float:
-        """Returns its value on all rows."""
-        return self.function(targets, predictions).value
+    def value(self, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None) -> float:
+        """Returns its value on all rows, as `function`."""
+        return self.function(targets, predictions, weights).value
+
+    def measured(self, summary: EstimateSummary) -> tuple[float, Interval | None]:
+        """Returns its value, and the ends of its 95 % interval where they are known, from the summary of `estimate`."""
+        ends = confidence.interval(summary, least=self.least, greatest=self.greatest, is_share=self.is_share)
+        if self.transform is None:
+            return summary.value, ends
+        function = self.transform.function
+        return function(summary.value), (function(ends[0]), function(ends[1])) if ends else None
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Its least and greatest value."""
+        function = self.transform.function if self.transform else float
+        return function(self.least), function(self.greatest)
 
 
 def _terms(term: Callable[..., np.ndarray], targets: np.ndarray, predictions: np.ndarray) -> Columns:
@@ -128,19 +148,31 @@ AUC = Metric(
 )
 
 
-def _second_class_counts(targets: np.ndarray, scores: np.ndarray) -> Columns:
-    predicted, true = scores.argmax(axis=1) == 1, targets == 1
-    return 2.0 * (predicted & true), predicted.astype(np.float64) + true
+def _hits_of_class(kind: str, index: int, targets: np.ndarray, scores: np.ndarray) -> Columns:
+    predicted, true = scores.argmax(axis=1) == index, targets == index
+    return predicted & true, {"precision": predicted, "recall": true, "f1": predicted | true}[kind]
 
 
-def f1(name: str) -> Metric:
-    """Returns the F1 score of the second of two classes, under a name; 0 where it is neither there nor predicted."""
-    return Metric(name, _second_class_counts)
+def of_class(kind: str, index: int, name: str) -> Metric:
+    """Returns `precision`, `recall` or `f1` of one class, by its index and name; NaN where no row can tell it."""
+    transform = estimates.F1_OF_JACCARD if kind == "f1" else None
+    return Metric(f"{kind}@{name}", functools.partial(_hits_of_class, kind, index), transform=transform, is_share=True)
+
+
+def _hits_of_second_class(targets: np.ndarray, scores: np.ndarray) -> Columns:
+    return *_hits_of_class("f1", 1, targets, scores), targets == 1
+
+
+def f1_of_second(name: str) -> Metric:
+    """Returns the F1 score of the second of two classes, by its name; NaN of rows of one class alone, which say nothing
+    of how well both are told apart.
+    """
+    return replace(of_class("f1", 1, name), columns=_hits_of_second_class, of_second_class=True)
 
 
 @dataclass(frozen=True)
 class PerClass:
-    """Precision, recall and F1 of every class, of all rows; 0 where there is no row to tell them by.
+    """Precision, recall and F1 of every class, of all rows; one that no row can tell is left out.
 
     Attributes:
         classes: Names of the classes.
@@ -162,7 +194,7 @@ def squared_error(targets: np.ndarray, values: np.ndarray) -> np.ndarray:
 RMSE = mean_of(
     "rmse",
     squared_error,
-    estimate=estimates.ratio_root,
+    transform=estimates.ROOT,
     lower_is_better=True,
     greatest=math.inf,
     tfma=("RootMeanSquaredError", {"name": "rmse"}),
@@ -212,9 +244,7 @@ def ndcg_at(top_k: int) -> Metric:
     return mean_of(f"ndcg_at_{top_k}", functools.partial(_gain, top_k))
 
 
-RATING_RMSE = mean_of(
-    "rating_rmse", _rating_error, estimate=estimates.ratio_root, lower_is_better=True, greatest=math.inf
-)
+RATING_RMSE = mean_of("rating_rmse", _rating_error, transform=estimates.ROOT, lower_is_better=True, greatest=math.inf)
 
 
 # --- What tasks name ------------------------------------------------------------------------------------------------
@@ -222,7 +252,7 @@ RATING_RMSE = mean_of(
 
 def classification(classes: tuple[str, ...]) -> tuple[Metric | PerClass, ...]:
     """Returns the metrics of classification: of two classes the area under the ROC curve first, else accuracy."""
-    of_two = (AUC, ACCURACY, f1(f"f1@{classes[1]}")) if len(classes) == 2 else (ACCURACY,)
+    of_two = (AUC, ACCURACY, f1_of_second(classes[1])) if len(classes) == 2 else (ACCURACY,)
     return (*of_two, LOSS, CALIBRATION, PerClass(classes))
 
 
@@ -231,7 +261,7 @@ def ranges(measured: Iterable[Metric | PerClass]) -> dict[str, tuple[float, floa
     found = {}
     for one in measured:
         if isinstance(one, Metric):
-            found[one.name] = (0.0, one.greatest)
+            found[one.name] = one.range
         else:
             found |= {f"{metric}@{name}": (0.0, 1.0) for metric in one.names for name in one.classes}
     return found | ({"example_count": (0.0, math.inf)} if found else {})

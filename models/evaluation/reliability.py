@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.evaluation.by_key import Rows, ratios_by_key
-from models.evaluation.estimates import BINS
+from models.evaluation.confidence import interval
+from models.evaluation.estimates import BINS, bins_of
 from models.evaluation.predictions import Predictions
 
 
@@ -34,11 +35,20 @@ def reliability_bins(predicted: Predictions) -> list[Bin]:
     """Returns the bins that hold examples, of BINS equally wide ones (C. Guo et al., ICML 2017), the lowest first."""
     confidences = predicted.values.max(axis=1).astype(np.float64)
     right = (predicted.values.argmax(axis=1) == predicted.targets).astype(np.float64)
-    bins = np.clip(np.ceil(confidences * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    rows, ones = Rows(len(bins), predicted.weights, predicted.groups), np.ones(len(bins))
-    accuracies, means = (ratios_by_key(values, ones, rows, bins, BINS) for values in (right, confidences))
+    bins = bins_of(predicted.values.max(axis=1))
+    rows, ones = Rows(predicted.weights, predicted.groups), np.ones(len(bins))
+    accuracies, means = (
+        ratios_by_key(values, ones, rows=rows, keys=bins, num_keys=BINS) for values in (right, confidences)
+    )
     return [
-        Bin(index / BINS, (index + 1) / BINS, mean.value, known.value, known.interval(1.0, is_share=True), known.rows)
-        for index, (known, mean) in enumerate(zip(accuracies, means, strict=True))
-        if known.rows
+        Bin(
+            index / BINS,
+            (index + 1) / BINS,
+            mean.value,
+            accuracy.value,
+            interval(accuracy, is_share=True),
+            accuracy.num_rows,
+        )
+        for index, (accuracy, mean) in enumerate(zip(accuracies, means, strict=True))
+        if accuracy.num_rows
     ]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from models.evaluation.comparison import paired_interval
-from models.evaluation.metrics import ACCURACY, AUC, MAE, RMSE, f1
+from models.evaluation.metrics import ACCURACY, AUC, MAE, RMSE, f1_of_second
 
-METRICS = {metric.name: metric for metric in (ACCURACY, AUC, f1("f1"))}
+METRICS = {metric.name: metric for metric in (ACCURACY, AUC, f1_of_second("yes"))}
 ERRORS = {metric.name: metric for metric in (RMSE, MAE)}
 EVERY = {**METRICS, **ERRORS}
 
@@ -146,3 +146,21 @@ def test_a_perfect_network_beats_a_constant_where_there_are_enough_rows():
         verdicts.append(paired_interval(AUC, targets, np.eye(2)[targets], constant).verdict)
 
     assert verdicts == ["ties with", "beats"]
+
+
+def test_a_weight_of_two_counts_as_two_rows_and_one_of_none_as_no_row():
+    targets, ours, theirs = _made_up("accuracy", np.random.default_rng(4), 90, better=0.5)
+    weights = np.arange(90) % 3.0
+    copied, groups = np.repeat(np.arange(90), weights.astype(int)), np.arange(90)
+
+    for metric in METRICS.values():
+        found = paired_interval(metric, targets, ours, theirs, weights=weights, groups=groups)
+        copies = paired_interval(metric, targets[copied], ours[copied], theirs[copied], groups=groups[copied])
+        assert [found.difference, found.low, found.high] == pytest.approx([copies.difference, copies.low, copies.high])
+
+
+def test_a_difference_of_errors_may_be_greater_than_one_and_equal_differences_are_no_proof():
+    found = paired_interval(ERRORS["mae"], np.zeros(20), np.full(20, 3.0), np.full(20, 5.0))
+
+    # 2 in all 20 rows: an error of 2 * 2 / 20, and 2.0930 of Student's t of 19 degrees of freedom.
+    assert (found.difference, found.low) == (2.0, pytest.approx(2 - 0.2 * 2.0930, abs=1e-4))
