@@ -60,10 +60,10 @@ def difference(metric: Metric, ours: Estimate, theirs: Estimate, *, groups: np.n
     influence = sign * (ours.influence - theirs.influence)
     kinds = tuple(np.maximum(one, other) for one, other in zip(ours.kinds, theirs.kinds, strict=True))
     paired = Estimate(sign * (ours.value - theirs.value), influence, kinds)
-    error = paired.standard_error(groups)
-    if not np.isfinite([paired.value, error]).all():
+    summary = paired.summary(groups)
+    if not np.isfinite([paired.value, summary.standard_error]).all():
         return Interval(paired.value, -np.inf, np.inf)
-    half = half_width(paired.value, error, paired.units(groups), paired.degrees_of_freedom(groups))
+    half = half_width(paired.value, summary.standard_error, summary.num_units, summary.degrees_of_freedom)
     least, greatest = metric.range
     low, high = np.clip([paired.value - half, paired.value + half], least - greatest, greatest - least)
     return Interval(paired.value, float(low), float(high))

@@ -5,6 +5,7 @@ variance is that of a mean; rows of one group are summed first (cluster-robust, 
 73, 1986). The same rows' influences on two models are subtracted, which makes a comparison a paired one.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,8 +23,8 @@ class Estimate:
     Attributes:
         value: On all rows; NaN where they cannot tell it.
         influence: float64 `(rows,)` of mean 0, in the metric's unit: the influence function of `value` at each row.
-        kinds: float64 `(rows,)` each, for each kind of rows that the value needs how much a row counts among them, 0
-            for one that does not: of a ratio its denominators; of a metric that compares two classes one of each.
+        kinds: float64 or bool `(rows,)` each, for each kind of rows that the value needs how much a row counts among
+            them, 0 for one that does not: of a ratio its denominators; of one that compares two classes one of each.
     """
 
     value: float
@@ -43,10 +44,7 @@ class Estimate:
 
         F. E. Satterthwaite, Biometrics Bulletin 2, 1946; at most one less than there are units, and at least 1.
         """
-        squares = _sums(self.influence, groups) ** 2
-        total = float(np.dot(squares, squares))
-        most = max(self.units(groups) - 1, 1)
-        return min(max(float(squares.sum()) ** 2 / total, 1.0), most) if total > 0 else most
+        return self.summary(groups).degrees_of_freedom
 
     def standard_error(self, groups: np.ndarray | None = None) -> float:
         """Returns the standard error of `value`; infinite where there is only one row, or group, to tell it by.
@@ -54,11 +52,7 @@ class Estimate:
         Args:
             groups: int `(rows,)` from 0, which rows belong together; None where each row is independent.
         """
-        sums = _sums(self.influence, groups)
-        count = self.units(groups)
-        if count < 2:
-            return float("inf")
-        return float(np.sqrt(np.dot(sums, sums) * count / (count - 1)) / len(self.influence))
+        return self.summary(groups).standard_error
 
     def bias(self, groups: np.ndarray | None = None) -> float:
         """Returns the most that `value` is too high on average."""
@@ -66,15 +60,18 @@ class Estimate:
 
     def summary(self, groups: np.ndarray | None = None) -> EstimateSummary:
         """Returns what its interval follows from; the value is NaN without a row of one of the kinds."""
-        units = self.units(groups)
+        units, sums = self.units(groups), _sums(self.influence, groups)
+        squares = sums * sums
+        variance, fourths = float(squares.sum()), float((squares * squares).sum())
+        most = max(units - 1, 1)
         return EstimateSummary(
-            self.value if units else float("nan"),
-            self.standard_error(groups),
-            self.degrees_of_freedom(groups),
-            units,
-            self.effective_units(groups),
-            len(self.influence),
-            self.bias(groups),
+            value=self.value if units else float("nan"),
+            standard_error=math.sqrt(variance * units / most) / len(self.influence) if units > 1 else math.inf,
+            degrees_of_freedom=min(max(variance**2 / fourths, 1.0), most) if fourths > 0 else most,
+            num_units=units,
+            effective_units=self.effective_units(groups),
+            num_rows=len(self.influence),
+            bias=self.bias(groups),
         )
 
 
@@ -120,8 +117,10 @@ def _sums(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 
 def kish(weights: np.ndarray) -> float:
-    """Returns how many equal weights tell a mean as well as these, float `(units,)`; 0 where all are 0."""
-    squares = float(np.dot(weights, weights))
+    """Returns how many equal weights tell a mean as well as these, float or bool `(units,)`; 0 where all are 0."""
+    if weights.dtype == bool:
+        return float(np.count_nonzero(weights))
+    squares = float((weights * weights).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
@@ -150,7 +149,7 @@ def ratio(
     if scale == 0 or (positive is not None and positive.all() | ~positive.any()):
         return Estimate(float("nan"), np.zeros(len(below)), (np.zeros(len(below)),))
     value = above.mean() / scale
-    return Estimate(float(value), (above - value * below) / scale, (below,))
+    return Estimate(float(value), (above - value * below) / scale, (denominators if weights is None else below,))
 
 
 def weighted(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
@@ -161,7 +160,7 @@ def weighted(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
 
 def mean(values: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
     """Returns the weighted mean of `(rows,)`."""
-    return ratio(values, np.ones(len(values)), weights=weights)
+    return ratio(values, np.ones(len(values), bool), weights=weights)
 
 
 @dataclass(frozen=True)
@@ -218,9 +217,9 @@ def area_under_curve(positive: np.ndarray, scores: np.ndarray, weights: np.ndarr
     rows, count = len(positive), int(positive.sum())
     if np.isnan(scores).any():
         return Estimate(float("nan"), np.full(rows, np.nan), (np.zeros(rows), np.zeros(rows)))
+    kinds = (positive, ~positive) if weights is None else (weights * positive, weights * ~positive)
+    above, below = float(kinds[0].sum()), float(kinds[1].sum())
     weights = np.ones(rows) if weights is None else np.asarray(weights, np.float64)
-    kinds = np.where(positive, weights, 0.0), np.where(positive, 0.0, weights)
-    above, below = kinds[0].sum(), kinds[1].sum()
     if count in (0, rows) or not above or not below:
         return Estimate(0.5, np.zeros(rows), kinds)
     order = np.argsort(scores)
@@ -258,8 +257,9 @@ def calibration_error(confidences: np.ndarray, correct: np.ndarray, weights: np.
     distances = confidences.astype(np.float64) - correct
     signs = np.sign(np.bincount(bins, weighted(distances, weights), BINS))
     found = mean(distances * signs[bins], weights)
-    (below,) = found.kinds
-    terms = weighted(distances, weights) / (below.mean() or 1.0)
+    terms = weighted(distances, weights)
+    if weights is not None:
+        terms /= weights.mean() or 1.0
     return SumOfDistances(found.value, found.influence, found.kinds, bins, terms)
 
 

@@ -158,7 +158,7 @@ class Evaluation:
         if not self._rows:
             return replace(result, confusion_matrix=np.zeros((len(classes), len(classes)), np.int64))
         targets, predicted = (one.astype(np.int64) for one in _concatenated(self._classes))
-        hits, ones = (targets == predicted).astype(np.float64), np.ones(len(targets))
+        hits, ones = targets == predicted, np.ones(len(targets), bool)
         # Of F1 a row counts with its true class, of a miss also with the predicted one.
         misses = np.flatnonzero(targets != predicted)
         indices = np.concatenate([np.arange(len(targets)), misses])

@@ -23,8 +23,11 @@ def _table(weighted: bool, grouped: bool):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_ratios_of_all_keys_at_once_are_those_of_each_keys_rows_alone(weighted, grouped):
+@pytest.mark.parametrize("of_rows", [False, True])
+def test_ratios_of_all_keys_at_once_are_those_of_each_keys_rows_alone(weighted, grouped, of_rows):
     numerators, denominators, rows, keys = _table(weighted, grouped)
+    if of_rows:  # a share
+        numerators, denominators = numerators > 0.5, denominators > 0
 
     found = ratios_by_key(numerators, denominators, rows=rows, keys=keys, num_keys=KEYS)
 
