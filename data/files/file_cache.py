@@ -1,4 +1,7 @@
-"""What was found out about files that are unchanged since, by size, time of change and inode; in the user's cache."""
+"""What was found out about files that are unchanged since, by size, time of change and inode; in the user's cache.
+
+`recall` and `keep` are for those whose keys stand for content.
+"""
 
 import contextlib
 import functools
@@ -27,10 +30,10 @@ def sha256s(paths: Sequence[Path], *, trust: bool) -> list[str]:
         trust: Whether a file that is unchanged since it was read last is not read again.
     """
     keys = [_key("sha256", [path]) for path in paths]
-    known = _read(keys) if trust else {}
+    known = recall(keys) if trust else {}
     found = {key: known.get(key) or checksums.sha256(path) for key, path in zip(keys, paths, strict=True)}
     settled = {key: found[key] for key, path in zip(keys, paths, strict=True) if _is_settled([path])}
-    _write({key: value for key, value in settled.items() if known.get(key) != value})
+    keep({key: value for key, value in settled.items() if known.get(key) != value})
     return [found[key] for key in keys]
 
 
@@ -41,12 +44,12 @@ def facts(paths: Sequence[Path], about: str, find: Callable[[], Any]) -> Any:
     """
     about = f"{_code()} {about}"
     key = _key(about, paths)
-    known = _read([key])
+    known = recall([key])
     if key in known:
         return json.loads(known[key])
     settled, found = _is_settled(paths), find()
     if settled and key == _key(about, paths):  # not written to meanwhile
-        _write({key: json.dumps(found)})
+        keep({key: json.dumps(found)})
     return found
 
 
@@ -71,8 +74,12 @@ def _is_settled(paths: Sequence[Path]) -> bool:
     return all(path.stat().st_mtime < time.time() - SETTLED_SECONDS for path in paths)
 
 
-def _read(keys: Sequence[str]) -> dict[str, str]:
-    """Returns what is known; nothing where the cache cannot be used."""
+def recall(keys: Sequence[str]) -> dict[str, str]:
+    """Returns key -> value of those that are known; nothing where the cache cannot be used.
+
+    Args:
+        keys: Digests of all that a value depends on.
+    """
     found = {}
     with contextlib.suppress(OSError, sqlite3.Error), _database() as database:
         for key in keys:
@@ -81,7 +88,7 @@ def _read(keys: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _write(values: dict[str, str]) -> None:
+def keep(values: dict[str, str]) -> None:
     """Keeps values, and forgets those that are old; does nothing where the cache cannot be used."""
     if not values:
         return

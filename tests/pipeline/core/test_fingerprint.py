@@ -1,3 +1,6 @@
+import sqlite3
+
+import platformdirs
 import pytest
 
 from pipeline.core import fingerprint as fp
@@ -13,7 +16,22 @@ def tree(tmp_path, monkeypatch):
     (tmp_path / "data" / "b.py").write_text("x = 1\n")
     (tmp_path / "data" / "c.py").write_text("y = 1\n")
     monkeypatch.setattr(fp, "ROOT", tmp_path)
-    return tmp_path
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
+    _forget()
+    yield tmp_path
+    _forget()
+
+
+def _forget():
+    """Forgets what this process has read, as if another had begun; what is stored stays."""
+    fp._read.cache_clear()
+    fp._is_ours.cache_clear()
+    fp._known = fp._Known()
+
+
+def _fingerprint() -> dict[str, str]:
+    _forget()
+    return fp.fingerprint(fp.closure(["models.a"]))
 
 
 def test_the_closure_follows_imports_within_functions(tree):
@@ -41,20 +59,44 @@ def test_what_is_left_out_takes_what_only_it_imports_along(tree):
 
 
 def test_a_change_of_an_imported_module_changes_the_fingerprint(tree):
-    before = fp.fingerprint(fp.closure(["models.a"]))
+    before = _fingerprint()
 
     (tree / "data" / "b.py").write_text("x = 2\n")
 
-    assert fp.fingerprint(fp.closure(["models.a"])) != before
+    assert _fingerprint() != before
 
 
 def test_a_comment_or_another_module_leaves_it(tree):
-    before = fp.fingerprint(fp.closure(["models.a"]))
+    before = _fingerprint()
 
     (tree / "data" / "b.py").write_text("# why\nx   =   1\n")
     (tree / "data" / "c.py").write_text("y = 2\n")
 
-    assert fp.fingerprint(fp.closure(["models.a"])) == before
+    assert _fingerprint() == before
+
+
+def test_a_source_is_parsed_once_by_all_processes(tree, monkeypatch):
+    before = _fingerprint()
+    monkeypatch.delattr(fp, "_parsed")
+
+    assert _fingerprint() == before
+    (tree / "data" / "c.py").write_text("not reached, not Python\n")
+    assert _fingerprint() == before
+    (tree / "data" / "b.py").write_text("x = 2\n")
+    with pytest.raises(NameError):
+        _fingerprint()
+
+
+@pytest.mark.parametrize("damage", ["", "[1", "{}", '["digest", 1, 2]'])
+def test_a_damaged_cache_is_done_without(tree, damage):
+    before = _fingerprint()
+    database = tree / "cache" / "headrace" / "files.db"
+    with sqlite3.connect(database) as opened:
+        assert opened.execute("update known set value = ?", (damage,)).rowcount == 3  # two are empty
+
+    assert _fingerprint() == before
+    database.write_text("no database" * 100)
+    assert _fingerprint() == before
 
 
 def test_the_versions_of_packages_count():
