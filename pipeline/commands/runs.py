@@ -69,6 +69,7 @@ def show(run: str, home: Path, as_json: bool) -> None:
       headrace show digits
       headrace show 20261123-105255-728 --json
     """
+    from models.evaluation.names import is_of_class
     from pipeline.history import runs
     from pipeline.reporting.formatting import number, span
 
@@ -81,12 +82,12 @@ def show(run: str, home: Path, as_json: bool) -> None:
         click.echo(f"  {stage.name:<15}{stage.state:<9}{stage.seconds:7.1f} s  {stage.detail}")
         for folder in stage.outputs.values():
             click.echo(f"{'':<36}{folder}")
-    single = {name for name in found.metrics if "@" in name}
-    for name, value in found.metrics.items():
-        if len(single) > MAX_SINGLE and name in single:
-            continue
+    single = [name for name in found.metrics if is_of_class(name) and name not in found.shown_metrics]
+    for name in found.shown_metrics + (single if len(single) <= MAX_SINGLE else []):
         ends = found.intervals.get(name)
-        click.echo(f"  {name:<32}{number(value, ends)}" + (f"  95 % {span(ends)}" if ends else ""))
+        click.echo(f"  {name:<32}{number(found.metrics[name], ends)}" + (f"  95 % {span(ends)}" if ends else ""))
+    if found.num_test_rows is not None:
+        click.echo(f"  {'test rows':<32}{number(found.num_test_rows)}")
     if len(single) > MAX_SINGLE:
         click.echo(f"  and {len(single):,} of single classes, in --json and on the page")
     for verdict in found.verdicts:

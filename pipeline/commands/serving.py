@@ -258,11 +258,7 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
         click.echo(to_json(found, indent=1))
         return
     for one in found:
-        metrics = ", ".join(
-            f"{name} {significant(value)}"
-            for name, value in list(one["metrics"].items())[:3]
-            if isinstance(value, float) and name != "example_count"
-        )
+        metrics = ", ".join(f"{name} {significant(one['metrics'][name])}" for name in one["shown"][:3])
         labels = ", ".join([*one["labels"], *["served"] * (one["state"] == "AVAILABLE")])
         click.echo(f"{one['version']}  {one['published']}  {one['by'] or '?':<10} {metrics}  {labels}".rstrip())
         change = one["change"]

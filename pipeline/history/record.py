@@ -11,6 +11,8 @@ from typing import Any
 
 from components.artifact_files import ArtifactFile
 from data.secrets import PATTERN, hide, hide_url
+from models.evaluation import EXAMPLE_COUNT
+from models.evaluation.names import shown
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.states import RUNNING
 
@@ -122,6 +124,21 @@ class RunRecord:
     def usual_metrics(self) -> list[str]:
         """The metrics that are told of a run in a list, the usual one first."""
         return self.compared or list(self.intervals)  # older releases wrote the intervals of these alone
+
+    @property
+    def shown_metrics(self) -> list[str]:
+        """Names of the metrics of all rows that are shown, the usual one first; see `models.evaluation.names`."""
+        return shown(self.metrics, self.usual_metrics)
+
+    @property
+    def num_test_rows(self) -> int | None:
+        """How many rows its metrics are of; None where that is not known."""
+        return int(self.metrics[EXAMPLE_COUNT]) if EXAMPLE_COUNT in self.metrics else None
+
+    @property
+    def headline_metrics(self) -> list[str]:
+        """Names of the few that stand in a line: the first two that are shown, and the loss."""
+        return [name for name in dict.fromkeys([*self.shown_metrics[:2], "loss"]) if name in self.metrics]
 
     def output(self, stage: str, name: str) -> Path | None:
         """Returns the folder of a stage's output that is still there; else None."""

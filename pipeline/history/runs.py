@@ -65,11 +65,8 @@ def find(home: Path, identifier: str) -> RunRecord:
 def line(run: RunRecord) -> str:
     """Returns a run in one line."""
     cached = sum(stage.state == "cached" for stage in run.stages)
-    shown = [*(run.usual_metrics or ["accuracy"])[:2], "loss"]
     metrics = ", ".join(
-        f"{name} {significant(run.metrics[name], interval=run.intervals.get(name))}"
-        for name in shown
-        if name in run.metrics
+        f"{name} {significant(run.metrics[name], interval=run.intervals.get(name))}" for name in run.headline_metrics
     )
     where = f"at {run.stages[-1].name}" if run.stages and run.state not in ("published", "unpublished") else ""
     stages = f"{len(run.stages)} stages, {cached} cached"

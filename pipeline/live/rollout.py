@@ -2,12 +2,16 @@
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.artifact_files import OVERALL
 from data.errors import ConfigError, ServingError
+from data.spec import DatasetSpec
+from models import registry
+from models.evaluation.names import shown
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import is_version, last_version, published_at, read_manifest, versions
 from pipeline.core.screen import redirected
@@ -139,7 +143,8 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
     """Returns each version of a pipeline, the newest first: its labels, who published it, when, its metrics.
 
     `state` is what the server that runs on this home says of it, such as `AVAILABLE`; empty without one. `canary` is
-    what became of it as a canary: `outcome`, `time`, `who` and `why`; None where it was none, or is one still.
+    what became of it as a canary: `outcome`, `time`, `who` and `why`; None where it was none, or is one still. `shown`
+    are the names of the metrics that are shown where not all are, the usual one of the task first.
     """
     folder = _one(home, pipeline)
     here = running(home, folder.name)
@@ -156,6 +161,7 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
         labels = ["stable"] * (version == stable) + ["previous"] * (version == now.previous)
         if now.canary and now.canary.version == version:
             labels.append(f"canary {now.canary.percent:g} %")
+        metrics = facts.get("evaluation", {}).get("slices", {}).get(OVERALL) or {}
         given = [one for one in changes if _role(one["after"], version) not in (None, _role(one["before"], version))]
         found.append(
             {
@@ -165,13 +171,23 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
                 "published": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(published_at(folder / str(version)))),
                 "by": facts.get("by", ""),
                 "run": facts.get("run", ""),
-                "metrics": (facts.get("evaluation", {}).get("slices", {}).get(OVERALL) or {}),
+                "metrics": metrics,
+                "shown": shown(metrics, _compared(facts)),
                 "serving": facts.get("serving", {}),
                 "change": given[-1] if given else None,
                 "canary": _canary_outcome(changes, version),
             }
         )
     return found
+
+
+def _compared(manifest: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the metrics by which models of a version's task are compared; empty where not known."""
+    try:
+        config = registry.config_class(manifest["task"])()
+        return list(config.compared(DatasetSpec.model_validate(manifest["spec"])))
+    except (KeyError, ValueError):  # another release wrote it
+        return []
 
 
 def _canary_outcome(changes: list[dict[str, Any]], version: int) -> dict[str, Any] | None:

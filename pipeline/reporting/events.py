@@ -5,8 +5,9 @@ import io
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
 from components.artifact_files import OVERALL
+from models.evaluation import EXAMPLE_COUNT
+from models.evaluation.names import shown
 from models.evaluation.plots import confusion_matrix, pixels, short
 from models.evaluation.reliability import Bin, reliability_bins
 from pipeline.core.stages import BY_ID
@@ -43,7 +46,12 @@ def write(folder: Path, record: RunRecord, found: Facts) -> None:
     """Writes event files of a run that has ended into TensorBoard's folder of the run."""
     with _writer(folder) as add:
         add(_settings(record))
-        for summary in (*_cards(record), *_anomalies(found), *_evaluation(found), *_mistakes(record, found)):
+        for summary in (
+            *_cards(record),
+            *_anomalies(found),
+            *_evaluation(found, record.usual_metrics),
+            *_mistakes(record, found),
+        ):
             add(summary)
         add(hparams_end(record))
     for split, features in found.statistics.items():
@@ -162,11 +170,10 @@ def _histogram(feature: Any) -> Iterator[Summary]:
 # --- evaluation -----------------------------------------------------------------------------------------------------
 
 
-def _evaluation(found: Facts) -> Iterator[Summary]:
-    for name in found.slices.get(OVERALL, {}):
-        if "@" not in name:
-            yield _scalar(f"test/{name}", found.measured(OVERALL, name))
-    yield from _slices(found)
+def _evaluation(found: Facts, usual: Sequence[str]) -> Iterator[Summary]:
+    for name in shown(found.slices.get(OVERALL, {}), usual):
+        yield _scalar(f"test/{name}", found.measured(OVERALL, name))
+    yield from _slices(found, usual)
     _, classes = found.label
     counts = found.evaluation.get("confusion_matrix")
     if counts and len(classes) <= MAX_CLASSES:
@@ -186,16 +193,24 @@ def _scalar(tag: str, measured: Measured) -> Summary:
     return scalar_pb(tag, measured.value, description=f"95 % interval {measured.ends}" if measured.ends else None)
 
 
-def _slices(found: Facts) -> Iterator[Summary]:
+def _slices(found: Facts, usual: Sequence[str]) -> Iterator[Summary]:
+    """Returns the metrics that any slice has, which others may lack: one of a single class has no AUC."""
     names = [name for name in found.slices if name != OVERALL]
     if not names:
         return
-    metrics = [name for name in found.slices[names[0]] if "@" not in name]
-    rows = [[name, *(str(found.measured(name, metric)) for metric in metrics)] for name in names[: 4 * MAX_CLASSES]]
-    yield text_pb("test/slices", "\n".join(_table(["slice (in brackets 95 % intervals)", *metrics], rows)))
+    metrics = shown(chain(*(found.slices[name] for name in names)), usual)
+    rows = [
+        [
+            name,
+            *(str(found.measured(name, metric)) for metric in metrics),
+            number(int(found.slices[name].get(EXAMPLE_COUNT, 0))),
+        ]
+        for name in names[: 4 * MAX_CLASSES]
+    ]
+    yield text_pb("test/slices", "\n".join(_table(["slice (in brackets 95 % intervals)", *metrics, "rows"], rows)))
     for name in names[:MAX_CLASSES]:
         for metric in metrics:
-            if metric in found.slices[name] and metric != "example_count":
+            if metric in found.slices[name]:
                 yield _scalar(f"slices_{metric}/{name}", found.measured(name, metric))
 
 

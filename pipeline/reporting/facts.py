@@ -6,7 +6,9 @@ Loads no TensorFlow: the pages of old runs are made in a second.
 import contextlib
 import json
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -21,6 +23,7 @@ from data.spec import SPLITS, DatasetSpec, LabelFeature
 from models import registry
 from models.evaluation import predictions
 from models.evaluation.metrics import Metric
+from models.evaluation.names import of_slices, shown
 from models.evaluation.predictions import Predictions
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import executions
@@ -97,6 +100,11 @@ class Facts:
     def measured(self, slice_name: str, metric: str) -> Measured:
         """Returns a metric of a slice."""
         return Measured.of(metric, self.slices.get(slice_name, {}), self.intervals.get(slice_name, {}))
+
+    def slice_metric(self, usual: Collection[str]) -> str | None:
+        """Returns the metric by which slices are compared, by the names of the usual ones; None without slices."""
+        slices = [metrics for name, metrics in self.slices.items() if name != files.OVERALL]
+        return of_slices(slices, shown(chain(*slices), usual))
 
     @property
     def label(self) -> tuple[str, tuple[str, ...]]:

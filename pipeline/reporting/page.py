@@ -16,6 +16,8 @@ from data.files import atomic
 from data.kinds.date import EPOCH
 from data.scripts import cut, isolated
 from data.spec import BooleanFeature, DateFeature, Feature
+from models.evaluation import EXAMPLE_COUNT
+from models.evaluation.names import of_class, shown
 from models.evaluation.reliability import reliability_bins
 from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
@@ -210,11 +212,11 @@ def _metrics(record: RunRecord, found: Facts) -> Section:
     _, classes = found.label
     rows = [
         {"name": name, "measured": Measured.of(name, overall, intervals)}
-        for name in overall
-        if "@" not in name or name in record.usual_metrics
+        for name in shown(overall, record.usual_metrics)
     ]
     told = {
         "rows": rows,
+        "num_rows": overall.get(EXAMPLE_COUNT),
         "has_intervals": any(row["measured"].interval for row in rows),
         "classes": _class_rows(found),
         "num_classes": len(classes),
@@ -244,8 +246,7 @@ def _charts_of_answers(found: Facts) -> list[plots.Chart | None]:
 
 
 def _slice_chart(record: RunRecord, found: Facts) -> plots.Chart | None:
-    overall = found.slices.get(OVERALL, {})
-    metric = next((name for name in ("accuracy", *record.usual_metrics, *overall) if name in overall), None)
+    metric = found.slice_metric(record.usual_metrics)
     if metric is None:
         return None
     compared = compared_metrics(record).get(metric)
@@ -258,9 +259,10 @@ def _class_rows(found: Facts) -> list[list[Any]]:
     overall = found.slices.get(OVERALL, {})
     rows = []
     for name in classes:
-        if f"f1@{name}" in overall:
-            count = int(found.slices.get(f"{key}={name}", {}).get("example_count", 0))
-            rows.append([name, count, *(found.measured(OVERALL, f"{one}@{name}") for one in CLASS_METRICS)])
+        metrics = [of_class(one, name) for one in CLASS_METRICS]
+        if metrics[-1] in overall:
+            count = int(found.slices.get(f"{key}={name}", {}).get(EXAMPLE_COUNT, 0))
+            rows.append([name, count, *(found.measured(OVERALL, one) for one in metrics)])
     return sorted(rows, key=lambda row: row[-1].value)[:MAX_CLASS_ROWS]
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from components.artifact_files import OVERALL
 from data.scripts import isolated
+from models.evaluation import EXAMPLE_COUNT
 from models.evaluation.plots import confusion_matrix, most_confused, short
 from models.evaluation.predictions import Predictions
 from models.evaluation.reliability import Bin
@@ -228,7 +229,7 @@ def by_slice(found: Facts, metric: str, lower_is_better: bool) -> Chart | None:
         return None
     worst = sorted(values, key=values.__getitem__, reverse=lower_is_better)
     rows = [
-        [name, found.measured(name, metric), int(found.slices[name].get("example_count", 0))]
+        [name, found.measured(name, metric), int(found.slices[name].get(EXAMPLE_COUNT, 0))]
         for name in worst[:MAX_SLICE_ROWS]
     ]
     shown = rows[:MAX_CLASSES]

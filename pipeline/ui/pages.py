@@ -196,10 +196,10 @@ def _named(runs: Sequence[RunRecord], pipeline: str, identifier: str) -> RunReco
 
 
 def usual_metric(runs: Sequence[RunRecord]) -> str | None:
-    """Returns the metric of a pipeline's chart: the first by which models are compared, else the first of all."""
+    """Returns the metric of a pipeline's chart: the first that is shown of the newest run that has one."""
     for run in runs:
-        if run.metrics:
-            return next((name for name in run.usual_metrics if name in run.metrics), next(iter(run.metrics)))
+        if run.shown_metrics:
+            return run.shown_metrics[0]
     return None
 
 

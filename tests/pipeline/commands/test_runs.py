@@ -1,6 +1,7 @@
 from click.testing import CliRunner
 
 from pipeline.commands.cli import cli
+from pipeline.history import runs
 from tests.pipeline import made_up
 
 
@@ -16,3 +17,19 @@ def test_metrics_of_many_single_classes_are_counted_and_not_listed(tmp_path):
     assert "recall@" not in shown["many"]
     assert "  accuracy                        0.7500\n" in shown["many"]
     assert "  and 200 of single classes, in --json and on the page\n" in shown["many"]
+
+
+def test_metrics_are_shown_alike_in_every_list(tmp_path):
+    """The usual ones first, whatever their order in the record; the number of rows is no metric."""
+    spec = made_up.spec_of(("no", "yes"))
+    metrics = {"accuracy": 0.75, "example_count": 16.0, "loss": 0.5, "f1@yes": 0.7, "f1@no": 0.6, "auc": 0.9}
+    record = made_up.record_of("1", spec, "few", metrics=metrics, compared=["auc", "accuracy", "f1@yes"])
+    made_up.write_record(tmp_path, record)
+
+    run, line = CliRunner().invoke(cli, ["show", "few", "--home", str(tmp_path)]).stdout, runs.line(record)
+
+    assert line.endswith("  auc 0.9000, accuracy 0.7500, loss 0.5000")
+    shown = [line.split()[0] for line in run.splitlines() if line.startswith("  ") and "went well" not in line]
+    assert shown == ["auc", "accuracy", "f1@yes", "loss", "f1@no", "test"]
+    assert "  test rows                       16\n" in run
+    assert runs.line(made_up.record_of("1", spec, metrics={"example_count": 4.0, "mae": 2.0})).endswith("  mae 2.0000")

@@ -1,9 +1,13 @@
 """What `headrace versions` says, on versions that hold nothing."""
 
+import json
+
 import pytest
+from click.testing import CliRunner
 
 from models.serving.rollout import rollouts
 from models.serving.rollout.rollouts import Canary
+from pipeline.commands.serving import versions
 from pipeline.live import rollout, serving
 
 
@@ -49,3 +53,21 @@ def test_what_is_served_is_what_the_running_server_says(tmp_path, folder, monkey
     assert [one["state"] for one in rollout.listing(tmp_path, "spam")] == ["END", "", "AVAILABLE"]
     monkeypatch.setattr(rollout, "running", lambda home, name: None)
     assert {one["state"] for one in rollout.listing(tmp_path, "spam")} == {""}
+
+
+def test_versions_of_two_releases_are_shown_by_the_same_metrics(tmp_path, folder):
+    """An older release stored metrics by the alphabet, and the number of rows among them."""
+    features = {"label": {"kind": "label", "classes": ["no", "yes"]}, "size": {"kind": "number"}}
+    spec = {"name": "spam", "title": "spam", "licence": "none", "features": features}
+    by_alphabet = {"accuracy": 0.8, "example_count": 9.0, "expected_calibration_error": 0.1, "auc": 0.9, "f1@yes": 0.7}
+    by_rank = {"auc": 0.9, "accuracy": 0.8, "f1@yes": 0.7, "expected_calibration_error": 0.1, "example_count": 9.0}
+    for version, metrics in ((1, by_alphabet), (2, by_rank)):
+        manifest = {"task": "tabular_classification", "spec": spec, "evaluation": {"slices": {"overall": metrics}}}
+        (folder / str(version) / "assets.extra").mkdir()
+        (folder / str(version) / "assets.extra" / "headrace.json").write_text(json.dumps(manifest))
+
+    lines = CliRunner().invoke(versions, ["spam", "--home", str(tmp_path)]).stdout.splitlines()
+
+    for line in (next(line for line in lines if line.startswith(f"{version}  ")) for version in (1, 2)):
+        assert line.partition("stable")[0].rstrip().endswith(" auc 0.9000, accuracy 0.8000, f1@yes 0.7000")
+    assert by_version(tmp_path)[3]["shown"] == []

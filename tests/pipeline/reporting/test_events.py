@@ -71,6 +71,24 @@ def test_metrics_slices_and_curves_are_there(run, board):
     assert curve[1, 50] == (said & ~good).sum()
 
 
+def test_slices_have_the_metrics_that_any_of_them_has(tmp_path, board):
+    """A slice of one class, which may be the first, has no area under the curve; the number of rows is no metric."""
+    run = make(tmp_path, ("no", "yes"))
+    run.record.compared = ["auc", "accuracy", "f1@yes"]
+    slices = run.facts.evaluation["slices"]
+    slices["place=north"] = {"auc": 0.875, "accuracy": 0.75, "f1@no": 0.5, "f1@yes": 0.625, "example_count": 8.0}
+    slices["label=no"].pop("auc", None)
+
+    found = board(run)["board"]
+
+    tags = found.Tags()["tensors"]
+    assert {"slices_auc/place=north", "slices_f1@yes/place=north", "test/f1@yes"} <= set(tags)
+    assert not [tag for tag in tags if "example_count" in tag or "f1@no" in tag]
+    table = _text(found, "test/slices").splitlines()
+    assert table[0].endswith(r"| auc | accuracy | f1@yes | loss | expected&#95;calibration&#95;error | rows |")
+    assert "| place=north | 0.8750 | 0.7500 | 0.6250 |  |  | 8 |" in table
+
+
 def test_pictures_and_mistakes_have_tags_of_their_own(run, board):
     found = board(run)["board"]
 

@@ -241,6 +241,18 @@ def test_numbers_have_the_intervals_and_the_digits_that_the_evaluation_stored(ru
     assert re.search(r"Expected calibration error 0\.\d\d \(0\.10 to 0\.30\)", words)
 
 
+def test_metrics_are_those_that_are_shown_and_rows_are_counted_apart(tmp_path):
+    run = make(tmp_path, ("no", "yes"))
+    run.record.compared = ["f1@yes", "accuracy"]
+
+    text = page.render(run.record, run.facts)
+
+    names = re.findall('data-metric="([^"]*)"', text)
+    assert names[:2] == ["f1@yes", "accuracy"]
+    assert not {"example_count", "f1@no"} & set(names)
+    assert "Of 16 test rows." in text
+
+
 def test_a_run_of_an_older_release_shows_its_numbers_without_intervals(run):
     del run.facts.evaluation["intervals"]
     run.record.intervals = {}
