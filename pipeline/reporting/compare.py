@@ -18,7 +18,7 @@ from models.evaluation.metrics import Metric
 from pipeline.core.config.settings import schema_class
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
-from pipeline.reporting.facts import Facts, compared_metrics, gather
+from pipeline.reporting.facts import Facts, gather
 from pipeline.reporting.formatting import Measured, difference, flat, number, setting
 
 MIN_DISTANCE = 0.05  # of two distributions, to be worth a line
@@ -230,7 +230,7 @@ def _add_metrics(found: Comparison, facts: list[Facts]) -> None:
 
 def _delta(name: str, first: RunRecord, run: RunRecord, before: Facts, after: Facts) -> Delta:
     """Returns a metric beside the first run's: paired, where both are of the same rows."""
-    paired = _paired(compared_metrics(first).get(name), before, after) if _same_rows(before, after) else None
+    paired = _paired(before.compared.get(name), before, after) if _same_rows(before, after) else None
     value, other = (Measured.of(name, one.metrics, one.intervals) for one in (first, run))
     return _beside(value, other, paired)
 
@@ -283,7 +283,7 @@ def _add_slices(found: Comparison, facts: list[Facts]) -> None:
     if metric is None:
         return
     found.slice_metric = metric
-    compared = compared_metrics(found.runs[0]).get(metric)
+    compared = before.compared.get(metric)
     rows = _rows_of_slices(before) if any(_same_rows(before, one) for one in facts[1:]) else {}
     for name in before.slices:
         first = before.measured(name, metric)

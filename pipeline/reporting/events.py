@@ -176,9 +176,9 @@ def _evaluation(found: Facts, usual: Sequence[str]) -> Iterator[Summary]:
     yield from _slices(found, usual)
     _, classes = found.label
     counts = found.evaluation.get("confusion_matrix")
-    if counts and len(classes) <= MAX_CLASSES:
+    if counts and 0 < len(classes) <= MAX_CLASSES:
         yield _image("test/confusion_matrix", _drawn(confusion_matrix(np.array(counts), classes)))
-    if found.answers is None:
+    if found.answers is None or found.spec is None:
         return
     if not classes:
         yield histogram_pb("test/error", found.answers.numbers - found.answers.targets)

@@ -32,7 +32,7 @@ from pipeline.reporting.formatting import Measured
 
 WATTS_PER_CORE = 10.0
 # What reading a damaged file may raise.
-DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, DecodeError, sqlite3.Error)
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, DecodeError, sqlite3.Error, HeadraceError)
 
 
 class _Evaluation(BaseModel):
@@ -49,6 +49,7 @@ class Facts:
 
     Attributes:
         spec: The data set's facts.
+        compared: The metrics that can be computed from stored predictions, by name, the usual one first.
         rows: Split -> number of examples.
         digests: Split -> digest of its examples.
         split_rule: By what its rows found their splits; see `data.spec.Dataset`.
@@ -69,6 +70,7 @@ class Facts:
     """
 
     spec: DatasetSpec | None = None
+    compared: dict[str, Metric] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     split_rule: dict[str, Any] | None = None
@@ -122,6 +124,9 @@ def gather(paths: PipelinePaths, record: RunRecord) -> Facts:
     else:
         with reader.part("the data set's facts"):
             found.spec = DatasetSpec.model_validate(record.spec)
+    if found.spec:
+        with reader.part("what its metrics are"):
+            found.compared = compared_metrics(record)
     summary = reader.json(files.SUMMARY)
     # Which an older release did not write.
     if (path := record.file(files.SPLIT_RULE)) and path.exists():
@@ -156,24 +161,36 @@ def conclude(record: RunRecord, found: Facts) -> None:
     record.verdicts = found.verdicts
     record.version = Path(found.receipt["folder"]).name if found.receipt.get("folder") else None
     record.intervals = found.intervals.get(files.OVERALL, {})
-    record.compared = [name for name in compared_metrics(record) if name in record.metrics] if record.metrics else []
+    record.compared = [name for name in found.compared if name in record.metrics]
     if path := record.file(files.TENSORBOARD):
         with contextlib.suppress(OSError):
             record.training = Path(path.read_text().strip()).name
 
 
 def compared_metrics(record: RunRecord) -> dict[str, Metric]:
-    """Returns the metrics that can be computed from stored answers, by name; none where its settings are not known."""
-    try:
-        config = registry.config_class(record.settings["task"]).model_validate(record.settings["model"])
-        return config.compared(DatasetSpec.model_validate(record.spec))
-    except (KeyError, ValueError, HeadraceError):  # the record is gone, or another release wrote it
-        return {}
+    """Returns the metrics that can be computed from stored predictions, by name.
+
+    Raises:
+        KeyError, ValueError: Task, settings or facts of the data set are none that this release knows.
+    """
+    task = record.settings.get("task", "without a name")
+    if task not in registry.TASKS:
+        raise ValueError(f"there is no task {task}")
+    config = registry.config_class(task).model_validate(record.settings["model"])
+    return config.compared(DatasetSpec.model_validate(record.spec))
 
 
 def energy_wh(record: RunRecord) -> float:
     """Returns the estimated energy of a run in watt hours: WATTS_PER_CORE for each second of a busy core."""
     return record.cpu_seconds * WATTS_PER_CORE / 3600
+
+
+def _reason(error: Exception) -> str:
+    """Returns what an error says, in a line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200]
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 class _Reader:
@@ -189,11 +206,7 @@ class _Reader:
         try:
             yield
         except DAMAGED as error:
-            text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            if isinstance(error, ValidationError):
-                first = error.errors()[0]
-                text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            self.missing.append(f"{what} cannot be read ({text})")
+            self.missing.append(f"{what} cannot be read ({_reason(error)})")
 
     def folder(self, file: ArtifactFile) -> Path | None:
         """Returns the folder of a file's output; notes it where the stage had one and it is gone."""

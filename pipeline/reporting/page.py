@@ -23,7 +23,7 @@ from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
 from pipeline.reporting import plots
-from pipeline.reporting.facts import WATTS_PER_CORE, Facts, compared_metrics, energy_wh
+from pipeline.reporting.facts import WATTS_PER_CORE, Facts, energy_wh
 from pipeline.reporting.formatting import Measured, duration, flat, moment, number, setting, span
 from pipeline.reporting.lineage import picture
 
@@ -233,14 +233,14 @@ def _intervals(record: RunRecord, found: Facts) -> dict[str, Sequence[float]]:
 def _charts_of_answers(found: Facts) -> list[plots.Chart | None]:
     _, classes = found.label
     charts: list[plots.Chart | None] = []
-    if found.evaluation.get("confusion_matrix"):
+    if found.evaluation.get("confusion_matrix") and classes:
         charts.append(plots.confusion(np.array(found.evaluation["confusion_matrix"]), classes))
     if found.answers and classes:
         error = found.measured(OVERALL, "expected_calibration_error")
         charts.append(plots.calibration(reliability_bins(found.answers), error))
         curves = plots.precision_recall(found.answers, classes)
         charts.append(plots.precision_recall_chart(curves, len(classes) > len(curves) > 1))
-    elif found.answers:
+    elif found.answers and found.spec:  # without it nobody knows what they are
         charts.append(plots.predicted_and_true(found.answers))
     return charts
 
@@ -249,7 +249,7 @@ def _slice_chart(record: RunRecord, found: Facts) -> plots.Chart | None:
     metric = found.slice_metric(record.usual_metrics)
     if metric is None:
         return None
-    compared = compared_metrics(record).get(metric)
+    compared = found.compared.get(metric)
     return plots.by_slice(found, metric, compared is not None and compared.lower_is_better)
 
 

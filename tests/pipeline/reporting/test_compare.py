@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from data.errors import ConfigError
-from pipeline.reporting import compare
+from pipeline.history.record import RunRecord
+from pipeline.reporting import compare, facts, page
 from tests.pipeline.reporting.conftest import make
 from tests.pipeline.reporting.test_facts import known_to_ml_metadata
 
@@ -185,8 +186,7 @@ def test_of_an_error_less_is_less():
     """For a metric of which less is better the difference is still value minus value."""
     from data.spec import DatasetSpec, NumberFeature, TargetFeature
     from models.evaluation.predictions import Predictions
-    from pipeline.history.record import RunRecord
-    from pipeline.reporting.facts import Facts
+    from pipeline.reporting.facts import Facts, compared_metrics
 
     spec = DatasetSpec(
         name="a", title="a", licence="a", features={"x": NumberFeature(), "price": TargetFeature()}
@@ -195,7 +195,10 @@ def test_of_an_error_less_is_less():
     record.metrics = {"mae": 1.0}
     other = RunRecord("c", "b", settings=record.settings, spec=spec, metrics={"mae": 0.5})
     targets = np.arange(100, dtype=np.float32)
-    facts = [Facts(answers=Predictions(targets, targets + off), digests={"test": "rows"}) for off in (1.0, 0.5)]
+    facts = [
+        Facts(answers=Predictions(targets, targets + off), digests={"test": "rows"}, compared=compared_metrics(record))
+        for off in (1.0, 0.5)
+    ]
 
     delta = compare._delta("mae", record, other, *facts)
 
@@ -242,6 +245,40 @@ def test_collected_artifacts_are_noted(two):
         "20260529-1: the output evaluation of evaluate is not there: `headrace gc` or someone removed it"
     ]
     assert not found.metrics["accuracy"][1].paired
+
+
+@pytest.mark.parametrize(
+    ("settings", "feature", "line"),
+    [
+        ({"model": {"gone": 3}}, {}, "what its metrics are cannot be read (gone: Extra inputs are not permitted)"),
+        ({"task": "image_tagging"}, {}, "what its metrics are cannot be read (there is no task image_tagging)"),
+        ({}, {"later": 1}, "the data set's facts cannot be read (features.size.number.later: Extra inputs are not "),
+    ],
+)
+def test_a_run_of_another_release_is_compared_without_pairing_and_has_a_page(two, settings, feature, line):
+    before, after = two
+    before.record.settings.update(settings)
+    before.record.spec["features"]["size"].update(feature)
+
+    found = _compared(before, after)
+
+    (note,) = found.notes
+    assert note.startswith(f"20260528-1: {line}")
+    _, delta = found.metrics["accuracy"]
+    assert (delta.difference, delta.paired) == (pytest.approx(0.3), False)
+    assert delta.ends is not None
+    assert "0.600" in page.render(before.record, facts.gather(before.paths, before.record))
+
+
+def test_a_run_that_ml_metadata_alone_knows_is_compared(two):
+    before, after = two
+    bare = RunRecord(run="20260527-1", pipeline="made_up", stages=before.record.stages)
+
+    found = compare.compare(before.home, [bare, after.record])
+
+    assert "20260527-1: the data set's facts cannot be read" in found.notes[0]
+    assert not any(delta.paired for row in found.metrics.values() for delta in row)
+    assert page.render(bare, facts.gather(before.paths, bare))
 
 
 def test_one_run_alone_or_twice_is_refused(two):

@@ -115,7 +115,7 @@ def test_the_page_of_a_run_whose_record_is_gone_is_written_and_says_so(run):
     assert found.missing == [f"settings and data are not known: its record {path} is gone"]
     assert found.slices["overall"]["accuracy"] == 0.75
     assert "accuracy" in page.render(record, found)
-    assert facts.compared_metrics(record) == {}
+    assert found.compared == {}
 
 
 def test_a_damaged_database_leaves_out_the_lineage_only(run):
