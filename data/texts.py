@@ -54,7 +54,7 @@ def significant(
         digits = max(4 - int(math.log10(abs(value))), 0) if math.isfinite(value) and abs(value) >= 1 else 4
     while bound is not None and digits < 17 and _side(round(value, digits), bound) != _side(value, bound):
         digits += 1
-    return f"{round(value, digits):{sign}.{max(digits, 0)}f}"
+    return f"{round(value, digits) + 0.0:{sign}.{max(digits, 0)}f}"  # of a number that rounds to -0 no minus is left
 
 
 def span(interval: Sequence[float], sign: str = "") -> str:

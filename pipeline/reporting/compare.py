@@ -12,7 +12,9 @@ from components.artifact_files import OVERALL
 from data.checks.profile import kolmogorov_smirnov, quantiles
 from data.columnar.splitting import agree
 from data.errors import ConfigError, HeadraceError
+from data.spec import SPLITS
 from data.texts import span
+from models.evaluation.comparison import Interval, paired_interval
 from models.evaluation.intervals import of_difference
 from models.evaluation.metrics import Metric
 from pipeline.core.config.settings import schema_class
@@ -21,6 +23,7 @@ from pipeline.history.record import RunRecord
 from pipeline.reporting.facts import Facts, gather
 from pipeline.reporting.formatting import Measured, difference, flat, number, setting
 
+DIGEST_LENGTH = 64  # of a split, see components.example_gen
 MIN_DISTANCE = 0.05  # of two distributions, to be worth a line
 ABSENT = "–"  # noqa: RUF001 - what stands where a run has no such setting
 
@@ -158,7 +161,12 @@ def _not_default(run: RunRecord) -> set[str] | None:
 
 
 def _split_otherwise(before: Facts, after: Facts) -> bool:
-    """Whether the rows of two runs found their splits by rules that are not the same, as far as that is known."""
+    """Whether the rows of two runs found their splits by rules that are not the same, as far as that is known.
+
+    Where each split has the same rows it does not matter.
+    """
+    if before.digests and before.digests == after.digests:
+        return False
     if before.split_rule and after.split_rule:
         return not agree(before.split_rule, after.split_rule)
     known = before.split_rule or after.split_rule
@@ -180,12 +188,22 @@ def _data(runs: list[RunRecord], facts: list[Facts]) -> dict[str, list[Any]]:
         {
             "content": run.data_digest,
             **{f"{split} rows": rows for split, rows in one.rows.items()},
-            **{f"{split} digest": digest[:12] for split, digest in one.digests.items()},
+            **{f"{split} digest": digest for split, digest in one.digests.items()},
             **_means(one),
         }
         for run, one in zip(runs, facts, strict=True)
     ]
-    return _differing(told) | _distances(facts)
+    differing = _differing(told)
+    for split in SPLITS:
+        name = f"{split} digest"
+        if name in differing:
+            differing[name] = list(map(_content, differing[name]))
+    return differing | _distances(facts)
+
+
+def _content(digest: str) -> str:
+    """Returns the half of a split's digest that is of its rows' content, cut; the first half is of their lengths."""
+    return digest[len(digest) // 2 :][:12] if len(digest) == DIGEST_LENGTH else digest[:12]
 
 
 def _means(found: Facts) -> dict[str, Any]:
@@ -235,15 +253,20 @@ def _delta(name: str, first: RunRecord, run: RunRecord, before: Facts, after: Fa
     return _beside(value, other, paired)
 
 
-def _beside(first: Measured, other: Measured, paired: tuple[float, float] | None) -> Delta:
-    """Returns a value beside the first run's, with the paired interval where there is one, else by that of each."""
+def _beside(first: Measured, other: Measured, paired: Interval | None) -> Delta:
+    """Returns a value beside the first run's, with the paired difference where there is one, else by that of each.
+
+    Paired, difference and interval are both of the stored predictions: of the stored values one may be TFMA's, of an
+    older release, which has other last digits.
+    """
     if first.value is None or other.value is None:
         return Delta(other.value, interval=other.interval)
-    ends = paired
-    if ends is None and first.interval and other.interval:
-        ends = of_difference(first.value, first.interval, other.value, other.interval)
-    low, high = ends or (None, None)
-    return Delta(other.value, other.value - first.value, low, high, paired is not None, other.interval)
+    if paired:
+        return Delta(other.value, paired.difference, paired.low, paired.high, True, other.interval)
+    low, high = None, None
+    if first.interval and other.interval:
+        low, high = of_difference(first.value, first.interval, other.value, other.interval)
+    return Delta(other.value, other.value - first.value, low, high, interval=other.interval)
 
 
 def _same_rows(before: Facts, after: Facts) -> bool:
@@ -254,15 +277,11 @@ def _same_rows(before: Facts, after: Facts) -> bool:
     )
 
 
-def _paired(
-    metric: Metric | None, before: Facts, after: Facts, rows: np.ndarray | None = None
-) -> tuple[float, float] | None:
-    """Returns the interval of the difference over the same rows, of `rows` alone, their numbers, where they are given.
+def _paired(metric: Metric | None, before: Facts, after: Facts, rows: np.ndarray | None = None) -> Interval | None:
+    """Returns the difference over the same rows, of `rows` alone, their numbers, where they are given.
 
     None where it is not known, as of a metric that cannot be computed from stored answers.
     """
-    from models.evaluation.comparison import paired_interval
-
     if metric is None or before.answers is None or after.answers is None:
         return None
     said, other = before.answers, after.answers.values
@@ -270,11 +289,11 @@ def _paired(
     if rows is not None:
         targets, values, other = targets[rows], values[rows], other[rows]
         groups = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
-    found = paired_interval(metric, targets, other, values, groups=groups)
-    if not math.isfinite(found.low):  # of one group only nothing is known
+    paired = paired_interval(metric, targets, other, values, groups=groups)
+    if not math.isfinite(paired.low):  # of one group only nothing is known
         return None
-    # It speaks of better and worse; here it is more and less.
-    return (-found.high, -found.low) if metric.lower_is_better else (found.low, found.high)
+    # It speaks of better and worse; here it is more and less. Without a minus there is none before a zero.
+    return Interval(0 - paired.difference, 0 - paired.high, 0 - paired.low) if metric.lower_is_better else paired
 
 
 def _add_slices(found: Comparison, facts: list[Facts]) -> None:

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from data.errors import ConfigError
+from models.evaluation.predictions import Predictions
 from pipeline.history.record import RunRecord
 from pipeline.reporting import compare, facts, page
+from pipeline.reporting.facts import Facts, compared_metrics
+from pipeline.reporting.formatting import Measured
 from tests.pipeline.reporting.conftest import make
 from tests.pipeline.reporting.test_facts import known_to_ml_metadata
 
@@ -60,6 +63,8 @@ def test_splits_by_another_rule_are_told_in_one_line(two):
     _write_rule(before, version=3, rows={"b": 1})
     assert _compared(*two).notes == []
     _write_rule(before, version=2)
+    assert _compared(*two).notes == []  # of the same rows in each split
+    _use_other_rows(after)
     assert _compared(*two).notes == [line]
 
 
@@ -72,6 +77,49 @@ def test_a_difference_on_the_same_rows_has_a_paired_interval(two):
     # 60 of 200 rows changed for the better: the standard error of the mean is sqrt(0.3 * 0.7 / 200) = 0.032.
     assert delta.high - delta.low == pytest.approx(2 * 1.96 * 0.0324, rel=0.15)
     assert delta.moved
+
+
+def test_the_difference_of_pairs_is_of_the_predictions_as_its_interval_is(two):
+    """The value of an older release is TFMA's, with other last digits."""
+    before, after = two
+    _edit_metrics(before, lambda metrics: metrics["slices"]["label=good"].update(accuracy=0.6000041))
+    before.record.metrics = {"accuracy": 0.6000041}
+    same = RunRecord(run="20260530-1", pipeline="made_up", **_parts(before.record))
+    same.metrics = {"accuracy": 0.6}
+
+    found = compare.compare(before.home, [before.record, after.record, same])
+
+    _, moved, nothing = found.metrics["accuracy"]
+    assert moved.difference == pytest.approx(0.3, abs=1e-12)
+    assert (nothing.difference, nothing.low, nothing.high) == (0, 0, 0)
+    assert nothing.words() == "0.6000 (+0.0000, +0.0000 to +0.0000)"
+    assert found.slices["label=good"][1].difference == pytest.approx(0.3, abs=1e-12)
+
+
+def _parts(record) -> dict:
+    return {name: getattr(record, name) for name in ("settings", "spec", "stages")}
+
+
+def test_nothing_is_no_minus_of_an_error_either():
+    from models.evaluation.metrics import MAE
+
+    facts = Facts(answers=Predictions(np.arange(9.0), np.arange(9.0)), digests={"test": "rows"})
+
+    delta = compare._beside(Measured(1.0), Measured(1.0 - 1e-9), compare._paired(MAE, facts, facts))
+
+    assert delta.words() == "1.0000 (+0.0000, +0.0000 to +0.0000)"
+
+
+def test_corrected_labels_are_other_rows_by_the_half_of_the_digest_that_is_of_content(two):
+    before, after = two
+    lengths = 32 * "a"
+    for run, content in ((before, "b"), (after, "c")):
+        _edit_summary(run, lengths + 32 * content)
+
+    found = _compared(*two)
+
+    assert found.data == {"test digest": [12 * "b", 12 * "c"]}
+    assert not found.metrics["accuracy"][1].paired
 
 
 def test_on_other_rows_the_interval_is_that_of_two_samples(two):
@@ -122,9 +170,13 @@ def _edit_metrics(run, edit) -> None:
 
 
 def _use_other_rows(run) -> None:
+    _edit_summary(run, "other rows")
+
+
+def _edit_summary(run, digest: str) -> None:
     summary = run.record.output("ingest", "examples") / "summary.json"
     values = json.loads(summary.read_text())
-    values["test"]["digest"] = "other rows"
+    values["test"]["digest"] = digest
     summary.write_text(json.dumps(values))
 
 
@@ -185,8 +237,6 @@ def test_the_same_answers_differ_by_nothing(tmp_path):
 def test_of_an_error_less_is_less():
     """For a metric of which less is better the difference is still value minus value."""
     from data.spec import DatasetSpec, NumberFeature, TargetFeature
-    from models.evaluation.predictions import Predictions
-    from pipeline.reporting.facts import Facts, compared_metrics
 
     spec = DatasetSpec(
         name="a", title="a", licence="a", features={"x": NumberFeature(), "price": TargetFeature()}
