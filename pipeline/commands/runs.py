@@ -117,15 +117,16 @@ def compare(runs: tuple[str, ...], home: Path, as_json: bool) -> None:
     """
     from pipeline.history import runs as history
     from pipeline.reporting import compare as comparing
+    from pipeline.reporting import compare_text
 
     found = [history.find(home, run) for run in runs]
     if len(found) == 1:
         found = history.runs(home, found[0].pipeline)[1::-1]
     compared = comparing.compare(home, found)
     if as_json:
-        click.echo(to_json(comparing.as_json(compared), indent=1))
+        click.echo(to_json(compare_text.as_json(compared), indent=1))
         return
-    for line in comparing.lines(compared):
+    for line in compare_text.lines(compared):
         click.echo(line)
 
 

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from data.texts import span
 from models.evaluation.comparison import Interval, paired_interval
 from models.evaluation.intervals import of_difference
 from models.evaluation.metrics import Metric
+from models.evaluation.names import of_slices, shown
 from pipeline.core.config.settings import schema_class
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
 from pipeline.reporting.facts import Facts, gather
-from pipeline.reporting.formatting import Measured, difference, flat, number, setting
+from pipeline.reporting.formatting import Measured, difference, flat, number
 
 DIGEST_LENGTH = 64  # of a split, see components.example_gen
 MIN_DISTANCE = 0.05  # of two distributions, to be worth a line
@@ -88,6 +90,8 @@ class Comparison:
         slice_metric: What slices are compared by.
         steady_slices: How many slices have not moved.
         unknown_slices: Of how many nothing is known, as of a run of an older release, which stored no intervals.
+        gone_slices: Those of the first run that no other has.
+        new_slices: Those that the first run has not.
         cost: What it took -> values.
         histories: Run -> metric -> its value after each epoch of the training.
         notes: What could not be compared, a sentence each.
@@ -102,6 +106,8 @@ class Comparison:
     slice_metric: str = ""
     steady_slices: int = 0
     unknown_slices: int = 0
+    gone_slices: list[str] = field(default_factory=list)
+    new_slices: list[str] = field(default_factory=list)
     cost: dict[str, list[float]] = field(default_factory=dict)
     histories: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -237,10 +243,9 @@ def _distances(facts: list[Facts]) -> dict[str, list[Any]]:
 
 def _add_metrics(found: Comparison, facts: list[Facts]) -> None:
     first, before = found.runs[0], facts[0]
-    usual = first.usual_metrics
-    names = [name for name in first.metrics if "@" not in name or name in usual]
-    for name in sorted(names, key=lambda one: one not in usual):
-        row = [Delta(first.metrics[name], interval=first.intervals.get(name))]
+    usual = list(dict.fromkeys(chain(*(run.usual_metrics for run in found.runs))))
+    for name in shown(chain(*(run.metrics for run in found.runs)), usual):
+        row = [Delta(first.metrics.get(name), interval=first.intervals.get(name))]
         for run, one in zip(found.runs[1:], facts[1:], strict=True):
             row.append(_delta(name, first, run, before, one))
         found.metrics[name] = row
@@ -297,8 +302,11 @@ def _paired(metric: Metric | None, before: Facts, after: Facts, rows: np.ndarray
 
 
 def _add_slices(found: Comparison, facts: list[Facts]) -> None:
-    before, usual = facts[0], ["accuracy", *found.metrics]
-    metric = next((name for name in usual if all(name in one.slices.get(OVERALL, {}) for one in facts)), None)
+    before, named = facts[0], [set(one.slices) - {OVERALL} for one in facts]
+    later = set().union(*named[1:])
+    found.gone_slices, found.new_slices = sorted(named[0] - later), sorted(later - named[0])
+    slices = [metrics for one in facts for name, metrics in one.slices.items() if name in named[0] & later]
+    metric = of_slices(slices, list(found.metrics))
     if metric is None:
         return
     found.slice_metric = metric
@@ -306,7 +314,7 @@ def _add_slices(found: Comparison, facts: list[Facts]) -> None:
     rows = _rows_of_slices(before) if any(_same_rows(before, one) for one in facts[1:]) else {}
     for name in before.slices:
         first = before.measured(name, metric)
-        if name == OVERALL or first.value is None:
+        if name not in later or first.value is None:
             continue
         row = [Delta(first.value, interval=first.interval)]
         for one in facts[1:]:
@@ -333,50 +341,3 @@ def _rows_of_slices(found: Facts) -> dict[str, np.ndarray]:
             if end > begin:
                 rows[f"{column}={name}"] = order[begin:end]
     return rows
-
-
-# --- how it is told ---------------------------------------------------------------------------------------------------
-
-
-def lines(found: Comparison) -> list[str]:
-    """Returns the comparison as text, a column for each run."""
-    rows: list[list[str]] = [["", *(run.run for run in found.runs)]]
-    rows.append(["pipeline", *(run.pipeline for run in found.runs)])
-    rows.append(["state", *(run.state for run in found.runs)])
-    for title, part in (("settings", found.settings), ("data", found.data), ("environment", found.environment)):
-        rows.append([title if part else f"{title}: the same"])
-        rows += [[f"  {name}", *map(setting, values)] for name, values in part.items()]
-    paired = ", ".join(name for name, row in found.metrics.items() if any(delta.paired for delta in row))
-    over = f"over the same test rows, row by row: {paired}" if paired else "over the test rows of each"
-    rows.append([f"metrics (difference, its 95 % interval; {over})"])
-    rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.metrics.items()]
-    if found.slice_metric:
-        moved = f"slices whose {found.slice_metric} moved" if found.slices else "slices: none moved"
-        counts = [f"{found.steady_slices} did not"] * bool(found.slices)
-        counts += [f"{found.unknown_slices} have no interval"] * bool(found.unknown_slices)
-        rows.append(["; ".join([moved, *counts])])
-        rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.slices.items()]
-    rows.append(["cost"])
-    rows += [[f"  {name}", *map(number, values)] for name, values in found.cost.items()]
-    columns = range(len(found.runs) + 1)
-    # Heads of parts stand alone in their rows and may be longer than the first column.
-    widths = [max(len(row[index]) for row in rows if len(row) > max(index, 1)) for index in columns]
-    told = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
-    return told + [f"note: {note}" for note in found.notes]
-
-
-def as_json(found: Comparison) -> dict[str, Any]:
-    """Returns the comparison as JSON values."""
-    return {
-        "runs": [run.run for run in found.runs],
-        "settings": found.settings,
-        "data": found.data,
-        "environment": found.environment,
-        "metrics": {name: [asdict(delta) for delta in row] for name, row in found.metrics.items()},
-        "slice_metric": found.slice_metric,
-        "slices": {name: [asdict(delta) for delta in row] for name, row in found.slices.items()},
-        "steady_slices": found.steady_slices,
-        "unknown_slices": found.unknown_slices,
-        "cost": found.cost,
-        "notes": found.notes,
-    }

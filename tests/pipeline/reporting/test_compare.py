@@ -6,7 +6,7 @@ import pytest
 from data.errors import ConfigError
 from models.evaluation.predictions import Predictions
 from pipeline.history.record import RunRecord
-from pipeline.reporting import compare, facts, page
+from pipeline.reporting import compare, compare_text, facts, page
 from pipeline.reporting.facts import Facts, compared_metrics
 from pipeline.reporting.formatting import Measured
 from tests.pipeline.reporting.conftest import make
@@ -150,7 +150,7 @@ def test_runs_whose_records_are_gone_are_compared_by_what_is_left(two):
 
 def test_the_heading_names_the_metrics_that_are_compared_row_by_row(two):
     def heading(*runs) -> str:
-        return next(line for line in compare.lines(_compared(*runs)) if line.startswith("metrics"))
+        return next(line for line in compare_text.lines(_compared(*runs)) if line.startswith("metrics"))
 
     same_rows = heading(*two)
     _use_other_rows(two[1])
@@ -221,7 +221,32 @@ def test_of_slices_of_an_older_release_without_intervals_nothing_is_known(two):
     found = _compared(before, after)
 
     assert (found.slices, found.steady_slices, found.unknown_slices) == ({}, 0, 2)
-    assert "slices: none moved; 2 have no interval" in compare.lines(found)
+    assert "slices: none moved; 2 have no interval" in compare_text.lines(found)
+
+
+def test_what_one_run_alone_has_is_told(two):
+    before, after = two
+    for run, place in ((before, "north"), (after, "south")):
+        _edit_metrics(run, lambda metrics, place=place: metrics["slices"].update({f"place={place}": {"auc": 0.9}}))
+    after.record.metrics = {**after.record.metrics, "mcc": 0.5, "example_count": 200.0}
+    del after.record.metrics["loss"]
+
+    found = _compared(before, after)
+
+    assert [one.value for one in found.metrics["mcc"]] == [None, 0.5]
+    assert found.metrics["loss"][1].value is None
+    assert "example_count" not in found.metrics
+    assert (found.gone_slices, found.new_slices, found.unknown_slices) == (["place=north"], ["place=south"], 0)
+    text = compare_text.lines(found)
+    assert "slices whose accuracy moved; 0 did not; 1 gone (place=north); 1 new (place=south)" in text
+    assert any(line.split() == ["mcc", "–", "0.5000"] for line in text)  # noqa: RUF001
+
+
+def test_without_a_slice_in_common_they_are_counted_only(two):
+    before, after = two
+    _edit_metrics(before, lambda metrics: [metrics["slices"].pop(f"label={one}") for one in CLASSES])
+
+    assert "slices: 2 new (label=bad, label=good)" in compare_text.lines(_compared(before, after))
 
 
 def test_the_same_answers_differ_by_nothing(tmp_path):
@@ -326,7 +351,7 @@ def test_a_run_that_ml_metadata_alone_knows_is_compared(two):
 
     found = compare.compare(before.home, [bare, after.record])
 
-    assert "20260527-1: the data set's facts cannot be read" in found.notes[0]
+    assert "20260527-1: settings and data are not known" in found.notes[0]
     assert not any(delta.paired for row in found.metrics.values() for delta in row)
     assert page.render(bare, facts.gather(before.paths, bare))
 
@@ -339,7 +364,7 @@ def test_one_run_alone_or_twice_is_refused(two):
 
 
 def test_the_text_has_a_column_for_each_run(two):
-    text = compare.lines(_compared(*two))
+    text = compare_text.lines(_compared(*two))
 
     assert text[0].split() == ["20260528-1", "20260529-1"]
     (row,) = [line for line in text if line.startswith("  accuracy")]
@@ -349,7 +374,7 @@ def test_the_text_has_a_column_for_each_run(two):
 
 
 def test_the_json_holds_numbers(two):
-    found = json.loads(json.dumps(compare.as_json(_compared(*two))))
+    found = json.loads(json.dumps(compare_text.as_json(_compared(*two))))
 
     assert found["runs"] == ["20260528-1", "20260529-1"]
     assert found["metrics"]["accuracy"][1]["difference"] == pytest.approx(0.3)
