@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,7 +73,10 @@ def _figure(width: float, height: float) -> Figure:
 def _svg(figure: Figure) -> str:
     """Returns a figure as an <svg> element in the page's colours, as wide as its place allows."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        # Matplotlib's own font has no Chinese; the picture holds text, and who shows it has a font.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -115,7 +119,8 @@ def learning(history: dict[str, list[float]]) -> Chart | None:
         axes.legend()
     last = ", ".join(f"{name} {number(values[-1])}" for name, values in zip(columns[1:], columns_of[1:], strict=True))
     rows = [list(row) for row in zip(*columns_of, strict=True)]
-    return Chart("Learning curves", _svg(figure), f"{len(epochs)} epochs; at the end {last}.", columns, rows)
+    count = "1 epoch" if len(epochs) == 1 else f"{len(epochs)} epochs"
+    return Chart("Learning curves", _svg(figure), f"{count}; at the end {last}.", columns, rows)
 
 
 @drawn

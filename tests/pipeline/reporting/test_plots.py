@@ -101,3 +101,15 @@ def test_differences_stand_with_their_intervals():
 
     assert chart.rows == [("b", measured[0]), ("c", measured[1])]
     assert chart.alt == "b +0.100; c -0.1000."
+
+
+def test_letters_that_the_font_lacks_are_drawn_without_a_warning():
+    """The tests take warnings for errors."""
+    chart = plots.confusion(np.array([[3, 1], [0, 2]]), ("低", "中等"))
+
+    assert "中等" in chart.svg
+
+
+def test_one_epoch_is_one():
+    assert plots.learning({"loss": [0.5]}).alt.startswith("1 epoch; ")
+    assert plots.learning({"loss": [0.5, 0.25]}).alt.startswith("2 epochs; ")
