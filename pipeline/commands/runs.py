@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from data.errors import ConfigError
+from data.scripts import isolated
 from data.texts import to_json
 from pipeline.commands.shared import PipelineName, RunName, home_option, json_option, reports_errors
 from pipeline.history.states import STATES
@@ -85,7 +86,9 @@ def show(run: str, home: Path, as_json: bool) -> None:
     single = [name for name in found.metrics if is_of_class(name) and name not in found.shown_metrics]
     for name in found.shown_metrics + (single if len(single) <= MAX_SINGLE else []):
         ends = found.intervals.get(name)
-        click.echo(f"  {name:<32}{number(found.metrics[name], ends)}" + (f"  95 % {span(ends)}" if ends else ""))
+        click.echo(
+            f"  {isolated(name):<32}{number(found.metrics[name], ends)}" + (f"  95 % {span(ends)}" if ends else "")
+        )
     if found.num_test_rows is not None:
         click.echo(f"  {'test rows':<32}{number(found.num_test_rows)}")
     if len(single) > MAX_SINGLE:

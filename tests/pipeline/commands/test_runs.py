@@ -33,3 +33,12 @@ def test_metrics_are_shown_alike_in_every_list(tmp_path):
     assert shown == ["auc", "accuracy", "f1@yes", "loss", "f1@no", "test"]
     assert "  test rows                       16\n" in run
     assert runs.line(made_up.record_of("1", spec, metrics={"example_count": 4.0, "mae": 2.0})).endswith("  mae 2.0000")
+
+
+def test_an_end_of_line_in_a_class_does_not_break_the_table(tmp_path):
+    spec = made_up.spec_of(("good", "ba\nd"))
+    made_up.write_record(tmp_path, made_up.record_of("1", spec, "few", metrics={"accuracy": 0.75, "recall@ba\nd": 0.5}))
+
+    shown = CliRunner().invoke(cli, ["show", "few", "--home", str(tmp_path)]).stdout
+
+    assert "  recall@ba\\nd                    0.5000\n" in shown
