@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from data.scripts import listed
+from data.scripts import isolated, listed
 from pipeline.reporting.compare import Comparison
-from pipeline.reporting.formatting import number, setting
+from pipeline.reporting.formatting import number, settings_row
 
 MAX_NAMES = 3  # of slices that are gone or new
 
@@ -17,7 +17,7 @@ def lines(found: Comparison) -> list[str]:
     rows.append(["state", *(run.state for run in found.runs)])
     for title, part in (("settings", found.settings), ("data", found.data), ("environment", found.environment)):
         rows.append([title if part else f"{title}: the same"])
-        rows += [[f"  {name}", *map(setting, values)] for name, values in part.items()]
+        rows += [[f"  {name}", *settings_row(values)] for name, values in part.items()]
     paired = ", ".join(name for name, row in found.metrics.items() if any(delta.paired for delta in row))
     over = f"over the same test rows, row by row: {paired}" if paired else "over the test rows of each"
     rows.append([f"metrics (difference, its 95 % interval; {over})"])
@@ -27,6 +27,7 @@ def lines(found: Comparison) -> list[str]:
         rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.slices.items()]
     rows.append(["cost"])
     rows += [[f"  {name}", *map(number, values)] for name, values in found.cost.items()]
+    rows = [list(map(isolated, row)) for row in rows]  # names of classes and slices are the data's
     columns = range(len(found.runs) + 1)
     # Heads of parts stand alone in their rows and may be longer than the first column.
     widths = [max(len(row[index]) for row in rows if len(row) > max(index, 1)) for index in columns]

@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 
 from data import texts
+from data.scripts import cut, listed
 from data.texts import decimals, significant
+
+MAX_SETTING = 60  # characters of a setting in a column of a comparison
+MAX_ITEMS, MAX_ITEM = 3, 20  # of a long list how many are told, and with how many characters
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,42 @@ def difference(value: float, interval: Sequence[float] | None = None) -> str:
 
 def setting(value: Any) -> str:
     """Returns a setting as a run file has it: texts as they are, all else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def settings_row(values: Sequence[Any]) -> list[str]:
+    """Returns a setting of several runs, each value short enough for a column.
+
+    Of a long list, such as a thousand classes, the first run's has its first items, the others' what was added to it
+    and what was removed.
+    """
+    return [_short_setting(value, values[0] if index else None) for index, value in enumerate(values)]
+
+
+def _short_setting(value: Any, first: Any) -> str:
+    text = setting(value)
+    if len(text) <= MAX_SETTING:
+        return text
+    if not isinstance(value, list):
+        return cut(text, MAX_SETTING - 1) + "…"
+    if value == first:
+        return f"{len(value):,}, the same"
+    items = list(map(setting, value))
+    if isinstance(first, list):
+        before = list(map(setting, first))
+        known, kept = set(before), set(items)
+        changes = {
+            "added": [one for one in items if one not in known],
+            "removed": [one for one in before if one not in kept],
+        }
+        told = [f"{_first(names)} {what}" for what, names in changes.items() if names]
+        return f"{len(value):,}: {'; '.join(told) or 'the same in another order'}"
+    return f"{len(value):,}: {_first(items)}"
+
+
+def _first(items: Sequence[str]) -> str:
+    """Returns the first of many items, each cut."""
+    return listed([one if len(one) <= MAX_ITEM else cut(one, MAX_ITEM - 1) + "…" for one in items], MAX_ITEMS)
 
 
 def duration(seconds: float) -> str:

@@ -24,7 +24,7 @@ from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
 from pipeline.reporting import plots
 from pipeline.reporting.facts import WATTS_PER_CORE, Facts, energy_wh
-from pipeline.reporting.formatting import Measured, duration, flat, moment, number, setting, span
+from pipeline.reporting.formatting import Measured, duration, flat, moment, number, setting, settings_row, span
 from pipeline.reporting.lineage import picture
 
 MAX_FEATURES = 200  # in the table of statistics
@@ -102,6 +102,7 @@ def environment() -> jinja2.Environment:
         "flat": flat,
         "typed": shlex.join,
         "setting": setting,
+        "settings_row": settings_row,
     }
     made.globals |= {"max_text": MAX_TEXT}
     return made

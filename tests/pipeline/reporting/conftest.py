@@ -1,5 +1,7 @@
 """A made-up run of three classes, 12 of 16 rows right."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +10,8 @@ import pytest
 from pipeline.core.paths import PipelinePaths
 from pipeline.reporting import facts
 from tests.pipeline import made_up
+
+CLASSES = ("good", "bad")
 
 
 def make(home: Path, classes: tuple[str, ...], rows: int = 16, accuracy: float = 0.75, **changes) -> SimpleNamespace:
@@ -25,3 +29,20 @@ def make(home: Path, classes: tuple[str, ...], rows: int = 16, accuracy: float =
 @pytest.fixture
 def run(tmp_path) -> SimpleNamespace:
     return make(tmp_path, ("good", "bad", "ugly"))
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A run with 60 % of 200 rows right, and one of the same rows with 90 %."""
+    before = make(tmp_path, CLASSES, rows=200, accuracy=0.6, run="20260528-1")
+    after = make(tmp_path, CLASSES, rows=200, accuracy=0.9, run="20260529-1", cpu_seconds=75.0)
+    after.record.settings["train"]["epochs"] = 7
+    return before, after
+
+
+def edit_metrics(run: SimpleNamespace, edit: Callable[[dict], object]) -> None:
+    """Changes the stored metrics of a run by `edit`."""
+    file = run.record.output("evaluate", "evaluation") / "metrics.json"
+    metrics = json.loads(file.read_text())
+    edit(metrics)
+    file.write_text(json.dumps(metrics))

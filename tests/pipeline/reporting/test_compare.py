@@ -9,19 +9,8 @@ from pipeline.history.record import RunRecord
 from pipeline.reporting import compare, compare_text, facts, page
 from pipeline.reporting.facts import Facts, compared_metrics
 from pipeline.reporting.formatting import Measured
-from tests.pipeline.reporting.conftest import make
+from tests.pipeline.reporting.conftest import CLASSES, edit_metrics, make
 from tests.pipeline.reporting.test_facts import known_to_ml_metadata
-
-CLASSES = ("good", "bad")
-
-
-@pytest.fixture
-def two(tmp_path):
-    """A run with 60 % of 200 rows right, and one of the same rows with 90 %."""
-    before = make(tmp_path, CLASSES, rows=200, accuracy=0.6, run="20260528-1")
-    after = make(tmp_path, CLASSES, rows=200, accuracy=0.9, run="20260529-1", cpu_seconds=75.0)
-    after.record.settings["train"]["epochs"] = 7
-    return before, after
 
 
 def _compared(*runs):
@@ -82,7 +71,7 @@ def test_a_difference_on_the_same_rows_has_a_paired_interval(two):
 def test_the_difference_of_pairs_is_of_the_predictions_as_its_interval_is(two):
     """The value of an older release is TFMA's, with other last digits."""
     before, after = two
-    _edit_metrics(before, lambda metrics: metrics["slices"]["label=good"].update(accuracy=0.6000041))
+    edit_metrics(before, lambda metrics: metrics["slices"]["label=good"].update(accuracy=0.6000041))
     before.record.metrics = {"accuracy": 0.6000041}
     same = RunRecord(run="20260530-1", pipeline="made_up", **_parts(before.record))
     same.metrics = {"accuracy": 0.6}
@@ -162,13 +151,6 @@ def test_the_heading_names_the_metrics_that_are_compared_row_by_row(two):
     assert heading(*two) == "metrics (difference, its 95 % interval; over the test rows of each)"
 
 
-def _edit_metrics(run, edit) -> None:
-    file = run.record.output("evaluate", "evaluation") / "metrics.json"
-    metrics = json.loads(file.read_text())
-    edit(metrics)
-    file.write_text(json.dumps(metrics))
-
-
 def _use_other_rows(run) -> None:
     _edit_summary(run, "other rows")
 
@@ -200,8 +182,8 @@ def test_slices_that_moved_are_told_and_the_others_counted(tmp_path):
         metrics["slices"]["label=good"]["accuracy"] = 0.95
         metrics["intervals"]["label=good"]["accuracy"] = [0.90, 0.98]
 
-    _edit_metrics(after, edit)
-    _edit_metrics(before, lambda metrics: metrics["intervals"]["label=good"].update(accuracy=[0.66, 0.82]))
+    edit_metrics(after, edit)
+    edit_metrics(before, lambda metrics: metrics["intervals"]["label=good"].update(accuracy=[0.66, 0.82]))
 
     found = _compared(before, after)
 
@@ -216,7 +198,7 @@ def test_slices_that_moved_are_told_and_the_others_counted(tmp_path):
 def test_of_slices_of_an_older_release_without_intervals_nothing_is_known(two):
     before, after = two
     _use_other_rows(after)
-    _edit_metrics(before, lambda metrics: metrics.pop("intervals"))
+    edit_metrics(before, lambda metrics: metrics.pop("intervals"))
 
     found = _compared(before, after)
 
@@ -227,7 +209,7 @@ def test_of_slices_of_an_older_release_without_intervals_nothing_is_known(two):
 def test_what_one_run_alone_has_is_told(two):
     before, after = two
     for run, place in ((before, "north"), (after, "south")):
-        _edit_metrics(run, lambda metrics, place=place: metrics["slices"].update({f"place={place}": {"auc": 0.9}}))
+        edit_metrics(run, lambda metrics, place=place: metrics["slices"].update({f"place={place}": {"auc": 0.9}}))
     after.record.metrics = {**after.record.metrics, "mcc": 0.5, "example_count": 200.0}
     del after.record.metrics["loss"]
 
@@ -244,7 +226,7 @@ def test_what_one_run_alone_has_is_told(two):
 
 def test_without_a_slice_in_common_they_are_counted_only(two):
     before, after = two
-    _edit_metrics(before, lambda metrics: [metrics["slices"].pop(f"label={one}") for one in CLASSES])
+    edit_metrics(before, lambda metrics: [metrics["slices"].pop(f"label={one}") for one in CLASSES])
 
     assert "slices: 2 new (label=bad, label=good)" in compare_text.lines(_compared(before, after))
 
@@ -361,20 +343,3 @@ def test_one_run_alone_or_twice_is_refused(two):
         _compared(two[0])
     with pytest.raises(ConfigError, match="Two or more different runs"):
         _compared(two[0], two[0])
-
-
-def test_the_text_has_a_column_for_each_run(two):
-    text = compare_text.lines(_compared(*two))
-
-    assert text[0].split() == ["20260528-1", "20260529-1"]
-    (row,) = [line for line in text if line.startswith("  accuracy")]
-    assert row.split()[1:3] == ["0.600", "0.900"]
-    assert "(+0.300, +0." in row
-    assert all(line == line.rstrip() for line in text)
-
-
-def test_the_json_holds_numbers(two):
-    found = json.loads(json.dumps(compare_text.as_json(_compared(*two))))
-
-    assert found["runs"] == ["20260528-1", "20260529-1"]
-    assert found["metrics"]["accuracy"][1]["difference"] == pytest.approx(0.3)

@@ -32,3 +32,26 @@ def test_a_difference_has_its_sign(value, interval, words):
 @pytest.mark.parametrize(("seconds", "words"), [(3.14, "3.1 s"), (200, "3 min 20 s"), (7260, "2 h 1 min")])
 def test_durations_are_written_in_words(seconds, words):
     assert formatting.duration(seconds) == words
+
+
+def test_settings_are_as_the_run_file_has_them():
+    assert formatting.setting(["低", "مرتفع", 1, None]) == '["低", "مرتفع", 1, null]'
+    assert formatting.setting("低") == "低"
+
+
+def test_long_lists_stand_beside_each_other_by_what_was_added_and_removed():
+    before = [f"sku{index}" for index in range(1000)]
+    after = ["new", *before[2:]]
+
+    row = formatting.settings_row([before, after, before, before[::-1], "–", 5, "x" * 200])  # noqa: RUF001
+
+    assert row == [
+        "1,000: sku0, sku1, sku2 and 997 more",
+        "999: new added; sku0, sku1 removed",
+        "1,000, the same",
+        "1,000: the same in another order",
+        "–",  # noqa: RUF001
+        "5",
+        "x" * 59 + "…",
+    ]
+    assert formatting.settings_row([["a"], ["b"]]) == ['["a"]', '["b"]']
