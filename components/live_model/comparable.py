@@ -33,6 +33,7 @@ class LiveModel:
         """Returns the live version below a pipeline's folder of versions; None where nothing is published.
 
         Raises:
+            ConfigError: It is pinned, and gone.
             ServingError: It was not published by Headrace.
         """
         version = live_version(destination)

@@ -58,7 +58,9 @@ def _line(home: Path, run: RunRecord) -> str:
 
 def _live(home: Path, pipeline: str) -> int | None:
     destination = home.resolve() / "serving" / pipeline
-    return rollouts.live_version(destination) if destination.is_dir() and versions(destination) else None
+    if not destination.is_dir() or not versions(destination) or rollouts.why_not_live(destination):
+        return None
+    return rollouts.live_version(destination)
 
 
 def _steps(home: Path, latest: list[RunRecord]) -> dict[str, str]:

@@ -269,6 +269,8 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
         if ended:
             why = f": {ended['why']}" if ended["why"] else ""
             click.echo(f"            canary {ended['outcome']} by {ended['who']} at {ended['time']}{why}")
+    if reason := rollout.why_not_live(home, pipeline):
+        click.echo(typed(reason), err=True)
     if not any(one["state"] for one in found):
         command = f"headrace serve {pipeline}{in_home(home)}"
         click.echo(typed(f"No server of {pipeline} runs on this home; start one: {command}"), err=True)

@@ -242,7 +242,7 @@ def _ask(model: LoadedModel | ServedModel, contents: Sequence[bytes] | np.ndarra
 
 
 def _version_folder(destination: Path, name: str, version: int | None) -> Path:
-    """Returns the folder of a version; raises ConfigError when it is not there."""
+    """Returns the folder of a version, of the live one without one; raises ConfigError when it is not there."""
     found = versions(destination)
     if not found:
         home = destination.parents[1]
@@ -251,4 +251,4 @@ def _version_folder(destination: Path, name: str, version: int | None) -> Path:
         )
     if version is not None and version not in found:
         raise ConfigError(f"Pipeline {name} has no version {version}; published are {', '.join(map(str, found))}.")
-    return destination / str(version or rollouts.read(destination).stable or found[-1])
+    return destination / str(version or rollouts.live_version(destination))

@@ -181,6 +181,11 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
     return found
 
 
+def why_not_live(home: Path, pipeline: str) -> str:
+    """Returns that the version that is pinned as live is gone, in one sentence; empty where it is not."""
+    return rollouts.why_not_live(_one(home, pipeline))
+
+
 def _compared(manifest: Mapping[str, Any]) -> list[str]:
     """Returns the names of the metrics by which models of a version's task are compared; empty where not known."""
     try:

@@ -92,10 +92,27 @@ def live_version(destination: Path) -> int | None:
     """Returns the version that answers who names none: the promoted one, else the newest; None without any.
 
     Raises:
+        ConfigError: The promoted one is gone, or the file was changed by hand and does not say.
+    """
+    if reason := why_not_live(destination):
+        raise ConfigError(reason)
+    stable = read(destination).stable
+    return _newest(destination) if stable is None else stable
+
+
+def why_not_live(destination: Path) -> str:
+    """Returns that the promoted version is gone and what to do, in one sentence; empty where it is not.
+
+    Raises:
         ConfigError: The file was changed by hand and does not say.
     """
-    stable = read(destination).stable
-    return stable if stable in versions(destination) else _newest(destination)
+    stable, name = read(destination).stable, destination.name
+    if stable is None or stable in versions(destination):
+        return ""
+    return (
+        f"Version {stable} of {name}, which is pinned as the live one, is gone from {destination}; make another one "
+        f"live with `headrace promote {name} VERSION`, or the newest with `headrace promote {name} latest`."
+    )
 
 
 def ensure(destination: Path) -> Path:

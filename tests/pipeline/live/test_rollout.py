@@ -1,12 +1,16 @@
 """What `headrace versions` says, on versions that hold nothing."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
 
+from components.live_model.comparable import LiveModel
+from data.errors import ConfigError
 from models.serving.rollout import rollouts
 from models.serving.rollout.rollouts import Canary
+from pipeline.commands.cli import cli
 from pipeline.commands.serving import versions
 from pipeline.live import rollout, serving
 
@@ -71,3 +75,19 @@ def test_versions_of_two_releases_are_shown_by_the_same_metrics(tmp_path, folder
     for line in (next(line for line in lines if line.startswith(f"{version}  ")) for version in (1, 2)):
         assert line.partition("stable")[0].rstrip().endswith(" auc 0.9000, accuracy 0.8000, f1@yes 0.7000")
     assert by_version(tmp_path)[3]["shown"] == []
+
+
+def test_of_a_pinned_version_that_is_gone_the_same_sentence_is_told_everywhere(tmp_path, folder):
+    (folder / "1").rmdir()
+    reason = rollout.why_not_live(tmp_path, "spam")
+
+    told = [
+        CliRunner().invoke(cli, [verb, "spam", "--home", str(tmp_path), *more])
+        for verb, more in (("versions", []), ("predict", ["--text", "free money"]))
+    ]
+
+    assert reason.startswith("Version 1 of spam, which is pinned as the live one, is gone")
+    assert [reason in one.stderr for one in told] == [True, True]
+    assert [one.exit_code for one in told] == [0, 2]
+    with pytest.raises(ConfigError, match=re.escape(reason)):
+        LiveModel.of(folder)

@@ -54,9 +54,20 @@ def test_the_live_version_is_the_promoted_one_else_the_newest(folder):
     promoted = rollouts.live_version(folder)
     rollouts.start_canary(folder, Canary(3, 10))
     beside_a_canary = rollouts.live_version(folder)
-    (folder / "1").rmdir()
 
     assert (newest, promoted, beside_a_canary) == (3, 1, 1)
+
+
+def test_a_promoted_version_that_is_gone_is_told_with_what_to_do(folder):
+    rollouts.promote(folder, 1)
+    assert rollouts.why_not_live(folder) == ""
+    (folder / "1").rmdir()
+
+    with pytest.raises(ConfigError, match="which is pinned as the live one, is gone") as told:
+        rollouts.live_version(folder)
+
+    assert str(told.value) == rollouts.why_not_live(folder)
+    rollouts.promote(folder, None)
     assert rollouts.live_version(folder) == 3
     assert rollouts.live_version(folder.parent / "none") is None
 
