@@ -190,13 +190,14 @@ def why(run: str, stage: str | None, home: Path, as_json: bool) -> None:
 @click.argument("run", type=RunName())
 @click.option("--open", "in_browser", is_flag=True, help="Open it in the browser.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a copy to this file.")
+@click.option("--force", is_flag=True, help="Replace the page even where it shows what is gone since.")
 @home_option
 @reports_errors
-def report(run: str, in_browser: bool, out: Path | None, home: Path) -> None:
+def report(run: str, in_browser: bool, out: Path | None, force: bool, home: Path) -> None:
     """Write the page of a run, and print its path.
 
     RUN is its identifier, or a pipeline for its newest run. Every run that ends writes it; this is for those that were
-    stopped, and for what came to light since.
+    stopped, and for what came to light since. A page that shows what is gone since, as `headrace gc` removed it, stays.
 
     \b
     Examples:
@@ -212,8 +213,15 @@ def report(run: str, in_browser: bool, out: Path | None, home: Path) -> None:
     told = facts.gather(paths, found)
     if out:
         out.write_text(page.render(found, told), encoding="utf-8")
-    written = out or page.write(paths, found, told)
+    lost = [] if out or force else page.lost(paths, found, told)
+    written = paths.reports / f"{found.run}.html" if lost else out or page.write(paths, found, told)
     click.echo(str(written))
+    if lost:
+        reason = f"{lost[0]}{f' (and {len(lost) - 1} more)' if len(lost) > 1 else ''}"
+        click.echo(
+            f"The page stays as it is, since it shows what is gone: {reason}; --force replaces it.",
+            err=True,
+        )
     if in_browser and not webbrowser.open(written.resolve().as_uri()):
         raise ConfigError(f"There is no browser here; open {written} yourself.")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import escape
 
 from components.artifact_files import OVERALL
 from data.files import atomic
@@ -62,6 +63,20 @@ def write(paths: PipelinePaths, record: RunRecord, found: Facts) -> Path:
     with private_files():  # it shows rows of the test split
         atomic.write(page, render(record, found))
     return page
+
+
+def lost(paths: PipelinePaths, record: RunRecord, found: Facts) -> list[str]:
+    """Returns what is missing today and still shown by the page that lies there, a sentence each.
+
+    The page may be the last copy of a chart whose artifacts were collected since.
+    """
+    try:
+        before = (paths.reports / f"{record.run}.html").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return []
+    if not before.rstrip().endswith("</html>"):  # damaged
+        return []
+    return [line for line in found.missing if str(escape(line)) not in before]
 
 
 def render(record: RunRecord, found: Facts) -> str:

@@ -1,8 +1,12 @@
+import shutil
+
 from click.testing import CliRunner
 
 from pipeline.commands.cli import cli
 from pipeline.history import runs
+from pipeline.reporting import page
 from tests.pipeline import made_up
+from tests.pipeline.reporting.conftest import make
 
 
 def test_metrics_of_many_single_classes_are_counted_and_not_listed(tmp_path):
@@ -42,3 +46,25 @@ def test_an_end_of_line_in_a_class_does_not_break_the_table(tmp_path):
     shown = CliRunner().invoke(cli, ["show", "few", "--home", str(tmp_path)]).stdout
 
     assert "  recall@ba\\nd                    0.5000\n" in shown
+
+
+def test_a_page_that_shows_what_was_collected_since_stays_until_it_is_forced(tmp_path):
+    run = make(tmp_path, ("good", "bad"))
+    written = page.write(run.paths, run.record, run.facts)
+    before = written.read_text()
+    shutil.rmtree(run.record.output("evaluate", "evaluation"))
+
+    def report(*options: str):
+        done = CliRunner().invoke(cli, ["report", run.record.run, "--home", str(tmp_path), *options])
+        assert done.exit_code == 0, done.output
+        return done
+
+    kept = report()
+    assert kept.stdout == f"{written}\n"
+    assert "stays as it is, since it shows what is gone: the output evaluation of evaluate is not there" in kept.stderr
+    assert written.read_text() == before
+    report("--out", str(tmp_path / "other.html"))
+    assert "Not on this page: the output evaluation" in (tmp_path / "other.html").read_text()
+    assert report("--force").stderr == ""
+    assert "Not on this page: the output evaluation" in written.read_text()
+    assert report().stderr == ""  # no more is missing than on the page
