@@ -112,6 +112,11 @@ class Comparison:
     histories: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def costs_in_words(self) -> dict[str, list[str]]:
+        """The cost as it is written for people."""
+        return {name: list(map(number, values)) for name, values in self.cost.items()}
+
 
 def compare(home: Path, runs: list[RunRecord]) -> Comparison:
     """Returns how runs differ from the first of them.

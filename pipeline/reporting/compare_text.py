@@ -5,7 +5,7 @@ from typing import Any
 
 from data.scripts import isolated, listed
 from pipeline.reporting.compare import Comparison
-from pipeline.reporting.formatting import number, settings_row
+from pipeline.reporting.formatting import settings_row
 
 MAX_NAMES = 3  # of slices that are gone or new
 
@@ -26,7 +26,7 @@ def lines(found: Comparison) -> list[str]:
         rows.append([slices])
         rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.slices.items()]
     rows.append(["cost"])
-    rows += [[f"  {name}", *map(number, values)] for name, values in found.cost.items()]
+    rows += [[f"  {name}", *words] for name, words in found.costs_in_words.items()]
     rows = [list(map(isolated, row)) for row in rows]  # names of classes and slices are the data's
     columns = range(len(found.runs) + 1)
     # Heads of parts stand alone in their rows and may be longer than the first column.
