@@ -11,7 +11,6 @@ from data.errors import ConfigError
 from models.serving.rollout import rollouts
 from models.serving.rollout.rollouts import Canary
 from pipeline.commands.cli import cli
-from pipeline.commands.serving import versions
 from pipeline.live import rollout, serving
 
 
@@ -70,7 +69,7 @@ def test_versions_of_two_releases_are_shown_by_the_same_metrics(tmp_path, folder
         (folder / str(version) / "assets.extra").mkdir()
         (folder / str(version) / "assets.extra" / "headrace.json").write_text(json.dumps(manifest))
 
-    lines = CliRunner().invoke(versions, ["spam", "--home", str(tmp_path)]).stdout.splitlines()
+    lines = CliRunner().invoke(cli, ["versions", "spam", "--home", str(tmp_path)]).stdout.splitlines()
 
     for line in (next(line for line in lines if line.startswith(f"{version}  ")) for version in (1, 2)):
         assert line.partition("stable")[0].rstrip().endswith(" auc 0.9000, accuracy 0.8000, f1@yes 0.7000")
