@@ -29,11 +29,13 @@ from components.artifact_files import OVERALL
 from models.evaluation import EXAMPLE_COUNT
 from models.evaluation.names import shown
 from models.evaluation.plots import confusion_matrix, pixels, short
-from models.evaluation.reliability import Bin, reliability_bins
+from models.evaluation.reliability import reliability_bins
 from pipeline.core.stages import BY_ID
 from pipeline.history.record import RunRecord, StageRecord
+from pipeline.reporting.curves import counts
 from pipeline.reporting.facts import Facts
 from pipeline.reporting.formatting import Measured, flat, number
+from pipeline.reporting.plots import reliability_diagram
 
 MAX_CLASSES = 50  # of the confusion matrix, of precision-recall curves, of slices
 MAX_BUCKETS = 100
@@ -175,15 +177,17 @@ def _evaluation(found: Facts, usual: Sequence[str]) -> Iterator[Summary]:
         yield _scalar(f"test/{name}", found.measured(OVERALL, name))
     yield from _slices(found, usual)
     _, classes = found.label
-    counts = found.evaluation.get("confusion_matrix")
-    if counts and 0 < len(classes) <= MAX_CLASSES:
-        yield _image("test/confusion_matrix", _drawn(confusion_matrix(np.array(counts), classes)))
+    confused = found.evaluation.get("confusion_matrix")
+    if confused and 0 < len(classes) <= MAX_CLASSES:
+        yield _image("test/confusion_matrix", _drawn(confusion_matrix(np.array(confused), classes)))
     if found.answers is None or found.spec is None:
         return
     if not classes:
         yield histogram_pb("test/error", found.answers.numbers - found.answers.targets)
         return
-    yield _image("test/calibration", _reliability(reliability_bins(found.answers)))
+    diagram = reliability_diagram(reliability_bins(found.answers), "black")
+    diagram.set_dpi(90)
+    yield _image("test/calibration", _drawn(diagram))
     for index in [1] if len(classes) == 2 else range(min(len(classes), MAX_CLASSES)):
         yield _curve(classes[index], found.answers.targets == index, found.answers.values[:, index])
 
@@ -214,38 +218,21 @@ def _slices(found: Facts, usual: Sequence[str]) -> Iterator[Summary]:
                 yield _scalar(f"slices_{metric}/{name}", found.measured(name, metric))
 
 
-def _curve(name: str, labels: np.ndarray, scores: np.ndarray) -> Summary:
+def _curve(name: str, is_positive: np.ndarray, scores: np.ndarray) -> Summary:
     """Returns the precision-recall curve of a class against the others, at NUM_THRESHOLDS thresholds from 0 to 1."""
-    thresholds = np.linspace(0, 1, NUM_THRESHOLDS)
-    right, wrong = np.sort(scores[labels]), np.sort(scores[~labels])
-    true = len(right) - np.searchsorted(right, thresholds)
-    false = len(wrong) - np.searchsorted(wrong, thresholds)
-    precision = true / np.maximum(true + false, 1e-7)
-    recall = true / max(len(right), 1e-7)
+    reached = counts(is_positive, scores, np.linspace(0, 1, NUM_THRESHOLDS))
     return _copy(
         pr_curve.raw_data_pb(
             f"test/precision_recall/{name}",
-            true_positive_counts=true,
-            false_positive_counts=false,
-            true_negative_counts=len(wrong) - false,
-            false_negative_counts=len(right) - true,
-            precision=precision,
-            recall=recall,
+            true_positive_counts=reached.true_positives,
+            false_positive_counts=reached.false_positives,
+            true_negative_counts=reached.num_negatives - reached.false_positives,
+            false_negative_counts=reached.num_positives - reached.true_positives,
+            precision=reached.precision,
+            recall=reached.recall,
             num_thresholds=NUM_THRESHOLDS,
         )
     )
-
-
-def _reliability(bins: list[Bin]) -> Image.Image:
-    figure = Figure(figsize=(3.4, 3.2), dpi=90, layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], ":", color="grey")
-    for one in bins:
-        axes.bar(one.low, one.accuracy, 0.9 * (one.high - one.low), align="edge", alpha=0.7, color="C0")
-        if one.interval:
-            axes.vlines((one.low + one.high) / 2, *one.interval, color="black", linewidth=1)
-    axes.set(xlabel="confidence", ylabel="accuracy, 95 % interval", xlim=(0, 1), ylim=(0, 1))
-    return _drawn(figure)
 
 
 def _mistakes(record: RunRecord, found: Facts) -> Iterator[Summary]:

@@ -24,6 +24,7 @@ from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord
 from pipeline.reporting import plots
+from pipeline.reporting.curves import precision_recall
 from pipeline.reporting.facts import WATTS_PER_CORE, Facts, energy_wh
 from pipeline.reporting.formatting import Measured, duration, flat, moment, number, setting, settings_row, span
 from pipeline.reporting.lineage import picture
@@ -254,8 +255,8 @@ def _charts_of_answers(found: Facts) -> list[plots.Chart | None]:
     if found.answers and classes:
         error = found.measured(OVERALL, "expected_calibration_error")
         charts.append(plots.calibration(reliability_bins(found.answers), error))
-        curves = plots.precision_recall(found.answers, classes)
-        charts.append(plots.precision_recall_chart(curves, len(classes) > len(curves) > 1))
+        curves = precision_recall(found.answers, classes)
+        charts.append(plots.precision_recall(curves, len(classes) > len(curves) > 1))
     elif found.answers and found.spec:  # without it nobody knows what they are
         charts.append(plots.predicted_and_true(found.answers))
     return charts

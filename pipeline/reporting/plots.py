@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from models.evaluation import EXAMPLE_COUNT
 from models.evaluation.plots import confusion_matrix, most_confused, short
 from models.evaluation.predictions import Predictions
 from models.evaluation.reliability import Bin
+from pipeline.reporting.curves import ClassCurve
 from pipeline.reporting.facts import Facts
 from pipeline.reporting.formatting import Measured, difference, number
 
@@ -147,21 +148,32 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart | None:
     return Chart(title, _svg(figure), f"Most frequent: {most or 'no mistakes'}.", ["true", "predicted", "rows"], rows)
 
 
-@drawn
-def calibration(bins: Sequence[Bin], error: Measured) -> Chart:
-    """Returns the reliability diagram (C. Guo et al., ICML 2017): accuracy by confidence, each with its interval."""
+def reliability_diagram(bins: Sequence[Bin], ink: str = INK) -> Figure:
+    """Returns the reliability diagram (C. Guo et al., ICML 2017): accuracy by confidence, each with its interval.
+
+    Args:
+        bins: The bins that hold rows.
+        ink: Colour of the diagonal and of the intervals.
+    """
     figure = _figure(3.6, 3.2)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], ":", color=INK)
+    axes.plot([0, 1], [0, 1], ":", color=ink)
     width = 0.92 * (bins[0].high - bins[0].low) if bins else 0
-    axes.bar([one.low for one in bins], [one.accuracy for one in bins], width, align="edge", alpha=0.75)
-    (line,) = axes.plot(
-        [one.confidence for one in bins], [one.accuracy for one in bins], "o-", color=COLOURS[1], markersize=3
-    )
+    confidences, accuracies = [one.confidence for one in bins], [one.accuracy for one in bins]
+    axes.bar([one.low for one in bins], accuracies, width, align="edge", alpha=0.75)
+    (line,) = axes.plot(confidences, accuracies, "o-", color=COLOURS[1], markersize=3)
     line.set_gid("curve-calibration")
     measured = [Measured(one.accuracy, one.interval) for one in bins]
-    _error_bars(axes, [one.confidence for one in bins], measured, upright=True)
+    _error_bars(axes, confidences, measured, upright=True, ink=ink)
     axes.set(xlabel="confidence", ylabel="accuracy, 95 % interval", xlim=(0, 1), ylim=(0, 1))
+    return figure
+
+
+@drawn
+def calibration(bins: Sequence[Bin], error: Measured) -> Chart:
+    """Returns the reliability diagram with its numbers."""
+    figure = reliability_diagram(bins)
+    measured = [Measured(one.accuracy, one.interval) for one in bins]
     text = f"Expected calibration error {error}." if error.value is not None else "Accuracy by confidence."
     rows = [
         [one.low, one.high, one.confidence, accuracy, one.rows] for one, accuracy in zip(bins, measured, strict=True)
@@ -169,7 +181,9 @@ def calibration(bins: Sequence[Bin], error: Measured) -> Chart:
     return Chart("Calibration", _svg(figure), text, ["from", "to", "mean confidence", "accuracy", "rows"], rows)
 
 
-def _error_bars(axes: Axes, places: Sequence[float], measured: Sequence[Measured], *, upright: bool = False) -> None:
+def _error_bars(
+    axes: Axes, places: Sequence[float], measured: Sequence[Measured], *, upright: bool = False, ink: str = INK
+) -> None:
     """Draws the intervals that are known."""
     for place, one in zip(places, measured, strict=True):
         if one.value is not None and one.interval is not None:
@@ -179,48 +193,23 @@ def _error_bars(axes: Axes, places: Sequence[float], measured: Sequence[Measured
                 if upright
                 else {"x": [one.value], "y": [place], "xerr": gaps}
             )
-            axes.errorbar(**at, fmt="none", ecolor=INK, capsize=2, elinewidth=1)
-
-
-def precision_recall(answers: Predictions, classes: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """Returns class -> recall, precision and average precision, one class against the others; the worst first.
-
-    Of two classes the second alone; of many the MAX_CURVES with the least average precision. Classes that the test
-    split does not hold are left out.
-    """
-    from sklearn.metrics import average_precision_score, precision_recall_curve
-
-    chosen = [1] if len(classes) == 2 else [index for index in range(len(classes)) if (answers.targets == index).any()]
-    if not chosen or not (answers.targets == chosen[0]).any():
-        return {}
-    averages = {one: average_precision_score(answers.targets == one, answers.values[:, one]) for one in chosen}
-    found = {}
-    for index in sorted(averages, key=averages.__getitem__)[:MAX_CURVES]:
-        precision, recall, _ = precision_recall_curve(answers.targets == index, answers.values[:, index])
-        found[classes[index]] = (*_thin(recall[::-1], precision[::-1]), float(averages[index]))
-    return found
-
-
-def _thin(recall: np.ndarray, precision: np.ndarray, points: int = 101) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a curve of at most so many points, first and last among them."""
-    kept = np.unique(np.linspace(0, len(recall) - 1, min(points, len(recall))).astype(int))
-    return recall[kept], precision[kept]
+            axes.errorbar(**at, fmt="none", ecolor=ink, capsize=2, elinewidth=1)
 
 
 @drawn
-def precision_recall_chart(curves: dict[str, tuple[np.ndarray, np.ndarray, float]], many: bool) -> Chart | None:
+def precision_recall(curves: Mapping[str, ClassCurve], many: bool) -> Chart | None:
     """Returns the precision-recall curves."""
     if not curves:
         return None
     figure = _figure(4.6, 3.2)
     axes = figure.add_subplot()
-    for index, (name, (recall, precision, average)) in enumerate(curves.items()):
-        (line,) = axes.plot(recall, precision, label=f"{short(name)} ({average:.3f})")
+    for index, (name, curve) in enumerate(curves.items()):
+        (line,) = axes.plot(curve.recall, curve.precision, label=f"{short(name)} ({curve.average_precision:.3f})")
         line.set_gid(f"curve-pr-{index}")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
     axes.grid(True)
     figure.legend(loc="outside right upper", title="average precision")
-    rows = [[name, average] for name, (_, _, average) in curves.items()]
+    rows = [[name, curve.average_precision] for name, curve in curves.items()]
     told = ", ".join(f"{name} {average:.3f}" for name, average in rows)
     title = "Precision and recall" + (f", the {len(curves)} worst classes" if many else "")
     return Chart(title, _svg(figure), f"Average precision: {told}.", ["class", "average precision"], rows)

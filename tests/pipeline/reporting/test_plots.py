@@ -3,7 +3,6 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from models.evaluation.predictions import Predictions
 from pipeline.reporting import plots
 from pipeline.reporting.facts import Facts
 from pipeline.reporting.formatting import Measured
@@ -43,21 +42,6 @@ def test_the_confusion_matrix_names_what_is_confused_most():
 
     assert chart.rows == [["cat", "dog", 3], ["dog", "cat", 1]]
     assert chart.alt.startswith("Most frequent: cat taken for dog 3 times")
-
-
-def test_average_precision_of_a_perfect_and_a_reversed_order():
-    perfect = Predictions(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]))
-    reversed_ = Predictions(np.array([1, 0, 0]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]))
-
-    assert plots.precision_recall(perfect, ("no", "yes"))["yes"][2] == 1.0
-    assert plots.precision_recall(reversed_, ("no", "yes"))["yes"][2] == pytest.approx(1 / 3)
-
-
-def test_a_class_that_the_test_split_lacks_has_no_curve():
-    answers = Predictions(np.array([0, 1, 1]), np.eye(3)[[0, 1, 1]])
-
-    assert set(plots.precision_recall(answers, ("a", "b", "never"))) == {"a", "b"}
-    assert plots.precision_recall(Predictions(np.array([0, 0]), np.eye(2)[[0, 0]]), ("no", "yes")) == {}
 
 
 def test_slices_come_worst_first_with_the_intervals_that_are_stored():
