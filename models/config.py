@@ -59,6 +59,17 @@ class TaskConfig(Settings):
         """Returns the columns by whose values the evaluation is broken down: the label, and those of `slice_by`."""
         return (*spec.of(LabelFeature), *getattr(self, "slice_by", ()))
 
+    def check_slices(self, spec: DatasetSpec) -> None:
+        """Raises ValueError where slices of two columns can have one name, as `b=c` of `a` and `c` of `a=b`."""
+        columns = self.slice_columns(spec)
+        for name in columns:
+            for other in columns:
+                if other.startswith(f"{name}="):
+                    raise ValueError(
+                        f"model.slice_by: slices of {other} and {name} may have the same name; rename column {other} "
+                        "or leave it out."
+                    )
+
     def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
         """Returns the metrics of the whole test split: name -> least and greatest value.
 

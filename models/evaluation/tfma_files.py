@@ -13,7 +13,6 @@ import tensorflow as tf
 from google.protobuf import json_format, wrappers_pb2
 
 from models import deferred
-from models.evaluation import OVERALL
 from models.evaluation.evaluation import Evaluated
 
 
@@ -23,11 +22,11 @@ def write(folder: Path, found: Evaluated) -> None:
     A slice is a record with each metric's value; the metric of a class has its name after an `@`.
     """
     messages, config = _messages()
-    records = [_metrics(messages, name, metrics) for name, metrics in found.slices.items()]
+    records = [_metrics(messages, found.keys.get(name), metrics) for name, metrics in found.slices.items()]
     _write(folder / "metrics-00000-of-00001.tfrecord", records)
     plots = [] if found.confusion_matrix is None else [_plots(messages, found.confusion_matrix)]
     _write(folder / "plots-00000-of-00001.tfrecord", plots)
-    columns = dict.fromkeys(name.partition("=")[0] for name in found.slices if name != OVERALL)
+    columns = dict.fromkeys(column for column, _ in found.keys.values())
     specs = [config.SlicingSpec(), *(config.SlicingSpec(feature_keys=[column]) for column in columns)]
     run = config.EvalRun(
         eval_config=config.EvalConfig(slicing_specs=specs),
@@ -48,16 +47,16 @@ def _messages() -> tuple[Any, Any]:
     return metrics_for_slice_pb2, config_pb2
 
 
-def _slice_key(messages: Any, name: str) -> Any:
+def _slice_key(messages: Any, column_and_value: tuple[str, str] | None) -> Any:
     key = messages.SliceKey()
-    if name != OVERALL:
-        column, _, value = name.partition("=")
+    if column_and_value:
+        column, value = column_and_value
         key.single_slice_keys.add(column=column, bytes_value=value.encode())
     return key
 
 
-def _metrics(messages: Any, name: str, metrics: dict[str, float]) -> Any:
-    found = messages.MetricsForSlice(slice_key=_slice_key(messages, name))
+def _metrics(messages: Any, column_and_value: tuple[str, str] | None, metrics: dict[str, float]) -> Any:
+    found = messages.MetricsForSlice(slice_key=_slice_key(messages, column_and_value))
     for metric, value in metrics.items():
         entry = found.metric_keys_and_values.add()
         entry.key.name = metric
@@ -66,7 +65,7 @@ def _metrics(messages: Any, name: str, metrics: dict[str, float]) -> Any:
 
 
 def _plots(messages: Any, counts: np.ndarray) -> Any:
-    found = messages.PlotsForSlice(slice_key=_slice_key(messages, OVERALL))
+    found = messages.PlotsForSlice(slice_key=_slice_key(messages, None))
     matrices = found.plot_keys_and_values.add().value.multi_class_confusion_matrix_at_thresholds.matrices
     matrix = matrices.add(threshold=0.0)
     for true, predicted in zip(*(one.tolist() for one in counts.nonzero()), strict=True):

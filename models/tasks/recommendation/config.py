@@ -43,6 +43,7 @@ class RecommendationConfig(TaskConfig):
         for name in self.slice_by:
             if name not in spec.of(CategoryFeature):
                 raise ValueError(f"model.slice_by: {name} is no category of the data.")
+        self.check_slices(spec)
 
     def metrics(self, spec: DatasetSpec) -> tuple:
         """Returns recall and NDCG of the recommended items, and the error of ratings, in their unit."""

@@ -62,6 +62,7 @@ class TabularConfig(TaskConfig):
         for name in self.slice_by:
             if name not in spec.of(CategoryFeature, BooleanFeature):
                 raise ValueError(f"model.slice_by: {name} is no category or boolean of the data.")
+        self.check_slices(spec)
 
     def input_names(self, spec: DatasetSpec) -> dict[str, str]:
         """Returns for each column the input of the signature `columns` that takes it."""

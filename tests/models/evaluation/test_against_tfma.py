@@ -65,7 +65,7 @@ def test_our_numbers_are_read_as_tfmas_results(tmp_path):
     targets, values = _classes(2, 3)
     evaluation = Evaluation(classification(("a", "b", "c")), "kind")
     sliced = pa.DictionaryArray.from_arrays(targets.astype(np.int32), ["a", "b", "c"])
-    evaluation.add(Predictions(targets, values, slices={"kind": sliced}))
+    evaluation.add(Predictions(targets, values, slices={"kind": sliced, "a=b": sliced}))
     found = evaluation.result()
 
     tfma_files.write(tmp_path, found)
@@ -77,7 +77,7 @@ def test_our_numbers_are_read_as_tfmas_results(tmp_path):
     assert len(result.slicing_metrics) == len(found.slices)
     entries = result.plots[0][1][""][""]["multiClassConfusionMatrixAtThresholds"]["matrices"][0]["entries"]
     assert sum(entry["numWeightedExamples"] for entry in entries) == ROWS
-    assert [list(spec.feature_keys) for spec in result.config.slicing_specs] == [[], ["kind"]]
+    assert [list(spec.feature_keys) for spec in result.config.slicing_specs] == [[], ["kind"], ["a=b"]]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
