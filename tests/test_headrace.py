@@ -82,11 +82,11 @@ def test_a_scheduled_run_takes_our_packages(tmp_path):
     (folder / "typo.yaml").write_text("task: image_classification\ndata: {name: digits}\ntrain: {epoch: 3}\n")
     store = Store.of(folder)
     store.add(Schedule("typo", str(folder / "typo.yaml"), cron="0 0 1 1 *"), time.time())
-    store.write_down("typo", [(time.time(), "by hand", time.time())])
+    store.enqueue("typo", [(time.time(), "by hand", time.time())])
     words = [str(Path(sys.executable).with_name("headrace")), "scheduler", "--port", "0", "--home", str(folder)]
 
     with subprocess.Popen(words, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}) as process:
-        until(lambda: store.fires()[0].ended)
+        until(lambda: store.scheduled_runs()[0].ended)
         process.terminate()
 
-    assert "Did you mean 'epochs'?" in (store.fires()[0].message or "")
+    assert "Did you mean 'epochs'?" in (store.scheduled_runs()[0].message or "")

@@ -1,4 +1,4 @@
-"""Verbs of pipelines that run themselves."""
+"""Commands of schedules, the scheduler and notifications."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from pipeline.commands.shared import PipelineName, home_option, json_option, rep
 
 
 class ScheduleName(click.ParamType):
-    """The name of a schedule; completes it."""
+    """The name of a schedule, with shell completion."""
 
     name = "schedule"
 
@@ -84,7 +84,7 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
     from pipeline.scheduling import planning, times
     from pipeline.scheduling.store import Schedule
 
-    wanted = Schedule(
+    requested = Schedule(
         name=Path(pipeline).stem,
         target=pipeline if pipeline in config.names() else str(pipelines.run_file(pipeline, home)),
         overrides=overrides,
@@ -99,9 +99,9 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
         canary=canary,
         promote_after=times.seconds(promote_after) if promote_after else None,
     )
-    due = planning.add(home, wanted, time.time())
+    due = planning.add(home, requested, time.time())
     when = f"next {_moment(due, zone)}" if due else "when its data asks for it"
-    click.echo(typed(f"{wanted.name}: {when}; `headrace scheduler` has to run"))
+    click.echo(typed(f"{requested.name}: {when}; `headrace scheduler` has to run"))
 
 
 @schedule.command(name="list")
@@ -203,17 +203,17 @@ def history(name: str | None, count: int, home: Path, as_json: bool) -> None:
     from pipeline.scheduling.store import Store
 
     store = Store.of(home)
-    fires = store.fires(name, limit=count)
-    if name and not fires:  # of a schedule that was removed there may be a history still
+    scheduled_runs = store.scheduled_runs(name, limit=count)
+    if name and not scheduled_runs:  # a removed schedule may still have a history
         store.state(name)
     if as_json:
-        click.echo(json.dumps([asdict(fire) for fire in fires], indent=1))
+        click.echo(json.dumps([asdict(run) for run in scheduled_runs], indent=1))
         return
-    for fire in fires:
-        took = f"{fire.ended - fire.started:8.1f} s" if fire.ended and fire.started else f"{'':10}"
-        told = f"{_moment(fire.due, 'UTC')}  {fire.schedule:<16}{fire.reason:<10}{fire.state:<11}{took}"
-        click.echo(f"{told}  {fire.run or '':<22}{fire.message or ''}".rstrip())
-    if not fires:
+    for run in scheduled_runs:
+        seconds = f"{run.ended - run.started:8.1f} s" if run.ended and run.started else f"{'':10}"
+        columns = f"{_moment(run.due, 'UTC')}  {run.schedule:<16}{run.reason:<10}{run.state:<11}{seconds}"
+        click.echo(f"{columns}  {run.run or '':<22}{run.message or ''}".rstrip())
+    if not scheduled_runs:
         click.echo("nothing has run yet")
 
 
@@ -234,7 +234,7 @@ def run_now(name: str, home: Path) -> None:
     state = store.state(name)
     if state.paused is not None:
         raise ConfigError(f"Schedule {name} is paused ({state.paused}); `headrace schedule resume {name}` first.")
-    store.write_down(name, [(now, "by hand", now)])
+    store.enqueue(name, [(now, "by hand", now)])
     click.echo(f"{name}: the scheduler runs it next")
 
 
@@ -317,15 +317,15 @@ def notify_test(pipeline: str, overrides: tuple[str, ...], home: Path) -> None:
 
     named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
     if not named.config.notify:
-        raise ConfigError(f"{pipeline} names nobody under notify.")
-    told = {"text": f"A test of {named.name}'s notifications.", "event": "test", "pipeline": named.name}
+        raise ConfigError(f"{pipeline} has no channel under notify.")
+    message = {"text": f"A test of {named.name}'s notifications.", "event": "test", "pipeline": named.name}
     problems = []
     for channel in named.config.notify:
-        failed = notifying.send([channel], told, home.resolve(), waits=())
-        click.echo(failed[0] if failed else f"{channel.name()}: told")
-        problems += failed
+        failures = notifying.send([channel], message, home.resolve(), waits=())
+        click.echo(failures[0] if failures else f"{channel.name()}: notified")
+        problems += failures
     if problems:
-        raise ConfigError(f"{len(problems)} of {len(named.config.notify)} could not be told.")
+        raise ConfigError(f"{len(problems)} of {len(named.config.notify)} could not be notified.")
 
 
 def _moment(seconds: float, zone: str) -> str:

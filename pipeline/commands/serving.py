@@ -116,7 +116,7 @@ def _report(home: Path, verdict: "Verdict") -> None:
     pipeline, version, outcome, reason = verdict.pipeline, verdict.version, verdict.outcome, verdict.reason
 
     def tell() -> None:
-        for problem in notifying.tell_trial(home, pipeline, version, outcome, reason):
+        for problem in notifying.notify_canary_outcome(home, pipeline, version, outcome, reason):
             click.echo(f"headrace: {problem}", err=True)
 
     click.echo(f"headrace: Canary {version} of {pipeline} was {outcome}: {reason}.", err=True)

@@ -1,1 +1,1 @@
-"""Pipelines that run themselves: by the clock, on new data, and on drift; with a daemon, or by another's scheduler."""
+"""Scheduled runs: by cron, on new data and on drift; by our daemon or an external scheduler."""

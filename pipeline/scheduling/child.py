@@ -1,4 +1,7 @@
-"""Runs one fire: `python -m pipeline.scheduling.child HOME FIRE`. Outlives the daemon; says itself what came of it."""
+"""Executes a scheduled run: `python -m pipeline.scheduling.child HOME ID`.
+
+It outlives the daemon and records its own result.
+"""
 
 import json
 import signal
@@ -20,48 +23,48 @@ from pipeline.core.paths import PipelinePaths
 from pipeline.scheduling import notifying
 from pipeline.scheduling.store import FAILED, REFUSED, SUCCEEDED, Outcome, Schedule, Store
 
-TERM_SECONDS = 30.0  # between asking a run to stop and making it
-TRIES, TRY_SECONDS = 30, 2.0  # to write down what came of it, should the disk be full
-REFUSALS = (3, 4, 5)
+TERM_SECONDS = 30.0  # between SIGTERM and SIGKILL
+TRIES, TRY_SECONDS = 30, 2.0  # for recording the result, should the disk be full
+REFUSED_CODES = (3, 4, 5)  # exit codes of `headrace run` after a gate refused
 
 
 def main(home: Path, identifier: int) -> None:
-    """Claims a fire, runs it, writes down what came of it, and tells those who asked to be told."""
-    store, me = Store.of(home), psutil.Process()
-    fire = store.claim(identifier, me.pid, me.create_time(), time.time())
-    if fire is None:  # another process was first
+    """Claims a scheduled run, executes it, records the result and sends the notifications."""
+    store, process = Store.of(home), psutil.Process()
+    scheduled_run = store.claim(identifier, process.pid, process.create_time(), time.time())
+    if scheduled_run is None:  # another process claimed it
         return
-    schedule = store.state(fire.schedule).schedule
-    outcome = on_trial(home, schedule, lambda: run(home, schedule))
-    paused = _persistently(lambda: store.finish(fire, outcome, time.time()))
-    notifying.tell(home, schedule, fire, outcome, paused)
+    schedule = store.state(scheduled_run.schedule).schedule
+    outcome = run_as_canary(home, schedule, lambda: run(home, schedule))
+    paused = _with_retries(lambda: store.finish(scheduled_run, outcome, time.time()))
+    notifying.notify_result(home, schedule, scheduled_run, outcome, paused)
 
 
-def on_trial(home: Path, schedule: Schedule, work: Callable[[], Outcome]) -> Outcome:
-    """Runs a pipeline; what it publishes gets the schedule's share of the requests, where it has one, and no more.
+def run_as_canary(home: Path, schedule: Schedule, run_pipeline: Callable[[], Outcome]) -> Outcome:
+    """Runs a pipeline; the version that it publishes becomes a canary if the schedule has a share of requests for one.
 
-    The version that is live is pinned before: a new one would go live by itself.
+    The live version is pinned before the run; otherwise the new version would become live on publication.
     """
     serving = PipelinePaths.of(home, schedule.name).serving
     before = last_version(serving)
     if schedule.canary is None or before is None:
-        return work()
+        return run_pipeline()
     if rollouts.read(serving).stable is None:
-        rollouts.promote(serving, before, "scheduled: what comes next goes on trial")
-    outcome = work()
+        rollouts.promote(serving, before, "scheduled: the next version starts as a canary")
+    outcome = run_pipeline()
     newest = last_version(serving)
     if outcome.state == SUCCEEDED and newest != before and newest is not None:
-        trial = rollouts.Canary(newest, schedule.canary, promote_after_s=schedule.promote_after)
+        canary = rollouts.Canary(newest, schedule.canary, promote_after_s=schedule.promote_after)
         try:
-            rollouts.start_canary(serving, trial, f"scheduled run {outcome.run}")
-        except ConfigError as error:  # it is published, and not live
-            return replace(outcome, message=f"{outcome.message}, not on trial: {error}")
-        return replace(outcome, message=f"{outcome.message}, on trial with {schedule.canary:g} % of the requests")
+            rollouts.start_canary(serving, canary, f"scheduled run {outcome.run}")
+        except ConfigError as error:  # published, but not live
+            return replace(outcome, message=f"{outcome.message}, not a canary: {error}")
+        return replace(outcome, message=f"{outcome.message}, as a canary with {schedule.canary:g} % of the requests")
     return outcome
 
 
 def run(home: Path, schedule: Schedule) -> Outcome:
-    """Runs `headrace run` within the schedule's time limit and returns what came of it."""
+    """Executes `headrace run` within the schedule's time limit and returns the result."""
     command = schedule.command("run", str(home), "--json", "--wait")
     process = subprocess.Popen(
         command,
@@ -70,7 +73,7 @@ def run(home: Path, schedule: Schedule) -> Outcome:
         encoding="utf-8",
         errors="replace",
         cwd=home,
-        umask=user_umask(),  # who may read what it publishes is the user's to say
+        umask=user_umask(),  # the user's umask decides who may read what is published
     )
     _forward(process)
     try:
@@ -88,34 +91,37 @@ def run(home: Path, schedule: Schedule) -> Outcome:
 
 
 def outcome_of(code: int, out: str, err: str) -> Outcome:
-    """Returns what came of a run by its exit code and what it printed."""
+    """Returns the result of a run from its exit code, its JSON on stdout and its stderr."""
     try:
-        told = json.loads(out)
+        summary = json.loads(out)
     except ValueError:
-        told = {}
-    state = SUCCEEDED if code == 0 else REFUSED if code in REFUSALS else FAILED
+        summary = {}
+    state = SUCCEEDED if code == 0 else REFUSED if code in REFUSED_CODES else FAILED
     if state == SUCCEEDED:
-        message = f"published {Path(told['published']).name}" if told.get("published") else "nothing was published"
+        message = (
+            f"published {Path(summary['published']).name}" if summary.get("published") else "nothing was published"
+        )
     else:
-        lines = (told.get("error") or err).strip().splitlines()
+        lines = (summary.get("error") or err).strip().splitlines()
         message = lines[0].removeprefix("headrace: ") if lines else f"headrace run ended with {code}"
         if len(lines) > 1:
             message += " " + "; ".join(line.strip() for line in lines[1:4])
-    return Outcome(state, code, told.get("run"), message)
+    return Outcome(state, code, summary.get("run"), message)
 
 
 def _forward(process: subprocess.Popen) -> None:
-    """Passes on the signals by which this process is asked to stop."""
+    """Forwards SIGTERM and SIGINT to the process."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: process.send_signal(received))
 
 
-def _persistently(write) -> bool:
+def _with_retries(write: Callable[[], bool]) -> bool:
+    """Calls `write` until it succeeds, at most TRIES times; returns its value and raises its last error."""
     for attempt in range(TRIES):
         try:
             return write()
         except (OSError, sqlite3.Error) as error:
-            print(f"what came of it could not be written down ({error})", file=sys.stderr)
+            print(f"the result could not be recorded ({error})", file=sys.stderr)
             if attempt == TRIES - 1:
                 raise
             time.sleep(TRY_SECONDS)

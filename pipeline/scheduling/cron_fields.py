@@ -1,4 +1,4 @@
-"""The five fields of cron as the values they match, and written as other schedulers read them."""
+"""Parses the five cron fields and translates them for other schedulers."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ WEEKDAY_NAMES = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 
 @dataclass(frozen=True)
 class CronFields:
-    """What five cron fields match.
+    """The values that five cron fields match.
 
     Attributes:
         minutes: 0 to 59.
@@ -22,7 +22,7 @@ class CronFields:
         days: Days of the month, 1 to 31.
         months: 1 to 12.
         weekdays: 0 to 6, Sunday is 0.
-        either: Whether a day has to match `days` or `weekdays`; else both.
+        match_either: Whether a day has to match `days` or `weekdays`; otherwise it has to match both.
     """
 
     minutes: frozenset[int]
@@ -30,39 +30,44 @@ class CronFields:
     days: frozenset[int]
     months: frozenset[int]
     weekdays: frozenset[int]
-    either: bool
+    match_either: bool
 
 
 def parse(cron: str, scheduler: str) -> CronFields:
-    """Returns what the fields match.
+    """Returns the values that the fields match.
 
     Args:
         cron: Five fields.
-        scheduler: Who is to read them, for the message.
+        scheduler: Name of the scheduler that will read them, for the error message.
 
     Raises:
-        ConfigError: They cannot be used, or only our own scheduler has what they say, such as the last day of a month.
+        ConfigError: The fields are invalid, or only our scheduler supports them, such as the last day of a month.
     """
     check_count(cron)
     try:
-        found = CronSim(cron, datetime.now(UTC))
+        schedule = CronSim(cron, datetime.now(UTC))
     except CronSimError as error:
         raise ConfigError(f"cron fields {cron!r}: {error}.") from None
-    values = {*found.minutes, *found.hours, *found.days, *found.months, *found.weekdays}
+    values = {*schedule.minutes, *schedule.hours, *schedule.days, *schedule.months, *schedule.weekdays}
     if any(not isinstance(value, int) or value < 0 for value in values):  # L, LW, 5#2, 5L
-        raise ConfigError(f"{scheduler} has no words for {cron!r}; use `headrace scheduler`.")
-    weekdays = frozenset(value % 7 for value in found.weekdays if isinstance(value, int))
-    days, every_day = frozenset(found.days), len(found.days) == len(DAYS) or len(weekdays) == len(WEEKDAYS)
-    either = not found.day_and
-    if either and every_day:  # 13th or any weekday is any day
-        days, weekdays, either = frozenset(DAYS), frozenset(WEEKDAYS), False
+        raise ConfigError(f"{scheduler} cannot express {cron!r}; use `headrace scheduler`.")
+    weekdays = frozenset(value % 7 for value in schedule.weekdays if isinstance(value, int))
+    days, every_day = frozenset(schedule.days), len(schedule.days) == len(DAYS) or len(weekdays) == len(WEEKDAYS)
+    match_either = not schedule.day_and
+    if match_either and every_day:  # the 13th or any weekday is every day
+        days, weekdays, match_either = frozenset(DAYS), frozenset(WEEKDAYS), False
     return CronFields(
-        frozenset(found.minutes), frozenset(found.hours), days, frozenset(found.months), weekdays, either=either
+        frozenset(schedule.minutes),
+        frozenset(schedule.hours),
+        days,
+        frozenset(schedule.months),
+        weekdays,
+        match_either=match_either,
     )
 
 
 def check_count(cron: str) -> None:
-    """Raises ConfigError unless there are five fields: cronsim takes a sixth, of seconds, that cron does not know."""
+    """Raises ConfigError unless there are five fields; cronsim also accepts a sixth for seconds, unlike cron."""
     count = len(cron.split())
     if count != 5:
         raise ConfigError(
@@ -72,17 +77,17 @@ def check_count(cron: str) -> None:
 
 
 def portable(cron: str, scheduler: str) -> str:
-    """Returns five fields that all readers of cron take for the same: numbers, Sunday is 0.
+    """Returns equivalent fields that all cron parsers read alike: numbers only, Sunday is 0.
 
-    Readers differ in names, in 7 for Sunday, and in whether `*/2` restricts a day as `*` or as a number does: Debian's
-    cron wants both day and weekday then, Kubernetes and Airflow one of them.
+    Parsers differ in names, in 7 for Sunday, and in whether `*/2` counts as `*` or as a restriction of the day: with it
+    Debian's cron requires both day and weekday to match, Kubernetes and Airflow only one of them.
 
     Raises:
-        ConfigError: Both day of the month and weekday have to match, which those cannot say.
+        ConfigError: Day of the month and weekday both have to match, which Kubernetes and Airflow cannot express.
     """
     fields = parse(cron, scheduler)
     restricted = len(fields.days) < len(DAYS) and len(fields.weekdays) < len(WEEKDAYS)
-    if restricted and not fields.either:
+    if restricted and not fields.match_either:
         raise ConfigError(
             f"{scheduler} takes a day that matches the day of the month or the weekday, {cron!r} means both; "
             "use `headrace scheduler`, or export to systemd."
@@ -99,16 +104,16 @@ def portable(cron: str, scheduler: str) -> str:
 
 
 def on_calendar(cron: str) -> list[str]:
-    """Returns cron fields in systemd's words; two where a day of the month or a weekday will do.
+    """Returns the OnCalendar expressions of systemd; two if either the day of the month or the weekday has to match.
 
     Raises:
-        ConfigError: systemd cannot say it.
+        ConfigError: systemd cannot express the fields.
     """
     fields = parse(cron, "systemd")
     time = f"{_systemd_field(fields.hours, HOURS)}:{_systemd_field(fields.minutes, MINUTES)}:00"
     month, day = _systemd_field(fields.months, MONTHS), _systemd_field(fields.days, DAYS)
     week = _systemd_weekdays(fields.weekdays)
-    if fields.either:
+    if fields.match_either:
         return [f"*-{month}-{day} {time}", f"{week} *-{month}-* {time}"]
     return [f"{week} *-{month}-{day} {time}".strip()]
 
@@ -132,7 +137,7 @@ def _systemd_field(values: Collection[int], every: range) -> str:
 
 
 def _systemd_weekdays(weekdays: Collection[int]) -> str:
-    """Returns weekdays by name; systemd's week ends with Sunday, which is never within a range here."""
+    """Returns weekday names; Sunday is never part of a range, since systemd's week ends with it."""
     if len(weekdays) == len(WEEKDAYS):
         return ""
     sunday = ["Sun"] if 0 in weekdays else []
@@ -141,19 +146,19 @@ def _systemd_weekdays(weekdays: Collection[int]) -> str:
 
 
 def _step(values: Collection[int], every: range) -> int:
-    """Returns the step of three or more values that go on to the end of the range; 0 for others, and for step 1."""
+    """Returns the constant step, above 1, of three or more values up to the end of the range; 0 if there is none."""
     ordered = sorted(values)
     step = ordered[1] - ordered[0] if len(ordered) > 2 else 0
     return step if step > 1 and ordered == list(range(ordered[0], every.stop, step)) else 0
 
 
 def _runs(values: Collection[int]) -> list[tuple[int, int]]:
-    """Returns first and last of each run of values without a gap; two neighbours are two runs."""
+    """Returns (first, last) of each run of three or more consecutive values; other values are runs of one."""
     runs: list[tuple[int, int]] = []
     for value in sorted(values):
         if runs and runs[-1][1] == value - 1:
             runs[-1] = (runs[-1][0], value)
         else:
             runs.append((value, value))
-    parted = [[(one, one) for one in run] if run[1] - run[0] == 1 else [run] for run in runs]
-    return [run for part in parted for run in part]
+    split = [[(value, value) for value in run] if run[1] - run[0] == 1 else [run] for run in runs]
+    return [run for part in split for run in part]

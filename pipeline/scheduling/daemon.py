@@ -1,4 +1,4 @@
-"""The scheduler: writes down what is due, starts it one at a time, notices what has ended, and says how it is."""
+"""The scheduler daemon: records due runs, starts them, detects their end, and serves health and metrics."""
 
 import asyncio
 import contextlib
@@ -20,26 +20,26 @@ from pipeline.core.listening import HOST, listen
 from pipeline.core.lock import locked
 from pipeline.history.record import alive
 from pipeline.scheduling import metrics, notifying, times, triggers
-from pipeline.scheduling.store import FAILED, PENDING, RUNNING, Fire, Outcome, Schedule, State, Store
+from pipeline.scheduling.store import FAILED, PENDING, RUNNING, Outcome, Schedule, ScheduledRun, State, Store
 
-GRACE_SECONDS = 60.0  # by which one may be late and is not missed yet
+GRACE_SECONDS = 60.0  # a run that is later than this counts as missed
 TICK_SECONDS = 1.0
-STALE_SECONDS = 60.0  # without a finished tick: the daemon is not well
+STALE_SECONDS = 60.0  # without a completed tick, the daemon is degraded
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Scheduler:
-    """Runs schedules of one home folder.
+    """Runs the schedules of one home folder.
 
     Attributes:
         home: The home folder.
-        workers: How many pipelines may run at a time; one never runs twice at a time.
-        clock: Returns seconds since 1970; tests move it.
-        poll_seconds: Seconds between two looks at data and drift.
-        last_tick: When the last tick ended well; seconds since 1970.
-        trouble: What went wrong in the last tick; empty where nothing did.
+        workers: Number of pipelines that may run at a time; a pipeline never runs twice at a time.
+        clock: Returns the time in seconds since 1970; tests replace it.
+        poll_seconds: Seconds between two checks for new data and drift.
+        last_tick: End of the last successful tick, in seconds since 1970.
+        last_error: Error of the last tick; empty if it succeeded.
     """
 
     home: Path
@@ -47,135 +47,152 @@ class Scheduler:
     clock: Callable[[], float] = time.time
     poll_seconds: float = 60.0
     last_tick: float = 0.0
-    trouble: str = ""
+    last_error: str = ""
     _children: dict[int, subprocess.Popen] = field(default_factory=dict)
-    _looking: dict[str, subprocess.Popen] = field(default_factory=dict)
-    _polled: float | None = None
+    _drift_checks: dict[str, subprocess.Popen] = field(default_factory=dict)
+    _last_poll: float | None = None
 
     def __post_init__(self):
         self.store = Store.of(self.home)
 
     def tick(self) -> None:
-        """Does all that is to be done at this moment; what goes wrong is told, and tried again at the next."""
+        """Does all work that is due now; an error is logged, and the next tick tries again."""
         try:
             states = self.store.states()
-            self._write_down(states)
-            self._look_at_data(states)
+            self._enqueue_due(states)
+            self._check_data(states)
             self._reap()
             self._start()
         except (OSError, sqlite3.Error) as error:  # a full disk, a database in use
-            if str(error) != self.trouble:
+            if str(error) != self.last_error:
                 logger.error("the scheduler cannot work (%s); it tries again", error)
-            self.trouble = str(error) or type(error).__name__
-        except Exception as error:  # a fault of ours must not end the daemon either
-            logger.exception("a fault of the scheduler")
-            self.trouble = f"{type(error).__name__}: {error}"
+            self.last_error = str(error) or type(error).__name__
+        except Exception as error:  # an internal error must not end the daemon either
+            logger.exception("internal error of the scheduler")
+            self.last_error = f"{type(error).__name__}: {error}"
         else:
-            self.trouble, self.last_tick = "", self.clock()
+            self.last_error, self.last_tick = "", self.clock()
 
-    def _write_down(self, states: list[State]) -> None:
-        """Writes down what has become due since the last look."""
+    def _enqueue_due(self, states: list[State]) -> None:
+        """Records the runs that have become due since the last tick."""
         now = self.clock()
         for state in states:
             schedule = state.schedule
             if state.paused is not None or schedule.cron is None:
                 continue
-            # A clock that was set back is taken as it is: what was due already is known, and not due again.
+            # A clock that was set back is trusted: due times that are recorded already are not recorded again.
             since = min(state.checked, now)
-            dues = times.due_between(schedule.cron, schedule.zone, since, now)
-            kept = times.caught_up(dues, schedule.catch_up, now, GRACE_SECONDS)
-            if len(dues) > len(kept):
+            due_times = times.due_between(schedule.cron, schedule.zone, since, now)
+            selected = times.caught_up(due_times, schedule.catch_up, now, GRACE_SECONDS)
+            if len(due_times) > len(selected):
                 logger.warning(
-                    "%s: %d missed times are not run (%s)", schedule.name, len(dues) - len(kept), schedule.catch_up
+                    "%s: %d missed times are not run (%s)",
+                    schedule.name,
+                    len(due_times) - len(selected),
+                    schedule.catch_up,
                 )
-            fires = [(due, "cron", times.jittered(due, schedule.name, schedule.jitter)) for due in kept]
-            if fires or now - state.checked > GRACE_SECONDS or now < state.checked:
-                self.store.write_down(schedule.name, fires, checked=now)
+            due_runs = [(due, "cron", times.jittered(due, schedule.name, schedule.jitter)) for due in selected]
+            if due_runs or now - state.checked > GRACE_SECONDS or now < state.checked:
+                self.store.enqueue(schedule.name, due_runs, checked=now)
 
-    def _look_at_data(self, states: list[State]) -> None:
-        """Writes down what new data or drift asks for."""
+    def _check_data(self, states: list[State]) -> None:
+        """Records runs for new data or drift, once in `poll_seconds`."""
         now = self.clock()
-        if self._polled is not None and 0 <= now - self._polled < self.poll_seconds:
+        if self._last_poll is not None and 0 <= now - self._last_poll < self.poll_seconds:
             return
-        self._polled = now
+        self._last_poll = now
         for state in states:
-            if state.paused is not None or triggers.waits(self.store, state.schedule):
+            if state.paused is not None or triggers.is_queued(self.store, state.schedule):
                 continue
-            if state.schedule.on_new_data and triggers.new_data(self.home, state.schedule, self.poll_seconds):
-                self.store.write_down(state.schedule.name, [(now, "new data", now)])
+            if state.schedule.on_new_data and triggers.has_new_data(self.home, state.schedule, self.poll_seconds):
+                self.store.enqueue(state.schedule.name, [(now, "new data", now)])
             elif state.schedule.on_drift is not None:
-                self._look_for_drift(state.schedule, now)
+                self._check_drift(state.schedule, now)
 
-    def _look_for_drift(self, schedule: Schedule, now: float) -> None:
-        """Starts a look at drift, a process of its own as it loads TensorFlow; or takes what an earlier one found."""
-        process = self._looking.pop(schedule.name, None)
+    def _check_drift(self, schedule: Schedule, now: float) -> None:
+        """Starts a drift check, as a process since it loads TensorFlow, or reads the result of the last one."""
+        process = self._drift_checks.pop(schedule.name, None)
         if process is None:
             command = triggers.drift_command(self.home, self.store, schedule, self.poll_seconds)
             if command:
-                self._looking[schedule.name] = subprocess.Popen(
+                self._drift_checks[schedule.name] = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
                 )
         elif process.poll() is None:
-            self._looking[schedule.name] = process
-        elif process.returncode == triggers.DRIFTED:
-            self.store.write_down(schedule.name, [(now, "drift", now)])
+            self._drift_checks[schedule.name] = process
+        elif process.returncode == triggers.DRIFT_EXIT_CODE:
+            self.store.enqueue(schedule.name, [(now, "drift", now)])
 
     def _reap(self) -> None:
-        """Notices what has ended, also what an earlier daemon had started."""
+        """Detects runs that have ended, also those that an earlier daemon started."""
         for identifier, child in list(self._children.items()):
             if child.poll() is not None:
                 del self._children[identifier]
-                for fire in self.store.fires(state=PENDING):
-                    if fire.id == identifier:  # it ended before it could claim it
-                        self._give_up(fire, f"its process ended at once with {child.returncode}; see {self.log(fire)}")
-        for fire in self.store.fires(state=RUNNING):
-            if not alive(fire.pid or 0, fire.pid_started or 0.0):
-                self._give_up(fire, "its process was killed")
+                for scheduled_run in self.store.scheduled_runs(state=PENDING):
+                    if scheduled_run.id == identifier:  # the process ended before it claimed the run
+                        self._fail(
+                            scheduled_run,
+                            f"its process ended at once with {child.returncode}; see {self.log(scheduled_run)}",
+                        )
+        for scheduled_run in self.store.scheduled_runs(state=RUNNING):
+            if not alive(scheduled_run.pid or 0, scheduled_run.pid_started or 0.0):
+                self._fail(scheduled_run, "its process was killed")
 
-    def _give_up(self, fire: Fire, message: str) -> None:
+    def _fail(self, scheduled_run: ScheduledRun, message: str) -> None:
+        """Records a run as failed and sends the notifications in a thread."""
         outcome = Outcome(FAILED, message=message)
-        paused = self.store.finish(fire, outcome, self.clock())
-        schedule = next((one.schedule for one in self.store.states() if one.schedule.name == fire.schedule), None)
+        paused = self.store.finish(scheduled_run, outcome, self.clock())
+        schedule = next(
+            (state.schedule for state in self.store.states() if state.schedule.name == scheduled_run.schedule), None
+        )
         if schedule:
-            told = (self.home, schedule, fire, outcome, paused)
-            threading.Thread(target=notifying.tell, args=told, daemon=True).start()
+            arguments = (self.home, schedule, scheduled_run, outcome, paused)
+            threading.Thread(target=notifying.notify_result, args=arguments, daemon=True).start()
 
     def _start(self) -> None:
-        """Starts what may start, as many at a time as there are workers."""
-        running = {fire.id for fire in self.store.fires(state=RUNNING)}
-        busy = len(running | self._children.keys())
-        for fire in self.store.startable(self.clock()):
-            if busy >= self.workers:
+        """Starts pending runs, at most `workers` at a time."""
+        running = {run.id for run in self.store.scheduled_runs(state=RUNNING)}
+        num_busy = len(running | self._children.keys())
+        for scheduled_run in self.store.startable(self.clock()):
+            if num_busy >= self.workers:
                 return
-            if fire.id not in self._children:
-                self._children[fire.id] = self._spawn(fire)
-                busy += 1
+            if scheduled_run.id not in self._children:
+                self._children[scheduled_run.id] = self._spawn(scheduled_run)
+                num_busy += 1
 
-    def _spawn(self, fire: Fire) -> subprocess.Popen:
-        """Starts the process that claims a fire; it outlives the daemon."""
-        log = self.log(fire)
+    def _spawn(self, scheduled_run: ScheduledRun) -> subprocess.Popen:
+        """Starts the process that claims and executes a run; it outlives the daemon."""
+        log = self.log(scheduled_run)
         log.parent.mkdir(parents=True, exist_ok=True)
-        # -I: no `pipeline` of the current folder or on PYTHONPATH is taken for ours.
-        utf8 = ["-X", "utf8"] if sys.flags.utf8_mode else []  # which -I does not take from the environment
-        command = [sys.executable, "-I", *utf8, "-m", "pipeline.scheduling.child", str(self.home), str(fire.id)]
+        # -I: ignore a package named `pipeline` in the current folder or on PYTHONPATH.
+        utf8 = ["-X", "utf8"] if sys.flags.utf8_mode else []  # -I ignores PYTHONUTF8
+        command = [
+            sys.executable,
+            "-I",
+            *utf8,
+            "-m",
+            "pipeline.scheduling.child",
+            str(self.home),
+            str(scheduled_run.id),
+        ]
         with log.open("ab") as output:
             return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
 
-    def log(self, fire: Fire) -> Path:
-        """Returns the file with what a fire's process printed."""
-        return self.home / "scheduler" / "logs" / f"{fire.schedule}-{fire.id}.log"
+    def log(self, scheduled_run: ScheduledRun) -> Path:
+        """Returns the log file of the run's process."""
+        return self.home / "scheduler" / "logs" / f"{scheduled_run.schedule}-{scheduled_run.id}.log"
 
     def health(self) -> dict:
-        """Returns how the daemon is, as JSON values."""
-        behind = self.clock() - self.last_tick
-        well = not self.trouble and abs(behind) < STALE_SECONDS
+        """Returns the state of the daemon, as JSON values."""
+        age_seconds = self.clock() - self.last_tick
+        is_healthy = not self.last_error and abs(age_seconds) < STALE_SECONDS
         return {
-            "status": "ok" if well else "degraded",
-            "trouble": self.trouble,
+            "status": "ok" if is_healthy else "degraded",
+            "trouble": self.last_error,
             "last_tick": self.last_tick,
-            "running": [fire.schedule for fire in self.store.fires(state=RUNNING)] if well else [],
+            "running": [run.schedule for run in self.store.scheduled_runs(state=RUNNING)] if is_healthy else [],
         }
 
 
@@ -184,35 +201,40 @@ SCHEDULER = web.AppKey("scheduler", Scheduler)
 
 @contextlib.contextmanager
 def only_one(home: Path) -> Iterator[None]:
-    """Within this block no other daemon works on the home folder.
+    """Holds the lock of the home folder's only daemon within this block.
 
     Raises:
-        ConfigError: Another one does.
+        ConfigError: Another daemon holds the lock.
     """
     path = home / "scheduler" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
 
-    def taken(holder: str) -> None:
+    def refuse(holder: str) -> None:
         raise ConfigError(f"A scheduler works on {home} already ({holder}).") from None
 
-    with locked(path, taken):
+    with locked(path, refuse):
         yield
 
 
 def serve(scheduler: Scheduler, port: int, say: Callable[[str], None]) -> None:
-    """Ticks, and answers /healthz and /metrics on 127.0.0.1, until SIGINT or SIGTERM; running pipelines go on.
+    """Runs the scheduler with /healthz and /metrics on 127.0.0.1 until SIGINT or SIGTERM; running pipelines go on.
+
+    Args:
+        scheduler: The scheduler.
+        port: Port number; 0 for a free one.
+        say: Prints the URL of /healthz.
 
     Raises:
-        ConfigError: Another daemon works on the home folder, or the port is taken.
+        ConfigError: Another daemon runs in the home folder, or the port is in use.
     """
     with only_one(scheduler.home):
-        listening = listen(port)
+        server_socket = listen(port)
         application = web.Application()
         application.add_routes([web.get("/healthz", _health), web.get("/metrics", _metrics)])
         application[SCHEDULER] = scheduler
         application.cleanup_ctx.append(_ticking)
-        say(f"http://{HOST}:{listening.getsockname()[1]}/healthz")
-        web.run_app(application, sock=listening, print=None, access_log=None)
+        say(f"http://{HOST}:{server_socket.getsockname()[1]}/healthz")
+        web.run_app(application, sock=server_socket, print=None, access_log=None)
 
 
 async def _ticking(application: web.Application):
@@ -231,9 +253,9 @@ async def _ticking(application: web.Application):
 
 
 async def _health(request: web.Request) -> web.Response:
-    told = await asyncio.to_thread(request.app[SCHEDULER].health)
+    health = await asyncio.to_thread(request.app[SCHEDULER].health)
     return web.Response(
-        text=json.dumps(told), content_type="application/json", status=200 if told["status"] == "ok" else 503
+        text=json.dumps(health), content_type="application/json", status=200 if health["status"] == "ok" else 503
     )
 
 

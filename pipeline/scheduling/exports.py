@@ -1,4 +1,4 @@
-"""A schedule for those who have a scheduler: systemd, cron, Kubernetes, Airflow."""
+"""Exports a schedule to an external scheduler: systemd, cron, Kubernetes or Airflow."""
 
 import shlex
 from pathlib import Path
@@ -13,7 +13,7 @@ MAX_CRON_JOB_NAME = 52  # Kubernetes adds 11 characters for each job
 
 
 def export(schedule: Schedule, to: str, home: Path) -> dict[str, str]:
-    """Returns file name -> content for another scheduler.
+    """Returns the files for another scheduler: file name -> content.
 
     Args:
         schedule: The schedule.
@@ -21,41 +21,43 @@ def export(schedule: Schedule, to: str, home: Path) -> dict[str, str]:
         home: The home folder.
 
     Raises:
-        ConfigError: The schedule has no cron fields, or the other scheduler cannot say the same.
+        ConfigError: The schedule has no cron fields, or the other scheduler cannot express it.
     """
     if schedule.cron is None:
         raise ConfigError(f"Schedule {schedule.name} has no cron fields; only `headrace scheduler` looks at data.")
     if "\n" in "".join(schedule.command("run", str(home))):
         raise ConfigError(f"Schedule {schedule.name} has a line break in its settings or the home's path; remove it.")
-    makers = {"systemd": systemd, "cron": cron, "kubernetes": kubernetes, "airflow": airflow}
-    return makers[to](schedule, home)
+    exporters = {"systemd": systemd, "cron": cron, "kubernetes": kubernetes, "airflow": airflow}
+    return exporters[to](schedule, home)
 
 
 def systemd(schedule: Schedule, home: Path) -> dict[str, str]:
-    """Returns a service and its timer; catching up is systemd's `Persistent`."""
+    """Returns a service unit and its timer; `Persistent` stands for the catch-up policy."""
     name = f"headrace-{schedule.name}"
-    line = " ".join(_systemd_word(word) for word in schedule.command("run", str(home), "--wait"))
+    line = " ".join(_systemd_quoted(argument) for argument in schedule.command("run", str(home), "--wait"))
     service = (
         f"[Unit]\nDescription=Headrace pipeline {schedule.name}\n\n[Service]\nType=oneshot\n"
         f"WorkingDirectory={str(home).replace('%', '%%')}\nExecStart={line}\n"
         f"TimeoutStartSec={schedule.time_limit:.0f}\nUMask=0027\n"
     )
-    whens = "".join(f"OnCalendar={when} {schedule.zone}\n" for when in cron_fields.on_calendar(str(schedule.cron)))
+    calendars = "".join(
+        f"OnCalendar={times} {schedule.zone}\n" for times in cron_fields.on_calendar(str(schedule.cron))
+    )
     timer = (
-        f"[Unit]\nDescription=When Headrace pipeline {schedule.name} runs\n\n[Timer]\n{whens}"
+        f"[Unit]\nDescription=When Headrace pipeline {schedule.name} runs\n\n[Timer]\n{calendars}"
         f"Persistent={'false' if schedule.catch_up == 'skip' else 'true'}\n"
         f"RandomizedDelaySec={schedule.jitter:.0f}\n\n[Install]\nWantedBy=timers.target\n"
     )
     return {f"{name}.service": service, f"{name}.timer": timer}
 
 
-def _systemd_word(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"' if escaped != word or any(sign in word for sign in " '\t;{}") else word
+def _systemd_quoted(argument: str) -> str:
+    escaped = argument.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"' if escaped != argument or any(character in argument for character in " '\t;{}") else argument
 
 
 def cron(schedule: Schedule, home: Path) -> dict[str, str]:
-    """Returns the lines of a crontab; a percent sign would end the command there."""
+    """Returns the lines of a crontab; percent signs are escaped, since cron ends the command there."""
     cron_fields.parse(str(schedule.cron), "cron")
     line = shlex.join(["timeout", f"{schedule.time_limit:.0f}", *schedule.command("run", str(home), "--wait")]).replace(
         "%", "\\%"
@@ -65,7 +67,7 @@ def cron(schedule: Schedule, home: Path) -> dict[str, str]:
 
 
 def kubernetes(schedule: Schedule, home: Path) -> dict[str, str]:
-    """Returns a CronJob; image and volume are for its owner to fill in."""
+    """Returns a CronJob; its owner has to fill in image and volume."""
     name = f"headrace-{schedule.name.lower().replace('_', '-')}"[:MAX_CRON_JOB_NAME].rstrip("-")
     arguments = ["run", schedule.target, "--home", "/home/headrace", "--wait", *schedule.settings()]
     container = {
@@ -80,7 +82,7 @@ def kubernetes(schedule: Schedule, home: Path) -> dict[str, str]:
         "containers": [container],
         "volumes": [{"name": "home", "persistentVolumeClaim": {"claimName": "headrace-home"}}],
     }
-    made = {
+    cron_job = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
         "metadata": {"name": name},
@@ -98,22 +100,22 @@ def kubernetes(schedule: Schedule, home: Path) -> dict[str, str]:
             },
         },
     }
-    return {f"{name}.yaml": yaml.safe_dump(made, sort_keys=False)}
+    return {f"{name}.yaml": yaml.safe_dump(cron_job, sort_keys=False)}
 
 
 def airflow(schedule: Schedule, home: Path) -> dict[str, str]:
     """Returns a DAG file for Airflow 2.4 and later."""
     line = shlex.join(schedule.command("run", str(home), "--wait"))
-    if any(sign in line for sign in ("{{", "{%", "{#")):  # Airflow takes it for a template
+    if any(delimiter in line for delimiter in ("{{", "{%", "{#")):  # Airflow would render it as a template
         line = "{% raw %}" + line + "{% endraw %}"
-    if line.endswith((".sh", ".bash")):  # Airflow takes it for the name of a template's file
+    if line.endswith((".sh", ".bash")):  # Airflow would read it as the path of a template
         line += " "
-    when = cron_fields.portable(str(schedule.cron), "Airflow")
+    cron_text = cron_fields.portable(str(schedule.cron), "Airflow")
     text = (
         f'"""Headrace pipeline {schedule.name}."""\n\n'
         "from datetime import datetime, timedelta\n\nimport pendulum\nfrom airflow import DAG\n"
         "from airflow.operators.bash import BashOperator\n\n"
-        f"with DAG(\n    dag_id={'headrace_' + schedule.name!r},\n    schedule={when!r},\n"
+        f"with DAG(\n    dag_id={'headrace_' + schedule.name!r},\n    schedule={cron_text!r},\n"
         f"    start_date=datetime(2026, 1, 1, tzinfo=pendulum.timezone({schedule.zone!r})),\n"
         f"    catchup={schedule.catch_up == 'all'},\n    max_active_runs=1,\n) as dag:\n"
         f"    BashOperator(\n        task_id='run',\n        bash_command={line!r},\n"

@@ -8,14 +8,17 @@ from pipeline.scheduling.store import PENDING, Store
 
 
 def rows(home: Path, now: float) -> list[dict[str, Any]]:
-    """Returns for each schedule when it runs next, and what came of it last; moments in seconds since 1970."""
+    """Returns a row for each schedule with its next due time and last result; times in seconds since 1970."""
     store = Store.of(home)
-    found = []
+    table = []
     for state in store.states():
         schedule = state.schedule
-        ran = next((fire for fire in store.fires(schedule.name) if fire.state != PENDING), None)
+        last_run = next(
+            (run for run in store.scheduled_runs(schedule.name) if run.state != PENDING),
+            None,
+        )
         due = next(times.after(schedule.cron, schedule.zone, now)) if schedule.cron else None
-        found.append(
+        table.append(
             {
                 "name": schedule.name,
                 "target": schedule.target,
@@ -26,9 +29,9 @@ def rows(home: Path, now: float) -> list[dict[str, Any]]:
                 "next": due,
                 "paused": state.paused,
                 "failures": state.failures,
-                "last": (ran.started or ran.due) if ran else None,
-                "state": ran.state if ran else None,
-                "message": ran.message if ran else None,
+                "last": (last_run.started or last_run.due) if last_run else None,
+                "state": last_run.state if last_run else None,
+                "message": last_run.message if last_run else None,
             }
         )
-    return found
+    return table

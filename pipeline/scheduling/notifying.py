@@ -1,4 +1,4 @@
-"""Tells people what came of a scheduled run, or of a canary, in a file, by e-mail, by a webhook; never stops a run."""
+"""Notifications of scheduled runs and canaries by file, e-mail or webhook; a failure never stops a run."""
 
 import json
 import logging
@@ -18,38 +18,43 @@ from models.serving.rollout.versions import read_manifest
 from pipeline.core.config import Email, Notify
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import webhooks
-from pipeline.scheduling.store import REFUSED, SUCCEEDED, Fire, Outcome, Schedule
+from pipeline.scheduling.store import REFUSED, SUCCEEDED, Outcome, Schedule, ScheduledRun
 
-RETRY_SECONDS = (1.0, 5.0, 25.0)  # between tries
+RETRY_SECONDS = (1.0, 5.0, 25.0)  # between attempts
 TIMEOUT_SECONDS = 20.0
 
 logger = logging.getLogger(__name__)
 
 
-def tell(home: Path, schedule: Schedule, fire: Fire, outcome: Outcome, paused: bool) -> list[str]:
-    """Tells all channels of a schedule what came of a run; returns what could not be told, a sentence each."""
-    event = "success" if outcome.state == SUCCEEDED else "refused" if outcome.state == REFUSED else "failure"
-    events = [event, *(["drift"] if fire.reason == "drift" else []), *(["paused"] if paused else [])]
-    channels = [Notify.model_validate(one) for one in schedule.notify]
-    return [problem for one in events for problem in send(channels, message(home, schedule, fire, outcome, one), home)]
+def notify_result(
+    home: Path, schedule: Schedule, scheduled_run: ScheduledRun, outcome: Outcome, paused: bool
+) -> list[str]:
+    """Sends the result of a run to the channels of its schedule; returns a sentence for each failure."""
+    result = "success" if outcome.state == SUCCEEDED else "refused" if outcome.state == REFUSED else "failure"
+    events = [result, *(["drift"] if scheduled_run.reason == "drift" else []), *(["paused"] if paused else [])]
+    channels = [Notify.model_validate(channel) for channel in schedule.notify]
+    problems = []
+    for event in events:
+        problems += send(channels, build_message(home, schedule, scheduled_run, outcome, event), home)
+    return problems
 
 
-def tell_trial(home: Path, pipeline: str, version: int, verdict: str, reason: str) -> list[str]:
-    """Tells how a canary's trial ended, to the channels of the run that published it; returns what could not be told.
+def notify_canary_outcome(home: Path, pipeline: str, version: int, verdict: str, reason: str) -> list[str]:
+    """Sends the verdict on a canary to the channels of the run that published it; returns a sentence for each failure.
 
     Args:
         home: Folder of `runs/` and `serving/`.
         pipeline: Name of the pipeline.
-        version: The canary.
+        version: Version of the canary.
         verdict: `taken back` or `promoted`.
-        reason: Why.
+        reason: Reason of the verdict.
     """
     paths = PipelinePaths.of(home, pipeline)
     try:
         run = read_manifest(paths.serving / str(version)).get("run", "")
     except ServingError:  # not published by us
         return []
-    told = {
+    message = {
         "text": f"Canary {version} of {pipeline} was {verdict}: {reason}",
         "event": "canary",
         "pipeline": pipeline,
@@ -57,12 +62,14 @@ def tell_trial(home: Path, pipeline: str, version: int, verdict: str, reason: st
         "run": run,
         "home": str(home),
     }
-    return send(webhooks.channels(paths, run), told, home)
+    return send(webhooks.channels(paths, run), message, home)
 
 
-def message(home: Path, schedule: Schedule, fire: Fire, outcome: Outcome, event: str) -> dict[str, Any]:
-    """Returns what is told, as JSON values; `text` is the whole in one sentence."""
-    words = {
+def build_message(
+    home: Path, schedule: Schedule, scheduled_run: ScheduledRun, outcome: Outcome, event: str
+) -> dict[str, Any]:
+    """Returns the message of an event as JSON values; `text` is a sentence with the result."""
+    sentences = {
         "success": f"{schedule.name} succeeded: {outcome.message}",
         "refused": f"{schedule.name} was refused by a gate: {outcome.message}",
         "failure": f"{schedule.name} failed: {outcome.message}",
@@ -71,43 +78,43 @@ def message(home: Path, schedule: Schedule, fire: Fire, outcome: Outcome, event:
         f"`headrace schedule resume {schedule.name}` lets it go on",
     }
     return {
-        "text": words[event],
+        "text": sentences[event],
         "event": event,
         "pipeline": schedule.name,
         "run": outcome.run,
         "exit_code": outcome.exit_code,
-        "reason": fire.reason,
-        "due": fire.due,
+        "reason": scheduled_run.reason,
+        "due": scheduled_run.due,
         "home": str(home),
     }
 
 
 def send(
     channels: Sequence[Notify],
-    told: dict[str, Any],
+    message: dict[str, Any],
     home: Path,
     waits: Sequence[float] = RETRY_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
-    """Sends a message to the channels that want its event; returns what failed in the end, a sentence each.
+    """Sends a message to the channels that want its event; returns a sentence for each channel that failed.
 
     Args:
-        channels: Whom to tell.
-        told: The message; see `message`.
-        home: Where relative files start.
-        waits: Seconds between tries.
-        sleep: Waits.
+        channels: Notification channels.
+        message: The message; see `build_message`.
+        home: Folder of relative file paths.
+        waits: Seconds between attempts.
+        sleep: Function that waits some seconds.
     """
     problems = []
     for channel in channels:
-        if told["event"] not in channel.events and told["event"] != "test":
+        if message["event"] not in channel.events and message["event"] != "test":
             continue
         for wait in (*waits, None):
             try:
-                _send_one(channel, told, home)
+                _send_one(channel, message, home)
                 break
             except Exception as error:  # whatever the network or a server does
-                sentence = hide(f"{channel.name()} could not be told ({type(error).__name__}: {error})")
+                sentence = hide(f"{channel.name()} could not be notified ({type(error).__name__}: {error})")
                 logger.warning("%s", sentence)
                 if wait is None:
                     problems.append(sentence)
@@ -116,19 +123,19 @@ def send(
     return problems
 
 
-def _send_one(channel: Notify, told: dict[str, Any], home: Path) -> None:
+def _send_one(channel: Notify, message: dict[str, Any], home: Path) -> None:
     if channel.file is not None:
-        _append(home / channel.file, told)
+        _append(home / channel.file, message)
     elif channel.webhook is not None:
-        _post(resolve(channel.webhook), told)
+        _post(resolve(channel.webhook), message)
     elif channel.email is not None:
-        _mail(channel.email, told)
+        _mail(channel.email, message)
 
 
-def _append(path: Path, told: dict[str, Any]) -> None:
-    """Adds a line to a file of JSON Lines; whole lines, whoever else writes."""
+def _append(path: Path, message: dict[str, Any]) -> None:
+    """Appends a line to a JSON Lines file in one write, so that lines of several processes do not mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **told}) + "\n"
+    line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **message}) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
     try:
         os.write(descriptor, line.encode())
@@ -136,24 +143,23 @@ def _append(path: Path, told: dict[str, Any]) -> None:
         os.close(descriptor)
 
 
-def _post(url: str, told: dict[str, Any]) -> None:
-    """Posts JSON that Slack, Mattermost and Discord's Slack door take: they show `text`."""
-    hide_url(url)  # of `${ENV:NAME}` and more, resolved
-    request = urllib.request.Request(url, json.dumps(told).encode(), {"Content-Type": "application/json"})
-    # An opener of its own: urlopen keeps the proxies of the process's first request.
-    with urllib.request.build_opener().open(request, timeout=TIMEOUT_SECONDS) as answer:
-        answer.read()
+def _post(url: str, message: dict[str, Any]) -> None:
+    """Posts JSON as Slack, Mattermost and Discord's Slack-compatible webhooks expect it; they show `text`."""
+    hide_url(url)  # the URL after `${ENV:NAME}` was resolved
+    request = urllib.request.Request(url, json.dumps(message).encode(), {"Content-Type": "application/json"})
+    # Not urlopen, which keeps the proxies of the process's first request.
+    with urllib.request.build_opener().open(request, timeout=TIMEOUT_SECONDS) as response:
+        response.read()
 
 
-def _mail(channel: Email, told: dict[str, Any]) -> None:
+def _mail(channel: Email, message: dict[str, Any]) -> None:
     mail = EmailMessage()
-    mail["Subject"] = f"[headrace] {told['text'].splitlines()[0][:150]}"
+    mail["Subject"] = f"[headrace] {message['text'].splitlines()[0][:150]}"
     mail["From"], mail["To"] = channel.sender, ", ".join(channel.to)
-    lines = [f"{name}: {value}" for name, value in told.items() if name != "text" and value is not None]
-    mail.set_content("\n".join([told["text"], "", *lines]) + "\n")
-    secure = channel.security == "tls"
-    make = smtplib.SMTP_SSL if secure else smtplib.SMTP
-    with make(channel.host, channel.port, timeout=TIMEOUT_SECONDS) as server:
+    lines = [f"{name}: {value}" for name, value in message.items() if name != "text" and value is not None]
+    mail.set_content("\n".join([message["text"], "", *lines]) + "\n")
+    client = smtplib.SMTP_SSL if channel.security == "tls" else smtplib.SMTP
+    with client(channel.host, channel.port, timeout=TIMEOUT_SECONDS) as server:
         if channel.security == "starttls":
             server.starttls(context=ssl.create_default_context())
         if channel.user:

@@ -1,6 +1,7 @@
-"""Schedules and what came of them, in SQLite: each step is one transaction, so that a killed daemon loses nothing.
+"""Schedules and their runs in SQLite. Each step is one transaction, so that a killed daemon loses nothing.
 
-A fire is one time at which a pipeline has to run. It is written down before it runs, and only one process can claim it.
+A scheduled run is one due time of a pipeline. It is recorded before it starts, and only one process can claim it. Its
+table is named `fire`, as in the homes of older versions.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ PENDING, RUNNING, SUCCEEDED, REFUSED, FAILED, SKIPPED = (
     "failed",
     "skipped",
 )
-KEPT = 1000  # fires of a schedule that stay in its history
+MAX_HISTORY = 1000  # runs that the history of a schedule keeps
 
 _TABLES = """
 create table if not exists schedule (name text primary key, facts text not null, checked real not null,
@@ -39,20 +40,20 @@ class Schedule:
     """When and how a pipeline runs by itself.
 
     Attributes:
-        name: The pipeline's.
-        target: What `headrace run` is given: a name, or the path of a run file.
-        overrides: `--set` of each run.
-        cron: Five cron fields; None where only data decides.
-        zone: Time zone of `cron`.
-        on_new_data: Whether it runs as well when there is new data.
-        on_drift: Distance from which on it runs as well; None for never.
-        jitter: Seconds by which a start is put off at most.
-        max_failures: Failures in a row after which it is paused.
-        catch_up: What becomes of missed times: `once`, `skip` or `all`.
-        time_limit: Seconds after which a run is stopped.
-        canary: Percent of the requests that a version gets which it publishes; None lets it go live.
-        promote_after: Seconds after which such a canary is made live; None: a person decides.
-        notify: Whom to tell, as the run file says it.
+        name: Name of the pipeline.
+        target: Argument of `headrace run`: a pipeline's name, or the path of a run file.
+        overrides: Values of `--set` for each run.
+        cron: Five cron fields; None for a schedule that only new data or drift starts.
+        zone: IANA time zone of `cron`.
+        on_new_data: Whether new data starts a run, too.
+        on_drift: Smallest drift distance, in (0, 1], that starts a run; None for never.
+        jitter: Longest random delay of a start, in seconds.
+        max_failures: Consecutive failures after which the schedule is paused.
+        catch_up: Policy for missed due times: `once`, `skip` or `all`.
+        time_limit: Longest duration of a run, in seconds.
+        canary: Percentage of requests for a newly published version; None makes it live at once.
+        promote_after: Seconds after which that canary is promoted; None leaves the promotion to a person.
+        notify: Notification channels, as in the run file.
     """
 
     name: str
@@ -71,24 +72,24 @@ class Schedule:
     notify: tuple[dict[str, Any], ...] = ()
 
     def settings(self) -> list[str]:
-        """Returns its overrides as words of a command."""
-        return [word for one in self.overrides for word in ("--set", one)]
+        """Returns the overrides as command-line arguments."""
+        return [argument for override in self.overrides for argument in ("--set", override)]
 
-    def command(self, verb: str, home: str, *words: str) -> list[str]:
-        """Returns the command of a verb of ours about its pipeline."""
+    def command(self, verb: str, home: str, *arguments: str) -> list[str]:
+        """Returns the command line of `headrace VERB` for the pipeline."""
         program = str(Path(sys.executable).with_name("headrace"))
-        return [program, verb, self.target, "--home", home, *words, *self.settings()]
+        return [program, verb, self.target, "--home", home, *arguments, *self.settings()]
 
 
 @dataclass(frozen=True)
 class State:
-    """A schedule and where it stands.
+    """A schedule and its state.
 
     Attributes:
         schedule: The schedule.
-        checked: Up to when its due times were written down, seconds since 1970.
-        failures: Failures in a row.
-        paused: Why it is paused; None while it is not.
+        checked: Time up to which its due times are recorded, in seconds since 1970.
+        failures: Number of consecutive failures.
+        paused: Reason of the pause; None while the schedule is active.
     """
 
     schedule: Schedule
@@ -98,23 +99,23 @@ class State:
 
 
 @dataclass(frozen=True)
-class Fire:
-    """One time at which a pipeline has to run, or ran.
+class ScheduledRun:
+    """A run of a pipeline at one due time: waiting, in progress or ended.
 
     Attributes:
-        id: Its number.
-        schedule: The schedule's name.
-        due: When it was due, seconds since 1970.
+        id: Row number.
+        schedule: Name of the schedule.
+        due: Due time, in seconds since 1970.
         reason: `cron`, `new data`, `drift` or `by hand`.
-        run_after: When it may start: `due` and the jitter.
+        run_after: Earliest start: `due` plus the jitter, in seconds since 1970.
         state: `pending`, `running`, `succeeded`, `refused` (by a gate), `failed` or `skipped`.
-        pid: Process number of who claimed it.
-        pid_started: When that process began, seconds since 1970.
-        started: When it was claimed.
-        ended: When it ended.
-        exit_code: Of `headrace run`.
-        run: Identifier of the run.
-        message: What there is to say of it.
+        pid: Identifier of the process that claimed it.
+        pid_started: Start time of that process, in seconds since 1970.
+        started: Time of the claim, in seconds since 1970.
+        ended: End time, in seconds since 1970.
+        exit_code: Exit code of `headrace run`.
+        run: Identifier of the run in the home.
+        message: Result or error, in one sentence.
     """
 
     id: int
@@ -134,13 +135,13 @@ class Fire:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         state: `succeeded`, `refused` or `failed`.
-        exit_code: Of `headrace run`; None where it did not come to one.
-        run: Its identifier.
-        message: What there is to say of it.
+        exit_code: Exit code of `headrace run`; None if there is none.
+        run: Identifier of the run in the home.
+        message: Result or error, in one sentence.
     """
 
     state: str
@@ -154,7 +155,7 @@ class Store:
     """The schedules of one home folder.
 
     Attributes:
-        path: The database; made where there is none.
+        path: The database file; created if missing.
     """
 
     path: Path
@@ -186,34 +187,34 @@ class Store:
     # --- schedules ----------------------------------------------------------------------------------------------------
 
     def add(self, schedule: Schedule, now: float) -> None:
-        """Adds a schedule, or changes the one of that name; what was due before `now` is not run."""
+        """Adds or replaces a schedule; due times before `now` are not run."""
         with self._transaction() as connection:
             connection.execute(
                 "insert into schedule (name, facts, checked) values (?, ?, ?) on conflict (name) do update set "
                 "facts = excluded.facts, checked = excluded.checked, failures = 0, paused = null",
-                (schedule.name, json.dumps({**asdict(schedule), "target": self._recorded(schedule.target)}), now),
+                (schedule.name, json.dumps({**asdict(schedule), "target": self._stored_target(schedule.target)}), now),
             )
 
-    def _recorded(self, target: str) -> str:
-        """Returns a target as it is stored: a run file below the home relative to it, for the home may move."""
+    def _stored_target(self, target: str) -> str:
+        """Returns the target to store: a run file inside the home has a relative path, so that the home can move."""
         home = self.path.parents[1]
         return str(Path(target).relative_to(home)) if Path(target).is_relative_to(home) else target
 
     def _state(self, row: sqlite3.Row) -> State:
-        known = {one.name for one in fields(Schedule)}
-        facts = {name: value for name, value in json.loads(row["facts"]).items() if name in known}
-        facts["overrides"], facts["notify"] = tuple(facts.get("overrides", ())), tuple(facts.get("notify", ()))
-        if facts["target"].endswith((".yaml", ".yml")):
-            facts["target"] = str(self.path.parents[1] / facts["target"])
-        return State(Schedule(**facts), row["checked"], row["failures"], row["paused"])
+        field_names = {field.name for field in fields(Schedule)}
+        values = {name: value for name, value in json.loads(row["facts"]).items() if name in field_names}
+        values["overrides"], values["notify"] = tuple(values.get("overrides", ())), tuple(values.get("notify", ()))
+        if values["target"].endswith((".yaml", ".yml")):
+            values["target"] = str(self.path.parents[1] / values["target"])
+        return State(Schedule(**values), row["checked"], row["failures"], row["paused"])
 
     def states(self) -> list[State]:
-        """Returns all schedules, by name."""
+        """Returns all schedules, sorted by name."""
         with self._transaction() as connection:
             return [self._state(row) for row in connection.execute("select * from schedule order by name").fetchall()]
 
     def state(self, name: str) -> State:
-        """Returns a schedule; raises ConfigError where there is none of that name."""
+        """Returns the schedule of that name; raises ConfigError if there is none."""
         for state in self.states():
             if state.schedule.name == name:
                 return state
@@ -221,7 +222,7 @@ class Store:
         raise ConfigError(f"There is no schedule {name}; schedules: {names}.")
 
     def remove(self, name: str) -> None:
-        """Removes a schedule and what it still had to run; its history stays."""
+        """Removes a schedule and skips its pending runs; its history stays."""
         self.state(name)
         with self._transaction() as connection:
             connection.execute("delete from schedule where name = ?", (name,))
@@ -231,59 +232,62 @@ class Store:
             )
 
     def pause(self, name: str, why: str) -> None:
-        """Pauses a schedule; what it still had to run waits."""
+        """Pauses a schedule; its pending runs wait."""
         self.state(name)
         with self._transaction() as connection:
             connection.execute("update schedule set paused = ? where name = ?", (why, name))
 
     def resume(self, name: str, now: float) -> None:
-        """Lets a paused schedule go on; what would have been due meanwhile is not run."""
+        """Resumes a paused schedule; due times during the pause are not run."""
         self.state(name)
         with self._transaction() as connection:
             connection.execute(
                 "update schedule set paused = null, failures = 0, checked = ? where name = ?", (now, name)
             )
 
-    # --- fires --------------------------------------------------------------------------------------------------------
+    # --- scheduled runs -----------------------------------------------------------------------------------------------
 
-    def write_down(self, name: str, fires: list[tuple[float, str, float]], checked: float | None = None) -> int:
-        """Writes down when a schedule has to run, in one transaction with up to when that is known.
+    def enqueue(self, name: str, due_runs: list[tuple[float, str, float]], checked: float | None = None) -> int:
+        """Records due runs of a schedule and the time up to which they are complete, in one transaction.
 
         Args:
-            name: The schedule.
-            fires: When it is due, why, and when it may start; one that is known already is left as it is.
-            checked: Up to when its due times are written down then.
+            name: Name of the schedule.
+            due_runs: Tuples (due time, reason, earliest start), times in seconds since 1970. Runs that are recorded
+                already stay unchanged.
+            checked: Time up to which all due times are recorded; None leaves it unchanged.
 
         Returns:
-            How many are new.
+            Number of new runs.
         """
         with self._transaction() as connection:
             before = connection.total_changes
-            for due, reason, run_after in fires:
+            for due, reason, run_after in due_runs:
                 connection.execute(
                     "insert or ignore into fire (schedule, due, reason, run_after) values (?, ?, ?, ?)",
                     (name, due, reason, run_after),
                 )
-            new = connection.total_changes - before
+            num_new = connection.total_changes - before
             if checked is not None:
                 connection.execute("update schedule set checked = ? where name = ?", (checked, name))
             connection.execute(
                 "delete from fire where schedule = ? and state not in (?, ?) and id not in "
                 "(select id from fire where schedule = ? order by id desc limit ?)",
-                (name, PENDING, RUNNING, name, KEPT),
+                (name, PENDING, RUNNING, name, MAX_HISTORY),
             )
-        return new
+        return num_new
 
-    def fires(self, name: str | None = None, *, state: str | None = None, limit: int = KEPT) -> list[Fire]:
-        """Returns fires, the newest first; of one schedule, in one state."""
+    def scheduled_runs(
+        self, name: str | None = None, *, state: str | None = None, limit: int = MAX_HISTORY
+    ) -> list[ScheduledRun]:
+        """Returns the newest `limit` runs, newest first; only those of a schedule or in a state if given."""
         query = "select * from fire where (:name is null or schedule = :name) and (:state is null or state = :state) "
         with self._transaction() as connection:
-            asked = {"name": name, "state": state, "limit": limit}
-            rows = connection.execute(query + "order by id desc limit :limit", asked).fetchall()
-        return [Fire(**dict(row)) for row in rows]
+            parameters = {"name": name, "state": state, "limit": limit}
+            rows = connection.execute(query + "order by id desc limit :limit", parameters).fetchall()
+        return [ScheduledRun(**dict(row)) for row in rows]
 
-    def startable(self, now: float) -> list[Fire]:
-        """Returns what may start: of schedules that are not paused, the one that waits longest first."""
+    def startable(self, now: float) -> list[ScheduledRun]:
+        """Returns the runs that may start: the first of each idle, active schedule, longest wait first."""
         query = (
             "select f.* from fire f join schedule s on s.name = f.schedule where f.state = ? and f.run_after <= ? "
             "and s.paused is null and f.schedule not in (select schedule from fire where state = ?) "
@@ -291,40 +295,52 @@ class Store:
         )
         with self._transaction() as connection:
             rows = connection.execute(query, (PENDING, now, RUNNING)).fetchall()
-        found: dict[str, Fire] = {}
+        first_runs: dict[str, ScheduledRun] = {}
         for row in rows:
-            found.setdefault(row["schedule"], Fire(**dict(row)))
-        return list(found.values())
+            first_runs.setdefault(row["schedule"], ScheduledRun(**dict(row)))
+        return list(first_runs.values())
 
-    def claim(self, identifier: int, pid: int, pid_started: float, now: float) -> Fire | None:
-        """Makes a process the one that runs a fire; None where another was first, or its pipeline runs already."""
-        claim = (
+    def claim(self, identifier: int, pid: int, pid_started: float, now: float) -> ScheduledRun | None:
+        """Assigns a run to a process; returns None if another process has it, or if the pipeline is running."""
+        statement = (
             "update fire set state = ?, pid = ?, pid_started = ?, started = ? where id = ? and state = ? and "
             "schedule not in (select schedule from fire where state = ?)"
         )
         with self._transaction() as connection:
-            changed = connection.execute(claim, (RUNNING, pid, pid_started, now, identifier, PENDING, RUNNING)).rowcount
+            changed = connection.execute(
+                statement, (RUNNING, pid, pid_started, now, identifier, PENDING, RUNNING)
+            ).rowcount
             row = connection.execute("select * from fire where id = ?", (identifier,)).fetchone()
-        return Fire(**dict(row)) if changed else None
+        return ScheduledRun(**dict(row)) if changed else None
 
-    def finish(self, fire: Fire, outcome: Outcome, now: float) -> bool:
-        """Writes down what came of a fire; returns whether its schedule is paused by it, after too many failures."""
+    def finish(self, scheduled_run: ScheduledRun, outcome: Outcome, now: float) -> bool:
+        """Records the result of a run; returns whether the schedule was paused by it, after too many failures."""
         with self._transaction() as connection:
             changed = connection.execute(
                 "update fire set state = ?, ended = ?, exit_code = ?, run = ?, message = ? "
                 "where id = ? and state in (?, ?)",
-                (outcome.state, now, outcome.exit_code, outcome.run, outcome.message, fire.id, PENDING, RUNNING),
+                (
+                    outcome.state,
+                    now,
+                    outcome.exit_code,
+                    outcome.run,
+                    outcome.message,
+                    scheduled_run.id,
+                    PENDING,
+                    RUNNING,
+                ),
             ).rowcount
-            row = connection.execute("select * from schedule where name = ?", (fire.schedule,)).fetchone()
+            row = connection.execute("select * from schedule where name = ?", (scheduled_run.schedule,)).fetchone()
             if not changed or row is None:
                 return False
             failures = 0 if outcome.state == SUCCEEDED else row["failures"] + 1
             limit = self._state(row).schedule.max_failures
             paused = row["paused"]
-            stops = paused is None and failures >= limit
-            if stops:
+            is_pausing = paused is None and failures >= limit
+            if is_pausing:
                 paused = f"{failures} failures in a row, the last: {outcome.message}"[:500]
             connection.execute(
-                "update schedule set failures = ?, paused = ? where name = ?", (failures, paused, fire.schedule)
+                "update schedule set failures = ?, paused = ? where name = ?",
+                (failures, paused, scheduled_run.schedule),
             )
-        return stops
+        return is_pausing

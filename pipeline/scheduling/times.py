@@ -1,7 +1,7 @@
-"""When a schedule is due: five cron fields in a time zone, as Debian's cron takes them across daylight-saving changes.
+"""Due times of five cron fields in a time zone; daylight-saving changes are handled as in Debian's cron.
 
 cronsim, not APScheduler's CronTrigger: that one runs a nightly job twice when the clock goes back (02:30 in Berlin on
-2026-10-25), and takes weekday 0 for Monday.
+2026-10-25), and reads weekday 0 as Monday.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from data.errors import ConfigError
 from pipeline.scheduling import cron_fields
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# More than this of a schedule are not caught up with, whatever its policy.
+# Number of missed due times of a schedule that are caught up at most, for every policy.
 MAX_MISSED = 1000
 
 
 def check(cron: str, zone: str) -> None:
-    """Raises ConfigError unless both can be used."""
+    """Raises ConfigError if the cron fields or the time zone are invalid, or if the fields are never due."""
     if zone not in available_timezones():
         raise ConfigError(f"There is no time zone {zone}; expected a name such as Europe/Berlin or UTC.")
     cron_fields.check_count(cron)
@@ -37,34 +37,34 @@ def check(cron: str, zone: str) -> None:
 
 
 def after(cron: str, zone: str, moment: float) -> Iterator[float]:
-    """Yields when a schedule is due after a moment, the first first; all in seconds since 1970."""
+    """Yields the due times after a moment in ascending order; all in seconds since 1970."""
     for due in CronSim(cron, datetime.fromtimestamp(moment, ZoneInfo(zone))):
         yield due.timestamp()
 
 
 def due_between(cron: str, zone: str, since: float, until: float) -> list[float]:
-    """Returns when it was due after `since` and up to `until`, the newest MAX_MISSED."""
+    """Returns the newest MAX_MISSED due times in (`since`, `until`], in seconds since 1970, ascending."""
     return list(deque(takewhile(lambda due: due <= until, after(cron, zone, since)), MAX_MISSED))
 
 
-def caught_up(dues: list[float], policy: str, now: float, grace: float) -> list[float]:
-    """Returns which of the missed times are run.
+def caught_up(due_times: list[float], policy: str, now: float, grace: float) -> list[float]:
+    """Returns the due times to run, according to the catch-up policy.
 
     Args:
-        dues: When it was due, the oldest first.
-        policy: `once` runs the newest, `all` each, `skip` those that are not later than `grace`.
-        now: The moment.
-        grace: Seconds by which one may be late and is not missed yet.
+        due_times: Due times in seconds since 1970, ascending.
+        policy: `once` runs the newest, `all` every one, `skip` those that are at most `grace` late.
+        now: Current time, in seconds since 1970.
+        grace: Seconds of delay up to which a due time does not count as missed.
     """
     if policy == "all":
-        return dues
+        return due_times
     if policy == "once":
-        return dues[-1:]
-    return [due for due in dues if now - due <= grace]
+        return due_times[-1:]
+    return [due for due in due_times if now - due <= grace]
 
 
 def jittered(due: float, key: str, jitter: float) -> float:
-    """Returns `due` put off by up to `jitter` seconds, the same each time for the same schedule and moment."""
+    """Returns `due` plus a delay of up to `jitter` seconds, which is a hash of `key` and `due`."""
     if not jitter:
         return due
     digest = hashlib.sha256(f"{key} {due}".encode()).digest()
@@ -72,7 +72,7 @@ def jittered(due: float, key: str, jitter: float) -> float:
 
 
 def seconds(text: str) -> float:
-    """Returns a duration such as `90s`, `5m`, `2h` or `1d` in seconds; raises ConfigError for anything else."""
+    """Returns the seconds of a duration such as `90s`, `5m`, `2h` or `1d`; raises ConfigError for other text."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip())
     if not match:
         raise ConfigError(f"{text!r} is no duration; expected a number and s, m, h or d, such as 5m.")

@@ -1,4 +1,4 @@
-"""What asks for a run beside the clock: data that is not that of the last run, and drift."""
+"""Triggers of runs other than cron: new data and drift."""
 
 import json
 from pathlib import Path
@@ -9,61 +9,62 @@ from pipeline.core.paths import PipelinePaths
 from pipeline.history import runs
 from pipeline.scheduling.store import PENDING, RUNNING, Schedule, Store
 
-DRIFTED = 3  # what `headrace drift` ends with
+DRIFT_EXIT_CODE = 3  # of `headrace drift` when it found drift
 
 
-def waits(store: Store, schedule: Schedule) -> bool:
-    """Returns whether a pipeline waits to run, or runs already."""
-    return any(fire.state in (PENDING, RUNNING) for fire in store.fires(schedule.name, limit=20))
+def is_queued(store: Store, schedule: Schedule) -> bool:
+    """Returns whether a run of the pipeline is pending or in progress."""
+    return any(run.state in (PENDING, RUNNING) for run in store.scheduled_runs(schedule.name, limit=20))
 
 
-def new_data(home: Path, schedule: Schedule, settled: float) -> bool:
-    """Returns whether the data is not that of the last run, whatever came of it, and whole.
+def has_new_data(home: Path, schedule: Schedule, settled_seconds: float) -> bool:
+    """Returns whether the data differs from that of the last run, whatever its result, and is complete.
 
     Args:
         home: Folder of the runs.
         schedule: The schedule.
-        settled: Seconds for which no file may have been changed: one that is being written is no reason to run.
+        settled_seconds: Seconds without a change of any file after which the data counts as complete; a file that is
+            being written starts no run.
     """
     try:
         dataset = config.load(schedule.target, schedule.overrides).dataset
-        if not dataset.is_settled(settled):
+        if not dataset.is_settled(settled_seconds):
             return False
         digest = dataset.last_digest()
     except (HeadraceError, OSError):
-        return False  # a run at its time says what is wrong
-    last = next(iter(runs.runs(home, schedule.name)), None)
-    return last is None or last.data_digest != digest
+        return False  # the next run reports the error
+    last_run = next(iter(runs.runs(home, schedule.name)), None)
+    return last_run is None or last_run.data_digest != digest
 
 
-def drift_command(home: Path, store: Store, schedule: Schedule, settled: float) -> list[str]:
-    """Returns the command that looks for drift; empty where neither requests nor a span came in since the last look.
+def drift_command(home: Path, store: Store, schedule: Schedule, settled_seconds: float) -> list[str]:
+    """Returns the command that checks for drift; empty if no requests and no span have arrived since the last check.
 
-    What came before the last run for drift is not a reason for another: it may have been refused. A span counts when
-    none of the files was changed for `settled` seconds.
+    Requests before the last run for drift start no other one: that run may have been refused. A span counts once no
+    file has changed for `settled_seconds`.
     """
     paths = PipelinePaths.of(home, schedule.name)
-    looked = paths.drift.stat().st_mtime if paths.drift.exists() else 0.0
-    kinds = []
-    if max((path.stat().st_mtime for path in paths.samples.glob("*.jsonl")), default=0.0) > looked:
-        kinds.append("served")
-    if _has_new_span(home, paths, schedule, settled):
-        kinds.append("spans")
-    if not kinds:
+    last_check = paths.drift.stat().st_mtime if paths.drift.exists() else 0.0
+    sources = []
+    if max((path.stat().st_mtime for path in paths.samples.glob("*.jsonl")), default=0.0) > last_check:
+        sources.append("served")
+    if _has_new_span(home, paths, schedule, settled_seconds):
+        sources.append("spans")
+    if not sources:
         return []
-    runs = [fire.started or fire.due for fire in store.fires(schedule.name) if fire.reason == "drift"]
-    which = kinds[0] if len(kinds) == 1 else "all"
-    words = ("--of", which, "--max-distance", str(schedule.on_drift), "--since", str(max(runs, default=0.0)))
-    return schedule.command("drift", str(home), *words)
+    starts = [run.started or run.due for run in store.scheduled_runs(schedule.name) if run.reason == "drift"]
+    source = sources[0] if len(sources) == 1 else "all"
+    arguments = ("--of", source, "--max-distance", str(schedule.on_drift), "--since", str(max(starts, default=0.0)))
+    return schedule.command("drift", str(home), *arguments)
 
 
-def _has_new_span(home: Path, paths: PipelinePaths, schedule: Schedule, settled: float) -> bool:
-    """Returns whether the data comes in spans, and is neither what the last run nor what the last look saw."""
+def _has_new_span(home: Path, paths: PipelinePaths, schedule: Schedule, settled_seconds: float) -> bool:
+    """Returns whether the data comes in spans and differs from the data of the last run and of the last check."""
     try:
         dataset = config.load(schedule.target, schedule.overrides).dataset
-        if dataset.spans is None or not new_data(home, schedule, settled):
+        if dataset.spans is None or not has_new_data(home, schedule, settled_seconds):
             return False
-        looked = json.loads(paths.drift.read_text()).get("data_digest") if paths.drift.exists() else None
-        return dataset.last_digest() != looked
+        checked_digest = json.loads(paths.drift.read_text()).get("data_digest") if paths.drift.exists() else None
+        return dataset.last_digest() != checked_digest
     except (HeadraceError, OSError, ValueError):
         return False

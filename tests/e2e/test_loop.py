@@ -147,9 +147,9 @@ def test_a_shift_leads_to_drift_a_new_version_and_better_answers(tmp_path):
         assert added.code == 0, added.err
         _ask(rest, shifted[:1], "again")  # since the last look at it
         with _command("scheduler", "--port", "0", "--poll", "1s", "--home", home):
-            until(lambda: any(fire.ended for fire in Store.of(home).fires("loop")))
-        (fire,) = Store.of(home).fires("loop")
-        assert (fire.reason, fire.state) == ("drift", "succeeded"), fire
+            until(lambda: any(scheduled_run.ended for scheduled_run in Store.of(home).scheduled_runs("loop")))
+        (scheduled_run,) = Store.of(home).scheduled_runs("loop")
+        assert (scheduled_run.reason, scheduled_run.state) == ("drift", "succeeded"), scheduled_run
         after = versions(home / "serving" / "loop")[-1]
         assert after > before
 

@@ -1,4 +1,4 @@
-"""A clock that tests move, and schedules of a run file that costs nothing."""
+"""A clock that tests set, and schedules of a run file that is refused at once."""
 
 from datetime import datetime
 from pathlib import Path
@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 from pipeline.scheduling.store import Schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
-# Refused by `headrace run` in a third of a second: a run of its own that costs nothing.
+# `headrace run` refuses it in a third of a second: a cheap real run.
 REFUSED_FILE = "task: image_classification\ndata: {name: digits}\ntrain: {epoch: 3}\n"
 
 
 class Clock:
-    """A clock that is where a test puts it."""
+    """A clock with the time that a test sets, in seconds since 1970."""
 
     def __init__(self, text: str):
         self.now = datetime.fromisoformat(text).replace(tzinfo=BERLIN).timestamp()
@@ -22,7 +22,7 @@ class Clock:
 
 
 def schedule(home: Path, name: str, **settings) -> Schedule:
-    """Returns the schedule of a run file of that name; writes one that is refused where there is none."""
+    """Returns a schedule of the run file `name`; writes a run file that is refused if there is none."""
     file = home / f"{name}.yaml"
     if not file.exists():
         file.write_text(REFUSED_FILE)

@@ -11,27 +11,27 @@ def _publish(home, version: int) -> None:
     (home / "serving" / "digits" / str(version)).mkdir(parents=True)
 
 
-def _trial(home, version: int | None, state: str = SUCCEEDED) -> Outcome:
-    def work() -> Outcome:
+def _run_publishing(home, version: int | None, state: str = SUCCEEDED) -> Outcome:
+    def run_pipeline() -> Outcome:
         if version:
             _publish(home, version)
         return Outcome(state, 0, "20260101-1", "published 8")
 
-    return child.on_trial(home, Schedule("digits", "digits", canary=10.0, promote_after=7200.0), work)
+    return child.run_as_canary(home, Schedule("digits", "digits", canary=10.0, promote_after=7200.0), run_pipeline)
 
 
-def test_what_a_run_publishes_goes_on_trial_and_what_was_live_stays(tmp_path):
+def test_a_published_version_becomes_a_canary_and_the_live_version_stays(tmp_path):
     _publish(tmp_path, 7)
 
-    outcome = _trial(tmp_path, 8)
+    outcome = _run_publishing(tmp_path, 8)
 
-    found = rollouts.read(tmp_path / "serving" / "digits")
-    assert found.stable == 7
-    assert (found.canary.version, found.canary.percent, found.canary.promote_after_s) == (8, 10.0, 7200.0)
-    assert outcome.message == "published 8, on trial with 10 % of the requests"
+    rollout = rollouts.read(tmp_path / "serving" / "digits")
+    assert rollout.stable == 7
+    assert (rollout.canary.version, rollout.canary.percent, rollout.canary.promote_after_s) == (8, 10.0, 7200.0)
+    assert outcome.message == "published 8, as a canary with 10 % of the requests"
 
 
-def test_what_cannot_go_on_trial_is_published_and_not_live(tmp_path):
+def test_a_version_that_cannot_be_a_canary_is_published_and_not_live(tmp_path):
     _publish(tmp_path, 7)
     _publish(tmp_path, 8)
     for version, features in ((7, {"size": {"kind": "number"}}), (8, {"age": {"kind": "number"}})):
@@ -40,13 +40,13 @@ def test_what_cannot_go_on_trial_is_published_and_not_live(tmp_path):
         manifest.write_text(json.dumps({"spec": {"features": features}}))
     (tmp_path / "serving" / "digits" / "8").rename(tmp_path / "8")
 
-    def work() -> Outcome:
+    def run_pipeline() -> Outcome:
         (tmp_path / "8").rename(tmp_path / "serving" / "digits" / "8")
         return Outcome(SUCCEEDED, 0, "20260101-1", "published 8")
 
-    outcome = child.on_trial(tmp_path, Schedule("digits", "digits", canary=10.0), work)
+    outcome = child.run_as_canary(tmp_path, Schedule("digits", "digits", canary=10.0), run_pipeline)
 
-    assert outcome.message.startswith("published 8, not on trial: Version 8 of digits cannot be a canary")
+    assert outcome.message.startswith("published 8, not a canary: Version 8 of digits cannot be a canary")
     assert rollouts.read(tmp_path / "serving" / "digits") == rollouts.Rollout(7)
 
 
@@ -55,23 +55,23 @@ def test_a_version_that_a_person_pinned_stays_pinned(tmp_path):
         _publish(tmp_path, version)
     rollouts.promote(tmp_path / "serving" / "digits", 6)
 
-    _trial(tmp_path, 8)
+    _run_publishing(tmp_path, 8)
 
-    found = rollouts.read(tmp_path / "serving" / "digits")
-    assert (found.stable, found.canary.version) == (6, 8)
+    rollout = rollouts.read(tmp_path / "serving" / "digits")
+    assert (rollout.stable, rollout.canary.version) == (6, 8)
 
 
 @pytest.mark.parametrize(("version", "state"), [(None, SUCCEEDED), (None, REFUSED)])
-def test_without_a_new_version_nothing_goes_on_trial(tmp_path, version, state):
+def test_without_a_new_version_there_is_no_canary(tmp_path, version, state):
     _publish(tmp_path, 7)
 
-    assert _trial(tmp_path, version, state).message == "published 8"
+    assert _run_publishing(tmp_path, version, state).message == "published 8"
 
     assert rollouts.read(tmp_path / "serving" / "digits").canary is None
 
 
 def test_the_first_version_goes_live(tmp_path):
-    _trial(tmp_path, 8)
+    _run_publishing(tmp_path, 8)
 
     assert rollouts.read(tmp_path / "serving" / "digits") == rollouts.Rollout()
 
@@ -94,7 +94,7 @@ def test_the_first_version_goes_live(tmp_path):
         (-9, None, "", FAILED, "headrace run ended with -9"),
     ],
 )
-def test_what_came_of_a_run_is_told_in_a_sentence(code, out, err, state, message):
+def test_the_result_of_a_run_is_one_sentence(code, out, err, state, message):
     outcome = child.outcome_of(code, json.dumps(out) if out else "", err)
 
     assert (outcome.state, outcome.exit_code, outcome.message) == (state, code, message)

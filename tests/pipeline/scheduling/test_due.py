@@ -1,4 +1,4 @@
-"""What the daemon writes down as due while its clock moves; nothing is started."""
+"""Which runs the daemon records as due while its clock moves; no run is started."""
 
 from datetime import datetime
 
@@ -9,16 +9,19 @@ from pipeline.scheduling.store import Store
 from tests.pipeline.scheduling.conftest import BERLIN, Clock, schedule
 
 
-def _dues(store: Store) -> list[str]:
-    return [datetime.fromtimestamp(fire.due, BERLIN).strftime("%m-%d %H:%M") for fire in store.fires()[::-1]]
+def _due_times(store: Store) -> list[str]:
+    return [
+        datetime.fromtimestamp(scheduled_run.due, BERLIN).strftime("%m-%d %H:%M")
+        for scheduled_run in store.scheduled_runs()[::-1]
+    ]
 
 
 def _travel(scheduler: Scheduler, clock: Clock, text: str, step: float) -> None:
-    """Moves the clock there in steps, with a tick at each; nothing is started."""
+    """Advances the clock to `text` in steps of `step` seconds and records due runs at each; no run is started."""
     end = datetime.fromisoformat(text).replace(tzinfo=BERLIN).timestamp()
     while clock.now < end:
         clock.now = min(clock.now + step, end)
-        scheduler._write_down(scheduler.store.states())
+        scheduler._enqueue_due(scheduler.store.states())
 
 
 @pytest.mark.slow
@@ -36,21 +39,21 @@ def test_a_nightly_run_is_due_once_a_night_through_both_changes_of_the_clock(tmp
 
         _travel(scheduler, clock, end, step)
 
-        assert _dues(scheduler.store) == expected
+        assert _due_times(scheduler.store) == expected
 
 
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [("once", ["11-25 05:00"]), ("all", ["11-25 03:00", "11-25 04:00", "11-25 05:00"]), ("skip", [])],
 )
-def test_what_was_missed_while_the_daemon_was_away_is_caught_up_with(tmp_path, policy, expected):
+def test_missed_runs_are_caught_up_after_the_daemon_was_down(tmp_path, policy, expected):
     clock = Clock("2026-11-25 02:30")
     Store.of(tmp_path).add(schedule(tmp_path, "hourly", cron="0 * * * *", catch_up=policy), clock())
     clock.now += 3 * 3600
 
-    Scheduler(tmp_path, clock=clock)._write_down(Store.of(tmp_path).states())
+    Scheduler(tmp_path, clock=clock)._enqueue_due(Store.of(tmp_path).states())
 
-    assert _dues(Store.of(tmp_path)) == expected
+    assert _due_times(Store.of(tmp_path)) == expected
 
 
 def test_a_clock_that_is_set_back_runs_nothing_twice_and_goes_on(tmp_path):
@@ -60,33 +63,33 @@ def test_a_clock_that_is_set_back_runs_nothing_twice_and_goes_on(tmp_path):
     _travel(scheduler, clock, "2026-11-25 03:01", 60.0)
 
     clock.now -= 2 * 3600
-    scheduler._write_down(scheduler.store.states())
+    scheduler._enqueue_due(scheduler.store.states())
     _travel(scheduler, clock, "2026-11-25 04:01", 60.0)
 
-    assert _dues(scheduler.store) == ["11-25 03:00", "11-25 02:00", "11-25 04:00"]
+    assert _due_times(scheduler.store) == ["11-25 03:00", "11-25 02:00", "11-25 04:00"]
 
 
-def test_a_paused_schedule_waits_and_what_was_due_meanwhile_is_not_run(tmp_path):
+def test_due_times_during_a_pause_are_not_run(tmp_path):
     clock = Clock("2026-11-25 02:30")
     scheduler = Scheduler(tmp_path, clock=clock)
     scheduler.store.add(schedule(tmp_path, "hourly", cron="0 * * * *", catch_up="all"), clock())
     scheduler.store.pause("hourly", "by hand")
     _travel(scheduler, clock, "2026-11-25 05:30", 600.0)
-    assert _dues(scheduler.store) == []
+    assert _due_times(scheduler.store) == []
 
     scheduler.store.resume("hourly", clock())
     _travel(scheduler, clock, "2026-11-25 06:30", 600.0)
 
-    assert _dues(scheduler.store) == ["11-25 06:00"]
+    assert _due_times(scheduler.store) == ["11-25 06:00"]
 
 
-def test_jitter_puts_a_start_off(tmp_path):
+def test_jitter_delays_a_start(tmp_path):
     clock = Clock("2026-11-25 02:59")
     scheduler = Scheduler(tmp_path, clock=clock)
     scheduler.store.add(schedule(tmp_path, "hourly", cron="0 * * * *", jitter=300.0), clock())
 
     _travel(scheduler, clock, "2026-11-25 03:00", 60.0)
 
-    (fire,) = scheduler.store.fires()
-    assert fire.due < fire.run_after < fire.due + 300
+    (scheduled_run,) = scheduler.store.scheduled_runs()
+    assert scheduled_run.due < scheduled_run.run_after < scheduled_run.due + 300
     assert scheduler.store.startable(clock()) == []

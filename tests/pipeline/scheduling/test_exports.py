@@ -2,6 +2,7 @@ import ast
 import contextlib
 import dataclasses
 import itertools
+import json
 import re
 import shlex
 import shutil
@@ -28,7 +29,7 @@ HOME = Path("/data/head race 100%")
 
 
 @pytest.mark.parametrize(
-    ("cron", "words"),
+    ("cron", "expressions"),
     [
         ("0 3 * * *", ["*-*-* 3:0:00"]),
         ("*/15 8-18 * * 1-5", ["Mon..Fri *-*-* 8..18:0/15:00"]),
@@ -41,90 +42,92 @@ HOME = Path("/data/head race 100%")
         ("0 0 13 * 5", ["*-*-13 0:0:00", "Fri *-*-* 0:0:00"]),
     ],
 )
-def test_cron_fields_in_systemds_words(cron, words):
-    assert cron_fields.on_calendar(cron) == words
+def test_cron_fields_as_expressions_systemd_due_times(cron, expressions):
+    assert cron_fields.on_calendar(cron) == expressions
 
 
-# What Debian's cron takes, with what readers differ in: names, 7 and ranges to it, steps, days and weekdays together.
+# Valid for Debian's cron, and where parsers differ: names, 7 and ranges up to it, steps, days together with weekdays.
 EXPRESSIONS = (
     "0 3 * * *", "*/15 8-18 * * 1-5", "0 0 1,15 * *", "0 6 * * */2", "0 6 * * 0-3", "0 6 * * 0-6", "0 6 * * 5-7",
     "0 6 * * 7", "0 6 * * SUN,WED", "0 6 * JUL,dec *", "0 6 1 jan-mar mon", "0 0 13 * 5", "0 0 13 * 0-7",
     "5/20 1-23/2 * * *", "10,11,12,50 0 */10 * *", "0 0 1-31/2 * 1", "7 5-9/4 28-31 2,3 *", "0 6 * * 1/2",
 )  # fmt: skip
-BOTH = "0 0 */2 * 1"  # Debian's cron wants an odd day that is a Monday
+BOTH = "0 0 */2 * 1"  # for Debian's cron an odd day that is a Monday
 BEGIN = datetime(2026, 11, 25, tzinfo=UTC) - timedelta(seconds=1)
 
 
-def _dues(cron: str, count: int = 4) -> list[datetime]:
-    found = itertools.islice(times.after(cron, "UTC", BEGIN.timestamp()), count)
-    return [datetime.fromtimestamp(due, UTC) for due in found]
+def _due_times(cron: str, count: int = 4) -> list[datetime]:
+    timestamps = itertools.islice(times.after(cron, "UTC", BEGIN.timestamp()), count)
+    return [datetime.fromtimestamp(due, UTC) for due in timestamps]
 
 
-def _of_systemd(words: list[str], count: int = 4) -> list[datetime]:
-    """Returns when systemd itself takes a timer to be due."""
-    found = set()
-    for one in words:
+def _systemd_due_times(expressions: list[str], count: int = 4) -> list[datetime]:
+    """Returns the due times of OnCalendar expressions according to systemd itself."""
+    texts = set()
+    for expression in expressions:
         command = ["systemd-analyze", "calendar", f"--base-time={BEGIN:%Y-%m-%d %H:%M:%S} UTC", f"--iterations={count}"]
-        done = subprocess.run([*command, f"{one} UTC"], capture_output=True, text=True, check=True, env={"TZ": "UTC"})
-        found |= set(re.findall(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC$", done.stdout, re.MULTILINE))
-    return sorted(datetime.fromisoformat(one).replace(tzinfo=UTC) for one in found)[:count]
+        result = subprocess.run(
+            [*command, f"{expression} UTC"], capture_output=True, text=True, check=True, env={"TZ": "UTC"}
+        )
+        texts |= set(re.findall(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC$", result.stdout, re.MULTILINE))
+    return sorted(datetime.fromisoformat(text).replace(tzinfo=UTC) for text in texts)[:count]
 
 
-def _of_kubernetes(cron: str, count: int = 4) -> list[datetime]:
-    """Returns when five fields are due as Kubernetes' robfig/cron and Airflow's croniter read them, numbers only."""
+def _kubernetes_due_times(cron: str, count: int = 4) -> list[datetime]:
+    """Returns due times as Kubernetes' robfig/cron and Airflow's croniter compute them; numeric fields only."""
     bounds = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
     minutes, hours, days, months, weekdays = (
-        _matched(field, low, high) for field, (low, high) in zip(cron.split(), bounds, strict=True)
+        _field_values(field, low, high) for field, (low, high) in zip(cron.split(), bounds, strict=True)
     )
-    stars = [cron.split()[index] == "*" for index in (2, 4)]
-    found, moment = [], BEGIN.replace(second=0) + timedelta(minutes=1)
-    while len(found) < count:
-        fits = (moment.day in days, moment.isoweekday() % 7 in weekdays)
-        if moment.month in months and (all(fits) if any(stars) else any(fits)):
+    are_stars = [cron.split()[index] == "*" for index in (2, 4)]
+    due_times, moment = [], BEGIN.replace(second=0) + timedelta(minutes=1)
+    while len(due_times) < count:
+        matches = (moment.day in days, moment.isoweekday() % 7 in weekdays)
+        if moment.month in months and (all(matches) if any(are_stars) else any(matches)):
             today = [moment.replace(hour=hour, minute=minute) for hour in sorted(hours) for minute in sorted(minutes)]
-            found += [one for one in today if one > BEGIN]
+            due_times += [due for due in today if due > BEGIN]
         moment = moment.replace(hour=0, minute=0) + timedelta(days=1)
-    return found[:count]
+    return due_times[:count]
 
 
-def _matched(field: str, low: int, high: int) -> set[int]:
-    found: set[int] = set()
+def _field_values(field: str, low: int, high: int) -> set[int]:
+    values: set[int] = set()
     for part in field.split(","):
         match = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?", part)
         assert match, part
         first, last, step = match.groups()
         begin, end = int(first or low), int(last or (first if first and not step else high))
         assert low <= begin <= end <= high, part
-        found |= set(range(begin, end + 1, int(step or 1)))
-    return found
+        values |= set(range(begin, end + 1, int(step or 1)))
+    return values
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd on this machine")
 @pytest.mark.parametrize("cron", [*EXPRESSIONS, BOTH])
-def test_systemd_takes_the_times_and_means_the_same(cron):
-    assert _of_systemd(cron_fields.on_calendar(cron)) == _dues(cron)
+def test_systemd_computes_the_same_due_times(cron):
+    assert _systemd_due_times(cron_fields.on_calendar(cron)) == _due_times(cron)
 
 
 @pytest.mark.parametrize("cron", EXPRESSIONS)
-def test_kubernetes_and_airflow_mean_the_same(cron):
+def test_kubernetes_and_airflow_compute_the_same_due_times(cron):
     nightly = dataclasses.replace(NIGHTLY, cron=cron)
 
     job = yaml.safe_load(next(iter(exports.kubernetes(nightly, HOME).values())))
 
-    assert _of_kubernetes(job["spec"]["schedule"]) == _dues(cron)
-    assert _of_kubernetes(_run_dag(nightly, HOME)["dag"]["schedule"]) == _dues(cron)
+    assert _kubernetes_due_times(job["spec"]["schedule"]) == _due_times(cron)
+    assert _kubernetes_due_times(_run_dag(nightly, HOME)["dag"]["schedule"]) == _due_times(cron)
 
 
 @pytest.mark.parametrize("to", ["kubernetes", "airflow"])
-def test_what_kubernetes_and_airflow_cannot_say_is_refused(to):
+def test_fields_that_kubernetes_and_airflow_cannot_express_are_refused(to):
     with pytest.raises(ConfigError, match=r"'0 0 \*/2 \* 1' means both"):
         exports.export(dataclasses.replace(NIGHTLY, cron=BOTH), to, HOME)
 
 
 @pytest.mark.parametrize("to", ["systemd", "cron", "kubernetes", "airflow"])
 @pytest.mark.parametrize("cron", ["0 0 L * *", "0 0 LW * *", "0 0 * * 5#2", "0 0 * * 5L"])
-def test_what_only_our_scheduler_can_say_is_not_exported(to, cron):
-    with pytest.raises(ConfigError, match="has no words for"):
+def test_fields_that_only_our_scheduler_supports_are_not_exported(to, cron):
+    with pytest.raises(ConfigError, match="cannot express"):
         exports.export(dataclasses.replace(NIGHTLY, cron=cron), to, HOME)
 
 
@@ -134,7 +137,7 @@ def test_six_fields_of_an_older_home_are_not_exported(to):
         exports.export(dataclasses.replace(NIGHTLY, cron="0 0 3 * * *"), to, HOME)
 
 
-# Words that each of the four has signs of its own for.
+# Arguments with special characters of all four schedulers.
 HOSTILE = Schedule(
     "digits", "/data/a b/$x 50%.yaml",
     ("a='$HOME'", 'b="q\\"', "c={{d}}{% e %}", "d={# no comment #}", "e=100%", "f=run.sh"), cron="0 3 * * *",
@@ -150,7 +153,7 @@ def test_the_command_of_the_unit_reads_back_as_it_was():
 
 
 def _systemd_words(line: str) -> list[str]:
-    """Returns the words of a command as systemd.service(5) takes them apart."""
+    """Returns the arguments of a command line, split as in systemd.service(5)."""
     words = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', line)
     plain = [re.sub(r"\\(.)", r"\1", quoted) if quoted else bare for quoted, bare in words]
     return [word.replace("%%", "%").replace("$$", "$") for word in plain]
@@ -162,8 +165,8 @@ def test_the_command_of_the_crontab_reads_back_as_it_was():
     line = text.splitlines()[1]
     fields, command = line.split(" ", 5)[:5], line.split(" ", 5)[5]
     assert " ".join(fields) == HOSTILE.cron
-    assert not re.search(r"(?<!\\)%", command)  # it would end the command there
-    words = shlex.split(command.replace("\\%", "%"))  # cron takes the backslash away, the shell reads the rest
+    assert not re.search(r"(?<!\\)%", command)  # cron would end the command there
+    words = shlex.split(command.replace("\\%", "%"))  # cron removes the backslash, the shell parses the rest
     assert words[:2] == ["timeout", "86400"]
     assert words[2:-2] == COMMAND
     assert words[-2:] == [f">>{HOME}/scheduler/digits.log", "2>&1"]
@@ -178,39 +181,39 @@ def test_the_command_of_the_cron_job_reads_back_as_it_was():
 
 
 def test_the_command_of_the_dag_reads_back_as_it_was():
-    found = _run_dag(HOSTILE, HOME)
+    recorded = _run_dag(HOSTILE, HOME)
 
-    line = jinja2.Environment().from_string(found["task"]["bash_command"]).render()
+    line = jinja2.Environment().from_string(recorded["task"]["bash_command"]).render()
     assert shlex.split(line) == COMMAND
-    assert not found["task"]["bash_command"].endswith((".sh", ".bash"))  # the name of a template's file
-    assert (found["zone"], found["dag"]["catchup"], found["dag"]["max_active_runs"]) == ("UTC", False, 1)
-    assert found["task"]["execution_timeout"] == timedelta(days=1)
+    assert not recorded["task"]["bash_command"].endswith((".sh", ".bash"))  # the name of a template's file
+    assert (recorded["zone"], recorded["dag"]["catchup"], recorded["dag"]["max_active_runs"]) == ("UTC", False, 1)
+    assert recorded["task"]["execution_timeout"] == timedelta(days=1)
 
 
 def _run_dag(schedule: Schedule, home: Path) -> dict:
-    """Runs a DAG file with stand-ins for Airflow and pendulum; returns what it gave them."""
-    found: dict = {}
+    """Runs a DAG file with stand-ins for Airflow and pendulum; returns the recorded arguments."""
+    recorded: dict = {}
 
     @contextlib.contextmanager
     def dag(**arguments):
-        found["dag"] = arguments
+        recorded["dag"] = arguments
         yield
 
     def timezone(name: str):
-        found["zone"] = name
+        recorded["zone"] = name
         return UTC
 
     modules = {name: types.ModuleType(name) for name in ("airflow", "airflow.operators", "airflow.operators.bash")}
     modules["airflow"].DAG = dag
-    modules["airflow.operators.bash"].BashOperator = lambda **arguments: found.update(task=arguments)
+    modules["airflow.operators.bash"].BashOperator = lambda **arguments: recorded.update(task=arguments)
     modules["pendulum"] = types.ModuleType("pendulum")
     modules["pendulum"].timezone = timezone
     with mock.patch.dict(sys.modules, modules):
         exec(next(iter(exports.airflow(schedule, home).values())), {})
-    return found
+    return recorded
 
 
-def test_the_name_of_a_cron_job_is_one_that_kubernetes_takes():
+def test_the_name_of_a_cron_job_is_valid_in_kubernetes():
     (text,) = exports.export(
         dataclasses.replace(NIGHTLY, name="Churn_of-" + "x" * 60 + "_"), "kubernetes", HOME
     ).values()
@@ -243,11 +246,11 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
 
-    done = subprocess.run(
+    result = subprocess.run(
         ["systemd-analyze", "verify", *(tmp_path / name for name in files)], capture_output=True, text=True
     )
 
-    assert "digits" not in done.stderr, done.stderr
+    assert "digits" not in result.stderr, result.stderr
 
 
 def test_the_crontab_keeps_percent_signs_and_quotes():
@@ -260,20 +263,20 @@ def test_the_crontab_keeps_percent_signs_and_quotes():
     assert "'model={dropout: 0.5}'" in line
 
 
-def test_the_cron_job_is_what_kubernetes_takes():
+def test_the_cron_job_fits_the_model_of_kubernetes():
     from kubernetes import client
 
     (text,) = exports.export(NIGHTLY, "kubernetes", HOME).values()
 
-    found = yaml.safe_load(text)
-    fake = type("Answer", (), {"data": __import__("json").dumps(found)})
-    job = client.ApiClient().deserialize(fake, "V1CronJob")  # Kubernetes' own model of it
+    cron_job = yaml.safe_load(text)
+    response = type("Response", (), {"data": json.dumps(cron_job)})
+    job = client.ApiClient().deserialize(response, "V1CronJob")  # Kubernetes' own model of it
     assert job.spec.schedule == "0 3 * * 1-5"
     assert job.spec.concurrency_policy == "Forbid"
     pod = job.spec.job_template.spec.template.spec
     assert pod.containers[0].args[:4] == ["run", "digits", "--home", "/home/headrace"]
     assert pod.containers[0].args[-1] == "model={dropout: 0.5}"
-    assert found["spec"]["timeZone"] == "Europe/Berlin"
+    assert cron_job["spec"]["timeZone"] == "Europe/Berlin"
 
 
 def test_the_dag_is_python_and_no_template():
@@ -290,5 +293,5 @@ def test_the_dag_is_python_and_no_template():
 def test_a_schedule_of_data_alone_cannot_be_exported():
     with pytest.raises(ConfigError, match="has no cron fields"):
         exports.export(Schedule("digits", "digits", on_new_data=True), "cron", HOME)
-    with pytest.raises(ConfigError, match="systemd has no words"):
+    with pytest.raises(ConfigError, match="systemd cannot express"):
         cron_fields.on_calendar("0 0 L * *")

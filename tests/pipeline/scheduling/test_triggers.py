@@ -10,8 +10,7 @@ from pipeline.scheduling import triggers
 from pipeline.scheduling.store import SUCCEEDED, Outcome, Schedule, Store
 
 
-def test_drift_is_looked_for_when_requests_or_a_span_have_come_in(tmp_path):
-
+def test_drift_is_checked_when_requests_or_a_span_have_arrived(tmp_path):
     rows = "x,y\n" + "".join(f"{index},{index % 2}\n" for index in range(40))
     (tmp_path / "1.csv").write_text(rows)
     (tmp_path / "mine.yaml").write_text(
@@ -29,7 +28,7 @@ def test_drift_is_looked_for_when_requests_or_a_span_have_come_in(tmp_path):
     assert "spans" in triggers.drift_command(tmp_path, store, schedule, 0)
     digest = config.load(str(tmp_path / "mine.yaml")).dataset.digest()
     paths.drift.write_text(json.dumps({"data_digest": digest}))
-    assert triggers.drift_command(tmp_path, store, schedule, 0) == []  # looked at already
+    assert triggers.drift_command(tmp_path, store, schedule, 0) == []  # checked already
     paths.samples.mkdir()
     (paths.samples / "2026-01-01.jsonl").write_text("{}\n")
     os.utime(paths.drift, (1, 1))
@@ -38,7 +37,7 @@ def test_drift_is_looked_for_when_requests_or_a_span_have_come_in(tmp_path):
     assert command[command.index("--max-distance") + 1] == "0.2"
 
 
-def test_new_data_is_a_reason_and_the_same_data_is_none(tmp_path):
+def test_new_data_starts_a_run_and_the_same_data_does_not(tmp_path):
     (tmp_path / "rows.csv").write_text("x,y\n" + "".join(f"{index},{index % 2}\n" for index in range(40)))
     (tmp_path / "mine.yaml").write_text(
         "task: tabular_classification\n"
@@ -49,25 +48,25 @@ def test_new_data_is_a_reason_and_the_same_data_is_none(tmp_path):
     store = Store.of(tmp_path)
     store.add(schedule, time.time())
 
-    assert triggers.new_data(tmp_path, schedule, 0)  # it has never run
+    assert triggers.has_new_data(tmp_path, schedule, 0)  # it has never run
     named = config.load(str(tmp_path / "mine.yaml"))
     Journal(named, PipelinePaths.of(tmp_path, "mine"), "20260101-1").finish("failed", 3, "refused")
     assert runs.find(tmp_path, "mine").data_digest
-    assert not triggers.new_data(tmp_path, schedule, 0)
+    assert not triggers.has_new_data(tmp_path, schedule, 0)
     with (tmp_path / "rows.csv").open("a") as file:
         file.write("40,0\n")
-    assert triggers.new_data(tmp_path, schedule, 0)
-    assert not triggers.waits(store, schedule)
-    store.write_down("mine", [(1.0, "new data", 1.0)])
-    assert triggers.waits(store, schedule)
-    store.finish(store.fires()[0], Outcome(SUCCEEDED), 2.0)
-    assert not triggers.waits(store, schedule)
+    assert triggers.has_new_data(tmp_path, schedule, 0)
+    assert not triggers.is_queued(store, schedule)
+    store.enqueue("mine", [(1.0, "new data", 1.0)])
+    assert triggers.is_queued(store, schedule)
+    store.finish(store.scheduled_runs()[0], Outcome(SUCCEEDED), 2.0)
+    assert not triggers.is_queued(store, schedule)
     (tmp_path / "mine.yaml").unlink()
-    assert not triggers.new_data(tmp_path, schedule, 0)
+    assert not triggers.has_new_data(tmp_path, schedule, 0)
 
 
-def test_a_file_that_is_being_written_is_no_reason_to_run(tmp_path):
-    """An hour with a change within it is as good as a minute: the test does not depend on how fast it is."""
+def test_a_file_that_is_being_written_starts_no_run(tmp_path):
+    """The period without changes is an hour, so that the test does not depend on its speed."""
     rows, hour = tmp_path / "rows.csv", 3600.0
     rows.write_text("x,y\n" + "".join(f"{index},{index % 2}\n" for index in range(40)))
     os.utime(rows, (1, 1))  # a copy that keeps the time of the original
@@ -77,5 +76,5 @@ def test_a_file_that_is_being_written_is_no_reason_to_run(tmp_path):
     )
     schedule = Schedule("mine", str(tmp_path / "mine.yaml"), on_new_data=True)
 
-    assert not triggers.new_data(tmp_path, schedule, settled=hour)
-    assert triggers.new_data(tmp_path, schedule, settled=0)
+    assert not triggers.has_new_data(tmp_path, schedule, settled_seconds=hour)
+    assert triggers.has_new_data(tmp_path, schedule, settled_seconds=0)
