@@ -40,29 +40,37 @@ def schedule() -> None:
 @click.argument("pipeline", type=PipelineName())
 @click.option("--cron", metavar="FIELDS", help="Minute, hour, day, month, weekday, such as '0 3 * * *'.")
 @click.option("--tz", "zone", default="UTC", show_default=True, help="Time zone of --cron, such as Europe/Berlin.")
-@click.option("--on-new-data", is_flag=True, help="Run as well when the data is not that of the last run.")
+@click.option("--on-new-data", is_flag=True, help="Also run when the data differs from that of the last run.")
 @click.option(
     "--on-drift",
     type=click.FloatRange(0, 1, min_open=True),
     metavar="DISTANCE",
-    help="Run as well when requests, or the newest span, are this far from the training data.",
+    help="Also run when requests, or the newest span, have drifted this far from the training data.",
 )
-@click.option("--jitter", default="0s", show_default=True, help="Put starts off by up to this much.")
-@click.option("--max-failures", type=click.IntRange(1), default=3, show_default=True, help="In a row, then it pauses.")
+@click.option("--jitter", default="0s", show_default=True, help="Delay each start by up to this much.")
+@click.option(
+    "--max-failures",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Consecutive failures after which it pauses.",
+)
 @click.option(
     "--catch-up",
     type=click.Choice(["once", "skip", "all"]),
     default="once",
     show_default=True,
-    help="What becomes of times that were missed.",
+    help="Which missed runs to make up for.",
 )
 @click.option(
     "--canary",
     type=click.FloatRange(0, 100, min_open=True),
     metavar="PERCENT",
-    help="A version that it publishes gets this share of the requests, until `headrace promote NAME canary`.",
+    help="Publish a version as a canary with this share of requests, until `headrace promote NAME canary`.",
 )
-@click.option("--promote-after", metavar="DURATION", help="Promote that canary after so long by itself, such as 2h.")
+@click.option(
+    "--promote-after", metavar="DURATION", help="Promote that canary automatically after this time, such as 2h."
+)
 @click.option("--time-limit", default="1d", show_default=True, help="Stop a run that takes longer.")
 @set_option
 @home_option
@@ -70,7 +78,7 @@ def schedule() -> None:
 def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift: float | None, jitter: str,
         max_failures: int, catch_up: str, canary: float | None, promote_after: str | None, time_limit: str,
         overrides: tuple[str, ...], home: Path) -> None:  # fmt: skip
-    """Let PIPELINE, a name or a run file, run by itself; a second time changes its schedule.
+    """Add a schedule for PIPELINE, a name or a run file, or replace it.
 
     \b
     Examples:
@@ -100,7 +108,7 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
         promote_after=times.seconds(promote_after) if promote_after else None,
     )
     due = planning.add(home, requested, time.time())
-    when = f"next {_moment(due, zone)}" if due else "when its data asks for it"
+    when = f"next {_moment(due, zone)}" if due else "on new data or drift"
     click.echo(typed(f"{requested.name}: {when}; `headrace scheduler` has to run"))
 
 
@@ -109,7 +117,7 @@ def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift:
 @json_option
 @reports_errors
 def list_(home: Path, as_json: bool) -> None:
-    """Show the schedules: when each runs next, what came of it last.
+    """Show the schedules, each with its next and last run.
 
     \b
     Example:
@@ -123,7 +131,7 @@ def list_(home: Path, as_json: bool) -> None:
         return
     for row in rows:
         zone = row["zone"]
-        following = f"paused: {row['paused']}" if row["paused"] else "when its data asks for it"
+        following = f"paused: {row['paused']}" if row["paused"] else "on new data or drift"
         if row["next"] and not row["paused"]:
             following = f"next {_moment(row['next'], zone)}"
         last = f"last {_moment(row['last'], zone)} {row['state']}" if row["last"] else "never ran"
@@ -138,7 +146,7 @@ def list_(home: Path, as_json: bool) -> None:
 @home_option
 @reports_errors
 def pause(name: str, why: str, home: Path) -> None:
-    """Pause a schedule: nothing of it starts until `resume`.
+    """Pause a schedule: none of its runs starts until `resume`.
 
     \b
     Example:
@@ -155,7 +163,7 @@ def pause(name: str, why: str, home: Path) -> None:
 @home_option
 @reports_errors
 def resume(name: str, home: Path) -> None:
-    """Let a paused schedule go on; what would have been due meanwhile is not run.
+    """Resume a paused schedule; runs that were due during the pause are skipped.
 
     \b
     Example:
@@ -172,7 +180,7 @@ def resume(name: str, home: Path) -> None:
 @home_option
 @reports_errors
 def remove(name: str, home: Path) -> None:
-    """Remove a schedule; a run in progress ends, and its history stays.
+    """Remove a schedule; a run in progress goes on, and its history stays.
 
     \b
     Example:
@@ -186,12 +194,12 @@ def remove(name: str, home: Path) -> None:
 
 @schedule.command()
 @click.argument("name", required=False, type=ScheduleName())
-@click.option("-n", "count", default=20, show_default=True, help="How many, the newest.")
+@click.option("-n", "count", default=20, show_default=True, help="Number of newest runs to show.")
 @home_option
 @json_option
 @reports_errors
 def history(name: str | None, count: int, home: Path, as_json: bool) -> None:
-    """Show what came of scheduled runs, the newest first.
+    """Show scheduled runs and their results, newest first.
 
     \b
     Examples:
@@ -222,7 +230,7 @@ def history(name: str | None, count: int, home: Path, as_json: bool) -> None:
 @home_option
 @reports_errors
 def run_now(name: str, home: Path) -> None:
-    """Have the scheduler run a schedule at once, whatever the clock says; also one that is paused by hand waits.
+    """Have the scheduler run a schedule now; a paused one has to be resumed first.
 
     \b
     Example:
@@ -241,11 +249,15 @@ def run_now(name: str, home: Path) -> None:
 @schedule.command()
 @click.argument("name", type=ScheduleName())
 @click.option("--to", type=click.Choice(["systemd", "cron", "kubernetes", "airflow"]), required=True)
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write files there; else they are shown.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the files to this folder instead of the screen.",
+)
 @home_option
 @reports_errors
 def export(name: str, to: str, out: Path | None, home: Path) -> None:
-    """Write a schedule as unit, crontab, CronJob or DAG for another scheduler.
+    """Export a schedule to another scheduler: systemd unit, crontab, CronJob or DAG.
 
     \b
     Examples:
@@ -267,19 +279,19 @@ def export(name: str, to: str, out: Path | None, home: Path) -> None:
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8700, show_default=True, help="Of /healthz and /metrics."
+    "--port", type=click.IntRange(0, 65535), default=8700, show_default=True, help="Port of /healthz and /metrics."
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Pipelines at a time.")
-@click.option("--poll", default="60s", show_default=True, help="Between two looks at data.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Pipelines that run at a time.")
+@click.option("--poll", default="60s", show_default=True, help="Time between two checks for new data and drift.")
 @home_option
 @reports_errors
 def scheduler(port: int, workers: int, poll: str, home: Path) -> None:
     """Start the scheduler, until Ctrl-C.
 
-    Runs in progress go on without it.
+    Runs in progress go on after it stops.
 
-    Each pipeline runs in a process of its own, never twice at a time. What was missed while this was not running is
-    caught up with as each schedule's --catch-up says. Health and Prometheus metrics are on 127.0.0.1.
+    Each pipeline runs in a process of its own, never twice at a time. Runs that were missed while the scheduler was
+    down are handled by each schedule's --catch-up. Health and Prometheus metrics are on 127.0.0.1.
 
     \b
     Examples:
@@ -303,9 +315,9 @@ def scheduler(port: int, workers: int, poll: str, home: Path) -> None:
 @home_option
 @reports_errors
 def notify_test(pipeline: str, overrides: tuple[str, ...], home: Path) -> None:
-    """Send a test message to those whom a run notifies.
+    """Send a test message to the channels of a run.
 
-    They stand under `notify` in the run file of PIPELINE.
+    They are listed under `notify` in the run file of PIPELINE.
 
     \b
     Example:

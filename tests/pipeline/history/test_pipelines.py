@@ -70,4 +70,4 @@ def test_every_verb_takes_the_name_of_what_a_home_has_run(houses):
 
     assert told[("check", "houses")].out.endswith("ok: houses can be run\n")
     assert [verb for verb, done in told.items() if "Unknown pipeline" in done.err + done.out] == []
-    assert "houses: when its data asks for it" in told[("schedule", "add", "houses", "--on-new-data")].out
+    assert "houses: on new data or drift" in told[("schedule", "add", "houses", "--on-new-data")].out
