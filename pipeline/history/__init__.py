@@ -1,1 +1,1 @@
-"""What ran: the records of runs, ML Metadata, the database, clean-up."""
+"""The history of runs: run records, ML Metadata and its database, clean-up."""

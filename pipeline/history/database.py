@@ -1,4 +1,4 @@
-"""ML Metadata's SQLite file: is it fit for a run, a backup after each run, and repair."""
+"""ML Metadata's SQLite file: check before a run, backup after it, and repair."""
 
 import contextlib
 import os
@@ -13,14 +13,14 @@ from pipeline.history import execution_records, mlmd
 
 
 def check(paths: PipelinePaths) -> None:
-    """Raises ConfigError, with the command that mends it, unless the database can be used or there is nothing yet."""
+    """Raises ConfigError with the command that fixes it unless the database is usable, or there is no run yet."""
     path, pipeline = paths.database, paths.runs.name
     repair = f"run `headrace repair {pipeline}`"
     if not path.exists():
         if paths.artifact_folders():
             raise ConfigError(f"{path} is missing though {paths.artifacts} holds artifacts; {repair}.")
         return
-    if not os.access(path, os.W_OK):  # SQLite would open it for reading, and say so at the first write
+    if not os.access(path, os.W_OK):  # SQLite would open it for reading and fail at the first write
         raise ConfigError(f"{path} is read-only; run `chmod u+w {path}`, or mount its file system for writing.")
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as database:
@@ -37,7 +37,7 @@ def check(paths: PipelinePaths) -> None:
 
 
 def back_up(paths: PipelinePaths) -> None:
-    """Copies the database beside itself; the copy appears whole or not at all, and never one of a damaged database."""
+    """Copies the database atomically; a damaged database is not copied."""
     if not paths.database.exists():
         return
     with contextlib.closing(sqlite3.connect(paths.database)) as database:
@@ -47,16 +47,19 @@ def back_up(paths: PipelinePaths) -> None:
 
 
 def _verdict(database: sqlite3.Connection) -> str:
-    """Returns `ok`, or what SQLite finds wrong first."""
+    """Returns `ok`, or the first error that SQLite reports."""
     ((verdict,),) = database.execute("pragma quick_check(1)").fetchall()
     return verdict.splitlines()[-1]
 
 
 def repair(paths: PipelinePaths) -> list[str]:
-    """Makes the database fit for a run and returns what was done, a line each.
+    """Repairs the database and returns a line for each step taken.
 
-    The backup of the last run takes its place; executions that it does not know, or all without a backup, are put back
-    from their records. Artifacts that it then does not know are moved aside, never overwritten.
+    The backup of the last run replaces it. Executions missing from the backup, or all if there is none, are restored
+    from their records. Artifacts that the database still does not know are renamed, never overwritten.
+
+    Raises:
+        ConfigError: The database is read-only or in use by another program.
     """
     try:
         check(paths)
@@ -65,12 +68,12 @@ def repair(paths: PipelinePaths) -> list[str]:
             raise
     else:
         return [f"{paths.database} is fit; nothing to repair"]
-    done = []
+    steps = []
     stamp = time.strftime("%Y%m%d-%H%M%S")
     if paths.database.exists():
         damaged = paths.database.with_name(f"metadata.db.damaged-{stamp}")
         paths.database.rename(damaged)
-        done.append(f"moved the damaged database to {damaged.name}")
+        steps.append(f"moved the damaged database to {damaged.name}")
     if paths.backup.exists():
         with (
             contextlib.closing(sqlite3.connect(paths.backup)) as backup,
@@ -78,24 +81,24 @@ def repair(paths: PipelinePaths) -> list[str]:
         ):
             backup.backup(database)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(paths.backup.stat().st_mtime))
-        done.append(f"restored the backup of {when}")
+        steps.append(f"restored the backup of {when}")
     restored = execution_records.restore(paths)
     if restored:
-        done.append(f"put back {restored} executions from their records")
+        steps.append(f"put back {restored} executions from their records")
     if not paths.database.exists():
-        done.append("there is no backup and no record: the next run begins anew")
-    return done + [f"moved {path} aside: no run knows of it" for path in set_aside_unknown(paths)]
+        steps.append("there is no backup and no record: the next run begins anew")
+    return steps + [f"moved {path} aside: no run knows of it" for path in set_aside_unknown(paths)]
 
 
 def make_relative(paths: PipelinePaths) -> None:
-    """Makes URIs that an earlier release recorded relative to the home: TFX looks for cached artifacts by them."""
+    """Makes absolute URIs of an earlier release relative to the home; TFX finds cached artifacts by their URI."""
     if paths.database.exists():
         with contextlib.closing(sqlite3.connect(paths.database)) as database, database:
             mlmd.rewrite_uris(database, lambda uri: paths.recorded(paths.artifact(uri)))
 
 
 def set_aside_unknown(paths: PipelinePaths) -> list[Path]:
-    """Moves artifacts with a number that the database has still to give out, and returns where they were.
+    """Renames artifacts whose number is above all executions in the database; returns their former paths.
 
     TFX numbers folders by execution; with a database older than the folders it would write into them.
     """
@@ -103,7 +106,7 @@ def set_aside_unknown(paths: PipelinePaths) -> list[Path]:
     if paths.database.exists():
         with mlmd.reading(paths.database) as database:
             last = max(mlmd.executions(database), default=0)
-    found = [path for path in paths.artifact_folders() if int(path.name) > last]
-    for path in found:
+    unknown = [path for path in paths.artifact_folders() if int(path.name) > last]
+    for path in unknown:
         path.rename(path.with_name(f"{path.name}.unknown-{time.time_ns()}"))
-    return found
+    return unknown

@@ -1,6 +1,6 @@
-"""What ML Metadata knows of each finished execution, in a file of its own: the database can be built anew from these.
+"""A JSON file for each finished execution in ML Metadata, from which the database can be rebuilt.
 
-Rows are kept as SQLite has them, ids and times included: TFX's cache keys are made of ids.
+Rows are stored unchanged, ids and times included, since TFX's cache keys contain ids.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pipeline.history import mlmd
 
 
 def write(paths: PipelinePaths) -> None:
-    """Writes `<execution>.json` for each ended execution that has no record yet; a file appears whole or not at all."""
+    """Writes `<execution>.json`, atomically, for each ended execution without a record."""
     if not paths.database.exists():
         return
     paths.execution_records.mkdir(exist_ok=True)
@@ -27,32 +27,32 @@ def write(paths: PipelinePaths) -> None:
 
 
 def match(paths: PipelinePaths) -> bool:
-    """Returns whether the database knows the execution of the newest file under its number; so without a file.
+    """Returns whether the database has the execution of the newest record, or there is no record.
 
-    It does not where it is of another home, or older than the files.
+    It has not if the database belongs to another home, or is older than the records.
     """
     newest = max(paths.execution_records.glob("*.json"), key=lambda path: int(path.stem), default=None)
     if newest is None or not paths.database.exists():
         return True
-    (written,) = json.loads(newest.read_text())["Execution"]
+    (recorded,) = json.loads(newest.read_text())["Execution"]
     with mlmd.reading(paths.database) as database:
-        return mlmd.execution_name(database, int(newest.stem)) == written["name"]
+        return mlmd.execution_name(database, int(newest.stem)) == recorded["name"]
 
 
 def restore(paths: PipelinePaths) -> int:
-    """Puts back the executions that the database does not know, and returns how many; makes a database if need be."""
+    """Restores the executions missing from the database and returns their number; creates the database if needed."""
     files = sorted(paths.execution_records.glob("*.json"), key=lambda path: int(path.stem))
     if not files:
         return 0
-    mlmd.open_store(paths.database, read_only=False)  # makes the tables
+    mlmd.open_store(paths.database, read_only=False)  # creates the tables
     with contextlib.closing(sqlite3.connect(paths.database)) as database, database:
-        known = mlmd.executions(database)
-        missing = [path for path in files if int(path.stem) not in known]
+        existing = mlmd.executions(database)
+        missing = [path for path in files if int(path.stem) not in existing]
         for path in missing:
             mlmd.insert(database, json.loads(path.read_text(), object_hook=_with_bytes))
     return len(missing)
 
 
 def _with_bytes(values: dict[str, Any]) -> Any:
-    """Returns a JSON object as it is; where it stands for bytes, those."""
+    """Returns a JSON object unchanged, or the bytes that `{"hex": ...}` encodes."""
     return bytes.fromhex(values["hex"]) if values.keys() == {"hex"} else values

@@ -1,4 +1,4 @@
-"""What ML Metadata knows of runs, as their records: of one whose file is gone there is nothing else. Loads no TFX."""
+"""Run records built from ML Metadata, for runs whose record file is missing. Loads no TFX."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from pipeline.history.states import RUNNING
 
 
 def of(paths: PipelinePaths) -> list[RunRecord]:
-    """Returns the runs that a pipeline's ML Metadata knows, the newest first, without settings, cost and intervals."""
+    """Returns the runs in a pipeline's ML Metadata, newest first, without settings, cost and intervals."""
     if not paths.database.exists():
         return []
     with mlmd.reading(paths.database) as database:
@@ -25,14 +25,14 @@ def of(paths: PipelinePaths) -> list[RunRecord]:
 
 
 def names(paths: PipelinePaths) -> set[str]:
-    """Returns the runs that ML Metadata knows; none where its file is gone or damaged."""
+    """Returns the identifiers of all runs in ML Metadata; empty if its file is missing or damaged."""
     with contextlib.suppress(sqlite3.Error), mlmd.reading(paths.database) as database:
         return set(mlmd.runs(database))
     return set()
 
 
 def lineage(paths: PipelinePaths, run: str) -> list[StageRecord]:
-    """Returns the stages of a run in the order they began, with the artifacts that they consumed and produced.
+    """Returns the stages of a run in order of their start, with the artifacts that they consumed and produced.
 
     Raises:
         sqlite3.Error: The database is damaged.
@@ -44,7 +44,7 @@ def lineage(paths: PipelinePaths, run: str) -> list[StageRecord]:
 
 
 def _stages(paths: PipelinePaths, database: sqlite3.Connection, run: str) -> list[StageRecord]:
-    """Returns the stages of a run, the folders of their outputs where they lie now."""
+    """Returns the stages of a run, with the current absolute folders of their outputs."""
     stages = mlmd.stages(database, run)
     for stage in stages:
         stage.outputs = {name: str(paths.artifact(folder)) for name, folder in stage.outputs.items()}
@@ -63,7 +63,7 @@ def _record(paths: PipelinePaths, run: str, started: float, stages: list[StageRe
 
 
 def _output(record: RunRecord, file: ArtifactFile) -> dict[str, Any]:
-    """Returns what a JSON file among a stage's outputs holds; empty where it is not there, or damaged."""
+    """Returns the object in a JSON file of a stage's output; empty if the file is missing or damaged."""
     path = record.file(file)
     try:
         content = json.loads(path.read_text()) if path else {}
@@ -73,8 +73,8 @@ def _output(record: RunRecord, file: ArtifactFile) -> dict[str, Any]:
 
 
 def _state(record: RunRecord) -> str:
-    """Returns what became of a run that is not running now: one with a stage that never ended was killed."""
+    """Returns the state of a run that is not running now: `killed` if one of its stages never ended."""
     if record.version:
         return "published"
-    last = next((stage.state for stage in record.stages if stage.state not in FINISHED), "unpublished")
-    return "killed" if last == RUNNING else last
+    unfinished_state = next((stage.state for stage in record.stages if stage.state not in FINISHED), "unpublished")
+    return "killed" if unfinished_state == RUNNING else unfinished_state

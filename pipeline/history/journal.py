@@ -1,7 +1,7 @@
-"""Writes the record of a run while it runs: who looks at runs reads it. Loads no TensorFlow, TFX or Beam.
+"""Writes the record of a run during the run, a JSON file each. Loads no TensorFlow, TFX or Beam.
 
-A file a run. ML Metadata knows artifacts and executions, not what a run was told to do, on which machine, what it took
-and why it stopped; and it takes seconds to ask it about a thousand runs.
+ML Metadata has artifacts and executions, but not the settings, machine, cost and error of a run; and a query for a
+thousand runs takes seconds.
 """
 
 import os
@@ -25,18 +25,22 @@ from pipeline.history import webhooks
 from pipeline.history.record import FINISHED, RunRecord, StageRecord
 
 PACKAGES = ("tensorflow", "keras", "tfx", "apache-beam", "numpy", "scikit-learn", "headrace")
-SECONDS_BETWEEN = 1.0  # least time between two writes while a stage runs
+SECONDS_BETWEEN = 1.0  # at least, between two writes while a stage runs
 
 
 class Journal:
-    """Writes one run's record as the run goes on."""
+    """Writes the record of one run.
+
+    Attributes:
+        record: The record as it stands.
+    """
 
     def __init__(self, named: NamedConfig, paths: PipelinePaths, run: str):
         self._paths, self._file = paths, paths.record(run)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         webhooks.keep(paths, named.config.notify)
         process = psutil.Process()
-        self._cpu, self._stage_cpu, self._written = cpu_seconds(), 0.0, 0.0
+        self._cpu, self._stage_cpu, self._last_write = cpu_seconds(), 0.0, 0.0
         self.record = RunRecord(
             run=run,
             pipeline=named.name,
@@ -55,23 +59,30 @@ class Journal:
         self.write()
 
     def begin(self, stage: str) -> None:
-        """Notes that a stage has begun."""
+        """Records the start of a stage."""
         self._stage_cpu = cpu_seconds()
         self.record.stages.append(StageRecord(stage, started=time.time()))
         self.write()
 
     def update(self, detail: str) -> None:
-        """Notes how far the running stage is; not more often than SECONDS_BETWEEN on disk."""
+        """Records the progress of the running stage; writes to disk at most every SECONDS_BETWEEN seconds."""
         if self.record.stages:
             self.record.stages[-1].detail = detail
-        if time.monotonic() - self._written >= SECONDS_BETWEEN:
+        if time.monotonic() - self._last_write >= SECONDS_BETWEEN:
             self.write()
 
     def end(self, state: str, seconds: float, detail: str, outputs: dict[str, str]) -> None:
-        """Notes what the running stage came to."""
+        """Records the result of the running stage.
+
+        Args:
+            state: `done`, `cached`, `failed` or `stopped`.
+            seconds: Wall time.
+            detail: Result in a few words; a failed stage keeps its last progress instead.
+            outputs: Output name -> folder of its artifact.
+        """
         stage = self.record.stages[-1]
         stage.state, stage.seconds, stage.outputs = state, seconds, outputs
-        if state in FINISHED:  # of one that failed, what it said last is worth more than that it did
+        if state in FINISHED:  # for a failed stage its last progress says more than the state
             stage.detail = detail
         stage.cpu_seconds = cpu_seconds() - self._stage_cpu
         if state == "done":
@@ -79,24 +90,24 @@ class Journal:
         self.write()
 
     def finish(self, state: str, exit_code: int, error: str | None) -> None:
-        """Notes how the run ended."""
+        """Records the end of the run."""
         self.record.state, self.record.exit_code, self.record.error = state, exit_code, error
         self.record.ended = time.time()
-        # Pages are made of it: they must hold no secret either.
+        # Pages are rendered from it and must hold no secret either.
         self.record = RunRecord.of_json(_hidden(self.record.as_json()))
         self.write()
 
     def write(self) -> None:
-        """Writes the record; it appears whole or not at all."""
+        """Writes the record atomically."""
         self.record.cpu_seconds = cpu_seconds() - self._cpu
         self.record.peak_mib = max(self.record.peak_mib, psutil.Process().memory_info().rss / 2**20)
-        self._written = time.monotonic()
+        self._last_write = time.monotonic()
         stored = self.record.with_outputs(lambda folder: self._paths.recorded(Path(folder)))
         atomic.write(self._file, to_json(_hidden(stored.as_json())))
 
 
 def _hidden(value: Any) -> Any:
-    """Returns JSON values with every secret in their texts hidden."""
+    """Returns JSON values with all secrets in their strings hidden."""
     if isinstance(value, dict):
         return {key: _hidden(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -105,9 +116,9 @@ def _hidden(value: Any) -> Any:
 
 
 def cpu_seconds() -> float:
-    """Returns the CPU time of this process and of those that it started and that have ended."""
-    kinds = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(used.ru_utime + used.ru_stime for used in kinds)
+    """Returns the CPU seconds of this process and of its ended children."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _size_mib(folder: str) -> float:
@@ -144,10 +155,10 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Returns the commit that the code is of, with a `+` behind it where files were changed since."""
+    """Returns the Git commit of the code, with a trailing `+` if files have changed since; None outside of Git."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty=+"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return result.stdout.strip() or None

@@ -1,6 +1,6 @@
-"""ML Metadata's SQLite file. Every query on its schema, which is private to ML Metadata, stands here.
+"""All queries on ML Metadata's SQLite file, whose schema is private to ML Metadata.
 
-Functions take a connection and return plain values. ML Metadata itself is loaded by `open_store` alone, TFX never.
+Functions take a connection and return plain values. Only `open_store` loads ML Metadata; nothing loads TFX.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ STATES = {1: "new", 2: "running", 3: "done", 4: "failed", 5: "cached", 6: "stopp
 UNFINISHED = (1, 2)
 INPUT, OUTPUT = 3, 4
 
-# Table -> which of its rows belong to execution :id. Types are few, and kept whole.
+# Table -> condition on the rows that belong to execution :id. The few types are kept completely.
 _ARTIFACTS = "select artifact_id from Event where execution_id = :id"
 _CONTEXTS = "select context_id from Association where execution_id = :id"
 _ROWS = {
@@ -39,10 +39,10 @@ _ROWS = {
 
 @contextlib.contextmanager
 def reading(database: Path) -> Iterator[sqlite3.Connection]:
-    """Opens a pipeline's database for reading within the block.
+    """Opens a pipeline's database read-only within the block.
 
     Raises:
-        sqlite3.Error: It is gone; the first query raises it where the file is damaged.
+        sqlite3.Error: The file is missing; for a damaged file the first query raises it.
     """
     with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         yield connection
@@ -52,7 +52,7 @@ def reading(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def runs(database: sqlite3.Connection) -> dict[str, float]:
-    """Returns run -> when it began, seconds since 1970, in the order they began."""
+    """Returns run -> start in seconds since 1970, in order of the start."""
     query = (
         "select c.name, c.create_time_since_epoch from Context c join Type t on t.id = c.type_id "
         "where t.name = 'pipeline_run' order by c.id"
@@ -61,9 +61,9 @@ def runs(database: sqlite3.Connection) -> dict[str, float]:
 
 
 def stages(database: sqlite3.Connection, run: str) -> list[StageRecord]:
-    """Returns the stages of a run in the order they began, with their artifacts; none of a run that is not known.
+    """Returns the stages of a run in order of their start, with their artifacts; empty for an unknown run.
 
-    Folders of outputs are as they were recorded; see `PipelinePaths.artifact`.
+    Folders of outputs are as recorded; see `PipelinePaths.artifact`.
     """
     query = (
         "select e.id, n.name, e.last_known_state, e.create_time_since_epoch, e.last_update_time_since_epoch "
@@ -73,11 +73,11 @@ def stages(database: sqlite3.Connection, run: str) -> list[StageRecord]:
         "join Type nt on nt.id = n.type_id and nt.name = 'node' where r.name = :run order by e.id"
     )
     stages = []
-    for execution, node, state_number, begun, ended in database.execute(query, {"run": run}).fetchall():
+    for execution, node, state_number, started, ended in database.execute(query, {"run": run}).fetchall():
         state = STATES.get(state_number, "unknown")
         # A node's name begins with the pipeline's.
-        stage = StageRecord(node.rsplit(".", 1)[-1], state, started=begun / 1000, execution=execution)
-        stage.seconds = 0.0 if state == "cached" else (ended - begun) / 1000
+        stage = StageRecord(node.rsplit(".", 1)[-1], state, started=started / 1000, execution=execution)
+        stage.seconds = 0.0 if state == "cached" else (ended - started) / 1000
         for artifact, event_type, name, folder in _events(database, execution):
             if event_type == INPUT:
                 stage.consumed[artifact] = name
@@ -89,12 +89,12 @@ def stages(database: sqlite3.Connection, run: str) -> list[StageRecord]:
 
 
 def inputs(database: sqlite3.Connection, execution: int) -> dict[str, str]:
-    """Returns input name -> folder of the artifact as it was recorded, of an execution."""
-    return {name: folder for _, kind, name, folder in _events(database, execution) if kind == INPUT}
+    """Returns input name -> folder of the artifact, as recorded, of an execution."""
+    return {name: folder for _, event_type, name, folder in _events(database, execution) if event_type == INPUT}
 
 
 def _events(database: sqlite3.Connection, execution: int) -> list[tuple[int, int, str, str]]:
-    """Returns artifact, Event.Type, name of the input or output, and the artifact's folder."""
+    """Returns tuples (artifact id, Event.Type, name of the input or output, folder of the artifact)."""
     query = (
         "select v.artifact_id, v.type, coalesce((select step_key from EventPath p where p.event_id = v.id and "
         "step_key is not null limit 1), ''), a.uri from Event v join Artifact a on a.id = v.artifact_id "
@@ -104,25 +104,25 @@ def _events(database: sqlite3.Connection, execution: int) -> list[tuple[int, int
 
 
 def properties(database: Path, execution: int) -> dict[str, Any]:
-    """Returns name -> value of an execution's properties, of which TFX makes the key of its cache."""
-    (stored,) = open_store(database, read_only=True).get_executions_by_id([execution])
-    both = (*stored.properties.items(), *stored.custom_properties.items())
-    return {name: getattr(value, value.WhichOneof("value")) for name, value in both}
+    """Returns name -> value of an execution's properties, from which TFX derives its cache key."""
+    (stored_execution,) = open_store(database, read_only=True).get_executions_by_id([execution])
+    items = (*stored_execution.properties.items(), *stored_execution.custom_properties.items())
+    return {name: getattr(value, value.WhichOneof("value")) for name, value in items}
 
 
 def uris(database: sqlite3.Connection) -> list[str]:
-    """Returns the URIs of all artifacts as they were recorded."""
+    """Returns the URIs of all artifacts, as recorded."""
     return [uri for (uri,) in database.execute("select uri from Artifact")]
 
 
 def rewrite_uris(database: sqlite3.Connection, rewrite: Callable[[str], str]) -> None:
-    """Replaces each absolute URI of an artifact by what `rewrite` makes of it."""
+    """Replaces each absolute URI of an artifact by `rewrite(uri)`."""
     for artifact, uri in database.execute("select id, uri from Artifact where uri like '/%'").fetchall():
         database.execute("update Artifact set uri = ? where id = ?", (rewrite(uri), artifact))
 
 
 def execution_name(database: sqlite3.Connection, execution: int) -> str | None:
-    """Returns the name of an execution, which TFX makes up: no two have the same; None where there is none."""
+    """Returns the unique name that TFX gave to an execution; None if it does not exist."""
     return next((name for (name,) in database.execute("select name from Execution where id = ?", (execution,))), None)
 
 
@@ -130,18 +130,18 @@ def execution_name(database: sqlite3.Connection, execution: int) -> str | None:
 
 
 def executions(database: sqlite3.Connection) -> set[int]:
-    """Returns the numbers of all executions."""
+    """Returns the ids of all executions."""
     return {execution for (execution,) in database.execute("select id from Execution")}
 
 
 def unfinished(database: sqlite3.Connection) -> set[int]:
-    """Returns the numbers of the executions that have not ended; a killed run's stay so until it is cleaned up."""
+    """Returns the ids of executions that have not ended; those of a killed run remain until it is cleaned up."""
     query = f"select id from Execution where last_known_state in {UNFINISHED}"
     return {execution for (execution,) in database.execute(query)}
 
 
 def rows(database: sqlite3.Connection, execution: int) -> dict[str, list[dict[str, Any]]]:
-    """Returns table -> the rows that tell of an execution, each column -> value as SQLite has it."""
+    """Returns table -> rows of an execution; each row is column -> SQLite value."""
     tables = {}
     for table, condition in _ROWS.items():
         cursor = database.execute(f"select * from {table} where {condition}", {"id": execution})
@@ -151,16 +151,16 @@ def rows(database: sqlite3.Connection, execution: int) -> dict[str, list[dict[st
 
 
 def insert(database: sqlite3.Connection, tables: dict[str, list[dict[str, Any]]]) -> None:
-    """Puts back what `rows` returned; rows that are there stay as they are."""
+    """Inserts the result of `rows`; existing rows stay unchanged."""
     for table, table_rows in tables.items():
         for row in table_rows:
-            columns, marks = ", ".join(row), ", ".join("?" * len(row))
-            statement = f"insert or ignore into {table} ({columns}) values ({marks})"
+            columns, placeholders = ", ".join(row), ", ".join("?" * len(row))
+            statement = f"insert or ignore into {table} ({columns}) values ({placeholders})"
             database.execute(statement, list(row.values()))
 
 
 def open_store(database: Path, *, read_only: bool) -> Any:
-    """Returns ML Metadata's own store over the file, which it makes where there is none, unless `read_only`."""
+    """Returns ML Metadata's store over the file; creates the file if missing, unless `read_only`."""
     from ml_metadata import metadata_store
     from ml_metadata.proto import metadata_store_pb2
 

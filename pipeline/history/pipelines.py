@@ -1,4 +1,4 @@
-"""Which run file, and which pipeline, a person means by a name. One answer for all verbs."""
+"""Resolves a name on the command line to a run file and a pipeline, alike for all commands."""
 
 import re
 from pathlib import Path
@@ -13,60 +13,60 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def run_file(name_or_file: str, home: Path) -> Path:
-    """Returns the run file that is meant: by its path, by its name, or by the name of what a home has run.
+    """Returns the run file of a path or of a pipeline's name.
 
-    A name is that of a pipeline of ours, else of a file in the current folder, else of the file that the home ran last
-    under it.
+    A name is looked up among the pipelines that ship with Headrace, then among the files of the current folder, then
+    among the last runs of the home.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is no such run file.
     """
     if is_path(name_or_file) or name_or_file in config.names():
         return config.find(name_or_file)
-    found = file_in(Path(), name_or_file) or _of_home(name_or_file, home)
-    if found is None:
+    path = file_in(Path(), name_or_file) or _last_run_file(name_or_file, home)
+    if path is None:
         raise _unknown(name_or_file, home)
-    return found
+    return path
 
 
 def name_of(name_or_file: str, home: Path) -> str:
-    """Returns the name of the pipeline that is meant; its run file may be gone where the home has run it.
+    """Returns the pipeline's name for a name or run file; a pipeline that the home has run needs no run file.
 
     Raises:
-        ConfigError: There is none of this name.
+        ConfigError: There is no such pipeline.
     """
-    if _NAME.fullmatch(name_or_file) and name_or_file in _of_this_home(home):
+    if _NAME.fullmatch(name_or_file) and name_or_file in _pipelines_of_home(home):
         return name_or_file
     return run_file(name_or_file, home).stem
 
 
 def last_run(paths: PipelinePaths) -> RunRecord | None:
-    """Returns the record of a pipeline's last run; None without one."""
+    """Returns the record of a pipeline's last run; None if there is none."""
     records = (RunRecord.read(file) for file in sorted(paths.reports.glob("*.json"), reverse=True))
     return next((record for record in records if record), None)
 
 
 def file_in(folder: Path, name: str) -> Path | None:
-    """Returns the run file of a name in a folder; None where there is none."""
+    """Returns the run file `name` in a folder; None if there is none."""
     return next((folder / f"{name}{ending}" for ending in ENDINGS if (folder / f"{name}{ending}").is_file()), None)
 
 
 def is_path(name_or_file: str) -> bool:
-    """Whether a run file is named by its path."""
+    """Returns whether the text is the path of a run file."""
     return name_or_file.endswith(ENDINGS) or "/" in name_or_file
 
 
 def names(home: Path) -> list[str]:
-    """Returns every name that `run_file` may know: of ours, of the current folder, of the home."""
-    here = [path.stem for ending in ENDINGS for path in Path().glob(f"*{ending}")]
-    return sorted({*config.names(), *here, *_of_this_home(home)})
+    """Returns all names for `run_file`: those shipped with Headrace, of the current folder and of the home."""
+    local = [path.stem for ending in ENDINGS for path in Path().glob(f"*{ending}")]
+    return sorted({*config.names(), *local, *_pipelines_of_home(home)})
 
 
-def _of_this_home(home: Path) -> list[str]:
-    return [path.name for kind in ("runs", "serving") for path in (home / kind).glob("[!.]*") if path.is_dir()]
+def _pipelines_of_home(home: Path) -> list[str]:
+    return [path.name for folder in ("runs", "serving") for path in (home / folder).glob("[!.]*") if path.is_dir()]
 
 
-def _of_home(name: str, home: Path) -> Path | None:
+def _last_run_file(name: str, home: Path) -> Path | None:
     if not _NAME.fullmatch(name):
         return None
     paths = PipelinePaths.of(home, name)
@@ -75,7 +75,7 @@ def _of_home(name: str, home: Path) -> Path | None:
 
 
 def _unknown(name: str, home: Path) -> ConfigError:
-    if _NAME.fullmatch(name) and name in _of_this_home(home):
+    if _NAME.fullmatch(name) and name in _pipelines_of_home(home):
         return ConfigError(
             f"The run file of {name} is not where it was when it ran last; give its path, ./{name}.yaml."
         )

@@ -1,4 +1,4 @@
-"""The record of a run and its stages: what the runner writes and history, pages and site read. Loads no TensorFlow."""
+"""The record of a run and its stages, written by the runner, read by history, pages and site. Loads no TensorFlow."""
 
 import dataclasses
 import json
@@ -17,8 +17,8 @@ from pipeline.core.paths import PipelinePaths
 from pipeline.history.states import RUNNING
 
 FINISHED = ("done", "cached")  # of a stage
-START = "start"  # what is done before the first stage of the graph, told as a stage
-# Left out of the file: ML Metadata has it, and earlier releases refuse a stage with a key that they do not know.
+START = "start"  # the work before the first stage of the graph, shown as a stage
+# Not in the file: ML Metadata has them, and earlier releases refuse a stage with unknown keys.
 ONLY_IN_ML_METADATA = ("execution", "consumed", "produced")
 
 
@@ -27,16 +27,16 @@ class StageRecord:
     """One stage of a run.
 
     Attributes:
-        name: The stage.
+        name: Name of the stage.
         state: `running`, `done`, `cached`, `failed` or `stopped`.
-        started: Seconds since 1970.
-        seconds: Wall time.
-        cpu_seconds: CPU time of this process and of those it started that have ended.
-        detail: What it said of itself last.
+        started: Start, in seconds since 1970.
+        seconds: Wall time, in seconds.
+        cpu_seconds: CPU seconds of this process and of its ended children.
+        detail: Last progress or result, in a few words.
         outputs: Output name -> folder of its artifact.
-        execution: Its number in ML Metadata; None, as the next two are empty, where ML Metadata was not asked.
-        consumed: Number of an artifact in ML Metadata -> name of the input.
-        produced: Number of an artifact in ML Metadata -> name of the output.
+        execution: Id in ML Metadata; None, and the next two empty, if the record was read from its file.
+        consumed: Artifact id in ML Metadata -> name of the input.
+        produced: Artifact id in ML Metadata -> name of the output.
     """
 
     name: str
@@ -56,34 +56,34 @@ class RunRecord:
     """One run.
 
     Attributes:
-        run: Identifier, which sorts by time.
-        pipeline: The pipeline.
+        run: Identifier; identifiers sort by time.
+        pipeline: Name of the pipeline.
         state: `running`, `published`, `unpublished`, `failed` or `stopped`; see `state_of`.
-        started: Seconds since 1970.
-        ended: The same; None while it runs.
-        command: What was typed.
-        base: Folder of the run file, relative to the home where it lies below it.
-        settings: All of them, defaults filled in.
-        spec: The data set's facts.
-        data_digest: Identifies the data.
-        spans: The spans it is made of, the oldest first: name -> digest.
-        notes: What is not as it was in the last run, and what is missing between spans, a sentence each.
+        started: Start, in seconds since 1970.
+        ended: End, in seconds since 1970; None while it runs.
+        command: Command line.
+        base: Folder of the run file, relative to the home if it lies inside.
+        settings: All settings, defaults filled in.
+        spec: Specification of the data set, as JSON values.
+        data_digest: Digest of the data.
+        spans: Span -> digest, oldest first.
+        notes: Sentences about changes since the last run, and about missing spans.
         machine: Host, processor, cores, memory, accelerator, system, Python.
         packages: Name -> version.
-        commit: Of the Git work tree that the code lies in; None outside of one.
-        process: Process number and its start, seconds since 1970.
-        stages: In the order they began.
-        exit_code: How it ended.
-        error: Why it stopped.
-        version: The version it published.
-        metrics: The model's on the test split.
-        intervals: Metric -> 95 % interval.
-        verdicts: What the model gate said, metric by metric.
-        cpu_seconds: CPU time of the run.
-        peak_mib: Most resident memory seen, in MiB.
+        commit: Git commit of the code; None outside of a Git work tree.
+        process: Process id, and its start in seconds since 1970.
+        stages: Stages in order of their start.
+        exit_code: Exit code; None while it runs.
+        error: Error message of a run that failed.
+        version: Published version.
+        metrics: Metrics of the model on the test split.
+        intervals: Metric -> 95 % confidence interval.
+        verdicts: Verdicts of the model gate, one for each metric.
+        cpu_seconds: CPU seconds of the run.
+        peak_mib: Peak resident memory, in MiB.
         disk_mib: Size of the artifacts that this run wrote, in MiB.
-        training: The run whose curves are this run's: its own, or the one whose training was taken from the cache.
-        compared: The metrics by which models are compared, the usual one first; empty where an older release wrote it.
+        training: Run that trained the model: this one, or an earlier one whose training came from the cache.
+        compared: Metrics by which models are compared, the primary one first; empty in records of older releases.
     """
 
     run: str
@@ -117,13 +117,13 @@ class RunRecord:
 
     @property
     def seconds(self) -> float:
-        """Wall time so far."""
+        """Wall time so far, in seconds."""
         return (self.ended or time.time()) - self.started
 
     @property
     def usual_metrics(self) -> list[str]:
-        """The metrics that are told of a run in a list, the usual one first."""
-        return self.compared or list(self.intervals)  # older releases wrote the intervals of these alone
+        """The metrics to show for a run in a list, the primary one first."""
+        return self.compared or list(self.intervals)  # older releases wrote intervals of these metrics only
 
     @property
     def shown_metrics(self) -> list[str]:
@@ -141,28 +141,28 @@ class RunRecord:
         return [name for name in dict.fromkeys([*self.shown_metrics[:2], "loss"]) if name in self.metrics]
 
     def output(self, stage: str, name: str) -> Path | None:
-        """Returns the folder of a stage's output that is still there; else None."""
-        for one in self.stages:
-            if one.name == stage and name in one.outputs:
-                folder = Path(one.outputs[name])
+        """Returns the folder of a stage's output; None if it does not exist."""
+        for record in self.stages:
+            if record.name == stage and name in record.outputs:
+                folder = Path(record.outputs[name])
                 return folder if folder.is_dir() else None
         return None
 
     def file(self, file: ArtifactFile, split: str | None = None) -> Path | None:
-        """Returns where a file of a stage's output lies; None where that output is not there."""
+        """Returns the path of a file in a stage's output; None if that output does not exist."""
         folder = self.output(file.stage, file.output)
         return file.path(folder, split) if folder else None
 
-    def with_outputs(self, place: Callable[[str], str]) -> "RunRecord":
-        """Returns the run with the folder of each output as `place` has it."""
+    def with_outputs(self, convert: Callable[[str], str]) -> "RunRecord":
+        """Returns a copy of the record with `convert(folder)` for the folder of each output."""
         stages = [
-            dataclasses.replace(one, outputs={name: place(folder) for name, folder in one.outputs.items()})
-            for one in self.stages
+            dataclasses.replace(stage, outputs={name: convert(folder) for name, folder in stage.outputs.items()})
+            for stage in self.stages
         ]
         return dataclasses.replace(self, stages=stages)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the run as JSON values: what its file holds, where folders are relative to the home."""
+        """Returns the record as JSON values for its file; in the file folders are relative to the home."""
         values = dataclasses.asdict(self)
         for stage in values["stages"]:
             for name in ONLY_IN_ML_METADATA:
@@ -171,18 +171,18 @@ class RunRecord:
 
     @classmethod
     def of_json(cls, values: dict[str, Any]) -> "RunRecord":
-        """Returns the record that JSON values hold; keys that a later release added are left out.
+        """Returns the record of JSON values; unknown keys of a later release are ignored.
 
         Raises:
-            AttributeError, KeyError, TypeError: They hold no record.
+            AttributeError, KeyError, TypeError: The values are no record.
         """
-        record = cls(**_known(cls, values))
-        record.stages = [StageRecord(**_known(StageRecord, stage)) for stage in values["stages"]]
+        record = cls(**_known_fields(cls, values))
+        record.stages = [StageRecord(**_known_fields(StageRecord, stage)) for stage in values["stages"]]
         return record
 
     @classmethod
     def read(cls, path: Path) -> "RunRecord | None":
-        """Returns the record that a file holds; None where it is gone or damaged."""
+        """Returns the record in a file, with absolute folders; None if the file is missing or damaged."""
         try:
             record = cls.of_json(json.loads(path.read_text()))
             paths = PipelinePaths.of_record(path)
@@ -194,27 +194,27 @@ class RunRecord:
 
 
 def _hide_webhooks(settings: dict[str, Any]) -> None:
-    """Hides what the record of an earlier release shows."""
+    """Hides webhooks in the settings; records of earlier releases contain them."""
     for channel in settings.get("notify") or ():
         if channel.get("webhook") and not PATTERN.fullmatch(channel["webhook"]):
             hide_url(channel["webhook"])
             channel["webhook"] = hide(channel["webhook"])
 
 
-def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    names = {one.name for one in dataclasses.fields(kind)}
+def _known_fields(record_class: type, values: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(record_class)}
     return {name: value for name, value in values.items() if name in names}
 
 
 def state_of(record: RunRecord) -> str:
-    """Returns what became of a run: one that says it is running, in a process that is gone, was `killed`."""
+    """Returns the state of a run: `killed` if the record says `running` but its process has ended."""
     if record.state != RUNNING or record.machine.get("host") != platform.node():
         return record.state
     return RUNNING if len(record.process) == 2 and alive(*record.process) else "killed"
 
 
 def alive(pid: float, started: float) -> bool:
-    """Returns whether a process that began then, in seconds since 1970, is there: numbers are given out again."""
+    """Returns whether the process `pid` that began at `started`, in seconds since 1970, is alive; pids are reused."""
     import psutil  # takes as long to load as the rest of `headrace --help`
 
     try:

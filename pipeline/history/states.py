@@ -1,5 +1,5 @@
-"""The states of a run; the command's help names them, so this loads nothing."""
+"""The states of a run. Imports nothing, since the help of the command names them."""
 
 RUNNING = "running"
-# `killed` is not in the record's file, see `record.state_of`.
+# `killed` is never in a record's file; see `record.state_of`.
 STATES = (RUNNING, "published", "unpublished", "failed", "stopped", "killed")

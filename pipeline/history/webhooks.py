@@ -1,6 +1,6 @@
-"""Webhooks that stand in a run file as they are: records hide them, so one private file keeps them for later messages.
+"""A private file with the webhooks of run files, which run records hide.
 
-What a run publishes may be taken back, and told of, weeks after the run.
+Later notifications need them: a canary may be taken back weeks after the run that published it.
 """
 
 import json
@@ -14,24 +14,27 @@ from pipeline.core.paths import PipelinePaths
 
 
 def keep(paths: PipelinePaths, channels: Sequence[Notify]) -> None:
-    """Keeps the webhooks of a run's settings that its record hides."""
-    hidden = {hide(one.webhook): one.webhook for one in channels if one.webhook and hide(one.webhook) != one.webhook}
+    """Stores the webhooks of the channels that a run record hides."""
+    urls = [channel.webhook for channel in channels if channel.webhook]
+    hidden = {hide(url): url for url in urls if hide(url) != url}
     if hidden:
-        atomic.write(paths.webhooks, json.dumps({**_kept(paths), **hidden}), mode=0o600)
+        atomic.write(paths.webhooks, json.dumps({**_stored(paths), **hidden}), mode=0o600)
 
 
 def channels(paths: PipelinePaths, run: str) -> list[Notify]:
-    """Returns whom a run's settings name under `notify`; nobody where it left no record."""
-    kept = _kept(paths)
+    """Returns the channels under `notify` in a run's settings; empty if the run has no record."""
+    webhooks = _stored(paths)
     try:
-        # Not by RunRecord.read, which hides what the record of an earlier release shows.
-        named: list[dict[str, Any]] = json.loads(paths.record(run).read_text())["settings"].get("notify", [])
+        # Not RunRecord.read, which hides webhooks in records of earlier releases.
+        settings: list[dict[str, Any]] = json.loads(paths.record(run).read_text())["settings"].get("notify", [])
     except (OSError, ValueError, KeyError):
         return []
-    return [Notify.model_validate({**one, "webhook": kept.get(str(one.get("webhook")), one.get("webhook"))})
-            for one in named]  # fmt: skip
+    return [
+        Notify.model_validate({**channel, "webhook": webhooks.get(str(channel.get("webhook")), channel.get("webhook"))})
+        for channel in settings
+    ]
 
 
-def _kept(paths: PipelinePaths) -> dict[str, str]:
-    """Returns the words that stand for a webhook -> the webhook."""
+def _stored(paths: PipelinePaths) -> dict[str, str]:
+    """Returns hidden form -> webhook."""
     return json.loads(paths.webhooks.read_text()) if paths.webhooks.exists() else {}

@@ -1,4 +1,4 @@
-"""Real damage to real SQLite files; the whole pipeline adds nothing here but ML Metadata's tables."""
+"""Real damage to real SQLite files that have a table of ML Metadata."""
 
 import sqlite3
 from contextlib import closing
@@ -14,15 +14,15 @@ from tests.mounts import read_only
 @pytest.fixture
 def paths(tmp_path) -> PipelinePaths:
     """A pipeline with two finished executions and their artifacts, and a backup."""
-    made = PipelinePaths.of(tmp_path, "digits")
+    paths = PipelinePaths.of(tmp_path, "digits")
     for number in (1, 2):
-        (made.artifacts / "train" / "model" / str(number)).mkdir(parents=True)
-    with closing(sqlite3.connect(made.database)) as file:
+        (paths.artifacts / "train" / "model" / str(number)).mkdir(parents=True)
+    with closing(sqlite3.connect(paths.database)) as file:
         file.execute("create table Execution (id integer primary key, name text)")
         file.executemany("insert into Execution (name) values (?)", [("x" * 2000,)] * 2)
         file.commit()
-    database.back_up(made)
-    return made
+    database.back_up(paths)
+    return paths
 
 
 def _executions(paths: PipelinePaths) -> int:
@@ -30,7 +30,7 @@ def _executions(paths: PipelinePaths) -> int:
         return file.execute("select count(*) from Execution").fetchone()[0]
 
 
-def test_a_fit_database_passes_and_needs_no_repair(paths):
+def test_a_valid_database_passes_and_needs_no_repair(paths):
     database.check(paths)
 
     assert database.repair(paths) == [f"{paths.database} is fit; nothing to repair"]
@@ -40,7 +40,7 @@ def test_before_the_first_run_there_is_nothing_to_check(tmp_path):
     database.check(PipelinePaths.of(tmp_path, "digits"))
 
 
-def test_a_deleted_database_is_told_restored_and_overwrites_nothing(paths):
+def test_a_deleted_database_is_reported_and_restored_and_overwrites_nothing(paths):
     paths.database.unlink()
 
     with pytest.raises(
@@ -55,7 +55,7 @@ def test_a_deleted_database_is_told_restored_and_overwrites_nothing(paths):
     assert (paths.artifacts / "train" / "model" / "2").is_dir()
 
 
-def test_a_deleted_database_without_a_backup_moves_the_artifacts_aside(paths):
+def test_a_deleted_database_without_a_backup_renames_the_artifacts(paths):
     paths.database.unlink()
     paths.backup.unlink()
 
@@ -68,7 +68,7 @@ def test_a_deleted_database_without_a_backup_moves_the_artifacts_aside(paths):
 
 
 @pytest.mark.parametrize("content", [b"this is not a database" * 100, None])
-def test_a_corrupt_database_is_told_in_one_line_and_restored(paths, content):
+def test_a_corrupt_database_is_reported_in_one_line_and_restored(paths, content):
     if content is None:  # the middle of the file is overwritten
         size = paths.database.stat().st_size
         with paths.database.open("r+b") as file:
@@ -86,7 +86,7 @@ def test_a_corrupt_database_is_told_in_one_line_and_restored(paths, content):
     assert _executions(paths) == 2
 
 
-def test_a_read_only_database_is_told(paths):
+def test_a_read_only_database_is_reported(paths):
     with (
         read_only(paths.database),
         pytest.raises(ConfigError, match=r"metadata.db is read-only; run `chmod u\+w .*`, or mount its file system"),
@@ -94,7 +94,7 @@ def test_a_read_only_database_is_told(paths):
         database.check(paths)
 
 
-def test_a_database_in_use_is_told(paths):
+def test_a_database_in_use_is_reported(paths):
     with closing(sqlite3.connect(paths.database)) as other:
         other.execute("begin exclusive")
 
@@ -111,21 +111,21 @@ def test_artifacts_newer_than_a_restored_backup_are_not_written_into(paths):
     assert (paths.artifacts / "train" / "model" / "2").is_dir()
 
 
-def test_a_backup_is_made_anew_and_nothing_lies_beside_it(paths):
+def test_a_backup_is_replaced_and_leaves_no_other_file(paths):
     with closing(sqlite3.connect(paths.database)) as file:
         file.execute("insert into Execution (name) values ('third')")
         file.commit()
-    beside = set(paths.runs.iterdir())
+    files = set(paths.runs.iterdir())
 
     database.back_up(paths)
 
     with closing(sqlite3.connect(paths.backup)) as file:
         assert file.execute("select count(*) from Execution").fetchone()[0] == 3
-    assert set(paths.runs.iterdir()) == beside
+    assert set(paths.runs.iterdir()) == files
 
 
-def test_a_damaged_database_leaves_the_backup_of_before(paths):
-    with closing(sqlite3.connect(paths.database)) as file:  # a row that its table cannot hold
+def test_a_damaged_database_does_not_replace_the_backup(paths):
+    with closing(sqlite3.connect(paths.database)) as file:  # a row that violates the schema of its table
         file.execute("insert into Execution (name) values (null)")
         file.execute("pragma writable_schema = on")
         table = "create table Execution (id integer primary key, name text not null)"

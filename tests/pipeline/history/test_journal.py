@@ -11,7 +11,7 @@ from pipeline.history.record import RunRecord
 
 
 @pytest.fixture
-def begun(tmp_path):
+def journal_of_digits(tmp_path):
     """The journal of a run of digits that has just begun."""
     named = config.load("digits", ["train.epochs=2"])
     return Journal(named, PipelinePaths.of(tmp_path, "digits"), "20260101-000000-000")
@@ -21,53 +21,53 @@ def _file(tmp_path):
     return tmp_path / "runs" / "digits" / "reports" / "20260101-000000-000.json"
 
 
-def test_a_run_is_on_disk_from_its_beginning_and_tells_how_to_make_it_again(begun, tmp_path):
-    found = RunRecord.read(_file(tmp_path))
+def test_a_run_is_on_disk_from_its_start_with_all_that_reproduces_it(journal_of_digits, tmp_path):
+    record = RunRecord.read(_file(tmp_path))
 
-    assert found.state == "running"
-    assert found.settings["train"]["epochs"] == 2
-    assert found.settings["seed"] == 0
-    assert found.spec["name"] == "digits"
-    assert found.data_digest.startswith("scikit-learn")
-    assert found.packages["keras"].startswith("3.")
-    assert found.machine["cores"] == len(os.sched_getaffinity(0))
-    assert found.command[0] == "headrace"
+    assert record.state == "running"
+    assert record.settings["train"]["epochs"] == 2
+    assert record.settings["seed"] == 0
+    assert record.spec["name"] == "digits"
+    assert record.data_digest.startswith("scikit-learn")
+    assert record.packages["keras"].startswith("3.")
+    assert record.machine["cores"] == len(os.sched_getaffinity(0))
+    assert record.command[0] == "headrace"
 
 
-def test_stages_are_told_as_they_come_and_what_a_failed_one_said_last_stays(begun, tmp_path):
-    begun.begin("ingest")
-    begun.end("done", 1.5, "10 rows", {"examples": str(tmp_path)})
-    begun.begin("train")
-    begun.update("epoch 1/2")
-    begun.end("failed", 2.0, "failed", {})
-    begun.finish("failed", 4, "The model is not good enough.")
+def test_stages_are_recorded_and_a_failed_one_keeps_its_last_progress(journal_of_digits, tmp_path):
+    journal_of_digits.begin("ingest")
+    journal_of_digits.end("done", 1.5, "10 rows", {"examples": str(tmp_path)})
+    journal_of_digits.begin("train")
+    journal_of_digits.update("epoch 1/2")
+    journal_of_digits.end("failed", 2.0, "failed", {})
+    journal_of_digits.finish("failed", 4, "The model is not good enough.")
 
-    found = RunRecord.read(_file(tmp_path))
-    assert [(stage.name, stage.state, stage.seconds, stage.detail) for stage in found.stages] == [
+    record = RunRecord.read(_file(tmp_path))
+    assert [(stage.name, stage.state, stage.seconds, stage.detail) for stage in record.stages] == [
         ("ingest", "done", 1.5, "10 rows"),
         ("train", "failed", 2.0, "epoch 1/2"),
     ]
-    assert (found.state, found.exit_code, found.error) == ("failed", 4, "The model is not good enough.")
-    assert found.output("ingest", "examples") == tmp_path
-    assert found.output("train", "model") is None
+    assert (record.state, record.exit_code, record.error) == ("failed", 4, "The model is not good enough.")
+    assert record.output("ingest", "examples") == tmp_path
+    assert record.output("train", "model") is None
 
 
-def test_progress_within_a_stage_reaches_the_disk(begun, tmp_path, monkeypatch):
-    begun.begin("train")
+def test_progress_within_a_stage_reaches_the_disk(journal_of_digits, tmp_path, monkeypatch):
+    journal_of_digits.begin("train")
     monkeypatch.setattr(journal, "SECONDS_BETWEEN", 0.0)
 
-    begun.update("epoch 1/2, loss 0.5")
+    journal_of_digits.update("epoch 1/2, loss 0.5")
 
     assert RunRecord.read(_file(tmp_path)).stages[-1].detail == "epoch 1/2, loss 0.5"
 
 
-def test_a_secret_is_not_written_down(begun, tmp_path, monkeypatch):
+def test_a_secret_is_not_recorded(journal_of_digits, tmp_path, monkeypatch):
     monkeypatch.setenv("HEADRACE_TEST_SECRET", 'sesa"me-12345')
     secrets.resolve("${ENV:HEADRACE_TEST_SECRET}")
 
-    begun.finish("failed", 1, 'the password sesa"me-12345 was refused')
+    journal_of_digits.finish("failed", 1, 'the password sesa"me-12345 was refused')
 
     text = _file(tmp_path).read_text()
     assert "sesa" not in text
-    assert "sesa" not in begun.record.error  # pages are made of it
+    assert "sesa" not in journal_of_digits.record.error  # pages are rendered from it
     assert "${ENV:HEADRACE_TEST_SECRET}" in text

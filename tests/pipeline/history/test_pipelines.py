@@ -1,4 +1,4 @@
-"""What a name on the command line stands for."""
+"""Resolution of names on the command line."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def houses(tmp_path, monkeypatch):
     return project / "houses.yaml", home
 
 
-def test_a_name_is_of_ours_or_of_the_folder_or_of_the_home(houses, tmp_path):
+def test_a_name_is_of_a_shipped_pipeline_or_of_the_folder_or_of_the_home(houses, tmp_path):
     file, home = houses
 
     assert pipelines.run_file("digits", home) == CONFIGS / "digits.yaml"
@@ -43,7 +43,7 @@ def test_a_mistyped_name_is_answered_with_the_closest(houses):
         pipelines.name_of("house", home)
 
 
-def test_what_a_home_has_run_keeps_its_name_without_its_file(houses):
+def test_a_pipeline_of_the_home_is_known_without_its_run_file(houses):
     file, home = houses
     file.unlink()
 
@@ -54,11 +54,11 @@ def test_what_a_home_has_run_keeps_its_name_without_its_file(houses):
         pipelines.run_file("houses", home)
 
 
-def test_every_verb_takes_the_name_of_what_a_home_has_run(houses):
+def test_every_command_accepts_the_name_of_a_pipeline_of_the_home(houses):
     _, home = houses
-    told = {
-        verb: headrace(*verb, "--home", home)
-        for verb in (
+    results = {
+        arguments: headrace(*arguments, "--home", home)
+        for arguments in (
             ("check", "houses"),
             ("gc", "houses", "--dry-run"),
             ("predict", "houses", "rows.csv"),
@@ -68,6 +68,6 @@ def test_every_verb_takes_the_name_of_what_a_home_has_run(houses):
         )
     }
 
-    assert told[("check", "houses")].out.endswith("ok: houses can be run\n")
-    assert [verb for verb, done in told.items() if "Unknown pipeline" in done.err + done.out] == []
-    assert "houses: on new data or drift" in told[("schedule", "add", "houses", "--on-new-data")].out
+    assert results[("check", "houses")].out.endswith("ok: houses can be run\n")
+    assert [arguments for arguments, result in results.items() if "Unknown pipeline" in result.err + result.out] == []
+    assert "houses: on new data or drift" in results[("schedule", "add", "houses", "--on-new-data")].out

@@ -14,15 +14,15 @@ from tests.pipeline import made_up
 
 @pytest.fixture
 def running() -> RunRecord:
-    """The record of a run that goes on in this process."""
-    me = psutil.Process()
+    """The record of a run in progress in this process."""
+    process = psutil.Process()
     return made_up.record_of(
         "20260101-000000-000",
         made_up.spec_of(("good", "bad")),
         state="running",
         ended=None,
         machine={"host": platform.node()},
-        process=[me.pid, me.create_time()],
+        process=[process.pid, process.create_time()],
     )
 
 
@@ -36,7 +36,7 @@ def test_a_run_whose_process_is_gone_was_killed(running):
     assert state_of(running) == "published"
 
 
-def test_a_run_of_another_machine_is_believed(running):
+def test_the_state_of_a_run_on_another_machine_is_not_checked(running):
     running.machine["host"], running.process = "elsewhere", [1, 0.0]
 
     assert state_of(running) == "running"
@@ -65,9 +65,9 @@ def test_a_record_of_a_later_release_is_read(running, tmp_path):
     values["stages"][0]["invented_later"] = 3
     (tmp_path / "a.json").write_text(json.dumps(values))
 
-    found = RunRecord.read(tmp_path / "a.json")
+    record = RunRecord.read(tmp_path / "a.json")
 
-    assert found == running
+    assert record == running
 
 
 def test_a_file_has_the_keys_that_earlier_releases_read(running):
@@ -80,17 +80,17 @@ def test_a_file_has_the_keys_that_earlier_releases_read(running):
         "notes", "machine", "packages", "commit", "process", "stages", "exit_code", "error", "version", "metrics",
         "intervals", "verdicts", "cpu_seconds", "peak_mib", "disk_mib", "training", "compared",
     ]  # fmt: skip
-    # An earlier release refuses a stage with a key that it does not know.
+    # An earlier release refuses a stage with an unknown key.
     assert list(values["stages"][0]) == [
         "name", "state", "started", "seconds", "cpu_seconds", "detail", "outputs"
     ]  # fmt: skip
 
 
 def test_a_record_loads_nothing_that_slows_the_command_down():
-    """What a run can come to is asked for by `headrace --help`."""
+    """`headrace --help` loads the states of a run."""
     heavy = ("psutil", "pydantic", "numpy", "ml_metadata", "tensorflow", "tfx")
     program = f"import sys, pipeline.history.record; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
 
-    assert done.stdout.strip() == "[]", done.stderr
+    assert result.stdout.strip() == "[]", result.stderr
     assert STATES[0] == "running"

@@ -1,7 +1,7 @@
 from pipeline.history.why import differences
 
 
-def test_a_setting_a_module_a_package_and_an_input_are_told_in_words():
+def test_changes_of_settings_modules_packages_and_inputs_are_sentences():
     before = {
         "custom_config.train.epochs": 20,
         "custom_config.config.dropout": 0.3,
@@ -30,5 +30,5 @@ def test_a_setting_a_module_a_package_and_an_input_are_told_in_words():
     ]
 
 
-def test_equal_facts_tell_nothing():
+def test_equal_cache_keys_have_no_differences():
     assert differences({"a": 1}, {"a": 1}) == []
