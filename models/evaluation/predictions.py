@@ -85,7 +85,7 @@ def batches_of(part: Path) -> Iterator[Predictions]:
     """Yields the predictions of one file, READ_ROWS rows at a time."""
     with pq.ParquetFile(part) as file:
         sliced = [name for name in file.schema_arrow.names if name.startswith(SLICE)]
-        seconds = float((file.schema_arrow.metadata or {}).get(SECONDS.encode(), 0.0))
+        seconds = float((file.metadata.metadata or {}).get(SECONDS.encode(), 0.0))
         for batch in file.iter_batches(READ_ROWS):
             yield _of_batch(batch, sliced, seconds * len(batch) / file.metadata.num_rows)
 

@@ -65,6 +65,7 @@ def evaluated(split: Path, folder: Path, beam_args: list[str]) -> dict:
     from components import predictions
     from components.evaluator import evaluate
     from models import registry
+    from models.evaluation.predictions import read
 
     spec, task = made_up_spec(), registry.task("tabular_classification")
     config = task.config(slice_by=("place",))
@@ -75,12 +76,18 @@ def evaluated(split: Path, folder: Path, beam_args: list[str]) -> dict:
     found = evaluate(folder / "predictions", config, spec, beam_args).as_json()
     mistakes = json.loads((folder / "mistakes.json").read_text())
     rows = pq.read_table(folder / "predictions").drop(["slice.kind", "slice.place"]).to_pylist()
-    return json.loads(json.dumps({"found": found, "mistakes": mistakes, "rows": rows}))
+    has_seconds = read(folder / "predictions").seconds > 0
+    return json.loads(json.dumps({"found": found, "mistakes": mistakes, "rows": rows, "has_seconds": has_seconds}))
 
 
 @pytest.fixture(scope="module")
 def told(split, tmp_path_factory) -> dict:
     return evaluated(split, tmp_path_factory.mktemp("loop") / "evaluation", [])
+
+
+def test_the_seconds_that_the_model_took_are_kept(told):
+    """The comparison with classical models says how many a row takes; they were read as 0."""
+    assert told["has_seconds"]
 
 
 def test_each_row_has_its_place_and_its_group(split, told):
