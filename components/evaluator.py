@@ -47,21 +47,18 @@ def TestEvaluator(
     standby.begin()  # for the serving check: it imports beside the model
     facts, settings = DatasetSpec.model_validate_json(spec), registry.config_class(task).model_validate_json(config)
     folder, options = Path(evaluation.uri), json.loads(beam_args)
-    slice_by = settings.slice_columns(facts)
-    saved_model = saved_model_folder(model.uri)
-    predictions.write(folder, saved_model, examples.uri, facts, registry.task(task), slice_by, options)
-    found = evaluate(PREDICTIONS.path(folder), settings, facts, options)
-    told = {**found.as_json(), "definition": definition(settings, facts)}
-    if tfma:
-        from components import tfma_referee  # loads TFMA
-
-        told["tfma"] = tfma_referee.hold(read(PREDICTIONS.path(folder)), settings.metrics(facts), found, folder)
-    else:
-        tfma_files.write(folder, found)
-    METRICS.path(folder).write_text(
-        to_json({**told, "data_digest": read_summary(examples.uri)["test"]["digest"]}, indent=1)
+    predictions.write(
+        folder,
+        saved_model_folder(model.uri),
+        examples.uri,
+        spec=facts,
+        task=registry.task(task),
+        slice_by=settings.slice_columns(facts),
+        beam_args=options,
     )
-    progress.report(summary=describe(found))
+    result = evaluate(PREDICTIONS.path(folder), settings, facts, options)
+    write_metrics(folder, result, settings, facts, examples_uri=examples.uri, tfma=tfma)
+    progress.report(summary=describe(result))
 
 
 def evaluate(folder: Path, config: TaskConfig, spec: DatasetSpec, beam_args: Sequence[str] = ()) -> Evaluated:
@@ -78,9 +75,36 @@ def evaluate(folder: Path, config: TaskConfig, spec: DatasetSpec, beam_args: Seq
     return over(sorted(folder.glob("*.parquet")), batches_of, make, beam_args).result()
 
 
-def describe(found: Evaluated) -> str:
+def write_metrics(
+    folder: Path, result: Evaluated, config: TaskConfig, spec: DatasetSpec, *, examples_uri: str, tfma: bool
+) -> None:
+    """Writes metrics.json, and TFMA's result files.
+
+    Args:
+        folder: The evaluation's, with the predictions.
+        result: The metrics of these.
+        config: The task's settings, which name the metrics.
+        spec: The data set's facts.
+        examples_uri: Folder of the examples.
+        tfma: Whether TFMA computes its own, which have to agree, and writes its files.
+
+    Raises:
+        ModelError: TFMA computes another number.
+    """
+    metrics_json = {**result.as_json(), "definition": definition(config, spec)}
+    if tfma:
+        from components import tfma_referee  # loads TFMA
+
+        metrics_json["tfma"] = tfma_referee.hold(read(PREDICTIONS.path(folder)), config.metrics(spec), result, folder)
+    else:
+        tfma_files.write(folder, result)
+    metrics_json["data_digest"] = read_summary(examples_uri)["test"]["digest"]
+    METRICS.path(folder).write_text(to_json(metrics_json, indent=1))
+
+
+def describe(result: Evaluated) -> str:
     """Returns the metrics of all rows in a line, with the digits that their intervals allow, and the number of rows."""
-    overall, intervals = found.slices[OVERALL], found.intervals[OVERALL]
+    overall, intervals = result.slices[OVERALL], result.intervals[OVERALL]
     names = [name for name in overall if "@" not in name and name != "example_count"]
     words = [f"{name} {significant(overall[name], interval=intervals.get(name))}" for name in names]
     return ", ".join([*words, f"{overall['example_count']:,.0f} rows"])

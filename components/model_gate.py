@@ -16,7 +16,7 @@ from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEv
 from components.artifact_files import CHALLENGE, METRICS, OVERALL, VERDICT, saved_model_folder
 from components.live_model.asking import DataSource, question
 from components.live_model.comparable import LiveModel
-from components.live_model.contest import Beside, Candidate, Contest, Duel
+from components.live_model.contest import Candidate, LiveComparison, PairedComparison, SameRowsMetrics
 from data.config import DataConfig
 from data.errors import ModelError
 from data.spec import DatasetSpec
@@ -24,7 +24,7 @@ from data.texts import significant, span, to_json
 from models import progress, registry
 from models.serving.rollout.versions import model_digest
 
-ENOUGH = {"not_worse": ("beats", "ties with"), "better": ("beats",)}
+PASSING_VERDICTS = {"not_worse": ("beats", "ties with"), "better": ("beats",)}
 ROUNDING = 1e-12  # relative: 0.905 - 0.9 is more than 0.005 in float64
 
 
@@ -53,60 +53,133 @@ def ModelGate(
 
     With `allow_unblessed` the run goes on, the model unblessed. `metric` is what candidate and live version are
     compared by, `challenge` is `off`, `not_worse` or `better`; nothing is compared where `against_live` is `never`.
-    `source` says what the rows were read of and `base` where its relative paths start, `split_rule` and `split_plan` by
-    what they found their split.
+    `source` is the data source and `base` where its relative paths start; `split_rule` and `split_plan` are those by
+    which the rows were split.
     """
-    facts, provider, bounds = DatasetSpec.model_validate_json(spec), registry.task(task), json.loads(thresholds)
     candidate = Candidate(
         saved_model=saved_model_folder(model.uri),
         metrics=json.loads(METRICS.path(evaluation.uri).read_text()),
         evaluation=Path(evaluation.uri),
-        task=provider,
+        task=registry.task(task),
         config=registry.config_class(task).model_validate_json(config),
-        spec=facts,
+        spec=DatasetSpec.model_validate_json(spec),
     )
-    live = None if against_live == "never" else rival(Path(destination), candidate)
-    beside, duel, note = None, None, ""
-    if live and (bounds or challenge != "off"):
-        is_judged = live.has_rule(json.loads(split_rule), json.loads(split_plan))
-        with tempfile.TemporaryDirectory() as scratch:
-            asked = question(live, _source(source, Path(base)), examples.uri, facts, provider, Path(scratch))
-            if asked.is_empty:
-                note = f"not compared with version {live.version}: there is no test row that it can be asked about"
-            else:
-                contest = Contest(live, asked, candidate)
-                beside = contest.beside(is_judged=is_judged)
-                if challenge != "off":
-                    duel = contest.duel(candidate.config.compared(facts)[metric])
-                    CHALLENGE.path(blessing.uri).write_text(to_json(vars(duel) | {"sentence": duel.sentence()}))
-    slices, intervals = candidate.metrics["slices"], candidate.metrics.get("intervals", {})
+    required = Requirements(json.loads(thresholds), challenge, metric)
+    live = None if against_live == "never" else other_live_version(Path(destination), candidate)
+    same_rows, paired, note = None, None, ""
+    if live and required.needs_live:
+        same_rows, paired, note = compare_with_live(
+            live,
+            candidate,
+            required,
+            source=_source(source, Path(base)),
+            examples_uri=examples.uri,
+            is_judged=live.has_rule(json.loads(split_rule), json.loads(split_plan)),
+        )
     verdicts = judge(
-        slices[OVERALL],
-        bounds,
-        lower_is_better=candidate.config.lower_is_better(facts),
-        beside=beside,
-        intervals=intervals.get(OVERALL, {}),
+        candidate.metrics["slices"][OVERALL],
+        required.thresholds,
+        lower_is_better=candidate.config.lower_is_better(candidate.spec),
+        same_rows=same_rows,
+        intervals=candidate.metrics.get("intervals", {}).get(OVERALL, {}),
     )
-    decision = Decision(verdicts, beside, duel, challenge, note)
-    told = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in decision.verdicts]
-    VERDICT.path(blessing.uri).write_text(to_json(told, indent=1))
-    progress.report(summary=decision.sentence())
-    if not (decision.passed or allow_unblessed):
-        raise ModelError(decision.refusal(slices, intervals))
-    # As stock TFX's Evaluator says it.
-    (Path(blessing.uri) / ("BLESSED" if decision.passed else "NOT_BLESSED")).touch()
-    blessing.set_int_custom_property("blessed", int(decision.passed))
+    decision = Decision(verdicts=verdicts, same_rows=same_rows, paired=paired, challenge=challenge, note=note)
+    is_blessed = bless(Path(blessing.uri), decision, candidate.metrics, allow_unblessed=allow_unblessed)
+    blessing.set_int_custom_property("blessed", int(is_blessed))
 
 
-def rival(destination: Path, candidate: Candidate) -> LiveModel | None:
+@dataclass(frozen=True)
+class Requirements:
+    """What a model must reach.
+
+    Attributes:
+        thresholds: Metric name -> `max` where lower is better, else `min`, and `max_regression`.
+        challenge: How it has to do beside the live version: `off`, `not_worse` or `better`.
+        metric: Name of the metric that the challenge is about.
+    """
+
+    thresholds: Mapping[str, Mapping[str, Any]]
+    challenge: str
+    metric: str
+
+    @property
+    def needs_live(self) -> bool:
+        """Whether any of them is about the live version."""
+        return bool(self.thresholds) or self.challenge != "off"
+
+
+def other_live_version(destination: Path, candidate: Candidate) -> LiveModel | None:
     """Returns the live version, if there is one that is not the candidate itself."""
     live = LiveModel.of(destination)
     return live if live and live.manifest["digest"] != model_digest(Path(candidate.saved_model)) else None
 
 
-def _source(told: str, base: Path) -> DataSource:
-    values = json.loads(told)
+def _source(values_json: str, base: Path) -> DataSource:
+    values = json.loads(values_json)
     return DataSource(DataConfig.model_validate(values["config"]), values["name"], base, values["digest"])
+
+
+def compare_with_live(
+    live: LiveModel,
+    candidate: Candidate,
+    required: Requirements,
+    *,
+    source: DataSource,
+    examples_uri: str,
+    is_judged: bool,
+) -> tuple[SameRowsMetrics | None, PairedComparison | None, str]:
+    """Returns the metrics of both on the same rows, the paired comparison where there is a challenge, and else a note.
+
+    Args:
+        live: The live version.
+        candidate: The model that the run made.
+        required: What it must reach.
+        source: Where its rows were read.
+        examples_uri: Folder of its examples.
+        is_judged: Whether a regression stops the run.
+
+    Raises:
+        DataError: The data has changed since it was read, or rows are not where ingest found them.
+    """
+    spec, task = candidate.spec, candidate.task
+    with tempfile.TemporaryDirectory() as scratch:
+        asked = question(live, source, examples_uri=examples_uri, spec=spec, task=task, scratch=Path(scratch))
+        if asked.is_empty:
+            return (
+                None,
+                None,
+                f"not compared with version {live.version}: there is no test row that it can be asked about",
+            )
+        comparison = LiveComparison(live, asked, candidate)
+        same_rows = comparison.same_rows(is_judged=is_judged)
+        if required.challenge == "off":
+            return same_rows, None, ""
+        return same_rows, comparison.paired(candidate.config.compared(spec)[required.metric]), ""
+
+
+def bless(folder: Path, decision: "Decision", metrics: Mapping[str, Any], *, allow_unblessed: bool) -> bool:
+    """Writes the decision into a blessing's folder, reports it, and returns whether the model is blessed.
+
+    Args:
+        folder: The blessing's.
+        decision: The decision.
+        metrics: The candidate's evaluation, as `metrics.json` has it.
+        allow_unblessed: Whether a model that is not good enough is no error.
+
+    Raises:
+        ModelError: The model is not good enough.
+    """
+    if decision.paired:
+        challenge_json = vars(decision.paired) | {"sentence": decision.paired.sentence()}
+        CHALLENGE.path(folder).write_text(to_json(challenge_json))
+    verdicts_json = [{**vars(verdict), "sentence": verdict.sentence()} for verdict in decision.verdicts]
+    VERDICT.path(folder).write_text(to_json(verdicts_json, indent=1))
+    progress.report(summary=decision.sentence())
+    if not (decision.passed or allow_unblessed):
+        raise ModelError(decision.refusal(metrics["slices"], metrics.get("intervals", {})))
+    # As stock TFX's Evaluator says it.
+    (folder / ("BLESSED" if decision.passed else "NOT_BLESSED")).touch()
+    return decision.passed
 
 
 def reaches(value: float, bound: float, *, lower_is_better: bool, scale: float = 0.0) -> bool:
@@ -204,7 +277,7 @@ def judge(
     thresholds: Mapping[str, Mapping[str, Any]],
     *,
     lower_is_better: Collection[str],
-    beside: Beside | None = None,
+    same_rows: SameRowsMetrics | None = None,
     intervals: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> list[Verdict]:
     """Returns a verdict for each threshold.
@@ -213,7 +286,7 @@ def judge(
         metrics: The candidate's metrics by name.
         thresholds: Metric name -> `max` where lower is better, else `min`, and `max_regression`.
         lower_is_better: Names of the metrics of which a lower value is better.
-        beside: What both come to on the same rows; None where nothing is compared.
+        same_rows: Metrics of both models on the same rows; None where nothing is compared.
         intervals: Metric name -> ends of the 95 % interval of the candidate's, where it is known.
 
     Raises:
@@ -230,66 +303,73 @@ def judge(
                 bound=threshold["max" if name in lower_is_better else "min"],
                 lower_is_better=name in lower_is_better,
                 max_regression=threshold["max_regression"],
-                is_compared=beside is not None,
-                published=beside.live.get(name) if beside else None,
-                candidate=beside.candidate.get(name) if beside else None,
-                is_judged=beside is None or beside.is_judged,
+                is_compared=same_rows is not None,
+                published=same_rows.live.get(name) if same_rows else None,
+                candidate=same_rows.candidate.get(name) if same_rows else None,
+                is_judged=same_rows is None or same_rows.is_judged,
                 interval=intervals.get(name),
             )
         )
     return verdicts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """Whether the candidate is good enough.
 
     Attributes:
         verdicts: One for each threshold.
-        beside: Candidate and live version on the same rows; None where nothing is compared.
-        duel: How it does there by one metric; None without a challenge.
-        challenge: How it has to do there: `off`, `not_worse` or `better`.
+        same_rows: Metrics of candidate and live version on the same rows; None where nothing is compared.
+        paired: Their paired comparison there by one metric; None without a challenge.
+        challenge: How it has to come out: `off`, `not_worse` or `better`.
         note: Why nothing was compared though there is a live version; empty where there is nothing to say.
     """
 
-    verdicts: list[Verdict]
-    beside: Beside | None
-    duel: Duel | None
-    challenge: str
+    verdicts: Sequence[Verdict]
+    same_rows: SameRowsMetrics | None = None
+    paired: PairedComparison | None = None
+    challenge: str = "off"
     note: str = ""
 
     @property
-    def lost(self) -> bool:
-        """Whether it does not do as well beside the live version as it has to."""
-        is_judged = self.beside is None or self.beside.is_judged
-        return self.duel is not None and is_judged and self.duel.verdict not in ENOUGH[self.challenge]
+    def fails_challenge(self) -> bool:
+        """Whether it does worse beside the live version than the challenge accepts."""
+        is_judged = self.same_rows is None or self.same_rows.is_judged
+        return self.paired is not None and is_judged and self.paired.verdict not in PASSING_VERDICTS[self.challenge]
 
     @property
     def passed(self) -> bool:
         """Whether it may be published."""
-        return all(verdict.passed for verdict in self.verdicts) and not self.lost
+        return all(verdict.passed for verdict in self.verdicts) and not self.fails_challenge
 
     def sentence(self) -> str:
-        """Returns all that was looked at, in a line."""
-        told = [verdict.sentence() for verdict in self.verdicts] + ([self.duel.sentence()] if self.duel else [])
-        told += self.beside.notes() if self.beside else [self.note] if self.note else []
-        return "; ".join(told) or "no thresholds set"
+        """Returns all that was judged or compared, in a line."""
+        parts = [verdict.sentence() for verdict in self.verdicts]
+        parts += [self.paired.sentence()] if self.paired else []
+        parts += self.same_rows.notes() if self.same_rows else [self.note] if self.note else []
+        return "; ".join(parts) or "no thresholds set"
 
     def refusal(
-        self, slices: dict[str, dict[str, float]], intervals: Mapping[str, Mapping[str, Sequence[float]]]
+        self, slices: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Mapping[str, Sequence[float]]]
     ) -> str:
-        """Returns what fell short, a line each, with the slices in which it is worst."""
+        """Returns what fell short, a line each, with the slices in which it is worst.
+
+        Args:
+            slices: Slice -> metric -> the candidate's value.
+            intervals: The same with the ends of 95 % intervals, where they are known.
+        """
         failed = [verdict for verdict in self.verdicts if not verdict.passed]
         lines = [line for verdict in failed for line in (verdict.sentence(), *worst_slices(slices, intervals, verdict))]
-        if self.duel and self.lost:
-            lines.append(f"{self.duel.sentence()}; evaluate.challenge is {self.challenge}")
+        if self.paired and self.fails_challenge:
+            lines.append(f"{self.paired.sentence()}; evaluate.challenge is {self.challenge}")
         return "\n  ".join(["The model is not good enough and was not published:", *lines])
 
 
 def worst_slices(
-    slices: dict[str, dict[str, float]],
+    slices: Mapping[str, Mapping[str, float]],
     intervals: Mapping[str, Mapping[str, Sequence[float]]],
     verdict: Verdict,
+    *,
     count: int = 3,
 ) -> list[str]:
     """Returns a line with the slices in which a metric is worst, such as `worst: label=Shirt 0.772 (0.745 to 0.797)`.
@@ -297,11 +377,13 @@ def worst_slices(
     None without slices.
     """
     values = {
-        name: found[verdict.metric] for name, found in slices.items() if name != OVERALL and verdict.metric in found
+        name: metrics[verdict.metric]
+        for name, metrics in slices.items()
+        if name != OVERALL and verdict.metric in metrics
     }
     worst = sorted(values, key=values.__getitem__, reverse=verdict.lower_is_better)[:count]
-    told = []
+    parts = []
     for name in worst:
         ends = intervals.get(name, {}).get(verdict.metric)
-        told.append(f"{name} {significant(values[name], interval=ends)}" + (f" ({span(ends)})" if ends else ""))
-    return ["worst: " + ", ".join(told)] if told else []
+        parts.append(f"{name} {significant(values[name], interval=ends)}" + (f" ({span(ends)})" if ends else ""))
+    return ["worst: " + ", ".join(parts)] if parts else []

@@ -36,10 +36,47 @@ LENGTH = struct.Struct("<Q")  # of a record in a TFRecord file
 MAX_TEXT = 2000  # characters of a text that are kept of a mistake
 
 
+@dataclass(frozen=True)
+class Shard:
+    """A TFRecord file of the test split.
+
+    Attributes:
+        path: Its path.
+        index: Which of the files it is, from 0.
+        first_row: How many rows stand in the files before it.
+    """
+
+    path: str
+    index: int
+    first_row: int
+
+
+@dataclass(frozen=True)
+class _Prediction:
+    """What all shards are predicted by; pickled, since Beam's workers take it.
+
+    Attributes:
+        folder: Receives a file for each shard.
+        saved_model: Folder of the SavedModel.
+        examples_uri: Folder of the examples.
+        spec: The data set's facts.
+        task_name: Name of the task.
+        slice_by: Columns by whose values everything is broken down.
+    """
+
+    folder: Path
+    saved_model: str
+    examples_uri: str
+    spec: DatasetSpec
+    task_name: str
+    slice_by: tuple[str, ...]
+
+
 def write(
     folder: Path,
     saved_model: str,
     examples_uri: str,
+    *,
     spec: DatasetSpec,
     task: Task,
     slice_by: Sequence[str] = (),
@@ -53,102 +90,119 @@ def write(
         saved_model: Folder of the SavedModel.
         examples_uri: Folder of the examples.
         spec: The data set's facts.
-        task: What is asked and how wrong an answer is.
+        task: The task, by whose `prediction_key` the model is asked.
         slice_by: Columns by whose values everything is broken down.
         beam_args: Beam's options, where several workers predict.
+
+    Raises:
+        ModelError: The model answers a row with a number that is not finite.
     """
     parts = PREDICTIONS.path(folder)
     parts.mkdir()
-    predict = functools.partial(_predicted, parts, saved_model, examples_uri, spec, task.name, tuple(slice_by))
-    worst = over(shards(examples_uri), predict, _Worst, beam_args).result()
-    MISTAKES.path(folder).write_text(to_json([_told(one, spec, task) for one in worst], indent=1))
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A TFRecord file of the test split.
-
-    Attributes:
-        file: Its path.
-        number: Which of the files it is, from 0.
-        begin: How many rows stand in the files before it.
-    """
-
-    file: str
-    number: int
-    begin: int
+    prediction = _Prediction(parts, saved_model, examples_uri, spec, task.name, tuple(slice_by))
+    worst = over(shards(examples_uri), functools.partial(_predict_shard, prediction), _Worst, beam_args).result()
+    MISTAKES.path(folder).write_text(to_json([_mistake_as_json(entry, spec) for entry in worst], indent=1))
 
 
 def shards(examples_uri: str) -> list[Shard]:
     """Returns the files of the test split, in order."""
     files = split_files(examples_uri, "test")
-    begins = np.cumsum([0, *(_num_rows(file) for file in files[:-1])])
-    return [Shard(file, number, int(begin)) for number, (file, begin) in enumerate(zip(files, begins, strict=True))]
+    first_rows = np.cumsum([0, *(_num_rows(file) for file in files[:-1])])
+    return [Shard(file, index, int(row)) for index, (file, row) in enumerate(zip(files, first_rows, strict=True))]
 
 
 def _num_rows(file: str) -> int:
     """Returns how many records a TFRecord file has: each is framed by its length, 8 bytes, and two checksums of 4."""
-    rows, place, size = 0, 0, os.path.getsize(file)
+    rows, position, size = 0, 0, os.path.getsize(file)
     if not size:  # which cannot be mapped
         return 0
     with open(file, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        while place < size:
-            place += 16 + LENGTH.unpack_from(content, place)[0]
+        while position < size:
+            position += 16 + LENGTH.unpack_from(content, position)[0]
             rows += 1
     return rows
 
 
-def _predicted(
-    parts: Path,
-    saved_model: str,
-    examples_uri: str,
-    spec: DatasetSpec,
-    task_name: str,
-    slice_by: tuple[str, ...],
-    shard: Shard,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Writes the predictions of one file; yields of each batch how wrong each is, the serialized rows, the answers."""
-    task, num_rows = registry.task(task_name), shard.begin
-    files, numbers, groups = _places_and_groups(examples_uri)
-    seconds = 0.0
-    path = parts / f"part-{shard.number:05d}.parquet"
-    with contextlib.ExitStack() as stack:
-        writer = None
-        for serialized, answered, took in answers(saved_model, [shard.file], task):
-            _check_finite(answered, num_rows)
-            rows = slice(num_rows, num_rows + len(answered))
-            targets, slices = _stored(serialized, spec, slice_by)
-            predicted = Predictions(targets, answered, None if groups is None else groups[rows], slices=slices)
-            found = table(predicted, files[rows], numbers[rows])
-            writer = writer or stack.enter_context(pq.ParquetWriter(path, found.schema))
-            writer.write_table(found)
-            yield task.badness(targets, answered), serialized.numpy(), answered
-            num_rows, seconds = rows.stop, seconds + took
-        if writer:
-            writer.add_key_value_metadata({SECONDS: repr(seconds)})
+def _predict_shard(prediction: _Prediction, shard: Shard) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Writes the predictions of one file, whole once all batches are taken; yields what `_Worst` adds of each batch.
+
+    Yields:
+        float64 `(batch,)`, the error of each row, bytes `(batch,)`, the serialized rows, and the outputs, `(batch,)` or
+        `(batch, values)`.
+    """
+    task, rows = registry.task(prediction.task_name), _rows_of_shard(prediction, shard)
+    with _PartWriter(prediction.folder / f"part-{shard.index:05d}.parquet") as writer:
+        for serialized, predicted, rows_table in rows:
+            writer.write(rows_table, predicted.seconds)
+            yield task.badness(predicted.targets, predicted.values), serialized.numpy(), predicted.values
+
+
+def _rows_of_shard(prediction: _Prediction, shard: Shard) -> Iterator[tuple[tf.Tensor, Predictions, pa.Table]]:
+    """Yields batches of a shard: string `(batch,)` the serialized rows, their predictions, and these as stored.
+
+    Raises:
+        ModelError: The model answers a row with a number that is not finite.
+    """
+    task, first_row = registry.task(prediction.task_name), shard.first_row
+    files, numbers, groups = _row_ids_and_groups(prediction.examples_uri)
+    for serialized, outputs, batch_seconds in predict_batches(prediction.saved_model, [shard.path], task):
+        _check_finite(outputs, first_row)
+        rows = slice(first_row, first_row + len(outputs))
+        targets, slices = _targets_and_slices(serialized, prediction.spec, prediction.slice_by)
+        predicted = Predictions(
+            targets=targets,
+            values=outputs,
+            groups=None if groups is None else groups[rows],
+            slices=slices,
+            seconds=batch_seconds,
+        )
+        yield serialized, predicted, table(predicted, files[rows], numbers[rows])
+        first_row = rows.stop
+
+
+class _PartWriter(contextlib.AbstractContextManager):
+    """Writes a file of predictions, and in its metadata the seconds that the model took; no file without rows."""
+
+    def __init__(self, path: Path):
+        self._path, self._seconds = path, 0.0
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, rows_table: pa.Table, seconds: float) -> None:
+        """Writes rows, for which the model took some seconds."""
+        self._writer = self._writer or pq.ParquetWriter(self._path, rows_table.schema)
+        self._writer.write_table(rows_table)
+        self._seconds += seconds
+
+    def __exit__(self, error: type[BaseException] | None, *_) -> None:
+        if self._writer:
+            if error is None:
+                self._writer.add_key_value_metadata({SECONDS: repr(self._seconds)})
+            self._writer.close()
 
 
 @functools.lru_cache(maxsize=1)  # one shard follows the other: of a million rows each reading takes 0.04 s
-def _places_and_groups(examples_uri: str) -> tuple[pa.DictionaryArray, np.ndarray, np.ndarray | None]:
+def _row_ids_and_groups(examples_uri: str) -> tuple[pa.DictionaryArray, np.ndarray, np.ndarray | None]:
     return *read_places(examples_uri), read_groups(examples_uri)
 
 
-def _stored(
+def _targets_and_slices(
     serialized: tf.Tensor, spec: DatasetSpec, slice_by: Sequence[str]
 ) -> tuple[np.ndarray, dict[str, pa.DictionaryArray]]:
-    """Returns the targets of serialized rows, and the values of some columns as text."""
+    """Returns the targets of serialized rows, string `(batch,)`: int64 classes or float32 numbers `(batch,)`, and the
+    values of the columns `slice_by` as text `(batch,)`, null where a row has none.
+    """
     (target_key,) = spec.targets()
     dtypes = {"bytes": tf.string, "float": tf.float32, "int": tf.int64}
     others = {name: tf.io.VarLenFeature(dtypes[spec.features[name].stored]) for name in slice_by if name != target_key}
-    wanted = {target_key: tf.io.FixedLenFeature((), dtypes[spec.features[target_key].stored]), **others}
-    found = tf.io.parse_example(serialized, wanted)
-    targets = found[target_key].numpy()
+    target = {target_key: tf.io.FixedLenFeature((), dtypes[spec.features[target_key].stored])}
+    parsed = tf.io.parse_example(serialized, target | others)
+    targets = parsed[target_key].numpy()
     slices = {}
     for name in slice_by:
         if name == target_key:
             slices[name] = pa.DictionaryArray.from_arrays(targets.astype(np.int32), spec.features[name].classes)
         else:
-            slices[name] = _as_text(found[name], len(targets))
+            slices[name] = _as_text(parsed[name], len(targets))
     return targets, slices
 
 
@@ -160,25 +214,34 @@ def _as_text(column: tf.SparseTensor, rows: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), encoded.dictionary.cast(pa.string()))
 
 
-def _check_finite(answered: np.ndarray, before: int) -> None:
-    """Raises ModelError for the first row whose answer is no finite number; no metric means anything then."""
-    wrong = np.flatnonzero(~np.isfinite(answered.reshape(len(answered), -1)).all(axis=1))
+def _check_finite(outputs: np.ndarray, first_row: int) -> None:
+    """Raises ModelError for the first row with an output that is not finite; no metric means anything then.
+
+    Args:
+        outputs: `(batch,)` or `(batch, values)`.
+        first_row: How many rows of the split stand before them.
+    """
+    wrong = np.flatnonzero(~np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1))
     if len(wrong):
         raise ModelError(
-            f"The model answers row {before + wrong[0] + 1:,} of the test split with a number that is not finite; "
+            f"The model answers row {first_row + wrong[0] + 1:,} of the test split with a number that is not finite; "
             "lower train.learning_rate, set train.clip_norm, or look at that row for a value far from all others."
         )
 
 
-def answers(saved_model: str, files: Sequence[str], task: Task) -> Iterator[tuple[tf.Tensor, np.ndarray, float]]:
-    """Yields a batch of rows, string `(batch,)`, what `serving_default` answers, and the seconds that it took."""
-    ask = signature(saved_model)
-    for number, serialized in enumerate(tf.data.TFRecordDataset(list(files)).batch(batch_rows(files))):
-        if number == 0:
-            ask(inputs=serialized[:1])  # the first one is traced
+def predict_batches(
+    saved_model: str, files: Sequence[str], task: Task
+) -> Iterator[tuple[tf.Tensor, np.ndarray, float]]:
+    """Yields batches of the rows of TFRecord files: string `(batch,)` the serialized rows, float32 `(batch,)` or
+    `(batch, values)` what `serving_default` answers under the task's `prediction_key`, and the seconds that it took.
+    """
+    predict = signature(saved_model)
+    for index, serialized in enumerate(tf.data.TFRecordDataset(list(files)).batch(batch_rows(files))):
+        if index == 0:
+            predict(inputs=serialized[:1])  # the first one is traced
         started = time.perf_counter()
         # By the name: TensorFlow describes an argument without one, value by value, before it takes it.
-        yield serialized, ask(inputs=serialized)[task.prediction_key].numpy(), time.perf_counter() - started
+        yield serialized, predict(inputs=serialized)[task.prediction_key].numpy(), time.perf_counter() - started
 
 
 @functools.lru_cache(maxsize=1)  # one shard follows the other
@@ -227,25 +290,24 @@ class _Worst:
         return sorted(self._heap, key=lambda one: one[:2], reverse=True)
 
 
-def _told(entry: tuple, spec: DatasetSpec, task: Task) -> dict[str, Any]:
-    """Returns a mistake as JSON values: its row in the split, what was answered, and what the row holds."""
+def _mistake_as_json(entry: tuple, spec: DatasetSpec) -> dict[str, Any]:
+    """Returns an entry of `_Worst` as JSON values: its row in the split, the prediction, and the row's features."""
     _, row, serialized, value = entry
-    stored = decode(serialized, spec)
-    found: dict[str, Any] = {"row": -row, "features": {}}
-    for name, content in stored.items():
+    mistake: dict[str, Any] = {"row": -row, "features": {}}
+    for name, content in decode(serialized, spec).items():
         feature = spec.features[name]
         if isinstance(feature, LabelFeature):
             best = int(value.argmax())
-            found |= {"true": feature.classes[content], "predicted": feature.classes[best]}
-            found |= {"probability": float(value[best]), "probability_of_true": float(value[content])}
+            mistake |= {"true": feature.classes[content], "predicted": feature.classes[best]}
+            mistake |= {"probability": float(value[best]), "probability_of_true": float(value[content])}
         elif isinstance(feature, ImageFeature):
-            found["image"] = _png(content, feature)
+            mistake["image"] = _png(content, feature)
         elif feature.target:
-            found |= {"true": content, "predicted": float(np.atleast_1d(value)[-1])}
+            mistake |= {"true": content, "predicted": float(np.atleast_1d(value)[-1])}
         else:
             text = content.decode("utf-8", "replace")[:MAX_TEXT] if isinstance(content, bytes) else content
-            found["features"][name] = text
-    return found
+            mistake["features"][name] = text
+    return mistake
 
 
 def _png(content: bytes, feature: ImageFeature) -> str:

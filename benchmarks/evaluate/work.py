@@ -61,7 +61,12 @@ def _measured(folder: Path, task_name: str, *, compared: bool = False, **setting
             _forward(str(folder / "model"), files, task.prediction_key)
         with _clock(seconds, "predict"):
             predictions.write(
-                out, str(folder / "model"), str(folder / "examples"), spec, task, config.slice_columns(spec)
+                out,
+                str(folder / "model"),
+                str(folder / "examples"),
+                spec=spec,
+                task=task,
+                slice_by=config.slice_columns(spec),
             )
         with _clock(seconds, "measure"):
             found = evaluate(PREDICTIONS.path(out), config, spec)

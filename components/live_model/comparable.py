@@ -88,15 +88,15 @@ def obstacle(live: LiveModel, task: str, dataset: Dataset, *, compared: bool) ->
     if live.manifest.get("task") != task:
         return f"{version} is of task {live.manifest.get('task')}, this one of {task}; {REMEDY}."
     if live.spec.targets() != spec.targets():
-        names = [", ".join(one.targets()) for one in (live.spec, spec)]
+        names = [", ".join(facts.targets()) for facts in (live.spec, spec)]
         return f"{version} predicts {names[0]}, this one {names[1]}; {REMEDY}."
-    classes = [set(_classes(one)) for one in (live.spec, spec)]
-    if classes[0] and not classes[0] & classes[1]:
-        return f"{version} has none of the classes {', '.join(sorted(classes[1])[:5])}; {REMEDY}."
-    lacking = _lacking(live, dataset) if compared else []
-    if lacking:
-        word = "column" if len(lacking) == 1 else "columns"
-        return f"{version} takes the {word} {', '.join(lacking)}, which the data does not have; {REMEDY}."
+    live_classes, classes = set(_classes(live.spec)), set(_classes(spec))
+    if live_classes and not live_classes & classes:
+        return f"{version} has none of the classes {', '.join(sorted(classes)[:5])}; {REMEDY}."
+    missing = _missing_columns(live, dataset) if compared else []
+    if missing:
+        word = "column" if len(missing) == 1 else "columns"
+        return f"{version} takes the {word} {', '.join(missing)}, which the data does not have; {REMEDY}."
     return ""
 
 
@@ -108,69 +108,81 @@ def split_plan(live: LiveModel | None, dataset: Dataset) -> dict[str, Any]:
     plan = dataset.plan()
     if live is None or "time" in plan or not live.has_rule(dataset.rule(), plan):
         return plan
-    before, stratified = live.manifest.get("split_plan", {}).get("stratified", {}), {}
+    live_plan, stratified = live.manifest.get("split_plan", {}).get("stratified", {}), {}
     trained_on = live.manifest.get("spec", {}).get("features", {})  # as it stands: another release may have written it
     for name, label in dataset.spec.of(LabelFeature).items():
-        known = trained_on.get(name, {}).get("classes", ())
-        of_live, rare = before.get(name, ()), plan.get("stratified", {}).get(name, ())
-        stratified[name] = [one for one in label.classes if one in (of_live if one in known else rare)]
-    found = {name: classes for name, classes in stratified.items() if classes}
-    return {"stratified": found} if found else {}
+        live_classes = trained_on.get(name, {}).get("classes", ())
+        by_live, by_count = live_plan.get(name, ()), plan.get("stratified", {}).get(name, ())
+        classes = [one for one in label.classes if one in (by_live if one in live_classes else by_count)]
+        if classes:
+            stratified[name] = classes
+    return {"stratified": stratified} if stratified else {}
 
 
 def why_no_warm_start(live: LiveModel, dataset: Dataset, plan: Mapping[str, Any]) -> str:
     """Returns why training cannot begin with the weights of the live version; empty where nothing is known against it.
 
-    A weight belongs to a column by its place: of other columns it would mean something else, though its shape fits.
+    A weight belongs to a column by its position: of other columns it would mean something else, though its shape fits.
     """
     if not live.has_rule(dataset.rule(), plan):
         return "its splits were drawn by another rule"
-    ours = [(name, _form(one)) for name, one in dataset.spec.features.items() if not one.target]
-    return "" if ours == [(name, _form(one)) for name, one in live.inputs().items()] else "it takes other columns"
+    inputs = [(name, _stored_type(feature)) for name, feature in dataset.spec.features.items() if not feature.target]
+    live_inputs = [(name, _stored_type(feature)) for name, feature in live.inputs().items()]
+    return "" if inputs == live_inputs else "it takes other columns"
 
 
 def _classes(spec: DatasetSpec) -> tuple[str, ...]:
     return tuple(name for label in spec.of(LabelFeature).values() for name in label.classes)
 
 
-def _lacking(live: LiveModel, dataset: Dataset) -> list[str]:
+def _missing_columns(live: LiveModel, dataset: Dataset) -> list[str]:
     """Returns the inputs of the live version that the data cannot give it, and that it cannot do without."""
     if dataset.columns:
-        there = set(dataset.columns())
-        return [name for name, feature in live.inputs().items() if name not in there and not feature.optional]
-    # There are no other columns than the features: of one in another form there is nothing to read again.
-    there, alike = set(dataset.spec.features), _alike(live, dataset.spec)
+        columns = set(dataset.columns())
+        return [name for name, feature in live.inputs().items() if name not in columns and not feature.optional]
+    # There are no other columns than the features: one that is stored as another type cannot be read again.
+    columns, same = set(dataset.spec.features), _same_inputs(live, dataset.spec)
     return [
-        name for name, feature in live.inputs().items() if name not in alike and (name in there or not feature.optional)
+        name
+        for name, feature in live.inputs().items()
+        if name not in same and (name in columns or not feature.optional)
     ]
 
 
-def _alike(live: LiveModel, spec: DatasetSpec) -> set[str]:
+def _same_inputs(live: LiveModel, spec: DatasetSpec) -> set[str]:
     """Returns the inputs of the live version that are stored as it takes them."""
-    return {name for name, one in live.inputs().items() if _form(one) == _form(spec.features.get(name))}
+    return {
+        name
+        for name, feature in live.inputs().items()
+        if _stored_type(feature) == _stored_type(spec.features.get(name))
+    }
 
 
-def _form(feature: Feature | None) -> tuple:
-    """Returns what two features have in common where the stored values of one do for the other."""
+def _stored_type(feature: Feature | None) -> tuple:
+    """Returns what is equal of two features whose stored values can stand for one another."""
     if isinstance(feature, ImageFeature):
         return ("image", feature.height, feature.width, feature.channels)
     return (feature.kind, feature.format) if isinstance(feature, DateFeature) else (feature and feature.kind,)
 
 
-def absent(live: LiveModel, dataset: Dataset) -> tuple[str, ...]:
+def missing_inputs(live: LiveModel, dataset: Dataset) -> tuple[str, ...]:
     """Returns the inputs of the live version that the data has no longer."""
-    there = dataset.columns() if dataset.columns else dataset.spec.features
-    return tuple(name for name in live.inputs() if name not in there)
+    columns = dataset.columns() if dataset.columns else dataset.spec.features
+    return tuple(name for name in live.inputs() if name not in columns)
 
 
-def takes_stored(live: LiveModel, spec: DatasetSpec, gone: Collection[str] = ()) -> bool:
+def takes_stored(live: LiveModel, spec: DatasetSpec, missing: Collection[str] = ()) -> bool:
     """Whether the live version can be asked about the examples as they are stored for the candidate.
 
-    `gone` are inputs of its that the data has no longer, see `absent`: those that may lack are no obstacle.
+    Args:
+        live: The live version.
+        spec: The facts of the candidate's data.
+        missing: Inputs of the live version that the data has no longer, see `missing_inputs`: optional ones are no
+            obstacle.
     """
-    alike = _alike(live, spec)
+    same = _same_inputs(live, spec)
     return all(
-        feature.optional if name in gone else name in alike and (feature.optional or not spec.features[name].optional)
+        feature.optional if name in missing else name in same and (feature.optional or not spec.features[name].optional)
         for name, feature in live.inputs().items()
     )
 
@@ -180,7 +192,7 @@ def same_classes(live: LiveModel, spec: DatasetSpec) -> bool:
     return _classes(live.spec) == _classes(spec)
 
 
-def places(live: LiveModel, spec: DatasetSpec) -> list[int]:
-    """Returns for each class of the candidate which of the live version's it is; -1 for one that it does not know."""
-    known = _classes(live.spec)
-    return [known.index(name) if name in known else -1 for name in _classes(spec)]
+def live_class_indices(live: LiveModel, spec: DatasetSpec) -> list[int]:
+    """Returns the live version's index of each class of the candidate; -1 for a class that it does not know."""
+    live_classes = _classes(live.spec)
+    return [live_classes.index(name) if name in live_classes else -1 for name in _classes(spec)]

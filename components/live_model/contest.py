@@ -29,8 +29,8 @@ class Candidate:
 
     Attributes:
         saved_model: Its folder.
-        metrics: What the evaluation wrote about it.
-        evaluation: Folder with its answers about the test split.
+        metrics: Its evaluation on the test split, as `metrics.json` has it.
+        evaluation: Folder with its predictions of the test split.
         task: Its task.
         config: The task's settings.
         spec: Its data set's facts.
@@ -45,57 +45,58 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Metrics of both on the test rows that both can be asked about.
+class SameRowsMetrics:
+    """Metrics of candidate and live version on the test rows that both can be asked about.
 
     Attributes:
         version: The live version.
         live: Its metrics by name.
         candidate: The candidate's.
-        rows: How many rows they are.
-        of: How many the test split has.
-        is_judged: Whether the gate goes by it; else it is only reported, as the splits were drawn by another rule.
-        lacking: Columns that the live version takes and had to go without.
+        num_rows: How many rows both were asked about.
+        num_test_rows: How many the test split has.
+        is_judged: Whether a regression stops the run; else it is only reported, as the splits were drawn by another
+            rule.
+        missing_columns: Columns that the live version takes and went without.
     """
 
     version: int
     live: dict[str, float]
     candidate: dict[str, float]
-    rows: int
-    of: int
+    num_rows: int
+    num_test_rows: int
     is_judged: bool = True
-    lacking: tuple[str, ...] = ()
+    missing_columns: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
         """Returns what has to be known about the comparison, a sentence each."""
-        found = []
-        if self.rows < self.of:
-            found.append(
-                f"version {self.version} was asked about {self.rows:,} of {self.of:,} test rows, "
+        notes = []
+        if self.num_rows < self.num_test_rows:
+            notes.append(
+                f"version {self.version} was asked about {self.num_rows:,} of {self.num_test_rows:,} test rows, "
                 "those whose class it knows and whose cells it takes"
             )
-        if self.lacking:
-            names = ", ".join(self.lacking)
-            found.append(f"version {self.version} went without {names}, which the data has no longer")
+        if self.missing_columns:
+            names = ", ".join(self.missing_columns)
+            notes.append(f"version {self.version} went without {names}, which the data has no longer")
         if not self.is_judged:
-            found.append(
+            notes.append(
                 f"the splits of version {self.version} were drawn by another rule: "
                 "it may have been trained on these test rows"
             )
-        return found
+        return notes
 
 
 @dataclass(frozen=True)
-class Duel:
+class PairedComparison:
     """Candidate and live version on the same test rows, by one metric.
 
     Attributes:
-        metric: What they are compared by.
+        metric: The metric's name.
         version: The live version.
-        candidate: The candidate's value.
-        published: The live version's.
-        low: Lower end of the 95 % interval of how much better the candidate is.
-        high: Upper end.
+        candidate: The candidate's value; NaN where it has none.
+        published: The live version's, likewise.
+        low: Lower end of the 95 % interval of how much better the candidate is; -inf where it is not known.
+        high: Upper end; inf where it is not known.
         verdict: `beats`, `ties with` or `loses to`.
     """
 
@@ -111,8 +112,8 @@ class Duel:
         """Returns it in words."""
         ends = self.low, self.high
         candidate, published = (
-            significant(one, interval=ends) if math.isfinite(one) else "no finite value"
-            for one in (self.candidate, self.published)
+            significant(value, interval=ends) if math.isfinite(value) else "no finite value"
+            for value in (self.candidate, self.published)
         )
         is_known = math.isfinite(self.low) and math.isfinite(self.high)
         known = f"95 % of differences {span(ends, '+')}" if is_known else "nothing is known of the difference"
@@ -121,59 +122,70 @@ class Duel:
         )
 
 
-class Contest:
+class LiveComparison:
     """Candidate and live version on the test rows that both can be asked about; each is asked once."""
 
-    def __init__(self, live: LiveModel, asked: Question, candidate: Candidate):
-        self._live, self._asked, self._candidate = live, asked, candidate
+    def __init__(self, live: LiveModel, question: Question, candidate: Candidate):
+        self._live, self._question, self._candidate = live, question, candidate
 
     @functools.cached_property
-    def _of_candidate(self) -> Predictions:
-        found = read(PREDICTIONS.path(self._candidate.evaluation))
-        return found if self._asked.asked is None else found.of(self._asked.asked)
+    def _candidate_predictions(self) -> Predictions:
+        stored = read(PREDICTIONS.path(self._candidate.evaluation))
+        return stored if self._question.row_mask is None else stored.of(self._question.row_mask)
 
     @functools.cached_property
-    def _of_live(self) -> Predictions:
-        files = split_files(self._asked.live_examples, "test")
-        found = [values for _, values, _ in predictions.answers(self._asked.saved_model, files, self._candidate.task)]
-        return replace(self._of_candidate, values=np.concatenate(found), slices={})
+    def _live_predictions(self) -> Predictions:
+        files = split_files(self._question.live_examples, "test")
+        batches = predictions.predict_batches(self._question.saved_model, files, self._candidate.task)
+        outputs = np.concatenate([batch_outputs for _, batch_outputs, _ in batches])
+        return replace(self._candidate_predictions, values=outputs, slices={})
 
-    def beside(self, *, is_judged: bool) -> Beside:
-        """Returns the metrics of both.
+    def same_rows(self, *, is_judged: bool) -> SameRowsMetrics:
+        """Returns the metrics of both; `is_judged` as `SameRowsMetrics` has it."""
+        own = self._candidate.metrics["slices"][OVERALL]
+        num_test_rows = int(own["example_count"])
+        if self._question.row_mask is not None:
+            own = self._measure(self._candidate_predictions)
+        return SameRowsMetrics(
+            version=self._live.version,
+            live=self._recorded_live_metrics() or self._measure(self._live_predictions),
+            candidate=own,
+            num_rows=int(own["example_count"]),
+            num_test_rows=num_test_rows,
+            is_judged=is_judged,
+            missing_columns=self._question.missing_columns,
+        )
 
-        What was measured when the live version was published is taken where rows and definition are the same.
+    def _recorded_live_metrics(self) -> dict[str, float] | None:
+        """Returns what was measured before the live version was published; None unless rows and definition are those
+        of today.
         """
-        metrics, recorded, asked = self._candidate.metrics, self._live.manifest["evaluation"], self._asked
-        same = all(recorded.get(key) == metrics[key] for key in ("data_digest", "definition"))
-        of_live = recorded["slices"][OVERALL] if asked.is_as_stored and same else self._measured(self._of_live)
-        of_candidate = metrics["slices"][OVERALL]
-        of = rows = int(of_candidate["example_count"])
-        if asked.asked is not None:
-            rows, of_candidate = int(asked.asked.sum()), self._measured(replace(self._of_candidate, slices={}))
-        return Beside(self._live.version, of_live, of_candidate, rows, of, is_judged, asked.lacking)
+        metrics, recorded = self._candidate.metrics, self._live.manifest["evaluation"]
+        is_same = all(recorded.get(key) == metrics[key] for key in ("data_digest", "definition"))
+        return recorded["slices"][OVERALL] if is_same and self._question.is_as_stored else None
 
-    def _measured(self, predicted: Predictions) -> dict[str, float]:
+    def _measure(self, rows: Predictions) -> dict[str, float]:
         evaluation = Evaluation(self._candidate.config.metrics(self._candidate.spec))
-        evaluation.add(predicted)
+        evaluation.add(replace(rows, slices={}))
         return evaluation.result().slices[OVERALL]
 
-    def duel(self, metric: Metric) -> Duel:
+    def paired(self, metric: Metric) -> PairedComparison:
         """Returns how the candidate does beside the live version, by the paired difference.
 
         No value is worse than any. Where both have one and nothing is known of the difference, as of a single row of a
         class, they tie.
         """
-        own, other = self._of_candidate, self._of_live
-        ours, theirs = (metric.function(own.targets, one.values) for one in (own, other))
-        found, verdict = difference(metric, ours, theirs, groups=own.groups), ""
+        own, other = self._candidate_predictions, self._live_predictions
+        ours, theirs = (metric.function(own.targets, outputs) for outputs in (own.values, other.values))
+        interval, verdict = difference(metric, ours, theirs, groups=own.groups), ""
         if math.isfinite(ours.value) != math.isfinite(theirs.value):
             verdict = "beats" if math.isfinite(ours.value) else "loses to"
-        return Duel(
+        return PairedComparison(
             metric=metric.name,
             version=self._live.version,
             candidate=ours.value,
             published=theirs.value,
-            low=found.low,
-            high=found.high,
-            verdict=verdict or found.verdict,
+            low=interval.low,
+            high=interval.high,
+            verdict=verdict or interval.verdict,
         )

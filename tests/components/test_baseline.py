@@ -100,3 +100,22 @@ def test_a_model_whose_metric_is_no_finite_number_is_never_the_best():
 
     assert best_of(models, RMSE) == "mean"
     assert best_of({"ridge": models["ridge"]}, RMSE) == "ridge"
+
+
+def test_the_network_is_told_with_its_metrics_and_the_microseconds_that_a_row_took():
+    from components.baseline import network_facts
+    from models.evaluation.predictions import Predictions
+
+    predicted = Predictions(np.zeros(4, np.float32), np.array([3.0, 4.0, 0.0, 0.0], np.float32), seconds=0.002)
+    training = {"rows": 100, "seconds": 1.5, "peak_mib": 64.0}
+
+    facts = network_facts(predicted, training, {"rmse": RMSE})
+
+    assert facts.pop("features")
+    assert facts == {
+        "metrics": {"rmse": 2.5},  # the root of (9 + 16) / 4
+        "rows": 100,
+        "train_seconds": 1.5,
+        "microseconds_per_row": pytest.approx(500.0),
+        "peak_mib": 64.0,
+    }

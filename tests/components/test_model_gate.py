@@ -15,15 +15,17 @@ def verdicts(metrics: dict, thresholds: dict, live: dict | None = None, **change
 
     With `live` both were asked about the same rows: `candidate` there, by default as on all rows.
     """
-    from components.live_model.contest import Beside
     from components.model_gate import judge
 
-    beside = None
-    if live is not None:
-        candidate = changes.pop("candidate", metrics)
-        beside = Beside(version=7, live=live, candidate=candidate, rows=100, of=100, **changes)
-        changes = {}
-    return judge(metrics, thresholds, lower_is_better={"loss", "rmse"}, beside=beside, **changes)
+    compared = None if live is None else same_rows(live, changes.pop("candidate", metrics))
+    return judge(metrics, thresholds, lower_is_better={"loss", "rmse"}, same_rows=compared, **changes)
+
+
+def same_rows(live: dict, candidate: dict, **changes):
+    """Returns the metrics of both on all of 100 test rows."""
+    from components.live_model.contest import SameRowsMetrics
+
+    return SameRowsMetrics(version=7, live=live, candidate=candidate, num_rows=100, num_test_rows=100, **changes)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +147,13 @@ def test_a_regression_counts_on_the_rows_that_both_were_asked_about():
     )
 
 
-def duel(verdict: str):
+def paired(verdict: str):
     """Returns a comparison by accuracy that came out like this."""
-    from components.live_model.contest import Duel
+    from components.live_model.contest import PairedComparison
 
-    return Duel(metric="accuracy", version=7, candidate=0.95, published=0.97, low=-0.03, high=-0.01, verdict=verdict)
+    return PairedComparison(
+        metric="accuracy", version=7, candidate=0.95, published=0.97, low=-0.03, high=-0.01, verdict=verdict
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,11 +171,11 @@ def test_a_challenge_is_judged_though_all_thresholds_are_reached(challenge, verd
     from components.model_gate import Decision
 
     for thresholds in (ACCURACY, {}):
-        found = Decision(verdicts({"accuracy": 0.95}, thresholds), None, duel(verdict), challenge)
+        found = Decision(verdicts=verdicts({"accuracy": 0.95}, thresholds), paired=paired(verdict), challenge=challenge)
 
         assert found.passed == passed
-        assert duel(verdict).sentence() in found.sentence()
-        refusal = f"{duel(verdict).sentence()}; evaluate.challenge is {challenge}"
+        assert paired(verdict).sentence() in found.sentence()
+        refusal = f"{paired(verdict).sentence()}; evaluate.challenge is {challenge}"
         assert (refusal in found.refusal({}, {})) == (not passed)
 
 
@@ -179,37 +183,76 @@ def test_of_two_thresholds_one_that_is_missed_refuses_and_is_told_alone():
     from components.model_gate import Decision
 
     values = {"accuracy": 0.95, "loss": 0.6}
-    found = Decision(verdicts(values, ACCURACY | LOSS), None, None, "off")
+    found = Decision(verdicts=verdicts(values, ACCURACY | LOSS))
 
     assert [one.passed for one in found.verdicts] == [True, False]
     assert not found.passed
     assert found.sentence() == "accuracy 0.9500: expected >= 0.9; loss 0.6000: expected <= 0.5"
     assert found.refusal({}, {}).splitlines()[1:] == ["  loss 0.6000: expected <= 0.5"]
-    assert not Decision(verdicts(values, LOSS | ACCURACY), None, None, "off").passed
+    assert not Decision(verdicts=verdicts(values, LOSS | ACCURACY)).passed
 
 
 def test_without_thresholds_and_challenge_a_model_passes():
     from components.model_gate import Decision
 
-    assert Decision([], None, None, "off").passed
-    assert Decision([], None, None, "off").sentence() == "no thresholds set"
-    assert Decision([], None, None, "off", "why not").sentence() == "why not"
+    assert Decision(verdicts=[]).passed
+    assert Decision(verdicts=[]).sentence() == "no thresholds set"
+    assert Decision(verdicts=[], note="why not").sentence() == "why not"
 
 
 def test_where_the_splits_were_drawn_by_another_rule_a_regression_is_only_reported():
-    from components.live_model.contest import Beside
     from components.model_gate import Decision, judge
 
     decisions = []
     for is_judged in (True, False):
-        metrics, live = {"accuracy": 0.95}, {"accuracy": 0.97}
-        beside = Beside(version=7, live=live, candidate=metrics, rows=100, of=100, is_judged=is_judged)
-        judged = judge(metrics, ACCURACY, lower_is_better=(), beside=beside)
-        decisions.append(Decision(judged, beside, duel("loses to"), "not_worse"))
+        compared = same_rows({"accuracy": 0.97}, {"accuracy": 0.95}, is_judged=is_judged)
+        judged = judge({"accuracy": 0.95}, ACCURACY, lower_is_better=(), same_rows=compared)
+        decisions.append(
+            Decision(verdicts=judged, same_rows=compared, paired=paired("loses to"), challenge="not_worse")
+        )
 
     assert [one.passed for one in decisions] == [False, True]
     assert "live 0.9700 (only reported)" in decisions[1].sentence()
     assert decisions[1].sentence().endswith("it may have been trained on these test rows")
+
+
+def blessed(folder, thresholds: dict, *, allow_unblessed: bool) -> bool:
+    """Blesses a model of accuracy 0.95 and loss 0.6, or refuses it."""
+    from components.model_gate import Decision, bless
+
+    values = {"accuracy": 0.95, "loss": 0.6}
+    decision = Decision(verdicts=verdicts(values, thresholds), paired=paired("beats"), challenge="better")
+    metrics = {"slices": {"overall": values, "a": {"loss": 0.9}}, "intervals": {"a": {"loss": [0.8, 1.0]}}}
+    return bless(folder, decision, metrics, allow_unblessed=allow_unblessed)
+
+
+def test_a_blessing_says_so_and_holds_verdicts_and_challenge(tmp_path):
+    assert blessed(tmp_path, ACCURACY, allow_unblessed=False)
+
+    verdict, challenge = (json.loads((tmp_path / name).read_text()) for name in ("verdict.json", "challenge.json"))
+    assert {path.name for path in tmp_path.iterdir()} == {"BLESSED", "verdict.json", "challenge.json"}
+    assert verdict[0]["sentence"] == "accuracy 0.9500: expected >= 0.9"
+    assert (challenge["verdict"], challenge["version"], challenge["published"]) == ("beats", 7, 0.97)
+
+
+def test_a_model_that_is_not_good_enough_is_blessed_by_no_means(tmp_path):
+    """It goes on where that is asked for, unblessed."""
+    with pytest.raises(ModelError, match=r"loss 0\.6000: expected <= 0\.5\n  worst: a 0\.90 \(0\.80 to 1\.00\)"):
+        blessed(tmp_path, ACCURACY | LOSS, allow_unblessed=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"verdict.json", "challenge.json"}
+
+    assert not blessed(tmp_path, ACCURACY | LOSS, allow_unblessed=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"NOT_BLESSED", "verdict.json", "challenge.json"}
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "challenge", "needs_live"),
+    [({}, "off", False), (ACCURACY, "off", True), ({}, "better", True), (ACCURACY, "not_worse", True)],
+)
+def test_the_live_version_is_asked_where_a_requirement_is_about_it(thresholds, challenge, needs_live):
+    from components.model_gate import Requirements
+
+    assert Requirements(thresholds, challenge, "accuracy").needs_live == needs_live
 
 
 def test_a_metric_that_was_not_computed_is_refused():
@@ -217,9 +260,9 @@ def test_a_metric_that_was_not_computed_is_refused():
         verdicts({"loss": 0.1}, ACCURACY)
 
 
-def test_the_candidate_itself_is_no_rival(tmp_path):
+def test_the_candidate_itself_is_no_other_version(tmp_path):
     from components.live_model.contest import Candidate
-    from components.model_gate import rival
+    from components.model_gate import other_live_version
     from models.serving.rollout.versions import publish
 
     for name in ("first", "second"):
@@ -228,8 +271,10 @@ def test_the_candidate_itself_is_no_rival(tmp_path):
     version = publish(tmp_path / "first", tmp_path / "serving" / "digits", {})
 
     def found(name: str):
-        candidate = Candidate(str(tmp_path / name), {}, tmp_path, None, None, None)
-        return rival(tmp_path / "serving" / "digits", candidate)
+        candidate = Candidate(
+            saved_model=str(tmp_path / name), metrics={}, evaluation=tmp_path, task=None, config=None, spec=None
+        )
+        return other_live_version(tmp_path / "serving" / "digits", candidate)
 
     assert found("first") is None
     assert found("second").version == version

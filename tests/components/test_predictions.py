@@ -1,12 +1,15 @@
 """Predictions of a test split in several files: by one process, by several workers; and the worst mistakes."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data.errors import ModelError
 from tests.scripts import run_script
 
 pytestmark = pytest.mark.slow  # loads TensorFlow
@@ -37,15 +40,23 @@ def split(tmp_path_factory) -> Path:
     np.savez(folder / "examples" / "row_ids.npz", files=files, places=places)
     np.save(folder / "examples" / "groups.npy", (np.arange(ROWS) // 4).astype(np.int32))
 
+    save_model(folder / "model")
+    return folder
+
+
+def save_model(folder: Path, instead: dict[float, float] | None = None) -> None:
+    """Saves a model that answers by the size; `instead` is size -> what it answers of a row of that size."""
+    import tensorflow as tf
+
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
     def serving_default(inputs):
         size = tf.io.parse_example(inputs, {"size": tf.io.FixedLenFeature((), tf.float32)})["size"]
         yes = tf.sigmoid(2 * size)
+        for value, answer in (instead or {}).items():
+            yes = tf.where(tf.abs(size - value) < 1e-6, answer, yes)
         return {"scores": tf.stack([1 - yes, yes], axis=1)}
 
-    module = tf.Module()
-    tf.saved_model.save(module, str(folder / "model"), signatures={"serving_default": serving_default})
-    return folder
+    tf.saved_model.save(tf.Module(), str(folder), signatures={"serving_default": serving_default})
 
 
 def made_up_spec():
@@ -71,7 +82,13 @@ def evaluated(split: Path, folder: Path, beam_args: list[str]) -> dict:
     config = task.config(slice_by=("place",))
     folder.mkdir()
     predictions.write(
-        folder, str(split / "model"), str(split / "examples"), spec, task, config.slice_columns(spec), beam_args
+        folder,
+        str(split / "model"),
+        str(split / "examples"),
+        spec=spec,
+        task=task,
+        slice_by=config.slice_columns(spec),
+        beam_args=beam_args,
     )
     found = evaluate(folder / "predictions", config, spec, beam_args).as_json()
     mistakes = json.loads((folder / "mistakes.json").read_text())
@@ -137,11 +154,83 @@ def test_two_workers_of_beam_predict_and_measure_the_same(split, told, tmp_path)
     assert json.loads((tmp_path / "found.json").read_text()) == told
 
 
-def test_an_evaluation_says_its_metrics_with_the_digits_that_are_known():
-    from components.evaluator import describe
-    from models.evaluation.evaluation import Evaluated
+def test_the_first_row_without_a_finite_answer_is_named_by_its_number_in_the_split(split, tmp_path):
+    """Rows 25 and 31 are the fifth and the eleventh of the second file."""
+    from components import predictions
+    from data.examples import read_rows
+    from models import registry
 
-    values = {"accuracy": 0.61154, "f1@yes": 0.5, "rmse": 172.0669367313385, "example_count": 1381.0}
-    found = Evaluated({"overall": values}, {"overall": {"accuracy": (0.562, 0.659), "rmse": (150.0, 194.0)}}, None)
+    files = sorted(str(path) for path in (split / "examples" / "Split-test").iterdir())
+    sizes = [row["size"] for row in read_rows(files, made_up_spec(), ROWS)]
+    save_model(tmp_path / "model", {sizes[24]: math.inf, sizes[30]: math.nan})
 
-    assert describe(found) == "accuracy 0.612, rmse 172, 1,381 rows"
+    with pytest.raises(ModelError, match=r"^The model answers row 25 of the test split with a number that is not fin"):
+        predictions.write(
+            tmp_path,
+            str(tmp_path / "model"),
+            str(split / "examples"),
+            spec=made_up_spec(),
+            task=registry.task("tabular_classification"),
+        )
+
+
+def test_a_file_of_predictions_has_the_seconds_of_all_its_batches(tmp_path):
+    from components.predictions import _PartWriter
+    from models.evaluation.predictions import Predictions, read, table
+
+    rows = table(Predictions(np.zeros(3, int), np.eye(2)[[0, 0, 1]]), pa.array(["a", "a", "b"]), np.arange(3))
+    with _PartWriter(tmp_path / "part-00000.parquet") as writer:
+        writer.write(rows, 1.5)
+        writer.write(rows, 2.25)
+
+    found = read(tmp_path)
+    assert found.seconds == 3.75
+    assert len(found.targets) == 6
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "expected"), [(5000, 1, 4096), (0, 1, 256), (2000, 1000, 1024), (9, 10**5, 256)]
+)
+def test_a_model_is_asked_about_as_many_rows_as_make_a_mebibyte(tmp_path, rows, size, expected):
+    import tensorflow as tf
+
+    from components.predictions import batch_rows
+
+    with tf.io.TFRecordWriter(str(tmp_path / "rows.tfrecord")) as writer:
+        for _ in range(rows):
+            writer.write(b"x" * size)
+
+    assert batch_rows([str(tmp_path / "rows.tfrecord")]) == expected
+
+
+def test_a_mistake_says_how_probable_the_answer_and_the_truth_were():
+    from components.predictions import _mistake_as_json
+    from data.examples import encode
+    from data.spec import DatasetSpec, LabelFeature, TextFeature
+
+    features = {"words": TextFeature(), "kind": LabelFeature(classes=("a", "b", "c"))}
+    spec = DatasetSpec(name="made up", title="", licence="", features=features)
+    serialized = encode({"words": "x" * 3000, "kind": 2}, spec)
+
+    found = _mistake_as_json((0.7, -41, serialized, np.array([0.25, 0.5, 0.125])), spec)
+
+    assert found == {
+        "row": 41,
+        "features": {"words": "x" * 2000},
+        "true": "c",
+        "predicted": "b",
+        "probability": 0.5,
+        "probability_of_true": 0.125,
+    }
+
+
+def test_of_outputs_with_several_numbers_a_mistake_says_the_last():
+    from components.predictions import _mistake_as_json
+    from data.examples import encode
+    from data.spec import DatasetSpec, TargetFeature
+
+    spec = DatasetSpec(name="made up", title="", licence="", features={"rating": TargetFeature()})
+
+    found = _mistake_as_json((2.0, -3, encode({"rating": 1.5}, spec), np.array([7.0, 3.5])), spec)
+
+    assert (found["true"], found["predicted"]) == (1.5, 3.5)

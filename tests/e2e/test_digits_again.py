@@ -147,7 +147,7 @@ def test_a_model_worse_than_the_last_published_one_is_refused(digits_run):
 def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_manifest):
     from components.live_model.asking import Question
     from components.live_model.comparable import LiveModel
-    from components.live_model.contest import Candidate, Contest
+    from components.live_model.contest import Candidate, LiveComparison
     from data import catalog
     from models import registry
 
@@ -160,7 +160,7 @@ def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_ma
     candidate = Candidate("", current, evaluation, task, task.config(), spec)
     asked = Question(str(digits_run.output("ingest", "examples")), str(live.folder), is_as_stored=True)
 
-    found = Contest(live, asked, candidate).beside(is_judged=True)
+    found = LiveComparison(live, asked, candidate).same_rows(is_judged=True)
 
     assert found.live == pytest.approx(digits_manifest["evaluation"]["slices"]["overall"], abs=1e-6)
     assert found.live["accuracy"] > 0.5  # not what was recorded, which is of other data

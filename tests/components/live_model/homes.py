@@ -75,8 +75,9 @@ class Home:
 
     def publish(self, settings: dict, task: str = "tabular_classification") -> LiveModel:
         """Publishes a model that takes what these settings name."""
-        _, dataset = self.load(settings)
+        config, dataset = self.load(settings)
         facts = {"task": task, "spec": dataset.spec.model_dump(mode="json"), "split": dataset.rule()}
+        facts["data"] = {"missing_values": list(config.missing_values)}
         facts["evaluation"] = {"data_digest": "", "definition": {}, "slices": {}}
         publish(write_model(dataset.spec, self.folder / "model"), self.folder / "serving", facts)
         live = LiveModel.of(self.folder / "serving")
@@ -95,14 +96,15 @@ class Home:
         digest = dataset.digest()
         source = DataSource(config, "animals", moved() if moved else self.folder, digest)
         scratch = self.folder / "scratch"
-        found = question(live, source, str(examples), dataset.spec, self.task, scratch)
+        found = question(live, source, examples_uri=str(examples), spec=dataset.spec, task=self.task, scratch=scratch)
         files = sorted(str(path) for path in (examples / "Split-test").glob("*"))
         return found, codec.read_rows(files, dataset.spec, 1000), dataset.spec
 
     def answers(self, found) -> np.ndarray:
         """Returns the classes that the live version finds likeliest, as indices of the candidate's."""
-        told = predictions.answers(found.saved_model, split_files(found.live_examples, "test"), self.task)
-        return np.concatenate([scores for _, scores, _ in told]).argmax(axis=1)
+        files = split_files(found.live_examples, "test")
+        batches = predictions.predict_batches(found.saved_model, files, self.task)
+        return np.concatenate([scores for _, scores, _ in batches]).argmax(axis=1)
 
 
 def changed(features: dict | None = None, **settings) -> dict:

@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from components.live_model.comparable import LiveModel, split_plan
+from components.live_model.comparable import (
+    LiveModel,
+    live_class_indices,
+    missing_inputs,
+    obstacle,
+    split_plan,
+    takes_stored,
+)
 from data import local
 from data.config import DataConfig
+from data.spec import Dataset, DatasetSpec
 from tests.data.corpus import csv_text
 
 CLASSES = ["ok", "fraud", "theft"]
@@ -60,3 +68,71 @@ def test_by_time_all_test_rows_are_newer_than_what_the_live_version_learned_from
 
     assert split_plan(live, dataset) == {"time": {"kind": "number", "starts": {"validation": 480.0, "test": 540.0}}}
     assert live.has_rule(dataset.rule(), split_plan(live, dataset)) == is_same
+
+
+IMAGE = {"kind": "image", "height": 8, "width": 6, "channels": 1}
+LABEL = {"kind": "label", "classes": ["cat", "dog"]}
+
+
+def spec_of(**features) -> DatasetSpec:
+    facts = {"name": "animals", "title": "", "licence": "", "features": {**features, "kind": LABEL} | features}
+    return DatasetSpec.model_validate(facts)
+
+
+def live_of(**features) -> LiveModel:
+    """Returns a live version of data with these features."""
+    return LiveModel(7, Path(), {"task": "any", "spec": spec_of(**features).model_dump(mode="json")})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "takes"),
+    [
+        ({"kind": "number"}, {"kind": "number"}, True),
+        ({"kind": "number"}, {"kind": "number", "max": 9.0}, True),
+        ({"kind": "number"}, {"kind": "category"}, False),
+        ({"kind": "number"}, {"kind": "number", "optional": True}, False),  # rows without it cannot be asked about
+        ({"kind": "number", "optional": True}, {"kind": "number"}, True),
+        ({"kind": "number", "optional": True}, {"kind": "number", "optional": True}, True),
+        ({"kind": "date", "format": "%Y"}, {"kind": "date", "format": "%Y"}, True),
+        ({"kind": "date", "format": "%Y"}, {"kind": "date", "format": "%d.%m.%Y"}, False),
+        (IMAGE, IMAGE, True),
+        (IMAGE, {**IMAGE, "height": 7}, False),
+        (IMAGE, {**IMAGE, "width": 7}, False),
+        (IMAGE, {**IMAGE, "channels": 3}, False),
+    ],
+)
+def test_stored_values_are_taken_where_they_are_stored_alike(before, after, takes):
+    assert takes_stored(live_of(x=before), spec_of(x=after)) == takes
+
+
+def test_an_input_that_is_gone_is_no_obstacle_where_it_is_optional():
+    for optional in (True, False):
+        live = live_of(x={"kind": "number"}, y={"kind": "number", "optional": optional})
+        assert takes_stored(live, spec_of(x={"kind": "number"}), missing=("y",)) == optional
+
+
+@pytest.mark.parametrize(
+    ("classes", "indices", "told"),
+    [
+        (["dog", "cat"], [1, 0], ""),
+        (["ant", "dog"], [-1, 1], ""),  # one in common is enough
+        (["ant", "bee"], [-1, -1], "version 7, which is live, has none of the classes ant, bee; "),
+    ],
+)
+def test_classes_of_the_live_version_are_found_by_name(classes, indices, told):
+    live, spec = live_of(x={"kind": "number"}), spec_of(x={"kind": "number"}, kind={**LABEL, "classes": classes})
+    dataset = Dataset(spec=spec, digest=str, sources={})
+
+    found = obstacle(live, "any", dataset, compared=True)
+
+    assert live_class_indices(live, spec) == indices
+    assert found.startswith(told)
+    assert bool(found) == bool(told)
+
+
+def test_inputs_that_the_data_has_no_longer_are_those_without_a_column():
+    live = live_of(x={"kind": "number"}, y={"kind": "number"})
+    spec = spec_of(x={"kind": "number"})
+
+    assert missing_inputs(live, Dataset(spec=spec, digest=str, sources={})) == ("y",)
+    assert missing_inputs(live, Dataset(spec=spec, digest=str, sources={}, columns=lambda: ["x", "y", "kind"])) == ()
