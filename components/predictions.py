@@ -134,7 +134,7 @@ def _predict_shard(prediction: _Prediction, shard: Shard) -> Iterator[tuple[np.n
     with _PartWriter(prediction.folder / f"part-{shard.index:05d}.parquet") as writer:
         for serialized, predicted, rows_table in rows:
             writer.write(rows_table, predicted.seconds)
-            yield task.badness(predicted.targets, predicted.values), serialized.numpy(), predicted.values
+            yield task.example_error(predicted.targets, predicted.values), serialized.numpy(), predicted.values
 
 
 def _rows_of_shard(prediction: _Prediction, shard: Shard) -> Iterator[tuple[tf.Tensor, Predictions, pa.Table]]:

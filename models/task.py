@@ -50,7 +50,7 @@ class Task:
             among them; `served` is a `models.export.ServedModel`. Best without AutoGraph, which rewrites the source of
             all that a signature calls.
         label_keys: Features that are targets; none for a task without labels.
-        aside: Features that are no inputs of the model: signatures look at them.
+        serving_only: Features that are no inputs of the model: signatures look at them.
         prepare: `(model, batches, config, spec) -> None`, before training: takes what the model must know beforehand
             from one pass over the training split, in the order of the files.
         augment: `(features, seed, config) -> features`, on a training batch; seed is int64 `(2,)`, stateless.
@@ -65,8 +65,8 @@ class Task:
         describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.
         prediction_key: Output of `serving_default` that is held against classical models: probabilities
             `(batch, classes)` or numbers `(batch,)`.
-        badness: `(targets, predictions) -> float64 (rows,)`, how wrong each answer under `prediction_key` is; -inf
-            where it is right.
+        example_error: `(targets, predictions) -> float64 (rows,)`, the error of each prediction under `prediction_key`;
+            -inf where it is right.
         classical: `(config, spec) -> {name: models.tasks.reference.Candidate}`, the models a network has to beat.
         file_query: How `headrace predict` asks.
     """
@@ -80,10 +80,10 @@ class Task:
     signatures: Callable[[Any, Any, DatasetSpec], dict[str, Any]]
     label_keys: tuple[str, ...]
     prediction_key: str
-    badness: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    example_error: Callable[[np.ndarray, np.ndarray], np.ndarray]
     classical: Callable[[Any, DatasetSpec], dict[str, Any]]
     file_query: FileQuery
-    aside: tuple[str, ...] = ()
+    serving_only: tuple[str, ...] = ()
     prepare: Callable[[keras.Model, Any, Any, DatasetSpec], None] | None = None
     augment: Callable[[Tensors, tf.Tensor, Any], Tensors] | None = None
     epoch_plots: Callable[..., dict[str, np.ndarray]] | None = None

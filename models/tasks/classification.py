@@ -35,7 +35,7 @@ def output(features, spec: DatasetSpec):
     return keras.layers.Dense(len(label.classes), activation="softmax", dtype="float32", name="scores")(features)
 
 
-def badness(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def example_error(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Returns the cross-entropy of answers whose likeliest class is wrong, -inf for the others, float64 `(rows,)`."""
     of_true = np.take_along_axis(scores, targets[:, None], axis=1)[:, 0].astype(np.float64)
     return np.where(scores.argmax(axis=1) == targets, -np.inf, -np.log(np.maximum(of_true, 1e-12)))
@@ -113,7 +113,7 @@ ClassificationTask = functools.partial(
     metrics=metrics,
     describe_answer=describe_answer,
     prediction_key="scores",
-    badness=badness,
+    example_error=example_error,
     label_keys=(LABEL,),
     epoch_plots=epoch_plots,
 )

@@ -153,7 +153,7 @@ def _drawn(job: TrainingJob) -> tf.Tensor:
 def _split_labels(features, task: Task):
     """Returns the model's inputs, and the labels where there are any."""
     # Keras takes a dictionary with a name too many by position.
-    inputs = {name: value for name, value in features.items() if name not in (*task.label_keys, *task.aside)}
+    inputs = {name: value for name, value in features.items() if name not in (*task.label_keys, *task.serving_only)}
     labels = {name: features[name] for name in task.label_keys}
     if not labels:
         return inputs

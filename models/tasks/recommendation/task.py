@@ -140,7 +140,7 @@ def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
     return f"a rating of {rating:.1f} (is {row[rating_key]:.1f}), its item ranked {rank + 1:,.0f}"
 
 
-def badness(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+def example_error(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """Returns at which rank the item came that the user had, float64 `(rows,)`."""
     return answers[:, 0].astype(np.float64)
 
@@ -166,9 +166,9 @@ TASK = Task(
     inputs=inputs,
     describe_answer=describe_answer,
     prediction_key="outputs",
-    badness=badness,
+    example_error=example_error,
     classical=classical,
     file_query=FileQuery(signature="recommend", input_key="user_id", kind="name", top_k=10),
     label_keys=(SCORES, RATING),
-    aside=(TITLES,),
+    serving_only=(TITLES,),
 )

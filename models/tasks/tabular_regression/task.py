@@ -65,7 +65,7 @@ def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
     return f"{answer['outputs']:.4g} (is {row[target_key]:.4g})"
 
 
-def badness(targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+def example_error(targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Returns the absolute errors, float64 `(rows,)`."""
     return np.abs(outputs.astype(np.float64) - targets)
 
@@ -89,9 +89,9 @@ TASK = Task(
     inputs=network.inputs,
     describe_answer=describe_answer,
     prediction_key="outputs",
-    badness=badness,
+    example_error=example_error,
     classical=classical,
     file_query=FileQuery(signature="serving_default", input_key="inputs", kind="table"),
     label_keys=(TARGET,),
-    aside=(SCALE,),
+    serving_only=(SCALE,),
 )
