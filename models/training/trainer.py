@@ -73,6 +73,7 @@ def train(job: TrainingJob) -> Trained:
         first_step = _fit(model, job, checkpoints, done, steps_per_epoch)
         if job.train.early_stopping and checkpoints.best_weights.exists():
             model.load_weights(checkpoints.best_weights)
+        progress.report(summary="exporting the model", exporting=True)
         projector.write(model, job)
     rows = read_rows(job.train_files, job.spec, WARMUP_ROWS)
     export(

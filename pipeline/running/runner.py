@@ -159,7 +159,7 @@ def _attempt(
 ) -> BaseException | None:
     """Runs the stages, cleans up after one that failed, and returns why they stopped; None where all ended."""
     try:
-        with progress.listening(observer.update), _no_arguments():
+        with progress.listening(observer.update), standby.started_at_export(), _no_arguments():
             _run_stages(named, paths, observer, reached, allow_unblessed=allow_unblessed)
     except (Exception, Stopped) as error:  # told by the caller in one line; the traceback goes to the log
         failure = observer.error or error
@@ -217,7 +217,6 @@ def _run_stages(
 
 def _conclude(paths: PipelinePaths, observer: Observer, failure: BaseException | None) -> None:
     """Brings database and record to the run's end, and writes the report."""
-    standby.drop()
     execution_records.write(paths)  # those that failed
     database.back_up(paths)
     state = _state(observer.journal.record, failure)

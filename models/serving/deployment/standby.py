@@ -4,12 +4,16 @@
 that nobody took. It ends by itself when the process that began it does. Loads no TensorFlow.
 """
 
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+from models import progress
 
 _waiting: subprocess.Popen | None = None
 
@@ -33,6 +37,25 @@ def begin() -> None:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+
+@contextlib.contextmanager
+def started_at_export() -> Iterator[None]:
+    """Within this block the process starts as soon as training has its weights; one that nobody took ends with it.
+
+    Writing vectors and model keeps one core busy for about as long as the imports take, so that the classical models,
+    whose seconds are compared, are trained beside their end at most.
+    """
+
+    def listen(values: dict[str, Any]) -> None:
+        if values.get("exporting"):
+            begin()
+
+    try:
+        with progress.listening(listen):
+            yield
+    finally:
+        drop()
 
 
 def take(arguments: Sequence[str], log: Path) -> subprocess.Popen | None:

@@ -6,6 +6,7 @@ import sys
 import psutil
 import pytest
 
+from models import progress
 from models.serving.deployment import standby
 from models.serving.deployment.process import ServerProcess, running
 from tests.conftest import ROOT
@@ -45,6 +46,26 @@ def test_one_is_started_once_and_dropped():
     standby.drop()
     assert process.returncode == -signal.SIGKILL
     assert standby.take([], ROOT / "never.log") is None
+
+
+def test_it_starts_when_training_exports_and_ends_with_a_run_that_fails_before_it_is_needed():
+    def run():
+        with standby.started_at_export():
+            progress.report(epoch=1, epochs=1, done=True)
+            seen.append(standby._waiting)
+            progress.report(exporting=True)
+            seen.append(standby._waiting)
+            raise ValueError("a gate")
+
+    seen = []
+    with pytest.raises(ValueError, match="a gate"):
+        run()
+
+    before, process = seen
+    assert before is None
+    assert process.returncode == -signal.SIGKILL
+    progress.report(exporting=True)
+    assert standby._waiting is None
 
 
 def test_a_dead_one_is_not_taken(tmp_path):
