@@ -4,6 +4,7 @@ ML Metadata has artifacts and executions, but not the settings, machine, cost an
 thousand runs takes seconds.
 """
 
+import json
 import os
 import platform
 import resource
@@ -23,6 +24,7 @@ from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import webhooks
 from pipeline.history.record import FINISHED, RunRecord, StageRecord
+from pipeline.history.states import RUNNING, STOPPED
 
 PACKAGES = ("tensorflow", "keras", "tfx", "apache-beam", "numpy", "scikit-learn", "headrace")
 SECONDS_BETWEEN = 1.0  # at least, between two writes while a stage runs
@@ -104,6 +106,28 @@ class Journal:
         self._last_write = time.monotonic()
         stored = self.record.with_outputs(lambda folder: self._paths.recorded(Path(folder)))
         atomic.write(self._file, to_json(_hidden(stored.as_json())))
+
+
+def note_stopped(file: Path, error: str, exit_code: int) -> None:
+    """Notes in a run's record that a signal ended it, from a process whose main thread does not come back.
+
+    Args:
+        file: The record; nothing is noted where there is none yet, or where the run has ended.
+        error: What stopped it.
+        exit_code: What the process ends with.
+    """
+    try:
+        values = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return
+    if values["state"] != RUNNING:
+        return
+    ended = time.time()
+    for stage in values["stages"]:
+        if stage["state"] == RUNNING:
+            stage |= {"state": STOPPED, "seconds": ended - stage["started"]}
+    values |= {"state": STOPPED, "ended": ended, "exit_code": exit_code, "error": error}
+    atomic.write(file, to_json(values))
 
 
 def _hidden(value: Any) -> Any:

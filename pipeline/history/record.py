@@ -14,7 +14,7 @@ from data.secrets import PATTERN, hide, hide_url
 from models.evaluation import EXAMPLE_COUNT
 from models.evaluation.names import shown
 from pipeline.core.paths import PipelinePaths
-from pipeline.history.states import RUNNING
+from pipeline.history.states import KILLED, RUNNING
 
 FINISHED = ("done", "cached")  # of a stage
 START = "start"  # the work before the first stage of the graph, shown as a stage
@@ -60,7 +60,7 @@ class RunRecord:
         pipeline: Name of the pipeline.
         state: `running`, `published`, `unpublished`, `failed` or `stopped`; see `state_of`.
         started: Start, in seconds since 1970.
-        ended: End, in seconds since 1970; None while it runs.
+        ended: End, in seconds since 1970; of a killed run its last sign of life; None while it runs.
         command: Command line.
         base: Folder of the run file, relative to the home if it lies inside.
         settings: All settings, defaults filled in.
@@ -188,6 +188,8 @@ class RunRecord:
             paths = PipelinePaths.of_record(path)
             record = record.with_outputs(lambda folder: str(paths.artifact(folder)))
             _hide_webhooks(record.settings)
+            if state_of(record) == KILLED:
+                record.ended = max(one.stat().st_mtime for one in (path, paths.log(record.run)) if one.exists())
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return record if isinstance(record.run, str) and isinstance(record.pipeline, str) else None
@@ -210,7 +212,7 @@ def state_of(record: RunRecord) -> str:
     """Returns the state of a run: `killed` if the record says `running` but its process has ended."""
     if record.state != RUNNING or record.machine.get("host") != platform.node():
         return record.state
-    return RUNNING if len(record.process) == 2 and alive(*record.process) else "killed"
+    return RUNNING if len(record.process) == 2 and alive(*record.process) else KILLED
 
 
 def alive(pid: float, started: float) -> bool:

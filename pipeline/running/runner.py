@@ -22,7 +22,7 @@ from pipeline.core.paths import PipelinePaths
 from pipeline.core.screen import Screen, redirected
 from pipeline.core.signals import Stopped, stop_on_signals
 from pipeline.history import database, execution_records, runs
-from pipeline.history.journal import Journal
+from pipeline.history.journal import Journal, note_stopped
 from pipeline.history.record import START, RunRecord
 from pipeline.running import preflight, unchanged
 from pipeline.running.observer import Observer
@@ -119,8 +119,10 @@ def _surroundings(paths: PipelinePaths, reached: Path, log: Path, screen: Screen
 
     def give_up(number: int) -> None:
         """Ends a process whose stage does not come back; the next run cleans up."""
-        screen.say(stopped_line(Stopped(number), screen.stage, log))
-        os._exit(128 + number)
+        error = Stopped(number)
+        note_stopped(paths.record(log.stem), str(error), exit_code(error))
+        screen.say(stopped_line(error, screen.stage, log))
+        os._exit(exit_code(error))
 
     with (
         private_files(),

@@ -1,4 +1,5 @@
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import sys
 import psutil
 import pytest
 
+from pipeline.core.paths import PipelinePaths
 from pipeline.history.record import RunRecord, StageRecord, state_of
 from pipeline.history.states import STATES
 from tests.conftest import ROOT
@@ -36,7 +38,21 @@ def test_a_run_whose_process_is_gone_was_killed(running):
     assert state_of(running) == "published"
 
 
-def test_the_state_of_a_run_on_another_machine_is_not_checked(running):
+def test_a_killed_run_lasted_until_its_last_sign_of_life(running, tmp_path):
+    running.started, running.process = 1_000.0, [running.process[0], psutil.boot_time() - 1000]
+    paths = PipelinePaths.of(tmp_path, running.pipeline)
+    record, log = paths.record(running.run), paths.log(running.run)
+    for file, seconds in ((record, 1_040), (log, 1_060)):
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(running.as_json()))
+        os.utime(file, (seconds, seconds))
+
+    assert RunRecord.read(record).seconds == 60
+    log.unlink()
+    assert RunRecord.read(record).seconds == 40
+
+
+def test_a_run_of_another_machine_is_believed(running):
     running.machine["host"], running.process = "elsewhere", [1, 0.0]
 
     assert state_of(running) == "running"

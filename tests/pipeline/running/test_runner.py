@@ -1,7 +1,13 @@
+import json
+import signal
+import subprocess
+import sys
 from datetime import datetime
 
 from pipeline.core.paths import PipelinePaths
 from pipeline.running.runner import new_identifier
+from tests.conftest import ROOT, inherited
+from tests.waiting import PATIENCE_S
 
 
 def test_runs_sort_by_time_though_the_clock_is_set_back(tmp_path):
@@ -23,3 +29,43 @@ def test_other_files_among_the_logs_do_not_matter(tmp_path):
     (paths.logs / "notes.log").touch()
 
     assert new_identifier(paths, datetime(2026, 1, 2, 3, 4, 5)) == "20260102-030405-000"
+
+
+THAT_DOES_NOT_COME_BACK = """
+import os, signal, sys, time
+from pathlib import Path
+from pipeline.core import config, signals
+from pipeline.core.paths import PipelinePaths
+from pipeline.core.screen import Screen
+from pipeline.history.journal import Journal
+from pipeline.running import runner
+
+signals.GRACE_SECONDS = 0.05
+paths = PipelinePaths.of(Path.cwd(), "digits")
+log = runner._new_log(paths, "20260101-000000-000")
+with runner._surroundings(paths, paths.home, log, Screen(), wait=False):
+    Journal(config.load("digits"), paths, log.stem).begin("train")
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(600)
+    except signals.Stopped:  # as an operation that takes long would, or a library that catches everything
+        time.sleep(600)
+"""
+
+
+def test_the_record_of_a_stage_that_does_not_come_back_says_that_a_signal_stopped_it(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", THAT_DOES_NOT_COME_BACK],
+        cwd=tmp_path,
+        env=inherited() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr[-2000:]
+    record = json.loads(PipelinePaths.of(tmp_path, "digits").record("20260101-000000-000").read_text())
+    assert (record["state"], record["error"], record["exit_code"]) == ("stopped", "SIGTERM", 143)
+    (stage,) = record["stages"]
+    assert (stage["name"], stage["state"]) == ("train", "stopped")
+    assert 0 < stage["seconds"] <= record["ended"] - record["started"]
