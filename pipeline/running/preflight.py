@@ -90,7 +90,8 @@ def read_everything(named: NamedConfig) -> dict[str, Any]:
         split: {"rows": found["rows"][split], "classes": dict(classes[split].most_common(MAX_CLASSES))}
         for split in SPLITS
     }
-    return {"splits": splits, "notes": [*dataset.notes(), *found["notes"], *_absent_classes(named, classes)]}
+    notes = [*dataset.notes(), *found["notes"], *_absent_classes(named, classes), *_single_rows(named, classes)]
+    return {"splits": splits, "notes": notes}
 
 
 def _found(named: NamedConfig) -> dict[str, Any]:
@@ -146,6 +147,26 @@ def _absent_classes(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> l
             f"{'it' if len(absent) == 1 else 'they'} {follows}; {remedy}"
         )
     return said
+
+
+def _single_rows(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> list[str]:
+    """Returns, a sentence for each split that measures, which classes only one of its rows has, and what follows.
+
+    Args:
+        named: The run file.
+        counts: Split -> how many rows have each class, of all labels.
+    """
+    notes, cut = [], named.config.data.cut_shares
+    for split in SPLITS[1:]:
+        single = [isolated(name) for name, count in counts[split].items() if count == 1]
+        if single:
+            remedy = f"add rows, or raise data.splits.{split}" if split in cut else f"add rows to split {split}"
+            verb, whose = ("class has", "its") if len(single) == 1 else ("classes have", "their")
+            notes.append(
+                f"{len(single):,} {verb} only 1 row in {split} ({listed(single, SHOWN)}): "
+                f"{whose} recall, F1 and AUC say next to nothing; {remedy}"
+            )
+    return notes
 
 
 def _check_links(paths: PipelinePaths) -> None:

@@ -137,11 +137,36 @@ def test_classes_without_a_row_in_a_split_are_noted_once_for_each_split(tmp_path
 
     notes = preflight.read_everything(config.load("mine.yaml"))["notes"]
 
-    assert [note for note in notes if "class" in note] == [
+    assert [note for note in notes if "no row" in note] == [
         "1 of 4 classes has no row in train (d): it cannot be learned; add rows to split train, or take out what is no "
         "class",
         "3 of 4 classes have no row in test (b, c, d): they cannot be measured; add rows to split test, or take out "
         "what is no class",
+    ]
+
+
+def test_a_class_with_one_row_to_measure_by_is_noted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kinds = ["no"] * 400 + ["yes"] * 6 + ["maybe"] * 6
+    Path("rows.csv").write_text("size,kind\n" + "".join(f"{n}.5,{kind}\n" for n, kind in enumerate(kinds)))
+    Path("test.csv").write_text("size,kind\n.1,no\n.2,no\n.3,yes\n.4,maybe\n.6,maybe\n")
+    Path("mine.yaml").write_text(
+        "task: tabular_classification\n"
+        "data:\n"
+        "  files: {train: rows.csv, test: test.csv}\n"
+        "  checks: {leakage: {policy: warn}, min_rows: 1, min_classes: 1}\n"
+        "  features: {size: number, kind: {kind: label, classes: [no, yes, maybe]}}\n"
+    )
+    named = config.load("mine.yaml")
+
+    assert (
+        "1 class has only 1 row in test (yes): its recall, F1 and AUC say next to nothing; add rows to split test"
+        in preflight.read_everything(named)["notes"]
+    )
+    counts = {"train": {"no": 1}, "validation": {"no": 9, "yes": 1, "maybe": 1}, "test": {"no": 9}}
+    assert preflight._single_rows(named, counts) == [
+        "2 classes have only 1 row in validation (yes, maybe): their recall, F1 and AUC say next to nothing; "
+        "add rows, or raise data.splits.validation"
     ]
 
 
