@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.evaluation.estimates import ROOT, area_under_curve, calibration_error, mean, ratio
+from models.evaluation.estimates import ROOT, area_under_curve, bins_of, calibration_error, mean, ratio
 
 
 def test_the_standard_error_of_a_mean_by_hand():
@@ -71,3 +71,35 @@ def test_the_calibration_error_is_the_weighted_gap_of_each_bin():
 def test_perfect_confidence_that_is_right_has_no_calibration_error():
     assert calibration_error(np.ones(5), np.ones(5, bool)).value == 0.0
     assert np.isnan(calibration_error(np.array([]), np.array([], bool)).value)
+
+
+def test_the_bins_of_a_calibration_error_are_closed_above():
+    assert bins_of(np.array([0.0, 1 / 15, 1 / 15 + 1e-9, 0.6, 1.0])).tolist() == [0, 0, 1, 8, 14]
+
+
+def test_a_class_whose_rows_weigh_nothing_has_no_area_and_weights_are_copies():
+    positive, scores = np.array([True, False, True, False]), np.array([0.3, 0.2, 0.1, 0.15])
+    weights = np.array([1.0, 2, 3, 1])
+    copies = np.repeat(np.arange(4), weights.astype(int))
+
+    nothing = area_under_curve(positive, scores, np.array([0.0, 1, 0, 1]))
+    found = area_under_curve(positive, scores, weights)
+    expected = area_under_curve(positive[copies], scores[copies])
+
+    assert (nothing.value, nothing.units()) == (0.5, 0)
+    assert found.value == pytest.approx(expected.value) == pytest.approx(3 / 12)
+    # The influence of a row is that of its copies together, of 4 rows in place of 7.
+    assert found.influence / 4 == pytest.approx(np.bincount(copies, expected.influence) / 7)
+
+
+def test_the_bias_of_a_calibration_error_is_at_most_what_noise_alone_would_make():
+    # Of 100 rows of confidence 0.6 just 60 are right: the standard error is 0.049, the error of noise alone 0.8 of it.
+    confidences, correct = np.full(100, 0.6), np.arange(100) < 60
+
+    alone = calibration_error(confidences, correct).bias()
+    groups = calibration_error(confidences, correct, np.ones(100)).bias(np.arange(100) // 10)
+    wrong = calibration_error(confidences, np.arange(100) < 10).bias()
+
+    assert alone == pytest.approx(np.sqrt(2 / np.pi) * 0.049 * np.sqrt(100 / 99), rel=0.01)
+    assert groups == pytest.approx(np.sqrt(2 / np.pi) * np.sqrt(6 * 4**2 + 4 * 6**2) / 100 * np.sqrt(10 / 9), rel=0.01)
+    assert wrong < 0.001 < alone

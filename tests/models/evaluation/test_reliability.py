@@ -25,3 +25,13 @@ def test_rows_of_one_group_tell_no_more_than_one():
 
     assert grouped[0].interval == wilson(1.0, 1)
     assert grouped[0].interval[0] < alone[0].interval[0]
+
+
+def test_weights_count_in_a_bin_which_is_closed_above():
+    # 0.6 is the upper end of the ninth of 15 bins.
+    values = np.array([[0.6, 0.4], [0.4, 0.6], [0.55, 0.45]])
+    (found,) = reliability_bins(Predictions(np.array([0, 0, 0]), values, weights=np.array([1.0, 1.0, 2.0])))
+
+    assert (found.low, found.high) == pytest.approx((8 / 15, 9 / 15))
+    assert found.accuracy == pytest.approx(3 / 4)
+    assert found.confidence == pytest.approx((0.6 + 0.6 + 2 * 0.55) / 4)
