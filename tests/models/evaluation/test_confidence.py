@@ -166,3 +166,10 @@ def test_rows_that_cannot_tell_a_value_have_no_interval():
     assert interval(EstimateSummary(0.0, 0.0, 3.0, 0, 0.0, 4)) is None
     assert interval(EstimateSummary(2.0, float("inf"), 1.0, 1, 1.0, 4), greatest=np.inf) is None
     assert interval(EstimateSummary(2.0, 2.0, 1.0, 2, 2.0, 2), greatest=np.inf) is None  # by a factor of 300,000
+
+
+def test_rows_in_groups_that_are_alike_tell_no_more_than_independent_ones():
+    groups = EstimateSummary(2 / 3, 0.0, 4.0, 5, 5.0, 1500)
+
+    assert interval(groups, is_share=True) == wilson(2 / 3, 1500)
+    assert interval(groups) == wilson(2 / 3, 5)  # a mean of values that need not be 0 and 1
