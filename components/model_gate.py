@@ -352,7 +352,7 @@ class Decision:
     def refusal(
         self, slices: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Mapping[str, Sequence[float]]]
     ) -> str:
-        """Returns what fell short, a line each, with the slices in which it is worst.
+        """Returns what fell short, a line each, with the slices in which it is worst and notes on the comparison.
 
         Args:
             slices: Slice -> metric -> the candidate's value.
@@ -362,6 +362,7 @@ class Decision:
         lines = [line for verdict in failed for line in (verdict.sentence(), *worst_slices(slices, intervals, verdict))]
         if self.paired and self.fails_challenge:
             lines.append(f"{self.paired.sentence()}; evaluate.challenge is {self.challenge}")
+        lines += self.same_rows.notes() if self.same_rows else []
         return "\n  ".join(["The model is not good enough and was not published:", *lines])
 
 

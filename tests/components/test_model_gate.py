@@ -179,6 +179,19 @@ def test_a_challenge_is_judged_though_all_thresholds_are_reached(challenge, verd
         assert (refusal in found.refusal({}, {})) == (not passed)
 
 
+def test_a_refusal_says_that_the_live_version_was_asked_about_some_rows_only():
+    from components.live_model.contest import SameRowsMetrics
+    from components.model_gate import Decision
+
+    some = SameRowsMetrics(7, {"accuracy": 0.75}, {"accuracy": 0.5}, num_rows=154, num_test_rows=221)
+    refused = Decision(
+        verdicts=verdicts({"accuracy": 0.4}, ACCURACY), same_rows=some, paired=paired("loses to"), challenge="not_worse"
+    )
+
+    assert refused.refusal({}, {}).splitlines()[-1] == f"  {some.notes()[0]}"
+    assert "154 of 221 test rows" in some.notes()[0]
+
+
 def test_of_two_thresholds_one_that_is_missed_refuses_and_is_told_alone():
     from components.model_gate import Decision
 
