@@ -74,7 +74,8 @@ def ModelGate(
             required,
             source=_source(source, Path(base)),
             examples_uri=examples.uri,
-            is_judged=live.has_rule(json.loads(split_rule), json.loads(split_plan)),
+            is_judged=live.was_tested_on(candidate.metrics["data_digest"])
+            or live.has_rule(json.loads(split_rule), json.loads(split_plan)),
         )
     verdicts = judge(
         candidate.metrics["slices"][OVERALL],

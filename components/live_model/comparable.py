@@ -61,6 +61,13 @@ class LiveModel:
         """Returns the features that it takes, by name."""
         return {name: feature for name, feature in self.spec.features.items() if not feature.target}
 
+    def was_tested_on(self, digest: str) -> bool:
+        """Whether the test split of this digest is the one that it was tested on: no row of it was trained on.
+
+        An older release, whose manifest has no rule of the splits, wrote the digest already.
+        """
+        return self.manifest.get("evaluation", {}).get("data_digest") == digest
+
     def has_rule(self, rule: Mapping[str, Any], plan: Mapping[str, Any]) -> bool:
         """Whether its rows were split by this rule, so that no test row of today was a training row of its.
 

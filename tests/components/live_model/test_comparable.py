@@ -70,6 +70,16 @@ def test_by_time_all_test_rows_are_newer_than_what_the_live_version_learned_from
     assert live.has_rule(dataset.rule(), split_plan(live, dataset)) == is_same
 
 
+def test_the_rows_that_the_live_version_was_tested_on_are_known_by_their_digest():
+    """Also where an older release published it, which wrote no rule down."""
+    live = LiveModel(7, Path(), {"evaluation": {"data_digest": "rows"}})
+
+    assert live.was_tested_on("rows")
+    assert not live.was_tested_on("others")
+    assert not live.has_rule({"version": 3}, {})
+    assert not LiveModel(7, Path(), {}).was_tested_on("rows")
+
+
 IMAGE = {"kind": "image", "height": 8, "width": 6, "channels": 1}
 LABEL = {"kind": "label", "classes": ["cat", "dog"]}
 
