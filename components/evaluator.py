@@ -18,8 +18,9 @@ from data.spec import DatasetSpec, LabelFeature
 from data.texts import significant, to_json
 from models import progress, registry
 from models.config import TaskConfig
-from models.evaluation import tfma_files
+from models.evaluation import EXAMPLE_COUNT, tfma_files
 from models.evaluation.evaluation import Evaluated, Evaluation
+from models.evaluation.names import shown
 from models.evaluation.predictions import batches_of, read
 from models.serving.deployment import standby
 
@@ -105,9 +106,8 @@ def write_metrics(
 def describe(result: Evaluated) -> str:
     """Returns the metrics of all rows in a line, with the digits that their intervals allow, and the number of rows."""
     overall, intervals = result.slices[OVERALL], result.intervals[OVERALL]
-    names = [name for name in overall if "@" not in name and name != "example_count"]
-    words = [f"{name} {significant(overall[name], interval=intervals.get(name))}" for name in names]
-    return ", ".join([*words, f"{overall['example_count']:,.0f} rows"])
+    words = [f"{name} {significant(overall[name], interval=intervals.get(name))}" for name in shown(overall)]
+    return ", ".join([*words, f"{overall[EXAMPLE_COUNT]:,.0f} rows"])
 
 
 def definition(config: TaskConfig, spec: DatasetSpec) -> dict[str, Any]:

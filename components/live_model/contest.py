@@ -16,6 +16,7 @@ from components.live_model.comparable import LiveModel
 from data.spec import DatasetSpec
 from data.texts import significant, span
 from models.config import TaskConfig
+from models.evaluation import EXAMPLE_COUNT
 from models.evaluation.comparison import difference
 from models.evaluation.evaluation import Evaluation
 from models.evaluation.metrics import Metric
@@ -143,14 +144,14 @@ class LiveComparison:
     def same_rows(self, *, is_judged: bool) -> SameRowsMetrics:
         """Returns the metrics of both; `is_judged` as `SameRowsMetrics` has it."""
         own = self._candidate.metrics["slices"][OVERALL]
-        num_test_rows = int(own["example_count"])
+        num_test_rows = int(own[EXAMPLE_COUNT])
         if self._question.row_mask is not None:
             own = self._measure(self._candidate_predictions)
         return SameRowsMetrics(
             version=self._live.version,
             live=self._recorded_live_metrics() or self._measure(self._live_predictions),
             candidate=own,
-            num_rows=int(own["example_count"]),
+            num_rows=int(own[EXAMPLE_COUNT]),
             num_test_rows=num_test_rows,
             is_judged=is_judged,
             missing_columns=self._question.missing_columns,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from models.evaluation import OVERALL, metrics
+from models.evaluation import EXAMPLE_COUNT, OVERALL, metrics
 from models.evaluation.by_key import Rows, ratios_by_key, summaries_by_key
 from models.evaluation.confidence import Interval
 from models.evaluation.metrics import Columns, Metric, PerClass
@@ -130,7 +130,7 @@ class Evaluation:
                     result.add(name, metric.name, *metric.measured(summary))
             counts = np.bincount(keys[keys >= 0], minlength=len(names)).tolist()
             for name, count in zip(names, counts, strict=True):
-                result.slices[name]["example_count"] = float(count)
+                result.slices[name][EXAMPLE_COUNT] = float(count)
         return self._with_classes(result, rows) if self._per_class else result
 
     def _slice_names(self, result: Evaluated) -> Iterator[tuple[list[str], np.ndarray]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation import confidence, estimates
+from models.evaluation import EXAMPLE_COUNT, confidence, estimates, names
 from models.evaluation.confidence import EstimateSummary, Interval
 from models.evaluation.estimates import Estimate, Transform
 
@@ -156,7 +156,8 @@ def _hits_of_class(kind: str, index: int, targets: np.ndarray, scores: np.ndarra
 def of_class(kind: str, index: int, name: str) -> Metric:
     """Returns `precision`, `recall` or `f1` of one class, by its index and name; NaN where no row can tell it."""
     transform = estimates.F1_OF_JACCARD if kind == "f1" else None
-    return Metric(f"{kind}@{name}", functools.partial(_hits_of_class, kind, index), transform=transform, is_share=True)
+    columns = functools.partial(_hits_of_class, kind, index)
+    return Metric(names.of_class(kind, name), columns, transform=transform, is_share=True)
 
 
 def _hits_of_second_class(targets: np.ndarray, scores: np.ndarray) -> Columns:
@@ -263,8 +264,8 @@ def ranges(measured: Iterable[Metric | PerClass]) -> dict[str, tuple[float, floa
         if isinstance(one, Metric):
             found[one.name] = one.range
         else:
-            found |= {f"{metric}@{name}": (0.0, 1.0) for metric in one.names for name in one.classes}
-    return found | ({"example_count": (0.0, math.inf)} if found else {})
+            found |= {names.of_class(metric, name): (0.0, 1.0) for metric in one.names for name in one.classes}
+    return found | ({EXAMPLE_COUNT: (0.0, math.inf)} if found else {})
 
 
 def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
