@@ -1,4 +1,4 @@
-"""The one schema of a run file, with `--set` overrides. Loads no TensorFlow, TFX or Beam."""
+"""The schema of run files, with `--set` overrides. Loads no TensorFlow, TFX or Beam."""
 
 from pipeline.core.config.messages import unknown
 from pipeline.core.config.named import NamedConfig, check_name, find, find_data, load, names

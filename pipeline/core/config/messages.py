@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in one line: where it stands, what was expected, what came."""
+"""One-line messages on invalid settings: position, expected value, value found."""
 
 import difflib
 import json
@@ -14,7 +14,7 @@ MAX_CHOICES = 20
 
 
 def unknown(kind: str, value: Any, choices: Iterable[str]) -> str:
-    """Returns one line for a name that is not among `choices`, offering the closest."""
+    """Returns a line on a name that is not among `choices`, with the closest one."""
     choices = list(choices)
     close = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.6)
     hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -25,7 +25,7 @@ def unknown(kind: str, value: Any, choices: Iterable[str]) -> str:
 
 
 def sentence(error: ErrorDetails, where: str, task: str) -> str:
-    """Returns pydantic's error in a run file of `task` as one line: where, what was expected, what came."""
+    """Returns pydantic's error in a run file of `task` as one line: position, expected value, value found."""
     location = error["loc"]
     dotted = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
@@ -46,14 +46,14 @@ def sentence(error: ErrorDetails, where: str, task: str) -> str:
 
 
 def _one_of(choices: list[str], value: Any, received: str) -> str:
-    """Returns what was expected and found, and the closest of the choices."""
+    """Returns the text on expected and found values, with the closest choice."""
     close = difflib.get_close_matches(str(value), choices, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"expected one of {', '.join(choices)}; found {received}.{hint}"
 
 
 def _tag(error: ErrorDetails, task: str) -> str:
-    """Returns the key that tells the kind of a section, and what is wrong with it."""
+    """Returns the key that selects the kind of a section, and its error."""
     key = error["ctx"]["discriminator"].strip("'")
     choices = list(_node_at(error["loc"], task)["discriminator"]["mapping"])
     if error["type"] == "union_tag_not_found":
@@ -63,10 +63,10 @@ def _tag(error: ErrorDetails, task: str) -> str:
 
 
 def _received(error: ErrorDetails) -> str:
-    """Returns what came; not where it may be a secret, also one in the wrong place."""
+    """Returns the value found as text; a value that may be a secret is described instead."""
     location, value = error["loc"], error["input"]
-    secret = location[-1:] == ("password",) or (location[:1] == ("notify",) and error["type"] != "literal_error")
-    if secret and value and isinstance(value, str | list | dict):
+    is_secret = location[-1:] == ("password",) or (location[:1] == ("notify",) and error["type"] != "literal_error")
+    if is_secret and value and isinstance(value, str | list | dict):
         return (
             f"keys {', '.join(map(str, value))}"
             if isinstance(value, dict)
@@ -81,12 +81,12 @@ def _received(error: ErrorDetails) -> str:
 
 
 def _keys_at(location: tuple, task: str) -> list[str]:
-    """Returns the keys that a section of the run file takes."""
+    """Returns the valid keys of a section of the run file."""
     return list(_node_at(location, task).get("properties", {}))
 
 
 def _node_at(location: tuple, task: str) -> dict[str, Any]:
-    """Returns the JSON Schema of a section: of a key, of an item of a list, of the kind that a section is of."""
+    """Returns the JSON Schema at a location of keys, list indices and kinds of sections."""
     schema = schema_class(task).model_json_schema()
     node = _resolve(schema, schema)
     for part in location:
@@ -102,7 +102,7 @@ def _node_at(location: tuple, task: str) -> dict[str, Any]:
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Follows $ref and picks the object out of `anyOf: [object, null]`."""
+    """Returns the object schema behind $ref and `anyOf: [object, null]`."""
     for option in [node, *node.get("anyOf", []), *node.get("allOf", [])]:
         if "$ref" in option:
             return schema["$defs"][option["$ref"].rsplit("/", 1)[1]]

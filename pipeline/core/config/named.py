@@ -1,4 +1,4 @@
-"""A pipeline by its name or its run file, and the data set that it names."""
+"""Loads a run file by pipeline name or path, with its data set."""
 
 import re
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ class NamedConfig:
     """A resolved run file.
 
     Attributes:
-        name: The pipeline's name: the file's without its ending.
+        name: Name of the pipeline: the name of the file without extension.
         config: The settings, defaults filled in.
         dataset: The data set that the settings name.
-        base: The run file's folder, where relative paths of data start.
+        base: Folder of the run file, to which data paths are relative.
     """
 
     name: str
@@ -41,8 +41,8 @@ def load(name_or_file: str, overrides: Sequence[str] = ()) -> NamedConfig:
     """Returns the settings of a named pipeline or of a YAML file, with `a.b=3` overrides applied.
 
     Raises:
-        ConfigError: There is no such pipeline or file, or a setting cannot be used; says where and what was expected.
-        DataError: A file of data does not have the columns that the settings name.
+        ConfigError: There is no such pipeline or file, or a setting is invalid; the message has its position.
+        DataError: A data file lacks a column that the settings name.
     """
     path = find(name_or_file)
     check_name(path)
@@ -56,7 +56,7 @@ def load(name_or_file: str, overrides: Sequence[str] = ()) -> NamedConfig:
 
 
 def check_name(path: Path) -> None:
-    """Raises ConfigError where a run file's name is none that a pipeline can have."""
+    """Raises ConfigError if the name of a run file is no valid pipeline name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", path.stem):
         raise ConfigError(
             f"{path.name}: a pipeline is named after its file, which takes letters, digits, - and _ only."
@@ -64,7 +64,7 @@ def check_name(path: Path) -> None:
 
 
 def find(name_or_file: str) -> Path:
-    """Returns the path of a run file given by pipeline name or by path; raises ConfigError when there is none."""
+    """Returns the path of a run file by pipeline name or path; raises ConfigError if there is none."""
     if name_or_file.endswith((".yaml", ".yml")) or "/" in name_or_file:
         path = Path(name_or_file)
         if not path.is_file():
@@ -78,19 +78,19 @@ def find(name_or_file: str) -> Path:
 
 
 def find_data(config: RunConfig, path: Path, base: Path, *, positions: Positions | None = None) -> Dataset:
-    """Returns the data set that a config names; reads no rows.
+    """Returns the data set of the settings, after checking settings against it; reads no rows.
 
     Args:
         config: The settings.
         path: The run file, for its name in messages and the pipeline's.
-        base: Where relative paths of data start.
-        positions: Where the settings stand, for messages; None where they were not read from a run file.
+        base: Folder to which data paths are relative.
+        positions: Positions of the settings, for messages; None if they were not read from a run file.
 
     Raises:
         ConfigError: No such data set, source or file, data that the task cannot learn from, a batch larger than the
             training split, or a threshold on a metric that the task does not compute, outside its range, or a least
             value of a metric of which lower is better, or the reverse.
-        DataError: A file of data does not have the columns that the settings name.
+        DataError: A data file lacks a column that the settings name.
     """
     name, source, file = config.data.name, config.data.source, path.name
     positions = positions or Positions(file)
@@ -107,7 +107,7 @@ def find_data(config: RunConfig, path: Path, base: Path, *, positions: Positions
         config.model.check_features(dataset.spec)
     except ValueError as error:
         raise ConfigError(f"{file}: task {config.task}: {error}") from None
-    # Of files it is known when they are read.
+    # For files, the number of rows is unknown until they are read.
     rows, batch_size = dataset.spec.num_rows.get("train"), config.train.batch_size
     if rows and batch_size > rows:
         raise ConfigError(

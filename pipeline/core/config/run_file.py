@@ -1,4 +1,4 @@
-"""A run file's text as settings: YAML whose lines messages name, and `--set` overrides."""
+"""Parses the YAML of a run file and `--set` overrides to settings, with line numbers for messages."""
 
 import re
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from models import registry
 from pipeline.core.config.messages import sentence, unknown
 from pipeline.core.config.settings import RunConfig, schema_class
 
-MOST_VALUES = 1_000_000
+MAX_VALUES = 1_000_000
 BOOLEAN = "tag:yaml.org,2002:bool"
 
 
 def parse(text: str, file: str = "run file", overrides: Sequence[str] = ()) -> RunConfig:
-    """Returns the settings in a YAML text; `file` names it in messages. Raises ConfigError for what cannot be used."""
+    """Returns the settings of a YAML text; `file` is its name in messages. Raises ConfigError if they are invalid."""
     return parse_with_positions(text, file, overrides)[0]
 
 
 def parse_with_positions(
     text: str, file: str = "run file", overrides: Sequence[str] = ()
 ) -> "tuple[RunConfig, Positions]":
-    """Returns the settings in a YAML text as `parse` does, and where each of them stands."""
+    """Returns the settings of a YAML text, as `parse` does, and their positions."""
     node, values = _read_yaml(text, file)
     positions = Positions(file, node)
     for override in overrides:
@@ -49,20 +49,20 @@ def parse_with_positions(
 
 
 class _Loader(yaml.SafeLoader):
-    """Says where a value stands that is not of its tag, or looks like a date and is none, such as 2026-02-30.
+    """A YAML loader whose errors have a position, also for a value that does not fit its tag, such as 2026-02-30.
 
-    Of the words for yes and no, true and false alone are booleans, as in YAML 1.2: no is a class, and off a policy.
+    Only true and false are booleans, as in YAML 1.2: `no` may be a class, and `off` a policy.
     """
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
-        first: [(tag, pattern) for tag, pattern in found if tag != BOOLEAN]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        first_character: [(tag, pattern) for tag, pattern in resolvers if tag != BOOLEAN]
+        for first_character, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
-        except (ArithmeticError, AttributeError, LookupError, ValueError):  # as PyYAML's constructors end
+        except (ArithmeticError, AttributeError, LookupError, ValueError):  # raised by PyYAML's constructors
             kind = node.tag.rpartition(":")[2]
             raise yaml.MarkedYAMLError(
                 problem=f"{node.value[:40]!r} cannot be read as {kind}", problem_mark=node.start_mark
@@ -91,25 +91,25 @@ def _load(text: str, where: str) -> tuple[yaml.Node | None, Any]:
         loader = _Loader(text)
         node = loader.get_single_node()
         _num_values(node, where, {})
-        # Of the same nodes: reading the text is nine tenths of the time.
+        # From the same nodes, since parsing the text takes nine tenths of the time.
         return node, None if node is None else loader.construct_document(node)
     except RecursionError:
         raise ConfigError(f"{where}: sections or lists are nested too deeply.") from None
 
 
-def _num_values(node: yaml.Node | None, file: str, known: dict[int, int]) -> int:
-    """Returns how many values there are, aliases written out.
+def _num_values(node: yaml.Node | None, file: str, counts: dict[int, int]) -> int:
+    """Returns the number of values, with aliases expanded.
 
-    PyYAML keeps the last of two equal keys and says nothing, and lists of aliases of lists grow without bounds.
+    PyYAML silently keeps the last of two equal keys, and nested aliases grow without bounds.
 
     Args:
         node: Part of the file.
-        file: Its name in messages.
-        known: `id` of a node -> its number of values; 0 for those above `node`.
+        file: Name of the file in messages.
+        counts: `id` of a node -> its number of values; 0 for the ancestors of `node`.
 
     Raises:
-        ConfigError: A text cannot be UTF-8, a key stands twice, an alias stands inside what it names, or there are too
-            many values.
+        ConfigError: A string is not valid Unicode, a key is repeated, an alias refers to its own ancestor, or there
+            are too many values.
     """
     if node is None:
         return 1
@@ -118,19 +118,19 @@ def _num_values(node: yaml.Node | None, file: str, known: dict[int, int]) -> int
         if not is_unicode(node.value):
             raise ConfigError(f"{where}: {node.value!r} holds half of a surrogate pair; no text may.")
         return 1
-    if id(node) in known:
-        if not known[id(node)]:
+    if id(node) in counts:
+        if not counts[id(node)]:
             raise ConfigError(f"{where}: an alias stands inside of what it names; write the values out.")
-        return known[id(node)]
-    known[id(node)] = 0
-    inside = node.value
+        return counts[id(node)]
+    counts[id(node)] = 0
+    children = node.value
     if isinstance(node, yaml.MappingNode):
         _refuse_duplicates(node, file)
-        inside = [one for pair in node.value for one in pair]
-    count = 1 + sum(_num_values(one, file, known) for one in inside)
-    if count > MOST_VALUES:
-        raise ConfigError(f"{where}: expected at most {MOST_VALUES:,} values, aliases written out, found {count:,}.")
-    known[id(node)] = count
+        children = [child for pair in node.value for child in pair]
+    count = 1 + sum(_num_values(child, file, counts) for child in children)
+    if count > MAX_VALUES:
+        raise ConfigError(f"{where}: expected at most {MAX_VALUES:,} values, aliases written out, found {count:,}.")
+    counts[id(node)] = count
     return count
 
 
@@ -143,7 +143,7 @@ def _refuse_duplicates(node: yaml.MappingNode, file: str) -> None:
 
 
 def _apply(values: dict[str, Any], override: str) -> str:
-    """Sets `a.b=3` in nested dictionaries and returns `a.b`."""
+    """Applies an override such as `a.b=3` to nested dictionaries; returns its key, `a.b`."""
     path, separator, text = override.partition("=")
     keys = path.strip().split(".")
     if not separator or not all(keys):
@@ -155,28 +155,28 @@ def _apply(values: dict[str, Any], override: str) -> str:
     except yaml.YAMLError:
         raise ConfigError(f"--set {'.'.join(keys)}: the value is not valid YAML; quote it.") from None
     for key in keys[:-1]:
-        inner = values.setdefault(key, {})
-        if not isinstance(inner, dict):
+        section = values.setdefault(key, {})
+        if not isinstance(section, dict):
             raise ConfigError(f"--set {override}: {key} is not a section.")
-        values = inner
+        values = section
     values[keys[-1]] = value
     return ".".join(keys)
 
 
 @dataclass
 class Positions:
-    """Where a setting stands: in which line of the file, or in a --set.
+    """Positions of settings: lines of the file, or `--set`.
 
     Attributes:
-        file: The file's name in messages.
-        root: Its content; None where the settings were not read from a text.
+        file: Name of the file in messages.
+        root: Root node of its YAML; None if the settings were not read from a text.
     """
 
     file: str
     root: yaml.MappingNode | None = None
 
     def __post_init__(self):
-        self.overridden: list[str] = []
+        self.overridden: list[str] = []  # dotted keys that --set has changed
 
     def of(self, location: tuple) -> str:
         """Returns the position of a setting, such as `digits.yaml:7`; `location` is its keys, outermost first."""
@@ -187,9 +187,9 @@ class Positions:
         line = None
         for part in location:
             pairs = node.value if isinstance(node, yaml.MappingNode) else []
-            found = [(key, value) for key, value in pairs if key.value == str(part)]
-            if not found:
+            matches = [(key, value) for key, value in pairs if key.value == str(part)]
+            if not matches:
                 break
-            key, node = found[-1]  # those of `<<` stand before a mapping's own once it is read
+            key, node = matches[-1]  # merged keys (`<<`) come before the mapping's own
             line = key.start_mark.line + 1
         return f"{self.file}:{line}" if line else self.file

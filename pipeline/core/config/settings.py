@@ -153,7 +153,7 @@ class Email(Settings):
 
     @field_validator("password")
     @classmethod
-    def _no_secret_in_the_file(cls, value: str | None):
+    def _require_reference(cls, value: str | None):
         if value is not None and not SECRET.fullmatch(value):
             raise ValueError("a password as ${ENV:NAME}: run files are no place for secrets")
         return value
@@ -177,19 +177,19 @@ class Notify(Settings):
 
     @field_validator("webhook")
     @classmethod
-    def _hidden_from_now_on(cls, value: str | None):
+    def _hide_in_logs(cls, value: str | None):
         if value is not None and not SECRET.fullmatch(value):
             hide_url(value)
         return value
 
     @model_validator(mode="after")
     def _one_channel(self):
-        if sum(one is not None for one in (self.file, self.email, self.webhook)) != 1:
+        if sum(channel is not None for channel in (self.file, self.email, self.webhook)) != 1:
             raise ValueError("one of file, email and webhook")
         return self
 
     def name(self) -> str:
-        """Returns the channel in a few words, without a secret."""
+        """Returns a description of the channel without secrets."""
         if self.file is not None:
             return f"file {self.file}"
         if self.email is not None:
@@ -228,20 +228,20 @@ class RunConfig(Settings):
 
 @functools.cache
 def schema_class(task: str) -> type[RunConfig]:
-    """Returns the RunConfig whose `model` section is that of a task."""
+    """Returns the subclass of RunConfig with the `model` section of a task."""
     settings = registry.config_class(task)
     inherited = RunConfig.model_fields
     fields: dict[str, Any] = {
         "task": (Literal.__getitem__(task), Field(description=inherited["task"].description)),
         "model": (settings, Field(default=settings(), description=inherited["model"].description)),
     }
-    # A name of its own for each: else the JSON Schema tells them apart by the place of this module.
+    # Distinct names; otherwise the JSON Schema would distinguish them by the path of this module.
     return create_model(f"{task.title().replace('_', '')}RunConfig", __base__=RunConfig, **fields)
 
 
 def json_schema() -> dict[str, Any]:
     """Returns the JSON Schema of run files, for editors."""
     classes = [schema_class(task) for task in sorted(registry.TASKS)]
-    references, definitions = models_json_schema([(one, "validation") for one in classes])
+    references, definitions = models_json_schema([(settings_class, "validation") for settings_class in classes])
     header = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Headrace run file"}
     return {**header, "oneOf": list(references.values()), **definitions}

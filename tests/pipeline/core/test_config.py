@@ -8,7 +8,7 @@ from pipeline.core import config
 from tests.waiting import PATIENCE_S
 
 DIGITS = "task: image_classification\ndata: {name: digits}\n"
-# Lists of aliases, ten times ten times ten: 10^8 values in 300 characters.
+# Nested aliases of ten values each, eight levels deep: 10^9 values in 300 characters.
 TABLE = "task: tabular_regression\ndata: {files: a.csv, "
 BOMB = "".join(f", &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9))
 BOMB = f"[&a0 [1,1,1,1,1,1,1,1,1,1]{BOMB}]"
@@ -78,7 +78,7 @@ BOMB = f"[&a0 [1,1,1,1,1,1,1,1,1,1]{BOMB}]"
         ("task: [a]", r"run\.yaml:1: Unknown task \['a'\]"),
     ],
 )
-def test_a_bad_setting_says_where_and_what_was_expected(text, message):
+def test_a_bad_setting_is_refused_with_position_and_expected_value(text, message):
     with pytest.raises(ConfigError, match=message):
         config.parse(text, "run.yaml")
 
@@ -111,13 +111,13 @@ def test_a_bad_setting_says_where_and_what_was_expected(text, message):
         ),
     ],
 )
-def test_settings_are_held_against_the_data_set(text, message, tmp_path):
+def test_settings_that_do_not_fit_the_data_set_are_refused(text, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         config.find_data(config.parse(text), tmp_path / "run.yaml", tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("text", "overrides", "where"),
+    ("text", "overrides", "position"),
     [
         ("evaluate:\n  thresholds:\n    loss: {min: 0.5}\n", [], r"^reg\.yaml:5: evaluate\.thresholds\.loss: "),
         ("", ["evaluate.thresholds={loss: {min: 0}}"], r"^--set: evaluate\.thresholds\.loss: expected max"),
@@ -127,17 +127,19 @@ def test_settings_are_held_against_the_data_set(text, message, tmp_path):
         ("", ["train={epoch: 3}"], r"^--set: Unknown key in train 'epoch'"),
     ],
 )
-def test_what_does_not_suit_the_data_set_says_where_it_stands(text, overrides, where, tmp_path):
+def test_a_setting_that_does_not_fit_the_data_set_is_refused_with_its_position(text, overrides, position, tmp_path):
     (tmp_path / "reg.yaml").write_text(DIGITS + text)
 
-    with pytest.raises(ConfigError, match=where):
+    with pytest.raises(ConfigError, match=position):
         config.load(str(tmp_path / "reg.yaml"), overrides)
 
 
 def test_an_override_wins_over_the_file_and_keeps_its_type():
-    found = config.parse(DIGITS + "train: {epochs: 9}", overrides=["train.epochs=3", "model.filters=[8, 8]", "seed=7"])
+    run_config = config.parse(
+        DIGITS + "train: {epochs: 9}", overrides=["train.epochs=3", "model.filters=[8, 8]", "seed=7"]
+    )
 
-    assert (found.train.epochs, found.model.filters, found.seed) == (3, (8, 8), 7)
+    assert (run_config.train.epochs, run_config.model.filters, run_config.seed) == (3, (8, 8), 7)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_a_bad_override_is_refused(override, message):
         "train.warm_start=false",
     ],
 )
-def test_off_is_taken_in_any_case(setting):
+def test_off_is_valid_in_any_case(setting):
     keys, _, value = setting.partition("=")
     section, *inner = keys.split(".")
     in_file = "".join(f"{{{name}: " for name in inner) + value + "}" * len(inner)
@@ -178,19 +180,19 @@ def test_off_is_taken_in_any_case(setting):
     overridden = config.parse(text, overrides=[setting])
     written = config.parse(text + f"{section}: {in_file}\n") if section != "data" else overridden
 
-    for found in (overridden, written):
+    for value in (overridden, written):
         for name in keys.split("."):
-            found = getattr(found, name)
-        assert found == "off"
+            value = getattr(value, name)
+        assert value == "off"
 
 
 def test_yes_and_no_are_names_of_classes():
-    """YAML 1.1, which PyYAML reads, takes no, yes, on and off for booleans; null is nothing, and told."""
+    """In YAML 1.1, which PyYAML reads, no, yes, on and off are booleans; null is no class and is refused."""
     text = "task: tabular_classification\ndata: {files: x.csv, features: {y: {kind: label, classes: [%s]}}}\n"
 
-    found = config.parse(text % "no, yes, off, on, y, n")
+    run_config = config.parse(text % "no, yes, off, on, y, n")
 
-    assert found.data.features["y"].classes == ("no", "yes", "off", "on", "y", "n")
+    assert run_config.data.features["y"].classes == ("no", "yes", "off", "on", "y", "n")
     with pytest.raises(ConfigError, match="classes"):
         config.parse(text % "null, yes")
 
@@ -206,7 +208,7 @@ def test_an_unknown_pipeline_offers_the_closest():
         config.load("fashion_mist")
 
 
-def test_a_run_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_run_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"There is no run file .*mine\.yaml"):
         config.load(str(tmp_path / "mine.yaml"))
 
@@ -245,17 +247,17 @@ def test_a_typo_is_reported_without_loading_tensorflow(tmp_path):
         "    print('loaded:', sorted(heavy))\n"
     )
 
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S
     )
 
-    assert done.returncode == 2
-    assert done.stdout == "loaded: []\n"
-    assert done.stderr.startswith("headrace: typo.yaml:3: Unknown key in train 'epoch'. Did you mean 'epochs'?")
-    assert done.stderr.count("\n") == 1
+    assert result.returncode == 2
+    assert result.stdout == "loaded: []\n"
+    assert result.stderr.startswith("headrace: typo.yaml:3: Unknown key in train 'epoch'. Did you mean 'epochs'?")
+    assert result.stderr.count("\n") == 1
 
 
-def test_a_setting_that_a_merge_gave_too_is_named_by_its_own_line():
+def test_a_setting_that_overrides_a_merged_one_is_named_by_its_own_line():
     text = DIGITS + "train: {<<: {epochs: -1, seed: 3},\n  epochs: -2}"
 
     with pytest.raises(ConfigError, match=r"run\.yaml:4: train\.epochs: .* found -2"):
