@@ -16,7 +16,7 @@ def main() -> None:
     put_our_packages_first()
     from pipeline.core import environment
 
-    environment.put_right()
+    environment.clean()
     from pipeline.commands import cli
 
     cli.main()

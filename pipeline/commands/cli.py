@@ -48,7 +48,7 @@ def cli(context: click.Context) -> None:
     Without a command it shows the pipelines of the current home, and what to do next.
     """
     # Before each verb, and not before the help.
-    environment.put_keras_right(os.environ)
+    environment.isolate_keras(os.environ)
     if context.invoked_subcommand is None:
         context.invoke(overview, home=Path(os.environ.get("HEADRACE_HOME") or "."), verbose=False)
 

@@ -1,1 +1,1 @@
-"""What everything else in `pipeline` stands on: settings, paths, lock, fingerprints, screen."""
+"""The base of `pipeline`: settings, paths, lock, fingerprints, screen."""

@@ -1,7 +1,7 @@
-"""The environment of this process, put right before anything heavy is imported; what it starts inherits it.
+"""Cleans the environment of this process before any heavy import; child processes inherit it.
 
-What a person has set for other programs must not change what a model computes, nor end a run. What is not used, and
-what is used and may change results, is named in one line by the preflight and by `headrace doctor`.
+Variables that a person has set for other programs must neither change what a model computes nor end a run. The
+preflight and `headrace doctor` name, in one line, variables that are ignored and variables that may change results.
 """
 
 import codecs
@@ -18,7 +18,7 @@ from pathlib import Path
 
 Variables = MutableMapping[str, str]
 
-# What was found out before variables were changed, for processes that inherit them: lines, and a break between two.
+# Findings about the original variables, one a line, for child processes that inherit the changed ones.
 NOTES = "HEADRACE_ENVIRONMENT_NOTES"
 UNUSED = {
     "KERAS_BACKEND": "models are trained and served by TensorFlow",
@@ -31,115 +31,115 @@ UNUSED = {
     "TF_XLA_FLAGS": "XLA compiles no texts, and a flag that it does not know ends the process",
     "MPLBACKEND": "plots are drawn without a screen",
 }
-# Of TensorFlow, by their beginnings: Terraform's variables begin with TF_ too.
+# Prefixes of TensorFlow's variables; not TF_ alone, with which Terraform's variables begin, too.
 CHANGE_RESULTS = (
     "TF_ENABLE_", "TF_DISABLE_", "TF_DETERMINISTIC_OPS", "TF_CUDNN_", "TF_CUBLAS", "TF_NUM_INTEROP_THREADS",
     "TF_NUM_INTRAOP_THREADS", "TF_OVERRIDE_GLOBAL_THREADPOOL", "TF_USE_", "XLA_FLAGS", "NVIDIA_TF32_OVERRIDE",
     "ONEDNN_", "DNNL_",
 )  # fmt: skip
 KERAS_DEFAULTS = {"backend": "tensorflow", "floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-07}
-NAMES_OF_USER = ("LOGNAME", "USER", "LNAME", "USERNAME")  # where getpass looks
-LOCAL = ("localhost", "127.0.0.1", "::1")
-PLAIN = {"✓": "+", "✗": "x", "±": "+-", "…": "..."}
+USER_VARIABLES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # read by getpass
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+ASCII_REPLACEMENTS = {"✓": "+", "✗": "x", "±": "+-", "…": "..."}
 
 
-def put_right() -> None:
-    """Changes the environment of this process; starts it anew where the interpreter itself has read it already."""
-    anew = put_variables_right(os.environ)
-    if anew and not sys.flags.ignore_environment:
+def clean() -> None:
+    """Cleans the environment of this process; restarts the interpreter if it has read a changed variable already."""
+    needs_restart = clean_variables(os.environ)
+    if needs_restart and not sys.flags.ignore_environment:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-    plain_output()
+    replace_unencodable_output()
 
 
 def notes() -> list[str]:
-    """Returns what was set and is not used, or is used and may change results, a few words each."""
+    """Returns a note for each variable that is ignored, or that may change results."""
     return [line for line in os.environ.get(NOTES, "").splitlines() if line]
 
 
 def line() -> str:
-    """Returns all notes in one line; empty where there are none."""
+    """Returns all notes in one line; empty if there are none."""
     return "; ".join(notes())
 
 
 def program() -> str:
-    """Returns what a person types to call Headrace from here: after `make setup` it is not on the path."""
-    called = sys.argv[0]
-    return called if Path(called).name == "headrace" and not shutil.which("headrace") else "headrace"
+    """Returns the command to type for Headrace; after `make setup` it is not on the path."""
+    command = sys.argv[0]
+    return command if Path(command).name == "headrace" and not shutil.which("headrace") else "headrace"
 
 
 def typed(text: str, verbs: Collection[str]) -> str:
-    """Returns a sentence whose commands, such as `headrace run digits`, are as a person types them from here."""
+    """Returns a text whose commands, such as `headrace run digits`, begin with `program()`."""
     return re.sub(rf"(?<![\w./-])headrace(?= ({'|'.join(verbs)})\b)", lambda _: program(), text)
 
 
-def put_variables_right(variables: Variables) -> bool:
-    """Changes environment variables; returns whether only a new interpreter heeds all of them."""
-    found = [f"{name}={variables.pop(name)} is not used: {why}" for name, why in UNUSED.items() if name in variables]
+def clean_variables(variables: Variables) -> bool:
+    """Changes environment variables; returns whether the interpreter has to be restarted to apply them."""
+    notes = [f"{name}={variables.pop(name)} is not used: {why}" for name, why in UNUSED.items() if name in variables]
     passed_on = [f"{name}={value}" for name, value in variables.items() if name.startswith(CHANGE_RESULTS)]
-    found += [f"TensorFlow heeds {', '.join(sorted(passed_on))}: results may differ"] if passed_on else []
-    found += _put_user_right(variables)
+    notes += [f"TensorFlow heeds {', '.join(sorted(passed_on))}: results may differ"] if passed_on else []
+    notes += _set_user(variables)
     bypass_proxies(variables)
-    anew = [_put_optimization_right(variables), _put_warnings_right(variables), _put_encoding_right(variables)]
-    _note(variables, found)
-    return any(anew)
+    needs_restart = [_unset_optimization(variables), _unset_warning_errors(variables), _set_encoding(variables)]
+    _add_notes(variables, notes)
+    return any(needs_restart)
 
 
-def _put_user_right(variables: Variables) -> list[str]:
-    """Gives a user id without an entry in passwd, as containers have, a name and a home; HOME its usual value."""
+def _set_user(variables: Variables) -> list[str]:
+    """Sets user name and HOME if missing, also for a user id without an entry in passwd, as in containers."""
     try:
         entry = pwd.getpwuid(os.getuid())
         name, home = entry.pw_name, entry.pw_dir
     except KeyError:
         name, home = str(os.getuid()), ""
-    if not any(variables.get(one) for one in NAMES_OF_USER):
+    if not any(variables.get(variable) for variable in USER_VARIABLES):
         variables["USER"] = name
     if variables.get("HOME"):
         return []
-    import tempfile  # takes longer to load than all else here
+    import tempfile  # slower to import than the rest of this module
 
     variables["HOME"] = home or str(Path(tempfile.gettempdir()) / f"headrace-{name}")
     return [] if home else [f"HOME is not set: caches go to {variables['HOME']}"]
 
 
-def put_keras_right(variables: Variables) -> None:
-    """Has Keras read its settings from a folder of ours, where nobody changes its defaults."""
+def isolate_keras(variables: Variables) -> None:
+    """Sets KERAS_HOME to a folder of ours, so that Keras has its default settings."""
     import platformdirs  # a tenth of the time of `headrace --help`, which loads no Keras
 
-    usual = Path(variables.get("KERAS_HOME") or Path(variables["HOME"]) / ".keras") / "keras.json"
-    ours = Path(platformdirs.user_cache_dir("headrace")) / "keras"
-    variables["KERAS_HOME"] = str(ours)
+    usual_file = Path(variables.get("KERAS_HOME") or Path(variables["HOME"]) / ".keras") / "keras.json"
+    folder = Path(platformdirs.user_cache_dir("headrace")) / "keras"
+    variables["KERAS_HOME"] = str(folder)
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        settings = json.loads(usual.read_text(encoding="utf-8"))
-        other = [name for name, value in KERAS_DEFAULTS.items() if settings.get(name, value) != value]
-        if other and usual.parent != ours:
-            _note(variables, [f"{usual} is not used ({', '.join(other)}): the run file says all of it"])
+        settings = json.loads(usual_file.read_text(encoding="utf-8"))
+        changed = [name for name, value in KERAS_DEFAULTS.items() if settings.get(name, value) != value]
+        if changed and usual_file.parent != folder:
+            _add_notes(variables, [f"{usual_file} is not used ({', '.join(changed)}): the run file says all of it"])
 
 
-def _note(variables: Variables, found: list[str]) -> None:
-    if found:
-        variables[NOTES] = "\n".join(dict.fromkeys([*variables.get(NOTES, "").splitlines(), *found]))
+def _add_notes(variables: Variables, notes: list[str]) -> None:
+    if notes:
+        variables[NOTES] = "\n".join(dict.fromkeys([*variables.get(NOTES, "").splitlines(), *notes]))
 
 
 def bypass_proxies(variables: Variables) -> None:
-    """Has HTTP and gRPC go to this machine without a proxy; other addresses obey the variables as they are."""
+    """Excludes this machine from the proxies of HTTP and gRPC; other addresses follow the variables as set."""
     for name in ("no_proxy", "NO_PROXY"):
-        listed = [one.strip() for one in variables.get(name, "").split(",") if one.strip()]
-        if name in variables and listed != ["*"]:
-            variables[name] = ",".join(dict.fromkeys([*listed, *LOCAL]))
+        hosts = [host.strip() for host in variables.get(name, "").split(",") if host.strip()]
+        if name in variables and hosts != ["*"]:
+            variables[name] = ",".join(dict.fromkeys([*hosts, *LOCAL_HOSTS]))
     if "no_proxy" not in variables and "NO_PROXY" not in variables:
-        variables["no_proxy"] = ",".join(LOCAL)
+        variables["no_proxy"] = ",".join(LOCAL_HOSTS)
 
 
-def _put_optimization_right(variables: Variables) -> bool:
-    """Python without docstrings and asserts is not what TFX, Beam and click are written for."""
+def _unset_optimization(variables: Variables) -> bool:
+    """Unsets PYTHONOPTIMIZE, since TFX, Beam and click need docstrings and asserts; returns whether it was set."""
     return variables.pop("PYTHONOPTIMIZE", "") not in ("", "0")
 
 
-def _put_warnings_right(variables: Variables) -> bool:
-    """Warnings as errors end a run at the first deprecated call in a library; other filters stay."""
-    given = variables.get("PYTHONWARNINGS", "")
-    kept = [one for one in given.split(",") if not _is_error(one)]
-    if ",".join(kept) == given:
+def _unset_warning_errors(variables: Variables) -> bool:
+    """Removes `error` from PYTHONWARNINGS, which ends a run at a deprecated call; returns whether it was there."""
+    filters = variables.get("PYTHONWARNINGS", "")
+    kept = [entry for entry in filters.split(",") if not _is_error(entry)]
+    if ",".join(kept) == filters:
         return False
     variables["PYTHONWARNINGS"] = ",".join(kept)
     return True
@@ -147,11 +147,11 @@ def _put_warnings_right(variables: Variables) -> bool:
 
 def _is_error(entry: str) -> bool:
     action = entry.partition(":")[0].strip()
-    return bool(action) and "error".startswith(action)  # Python takes an action's first letters for it
+    return bool(action) and "error".startswith(action)  # Python accepts the first letters of an action
 
 
-def _put_encoding_right(variables: Variables) -> bool:
-    """Has Python read and write files as UTF-8 whatever the locale; what it prints is in the terminal's encoding."""
+def _set_encoding(variables: Variables) -> bool:
+    """Sets UTF-8 for files and keeps the terminal's encoding for output; returns whether a variable changed."""
     if sys.flags.utf8_mode or _is_utf8(locale.getpreferredencoding(False)):
         return False
     variables.setdefault("PYTHONIOENCODING", locale.getpreferredencoding(False))
@@ -159,21 +159,21 @@ def _put_encoding_right(variables: Variables) -> bool:
     return True
 
 
-def plain_output() -> None:
-    """Has standard output and error show a sign that the terminal's encoding lacks as ASCII, instead of failing."""
-    codecs.register_error("plain", _plain)
+def replace_unencodable_output() -> None:
+    """Makes standard output and error replace characters that the terminal's encoding lacks by ASCII."""
+    codecs.register_error("headrace_ascii", _replace_by_ascii)
     for stream in (sys.stdout, sys.stderr):
         if not _is_utf8(getattr(stream, "encoding", None) or "utf-8") and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="plain")
-            # Of what is started from here, also of Python programs that do not know of our signs.
+            stream.reconfigure(errors="headrace_ascii")
+            # For child processes, which do not have our error handler.
             os.environ["PYTHONIOENCODING"] = f"{stream.encoding}:replace"
 
 
-def _plain(error: UnicodeError) -> tuple[str, int]:
+def _replace_by_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    signs = error.object[error.start : error.end]
-    return "".join(PLAIN.get(sign, "?") for sign in signs), error.end
+    characters = error.object[error.start : error.end]
+    return "".join(ASCII_REPLACEMENTS.get(character, "?") for character in characters), error.end
 
 
 def _is_utf8(encoding: str) -> bool:

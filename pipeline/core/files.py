@@ -1,4 +1,4 @@
-"""Files while a run or a server works: who may read them, where temporary ones go, and no secret in a log."""
+"""Files of a run or a server: permissions, temporary files, and no secret in a log."""
 
 import contextlib
 import errno
@@ -11,63 +11,63 @@ from pathlib import Path
 from data.errors import ConfigError
 from data.secrets import hide
 
-# Why the system may refuse to write a file -> what mends it.
-_ROOM = "free space on that disk, or choose another home with --home or HEADRACE_HOME"
-_REFUSED = {
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
+# errno of a refused write -> remedy.
+_FREE_SPACE = "free space on that disk, or choose another home with --home or HEADRACE_HOME"
+_REMEDIES = {
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
     errno.EROFS: "choose another home with --home or HEADRACE_HOME",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f unlimited), or choose a home on another disk",
 }
-_LIBRARIES = ("tensorflow.", "pyarrow.")  # whose errors are classes of their own, with the system's words
+_LIBRARIES = ("tensorflow.", "pyarrow.")  # with error classes of their own, whose text contains that of the system
 
 
 @contextlib.contextmanager
 def temporary_files(folder: Path) -> Iterator[None]:
-    """Within this block all libraries put their temporary files into a folder, emptied before and removed at the end.
+    """Sets the folder of temporary files within the block; it is emptied before and removed after.
 
-    TFX, TFMA, Beam and AutoGraph leave files in the system's temporary folder, more so when they are killed.
+    TFX, TFMA, Beam and AutoGraph leave files in the system's temporary folder, in particular when they are killed.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    before = os.environ.get("TMPDIR"), tempfile.tempdir
+    variable, tempdir = os.environ.get("TMPDIR"), tempfile.tempdir
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     try:
         yield
     finally:
-        tempfile.tempdir = before[1]
-        os.environ.pop("TMPDIR") if before[0] is None else os.environ.update(TMPDIR=before[0])
+        tempfile.tempdir = tempdir
+        os.environ.pop("TMPDIR") if variable is None else os.environ.update(TMPDIR=variable)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-# The umasks that blocks of `private_files` have replaced, the user's own first: like a umask, of the whole process.
-_replaced: list[int] = []
+# Umasks that blocks of `private_files` have replaced, the user's own first; like a umask, it is of the process.
+_replaced_umasks: list[int] = []
 
 
 @contextlib.contextmanager
 def private_files() -> Iterator[None]:
-    """Within this block new files are 0640 and new folders 0750 at most, whoever makes them."""
+    """Sets the umask 0027 within the block: new files are at most 0640, new folders at most 0750."""
     before = os.umask(0o027)
-    _replaced.append(before)
+    _replaced_umasks.append(before)
     try:
         yield
     finally:
-        _replaced.pop()
+        _replaced_umasks.pop()
         os.umask(before)
 
 
 def user_umask() -> int:
-    """Returns the umask that the process was started with, within a block of `private_files` and without."""
-    if _replaced:
-        return _replaced[0]
-    before = os.umask(0o077)  # it can only be read by setting it
+    """Returns the umask with which the process was started, also within a block of `private_files`."""
+    if _replaced_umasks:
+        return _replaced_umasks[0]
+    before = os.umask(0o077)  # reading a umask requires setting it
     os.umask(before)
     return before
 
 
 @contextlib.contextmanager
 def hidden_secrets(log: Path) -> Iterator[None]:
-    """After this block the log holds no value of a `${ENV:NAME}` setting, not even from libraries in C."""
+    """Removes values of `${ENV:NAME}` settings from the log after the block, also those that C libraries wrote."""
     try:
         yield
     finally:
@@ -77,16 +77,16 @@ def hidden_secrets(log: Path) -> Iterator[None]:
 
 
 def refused_write(error: BaseException, stage: str) -> ConfigError | None:
-    """Returns what to say where a stage failed because the system refused to write a file; None for other failures."""
+    """Returns the error to raise if a stage failed because a file could not be written; None for other failures."""
     text = (str(error).splitlines() or [""])[0]
     if not isinstance(error, OSError) and not type(error).__module__.startswith(_LIBRARIES):
         return None
-    for number, remedy in _REFUSED.items():
+    for number, remedy in _REMEDIES.items():
         reason = os.strerror(number)
         if getattr(error, "errno", None) == number or reason in text:
-            # TensorFlow's is `FILE; REASON`.
-            named = getattr(error, "filename", None) or (text.partition(";")[0] if ";" in text else "a file")
-            found = ConfigError(f"Stage {stage} could not write {named} ({reason}); {remedy}.")
-            found.__cause__ = error  # for the log
-            return found
+            # The text of TensorFlow is `FILE; REASON`.
+            file = getattr(error, "filename", None) or (text.partition(";")[0] if ";" in text else "a file")
+            config_error = ConfigError(f"Stage {stage} could not write {file} ({reason}); {remedy}.")
+            config_error.__cause__ = error  # for the log
+            return config_error
     return None

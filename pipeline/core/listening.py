@@ -1,4 +1,4 @@
-"""A socket for a site of ours: on 127.0.0.1 only, told in one line where the port is taken."""
+"""Server sockets on 127.0.0.1, with a one-line error if the port is in use."""
 
 import socket
 
@@ -8,17 +8,17 @@ HOST = "127.0.0.1"
 
 
 def listen(port: int) -> socket.socket:
-    """Returns a bound socket; port 0 picks a free one.
+    """Returns a listening socket on 127.0.0.1; port 0 picks a free one.
 
     Raises:
-        ConfigError: The port is taken.
+        ConfigError: The port is in use.
     """
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server_socket = socket.socket()
+    server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((HOST, port))
-        listening.listen(128)  # who is told the address may ask at once
+        server_socket.bind((HOST, port))
+        server_socket.listen(128)  # clients may connect as soon as they have the address
     except OSError as error:
-        listening.close()
+        server_socket.close()
         raise ConfigError(f"Port {port} on {HOST} is taken ({error.strerror}); choose another with --port.") from error
-    return listening
+    return server_socket

@@ -1,4 +1,4 @@
-"""The log of a process: no secret is written."""
+"""Logging without secrets."""
 
 import logging
 
@@ -6,13 +6,13 @@ from data.secrets import hide
 
 
 class HidingFormatter(logging.Formatter):
-    """Writes no value of a `${ENV:NAME}` setting, and no webhook's token."""
+    """Hides values of `${ENV:NAME}` settings and tokens of webhooks."""
 
     def format(self, record: logging.LogRecord) -> str:
         return hide(super().format(record))
 
 
-def start(form: str) -> None:
-    """Writes what is logged from now on, from level INFO, to standard error."""
+def start(log_format: str) -> None:
+    """Starts logging to standard error, from level INFO."""
     logging.basicConfig(level=logging.INFO, force=True)
-    logging.getLogger().handlers[0].setFormatter(HidingFormatter(form))
+    logging.getLogger().handlers[0].setFormatter(HidingFormatter(log_format))

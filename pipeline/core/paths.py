@@ -1,4 +1,4 @@
-"""Where a pipeline keeps its state below a home folder."""
+"""Paths of a pipeline's files within a home folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,8 @@ class PipelinePaths:
     """The folders and files of one pipeline; all paths absolute.
 
     Attributes:
-        runs: Everything but what is published.
-        serving: The published versions.
+        runs: Folder of all state except published versions.
+        serving: Folder of the published versions.
     """
 
     runs: Path
@@ -26,7 +26,7 @@ class PipelinePaths:
 
     @classmethod
     def of_record(cls, file: Path) -> "PipelinePaths":
-        """Returns the paths of the pipeline whose record of a run a file is; see `record`."""
+        """Returns the paths of the pipeline to which a run record file belongs; see `record`."""
         runs = file.resolve().parents[1]
         return cls.of(runs.parent.parent, runs.name)
 
@@ -36,22 +36,22 @@ class PipelinePaths:
         return self.serving.parents[1]
 
     def relative(self, path: Path) -> str:
-        """Returns a path below the home as records hold it: relative to the home, which may move."""
+        """Returns a path relative to the home, as records hold it, since the home may move."""
         return str(path.relative_to(self.home))
 
     def recorded(self, folder: Path) -> str:
-        """Returns a folder's path as records hold it: relative to the home, absolute where it is not below it."""
+        """Returns a folder's path as records hold it: relative to the home, or absolute if it lies outside."""
         return self.relative(folder) if folder.is_relative_to(self.home) else str(folder)
 
     def artifact(self, recorded: str) -> Path:
-        """Returns where an artifact's folder lies now.
+        """Returns the current absolute folder of an artifact.
 
         Args:
-            recorded: Its path as a record or ML Metadata holds it: relative to the home, or, where an earlier release
-                wrote it, absolute and below the home of that time.
+            recorded: Its path in a record or in ML Metadata: relative to the home, or, if an earlier release wrote
+                it, absolute within the home of that time.
         """
-        _, root, below = recorded.rpartition(f"/{self.relative(self.artifacts)}/")
-        return self.artifacts / below if root else self.home / recorded
+        _, root, relative_path = recorded.rpartition(f"/{self.relative(self.artifacts)}/")
+        return self.artifacts / relative_path if root else self.home / recorded
 
     @property
     def database(self) -> Path:
@@ -65,12 +65,12 @@ class PipelinePaths:
 
     @property
     def execution_records(self) -> Path:
-        """What the database knows of each execution, a file each."""
+        """Folder of execution records, a file each; see `pipeline.history.execution_records`."""
         return self.runs / "records"
 
     @property
     def last(self) -> Path:
-        """Which run was the last and what it was made of, if it was published and nothing ran since."""
+        """The last run and its fingerprint, if it was published and nothing has run since."""
         return self.runs / "last.json"
 
     @property
@@ -79,7 +79,7 @@ class PipelinePaths:
         return self.runs / "artifacts"
 
     def artifact_folders(self) -> list[Path]:
-        """Returns the folders of artifacts, `<stage>/<output>/<execution>`, in order; not those that were set aside."""
+        """Returns the folders of artifacts, `<stage>/<output>/<execution>`, sorted, without those that were renamed."""
         return sorted(path for path in self.artifacts.glob("*/*/*") if path.name.isdecimal())
 
     @property
@@ -89,12 +89,12 @@ class PipelinePaths:
 
     @property
     def profiles(self) -> Path:
-        """Summaries of the data that published versions learned from, a file each."""
+        """Summaries of the training data of published versions, a file each."""
         return self.runs / "profiles"
 
     @property
     def checkpoints(self) -> Path:
-        """States of unfinished trainings."""
+        """Checkpoints of unfinished trainings."""
         return self.runs / "checkpoints"
 
     @property
@@ -104,17 +104,17 @@ class PipelinePaths:
 
     @property
     def tensorboard(self) -> Path:
-        """Event files, a folder a run; those of all pipelines lie together, so that TensorBoard's names are short."""
+        """Event files, a folder for each run; all pipelines share a parent, so that TensorBoard's names are short."""
         return self.home / TENSORBOARD / self.runs.name
 
     @property
     def reports(self) -> Path:
-        """What each run came to, and its page."""
+        """Records and pages of the runs."""
         return self.runs / "reports"
 
     @property
     def logs(self) -> Path:
-        """A log file a run."""
+        """Logs, a file for each run."""
         return self.runs / "logs"
 
     def record(self, run: str) -> Path:
@@ -132,25 +132,25 @@ class PipelinePaths:
 
     @property
     def samples(self) -> Path:
-        """What the server was asked and answered, a file a day."""
+        """Sampled requests and predictions of the server, a file for each day."""
         return self.runs / "samples"
 
     @property
     def drift(self) -> Path:
-        """How far requests and the newest span were from the training data, when that was asked last."""
+        """Result of the last drift check: distance of requests and of the newest span to the training data."""
         return self.runs / "drift.json"
 
     @property
     def quality(self) -> Path:
-        """How good answers were, day by day, when that was asked last."""
+        """Result of the last quality check: metrics of served predictions, day by day."""
         return self.runs / "quality.json"
 
     @property
     def temporary(self) -> Path:
-        """Temporary files of the running run."""
+        """Temporary files of the run in progress."""
         return self.runs / "tmp"
 
     @property
     def lock(self) -> Path:
-        """Locked by the running run."""
+        """Lock file of the run in progress."""
         return self.runs / "lock"

@@ -1,4 +1,4 @@
-"""What a person sees of a run: live on a terminal, one line a stage in a pipe; everything else goes to the log."""
+"""Progress display of a run: live on a terminal, a line for each stage in a pipe; other output goes to the log."""
 
 import contextlib
 import os
@@ -18,12 +18,12 @@ from data.texts import significant
 from models.progress import pace
 
 NAME_WIDTH = 14
-EVERY_SECONDS = 30.0  # between two lines of a stage that goes on, where there is no terminal
+EVERY_SECONDS = 30.0  # between two progress lines of a stage, without a terminal
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Goes on unseen: rich would end the process, and with it the run, when a reader such as `head` goes away."""
+        """Stops printing: rich would end the process, and with it the run, when a reader such as `head` exits."""
         self.quiet = True
 
 
@@ -31,13 +31,13 @@ class Screen:
     """Shows the stages of a run.
 
     Attributes:
-        console: Writes to the terminal or pipe that the command was started with, also while output is redirected.
-        stage: The stage that is running; empty between two.
+        console: Console on the standard output with which the command was started, also while output is redirected.
+        stage: Name of the running stage; empty between stages.
     """
 
     def __init__(self, quiet: bool = False):
         sys.stdout.flush()
-        # TensorFlow writes to the file descriptors themselves, so ours is a copy that redirecting leaves alone.
+        # TensorFlow writes to the file descriptors, so this is a copy that redirection does not affect.
         file = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
         self.console = _Console(file=file, highlight=False, soft_wrap=True, quiet=quiet)
         self.stage, self._started, self._detail = "", 0.0, ""
@@ -45,9 +45,9 @@ class Screen:
 
     @contextlib.contextmanager
     def stages(self) -> Iterator[None]:
-        """Within this block the running stage is shown: live where there is a terminal, else by a line now and then."""
+        """Shows the running stage within the block: live on a terminal, otherwise by a line every EVERY_SECONDS."""
         if not self.console.is_terminal or self.console.quiet:
-            with self._telling():
+            with self._progress_lines():
                 yield
             return
         live = Live(
@@ -55,7 +55,7 @@ class Screen:
             console=self.console,
             refresh_per_second=8,
             transient=True,
-            # Live would otherwise catch what anything prints and show it: that belongs in the log.
+            # Live would show all other output, which belongs in the log.
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -63,26 +63,26 @@ class Screen:
             yield
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Within this block a line says every so often how far a long stage is."""
+    def _progress_lines(self) -> Iterator[None]:
+        """Prints progress lines of long stages within the block."""
 
-        def tell() -> None:
+        def print_progress() -> None:
             if self.stage and time.monotonic() - self._started >= EVERY_SECONDS:
                 self.say(self._running())
 
-        with repeating(tell, EVERY_SECONDS):
+        with repeating(print_progress, EVERY_SECONDS):
             yield
 
     def begin(self, stage: str) -> None:
-        """Shows that a stage has begun."""
+        """Shows the start of a stage."""
         self.stage, self._started, self._detail, self._values = stage, time.monotonic(), "", {}
 
     def update(self, values: dict[str, Any]) -> None:
-        """Shows how far the running stage is; see `models.progress.report`."""
+        """Shows the progress of the running stage; see `models.progress.report`."""
         self._values, self._detail = values, hide(values.get("short") or describe(values))
 
     def end(self, state: str) -> tuple[float, str]:
-        """Prints the finished stage's line; returns its seconds and what was said of it.
+        """Prints the line of the ended stage; returns its seconds and its last progress.
 
         Args:
             state: `done`, `cached`, `failed` or `stopped`.
@@ -98,7 +98,7 @@ class Screen:
 
     def say(self, line: str | Text) -> None:
         """Prints a line."""
-        # As it is: a file called `d:label:` is no picture, and `[red]` no colour.
+        # Without markup: a file `d:label:` must not become an emoji, nor `[red]` a colour.
         self.console.print(hide(line) if isinstance(line, str) else line, markup=False, emoji=False)
 
     def _running(self) -> Text:
@@ -111,15 +111,15 @@ class Screen:
 
 
 @contextlib.contextmanager
-def repeating(act: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Within this block a thread of its own acts every so many seconds."""
+def repeating(action: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Calls `action` every `seconds` in a thread within the block."""
     ended = threading.Event()
 
-    def go_on() -> None:
+    def run() -> None:
         while not ended.wait(seconds):
-            act()
+            action()
 
-    thread = threading.Thread(target=go_on, name="progress", daemon=True)
+    thread = threading.Thread(target=run, name="progress", daemon=True)
     thread.start()
     try:
         yield
@@ -130,7 +130,7 @@ def repeating(act: Callable[[], None], seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def redirected(log: Path) -> Iterator[None]:
-    """Sends what anything writes to standard output and error to the file `log`."""
+    """Redirects the file descriptors of standard output and error to the file `log` within the block."""
     saved = os.dup(1), os.dup(2)
     with log.open("ab") as file:
         try:
@@ -148,13 +148,13 @@ def redirected(log: Path) -> Iterator[None]:
 
 
 def describe(values: dict[str, Any]) -> str:
-    """Returns what a step reported as a few words, such as `epoch 2/5, loss 0.3100`."""
+    """Returns the progress values of a step in a few words, such as `epoch 2/5, loss 0.3100`."""
     if "summary" in values:
         return values["summary"]
     words = []
-    for whole, part in (("epochs", "epoch"), ("steps", "step"), ("of", "rows")):
-        if part in values and whole in values:
-            words.append(f"{part} {values[part]:,}/{values[whole]:,}")
+    for total, part in (("epochs", "epoch"), ("steps", "step"), ("of", "rows")):
+        if part in values and total in values:
+            words.append(f"{part} {values[part]:,}/{values[total]:,}")
     skipped = {"epoch", "epochs", "step", "steps", "of", "share", "done"} | ({"rows"} if "of" in values else set())
     for name, value in values.items():
         if name not in skipped:
@@ -163,7 +163,7 @@ def describe(values: dict[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    """Returns a number as a person reads it: whole ones above 1 without decimals, others with four."""
+    """Returns a number as text: integers above 1 without decimals, others with significant digits."""
     if isinstance(value, int):
         return f"{value:,}"
     if not isinstance(value, float):

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as an exception in the main thread, and an end for work that does not come back from C."""
+"""Raises SIGTERM and SIGINT as an exception in the main thread; ends the process if C code does not return."""
 
 import contextlib
 import signal
@@ -6,12 +6,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-# A stage that does not come back to Python in this time is given up.
+# The process is ended if the block has not ended this long after the signal.
 GRACE_SECONDS = 8.0
 
 
 class Stopped(BaseException):
-    """A signal asked the run to stop; not an Exception, so that no library takes it for a failure of its own."""
+    """A signal requested the end of the run; not an Exception, so that no library handles it as its own failure."""
 
     def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
@@ -20,24 +20,24 @@ class Stopped(BaseException):
 
 @contextlib.contextmanager
 def stop_on_signals(give_up: Callable[[int], None]) -> Iterator[None]:
-    """Within this block SIGTERM and SIGINT raise Stopped in the main thread.
+    """Makes SIGTERM and SIGINT raise Stopped in the main thread within the block.
 
     Args:
         give_up: Called with the signal's number from another thread when the block has not ended GRACE_SECONDS after
             the signal; it must end the process.
     """
-    ended, asked = threading.Event(), False
+    ended, is_stopping = threading.Event(), False
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
 
     def stop(number, frame):
-        nonlocal asked
-        if not asked:  # asked for a second time, it is stopping already
-            asked = True
+        nonlocal is_stopping
+        if not is_stopping:  # a second signal changes nothing
+            is_stopping = True
             raise Stopped(number)
 
     def watch() -> None:
-        """Python handles a signal when its main thread comes back from C; the wakeup socket tells at once."""
+        """Waits for a signal on the wakeup socket: the handler runs only after the main thread returns from C."""
         number = receiver.recv(1)
         if number and not ended.wait(GRACE_SECONDS):
             give_up(number[0])
@@ -53,6 +53,6 @@ def stop_on_signals(give_up: Callable[[int], None]) -> Iterator[None]:
         signal.set_wakeup_fd(previous_fd)
         for number, handler in previous.items():
             signal.signal(number, handler)
-        sender.close()  # the watcher reads the end and returns
+        sender.close()  # the watcher reads EOF and returns
         watcher.join()
         receiver.close()

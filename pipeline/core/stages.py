@@ -1,6 +1,6 @@
 """The stages of a run, each declared once; loads no TensorFlow, Beam or TFX.
 
-`pipeline.running.wiring` has a function of the same name for each, which makes its component.
+`pipeline.running.wiring` has a function of the same name for each, which creates its component.
 """
 
 from dataclasses import dataclass
@@ -15,33 +15,34 @@ class Stage:
     """A stage of a run.
 
     Attributes:
-        id: Its name in the database, on the screen and in folders.
-        module: Where its own code begins. Its cache key holds the source of this module and of all that it imports,
-            and the versions of the packages that those import.
-        packages: Packages to install that its component is made of, where that is not ours.
-        excluded: Patterns of modules that are imported on the way but never by this stage: no part of its cache key.
-        waits_for: Stages that have to end first, beside those whose outputs it takes.
-        looks_at: What it looks at that no cache key can hold, so that it runs in every run; empty for a cached stage.
-        settings: What the names of the settings that it goes by begin with.
-        is_gate: Whether it stops a run that came to something not good enough.
+        id: Name in the database, on the screen and in folders.
+        module: Main module of its code. Its cache key has the source of this module and of all its imports, and the
+            versions of the packages that those import.
+        packages: Installed packages of its component, if that is not ours.
+        excluded: Patterns of modules that its code references but never loads in this stage; not in its cache key.
+        runs_after: Stages that have to end first, in addition to those whose outputs it consumes.
+        external_state: State that it reads and no cache key has, so that it runs in every run; empty for a cached
+            stage.
+        settings: Prefixes of the names of the settings that affect it.
+        is_gate: Whether it can refuse the data or the model and so stop the run.
     """
 
     id: str
     module: str
     packages: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
-    waits_for: tuple[str, ...] = ()
-    looks_at: str = ""
+    runs_after: tuple[str, ...] = ()
+    external_state: str = ""
     settings: tuple[str, ...] = ()
     is_gate: bool = False
 
     @property
     def is_cached(self) -> bool:
-        """Whether an earlier result is taken where inputs, settings, code and packages are the same."""
-        return not self.looks_at
+        """Whether an earlier result is reused if inputs, settings, code and packages are equal."""
+        return not self.external_state
 
 
-# In an order in which each follows those that it needs.
+# In topological order.
 STAGES = (
     Stage("ingest", "components.example_gen", settings=("data.",)),
     Stage("statistics", "components.statistics", settings=("beam.",)),
@@ -49,7 +50,7 @@ STAGES = (
     Stage(
         "data_gate",
         "components.data_gate",
-        looks_at="the data of the live version, and the last accepted data",
+        external_state="the data of the live version, and the last accepted data",
         settings=("data.checks.",),
         is_gate=True,
     ),
@@ -57,7 +58,7 @@ STAGES = (
         "transform",
         "components.transform",
         excluded=(REFERENCE_MODELS,),
-        waits_for=("data_gate",),
+        runs_after=("data_gate",),
         settings=("task", "model.", "beam."),
     ),
     Stage(
@@ -70,28 +71,28 @@ STAGES = (
     Stage(
         "classical",
         "components.classical",
-        waits_for=("train",),  # whose curves a person waits for
+        runs_after=("train",),  # a person waits for its curves
         settings=("task", "model.", "seed"),
     ),
     Stage(
         "evaluate",
         "components.evaluator",
-        # It starts the server that the serving check takes, in a process of its own.
+        # It starts the server of the serving check as a process.
         excluded=(REFERENCE_MODELS, "models.serving.server.*"),
-        waits_for=("classical",),  # whose seconds are compared: that server would import beside it
+        runs_after=("classical",),  # its time is measured, and the start of the server would compete with it
         settings=("task", "model.", "evaluate.tfma", "beam."),
     ),
     Stage(
         "model_gate",
         "components.model_gate",
-        looks_at="what is published",
+        external_state="what is published",
         settings=("task", "data.", "model.", "evaluate.", "baseline.metric", "beam."),
         is_gate=True,
     ),
     Stage(
         "baseline",
         "components.baseline",
-        waits_for=("model_gate",),
+        runs_after=("model_gate",),
         settings=("task", "model.", "baseline.", "evaluate.thresholds"),
         is_gate=True,
     ),
@@ -99,14 +100,14 @@ STAGES = (
         "serving_check",
         "components.serving_check",
         excluded=(REFERENCE_MODELS,),
-        waits_for=("baseline",),
+        runs_after=("baseline",),
         settings=("task", "model.", "serving.", "evaluate.against_live"),
         is_gate=True,
     ),
     Stage(
         "publish",
         "components.publisher",
-        looks_at="what is published",
+        external_state="what is published",
         settings=("task", "data.", "serving.sample", "publish."),
     ),
 )

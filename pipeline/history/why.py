@@ -37,8 +37,8 @@ def explain(home: Path, pipeline: str, identifier: str, stage: str | None = None
 
 def _reasons(paths: PipelinePaths, stage: StageRecord, earlier: list[RunRecord]) -> list[str]:
     declared = BY_ID.get(stage.name)  # None for a stage of another version of Headrace
-    if declared and declared.looks_at:
-        return [f"runs every time: it looks at {declared.looks_at}"]
+    if declared and declared.external_state:
+        return [f"runs every time: it looks at {declared.external_state}"]
     before = [(run, other) for run in earlier for other in run.stages if other.name == stage.name]
     finished = [(run, other) for run, other in before if other.state in FINISHED]
     if stage.state == "cached":

@@ -35,7 +35,7 @@ def build(named: NamedConfig, paths: PipelinePaths, run: str, *, allow_unblessed
     inputs = wiring.Wiring(named, paths, run, allow_unblessed)
     for stage in STAGES:
         node = getattr(wiring, stage.id)(inputs).with_id(stage.id)
-        for other in stage.waits_for:
+        for other in stage.runs_after:
             node.add_upstream_node(inputs.made[other])
         inputs.made[stage.id] = node
     return Pipeline(

@@ -68,7 +68,7 @@ def test_a_run_ends_well_whatever_is_set(home):
     (home / "tiny.yaml").write_text(RUN_FILE)
     (home / "keras").mkdir()
     (home / "keras" / "keras.json").write_text(json.dumps({"backend": "jax", "floatx": "float64"}))
-    kept = {name: value for name, value in os.environ.items() if name not in (*environment.NAMES_OF_USER, "HOME")}
+    kept = {name: value for name, value in os.environ.items() if name not in (*environment.USER_VARIABLES, "HOME")}
 
     done = subprocess.run(
         _command("run", "./tiny.yaml", "--home", str(home), "-v"), cwd=home, capture_output=True, timeout=PATIENCE_S,

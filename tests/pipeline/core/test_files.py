@@ -11,7 +11,7 @@ from pipeline.core.files import hidden_secrets, private_files, refused_write, te
 from pipeline.core.paths import PipelinePaths
 
 
-def test_new_files_are_not_for_others(tmp_path):
+def test_new_files_are_private(tmp_path):
     before = os.umask(0o022)
     try:
         with private_files():
@@ -29,18 +29,18 @@ def test_new_files_are_not_for_others(tmp_path):
     assert (tmp_path / "after").stat().st_mode & 0o777 == 0o644
 
 
-def test_temporary_files_lie_in_the_pipelines_folder_and_are_gone_after_it(tmp_path, monkeypatch):
+def test_temporary_files_are_in_the_pipelines_folder_and_are_removed(tmp_path, monkeypatch):
     monkeypatch.delenv("TMPDIR", raising=False)
     paths, before = PipelinePaths.of(tmp_path, "digits"), tempfile.gettempdir()
     (paths.temporary / "of a killed run").mkdir(parents=True)
 
     with temporary_files(paths.temporary):
-        left = list(paths.temporary.iterdir())
-        made = Path(tempfile.mkdtemp())
+        remaining = list(paths.temporary.iterdir())
+        folder = Path(tempfile.mkdtemp())
         variable = os.environ["TMPDIR"]
 
-    assert left == []
-    assert made.parent == paths.temporary
+    assert remaining == []
+    assert folder.parent == paths.temporary
     assert variable == str(paths.temporary)
     assert not paths.temporary.exists()
     assert tempfile.gettempdir() == before
@@ -58,7 +58,7 @@ def test_a_log_keeps_no_secret(tmp_path, monkeypatch):
     assert log.read_bytes() == b"key ${ENV:HEADRACE_TEST_SECRET} \xff refused"
 
 
-def test_a_full_disk_is_told_with_what_mends_it(tmp_path):
+def test_a_full_disk_is_reported_with_its_remedy(tmp_path):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.keras")
 
     assert str(refused_write(full, "train")) == (
@@ -70,7 +70,7 @@ def test_a_full_disk_is_told_with_what_mends_it(tmp_path):
 
 
 @pytest.mark.slow  # loads TensorFlow
-def test_a_file_that_tensorflow_may_not_write_is_told_without_the_name_of_its_error(tmp_path):
+def test_a_file_that_tensorflow_may_not_write_is_reported_without_the_name_of_its_error(tmp_path):
     import tensorflow as tf
 
     file, (soft, hard) = tmp_path / "data-00000.tfrecord", resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -26,7 +26,7 @@ def _forget():
     """Forgets what this process has read, as if another had begun; what is stored stays."""
     fp._read.cache_clear()
     fp._is_ours.cache_clear()
-    fp._known = fp._Known()
+    fp._cache = fp._SourceCache()
 
 
 def _fingerprint() -> dict[str, str]:
@@ -38,7 +38,7 @@ def test_the_closure_follows_imports_within_functions(tree):
     assert fp.closure(["models.a"]) == {"models", "models.a", "data", "data.b"}
 
 
-def test_a_module_that_is_named_in_a_text_counts_with_what_is_run_of_a_package(tree):
+def test_a_module_named_in_a_string_counts_with_the_main_module_of_a_package(tree):
     (tree / "data" / "__main__.py").write_text("from data import c\n")
     (tree / "data" / "b.py").write_text('command = ["-m", "data"]\nother = "data.none"\n')
     (tree / "data" / "c.py").write_text('command = ["-m", "models.a"]\n')
@@ -46,13 +46,13 @@ def test_a_module_that_is_named_in_a_text_counts_with_what_is_run_of_a_package(t
     assert fp.closure(["data.c"]) == {"data", "data.c", "models", "models.a", "data.b"}
 
 
-def test_names_that_are_put_together_are_told_in_place_of_texts(tree):
+def test_names_computed_at_run_time_replace_strings(tree):
     (tree / "data" / "c.py").write_text('import importlib\nknown = ["models.a"]\n')
 
     assert fp.closure(["data.c"], by_name={"data.c": ["data.b"]}) == {"data", "data.c", "data.b"}
 
 
-def test_what_is_left_out_takes_what_only_it_imports_along(tree):
+def test_an_excluded_module_excludes_what_only_it_imports(tree):
     (tree / "data" / "b.py").write_text("from data import c\n")
 
     assert fp.closure(["models.a"], excluded=["data.[ab]"]) == {"models", "models.a", "data"}
@@ -112,7 +112,7 @@ def test_the_packages_that_a_module_imports_count_under_their_installed_names(tr
     (tree / "data" / "b.py").write_text("import json\n\nfrom data import c\n\n\ndef f():\n    from PIL import Image\n")
     (tree / "data" / "c.py").write_text("import click.core\nimport not_installed\n")
 
-    found = fp.fingerprint(["data.b", "data.c"])
+    parts = fp.fingerprint(["data.b", "data.c"])
 
-    assert found.keys() == {"data.b", "data.c", "click", "pillow"}
-    assert (found["click"], found["pillow"]) == (click.__version__, PIL.__version__)
+    assert parts.keys() == {"data.b", "data.c", "click", "pillow"}
+    assert (parts["click"], parts["pillow"]) == (click.__version__, PIL.__version__)

@@ -12,7 +12,7 @@ import sys, time
 from pathlib import Path
 from pipeline.core.lock import hold
 with hold(Path(sys.argv[1]), 'p'):
-    print('held', flush=True)
+    print('locked', flush=True)
     time.sleep(60)
 """
 
@@ -21,7 +21,7 @@ with hold(Path(sys.argv[1]), 'p'):
 def holder(tmp_path):
     """Another process that holds the lock."""
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
+    assert process.stdout.readline() == "locked\n"
     yield process
     process.kill()
     process.wait()

@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 from tests.waiting import PATIENCE_S, until
 
 
-def test_progress_is_told_in_a_few_words():
+def test_progress_is_described_in_a_few_words():
     assert (
         describe({"epoch": 2, "epochs": 5, "step": 10, "steps": 430, "loss": 0.31})
         == "epoch 2/5, step 10/430, loss 0.3100"
@@ -25,11 +25,11 @@ def test_noise_written_to_the_file_descriptors_goes_to_the_log(tmp_path, capfd):
     with redirected(tmp_path / "log"):
         os.write(1, b"from C++\n")
         os.write(2, b"a warning\n")
-        screen.console.print("seen")
+        screen.console.print("shown")
     screen.console.file.close()
 
     assert (tmp_path / "log").read_text() == "from C++\na warning\n"
-    assert capfd.readouterr() == ("seen\n", "")
+    assert capfd.readouterr() == ("shown\n", "")
 
 
 def test_each_stage_is_one_line_in_a_pipe(capfd):
@@ -50,10 +50,10 @@ def test_each_stage_is_one_line_in_a_pipe(capfd):
     ]
 
 
-def test_a_long_stage_in_a_pipe_says_how_far_it_is(tmp_path, monkeypatch):
+def test_a_long_stage_in_a_pipe_prints_its_progress(tmp_path, monkeypatch):
     monkeypatch.setattr(screens, "EVERY_SECONDS", 0.01)
     with redirected(tmp_path / "out"):
-        screen = Screen()  # prints where standard output went when it was made
+        screen = Screen()  # prints to the standard output of its creation
     with screen.stages():
         screen.begin("train")
         screen.update({"epoch": 1, "epochs": 2})
@@ -67,7 +67,7 @@ def test_a_long_stage_in_a_pipe_says_how_far_it_is(tmp_path, monkeypatch):
     assert last.split()[:2] == ["✓", "train"]
 
 
-def test_what_names_hold_is_printed_as_it_is(capfd):
+def test_names_are_printed_without_markup(capfd):
     screen = Screen()
 
     screen.say("photos/d:label:/1.png:image: [red]expected[/red]")
@@ -80,15 +80,15 @@ ON_A_TERMINAL = """
 import logging, os, sys, time
 from pathlib import Path
 from pipeline.core.screen import Screen, redirected
-drawn, running = [], Screen._running
-Screen._running = lambda self: drawn.append(1) or running(self)
+frames, running = [], Screen._running
+Screen._running = lambda self: frames.append(1) or running(self)
 screen = Screen()
 with redirected(Path(sys.argv[1])), screen.stages():
     logging.basicConfig(level=logging.INFO, force=True)
     screen.begin("train")
     screen.update({"epoch": 1, "epochs": 2})
-    before = len(drawn)
-    while len(drawn) < before + 3:
+    before = len(frames)
+    while len(frames) < before + 3:
         time.sleep(0.05)
     logging.info("noise from a logger")
     print("noise from print")
@@ -99,17 +99,17 @@ with redirected(Path(sys.argv[1])), screen.stages():
 
 def test_a_terminal_shows_the_running_stage_live_and_no_noise(tmp_path):
     main, terminal = pty.openpty()
-    code = [sys.executable, "-c", ON_A_TERMINAL, str(tmp_path / "log")]
+    command = [sys.executable, "-c", ON_A_TERMINAL, str(tmp_path / "log")]
 
-    done = subprocess.run(
-        code, stdout=terminal, stderr=terminal, cwd=ROOT, timeout=PATIENCE_S, env={**os.environ, "TERM": "xterm"}
+    result = subprocess.run(
+        command, stdout=terminal, stderr=terminal, cwd=ROOT, timeout=PATIENCE_S, env={**os.environ, "TERM": "xterm"}
     )
     os.close(terminal)
-    shown = os.read(main, 1 << 16).decode()
+    output = os.read(main, 1 << 16).decode()
     os.close(main)
 
-    assert done.returncode == 0, shown
-    assert "train" in shown
-    assert shown.count("epoch 1/2") > 1  # drawn again while it ran
-    assert "noise" not in shown
+    assert result.returncode == 0, output
+    assert "train" in output
+    assert output.count("epoch 1/2") > 1  # redrawn while it ran
+    assert "noise" not in output
     assert (tmp_path / "log").read_text().count("noise") == 3

@@ -1,4 +1,4 @@
-"""Real signals to this process: what they raise, and when."""
+"""Real signals to this process."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE_S
 
 def _send(number: int) -> None:
     os.kill(os.getpid(), number)
-    time.sleep(5)  # the handler raises within it
+    time.sleep(5)  # the handler raises during the sleep
 
 
 def _interrupt() -> bool:
@@ -33,7 +33,7 @@ def _clean_up_after_a_signal(give_up: Callable[[int], None], clean_up: Callable[
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_block_and_says_which_it_was(number):
+def test_a_signal_stops_the_block_with_its_number(number):
     before = signal.getsignal(number)
 
     with pytest.raises(Stopped, match=number.name) as caught, stop_on_signals(lambda number: None):
@@ -43,7 +43,7 @@ def test_a_signal_stops_the_block_and_says_which_it_was(number):
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_does_not_stop_the_cleaning_up():
+def test_a_second_signal_does_not_stop_the_clean_up():
     cleaned: list[bool] = []
 
     with pytest.raises(Stopped, match="SIGTERM"):

@@ -19,11 +19,11 @@ from tests.conftest import ROOT
 IMPORT_BY_NAME = {"data/catalog/__init__.py", "data/loading.py", "models/registry.py"}
 
 
-def test_stages_stand_in_an_order_in_which_none_waits_for_a_later_one():
+def test_stages_stand_in_an_order_in_which_none_runs_after_a_later_one():
     ids = [stage.id for stage in STAGES]
 
     assert len(set(ids)) == len(ids)
-    assert all(ids.index(other) < ids.index(stage.id) for stage in STAGES for other in stage.waits_for)
+    assert all(ids.index(other) < ids.index(stage.id) for stage in STAGES for other in stage.runs_after)
 
 
 def test_the_documents_list_all_stages_in_order():
