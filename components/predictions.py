@@ -24,10 +24,10 @@ from components.example_gen import read_groups, read_places, split_files
 from data.columnar.workers import over
 from data.errors import ModelError
 from data.examples import decode, picture
-from data.spec import DatasetSpec, ImageFeature, LabelFeature
+from data.spec import BooleanFeature, DatasetSpec, ImageFeature, LabelFeature
 from data.texts import to_json
 from models import registry
-from models.evaluation.predictions import SECONDS, Predictions, table
+from models.evaluation.predictions import NUM_ROWS, SECONDS, Predictions, table
 from models.task import Task
 
 BATCH_BYTES, LEAST_ROWS, MOST_ROWS = 1 << 20, 256, 4096  # of the batches that a model is asked about
@@ -44,11 +44,13 @@ class Shard:
         path: Its path.
         index: Which of the files it is, from 0.
         first_row: How many rows stand in the files before it.
+        num_rows: How many rows all files have.
     """
 
     path: str
     index: int
     first_row: int
+    num_rows: int
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ def write(
 def shards(examples_uri: str) -> list[Shard]:
     """Returns the files of the test split, in order."""
     files = split_files(examples_uri, "test")
-    first_rows = np.cumsum([0, *(_num_rows(file) for file in files[:-1])])
-    return [Shard(file, index, int(row)) for index, (file, row) in enumerate(zip(files, first_rows, strict=True))]
+    *first_rows, num_rows = np.cumsum([0, *map(_num_rows, files)]).tolist()
+    return [Shard(file, index, row, num_rows) for index, (file, row) in enumerate(zip(files, first_rows, strict=True))]
 
 
 def _num_rows(file: str) -> int:
@@ -131,7 +133,7 @@ def _predict_shard(prediction: _Prediction, shard: Shard) -> Iterator[tuple[np.n
         `(batch, values)`.
     """
     task, rows = registry.task(prediction.task_name), _rows_of_shard(prediction, shard)
-    with _PartWriter(prediction.folder / f"part-{shard.index:05d}.parquet") as writer:
+    with _PartWriter(prediction.folder / f"part-{shard.index:05d}.parquet", shard.num_rows) as writer:
         for serialized, predicted, rows_table in rows:
             writer.write(rows_table, predicted.seconds)
             yield task.example_error(predicted.targets, predicted.values), serialized.numpy(), predicted.values
@@ -161,10 +163,13 @@ def _rows_of_shard(prediction: _Prediction, shard: Shard) -> Iterator[tuple[tf.T
 
 
 class _PartWriter(contextlib.AbstractContextManager):
-    """Writes a file of predictions, and in its metadata the seconds that the model took; no file without rows."""
+    """Writes a file of predictions; no file without rows.
 
-    def __init__(self, path: Path):
-        self._path, self._seconds = path, 0.0
+    Its metadata has the seconds that the model took, and how many rows all files of the split have.
+    """
+
+    def __init__(self, path: Path, num_rows: int):
+        self._path, self._num_rows, self._seconds = path, num_rows, 0.0
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, rows_table: pa.Table, seconds: float) -> None:
@@ -176,7 +181,7 @@ class _PartWriter(contextlib.AbstractContextManager):
     def __exit__(self, error: type[BaseException] | None, *_) -> None:
         if self._writer:
             if error is None:
-                self._writer.add_key_value_metadata({SECONDS: repr(self._seconds)})
+                self._writer.add_key_value_metadata({SECONDS: repr(self._seconds), NUM_ROWS: str(self._num_rows)})
             self._writer.close()
 
 
@@ -202,16 +207,18 @@ def _targets_and_slices(
         if name == target_key:
             slices[name] = pa.DictionaryArray.from_arrays(targets.astype(np.int32), spec.features[name].classes)
         else:
-            slices[name] = _as_text(parsed[name], len(targets))
+            is_boolean = isinstance(spec.features[name], BooleanFeature)
+            slices[name] = _as_text(parsed[name], len(targets), is_boolean=is_boolean)
     return targets, slices
 
 
-def _as_text(column: tf.SparseTensor, rows: int) -> pa.DictionaryArray:
-    """Returns a column of at most one value a row as text; null where a row has none."""
+def _as_text(column: tf.SparseTensor, rows: int, *, is_boolean: bool) -> pa.DictionaryArray:
+    """Returns a column of at most one value a row as text, a boolean as true or false; null where a row has none."""
     codes = np.full(rows, -1, np.int32)
     encoded = pa.array(column.values.numpy()).dictionary_encode()
     codes[column.indices.numpy()[:, 0]] = encoded.indices.to_numpy()
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), encoded.dictionary.cast(pa.string()))
+    values = encoded.dictionary.cast(pa.bool_() if is_boolean else encoded.dictionary.type).cast(pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), values)
 
 
 def _check_finite(outputs: np.ndarray, first_row: int) -> None:
@@ -266,28 +273,28 @@ class _Worst:
         self._heap: list[tuple] = []
 
     def add(self, batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-        """Adds rows: how wrong each answer is, the serialized rows, the answers."""
-        badness, serialized, values = batch
-        for index in np.argsort(-badness)[: self._count]:
-            if np.isfinite(badness[index]):
+        """Adds rows: the error of each, float64 `(batch,)`, the serialized rows, the outputs."""
+        errors, serialized, outputs = batch
+        # Stable: of equal ones the first in the split come first, for any cut into batches.
+        for index in np.argsort(-errors, kind="stable")[: self._count]:
+            if np.isfinite(errors[index]):
                 row = self._rows + int(index)
-                # Of equal ones the first in the split comes first.
-                entry = (float(badness[index]), -row, serialized[index], values[index])
+                entry = (float(errors[index]), -row, serialized[index], outputs[index])
                 heapq.heappush(self._heap, entry)
                 if len(self._heap) > self._count:
                     heapq.heappop(self._heap)
-        self._rows += len(badness)
+        self._rows += len(errors)
 
     def merge(self, other: "_Worst") -> None:
         """Adds rows that come after those added so far."""
-        moved = [(badness, row - self._rows, *rest) for badness, row, *rest in other._heap]
-        self._heap = heapq.nlargest(self._count, self._heap + moved)
+        moved = [(error, row - self._rows, *rest) for error, row, *rest in other._heap]
+        self._heap = heapq.nlargest(self._count, self._heap + moved, key=lambda entry: entry[:2])
         heapq.heapify(self._heap)
         self._rows += other._rows
 
     def result(self) -> list[tuple]:
         """Returns the worst first."""
-        return sorted(self._heap, key=lambda one: one[:2], reverse=True)
+        return sorted(self._heap, key=lambda entry: entry[:2], reverse=True)
 
 
 def _mistake_as_json(entry: tuple, spec: DatasetSpec) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 SLICE = "slice."  # in front of the name of a column by whose values everything is broken down
 SECONDS = "seconds"  # in a file's metadata: how long the model took for its rows
+NUM_ROWS = "num_rows"  # in a file's metadata: how many rows all files have
 READ_ROWS = 65_536  # at a time
 
 
@@ -72,13 +73,26 @@ def batches(folder: Path) -> Iterator[Predictions]:
     """Yields the predictions of an evaluation in the order of the test split, READ_ROWS rows at a time.
 
     Raises:
-        OSError: There are none, or a file is damaged.
+        OSError: There are none, a file is damaged, or one is missing.
     """
     parts = sorted(folder.glob("*.parquet"))
     if not parts:
         raise FileNotFoundError(f"No predictions in {folder}")
+    _check_complete(folder, parts)
     for part in parts:
         yield from batches_of(part)
+
+
+def _check_complete(folder: Path, parts: list[Path]) -> None:
+    """Raises FileNotFoundError where files lack rows that they say there are; older ones do not say."""
+    files = [pq.read_metadata(part) for part in parts]
+    expected = max(int((file.metadata or {}).get(NUM_ROWS.encode(), 0)) for file in files)
+    found = sum(file.num_rows for file in files)
+    if found < expected:
+        raise FileNotFoundError(
+            f"Expected {expected:,} predictions in {folder}, found {found:,} in {len(parts)} files: one is missing; "
+            "run the evaluation again."
+        )
 
 
 def batches_of(part: Path) -> Iterator[Predictions]:

@@ -179,7 +179,7 @@ def test_a_file_of_predictions_has_the_seconds_of_all_its_batches(tmp_path):
     from models.evaluation.predictions import Predictions, read, table
 
     rows = table(Predictions(np.zeros(3, int), np.eye(2)[[0, 0, 1]]), pa.array(["a", "a", "b"]), np.arange(3))
-    with _PartWriter(tmp_path / "part-00000.parquet") as writer:
+    with _PartWriter(tmp_path / "part-00000.parquet", num_rows=6) as writer:
         writer.write(rows, 1.5)
         writer.write(rows, 2.25)
 
@@ -234,3 +234,53 @@ def test_of_outputs_with_several_numbers_a_mistake_says_the_last():
     found = _mistake_as_json((2.0, -3, encode({"rating": 1.5}, spec), np.array([7.0, 3.5])), spec)
 
     assert (found["true"], found["predicted"]) == (1.5, 3.5)
+
+
+def test_the_values_of_a_boolean_are_true_and_false():
+    import tensorflow as tf
+
+    from components.predictions import _targets_and_slices
+    from data.examples import encode
+    from data.spec import BooleanFeature, DatasetSpec, TargetFeature
+
+    features = {"flag": BooleanFeature(optional=True), "price": TargetFeature()}
+    spec = DatasetSpec(name="made up", title="", licence="", features=features)
+    rows = [{"flag": 1.0, "price": 1.0}, {"price": 2.0}, {"flag": 0.0, "price": 3.0}]
+
+    _, slices = _targets_and_slices(tf.constant([encode(row, spec) for row in rows]), spec, ("flag",))
+
+    assert slices["flag"].to_pylist() == ["true", None, "false"]
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [250, 500, 750], [10, 11, 990]])
+@pytest.mark.parametrize("merged", [False, True])
+def test_of_equally_wrong_rows_the_first_are_the_worst_for_any_cut(cuts, merged):
+    from components.predictions import NUM_MISTAKES, _Worst
+
+    generator = np.random.default_rng(0)
+    errors = np.where(generator.random(1000) < 0.3, 2.0, -np.inf)
+    errors[[400, 900]] = 3.0
+    serialized, outputs = np.array([b""] * 1000, object), np.zeros((1000, 2))
+
+    worst = _Worst()
+    for begin, end in zip([0, *cuts], [*cuts, 1000], strict=True):
+        part = _Worst() if merged else worst
+        part.add((errors[begin:end], serialized[begin:end], outputs[begin:end]))
+        if merged:
+            worst.merge(part)
+
+    first = np.flatnonzero(errors == 2.0)[: NUM_MISTAKES - 2].tolist()
+    assert [-row for _, row, *_ in worst.result()] == [400, 900, *first]
+
+
+def test_predictions_of_which_a_file_is_missing_are_refused(split, tmp_path):
+    from models.evaluation.predictions import read
+
+    evaluated(split, tmp_path / "evaluation", [])
+    folder = tmp_path / "evaluation" / "predictions"
+    assert len(read(folder).targets) == ROWS
+
+    sorted(folder.iterdir())[-1].unlink()
+
+    with pytest.raises(FileNotFoundError, match=rf"Expected {ROWS} predictions in .*, found 40 in 2 files"):
+        read(folder)
