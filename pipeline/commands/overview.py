@@ -1,5 +1,6 @@
 """What a home holds and what to do next, for a person who types `headrace` alone. Loads no TensorFlow or TFX."""
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def _step(home: Path, run: RunRecord, place: str) -> Iterator[tuple[str, str]]:
     if run.state == RUNNING:
         yield f"logs -f {name}{place}", "follow its run"
     elif run.state in ("stopped", "killed"):
-        yield f"run {_typed_name(run)}{place}", f"go on from {run.stages[-1].name if run.stages else 'its beginning'}"
+        yield f"{_typed(run)}{place}", f"go on from {run.stages[-1].name if run.stages else 'its beginning'}"
     elif run.state != "published":
         yield f"report {name}{place} --open", "see on its page why it was not published"
     elif live and serving.running(home, name) is None:
@@ -88,9 +89,12 @@ def _step(home: Path, run: RunRecord, place: str) -> Iterator[tuple[str, str]]:
         yield f"report {name}{place} --open", "see its page"
 
 
-def _typed_name(run: RunRecord) -> str:
-    """Returns the pipeline as it was named when it ran: a name, or a run file."""
-    return shlex.quote(run.command[2]) if run.command[1:2] == ["run"] and len(run.command) > 2 else run.pipeline
+def _typed(run: RunRecord) -> str:
+    """Returns the command that started a run, with its settings, without the home."""
+    if run.command[1:2] != ["run"] or len(run.command) < 3:
+        return f"run {run.pipeline}"
+    settings = [word for flag, value in itertools.pairwise(run.command) if flag == "--set" for word in (flag, value)]
+    return shlex.join(["run", run.command[2], *settings])
 
 
 def _run_files() -> list[Path]:

@@ -40,7 +40,7 @@ def test_an_empty_home_names_the_first_steps(shown, tmp_path):
 def test_each_state_of_a_pipeline_has_its_next_step(shown, tmp_path):
     home = tmp_path / "home"
     ran(home, "refused", "1", state="failed", error="data/rows.csv:3: no number.\nmore")
-    ran(home, "halted", "2", state="stopped", command=["headrace", "run", "./halted.yaml"])
+    ran(home, "halted", "2", state="stopped", command=["headrace", "run", "./halted.yaml", "--set", "seed=1", "--json"])
     ran(home, "good", "3")
     (tmp_path / "model").mkdir()
     facts = {"file_query": {"kind": "text"}, "data": {}, "spec": SPEC.model_dump(mode="json")}
@@ -52,7 +52,7 @@ def test_each_state_of_a_pipeline_has_its_next_step(shown, tmp_path):
     assert "failed at publish: data/rows.csv:3: no number.\n" in text
     assert f"published; version {version} is live\n" in text
     assert "report refused --open" in text
-    assert "run ./halted.yaml " in text
+    assert "run ./halted.yaml --set seed=1 " in text
     assert "predict good --text" in text
     assert "serve good" in text
     assert text.index("good ") < text.index("halted ") < text.index("refused ")  # the newest first
