@@ -60,14 +60,14 @@ class EvaluateConfig(Settings):
 
 
 class BaselineConfig(Settings):
-    """Classical models that the network is held against, on the same splits."""
+    """Classical models that the network is compared with, on the same splits."""
 
     require: Literal["beat", "tie", "beat_trivial", "report"] = "report"
     """beat: the network must be better than the best of them; tie: not worse; beat_trivial: better than the best that
     looks at no input, such as the most frequent class or the mean; report: only say so. Judged by the 95 % interval of
     the paired difference on the test split; rows of one group (data.roles) count as one."""
     metric: str = "auto"
-    """What is compared; auto: the first of evaluate.thresholds that can be, else the task's usual one."""
+    """Metric to compare; auto: the first comparable of evaluate.thresholds, else the task's primary metric."""
 
 
 class BeamConfig(Settings):
@@ -80,41 +80,41 @@ class BeamConfig(Settings):
 
 
 class SampleConfig(Settings):
-    """A sample of what the embedded server is asked and answers, below runs/<pipeline>/samples, for its owner only."""
+    """A sample of the embedded server's requests and predictions, in runs/<pipeline>/samples, private to its owner."""
 
     rate: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of requests that is kept; 0: none."""
+    """Share of requests to keep, from 0 to 1; 0: none."""
     keep_days: PositiveInt = 7
-    """Days after which they are removed."""
+    """Days after which samples are removed."""
 
 
 class ServingConfig(Settings):
-    """What a model may take while it serves; measured before it is published."""
+    """Limits on latency and memory of a served model, measured before it is published."""
 
     engine: Literal["auto", "embedded", "binary", "docker"] = "auto"
-    """Who serves it then; auto: TF Serving where it is installed, else the embedded server."""
+    """Server of that measurement; auto: TF Serving if it is installed, otherwise the embedded server."""
     p95_ms: PositiveFloat | None = None
-    """Milliseconds in which 95 % of single examples must be answered, by gRPC; null: any."""
+    """Highest 95th percentile of the latency of single examples by gRPC, in milliseconds; null: any."""
     max_slowdown: PositiveFloat | None = None
-    """How many times the live version's latency is accepted; null: any."""
+    """Highest latency as a multiple of the live version's; null: any."""
     max_mib: PositiveFloat | None = None
-    """Mebibytes of memory the server may take; null: any."""
+    """Most memory of the server, in MiB; null: any."""
     sample: SampleConfig = SampleConfig()
-    """What is kept of requests, to find drift."""
+    """Sampling of requests, for drift."""
 
 
 class PublishConfig(Settings):
     """How versions are published."""
 
     keep: PositiveInt | None = None
-    """How many versions stay, the newest; null keeps all."""
+    """Number of newest versions to keep; null keeps all."""
     mode: Annotated[str, Field(pattern="^0[0-7]{3}$")] | None = None
     """Permissions of published files, such as "0644", quoted; who may read them may enter the folders, as a server
     of another user must. null: as the umask has it. Runs and data are never for others."""
 
 
 class CardConfig(Settings):
-    """What people say of the model, on its report: M. Mitchell et al., "Model Cards for Model Reporting", FAT* 2019."""
+    """Model card on the report, written by people: M. Mitchell et al., "Model Cards for Model Reporting", FAT* 2019."""
 
     intended_use: str | None = None
     """What it is for, and for whom."""
@@ -128,24 +128,24 @@ class ReportConfig(Settings):
     """The page that every run leaves."""
 
     card: CardConfig = CardConfig()
-    """What people say of the model."""
+    """Model card."""
     mistakes: Annotated[int, Field(ge=0, le=24)] = 12
-    """How many of the worst mistakes on the test split are shown, with what the rows hold; 0 shows no row at all."""
+    """Number of worst mistakes on the test split to show, with the values of their rows; 0 shows no row."""
 
 
 class Email(Settings):
-    """Where an e-mail goes, by SMTP."""
+    """An e-mail by SMTP."""
 
     host: str
-    """The SMTP server."""
+    """Host name of the SMTP server."""
     port: PositiveInt = 587
     """Its port."""
     security: Literal["starttls", "tls", "none"] = "starttls"
     """How the connection is encrypted."""
     sender: str
-    """Address it comes from."""
+    """Sender's address."""
     to: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Addresses it goes to."""
+    """Recipients' addresses."""
     user: str | None = None
     """Name to log in with; ${ENV:NAME} keeps it out of the file."""
     password: str | None = None
@@ -160,7 +160,7 @@ class Email(Settings):
 
 
 class Notify(Settings):
-    """Whom to tell what came of a scheduled run, or of a canary; one of file, email, webhook."""
+    """A channel for notifications of scheduled runs and canaries; one of file, email, webhook."""
 
     file: Path | None = None
     """JSON Lines file, relative to the home folder."""
@@ -172,7 +172,7 @@ class Notify(Settings):
     events: Annotated[tuple[Event, ...], Field(min_length=1)] = (
         "failure", "refused", "paused", "drift", "canary",
     )  # fmt: skip
-    """What is told: success, failure, refused (by a gate), drift, paused (a schedule, after too many failures), canary
+    """Events to send: success, failure, refused (by a gate), drift, paused (a schedule, after many failures), canary
     (taken back or promoted by `headrace serve`)."""
 
     @field_validator("webhook")
@@ -215,13 +215,13 @@ class RunConfig(Settings):
     beam: BeamConfig = BeamConfig()
     """How Beam's stages run."""
     serving: ServingConfig = ServingConfig()
-    """What the model may take while it serves."""
+    """Limits on latency and memory of the served model."""
     publish: PublishConfig = PublishConfig()
-    """What becomes of a model that is good enough."""
+    """How a model that passes the gates is published."""
     report: ReportConfig = ReportConfig()
     """What the page of a run shows."""
     notify: tuple[Notify, ...] = ()
-    """Whom to tell what came of a scheduled run."""
+    """Channels for notifications of scheduled runs."""
     seed: NonNegativeInt = 0
     """Seed of all randomness: same config and seed, same predictions."""
 
