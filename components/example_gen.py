@@ -22,7 +22,7 @@ from data import examples as codec
 from data import loading, pictures
 from data.checks.rows import RowChecks
 from data.columnar import batches, encoding
-from data.columnar.batches import PLACES, Batch, RowId
+from data.columnar.batches import SPLIT_INDEX, Batch, RowId
 from data.config import DataConfig
 from data.errors import DataError
 from data.spec import SPLITS, Dataset, DatasetSpec, LabelFeature, LocatedRow, Row
@@ -106,7 +106,7 @@ def write_splits(
             checks.add(batch)
         targets = encoding.encode(batch.columns, spec.targets())
         serialized = pc.binary_join_element_wise(batch.inputs, targets, b"")  # of messages the joined bytes are both
-        for split, place in PLACES.items():
+        for split, place in SPLIT_INDEX.items():
             chosen = np.flatnonzero(batch.splits == place)
             if not len(chosen):
                 continue

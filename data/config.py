@@ -25,7 +25,7 @@ TABLE_ENDINGS = {
 }  # fmt: skip
 """Ending of a table -> its format."""
 HONOURED_ROLES = ("group", "id", "time")
-"""Roles of columns that a run goes by; others are refused, not passed over in silence."""
+"""Roles of columns that a run honours; others are refused, not silently ignored."""
 Rate = Annotated[float, Field(ge=0, le=1)]
 Paths = str | tuple[str, ...]
 
@@ -37,8 +37,8 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _words_in_any_case(cls, values: Any) -> Any:
-        """Takes the words that a setting offers in any case, and false and true for off and on."""
+    def _choices_in_any_case(cls, values: Any) -> Any:
+        """Accepts the choices of a setting in any case, and false and true for off and on."""
         if not isinstance(values, dict):
             return values
         words = {
@@ -51,21 +51,21 @@ class Settings(BaseModel):
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:
-    """Returns the values of a Literal, also of one in a union with others."""
-    return get_args(kind) if get_origin(kind) is Literal else sum((_choices(one) for one in get_args(kind)), ())
+    """Returns the values of a Literal, also of a Literal that is a member of a union."""
+    return get_args(kind) if get_origin(kind) is Literal else sum((_choices(member) for member in get_args(kind)), ())
 
 
 class Check(Settings):
-    """What to do about rows that a check finds."""
+    """What to do about the rows that a check finds."""
 
     policy: Literal["stop", "drop", "warn"] = "stop"
     """stop: refuse the data; drop: leave such rows out and report how many; warn: report how many."""
     max_rate: Rate = 0.0
-    """Share of a split's rows up to which nothing is said."""
+    """Share of a split's rows up to which the check is silent."""
 
 
 class InvalidCheck(Settings):
-    """What to do about rows with a cell that cannot be used; such rows are never kept."""
+    """What to do about rows with an unusable cell; such rows are never kept."""
 
     policy: Literal["stop", "drop"] = "stop"
     """stop: refuse the data; drop: leave such rows out and report how many."""
@@ -74,30 +74,30 @@ class InvalidCheck(Settings):
 
 
 class DriftCheck(Settings):
-    """What to do when data has drifted from that of the live version; before anything is live, from the last accepted.
+    """What to do when data has drifted from that of the live version, or while nothing is live from the last accepted.
 
-    Drift from the last accepted data is reported beside it.
+    Drift from the last accepted data is reported in both cases.
     """
 
     policy: Literal["stop", "warn", "off"] = "stop"
-    """stop: refuse the data; warn: report it and go on; off: do not look."""
+    """stop: refuse the data; warn: report it and go on; off: do not check."""
     max_distance: Rate = 0.1
-    """Greatest distance: Kolmogorov-Smirnov of numbers and of images' brightness, difference of shares."""
+    """Greatest distance allowed: Kolmogorov-Smirnov of numbers and of images' brightness, difference of shares."""
 
 
 class DataChecks(Settings):
-    """What rows are held against while they are read, and the data as a whole afterwards."""
+    """Checks of the rows while they are read, and of the data set as a whole afterwards."""
 
     invalid: InvalidCheck = InvalidCheck()
     """Rows with a missing cell, one of the wrong type, NaN, infinity, an unknown class or an unreadable image."""
     duplicates: Check = Check(max_rate=0.01)
     """Rows with the same input as an earlier row of their split."""
     leakage: Check | None = None
-    """Rows with the same input as a row of another split; null: none may be, but where Headrace cuts the splits of
-    files as many as of duplicates: rows may differ in columns that are ignored."""
+    """Rows with the same input as a row of another split; null: none is allowed, but where Headrace itself splits the
+    files the limits of duplicates hold, since rows may differ in ignored columns only."""
     drift: DriftCheck = DriftCheck()
-    """Distance from the data of the live version, or while nothing is live from the last accepted: units, brightness,
-    class shares, swapped classes."""
+    """Distance from the data of the live version, or from the last accepted data while nothing is live: distributions
+    of numbers and brightness, class shares, swapped classes."""
     min_rows: PositiveInt = 2
     """Least number of rows of a split."""
     min_classes: PositiveInt = 2
@@ -105,7 +105,7 @@ class DataChecks(Settings):
 
 
 class SplitShares(Settings):
-    """Shares of the rows that are cut off where `files` names no split of its own."""
+    """Shares of the rows that become the splits for which `files` names no files."""
 
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the validation split."""
@@ -114,19 +114,19 @@ class SplitShares(Settings):
 
 
 class Roles(Settings):
-    """What columns are for that are no features."""
+    """Columns with a purpose other than being a feature."""
 
     group: str | None = None
     """Column whose equal values stay in one split, such as a customer or a speaker, and count as one in intervals."""
     id: str | None = None
-    """Column that tells rows apart: a row stays in its split though other cells of it are corrected."""
+    """Column that identifies a row: it stays in its split when other cells of it are corrected."""
     time: str | None = None
-    """Column of dates or numbers by which splits are cut: the oldest rows are for training, the newest for testing."""
+    """Column of dates or numbers to split by: the oldest rows are for training, the newest for testing."""
     weight: str | None = None
-    """Column of weights of rows in loss and metrics; not honoured yet, and refused."""
+    """Column of sample weights in loss and metrics; not supported yet, and refused."""
 
     @model_validator(mode="after")
-    def _honoured(self):
+    def _check_honoured(self):
         if self.weight:
             raise ValueError(
                 f"roles that are honoured, {', '.join(HONOURED_ROLES)}; weight would be without effect: take it out, "
@@ -148,29 +148,29 @@ class DataConfig(Settings):
     source: str = "auto"
     """One of the named data set's sources; auto tries them in order."""
     folder: Path | None = None
-    """Where the named data set's source looks; null for its usual place."""
+    """Folder that the named data set's source reads; null for its default."""
     files: Paths | dict[Literal["train", "validation", "test"], Paths] | None = None
     """Files, folders or patterns such as data/*.csv.gz, from the run file's folder; or those of each split."""
     window: PositiveInt | None = None
-    """Of files in spans, paths with {SPAN} or {YYYY}, {MM} and {DD}: how many of the newest numbers or days are used;
-    null for all."""
+    """How many of the newest spans, numbers or days, are used, of files whose paths have {SPAN} or {YYYY}, {MM} and
+    {DD}; null for all."""
     test_spans: NonNegativeInt = 0
-    """Of files in spans: how many of the newest become the test split; 0 cuts it by content."""
+    """How many of the newest spans become the test split; 0: the test split is cut by content."""
     format: Format = "auto"
-    """auto: by the files' ending; a folder is one of images or texts, with a folder a class, or of Parquet files, where
+    """auto: by the files' ending; a folder holds images or texts, in one folder for each class, or Parquet files, where
     folders named column=value add columns."""
     label: str | None = None
-    """Column to be predicted, in the place of features: they are inferred from all rows of the table."""
+    """Column to be predicted, instead of features, which are inferred from all rows of the table."""
     features: dict[str, Annotated[Feature, BeforeValidator(_by_kind)]] = Field(default_factory=dict)
     """Column -> what it holds: number, text, label or image, with their settings."""
     ignore: tuple[str, ...] = ()
-    """Columns that are there and not used."""
+    """Columns of the files that are not used."""
     missing_values: tuple[str, ...] = ("",)
-    """Texts that stand for nothing; in files with types, where NaN does, too, in columns that may lack values."""
+    """Texts that mark a missing value; in files with typed columns, where NaN does, too, only in optional features."""
     decimal: Literal[".", ","] = "."
-    """What stands before the decimals of numbers in cells that are text."""
+    """Decimal mark of numbers in cells that are text."""
     thousands: Literal["", ",", ".", " ", "'"] = ""
-    """What stands between the thousands of numbers in cells that are text, three digits apart; a blank of any width."""
+    """Thousands separator of numbers in cells that are text; a blank is one of any width."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """What separates the cells of a CSV file; a tab in files ending with .tsv."""
     header: bool | None = None
@@ -181,12 +181,12 @@ class DataConfig(Settings):
     sheet: str | None = None
     """Worksheet of an Excel workbook; null for the first one."""
     splits: SplitShares = SplitShares()
-    """How files without splits of their own are cut."""
+    """How large the splits are that `files` names no files for."""
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the training split that is learned from, chosen by content."""
+    """Share of the training split to train on, chosen by content."""
     roles: Roles = Roles()
-    """Columns that decide about a row's split: its time, or its group before its id; without them all its cells but the
-    label do, and classes with under 100 rows are stratified."""
+    """Columns that decide a row's split: its time, or its group before its id; without them all its cells but the label
+    decide it, and classes with under 100 rows are stratified."""
     split_by: str | None = None
     """Another name of roles.group."""
     checks: DataChecks = DataChecks()
@@ -194,7 +194,7 @@ class DataConfig(Settings):
 
     @field_validator("thousands")
     @classmethod
-    def _other_than_decimal(cls, thousands: str, values: ValidationInfo) -> str:
+    def _check_thousands(cls, thousands: str, values: ValidationInfo) -> str:
         decimal = values.data.get("decimal")
         if thousands == decimal:
             other = "," if decimal == "." else "."
@@ -202,12 +202,12 @@ class DataConfig(Settings):
         return thousands
 
     @model_validator(mode="after")
-    def _one_place(self):
+    def _check_combination(self):
         if (self.name is None) == (self.files is None):
             raise ValueError("either name, a data set of the catalog, or files")
         if self.name is not None and (self.window or self.test_spans):
             raise ValueError("window and test_spans with files in spans only")
-        if self.name is not None and self.aside:
+        if self.name is not None and self.role_columns:
             raise ValueError("roles with files only: a data set of the catalog has the splits of its publisher")
         if self.label is not None and self.features:
             raise ValueError("either features, or label to have them inferred")
@@ -240,19 +240,19 @@ class DataConfig(Settings):
 
     @property
     def set_roles(self) -> dict[str, str]:
-        """The settings of roles -> their columns."""
+        """Setting of a role, such as data.roles.id -> its column; only roles that are set."""
         columns = {"data.roles.group": self.roles.group, "data.split_by": self.split_by}
         columns |= {"data.roles.id": self.roles.id, "data.roles.time": self.roles.time}
         return {setting: column for setting, column in columns.items() if column}
 
     @property
-    def aside(self) -> tuple[str, ...]:
-        """The columns with a role, which no feature has to be."""
+    def role_columns(self) -> tuple[str, ...]:
+        """The columns with a role, which need not be features."""
         return tuple(self.set_roles.values())
 
     @property
     def cut_shares(self) -> dict[str, float]:
-        """The splits that are cut off the training files -> their shares of the rows."""
+        """Split that is cut off the training files -> its share of the rows."""
         if self.files is None:
             return {}
         own = {*(self.files if isinstance(self.files, dict) else ()), *(("test",) if self.test_spans else ())}
@@ -260,6 +260,6 @@ class DataConfig(Settings):
 
     @property
     def row_checks(self) -> DataChecks:
-        """The checks, with what they come to where nothing is set."""
+        """The checks, with the default of `leakage` filled in: that of duplicates where Headrace splits the files."""
         cut = self.files is not None and not isinstance(self.files, dict)
         return self.checks.model_copy(update={"leakage": self.checks.leakage or self.checks.duplicates} if cut else {})

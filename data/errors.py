@@ -2,13 +2,13 @@
 
 
 class HeadraceError(Exception):
-    """One sentence that says what went wrong, where, and how to mend it."""
+    """An error that a user can cause: one sentence with what went wrong, where, and the fix."""
 
     exit_code = 1
 
 
 class ConfigError(HeadraceError):
-    """A setting or an argument that cannot be used."""
+    """An invalid setting or argument."""
 
     exit_code = 2
 
@@ -20,24 +20,24 @@ class DataError(HeadraceError):
 
 
 class ModelError(HeadraceError):
-    """A model that did not reach what was asked of it."""
+    """A model that is not good enough for a gate."""
 
     exit_code = 4
 
 
 class ServingError(HeadraceError):
-    """A model that does not answer as it should once it is exported."""
+    """An exported model that fails the serving check."""
 
     exit_code = 5
 
 
 class LockError(HeadraceError):
-    """Another run holds the pipeline."""
+    """Another run holds the lock of the pipeline."""
 
     exit_code = 6
 
 
 class SourceUnavailable(HeadraceError):
-    """One place to look for a data set does not have it; the next one is tried."""
+    """A source does not have the data set; the next source is tried."""
 
     exit_code = 3

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # pydantic's models, which the server does without
 
     from data.spec import DatasetSpec, ImageFeature, Row
 
-READ_ROWS = 4096  # at a time, where rows are only passed by or taken apart
+READ_ROWS = 4096  # in a batch, where rows are only selected or parsed
 # How a feature is stored, see `data.spec` -> the field of tf.train.Feature that holds it.
 LISTS = {"bytes": "bytes_list", "float": "float_list", "int": "int64_list"}
 
@@ -20,12 +20,12 @@ LISTS = {"bytes": "bytes_list", "float": "float_list", "int": "int64_list"}
 def encode(row: "Row", spec: "DatasetSpec", *, targets: bool = True) -> bytes:
     """Returns a row as a serialized tf.train.Example, the same bytes each time.
 
-    Text becomes UTF-8, an image of pixels raw uint8 bytes; what the row lacks is left out.
+    Text becomes UTF-8, an image of pixels raw uint8 bytes; features that the row lacks are left out.
 
     Args:
         row: Values as they are read, or as they are stored.
-        spec: Which features are taken, and how each is stored.
-        targets: Whether those that a model predicts are among them: a client does not send them.
+        spec: Which features are encoded, and how each is stored.
+        targets: Whether targets are encoded, too: a client does not send them.
     """
     # Appending to the message takes half the time of making it of dictionaries.
     example = tf.train.Example()
@@ -45,7 +45,7 @@ def _content(value: Any) -> bytes:
 
 
 def parse(serialized: bytes) -> Mapping[str, tf.train.Feature]:
-    """Returns the features of a serialized tf.train.Example by name; raises ValueError where it is none."""
+    """Returns the features of a serialized tf.train.Example by name; raises ValueError for other bytes."""
     try:
         return tf.train.Example.FromString(serialized).features.feature
     except (DecodeError, TypeError) as error:
@@ -62,7 +62,7 @@ def decode(serialized: bytes, spec: "DatasetSpec") -> "Row":
     """Returns a serialized tf.train.Example as it is stored: bytes, ints and floats by feature name.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The bytes are no tf.train.Example.
     """
     features = parse(serialized)
     return {name: values(features[name])[1][0] for name in spec.features if name in features}
@@ -79,7 +79,7 @@ def read_batches(files: Sequence[str], kept: np.ndarray | None = None) -> Iterat
 
     Args:
         files: The files.
-        kept: Which rows, int64, in order; None for all.
+        kept: Indices of the rows to yield, int64, ascending; None for all.
     """
     for index, batch in enumerate(tf.data.TFRecordDataset(list(files)).batch(READ_ROWS)):
         if kept is None:

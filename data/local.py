@@ -40,8 +40,8 @@ from data.spec import (
     LabelFeature,
 )
 
-MAX_VALUES = 20
-Listed = Callable[[Path], Listing]  # a folder of classes -> its examples
+MAX_VALUES = 20  # values of a label without classes that the message lists
+ListFolder = Callable[[Path], Listing]  # a folder -> the files that it stands for
 
 
 def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] | None = None) -> Dataset:
@@ -53,29 +53,29 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
         config: The `data` section; `files` is set.
         name: What to call it: the pipeline's name.
         base: Where relative paths start: the run file's folder.
-        plan: What of its splits follows from all rows, see `Dataset.split_plan`; None where that is to be found.
+        plan: The split plan of an earlier reading, see `Dataset.split_plan`; None: it is computed when it is needed.
 
     Raises:
-        ConfigError: No file is there, or a feature is not described as it must be.
-        DataError: A file's header is not that of the features.
+        ConfigError: There is no file, or the settings do not describe the features.
+        DataError: The columns of a file are not those of the features.
     """
-    paths, used = _paths(config, base)
-    every = [path for found in paths.values() for path in found]
-    kind = format_of(config, every)
-    refuse_without_effect(kind, every, config)
+    paths, span_paths = _paths(config, base)
+    all_paths = [path for of_split in paths.values() for path in of_split]
+    kind = format_of(config, all_paths)
+    refuse_without_effect(kind, all_paths, config)
     column = class_folders.column_of(kind)
-    # Once for all that is asked of it: of 100,000 files it takes half a second.
-    listed = functools.cache(
+    # Cached: listing 100,000 files takes half a second.
+    list_folder = functools.cache(
         lambda folder: (
             class_folders.examples(folder, column)
             if kind.endswith("_folder")
             else Listing(folder, files=files_of(folder, kind))
         )
     )
-    paths = _without_nested(paths, listed)
+    paths = _without_nested(paths, list_folder)
     inferred: dict[str, Any] = {}
     if config.label is not None and not kind.endswith("_folder"):
-        inferred = _inferred(config, kind, [path for found in paths.values() for path in found])
+        inferred = _inferred(config, kind, [path for of_split in paths.values() for path in of_split])
         config = config.model_copy(update=inferred)
     features = dict(config.features)
     if kind.endswith("_folder"):
@@ -85,168 +85,177 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
             "data.features is missing; name the columns, such as {age: number, plan: text}, or set data.label."
         )
     spec = DatasetSpec(name=name, title=f"files {config.files}", licence="unknown", features=features)
-    for path in (path for found in paths.values() for path in found):
+    for path in (path for of_split in paths.values() for path in of_split):
         _check_columns(path, kind, config, spec)
     _check_classes(kind, config, spec, paths["train"][0])
     check_time(config, spec)
     own_plan = functools.cache(lambda: _plan(paths, kind, config, spec))
     return Dataset(
         spec,
-        digest=functools.cache(lambda: _digest(paths, listed)),
-        trusting_digest=functools.cache(lambda: _digest(paths, listed, trust=True)),
+        digest=functools.cache(lambda: _digest(paths, list_folder)),
+        trusting_digest=functools.cache(lambda: _digest(paths, list_folder, trust=True)),
         sources={"files": lambda _: FileRows(paths, kind, config, spec, own_plan if plan is None else lambda: plan)},
-        estimate=lambda: _estimate(paths, kind, listed, spec),
-        last_change=lambda: _last_change(paths, listed),
+        estimate=lambda: _estimate(paths, kind, list_folder, spec),
+        last_change=lambda: _last_change(paths, list_folder),
         # A table may name pictures, which are files of their own.
         files=functools.cache(
-            lambda: [file for found in paths.values() for path in found for file in _files(path, listed)]
+            lambda: [file for of_split in paths.values() for path in of_split for file in _files(path, list_folder)]
         )
         if kind.endswith("_folder") or not spec.of(ImageFeature)
         else None,
-        left_out=lambda: class_folders.left_out(map(listed, _folders(paths)), column),
+        left_out=lambda: class_folders.left_out(map(list_folder, _folders(paths)), column),
         inferred=inferred,
         split_rule=functools.cache(
-            lambda: split_rule(paths, kind, config, spec, lambda: _digest({"test": paths["test"]}, listed, trust=True))
+            lambda: split_rule(
+                paths, kind, config, spec, lambda: _digest({"test": paths["test"]}, list_folder, trust=True)
+            )
         ),
         split_plan=own_plan,
         columns=functools.cache(lambda: columns_of(paths["train"][0], kind, config)),
-        spans=functools.cache(lambda: {name: _digest({"": found}, listed) for name, found in used.items()})
-        if used
+        spans=functools.cache(
+            lambda: {name: _digest({"": of_span}, list_folder) for name, of_span in span_paths.items()}
+        )
+        if span_paths
         else None,
     )
 
 
 def _plan(paths: Mapping[str, Sequence[Path]], kind: str, config: DataConfig, spec: DatasetSpec) -> dict[str, Any]:
-    """Returns what `Dataset.split_plan` is; unchanged tables are read once."""
+    """Returns `Dataset.split_plan`; tables that are unchanged since the last call are not read again."""
     find = functools.partial(find_plan, paths, kind, config, spec)
-    if kind.endswith("_folder"):  # whose files are listed, not read
+    if kind.endswith("_folder"):  # its classes are names of folders: no file is read
         return find()
     about = f"split plan {kind} {config.model_dump_json()}"
     return file_cache.facts([file for path in paths["train"] for file in files_of(path, kind)], about, find)
 
 
 def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, Any]:
-    """Returns `Dataset.inferred`: what else than a label all rows of tables tell; unchanged tables are read once."""
+    """Returns `Dataset.inferred`, for a label without features; tables that are unchanged are not read again."""
     about = f"{kind} {config.model_dump_json()}"
     files = [file for path in paths for file in files_of(path, kind)]
-    found = file_cache.facts(files, about, lambda: _infer(config, kind, paths))
+    settings = file_cache.facts(files, about, lambda: _infer(config, kind, paths))
     return {
         "label": None,
-        "features": TypeAdapter(dict[str, Feature]).validate_python(found["features"]),
-        "ignore": tuple(found["ignore"]),
-        "missing_values": tuple(found["missing_values"]),
-        **{name: found[name] for name in ("decimal", "thousands") if name in found},
+        "features": TypeAdapter(dict[str, Feature]).validate_python(settings["features"]),
+        "ignore": tuple(settings["ignore"]),
+        "missing_values": tuple(settings["missing_values"]),
+        **{name: settings[name] for name in ("decimal", "thousands") if name in settings},
     }
 
 
 def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, Any]:
-    """Returns the settings that all rows of the tables tell, JSON values.
+    """Returns the settings inferred from all rows of the tables, JSON values.
 
-    `features`, `ignore`, `missing_values`, and `decimal` and `thousands` where numbers are written otherwise.
+    `features`, `ignore`, `missing_values`, and `decimal` and `thousands` where they differ from the defaults.
     """
     for path in paths:
         refuse_data_as_header(path, kind, config)
     columns = facts.survey((block for path in paths for block in blocks(path, kind, config)), config.ignore)
-    written = notations.read_as_written(columns)[0]
+    table_notation = notations.read_as_written(columns)[0]
     label = str(config.label)
     if label not in columns:
         close = difflib.get_close_matches(label, columns, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(columns)[:200]}."
-        other = other_delimiter(list(columns)) if kind == "csv" else None
-        hint = f"; the cells seem to be separated by {other!r}; set data.delimiter." if other else hint
+        delimiter = other_delimiter(list(columns)) if kind == "csv" else None
+        hint = f"; the cells seem to be separated by {delimiter!r}; set data.delimiter." if delimiter else hint
         raise ConfigError(f"data.label: no column {label!r}{hint}")
     columns[label] = guesses.as_label(columns[label])
-    inputs, answer = guesses.guess_all(columns, label)
-    if answer.feature is None:
-        raise ConfigError(f"data.label: {label} cannot be predicted: {answer.reason}.")
-    used = {**guesses.without_texts(inputs), label: answer}
+    inputs, target = guesses.guess_all(columns, label)
+    if target.feature is None:
+        raise ConfigError(f"data.label: {label} cannot be predicted: {target.reason}.")
+    used = {**guesses.without_texts(inputs), label: target}
     return {
         "features": {name: guess.feature.model_dump(mode="json") for name, guess in used.items() if guess.feature},
         "ignore": [*config.ignore, *(name for name in columns if name not in used)],
         "missing_values": [*config.missing_values, *guesses.words_for_nothing(columns)],
-        **notations.settings_of(written),
+        **notations.settings_of(table_notation),
     }
 
 
 def _paths(config: DataConfig, base: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-    """Returns split -> its files, and name of a span -> its files."""
+    """Returns split -> its paths, and name of a span -> its paths."""
     given: Any = config.files if isinstance(config.files, dict) else {"train": config.files}
-    found: dict[str, list[Path]] = {}
-    used: dict[str, list[Path]] = {}
+    paths: dict[str, list[Path]] = {}
+    span_paths: dict[str, list[Path]] = {}
     for split, patterns in given.items():
-        found[split] = []
+        paths[split] = []
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             given = Path(resolve(pattern)).expanduser()
-            place = str(base / given)
-            if spans.has_words(place):
-                for name, paths in _window(place, config).items():
-                    used.setdefault(name, []).extend(paths)
-                    found[split] += paths
+            absolute_path = str(base / given)
+            if spans.has_words(absolute_path):
+                for name, of_span in _window(absolute_path, config).items():
+                    span_paths.setdefault(name, []).extend(of_span)
+                    paths[split] += of_span
                 continue
-            # Of the path to the run file no sign is a pattern.
+            # The path of the run file's folder may hold `*` or `?` as letters: it is escaped.
             pattern_of_all = str(given) if given.is_absolute() else f"{glob.escape(str(base))}/{given}"
-            matches = sorted(glob.glob(pattern_of_all, recursive=True)) if not Path(place).exists() else [place]
+            matches = (
+                sorted(glob.glob(pattern_of_all, recursive=True))
+                if not Path(absolute_path).exists()
+                else [absolute_path]
+            )
             if not matches:
                 raise ConfigError(f"data.files: there is no file {base / pattern}; paths start at the run file.")
-            found[split] += [_short(Path(match)) for match in matches]
-        # In one order, however they are named: rows keep their places, and a run its bits.
-        found[split] = sorted(_once(found[split]), key=lambda path: path.parts)
-    if not used and (config.window or config.test_spans):
+            paths[split] += [_short(Path(match)) for match in matches]
+        # Sorted: the order of rows, and so the bits of a run, do not depend on how the settings name the files.
+        paths[split] = sorted(_unique(paths[split]), key=lambda path: path.parts)
+    if not span_paths and (config.window or config.test_spans):
         raise ConfigError("data.window and data.test_spans are of files in spans; name {SPAN} or a date in data.files.")
     if config.test_spans:
         if isinstance(config.files, dict):
             raise ConfigError("data.test_spans cuts files without splits of their own; name one pattern in data.files.")
-        if len(used) <= config.test_spans:
+        if len(span_paths) <= config.test_spans:
             raise ConfigError(
-                f"data.test_spans: of {len(used)} spans {config.test_spans} are for testing; none is left to train on."
+                f"data.test_spans: of {len(span_paths)} spans {config.test_spans} are for testing; none is left to "
+                "train on."
             )
-        newest = [path for name in list(used)[-config.test_spans :] for path in used[name]]
-        found = {"train": [path for path in found["train"] if path not in newest], "test": newest}
-    return found, used
+        newest = [path for name in list(span_paths)[-config.test_spans :] for path in span_paths[name]]
+        paths = {"train": [path for path in paths["train"] if path not in newest], "test": newest}
+    return paths, span_paths
 
 
-def _once(paths: list[Path]) -> list[Path]:
-    """Returns the paths without those that lead to the same file as an earlier one, as overlapping patterns do."""
-    found: dict[Path, Path] = {}
+def _unique(paths: list[Path]) -> list[Path]:
+    """Returns the paths without repetitions of one file, as overlapping patterns give them; the first path stays."""
+    by_target: dict[Path, Path] = {}
     for path in paths:
-        found.setdefault(path.resolve(), path)
-    return list(found.values())
+        by_target.setdefault(path.resolve(), path)
+    return list(by_target.values())
 
 
-def _without_nested(paths: Mapping[str, Sequence[Path]], listed: Listed) -> dict[str, list[Path]]:
-    """Returns the paths without those in a folder that is named, too, and is read with all that they stand for.
+def _without_nested(paths: Mapping[str, Sequence[Path]], list_folder: ListFolder) -> dict[str, list[Path]]:
+    """Returns the paths without those whose files are also read with a folder above them that is named as well.
 
     Raises:
-        ConfigError: They stand for files that are read for another split, too.
+        ConfigError: A file would be read for two splits.
     """
-    folders = {path.resolve(): (split, path) for split, found in paths.items() for path in found if path.is_dir()}
-    files = functools.cache(lambda path: {file.resolve() for file in _files(path, listed)})
+    folders = {path.resolve(): (split, path) for split, of_split in paths.items() for path in of_split if path.is_dir()}
+    files = functools.cache(lambda path: {file.resolve() for file in _files(path, list_folder)})
     kept: dict[str, list[Path]] = {split: [] for split in paths}
-    for split, path in ((split, path) for split, found in paths.items() for path in found):
-        within = [folders[parent] for parent in path.resolve().parents if parent in folders] if folders else []
-        twice = [(other, folder) for other, folder in within if files(path) & files(folder)]
-        for other, folder in twice:
+    for split, path in ((split, path) for split, of_split in paths.items() for path in of_split):
+        parents = [folders[parent] for parent in path.resolve().parents if parent in folders] if folders else []
+        read_twice = [(other, folder) for other, folder in parents if files(path) & files(folder)]
+        for other, folder in read_twice:
             if other != split or not files(path) <= files(folder):
                 raise ConfigError(
                     f"data.files: {readable(path)}, of {split}, lies in {readable(folder)}, of {other}, and would be "
                     "read twice; name each file once."
                 )
-        if not twice:
+        if not read_twice:
             kept[split].append(path)
     return kept
 
 
-def _window(place: str, config: DataConfig) -> dict[str, list[Path]]:
-    """Returns the spans of a path that a run takes: name -> its files; raises ConfigError where there is none."""
-    there = spans.find(place)
-    if not there:
-        raise ConfigError(f"data.files: there is no file {place} for any span.")
-    kept = spans.window(there, config.window)
-    return {span.name: [_short(Path(path)) for path in paths] for span, paths in kept.items()}
+def _window(path_pattern: str, config: DataConfig) -> dict[str, list[Path]]:
+    """Returns the spans of a path that a run uses: name -> its paths; raises ConfigError where there is none."""
+    span_paths = spans.find(path_pattern)
+    if not span_paths:
+        raise ConfigError(f"data.files: there is no file {path_pattern} for any span.")
+    used = spans.window(span_paths, config.window)
+    return {span.name: [_short(Path(path)) for path in paths] for span, paths in used.items()}
 
 
 def _short(path: Path) -> Path:
-    """Returns a path as a person would type it from here."""
+    """Returns a path relative to the working directory where it lies in it."""
     path = Path(*path.parts)
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) and path != Path.cwd() else path
 
@@ -255,39 +264,39 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
     """Raises DataError when a file's columns are not those of the features; their order does not matter."""
     if kind not in ("csv", "jsonl", "parquet", "xlsx"):
         return
-    there = columns_of(path, kind, config)
-    wanted = [*spec.features, *(name for name in config.aside if name not in spec.features)]
-    extra = [name for name in there if name not in wanted and name not in config.ignore]
-    # A JSON object leaves out what a row does not have.
+    columns = columns_of(path, kind, config)
+    expected = [*spec.features, *(name for name in config.role_columns if name not in spec.features)]
+    extra = [name for name in columns if name not in expected and name not in config.ignore]
+    # A JSON object leaves out the columns without a value.
     may_lack = {name for name, feature in spec.features.items() if feature.optional and kind == "jsonl"}
-    lacking = [name for name in wanted if name not in there and name not in may_lack]
-    lacking = [name for name in lacking if kind != "jsonl" or not _is_in_a_row(name, path, config)]
-    roles = {name: role for role, name in config.set_roles.items() if name in lacking and name not in spec.features}
-    wrong = headers.missing([name for name in lacking if name not in roles], extra or there)
-    wrong += [f"{headers.missing([name], there)[0]}, which is {role}" for name, role in roles.items()]
-    wrong += [f"column {name!r} is not among data.features" for name in extra]
-    if not wrong:
+    missing = [name for name in expected if name not in columns and name not in may_lack]
+    missing = [name for name in missing if kind != "jsonl" or not _is_in_any_row(name, path, config)]
+    roles = {name: role for role, name in config.set_roles.items() if name in missing and name not in spec.features}
+    problems = headers.missing([name for name in missing if name not in roles], extra or columns)
+    problems += [f"{headers.missing([name], columns)[0]}, which is {role}" for name, role in roles.items()]
+    problems += [f"column {name!r} is not among data.features" for name in extra]
+    if not problems:
         return
-    first = "mend the file, or data.features and data.ignore"
-    if len(roles) == len(wrong):
-        first = f"correct {' and '.join(roles.values())}"
-    if len(there) == 1 and kind == "csv":
-        other = other_delimiter(there)
-        first = f"it seems to be separated by {other!r}; set data.delimiter" if other else first
-    elif kind == "csv" and not set(there) & set(wanted) and any(notation.is_number(name) for name in there):
-        first = "its first row must hold the names of the columns; where it has none, set data.names"
-    more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    fix = "mend the file, or data.features and data.ignore"
+    if len(roles) == len(problems):
+        fix = f"correct {' and '.join(roles.values())}"
+    if len(columns) == 1 and kind == "csv":
+        delimiter = other_delimiter(columns)
+        fix = f"it seems to be separated by {delimiter!r}; set data.delimiter" if delimiter else fix
+    elif kind == "csv" and not set(columns) & set(expected) and any(notation.is_number(name) for name in columns):
+        fix = "its first row must hold the names of the columns; where it has none, set data.names"
+    more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
     where = path if path.is_dir() else f"{path}:1"
-    raise DataError(f"{where}: {'; '.join(wrong[:5])}{more}; {first}.")
+    raise DataError(f"{where}: {'; '.join(problems[:5])}{more}; {fix}.")
 
 
-def _is_in_a_row(role: str, path: Path, config: DataConfig) -> bool:
-    """Returns whether a column with a role, which a JSON object may lack, is in another object of the file."""
-    return role in config.aside and any(role in record.cells for record in records(path, "jsonl", config))
+def _is_in_any_row(role: str, path: Path, config: DataConfig) -> bool:
+    """Returns whether any JSON object of the file has a column with a role, which others may lack."""
+    return role in config.role_columns and any(role in record.cells for record in records(path, "jsonl", config))
 
 
 def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path) -> None:
-    """Raises ConfigError when a label has no classes, with those of the first rows."""
+    """Raises ConfigError, which lists the values of the first rows, when a label has no classes."""
     for name, feature in spec.features.items():
         if isinstance(feature, LabelFeature) and not feature.classes:
             rows = records(path, kind, config)
@@ -297,43 +306,43 @@ def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path)
 
 
 def _folders(paths: Mapping[str, Sequence[Path]]) -> list[Path]:
-    return [path for found in paths.values() for path in found if path.is_dir()]
+    return [path for of_split in paths.values() for path in of_split if path.is_dir()]
 
 
-def _files(path: Path, listed: Listed) -> list[Path]:
-    """Returns what a path stands for: of a folder of classes its examples, of one that is a table its files."""
-    return listed(path).files if path.is_dir() else [path]
+def _files(path: Path, list_folder: ListFolder) -> list[Path]:
+    """Returns the files of a path: itself, or of a folder of classes its examples, of a folder of a table its files."""
+    return list_folder(path).files if path.is_dir() else [path]
 
 
-def _estimate(paths: dict[str, list[Path]], kind: str, listed: Listed, spec: DatasetSpec) -> int:
-    """Returns about how many bytes the examples have: images decoded, tables as large as their text."""
-    every = [file for found in paths.values() for path in found for file in _files(path, listed)]
+def _estimate(paths: dict[str, list[Path]], kind: str, list_folder: ListFolder, spec: DatasetSpec) -> int:
+    """Returns about how many bytes the stored examples have: decoded images; twice the text of tables."""
+    files = [file for of_split in paths.values() for path in of_split for file in _files(path, list_folder)]
     if kind.endswith("_folder"):
-        return len(every) * spec.row_bytes()
-    packed = 10  # times that text grows when it is unpacked
-    is_packed = {path: kind == "xlsx" or archives.is_gzip(path) for path in every}
-    tables = [path.stat().st_size * (packed if is_packed[path] else 1) for path in every if path.is_file()]
-    zipped = [archives.unpacked_bytes(path) for path in every if path.is_file() and archives.is_zip(path)]
-    return 2 * (sum(tables) + sum(zipped))  # an example names its columns
+        return len(files) * spec.row_bytes()
+    packed = 10  # compression ratio of text
+    is_packed = {path: kind == "xlsx" or archives.is_gzip(path) for path in files}
+    tables = [path.stat().st_size * (packed if is_packed[path] else 1) for path in files if path.is_file()]
+    zipped = [archives.unpacked_bytes(path) for path in files if path.is_file() and archives.is_zip(path)]
+    return 2 * (sum(tables) + sum(zipped))  # an example holds the names of its columns as well
 
 
-def _last_change(paths: Mapping[str, Sequence[Path]], listed: Listed) -> float:
+def _last_change(paths: Mapping[str, Sequence[Path]], list_folder: ListFolder) -> float:
     """Returns when one of the files was changed last, seconds since 1970.
 
-    By the time of the inode: that of the content is what a copying program sets it to.
+    By the ctime: a copying program may set the mtime to any value.
     """
-    every = [path for found in paths.values() for path in found]
-    files = [file for path in every for file in _files(path, listed)]
-    return max(path.stat().st_ctime for path in {*every, *files})
+    all_paths = [path for of_split in paths.values() for path in of_split]
+    files = [file for path in all_paths for file in _files(path, list_folder)]
+    return max(path.stat().st_ctime for path in {*all_paths, *files})
 
 
-def _digest(paths: Mapping[str, Sequence[Path]], listed: Listed, *, trust: bool = False) -> str:
+def _digest(paths: Mapping[str, Sequence[Path]], list_folder: ListFolder, *, trust: bool = False) -> str:
     """Returns the SHA-256 over splits, names and contents of all files; see `file_cache.sha256s`."""
     files = [
         (split, file.relative_to(path.parent), file)
-        for split, found in paths.items()
-        for path in found
-        for file in _files(path, listed)
+        for split, of_split in paths.items()
+        for path in of_split
+        for file in _files(path, list_folder)
     ]
     contents = file_cache.sha256s([file for _, _, file in files], trust=trust)
     digest = hashlib.sha256()

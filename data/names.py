@@ -1,4 +1,4 @@
-"""Which of several listed names a text is: a class, a category, the folder of a class."""
+"""Finds a text among listed names: a class, a category, the folder of a class."""
 
 import functools
 import unicodedata
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 def place(text: str, names: Sequence[str]) -> int | None:
-    """Returns the place of the name that a text is, from 0; None where it is none of them.
+    """Returns the index of a text among names, from 0; None where it is not among them.
 
-    As it stands, else without the spaces around it, else in Unicode's normal form C, since one letter may be written
-    in several ways: macOS names folders in another form than keyboards type.
+    It is compared as it stands, else without the spaces around it, else in Unicode's normal form C, since one letter
+    may be written in several ways: macOS names folders in another form than keyboards type.
     """
     table, stripped = _table(tuple(names)), text.strip()
     return next((table[key] for key in (text, stripped, _normal(stripped)) if key in table), None)
@@ -17,9 +17,9 @@ def place(text: str, names: Sequence[str]) -> int | None:
 
 @functools.lru_cache(maxsize=256)
 def _table(names: tuple[str, ...]) -> dict[str, int]:
-    """Returns the places by the names, and by those in Unicode's normal form C; of equal ones the first."""
-    every = list(enumerate(names))[::-1]
-    return {_normal(name.strip()): index for index, name in every} | {name: index for index, name in every}
+    """Returns name -> index, with names also in Unicode's normal form C; of equal names the first."""
+    last_first = list(enumerate(names))[::-1]
+    return {_normal(name.strip()): index for index, name in last_first} | {name: index for index, name in last_first}
 
 
 def _normal(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers as people write them: marks before the decimals and between thousands, units before or behind."""
+"""Numbers as people write them: decimal marks, thousands separators, units before or behind."""
 
 import functools
 import re
@@ -9,8 +9,8 @@ class Notation(NamedTuple):
     """How a table writes numbers.
 
     Attributes:
-        decimal: What stands before the decimals, `.` or `,`.
-        thousands: What may stand between thousands; empty for nothing. A blank stands for those of any width.
+        decimal: The decimal mark, `.` or `,`.
+        thousands: The thousands separator, which a number may leave out; empty for none. A blank is one of any width.
     """
 
     decimal: str = "."
@@ -20,17 +20,17 @@ class Notation(NamedTuple):
 PLAIN = Notation()
 BLANKS = " \u00a0\u202f\u2009"  # plain, no-break, narrow no-break, thin
 SHARES = ("%", "‰")
-"""Units that every cell of a column must have: beside 3% nobody can tell what 0.03 is."""
+"""Units that every cell of a column must have: in a column with 3%, 0.03 is ambiguous."""
 MARKS = {" ": f"[{BLANKS}]", "'": "['\u2019]"}
 MAX_LENGTH = 100
 """Characters of a number: so short a one with an exponent of two digits is finite in float64."""
-MINUS = "\u2212"  # as it is typeset
+MINUS = "\u2212"  # the typographic minus sign
 DASHES = "[-\u2013\u2014]{1,2}"  # in the place of decimals, as in 77,- EUR
 DAYS = (19_000_101, 21_001_231)  # between which whole numbers of eight digits may be days
 
 
 def parsed(text: str, notation: Notation = PLAIN, unit: str = "") -> float | None:
-    """Returns the number that a text is, None for no number; in the plain notation it may be NaN or infinite."""
+    """Returns the number in a text, None where it is no number; in the plain notation it may be NaN or infinite."""
     text = text.strip()
     if notation != PLAIN or unit:
         if len(text) >= MAX_LENGTH or not _compiled(notation, unit).fullmatch(text):
@@ -43,11 +43,11 @@ def parsed(text: str, notation: Notation = PLAIN, unit: str = "") -> float | Non
 
 
 def pattern(notation: Notation, unit: str) -> str:
-    """Returns a regular expression, of Python's as of RE2, that a number in a notation matches as a whole."""
+    """Returns a regular expression, for Python and RE2, that matches a whole number text in a notation."""
     decimal, mark = re.escape(notation.decimal), MARKS.get(notation.thousands, re.escape(notation.thousands))
-    whole = rf"[0-9]+|[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+" if mark else "[0-9]+"
-    number = rf"(?:(?:{whole})(?:{decimal}[0-9]*)?|{decimal}[0-9]+)(?:[eE][-+]?[0-9]{{1,2}})?"
-    number = rf"(?:(?:{whole}){decimal}{DASHES}|{number})"
+    integer = rf"[0-9]+|[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+" if mark else "[0-9]+"
+    number = rf"(?:(?:{integer})(?:{decimal}[0-9]*)?|{decimal}[0-9]+)(?:[eE][-+]?[0-9]{{1,2}})?"
+    number = rf"(?:(?:{integer}){decimal}{DASHES}|{number})"
     sign, blank, name = f"[-+{MINUS}]?", f"[{BLANKS}]?", re.escape(unit)
     if not unit:
         return sign + number
@@ -57,14 +57,14 @@ def pattern(notation: Notation, unit: str) -> str:
 
 
 def marks(notation: Notation, unit: str) -> str:
-    """Returns a regular expression of what to take out of a text that matches `pattern`: the rest has its decimals."""
+    """Returns a regular expression of what to delete from a text that matches `pattern`: separators, blanks, unit."""
     mark = MARKS.get(notation.thousands, re.escape(notation.thousands))
     dashes = re.escape(notation.decimal) + DASHES
-    return "|".join(one for one in (dashes, re.escape(unit), f"[{BLANKS}]", mark) if one)
+    return "|".join(part for part in (dashes, re.escape(unit), f"[{BLANKS}]", mark) if part)
 
 
 def example(notation: Notation, unit: str) -> str:
-    """Returns a number as a table in this notation writes it."""
+    """Returns an example of a number in this notation."""
     return f"1{notation.thousands}234{notation.decimal}5{' ' * bool(unit)}{unit}"
 
 

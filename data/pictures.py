@@ -1,8 +1,8 @@
 """Encoded pictures -> pixels: decoding, orientation and the one resizer that ingest and the served model share.
 
-EXIF orientation is obeyed in JPEG, TIFF and WebP, and ignored in PNG (its chunk eXIf), at ingest and when served alike.
-Of a picture with transparency the colours count and the alpha channel is left out, as TensorFlow's decoder does it. Of
-a file of several frames or pages the first one is taken. Of 16 bits a channel the upper eight are.
+EXIF orientation is applied in JPEG, TIFF and WebP and ignored in PNG (its chunk eXIf), at ingest and when served alike.
+The alpha channel of a picture with transparency is dropped, as TensorFlow's decoder does it. Of a file of several
+frames or pages the first one is read. Of 16 bits a channel the upper eight are kept.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF")  # Pillow's names
 SERVED = ("PNG", "JPEG")
-"""What a served model decodes; of the others it is sent the pixels that `decode` makes."""
-MARKS = (
+"""Formats that a served model decodes; pictures of other formats are sent to it as pixels of `decode`."""
+SIGNATURES = (
     ("PNG", 0, b"\x89PNG\r\n\x1a\n"),
     ("JPEG", 0, b"\xff\xd8\xff"),
     ("GIF", 0, b"GIF8"),
@@ -33,26 +33,26 @@ MARKS = (
     ("HEIC or AVIF", 4, b"ftyp"),
     ("BMP", 0, b"BM"),
 )
-"""Format, and what its files hold at which position in bytes; the first that fits counts."""
+"""Format, offset in bytes and signature of its files; the first match counts."""
 HEAD_BYTES = 2**17
-"""Orientation is looked for in so many bytes: a segment of EXIF data has at most 64 KiB, and is one of the first."""
-MAX_SEGMENTS, MAX_ENTRIES = 16, 128  # that are looked at: a file made for it cannot keep a server busy
-PADDING = 32  # zero bytes behind them, so that what is cut off can be read
-# EXIF orientations by what is done, in this order: the axes change places, top and bottom do, left and right do.
+"""Bytes of a file that are searched for the orientation: the EXIF segment is one of the first, at most 64 KiB long."""
+MAX_SEGMENTS, MAX_ENTRIES = 16, 128  # that are read: a crafted file cannot keep a server busy
+PADDING = 32  # zero bytes behind `HEAD_BYTES`, so that reading a truncated entry stays in bounds
+# EXIF orientations by operation, applied in this order: transpose, flip vertically, flip horizontally.
 TRANSPOSED, FLIPPED, MIRRORED = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
 BLOCK = 16
-"""Rows that are made at a time out of those that have a share in them: most shares are 0."""
+"""Rows of the resized picture that are computed together from the rows with a non-zero weight: most weights are 0."""
 GREY = ("1", "L", "LA")  # Pillow's modes
 LUMA = (19595, 38470, 7471)
-"""Shares of red, green and blue in a grey level (ITU-R BT.601), of `LUMA_TOTAL`; Pillow's."""
+"""Weights of red, green and blue in a grey level (ITU-R BT.601), which sum up to `LUMA_TOTAL`; Pillow's."""
 LUMA_TOTAL = sum(LUMA)
-# What Pillow raises of damaged files belongs to no one class.
+# Pillow's exceptions for damaged files have no common class.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, struct.error)
 ANY_FORMAT = "a PNG, JPEG, TIFF, WebP, BMP or GIF image"
 
 
 class UnusablePictureError(ValueError):
-    """A picture that cannot be decoded: `expected` and `found`, to be put into a sentence."""
+    """A picture that cannot be decoded; `expected` and `found` are phrases for a message."""
 
     def __init__(self, expected: str, found: str):
         super().__init__(f"expected {expected}, found {found}")
@@ -60,7 +60,7 @@ class UnusablePictureError(ValueError):
 
 
 class _Kept:
-    """Pixels by the digest of the file that they were decoded of, and their shape."""
+    """Decoded pixels, by the digest of the file and the shape; `left` is how many more bytes may be kept."""
 
     def __init__(self, max_bytes: int) -> None:
         self.left = max_bytes
@@ -72,7 +72,7 @@ _KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
 
 @contextlib.contextmanager
 def keeping(max_bytes: int) -> Iterator[None]:
-    """Within this block `decode` keeps what it returns, up to so many bytes, and decodes no such picture again."""
+    """Within this block `decode` caches its results, up to `max_bytes` of pixels."""
     before = _KEPT.set(_Kept(max_bytes))
     try:
         yield
@@ -82,16 +82,16 @@ def keeping(max_bytes: int) -> Iterator[None]:
 
 def mark_of(name: str) -> bytes:
     """Returns the bytes with which files of a format begin."""
-    return next(mark for known, at, mark in MARKS if known == name and at == 0)
+    return next(signature for name_of_format, offset, signature in SIGNATURES if name_of_format == name and offset == 0)
 
 
 def format_of(content: bytes) -> str | None:
-    """Returns the name of a picture's format by its first bytes, as `MARKS` has it; None where it has none."""
-    return next((name for name, at, mark in MARKS if content.startswith(mark, at)), None)
+    """Returns the name of a picture's format by its first bytes, see `SIGNATURES`; None for no match."""
+    return next((name for name, offset, signature in SIGNATURES if content.startswith(signature, offset)), None)
 
 
 def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    """Returns the pixels of an encoded picture as it is to be looked at, resized; uint8 `shape`.
+    """Returns the pixels of an encoded picture, upright and resized; uint8 `shape`.
 
     Equal to what `models.layers.pictures.decode` computes of a PNG or JPEG within the served graph.
 
@@ -126,10 +126,10 @@ def _decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def size_of(content: bytes) -> tuple[int, int, bool]:
-    """Returns height and width of a picture as it is to be looked at, and whether it is grey; reads its head only.
+    """Returns height and width of the upright picture, and whether it is grey; reads the header only.
 
     Raises:
-        UnusablePictureError: The head cannot be read.
+        UnusablePictureError: The header cannot be read.
     """
     from PIL import Image
 
@@ -144,23 +144,25 @@ def size_of(content: bytes) -> tuple[int, int, bool]:
 
 
 def kind_of(content: bytes, shape: tuple[int, int, int]) -> str:
-    """Returns what decides how a picture is decoded: format, mode, orientation, and whether its sides are longer."""
+    """Returns what decides how a picture is decoded: format, mode, orientation, and whether it shrinks or grows."""
     from PIL import Image
 
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        sides = [np.sign(there - wanted) for there, wanted in zip(image.size, (shape[1], shape[0]), strict=True)]
+        sides = [
+            np.sign(old_size - new_size) for old_size, new_size in zip(image.size, (shape[1], shape[0]), strict=True)
+        ]
         return f"{image.format} {image.mode} {_orientation_of(content)} {sides}"
 
 
 def _opened(content: bytes) -> "Image.Image":
-    """Returns a picture of mode L or RGB; where it is neither PNG nor JPEG, turned as its EXIF orientation says."""
+    """Returns a picture of mode L or RGB; upright already where it is neither PNG nor JPEG."""
     from PIL import Image, ImageOps
 
     if not content:
         raise UnusablePictureError(ANY_FORMAT, "an empty file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, of odd tags and of pictures that are large but not too large
+            warnings.simplefilter("ignore")  # of Pillow, about unknown tags and large pictures
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             if format_of(content) not in SERVED:
                 image = ImageOps.exif_transpose(image)
@@ -170,11 +172,11 @@ def _opened(content: bytes) -> "Image.Image":
     except UnusablePictureError:
         raise
     except DAMAGED:
-        found = format_of(content)
-        if found is None or found.startswith("HEIC"):
-            what = found or f"{len(content):,} bytes of something else"
-            raise UnusablePictureError(ANY_FORMAT, what) from None
-        raise UnusablePictureError("a whole image", f"a damaged {found} of {len(content):,} bytes") from None
+        picture_format = format_of(content)
+        if picture_format is None or picture_format.startswith("HEIC"):
+            found = picture_format or f"{len(content):,} bytes of something else"
+            raise UnusablePictureError(ANY_FORMAT, found) from None
+        raise UnusablePictureError("a whole image", f"a damaged {picture_format} of {len(content):,} bytes") from None
 
 
 def _eight_bits(image: "Image.Image", kind: str | None) -> "Image.Image":
@@ -184,103 +186,103 @@ def _eight_bits(image: "Image.Image", kind: str | None) -> "Image.Image":
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "CMYK":
         ink = np.asarray(image).astype(np.uint16)
-        # With Adobe's marker a JPEG holds light, else ink, as TensorFlow reads it; Pillow takes it for light always.
+        # With Adobe's marker a JPEG holds inverted CMYK, else plain CMYK, as TensorFlow has it; Pillow always inverts.
         light = ink if kind == "JPEG" and "adobe" not in image.info else 255 - ink
         # Rounded down as TensorFlow does it; Pillow rounds to the nearest.
         return Image.fromarray((light[..., :3] * light[..., 3:] // 255).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise UnusablePictureError("at most 16 bits a channel", f"a {kind} image of mode {image.mode}")
     image.load()
-    image.info.pop("transparency", None)  # Pillow warns of it when it converts a palette
+    image.info.pop("transparency", None)  # Pillow warns about it when it converts a palette
     return image.convert("L" if image.mode in GREY else "RGB")
 
 
-def axis_weights(new: Any, old: Any, there: Any, wanted: Any, xp: Any) -> Any:
-    """Returns the shares of the pixels of an axis in those of the resized axis, whole numbers `(new, old)`.
+def axis_weights(new: Any, old: Any, old_size: Any, new_size: Any, xp: Any) -> Any:
+    """Returns the weights of the pixels of an axis in those of the resized axis, integers `(new, old)`.
 
-    Areas are averaged when shrinking, else it is interpolated between the centres of two pixels. All shares in a new
-    pixel sum up to `axis_total`. They are whole: sums of their products with pixels are exact in any order, so that
+    Shrinking averages areas, else it is linear interpolation between the centres of two pixels. The weights of a new
+    pixel sum up to `axis_total`. They are integers: sums of their products with pixels are exact in any order, so that
     NumPy and TensorFlow cannot differ.
 
     Args:
         new: Positions of pixels of the resized axis, int64 `(new,)`.
         old: Positions of pixels of the axis, int64 `(old,)`.
-        there: Pixels that the axis has.
-        wanted: Pixels that the resized axis has.
+        old_size: Pixels of the axis.
+        new_size: Pixels of the resized axis.
         xp: `numpy` or `tensorflow`.
     """
     new, old = new[:, None], old[None, :]
-    overlap = xp.minimum((new + 1) * there, (old + 1) * wanted) - xp.maximum(new * there, old * wanted)
-    centre = xp.minimum(xp.maximum((2 * new + 1) * there - wanted, 0), 2 * wanted * (there - 1))  # 2 * wanted a pixel
-    near = 2 * wanted - xp.abs(centre - 2 * wanted * old)
-    return xp.maximum(xp.where(there > wanted, overlap, near), 0)
+    overlap = xp.minimum((new + 1) * old_size, (old + 1) * new_size) - xp.maximum(new * old_size, old * new_size)
+    centre = xp.minimum(
+        xp.maximum((2 * new + 1) * old_size - new_size, 0), 2 * new_size * (old_size - 1)
+    )  # 2 * wanted a pixel
+    near = 2 * new_size - xp.abs(centre - 2 * new_size * old)
+    return xp.maximum(xp.where(old_size > new_size, overlap, near), 0)
 
 
-def axis_total(there: Any, wanted: Any, xp: Any) -> Any:
-    """Returns what all shares in a new pixel sum up to; 1 where nothing is resized."""
-    return xp.where(there > wanted, there, xp.where(there == wanted, xp.ones_like(there), 2 * wanted))
+def axis_total(old_size: Any, new_size: Any, xp: Any) -> Any:
+    """Returns the sum of the weights of a new pixel; 1 where nothing is resized."""
+    return xp.where(old_size > new_size, old_size, xp.where(old_size == new_size, xp.ones_like(old_size), 2 * new_size))
 
 
-def axis_band(begin: Any, there: Any, wanted: Any, xp: Any) -> tuple[Any, Any]:
-    """Returns the first pixel that has a share in any of `BLOCK` new pixels from `begin` on, or less, and the one
-    behind the last or more.
-    """
-    first, last = begin * there // wanted - 1, (begin + BLOCK) * there // wanted + 2
-    return xp.maximum(first, 0), xp.minimum(last, there)
+def axis_band(begin: Any, old_size: Any, new_size: Any, xp: Any) -> tuple[Any, Any]:
+    """Returns a range, first and end, that holds all pixels with a weight in the `BLOCK` new pixels from `begin` on."""
+    first, last = begin * old_size // new_size - 1, (begin + BLOCK) * old_size // new_size + 2
+    return xp.maximum(first, 0), xp.minimum(last, old_size)
 
 
 def _resize(pixels: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
     """Returns pixels, uint8 `(rows, columns, 1 or 3)`, as uint8 `(height, width, channels)`."""
-    rows, columns, there = pixels.shape
-    sums = _along(pixels.reshape(rows, columns * there), height, np.float32)
-    across = sums.reshape(height, columns, there).transpose(1, 0, 2).reshape(columns, height * there)
-    resized = _along(across, width, np.float64).reshape(width, height, there).transpose(1, 0, 2)
+    rows, columns, old_channels = pixels.shape
+    sums = _along(pixels.reshape(rows, columns * old_channels), height, np.float32)
+    transposed = sums.reshape(height, columns, old_channels).transpose(1, 0, 2).reshape(columns, height * old_channels)
+    resized = _along(transposed, width, np.float64).reshape(width, height, old_channels).transpose(1, 0, 2)
     total = axis_total(rows, height, np) * axis_total(columns, width, np)
-    if channels == 1 and there == 3:
+    if channels == 1 and old_channels == 3:
         resized, total = resized @ np.array(LUMA, np.float64)[:, None], total * LUMA_TOTAL
     return np.broadcast_to(np.rint(resized / total).astype(np.uint8), (height, width, channels))
 
 
-def _along(data: np.ndarray, wanted: int, dtype: type) -> np.ndarray:
+def _along(data: np.ndarray, new_size: int, dtype: type) -> np.ndarray:
     """Returns weighted sums along the first axis, `(wanted, n)`; sums of a pixel's values fit into `dtype` exactly.
 
     float32 holds whole numbers up to 2^24: 255 times a side of 65,793 pixels, and a JPEG's has 65,535 at most.
     """
-    there = len(data)
-    if there == wanted:
+    old_size = len(data)
+    if old_size == new_size:
         return data
-    sums = np.empty((wanted, data.shape[1]), dtype)
-    for begin in range(0, wanted, BLOCK):
-        first, last = axis_band(begin, there, wanted, np)
-        new = np.arange(begin, min(begin + BLOCK, wanted))
-        weights = axis_weights(new, np.arange(first, last), there, wanted, np)
+    sums = np.empty((new_size, data.shape[1]), dtype)
+    for begin in range(0, new_size, BLOCK):
+        first, last = axis_band(begin, old_size, new_size, np)
+        new = np.arange(begin, min(begin + BLOCK, new_size))
+        weights = axis_weights(new, np.arange(first, last), old_size, new_size, np)
         sums[new] = weights.astype(dtype) @ data[first:last].astype(dtype)
     return sums
 
 
 def orientation(head: Any, size: Any) -> Any:
-    """Returns the EXIF orientation of a JPEG, 1 to 8; 1 where it has none, or anything about it is odd.
+    """Returns the EXIF orientation of a JPEG, 1 to 8; 1 where it has none, or its EXIF data is invalid.
 
-    Plain arithmetic, without `and`, `or` and `not`, so that AutoGraph makes a part of the served graph of it.
+    Plain arithmetic, without `and`, `or` and `not`, so that AutoGraph can convert it for the served graph.
 
     Args:
         head: The first bytes of the file as numbers, at most `HEAD_BYTES`, and `PADDING` zeros.
-        size: How many there are without the zeros.
+        size: How many bytes there are without the zeros.
     """
-    at, segments, found = 2, 0, 1
+    at, segments, result = 2, 0, 1
     exif = _is_exif(head, at)
     while (segments < MAX_SEGMENTS) & (head[at] == 0xFF) & (head[at + 1] >= 0xE0) & (exif == False):  # noqa: E712
         at = _at_most(at + 2 + _number(head, at + 2, 1), size)  # the next segment
         exif = _is_exif(head, at)
         segments += 1
     if exif:
-        found = _in_tiff(head, at + 10, size)
-    return found
+        result = _in_tiff(head, at + 10, size)
+    return result
 
 
 def _in_tiff(head: Any, tiff: Any, size: Any) -> Any:
-    """Returns the orientation in the directory of tags that EXIF data begins with; 1 where there is none."""
-    big, index, found = 0, 0, 1
+    """Returns the orientation in the first image file directory of EXIF data, at `tiff`; 1 where there is none."""
+    big, index, result = 0, 0, 1
     if head[tiff] == 0x4D:  # MM: big-endian, else II
         big = 1
     first = _at_most(tiff + _number(head, tiff + 4 + 2 * big, big), size)
@@ -290,13 +292,13 @@ def _in_tiff(head: Any, tiff: Any, size: Any) -> Any:
         entry += 12
         index += 1
     order = (head[tiff] == head[tiff + 1]) & ((head[tiff] == 0x49) | (head[tiff] == 0x4D))
-    known = order & (_number(head, tiff + 2, big) == 42) & (_number(head, tiff + 6 - 2 * big, big) == 0)
-    if known & (index < entries) & (entry + 12 <= size):
+    is_valid = order & (_number(head, tiff + 2, big) == 42) & (_number(head, tiff + 6 - 2 * big, big) == 0)
+    if is_valid & (index < entries) & (entry + 12 <= size):
         is_short = (_number(head, entry + 2, big) == 3) & (_number(head, entry + 4 + 2 * big, big) == 1)
         value = _number(head, entry + 8, big)
         if is_short & (value >= 1) & (value <= 8):
-            found = value
-    return found
+            result = value
+    return result
 
 
 def _at_most(number: Any, most: Any) -> Any:
@@ -311,12 +313,12 @@ def _is_exif(head: Any, at: Any) -> Any:
 
 
 def _number(head: Any, at: Any, big: Any) -> Any:
-    """Returns the number in two bytes, the higher first where `big` is 1, else, where it is 0, last."""
+    """Returns the 16-bit number at `at`, big-endian where `big` is 1, little-endian where it is 0."""
     return head[at + big] + 256 * head[at + 1 - big]
 
 
 def _orientation_of(content: bytes) -> int:
-    """Returns the orientation of a JPEG; 1 of other formats: `_opened` has set them upright, a PNG stands as it is."""
+    """Returns the orientation of a JPEG; 1 of other formats: `_opened` has turned them, and PNG is not turned."""
     if format_of(content) != "JPEG":
         return 1
     head = content[:HEAD_BYTES]

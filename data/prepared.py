@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.columnar import columns
-from data.columnar.batches import PLACES, Batch, Batches, encoded
+from data.columnar.batches import SPLIT_INDEX, Batch, Batches, encoded
 from data.columnar.splitting import bucket
 from data.config import DataConfig
 from data.files.checksums import verify
@@ -31,25 +31,25 @@ def prepared(
     """Returns a data set that is read from one CSV file.
 
     Args:
-        spec: What is in it; columns that are no features are left out.
-        sha256: Of the file.
+        spec: What is in it; columns that are not features are left out.
+        sha256: SHA-256 of the file, in hexadecimal.
         make: Writes `table.csv` into a folder, out of packages; raises SourceUnavailable.
         split: Cells of a row -> its split.
-        groups: Cells of all rows, in the order of the file -> the group of each; None where each stands for itself.
+        groups: Cells of all rows, in the order of the file -> the group of each; None where rows have no groups.
     """
 
     def open_table(folder: Path | None) -> Batches:
-        place = folder or kept_folder(spec.name)
+        table_folder = folder or kept_folder(spec.name)
         if folder is None:
-            keep(place, make)
-        verify(place, {TABLE: sha256}, fix=f"delete the folder {place} and run again to make it anew")
-        return _batches(place / TABLE, spec, split, groups)
+            keep(table_folder, make)
+        verify(table_folder, {TABLE: sha256}, fix=f"delete the folder {table_folder} and run again to make it anew")
+        return _batches(table_folder / TABLE, spec, split, groups)
 
     return Dataset(spec, digest=lambda: f"sha256:{sha256}", sources={"package": open_table})
 
 
 def by_content(*columns: str, validation: float = 0.1, test: float = 0.2) -> Split:
-    """Returns a split that depends on what stands in `columns`: equal values, same split."""
+    """Returns a function that splits rows by the content of `columns`: equal values, same split."""
     cuts = round(test * 1000), round((test + validation) * 1000)
 
     def split(cells: Mapping[str, Any]) -> str:
@@ -68,31 +68,31 @@ def write_table(folder: Path, columns: Sequence[str], rows: Iterable[Sequence[An
 
 
 def _batches(path: Path, spec: DatasetSpec, split: Split, groups: Groups | None) -> Iterator[Batch]:
-    """Yields the rows in the order of splits that checks want; a table is small enough to be held."""
+    """Yields the rows split by split, in `READ_ORDER`; such a table fits into memory."""
     config = DataConfig(files=str(path), format="csv")
     blocks = list(formats.blocks(path, "csv", config))
     cells = [row for block in blocks for row in block.cells.to_pylist()]
-    named = pa.array(groups(cells), pa.string()) if groups else None
-    splits = np.array([PLACES[split(row)] for row in cells], np.int8)
-    for name in READ_ORDER:
+    all_groups = pa.array(groups(cells), pa.string()) if groups else None
+    splits = np.array([SPLIT_INDEX[split(row)] for row in cells], np.int8)
+    for split_name in READ_ORDER:
         begin = 0
         for block in blocks:
-            rows = begin + np.flatnonzero(splits[begin : begin + len(block)] == PLACES[name])
+            rows = begin + np.flatnonzero(splits[begin : begin + len(block)] == SPLIT_INDEX[split_name])
             if len(rows):
-                yield _batch(replace(block.take(rows - begin), file=spec.name), rows, name, spec, named)
+                yield _batch(replace(block.take(rows - begin), file=spec.name), rows, split_name, spec, all_groups)
             begin += len(block)
 
 
 def _batch(block: Block, rows: np.ndarray, split: str, spec: DatasetSpec, groups: pa.Array | None) -> Batch:
     unused = set(block.columns) - spec.features.keys()
-    found = columns.store(block, spec, Reading(True, frozenset({""})), unused=unused)
+    stored = columns.store(block, spec, Reading(True, frozenset({""})), unused=unused)
     return Batch(
-        found.columns,
-        np.full(len(found.kept), PLACES[split], np.int8),
+        stored.columns,
+        np.full(len(stored.kept), SPLIT_INDEX[split], np.int8),
         block.file,
-        block.numbers[found.kept],
-        *encoded(found.columns, spec),
-        groups=None if groups is None else groups.take(pa.array(rows[found.kept])),
-        problems=tuple((split, problems) for problems in found.problems.values()),
-        distinct=found.distinct,
+        block.numbers[stored.kept],
+        *encoded(stored.columns, spec),
+        groups=None if groups is None else groups.take(pa.array(rows[stored.kept])),
+        problems=tuple((split, problems) for problems in stored.problems.values()),
+        distinct=stored.distinct,
     )

@@ -1,11 +1,11 @@
-"""Texts of any script: within sentences of ours right-to-left ones stay in their place; how many words they have."""
+"""Texts in any script: safe to print in a message, also right-to-left ones; their length in words."""
 
 import functools
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-# Letters of a word in scripts that put no blanks between words, as they are usual there.
+# Letters of an average word, in scripts that put no blanks between words.
 LETTERS_A_WORD = {
     r"\p{Han}\p{Yi}": 2,
     r"\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Tibetan}": 3,
@@ -14,22 +14,22 @@ LETTERS_A_WORD = {
 MAX_CHARACTERS = 400  # of a text whose words are counted
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 ISOLATES = ("\u2066", "\u2067", FIRST_STRONG_ISOLATE)
-# What turns the direction of all that follows until it is closed, also beyond the text.
+# Embeddings and overrides: they change the direction of all that follows, also behind the text, until it is closed.
 TURNING = {"\u202a", "\u202b", "\u202c", "\u202d", "\u202e"}
 
 
 def printable(text: str) -> str:
-    """Returns a text that leaves a terminal, and what stands beside it in a line, as they are.
+    """Returns a text that changes neither the terminal nor the rest of its line.
 
-    As escapes such as \\x1b: control characters, ends of lines among them, halves of surrogate pairs, and marks that
-    override the direction of letters; isolates where they are not all closed in the text.
+    Escaped, such as \\x1b, are control characters (ends of lines, too), halves of surrogate pairs, and marks that
+    override the direction of letters; isolates where the text does not close them all.
     """
     if text.isprintable():
         return text
-    escaped = TURNING if _is_balanced(text) else {*TURNING, *ISOLATES, POP_ISOLATE}
+    to_escape = TURNING if _is_balanced(text) else {*TURNING, *ISOLATES, POP_ISOLATE}
     return "".join(
         character.encode("unicode_escape").decode()
-        if character in escaped or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+        if character in to_escape or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
         else character
         for character in text
     )
@@ -41,7 +41,7 @@ def printable_lines(text: str) -> str:
 
 
 def _is_balanced(text: str) -> bool:
-    """Returns whether each isolate of a text is closed in it, and nothing else is."""
+    """Returns whether a text closes each of its isolates, and no other."""
     depth = 0
     for character in text:
         depth += (character in ISOLATES) - (character == POP_ISOLATE)
@@ -51,9 +51,9 @@ def _is_balanced(text: str) -> bool:
 
 
 def isolated(text: str) -> str:
-    """Returns a text so that numbers and words beside it stay where they are (Unicode Annex 9, isolates), printable.
+    """Returns a printable text that does not reorder the words around it (Unicode Annex 9, isolates).
 
-    Without right-to-left letters it gets no marks: not every terminal knows them.
+    Marks are added only around right-to-left letters: not every terminal knows them.
     """
     text = printable(text)
     if any(unicodedata.bidirectional(character) in ("R", "AL") for character in text):
@@ -62,35 +62,35 @@ def isolated(text: str) -> str:
 
 
 def listed(names: Sequence[str], most: int) -> str:
-    """Returns the first names, whole, with commas between, and how many there are besides: `a, b and 4 more`."""
+    """Returns the first names, separated by commas, and the number of the others: `a, b and 4 more`."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def cut(text: str, length: int) -> str:
     """Returns the first `length` characters, and the rest of the grapheme cluster that they end in."""
-    import regex  # unlike re it knows what belongs together
+    import regex  # unlike re it knows grapheme clusters
 
     ends = (cluster.end() for cluster in regex.finditer(r"\X", text))
     return text[: next((end for end in ends if end >= length), len(text))]
 
 
 def num_words(text: str) -> float:
-    """Returns about how many words a text has, in any script; numbers, and codes of digits mostly, are none.
+    """Returns about how many words a text has, in any script; tokens that are not mostly letters do not count.
 
-    Where a script puts no blanks between words it is so many letters a word.
+    In scripts without blanks between words it is estimated by the number of letters.
     """
     letters, unspaced = _patterns()
-    rest, words = text[:MAX_CHARACTERS], 0.0
+    spaced, words = text[:MAX_CHARACTERS], 0.0
     for pattern, size in unspaced:
-        rest, count = pattern.subn(" ", rest)
+        spaced, count = pattern.subn(" ", spaced)
         words += count / size
-    return words + sum(2 * len(letters.findall(token)) > len(token) for token in rest.split())
+    return words + sum(2 * len(letters.findall(token)) > len(token) for token in spaced.split())
 
 
 @functools.cache
 def _patterns() -> tuple[Any, list[tuple[Any, int]]]:
-    """Returns what a letter is, or a mark on one, and those of each kind of script without blanks with their number."""
+    """Returns the pattern of a letter, and for scripts without blanks their letters' patterns with letters a word."""
     import regex
 
     letters = r"[\p{L}\p{M}]"

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from data.errors import ConfigError
 
 PATTERN = re.compile(r"\$\{ENV:([A-Za-z_][A-Za-z0-9_]*)\}")
-HIDDEN_URL = re.compile(r".*/\.\.\.[0-9a-f]{8}")  # what `hide_url` makes of one
+HIDDEN_URL = re.compile(r".*/\.\.\.[0-9a-f]{8}")  # the replacement that `hide_url` makes
 MIN_TARGET = 12  # characters of a URL behind its host; hooks with a token have 40 and more
-MIN_HIDDEN = 4  # characters; hiding shorter values would make holes in every text
+MIN_HIDDEN = 4  # characters; shorter values occur in every text by chance
 
-_values: dict[str, str] = {}  # value -> the words that stand for it
+_values: dict[str, str] = {}  # hidden value -> its replacement
 
 
 def resolve(text: str) -> str:
@@ -24,18 +24,18 @@ def resolve(text: str) -> str:
         ConfigError: The variable is not set, or empty.
     """
 
-    def value(match: re.Match) -> str:
-        found = os.environ.get(match[1], "")
-        if not found:
+    def variable(match: re.Match) -> str:
+        value = os.environ.get(match[1], "")
+        if not value:
             raise ConfigError(f"Environment variable {match[1]}, which {match[0]} asks for, is not set; export it.")
-        _values[found] = match[0]
-        return found
+        _values[value] = match[0]
+        return value
 
-    return PATTERN.sub(value, text)
+    return PATTERN.sub(variable, text)
 
 
 def hide_url(url: str) -> None:
-    """Has a URL hidden from now on: words stand for it that name its host, and tell two URLs apart."""
+    """Hides a URL from now on: its replacement has its host and a digest of it."""
     import hashlib  # `headrace --help` needs none
 
     parts = urlsplit(url)
@@ -49,7 +49,7 @@ def hide_url(url: str) -> None:
 
 
 def hide(text: str) -> str:
-    """Returns a text with every value that `resolve` gave out, and every hidden URL, replaced by words for it."""
+    """Returns a text in which every value that `resolve` returned, and every hidden URL, is replaced."""
     for value in sorted(_values, key=len, reverse=True):
         if len(value) >= MIN_HIDDEN:
             text = text.replace(value, _values[value])

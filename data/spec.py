@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
 SPLITS = ("train", "validation", "test")
-# Rows of the test split are read first, so that of two equal rows it is the training row that is dropped.
+# The test split is read first, so that of two equal rows the training row is dropped.
 READ_ORDER = ("test", "validation", "train")
 
 # One example: feature name -> uint8 array for an image, int for a label, float for a number, str for text and so on.
@@ -22,8 +22,8 @@ Row = dict[str, Any]
 class LocatedRow(dict):
     """A row that knows where it was read: `where` is the file and the row in it.
 
-    `group` names the rows that it belongs to, such as those of one user; None where it stands for itself. `files` are
-    the encoded pictures that its pixels were made of, by feature; of pixels that came as such there is none.
+    `group` is the group that it belongs to, such as a user; None for none. `files` are the encoded pictures that its
+    pixels were decoded from, by feature; raw pixels have none.
     """
 
     def __init__(self, values: Row, where: str, group: str | None = None, files: Mapping[str, bytes] | None = None):
@@ -37,10 +37,10 @@ class Problem:
 
     Attributes:
         where: File and row, as a message names them.
-        column: Its column; empty for the row as a whole.
-        expected: What would do.
-        found: What is there.
-        number: Where the row stands in its file: its line in a text file, else a count from 1; 0 of a file by itself.
+        column: Its column; empty for a problem of the whole row.
+        expected: What a usable cell holds.
+        found: What the cell holds.
+        number: Number of the row in its file: its line in a text file, else counted from 1; 0 where the row is a file.
     """
 
     where: str
@@ -55,7 +55,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class BadRow:
-    """What stands in the place of a row that cannot be used."""
+    """Takes the place of a row that cannot be used."""
 
     problems: tuple[Problem, ...]
 
@@ -76,18 +76,18 @@ def _is_unit(unit: str) -> str:
     return unit
 
 
-# No part of a number is one: no digit or mark in front, not the e of 1e5.
+# A unit is no part of a number: it begins with no digit, sign or separator, and is not the e of 1e5.
 UNIT = re.compile(r"(?![eE]\d*$)[^\d\s+\-\u2212.,'\u2019_](.{0,10}\S)?")
 Unit = Annotated[str, AfterValidator(_is_unit)]
 
 
 class _Feature(_Record):
-    """What all kinds of features tell of themselves.
+    """What all kinds of features have in common.
 
     Attributes:
         stored: How tf.train.Example holds it: `bytes`, `int` (int64) or `float` (float32).
         target: Whether it is what a model predicts, and never an input.
-        optional: Whether a row may do without.
+        optional: Whether a row may lack it.
     """
 
     stored: ClassVar[Literal["bytes", "int", "float"]] = "bytes"
@@ -102,7 +102,7 @@ class _RequiredFeature(_Feature):
 
 class _OptionalFeature(_Feature):
     optional: bool = False
-    """Whether a row may do without."""
+    """Whether a row may lack it."""
 
 
 class ImageFeature(_RequiredFeature):
@@ -126,7 +126,7 @@ class LabelFeature(_RequiredFeature):
     kind: Literal["label"] = "label"
     """What the feature is."""
     classes: tuple[str, ...] = ()
-    """Names of the classes; those of an image folder are its folders' names."""
+    """Names of the classes; of an image or text folder the names of its folders."""
     index_from: int | None = None
     """Index of the first class, such as 0 or 1, where the column holds indices; null: it holds names."""
 
@@ -184,7 +184,7 @@ class CategoryFeature(_OptionalFeature):
     kind: Literal["category"] = "category"
     """What the feature is."""
     values: tuple[str, ...] = ()
-    """The values there can be; empty for any."""
+    """The values allowed; empty for any."""
 
 
 class TextFeature(_OptionalFeature):
@@ -215,7 +215,7 @@ class DatasetSpec(_Record):
         title: One line for `headrace list`.
         licence: Licence of the examples, as the publisher states it.
         features: Feature name -> what it holds.
-        num_rows: Split name -> number of examples; empty where that is not known before they are read.
+        num_rows: Split name -> number of examples; empty where that is not known before reading.
     """
 
     name: str
@@ -242,38 +242,38 @@ class DatasetSpec(_Record):
 
     def only(self, kind: type) -> tuple[str, Any]:
         """Returns name and feature of the one feature of this kind; raises ValueError unless there is exactly one."""
-        found = self.of(kind)
-        if len(found) != 1:
-            word = kind.__name__.removesuffix("Feature").lower()
-            raise ValueError(f"expected one feature of kind {word}, data set {self.name} has {len(found)}.")
-        return next(iter(found.items()))
+        features = self.of(kind)
+        if len(features) != 1:
+            kind_name = kind.__name__.removesuffix("Feature").lower()
+            raise ValueError(f"expected one feature of kind {kind_name}, data set {self.name} has {len(features)}.")
+        return next(iter(features.items()))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: its facts and the places it can be read from, in the order they are tried.
+    """A data set: its facts and the sources it can be read from, in the order they are tried.
 
     Attributes:
         spec: The facts.
-        digest: Returns what identifies the content: it changes when, and only when, the examples do.
-        sources: Source name -> function from a folder (or None for the usual place) to the splits, or to all rows as
-            `data.columnar.batches.Batch`es. It raises SourceUnavailable where the data is not there, DataError where
-            it is there and damaged.
+        digest: Returns a digest of the content: it changes when, and only when, the examples change.
+        sources: Source name -> function from a folder (None for the default) to the splits, or to all rows as
+            `data.columnar.batches.Batch`es. It raises SourceUnavailable where the data is missing, DataError where it
+            is damaged.
         estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
-        inferred: Settings of section `data` in the place of the run file's, that all rows told: features, missing-value
-            markers, decimal commas. Empty where the run file says all.
-        spans: Returns the spans it is made of, the oldest first: name -> digest of its content; None without spans.
-        split_rule: Returns, as JSON values, by what a row finds its split: with the same rule no row is in one run's
-            test split and in another's training split. None: the splits are the publisher's.
-        split_plan: Returns, as JSON values, what about the splits follows from all rows: `stratified`, label -> its
-            classes with under 100 rows, or `time`, the first times of splits. None: nothing does.
-        columns: Returns the names of the columns that its files have, also of those that are no features. None: there
-            is nothing but the features.
-        trusting_digest: Returns `digest` without reading files that are unchanged by size, time and inode; None: that
-            costs nothing anyway.
-        last_change: Returns when one of its files was changed last, seconds since 1970. None: they never are.
-        files: Returns the files that hold all there is of its rows. None: they cannot be told.
-        left_out: Returns what lies among its files and is no row of it, a sentence each. None: nothing does.
+        inferred: Settings of section `data` that were inferred from all rows and replace those of the run file:
+            features, missing-value markers, decimal mark. Empty where the run file sets all.
+        spans: Returns the spans it consists of, the oldest first: name -> digest of its content; None without spans.
+        split_rule: Returns, as JSON values, the rule that assigns rows to splits: with the same rule no row is in one
+            run's test split and in another's training split. None: the splits are the publisher's.
+        split_plan: Returns, as JSON values, what the splits need to know of all rows: `stratified`, label -> its
+            classes with under 100 rows, or `time`, the first times of splits. None: nothing.
+        columns: Returns the names of all columns of its files, also of those that are not features. None: the columns
+            are the features.
+        trusting_digest: Returns `digest` without reading files that are unchanged by size, time and inode; None:
+            `digest` reads no files.
+        last_change: Returns when one of its files was changed last, seconds since 1970. None: they never change.
+        files: Returns the files that hold all content of its rows. None: they are not known.
+        left_out: Returns what lies among its files and is not read as a row, a sentence each. None: nothing.
     """
 
     spec: DatasetSpec
@@ -291,27 +291,27 @@ class Dataset:
     left_out: Callable[[], list[str]] | None = None
 
     def is_settled(self, seconds: float) -> bool:
-        """Returns whether no file of it was changed for so many seconds: one that is being written to is not whole."""
+        """Returns whether no file of it was changed in the last `seconds`: a file being written is incomplete."""
         return self.last_change is None or time.time() - self.last_change() >= seconds
 
     def read_by(self, config: _Settings) -> _Settings:
-        """Returns the settings by which its rows are read, where `config` is section `data` of the run file."""
+        """Returns section `data` of the run file, `config`, with the inferred settings: rows are read by them."""
         return config.model_copy(update=dict(self.inferred))
 
     def notes(self) -> list[str]:
-        """Returns what `left_out` does."""
+        """Returns `left_out()`; empty without it."""
         return self.left_out() if self.left_out else []
 
     def last_digest(self) -> str:
-        """Returns `digest`, as looks every minute can afford it; a run reads all, and takes `digest`."""
+        """Returns the digest without reading unchanged files, for a check every minute; a run uses `digest`."""
         return self.trusting_digest() if self.trusting_digest else self.digest()
 
     def rule(self) -> dict[str, Any]:
-        """Returns by what a row finds its split, also of a data set with splits of its publisher's."""
+        """Returns the rule that assigns rows to splits; of a data set with its publisher's splits its name."""
         return self.split_rule() if self.split_rule else {"data": self.spec.name}
 
     def plan(self) -> dict[str, Any]:
-        """Returns what `split_plan` does."""
+        """Returns `split_plan()`; empty without it."""
         return self.split_plan() if self.split_plan else {}
 
     def num_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""Texts that every program reads: Unicode that UTF-8 can hold, and JSON as RFC 8259 has it."""
+"""Texts that other programs can read: valid UTF-8, JSON of RFC 8259, numbers with their significant digits."""
 
 import json
 import math
@@ -22,13 +22,13 @@ def is_name(text: str) -> bool:
 def to_json(
     value: Any, indent: int | None = None, default: Callable[[Any], Any] | None = None, *, ensure_ascii: bool = True
 ) -> str:
-    """Returns values as JSON; NaN and infinity, which JSON has not, become null.
+    """Returns values as JSON; NaN and infinity, which JSON lacks, become null.
 
     Args:
         value: JSON values.
         indent: Spaces of each level; None for one line.
-        default: Makes JSON values of others.
-        ensure_ascii: Whether other letters are escaped.
+        default: Converts other values to JSON values.
+        ensure_ascii: Whether letters beyond ASCII are escaped.
     """
     options: Any = {"indent": indent, "default": default, "ensure_ascii": ensure_ascii, "allow_nan": False}
     try:
@@ -40,14 +40,14 @@ def to_json(
 def significant(
     value: float, sign: str = "", interval: Sequence[float] | None = None, bound: float | None = None
 ) -> str:
-    """Returns a measured number with the digits that it is known to: 0.913 of 0.913 +- 0.025, 172 of 172.07 +- 14.2.
+    """Returns a measured number with its significant digits: 0.913 of 0.913 +- 0.025, 172 of 172.07 +- 14.2.
 
     Args:
-        value: The number; its digits before the point are all told unless an interval says that they are not known.
-        sign: `+` to write one before numbers that are not negative, too; `,` to part thousands.
-        interval: The ends of its 95 % interval: two significant digits of half its width are told. Without one, or
+        value: The number; all digits before the point are written unless the interval is wider than them.
+        sign: `+` to write one before numbers that are not negative, too; `,` to separate thousands.
+        interval: The ends of its 95 % interval: two significant digits of half its width are written. Without one, or
             where it has no width, five significant digits, at most four of them after the point: 0.7500, 2312.5.
-        bound: What the number is held against: digits are added until it is seen on which side it lies.
+        bound: A threshold for the number: digits are added until they show on which side of it the number lies.
     """
     digits = decimals(interval)
     if digits is None or not math.isfinite(value):
@@ -69,7 +69,7 @@ def _side(value: float, bound: float) -> int:
 def decimals(interval: Sequence[float] | None) -> int | None:
     """Returns the place of the second significant digit of half an interval's width: 2 for hundredths, -1 for tens.
 
-    None where nothing is known, or there is no width.
+    None without an interval, or where its width is 0 or not finite.
     """
     half = (interval[1] - interval[0]) / 2 if interval else 0.0
     if not math.isfinite(half) or half <= 0:

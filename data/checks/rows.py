@@ -12,7 +12,7 @@ from data.checks.findings import Empty, Finding, Invalid, Pair, SplitFindings
 from data.checks.loss import Loss
 from data.checks.remedies import settings_for
 from data.checks.seen import Seen
-from data.columnar.batches import PLACES, Batch
+from data.columnar.batches import SPLIT_INDEX, Batch
 from data.config import Check, DataChecks
 from data.errors import DataError
 from data.spec import SPLITS, DatasetSpec, LabelFeature
@@ -119,7 +119,7 @@ class RowChecks:
         Split -> bool `(rows,)`, its usable rows in order of arrival; without splits that keep all rows.
         """
         splits = self._seen.splits()
-        masks = {split: self._dropped[splits == PLACES[split]] for split in SPLITS}
+        masks = {split: self._dropped[splits == SPLIT_INDEX[split]] for split in SPLITS}
         return {split: mask for split, mask in masks.items() if mask.any()}
 
     def judge(self) -> None:
@@ -300,7 +300,7 @@ class RowChecks:
         """Counts rows that a check found, each with an earlier one and whether its label differs, by their splits."""
         later, earlier, relabelled = rows
         for split, state in self.splits.items():
-            of_split = splits[later] == PLACES[split]
+            of_split = splits[later] == SPLIT_INDEX[split]
             finding: Finding = getattr(state, kind)
             finding.add(later[of_split], earlier[of_split], relabelled[of_split])
             if kind == "groups":
@@ -309,7 +309,7 @@ class RowChecks:
             fresh = np.unique(later[~self._dropped[later]])
             self._dropped[fresh] = True
             for split, state in self.splits.items():
-                state.left_out[kind] += int((splits[fresh] == PLACES[split]).sum())
+                state.left_out[kind] += int((splits[fresh] == SPLIT_INDEX[split]).sum())
 
     def _equals(self, pair: Pair, classes: np.ndarray | None = None) -> str:
         """Returns in words which row equals which, with their classes where these are given."""
@@ -326,7 +326,7 @@ class RowChecks:
     def _count_classes(self, splits: np.ndarray, classes: np.ndarray) -> None:
         """Counts the classes of all rows, and of those that are kept."""
         for split, state in self.splits.items():
-            of_split = splits == PLACES[split]
+            of_split = splits == SPLIT_INDEX[split]
             for place, (name, feature) in enumerate(self.spec.of(LabelFeature).items()):
                 of_label = classes[:, place]
                 has_class = of_split & (of_label < len(feature.classes))

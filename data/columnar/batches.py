@@ -14,8 +14,8 @@ from data.kinds.cell import Distinct
 from data.sources.folders.listing import readable
 from data.spec import SPLITS, BadRow, DatasetSpec, ImageFeature, LabelFeature, LocatedRow, Problem, Row, Stream
 
-PLACES = {split: place for place, split in enumerate(SPLITS)}
-"""Split -> its number in a batch."""
+SPLIT_INDEX = {split: index for index, split in enumerate(SPLITS)}
+"""Split -> its number in `Batch.splits`."""
 MAX_ROWS, MAX_BYTES = 16_384, 16 * 2**20  # of a batch: rows where it is made of single ones, bytes of stored values
 
 
@@ -148,7 +148,7 @@ def _of_rows(some: list[tuple[str, int, Row | BadRow]], spec: DatasetSpec) -> Ba
     located = bool(rows) and all(isinstance(row, LocatedRow) for row in rows)
     return Batch(
         columns,
-        np.array([PLACES[split] for split, _, _ in kept], np.int8),
+        np.array([SPLIT_INDEX[split] for split, _, _ in kept], np.int8),
         "",
         np.array([number for _, number, _ in kept], np.int64),
         *encoded(columns, spec),

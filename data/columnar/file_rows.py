@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.columnar import columns, encoding, split_plan
-from data.columnar.batches import PLACES, Batch, encoded, most_rows
+from data.columnar.batches import SPLIT_INDEX, Batch, encoded, most_rows
 from data.columnar.split_plan import Times
 from data.columnar.splitting import BUCKETS, RULE_VERSION, Dealt, bucket, deal
 from data.config import DataConfig
@@ -85,7 +85,7 @@ class FileRows:
         elif rule.cuts:
             splits = rule.splits(self._keys(usable, found, groups, path.parent))
         else:
-            splits = np.full(len(usable), PLACES[rule.split], np.int8)
+            splits = np.full(len(usable), SPLIT_INDEX[rule.split], np.int8)
         return Batch(
             found.columns,
             splits,
@@ -101,7 +101,7 @@ class FileRows:
 
     def _stored(self, block: Block, path: Path, spec: DatasetSpec) -> columns.Stored:
         how = columns.reading(self.kind, self.config, path.parent)
-        unused = {*self.config.ignore, *self.config.aside, *self.spec.features}
+        unused = {*self.config.ignore, *self.config.role_columns, *self.spec.features}
         return columns.store(block, spec, how, unused=unused)
 
     def _dealt(self, stratified: Mapping[str, Sequence[str]], cuts: Mapping[str, range]) -> Dealt | None:
@@ -253,9 +253,9 @@ class _Rule:
 
     def splits(self, keys: np.ndarray) -> np.ndarray:
         """Returns the split of each row, int8 `(rows,)`, by what decides about it, uint64 `(rows, 2)`."""
-        found, numbers = np.full(len(keys), PLACES[self.split], np.int8), keys[:, 0] % BUCKETS
+        found, numbers = np.full(len(keys), SPLIT_INDEX[self.split], np.int8), keys[:, 0] % BUCKETS
         for name, cut in self.cuts.items():
-            found[(numbers >= cut.start) & (numbers < cut.stop)] = PLACES[name]
+            found[(numbers >= cut.start) & (numbers < cut.stop)] = SPLIT_INDEX[name]
         return self.dealt.apply(keys[:, 0], found) if self.dealt else found
 
 
@@ -308,11 +308,11 @@ def split_rule(
     # As text 3 of a CSV file is not 3.0 of another, nor 3 of a Parquet file.
     units = {name: one.unit for name, one in spec.features.items() if getattr(one, "unit", "")}
     rule |= {"format": kind, **config.notation._asdict(), "units": units}
-    rule |= {"by": list(config.aside), "rows": FileRows(paths, kind, config, spec).sample()}
-    if any(name in spec.features and not spec.features[name].optional for name in config.aside):
+    rule |= {"by": list(config.role_columns), "rows": FileRows(paths, kind, config, spec).sample()}
+    if any(name in spec.features and not spec.features[name].optional for name in config.role_columns):
         return rule  # each row has what decides
     # Of JSON objects the first may lack what others have, and has nothing that the settings do not name.
-    named = {*spec.features, *config.ignore, *config.aside}
+    named = {*spec.features, *config.ignore, *config.role_columns}
     columns = named if kind == "jsonl" else columns_of(paths["train"][0], kind, config)
     names = [
         f"{name} as a picture" if isinstance(spec.features.get(name), ImageFeature) else name

@@ -62,10 +62,10 @@ def _refused(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _format_of(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns the name of a file's format, string `()`, as `pictures.MARKS` has it."""
-    head = tf.strings.substr(encoded, 0, max(at + len(mark) for _, at, mark in pictures.MARKS))
+    """Returns the name of a file's format, string `()`, as `pictures.SIGNATURES` has it."""
+    head = tf.strings.substr(encoded, 0, max(at + len(mark) for _, at, mark in pictures.SIGNATURES))
     found = tf.where(tf.strings.length(encoded) == 0, "an empty file", "something else")
-    for name, at, mark in reversed(pictures.MARKS):
+    for name, at, mark in reversed(pictures.SIGNATURES):
         # substr fails where the position lies behind the end
         here = tf.strings.substr(tf.strings.join([head, tf.constant(bytes(at))]), at, len(mark)) == mark
         found = tf.where(here, name, found)

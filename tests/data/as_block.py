@@ -1,4 +1,4 @@
-"""Rows of a test as a block of a reader."""
+"""Rows of a test as a `Block`, as readers yield them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

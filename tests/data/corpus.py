@@ -1,6 +1,6 @@
-"""Makes the corpus of bad files: `python -m tests.data.corpus FOLDER` writes a folder a case.
+"""Makes the corpus of bad files: `python -m tests.data.corpus FOLDER` writes a folder for each case.
 
-A case is a few files and the `data` section that reads them. The rows are those of `rows()`, and one thing is wrong.
+A case is a few files and the `data` section that reads them: the rows of `rows()` with one fault.
 """
 
 import bz2
@@ -33,7 +33,7 @@ class Case:
     """One bad data set.
 
     Attributes:
-        name: What is wrong with it.
+        name: Its fault.
         write: Writes its files into a folder.
         data: The `data` section besides `features`.
     """
@@ -51,22 +51,22 @@ def rows(count: int = 60) -> list[dict[str, Any]]:
     ]
 
 
-def csv_text(found: list[dict[str, Any]], columns: list[str] = COLUMNS, delimiter: str = ",") -> str:
-    lines = [columns, *([str(row.get(name, "")) for name in columns] for row in found)]
+def csv_text(records: list[dict[str, Any]], columns: list[str] = COLUMNS, delimiter: str = ",") -> str:
+    lines = [columns, *([str(row.get(name, "")) for name in columns] for row in records)]
     return "".join(delimiter.join(line) + "\n" for line in lines)
 
 
 def changed(row: int, **cells: Any) -> list[dict[str, Any]]:
     """Returns the good rows with cells of one row changed; row 5 is in the file's line 6."""
-    made = rows()
-    made[row - 1] |= cells
-    return made
+    records = rows()
+    records[row - 1] |= cells
+    return records
 
 
 def png(value: int, size: int = 4) -> bytes:
-    made = io.BytesIO()
-    Image.fromarray(np.full((size, size), value, np.uint8) + np.eye(size, dtype=np.uint8)).save(made, "PNG")
-    return made.getvalue()
+    file = io.BytesIO()
+    Image.fromarray(np.full((size, size), value, np.uint8) + np.eye(size, dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
 
 
 # --- writers ------------------------------------------------------------------------------------------------------
@@ -81,16 +81,16 @@ def _all(*writers: Callable[[Path], None]) -> Callable[[Path], None]:
     return lambda folder: [write(folder) for write in writers] and None
 
 
-def _jsonl(found: list[Any], name: str = "rows.jsonl") -> Callable[[Path], None]:
-    lines = [line if isinstance(line, str) else json.dumps(line) for line in found]
+def _jsonl(records: list[Any], name: str = "rows.jsonl") -> Callable[[Path], None]:
+    lines = [line if isinstance(line, str) else json.dumps(line) for line in records]
     return lambda folder: (folder / name).write_text("\n".join(lines) + "\n") and None
 
 
-def _parquet(found: list[dict[str, Any]], spoil: Callable[[bytes], bytes] = bytes) -> Callable[[Path], None]:
+def _parquet(records: list[dict[str, Any]], spoil: Callable[[bytes], bytes] = bytes) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
-        made = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(found), made)
-        (folder / "rows.parquet").write_bytes(spoil(made.getvalue()))
+        file = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(records), file)
+        (folder / "rows.parquet").write_bytes(spoil(file.getvalue()))
 
     return write
 
@@ -98,17 +98,17 @@ def _parquet(found: list[dict[str, Any]], spoil: Callable[[bytes], bytes] = byte
 def _parquet_of_latin_1(folder: Path) -> None:
     table = pa.Table.from_pylist(changed(5, plan="plan 4"))
     texts = pa.array([f"pl\xe4n {i}".encode("latin-1" if i == 4 else "utf-8") for i in range(60)], pa.binary())
-    table = table.set_column(2, "plan", texts.view(pa.string()))  # as a writer that does not look does it
+    table = table.set_column(2, "plan", texts.view(pa.string()))  # as a writer without validation does it
     pq.write_table(table, folder / "rows.parquet")
 
 
-def _tfrecord(found: list[dict[str, Any]], spoil: Callable[[bytes], bytes] = bytes) -> Callable[[Path], None]:
+def _tfrecord(records: list[dict[str, Any]], spoil: Callable[[bytes], bytes] = bytes) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         import tensorflow as tf
 
         path = folder / "rows.tfrecord"
         with tf.io.TFRecordWriter(str(path)) as writer:
-            for row in found:
+            for row in records:
                 features = {}
                 for name, value in row.items():
                     if isinstance(value, str):

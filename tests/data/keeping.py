@@ -1,4 +1,4 @@
-"""The rows of a data set that pass its checks, as a test looks at them."""
+"""The rows of a data set that pass its checks, for tests."""
 
 from data.checks.rows import RowChecks
 from data.config import DataConfig
@@ -12,10 +12,10 @@ def kept(dataset: Dataset, config: DataConfig) -> tuple[dict[str, list], list[st
     for batch in open_batches(dataset, config):
         checks.add(batch)
     checks.judge()
-    found: dict[str, list] = {split: [] for split in SPLITS}
+    rows: dict[str, list] = {split: [] for split in SPLITS}
     for split, row in open_rows(dataset, config):
         if not isinstance(row, BadRow):
-            found[split].append(row)
+            rows[split].append(row)
     for split, mask in checks.dropped().items():
-        found[split] = [row for row, is_dropped in zip(found[split], mask, strict=True) if not is_dropped]
-    return found, checks.notes
+        rows[split] = [row for row, is_dropped in zip(rows[split], mask, strict=True) if not is_dropped]
+    return rows, checks.notes

@@ -1,4 +1,4 @@
-"""Made-up pictures of every mode, as files."""
+"""Synthetic pictures of every mode, as files."""
 
 import io
 
@@ -30,16 +30,16 @@ def saved(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def of_every_mode(height: int, width: int) -> dict[str, bytes]:
-    """Returns files that a served model takes, PNG and JPEG, by what is special about them."""
+    """Returns name of a mode -> file that a served model decodes, PNG or JPEG."""
     image = photo(height, width)
     grey = image.convert("L")
     levels = np.asarray(grey).astype(np.uint16) * 257
     with_alpha = image.convert("RGBA")
     with_alpha.putalpha(grey)
     cmyk = Image.merge("CMYK", [*image.split(), grey.point(lambda level: level // 2)])
-    palette, whole = image.quantize(16), saved(cmyk, "JPEG")
-    without_adobe = whole[:2] + whole[18:]
-    assert whole[6:11] == b"Adobe"
+    palette, cmyk_jpeg = image.quantize(16), saved(cmyk, "JPEG")
+    without_adobe = cmyk_jpeg[:2] + cmyk_jpeg[18:]
+    assert cmyk_jpeg[6:11] == b"Adobe"
     return {
         "png": saved(image, "PNG"),
         "grey": saved(grey, "PNG"),
@@ -54,7 +54,7 @@ def of_every_mode(height: int, width: int) -> dict[str, bytes]:
         "sharp jpeg": saved(image, "JPEG", quality=95, subsampling=0),
         "progressive": saved(image, "JPEG", quality=40, progressive=True),
         "grey jpeg": saved(grey, "JPEG"),
-        "cmyk": whole,
+        "cmyk": cmyk_jpeg,
         "cmyk without adobe's marker": without_adobe,
         "rgb jpeg": saved(image, "JPEG", keep_rgb=True),
         **{f"turned {turn}": saved(image, "JPEG", orientation=turn) for turn in range(1, 9)},

@@ -22,10 +22,10 @@ def test_every_data_set_states_its_splits_licence_and_sources(name):
 def test_digits_has_the_rows_it_states_and_no_image_in_two_splits():
     dataset = catalog.load("digits")
 
-    rows = {split: list(found) for split, found in catalog.open_splits(dataset).items()}
+    rows = {split: list(of_split) for split, of_split in catalog.open_splits(dataset).items()}
 
-    assert {split: len(found) for split, found in rows.items()} == dataset.spec.num_rows
-    images = {split: {row["image"].tobytes() for row in found} for split, found in rows.items()}
+    assert {split: len(of_split) for split, of_split in rows.items()} == dataset.spec.num_rows
+    images = {split: {row["image"].tobytes() for row in of_split} for split, of_split in rows.items()}
     assert not images["train"] & images["test"]
     assert not images["train"] & images["validation"]
     assert not images["validation"] & images["test"]
@@ -42,8 +42,8 @@ def test_digits_keeps_the_pixels_and_labels_of_scikit_learn():
 
     splits = catalog.open_splits(catalog.load("digits"))
 
-    found = {(row["image"].tobytes(), row["label"]) for split in SPLITS for row in splits[split]}
-    assert found == expected
+    stored = {(row["image"].tobytes(), row["label"]) for split in SPLITS for row in splits[split]}
+    assert stored == expected
 
 
 def test_digits_refuses_a_folder():
@@ -71,17 +71,17 @@ def test_a_missing_file_is_named_with_its_fix(tmp_path):
 
 
 def test_a_damaged_copy_stops_the_search_for_other_sources(tmp_path):
-    def must_not_be_asked(folder):
-        raise AssertionError("the next source was asked")
+    def must_not_be_read(folder):
+        raise AssertionError("the next source was read")
 
     damaged = catalog.load("fashion_mnist").sources["system"]
-    dataset = Dataset(catalog.load("fashion_mnist").spec, lambda: "", {"system": damaged, "debian": must_not_be_asked})
+    dataset = Dataset(catalog.load("fashion_mnist").spec, lambda: "", {"system": damaged, "debian": must_not_be_read})
 
     with pytest.raises(DataError, match="is missing"):
         catalog.open_splits(dataset, "auto", tmp_path)
 
 
-def test_auto_takes_the_first_source_that_has_the_data_and_tells_why_none_has():
+def test_auto_reads_the_first_source_that_has_the_data_or_says_why_none_has():
     def absent(folder):
         raise SourceUnavailable("no folder here.")
 
@@ -93,7 +93,7 @@ def test_auto_takes_the_first_source_that_has_the_data_and_tells_why_none_has():
         catalog.open_splits(Dataset(spec, lambda: "", {"a": absent, "c": absent}))
 
 
-def test_the_published_test_split_is_kept_whole_and_apart(tmp_path):
+def test_the_published_test_split_is_kept_complete_and_separate(tmp_path):
     rows = fashion_mnist._carve(
         [{"image": np.full((28, 28, 1), value % 256, np.uint8), "label": 0} for value in range(300)],
         [{"image": np.zeros((28, 28, 1), np.uint8), "label": 1}] * 4,

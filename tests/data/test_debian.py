@@ -3,7 +3,7 @@ import pytest
 from data.sources import debian
 
 
-def test_a_host_without_apt_is_told_so(tmp_path, monkeypatch):
+def test_a_host_without_apt_is_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(debian.AptError, match="this host has no apt"):

@@ -40,7 +40,7 @@ def test_an_image_is_stored_as_its_raw_bytes():
     assert "size" not in feature
 
 
-def test_a_row_comes_back_as_it_is_stored_and_what_is_stored_gives_the_same_bytes():
+def test_a_row_is_decoded_as_stored_values_which_encode_to_the_same_bytes():
     from data.examples import decode, encode
 
     serialized = encode({**ROW, "size": 0.5}, SPEC)
@@ -56,7 +56,7 @@ def test_a_client_sends_no_targets():
 
 
 @pytest.mark.parametrize("serialized", [b"\xff\xff", "text", 3])
-def test_bytes_that_are_no_example_raise_an_error_of_value(serialized):
+def test_bytes_that_are_no_example_raise_a_value_error(serialized):
     from data.examples import parse
 
     with pytest.raises(ValueError, match=r"parsing|expected bytes"):

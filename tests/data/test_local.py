@@ -1,4 +1,4 @@
-"""Files as data: every bad file of the corpus is refused in a few lines; what is good is read whatever its form."""
+"""Files as data: every bad file of the corpus is refused in a few lines; good files are read in every format."""
 
 import gzip
 import json
@@ -25,18 +25,18 @@ def _read(settings: dict, folder) -> tuple[dict[str, list], list[str]]:
     return kept(local.dataset(config, "customers", folder), config)
 
 
-def _joined(found: dict[str, list]) -> list[dict]:
+def _joined(splits: dict[str, list]) -> list[dict]:
     """Returns the rows of all splits."""
-    return [row for split in SPLITS for row in found[split]]
+    return [row for split in SPLITS for row in splits[split]]
 
 
-def _everything(found: dict[str, list]) -> list[tuple]:
+def _everything(splits: dict[str, list]) -> list[tuple]:
     """Returns the rows of all splits in one order."""
-    return sorted(tuple(sorted(row.items())) for row in _joined(found))
+    return sorted(tuple(sorted(row.items())) for row in _joined(splits))
 
 
 def test_every_bad_file_of_the_corpus_is_refused_in_at_most_ten_lines(tmp_path, golden):
-    told = []
+    messages = []
     for case in corpus.CASES:
         folder = tmp_path / case.name.replace(" ", "_")
         settings = corpus.write(case, folder)
@@ -47,18 +47,18 @@ def test_every_bad_file_of_the_corpus_is_refused_in_at_most_ten_lines(tmp_path, 
         message = str(caught.value).replace(f"{folder}/", "").replace(str(folder), "FOLDER")
         assert len(message.splitlines()) <= 10, message
         assert max(map(len, message.splitlines())) < 300, message
-        told.append(f"# {case.name}: exit {caught.value.exit_code}\n{message}\n")
+        messages.append(f"# {case.name}: exit {caught.value.exit_code}\n{message}\n")
 
-    assert len(told) >= 30
-    golden("bad_files.txt", "\n".join(told))
+    assert len(messages) >= 30
+    golden("bad_files.txt", "\n".join(messages))
 
 
 @pytest.fixture
 def expected(tmp_path) -> list[tuple]:
     (tmp_path / "plain.csv").write_text(csv_text(rows()))
-    found, notes = _read({"files": "plain.csv", "features": FEATURES}, tmp_path)
+    splits, notes = _read({"files": "plain.csv", "features": FEATURES}, tmp_path)
     assert notes == []
-    return _everything(found)
+    return _everything(splits)
 
 
 def test_csv_rows_become_numbers_text_and_classes(expected):
@@ -88,38 +88,38 @@ def test_csv_rows_become_numbers_text_and_classes(expected):
 def test_the_same_rows_are_read_from_every_form(tmp_path, expected, name, write, settings):
     write(tmp_path / name)
 
-    found, _ = _read({"files": name, "features": FEATURES, "splits": FIFTHS, **settings}, tmp_path)
+    splits, _ = _read({"files": name, "features": FEATURES, "splits": FIFTHS, **settings}, tmp_path)
 
-    assert _everything(found) == expected
+    assert _everything(splits) == expected
 
 
 def test_several_files_are_one_data_set(tmp_path, expected):
     (tmp_path / "part-1.csv").write_text(csv_text(rows()[:20]))
     (tmp_path / "part-2.csv").write_text(csv_text(rows()[20:]))
 
-    found, _ = _read({"files": "part-*.csv", "features": FEATURES}, tmp_path)
+    splits, _ = _read({"files": "part-*.csv", "features": FEATURES}, tmp_path)
 
-    assert _everything(found) == expected
+    assert _everything(splits) == expected
 
 
 def test_splits_have_their_shares_and_hold_each_row_once(tmp_path):
     (tmp_path / "rows.csv").write_text(csv_text(rows(1000)))
 
-    found, _ = _read({"files": "rows.csv", "features": FEATURES, "splits": {"validation": 0.1, "test": 0.2}}, tmp_path)
+    splits, _ = _read({"files": "rows.csv", "features": FEATURES, "splits": {"validation": 0.1, "test": 0.2}}, tmp_path)
 
-    assert len({row["plan"] for row in _joined(found)}) == 1000
-    assert 60 < len(found["validation"]) < 140
-    assert 150 < len(found["test"]) < 250
+    assert len({row["plan"] for row in _joined(splits)}) == 1000
+    assert 60 < len(splits["validation"]) < 140
+    assert 150 < len(splits["test"]) < 250
 
 
 def test_a_split_with_its_own_file_is_that_file(tmp_path):
     (tmp_path / "a.csv").write_text(csv_text(rows(100)))
     (tmp_path / "b.csv").write_text(csv_text(rows(110)[100:]))
 
-    found, _ = _read({"files": {"train": "a.csv", "test": "b.csv"}, "features": FEATURES}, tmp_path)
+    splits, _ = _read({"files": {"train": "a.csv", "test": "b.csv"}, "features": FEATURES}, tmp_path)
 
-    assert [row["plan"] for row in found["test"]] == [f"plan {i}" for i in range(100, 110)]
-    assert len(found["train"]) + len(found["validation"]) == 100
+    assert [row["plan"] for row in splits["test"]] == [f"plan {i}" for i in range(100, 110)]
+    assert len(splits["train"]) + len(splits["validation"]) == 100
 
 
 def test_of_equal_rows_in_two_files_the_training_row_is_dropped(tmp_path):
@@ -128,9 +128,9 @@ def test_of_equal_rows_in_two_files_the_training_row_is_dropped(tmp_path):
     files = {"train": "a.csv", "validation": "b.csv", "test": "c.csv"}
     checks = {"leakage": {"policy": "drop"}}
 
-    found, (note,) = _read({"files": files, "features": FEATURES, "checks": checks}, tmp_path)
+    splits, (note,) = _read({"files": files, "features": FEATURES, "checks": checks}, tmp_path)
 
-    assert {split: len(kept) for split, kept in found.items()} == {"train": 90, "validation": 10, "test": 10}
+    assert {split: len(kept) for split, kept in splits.items()} == {"train": 90, "validation": 10, "test": 10}
     assert note.startswith("10 of 100 rows of split train are in another split too")
 
 
@@ -139,14 +139,14 @@ def test_split_by_keeps_equal_values_together(tmp_path):
         csv_text([{**row, "customer": i // 10} for i, row in enumerate(rows(1000))], [*COLUMNS, "customer"])
     )
 
-    found, _ = _read({"files": "rows.csv", "features": FEATURES, "split_by": "customer"}, tmp_path)
+    splits, _ = _read({"files": "rows.csv", "features": FEATURES, "split_by": "customer"}, tmp_path)
 
-    customers = {split: {int(row["plan"].split()[1]) // 10 for row in found[split]} for split in SPLITS}
+    customers = {split: {int(row["plan"].split()[1]) // 10 for row in splits[split]} for split in SPLITS}
     assert not customers["train"] & customers["test"]
     assert not customers["train"] & customers["validation"]
     assert len(set().union(*customers.values())) == 100
     # What belongs together in the split does so in intervals of the comparison.
-    assert {(row.group, int(row["plan"].split()[1]) // 10) for row in _joined(found)} == {
+    assert {(row.group, int(row["plan"].split()[1]) // 10) for row in _joined(splits)} == {
         (str(i), i) for i in range(100)
     }
 
@@ -154,8 +154,8 @@ def test_split_by_keeps_equal_values_together(tmp_path):
 def _splits_of(folder, rows, columns, settings) -> dict[str, str]:
     """Returns the split of each row by its `plan`, which is another in every row."""
     (folder / "rows.csv").write_text(csv_text(rows, columns))
-    found, _ = _read({"files": "rows.csv", "features": FEATURES, **settings}, folder)
-    return {row["plan"]: split for split in SPLITS for row in found[split]}
+    splits, _ = _read({"files": "rows.csv", "features": FEATURES, **settings}, folder)
+    return {row["plan"]: split for split in SPLITS for row in splits[split]}
 
 
 def _without(*names: str) -> dict:
@@ -185,16 +185,16 @@ def test_a_row_keeps_the_split_of_its_id_or_group_whatever_else_changes(tmp_path
 
 def test_rows_without_a_group_are_groups_of_their_own(tmp_path):
     columns = [*COLUMNS, "customer"]
-    made = [{**row, "customer": "" if i % 2 else "one"} for i, row in enumerate(rows(400))]
-    (tmp_path / "rows.csv").write_text(csv_text(made, columns))
+    table = [{**row, "customer": "" if i % 2 else "one"} for i, row in enumerate(rows(400))]
+    (tmp_path / "rows.csv").write_text(csv_text(table, columns))
 
     settings = {"files": "rows.csv", "features": FEATURES, "roles": {"group": "customer"}}
-    found, _ = _read({**settings, "checks": {"min_classes": 1}}, tmp_path)
+    splits, _ = _read({**settings, "checks": {"min_classes": 1}}, tmp_path)
 
-    alone = {split: [row for row in found[split] if row.group is None] for split in SPLITS}
+    alone = {split: [row for row in splits[split] if row.group is None] for split in SPLITS}
     assert sum(map(len, alone.values())) == 200
     assert min(map(len, alone.values())) > 5
-    assert len({split for split in SPLITS for row in found[split] if row.group}) == 1
+    assert len({split for split in SPLITS for row in splits[split] if row.group}) == 1
 
 
 def test_equal_inputs_that_an_ignored_column_tells_apart_count_as_duplicates_do(tmp_path):
@@ -204,9 +204,9 @@ def test_equal_inputs_that_an_ignored_column_tells_apart_count_as_duplicates_do(
 
     with pytest.raises(HeadraceError, match="of split train are duplicates"):
         _read(settings, tmp_path)
-    found, notes = _read({**settings, "checks": {"duplicates": {"policy": "drop"}}}, tmp_path)
+    splits, notes = _read({**settings, "checks": {"duplicates": {"policy": "drop"}}}, tmp_path)
 
-    assert len(_joined(found)) == 300
+    assert len(_joined(splits)) == 300
     assert any("of split train are in another split too" in note for note in notes)
     with pytest.raises(HeadraceError, match="are in another split too"):
         _read({**settings, "checks": {"duplicates": {"policy": "drop"}, "leakage": {"policy": "stop"}}}, tmp_path)
@@ -216,12 +216,12 @@ def test_dropped_rows_are_counted_by_file_and_row(tmp_path):
     bad = corpus.changed(5, age="thirty")
     (tmp_path / "rows.csv").write_text(csv_text(bad))
 
-    found, (note,) = _read(
+    splits, (note,) = _read(
         {"files": "rows.csv", "features": FEATURES, "checks": {"invalid": {"policy": "drop", "max_rate": 0.5}}},
         tmp_path,
     )
 
-    assert len(_everything(found)) == 59
+    assert len(_everything(splits)) == 59
     assert note.startswith("1 of ")
     assert note.endswith("rows.csv:6:age: expected a number, found 'thirty'), dropped")
 
@@ -229,9 +229,9 @@ def test_dropped_rows_are_counted_by_file_and_row(tmp_path):
 def test_an_optional_cell_may_be_missing(tmp_path):
     (tmp_path / "rows.csv").write_text(csv_text(corpus.changed(5, income="NA")))
 
-    found, _ = _read({"files": "rows.csv", "features": FEATURES, "missing_values": ["", "NA"]}, tmp_path)
+    splits, _ = _read({"files": "rows.csv", "features": FEATURES, "missing_values": ["", "NA"]}, tmp_path)
 
-    assert [row["plan"] for row in _joined(found) if "income" not in row] == ["plan 4"]
+    assert [row["plan"] for row in _joined(splits) if "income" not in row] == ["plan 4"]
 
 
 SPACED = {
@@ -258,25 +258,25 @@ def test_spaces_around_a_category_or_class_are_no_part_of_it_and_those_of_a_text
         "checks": {"min_classes": 1},
     }
 
-    found = _joined(_read(settings, tmp_path)[0])
+    read = _joined(_read(settings, tmp_path)[0])
 
-    whole = {row["note"]: (row["colour"], row["shape"], row["fate"]) for row in found if "colour" in row}
-    assert whole == {
+    by_note = {row["note"]: (row["colour"], row["shape"], row["fate"]) for row in read if "colour" in row}
+    assert by_note == {
         **{f" note {i} ": ("red", "round", 0) for i in range(30)},
         **{f"{i}": ("blue", "round", 1) for i in range(30)},
     }
-    assert [row["note"] for row in found if "colour" not in row] == ["c"] * (form == "csv")
+    assert [row["note"] for row in read if "colour" not in row] == ["c"] * (form == "csv")
 
 
 def test_a_class_that_is_named_with_spaces_keeps_them(tmp_path):
     features = {"x": "number", "fate": {"kind": "label", "classes": ["left", " left"]}}
     (tmp_path / "rows.csv").write_text("x,fate\n" + "\n".join(f"{i},{' ' * (i % 2)}left" for i in range(60)))
 
-    found = _joined(
+    read = _joined(
         _read({"files": "rows.csv", "features": features, "splits": FIFTHS, "checks": {"min_classes": 1}}, tmp_path)[0]
     )
 
-    assert {(row["x"] % 2, row["fate"]) for row in found} == {(0, 0), (1, 1)}
+    assert {(row["x"] % 2, row["fate"]) for row in read} == {(0, 0), (1, 1)}
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_class_that_is_named_with_spaces_keeps_them(tmp_path):
 def test_a_number_that_training_cannot_square_is_named_before_it(tmp_path, feature, cell, kept):
     cells = [str(i) for i in range(60)]
     cells[4] = cell
-    (tmp_path / "rows.csv").write_text("x,y,z\n" + "\n".join(f"{one},{i},{i}" for i, one in enumerate(cells)))
+    (tmp_path / "rows.csv").write_text("x,y,z\n" + "\n".join(f"{x},{i},{i}" for i, x in enumerate(cells)))
     settings = {"files": "rows.csv", "features": {"x": feature, "y": "number", "z": "number"}}
 
     if kept:
@@ -309,12 +309,12 @@ def test_an_image_folder_is_read_with_its_folders_as_classes(tmp_path):
 
     config = DataConfig.model_validate({"files": "photos", "features": PICTURES})
     dataset = local.dataset(config, "pets", tmp_path)
-    found, _ = _read(config.model_dump(), tmp_path)
+    splits, _ = _read(config.model_dump(), tmp_path)
 
     assert dataset.spec.features["label"].classes == ("cat", "dog")
-    everything = _joined(found)
-    assert sorted(row["label"] for row in everything) == [0] * 60 + [1] * 60
-    assert all(row["image"].shape == (4, 4, 1) and row["image"].dtype == np.uint8 for row in everything)
+    all_rows = _joined(splits)
+    assert sorted(row["label"] for row in all_rows) == [0] * 60 + [1] * 60
+    assert all(row["image"].shape == (4, 4, 1) and row["image"].dtype == np.uint8 for row in all_rows)
 
 
 def test_images_named_by_a_table_lie_beside_it(tmp_path):
@@ -322,14 +322,14 @@ def test_images_named_by_a_table_lie_beside_it(tmp_path):
     (folder / "photos").mkdir(parents=True)
     for i in range(30):
         (folder / "photos" / f"{i}.png").write_bytes(png(7 * i))
-    made = [{"image": f"photos/{i}.png", "label": i % 2} for i in range(30)]
-    (folder / "rows.csv").write_text(csv_text(made, ["image", "label"]))
+    table = [{"image": f"photos/{i}.png", "label": i % 2} for i in range(30)]
+    (folder / "rows.csv").write_text(csv_text(table, ["image", "label"]))
     features = {**PICTURES, "label": {"kind": "label", "classes": ["0", "1"]}}
 
     settings = {"files": "elsewhere/rows.csv", "features": features, "splits": FIFTHS, "checks": {"min_classes": 1}}
-    found, _ = _read(settings, tmp_path)
+    splits, _ = _read(settings, tmp_path)
 
-    assert sorted(int(row["image"][0, 1, 0]) for row in _joined(found)) == [7 * i for i in range(30)]
+    assert sorted(int(row["image"][0, 1, 0]) for row in _joined(splits)) == [7 * i for i in range(30)]
 
 
 def test_equal_pictures_of_two_names_lie_in_one_split(tmp_path):
@@ -337,13 +337,13 @@ def test_equal_pictures_of_two_names_lie_in_one_split(tmp_path):
     for i in range(40):
         for name in ("a", "b"):
             (tmp_path / "photos" / f"{name}{i}.png").write_bytes(png(6 * i))
-    made = [{"image": f"photos/{name}{i}.png", "label": i % 2} for name in ("a", "b") for i in range(40)]
-    (tmp_path / "rows.csv").write_text(csv_text(made, ["image", "label"]))
+    table = [{"image": f"photos/{name}{i}.png", "label": i % 2} for name in ("a", "b") for i in range(40)]
+    (tmp_path / "rows.csv").write_text(csv_text(table, ["image", "label"]))
     features = {**PICTURES, "label": {"kind": "label", "classes": ["0", "1"]}}
     settings = {"files": "rows.csv", "features": features, "splits": FIFTHS}
 
-    found, _ = _read({**settings, "checks": {"min_classes": 1, "duplicates": {"policy": "warn"}}}, tmp_path)
+    splits, _ = _read({**settings, "checks": {"min_classes": 1, "duplicates": {"policy": "warn"}}}, tmp_path)
 
-    shades = {split: {int(row["image"][0, 1, 0]) for row in found[split]} for split in SPLITS}
+    shades = {split: {int(row["image"][0, 1, 0]) for row in splits[split]} for split in SPLITS}
     assert sum(map(len, shades.values())) == 40
-    assert sum(map(len, found.values())) == 80
+    assert sum(map(len, splits.values())) == 80

@@ -1,4 +1,4 @@
-"""Files as data: which files there are, what cannot be a data set, and what a table with nothing but its label is."""
+"""Files as data: which files are read, which settings are refused, what is inferred from a table and its label."""
 
 import json
 import math
@@ -23,11 +23,11 @@ from tests.data.corpus import FEATURES, csv_text, png, rows
 
 def test_the_digest_follows_the_content_and_not_the_folder(tmp_path):
     digests = []
-    for place, count in (("a", 20), ("b", 20), ("c", 21)):
-        (tmp_path / place).mkdir()
-        (tmp_path / place / "rows.csv").write_text(csv_text(rows(count)))
+    for folder, count in (("a", 20), ("b", 20), ("c", 21)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "rows.csv").write_text(csv_text(rows(count)))
         config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES})
-        digests.append(local.dataset(config, "customers", tmp_path / place).digest())
+        digests.append(local.dataset(config, "customers", tmp_path / folder).digest())
 
     assert digests[0] == digests[1] != digests[2]
 
@@ -46,7 +46,7 @@ def test_the_digest_follows_the_content_and_not_the_folder(tmp_path):
         ({"files": "photos"}, "a folder of classes has image or text, and label; set"),
     ],
 )
-def test_what_cannot_be_a_data_set_is_told(tmp_path, settings, message):
+def test_settings_that_describe_no_data_set_are_refused(tmp_path, settings, message):
     (tmp_path / "rows.csv").write_text(csv_text(rows()))
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -57,7 +57,7 @@ def test_what_cannot_be_a_data_set_is_told(tmp_path, settings, message):
         local.dataset(DataConfig.model_validate({"features": FEATURES, **settings}), "customers", tmp_path)
 
 
-def test_a_table_with_nothing_but_its_label_named_is_inferred(tmp_path):
+def test_features_are_inferred_where_only_the_label_is_named(tmp_path):
     lines = [
         f"{i},{'NA' if i % 9 == 0 else i / 3},{'red' if i % 2 else 'blue'},{'left' if i % 3 else 'stayed'}"
         for i in range(90)
@@ -76,7 +76,7 @@ def test_a_table_with_nothing_but_its_label_named_is_inferred(tmp_path):
         local.dataset(DataConfig(files="rows.csv", label="fat"), "rows", tmp_path)
 
 
-def test_what_is_inferred_is_a_setting_like_others(tmp_path):
+def test_inferred_settings_read_the_same_rows_when_they_are_set(tmp_path):
     lines = [f"{i},5;{'n/a' if i % 9 == 0 else f'{i}.250,75'};{'no' if i % 3 else 'yes'}" for i in range(1, 90)]
     (tmp_path / "rows.csv").write_text("\n".join(["size;price;sold", *lines]))
     config = DataConfig(files="rows.csv", label="sold", delimiter=";")
@@ -90,8 +90,8 @@ def test_what_is_inferred_is_a_setting_like_others(tmp_path):
     assert list(open_rows(again, settings)) == list(open_rows(dataset, config))
 
 
-def test_what_is_inferred_is_kept_for_the_same_file_and_the_same_code(tmp_path, monkeypatch):
-    """After an upgrade the guesses of the release before must not go on."""
+def test_inferred_settings_are_cached_for_the_same_file_and_the_same_code(tmp_path, monkeypatch):
+    """After an upgrade the guesses of the release before must not be used."""
     (tmp_path / "rows.csv").write_text("size,fate\n" + "\n".join(f"{i / 3},{'ab'[i % 2]}" for i in range(40)))
     os.utime(tmp_path / "rows.csv", (1, 1))
     read, infer = [], local._infer
@@ -139,16 +139,16 @@ def _tables(folder: Path) -> dict:
 )
 def test_a_folder_and_a_file_in_it_are_read_once(tmp_path, files):
     settings = {"files": "rows", **_tables(tmp_path)}
-    whole, config = (DataConfig.model_validate({**settings, "files": one}) for one in ("rows", files))
+    folder_only, config = (DataConfig.model_validate({**settings, "files": one}) for one in ("rows", files))
 
-    found = [list(open_rows(local.dataset(one, "rows", tmp_path), one)) for one in (whole, config)]
+    read = [list(open_rows(local.dataset(one, "rows", tmp_path), one)) for one in (folder_only, config)]
 
-    assert len(found[1]) == 30
-    assert sorted(row["x"] for _, row in found[1]) == sorted(row["x"] for _, row in found[0])
+    assert len(read[1]) == 30
+    assert sorted(row["x"] for _, row in read[1]) == sorted(row["x"] for _, row in read[0])
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "message"),
     [
         (
             {"train": "rows", "test": "rows/year=2023/1.parquet"},
@@ -159,7 +159,7 @@ def test_a_folder_and_a_file_in_it_are_read_once(tmp_path, files):
     ],
     ids=str,
 )
-def test_a_file_of_two_splits_is_refused(tmp_path, files, told):
+def test_a_file_of_two_splits_is_refused(tmp_path, files, message):
     settings = _tables(tmp_path)
     for place in ("cat", "dog", "held out/cat", "held out/dog"):
         (tmp_path / "photos" / place).mkdir(parents=True)
@@ -167,7 +167,7 @@ def test_a_file_of_two_splits_is_refused(tmp_path, files, told):
     if "photos" in str(files):
         settings = {"features": {"image": {"kind": "image", "height": 4, "width": 4, "channels": 1}}}
 
-    with pytest.raises(ConfigError, match=f"data.files: .*{told}, and would be read twice; name each"):
+    with pytest.raises(ConfigError, match=f"data.files: .*{message}, and would be read twice; name each"):
         local.dataset(DataConfig.model_validate({"files": files, **settings}), "rows", tmp_path)
 
 
@@ -226,25 +226,25 @@ def test_the_order_of_files_and_the_size_of_blocks_change_no_byte(tmp_path, monk
         ("rows.parquet", [None, math.nan]),
     ],
 )
-def test_rows_with_nothing_for_a_group_or_id_stand_for_themselves_in_every_format(tmp_path, name, nothing, role):
+def test_rows_without_a_group_or_id_are_groups_of_their_own_in_every_format(tmp_path, name, nothing, role):
     """All with "" or NaN were one group: half of a table in one split."""
-    one = 7.0 if math.nan in nothing else "x"
-    found = [{"x": i, "key": one if i % 7 == 0 else nothing[i % len(nothing)], "y": "ab"[i % 2]} for i in range(600)]
+    value = 7.0 if math.nan in nothing else "x"
+    table = [{"x": i, "key": value if i % 7 == 0 else nothing[i % len(nothing)], "y": "ab"[i % 2]} for i in range(600)]
     if name == "rows.csv":
-        (tmp_path / name).write_text(csv_text(found, ["x", "key", "y"]))
+        (tmp_path / name).write_text(csv_text(table, ["x", "key", "y"]))
     elif name == "rows.jsonl":
-        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in found))
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in table))
     else:
-        pq.write_table(pa.Table.from_pylist(found), tmp_path / name)
+        pq.write_table(pa.Table.from_pylist(table), tmp_path / name)
     label = {"kind": "label", "classes": ["a", "b"]}
     settings = {"files": name, "features": {"x": "number", "y": label}, "roles": {role: "key"}}
     config = DataConfig.model_validate(settings | {"missing_values": ["", "NA"]})
 
     splits: dict[int, set[str]] = defaultdict(set)
     for split, row in open_rows(local.dataset(config, "rows", tmp_path), config):
-        has_one = row["x"] % 7 == 0
-        splits[-1 if has_one else row["x"] % len(nothing)].add(split)
-        assert role == "id" or (row.group is not None) == has_one
+        has_value = row["x"] % 7 == 0
+        splits[-1 if has_value else row["x"] % len(nothing)].add(split)
+        assert role == "id" or (row.group is not None) == has_value
 
     assert len(splits.pop(-1)) == 1
     assert set(map(frozenset, splits.values())) == {frozenset(SPLITS)}
@@ -275,23 +275,28 @@ def test_a_group_or_id_may_be_bytes_that_are_no_text(tmp_path, role):
     settings = {"files": "rows.parquet", "features": {"x": "number", "y": label}, "roles": {role: "key"}}
     config = DataConfig.model_validate(settings)
 
-    found = {
+    splits_and_groups = {
         int(row["x"]): (split, row.group) for split, row in open_rows(local.dataset(config, "rows", tmp_path), config)
     }
 
-    assert len(found) == 60
-    assert all(found[i] == found[j] for i in found for j in found if keys[i] == keys[j])
-    assert len({group for _, group in found.values()}) == (4 if role == "group" else 1)
+    assert len(splits_and_groups) == 60
+    assert all(
+        splits_and_groups[i] == splits_and_groups[j]
+        for i in splits_and_groups
+        for j in splits_and_groups
+        if keys[i] == keys[j]
+    )
+    assert len({group for _, group in splits_and_groups.values()}) == (4 if role == "group" else 1)
 
 
 def test_a_role_without_effect_is_refused():
-    told = r"roles that are honoured, group, id, time; weight would be without effect: take it out"
-    with pytest.raises(ValueError, match=told):
+    message = r"roles that are honoured, group, id, time; weight would be without effect: take it out"
+    with pytest.raises(ValueError, match=message):
         DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "roles": {"id": "key", "weight": "w"}})
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "told"),
+    ("name", "settings", "message"),
     [
         (
             "a.csv",
@@ -304,16 +309,16 @@ def test_a_role_without_effect_is_refused():
         ("a.tsv", {"delimiter": ";"}, "data.delimiter: ';' would be without effect: in files that end with .tsv it is"),
     ],
 )
-def test_a_setting_of_another_format_is_refused(tmp_path, name, settings, told):
+def test_a_setting_of_another_format_is_refused(tmp_path, name, settings, message):
     (tmp_path / name).write_text("x\ty\n1\tno\n")
     features = {"x": "number", "y": {"kind": "label", "classes": ["no", "yes"]}}
 
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         local.dataset(DataConfig(files=name, features=features, **settings), "a", tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         (
             {"roles": {"group": "custmer"}},
@@ -322,7 +327,7 @@ def test_a_setting_of_another_format_is_refused(tmp_path, name, settings, told):
         ({"split_by": "custmer"}, "column custmer is missing (there is 'customer'), which is data.split_by; "),
     ],
 )
-def test_a_mistyped_role_is_told_by_its_setting(tmp_path, settings, told):
+def test_a_mistyped_role_is_reported_with_its_setting(tmp_path, settings, message):
     (tmp_path / "a.csv").write_text("customer,x,y\n1,2,no\n")
     features = {"x": "number", "y": {"kind": "label", "classes": ["no", "yes"]}, "customer": "category"}
     config = DataConfig(files="a.csv", features=features, **settings)
@@ -330,9 +335,9 @@ def test_a_mistyped_role_is_told_by_its_setting(tmp_path, settings, told):
     with pytest.raises(DataError) as raised:
         local.dataset(config, "a", tmp_path)
 
-    assert str(raised.value).endswith(f"a.csv:1: {told}correct {told.split()[-1].strip(';')}.")
+    assert str(raised.value).endswith(f"a.csv:1: {message}correct {message.split()[-1].strip(';')}.")
 
 
-def test_equal_marks_are_refused_with_the_one_to_change():
+def test_equal_separators_are_refused_with_the_one_to_change():
     with pytest.raises(ValueError, match=r"another mark than that of data.decimal, '.' \(set data.decimal to ','\)"):
         DataConfig(files="a.csv", thousands=".")

@@ -1,4 +1,4 @@
-"""Numbers as people write them: a mark is read as the settings say, and nothing else is taken for a number."""
+"""Numbers as people write them: separators are read as the settings say, and nothing else is a number."""
 
 import pytest
 from pydantic import ValidationError
@@ -43,7 +43,7 @@ def test_numbers_are_read_as_they_are_written(text, marks, unit, number):
         ("0,123", ".,", ""),
         ("1,234,56", ".,", ""),
         ("1 23", ", ", ""),
-        ("0.03", ".", "%"),  # beside 3% nobody can tell what it is
+        ("0.03", ".", "%"),  # ambiguous in a column with 3%
         ("12 miles", ".", "km"),
         ("km", ".", "km"),
         ("km 12 km", ".", "km"),

@@ -23,14 +23,14 @@ print(json.dumps(collections.Counter(SPLITS[place] for batch in rows for place i
 
 
 def _older_python() -> str | None:
-    """Returns an interpreter that takes our packages and has no filters of tarfile; None where there is none."""
+    """Returns an interpreter that can import our packages and has no filters of tarfile; None where there is none."""
     path = os.pathsep.join(["/usr/bin", "/usr/local/bin", os.environ.get("PATH", "")])
     for name in ("python3", f"python3.{sys.version_info.minor}"):
-        found = shutil.which(name, path=path)
-        if found:
-            told = subprocess.run([found, "-c", ABOUT], capture_output=True, text=True)
-            if told.returncode == 0 and json.loads(told.stdout) == [list(sys.version_info[:2]), False]:
-                return found
+        interpreter = shutil.which(name, path=path)
+        if interpreter:
+            completed = subprocess.run([interpreter, "-c", ABOUT], capture_output=True, text=True)
+            if completed.returncode == 0 and json.loads(completed.stdout) == [list(sys.version_info[:2]), False]:
+                return interpreter
     return None
 
 

@@ -16,8 +16,8 @@ def _pixels(content: bytes) -> np.ndarray:
 
 
 def _resized(values: list[list[int]], height: int, width: int) -> list[list[int]]:
-    made = saved(Image.fromarray(np.array(values, np.uint8)), "PNG")
-    return pictures.decode(made, (height, width, 1))[..., 0].tolist()
+    content = saved(Image.fromarray(np.array(values, np.uint8)), "PNG")
+    return pictures.decode(content, (height, width, 1))[..., 0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -38,25 +38,25 @@ def test_areas_are_averaged_when_shrinking_and_centres_joined_when_enlarging(val
 
 @pytest.mark.parametrize("shape", [(5, 9), (450, 30), (20, 600), (90, 120)])
 def test_pictures_are_resized_as_pillow_does_it_give_or_take_a_level(shape):
-    image, wanted = photo(*shape), (60, 45)
+    image, size = photo(*shape), (60, 45)
 
-    found = pictures.decode(saved(image, "PNG"), (45, 60, 3))
+    resized = pictures.decode(saved(image, "PNG"), (45, 60, 3))
 
     # Pillow rounds in between, and its boxes hold whole pixels: a picture is shrunk to a whole share here.
     box, bilinear = Image.Resampling.BOX, Image.Resampling.BILINEAR
-    by_rows = image.resize((shape[1], wanted[1]), box if shape[0] > wanted[1] else bilinear)
-    expected = np.asarray(by_rows.resize(wanted, box if shape[1] > wanted[0] else bilinear))
-    assert np.abs(found.astype(int) - expected).max() <= 1
+    by_rows = image.resize((shape[1], size[1]), box if shape[0] > size[1] else bilinear)
+    expected = np.asarray(by_rows.resize(size, box if shape[1] > size[0] else bilinear))
+    assert np.abs(resized.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_a_jpeg_stands_as_pillow_turns_it(turn):
+def test_a_jpeg_is_turned_upright_as_pillow_does_it(turn):
     content = saved(photo(8, 12), "JPEG", orientation=turn)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
 
-    found = pictures.decode(content, (expected.height, expected.width, 3))
+    decoded = pictures.decode(content, (expected.height, expected.width, 3))
 
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(decoded, expected)
 
 
 @pytest.mark.parametrize("order", [b"II", b"MM"])
@@ -74,14 +74,14 @@ def test_orientation_is_found_behind_other_segments_in_both_orders_of_bytes(orde
     exif = b"Exif\0\0" + tiff
     head = b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(10) + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
 
-    def found(content: bytes) -> int:
+    def orientation_of(content: bytes) -> int:
         return pictures.orientation(content + bytes(pictures.PADDING), len(content))
 
-    assert found(head) == 6
-    assert [found(head[:size]) for size in range(2, len(head) - 2)] == [1] * (len(head) - 4)
-    assert found(head.replace(short(42), short(43))) == 1
-    assert found(head.replace(short(3) + short(1, 4), short(4) + short(1, 4))) == 1
-    assert found(head[: head.index(short(6) + bytes(2))] + short(9) + bytes(2)) == 1
+    assert orientation_of(head) == 6
+    assert [orientation_of(head[:size]) for size in range(2, len(head) - 2)] == [1] * (len(head) - 4)
+    assert orientation_of(head.replace(short(42), short(43))) == 1
+    assert orientation_of(head.replace(short(3) + short(1, 4), short(4) + short(1, 4))) == 1
+    assert orientation_of(head[: head.index(short(6) + bytes(2))] + short(9) + bytes(2)) == 1
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP", "BMP", "GIF"])
@@ -117,8 +117,8 @@ def test_of_sixteen_bits_the_upper_eight_are_taken():
     levels = np.arange(54, dtype=np.uint16).reshape(6, 9) * 1200
 
     for kind in ("PNG", "TIFF"):
-        found = pictures.decode(saved(Image.fromarray(levels), kind), (6, 9, 1))
-        np.testing.assert_array_equal(found[..., 0], levels // 256)
+        decoded = pictures.decode(saved(Image.fromarray(levels), kind), (6, 9, 1))
+        np.testing.assert_array_equal(decoded[..., 0], levels // 256)
 
 
 def test_of_several_pages_the_first_is_taken():
@@ -165,17 +165,17 @@ def test_what_cannot_be_used_is_named(content, expected):
 def test_within_keeping_a_picture_is_decoded_once_for_each_shape_up_to_a_bound(monkeypatch):
     opened, opening = [], pictures._opened
     monkeypatch.setattr(pictures, "_opened", lambda content: opened.append(content) or opening(content))
-    one, other = (saved(photo(20, 30, seed), "JPEG") for seed in (1, 2))
-    expected = [pictures.decode(content, shape).tolist() for content in (one, other) for shape in (SHAPE, (4, 4, 1))]
+    first, second = (saved(photo(20, 30, seed), "JPEG") for seed in (1, 2))
+    expected = [pictures.decode(content, shape).tolist() for content in (first, second) for shape in (SHAPE, (4, 4, 1))]
     opened.clear()
 
     with pictures.keeping(2 * 6 * 9 * 3 + 4 * 4):
         for _ in range(2):
-            found = [
-                pictures.decode(content, shape).tolist() for content in (one, other) for shape in (SHAPE, (4, 4, 1))
+            decoded = [
+                pictures.decode(content, shape).tolist() for content in (first, second) for shape in (SHAPE, (4, 4, 1))
             ]
-            assert found == expected
+            assert decoded == expected
 
-    assert opened == [one, one, other, other, other]  # the last has no room, so it is decoded again
-    pictures.decode(one, SHAPE)
+    assert opened == [first, first, second, second, second]  # the last has no room, so it is decoded again
+    pictures.decode(first, SHAPE)
     assert len(opened) == 6

@@ -36,20 +36,20 @@ def _dataset(tmp_path):
 
 
 def test_rows_come_as_values_test_first_and_other_columns_are_left_out(tmp_path):
-    found = list(rows(_dataset(tmp_path).sources["package"](tmp_path), SPEC))
+    read = list(rows(_dataset(tmp_path).sources["package"](tmp_path), SPEC))
 
-    splits = [split for split, _ in found]
+    splits = [split for split, _ in read]
     assert splits == sorted(splits, key=["test", "validation", "train"].index)
-    assert len(found) == 100
-    assert {tuple(sorted(row)) for _, row in found} == {("colour", "kind", "weight"), ("colour", "kind")}
-    assert found[0][1].where.startswith("fruit:")
+    assert len(read) == 100
+    assert {tuple(sorted(row)) for _, row in read} == {("colour", "kind", "weight"), ("colour", "kind")}
+    assert read[0][1].where.startswith("fruit:")
 
 
 def test_rows_know_which_others_they_belong_to_where_the_data_set_says_so(tmp_path):
     _make(tmp_path)
     digest, split = sha256(tmp_path / "table.csv"), by_content("number")
     grouped = prepared(
-        SPEC, sha256=digest, make=_make, split=split, groups=lambda rows: [one["colour"] for one in rows]
+        SPEC, sha256=digest, make=_make, split=split, groups=lambda rows: [row["colour"] for row in rows]
     )
 
     assert all(row.group == row["colour"] for _, row in rows(grouped.sources["package"](tmp_path), SPEC))
@@ -63,9 +63,9 @@ def test_windows_of_a_genome_that_overlap_are_a_group():
     rows = [{"chromosome": "chrI", "begin": str(begin), "kind": "coding"} for begin in begins]
     rows += [{"chromosome": "chrII", "begin": "625", "kind": "coding"}]
 
-    found = list(regions(rows))
+    groups = list(regions(rows))
 
-    assert found == ["chrI:0"] * 3 + ["chrI:275"] * 2 + ["chrI:600", "chrII:625"]
+    assert groups == ["chrI:0"] * 3 + ["chrI:275"] * 2 + ["chrI:600", "chrII:625"]
     assert begins[3] - begins[2] > WINDOW > STRIDE
 
 
@@ -77,18 +77,18 @@ def test_a_table_that_was_changed_is_refused_with_the_fix(tmp_path):
         dataset.sources["package"](tmp_path)
 
 
-def test_a_share_of_the_training_rows_is_the_same_each_time_and_leaves_the_other_splits_whole(tmp_path):
+def test_a_share_of_the_training_rows_is_the_same_each_time_and_keeps_all_rows_of_the_other_splits(tmp_path):
     dataset = _dataset(tmp_path)
 
     def read(share):
         config = DataConfig(name="fruit", folder=tmp_path, train_share=share)
         return [(split, tuple(sorted(row.items()))) for split, row in open_rows(dataset, config)]
 
-    whole, half = read(1.0), read(0.5)
+    all_rows, half = read(1.0), read(0.5)
 
     assert half == read(0.5)
-    assert set(half) < set(whole)
-    counts = Counter(split for split, _ in whole), Counter(split for split, _ in half)
+    assert set(half) < set(all_rows)
+    counts = Counter(split for split, _ in all_rows), Counter(split for split, _ in half)
     assert counts[0]["test"] == counts[1]["test"]
     assert 0.3 < counts[1]["train"] / counts[0]["train"] < 0.7
 
@@ -102,14 +102,14 @@ PACKAGED = [name for name in catalog.names() if "package" in catalog.load(name).
 def test_a_data_set_out_of_packages_has_the_rows_it_states(name):
     dataset = catalog.load(name)
     try:
-        found = list(rows(dataset.sources["package"](None), dataset.spec))
+        read = list(rows(dataset.sources["package"](None), dataset.spec))
     except SourceUnavailable as error:
         pytest.skip(f"{name} is out of reach: {error}")
 
-    assert Counter(split for split, _ in found) == dataset.spec.num_rows
-    assert not [row for _, row in found if isinstance(row, BadRow)][:1]
+    assert Counter(split for split, _ in read) == dataset.spec.num_rows
+    assert not [row for _, row in read if isinstance(row, BadRow)][:1]
     for target in dataset.spec.targets():
-        assert len({row[target] for _, row in found}) > 1
+        assert len({row[target] for _, row in read}) > 1
 
 
 def test_numbers_of_a_named_table_that_become_one_when_stored_stop_a_run(tmp_path):

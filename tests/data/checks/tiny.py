@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.columnar import columns, encoding
-from data.columnar.batches import PLACES, Batch
+from data.columnar.batches import SPLIT_INDEX, Batch
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, Problem
 
 SPEC = DatasetSpec(
@@ -30,7 +30,7 @@ def batch(rows: list[tuple[str, dict | Bad]], spec: DatasetSpec = SPEC, *, file:
     inputs = encoding.encode(stored, [name for name, feature in spec.features.items() if not feature.target])
     return Batch(
         stored,
-        np.array([PLACES[split] for split, _ in usable], np.int8),
+        np.array([SPLIT_INDEX[split] for split, _ in usable], np.int8),
         file,
         np.arange(first, first + len(usable)),
         inputs,
