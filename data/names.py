@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 
-def place(text: str, names: Sequence[str]) -> int | None:
+def index_of(text: str, names: Sequence[str]) -> int | None:
     """Returns the index of a text among names, from 0; None where it is not among them.
 
     It is compared as it stands, else without the spaces around it, else in Unicode's normal form C, since one letter

@@ -141,7 +141,7 @@ class Loss:
     def add(self, distinct: Mapping[str, Distinct]) -> None:
         """Counts the different numbers of some rows, by column."""
         for name, found in distinct.items():
-            self._columns[name].add(found.keys, found.stored.view(np.uint32), whole=found.whole)
+            self._columns[name].add(found.keys, found.stored.view(np.uint32), whole=found.all_integers)
 
     def merge(self, other: "Loss") -> None:
         """Counts another's numbers."""

@@ -15,7 +15,7 @@ BOOLEANS = {
 
 
 def value(cell: Any, feature: BooleanFeature, how: Reading) -> float | None:
-    """Returns 1.0 or 0.0; None for nothing where the feature is optional. Raises Unusable."""
+    """Returns 1.0 or 0.0; None for a missing value of an optional feature. Raises Unusable."""
     if how.is_absent(cell) and feature.optional:
         return None
     word = "" if how.is_absent(cell) else str(cell).strip().lower()

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.names import place
+from data.names import index_of
 from data.numerals import PLAIN, Notation
 from data.scripts import listed
 from data.sources.blocks import to_list
 
 MAX_CLASSES_SHOWN = 8
 MAX_SHOWN = 40  # characters of a cell
-SPACES = " \t\r\n"  # that are often around a cell; Python knows others
+SPACES = " \t\r\n"  # stripped from cells by Arrow; Python strips others, too
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Reading:
 
     Attributes:
         textual: Whether all cells are text, as in CSV.
-        missing: Texts that stand for nothing.
+        missing: Missing-value markers.
         folder: Where relative paths of images start.
         notation: How numbers are written in cells that are text.
-        nan: Whether the number NaN stands for nothing.
+        nan: Whether the number NaN marks a missing value.
     """
 
     textual: bool = False
@@ -41,26 +41,26 @@ class Reading:
     def of(self, *, optional: bool) -> "Reading":
         """Returns how the cells of a feature are read.
 
-        A file with types has a null for nothing: missing-value markers and NaN stand for nothing, too, only where a
-        feature may lack values; elsewhere "" is a category.
+        A file with typed columns has nulls: missing-value markers and NaN mark missing values, too, only in optional
+        features; elsewhere "" is a category.
         """
         if self.textual:
             return self
         return replace(self, missing=self.missing if optional else frozenset(), nan=optional)
 
     def is_absent(self, cell: Any) -> bool:
-        """Returns whether a cell stands for nothing, whatever spaces are around it."""
+        """Returns whether a cell is a missing value; spaces around a marker are ignored."""
         if isinstance(cell, str):
             return cell in self.missing or cell.strip() in self.missing
         return cell is None or self.is_nan(cell)
 
     def is_nan(self, cell: Any) -> bool:
-        """Returns whether a cell is the number NaN where that stands for nothing."""
+        """Returns whether a cell is the number NaN, where that marks a missing value."""
         return self.nan and isinstance(cell, float) and cell != cell
 
 
 class Unusable(ValueError):
-    """A cell that cannot be used: `expected` and `found`, to be put into a sentence."""
+    """A cell that cannot be used; `expected` and `found` are phrases for a message."""
 
     def __init__(self, expected: str, found: str):
         super().__init__(expected, found)
@@ -69,18 +69,18 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True)
 class Distinct:
-    """The different numbers of some cells, before and after storing.
+    """The distinct numbers of some cells, before and after conversion to float32.
 
     Attributes:
-        keys: What tells the numbers apart, uint64 `(values,)`: the bits of a float64, of whole numbers beyond 2^53 a
-            hash of their digits.
-        stored: What each is stored as, float32 `(values,)`.
-        whole: Whether all are whole numbers. Of inputs that are not there are no values: rounding does them no harm.
+        keys: Identifies each number, uint64 `(values,)`: the bits of its float64, for integers beyond 2^53 a hash of
+            their digits.
+        stored: The stored number of each, float32 `(values,)`.
+        all_integers: Whether all are integers. Inputs that are not have no `keys`: rounding does them no harm.
     """
 
     keys: np.ndarray
     stored: np.ndarray
-    whole: bool
+    all_integers: bool
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ class Column:
     """A stored column.
 
     Attributes:
-        values: float32, int64 or binary, one for each row; null where the cell is absent or cannot be used.
+        values: float32, int64 or binary, one for each row; null where the cell is missing or cannot be used.
         problems: Row -> why its cell cannot be used.
-        files: The encoded pictures that pixels were made of, binary; None of kinds that have none.
-        distinct: Of numbers; None of other kinds.
+        files: The encoded pictures that pixels were decoded from, binary; None for kinds other than image.
+        distinct: The distinct numbers; None for kinds other than number and target.
     """
 
     values: pa.Array
@@ -101,16 +101,16 @@ class Column:
 
 
 Cells = pa.Array | list
-Value = Callable[[Any], Any]  # one cell -> its stored value, None for none; raises Unusable
+Value = Callable[[Any], Any]  # one cell -> its stored value, None for a missing one; raises Unusable
 
 
 def exact(cells: Cells, value: Value, kind: pa.DataType) -> Column:
-    """Returns a column cell by cell; of an Arrow array each distinct cell is looked at once.
+    """Returns a column, converted cell by cell; of an Arrow array each distinct cell is converted once.
 
     Args:
         cells: Python values, or an array.
-        value: What a cell becomes.
-        kind: How it is stored.
+        value: Converts a cell.
+        kind: Type of the stored column.
     """
     if isinstance(cells, list):
         return _each(cells, value, kind)
@@ -128,13 +128,13 @@ def exact(cells: Cells, value: Value, kind: pa.DataType) -> Column:
 
 
 def patched(values: pa.Array, doubtful: np.ndarray, cells: pa.Array, value: Value) -> Column:
-    """Returns a column with the values of doubtful rows, bool `(rows,)`, found cell by cell."""
+    """Returns a column of `values`; rows that are `doubtful`, bool `(rows,)`, are converted cell by cell."""
     rows = np.flatnonzero(doubtful)
     if not len(rows):
         return Column(values)
-    found = exact(cells.take(pa.array(rows)), value, values.type)
-    merged = pc.replace_with_mask(values, pa.array(doubtful), found.values)
-    return Column(merged, {int(rows[row]): error for row, error in found.problems.items()})
+    replacements = exact(cells.take(pa.array(rows)), value, values.type)
+    merged = pc.replace_with_mask(values, pa.array(doubtful), replacements.values)
+    return Column(merged, {int(rows[row]): error for row, error in replacements.problems.items()})
 
 
 def _each(cells: list, value: Value, kind: pa.DataType) -> Column:
@@ -158,7 +158,7 @@ _SAME = (
 
 
 def plain(cells: Cells) -> Cells:
-    """Returns the same cells in the one form that kinds know: no dictionaries, extensions, long or short strings."""
+    """Returns the cells as plain types: no dictionaries, extensions, large strings or views."""
     if isinstance(cells, list):
         return cells
     if isinstance(cells, pa.ExtensionArray):
@@ -169,12 +169,12 @@ def plain(cells: Cells) -> Cells:
 
 
 def is_one_of(cells: pa.Array, words: Iterable[str]) -> np.ndarray:
-    """Returns which strings are one of some words, bool `(rows,)`."""
+    """Returns whether each string is one of `words`, bool `(rows,)`."""
     return pc.is_in(cells, pa.array(sorted(words), pa.string())).to_numpy(zero_copy_only=False)
 
 
 def shown(cell: Any) -> str:
-    """Returns a cell as a message shows it: short, and bytes never."""
+    """Returns a cell as a message shows it: shortened, and only the number of bytes."""
     if cell is None:
         return "nothing"
     if isinstance(cell, bytes):
@@ -186,38 +186,40 @@ def shown(cell: Any) -> str:
 
 
 def word(cell: Any) -> str:
-    """Returns a cell that is a class or a category as text, without the spaces around it: `new` lists them so, too."""
+    """Returns a cell as the name of a class or category, without spaces around it; `headrace new` lists such names."""
     if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)  # pandas makes floats of whole numbers beside missing ones
+        cell = int(cell)  # pandas turns integers into floats in columns with missing values
     return str(cell).lower() if isinstance(cell, bool) else str(cell).strip()
 
 
-def place_among(names: Sequence[str], cell: Any) -> int | None:
-    """Returns the place of the listed name that a cell is, as it stands, else as `word` has it; None for none."""
-    found = place(str(cell), names)
-    return place(word(cell), names) if found is None else found
+def index_among(names: Sequence[str], cell: Any) -> int | None:
+    """Returns the index of a cell among names, as it stands, else as `word` writes it; None for no such name."""
+    index = index_of(str(cell), names)
+    return index_of(word(cell), names) if index is None else index
 
 
 def words_of_floats(cells: pa.Array) -> pa.Array:
     """Returns `word` of each float32 or float64, binary; null for null.
 
-    Arrow writes those alike that need no exponent.
+    Arrow writes floats without an exponent as Python does; the others are written one by one.
     """
     cells = cells.cast(pa.float64())
     numbers = cells.to_numpy(zero_copy_only=False)  # NaN for null
     with np.errstate(invalid="ignore"):
-        sizes, is_whole = np.abs(numbers), (numbers == np.rint(numbers)) & (np.abs(numbers) < 2**53)
-    whole = pa.array(np.where(is_whole, numbers, 0).astype(np.int64)).cast(pa.string())
-    texts = pc.if_else(pa.array(is_whole), whole, cells.cast(pa.string()))
-    is_odd = ~(is_whole | ((sizes >= 1e-4) & (sizes < 1e10))) & cells.is_valid().to_numpy(zero_copy_only=False)
-    if is_odd.any():
-        odd = [word(number) for number in numbers[is_odd].tolist()]
-        texts = pc.replace_with_mask(texts, pa.array(is_odd), pa.array(odd, pa.string()))
+        magnitudes, is_integer = np.abs(numbers), (numbers == np.rint(numbers)) & (np.abs(numbers) < 2**53)
+    integers = pa.array(np.where(is_integer, numbers, 0).astype(np.int64)).cast(pa.string())
+    texts = pc.if_else(pa.array(is_integer), integers, cells.cast(pa.string()))
+    needs_python = ~(is_integer | ((magnitudes >= 1e-4) & (magnitudes < 1e10))) & cells.is_valid().to_numpy(
+        zero_copy_only=False
+    )
+    if needs_python.any():
+        texts_of_python = [word(number) for number in numbers[needs_python].tolist()]
+        texts = pc.replace_with_mask(texts, pa.array(needs_python), pa.array(texts_of_python, pa.string()))
     return texts.cast(pa.binary())
 
 
 def one_of(choices: tuple[str, ...], value: str, cell: Any) -> Unusable:
-    """Returns what is wrong with a cell that is none of the choices, with the closest one."""
+    """Returns the error of a cell that is none of the choices; it suggests the closest one."""
     close = difflib.get_close_matches(value, choices, n=1) if cell is not None else []
     found = shown(cell) + (f" (meant {close[0]!r}?)" if close else "")
     return Unusable(f"one of {listed(choices, MAX_CLASSES_SHOWN)}", found)

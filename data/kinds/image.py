@@ -13,10 +13,10 @@ from data.spec import ImageFeature
 
 
 def value(cell: Any, feature: ImageFeature, how: Reading) -> np.ndarray:
-    """Returns uint8 `(height, width, channels)` of an encoded image, or of raw bytes of the right number.
+    """Returns uint8 `(height, width, channels)` of an encoded image, or of raw pixels.
 
     Raises:
-        Unusable: There is no such file, or it is no image.
+        Unusable: The file does not exist, or is no image.
     """
     return pixels(cell, feature, how)[0]
 
@@ -26,19 +26,19 @@ def column(cells: Cells, feature: ImageFeature, how: Reading) -> Column:
     values, files, problems = [], [], {}
     for row, cell in enumerate(cells if isinstance(cells, list) else to_list(cells)):
         try:
-            found, file = pixels(cell, feature, how)
+            decoded, file = pixels(cell, feature, how)
         except Unusable as error:
             problems[row] = error
             values.append(None)
             files.append(None)
         else:
-            values.append(found.tobytes())
+            values.append(decoded.tobytes())
             files.append(file)
     return Column(pa.array(values, pa.binary()), problems, pa.array(files, pa.binary()))
 
 
 def pixels(cell: Any, feature: ImageFeature, how: Reading) -> tuple[np.ndarray, bytes | None]:
-    """Returns what `value` does, and the encoded picture; None of bytes that are pixels already."""
+    """Returns `value`, and the encoded picture; None for raw pixels."""
     cell = None if how.is_absent(cell) else cell
     content = content_of(cell, how.folder)
     if content is None:
@@ -53,7 +53,7 @@ def pixels(cell: Any, feature: ImageFeature, how: Reading) -> tuple[np.ndarray, 
 
 
 def _is_raw(content: bytes, feature: ImageFeature) -> bool:
-    # BM, which a BMP file begins with, is two pixels as likely as any
+    # The signature of BMP, BM, is a likely pair of pixels.
     size = feature.height * feature.width * feature.channels
     return len(content) == size and pictures.format_of(content) in (None, "BMP")
 

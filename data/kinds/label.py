@@ -1,4 +1,4 @@
-"""Classes to be predicted: int64, their places among the feature's classes."""
+"""Classes to be predicted: int64, their indices among the feature's classes."""
 
 import functools
 import re
@@ -8,18 +8,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from data.kinds.cell import Cells, Column, Reading, Unusable, exact, one_of, place_among, shown, word
+from data.kinds.cell import Cells, Column, Reading, Unusable, exact, index_among, one_of, shown, word
 from data.spec import LabelFeature
 
-NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")  # how a number is written; 007 is a code
+NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")  # 007 is a code, no number
 
 
 def value(cell: Any, feature: LabelFeature, how: Reading) -> int:
     """Returns the index of a class, from 0; raises Unusable.
 
-    A name among the classes is no missing-value marker, and Unicode's ways to write one letter are equal. Numbers are
-    names by their value, also in text: pandas writes 1.0 for the class 1 beside cells without one. A number is an index
-    only where `index_from` says so: of a file that counts from 1 each would be the class behind its own.
+    A name of a class is never a missing-value marker, and Unicode forms of the same letter are equal. Numbers are
+    compared by value, also in text: pandas writes 1.0 for the class 1 in a column with missing values. A number is an
+    index only where `index_from` is set: of a file that counts from 1 each row would get the next class.
     """
     if isinstance(cell, bytes):
         cell = cell.decode("utf-8", errors="replace")
@@ -34,21 +34,21 @@ def _unusable(cell: Any, feature: LabelFeature) -> Unusable:
         last = feature.index_from + len(feature.classes) - 1
         return Unusable(f"the index of a class, {feature.index_from} to {last}", shown(cell))
     error = one_of(feature.classes, word(cell), cell)
-    if cell is None or _whole(cell) is None or any(map(_is_number, feature.classes)):
+    if cell is None or _integer(cell) is None or any(map(_is_number, feature.classes)):
         return error
     hint = f"where it is an index, set index_from to that of {feature.classes[0]}"
     return Unusable(error.expected, f"{shown(cell)} ({hint})")
 
 
 def _indexed(cell: Any, feature: LabelFeature) -> int | None:
-    """Returns the place of the class whose index a cell is, None for no such index."""
-    index = None if cell is None else _whole(cell)
-    place = -1 if index is None else index - (feature.index_from or 0)
-    return place if 0 <= place < len(feature.classes) else None
+    """Returns the class, from 0, of an index that counts from `index_from`; None where there is no such class."""
+    number = None if cell is None else _integer(cell)
+    class_index = -1 if number is None else number - (feature.index_from or 0)
+    return class_index if 0 <= class_index < len(feature.classes) else None
 
 
-def _whole(cell: Any) -> int | None:
-    """Returns the whole number that a cell is, also in text; None for none."""
+def _integer(cell: Any) -> int | None:
+    """Returns the integer in a cell, also in text; None for other cells."""
     text = word(cell)
     return int(float(text)) if NUMBER.fullmatch(text) and float(text).is_integer() else None
 
@@ -61,9 +61,9 @@ def column(cells: Cells, feature: LabelFeature, how: Reading) -> Column:
 def _index(cell: Any, classes: tuple[str, ...]) -> int | None:
     if cell is None:
         return None
-    found = place_among(classes, cell)
-    if found is not None:
-        return found
+    index = index_among(classes, cell)
+    if index is not None:
+        return index
     numbers = _numbers(classes)
     if isinstance(cell, str):
         name = word(cell)
@@ -75,9 +75,9 @@ def _index(cell: Any, classes: tuple[str, ...]) -> int | None:
 
 @functools.lru_cache(maxsize=64)
 def _numbers(classes: tuple[str, ...]) -> dict[Any, int]:
-    """Returns the index of each class that is a number, by that; of equal ones the first."""
-    every = list(enumerate(classes))[::-1]
-    return {float(name): index for index, name in every if NUMBER.fullmatch(name)}
+    """Returns number -> index of the class with that number as its name; of equal numbers the first."""
+    last_first = list(enumerate(classes))[::-1]
+    return {float(name): index for index, name in last_first if NUMBER.fullmatch(name)}
 
 
 def _is_number(name: str) -> bool:

@@ -15,18 +15,18 @@ from data.kinds.cell import SPACES, Cells, Column, Distinct, Reading, Unusable, 
 from data.numerals import MAX_LENGTH, MINUS, PLAIN, example, marks, parsed, pattern
 from data.spec import NumberFeature, TargetFeature
 
-# The largest magnitudes that training can square in float32: of an input its square, of a target the sum of the squared
+# The largest magnitudes whose squares fit into float32: of an input one square, of a target the sum of the squared
 # errors of 10^8 rows.
 MAX_INPUT, MAX_TARGET = math.sqrt(np.finfo(np.float32).max), 1e15
-EXACT = 2**53  # up to which float64 holds every whole number
-SOME = 64  # numbers that are looked at before all of them: most columns that are not whole show it there
+EXACT = 2**53  # up to which float64 holds every integer
+SOME = 64  # numbers that are tested before all of them: most columns of other numbers than integers fail there
 
 
 def value(cell: Any, feature: NumberFeature | TargetFeature, how: Reading) -> float | None:
-    """Returns a finite number; None for nothing where the feature is optional. Raises Unusable.
+    """Returns a finite number; None for a missing value of an optional feature. Raises Unusable.
 
-    A text that is a number is that number in files with types, too: the settings say what the column holds. What
-    float32 cannot tell from zero is zero, without a sign.
+    Text is parsed in files with typed columns, too: the settings say what the column holds. A number that underflows
+    in float32 is zero, without a sign.
     """
     if how.is_absent(cell):
         if feature.optional:
@@ -41,56 +41,58 @@ def value(cell: Any, feature: NumberFeature | TargetFeature, how: Reading) -> fl
     for bound, wrong, word in ((feature.min, number.__lt__, "least"), (feature.max, number.__gt__, "most")):
         if bound is not None and wrong(bound):
             raise Unusable(f"at {word} {bound:g}", shown(cell))
-    return number if np.float32(number) else 0.0  # one zero: rows that differ in its sign are equal
+    return number if np.float32(number) else 0.0  # no negative zero: rows that differ in its sign only are equal
 
 
 def column(cells: Cells, feature: NumberFeature | TargetFeature, how: Reading) -> Column:
     """Returns the stored column, float32: for each cell what `value` returns."""
-    one = partial(value, feature=feature, how=how)
+    convert = partial(value, feature=feature, how=how)
     if isinstance(cells, list):
-        numbers = np.array([_of_one(cell, one) for cell in cells], np.float64)
-        return replace(exact(cells, one, pa.float32()), distinct=_distinct(numbers, cells, feature))
+        numbers = np.array([_of_one(cell, convert) for cell in cells], np.float64)
+        return replace(exact(cells, convert, pa.float32()), distinct=_distinct(numbers, cells, feature))
     numbers = as_floats(cells, how, unit=feature.unit)
-    right = _in_bounds(numbers, feature)
-    with_one_zero = np.where(right, numbers, 0).astype(np.float32) + np.float32(0)
-    stored = patched(pa.array(with_one_zero), ~right, cells, one)
+    is_valid = _in_bounds(numbers, feature)
+    with_one_zero = np.where(is_valid, numbers, 0).astype(np.float32) + np.float32(0)
+    stored = patched(pa.array(with_one_zero), ~is_valid, cells, convert)
     return replace(stored, distinct=_distinct(numbers, cells, feature))
 
 
-def _of_one(cell: Any, one: Callable[[Any], float | None]) -> float:
-    """Returns the number that a number or a text is; NaN for all else."""
+def _of_one(cell: Any, convert: Callable[[Any], float | None]) -> float:
+    """Returns the converted number of an int, a float or a text; NaN for other and unusable cells."""
     if not isinstance(cell, int | float | str) or isinstance(cell, bool):
         return math.nan
     try:
-        found = one(cell)
+        number = convert(cell)
     except Unusable:
         return math.nan
-    return math.nan if found is None else found
+    return math.nan if number is None else number
 
 
 def _in_bounds(numbers: np.ndarray, feature: NumberFeature | TargetFeature) -> np.ndarray:
-    """Returns which numbers are right, bool `(rows,)`; NaN never is."""
+    """Returns which numbers are within the bounds of the feature, bool `(rows,)`; NaN never is."""
     least = -_most(feature) if feature.min is None else max(feature.min, -_most(feature))
     most = _most(feature) if feature.max is None else min(feature.max, _most(feature))
     return (numbers >= least) & (numbers <= most)
 
 
 def _distinct(numbers: np.ndarray, cells: Cells, feature: NumberFeature | TargetFeature) -> Distinct:
-    """Returns the different numbers among float64 `(rows,)`, those of the cells where float64 does not tell them."""
+    """Returns the distinct numbers, float64 `(rows,)`, in bounds; integers beyond 2^53 are compared by their cells."""
     rows = np.flatnonzero(_in_bounds(numbers, feature))
-    found = numbers if len(rows) == len(numbers) else numbers[rows]
-    whole = all((part == np.floor(part)).all() for part in (found[:SOME], found))
-    if not whole and not feature.target:
+    in_bounds = numbers if len(rows) == len(numbers) else numbers[rows]
+    all_integers = all((part == np.floor(part)).all() for part in (in_bounds[:SOME], in_bounds))
+    if not all_integers and not feature.target:
         return Distinct(np.zeros(0, np.uint64), np.zeros(0, np.float32), False)
-    values = pc.unique(pa.array(found + 0.0)).to_numpy()  # with one zero
+    values = pc.unique(pa.array(in_bounds + 0.0)).to_numpy()  # + 0.0: no negative zero
     is_exact = np.abs(values) <= EXACT
     if not is_exact.all() and not _are_floats(cells):
-        rows = rows[np.abs(found) > EXACT]
+        rows = rows[np.abs(in_bounds) > EXACT]
         texts = [cells[row] for row in rows] if isinstance(cells, list) else cells.take(pa.array(rows)).to_pylist()
         keys = [xxhash.xxh3_64_intdigest(str(text).strip().encode()) for text in texts]
         keys, values = np.array(keys, np.uint64), np.concatenate([numbers[rows], values[is_exact]])
-        return Distinct(np.concatenate([keys, values[len(keys) :].view(np.uint64)]), values.astype(np.float32), whole)
-    return Distinct(values.view(np.uint64), values.astype(np.float32), whole)
+        return Distinct(
+            np.concatenate([keys, values[len(keys) :].view(np.uint64)]), values.astype(np.float32), all_integers
+        )
+    return Distinct(values.view(np.uint64), values.astype(np.float32), all_integers)
 
 
 def _are_floats(cells: Cells) -> bool:
@@ -103,28 +105,28 @@ def _most(feature: NumberFeature | TargetFeature) -> float:
 
 def _number(cell: Any, how: Reading, unit: str) -> float:
     if isinstance(cell, str):
-        found = parsed(cell, how.notation, unit)
-        if found is not None:
-            return found
+        number = parsed(cell, how.notation, unit)
+        if number is not None:
+            return number
         is_plain = how.notation == PLAIN and not unit
         raise Unusable("a number" if is_plain else f"a number such as {example(how.notation, unit)}", shown(cell))
     try:
         if isinstance(cell, bool):  # float() takes True as well
             raise ValueError
         return float(cell)
-    except OverflowError:  # a whole number beyond float64
+    except OverflowError:  # an integer beyond float64
         return math.inf
     except (TypeError, ValueError):
         raise Unusable("a number", shown(cell)) from None
 
 
 def as_floats(cells: pa.Array, how: Reading, *, unit: str = "") -> np.ndarray:
-    """Returns float64 `(rows,)`: the numbers that are plainly ones, NaN for all else.
+    """Returns float64 `(rows,)`: the numbers that Arrow can parse, NaN for all other cells.
 
     Args:
         cells: A column.
         how: How its file is read.
-        unit: What stands beside numbers in texts.
+        unit: Unit of numbers in texts.
     """
     kind = cells.type
     if pa.types.is_string(kind):
@@ -137,32 +139,32 @@ def as_floats(cells: pa.Array, how: Reading, *, unit: str = "") -> np.ndarray:
 
 
 def _of_strings(cells: pa.StringArray, how: Reading, unit: str) -> np.ndarray:
-    """Returns the same of strings."""
+    """Returns `as_floats` of strings."""
     for texts in _simplified(cells, how, unit):
         try:
             numbers = texts.cast(pa.float64())
         except pa.ArrowInvalid:
             continue
-        found = numbers.to_numpy(zero_copy_only=False)
+        floats = numbers.to_numpy(zero_copy_only=False)
         like_numbers = [marker for marker in how.missing if parsed(marker, how.notation, unit) is not None]
-        if like_numbers:  # -999 for nothing
-            found = np.where(is_one_of(pc.ascii_trim(cells, SPACES), like_numbers), np.nan, found)
-        return found
+        if like_numbers:  # such as -999
+            floats = np.where(is_one_of(pc.ascii_trim(cells, SPACES), like_numbers), np.nan, floats)
+        return floats
     return np.full(len(cells), np.nan)
 
 
 def _simplified(cells: pa.StringArray, how: Reading, unit: str) -> Iterator[pa.StringArray]:
-    """Yields the cells with fewer and fewer of those that keep Arrow from reading the others."""
-    is_marked, nothing = how.notation != PLAIN or unit, pa.scalar(None, pa.string())
-    if not is_marked:
+    """Yields the cells, each time with more of those set to null, or rewritten, that Arrow refuses to cast."""
+    has_notation, null = how.notation != PLAIN or unit, pa.scalar(None, pa.string())
+    if not has_notation:
         yield cells
     texts = pc.ascii_trim(cells, SPACES)
-    texts = pc.if_else(is_one_of(texts, how.missing), nothing, texts)
-    if not is_marked:
+    texts = pc.if_else(is_one_of(texts, how.missing), null, texts)
+    if not has_notation:
         yield texts
     is_number = pc.match_substring_regex(texts, f"^(?:{pattern(how.notation, unit)})$")
-    texts = pc.if_else(pc.and_(is_number, pc.less(pc.binary_length(texts), MAX_LENGTH)), texts, nothing)
-    if is_marked:
+    texts = pc.if_else(pc.and_(is_number, pc.less(pc.binary_length(texts), MAX_LENGTH)), texts, null)
+    if has_notation:
         texts = pc.replace_substring_regex(texts, marks(how.notation, unit), "")
         texts = pc.replace_substring(texts, how.notation.decimal, ".")
     yield pc.replace_substring(texts, MINUS, "-")

@@ -14,9 +14,9 @@ from data.texts import is_unicode
 
 
 def value(cell: Any, feature: TextFeature, how: Reading) -> str | None:
-    """Returns a text that is not blank; None for none where the feature is optional. Raises Unusable.
+    """Returns a text that is not blank; None for a missing value of an optional feature. Raises Unusable.
 
-    In a text spaces may mean something: missing-value markers have none around them.
+    Spaces belong to a text: a missing-value marker with spaces around it is a text.
     """
     absent = cell is None or (isinstance(cell, str) and cell in how.missing) or how.is_nan(cell)
     blank = isinstance(cell, str | bytes) and not cell.strip()
@@ -31,19 +31,19 @@ def value(cell: Any, feature: TextFeature, how: Reading) -> str | None:
 
 def column(cells: Cells, feature: TextFeature, how: Reading) -> Column:
     """Returns the stored column, binary: for each cell what `value` returns."""
-    one = partial(value, feature=feature, how=how)
+    convert = partial(value, feature=feature, how=how)
     texts = strings(cells)
     if texts is None:
-        return exact(cells, one, pa.binary())
+        return exact(cells, convert, pa.binary())
     blank = pc.or_(pc.utf8_is_space(texts), pc.equal(pc.binary_length(texts), 0)).fill_null(True)
     doubtful = blank.to_numpy(zero_copy_only=False) | has_zero_byte(texts)
     if how.missing and pa.types.is_string(cells.type):
         doubtful |= is_one_of(texts, how.missing)
-    return patched(texts.cast(pa.binary()), doubtful, cells, one)
+    return patched(texts.cast(pa.binary()), doubtful, cells, convert)
 
 
 def strings(cells: Cells) -> pa.StringArray | None:
-    """Returns texts that are all UTF-8; None where some are not, or are no texts."""
+    """Returns the cells as strings; None where some are not UTF-8, or the cells are of another type."""
     if isinstance(cells, list) or not (pa.types.is_string(cells.type) or pa.types.is_binary(cells.type)):
         return None
     try:
@@ -53,7 +53,7 @@ def strings(cells: Cells) -> pa.StringArray | None:
 
 
 def has_zero_byte(texts: pa.StringArray) -> np.ndarray:
-    """Returns which strings hold a zero byte, bool `(rows,)`."""
+    """Returns whether each string holds a zero byte, bool `(rows,)`."""
     _, offsets, content = texts.buffers()
     if content is None or not len(texts):
         return np.zeros(len(texts), bool)
@@ -65,7 +65,7 @@ def has_zero_byte(texts: pa.StringArray) -> np.ndarray:
 
 
 def text_of(cell: Any) -> str:
-    """Returns a text; raises Unusable where it is none, or of no Unicode, or has a zero byte."""
+    """Returns a cell as text; raises Unusable where it is no text, invalid Unicode, or has a zero byte."""
     text = cell
     if isinstance(cell, bytes):
         try:
@@ -77,12 +77,12 @@ def text_of(cell: Any) -> str:
     if not is_unicode(text):
         raise Unusable("Unicode text", f"half of a surrogate pair in {shown(text)}")
     if "\0" in text:
-        found = _encoded(cell) if isinstance(cell, bytes) else None
-        raise Unusable("text", found or f"a zero byte at character {text.index(chr(0)) + 1:,}")
+        encoded = _encoded(cell) if isinstance(cell, bytes) else None
+        raise Unusable("text", encoded or f"a zero byte at character {text.index(chr(0)) + 1:,}")
     return text
 
 
 def _encoded(content: bytes) -> str | None:
-    """Returns what encoding bytes seem to be in; None where none fits."""
+    """Returns a phrase with the likely encoding of bytes; None where none is recognised."""
     likely = encoding.recognised(content)
     return f"what looks like {likely}" if likely else None

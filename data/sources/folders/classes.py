@@ -12,7 +12,7 @@ import pyarrow as pa
 from data import pictures
 from data.config import TABLE_ENDINGS
 from data.errors import ConfigError, DataError
-from data.names import place
+from data.names import index_of
 from data.scripts import listed
 from data.sources.blocks import Block
 from data.sources.folders.listing import Listing, beside_splits, folders_in, listing, readable, split_folders
@@ -105,7 +105,7 @@ def is_example(column: str) -> Callable[[Path], bool]:
 def of_classes(block: Block, folder: Path, known: Sequence[str]) -> tuple[Block, list[Problem]]:
     """Returns the files of a folder whose classes are known, and for each other one a problem, the same for a class."""
     names = block.cells.column(LABEL).to_pylist()
-    is_known = np.array([place(name, known) is not None for name in names], bool)
+    is_known = np.array([index_of(name, known) is not None for name in names], bool)
     expected = f"a class of data.features.label.classes ({listed(known, MAX_NAMES)})"
     problems = [
         Problem(readable(folder / name), "", expected, f"{name!r}; add it there, or take the folder out")

@@ -132,7 +132,7 @@ def _of_floats(*bits: int) -> Loss:
     stored = np.array(bits, np.uint32).view(np.float32)
     keys = np.arange(len(bits)).astype(np.uint64) + np.uint64(100 * bits[0])
     found = Loss(DatasetSpec(name="x", title="", licence="", features={"n": NUMBER}))
-    found.add({"n": Distinct(keys, stored, whole=True)})
+    found.add({"n": Distinct(keys, stored, all_integers=True)})
     return found
 
 

@@ -16,7 +16,7 @@ BATCH = Batch(
     groups=pa.array(["p", None, "q"]),
     files={"x": pa.array([b"1", None, b"3"])},
     problems=(("train", (Problem("/data/rows.csv:4", "x", "a number", "'a'"),)),),
-    distinct={"x": Distinct(np.array([1, 2, 3, 9], np.uint64), np.array([1, 2, 3, 9], np.float32), whole=True)},
+    distinct={"x": Distinct(np.array([1, 2, 3, 9], np.uint64), np.array([1, 2, 3, 9], np.float32), all_integers=True)},
     share=0.5,
     path="/data/rows.csv",
     path_number=2,

@@ -1,4 +1,4 @@
-"""A column is stored as its cells are one by one, whatever they are and however Arrow holds them."""
+"""A column is stored as its cells one by one, for every cell and every type of Arrow."""
 
 import random
 from datetime import date, datetime, time, timedelta, timezone
@@ -148,8 +148,8 @@ def _assert_equal(cells, feature, how):
             expected.append(None)
     assert {row: (error.expected, error.found) for row, error in stored.problems.items()} == problems
     assert stored.values.type == TYPES[feature.stored]
-    told = f"{feature} {how} {cells}"
-    assert _bits(stored.values) == _bits(pa.array(expected, TYPES[feature.stored])), told
+    case = f"{feature} {how} {cells}"
+    assert _bits(stored.values) == _bits(pa.array(expected, TYPES[feature.stored])), case
 
 
 def _python(cells: pa.Array) -> list:

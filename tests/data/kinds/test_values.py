@@ -1,4 +1,4 @@
-"""Cells -> values: one rule for texts, whether they are files or cells, in training and in `headrace predict`."""
+"""Cells -> values: the same rules for files and cells, in training and in `headrace predict`."""
 
 from decimal import Decimal
 
@@ -49,17 +49,19 @@ def test_an_empty_or_blank_text_is_absent(cell, found):
 
 @pytest.mark.parametrize("optional", [False, True])
 def test_a_zero_byte_is_no_text(optional):
-    told = [str(_row(cell, optional=optional).problems[0]) for cell in (b"a\0b", "a\0b", "Windows".encode("utf-16-le"))]
+    messages = [
+        str(_row(cell, optional=optional).problems[0]) for cell in (b"a\0b", "a\0b", "Windows".encode("utf-16-le"))
+    ]
 
-    assert told == [
+    assert messages == [
         "1.txt:text: expected text, found a zero byte at character 2",
         "1.txt:text: expected text, found a zero byte at character 2",
         "1.txt:text: expected text, found what looks like UTF-16LE",
     ]
 
 
-def test_raw_pixels_may_begin_as_a_file_of_another_format_does():
-    """BM, 66 and 77, are two pixels as likely as any, and what a BMP file begins with."""
+def test_raw_pixels_may_begin_with_the_signature_of_a_format():
+    """BM, 66 and 77, is the signature of a BMP file and a likely pair of pixels."""
     spec = DatasetSpec(name="x", title="", licence="", features={"p": ImageFeature(height=2, width=2, channels=1)})
 
     row = to_row(Record("1", {"p": b"BM\x01\x02"}), spec, Reading())
@@ -69,21 +71,21 @@ def test_raw_pixels_may_begin_as_a_file_of_another_format_does():
 
 @pytest.mark.parametrize("feature", [NumberFeature(), TargetFeature()])
 @pytest.mark.parametrize("zero", ["-0.0", "-0", "\u22120", "-1e-60"])
-def test_there_is_one_zero(feature, zero):
-    """Rows that differed in its sign had different digests: half of them were no duplicates, and none leaked."""
+def test_a_negative_zero_becomes_zero(feature, zero):
+    """Rows that differed in its sign only had different digests, so that duplicates and leakage went unnoticed."""
     spec = DatasetSpec(name="x", title="", licence="", features={"x": feature})
-    written = [zero] if zero[0] != "-" else [zero, float(zero)]
-    forms = [written, *(pa.array([cell]) for cell in written)]
+    cells = [zero] if zero[0] != "-" else [zero, float(zero)]
+    forms = [cells, *(pa.array([cell]) for cell in cells)]
 
     stored = [column(form, feature, Reading()).values[0].as_py() for form in forms]
-    values = [np.float32(number.value(cell, feature, Reading())) for cell in written]
-    made = of_rows([{"x": float(zero.replace("\u2212", "-"))}], spec).column("x").to_pylist()
+    values = [np.float32(number.value(cell, feature, Reading())) for cell in cells]
+    of_row = of_rows([{"x": float(zero.replace("\u2212", "-"))}], spec).column("x").to_pylist()
 
-    assert {str(value) for value in (*stored, *values, *made)} == {"0.0"}
+    assert {str(value) for value in (*stored, *values, *of_row)} == {"0.0"}
 
 
 def test_a_number_is_no_index_where_classes_are_called_by_numbers():
-    """Of classes 1, 2 and 3 a label 0 became the first, and was published with every label one off."""
+    """With classes 1, 2 and 3 a label 0 became the first class: a model was published with every label off by one."""
     label = LabelFeature(classes=("1", "2", "3"))
     spec = DatasetSpec(name="x", title="", licence="", features={"y": label})
     rows = [to_row(Record("1", {"y": cell}), spec, Reading()) for cell in (1, 3.0, 0)]
@@ -92,7 +94,7 @@ def test_a_number_is_no_index_where_classes_are_called_by_numbers():
     assert isinstance(rows[2], BadRow)
 
 
-def _told(cell, feature: Feature, *, textual: bool = False) -> str | dict:
+def _value_or_problem(cell, feature: Feature, *, textual: bool = False) -> str | dict:
     spec = DatasetSpec(name="x", title="", licence="", features={"y": feature})
     row = to_row(Record("1", {"y": cell}), spec, Reading(textual, frozenset({"", "None"})))
     return str(row.problems[0]) if isinstance(row, BadRow) else dict(row)
@@ -100,71 +102,80 @@ def _told(cell, feature: Feature, *, textual: bool = False) -> str | dict:
 
 @pytest.mark.parametrize(("cell", "shown"), [(1, "1"), (2.0, "2.0"), (Decimal(0), "0"), ("1", "'1'"), (7, "7")])
 def test_a_number_is_an_index_only_where_the_settings_say_so(cell, shown):
-    """Of a file that counts from 1 each row was of the class behind its own, and no check could tell."""
+    """In a file that counts from 1 each row got the next class, and no check noticed."""
     named = LabelFeature(classes=("cat", "dog", "eel"))
     by_one = LabelFeature(classes=("cat", "dog", "eel"), index_from=1)
     index = int(cell)
 
-    assert _told(cell, named, textual=isinstance(cell, str)) == (
+    assert _value_or_problem(cell, named, textual=isinstance(cell, str)) == (
         f"1:y: expected one of cat, dog, eel, found {shown} (where it is an index, set index_from to that of cat)"
     )
-    told = {"y": index - 1} if 1 <= index <= 3 else f"1:y: expected the index of a class, 1 to 3, found {shown}"
-    assert _told(cell, by_one, textual=isinstance(cell, str)) == told
+    expected = {"y": index - 1} if 1 <= index <= 3 else f"1:y: expected the index of a class, 1 to 3, found {shown}"
+    assert _value_or_problem(cell, by_one, textual=isinstance(cell, str)) == expected
 
 
-def test_beside_indices_there_are_no_names():
+def test_names_of_classes_are_refused_where_the_column_holds_indices():
     digits = LabelFeature(classes=("1", "2"), index_from=0)
 
-    assert [_told(cell, digits) for cell in (1, b"1", "0")] == [{"y": 1}, {"y": 1}, {"y": 0}]
+    assert [_value_or_problem(cell, digits) for cell in (1, b"1", "0")] == [{"y": 1}, {"y": 1}, {"y": 0}]
     for cell, shown in ((2, "2"), ("dog", "'dog'"), (True, "True"), (0.5, "0.5"), (None, "nothing"), ("", "nothing")):
-        assert _told(cell, digits, textual=cell == "") == f"1:y: expected the index of a class, 0 to 1, found {shown}"
+        assert (
+            _value_or_problem(cell, digits, textual=cell == "")
+            == f"1:y: expected the index of a class, 0 to 1, found {shown}"
+        )
 
 
 def test_a_class_is_not_missing_by_its_spelling_and_a_missing_label_is_no_class():
-    """A row without a label was one of class None, whose name Python's None has."""
+    """A row without a label, Python's None, got the class that is called None."""
     label = LabelFeature(classes=("None", "some"))
 
-    assert [_told(cell, label, textual=True) for cell in ("None", " None ")] == [{"y": 0}, {"y": 0}]
-    assert _told("", label, textual=True) == "1:y: expected one of None, some, found nothing"
-    assert _told(None, label) == "1:y: expected one of None, some, found nothing"
-    assert _told("None", CategoryFeature(values=("None", "a"), optional=True), textual=True) == {"y": "None"}
-    assert _told("None", CategoryFeature(optional=True), textual=True) == {}
+    assert [_value_or_problem(cell, label, textual=True) for cell in ("None", " None ")] == [{"y": 0}, {"y": 0}]
+    assert _value_or_problem("", label, textual=True) == "1:y: expected one of None, some, found nothing"
+    assert _value_or_problem(None, label) == "1:y: expected one of None, some, found nothing"
+    assert _value_or_problem("None", CategoryFeature(values=("None", "a"), optional=True), textual=True) == {
+        "y": "None"
+    }
+    assert _value_or_problem("None", CategoryFeature(optional=True), textual=True) == {}
 
 
 def test_names_are_equal_in_every_form_of_unicode():
     composed, decomposed = "caf\u00e9", "cafe\u0301"
 
-    assert _told(decomposed, LabelFeature(classes=("bar", composed))) == {"y": 1}
-    assert _told(composed, LabelFeature(classes=("bar", decomposed))) == {"y": 1}
-    assert _told(decomposed, LabelFeature(classes=(composed, decomposed))) == {"y": 1}  # where both are named
-    assert _told(decomposed, CategoryFeature(values=(composed,))) == {"y": composed}
+    assert _value_or_problem(decomposed, LabelFeature(classes=("bar", composed))) == {"y": 1}
+    assert _value_or_problem(composed, LabelFeature(classes=("bar", decomposed))) == {"y": 1}
+    assert _value_or_problem(decomposed, LabelFeature(classes=(composed, decomposed))) == {
+        "y": 1
+    }  # where both are named
+    assert _value_or_problem(decomposed, CategoryFeature(values=(composed,))) == {"y": composed}
 
 
 def test_numbers_are_classes_by_their_value_and_codes_by_their_digits():
     label = LabelFeature(classes=("1.0", "2", "007"))
 
-    assert [_told(cell, label) for cell in (1, 2.0)] == [{"y": 0}, {"y": 1}]
-    assert [_told(cell, label, textual=True) for cell in ("1", " 2.0 ")] == [{"y": 0}, {"y": 1}]
-    assert _told("07", label, textual=True).startswith("1:y: expected one of 1.0, 2, 007, found '07'")
-    assert _told("1", LabelFeature(classes=("no", "yes")), textual=True).startswith("1:y: expected one of no, yes")
-    assert _told(7, label) == "1:y: expected one of 1.0, 2, 007, found 7"
+    assert [_value_or_problem(cell, label) for cell in (1, 2.0)] == [{"y": 0}, {"y": 1}]
+    assert [_value_or_problem(cell, label, textual=True) for cell in ("1", " 2.0 ")] == [{"y": 0}, {"y": 1}]
+    assert _value_or_problem("07", label, textual=True).startswith("1:y: expected one of 1.0, 2, 007, found '07'")
+    assert _value_or_problem("1", LabelFeature(classes=("no", "yes")), textual=True).startswith(
+        "1:y: expected one of no, yes"
+    )
+    assert _value_or_problem(7, label) == "1:y: expected one of 1.0, 2, 007, found 7"
 
 
-def test_bytes_are_held_to_the_values_of_a_category():
+def test_bytes_are_compared_with_the_values_of_a_category():
     category = CategoryFeature(values=("a", "b"))
 
-    assert _told(b"a", category) == {"y": "a"}
-    assert _told(b"c", category).startswith("1:y: expected one of a, b, found 'c'")
+    assert _value_or_problem(b"a", category) == {"y": "a"}
+    assert _value_or_problem(b"c", category).startswith("1:y: expected one of a, b, found 'c'")
 
 
-def test_a_whole_number_of_any_length_is_a_problem_of_its_row():
-    assert _told(10**400, NumberFeature()).startswith("1:y: expected a finite number, found 1000")
+def test_an_integer_of_any_length_is_a_problem_of_its_row_only():
+    assert _value_or_problem(10**400, NumberFeature()).startswith("1:y: expected a finite number, found 1000")
 
 
 @pytest.mark.parametrize(
     ("cell", "stored"), [("25", 25.0), (" 2.5e1 ", 25.0), (25, 25.0), (float("nan"), None), ("", None)]
 )
-def test_a_file_with_types_holds_numbers_as_texts_and_nan_or_a_marker_for_nothing(cell, stored):
+def test_a_typed_column_may_hold_numbers_as_text_and_markers_of_missing_values(cell, stored):
     spec = DatasetSpec(name="x", title="", licence="", features={"n": NumberFeature(optional=True)})
 
     row = to_row(Record("1", {"n": cell}), spec, Reading(missing=frozenset({""})))
@@ -172,7 +183,7 @@ def test_a_file_with_types_holds_numbers_as_texts_and_nan_or_a_marker_for_nothin
     assert row == ({} if stored is None else {"n": stored})
 
 
-def test_a_required_feature_of_a_file_with_types_takes_a_marker_for_a_value():
+def test_a_required_feature_of_a_typed_column_has_no_markers_of_missing_values():
     features: dict[str, Feature] = {"c": CategoryFeature(), "n": NumberFeature()}
     spec = DatasetSpec(name="x", title="", licence="", features=features)
 
@@ -209,10 +220,10 @@ def test_floats_are_written_all_at_once_as_each_alone(dtype):
         (LabelFeature(classes=("a", "b")), "one of a, b"),
     ],
 )
-def test_nothing_is_refused_where_a_value_is_required_and_else_absent(feature, expected):
+def test_a_missing_value_is_refused_unless_the_feature_is_optional(feature, expected):
     for cell, textual in (("", True), (" ", True), ("None", True), (None, False)):
-        assert _told(cell, feature, textual=textual).startswith(f"1:y: expected {expected}, found ")
+        assert _value_or_problem(cell, feature, textual=textual).startswith(f"1:y: expected {expected}, found ")
         stored = column(pa.array([cell], pa.string()), feature, Reading(textual, frozenset({"", "None"})))
         assert list(stored.problems) == [0]
         if not isinstance(feature, LabelFeature | TargetFeature):
-            assert _told(cell, feature.model_copy(update={"optional": True}), textual=textual) == {}
+            assert _value_or_problem(cell, feature.model_copy(update={"optional": True}), textual=textual) == {}
