@@ -182,7 +182,7 @@ def _paths(config: DataConfig, base: Path) -> tuple[dict[str, list[Path]], dict[
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             given = Path(resolve(pattern)).expanduser()
             absolute_path = str(base / given)
-            if spans.has_words(absolute_path):
+            if spans.has_placeholders(absolute_path):
                 for name, of_span in _window(absolute_path, config).items():
                     span_paths.setdefault(name, []).extend(of_span)
                     paths[split] += of_span

@@ -48,16 +48,16 @@ class Empty:
             self.first = self.first or batch.where(rows[0].as_py())
 
     def merge(self, other: "Empty") -> None:
-        """Takes another's rows as if they came after its own."""
+        """Adds the rows of another, which come after its own."""
         self.count += other.count
         self.first = self.first or other.first
 
     def note(self, rows: int) -> tuple[str, str]:
-        """Returns how many of `rows` rows those are, with and without the first of them."""
-        found = f"{self.count:,} of {rows:,} rows {'has' if self.count == 1 else 'have'} no value in any input"
+        """Returns two sentences with the count among `rows` rows: with the first such row, and without it."""
+        summary = f"{self.count:,} of {rows:,} rows {'has' if self.count == 1 else 'have'} no value in any input"
         return (
-            f"{found} (first: {self.first}), kept; delete what is no example, such as a row of totals",
-            f"{found}, kept",
+            f"{summary} (first: {self.first}), kept; delete what is no example, such as a row of totals",
+            f"{summary}, kept",
         )
 
 
@@ -89,38 +89,38 @@ class Finding:
         self._first_relabelled = _earliest(later[relabelled], earlier[relabelled], self._first_relabelled)
 
     def name(self, said: Callable[[Pair], str], relabelled: Callable[[Pair], str]) -> None:
-        """Sets the first ones, in words."""
+        """Sets `first` and `first_relabelled`, written by the given functions."""
         self.first = said(self._first) if self._first else ""
         self.first_relabelled = relabelled(self._first_relabelled) if self._first_relabelled else ""
 
-    def told(self, rows: int) -> str:
+    def details(self, rows: int) -> str:
         """Returns, in brackets, the share of `rows` rows, how many have another label, and the first ones."""
         label = f"{self._relabelled()}, first: {self.first_relabelled}"
         first = "" if self.relabelled == self.count else f"first: {self.first}"
         groups = f"{self.groups:,} group{'s' * (self.groups != 1)}, " if self.groups else ""
-        told = "; ".join([first] * bool(first) + [label] * bool(self.relabelled))
-        return f"({self.count / rows:.2%}, {groups}{told})"
+        parts = "; ".join([first] * bool(first) + [label] * bool(self.relabelled))
+        return f"({self.count / rows:.2%}, {groups}{parts})"
 
     def brief(self, rows: int) -> str:
-        """Returns the same without the first ones, and without the labels where not all have another."""
+        """Returns `details` without the first rows, and without the labels unless all rows have another one."""
         return f"({self.count / rows:.2%}{f', {self._relabelled()}' if self.relabelled == self.count else ''})"
 
     def _relabelled(self) -> str:
         return f"of these {self.relabelled:,} {'has' if self.relabelled == 1 else 'have'} another label"
 
 
-def _earliest(later: np.ndarray, earlier: np.ndarray, known: Pair | None) -> Pair | None:
-    """Returns the pair with the earliest of the rows `later`, or the one that is known if that is earlier."""
+def _earliest(later: np.ndarray, earlier: np.ndarray, first: Pair | None) -> Pair | None:
+    """Returns the pair with the earliest of the rows `later`, or `first` if that is earlier; None for none."""
     if not len(later):
-        return known
-    place = int(later.argmin())
-    found = int(later[place]), int(earlier[place])
-    return min(found, known) if known else found
+        return first
+    index = int(later.argmin())
+    pair = int(later[index]), int(earlier[index])
+    return min(pair, first) if first else pair
 
 
 @dataclass
 class SplitFindings:
-    """What went by of one split.
+    """Counts of one split.
 
     Attributes:
         rows: How many usable rows, duplicates among them.
@@ -129,7 +129,7 @@ class SplitFindings:
         leakage: Rows with the input of a row of another split.
         groups: Rows with the group of a row of another split.
         labels: Label -> index of a class -> how many of the rows that are kept have it.
-        read_labels: The same of all rows.
+        read_labels: Label -> index of a class -> how many of all rows have it.
         left_out: duplicates, leakage or groups -> how many rows are left out because of it.
     """
 
@@ -150,7 +150,7 @@ class SplitFindings:
 
 @dataclass
 class Invalid:
-    """What cannot be used.
+    """Rows that cannot be used, with their problems; an accumulator.
 
     Attributes:
         rows: How many rows.
@@ -175,10 +175,10 @@ class Invalid:
         self.rows += other.rows
         for problem, rows in other.counts.items():
             self._count(problem, rows)
-        known = {_digest(problem): problem for problem in self.counts}
+        by_digest = {_digest(problem): problem for problem in self.counts}
         for digest in other._rest:
-            if digest in known:
-                self.counts[known[digest]] += 1
+            if digest in by_digest:
+                self.counts[by_digest[digest]] += 1
             else:
                 self.problems += 1
                 self._rest.append(digest)
@@ -195,7 +195,7 @@ class Invalid:
 
     @property
     def first(self) -> list[str]:
-        """Returns the first problems in words."""
+        """Returns the first problems, a line each."""
         return [f"{problem} ({rows:,} rows)" if rows > 1 else str(problem) for problem, rows in self.counts.items()]
 
 

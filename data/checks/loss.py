@@ -1,7 +1,7 @@
-"""What storing numbers as float32 loses: different values that become one.
+"""Precision that is lost when numbers are stored as float32: distinct values that become equal.
 
-Rounding does real-valued inputs no harm, and a few of many values may meet. Whole numbers (identifiers, codes, days)
-lose where more than 5 % of the different ones vanish, real-valued targets where more than half of them do.
+Rounding does real-valued inputs no harm, and a few of many values may collide. The check fails for integers
+(identifiers, codes, days) where more than 5 % of the distinct values vanish, for real-valued targets at half of them.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from data.spec import DatasetSpec, NumberFeature, TargetFeature
 
 MAX_LOST, MAX_LOST_REAL = 0.05, 0.5
 MAX_VALUES = 8192
-"""Different values of a column that are counted. Of more those are whose float32 has the smallest hashes."""
-MAX_MERGED = 1024  # of them for one float32
+"""Distinct values of a column that are counted; of more, those whose float32 has the smallest hash."""
+MAX_MERGED = 1024  # distinct values that are counted for one float32
 
 
 @dataclass(frozen=True)
 class Merged:
-    """Different values of a column that become fewer.
+    """A column whose distinct values become fewer in float32.
 
     Attributes:
         column: Its name.
@@ -56,20 +56,20 @@ class Merged:
 
 @dataclass
 class _Values:
-    """Different numbers of one column: for each its key and the bits of its float32."""
+    """Distinct numbers of one column: for each its key and the bits of its float32."""
 
     is_target: bool
-    whole: bool = True
+    all_integers: bool = True
     all_counted: bool = True
     keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
     bits: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint32))
-    _limit: int = 2**32  # below which the hashes are of what still counts
+    _limit: int = 2**32  # values with a hash from here on are not counted
     _pending: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     _num_pending: int = 0
 
-    def add(self, keys: np.ndarray, bits: np.ndarray, *, whole: bool) -> None:
-        self.whole = self.whole and whole
-        if not self.whole and not self.is_target:
+    def add(self, keys: np.ndarray, bits: np.ndarray, *, all_integers: bool) -> None:
+        self.all_integers = self.all_integers and all_integers
+        if not self.all_integers and not self.is_target:
             self.keys, self.bits, self._pending = self.keys[:0], self.bits[:0], []
             return
         counts = _hashes(bits) < self._limit if self._limit < 2**32 else slice(None)
@@ -83,10 +83,10 @@ class _Values:
         other.settle()
         self._limit = min(self._limit, other._limit)
         self.all_counted = self.all_counted and other.all_counted
-        self.add(other.keys, other.bits, whole=other.whole)
+        self.add(other.keys, other.bits, all_integers=other.all_integers)
 
     def settle(self) -> None:
-        """Keeps of all values those that count: the same ones in whatever order they came."""
+        """Drops the values beyond the limits; which ones does not depend on the order of addition."""
         keys = np.concatenate([self.keys, *(keys for keys, _ in self._pending)])
         bits = np.concatenate([self.bits, *(bits for _, bits in self._pending)])
         self._pending, self._num_pending = [], 0
@@ -107,11 +107,11 @@ class _Values:
             self._limit = int(hashes[np.argmax(ends > MAX_VALUES)])
 
     def merged(self, column: str) -> Merged | None:
-        """Returns what is lost; None where it does no harm."""
+        """Returns the loss of a column; None where it is harmless."""
         self.settle()
         stored = np.unique(self.bits).view(np.float32)
         before, after = len(self.keys), len(stored)
-        if before - after <= (MAX_LOST if self.whole else MAX_LOST_REAL) * before:
+        if before - after <= (MAX_LOST if self.all_integers else MAX_LOST_REAL) * before:
             return None
         least = float(stored.min())
         return Merged(column, before, after, self.all_counted, self.is_target, _are_days(self.keys), least)
@@ -131,7 +131,7 @@ def _are_days(keys: np.ndarray) -> bool:
 
 
 class Loss:
-    """Finds columns whose numbers float32 cannot tell apart; an accumulator, the same in whatever order it is fed."""
+    """Finds columns whose numbers collide in float32; an accumulator whose result does not depend on the order."""
 
     def __init__(self, spec: DatasetSpec):
         self._columns = {
@@ -139,16 +139,16 @@ class Loss:
         }
 
     def add(self, distinct: Mapping[str, Distinct]) -> None:
-        """Counts the different numbers of some rows, by column."""
-        for name, found in distinct.items():
-            self._columns[name].add(found.keys, found.stored.view(np.uint32), whole=found.all_integers)
+        """Counts the distinct numbers of some rows, by column."""
+        for name, numbers in distinct.items():
+            self._columns[name].add(numbers.keys, numbers.stored.view(np.uint32), all_integers=numbers.all_integers)
 
     def merge(self, other: "Loss") -> None:
         """Counts another's numbers."""
-        for name, found in other._columns.items():
-            self._columns[name].merge(found)
+        for name, values in other._columns.items():
+            self._columns[name].merge(values)
 
     def result(self) -> list[Merged]:
-        """Returns the columns that lose, in the order of the features."""
-        found = [values.merged(name) for name, values in self._columns.items()]
-        return [merged for merged in found if merged]
+        """Returns the columns with a harmful loss, in the order of the features."""
+        losses = [values.merged(name) for name, values in self._columns.items()]
+        return [merged for merged in losses if merged]

@@ -1,6 +1,6 @@
-"""What rows look like as a whole, small enough to keep: the data that a run accepts is the next run's reference.
+"""A small summary of a data set: that of the data which a run accepts is the reference of the next run.
 
-It holds what TFDV's statistics do not tell: shares of classes and the mean input of each class.
+It holds what TFDV's statistics lack: shares of classes and the mean input of each class.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,8 +25,8 @@ class Profile:
     Attributes:
         arrays: `rows` `(1,)`; for a label `<name>.shares` `(classes,)`, for an optional feature `<name>.present`
             `(1,)`, all counts; and of the inputs, numbers and pixels as one vector, `inputs.count`, `inputs.sum` and
-            `inputs.squares` `(classes, inputs)`. `<name>.classes` and `inputs.names`, text, say what the places stand
-            for: classes and columns of later data may be others.
+            `inputs.squares` `(classes, inputs)`. `<name>.classes` and `inputs.names`, text, name the positions:
+            later data may have other classes and columns.
     """
 
     def __init__(self, spec: DatasetSpec):
@@ -59,9 +59,9 @@ class Profile:
         classes = len(self._spec.features[self._label].classes) if self._label else 1
         inputs = _inputs(columns, self._spec)
         members = (labels == np.arange(classes)[:, None]).astype(inputs.dtype)  # (classes, rows)
-        there = np.isfinite(inputs)
-        inputs = np.where(there, inputs, 0.0)
-        for kind, values in (("count", there), ("sum", inputs), ("squares", inputs**2)):
+        is_present = np.isfinite(inputs)
+        inputs = np.where(is_present, inputs, 0.0)
+        for kind, values in (("count", is_present), ("sum", inputs), ("squares", inputs**2)):
             added = (members @ values).astype(np.float64)
             arrays[f"inputs.{kind}"] = arrays.get(f"inputs.{kind}", 0.0) + added
 
@@ -87,10 +87,10 @@ def load(path: Path) -> dict[str, np.ndarray]:
 
 
 def _input_names(spec: DatasetSpec) -> list[str]:
-    """Returns what the inputs are: names of numbers, and of images with their size."""
-    found = [name for name, kind in spec.features.items() if isinstance(kind, NumberFeature)]
+    """Returns the names of the inputs: numbers, and images with their size."""
+    numbers = [name for name, kind in spec.features.items() if isinstance(kind, NumberFeature)]
     images = {name: kind for name, kind in spec.features.items() if isinstance(kind, ImageFeature)}
-    return found + [f"{name} {one.height}x{one.width}x{one.channels}" for name, one in images.items()]
+    return numbers + [f"{name} {image.height}x{image.width}x{image.channels}" for name, image in images.items()]
 
 
 def _inputs(columns: Mapping[str, np.ndarray], spec: DatasetSpec) -> np.ndarray:
@@ -111,7 +111,7 @@ def _inputs(columns: Mapping[str, np.ndarray], spec: DatasetSpec) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Drift:
-    """One way in which data is far from what was accepted before.
+    """One difference of data from the reference.
 
     Attributes:
         feature: The feature.
@@ -124,9 +124,9 @@ class Drift:
 
 def drifts(before: Arrays, after: Arrays, spec: DatasetSpec, max_distance: float) -> list[Drift]:
     """Returns where two profiles are farther apart than `max_distance`; what only one of them has is left out."""
-    found = []
+    differences = []
     rows_before, rows_after = float(before["rows"][0]), float(after["rows"][0])
-    # A share of few rows is uncertain by itself.
+    # The sampling error of a share, largest at one half.
     error = STANDARD_ERRORS * np.sqrt(0.25 / rows_before + 0.25 / rows_after)
     for name, feature in spec.features.items():
         for kind in ("shares", "present"):
@@ -141,29 +141,31 @@ def drifts(before: Arrays, after: Arrays, spec: DatasetSpec, max_distance: float
             index = int(np.argmax(np.abs(shares[1] - shares[0])))
             if abs(shares[1][index] - shares[0][index]) > max(max_distance, error):
                 what = f"class {feature.classes[index]}" if isinstance(feature, LabelFeature) else "rows with a value"
-                found.append(Drift(name, f"share of {what} was {shares[0][index]:.1%}, is {shares[1][index]:.1%}"))
-    return found + _swapped(before, after, spec)
+                differences.append(
+                    Drift(name, f"share of {what} was {shares[0][index]:.1%}, is {shares[1][index]:.1%}")
+                )
+    return differences + _swapped(before, after, spec)
 
 
-def _in_order(array: np.ndarray, known: np.ndarray | None, classes: tuple[str, ...]) -> np.ndarray:
-    """Returns counts of classes in today's order, 0 for one that was not there; as they are where no names are kept.
+def _in_order(array: np.ndarray, saved_classes: np.ndarray | None, classes: tuple[str, ...]) -> np.ndarray:
+    """Returns counts of classes in the order of `classes`, 0 for a new class; unchanged where no names were saved.
 
     Args:
-        array: `(classes, ...)` as it was kept.
-        known: Names of the classes that it was kept for; None in a file of an older release.
-        classes: Today's.
+        array: `(classes, ...)` as it was saved.
+        saved_classes: Names of the classes that it was saved for; None in a file of an older release.
+        classes: The classes now.
     """
-    if known is None:
+    if saved_classes is None:
         return array
-    places = {name: index for index, name in enumerate(known.tolist())}
+    positions = {name: index for index, name in enumerate(saved_classes.tolist())}
     empty = np.zeros_like(array[0])
-    return np.stack([array[places[name]] if name in places else empty for name in classes])
+    return np.stack([array[positions[name]] if name in positions else empty for name in classes])
 
 
 def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
     """Returns classes whose rows look like another class of the reference: labels were swapped or shifted.
 
-    The mean input of a class is held against those of all classes before. It counts when it is nearer to another, by
+    The mean input of a class is compared with those of all classes before. It counts when it is nearer to another, by
     half of the squared distance at least, and farther from its own than chance explains: means of n rows vary by 1/n.
     """
     labels = [(name, kind) for name, kind in spec.features.items() if isinstance(kind, LabelFeature)]
@@ -172,10 +174,11 @@ def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
     name, label = labels[0]
     names = [one.get("inputs.names") for one in (before, after)]
     if names[0] is not None and (names[1] is None or names[0].tolist() != names[1].tolist()):
-        return []  # means of other columns say nothing
-    known = before.get(f"{name}.classes")
+        return []  # means of other columns cannot be compared
+    saved_classes = before.get(f"{name}.classes")
     before = {
-        key: _in_order(array, known, label.classes) if key in BY_CLASS else array for key, array in before.items()
+        key: _in_order(array, saved_classes, label.classes) if key in BY_CLASS else array
+        for key, array in before.items()
     }
     if before["inputs.sum"].shape != after["inputs.sum"].shape:
         return []
@@ -189,25 +192,25 @@ def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
     scaled = [mean[:, used] / np.sqrt(variance[used]) for mean in means]
     squares = ((scaled[1][:, None] - scaled[0][None]) ** 2).sum(-1)  # (classes now, classes before)
     chance = (1 / count[0][:, used] + 1 / count[1][:, used]).sum(-1)  # (classes,)
-    words = []
+    pairs = []
     for index in np.flatnonzero((before["inputs.count"].max(1) > 1) & (after["inputs.count"].max(1) > 1)):
         own, nearest = squares[index, index], int(np.argmin(squares[index]))
         if nearest != index and squares[index, nearest] < own / 2 and own > STANDARD_ERRORS**2 * chance[index]:
-            words.append(f"{label.classes[index]} like {label.classes[nearest]}")
-    return [Drift(name, f"classes look swapped: rows of {', '.join(words[:5])}")] if words else []
+            pairs.append(f"{label.classes[index]} like {label.classes[nearest]}")
+    return [Drift(name, f"classes look swapped: rows of {', '.join(pairs[:5])}")] if pairs else []
 
 
 def quantiles(
     features: Iterable[statistics_pb2.FeatureNameStatistics],
 ) -> dict[str, tuple[statistics_pb2.Histogram, float]]:
     """Returns the quantiles of each number among TFDV's statistics, and how many values it has."""
-    found = {}
+    by_feature = {}
     for feature in features:
-        kept = feature.num_stats.common_stats.num_non_missing
-        told = [one for one in feature.num_stats.histograms if one.type == statistics_pb2.Histogram.QUANTILES]
-        if told and kept:
-            found[feature.path.step[0]] = told[0], kept
-    return found
+        num_values = feature.num_stats.common_stats.num_non_missing
+        histograms = [one for one in feature.num_stats.histograms if one.type == statistics_pb2.Histogram.QUANTILES]
+        if histograms and num_values:
+            by_feature[feature.path.step[0]] = histograms[0], num_values
+    return by_feature
 
 
 def chance(before: float, after: float) -> float:
@@ -223,7 +226,7 @@ def chance(before: float, after: float) -> float:
 
 
 def kolmogorov_smirnov(before: statistics_pb2.Histogram, after: statistics_pb2.Histogram) -> float:
-    """Returns the greatest difference of two cumulative distributions, from 0 to 1, as quantiles tell it.
+    """Returns the greatest difference of two cumulative distributions, from 0 to 1, computed from quantiles.
 
     Not TFDV's own drift measure: its ten bins of equal width put two samples of 2,000 from one log-normal distribution
     up to 0.12 apart, this 0.04 (five seeds).
@@ -237,8 +240,8 @@ def kolmogorov_smirnov(before: statistics_pb2.Histogram, after: statistics_pb2.H
 
 def _cumulative(quantiles: statistics_pb2.Histogram, points: np.ndarray) -> np.ndarray:
     """Returns which share of the values is at most each point, float64 `(points,)`."""
-    told = [(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in quantiles.buckets]
-    low, high, count = np.array(told).T  # (buckets,) each
+    rows = [(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in quantiles.buckets]
+    low, high, count = np.array(rows).T  # (buckets,) each
     points = points[:, None]  # against all buckets: (points, buckets)
     width = np.where(high > low, high - low, 1.0)
     share = np.where(high > low, np.clip((points - low) / width, 0, 1), points >= low)

@@ -1,4 +1,4 @@
-"""Reference data: a file that tells what a training split looked like, for later data to be held against."""
+"""Reference data: a file with the summary of a training split, with which later data is compared."""
 
 import zipfile
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _STATISTICS, _RUN = "statistics", "run"  # in the file, beside the profile's arr
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What a training split looks like as a whole.
+    """Summary of a training split.
 
     Attributes:
         statistics: TFDV's statistics.
@@ -30,7 +30,7 @@ class DataSummary:
     run: str = ""
 
     def write(self, path: Path) -> None:
-        """Writes an .npz file that its owner alone may read, whole or not at all; its folder is there."""
+        """Writes an .npz file atomically, readable by its owner only; its folder must exist."""
         statistics = np.frombuffer(self.statistics.SerializeToString(), np.uint8)
         with atomic.replacing(path) as staging:
             np.savez(staging, **self.arrays, **{_STATISTICS: statistics, _RUN: np.array(self.run)})
@@ -39,7 +39,7 @@ class DataSummary:
 
 @dataclass(frozen=True)
 class Reference:
-    """Data that new data is held against.
+    """Data with which new data is compared.
 
     Attributes:
         path: The file of its summary.

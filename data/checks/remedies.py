@@ -1,4 +1,4 @@
-"""Settings by which cells could be used that cannot be used as they are."""
+"""Settings that would make unusable cells usable."""
 
 import ast
 from collections.abc import Iterable, Mapping
@@ -9,24 +9,24 @@ from data.spec import DatasetSpec, Feature, NumberFeature, Problem, TargetFeatur
 
 
 def settings_for(problems: Iterable[Problem], spec: DatasetSpec) -> list[str]:
-    """Returns what to set so that cells can be used, such as `data.thousands to "."`; empty where nothing helps.
+    """Returns settings that make unusable cells usable, such as `data.thousands to "."`; empty where none does.
 
     Args:
         problems: Some of the cells.
         spec: What the rows hold.
     """
-    problems = [one for one in problems if one.column in spec.features]
-    lacking = dict.fromkeys(one.column for one in problems if one.found == "nothing")
-    found = [
-        _feature(name, spec.features[name], "optional: true") for name in lacking if _may_lack(spec.features[name])
+    problems = [problem for problem in problems if problem.column in spec.features]
+    with_missing = dict.fromkeys(problem.column for problem in problems if problem.found == "nothing")
+    settings = [
+        _feature(name, spec.features[name], "optional: true") for name in with_missing if _may_lack(spec.features[name])
     ]
     cells: dict[str, set[str]] = {}
-    for one in problems:
-        text = _text(one.found)
-        if text and isinstance(spec.features[one.column], NumberFeature | TargetFeature):
-            cells.setdefault(one.column, set()).add(text)
+    for problem in problems:
+        text = _text(problem.found)
+        if text and isinstance(spec.features[problem.column], NumberFeature | TargetFeature):
+            cells.setdefault(problem.column, set()).add(text)
     written = {name: numbers for name, texts in cells.items() if (numbers := recognise(texts))}
-    return found + _of_notation(written, spec)
+    return settings + _of_notation(written, spec)
 
 
 def _of_notation(written: Mapping[str, Numbers], spec: DatasetSpec) -> list[str]:
@@ -34,14 +34,14 @@ def _of_notation(written: Mapping[str, Numbers], spec: DatasetSpec) -> list[str]
     shared = common(written.values()) if written else ()
     if not shared:
         return []
-    found = [f'data.decimal to "{shared[0].decimal}"'] if shared[0].decimal != PLAIN.decimal else []
-    found += [f'data.thousands to "{shared[0].thousands}"'] if shared[0].thousands else []
+    settings = [f'data.decimal to "{shared[0].decimal}"'] if shared[0].decimal != PLAIN.decimal else []
+    settings += [f'data.thousands to "{shared[0].thousands}"'] if shared[0].thousands else []
     for name, numbers in written.items():
         feature = spec.features[name]
         if numbers.unit and isinstance(feature, NumberFeature | TargetFeature) and numbers.unit != feature.unit:
-            found.append(_feature(name, feature, f'unit: "{numbers.unit}"'))
-    # Of the other cells, which can be used as they are, nothing is known here.
-    return [*found[:-1], f"{found[-1]} where all numbers are written so"] if found else []
+            settings.append(_feature(name, feature, f'unit: "{numbers.unit}"'))
+    # Cells that are usable already are not known here: they may be written in another notation.
+    return [*settings[:-1], f"{settings[-1]} where all numbers are written so"] if settings else []
 
 
 def _may_lack(feature: Feature) -> bool:
@@ -54,7 +54,7 @@ def _feature(name: str, feature: Feature, setting: str) -> str:
 
 
 def _text(found: str) -> str:
-    """Returns the cell that a message shows; empty where it is no text, or cut."""
+    """Returns the cell that a message shows; empty where it is no text, or shortened."""
     try:
         cell = ast.literal_eval(found)
     except (ValueError, SyntaxError):

@@ -18,9 +18,9 @@ from data.errors import DataError
 from data.spec import SPLITS, DatasetSpec, LabelFeature
 
 MAX_LINES = 10  # of a refusal
-SURE = 3  # rows of a kind that a split has on average, so that it has one with a probability of 95 %
-SOME = 2**16  # rows that are looked at together
-MAX_SHARE = 0.3  # of all rows that a message offers for validation or test
+SURE = 3  # expected rows of a kind in a split, so that it has at least one with a probability of 95 %
+BLOCK_ROWS = 2**16  # rows that are searched together
+MAX_SHARE = 0.3  # largest share of the rows that a message suggests for validation or test
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class _Cause:
 
 @dataclass
 class RowChecks:
-    """Looks at the rows of all splits; an accumulator.
+    """Checks the rows of all splits; an accumulator.
 
-    Keeps at most 24 bytes of a row, where it has no name and no group; see `Seen`.
+    Keeps at most 24 bytes of a row that has no name and no group; see `Seen`.
 
     Attributes:
         settings: What is checked.
@@ -50,10 +50,10 @@ class RowChecks:
         shares: The splits that are cut off the training rows -> their shares, for the remedies.
         group: The column whose equal values may not lie in two splits; empty for none.
         notes: What was dropped or is worth a warning, a sentence each.
-        brief_notes: The same without the first rows that each is about, for a line of a terminal.
+        brief_notes: `notes` without the examples of rows, for a line of a terminal.
         invalid: The rows that cannot be used.
         empty: The rows without a value in any input.
-        splits: Split -> what was found in it.
+        splits: Split -> its counts and findings.
     """
 
     settings: DataChecks
@@ -83,7 +83,7 @@ class RowChecks:
         self._loss.add(batch.distinct)
 
     def merge(self, other: "RowChecks") -> None:
-        """Takes another's rows as if they had been added after its own."""
+        """Adds the rows of another, which come after its own."""
         for split, state in self.splits.items():
             state.rows += other.splits[split].rows
             state.unusable += other.splits[split].unusable
@@ -103,10 +103,10 @@ class RowChecks:
             leaks = splits[later] != splits[earlier]
             relabelled = (classes[later] != classes[earlier]).any(axis=1)
             for kind, chosen in (("duplicates", ~leaks), ("leakage", leaks)):
-                self._found(kind, splits, (later[chosen], earlier[chosen], relabelled[chosen]))
+                self._count(kind, splits, (later[chosen], earlier[chosen], relabelled[chosen]))
         for later, earlier in self._seen.equal_groups() if self.group else ():
             leaks = splits[later] != splits[earlier]
-            self._found("groups", splits, (later[leaks], earlier[leaks], np.zeros(leaks.sum(), bool)))
+            self._count("groups", splits, (later[leaks], earlier[leaks], np.zeros(leaks.sum(), bool)))
         for state in self.splits.values():
             for finding in (state.duplicates, state.leakage):
                 finding.name(lambda pair: self._equals(pair), lambda pair: self._equals(pair, classes))
@@ -150,34 +150,34 @@ class RowChecks:
         if not invalid.rows:
             return []
         rows = sum(state.rows + state.unusable for state in self.splits.values())
-        share, found = invalid.rows / rows, f"{invalid.rows:,} of {rows:,} rows cannot be used"
+        share, summary = invalid.rows / rows, f"{invalid.rows:,} of {rows:,} rows cannot be used"
         if check.policy == "drop" and share <= check.max_rate:
-            self._note(f"{found} (first: {invalid.first[0]}), dropped", f"{found}, dropped")
+            self._note(f"{summary} (first: {invalid.first[0]}), dropped", f"{summary}, dropped")
             return []
         settings = settings_for(invalid.counts, self.spec)
-        mend = f"mend them{', or set ' * bool(settings)}{' and '.join(settings)}"
-        fix = f"{mend}, or set data.checks.invalid.policy to drop"
+        remedy = f"mend them{', or set ' * bool(settings)}{' and '.join(settings)}"
+        fix = f"{remedy}, or set data.checks.invalid.policy to drop"
         if check.policy == "drop":
             fix = f"at most {check.max_rate:.2%} may be dropped (data.checks.invalid.max_rate)"
-            fix = f"{mend}; {fix}" if settings else fix
+            fix = f"{remedy}; {fix}" if settings else fix
         elif share > check.max_rate:
-            fix = f"{mend}; at most {check.max_rate:.2%} may be dropped (data.checks.invalid)"
-        return [_Cause(f"{found}; {fix}:", tuple(invalid.first), invalid.problems)]
+            fix = f"{remedy}; at most {check.max_rate:.2%} may be dropped (data.checks.invalid)"
+        return [_Cause(f"{summary}; {fix}:", tuple(invalid.first), invalid.problems)]
 
     def _judge_rows(self, *, mending: bool) -> dict[str, _Cause]:
         """Returns the splits of which too few rows are kept, and why that is wrong.
 
         With `mending` without those that have enough as soon as the rows that cannot be used are mended.
         """
-        least, every = self.settings.min_rows, sum(state.rows + state.unusable for state in self.splits.values())
+        least, num_rows = self.settings.min_rows, sum(state.rows + state.unusable for state in self.splits.values())
         causes = {}
         for split, state in self.splits.items():
             if state.kept + (state.unusable if mending else 0) < least:
-                found = f"{state.kept} usable row{'s' * (state.kept != 1)}, expected at least {least}"
-                remedy = self._remedy(split, "the data has", every, SURE * least)
+                summary = f"{state.kept} usable row{'s' * (state.kept != 1)}, expected at least {least}"
+                remedy = self._remedy(split, "the data has", num_rows, SURE * least)
                 if state.rows >= least:
                     remedy = self._why_left_out(split)
-                causes[split] = _Cause(f"split {split} has {found}; {remedy}.")
+                causes[split] = _Cause(f"split {split} has {summary}; {remedy}.")
         return causes
 
     def _judge_equal(self, kind: str) -> list[_Cause]:
@@ -185,10 +185,10 @@ class RowChecks:
 
         `kind` is duplicates: in inputs, within a split; leakage: in inputs, of another split; groups: in their group.
         """
-        check, sentences, rest = self._check(kind), [], []
+        check, sentences, other_splits = self._check(kind), [], []
         for split, state in self.splits.items():
             finding: Finding = getattr(state, kind)
-            counts = f"{finding.count:,} of {state.rows:,} rows of split {split} {self._words(kind, finding.count)}"
+            counts = f"{finding.count:,} of {state.rows:,} rows of split {split} {self._predicate(kind, finding.count)}"
             if not finding.count:
                 continue
             if finding.count / state.rows <= check.max_rate and check.policy != "drop":  # what is dropped is told
@@ -196,12 +196,12 @@ class RowChecks:
             elif check.policy != "stop":
                 done = "dropped" if check.policy == "drop" else "kept"
                 self._note(
-                    f"{counts} {finding.told(state.rows)}, {done}", f"{counts} {finding.brief(state.rows)}, {done}"
+                    f"{counts} {finding.details(state.rows)}, {done}", f"{counts} {finding.brief(state.rows)}, {done}"
                 )
             elif sentences:
-                rest.append(f", {finding.count:,} of {state.rows:,} of {split}")
+                other_splits.append(f", {finding.count:,} of {state.rows:,} of {split}")
             else:
-                sentences.append(f"{counts} {finding.told(state.rows)}")
+                sentences.append(f"{counts} {finding.details(state.rows)}")
         if not sentences:
             return []
         fix = "Mend the data, or set data.checks.{kind}.policy to drop or warn."
@@ -210,21 +210,21 @@ class RowChecks:
                 "Name files of splits that share none, or set data.checks.leakage.policy to drop, which leaves these "
                 "rows out, or to warn."
             )
-        found = f"{sentences[0]}{''.join(rest)}; at most {check.max_rate:.2%} are allowed"
-        return [_Cause(f"{found}. {fix.format(kind=kind)}")]
+        summary = f"{sentences[0]}{''.join(other_splits)}; at most {check.max_rate:.2%} are allowed"
+        return [_Cause(f"{summary}. {fix.format(kind=kind)}")]
 
     def _note_relabelled(self, kind: str, split: str) -> None:
-        """Notes the rows with another label than their equals, which is wrong be they ever so few."""
+        """Notes the rows with another label than their equals, however few they are."""
         state = self.splits[split]
         finding: Finding = getattr(state, kind)
         if finding.relabelled:
-            what = f"{self._words(kind, finding.relabelled)}, with another label"
+            what = f"{self._predicate(kind, finding.relabelled)}, with another label"
             counts = f"{finding.relabelled:,} of {state.rows:,} rows of split {split} {what}"
             share = f"{finding.relabelled / state.rows:.2%}"
             self._note(f"{counts} ({share}, first: {finding.first_relabelled}), kept", f"{counts} ({share}), kept")
 
-    def _words(self, kind: str, rows: int) -> str:
-        """Returns what so many rows are, as a sentence has it."""
+    def _predicate(self, kind: str, rows: int) -> str:
+        """Returns the predicate of a sentence about so many rows, such as `are duplicates`."""
         is_one = rows == 1
         if kind == "duplicates":
             return "is a duplicate" if is_one else "are duplicates"
@@ -270,12 +270,12 @@ class RowChecks:
         check = "leakage" if kind == "groups" else kind
         mend = "mend the data" if kind == "duplicates" else "name files of splits that share none"
         return (
-            f"{rows:,} of {state.rows:,} rows of split {split} {self._words(kind, rows)} and were left out "
+            f"{rows:,} of {state.rows:,} rows of split {split} {self._predicate(kind, rows)} and were left out "
             f"(data.checks.{check}.policy is drop); {mend}, or set that to warn"
         )
 
     def _remedy(self, split: str, who: str, rows: int, wanted: int) -> str:
-        """Returns how a split comes to `wanted` of `rows` rows on average."""
+        """Returns the remedy by which a split gets `wanted` of `rows` rows on average; `who` begins the sentence."""
         files = "name files of each split in data.files"
         if not self.shares:
             return f"add rows to split {split}"
@@ -296,7 +296,7 @@ class RowChecks:
         more = f"about {needed} are needed" if rows < needed else "chance left too few in this split"
         return f"{who} {rows} row{'s' * (rows != 1)} in all, {more}; add some, or {files}"
 
-    def _found(self, kind: str, splits: np.ndarray, rows: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    def _count(self, kind: str, splits: np.ndarray, rows: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
         """Counts rows that a check found, each with an earlier one and whether its label differs, by their splits."""
         later, earlier, relabelled = rows
         for split, state in self.splits.items():
@@ -312,11 +312,11 @@ class RowChecks:
                 state.left_out[kind] += int((splits[fresh] == SPLIT_INDEX[split]).sum())
 
     def _equals(self, pair: Pair, classes: np.ndarray | None = None) -> str:
-        """Returns in words which row equals which, with their classes where these are given."""
-        named = [self._seen.where(row) for row in pair]
+        """Returns the phrase `ROW equals ROW`, with the classes of both where these are given."""
+        rows = [self._seen.where(row) for row in pair]
         if classes is not None:
-            named = [f"{name} ({self._class_names(classes[row])})" for name, row in zip(named, pair, strict=True)]
-        return " equals ".join(named)
+            rows = [f"{name} ({self._class_names(classes[row])})" for name, row in zip(rows, pair, strict=True)]
+        return " equals ".join(rows)
 
     def _class_names(self, classes: np.ndarray) -> str:
         """Returns the names of a row's classes."""
@@ -327,8 +327,8 @@ class RowChecks:
         """Counts the classes of all rows, and of those that are kept."""
         for split, state in self.splits.items():
             of_split = splits == SPLIT_INDEX[split]
-            for place, (name, feature) in enumerate(self.spec.of(LabelFeature).items()):
-                of_label = classes[:, place]
+            for index, (name, feature) in enumerate(self.spec.of(LabelFeature).items()):
+                of_label = classes[:, index]
                 has_class = of_split & (of_label < len(feature.classes))
                 state.read_labels[name] = _in_order(of_label[has_class])
                 state.labels[name] = _in_order(of_label[has_class & ~self._dropped])
@@ -338,13 +338,13 @@ class RowChecks:
 
 
 def _in_order(values: np.ndarray) -> Counter:
-    """Returns how often each of unsigned `(rows,)` is there, the one that comes first at first."""
+    """Returns how often each of unsigned `(rows,)` occurs, in order of first occurrence."""
     counts = np.bincount(values, minlength=1)
-    found: Counter = Counter()
-    for begin in range(0, len(values), SOME):
-        if len(found) == np.count_nonzero(counts):
+    ordered: Counter = Counter()
+    for begin in range(0, len(values), BLOCK_ROWS):
+        if len(ordered) == np.count_nonzero(counts):
             break
-        some, first = np.unique(values[begin : begin + SOME], return_index=True)
-        for value in some[first.argsort()].tolist():
-            found[value] = int(counts[value])
-    return found
+        values_of_block, first = np.unique(values[begin : begin + BLOCK_ROWS], return_index=True)
+        for value in values_of_block[first.argsort()].tolist():
+            ordered[value] = int(counts[value])
+    return ordered

@@ -1,4 +1,4 @@
-"""Rows that were read, in few bytes each: which are equal, and where they stand."""
+"""Rows that were read, in few bytes each: which of them are equal, and where they were read."""
 
 import bisect
 import zlib
@@ -13,8 +13,8 @@ from data.columnar.batches import Batch
 from data.spec import SPLITS, DatasetSpec, LabelFeature
 
 Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
-"""Rows that equal an earlier one, int64 `(found,)`, each with the first one that it equals; a part at a time."""
-PART_BITS = 20  # about so many rows are sorted at once, as a power of two: that bounds what sorting takes beside them
+"""Rows that equal an earlier one, int64 `(pairs,)`, each with the first one that it equals; several arrays."""
+PART_BITS = 20  # about 2^20 rows are sorted at once, which bounds the memory of sorting
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class _Part:
 
     Attributes:
         splits: See `data.columnar.batches.Batch`.
-        digests: See there.
+        digests: See `Batch`.
         classes: The class of each row in each label, the smallest unsigned type, `(rows, labels)`; the number of
             classes where the row has none of them.
         groups: XXH3-64 of each row's group, uint64 `(rows,)`, 0 for none; None where no row has a group.
-        file: See there.
+        file: See `Batch`.
         number: Of the first row.
         steps: How much greater each further number is than the one before, the smallest type; None where always 1.
         names: The names of the rows, compressed; empty for none.
@@ -43,7 +43,7 @@ class _Part:
     names: bytes
 
     def where(self, row: int) -> str:
-        """Returns what `Batch.where` does."""
+        """Returns a row's file and number, see `Batch.where`."""
         if self.names:
             return _text(zlib.decompress(self.names)).split("\0")[row]
         number = self.number + (row if self.steps is None else int(self.steps[:row].sum(dtype=np.int64)))
@@ -53,7 +53,7 @@ class _Part:
     def nbytes(self) -> int:
         """Returns how many bytes its rows take."""
         arrays = (self.splits, self.digests, self.classes, self.groups, self.steps)
-        return sum(one.nbytes for one in arrays if one is not None) + len(self.names)
+        return sum(array.nbytes for array in arrays if array is not None) + len(self.names)
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Seen:
             self._append(part)
 
     def where(self, row: int) -> str:
-        """Returns a row's place in words; see `Batch.where`."""
+        """Returns a row's file and number, for a message; see `Batch.where`."""
         part = bisect.bisect_right(self._begins, row) - 1
         return self._parts[part].where(row - self._begins[part])
 
@@ -118,9 +118,9 @@ class Seen:
     def num_groups(self) -> int:
         """Returns how many groups the rows have, each row without one counted as one."""
         groups = [np.zeros(len(part.splits), np.uint64) if part.groups is None else part.groups for part in self._parts]
-        every = np.concatenate([np.zeros(0, np.uint64), *groups])
-        alone = int((every == 0).sum())
-        return alone + len(np.unique(every[every != 0]))
+        digests = np.concatenate([np.zeros(0, np.uint64), *groups])
+        without_group = int((digests == 0).sum())
+        return without_group + len(np.unique(digests[digests != 0]))
 
     def equal_groups(self) -> Pairs:
         """Yields the rows with the group of an earlier row."""
@@ -172,12 +172,12 @@ def _classes(columns: pa.RecordBatch | None, spec: DatasetSpec) -> np.ndarray:
     """Returns the classes of rows as `_Part` has them; without columns those of no row."""
     labels = spec.of(LabelFeature)
     most = max((len(feature.classes) for feature in labels.values()), default=0)
-    found = np.empty((columns.num_rows if columns else 0, len(labels)), np.min_scalar_type(most))
-    for place, (name, feature) in enumerate(labels.items()):
+    by_row = np.empty((columns.num_rows if columns else 0, len(labels)), np.min_scalar_type(most))
+    for index, (name, feature) in enumerate(labels.items()):
         if columns:
             values = columns.column(name).fill_null(-1).to_numpy()
-            found[:, place] = np.where((values < 0) | (values >= len(feature.classes)), len(feature.classes), values)
-    return found
+            by_row[:, index] = np.where((values < 0) | (values >= len(feature.classes)), len(feature.classes), values)
+    return by_row
 
 
 def _group_digests(groups: pa.Array) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Files and folders: checksums, writing whole, links, what is kept by size and time, patterns and spans."""
+"""Files and folders: checksums, atomic writes, links, a cache of facts about files, patterns and spans."""

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole, or not at all: readers see the content before, or the new one."""
+"""Atomic writes of files and folders: readers see the old content or the new one, never a part."""
 
 import contextlib
 import os
@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 def write(path: Path, content: str | bytes, *, mode: int | None = None, flush: bool = False) -> None:
-    """Writes a file beside its place and renames it.
+    """Writes a file atomically: under another name in its folder, then renamed.
 
     Args:
-        path: Where; its folder is there. What it held is replaced.
+        path: The file; its folder must exist. An existing file is replaced.
         content: Text becomes UTF-8.
-        mode: Permissions; None: as the process makes files.
-        flush: Whether it must be on disk before it is seen.
+        mode: Permissions; None: those of the umask.
+        flush: Whether it is synced to disk before it is renamed.
 
     Raises:
-        OSError: It cannot be written; what was there stays.
+        OSError: It cannot be written; the old file stays.
     """
     with replacing(path) as staging:
         with staging.open("wb") as file:
@@ -31,17 +31,17 @@ def write(path: Path, content: str | bytes, *, mode: int | None = None, flush: b
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path`; the file or folder made there is renamed to `path` when the block ends.
+    """Yields a staging path; the file or folder written there is renamed to `path` when the block ends.
 
-    After an error in the block it is removed, and what was at `path` stays.
+    After an error in the block it is removed, and `path` stays as it was.
 
     Args:
-        path: Where; its folder is there. A file is replaced; a folder must not be there, or be empty.
+        path: The target; its folder must exist. A file is replaced; a folder must not exist, or be empty.
 
     Raises:
-        OSError: Nothing was made, or it cannot be renamed.
+        OSError: The block wrote nothing, or it cannot be renamed.
     """
-    # The ending stays: NumPy and Keras go by it.
+    # The ending is kept: NumPy and Keras choose the format by it.
     staging = path.with_name(f".{os.getpid()}.{path.name}")
     shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed and had the same number
     try:

@@ -25,10 +25,10 @@ def verify(folder: Path, checksums: Mapping[str, str], *, fix: str) -> None:
         path = folder / name
         if not path.is_file():
             raise DataError(f"{path} is missing; {fix}.")
-        found = sha256(path)
-        if found != expected:
+        actual = sha256(path)
+        if actual != expected:
             size = path.stat().st_size
             raise DataError(
                 f"{path} ({size:,} bytes) is damaged or another version: expected SHA-256 {expected[:12]}..., "
-                f"found {found[:12]}...; {fix}."
+                f"found {actual[:12]}...; {fix}."
             )

@@ -1,6 +1,6 @@
-"""What was found out about files that are unchanged since, by size, time of change and inode; in the user's cache.
+"""A cache, in the user's cache folder, of facts about files that are unchanged by size, mtime and inode.
 
-`recall` and `keep` are for those whose keys stand for content.
+`recall` and `keep` are for callers whose own keys identify the content.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ import platformdirs
 
 from data.files import checksums
 
-# A file that is written to twice within the clock's tick has one time of change: what is that new is not kept.
+# Two writes within one tick of the clock give one mtime: facts about files that new are not cached.
 SETTLED_SECONDS = 2.0
-KEPT_SECONDS = 30 * 86400.0  # since it was found out
+KEPT_SECONDS = 30 * 86400.0  # since it was computed
 
 
 def sha256s(paths: Sequence[Path], *, trust: bool) -> list[str]:
@@ -30,27 +30,27 @@ def sha256s(paths: Sequence[Path], *, trust: bool) -> list[str]:
         trust: Whether a file that is unchanged since it was read last is not read again.
     """
     keys = [_key("sha256", [path]) for path in paths]
-    known = recall(keys) if trust else {}
-    found = {key: known.get(key) or checksums.sha256(path) for key, path in zip(keys, paths, strict=True)}
-    settled = {key: found[key] for key, path in zip(keys, paths, strict=True) if _is_settled([path])}
-    keep({key: value for key, value in settled.items() if known.get(key) != value})
-    return [found[key] for key in keys]
+    cached = recall(keys) if trust else {}
+    digests = {key: cached.get(key) or checksums.sha256(path) for key, path in zip(keys, paths, strict=True)}
+    settled = {key: digests[key] for key, path in zip(keys, paths, strict=True) if _is_settled([path])}
+    keep({key: value for key, value in settled.items() if cached.get(key) != value})
+    return [digests[key] for key in keys]
 
 
 def facts(paths: Sequence[Path], about: str, find: Callable[[], Any]) -> Any:
-    """Returns what `find` returned, JSON values, when it was called last for these files, unchanged, and `about`.
+    """Returns what `find` returned, JSON values, when it was called last for these unchanged files and `about`.
 
-    By the same code: a change of anything in `data/` asks anew.
+    A change of any code in `data/` invalidates the cache.
     """
     about = f"{_code()} {about}"
     key = _key(about, paths)
-    known = recall([key])
-    if key in known:
-        return json.loads(known[key])
-    settled, found = _is_settled(paths), find()
+    cached = recall([key])
+    if key in cached:
+        return json.loads(cached[key])
+    settled, result = _is_settled(paths), find()
     if settled and key == _key(about, paths):  # not written to meanwhile
-        keep({key: json.dumps(found)})
-    return found
+        keep({key: json.dumps(result)})
+    return result
 
 
 @functools.cache
@@ -61,7 +61,7 @@ def _code() -> str:
 
 
 def _key(about: str, paths: Sequence[Path]) -> str:
-    """Returns what identifies a question about files as they are; a digest, since a path may hold a secret."""
+    """Returns the key of a fact about unchanged files; a digest, since a path may hold a secret."""
     states = [path.stat() for path in paths]
     stamps = [
         [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino]
@@ -75,21 +75,21 @@ def _is_settled(paths: Sequence[Path]) -> bool:
 
 
 def recall(keys: Sequence[str]) -> dict[str, str]:
-    """Returns key -> value of those that are known; nothing where the cache cannot be used.
+    """Returns key -> value of the cached keys; empty where the cache cannot be used.
 
     Args:
         keys: Digests of all that a value depends on.
     """
-    found = {}
+    values = {}
     with contextlib.suppress(OSError, sqlite3.Error), _database() as database:
         for key in keys:
             for (value,) in database.execute("select value from known where key = ?", (key,)):
-                found[key] = value
-    return found
+                values[key] = value
+    return values
 
 
 def keep(values: dict[str, str]) -> None:
-    """Keeps values, and forgets those that are old; does nothing where the cache cannot be used."""
+    """Caches values and deletes old ones; does nothing where the cache cannot be used."""
     if not values:
         return
     now = time.time()

@@ -1,4 +1,4 @@
-"""Folders whose path TensorFlow and Beam would take for a pattern, reached by a link without such signs."""
+"""Links to folders whose paths TensorFlow and Beam would read as glob patterns."""
 
 import contextlib
 import os

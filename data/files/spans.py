@@ -1,6 +1,6 @@
-"""Data that comes in spans: files whose paths hold a number or a date, of which a run takes the newest few.
+"""Data in spans: files whose paths hold a number or a date, of which a run uses the newest few.
 
-The words in a path are TFX's: `{SPAN}`, or `{YYYY}`, `{MM}` and `{DD}` together.
+The placeholders in a path are TFX's: `{SPAN}`, or `{YYYY}`, `{MM}` and `{DD}` together.
 """
 
 import glob
@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from data.errors import ConfigError
 
 EPOCH = date(1970, 1, 1)
-WORDS = {
+PLACEHOLDERS = {
     "{SPAN}": r"(?P<span>\d+)",
     "{YYYY}": r"(?P<year>\d{4})",
     "{MM}": r"(?P<month>\d{2})",
@@ -33,40 +33,40 @@ class Span:
     name: str
 
 
-def has_words(pattern: str) -> bool:
+def has_placeholders(pattern: str) -> bool:
     """Returns whether a path names spans; raises ConfigError where it names half a date, or both."""
-    there = [word for word in WORDS if word in pattern]
-    if there and there not in (["{SPAN}"], ["{YYYY}", "{MM}", "{DD}"]):
+    placeholders = [placeholder for placeholder in PLACEHOLDERS if placeholder in pattern]
+    if placeholders and placeholders not in (["{SPAN}"], ["{YYYY}", "{MM}", "{DD}"]):
         raise ConfigError(f"data.files: {pattern}: expected {{SPAN}}, or {{YYYY}}, {{MM}} and {{DD}} together.")
-    return bool(there)
+    return bool(placeholders)
 
 
 def find(pattern: str) -> dict[Span, list[str]]:
     """Returns the spans for which there are files or folders, the oldest first, each with its paths.
 
     Args:
-        pattern: An absolute path with the words, and `*`, `?` or `**` where need be.
+        pattern: An absolute path with the placeholders, and `*`, `?` or `**` where need be.
     """
-    place = pattern.replace("[", "[[]")  # no sign of ours
-    for word in WORDS:
-        place = place.replace(word, "*")
+    glob_pattern = pattern.replace("[", "[[]")  # `[` is a letter here
+    for placeholder in PLACEHOLDERS:
+        glob_pattern = glob_pattern.replace(placeholder, "*")
     regex = _regex(pattern)
-    found: dict[Span, list[str]] = {}
-    for path in sorted(glob.glob(place, recursive=True)):
+    paths_by_span: dict[Span, list[str]] = {}
+    for path in sorted(glob.glob(glob_pattern, recursive=True)):
         match = regex.fullmatch(path)
         span = _span(match) if match else None
         if span:
-            found.setdefault(span, []).append(path)
-    return dict(sorted(found.items(), key=lambda item: item[0].number))
+            paths_by_span.setdefault(span, []).append(path)
+    return dict(sorted(paths_by_span.items(), key=lambda item: item[0].number))
 
 
 def _regex(pattern: str) -> re.Pattern:
     seen: set[str] = set()
     text = ""
     for part in re.split(r"(\{SPAN\}|\{YYYY\}|\{MM\}|\{DD\}|\*\*/?|\*|\?)", pattern):
-        if part in WORDS:
-            name = re.search(r"<(\w+)>", WORDS[part])[1]  # type: ignore[index]
-            text += f"(?P={name})" if name in seen else WORDS[part]
+        if part in PLACEHOLDERS:
+            name = re.search(r"<(\w+)>", PLACEHOLDERS[part])[1]  # type: ignore[index]
+            text += f"(?P={name})" if name in seen else PLACEHOLDERS[part]
             seen.add(name)
         else:
             text += {"*": "[^/]*", "?": "[^/]", "**": ".*", "**/": "(?:.*/)?"}.get(part, re.escape(part))
@@ -84,21 +84,21 @@ def _span(match: re.Match) -> Span | None:
     return Span((day - EPOCH).days, day.isoformat())
 
 
-def window(found: Mapping[Span, list[str]], size: int | None) -> dict[Span, list[str]]:
-    """Returns the spans of the newest `size` numbers or days; those that are not there are not made up for."""
-    if not found or size is None:
-        return dict(found)
-    newest = max(span.number for span in found)
-    return {span: paths for span, paths in found.items() if span.number > newest - size}
+def window(all_spans: Mapping[Span, list[str]], size: int | None) -> dict[Span, list[str]]:
+    """Returns the spans of the newest `size` numbers or days; missing ones are not replaced by older ones."""
+    if not all_spans or size is None:
+        return dict(all_spans)
+    newest = max(span.number for span in all_spans)
+    return {span: paths for span, paths in all_spans.items() if span.number > newest - size}
 
 
 def named(name: str) -> Span:
-    """Returns the span that is written so."""
+    """Returns the span of a name."""
     return Span(int(name) if name.isdecimal() else (date.fromisoformat(name) - EPOCH).days, name)
 
 
 def missing(used: Iterable[Span]) -> list[str]:
-    """Returns the names of the numbers or days between the oldest and the newest for which nothing is there."""
+    """Returns the names of the numbers or days between the oldest and the newest that have no files."""
     numbers = {span.number: span.name for span in used}
     gaps = [number for number in range(min(numbers), max(numbers)) if number not in numbers]
     dated = "-" in numbers[max(numbers)]
@@ -106,22 +106,22 @@ def missing(used: Iterable[Span]) -> list[str]:
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Returns what is not as it was in the last run, a sentence each.
+    """Returns the changes of spans since the last run, a sentence each.
 
     Args:
         before: Name of a span -> digest of its content, as the last run used them.
-        now: The same of this run.
+        now: Name of a span -> digest of its content, in this run.
     """
-    told = []
+    sentences = []
     changed = [name for name in now if name in before and before[name] != now[name]]
     newest = max(before, key=_number, default=None)
     late = [name for name in now if before and name not in before and newest and _number(name) < _number(newest)]
-    # One that is older than the window's first has left it in good order.
+    # A span that is older than the window's first one has only left the window.
     oldest = min(now, key=_number, default=None)
-    gone = [name for name in before if name not in now and oldest and _number(name) > _number(oldest)]
-    for words, names in (("changed since the last run", changed), ("came late", late), ("is gone", gone)):
-        told += [f"span {name} {words}" for name in sorted(names, key=_number)]
-    return told
+    removed = [name for name in before if name not in now and oldest and _number(name) > _number(oldest)]
+    for change, names in (("changed since the last run", changed), ("came late", late), ("is gone", removed)):
+        sentences += [f"span {name} {change}" for name in sorted(names, key=_number)]
+    return sentences
 
 
 def _number(name: str) -> int:

@@ -338,7 +338,7 @@ def test_rows_that_a_check_left_out_are_named_as_the_cause_of_a_class_that_is_go
 
 
 def test_classes_come_in_the_order_of_their_first_rows_however_many_are_looked_at_at_once(monkeypatch):
-    monkeypatch.setattr(checks_of_rows, "SOME", 2)
+    monkeypatch.setattr(checks_of_rows, "BLOCK_ROWS", 2)
 
     found = checks_of_rows._in_order(np.array([2, 2, 0, 0, 0, 1], np.uint8))
 

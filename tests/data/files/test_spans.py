@@ -53,7 +53,7 @@ def test_a_word_that_stands_twice_is_the_same_twice(tmp_path):
 @pytest.mark.parametrize("pattern", ["{YYYY}-{MM}.csv", "{SPAN}/{YYYY}{MM}{DD}.csv", "{DD}.csv"])
 def test_half_a_date_or_both_is_refused(pattern):
     with pytest.raises(ConfigError, match=r"expected \{SPAN\}, or \{YYYY\}, \{MM\} and \{DD\} together"):
-        spans.has_words(pattern)
+        spans.has_placeholders(pattern)
 
 
 def test_a_run_takes_the_newest_of_the_window(tmp_path):
