@@ -1,4 +1,4 @@
-"""What a stage of data adds up: batch after batch, shard after shard, with the same bits whoever does the work.
+"""Accumulators of data stages: they add batches, shard by shard, with the same bits in a loop and on Beam.
 
 A sum of floats depends on its order. So each shard, a file of a fixed part of the rows, has an accumulator of its own,
 and these are merged in the order of the shards: by a loop on one machine, in `data/columnar/workers.py` by
@@ -16,10 +16,10 @@ class Accumulator(Protocol):
         """Adds a batch."""
 
     def merge(self, other: Self) -> None:
-        """Adds what another accumulator has added up, of rows that come after those of this one."""
+        """Adds the rows of another accumulator, which come after those of this one."""
 
     def result(self) -> Any:
-        """Returns what follows from the rows added so far; may be called more than once."""
+        """Returns the result over the rows added so far; may be called more than once."""
 
 
 Shard = TypeVar("Shard")
@@ -41,7 +41,7 @@ def of_shard(shard: Shard, read: Callable[[Shard], Iterable[Any]], make: Callabl
 
 
 def merged(accumulators: Iterable[Adding], make: Callable[[], Adding]) -> Adding:
-    """Returns one accumulator of all, which stand in the order of their shards; an empty one where there is none."""
+    """Returns one accumulator, merged from all in the order of their shards; an empty one where there is none."""
     remaining = iter(accumulators)
     total = next(remaining, None)
     if total is None:

@@ -24,24 +24,24 @@ RowId = tuple[str, int]
 
 @dataclass(frozen=True)
 class Batch:
-    """Usable rows, and what cannot be used among them.
+    """Usable rows, and the problems of the unusable rows between them.
 
     Attributes:
         columns: Feature -> stored values, one for each row, in the order of the data set's features: float32 of
             numbers, targets and booleans, int64 of labels and dates, binary of categories and texts (UTF-8) and of
-            images (raw uint8 pixels); null for none.
-        splits: The split of each row, int8 `(rows,)`: its place in `data.spec.SPLITS`.
-        file: The file that the rows stand in, as messages name it; empty where they come from no file.
-        numbers: Where each row stands in the file, int64 `(rows,)`; see `data.sources.blocks.Block`. Without a file
-            its number within its split, from 1.
+            images (raw uint8 pixels); null for a missing value.
+        splits: The split of each row, int8 `(rows,)`: its index in `data.spec.SPLITS`.
+        file: The file of the rows, as messages name it; empty where they come from no file.
+        numbers: Number of each row in the file, int64 `(rows,)`; see `data.sources.blocks.Block`. Without a file its
+            number within its split, from 1.
         inputs: Each row without its targets as a serialized tf.train.Example, the same bytes each time; binary.
         digests: XXH3-128 of `inputs`, uint64 `(rows, 2)`: equal inputs, equal digests.
         names: The file that each row is, where rows are files of a folder; empty elsewhere.
-        groups: Which rows belong together, such as those of one user: a string, null for a row that stands for itself.
-            None where no row has a group.
-        files: The encoded pictures that pixels were made of, by feature: binary, null for pixels that came as such.
+        groups: Group of each row, such as its user: a string, null for a row without one. None where no row has a
+            group.
+        files: The encoded pictures that pixels were decoded from, by feature: binary, null for raw pixels.
         problems: Of each row that cannot be used, in order, its split and its problems.
-        distinct: Number or target -> its different values, before and after storing; none where that is not known.
+        distinct: Number or target -> its distinct values, before and after storing; absent where not known.
         share: How much of the data is read with these rows, up to 1; 0 where that is not known.
         path: The path of the settings that they were read of, which `file` and `names` begin with; empty without one.
         path_number: Which of all paths it is, from 1, in the order in which they are read.
@@ -66,7 +66,7 @@ class Batch:
         return len(self.splits)
 
     def where(self, row: int) -> str:
-        """Returns a row's place in words: the file and its line or number in it, else its split and number."""
+        """Returns where a row was read, for a message: the file and its number in it, else its split and number."""
         if self.names:
             return self.names[row]
         if self.file:
@@ -74,7 +74,7 @@ class Batch:
         return f"{SPLITS[self.splits[row]]} row {self.numbers[row]}"
 
     def row_ids(self) -> list[RowId]:
-        """Returns what names each row in the data: its file, and its number in it, 0 of a file by itself.
+        """Returns the identifier of each row: its file, and its number in it, 0 where the row is a file.
 
         A file is the number of its path, with what follows in a folder or a zip file: `1`, `2/cat/7.png`. Two readings
         of the same files give the same, wherever they lie and whatever the features are; and a path may hold a secret.
@@ -88,7 +88,7 @@ class Batch:
         return f"{self.path_number}{readable(file).removeprefix(readable(self.path))}" if self.path else file
 
     def take(self, rows: np.ndarray) -> "Batch":
-        """Returns some rows, int64 `(kept,)`, with all problems and all different values."""
+        """Returns some rows, int64 `(kept,)`, with all problems and all distinct values."""
         index = pa.array(rows)
         return replace(
             self,
@@ -108,7 +108,7 @@ Batches = Iterable[Batch]
 
 
 def most_rows(spec: DatasetSpec) -> int:
-    """Returns how many rows a batch has at most, by what they take when they are stored: of pictures their pixels."""
+    """Returns how many rows a batch has at most, so that the stored values have at most `MAX_BYTES`."""
     return max(MAX_BYTES // spec.row_bytes(), 1)
 
 
@@ -126,36 +126,36 @@ def of_rows(stream: Stream, spec: DatasetSpec) -> Iterator[Batch]:
     """
     most = min(MAX_ROWS, most_rows(spec))
     counts = dict.fromkeys(SPLITS, 0)
-    some: list[tuple[str, int, Row | BadRow]] = []
+    pending: list[tuple[str, int, Row | BadRow]] = []
     for split, row in stream:
         if not isinstance(row, BadRow):
             counts[split] += 1
             check_row(row, spec, where=f"{split} row {counts[split]}")
-        some.append((split, counts[split], row))
-        if len(some) == most:
-            yield _of_rows(some, spec)
-            some = []
-    if some:
-        yield _of_rows(some, spec)
+        pending.append((split, counts[split], row))
+        if len(pending) == most:
+            yield _of_rows(pending, spec)
+            pending = []
+    if pending:
+        yield _of_rows(pending, spec)
 
 
-def _of_rows(some: list[tuple[str, int, Row | BadRow]], spec: DatasetSpec) -> Batch:
-    kept = [(split, number, row) for split, number, row in some if not isinstance(row, BadRow)]
-    rows = [row for _, _, row in kept]
+def _of_rows(located_rows: list[tuple[str, int, Row | BadRow]], spec: DatasetSpec) -> Batch:
+    usable = [(split, number, row) for split, number, row in located_rows if not isinstance(row, BadRow)]
+    rows = [row for _, _, row in usable]
     columns = stored.of_rows(rows, spec)
     groups = [getattr(row, "group", None) for row in rows]
     files = {name: [getattr(row, "files", {}).get(name) for row in rows] for name in spec.of(ImageFeature)}
     located = bool(rows) and all(isinstance(row, LocatedRow) for row in rows)
     return Batch(
         columns,
-        np.array([SPLIT_INDEX[split] for split, _, _ in kept], np.int8),
+        np.array([SPLIT_INDEX[split] for split, _, _ in usable], np.int8),
         "",
-        np.array([number for _, number, _ in kept], np.int64),
+        np.array([number for _, number, _ in usable], np.int64),
         *encoded(columns, spec),
         tuple(row.where for row in rows if isinstance(row, LocatedRow)) if located else (),
         pa.array(groups, pa.string()) if any(group is not None for group in groups) else None,
-        {name: pa.array(found, pa.binary()) for name, found in files.items() if any(found)},
-        tuple((split, row.problems) for split, _, row in some if isinstance(row, BadRow)),
+        {name: pa.array(contents, pa.binary()) for name, contents in files.items() if any(contents)},
+        tuple((split, row.problems) for split, _, row in located_rows if isinstance(row, BadRow)),
     )
 
 
@@ -178,17 +178,17 @@ def check_row(row: Mapping[str, Any], spec: DatasetSpec, *, where: str) -> None:
 
 
 def rows(batches: Batches, spec: DatasetSpec) -> Iterator[tuple[str, LocatedRow | BadRow]]:
-    """Yields the rows of batches one by one, each with its split; of each batch those that cannot be used first.
+    """Yields the rows of batches one by one, each with its split; of each batch the unusable ones first.
 
-    Texts are str, images uint8 `(height, width, channels)`, other values int and float; what a row lacks is left out.
+    Texts are str, images uint8 `(height, width, channels)`, other values int and float; missing values are left out.
     """
     for batch in batches:
         yield from ((split, BadRow(problems)) for split, problems in batch.problems)
         groups = batch.groups.to_pylist() if batch.groups is not None else [None] * len(batch)
-        files = {name: found.to_pylist() for name, found in batch.files.items()}
+        files = {name: contents.to_pylist() for name, contents in batch.files.items()}
         for index, values in enumerate(batch.columns.to_pylist()):
             row = {name: _value(value, spec.features[name]) for name, value in values.items() if value is not None}
-            of_row = {name: found[index] for name, found in files.items() if found[index] is not None}
+            of_row = {name: contents[index] for name, contents in files.items() if contents[index] is not None}
             yield SPLITS[batch.splits[index]], LocatedRow(row, batch.where(index), groups[index], of_row)
 
 

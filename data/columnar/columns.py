@@ -1,4 +1,4 @@
-"""Columns of a file -> stored columns of a data set, with what cannot be used named; and one row, by the same rules."""
+"""Columns of a file -> stored columns of a data set, with problems of unusable cells; and single rows likewise."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -43,19 +43,19 @@ KINDS: Mapping[type, ModuleType] = {
     TargetFeature: number,
     TextFeature: text,
 }
-UNKNOWN = ("no column of this name", "one")  # expected and found
+UNKNOWN = ("no column of this name", "one")  # `expected` and `found` of the problem
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of a block.
+    """The stored columns of a block.
 
     Attributes:
         columns: Feature -> stored values of the rows that can be used; see `data.columnar.batches.Batch`.
         kept: Which rows of the block those are, int64 `(kept,)`, in order.
         problems: Row of the block -> its problems, of those that cannot be used.
-        files: Feature -> encoded pictures that pixels were made of, one for each kept row; binary.
-        distinct: Number or target -> its different values among all rows of the block.
+        files: Feature -> encoded pictures that pixels were decoded from, one for each kept row; binary.
+        distinct: Number or target -> its distinct values among all rows of the block.
     """
 
     columns: pa.RecordBatch
@@ -71,7 +71,7 @@ def reading(kind: str, config: DataConfig, folder: Path) -> Reading:
 
 
 def store(block: Block, spec: DatasetSpec, how: Reading, *, unused: Collection[str] = ()) -> Stored:
-    """Returns the stored columns of a block: of each row what `to_row` returns.
+    """Returns the stored columns of a block, equal to `to_row` of each row.
 
     A column that is no feature is a problem of the rows that have a cell in it.
 
@@ -79,22 +79,22 @@ def store(block: Block, spec: DatasetSpec, how: Reading, *, unused: Collection[s
         block: Rows as they stand in a file.
         spec: What the rows must hold.
         how: How the cells of the file are read.
-        unused: Columns that may be there and are left out.
+        unused: Columns that are allowed and not stored.
     """
-    nothing = [None] * len(block)
-    found = {}
+    nulls = [None] * len(block)
+    stored_columns = {}
     for name, feature in spec.features.items():
         cells = block.column(name)
-        found[name] = column(nothing if cells is None else cells, feature, how)
-    wrong: dict[int, list[Problem]] = {}
-    for name, stored in found.items():
+        stored_columns[name] = column(nulls if cells is None else cells, feature, how)
+    problems: dict[int, list[Problem]] = {}
+    for name, stored in stored_columns.items():
         for row, error in stored.problems.items():
-            wrong.setdefault(row, []).append(_problem(block, row, name, error.expected, error.found))
+            problems.setdefault(row, []).append(_problem(block, row, name, error.expected, error.found))
     for name in block.columns:
         if name not in spec.features and name not in unused:
             for row in _filled(block.column(name)):
-                wrong.setdefault(row, []).append(_problem(block, row, name, *UNKNOWN))
-    return _without(wrong, found, len(block))
+                problems.setdefault(row, []).append(_problem(block, row, name, *UNKNOWN))
+    return _without_problems(problems, stored_columns, len(block))
 
 
 def _problem(block: Block, row: int, name: str, expected: str, found: str) -> Problem:
@@ -102,7 +102,7 @@ def _problem(block: Block, row: int, name: str, expected: str, found: str) -> Pr
 
 
 def column(cells: Cells, feature: Feature, how: Reading) -> Column:
-    """Returns what is stored of a column, and which cells cannot be used: see the module of its kind."""
+    """Returns the stored column, with the problems of unusable cells; see the module of its kind."""
     return KINDS[type(feature)].column(plain(cells), feature, reading_of(feature, how))
 
 
@@ -112,33 +112,35 @@ def reading_of(feature: Feature, how: Reading) -> Reading:
 
 
 def _filled(cells: Cells) -> list[int]:
-    """Returns the rows that have a cell."""
+    """Returns the rows in which a cell is not null."""
     if isinstance(cells, list):
         return [row for row, cell in enumerate(cells) if cell is not None]
     return pc.indices_nonzero(cells.is_valid()).to_pylist()
 
 
-def _without(wrong: Mapping[int, list[Problem]], found: Mapping[str, Column], rows: int) -> Stored:
-    """Returns the columns without the rows in which something is wrong."""
-    kept = np.setdiff1d(np.arange(rows), np.array(list(wrong), np.int64), assume_unique=True)
-    columns = pa.RecordBatch.from_arrays([stored.values for stored in found.values()], names=list(found))
-    files = {name: stored.files for name, stored in found.items() if stored.files is not None}
-    if wrong:
-        taken = pa.array(kept)
-        columns, files = columns.take(taken), {name: file.take(taken) for name, file in files.items()}
+def _without_problems(problems: Mapping[int, list[Problem]], stored_columns: Mapping[str, Column], rows: int) -> Stored:
+    """Returns the columns without the rows that have problems."""
+    kept = np.setdiff1d(np.arange(rows), np.array(list(problems), np.int64), assume_unique=True)
+    columns = pa.RecordBatch.from_arrays(
+        [stored.values for stored in stored_columns.values()], names=list(stored_columns)
+    )
+    files = {name: stored.files for name, stored in stored_columns.items() if stored.files is not None}
+    if problems:
+        kept_rows = pa.array(kept)
+        columns, files = columns.take(kept_rows), {name: file.take(kept_rows) for name, file in files.items()}
     files = {name: file for name, file in files.items() if file.null_count < len(file)}
-    distinct = {name: stored.distinct for name, stored in found.items() if stored.distinct}
-    return Stored(columns, kept, {row: tuple(wrong[row]) for row in sorted(wrong)}, files, distinct)
+    distinct = {name: stored.distinct for name, stored in stored_columns.items() if stored.distinct}
+    return Stored(columns, kept, {row: tuple(problems[row]) for row in sorted(problems)}, files, distinct)
 
 
 def to_row(record: Record, spec: DatasetSpec, how: Reading, *, unused: Collection[str] = ()) -> LocatedRow | BadRow:
-    """Returns a record as a row of a data set, or everything that is wrong with it.
+    """Returns a record as a row of a data set, or all its problems.
 
     Args:
         record: The record.
         spec: What the row must hold.
         how: How the cells of the file are read.
-        unused: Columns that may be there and are left out.
+        unused: Columns that are allowed and not stored.
     """
     if record.problem:
         return BadRow((record.problem,))
@@ -174,5 +176,5 @@ def of_rows(rows: Collection[Mapping], spec: DatasetSpec) -> pa.RecordBatch:
         array = pa.array(values, TYPES[feature.stored])
         arrays.append(
             pc.add(array, pa.scalar(0, pa.float32())) if feature.stored == "float" else array
-        )  # with one zero
+        )  # no negative zero
     return pa.RecordBatch.from_arrays(arrays, names=list(spec.features))

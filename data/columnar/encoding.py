@@ -1,7 +1,7 @@
 """Columns -> serialized tf.train.Examples, all rows at once and the same bytes each time. Loads no TensorFlow.
 
 Not tfx_bsl's encoder: it writes features in the order of a hash table, which differs from row to row, so that equal
-rows have different bytes; and a missing value becomes a feature without a list, which is not what is stored.
+rows have different bytes; and a missing value becomes a feature without a list, which is not the stored form.
 """
 
 import itertools
@@ -17,7 +17,7 @@ import xxhash
 _ENTRY, _KEY, _VALUE = 0x0A, 0x0A, 0x12
 _LIST = {"bytes": 0x0A, "float": 0x12, "int": 0x1A}
 _VALUES = 0x0A
-MAX_LENGTHS = 4096  # for which a table is made
+MAX_LENGTHS = 4096  # range of lengths up to which they are counted in a table
 _NOTHING = pa.scalar(b"", pa.binary())
 
 
@@ -33,11 +33,13 @@ def encode(columns: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
         return pa.array([b""] * len(columns), pa.binary())
     arrays = []
     for is_varied, run in itertools.groupby(parts, lambda part: isinstance(part, pa.Array)):
-        some = list(run)
-        arrays += some if is_varied else [_side_by_side(some, len(columns))]
+        parts_of_run = list(run)
+        arrays += parts_of_run if is_varied else [_side_by_side(parts_of_run, len(columns))]
     # Each copy of all bytes costs as much as hashing them, so what stands before a row is joined with it at once.
-    heads = _by_length(sum(map(_lengths, arrays)), lambda length: bytes([_ENTRY]) + _varint(length) if length else b"")
-    return pc.binary_join_element_wise(heads, *arrays, _NOTHING)
+    prefixes = _by_length(
+        sum(map(_lengths, arrays)), lambda length: bytes([_ENTRY]) + _varint(length) if length else b""
+    )
+    return pc.binary_join_element_wise(prefixes, *arrays, _NOTHING)
 
 
 def digests(serialized: pa.Array) -> np.ndarray:
@@ -55,7 +57,7 @@ def content(values: pa.Array) -> memoryview:
 
 
 def _entry(name: str, column: pa.Array) -> tuple["_Part", "_Part"]:
-    """Returns the entry of a feature in the map of each row: all before its value, and its value; empty for none."""
+    """Returns the entry of a feature in the map of each row: the bytes before its value, and its value."""
     values: pa.Array | np.ndarray
     if pa.types.is_binary(column.type):
         kind, values = "bytes", column.fill_null(b"") if column.null_count else column
@@ -66,22 +68,22 @@ def _entry(name: str, column: pa.Array) -> tuple["_Part", "_Part"]:
     key = name.encode()
     key = bytes([_KEY]) + _varint(len(key)) + key
 
-    def before(length: int) -> bytes:
-        found, rest = b"", length
+    def prefix(length: int) -> bytes:
+        encoded, size = b"", length
         for tag, inner in ((_VALUES, b""), (_LIST[kind], b""), (_VALUE, key), (_ENTRY, b"")):
-            found = inner + bytes([tag]) + _varint(rest) + found
-            rest = length + len(found)
-        return found
+            encoded = inner + bytes([tag]) + _varint(size) + encoded
+            size = length + len(encoded)
+        return encoded
 
     if not column.null_count and not isinstance(values, pa.Array):
-        return before(values.shape[1]), values
+        return prefix(values.shape[1]), values
     if not isinstance(values, pa.Array):
         values = _side_by_side([values], len(column))
-    heads = _by_length(_lengths(values), before)
+    prefixes = _by_length(_lengths(values), prefix)
     if not column.null_count:
-        return heads if isinstance(heads, pa.Array) else heads.as_py(), values
-    there = column.is_valid()
-    return pc.if_else(there, heads, _NOTHING), pc.if_else(there, values, _NOTHING)
+        return prefixes if isinstance(prefixes, pa.Array) else prefixes.as_py(), values
+    is_valid = column.is_valid()
+    return pc.if_else(is_valid, prefixes, _NOTHING), pc.if_else(is_valid, values, _NOTHING)
 
 
 # Of all rows: bytes that are the same in each, as many bytes in each, uint8 `(rows, bytes)`, or binary.
@@ -89,18 +91,18 @@ _Part = bytes | np.ndarray | pa.Array
 
 
 def _side_by_side(parts: Sequence[bytes | np.ndarray], rows: int) -> pa.Array | pa.Scalar:
-    """Returns parts of the same length in each row as one, binary; a scalar where all rows have the same."""
+    """Returns parts that have the same length in each row, joined, binary; a scalar where all rows are equal."""
     if all(isinstance(part, bytes) for part in parts):
         return pa.scalar(b"".join(parts), pa.binary())
     sizes = [len(part) if isinstance(part, bytes) else part.shape[1] for part in parts]
     row = b"".join(part if isinstance(part, bytes) else bytes(part.shape[1]) for part in parts)
-    found = np.empty((rows, len(row)), np.uint8)
-    found[:] = np.frombuffer(row, np.uint8)
+    joined = np.empty((rows, len(row)), np.uint8)
+    joined[:] = np.frombuffer(row, np.uint8)
     for part, size, end in zip(parts, sizes, np.cumsum(sizes).tolist(), strict=True):
         if not isinstance(part, bytes):
-            found[:, end - size : end] = part
+            joined[:, end - size : end] = part
     offsets = np.arange(0, (rows + 1) * len(row), len(row), dtype=np.int32)
-    return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(found)])
+    return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(joined)])
 
 
 def _lengths(values: pa.Array | pa.Scalar) -> np.ndarray | int:
@@ -109,43 +111,43 @@ def _lengths(values: pa.Array | pa.Scalar) -> np.ndarray | int:
     return lengths.as_py() if isinstance(lengths, pa.Scalar) else lengths.to_numpy(zero_copy_only=False)
 
 
-def _by_length(lengths: np.ndarray | int, made: Callable[[int], bytes]) -> pa.Array | pa.Scalar:
-    """Returns what `made` makes of each length; one for all where that is the same."""
+def _by_length(lengths: np.ndarray | int, make: Callable[[int], bytes]) -> pa.Array | pa.Scalar:
+    """Returns `make` of each length, binary; a scalar where all lengths are equal."""
     if isinstance(lengths, int):
-        return pa.scalar(made(lengths), pa.binary())
+        return pa.scalar(make(lengths), pa.binary())
     if not len(lengths):
         return pa.array([], pa.binary())
     least, most = int(lengths.min()), int(lengths.max())
     if least == most:
-        return pa.scalar(made(least), pa.binary())
+        return pa.scalar(make(least), pa.binary())
     if most - least < MAX_LENGTHS:  # `np.unique` sorts
-        places = np.cumsum(np.bincount(lengths - least) > 0, dtype=np.int32) - 1
-        different, index = np.flatnonzero(np.diff(places, prepend=-1)) + least, places[lengths - least]
+        ranks = np.cumsum(np.bincount(lengths - least) > 0, dtype=np.int32) - 1
+        distinct, index = np.flatnonzero(np.diff(ranks, prepend=-1)) + least, ranks[lengths - least]
     else:
-        different, index = np.unique(lengths, return_inverse=True)
-    return pa.array([made(int(length)) for length in different], pa.binary()).take(pa.array(index))
+        distinct, index = np.unique(lengths, return_inverse=True)
+    return pa.array([make(int(length)) for length in distinct], pa.binary()).take(pa.array(index))
 
 
 def _varint(number: int) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
+        encoded.append(number & 0x7F | 0x80)
         number >>= 7
-    return bytes([*found, number])
+    return bytes([*encoded, number])
 
 
 def _varints(numbers: np.ndarray) -> pa.Array:
     """Returns int64 `(rows,)` as varints, binary."""
-    rest = numbers.astype(np.uint64)
-    most = max(int(rest.max(initial=0)).bit_length() + 6, 7) // 7  # bytes of the longest
-    parts = np.empty((len(rest), most), np.uint8)
-    lengths = np.ones(len(rest), np.int32)
-    for place in range(most):
-        parts[:, place] = rest & np.uint64(0x7F)
-        rest = rest >> np.uint64(7)
-        lengths += rest != 0
-        parts[:, place] |= np.where(rest != 0, 0x80, 0).astype(np.uint8)
-    kept = parts[np.arange(most) < lengths[:, None]]
+    remaining = numbers.astype(np.uint64)
+    max_bytes = max(int(remaining.max(initial=0)).bit_length() + 6, 7) // 7  # bytes of the longest
+    parts = np.empty((len(remaining), max_bytes), np.uint8)
+    lengths = np.ones(len(remaining), np.int32)
+    for position in range(max_bytes):
+        parts[:, position] = remaining & np.uint64(0x7F)
+        remaining = remaining >> np.uint64(7)
+        lengths += remaining != 0
+        parts[:, position] |= np.where(remaining != 0, 0x80, 0).astype(np.uint8)
+    kept = parts[np.arange(max_bytes) < lengths[:, None]]
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(kept)]

@@ -1,4 +1,4 @@
-"""The rows of files, as batches, and how they find their splits."""
+"""The rows of files, as batches, with their splits."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from data.columnar import columns, encoding, split_plan
 from data.columnar.batches import SPLIT_INDEX, Batch, encoded, most_rows
 from data.columnar.split_plan import Times
-from data.columnar.splitting import BUCKETS, RULE_VERSION, Dealt, bucket, deal
+from data.columnar.splitting import BUCKETS, RULE_VERSION, StratifiedSplit, bucket, stratify
 from data.config import DataConfig
 from data.errors import DataError
 from data.kinds.cell import to_list, word, words_of_floats
@@ -26,7 +26,7 @@ from data.sources.tables.formats import columns_of, files_of
 from data.sources.tables.kept import blocks
 from data.spec import READ_ORDER, SPLITS, DatasetSpec, ImageFeature, Problem
 
-FIRST_ROWS, SAMPLED_ROWS = 2000, 64  # that are looked at for a rule of splits, and that it holds
+FIRST_ROWS, SAMPLED_ROWS = 2000, 64  # read for the sample of a split rule; kept in the rule
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class FileRows:
         kind: Their format.
         config: How they are read.
         spec: What the rows must hold.
-        plan: Returns what about their splits follows from all of them, see `find_plan`.
+        plan: Returns the split plan, see `find_plan`.
     """
 
     paths: Mapping[str, Sequence[Path]]
@@ -50,53 +50,55 @@ class FileRows:
     def __iter__(self) -> Iterator[Batch]:
         cuts, plan = _cuts(self.paths, self.config), self.plan()
         times = Times.of(plan, self.config, self.spec)
-        dealt = self._dealt(plan.get("stratified", {}), cuts)
-        rule = _Rule("train", cuts, dealt, times)
-        every = [(split, path) for split in READ_ORDER for path in self.paths.get(split, ())]
-        sizes = [_num_bytes(path, self.kind) for _, path in every]
-        total, before = sum(sizes), 0
-        for number, ((split, path), size) in enumerate(zip(every, sizes, strict=True), start=1):
+        stratified = self._stratify(plan.get("stratified", {}), cuts)
+        rule = _Rule("train", cuts, stratified, times)
+        files = [(split, path) for split in READ_ORDER for path in self.paths.get(split, ())]
+        sizes = [_num_bytes(path, self.kind) for _, path in files]
+        total, bytes_before = sum(sizes), 0
+        for number, ((split, path), size) in enumerate(zip(files, sizes, strict=True), start=1):
             for block in self._blocks(path):
                 batch = self._batch(block, path, rule if split == "train" else _Rule(split))
-                share = (before + block.share * size) / total if size and block.share else 0.0
+                share = (bytes_before + block.share * size) / total if size and block.share else 0.0
                 yield replace(batch, share=share, path=str(path), path_number=number)
-            before += size
+            bytes_before += size
 
     def _blocks(self, path: Path) -> Iterator[Block]:
         """Yields the rows of a file, not more at a time than may be stored at once."""
-        found, most = blocks(path, self.kind, self.config), most_rows(self.spec)
-        return itertools.chain.from_iterable(block.pieces(most) for block in found)
+        file_blocks, max_rows = blocks(path, self.kind, self.config), most_rows(self.spec)
+        return itertools.chain.from_iterable(block.pieces(max_rows) for block in file_blocks)
 
     def _batch(self, block: Block, path: Path, rule: "_Rule") -> Batch:
-        of_rows = [(problem,) for problem in block.problems]
+        unusable = [(problem,) for problem in block.problems]
         if self.kind.endswith("_folder"):
-            block, others = class_folders.of_classes(block, path, self.spec.features[class_folders.LABEL].classes)
-            of_rows += [(problem,) for problem in others]
+            block, problems_of_folder = class_folders.of_classes(
+                block, path, self.spec.features[class_folders.LABEL].classes
+            )
+            unusable += [(problem,) for problem in problems_of_folder]
         by_time = None
         if rule.times:
             how = columns.reading(self.kind, self.config, path.parent)
-            block, by_time, without = rule.times.splits(block, how)
-            of_rows += without
-        found = self._stored(block, path, self.spec)
-        usable = block if len(found.kept) == len(block) else block.take(found.kept)
+            block, by_time, without_time = rule.times.splits(block, how)
+            unusable += without_time
+        stored = self._stored(block, path, self.spec)
+        usable = block if len(stored.kept) == len(block) else block.take(stored.kept)
         groups = self._texts(usable, self.config.group)
         if by_time is not None:
-            splits = by_time[found.kept]
+            splits = by_time[stored.kept]
         elif rule.cuts:
-            splits = rule.splits(self._keys(usable, found, groups, path.parent))
+            splits = rule.splits(self._keys(usable, stored, groups, path.parent))
         else:
             splits = np.full(len(usable), SPLIT_INDEX[rule.split], np.int8)
         return Batch(
-            found.columns,
+            stored.columns,
             splits,
             usable.file,
             usable.numbers,
-            *encoded(found.columns, self.spec),
+            *encoded(stored.columns, self.spec),
             usable.names,
             groups,
-            found.files,
-            _with_splits([*of_rows, *found.problems.values()], rule.split, rule.cuts),
-            found.distinct,
+            stored.files,
+            _with_splits([*unusable, *stored.problems.values()], rule.split, rule.cuts),
+            stored.distinct,
         )
 
     def _stored(self, block: Block, path: Path, spec: DatasetSpec) -> columns.Stored:
@@ -104,105 +106,111 @@ class FileRows:
         unused = {*self.config.ignore, *self.config.role_columns, *self.spec.features}
         return columns.store(block, spec, how, unused=unused)
 
-    def _dealt(self, stratified: Mapping[str, Sequence[str]], cuts: Mapping[str, range]) -> Dealt | None:
+    def _stratify(self, stratified: Mapping[str, Sequence[str]], cuts: Mapping[str, range]) -> StratifiedSplit | None:
         """Returns the splits of the rows of stratified classes, label -> classes; None without any."""
         labels = {name: self.spec.features[name] for name in stratified}
-        wanted = [(name, labels[name].classes.index(one)) for name in labels for one in stratified[name]]
-        if not wanted or not cuts:
+        stratified_classes = [(name, labels[name].classes.index(one)) for name in labels for one in stratified[name]]
+        if not stratified_classes or not cuts:
             return None
         keys, inputs, members = [], [], []
         for path in self.paths["train"]:
             how = columns.reading(self.kind, self.config, path.parent)
             for block in self._blocks(path):
                 classes = {name: split_plan.classes_of(block, name, label, how) for name, label in labels.items()}
-                of_wanted = np.stack([classes[name] == one for name, one in wanted], axis=1)
-                chosen = np.flatnonzero(of_wanted.any(axis=1))
-                if len(chosen):
-                    kept, of_keys, of_inputs = self._told_apart(block.take(chosen), path)
+                is_member = np.stack([classes[name] == one for name, one in stratified_classes], axis=1)
+                member_rows = np.flatnonzero(is_member.any(axis=1))
+                if len(member_rows):
+                    kept, of_keys, of_inputs = self._keys_and_inputs(block.take(member_rows), path)
                     keys.append(of_keys)
                     inputs.append(of_inputs)
-                    members.append(of_wanted[chosen[kept]])
+                    members.append(is_member[member_rows[kept]])
         if not keys:
             return None
         of_classes = [np.flatnonzero(column) for column in np.concatenate(members).T]
         shares = {split: (cut.stop - cut.start) / BUCKETS for split, cut in cuts.items()}
-        return deal(np.concatenate(keys), np.concatenate(inputs), of_classes, shares)
+        return stratify(np.concatenate(keys), np.concatenate(inputs), of_classes, shares)
 
     def sample(self) -> dict[str, int]:
-        """Returns of some of the first rows, by their stored inputs, what they find their splits by: see `agree`.
+        """Returns digest of the stored inputs -> bucket of the split, for some of the first rows; see `agree`.
 
-        Nothing where a row is a file, or has one: its bytes are taken as they are.
+        Empty where rows are files or have pictures, which are split by their bytes.
         """
         path, rows = self.paths["train"][0], 0
-        found: dict[int, set[int]] = {}
+        buckets_by_digest: dict[int, set[int]] = {}
         if self.kind.endswith("_folder") or self.spec.of(ImageFeature):
             return {}
-        with contextlib.suppress(DataError):  # ingest says it with all else that is wrong
+        with contextlib.suppress(DataError):  # ingest reports it with all other problems
             for block in self._blocks(path):
-                some = block.take(np.arange(min(len(block), FIRST_ROWS - rows)))
-                _, keys, inputs = self._told_apart(some, path)
+                sampled = block.take(np.arange(min(len(block), FIRST_ROWS - rows)))
+                _, keys, inputs = self._keys_and_inputs(sampled, path)
                 for key, digest in zip((keys % BUCKETS).tolist(), inputs.tolist(), strict=True):
-                    found.setdefault(digest, set()).add(key)
-                rows += len(some)
+                    buckets_by_digest.setdefault(digest, set()).add(key)
+                rows += len(sampled)
                 if rows == FIRST_ROWS:
                     break
-        certain = sorted(digest for digest, numbers in found.items() if len(numbers) == 1)
-        return {f"{digest:016x}": min(found[digest]) for digest in certain[:SAMPLED_ROWS]}
+        unambiguous = sorted(digest for digest, numbers in buckets_by_digest.items() if len(numbers) == 1)
+        return {f"{digest:016x}": min(buckets_by_digest[digest]) for digest in unambiguous[:SAMPLED_ROWS]}
 
-    def _told_apart(self, block: Block, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns which rows can be used, as far as that shows without decoding pictures, and of those what decides
-        about their splits, and digests of their inputs, both uint64 `(rows,)`.
+    def _keys_and_inputs(self, block: Block, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns which rows can be used, judged without decoding pictures; and for those the keys that decide their
+        splits, and digests of their inputs, both uint64 `(rows,)`.
         """
-        plain = {name: one for name, one in self.spec.features.items() if not isinstance(one, ImageFeature)}
-        spec = self.spec.model_copy(update={"features": plain})
-        found = self._stored(block, path, spec)
-        usable = block.take(found.kept)
-        keys = self._keys(usable, found, self._texts(usable, self.config.group), path.parent)[:, 0]
-        has_pictures = len(plain) < len(self.spec.features)  # which are among the cells as files
-        return found.kept, keys, keys if has_pictures else encoded(found.columns, spec)[1][:, 0]
+        without_pictures = {
+            name: feature for name, feature in self.spec.features.items() if not isinstance(feature, ImageFeature)
+        }
+        spec = self.spec.model_copy(update={"features": without_pictures})
+        stored = self._stored(block, path, spec)
+        usable = block.take(stored.kept)
+        keys = self._keys(usable, stored, self._texts(usable, self.config.group), path.parent)[:, 0]
+        has_pictures = len(without_pictures) < len(self.spec.features)  # which are among the cells as files
+        return stored.kept, keys, keys if has_pictures else encoded(stored.columns, spec)[1][:, 0]
 
-    def _keys(self, block: Block, found: columns.Stored, groups: pa.Array | None, folder: Path) -> np.ndarray:
-        """Returns what decides about each row's split, uint64 `(rows, 2)`.
+    def _keys(self, block: Block, stored: columns.Stored, groups: pa.Array | None, folder: Path) -> np.ndarray:
+        """Returns the key that decides each row's split, uint64 `(rows, 2)`.
 
         Its group, else its id, else (also where it has neither) all its cells but those of targets, as text, also of
         columns that are ignored: a column that is left out from now on, or is of another kind, must not make test rows
         of those that a published model was trained on.
         """
-        by_column = [one for one in (groups, self._texts(block, self.config.roles.id)) if one is not None]
+        by_column = [
+            texts_of_column
+            for texts_of_column in (groups, self._texts(block, self.config.roles.id))
+            if texts_of_column is not None
+        ]
         texts = pc.coalesce(*by_column).cast(pa.binary()) if by_column else None
         if texts is not None and not texts.null_count:
             return encoding.digests(texts)
         targets = self.spec.targets()
-        kept = [name for name in block.columns if name not in targets]
-        cells = {name: self._content(block, name, found, folder) for name in kept}
-        keys = encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(cells), kept))
+        names = [name for name in block.columns if name not in targets]
+        cells = {name: self._content(block, name, stored, folder) for name in names}
+        keys = encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(cells), names))
         if texts is None:
             return keys
-        is_there = texts.is_valid().to_numpy(zero_copy_only=False)
-        return np.where(is_there[:, None], encoding.digests(texts.fill_null(b"")), keys)
+        is_valid = texts.is_valid().to_numpy(zero_copy_only=False)
+        return np.where(is_valid[:, None], encoding.digests(texts.fill_null(b"")), keys)
 
-    def _content(self, block: Block, name: str, found: columns.Stored, folder: Path) -> pa.Array:
+    def _content(self, block: Block, name: str, stored: columns.Stored, folder: Path) -> pa.Array:
         """Returns the cells of a column as text; of pictures the files, or the pixels of those without."""
         if not isinstance(self.spec.features.get(name), ImageFeature):
             return _texts(block.column(name))
-        if name not in found.columns.schema.names:  # not decoded
+        if name not in stored.columns.schema.names:  # not decoded
             cells = block.column(name)
             cells = cells if isinstance(cells, list) else to_list(cells)
             return pa.array([content_of(cell, folder) for cell in cells], pa.binary())
-        pixels = found.columns.column(name)
-        return pc.coalesce(found.files[name], pixels) if name in found.files else pixels
+        pixels = stored.columns.column(name)
+        return pc.coalesce(stored.files[name], pixels) if name in stored.files else pixels
 
     def _texts(self, block: Block, name: str | None) -> pa.Array | None:
-        """Returns the cells of a column as text, null for nothing; None without such a column.
+        """Returns the cells of a column as text, null for missing values; None without such a column.
 
-        NaN and missing-value markers stand for nothing in files with types, too: their rows do not belong together.
+        NaN and missing-value markers count as missing in every format: such rows are no group.
         """
         cells = block.column(name) if name else None
         if cells is None:
             return None
         texts = _texts(_without_nan(cells))
-        nothing = pc.is_in(texts, pa.array([one.encode() for one in self.config.missing_values], pa.binary()))
-        texts = pc.if_else(nothing, pa.scalar(None, pa.binary()), texts)
+        is_missing = pc.is_in(texts, pa.array([marker.encode() for marker in self.config.missing_values], pa.binary()))
+        texts = pc.if_else(is_missing, pa.scalar(None, pa.binary()), texts)
         try:
             return texts.cast(pa.string())
         except pa.ArrowInvalid:  # bytes that are no text, such as those of a UUID
@@ -223,7 +231,7 @@ def _without_nan(cells: pa.Array | list) -> pa.Array | list:
 
 
 def _texts(cells: pa.Array | list) -> pa.Array:
-    """Returns cells as text in UTF-8, binary, without the spaces around them; null for nothing."""
+    """Returns cells as text in UTF-8, binary, without the spaces around them; null stays null."""
     if isinstance(cells, pa.Array):
         if pa.types.is_binary(cells.type):
             return cells
@@ -237,40 +245,42 @@ def _texts(cells: pa.Array | list) -> pa.Array:
 
 @dataclass(frozen=True)
 class _Rule:
-    """How rows of one file find their splits.
+    """How rows of one file are assigned to splits.
 
     Attributes:
-        split: Whose file it is.
+        split: The split that the file is named for.
         cuts: Which thousandths of its rows go to other splits.
-        dealt: Rows that are stratified.
+        stratified: The splits of the rows of stratified classes.
         times: The column by which rows are split; None where that is by content.
     """
 
     split: str
     cuts: Mapping[str, range] = field(default_factory=dict)
-    dealt: Dealt | None = None
+    stratified: StratifiedSplit | None = None
     times: Times | None = None
 
     def splits(self, keys: np.ndarray) -> np.ndarray:
-        """Returns the split of each row, int8 `(rows,)`, by what decides about it, uint64 `(rows, 2)`."""
-        found, numbers = np.full(len(keys), SPLIT_INDEX[self.split], np.int8), keys[:, 0] % BUCKETS
+        """Returns the split of each row, int8 `(rows,)`, by its key, uint64 `(rows, 2)`."""
+        splits, buckets = np.full(len(keys), SPLIT_INDEX[self.split], np.int8), keys[:, 0] % BUCKETS
         for name, cut in self.cuts.items():
-            found[(numbers >= cut.start) & (numbers < cut.stop)] = SPLIT_INDEX[name]
-        return self.dealt.apply(keys[:, 0], found) if self.dealt else found
+            splits[(buckets >= cut.start) & (buckets < cut.stop)] = SPLIT_INDEX[name]
+        return self.stratified.apply(keys[:, 0], splits) if self.stratified else splits
 
 
 def _with_splits(
     unusable: Sequence[tuple[Problem, ...]], split: str, cuts: Mapping[str, range]
 ) -> tuple[tuple[str, tuple[Problem, ...]], ...]:
-    """Returns rows that cannot be used, in the order of the file, with their splits: where those are cut, by the place
-    of the row.
+    """Returns rows that cannot be used, in the order of the file, with their splits; where splits are cut, by the
+    number of the row.
     """
-    found = []
+    rows = []
     for problems in unusable:
         row, where = problems[0].number, problems[0].where
-        drawn = bucket((str(row) if row else Path(where).name).encode("utf-8", "replace"), BUCKETS)
-        found.append((row, next((name for name, cut in cuts.items() if drawn in cut), split), problems))
-    return tuple((place, problems) for _, place, problems in sorted(found, key=lambda one: one[0]))
+        bucket_of_row = bucket((str(row) if row else Path(where).name).encode("utf-8", "replace"), BUCKETS)
+        rows.append((row, next((name for name, cut in cuts.items() if bucket_of_row in cut), split), problems))
+    return tuple(
+        (split_of_row, problems) for _, split_of_row, problems in sorted(rows, key=lambda row_of_file: row_of_file[0])
+    )
 
 
 def _cuts(paths: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, range]:
@@ -284,7 +294,7 @@ def _cuts(paths: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, 
 
 
 def find_plan(paths: Mapping[str, Sequence[Path]], kind: str, config: DataConfig, spec: DatasetSpec) -> dict[str, Any]:
-    """Returns what `Dataset.split_plan` is, for files."""
+    """Returns `Dataset.split_plan` for files."""
     if config.roles.time:
         return {"time": split_plan.time_plan(paths["train"], kind, config, spec)}
     if config.group or not _cuts(paths, config):
@@ -296,7 +306,7 @@ def find_plan(paths: Mapping[str, Sequence[Path]], kind: str, config: DataConfig
 def split_rule(
     paths: Mapping[str, Sequence[Path]], kind: str, config: DataConfig, spec: DatasetSpec, test: Callable[[], str]
 ) -> dict[str, Any]:
-    """Returns what `Dataset.split_rule` is, for files; `test` returns the digest of those of the test split."""
+    """Returns `Dataset.split_rule` for files; `test` returns the digest of the files of the test split."""
     cuts = {split: [cut.start, cut.stop] for split, cut in _cuts(paths, config).items()}
     rule = {"version": RULE_VERSION, "cuts": cuts, "test_spans": config.test_spans}
     if isinstance(config.files, dict) and "test" in paths:  # another file may hold rows that were trained on
@@ -306,14 +316,14 @@ def split_rule(
     if config.roles.time:
         return rule | {"by": "time", "column": config.roles.time}
     # As text 3 of a CSV file is not 3.0 of another, nor 3 of a Parquet file.
-    units = {name: one.unit for name, one in spec.features.items() if getattr(one, "unit", "")}
+    units = {name: feature.unit for name, feature in spec.features.items() if getattr(feature, "unit", "")}
     rule |= {"format": kind, **config.notation._asdict(), "units": units}
     rule |= {"by": list(config.role_columns), "rows": FileRows(paths, kind, config, spec).sample()}
     if any(name in spec.features and not spec.features[name].optional for name in config.role_columns):
-        return rule  # each row has what decides
-    # Of JSON objects the first may lack what others have, and has nothing that the settings do not name.
-    named = {*spec.features, *config.ignore, *config.role_columns}
-    columns = named if kind == "jsonl" else columns_of(paths["train"][0], kind, config)
+        return rule  # each row has the key by which it is split
+    # The first JSON object may lack columns of others, and has none that the settings do not name.
+    named_columns = {*spec.features, *config.ignore, *config.role_columns}
+    columns = named_columns if kind == "jsonl" else columns_of(paths["train"][0], kind, config)
     names = [
         f"{name} as a picture" if isinstance(spec.features.get(name), ImageFeature) else name
         for name in sorted(columns)

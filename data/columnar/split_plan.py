@@ -1,4 +1,4 @@
-"""What about the splits of files follows from all rows: which classes are rare, and with which times splits begin."""
+"""The split plan of files, which needs all rows: which classes are rare, and the first time of each split."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Kinds = DateFeature | NumberFeature | TargetFeature
 def rare_classes(paths: Paths, kind: str, config: DataConfig, spec: DatasetSpec) -> dict[str, list[str]]:
     """Returns label -> its classes that have rows, but fewer than RARE; without labels that have none.
 
-    Reads no further than until every class has as many.
+    Stops reading as soon as every class has RARE rows.
 
     Args:
         paths: The files that splits are cut off.
@@ -57,8 +57,8 @@ def _labels(
     for path in paths:
         if kind.endswith("_folder"):  # which need not be read
             (feature,) = labels.values()
-            found = class_folders.examples(path, class_folders.column_of(kind))
-            names: list[str | None] = [found.class_of(file) for file in found.files]
+            listing = class_folders.examples(path, class_folders.column_of(kind))
+            names: list[str | None] = [listing.class_of(file) for file in listing.files]
             how = columns.reading(kind, config, path)
             yield class_folders.LABEL, _classes(pa.array(names, pa.string()), feature, how)
             continue
@@ -94,7 +94,7 @@ class Times:
 
     @classmethod
     def of(cls, plan: Mapping[str, Any], config: DataConfig, spec: DatasetSpec) -> "Times | None":
-        """Returns the column that a plan speaks of; None where rows are not split by time."""
+        """Returns the time column of a plan; None where rows are not split by time."""
         found, name = plan.get("time"), config.roles.time
         if not found or not name:
             return None
@@ -102,7 +102,7 @@ class Times:
 
     def splits(self, block: Block, how: Reading) -> tuple[Block, np.ndarray, list[tuple[Problem, ...]]]:
         """Returns the rows that have a time, the split of each, int8, and the problem of each other row."""
-        times, wrong = read_times(block, self.name, self.feature, how)
+        times, errors = read_times(block, self.name, self.feature, how)
         kept = np.flatnonzero(~np.isnan(times))
         problems = [
             (
@@ -110,36 +110,36 @@ class Times:
                     block.where(row), self.name, f"{error.expected} (data.roles.time)", error.found, block.number(row)
                 ),
             )
-            for row, error in sorted(wrong.items())
+            for row, error in sorted(errors.items())
         ]
-        return block.take(kept) if wrong else block, by_time(times[kept], self.starts), problems
+        return block.take(kept) if errors else block, by_time(times[kept], self.starts), problems
 
 
 def read_times(block: Block, name: str, feature: Kinds, how: Reading) -> tuple[np.ndarray, dict[int, Unusable]]:
-    """Returns the times of rows, float64 `(rows,)`, NaN where there is none, and of those rows why.
+    """Returns the times of rows, float64 `(rows,)`, NaN for unusable cells, and row -> error of those cells.
 
-    A date is its seconds since 1970, a number itself: not as float32, which does not tell moments apart.
+    A date becomes seconds since 1970; a number stays float64, since float32 would merge near times.
     """
     cells = block.column(name)
     cells = [None] * len(block) if cells is None else plain(cells)
-    found = _column(cells, feature, how.of(optional=True))
-    is_there = found.values.is_valid().to_numpy(zero_copy_only=False)
-    values = found.values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
+    stored = _column(cells, feature, how.of(optional=True))
+    is_valid = stored.values.is_valid().to_numpy(zero_copy_only=False)
+    values = stored.values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
     missing = Unusable(_expected(feature), shown(None))
-    wrong = {row: found.problems.get(row, missing) for row in np.flatnonzero(~is_there).tolist()}
-    return np.where(is_there, values, np.nan), wrong
+    errors = {row: stored.problems.get(row, missing) for row in np.flatnonzero(~is_valid).tolist()}
+    return np.where(is_valid, values, np.nan), errors
 
 
 def _column(cells: Cells, feature: Kinds, how: Reading) -> Column:
-    """Returns dates as int64, numbers as float64; null for none."""
+    """Returns dates as int64, numbers as float64; null for missing and unusable cells."""
     if isinstance(feature, DateFeature):
         return date.column(cells, feature.model_copy(update={"optional": True}), how)
-    one = partial(number.value, feature=NumberFeature(optional=True, unit=feature.unit), how=how)
+    convert = partial(number.value, feature=NumberFeature(optional=True, unit=feature.unit), how=how)
     if isinstance(cells, list):
-        return exact(cells, one, pa.float64())
+        return exact(cells, convert, pa.float64())
     numbers = number.as_floats(cells, how, unit=feature.unit)
-    is_right = np.abs(numbers) <= number.MAX_INPUT
-    return patched(pa.array(np.where(is_right, numbers, 0.0)), ~is_right, cells, one)
+    is_valid = np.abs(numbers) <= number.MAX_INPUT
+    return patched(pa.array(np.where(is_valid, numbers, 0.0)), ~is_valid, cells, convert)
 
 
 def _expected(feature: Kinds) -> str:
@@ -192,7 +192,7 @@ def time_plan(paths: Paths, kind: str, config: DataConfig, spec: DatasetSpec) ->
         DataError: There are too few different times.
     """
     name = str(config.roles.time)
-    declared, found, column_kind = _declared(name, spec), [np.zeros(0)], None
+    declared, all_times, column_kind = _declared(name, spec), [np.zeros(0)], None
     for path in paths:
         how = columns.reading(kind, config, path.parent)
         for block in blocks(path, kind, config):
@@ -200,9 +200,9 @@ def time_plan(paths: Paths, kind: str, config: DataConfig, spec: DatasetSpec) ->
             if not declared and not column_kind and cells is not None:
                 column_kind = _kind_of(plain(cells), how.of(optional=True))
             times, _ = read_times(block, name, declared or _plain_kind(column_kind or "date"), how)
-            found.append(times[~np.isnan(times)])
+            all_times.append(times[~np.isnan(times)])
     try:
-        starts = time_starts(np.concatenate(found), config.cut_shares)
+        starts = time_starts(np.concatenate(all_times), config.cut_shares)
     except ValueError as error:
         raise DataError(
             f"data.roles.time: column {name} has {error}, expected at least {len(config.cut_shares) + 1}, one for each "

@@ -1,4 +1,4 @@
-"""How rows find their splits: by content, so that equal rows never end up on both sides; rare classes stratified."""
+"""Assignment of rows to splits: by a hash of the content, so that equal rows share a split; rare classes stratified."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,27 +9,27 @@ import numpy as np
 
 from data.spec import SPLITS, Row
 
-# Counts changes of how rows of files find their splits; published versions carry it.
+# Version of the rule that assigns rows of files to splits; published versions record it.
 RULE_VERSION = 3
-RARE = 100  # rows that a class has at least whose rows are split by content; others are stratified
+RARE = 100  # classes with fewer rows are stratified, others are split by content
 BUCKETS = 1000  # of which each split has as many as its share
 
 
 MOVED = 0.1
-"""Share of rows known to two rules that may be drawn otherwise: of rows with equal inputs another may be meant."""
+"""Share of the rows in both of two rules that may differ in their split: rows with equal inputs may be mixed up."""
 
 
 def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two rules of splits, see `Dataset.split_rule`, draw the splits of a row alike.
+    """Whether two rules of splits, see `Dataset.split_rule`, assign rows to the same splits.
 
-    Settings do not tell all: a table may be written anew with 38 for 38.0. So a rule holds some `rows`, by what is
-    stored of them, and those that both know must be drawn alike, but for a share of MOVED.
+    Equal settings are not enough: a table may be rewritten with 38 for 38.0. So a rule holds some `rows`, by their
+    stored values, and those in both rules must have the same split, except for a share of MOVED.
     """
     if {**one, "rows": None} != {**other, "rows": None}:
         return False
     rows, others = one.get("rows", {}), other.get("rows", {})
-    known = rows.keys() & others.keys()
-    return sum(rows[row] != others[row] for row in known) <= MOVED * len(known)
+    in_both = rows.keys() & others.keys()
+    return sum(rows[row] != others[row] for row in in_both) <= MOVED * len(in_both)
 
 
 def bucket(content: bytes, num_buckets: int = BUCKETS) -> int:
@@ -61,35 +61,37 @@ def image_bytes(row: Row) -> bytes:
 
 
 @dataclass(frozen=True)
-class Dealt:
-    """Rows whose split is another than the one by content.
+class StratifiedSplit:
+    """Splits of the rows that are stratified, and not split by content.
 
     Attributes:
-        keys: What decides about each, uint64 `(keys,)`, ascending.
-        splits: Their splits, int8 `(keys,)`: places in `data.spec.SPLITS`.
+        keys: Keys of the rows, uint64 `(keys,)`, ascending.
+        splits: Their splits, int8 `(keys,)`: indices in `data.spec.SPLITS`.
     """
 
     keys: np.ndarray
     splits: np.ndarray
 
     def apply(self, keys: np.ndarray, splits: np.ndarray) -> np.ndarray:
-        """Returns the splits of rows, int8 `(rows,)`: those dealt, for all other rows the given ones."""
+        """Returns the splits of rows, int8 `(rows,)`: the stratified ones, for all other rows the given ones."""
         if not len(self.keys):
             return splits
-        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[places] == keys, self.splits[places], splits)
+        index = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[index] == keys, self.splits[index], splits)
 
 
-def deal(keys: np.ndarray, inputs: np.ndarray, classes: Sequence[np.ndarray], shares: Mapping[str, float]) -> Dealt:
+def stratify(
+    keys: np.ndarray, inputs: np.ndarray, classes: Sequence[np.ndarray], shares: Mapping[str, float]
+) -> StratifiedSplit:
     """Returns a stratified split: each split has its share of each class, and at least one row where there are enough.
 
     Rows with one key, or with the same inputs, stay in one split and count once. They are taken in the order in which
     `cuts` takes them, so that a class which grows changes few of them.
 
     Args:
-        keys: What decides about each row, uint64 `(rows,)`.
+        keys: Key of each row, which decides its split, uint64 `(rows,)`.
         inputs: Digests of the rows' inputs, uint64 `(rows,)`.
-        classes: The rows of each class, int64; a row may be in several. The class with the fewest is dealt first.
+        classes: The rows of each class, int64; a row may be in several. The class with the fewest is assigned first.
         shares: The splits that are cut off the training rows -> their shares.
     """
     distinct, of_keys = np.unique(keys, return_inverse=True)
@@ -102,14 +104,14 @@ def deal(keys: np.ndarray, inputs: np.ndarray, classes: Sequence[np.ndarray], sh
         free = of_class[splits[of_class] < 0]
         begin = 0
         for split, wanted in _counts(len(of_class), shares).items():
-            place = SPLITS.index(split)
-            end = begin + max(wanted - int((splits[of_class] == place).sum()), 0)
-            splits[free[begin:end]] = place
+            split_index = SPLITS.index(split)
+            end = begin + max(wanted - int((splits[of_class] == split_index).sum()), 0)
+            splits[free[begin:end]] = split_index
             begin = end
         splits[free[begin:]] = SPLITS.index("train")
-    found = np.empty(len(distinct), np.int8)
-    found[of_keys] = splits[units]
-    return Dealt(distinct, found)
+    by_key = np.empty(len(distinct), np.int8)
+    by_key[of_keys] = splits[units]
+    return StratifiedSplit(distinct, by_key)
 
 
 def _joined(units: np.ndarray, *groupings: np.ndarray) -> np.ndarray:
@@ -166,8 +168,8 @@ def time_starts(times: np.ndarray, shares: Mapping[str, float]) -> dict[str, flo
 
 def by_time(times: np.ndarray, starts: Mapping[str, float]) -> np.ndarray:
     """Returns the splits of rows by their times, int8 `(rows,)`; `starts` as `time_starts` returns them."""
-    found = np.full(len(times), SPLITS.index("train"), np.int8)
+    splits = np.full(len(times), SPLITS.index("train"), np.int8)
     for split in SPLITS[1:]:
         if split in starts:
-            found[times >= starts[split]] = SPLITS.index(split)
-    return found
+            splits[times >= starts[split]] = SPLITS.index(split)
+    return splits

@@ -25,16 +25,16 @@ def _rows(rare: int, count: int = 600) -> list[dict]:
     return [{"x": i / 7, "label": "fraud" if i < rare else "ok", "key": i} for i in range(count)]
 
 
-def _read(folder: Path, found: list[dict], plan=None, **settings) -> dict[str, list]:
+def _read(folder: Path, rows_by_split: list[dict], plan=None, **settings) -> dict[str, list]:
     """Returns the rows of each split; raises DataError as a run does."""
-    (folder / "rows.csv").write_text(csv_text(found, COLUMNS))
+    (folder / "rows.csv").write_text(csv_text(rows_by_split, COLUMNS))
     config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "ignore": ["key"], **settings})
     return kept(local.dataset(config, "rows", folder, plan), config)[0]
 
 
-def _counts(found: dict[str, list]) -> list[int]:
+def _counts(rows_by_split: dict[str, list]) -> list[int]:
     """Returns how many frauds training, validation and test have."""
-    return [sum(row["label"] == 1 for row in found[split]) for split in SPLITS]
+    return [sum(row["label"] == 1 for row in rows_by_split[split]) for split in SPLITS]
 
 
 @pytest.mark.parametrize(("rare", "counts"), [(3, [1, 1, 1]), (5, [3, 1, 1]), (20, [16, 2, 2]), (99, [79, 10, 10])])
@@ -50,10 +50,10 @@ def test_of_one_or_two_rows_the_first_is_trained_on_and_the_second_tested_on(tmp
 
 
 def test_other_classes_are_split_by_content_as_they_were(tmp_path):
-    found, plain = _read(tmp_path, _rows(20)), _read(tmp_path, _rows(20), plan={})
+    rows_by_split, plain = _read(tmp_path, _rows(20)), _read(tmp_path, _rows(20), plan={})
 
     for split in SPLITS:
-        ok = [[row["x"] for row in one[split] if row["label"] == 0] for one in (found, plain)]
+        ok = [[row["x"] for row in one[split] if row["label"] == 0] for one in (rows_by_split, plain)]
         assert ok[0] == ok[1]
 
 
@@ -74,40 +74,40 @@ def test_a_class_that_has_grown_stays_stratified_as_the_plan_says(tmp_path):
 def test_duplicates_in_a_rare_class_are_in_one_split(tmp_path):
     copies = [{**row, "key": row["key"] + 1000 * copy} for copy in range(3) for row in _rows(9, 9)]
 
-    found = _read(
+    rows_by_split = _read(
         tmp_path, [*_rows(0)[9:], *copies], checks={"duplicates": {"policy": "drop"}, "leakage": {"policy": "stop"}}
     )
 
-    assert _counts(found) == [7, 1, 1]
+    assert _counts(rows_by_split) == [7, 1, 1]
 
 
 def test_a_row_of_a_common_class_goes_with_its_equal_in_a_rare_one(tmp_path):
     frauds = _rows(9, 9)
     twins = [{**row, "label": "ok"} for row in frauds]
 
-    found = _read(
+    rows_by_split = _read(
         tmp_path,
         [*_rows(0)[9:], *frauds, *twins],
         checks={"leakage": {"policy": "stop"}, "duplicates": {"policy": "warn"}},
     )
 
-    assert _counts(found) == [7, 1, 1]
+    assert _counts(rows_by_split) == [7, 1, 1]
 
 
 def test_a_row_of_a_rare_class_that_cannot_be_used_is_not_dealt_out(tmp_path):
     broken = [{"x": "none", "label": "fraud", "key": 1000 + i} for i in range(4)]
 
-    found = _read(tmp_path, [*_rows(3), *broken], checks={"invalid": {"policy": "drop"}})
+    rows_by_split = _read(tmp_path, [*_rows(3), *broken], checks={"invalid": {"policy": "drop"}})
 
-    assert _counts(found) == [1, 1, 1]
+    assert _counts(rows_by_split) == [1, 1, 1]
 
 
 def test_a_group_stays_together_though_a_class_is_rare(tmp_path):
-    made = [{**row, "key": "one" if row["label"] == "fraud" else row["key"]} for row in _rows(20)]
+    table = [{**row, "key": "one" if row["label"] == "fraud" else row["key"]} for row in _rows(20)]
 
-    found = _read(tmp_path, made, roles={"group": "key"}, ignore=[], checks={"min_classes": 1})
+    rows_by_split = _read(tmp_path, table, roles={"group": "key"}, ignore=[], checks={"min_classes": 1})
 
-    assert sorted(_counts(found)) == [0, 0, 20]
+    assert sorted(_counts(rows_by_split)) == [0, 0, 20]
 
 
 def test_rows_of_a_rare_class_are_dealt_out_by_their_ids(tmp_path):
@@ -125,9 +125,9 @@ def test_of_files_of_ones_own_only_what_is_cut_off_is_stratified(tmp_path):
     (tmp_path / "test.csv").write_text(csv_text(_rows(2, 60)[:60], COLUMNS))
     train = [{**row, "x": row["x"] + 1000} for row in _rows(10)]
 
-    found = _read(tmp_path, train, files={"train": "rows.csv", "test": "test.csv"})
+    rows_by_split = _read(tmp_path, train, files={"train": "rows.csv", "test": "test.csv"})
 
-    assert _counts(found) == [9, 1, 2]
+    assert _counts(rows_by_split) == [9, 1, 2]
 
 
 def test_training_on_a_share_of_the_rows_leaves_the_test_split_as_it_is(tmp_path):
@@ -145,9 +145,9 @@ def test_small_folders_of_pictures_are_stratified(tmp_path):
     pictures = {"image": {"kind": "image", "height": 4, "width": 4, "channels": 1}}
     config = DataConfig.model_validate({"files": "photos", "features": pictures, "checks": {"min_rows": 1}})
 
-    found, _ = kept(local.dataset(config, "photos", tmp_path), config)
+    rows_by_split, _ = kept(local.dataset(config, "photos", tmp_path), config)
 
-    counts = {split: Counter(row["label"] for row in found[split]) for split in SPLITS}
+    counts = {split: Counter(row["label"] for row in rows_by_split[split]) for split in SPLITS}
     assert counts == {"train": {0: 10, 1: 2}, "validation": {0: 1, 1: 1}, "test": {0: 1, 1: 1}}
 
 
@@ -156,12 +156,12 @@ TIMED = {"roles": {"time": "key"}, "ignore": []}
 
 
 def test_the_oldest_days_are_trained_on_and_the_newest_tested_on(tmp_path):
-    made = [{**row, "key": day} for row, day in zip(_rows(150, 300), DAYS, strict=True)]
+    table = [{**row, "key": day} for row, day in zip(_rows(150, 300), DAYS, strict=True)]
 
-    found = _read(tmp_path, made[::-1], **TIMED, checks={"min_classes": 1})
+    rows_by_split = _read(tmp_path, table[::-1], **TIMED, checks={"min_classes": 1})
 
-    places = {split: sorted(round(row["x"] * 7) for row in found[split]) for split in SPLITS}
-    assert places == {"train": [*range(240)], "validation": [*range(240, 270)], "test": [*range(270, 300)]}
+    positions = {split: sorted(round(row["x"] * 7) for row in rows_by_split[split]) for split in SPLITS}
+    assert positions == {"train": [*range(240)], "validation": [*range(240, 270)], "test": [*range(270, 300)]}
 
 
 @pytest.mark.parametrize(
@@ -173,37 +173,39 @@ def test_the_oldest_days_are_trained_on_and_the_newest_tested_on(tmp_path):
     ],
 )
 def test_times_are_numbers_or_dates_and_finer_than_float32(tmp_path, cells, kind, starts):
-    made = [{"x": i, "label": ("ok", "fraud")[i % 2], "key": cell} for i, cell in enumerate(cells)]
-    (tmp_path / "rows.csv").write_text(csv_text(made, COLUMNS))
+    table = [{"x": i, "label": ("ok", "fraud")[i % 2], "key": cell} for i, cell in enumerate(cells)]
+    (tmp_path / "rows.csv").write_text(csv_text(table, COLUMNS))
     config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "roles": {"time": "key"}})
 
     assert local.dataset(config, "rows", tmp_path).plan() == {"time": {"kind": kind, "starts": starts}}
 
 
 def test_times_of_files_with_types_and_of_a_feature_are_read(tmp_path):
-    made = [{"x": float(i), "label": ("ok", "fraud")[i % 2], "key": i} for i in range(40)]
-    pq.write_table(pa.Table.from_pylist(made), tmp_path / "rows.parquet")
+    table = [{"x": float(i), "label": ("ok", "fraud")[i % 2], "key": i} for i in range(40)]
+    pq.write_table(pa.Table.from_pylist(table), tmp_path / "rows.parquet")
     settings = {"files": "rows.parquet", "checks": {"min_rows": 1}}
 
     for key, features in (("key", FEATURES), ("x", FEATURES | {"key": "number"})):
         config = DataConfig.model_validate({**settings, "features": features, "roles": {"time": key}})
-        found, _ = kept(local.dataset(config, "rows", tmp_path), config)
-        assert [row["x"] for row in found["test"]] == [36, 37, 38, 39]
+        rows_by_split, _ = kept(local.dataset(config, "rows", tmp_path), config)
+        assert [row["x"] for row in rows_by_split["test"]] == [36, 37, 38, 39]
 
 
 def test_a_row_without_a_time_is_a_problem_of_that_row(tmp_path):
-    made = [{**row, "key": day} for row, day in zip(_rows(150, 300), DAYS, strict=True)]
-    made[4]["key"], made[5]["key"] = "", "soon"
+    table = [{**row, "key": day} for row, day in zip(_rows(150, 300), DAYS, strict=True)]
+    table[4]["key"], table[5]["key"] = "", "soon"
 
     with pytest.raises(DataError) as raised:
-        _read(tmp_path, made, **TIMED)
+        _read(tmp_path, table, **TIMED)
 
-    told = str(raised.value)
-    assert "2 of 300 rows cannot be used" in told
-    assert "rows.csv:6:key: expected a date such as 2026-01-31 or 2026-01-31T12:00:00 (data.roles.time), found" in told
+    message = str(raised.value)
+    assert "2 of 300 rows cannot be used" in message
+    assert (
+        "rows.csv:6:key: expected a date such as 2026-01-31 or 2026-01-31T12:00:00 (data.roles.time), found" in message
+    )
     assert (
         "rows.csv:7:key: expected a date such as 2026-01-31 or 2026-01-31T12:00:00 (data.roles.time), found 'soon'"
-        in told
+        in message
     )
 
 
@@ -219,7 +221,7 @@ def test_what_cannot_be_split_by_time_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"roles": {"time": "day", "group": "who"}}, "either roles.time or roles.group: "),
         ({"roles": {"time": "day", "id": "who"}}, "either roles.time or roles.id: "),
@@ -228,6 +230,6 @@ def test_what_cannot_be_split_by_time_is_told(tmp_path):
         ({"roles": {"time": "day"}, "files": {"train": "a.csv"}}, "either roles.time or files of each split: "),
     ],
 )
-def test_time_stands_alone(settings, told):
-    with pytest.raises(ValueError, match=told):
+def test_time_stands_alone(settings, message):
+    with pytest.raises(ValueError, match=message):
         DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, **settings})

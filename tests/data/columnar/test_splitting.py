@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.columnar.splitting import HashSplit, bucket, by_time, deal, image_bytes, time_starts
+from data.columnar.splitting import HashSplit, bucket, by_time, image_bytes, stratify, time_starts
 
 
 def test_a_bucket_depends_on_the_content_alone():
@@ -30,12 +30,12 @@ TENTHS = {"validation": 0.1, "test": 0.1}
 TRAIN, VALIDATION, TEST = range(3)
 
 
-def _dealt(keys: list[int], *classes: list[int], inputs: list[int] | None = None, shares=TENTHS) -> list[int]:
+def _stratify(keys: list[int], *classes: list[int], inputs: list[int] | None = None, shares=TENTHS) -> list[int]:
     """Returns the split of each row; `classes` are the rows of each class, by default one of all."""
     of_classes = [np.array(rows) for rows in classes or (list(range(len(keys))),)]
     of_rows = np.array(keys, np.uint64)
-    found = deal(of_rows, np.array(inputs or keys, np.uint64), of_classes, shares)
-    return found.apply(of_rows, np.full(len(keys), -1)).tolist()
+    stratified = stratify(of_rows, np.array(inputs or keys, np.uint64), of_classes, shares)
+    return stratified.apply(of_rows, np.full(len(keys), -1)).tolist()
 
 
 @pytest.mark.parametrize(
@@ -48,25 +48,25 @@ def _dealt(keys: list[int], *classes: list[int], inputs: list[int] | None = None
         (list(range(20)), [VALIDATION] * 2 + [TEST] * 2 + [TRAIN] * 16),
     ],
 )
-def test_a_class_is_dealt_out_by_shares_and_each_split_gets_a_row(keys, splits):
-    assert _dealt(keys) == splits
+def test_a_class_is_divided_by_shares_and_each_split_gets_a_row(keys, splits):
+    assert _stratify(keys) == splits
 
 
 def test_large_shares_leave_a_row_to_train_on():
-    assert sorted(_dealt([1, 2, 3, 4], shares={"validation": 0.5, "test": 0.49})) == [TRAIN, VALIDATION, TEST, TEST]
-    assert _dealt([1, 2, 3, 4], shares={"validation": 0.1}) == [VALIDATION, TRAIN, TRAIN, TRAIN]
+    assert sorted(_stratify([1, 2, 3, 4], shares={"validation": 0.5, "test": 0.49})) == [TRAIN, VALIDATION, TEST, TEST]
+    assert _stratify([1, 2, 3, 4], shares={"validation": 0.1}) == [VALIDATION, TRAIN, TRAIN, TRAIN]
 
 
 def test_rows_with_one_key_or_the_same_inputs_stay_together_and_count_once():
-    assert _dealt([5, 5, 5, 6, 7]) == [VALIDATION] * 3 + [TEST, TRAIN]
+    assert _stratify([5, 5, 5, 6, 7]) == [VALIDATION] * 3 + [TEST, TRAIN]
     # 5 and 8 are the same input, and so are 8 and 9.
-    assert _dealt([5, 6, 7, 8, 9], inputs=[1, 2, 3, 1, 1]) == [VALIDATION, TEST, TRAIN, VALIDATION, VALIDATION]
+    assert _stratify([5, 6, 7, 8, 9], inputs=[1, 2, 3, 1, 1]) == [VALIDATION, TEST, TRAIN, VALIDATION, VALIDATION]
 
 
 def test_equal_rows_of_two_classes_are_in_one_split_and_each_class_in_every_split():
     first, second = [0, 1, 2, 3], [4, 5, 6, 7, 8]
 
-    splits = _dealt([1, 2, 3, 4, 3, 4, 7, 8, 9], first, second)
+    splits = _stratify([1, 2, 3, 4, 3, 4, 7, 8, 9], first, second)
 
     assert (splits[2], splits[3]) == (splits[4], splits[5])
     assert {splits[row] for row in first} == {splits[row] for row in second} == {TRAIN, VALIDATION, TEST}
@@ -75,13 +75,13 @@ def test_equal_rows_of_two_classes_are_in_one_split_and_each_class_in_every_spli
 def test_a_class_that_grows_moves_few_rows():
     keys = np.random.default_rng(0).integers(0, 2**63, 400).tolist()
 
-    before, after = _dealt(keys[:300]), _dealt(keys)
+    before, after = _stratify(keys[:300]), _stratify(keys)
 
     assert sum(one != other for one, other in zip(before, after[:300], strict=True)) < 15
 
 
 def test_rows_that_are_not_dealt_stay_where_they_are():
-    found = deal(np.array([5, 6, 7], np.uint64), np.arange(3).astype(np.uint64), [np.arange(3)], TENTHS)
+    found = stratify(np.array([5, 6, 7], np.uint64), np.arange(3).astype(np.uint64), [np.arange(3)], TENTHS)
 
     splits = found.apply(np.array([4, 5, 6, 7, 8, 2**64 - 1], np.uint64), np.full(6, TEST, np.int8))
 
