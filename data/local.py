@@ -167,7 +167,7 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
     return {
         "features": {name: guess.feature.model_dump(mode="json") for name, guess in used.items() if guess.feature},
         "ignore": [*config.ignore, *(name for name in columns if name not in used)],
-        "missing_values": [*config.missing_values, *guesses.words_for_nothing(columns)],
+        "missing_values": [*config.missing_values, *guesses.missing_markers(columns)],
         **notations.settings_of(table_notation),
     }
 

@@ -1,4 +1,4 @@
-"""What all cells of a table tell of its columns, in one pass over its blocks."""
+"""Facts about the columns of a table, from all cells in one pass over its blocks."""
 
 import functools
 from collections import Counter
@@ -20,43 +20,43 @@ from data.sources.blocks import Block
 from data.sources.tables.notation import Numbers, Unread, is_number, recognise, unread
 from data.texts import is_unicode
 
-MAX_DISTINCT = 20_000  # values of a column that are counted; more make it a text, an identifier or a number
-NOTHING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
+MAX_DISTINCT = 20_000  # distinct values that are counted; a column with more is text, an identifier or a number
+MISSING_MARKERS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
 MIN_WORDS = 4  # a value, on average, that make a text
 MIN_DISTINCT = 0.3  # share of distinct values above which what has that many words is a text
 MAX_SAMPLED = 300  # values of a column whose words are counted
-FEW = 100  # values that tell whether it is worth looking at all
+FEW = 100  # values that are tested before all of them
 MAX_EXACT = 2.0**24  # whole numbers up to which float32 holds each
 
 
 @dataclass
 class Column:
-    """What went by of one column.
+    """Facts about one column.
 
     Attributes:
         name: Its name.
         values: Distinct value, as text -> how often; see `Values`.
-        rows: Cells that hold something.
-        nothing: Cells that hold nothing, by the word that says so.
-        numbers: Cells that are finite numbers.
-        whole: Cells that are whole numbers.
+        rows: Number of cells with a value.
+        missing: Missing-value marker -> number of cells with it.
+        numbers: Number of cells that are finite numbers.
+        integers: Number of cells that are integers.
         least: Least number.
         most: Greatest number.
         rising: Whether each number was one more than the one before.
         formats: Formats in which all cells so far are dates.
-        moments: Whether cells come as dates already, as from Parquet.
+        moments: Whether cells have a date type, as in Parquet.
         nested: Whether cells hold lists or objects, as of JSON.
         typed: Whether cells are numbers, not text.
-        unit: What stands beside the numbers; empty for nothing. Set with `notation`.
+        unit: Unit of the numbers; empty for none. Set with `notation`.
         notation: How the table writes numbers; see `read_as`.
     """
 
     name: str
     values: Values = field(default_factory=lambda: Values(MAX_DISTINCT))
     rows: int = 0
-    nothing: Counter = field(default_factory=Counter)
+    missing: Counter = field(default_factory=Counter)
     numbers: int = 0
-    whole: int = 0
+    integers: int = 0
     least: float = float("inf")
     most: float = float("-inf")
     rising: bool = True
@@ -70,7 +70,7 @@ class Column:
     _last: float = float("nan")
 
     def add(self, cells: pa.Array | list) -> None:
-        """Counts cells, as a block has them."""
+        """Counts the cells of a block."""
         if isinstance(cells, list):
             self._add_each(cells)
             return
@@ -87,11 +87,11 @@ class Column:
             self._add_each(cells.to_pylist())
 
     def merge(self, other: "Column") -> None:
-        """Takes up what came after the cells that were counted here."""
+        """Adds the cells of another, which come after its own."""
         self.values.merge(other.values)
         self.rows += other.rows
-        self.nothing.update(other.nothing)
-        self.whole += other.whole
+        self.missing.update(other.missing)
+        self.integers += other.integers
         self.formats = [form for form in self.formats if form in other.formats]
         self.moments |= other.moments
         self.nested |= other.nested
@@ -103,18 +103,18 @@ class Column:
             self.least, self.most = min(self.least, other.least), max(self.most, other.most)
 
     def read_as(self, notation: Notation, unit: str) -> None:
-        """Takes the cells, all of which have been counted, for numbers in a notation and with a unit."""
+        """Reads the cells as numbers in a notation and with a unit, once all are counted."""
         self.notation, self.unit = notation, unit
-        found = np.array([self.number(value) for value in self.values])
-        is_whole = bool((np.floor(found) == found).all())
-        self.numbers, self.whole = self.rows, self.rows if is_whole else 0
-        self.least, self.most, self.rising = float(found.min()), float(found.max()), False
+        numbers_of_values = np.array([self.number(value) for value in self.values])
+        is_integer = bool((np.floor(numbers_of_values) == numbers_of_values).all())
+        self.numbers, self.integers = self.rows, self.rows if is_integer else 0
+        self.least, self.most, self.rising = float(numbers_of_values.min()), float(numbers_of_values.max()), False
 
     def number(self, value: str) -> float:
         """Returns the number that a value is; NaN for none."""
         is_plain = self.typed and is_number(value)
-        found = parsed(value) if is_plain else parsed(value, self.notation, self.unit)
-        return float("nan") if found is None else found
+        number_of_value = parsed(value) if is_plain else parsed(value, self.notation, self.unit)
+        return float("nan") if number_of_value is None else number_of_value
 
     @functools.cached_property
     def written(self) -> Numbers | None:
@@ -127,25 +127,25 @@ class Column:
 
     @property
     def texts(self) -> Collection[str]:
-        """Returns the values that tell how the table writes numbers: where cells are numbers, those that are not."""
+        """Returns the values that show the notation of numbers: of a column of typed numbers those that are text."""
         return [value for value in self.values if not is_number(value)] if self.typed else self.values
 
     @property
     def are_days(self) -> bool:
         """Returns whether its numbers are days, written with eight digits such as 20240131."""
-        is_long = self.is_number and self.whole == self.rows and DAYS[0] <= self.least <= self.most <= DAYS[1]
+        is_long = self.is_number and self.integers == self.rows and DAYS[0] <= self.least <= self.most <= DAYS[1]
         return is_long and self.distinct > 1 and "%Y%m%d" in self.formats
 
     @functools.cached_property
     def are_codes(self) -> bool:
         """Returns whether its whole numbers are codes: one begins with 0, as zip codes do."""
-        is_whole = self.is_number and self.whole == self.rows and not self.unit
-        return is_whole and any(value[0] == "0" and len(value) > 1 and value.isdigit() for value in self.values)
+        all_integers = self.is_number and self.integers == self.rows and not self.unit
+        return all_integers and any(value[0] == "0" and len(value) > 1 and value.isdigit() for value in self.values)
 
     @functools.cached_property
     def merged(self) -> int:
-        """Returns how many values float32 makes one with another, of whole numbers; where many, of the first."""
-        if not self.is_number or self.whole != self.rows or max(-self.least, self.most) <= MAX_EXACT:
+        """Returns how many distinct integers collide in float32, among those that are counted."""
+        if not self.is_number or self.integers != self.rows or max(-self.least, self.most) <= MAX_EXACT:
             return 0
         exact = {int(value) if value.isdigit() else self.number(value) for value in self.values}
         with np.errstate(over="ignore"):  # all beyond float32 are infinite there
@@ -197,14 +197,14 @@ class Column:
         return self.rows > 0 and (self.moments or (bool(self.formats) and not self.is_number))
 
     def _add_each(self, cells: Sequence[Any]) -> None:
-        """Counts cells of any type, one by one: what is right for one cell is defined here."""
+        """Counts cells of any type, one by one; the definition that the columnar methods follow."""
         texts, numbers, maybe_dates = [], [], []
         for cell in cells:
             text = text_of(cell)
             if not is_unicode(text):  # a problem of its row, which the reader names
                 continue
-            if text in NOTHING:
-                self.nothing[text] += 1
+            if text in MISSING_MARKERS:
+                self.missing[text] += 1
                 continue
             texts.append(text)
             numbers.append(float("nan") if isinstance(cell, bool) else number_of(text))
@@ -229,25 +229,25 @@ class Column:
             return
         encoded = pc.dictionary_encode(cells, null_encoding="encode")
         texts = pc.utf8_trim_whitespace(encoded.dictionary.fill_null(""))
-        places = encoded.indices.to_numpy()
-        counts = np.bincount(places, minlength=len(texts))
-        is_nothing = pc.is_in(texts, value_set=pa.array(NOTHING, texts.type)).to_numpy(zero_copy_only=False)
-        for place in np.flatnonzero(is_nothing):
-            self.nothing[texts[place].as_py()] += int(counts[place])
-        self.rows += int(counts[~is_nothing].sum())
-        values = texts.filter(pa.array(~is_nothing))
-        found = np.full(len(texts), np.nan)
-        found[~is_nothing] = numbers_among(values)
-        self._add_numbers(found[places])
-        self.values.add(values, counts[~is_nothing])
+        indices = encoded.indices.to_numpy()
+        counts = np.bincount(indices, minlength=len(texts))
+        is_missing = pc.is_in(texts, value_set=pa.array(MISSING_MARKERS, texts.type)).to_numpy(zero_copy_only=False)
+        for index in np.flatnonzero(is_missing):
+            self.missing[texts[index].as_py()] += int(counts[index])
+        self.rows += int(counts[~is_missing].sum())
+        values = texts.filter(pa.array(~is_missing))
+        numbers_of_texts = np.full(len(texts), np.nan)
+        numbers_of_texts[~is_missing] = numbers_among(values)
+        self._add_numbers(numbers_of_texts[indices])
+        self.values.add(values, counts[~is_missing])
         self._narrow(values)
 
     def _add_typed_numbers(self, cells: pa.Array) -> None:
         numbers = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        is_nothing = np.isnan(numbers)
-        if is_nothing.any():
-            self.nothing[""] += int(is_nothing.sum())
-            numbers, cells = numbers[~is_nothing], cells.filter(pa.array(~is_nothing))
+        is_missing = np.isnan(numbers)
+        if is_missing.any():
+            self.missing[""] += int(is_missing.sum())
+            numbers, cells = numbers[~is_missing], cells.filter(pa.array(~is_missing))
         self.rows += len(cells)
         self.typed |= len(cells) > 0
         self._add_numbers(numbers)
@@ -256,9 +256,9 @@ class Column:
             self._narrow(_words(cells))
 
     def _add_counted(self, cells: pa.Array) -> None:
-        """Counts booleans and moments: none is a number."""
+        """Counts booleans, dates and timestamps, which are no numbers."""
         if cells.null_count:
-            self.nothing[""] += cells.null_count
+            self.missing[""] += cells.null_count
             cells = cells.drop_null()
         if not len(cells):
             return
@@ -276,7 +276,7 @@ class Column:
             self.values.add(_words(values), counts.to_numpy())
 
     def _add_numbers(self, numbers: np.ndarray) -> None:
-        """Takes up the finite ones of numbers, float64 `(cells,)`, in the order of their rows."""
+        """Adds the finite ones of numbers, float64 `(cells,)`, in the order of their rows."""
         is_finite = np.isfinite(numbers)
         numbers = numbers if is_finite.all() else numbers[is_finite]
         if not len(numbers):
@@ -287,11 +287,11 @@ class Column:
         self._first = self._first if self.numbers else float(numbers[0])
         self._last = float(numbers[-1])
         self.numbers += len(numbers)
-        self.whole += int((np.floor(numbers) == numbers).sum())
+        self.integers += int((np.floor(numbers) == numbers).sum())
         self.least, self.most = min(self.least, float(numbers.min())), max(self.most, float(numbers.max()))
 
     def _narrow(self, texts: pa.Array | Iterable[str]) -> None:
-        """Leaves the formats in which all these texts are dates, too."""
+        """Drops the formats in which not all of these texts are dates."""
         if self.formats:
             self.formats = are_dates(texts if isinstance(texts, pa.Array) else list(texts), self.formats)
 
@@ -302,8 +302,8 @@ class Survey:
 
     Attributes:
         ignore: Columns that are left out.
-        columns: Column -> what went by of it.
-        rows: How many rows.
+        columns: Name -> facts about the column.
+        rows: Number of rows.
     """
 
     ignore: Collection[str] = ()
@@ -318,39 +318,39 @@ class Survey:
             column = self._column(name)
             cells = block.column(name)
             if cells is None:  # JSON objects may leave columns out
-                column.nothing[""] += len(block)
+                column.missing[""] += len(block)
             else:
                 column.add(cells)
         self.rows += len(block)
 
     def merge(self, other: "Survey") -> None:
-        """Takes up what came after the rows that were counted here."""
+        """Adds the rows of another, which come after its own."""
         for name in dict.fromkeys([*self.columns, *other.columns]):
             column = self._column(name)
             if name in other.columns:
                 column.merge(other.columns[name])
             elif other.rows:
-                column.nothing[""] += other.rows
+                column.missing[""] += other.rows
         self.rows += other.rows
 
     def result(self) -> dict[str, Column]:
-        """Returns what all rows hold, by column."""
+        """Returns name -> facts about the column."""
         return self.columns
 
     def _column(self, name: str) -> Column:
         if name not in self.columns:
             self.columns[name] = Column(name)
             if self.rows:
-                self.columns[name].nothing[""] = self.rows
+                self.columns[name].missing[""] = self.rows
         return self.columns[name]
 
 
 def survey(blocks: Iterable[Block], ignore: Collection[str] = ()) -> dict[str, Column]:
-    """Returns what all rows hold, by column, but those to be ignored."""
-    found = Survey(ignore)
+    """Returns name -> facts about the column, without those to be ignored."""
+    accumulator = Survey(ignore)
     for block in blocks:
-        found.add(block)
-    return found.result()
+        accumulator.add(block)
+    return accumulator.result()
 
 
 def text_of(cell: Any) -> str:

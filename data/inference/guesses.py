@@ -1,4 +1,4 @@
-"""What the columns of a table are taken for, judged by all of its cells."""
+"""Infers the features of a table's columns from facts about all cells."""
 
 import re
 import unicodedata
@@ -40,12 +40,12 @@ SECONDS = (3e8, 4e9)  # since 1970: from 1979 to 2096
 
 @dataclass(frozen=True)
 class Guess:
-    """What a column is taken for.
+    """The inferred feature of a column.
 
     Attributes:
-        feature: What it holds; None when it is not used.
+        feature: The feature; None when the column is not used.
         reason: Why, in a few words.
-        remedy: What to do where it is wrong, for a person should look; empty where it is clear.
+        remedy: What to do where the guess is wrong; empty where it is certain.
     """
 
     feature: Feature | None
@@ -54,12 +54,12 @@ class Guess:
 
     @property
     def unsure(self) -> bool:
-        """Returns whether a person should look."""
+        """Returns whether a person should check the guess."""
         return bool(self.remedy)
 
 
 def guess_input(column: Column) -> Guess:
-    """Returns what a column is as an input; of numbers and dates that are not read yet, what they look like."""
+    """Returns the feature of an input column; the reason names numbers and dates in a form that is not supported."""
     guess = _guess_input(column)
     if column.nested or column.distinct < 2 or not isinstance(guess.feature, CategoryFeature | TextFeature | None):
         return guess
@@ -70,7 +70,7 @@ def guess_input(column: Column) -> Guess:
 
 
 def _guess_input(column: Column) -> Guess:
-    optional = bool(column.nothing)
+    optional = bool(column.missing)
     share = column.distinct / max(column.rows, 1)
     keep = "where it tells something, take it out of data.ignore and give its kind in data.features"
     if not column.rows:
@@ -93,19 +93,19 @@ def _guess_input(column: Column) -> Guess:
     if column.is_date:
         form = "iso" if column.moments else column.formats[0]
         other = "" if column.moments else next((one for one in column.formats[1:] if one != form), "")
-        told = "dates" + (f"; {other} would do as well" if other else "")
+        reason = "dates" + (f"; {other} would do as well" if other else "")
         return Guess(
             DateFeature(format=form, optional=optional),
-            told,
+            reason,
             f"set its format to {other!r} where that is right" if other else "",
         )
     if column.is_text:
         return Guess(TextFeature(optional=optional), f"{column.mean_words:.0f} words a row")
     if column.numbers > 0.8 * column.rows and not column.is_number:
         odd = [value for value in column.values if not notation.is_number(value)][:3]
-        told = f"nearly all numbers, but also {', '.join(odd)}"
+        reason = f"nearly all numbers, but also {', '.join(odd)}"
         remedy = "add those to data.missing_values and set its kind to number where it is one"
-        return Guess(CategoryFeature(optional=optional), told, remedy)
+        return Guess(CategoryFeature(optional=optional), reason, remedy)
     if column.many or share > 0.5:
         more = "more than " if column.many else ""
         return Guess(
@@ -118,22 +118,22 @@ def _guess_input(column: Column) -> Guess:
 
 
 def _are_names(column: Column) -> bool:
-    """Returns whether numbers name something: codes, or such that float32 would make one of many of them."""
+    """Returns whether numbers are identifiers: codes, or integers of which many collide in float32."""
     return column.are_codes or column.merged > MAX_MERGED * column.distinct
 
 
 def _guess_number(column: Column) -> Guess:
-    optional = bool(column.nothing)
-    if column.whole == column.rows and MOMENT.search(column.name) and SECONDS[0] < column.least < SECONDS[1]:
+    optional = bool(column.missing)
+    if column.integers == column.rows and MOMENT.search(column.name) and SECONDS[0] < column.least < SECONDS[1]:
         return Guess(DateFeature(format="unix", optional=optional), "seconds since 1970")
-    told = _span(column) + (f" {column.unit}" if column.unit else "")
-    few = column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES
-    told += f", {column.distinct} whole numbers; category would do too" if few else ""
-    return Guess(NumberFeature(optional=optional, unit=column.unit), told)
+    reason = _span(column) + (f" {column.unit}" if column.unit else "")
+    few = column.integers == column.rows and column.distinct <= MAX_WHOLE_CLASSES
+    reason += f", {column.distinct} whole numbers; category would do too" if few else ""
+    return Guess(NumberFeature(optional=optional, unit=column.unit), reason)
 
 
 def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto") -> Guess:
-    """Returns what a column is as the thing to be predicted.
+    """Returns the feature of the column to be predicted.
 
     Args:
         column: The column.
@@ -150,16 +150,16 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
         odd = next((repr(value[:30]) for value in column.values if not notation.is_number(value)), "infinity")
         why = f": {column.unread.looks}; {column.unread.remedy}" if column.unread else ""
         return Guess(None, f"a target is a finite number in every row, and it has {odd}{why}")
-    few = column.is_number and column.whole == column.rows and column.distinct <= MAX_WHOLE_CLASSES
+    few = column.is_number and column.integers == column.rows and column.distinct <= MAX_WHOLE_CLASSES
     if kind == "target" or (kind == "auto" and column.is_number and not few):
         return Guess(TargetFeature(unit=column.unit), _span(column))
     if column.many or (column.distinct > MAX_CLASSES and column.rows < ROWS_A_CLASS * column.distinct):
-        found = f"more than {MAX_DISTINCT:,}" if column.many else f"{column.distinct:,}"
-        told = f"it has {found} different values in {column.rows:,} rows"
+        distinct = f"more than {MAX_DISTINCT:,}" if column.many else f"{column.distinct:,}"
+        reason = f"it has {distinct} different values in {column.rows:,} rows"
         if column.unread:
-            return Guess(None, f"{told}, and {column.unread.looks}; {column.unread.remedy}")
+            return Guess(None, f"{reason}, and {column.unread.looks}; {column.unread.remedy}")
         return Guess(
-            None, f"{told}, and a label of more than {MAX_CLASSES} classes has {ROWS_A_CLASS} rows of each on average"
+            None, f"{reason}, and a label of more than {MAX_CLASSES} classes has {ROWS_A_CLASS} rows of each on average"
         )
     classes = _classes(column)
     if len(classes) < 2:
@@ -169,43 +169,43 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
 
 def as_label(column: Column) -> Column:
     """Returns a column as a label: `None` is a class there, not a missing one, where others are words, too."""
-    count = column.nothing[CLASS_NONE]
+    count = column.missing[CLASS_NONE]
     if not count or not column.rows or column.numbers or column.is_date:
         return column
-    nothing = Counter({word: cells for word, cells in column.nothing.items() if word != CLASS_NONE})
+    missing = Counter({word: cells for word, cells in column.missing.items() if word != CLASS_NONE})
     values = Values.of({**column.values, CLASS_NONE: count})
-    return replace(column, values=values, rows=column.rows + count, nothing=nothing, formats=[])
+    return replace(column, values=values, rows=column.rows + count, missing=missing, formats=[])
 
 
 def _doubts(column: Column, classes: Sequence[str], *, few: bool) -> tuple[str, str]:
-    """Returns what is said of a label's classes, and the remedy where they may be none.
+    """Returns the reason of a label, and a remedy where its values may not be classes.
 
     Args:
         column: The label.
         classes: Its classes.
         few: Whether it holds few whole numbers and nobody said that they are classes.
     """
-    told = f"{len(classes):,} classes"
+    summary = f"{len(classes):,} classes"
     if len(classes) < column.distinct:
         twins = Counter(unicodedata.normalize("NFC", name) for name in column.values)
         names = [name for name, count in twins.items() if count > 1]
-        return f"{told}; {', '.join(names[:3])} is written in several forms of Unicode", "make them one in the data"
+        return f"{summary}; {', '.join(names[:3])} is written in several forms of Unicode", "make them one in the data"
     if CLASS_NONE in column.values:
         remedy = "where it means that nobody knows, take it out of the classes"
-        return f"{told}, of which one is called None", remedy
+        return f"{summary}, of which one is called None", remedy
     if column.unread:
-        return f"{told}, and {column.unread.looks}", column.unread.remedy
+        return f"{summary}, and {column.unread.looks}", column.unread.remedy
     if column.is_number and column.distinct > MAX_NUMBER_CLASSES:
         return f"{column.distinct:,} different numbers as classes", "put them into few classes, or predict the number"
     if few and column.distinct > 2:
         remedy = "set task to tabular_regression and its kind to target to predict the number itself"
-        return f"{told}, whole numbers: it may be a target", remedy
-    return told, ""
+        return f"{summary}, whole numbers: it may be a target", remedy
+    return summary, ""
 
 
 def _span(column: Column) -> str:
     """Returns the least and the most number, with as many digits as tell them apart."""
-    if column.whole == column.numbers and max(-column.least, column.most) < 1e15:
+    if column.integers == column.numbers and max(-column.least, column.most) < 1e15:
         return f"{int(column.least):,} to {int(column.most):,}"
     pairs = [(f"{column.least:.{digits}g}", f"{column.most:.{digits}g}") for digits in (6, 12, 17)]
     least, most = next(((least, most) for least, most in pairs if least != most), pairs[-1])
@@ -223,8 +223,8 @@ def _classes(column: Column) -> tuple[str, ...]:
         counts[unicodedata.normalize("NFC", name)] += count
     classes = sorted(counts, key=order)
     if len(classes) == 2 and not column.is_number:
-        known = [BOOLEANS.get(name.lower()) for name in classes]
-        classes.sort(key=lambda name: BOOLEANS[name.lower()] if None not in known else -counts[name])
+        booleans = [BOOLEANS.get(name.lower()) for name in classes]
+        classes.sort(key=lambda name: BOOLEANS[name.lower()] if None not in booleans else -counts[name])
     return tuple(classes)
 
 
@@ -243,19 +243,19 @@ def without_texts(guesses: Mapping[str, Guess]) -> dict[str, Guess]:
     return other or used
 
 
-def words_for_nothing(columns: Mapping[str, Column]) -> list[str]:
-    """Returns the words that stand for nothing in some column, sorted, the empty one left out."""
-    return sorted({word for column in columns.values() for word in column.nothing} - {""})
+def missing_markers(columns: Mapping[str, Column]) -> list[str]:
+    """Returns the missing-value markers of all columns, sorted, without the empty one."""
+    return sorted({word for column in columns.values() for word in column.missing} - {""})
 
 
 def is_identifier(column: Column) -> bool:
-    """Returns whether a column numbers or names the rows."""
+    """Returns whether a column identifies the rows."""
     if column.moments or column.rows < 20:
         return False
     unique = column.rising if column.many else column.distinct >= 0.99 * column.rows
     if column.is_number:
         is_long = column.least >= LONG and not column.unit and not MOMENT.search(column.name)
         named = column.rising or bool(IDENTIFIER.search(column.name))
-        return column.whole == column.rows and ((unique and named) or (is_long and (unique or column.many)))
+        return column.integers == column.rows and ((unique and named) or (is_long and (unique or column.many)))
     named = bool(IDENTIFIER.search(column.name)) and (unique or column.many)
     return named or (unique and not column.is_date and column.mean_words < 2)

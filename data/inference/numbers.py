@@ -33,9 +33,9 @@ def numbers_among(texts: pa.Array) -> np.ndarray:
     if plain is not None:
         return plain
     numbers = np.full(len(texts), np.nan)
-    places = np.flatnonzero(pc.match_substring_regex(texts, MAY_BE_NUMBER).to_numpy(zero_copy_only=False))
-    if len(places):
-        some = texts.take(pa.array(places))
-        plain = plain_numbers(some)
-        numbers[places] = [number_of(text) for text in some.to_pylist()] if plain is None else plain
+    candidates = np.flatnonzero(pc.match_substring_regex(texts, MAY_BE_NUMBER).to_numpy(zero_copy_only=False))
+    if len(candidates):
+        candidate_texts = texts.take(pa.array(candidates))
+        plain = plain_numbers(candidate_texts)
+        numbers[candidates] = [number_of(text) for text in candidate_texts.to_pylist()] if plain is None else plain
     return numbers

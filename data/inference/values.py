@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 
-FEW = 4_096  # values that are put aside before they are counted
+FEW = 4_096  # values that are collected before they are counted
 
 
 class Values(Mapping[str, int]):
     """Different texts, in the order in which they appeared -> how often; an accumulator.
 
-    Of too many the first `most` + 1, and not how often. They are Arrow's until somebody looks at one: as values of
-    Python a table's hundred thousands took as long as all else that is found out about it.
+    Beyond `most` distinct texts it keeps the first `most` + 1 only, with counts that are not complete. Texts stay in
+    Arrow until they are read: conversion to Python took as long as all other facts of a large table.
 
     Args:
         most: How many are counted.
@@ -21,9 +21,9 @@ class Values(Mapping[str, int]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._texts, self._counts = pa.array([], pa.large_string()), np.zeros(0, np.int64)
-        self._new: list[tuple[pa.Array, np.ndarray]] = []  # put aside, of which some may be known
+        self._new: list[tuple[pa.Array, np.ndarray]] = []  # not counted yet
         self._num_new = 0
-        self._found: dict[str, int] | None = None
+        self._as_dict: dict[str, int] | None = None
 
     @classmethod
     def of(cls, counted: Mapping[str, int]) -> "Values":
@@ -41,7 +41,7 @@ class Values(Mapping[str, int]):
         """Adds texts, none of which is null, each as often as it was there, int64 `(texts,)`."""
         if self.is_full or not len(texts):
             return
-        self._found = None
+        self._as_dict = None
         self._new.append((texts.cast(pa.large_string()), counts))
         self._num_new += len(texts)
         if self._num_new >= max(len(self._texts), FEW):  # so that each is looked at a few times only
@@ -79,19 +79,19 @@ class Values(Mapping[str, int]):
 
     def _dict(self) -> dict[str, int]:
         self._count()
-        if self._found is None:
+        if self._as_dict is None:
             # to_pylist takes ten times as long.
             texts = self._texts.to_numpy(zero_copy_only=False).tolist()
-            self._found = dict(zip(texts, self._counts.tolist(), strict=True))
-        return self._found
+            self._as_dict = dict(zip(texts, self._counts.tolist(), strict=True))
+        return self._as_dict
 
     def _count(self) -> None:
-        """Counts what was put aside."""
+        """Counts the collected values."""
         if not self._new:
             return
         texts, counts = zip((self._texts, self._counts), *self._new, strict=True)
         encoded = pa.concat_arrays(texts).dictionary_encode()  # in the order in which they appear
         self._texts = encoded.dictionary[: self._most + 1]
-        found = np.bincount(encoded.indices.to_numpy(), np.concatenate(counts), len(encoded.dictionary))
-        self._counts = found[: len(self._texts)].astype(np.int64)
+        totals = np.bincount(encoded.indices.to_numpy(), np.concatenate(counts), len(encoded.dictionary))
+        self._counts = totals[: len(self._texts)].astype(np.int64)
         self._new, self._num_new = [], 0

@@ -91,7 +91,7 @@ def _points_of_values(column: Column) -> int:
     if column.distinct == 2:
         is_answer = not column.is_number and all(value.lower() in BOOLEANS for value in column.values)
         return 3 if is_answer else 2
-    return 1 if column.distinct <= 10 or column.whole != column.rows else 0
+    return 1 if column.distinct <= 10 or column.integers != column.rows else 0
 
 
 def _edges(columns: Mapping[str, Column]) -> tuple[str, str]:

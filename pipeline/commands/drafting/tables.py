@@ -13,7 +13,7 @@ from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.inference import notations
 from data.inference.facts import Column, Survey
-from data.inference.guesses import Guess, as_label, guess_all, guess_label, words_for_nothing
+from data.inference.guesses import Guess, as_label, guess_all, guess_label, missing_markers
 from data.scripts import cut, isolated
 from data.sources.blocks import Block
 from data.sources.tables import formats, kept
@@ -60,7 +60,7 @@ def of_table(
         raise ConfigError(f"{unknown('column', label, columns)}{layouts.other_sheets(path, options)}")
     columns[label] = as_label(columns[label])
     made = _filled(made, columns, label)
-    words = words_for_nothing(columns)
+    words = missing_markers(columns)
     if words:
         made.data["missing_values"] = ["", *words]
         remedy = "take out of data.missing_values what is a value of its own"
@@ -160,7 +160,7 @@ def _filled(made: Draft, columns: Mapping[str, Column], label: str) -> Draft:
     if made.task in ("text_classification", "sequence_classification"):
         keep = max(texts or used or guesses, key=lambda name: (columns[name].mean_words, columns[name].mean_length))
         made.ignored |= {name: "the task takes one text and nothing else" for name in used if name != keep}
-        optional = bool(columns[keep].nothing)
+        optional = bool(columns[keep].missing)
         used = {keep: Guess(TextFeature(optional=optional), guesses[keep].reason)}
         made.ignored.pop(keep, None)
     else:
@@ -233,7 +233,7 @@ def _task(answer: Guess, columns: Mapping[str, Column], used: dict[str, Guess], 
 
 def _set_checks(made: Draft, label: Column, broken: Counter) -> None:
     """Sets what to do about rows that cannot be used, and rows that are there more than once."""
-    unlabelled = sum(label.nothing.values())
+    unlabelled = sum(label.missing.values())
     if unlabelled or broken:
         rows = made.rows + broken.total()
         # Rows that nobody labelled are usual; broken ones are not.
@@ -251,7 +251,7 @@ def _set_checks(made: Draft, label: Column, broken: Counter) -> None:
         if not droppable:
             remedy = "mend the file, or set data.checks.invalid to {policy: drop, max_rate: 1}; a run stops as it is"
         made.unsure.append(f"{what}: {remedy}")
-    names = ", ".join(word for word in label.nothing if word)
+    names = ", ".join(word for word in label.missing if word)
     if names and "missing_values" in made.data:
         remedy = (
             f"where it is a class, take it out of data.missing_values and add it to the classes of {named(label.name)}"

@@ -8,7 +8,7 @@ import pytest
 
 from data.inference import facts
 from data.inference.dates import FORMATS, are_dates, is_date
-from data.inference.facts import NOTHING, Survey, survey
+from data.inference.facts import MISSING_MARKERS, Survey, survey
 from data.kinds.cell import word
 from data.sources.tables import notation
 from data.texts import is_unicode
@@ -19,7 +19,7 @@ class _CellWise:
     """The facts of a column, cell by cell: what blocks must agree with."""
 
     def __init__(self):
-        self.values, self.nothing, self.rows, self.numbers, self.whole = Counter(), Counter(), 0, 0, 0
+        self.values, self.missing, self.rows, self.numbers, self.integers = Counter(), Counter(), 0, 0, 0
         self.least, self.most, self.last, self.rising = float("inf"), float("-inf"), float("nan"), True
         self.formats, self.moments, self.nested = list(FORMATS), False, False
 
@@ -27,8 +27,8 @@ class _CellWise:
         text = "" if cell is None or cell != cell else word(cell)
         if not is_unicode(text):
             return
-        if text in NOTHING:
-            self.nothing[text] += 1
+        if text in MISSING_MARKERS:
+            self.missing[text] += 1
             return
         self.rows += 1
         self.nested |= isinstance(cell, dict | list | tuple)
@@ -44,7 +44,7 @@ class _CellWise:
         if number - number == 0:
             self.rising &= not self.numbers or number == self.last + 1
             self.numbers += 1
-            self.whole += number.is_integer()
+            self.integers += number.is_integer()
             self.least, self.most, self.last = min(self.least, number), max(self.most, number), number
 
 
@@ -78,12 +78,15 @@ POOLS = (
 
 
 def _facts(column):
-    told = {
+    facts_of_column = {
         name: getattr(column, name)
-        for name in ("nothing", "rows", "numbers", "whole", "least", "most", "rising", "moments", "nested")
+        for name in ("missing", "rows", "numbers", "integers", "least", "most", "rising", "moments", "nested")
     }
     # Of a column of moments nobody asks for formats.
-    return told | {"values": list(column.values.items()), "formats": None if column.moments else column.formats}
+    return facts_of_column | {
+        "values": list(column.values.items()),
+        "formats": None if column.moments else column.formats,
+    }
 
 
 def _cuts(rng, cells):
@@ -142,7 +145,7 @@ def test_a_column_that_some_rows_do_not_have_is_missing_there():
     columns = survey([block_of({"a": ["1", "2"]}), block_of({"a": ["3"], "b": ["x"]}), block_of({"a": ["4", "5"]})])
 
     assert columns["b"].rows == 1
-    assert columns["b"].nothing == {"": 4}
+    assert columns["b"].missing == {"": 4}
 
 
 @pytest.mark.parametrize("seed", range(20))

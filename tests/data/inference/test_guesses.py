@@ -27,7 +27,7 @@ def _column(cells):
         (["12", "13", "14", "15", "16", "unbekannt"] * 10, "category"),
     ],
 )
-def test_a_column_is_told_by_its_cells(cells, kind):
+def test_the_kind_of_a_column_follows_from_its_cells(cells, kind):
     assert guess_input(_column(cells)).feature.kind == kind
 
 
@@ -50,11 +50,11 @@ def test_what_cannot_help_is_left_out_with_its_reason(cells, reason):
     assert reason in guess.reason
 
 
-def test_cells_that_say_nothing_make_a_column_optional_and_their_words_are_kept():
+def test_missing_values_make_a_column_optional_and_their_markers_are_kept():
     column = _column(["1", "NA", "?", "2"] * 10)
 
     assert guess_input(column).feature.optional
-    assert dict(column.nothing) == {"NA": 10, "?": 10}
+    assert dict(column.missing) == {"NA": 10, "?": 10}
     assert not guess_input(_column(["1", "2"] * 10)).feature.optional
 
 
@@ -119,12 +119,12 @@ def test_more_than_100_classes_are_taken_with_several_rows_of_each():
     )
 
 
-def test_the_kind_of_what_is_predicted_can_be_asked_for():
-    whole, words = _column([str(i % 20) for i in range(200)]), _column(["a", "b"] * 20)
+def test_the_kind_of_the_label_can_be_set():
+    integers, words = _column([str(i % 20) for i in range(200)]), _column(["a", "b"] * 20)
 
-    assert guess_label(whole).feature.kind == "target"
-    assert len(guess_label(whole, "label").feature.classes) == 20
-    assert guess_label(whole, "target").feature.kind == "target"
+    assert guess_label(integers).feature.kind == "target"
+    assert len(guess_label(integers, "label").feature.classes) == 20
+    assert guess_label(integers, "target").feature.kind == "target"
     assert guess_label(words, "target").reason == "a target is a finite number in every row, and it has 'a'"
     assert guess_label(_column([1.5, float("inf")] * 20), "target").reason.endswith("and it has infinity")
 
@@ -211,11 +211,11 @@ def test_whole_numbers_of_twelve_digits_and_more_that_are_all_different_are_iden
 def test_numbers_in_a_notation_of_their_own_are_numbers_with_their_unit():
     columns = survey([block_of({"price": ["1.234,50 €", "0,99 €"] * 20, "share": ["3,5 %", "12 %"] * 20})])
 
-    found, doubts = read_as_written(columns)
+    notation, doubts = read_as_written(columns)
 
-    assert (found, doubts) == ((",", "."), [])
+    assert (notation, doubts) == ((",", "."), [])
     assert [guess_input(column).feature.unit for column in columns.values()] == ["€", "%"]
-    assert (columns["price"].least, columns["price"].most, columns["price"].whole) == (0.99, 1234.5, 0)
+    assert (columns["price"].least, columns["price"].most, columns["price"].integers) == (0.99, 1234.5, 0)
 
 
 def test_what_keeps_cells_from_being_numbers_is_told_as_the_table_writes_them():
@@ -229,16 +229,16 @@ def test_what_keeps_cells_from_being_numbers_is_told_as_the_table_writes_them():
 
     read_as_written(columns)
 
-    told = {name: (guess_input(one).reason, guess_input(one).remedy) for name, one in columns.items()}
-    assert told["price"] == (
+    guesses = {name: (guess_input(column).reason, guess_input(column).remedy) for name, column in columns.items()}
+    assert guesses["price"] == (
         "its cells are numbers with several units, such as '1.234,50 €' and '12.000,00 EUR'",
         "convert them in the data to one unit, such as 1234,5 €",
     )
-    assert told["share"] == (
+    assert guesses["share"] == (
         "some of its numbers have % and some have none, such as '3,5%' and '0,035'",
         "write % beside all of them in the data, or beside none",
     )
-    assert told["loss"][1] == "convert them in the data, to such as 1234,5"
+    assert guesses["loss"][1] == "convert them in the data, to such as 1234,5"
 
 
 def test_dashes_in_the_place_of_decimals_are_read():

@@ -16,14 +16,14 @@ def test_values_are_counted_in_the_order_in_which_they_appeared_however_they_com
     parts = [[rng.choice("abcdefghijkløæ ") for _ in range(rng.randint(0, 9))] for _ in range(12)]
 
     first, rest = Values(most=100), Values(most=100)
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         counted = Counter(part)
-        found = first if place < 6 else rest
+        accumulator = first if index < 6 else rest
         if rng.random() < 0.5:
-            found.add(pa.array(list(counted), pa.string()), np.array(list(counted.values()), np.int64))
+            accumulator.add(pa.array(list(counted), pa.string()), np.array(list(counted.values()), np.int64))
         else:
-            found.add_each(part)
-        assert len(found) <= 15  # also while some are put aside
+            accumulator.add_each(part)
+        assert len(accumulator) <= 15  # also while some are put aside
     first.merge(rest)
 
     expected = Counter(text for part in parts for text in part)
@@ -33,11 +33,11 @@ def test_values_are_counted_in_the_order_in_which_they_appeared_however_they_com
     assert not first.is_full
 
 
-def test_of_too_many_values_the_first_are_there_and_no_more_are_taken():
-    found = Values(most=2)
+def test_of_too_many_values_only_the_first_are_kept():
+    counted = Values(most=2)
 
     for text in "abcda":
-        found.add_each([text])
+        counted.add_each([text])
 
-    assert (list(found), len(found), found.is_full) == (["a", "b", "c"], 3, True)
-    assert "d" not in found
+    assert (list(counted), len(counted), counted.is_full) == (["a", "b", "c"], 3, True)
+    assert "d" not in counted
