@@ -34,10 +34,10 @@ MAX_NAMES = 8  # that a message shows
 
 def classes(folder: Path) -> tuple[str, ...]:
     """Returns the names of the class folders, sorted; raises DataError when there is none."""
-    found = tuple(path.name for path in folders_in(folder))
-    if not found:
+    names = tuple(path.name for path in folders_in(folder))
+    if not names:
         raise DataError(f"{folder} {_without_classes(listing(folder).beside)}.")
-    return found
+    return names
 
 
 def _without_classes(files: list[Path]) -> str:
@@ -45,18 +45,18 @@ def _without_classes(files: list[Path]) -> str:
     if not files:
         return "is empty; it needs a folder for each class, with images or texts in it"
     endings = sorted({path.suffix.lower() or "no ending" for path in files})
-    found = f"has {len(files):,} file{'s' * (len(files) > 1)} ({', '.join(endings[:MAX_NAMES])}) and no folders"
+    summary = f"has {len(files):,} file{'s' * (len(files) > 1)} ({', '.join(endings[:MAX_NAMES])}) and no folders"
     if set(endings) <= {*TABLE_ENDINGS, ".gz", ".zip"}:
         return (
-            f"{found}; name tables by a pattern in data.files, such as {files[0].parent}/*{endings[0]}; headrace new "
+            f"{summary}; name tables by a pattern in data.files, such as {files[0].parent}/*{endings[0]}; headrace new "
             "takes one of them"
         )
     # As in the data set of cats and dogs: cat.0.jpg, dog.1.jpg.
     words = Counter(match[0] for path in files if (match := re.match(r"[^\W\d_]+", path.stem)))
-    named = [word for word, count in words.most_common(MAX_NAMES) if count > 1]
-    by_names = f"; by their names they are of {', '.join(sorted(named))}" if len(named) > 1 else ""
-    example = files[0].parent / (sorted(named)[0] if by_names else "cat")
-    return f"{found}; it needs one for each class, such as {example}, with its images or texts in it{by_names}"
+    repeated_words = [word for word, count in words.most_common(MAX_NAMES) if count > 1]
+    by_names = f"; by their names they are of {', '.join(sorted(repeated_words))}" if len(repeated_words) > 1 else ""
+    example = files[0].parent / (sorted(repeated_words)[0] if by_names else "cat")
+    return f"{summary}; it needs one for each class, such as {example}, with its images or texts in it{by_names}"
 
 
 def examples(folder: Path, column: str) -> Listing:
@@ -82,7 +82,7 @@ def left_out(listings: Iterable[Listing], column: str) -> list[str]:
         listings: What `examples` returned for each folder.
         column: `image` or `text`.
     """
-    endings = Counter(path.suffix.lower() for found in listings for path in found.others)
+    endings = Counter(path.suffix.lower() for one_listing in listings for path in one_listing.others)
     if not endings:
         return []
     shown = listed([f"{count:,} {ending}" for ending, count in endings.most_common()], MAX_NAMES)
@@ -190,13 +190,13 @@ def refuse_empty(listings: Iterable[Listing]) -> None:
     """Raises DataError where class folders have no files, with the remedy."""
     folders: list[str] = []
     links: list[str] = []
-    for found in listings:
-        for name in found.empty():
-            place = found.folder / name
-            if place in found.repeats:
-                links.append(f"{place} is a link to {found.repeats[place]}, which is listed already; remove the link")
+    for entry in listings:
+        for name in entry.empty():
+            path = entry.folder / name
+            if path in entry.repeats:
+                links.append(f"{path} is a link to {entry.repeats[path]}, which is listed already; remove the link")
             else:
-                folders.append(str(place))
+                folders.append(str(path))
     sentences = links[:MAX_NAMES]
     if folders:
         verb, them = ("has", "the folder") if len(folders) == 1 else ("have", "the folders")
@@ -225,7 +225,7 @@ def features(given: dict, paths: dict[str, list[Path]], base: Path) -> dict:
             "data.features: a folder of classes has image or text, and label; set {text: text}, or such as "
             "{image: {kind: image, height: 64, width: 64, channels: 3}}."
         )
-    for folder in (folder for found in paths.values() for folder in found):
+    for folder in (folder for of_split in paths.values() for folder in of_split):
         _refuse_splits(folder, base, are_classes=bool(features[LABEL].classes))
     if len(names) == 1:
         _refuse_deeper(paths["train"][0] / names[0], base)

@@ -31,13 +31,13 @@ def is_table(folder: Path) -> bool:
         return True
     try:
         with os.scandir(folder) as entries:
-            found = [(entry.name, entry.is_dir()) for entry in entries if not _is_left_out(entry.name)]
+            children = [(entry.name, entry.is_dir()) for entry in entries if not _is_left_out(entry.name)]
     except OSError:
         return False
-    folders = [name for name, is_folder in found if is_folder]
+    folders = [name for name, is_folder in children if is_folder]
     if not all(map(PARTITION.fullmatch, folders)):
         return False
-    return any(name.lower().endswith(ENDING) for name, is_folder in found if not is_folder) or bool(
+    return any(name.lower().endswith(ENDING) for name, is_folder in children if not is_folder) or bool(
         folders and _within(folder)
     )
 
@@ -55,10 +55,10 @@ def files(folder: Path) -> list[Path]:
             may be deleted.
     """
     parquet.refuse_part_of_log(folder)
-    found = _within(folder)
-    if not found:
+    paths = _within(folder)
+    if not paths:
         raise DataError(f"{folder} has no {ENDING} files.")
-    return found
+    return paths
 
 
 def columns(folder: Path) -> list[str]:
@@ -70,12 +70,12 @@ def columns(folder: Path) -> list[str]:
     first, *others = files(folder)
     names = _columns(folder, first)
     for path in others:
-        found = _columns(folder, path)
-        extra = [name for name in found if name not in names]
-        wrong = headers.missing([name for name in names if name not in found], extra)
-        wrong += [f"column {name!r} is none of {first}" for name in extra]
-        if wrong:
-            raise DataError(f"{path}: {'; '.join(wrong[:5])}; all files of a folder need the same columns.")
+        names_of_file = _columns(folder, path)
+        extra = [name for name in names_of_file if name not in names]
+        problems = headers.missing([name for name in names if name not in names_of_file], extra)
+        problems += [f"column {name!r} is none of {first}" for name in extra]
+        if problems:
+            raise DataError(f"{path}: {'; '.join(problems[:5])}; all files of a folder need the same columns.")
     return names
 
 
@@ -112,17 +112,20 @@ def _scalar(value: str | int | None) -> pa.Scalar:
 
 
 def _filled(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yields the files with rows, and of each the value of each partition column: text, or int where all are whole."""
-    found = {path: _values(folder, path) for path in files(folder)}
-    texts = {(name, value) for values in found.values() for name, value in values.items() if value is not None}
+    """Yields the files with rows, each with the value of each partition column: text, or int where all are integers."""
+    values_by_path = {path: _values(folder, path) for path in files(folder)}
+    texts = {(name, value) for values in values_by_path.values() for name, value in values.items() if value is not None}
     are_text = {name for name, value in texts if not WHOLE.fullmatch(value)}
-    filled = [path for path in found if parquet.num_rows(path)]
-    if not filled:
+    with_rows = [path for path in values_by_path if parquet.num_rows(path)]
+    if not with_rows:
         raise DataError(f"{folder} has columns and no rows.")
-    for path in filled:
+    for path in with_rows:
         yield (
             path,
-            {name: value if value is None or name in are_text else int(value) for name, value in found[path].items()},
+            {
+                name: value if value is None or name in are_text else int(value)
+                for name, value in values_by_path[path].items()
+            },
         )
 
 
@@ -131,18 +134,18 @@ def _columns(folder: Path, path: Path) -> list[str]:
 
 
 def _values(folder: Path, path: Path) -> dict[str, str | None]:
-    """Returns what the folders between a folder and one of its files say: column -> text, None for nothing."""
+    """Returns partition column -> text, from the names of the folders between a folder and its file; None for null."""
     parts = path.relative_to(folder).parts[:-1]
-    found = [match.groups() for part in parts if (match := PARTITION.fullmatch(part))]
-    return {unquote(name): None if value == NOTHING else unquote(value) for name, value in found}
+    pairs = [match.groups() for part in parts if (match := PARTITION.fullmatch(part))]
+    return {unquote(name): None if value == NOTHING else unquote(value) for name, value in pairs}
 
 
 def _within(folder: Path) -> list[Path]:
-    found = listing(folder)
-    every = sorted([*found.beside, *found.files], key=lambda path: path.parts)
+    listed = listing(folder)
+    paths = sorted([*listed.beside, *listed.files], key=lambda path: path.parts)
     return [
         path
-        for path in every
+        for path in paths
         if path.suffix.lower() == ENDING and not any(map(_is_left_out, path.relative_to(folder).parts))
     ]
 
