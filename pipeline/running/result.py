@@ -103,14 +103,16 @@ def _steps_after_stop(result: RunResult) -> dict[str, str]:
     page = {f"report {record.pipeline}{place} --open": "see its page: what was measured, and by what it was judged"}
     typed = record.command[1:] if record.command[1:2] == ["run"] else []
     again = shlex.join(typed) if typed else f"run {record.pipeline}{place}"
+    target = shlex.quote(typed[1]) if typed else record.pipeline
     if stage == "ingest":
-        target = shlex.quote(typed[1]) if typed else record.pipeline
         return {f"check {target}{place} --rows": "look at all rows again, once they are mended"}
     if stage == "data_gate":
         return page
     if stage not in ("model_gate", "baseline", "serving_check"):
         return {}
-    if stage != "serving_check" and (epochs := _epochs(record)):
+    if stage == "baseline" and _too_few_rows(record):
+        page[f"check {target}{place} --rows"] = "see how many rows of each class the test split has; more are needed"
+    elif stage != "serving_check" and (epochs := _epochs(record)):
         longer = shlex.join(_without_epochs(typed)) if typed else again
         page[f"{longer} --set train.epochs={3 * epochs}"] = "train longer"
     if stage == "baseline":
@@ -121,6 +123,16 @@ def _steps_after_stop(result: RunResult) -> dict[str, str]:
     if stage == "serving_check":
         page[again] = "after a change of serving, or of the model, in the run file"
     return page
+
+
+def _too_few_rows(record: RunRecord) -> bool:
+    """Returns whether the baseline gate saw too few rows, or rows of a class, to tell any difference."""
+    path = record.file(COMPARISON)
+    if path is None:
+        return False
+    found = json.loads(path.read_text())
+    is_trivial = record.settings["baseline"]["require"] == "beat_trivial"
+    return None in (found["trivial"] if is_trivial else found).get("interval", ())
 
 
 def _without_epochs(words: list[str]) -> list[str]:

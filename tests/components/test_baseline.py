@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import numpy as np
@@ -18,15 +19,21 @@ pytestmark = pytest.mark.slow  # loads TFX
     ],
 )
 def test_the_gate_asks_for_as_much_as_the_settings(require, passing):
-    from components.baseline import check
+    from components.baseline import judge
     from data.errors import ModelError
+    from models import progress
 
     for verdict in ("beats", "ties with", "loses to"):
-        if verdict in passing:
-            check(verdict, require, "accuracy: ...")
-        else:
-            with pytest.raises(ModelError, match=f"baseline.require is {require}"):
-                check(verdict, require, "accuracy: ...")
+        passes = verdict in passing
+        asked, other = {"verdict": verdict, "sentence": "rmse: judged"}, {"verdict": "beats", "sentence": "rmse: other"}
+        result = {**other, "trivial": asked} if require == "beat_trivial" else {**asked, "trivial": other}
+        said = []
+        refused = contextlib.nullcontext() if passes else pytest.raises(ModelError, match=f"is {require}.*rmse: judged")
+        with progress.listening(said.append), refused:
+            judge(result, require)
+
+        # A stage that passes shows the best model, one that does not the comparison by which it is refused.
+        assert said == [{"summary": result["sentence"] if passes else "rmse: judged"}]
 
 
 def _rivals(folder, targets, generator):
@@ -54,7 +61,7 @@ def _rivals(folder, targets, generator):
 def test_a_network_is_held_against_the_best_model_and_the_best_trivial_one(
     tmp_path, error, beside_best, beside_trivial
 ):
-    from components.baseline import check, compare
+    from components.baseline import compare, judge
     from data.errors import ModelError
     from models.evaluation.predictions import Predictions
 
@@ -69,7 +76,7 @@ def test_a_network_is_held_against_the_best_model_and_the_best_trivial_one(
     assert f"rmse: the network {beside_trivial} mean, " in found["trivial"]["sentence"]
     if beside_trivial != "beats":
         with pytest.raises(ModelError, match=r"\(baseline.require is beat_trivial\) and was not published; rmse: the"):
-            check(found["trivial"]["verdict"], "beat_trivial", found["trivial"]["sentence"])
+            judge(found, "beat_trivial")
 
 
 def test_rows_of_a_group_count_as_one(tmp_path):
@@ -91,6 +98,31 @@ def test_rows_of_a_group_count_as_one(tmp_path):
     assert by_group["sentence"].endswith(", by 8 groups of rows)")
     one_group = compare(Predictions(targets, values, groups=np.zeros(400, np.int32)), tmp_path, RMSE)["trivial"]
     assert (one_group["verdict"], one_group["interval"]) == ("ties with", [None, None])
+
+
+@pytest.mark.parametrize(
+    ("groups", "sentence"),
+    [
+        (None, "auc: the network ties with majority, 0.6667 and 0.5000, and no difference can be seen: only 1 test"),
+        (0, "no difference can be seen: all test rows are of one group"),
+    ],
+)
+def test_of_one_row_of_a_class_no_difference_can_be_seen_and_the_gate_says_so(tmp_path, groups, sentence):
+    from components.baseline import compare
+    from models.evaluation.metrics import AUC
+    from models.evaluation.predictions import Predictions
+
+    targets, scores = np.array([0, 0, 0, 1]), np.array([0.1, 0.2, 0.9, 0.5])
+    values, constant = (np.stack([1 - one, one], axis=1) for one in (scores, np.full(4, 0.5)))
+    np.save(tmp_path / "majority.npy", constant)
+    facts = {"majority": {"trivial": True, "metrics": {"auc": 0.5}}}
+    (tmp_path / "classical.json").write_text(json.dumps(facts))
+    groups = None if groups is None else np.zeros(4, np.int32)
+
+    found = compare(Predictions(targets, values, groups), tmp_path, AUC, ("no", "yes"))["trivial"]
+
+    assert sentence in found["sentence"]
+    assert groups is not None or found["sentence"].endswith("only 1 test row is yes")
 
 
 def test_a_model_whose_metric_is_no_finite_number_is_never_the_best():

@@ -129,6 +129,20 @@ def test_a_run_that_a_gate_stopped_says_what_to_type_next(trained_to_the_end):
     ]
 
 
+@pytest.mark.parametrize(("require", "is_unknown"), [("beat_trivial", True), ("beat", False)])
+def test_no_longer_training_is_offered_where_the_test_rows_are_too_few(trained_to_the_end, require, is_unknown):
+    record = trained_to_the_end
+    record.settings["baseline"]["require"] = require
+    comparison = record.output("baseline", "comparison") / "comparison.json"
+    found = json.loads(comparison.read_text())
+    comparison.write_text(json.dumps(found | {"interval": [-0.1, 0.1], "trivial": {"interval": [None, None]}}))
+
+    lines = _stopped_at(record, "baseline")
+
+    assert any("train.epochs=" in line for line in lines) != is_unknown
+    assert ("headrace check './my run.yaml' --home /home --rows" in "".join(lines)) == is_unknown
+
+
 def test_what_to_type_next_is_of_the_gate(trained_to_the_end):
     record, settings = trained_to_the_end, trained_to_the_end.settings
     settings["evaluate"]["thresholds"] = {"accuracy": {"min": 0.9}}
