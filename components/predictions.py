@@ -24,7 +24,8 @@ from components.example_gen import read_groups, read_places, split_files
 from data.columnar.workers import over
 from data.errors import ModelError
 from data.examples import decode, picture
-from data.spec import BooleanFeature, DatasetSpec, ImageFeature, LabelFeature
+from data.kinds.date import iso
+from data.spec import BooleanFeature, DatasetSpec, DateFeature, Feature, ImageFeature, LabelFeature
 from data.texts import to_json
 from models import registry
 from models.evaluation.predictions import NUM_ROWS, SECONDS, Predictions, table
@@ -103,7 +104,12 @@ def write(
     parts.mkdir()
     prediction = _Prediction(parts, saved_model, examples_uri, spec, task.name, tuple(slice_by))
     worst = over(shards(examples_uri), functools.partial(_predict_shard, prediction), _Worst, beam_args).result()
-    MISTAKES.path(folder).write_text(to_json([_mistake_as_json(entry, spec) for entry in worst], indent=1))
+    files, numbers, _ = _row_ids_and_groups(examples_uri)
+    mistakes = [
+        {"row": -row, "file": files[-row].as_py(), "number": int(numbers[-row])} | _mistake(serialized, outputs, spec)
+        for _, row, serialized, outputs in worst
+    ]
+    MISTAKES.path(folder).write_text(to_json(mistakes, indent=1))
 
 
 def shards(examples_uri: str) -> list[Shard]:
@@ -297,13 +303,17 @@ class _Worst:
         return sorted(self._heap, key=lambda entry: entry[:2], reverse=True)
 
 
-def _mistake_as_json(entry: tuple, spec: DatasetSpec) -> dict[str, Any]:
-    """Returns an entry of `_Worst` as JSON values: its row in the split, the prediction, and the row's features."""
-    _, row, serialized, value = entry
-    mistake: dict[str, Any] = {"row": -row, "features": {}}
-    for name, content in decode(serialized, spec).items():
-        feature = spec.features[name]
-        if isinstance(feature, LabelFeature):
+def _mistake(serialized: bytes, value: np.ndarray, spec: DatasetSpec) -> dict[str, Any]:
+    """Returns a serialized row and the outputs for it as JSON values: what is true, the prediction, and the features as
+    the data has them, None of one that the row lacks.
+    """
+    mistake: dict[str, Any] = {"features": {}}
+    row = decode(serialized, spec)
+    for name, feature in spec.features.items():
+        content = row.get(name)
+        if content is None:
+            mistake["features"][name] = None
+        elif isinstance(feature, LabelFeature):
             best = int(value.argmax())
             mistake |= {"true": feature.classes[content], "predicted": feature.classes[best]}
             mistake |= {"probability": float(value[best]), "probability_of_true": float(value[content])}
@@ -312,9 +322,17 @@ def _mistake_as_json(entry: tuple, spec: DatasetSpec) -> dict[str, Any]:
         elif feature.target:
             mistake |= {"true": content, "predicted": float(np.atleast_1d(value)[-1])}
         else:
-            text = content.decode("utf-8", "replace")[:MAX_TEXT] if isinstance(content, bytes) else content
-            mistake["features"][name] = text
+            mistake["features"][name] = _as_in_data(content, feature)
     return mistake
+
+
+def _as_in_data(content: Any, feature: Feature) -> Any:
+    """Returns a stored value as a person knows it: a text, a number, true or false, a date in ISO 8601."""
+    if isinstance(feature, BooleanFeature):
+        return bool(content)
+    if isinstance(feature, DateFeature):
+        return iso(content)
+    return content.decode("utf-8", "replace")[:MAX_TEXT] if isinstance(content, bytes) else content
 
 
 def _png(content: bytes, feature: ImageFeature) -> str:

@@ -64,6 +64,14 @@ def column(cells: Cells, feature: DateFeature, how: Reading) -> Column:
     return patched(pa.array(np.where(is_valid, seconds, 0)), ~is_valid, cells, convert)
 
 
+def iso(seconds: int) -> str:
+    """Returns a stored date in ISO 8601: without a time at midnight; as it is stored beyond the years of Python."""
+    if not FIRST <= seconds <= LAST:
+        return str(seconds)
+    text = (EPOCH + seconds * SECOND).replace(tzinfo=None).isoformat()
+    return text.removesuffix("T00:00:00")
+
+
 def _of_floats(numbers: np.ndarray) -> Seconds:
     is_valid = np.abs(numbers) <= MAX_SECONDS
     return np.where(is_valid, numbers, 0).astype(np.int64), is_valid

@@ -34,7 +34,7 @@ from pipeline.core.stages import BY_ID
 from pipeline.history.record import RunRecord, StageRecord
 from pipeline.reporting.curves import counts
 from pipeline.reporting.facts import Facts
-from pipeline.reporting.formatting import Measured, flat, number
+from pipeline.reporting.formatting import Measured, cell, flat, number, row_name
 from pipeline.reporting.plots import reliability_diagram
 
 MAX_CLASSES = 50  # of the confusion matrix, of precision-recall curves, of slices
@@ -241,10 +241,10 @@ def _mistakes(record: RunRecord, found: Facts) -> Iterator[Summary]:
         return
     if all("image" in one for one in shown):  # a tag of its own: TensorBoard drops one of two kinds under one name
         yield _image("test/mistake_pictures", _pictures(shown))
-    rows = []
+    rows, files = [], record.settings.get("data", {}).get("files")
     for one in shown:
-        held = "; ".join(f"{name}: {str(value)[:300]}" for name, value in one["features"].items())
-        rows.append([one["row"], one["true"], one["predicted"], number(one.get("probability")), held])
+        held = "; ".join(f"{name}: {str(cell(value))[:300]}" for name, value in one["features"].items())
+        rows.append([row_name(one, files), one["true"], one["predicted"], number(one.get("probability")), held])
     head = ["row", "true", "predicted", "probability", "what it holds"]
     yield text_pb("test/mistakes", "\n".join(_table(head, rows)))
 

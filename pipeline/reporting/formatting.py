@@ -1,9 +1,12 @@
 """How values are written for people, on pages and in the terminal."""
 
+import glob
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from data import texts
 from data.scripts import cut, listed
 from data.texts import decimals, significant
 
+PATH_NUMBER = re.compile(r"\d+")  # that a row's file begins with
 MAX_SETTING = 60  # characters of a setting in a column of a comparison
 MAX_ITEMS, MAX_ITEM = 3, 20  # of a long list how many are told, and with how many characters
 
@@ -46,6 +50,27 @@ class Measured:
     def __str__(self) -> str:
         """Returns it in words, such as `0.942 (0.920 to 0.958)`."""
         return f"{self.number} ({self.ends})" if self.ends else self.number
+
+
+def row_name(mistake: Mapping[str, Any], files: Any) -> str:
+    """Returns which row of the data a mistake is, as messages about rows name it, such as `customers.csv:479`.
+
+    Args:
+        mistake: Its `file` and `number`, see `data.columnar.batches.Batch.row_ids`; an older release wrote `row` alone.
+        files: The setting data.files: the file is named where it is one path, else by its number.
+    """
+    file, line = mistake.get("file", ""), mistake.get("number")
+    if not file:
+        return f"test row {mistake['row'] + 1 if line is None else line:,}"
+    if files is not None and (found := PATH_NUMBER.match(file)):
+        path = Path(files).name if isinstance(files, str) and not glob.has_magic(files) else f"file {found[0]}"
+        file = path + file.removeprefix(found[0])
+    return f"{file}:{line}" if line else file
+
+
+def cell(value: Any) -> Any:
+    """Returns a value of a row for people: true or false, `missing` for none, a text or number as it is."""
+    return "missing" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 
 def number(value: Any, interval: Sequence[float] | None = None, bound: float | None = None) -> str:

@@ -26,7 +26,18 @@ from pipeline.history.record import RunRecord
 from pipeline.reporting import plots
 from pipeline.reporting.curves import precision_recall
 from pipeline.reporting.facts import WATTS_PER_CORE, Facts, energy_wh
-from pipeline.reporting.formatting import Measured, duration, flat, moment, number, setting, settings_row, span
+from pipeline.reporting.formatting import (
+    Measured,
+    cell,
+    duration,
+    flat,
+    moment,
+    number,
+    row_name,
+    setting,
+    settings_row,
+    span,
+)
 from pipeline.reporting.lineage import picture
 
 MAX_FEATURES = 200  # in the table of statistics
@@ -110,6 +121,7 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     made.filters |= {
+        "cell": cell,
         "cut": cut,
         "number": number,
         "span": span,
@@ -285,7 +297,9 @@ def _class_rows(found: Facts) -> list[list[Any]]:
 
 def _mistakes(record: RunRecord, found: Facts) -> Section:
     count = record.settings.get("report", {}).get("mistakes", 0)
-    return Section("mistakes", "Worst mistakes", {"shown": found.mistakes[:count], "allowed": count})
+    files = record.settings.get("data", {}).get("files")
+    shown = [{**one, "name": row_name(one, files)} for one in found.mistakes[:count]]
+    return Section("mistakes", "Worst mistakes", {"shown": shown, "allowed": count})
 
 
 def _classical(found: Facts) -> Section:

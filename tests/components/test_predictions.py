@@ -130,6 +130,39 @@ def test_the_worst_mistakes_are_those_of_the_least_probability_of_the_truth(told
 
     assert [one["row"] for one in told["mistakes"]] == [index for _, index in sorted(wrong)[:24]]
     assert len({one["row"] // (ROWS // SHARDS) for one in told["mistakes"]}) == SHARDS  # of every file
+    for one in told["mistakes"]:  # and the same row by its place in the data
+        row = told["rows"][one["row"]]
+        assert (one["file"], one["number"]) == (row["file"], row["number"])
+
+
+def test_a_mistake_holds_the_values_as_the_data_has_them():
+    from components.predictions import _mistake
+    from data.examples import encode
+    from data.spec import BooleanFeature, CategoryFeature, DatasetSpec, DateFeature, LabelFeature, NumberFeature
+
+    features = {
+        "signup": DateFeature(optional=True),
+        "seen": DateFeature(optional=True),
+        "vip": BooleanFeature(optional=True),
+        "since": DateFeature(optional=True),
+        "country": CategoryFeature(optional=True),
+        "used": NumberFeature(),
+        "churned": LabelFeature(classes=("no", "yes")),
+    }
+    spec = DatasetSpec(name="made up", title="", licence="", features=features)
+    row = {"signup": 1_719_187_200, "seen": 1_719_187_201, "vip": 1.0, "used": 2.5, "churned": 1}
+
+    found = _mistake(encode(row, spec), np.array([0.75, 0.25], np.float32), spec)
+
+    assert found["features"] == {
+        "signup": "2024-06-24",
+        "seen": "2024-06-24T00:00:01",
+        "vip": True,
+        "since": None,
+        "country": None,
+        "used": 2.5,
+    }
+    assert (found["true"], found["predicted"], found["probability_of_true"]) == ("yes", "no", 0.25)
 
 
 ON_BEAM = """
@@ -204,7 +237,7 @@ def test_a_model_is_asked_about_as_many_rows_as_make_a_mebibyte(tmp_path, rows, 
 
 
 def test_a_mistake_says_how_probable_the_answer_and_the_truth_were():
-    from components.predictions import _mistake_as_json
+    from components.predictions import _mistake
     from data.examples import encode
     from data.spec import DatasetSpec, LabelFeature, TextFeature
 
@@ -212,10 +245,9 @@ def test_a_mistake_says_how_probable_the_answer_and_the_truth_were():
     spec = DatasetSpec(name="made up", title="", licence="", features=features)
     serialized = encode({"words": "x" * 3000, "kind": 2}, spec)
 
-    found = _mistake_as_json((0.7, -41, serialized, np.array([0.25, 0.5, 0.125])), spec)
+    found = _mistake(serialized, np.array([0.25, 0.5, 0.125]), spec)
 
     assert found == {
-        "row": 41,
         "features": {"words": "x" * 2000},
         "true": "c",
         "predicted": "b",
@@ -225,13 +257,13 @@ def test_a_mistake_says_how_probable_the_answer_and_the_truth_were():
 
 
 def test_of_outputs_with_several_numbers_a_mistake_says_the_last():
-    from components.predictions import _mistake_as_json
+    from components.predictions import _mistake
     from data.examples import encode
     from data.spec import DatasetSpec, TargetFeature
 
     spec = DatasetSpec(name="made up", title="", licence="", features={"rating": TargetFeature()})
 
-    found = _mistake_as_json((2.0, -3, encode({"rating": 1.5}, spec), np.array([7.0, 3.5])), spec)
+    found = _mistake(encode({"rating": 1.5}, spec), np.array([7.0, 3.5]), spec)
 
     assert (found["true"], found["predicted"]) == (1.5, 3.5)
 

@@ -55,3 +55,18 @@ def test_long_lists_stand_beside_each_other_by_what_was_added_and_removed():
         "x" * 59 + "…",
     ]
     assert formatting.settings_row([["a"], ["b"]]) == ['["a"]', '["b"]']
+
+
+@pytest.mark.parametrize(
+    ("where", "files", "name"),
+    [
+        ({"row": 1234}, "a.csv", "test row 1,235"),
+        ({"row": 5, "file": "", "number": 1300}, None, "test row 1,300"),
+        ({"row": 5, "file": "2", "number": 7}, ["a.csv", "b.csv"], "file 2:7"),
+        ({"row": 5, "file": "1", "number": 7}, "part-*.csv", "file 1:7"),
+        ({"row": 5, "file": "1/cat/7.png", "number": 0}, "photos", "photos/cat/7.png"),
+        ({"row": 5, "file": "2020.txt", "number": 3}, None, "2020.txt:3"),
+    ],
+)
+def test_a_row_is_named_as_messages_name_it(where, files, name):
+    assert formatting.row_name(where, files) == name

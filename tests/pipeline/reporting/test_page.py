@@ -186,6 +186,18 @@ def test_long_texts_fold(run):
     assert "all 2,000 characters" in text
 
 
+def test_a_mistake_is_told_by_its_row_in_the_data_and_a_missing_cell_as_missing(run):
+    mistake = run.facts.mistakes[0] | {"row": 53, "file": "1", "number": 479}
+    mistake["features"] = {"country": None, "vip": True, "signup": "2024-06-24"}
+    run.facts.mistakes = [mistake]
+    run.record.settings["data"]["files"] = "raw/customers.csv"
+
+    words = " ".join(Outline(page.render(run.record, run.facts)).words)
+
+    assert "customers.csv:479" in words
+    assert " ".join(words.split()).count("country missing vip true signup 2024-06-24") == 1
+
+
 def test_the_page_is_written_whole(run):
     written = page.write(run.paths, run.record, run.facts)
 
