@@ -206,7 +206,8 @@ def _doubts(column: Column, classes: Sequence[str], *, few: bool) -> tuple[str, 
 def _span(column: Column) -> str:
     """Returns the least and the most number, with as many digits as tell them apart."""
     if column.integers == column.numbers and max(-column.least, column.most) < 1e15:
-        return f"{int(column.least):,} to {int(column.most):,}"
+        separator = "," if max(-column.least, column.most) >= 10_000 else ""  # none in years
+        return f"{int(column.least):{separator}} to {int(column.most):{separator}}"
     pairs = [(f"{column.least:.{digits}g}", f"{column.most:.{digits}g}") for digits in (6, 12, 17)]
     least, most = next(((least, most) for least, most in pairs if least != most), pairs[-1])
     return f"{least} to {most}"
