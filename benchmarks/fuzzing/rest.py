@@ -9,7 +9,7 @@ from benchmarks.fuzzing.findings import Finding
 
 MODULES = (
     "models.serving.protocol.json_requests",
-    "models.serving.protocol.json_answers",
+    "models.serving.protocol.json_responses",
     "models.serving.protocol.example_calls",
     "models.serving.protocol.signatures",
     "models.serving.server.api.bodies",
@@ -143,7 +143,7 @@ class Target:
         """Reads inputs, writes them as outputs and reads those: numbers must be the same."""
         import numpy as np
 
-        from models.serving.protocol import json_answers, json_requests
+        from models.serving.protocol import json_requests, json_responses
         from models.serving.protocol.statuses import ServingStatus
 
         try:
@@ -154,7 +154,7 @@ class Target:
             return
         if not arrays or any(array.dtype == object or array.ndim > DEEP for array in arrays.values()):
             return
-        text = json_answers.write_columns(arrays).replace(b'"outputs"', b'"inputs"', 1)
+        text = json_responses.write_columns(arrays).replace(b'"outputs"', b'"inputs"', 1)
         back, _ = json_requests.read_inputs(json_requests.parse(text), inputs)
         for alias, array in arrays.items():
             np.testing.assert_array_equal(back[alias], array)

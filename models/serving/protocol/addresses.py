@@ -1,4 +1,4 @@
-"""Addresses of servers: those on this machine are asked directly, never through a proxy. Loads no TensorFlow."""
+"""Addresses of servers: this machine is reached directly, never through a proxy. Loads no TensorFlow."""
 
 import ipaddress
 import urllib.request
@@ -20,13 +20,17 @@ def is_local(host: str) -> bool:
 
 
 def open_url(request: str | urllib.request.Request, *, timeout: float) -> Any:
-    """Returns the answer of a URL as `urllib.request.urlopen` does.
+    """Returns the open response of a URL, as `urllib.request.urlopen` does, and raises what it raises.
 
-    The environment's proxies are used for other machines only, and not where `no_proxy` has them.
+    The environment's proxies are used for other machines only, and not for hosts in `no_proxy`.
+
+    Args:
+        request: URL or request.
+        timeout: Seconds.
     """
     url = request if isinstance(request, str) else request.full_url
-    local = [urllib.request.ProxyHandler({})] if is_local(urlsplit(url).hostname or "") else []
-    return urllib.request.build_opener(*local).open(request, timeout=timeout)
+    handlers = [urllib.request.ProxyHandler({})] if is_local(urlsplit(url).hostname or "") else []
+    return urllib.request.build_opener(*handlers).open(request, timeout=timeout)
 
 
 def channel_options(address: str) -> list[tuple[str, int]]:

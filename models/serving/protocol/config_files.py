@@ -15,7 +15,7 @@ _SCALARS = {
     "int64": descriptor_pb2.FieldDescriptorProto.TYPE_INT64,
     "string": descriptor_pb2.FieldDescriptorProto.TYPE_STRING,
 }
-# tensorflow-serving-api brings no stubs for these two. Name -> number, type; `repeated` and messages spelt out.
+# tensorflow-serving-api brings no stubs for these two. Field -> number and type; the others are added by hand.
 # Source: session_bundle_config.proto and monitoring_config.proto of TensorFlow Serving.
 _WRAPPED = {
     "int64": "google.protobuf.Int64Value",
@@ -35,7 +35,7 @@ _BATCHING = {
 
 
 def _messages() -> tuple[type[Message], type[Message]]:
-    """Returns the message classes BatchingParameters and MonitoringConfig."""
+    """Returns the message classes BatchingParameters and MonitoringConfig, built from the field numbers above."""
     from google.protobuf import wrappers_pb2
 
     field = descriptor_pb2.FieldDescriptorProto
@@ -51,11 +51,11 @@ def _messages() -> tuple[type[Message], type[Message]]:
     )
     batching = file.message_type.add(name="BatchingParameters")
     for name, (number, kind) in _BATCHING.items():
-        one = batching.field.add(name=name, number=number, label=field.LABEL_OPTIONAL)
+        batching_field = batching.field.add(name=name, number=number, label=field.LABEL_OPTIONAL)
         if kind.startswith("plain "):
-            one.type = _SCALARS[kind.removeprefix("plain ")]
+            batching_field.type = _SCALARS[kind.removeprefix("plain ")]
         else:
-            one.type, one.type_name = field.TYPE_MESSAGE, f".{_WRAPPED[kind]}"
+            batching_field.type, batching_field.type_name = field.TYPE_MESSAGE, f".{_WRAPPED[kind]}"
     batching.field.add(name="allowed_batch_sizes", number=6, label=field.LABEL_REPEATED, type=field.TYPE_INT64)
     prometheus = file.message_type.add(name="PrometheusConfig")
     prometheus.field.add(name="enable", number=1, label=field.LABEL_OPTIONAL, type=field.TYPE_BOOL)
@@ -69,11 +69,11 @@ def _messages() -> tuple[type[Message], type[Message]]:
         type_name=".tensorflow.serving.PrometheusConfig",
     )
     pool.Add(file)
-    found = [
+    classes = [
         message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorflow.serving.{name}"))
         for name in ("BatchingParameters", "MonitoringConfig")
     ]
-    return found[0], found[1]
+    return classes[0], classes[1]
 
 
 BatchingParameters, MonitoringConfig = _messages()
@@ -83,7 +83,7 @@ def read(path: str | Path, kind: type[Kind]) -> Kind:
     """Returns the message in a text-proto file.
 
     Raises:
-        ValueError: The file cannot be read or parsed, in protobuf's words.
+        ValueError: The file cannot be read or parsed; the message is protobuf's.
     """
     try:
         return text_format.Parse(Path(path).read_text(encoding="utf-8"), kind())

@@ -1,4 +1,4 @@
-"""Classify and Regress: tf.train.Examples in, classes or numbers out, checked in TF Serving's words."""
+"""Classify and Regress: tf.train.Examples in, classes or numbers out. Error messages are TF Serving's."""
 
 from collections.abc import Mapping
 
@@ -11,22 +11,22 @@ from models.serving.protocol.statuses import Code, ServingStatus, invalid
 from models.serving.protocol.tensors import number_of, strings
 
 
-def serialized_examples(sent: input_pb2.Input) -> np.ndarray:
-    """Returns the examples of a request serialized, object `(examples,)`; raises ServingStatus without any."""
-    kind = sent.WhichOneof("kind")
+def serialized_examples(examples: input_pb2.Input) -> np.ndarray:
+    """Returns the serialized examples of a request, object `(examples,)`; raises ServingStatus if it has none."""
+    kind = examples.WhichOneof("kind")
     if kind == "example_list_with_context":
-        # Concatenated messages are merged ones: the context's features stand in each example.
-        context = sent.example_list_with_context.context.SerializeToString()
-        found = [context + example.SerializeToString() for example in sent.example_list_with_context.examples]
+        # Concatenated messages are parsed as one merged message: each example gets the context's features.
+        context = examples.example_list_with_context.context.SerializeToString()
+        serialized = [context + example.SerializeToString() for example in examples.example_list_with_context.examples]
     else:
-        found = [example.SerializeToString() for example in sent.example_list.examples] if kind else []
-    if not found:
+        serialized = [example.SerializeToString() for example in examples.example_list.examples] if kind else []
+    if not serialized:
         raise invalid("Input is empty.")
-    return strings(found)
+    return strings(serialized)
 
 
 def classification_outputs(signature: Signature, *, check_method_name: bool) -> list[str]:
-    """Returns which of `classes` and `scores` a signature gives; raises ServingStatus where it is no classification."""
+    """Returns which of `classes` and `scores` a signature outputs; raises ServingStatus if it is no classification."""
     method = signature.definition.method_name
     if check_method_name and method != CLASSIFY:
         raise invalid(f"Expected classification signature method_name to be {CLASSIFY}. Was: {method}")
@@ -34,18 +34,18 @@ def classification_outputs(signature: Signature, *, check_method_name: bool) -> 
     outputs = list(signature.outputs)
     if len(outputs) not in (1, 2):
         raise invalid(f"Expected one or two output Tensors, found {len(outputs)}")
-    found = [alias for alias in ("classes", "scores") if alias in outputs]
-    if not found:
+    aliases = [alias for alias in ("classes", "scores") if alias in outputs]
+    if not aliases:
         raise ServingStatus(
             Code.FAILED_PRECONDITION,
             f'Expected classification signature outputs to contain at least one of "classes" or "scores". '
             f"Signature was: {_text(signature)}",
         )
-    return found
+    return aliases
 
 
 def regression_outputs(signature: Signature, *, check_method_name: bool) -> list[str]:
-    """Returns `["outputs"]`; raises ServingStatus where a signature is no regression."""
+    """Returns `["outputs"]`; raises ServingStatus if the signature is no regression."""
     method = signature.definition.method_name
     if check_method_name and method != REGRESS:
         raise invalid(f"Expected regression signature method_name to be {REGRESS}. Was: {method}")
@@ -78,34 +78,37 @@ def fill_classifications(
     """Writes classes and scores into a result.
 
     Args:
-        result: Message that is added to.
-        values: `classes`, strings `(rows, classes)`, and `scores`, float32 of the same shape; one may be left out.
-        rows: How many examples the request has.
+        result: Message to add to.
+        values: `classes`, strings `(rows, classes)`, and `scores`, float32 of the same shape; one may be missing.
+        rows: Number of examples in the request.
 
     Raises:
-        ServingStatus: A value has another shape or type.
+        ServingStatus: A value has the wrong shape or dtype.
     """
     classes, scores = values.get("classes"), values.get("scores")
     _check_classifications(classes, scores, rows)
     for row in range(rows):
-        found = result.classifications.add().classes
+        target = result.classifications.add().classes
         labels = classes[row].tolist() if classes is not None else None
         numbers = scores[row].tolist() if scores is not None else None
         for index in range(len(labels if labels is not None else numbers)):
-            found.add(
+            target.add(
                 label=labels[index].decode(errors="replace") if labels is not None else "",
                 score=numbers[index] if numbers is not None else 0.0,
             )
 
 
 def _check_classifications(classes: np.ndarray | None, scores: np.ndarray | None, rows: int) -> None:
-    for name, value, kind, word in (("classes", classes, "OSU", "DT_STRING"), ("scores", scores, "f", "DT_FLOAT")):
+    for name, value, dtype_kinds, expected_type in (
+        ("classes", classes, "OSU", "DT_STRING"),
+        ("scores", scores, "f", "DT_FLOAT"),
+    ):
         if value is None:
             continue
         if value.ndim != 2:
             raise invalid(f"Expected Tensor shape: [batch_size num_classes] but got {_shape(value)}")
-        if value.dtype.kind not in kind or (kind == "f" and value.dtype != np.float32):
-            raise invalid(f"Expected {name} Tensor of {word}. Got: {_type_name(value)}")
+        if value.dtype.kind not in dtype_kinds or (dtype_kinds == "f" and value.dtype != np.float32):
+            raise invalid(f"Expected {name} Tensor of {expected_type}. Got: {_type_name(value)}")
         if len(value) != rows:
             raise invalid(f"Expected {name} output batch size of {rows}. Got: {len(value)}")
     if classes is not None and scores is not None and classes.shape[1] != scores.shape[1]:
@@ -115,7 +118,7 @@ def _check_classifications(classes: np.ndarray | None, scores: np.ndarray | None
 
 
 def fill_regressions(result: regression_pb2.RegressionResult, values: np.ndarray, rows: int) -> None:
-    """Writes numbers, float32 `(rows,)` or `(rows, 1)`, into a result; raises ServingStatus for any other array."""
+    """Writes values, float32 `(rows,)` or `(rows, 1)`, into a result; raises ServingStatus for any other array."""
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
         raise invalid(
             f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {_shape(values)}"

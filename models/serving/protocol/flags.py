@@ -8,9 +8,9 @@ from typing import Any
 
 @dataclass
 class Flags:
-    """What `tensorflow_model_server` is told; the last few are ours.
+    """The flags of `tensorflow_model_server`, followed by Headrace's own.
 
-    Attributes are the flags; each one's help is in its metadata.
+    Each attribute is a flag; its help text is in the field's metadata.
     """
 
     port: int = field(default=8500, metadata={"help": "TCP port of the gRPC API; 0: none"})
@@ -97,12 +97,12 @@ class Flags:
     access_log: str = field(default="", metadata={"help": "Ours: file that gets a JSON line a request; -: stderr"})
 
 
-# Going on without these would serve something else than was asked for, and in the clear.
+# Ignoring these would serve something else than requested, or without encryption.
 REFUSED = ("ssl_config_file", "use_alts_credentials", "platform_config_file", "prefer_tflite_model",
            "thread_pool_factory_config_file", "mixed_precision")  # fmt: skip
-# Unit files and scripts of before have the old names.
+# Old name -> new name: unit files and scripts of older versions use the old ones.
 RENAMED = {"input_guard": "input_validation"}
-_KNOWN = {one.name: one for one in dataclasses.fields(Flags)}
+_FIELDS = {field.name: field for field in dataclasses.fields(Flags)}
 _TRUE, _FALSE = ("true", "1", "t", "y", "yes"), ("false", "0", "f", "n", "no")
 
 
@@ -111,7 +111,7 @@ class BadFlag(ValueError):
 
 
 def parse(arguments: Sequence[str]) -> tuple[Flags, list[str]]:
-    """Returns the flags and the arguments that are none: TF Serving warns of those and goes on.
+    """Returns the flags, and the arguments that are no known flag: TF Serving warns about those and goes on.
 
     Raises:
         BadFlag: A value is not of its flag's type.
@@ -120,11 +120,11 @@ def parse(arguments: Sequence[str]) -> tuple[Flags, list[str]]:
     for argument in arguments:
         name, equals, text = argument.lstrip("-").partition("=")
         name = RENAMED.get(name, name)
-        found = _KNOWN.get(name)
-        if found is None or not argument.startswith("-"):
+        flag = _FIELDS.get(name)
+        if flag is None or not argument.startswith("-"):
             unknown.append(argument)
         else:
-            setattr(flags, name, _value(name, found.type, text if equals else None))
+            setattr(flags, name, _value(name, flag.type, text if equals else None))
     return flags, unknown
 
 
@@ -139,13 +139,13 @@ def _value(name: str, kind: Any, text: str | None) -> Any:
     try:
         return kind(text)
     except ValueError:
-        word = "an integer" if kind is int else "a number"
-        raise BadFlag(f"--{name}: expected {word}, found {text!r}") from None
+        expected = "an integer" if kind is int else "a number"
+        raise BadFlag(f"--{name}: expected {expected}, found {text!r}") from None
 
 
 def usage() -> str:
-    """Returns one line a flag."""
+    """Returns the help: one line a flag, with its default."""
     return "\n".join(
-        f"\t--{one.name}={str(one.default).lower() if one.type is bool else one.default}\t{one.metadata['help']}"
-        for one in _KNOWN.values()
+        f"\t--{flag.name}={str(flag.default).lower() if flag.type is bool else flag.default}\t{flag.metadata['help']}"
+        for flag in _FIELDS.values()
     )

@@ -1,4 +1,4 @@
-"""The rules that requests to a model are held to: a file in its SavedModel, made from the training data's schema."""
+"""The rules of input validation: a file in the SavedModel, made from the schema of the training data."""
 
 import json
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from data.spec import DatasetSpec
 
 FILE = Path("assets.extra") / "input_guard.json"
-EXAMPLES = "*"  # stands for all features, in the one input of serialized tf.train.Examples
+EXAMPLES = "*"  # the feature name of an input of serialized tf.train.Examples, which holds all features
 
 
 def write(model: Path, spec: "DatasetSpec", inputs: Mapping[str, Mapping[str, str]]) -> None:
-    """Writes what requests to a SavedModel are validated by.
+    """Writes the rules by which requests to a SavedModel are validated.
 
     Args:
         model: Folder of the SavedModel.
         spec: The training data's schema.
-        inputs: Signature -> input's alias -> feature, or `EXAMPLES`.
+        inputs: Signature -> input alias -> feature name, or `EXAMPLES`.
     """
     features = {}
     for name, feature in spec.features.items():

@@ -1,6 +1,6 @@
-"""Requests as JSON: tensors and examples, read the way TF Serving's REST API does.
+"""Requests as JSON: tensors and examples, read as by TF Serving's REST API.
 
-RapidJSON, the parser that TF Serving uses, reads them, so that its error messages are the same.
+They are parsed by RapidJSON, as in TF Serving, so that parse errors have the same messages.
 """
 
 import base64
@@ -18,22 +18,22 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import input_pb2
 
-from models.serving.protocol.json_answers import decimals
+from models.serving.protocol.json_responses import decimals
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
 from models.serving.protocol.tensors import data_type_name, strings
 
-MAX_RANK = 64  # numpy's, whose arrays the session takes; TensorFlow's is 254
+MAX_RANK = 64  # numpy's limit, since the session takes arrays; TensorFlow's is 254
 _TOO_DEEP = f"Encountered list at unexpected level: {MAX_RANK} expected < {MAX_RANK}"
-CUT = 256  # bytes of a value that a message shows
+MAX_SHOWN = 256  # characters of a value in a message
 
 Json = Any
 Inputs = Mapping[str, meta_graph_pb2.TensorInfo]
 
 _FLOATS = {types_pb2.DT_FLOAT: np.float32, types_pb2.DT_DOUBLE: np.float64}
-_LEAST, _GREATEST = -(2**63), 2**64 - 1  # whole numbers beyond these are doubles to RapidJSON
+_MIN_INT, _MAX_INT = -(2**63), 2**64 - 1  # RapidJSON parses integers beyond these as doubles
 _INTS = {
     types_pb2.DT_INT32: (np.int32, -(2**31), 2**31 - 1),
-    # TF Serving checks these three as int32 and cuts them off, like a cast in C.
+    # TF Serving checks these three as int32 and drops the high bits, like a cast in C.
     types_pb2.DT_INT16: (np.int16, -(2**31), 2**31 - 1),
     types_pb2.DT_INT8: (np.int8, -(2**31), 2**31 - 1),
     types_pb2.DT_UINT8: (np.uint8, -(2**31), 2**31 - 1),
@@ -48,10 +48,10 @@ _TRAILING = "The document root must not be followed by other values."
 
 
 def parse(body: bytes) -> dict[str, Json]:
-    """Returns the JSON object in a request's body; what follows it is ignored.
+    """Returns the JSON object in a request's body; anything after it is ignored.
 
     Raises:
-        ServingStatus: It is no JSON, or no object.
+        ServingStatus: The body is not JSON, or not an object.
     """
     if not body:
         raise invalid("JSON Parse error: The document is empty")
@@ -59,16 +59,16 @@ def parse(body: bytes) -> dict[str, Json]:
         try:
             document = rapidjson.loads(body, number_mode=rapidjson.NM_NAN)
         except rapidjson.JSONDecodeError as error:
-            found = _PARSE_ERROR.match(str(error))
-            offset, text = (int(found[1]), found[2]) if found else (0, str(error))
+            match = _PARSE_ERROR.match(str(error))
+            offset, text = (int(match[1]), match[2]) if match else (0, str(error))
             if text != _TRAILING:
                 raise invalid(f"JSON Parse error: {text} at offset: {offset}") from None
             document = rapidjson.loads(body[:offset], number_mode=rapidjson.NM_NAN)
     except RecursionError:
         raise invalid("JSON Parse error: Terminate parsing due to Handler error. (nested too deeply)") from None
     except (UnicodeDecodeError, ValueError) as error:
-        if (found := _PARSE_ERROR.match(str(error))) and found[2] == "Invalid integer value":  # of thousands of digits
-            raise invalid(f"JSON Parse error: {_TOO_BIG} at offset: {found[1]}") from None
+        if (match := _PARSE_ERROR.match(str(error))) and match[2] == "Invalid integer value":  # thousands of digits
+            raise invalid(f"JSON Parse error: {_TOO_BIG} at offset: {match[1]}") from None
         raise invalid(f"JSON Parse error: Invalid encoding in string. ({error})") from None
     if not isinstance(document, dict):
         raise invalid(f"JSON Value: {text_of(document)} Is not object")
@@ -76,7 +76,7 @@ def parse(body: bytes) -> dict[str, Json]:
 
 
 def signature_name(document: dict[str, Json]) -> str:
-    """Returns the signature that a request names, or an empty text; raises ServingStatus."""
+    """Returns the signature name of a request, empty if it has none; raises ServingStatus if it is no string."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise invalid(
@@ -86,14 +86,14 @@ def signature_name(document: dict[str, Json]) -> str:
 
 
 def read_inputs(document: dict[str, Json], inputs: Inputs) -> tuple[dict[str, np.ndarray], bool]:
-    """Returns the arrays of a predict request by alias, and whether they came row by row.
+    """Returns the arrays of a predict request by alias, and whether the request has the row format (`instances`).
 
     Args:
         document: The request.
-        inputs: The signature's inputs.
+        inputs: Alias -> TensorInfo of the signature's inputs.
 
     Raises:
-        ServingStatus: They are not what the signature takes.
+        ServingStatus: The request does not match the signature's inputs.
     """
     rows, columns = "instances" in document, "inputs" in document
     if rows and columns:
@@ -104,52 +104,52 @@ def read_inputs(document: dict[str, Json], inputs: Inputs) -> tuple[dict[str, np
             raise _format(document, "Expecting 'instances' to be an list/array")
         if not instances:
             raise _format(document, "No values in 'instances' array")
-        return _of_rows(instances, inputs), True
+        return _read_rows(instances, inputs), True
     if columns:
-        return _of_columns(document["inputs"], inputs), False
+        return _read_columns(document["inputs"], inputs), False
     raise invalid("Missing 'inputs' or 'instances' key")
 
 
-def _of_rows(instances: list[Json], inputs: Inputs) -> dict[str, np.ndarray]:
+def _read_rows(instances: list[Json], inputs: Inputs) -> dict[str, np.ndarray]:
     names = sorted(inputs)
-    if len(names) == 1 and (found := _regular(instances, inputs[names[0]].dtype)):
-        return {names[0]: _array(*found, inputs[names[0]].dtype)}
+    if len(names) == 1 and (item := _regular(instances, inputs[names[0]].dtype)):
+        return {names[0]: _array(*item, inputs[names[0]].dtype)}
     if not isinstance(instances[0], dict) and len(inputs) > 1:
         raise invalid(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"
         )
-    objects = _is_object(instances[0])
+    are_objects = _is_object(instances[0])
     items: dict[str, list[_Item]] = {name: [] for name in names}
     for index, element in enumerate(instances):
-        if _is_object(element) != objects:
-            words = ("object", "list") if objects else ("value/list", "object")
-            raise invalid(f"Expecting {words[0]} but got {words[1]} at item {index} of input list")
-        for name, value in element.items() if objects else [(names[0], element)]:
-            key = f" key: {name}" if objects else ""
+        if _is_object(element) != are_objects:
+            expected, got = ("object", "list") if are_objects else ("value/list", "object")
+            raise invalid(f"Expecting {expected} but got {got} at item {index} of input list")
+        for name, value in element.items() if are_objects else [(names[0], element)]:
+            key = f" key: {name}" if are_objects else ""
             try:
                 if name not in inputs:
                     raise invalid(f"JSON object: does not have named input: {name}")
                 item = _item(value, inputs[name].dtype)
                 items[name].append(item)
-                _same(items[name][0], item)
+                _check_same_shape(items[name][0], item)
             except ServingStatus as status:
                 raise invalid(f"Failed to process element: {index}{key} of 'instances' list. Error: {status}") from None
-        if objects and sorted(element) != names:
+        if are_objects and sorted(element) != names:
             raise invalid(
                 f"Failed to process element: {index} of 'instances' list. JSON object: {text_of(element)} keys must "
                 f"be equal to: {','.join(names)}"
             )
     return {
-        name: _array([value for one in found for value in one[0]], [len(found), *found[0][1]], inputs[name].dtype)
-        for name, found in items.items()
+        name: _array([value for item in column for value in item[0]], [len(column), *column[0][1]], inputs[name].dtype)
+        for name, column in items.items()
     }
 
 
-_Item = tuple[list, list[int]]
+_Item = tuple[list, list[int]]  # flat values, and their shape
 
 
-def _same(first: _Item, item: _Item) -> None:
+def _check_same_shape(first: _Item, item: _Item) -> None:
     if len(first[0]) != len(item[0]):
         raise invalid(f"Expecting tensor size: {len(first[0])} but got: {len(item[0])}")
     if first[1] != item[1]:
@@ -157,7 +157,7 @@ def _same(first: _Item, item: _Item) -> None:
         raise invalid(f"Expecting shape {shapes[0]} but got: {shapes[1]}")
 
 
-def _of_columns(value: Json, inputs: Inputs) -> dict[str, np.ndarray]:
+def _read_columns(value: Json, inputs: Inputs) -> dict[str, np.ndarray]:
     if not _is_object(value):
         if len(inputs) > 1:
             raise invalid(
@@ -165,17 +165,17 @@ def _of_columns(value: Json, inputs: Inputs) -> dict[str, np.ndarray]:
                 "tensorinfo_map"
             )
         value = {next(iter(inputs)): value}
-    found = {}
+    arrays = {}
     for name in sorted(inputs):
         if name not in value:
             raise invalid(f"Missing named input: {name} in 'inputs' object.")
         flat, shape = _item(value[name], inputs[name].dtype)
-        found[name] = _array(flat, shape, inputs[name].dtype)
-    return found
+        arrays[name] = _array(flat, shape, inputs[name].dtype)
+    return arrays
 
 
 def _regular(value: Json, dtype: int) -> _Item | None:
-    """Returns what `_item` does for nested lists of numbers that are all fine, in a fraction of the time; else None."""
+    """Returns the same as `_item` in a fraction of the time, for valid nested lists of numbers only; else None."""
     if type(value) is not list:
         return None
     shape = [len(value)]
@@ -184,13 +184,13 @@ def _regular(value: Json, dtype: int) -> _Item | None:
             return None
         shape.append(len(value[0]))
         value = list(itertools.chain.from_iterable(value))
-    return (value, shape) if _plain(value, dtype) else None
+    return (value, shape) if _is_valid(value, dtype) else None
 
 
 def _item(value: Json, dtype: int) -> _Item:
-    """Returns the values of a (nested) list one after the other, checked, and its shape."""
-    if found := _regular(value, dtype):
-        return found
+    """Returns the checked values of a (nested) list in row-major order, and its shape."""
+    if item := _regular(value, dtype):
+        return item
     shape: list[int] = []
     inner = value
     while isinstance(inner, list):
@@ -206,6 +206,7 @@ def _item(value: Json, dtype: int) -> _Item:
 
 
 def _flatten(value: Json, level: int, shape: list[int], dtype: int, flat: list) -> None:
+    """Appends the checked values of a nested list to `flat`; raises ServingStatus for another shape or type."""
     if not isinstance(value, list):
         if level != len(shape):
             raise invalid(
@@ -220,44 +221,44 @@ def _flatten(value: Json, level: int, shape: list[int], dtype: int, flat: list) 
         raise invalid(
             f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
         )
-    if level == len(shape) - 1 and _plain(value, dtype):
+    if level == len(shape) - 1 and _is_valid(value, dtype):
         flat.extend(value)
         return
-    for one in value:
-        _flatten(one, level + 1, shape, dtype, flat)
+    for element in value:
+        _flatten(element, level + 1, shape, dtype, flat)
 
 
-def _plain(values: list, dtype: int) -> bool:
-    """Whether all values of a list are fine as they are; the look is quick."""
-    kinds = set(map(type, values))
-    if dtype in _FLOATS and kinds <= {float, int}:
-        greatest = float(np.finfo(_FLOATS[dtype]).max)
-        return all(-greatest <= value <= greatest for value in values)
-    if kinds == {int} and dtype in _INTS:
+def _is_valid(values: list, dtype: int) -> bool:
+    """Whether all values of a list are numbers in the range of `dtype`: a quick check of the common case."""
+    types = set(map(type, values))
+    if dtype in _FLOATS and types <= {float, int}:
+        largest = float(np.finfo(_FLOATS[dtype]).max)
+        return all(-largest <= value <= largest for value in values)
+    if types == {int} and dtype in _INTS:
         _, low, high = _INTS[dtype]
         return low <= min(values) and max(values) <= high
     return False
 
 
 def _checked(value: Json, dtype: int) -> Json:
-    """Returns one value as it goes into a tensor; raises ServingStatus when it is not of its type."""
+    """Returns one value as it goes into a tensor of `dtype`; raises ServingStatus if it has another type."""
     if isinstance(value, dict):
         if dtype != types_pb2.DT_STRING:
             raise _type_error(value, dtype)
         return _unescape(value)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if dtype in _FLOATS:
-        if not number:
+        if not is_number:
             raise _type_error(value, dtype)
-        # Whole numbers are rounded to what a float can hold, as decimals are.
+        # Integers are rounded to a float, as decimals are.
         value = _double(value)
         if math.isfinite(value) and abs(value) > float(np.finfo(_FLOATS[dtype]).max):
-            word = data_type_name(dtype)
-            raise invalid(f"Cannot convert JSON value: {text_of(value)} to {word} without loss of precision.")
+            type_name = data_type_name(dtype)
+            raise invalid(f"Cannot convert JSON value: {text_of(value)} to {type_name} without loss of precision.")
         return value
     if dtype in _INTS:
         _, low, high = _INTS[dtype]
-        if not number or not isinstance(value, int) or not low <= value <= high:
+        if not is_number or not isinstance(value, int) or not low <= value <= high:
             raise _type_error(value, dtype)
         return value
     if dtype == types_pb2.DT_STRING:
@@ -274,7 +275,7 @@ def _checked(value: Json, dtype: int) -> Json:
 
 
 def _double(value: float) -> float:
-    """Returns a number as a float; raises ServingStatus where it is too large for one."""
+    """Returns a number as a float; raises ServingStatus if it is too large."""
     try:
         return float(value)
     except OverflowError:
@@ -287,10 +288,10 @@ def _array(flat: list, shape: list[int], dtype: int) -> np.ndarray:
     if dtype == types_pb2.DT_STRING:
         return strings(flat).reshape(shape)
     if dtype in _INTS:
-        wide = np.uint64 if dtype == types_pb2.DT_UINT64 else np.int64
-        return np.array(flat, wide).astype(_INTS[dtype][0]).reshape(shape)
-    kind = tf.dtypes.as_dtype(dtype).as_numpy_dtype
-    return np.array(flat, kind).reshape(shape)
+        wide_dtype = np.uint64 if dtype == types_pb2.DT_UINT64 else np.int64
+        return np.array(flat, wide_dtype).astype(_INTS[dtype][0]).reshape(shape)
+    numpy_dtype = tf.dtypes.as_dtype(dtype).as_numpy_dtype
+    return np.array(flat, numpy_dtype).reshape(shape)
 
 
 def _is_object(value: Json) -> bool:
@@ -304,23 +305,23 @@ def _is_base64(value: Json) -> bool:
 def _unescape(value: dict[str, Json]) -> bytes:
     if not _is_base64(value):
         raise invalid(f"JSON Value: {text_of(value)} not formatted correctly for base64 data")
-    # Encoders break lines, and leave the padding out or write it with dots; what is wrong with it is an error.
+    # Some encoders break lines, leave the padding out, or pad with dots; padding of a wrong length is an error.
     text = value["b64"].translate(_WHITE_SPACE)
-    bare = text.rstrip("=.")
+    unpadded = text.rstrip("=.")
     try:
-        if len(text) - len(bare) not in (0, -len(bare) % 4):
+        if len(text) - len(unpadded) not in (0, -len(unpadded) % 4):
             raise ValueError("padding")
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+        return base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise invalid("Unable to base64 decode") from None
 
 
 def read_examples(document: dict[str, Json]) -> input_pb2.Input:
-    """Returns the examples of a classify or regress request; raises ServingStatus."""
-    found = input_pb2.Input()
-    context = "context" in document
-    if context:
-        found.example_list_with_context.context.CopyFrom(_example(document["context"]))
+    """Returns the examples of a classify or regress request; raises ServingStatus if they are malformed."""
+    result = input_pb2.Input()
+    has_context = "context" in document
+    if has_context:
+        result.example_list_with_context.context.CopyFrom(_example(document["context"]))
     if "examples" not in document:
         raise _format(document, "When method is classify, key 'examples' is expected and was not found")
     examples = document["examples"]
@@ -328,27 +329,27 @@ def read_examples(document: dict[str, Json]) -> input_pb2.Input:
         raise _format(document, "Expecting 'examples' value to be an list/array")
     if not examples:
         raise _format(document, "'examples' value is an empty array")
-    target = found.example_list_with_context if context else found.example_list
-    target.examples.extend(_example(one) for one in examples)
-    return found
+    target = result.example_list_with_context if has_context else result.example_list
+    target.examples.extend(_example(example) for example in examples)
+    return result
 
 
 def _example(value: Json) -> tf.train.Example:
     if not isinstance(value, dict):
         raise invalid(f"Example must be JSON object but got JSON {_kind(value)}")
-    found = tf.train.Example()
+    example = tf.train.Example()
     for name, content in value.items():
-        feature = found.features.feature[name]
-        for one in content if isinstance(content, list) else [content]:
-            _add(one, name, feature)
-    return found
+        feature = example.features.feature[name]
+        for element in content if isinstance(content, list) else [content]:
+            _add(element, name, feature)
+    return example
 
 
-_WORDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64", None: "UNKNOWN"}
+_TYPE_NAMES = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64", None: "UNKNOWN"}
 
 
 def _add(value: Json, name: str, feature: tf.train.Feature) -> None:
-    if type(value) is int and not _LEAST <= value <= _GREATEST:
+    if type(value) is int and not _MIN_INT <= value <= _MAX_INT:
         value = _double(value)
     if isinstance(value, (bool, int)):
         kind = "int64_list"
@@ -358,9 +359,9 @@ def _add(value: Json, name: str, feature: tf.train.Feature) -> None:
         kind = "bytes_list"
     else:
         raise invalid(f"Feature: {name} has element with unexpected JSON type: {_kind(value)}")
-    there = feature.WhichOneof("kind")
-    if there not in (None, kind):
-        raise invalid(f"Unexpected element type in feature: {name} expecting type: {_WORDS[there]}")
+    current_kind = feature.WhichOneof("kind")
+    if current_kind not in (None, kind):
+        raise invalid(f"Unexpected element type in feature: {name} expecting type: {_TYPE_NAMES[current_kind]}")
     if kind == "float_list":
         feature.float_list.value.append(_checked(value, types_pb2.DT_FLOAT))
     elif kind == "bytes_list":
@@ -380,13 +381,13 @@ def _kind(value: Json) -> str:
 
 
 def text_of(value: Json) -> str:
-    """Returns a JSON value as a message shows it, cut at 256 bytes."""
-    if type(value) is int and not _LEAST <= value <= _GREATEST:
+    """Returns a JSON value as error messages show it, cut after 256 characters."""
+    if type(value) is int and not _MIN_INT <= value <= _MAX_INT:
         value = _double(value)
     if isinstance(value, float):
         return decimals(np.array([value]))[0]
     text = rapidjson.dumps(value, indent=4, ensure_ascii=False, number_mode=rapidjson.NM_NAN)
-    return text if len(text) <= CUT else f"{text[:CUT]}..."
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _format(document: Json, text: str) -> ServingStatus:

@@ -1,4 +1,4 @@
-"""What a signature takes and gives: inputs and outputs of a Predict request, checked in TF Serving's words."""
+"""Inputs and outputs of a signature: checks of a Predict request, with TF Serving's error messages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class Signature:
     Attributes:
         name: Its key in the SavedModel.
         definition: The SignatureDef.
-        inputs: Alias -> the C API's handle of what is fed.
-        outputs: Alias -> the same of what is fetched.
-        dtypes: Alias -> DataType of an input.
-        defaults: Alias -> value of an input that a request may leave out.
+        inputs: Alias -> the C API's handle of the tensor to feed.
+        outputs: Alias -> the C API's handle of the tensor to fetch.
+        dtypes: Alias -> DataType number of an input.
+        defaults: Alias -> default value of an optional input.
     """
 
     name: str
@@ -37,41 +37,41 @@ class Signature:
     defaults: Mapping[str, np.ndarray]
 
 
-def read_inputs(sent: Tensors, signature: Signature, max_bytes: int) -> dict[str, np.ndarray]:
-    """Returns the arrays of a request by alias, those left out filled in with their defaults.
+def read_inputs(tensors: Tensors, signature: Signature, max_bytes: int) -> dict[str, np.ndarray]:
+    """Returns the arrays of a request by alias; missing optional inputs get their default.
 
     Args:
-        sent: Alias -> tensor.
-        signature: Which is asked.
-        max_bytes: Largest tensor that fewer values than it has room for may be filled up to; 0: TensorFlow's limit.
+        tensors: Alias -> tensor.
+        signature: The requested signature.
+        max_bytes: Size limit of a tensor that has fewer values than its shape and is filled up; 0: TensorFlow's.
 
     Raises:
-        ServingStatus: Inputs are missing, not known, damaged, or of another type.
+        ServingStatus: An input is missing, unknown, malformed, or of the wrong dtype.
     """
-    _check_count(sent, signature)
+    _check_count(tensors, signature)
     arrays = {}
     for alias in signature.inputs:
-        if alias in sent:
+        if alias in tensors:
             try:
-                arrays[alias] = to_array(sent[alias], max_bytes or MAX_BYTES)
+                arrays[alias] = to_array(tensors[alias], max_bytes or MAX_BYTES)
             except (ValueError, MemoryError):
                 raise invalid(f"tensor parsing error: {alias}") from None
         else:
             arrays[alias] = _default(alias, signature)
-    _check_names(sent, signature)
-    _check_types(sent, signature)
+    _check_names(tensors, signature)
+    _check_types(tensors, signature)
     return arrays
 
 
-def _check_count(sent: Tensors, signature: Signature) -> None:
-    wanted = signature.inputs
-    if len(sent) <= len(wanted) and (len(sent) == len(wanted) or signature.defaults):
+def _check_count(tensors: Tensors, signature: Signature) -> None:
+    expected = signature.inputs
+    if len(tensors) <= len(expected) and (len(tensors) == len(expected) or signature.defaults):
         return
-    names, needed = sorted(sent), sorted(wanted)
-    extra, missing = sorted(set(names) - set(needed)), sorted(set(needed) - set(names))
+    sent_names, expected_names = sorted(tensors), sorted(expected)
+    extra, missing = sorted(set(sent_names) - set(expected_names)), sorted(set(expected_names) - set(sent_names))
     raise invalid(
-        f"input size does not match signature: {len(names)}!={len(needed)} len({{{','.join(names)}}}) != "
-        f"len({{{','.join(needed)}}}). Sent extra: {{{','.join(extra)}}}. Missing but required: "
+        f"input size does not match signature: {len(tensors)}!={len(expected)} len({{{','.join(sent_names)}}}) != "
+        f"len({{{','.join(expected_names)}}}). Sent extra: {{{','.join(extra)}}}. Missing but required: "
         f"{{{','.join(missing)}}}."
     )
 
@@ -87,28 +87,28 @@ def _default(alias: str, signature: Signature) -> np.ndarray:
     )
 
 
-def _check_names(sent: Tensors, signature: Signature) -> None:
-    wanted = signature.inputs
-    if len(sent) > sum(alias in sent for alias in wanted):
-        extra = next(alias for alias in sorted(sent) if alias not in wanted)
+def _check_names(tensors: Tensors, signature: Signature) -> None:
+    expected = signature.inputs
+    if len(tensors) > sum(alias in tensors for alias in expected):
+        extra = next(alias for alias in sorted(tensors) if alias not in expected)
         raise invalid(
-            f"Inputs contains invalid name. Used request inputs: {','.join(sorted(set(sent) & set(wanted)))}, "
+            f"Inputs contains invalid name. Used request inputs: {','.join(sorted(set(tensors) & set(expected)))}, "
             f"request input: {extra}"
         )
 
 
-def _check_types(sent: Tensors, signature: Signature) -> None:
-    """TensorFlow finds wrong types too, but a batch of requests must not fail for one of them."""
+def _check_types(tensors: Tensors, signature: Signature) -> None:
+    """Checks dtypes before the session does: else one wrong request would fail all requests of its batch."""
     for index, alias in enumerate(signature.inputs):
         expected = signature.dtypes[alias]
-        if alias in sent and (found := sent[alias].dtype) != expected:
+        if alias in tensors and (dtype := tensors[alias].dtype) != expected:
             raise invalid(
-                f"Expects arg[{index}] to be {data_type_name(expected)} but {data_type_name(found)} is provided"
+                f"Expects arg[{index}] to be {data_type_name(expected)} but {data_type_name(dtype)} is provided"
             )
 
 
 def select_outputs(output_filter: Sequence[str], signature: Signature) -> list[str]:
-    """Returns the aliases to answer with: those of the filter, all without one; raises ServingStatus."""
+    """Returns the output aliases: those of the filter, or all if it is empty; raises ServingStatus for unknown ones."""
     if not output_filter:
         return list(signature.outputs)
     for position, alias in enumerate(output_filter):

@@ -1,4 +1,4 @@
-"""A status in gRPC's codes, and what it is in HTTP's."""
+"""Errors as gRPC status codes, and the HTTP status of each."""
 
 from http import HTTPStatus
 
@@ -18,7 +18,7 @@ HTTP_STATUS = {
     Code.ALREADY_EXISTS: HTTPStatus.CONFLICT,
     Code.ABORTED: HTTPStatus.CONFLICT,
     Code.RESOURCE_EXHAUSTED: HTTPStatus.TOO_MANY_REQUESTS,
-    Code.CANCELLED: 499,  # nginx's "client closed request", which TF Serving answers too
+    Code.CANCELLED: 499,  # nginx's "client closed request", which TF Serving returns too
     Code.UNIMPLEMENTED: HTTPStatus.NOT_IMPLEMENTED,
     Code.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Code.DEADLINE_EXCEEDED: HTTPStatus.GATEWAY_TIMEOUT,
@@ -27,11 +27,11 @@ BY_NUMBER = {code.value[0]: code for code in Code}
 
 
 class ServingStatus(Exception):
-    """What a request or a load came to, other than OK.
+    """The error of a request, or of loading a version.
 
     Attributes:
         code: gRPC's status code.
-        message: What a client is told.
+        message: The message that a client gets.
     """
 
     def __init__(self, code: Code, message: str):
@@ -40,26 +40,26 @@ class ServingStatus(Exception):
         self.message = message
 
     def http(self) -> int:
-        """Returns the HTTP status that TF Serving's REST API answers with."""
+        """Returns the HTTP status of TF Serving's REST API for this error."""
         return int(HTTP_STATUS.get(self.code, HTTPStatus.INTERNAL_SERVER_ERROR))
 
     def __str__(self) -> str:
-        """Returns the status in TensorFlow's words, such as `INVALID_ARGUMENT: Missing ModelSpec`."""
+        """Returns the status as TensorFlow prints it, such as `INVALID_ARGUMENT: Missing ModelSpec`."""
         return f"{self.code.name}: {self.message}"
 
 
 class Refusal(ServingStatus):
-    """An INVALID_ARGUMENT that is the client's fault whatever the version: the model has not seen the request."""
+    """An INVALID_ARGUMENT raised before the model ran: no version is to blame for it."""
 
     def __init__(self, message: str):
         super().__init__(Code.INVALID_ARGUMENT, message)
 
 
 def invalid(message: str) -> ServingStatus:
-    """Returns an INVALID_ARGUMENT status, to be raised."""
+    """Returns an INVALID_ARGUMENT error, to be raised by the caller."""
     return ServingStatus(Code.INVALID_ARGUMENT, message)
 
 
 def of_tensorflow(error: tf.errors.OpError) -> ServingStatus:
-    """Returns the status of an error out of a session."""
+    """Returns the ServingStatus of an error that a TensorFlow session raised."""
     return ServingStatus(BY_NUMBER.get(error.error_code, Code.UNKNOWN), error.message)

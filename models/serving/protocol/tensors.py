@@ -1,4 +1,4 @@
-"""TensorProtos to numpy arrays and back, at the speed of a copy."""
+"""Conversion of TensorProtos to numpy arrays and back, at the speed of a copy."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 
 TensorProto = tensor_pb2.TensorProto
 MAX_BYTES = 2**31
-LARGEST = 8  # bytes of a value
-MANY = 512  # values from which on reading them off the wire pays
+MAX_ITEM_BYTES = 8
+MIN_RAW_VALUES = 512  # from so many values on, reading the serialized bytes is faster than reading the field
 
-# DataType -> numpy's type and the field of its values.
+# DataType -> numpy dtype and the TensorProto field of its values.
 _FIELDS: dict[int, tuple[Any, str]] = {
     types_pb2.DT_FLOAT: (np.float32, "float_val"),
     types_pb2.DT_DOUBLE: (np.float64, "double_val"),
@@ -31,12 +31,12 @@ _FIELDS: dict[int, tuple[Any, str]] = {
     types_pb2.DT_BFLOAT16: (tf.bfloat16.as_numpy_dtype, "half_val"),
 }
 _NUMBERS = {np.dtype(kind): number for number, (kind, _) in _FIELDS.items()}
-# Fields whose packed form on the wire is an array's own bytes: tag and numpy's type.
+# Fields whose packed serialization is the bytes of the array: field -> tag and numpy dtype.
 _RAW = {"float_val": (b"\x2a", "<f4"), "double_val": (b"\x32", "<f8"), "bool_val": (b"\x5a", "?")}
 
 
 def data_type_name(number: int) -> str:
-    """Returns a DataType in TensorFlow's short words, such as `float` or `int32`."""
+    """Returns the name of a DataType in TensorFlow's messages, such as `float` or `int32`."""
     try:
         return tf.dtypes.as_dtype(number).name.replace("float32", "float").replace("float64", "double")
     except TypeError:
@@ -44,28 +44,28 @@ def data_type_name(number: int) -> str:
 
 
 def number_of(kind: np.dtype) -> int:
-    """Returns the DataType of an array's type."""
+    """Returns the DataType number of a numpy dtype."""
     return types_pb2.DT_STRING if kind.kind in "OSU" else _NUMBERS[kind]
 
 
 def strings(values: Sequence[Any]) -> np.ndarray:
-    """Returns an object array `(values,)`; numpy would make fixed-width text of them and cut zero bytes off."""
-    found = np.empty(len(values), object)
-    found[:] = values
-    return found
+    """Returns an object array `(values,)`; `np.array` makes fixed-width strings, which drop trailing zero bytes."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
 
 
 def to_array(proto: TensorProto, max_filled: int = MAX_BYTES) -> np.ndarray:
     """Returns the array in a TensorProto; strings as an object array of bytes.
 
-    Fewer values than the shape wants are filled up with the last, as TensorFlow does.
+    If there are fewer values than the shape has, the last one is repeated, as in TensorFlow.
 
     Args:
         proto: The tensor.
-        max_filled: Most bytes that are filled up so: a message of 30 bytes can ask for 2 GiB.
+        max_filled: Size limit in bytes of a tensor filled up so: a message of 30 bytes can ask for 2 GiB.
 
     Raises:
-        ValueError: It is not a tensor: unknown type or shape, too few bytes, or too large.
+        ValueError: The tensor has an unknown dtype or rank, the wrong number of values, or is too large.
     """
     if proto.dtype not in _FIELDS or proto.tensor_shape.unknown_rank:
         raise ValueError("unknown type or rank")
@@ -74,29 +74,29 @@ def to_array(proto: TensorProto, max_filled: int = MAX_BYTES) -> np.ndarray:
     if shape and min(shape) < 0:
         raise ValueError("negative size")
     size = math.prod(shape)
-    if size * LARGEST > MAX_BYTES and size * np.dtype(kind).itemsize > MAX_BYTES:
+    if size * MAX_ITEM_BYTES > MAX_BYTES and size * np.dtype(kind).itemsize > MAX_BYTES:
         raise ValueError("too large")
     if proto.tensor_content:
-        return _of_content(proto.tensor_content, kind, size).reshape(shape)
+        return _from_content(proto.tensor_content, kind, size).reshape(shape)
     values = getattr(proto, field)
     if len(values) > size:
         raise ValueError("more values than the shape has")
     if len(values) < size and size * np.dtype(kind).itemsize > max_filled:
         raise ValueError("too large")
-    found = _of_values(proto, values, field, kind)
-    if len(found) == size:
-        return found.reshape(shape)
-    if len(found) == 0:
+    array = _from_fields(proto, values, field, kind)
+    if len(array) == size:
+        return array.reshape(shape)
+    if len(array) == 0:
         return np.full(shape, b"" if kind is object else 0, kind)
     filled = np.empty(size, kind)
-    filled[: len(found)] = found
-    filled[len(found) :] = found[-1]  # np.full would make fixed-width text of it first, and cut zero bytes off
+    filled[: len(array)] = array
+    filled[len(array) :] = array[-1]  # np.full would make a fixed-width string of it, which drops trailing zero bytes
     return filled.reshape(shape)
 
 
-def _of_content(content: bytes, kind: Any, size: int) -> np.ndarray:
+def _from_content(content: bytes, kind: Any, size: int) -> np.ndarray:
     if kind is object:
-        # Lengths as varints first, then the strings: TensorFlow's own coding.
+        # TensorFlow's encoding: all lengths as varints, then the strings.
         proto = TensorProto(dtype=types_pb2.DT_STRING, tensor_content=content)
         proto.tensor_shape.dim.add(size=size)
         try:
@@ -110,24 +110,30 @@ def _of_content(content: bytes, kind: Any, size: int) -> np.ndarray:
     return np.frombuffer(content, kind)
 
 
-def _of_values(proto: TensorProto, values: Any, field: str, kind: Any) -> np.ndarray:
+def _from_fields(proto: TensorProto, values: Any, field: str, kind: Any) -> np.ndarray:
     if field == "half_val":
-        return np.array(values, np.int32).astype(np.uint16).view(kind)  # what does not fit is cut off, as by TensorFlow
+        return np.array(values, np.int32).astype(np.uint16).view(kind)  # high bits are dropped, as in TensorFlow
     if kind is object:
         return strings(values)
-    if field in _RAW and len(values) >= MANY:
-        tag, raw = _RAW[field]
-        bytes_ = len(values) * np.dtype(raw).itemsize
-        wire = proto.SerializeToString()
-        head = tag + _varint(bytes_)
-        if wire[-bytes_ - len(head) : -bytes_] == head:  # the last field there is
-            return np.frombuffer(wire, raw, offset=len(wire) - bytes_)
+    if field in _RAW and len(values) >= MIN_RAW_VALUES:
+        tag, dtype = _RAW[field]
+        num_bytes = len(values) * np.dtype(dtype).itemsize
+        serialized = proto.SerializeToString()
+        header = tag + _varint(num_bytes)
+        if serialized[-num_bytes - len(header) : -num_bytes] == header:  # the values are the last field
+            return np.frombuffer(serialized, dtype, offset=len(serialized) - num_bytes)
     wide = np.int64 if field == "int_val" else kind
     return np.array(values, wide).astype(kind, copy=False)
 
 
 def fill(proto: TensorProto, array: np.ndarray, *, as_content: bool = False) -> None:
-    """Writes an array into an empty TensorProto: typed fields as TF Serving does, or its bytes."""
+    """Writes an array into an empty TensorProto.
+
+    Args:
+        proto: The message to fill.
+        array: Of any shape, of a dtype that TensorFlow has.
+        as_content: Whether numbers go into `tensor_content` instead of the typed field, which TF Serving uses.
+    """
     number = number_of(array.dtype)
     _, field = _FIELDS[number]
     proto.dtype = number
@@ -140,7 +146,7 @@ def fill(proto: TensorProto, array: np.ndarray, *, as_content: bool = False) -> 
         proto.tensor_content = array.tobytes()
     elif field == "half_val":
         proto.half_val.extend(array.ravel().view(np.uint16).tolist())
-    elif field in _RAW and array.size >= MANY:
+    elif field in _RAW and array.size >= MIN_RAW_VALUES:
         content = np.ascontiguousarray(array).tobytes()
         proto.MergeFromString(_RAW[field][0] + _varint(len(content)) + content)
     else:
@@ -148,9 +154,10 @@ def fill(proto: TensorProto, array: np.ndarray, *, as_content: bool = False) -> 
 
 
 def _varint(value: int) -> bytes:
-    found = bytearray()
+    """Returns a number in protobuf's variable-length encoding."""
+    encoded = bytearray()
     while value > 127:
-        found.append(value & 127 | 128)
+        encoded.append(value & 127 | 128)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    encoded.append(value)
+    return bytes(encoded)

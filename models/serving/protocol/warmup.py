@@ -1,4 +1,4 @@
-"""Warm-up requests: written when a model is exported, replayed before a version answers anybody."""
+"""Warm-up requests: written when a model is exported, replayed before a version gets requests."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,11 +18,11 @@ PredictionLog = prediction_log_pb2.PredictionLog
 
 
 def write(model: Path, requests: Iterable[tuple[str, Mapping[str, np.ndarray], Mapping[str, np.ndarray]]]) -> None:
-    """Writes warm-up requests into a SavedModel's folder, each with the answer it got from the model in memory.
+    """Writes warm-up requests into a SavedModel's folder, each with the predictions of the model in memory.
 
     Args:
         model: Folder of the SavedModel.
-        requests: Signature, inputs and outputs by alias.
+        requests: Signature name, inputs and outputs of each request, both by alias.
     """
     (model / FILE).parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(model / FILE)) as writer:
@@ -39,10 +39,10 @@ def write(model: Path, requests: Iterable[tuple[str, Mapping[str, np.ndarray], M
 
 
 def read(model: Path) -> Iterator[PredictionLog]:
-    """Returns the warm-up requests of a version, none where it has none.
+    """Yields the warm-up requests of a version; none if it has no such file.
 
     Raises:
-        ServingStatus: The file is damaged, or holds too many, in TF Serving's words.
+        ServingStatus: The file is damaged or has too many records; the message is TF Serving's.
     """
     path = model / FILE
     if not path.exists():
@@ -62,13 +62,15 @@ def read(model: Path) -> Iterator[PredictionLog]:
 
 
 def replay(model: Path, engine, iterations: int) -> float:
-    """Sends a version its warm-up requests through an `inference.Engine` that knows only this version.
+    """Sends a version its warm-up requests and returns the duration in seconds.
 
-    Returns:
-        Seconds it took.
+    Args:
+        model: Folder of the SavedModel.
+        engine: An `inference.Engine` that serves only this version.
+        iterations: How often each request is sent.
 
     Raises:
-        ServingStatus: A request failed, or is of a kind that cannot be replayed.
+        ServingStatus: A request failed, or is of a type that cannot be replayed.
     """
     begin = time.perf_counter()
     for log in read(model):

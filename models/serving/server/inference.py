@@ -17,7 +17,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from models.serving.protocol import json_answers, json_requests
+from models.serving.protocol import json_requests, json_responses
 from models.serving.protocol.example_calls import (
     classification_outputs,
     fill_classifications,
@@ -115,7 +115,7 @@ class Engine:
         signature = self._predicting_signature(servable, name)
         outputs = select_outputs((), signature)
         values = self._run(servable, signature, arrays, outputs, timeout_ms)
-        write = json_answers.write_rows if by_row else json_answers.write_columns
+        write = json_responses.write_rows if by_row else json_responses.write_columns
         return write(dict(zip(outputs, values, strict=True))), servable.version
 
     def _predicting_signature(self, servable: Servable, name: str) -> Signature:

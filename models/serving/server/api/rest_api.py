@@ -20,7 +20,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from models.serving.protocol import json_answers, json_requests
+from models.serving.protocol import json_requests, json_responses
 from models.serving.protocol.statuses import Code, ServingStatus, invalid
 from models.serving.server.api import bodies
 from models.serving.server.api.calls import Call, Caller, new_identifier
@@ -85,7 +85,7 @@ class RestApi:
                 body = await self._answer(request, method, path, identifier)
             found = web.Response(body=body, headers=headers)
         except ServingStatus as status:
-            text = json_answers.write_error(status.message) if status.message else b""
+            text = json_responses.write_error(status.message) if status.message else b""
             found = web.Response(status=status.http(), body=text, headers=headers)
         if self._caller.is_ending:
             found.force_close()
@@ -128,19 +128,22 @@ class RestApi:
 
     def _classify(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         request = classification_pb2.ClassificationRequest(model_spec=spec)
-        return json_answers.write_classifications(self._of_examples(call, request, body, self._engine.classify).result)
+        response = self._call_with_examples(call, request, body, self._engine.classify)
+        return json_responses.write_classifications(response.result)
 
     def _regress(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         request = regression_pb2.RegressionRequest(model_spec=spec)
-        return json_answers.write_regressions(self._of_examples(call, request, body, self._engine.regress).result)
+        response = self._call_with_examples(call, request, body, self._engine.regress)
+        return json_responses.write_regressions(response.result)
 
-    def _of_examples(self, call: Call, request: Any, body: bytes, ask: Callable[[Any, int], Any]) -> Any:
+    def _call_with_examples(self, call: Call, request: Any, body: bytes, method: Callable[[Any, int], Any]) -> Any:
+        """Returns the response of `method` to a request whose examples are read from the body."""
         document = json_requests.parse(body)
         request.model_spec.signature_name = json_requests.signature_name(document)
         request.input.CopyFrom(json_requests.read_examples(document))
-        answer = ask(request, self._timeout_ms)
-        call.version = answer.model_spec.version.value
-        return answer
+        response = method(request, self._timeout_ms)
+        call.version = response.model_spec.version.value
+        return response
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
         return _text(_values(self._engine.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))))
@@ -206,7 +209,7 @@ class _Connection(web.RequestHandler):
         if status == 500:
             logger.error("in a REST call", exc_info=exc)
             message = "A fault of the server; its log says more."
-        text = json_answers.write_error((message or f"Malformed request ({exc}).")[:MOST_WORDS])
+        text = json_responses.write_error((message or f"Malformed request ({exc}).")[:MOST_WORDS])
         found = web.Response(status=status, body=text, headers={"Content-Type": "application/json"})
         found.force_close()
         return found

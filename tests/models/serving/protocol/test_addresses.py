@@ -1,4 +1,4 @@
-"""Which servers are asked through the environment's proxies, and which directly."""
+"""Servers on this machine are reached directly, others through the proxies of the environment."""
 
 import http.server
 import threading
@@ -11,12 +11,12 @@ from models.serving.protocol.addresses import channel_options, is_local, open_ur
 
 @pytest.fixture
 def proxy(monkeypatch):
-    """A proxy that answers everything itself; yields what it was asked for."""
-    asked = []
+    """A proxy that answers every request itself; yields the URLs requested of it."""
+    urls = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            urls.append(self.path)
             self.send_response(200)
             self.end_headers()
 
@@ -28,21 +28,21 @@ def proxy(monkeypatch):
         for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
-        yield asked
+        yield urls
         server.shutdown()
 
 
 @pytest.mark.parametrize(
-    ("host", "is_here"),
+    ("host", "expected"),
     [("localhost", True), ("LOCALHOST.", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True),
      ("[::1]", True), ("0.0.0.0", True), ("::ffff:127.0.0.1", True), ("10.0.0.1", False), ("example.org", False),
      ("", False), ("localhost.example.org", False)],
 )  # fmt: skip
-def test_this_machine_is_known_by_name_and_address(host, is_here):
-    assert is_local(host) == is_here
+def test_names_and_addresses_of_this_machine_are_local(host, expected):
+    assert is_local(host) == expected
 
 
-def test_servers_on_this_machine_are_asked_directly_and_others_through_the_proxy(proxy):
+def test_servers_on_this_machine_are_reached_directly_and_others_through_the_proxy(proxy):
     with pytest.raises(urllib.error.URLError, match="refused"):
         open_url("http://127.0.0.1:1/v1/models/m", timeout=5)
     assert proxy == []
@@ -60,7 +60,7 @@ def test_no_proxy_is_obeyed(proxy, monkeypatch):
 
 
 def test_grpc_is_kept_from_proxies_on_this_machine_only():
-    direct = [("grpc.enable_http_proxy", 0)]
+    local = ["127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/s"]
 
-    assert [channel_options(one) for one in ("127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/s")] == [direct] * 4
+    assert [channel_options(address) for address in local] == [[("grpc.enable_http_proxy", 0)]] * 4
     assert channel_options("models.example.org:8500") == []

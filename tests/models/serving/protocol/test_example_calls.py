@@ -9,18 +9,18 @@ CLASSES = np.array([[b"no", b"yes"]], object)
 SCORES = np.float32([[0.75, 0.25]])
 
 
-def test_a_label_or_a_score_that_is_missing_is_empty_or_zero():
+def test_a_missing_label_is_empty_and_a_missing_score_is_zero():
     scored, labelled = classification_pb2.ClassificationResult(), classification_pb2.ClassificationResult()
 
     fill_classifications(scored, {"scores": SCORES}, 1)
     fill_classifications(labelled, {"classes": CLASSES}, 1)
 
-    assert [(one.label, one.score) for one in scored.classifications[0].classes] == [("", 0.75), ("", 0.25)]
-    assert [(one.label, one.score) for one in labelled.classifications[0].classes] == [("no", 0.0), ("yes", 0.0)]
+    assert [(label.label, label.score) for label in scored.classifications[0].classes] == [("", 0.75), ("", 0.25)]
+    assert [(label.label, label.score) for label in labelled.classifications[0].classes] == [("no", 0.0), ("yes", 0.0)]
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ({"scores": SCORES[0]}, "Expected Tensor shape: [batch_size num_classes] but got [2]"),
         ({"scores": SCORES.astype(np.float64)}, "Expected scores Tensor of DT_FLOAT. Got: DT_DOUBLE"),
@@ -32,15 +32,15 @@ def test_a_label_or_a_score_that_is_missing_is_empty_or_zero():
         ),
     ],
 )
-def test_what_is_no_classification_is_refused_in_tf_servings_words(values, words):
+def test_outputs_that_are_no_classification_are_refused_with_tf_servings_message(values, message):
     with pytest.raises(ServingStatus) as error:
         fill_classifications(classification_pb2.ClassificationResult(), values, 1)
 
-    assert error.value.message == words
+    assert error.value.message == message
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         (
             np.zeros((1, 2), np.float32),
@@ -50,8 +50,8 @@ def test_what_is_no_classification_is_refused_in_tf_servings_words(values, words
         (np.zeros(1), "Expected output Tensor of DT_FLOAT.  Got: DT_DOUBLE"),
     ],
 )
-def test_what_is_no_regression_is_refused_in_tf_servings_words(values, words):
+def test_outputs_that_are_no_regression_are_refused_with_tf_servings_message(values, message):
     with pytest.raises(ServingStatus) as error:
         fill_regressions(regression_pb2.RegressionResult(), values, 1)
 
-    assert error.value.message == words
+    assert error.value.message == message

@@ -22,17 +22,17 @@ def signature(**defaults: np.ndarray) -> Signature:
     return Signature("s", DEFINITION, handles, {"y": "y:0", "z": "z:0"}, {"a": 1, "b": 3}, defaults)
 
 
-def test_inputs_come_as_arrays_and_those_left_out_as_their_default():
-    found = read_inputs({"a": A}, signature(b=np.int32([7])), 0)
+def test_inputs_are_returned_as_arrays_and_missing_ones_as_their_default():
+    arrays = read_inputs({"a": A}, signature(b=np.int32([7])), 0)
 
-    assert {alias: (value.tolist(), value.dtype.name) for alias, value in found.items()} == {
+    assert {alias: (value.tolist(), value.dtype.name) for alias, value in arrays.items()} == {
         "a": ([1.0], "float32"),
         "b": ([7], "int32"),
     }
 
 
 @pytest.mark.parametrize(
-    ("sent", "defaults", "words"),
+    ("tensors", "defaults", "message"),
     [
         (
             {"a": A},
@@ -54,14 +54,14 @@ def test_inputs_come_as_arrays_and_those_left_out_as_their_default():
         ({"a": B, "b": B}, {}, "Expects arg[0] to be float but int32 is provided"),
     ],
 )
-def test_inputs_that_do_not_fit_are_refused_in_tf_servings_words(sent, defaults, words):
+def test_inputs_that_do_not_match_the_signature_are_refused_with_tf_servings_message(tensors, defaults, message):
     with pytest.raises(ServingStatus) as error:
-        read_inputs(sent, signature(**defaults), 0)
+        read_inputs(tensors, signature(**defaults), 0)
 
-    assert (error.value.code.name, error.value.message) == ("INVALID_ARGUMENT", words)
+    assert (error.value.code.name, error.value.message) == ("INVALID_ARGUMENT", message)
 
 
-def test_outputs_are_those_of_the_filter_and_all_without_one():
+def test_outputs_are_those_of_the_filter_or_all_without_a_filter():
     assert select_outputs([], signature()) == ["y", "z"]
     assert select_outputs(["z"], signature()) == ["z"]
     with pytest.raises(ServingStatus, match="duplicate output tensor alias: z"):

@@ -1,4 +1,4 @@
-"""Answers as JSON, laid out the way TF Serving's REST API does."""
+"""Responses as JSON, with the layout of TF Serving's REST API."""
 
 import base64
 import json
@@ -13,7 +13,14 @@ INDENT = "    "
 
 
 def write_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
-    """Returns `{"predictions": [...]}`, an element a row; raises ServingStatus when rows do not match."""
+    """Returns `{"predictions": [...]}`, one element a row.
+
+    Args:
+        outputs: Alias -> array `(rows, ...)`.
+
+    Raises:
+        ServingStatus: The arrays differ in their number of rows, one is a scalar, or its dtype has no JSON form.
+    """
     rows = None
     for name, array in outputs.items():
         if not array.ndim:
@@ -24,8 +31,7 @@ def write_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
     single = len(outputs) == 1
     texts = {name: _nested(array, name, 2 if single else 3, one_line=True) for name, array in outputs.items()}
     if single:
-        found = next(iter(texts.values()))
-        inside = ", ".join(found)
+        inside = ", ".join(next(iter(texts.values())))
     else:
         elements = [
             "{\n"
@@ -33,18 +39,25 @@ def write_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
             + f"\n{INDENT * 2}}}"
             for row in range(rows or 0)
         ]
-        inside = "".join(f"{',' if row else ''}\n{INDENT * 2}{one}" for row, one in enumerate(elements))
+        inside = "".join(f"{',' if row else ''}\n{INDENT * 2}{element}" for row, element in enumerate(elements))
     end = f"\n{INDENT}]" if rows else "]"
     return encoded(f'{{\n{INDENT}"predictions": [{inside}{end}\n}}')
 
 
 def write_columns(outputs: Mapping[str, np.ndarray]) -> bytes:
-    """Returns `{"outputs": ...}`, one value, or an object of several; raises ServingStatus."""
+    """Returns `{"outputs": ...}`, the value of a single output, or an object of several by alias.
+
+    Args:
+        outputs: Alias -> array.
+
+    Raises:
+        ServingStatus: The dtype of an array has no JSON form.
+    """
     if len(outputs) == 1:
         ((name, array),) = outputs.items()
-        text = _whole(array, name, 1)
+        text = _array(array, name, 1)
     else:
-        inside = ",\n".join(f"{INDENT * 2}{quoted(name)}: {_whole(outputs[name], name, 2)}" for name in sorted(outputs))
+        inside = ",\n".join(f"{INDENT * 2}{quoted(name)}: {_array(outputs[name], name, 2)}" for name in sorted(outputs))
         text = f"{{\n{inside}\n{INDENT}}}"
     return encoded(f'{{\n{INDENT}"outputs": {text}\n}}')
 
@@ -52,16 +65,16 @@ def write_columns(outputs: Mapping[str, np.ndarray]) -> bytes:
 def write_classifications(result) -> bytes:
     """Returns `{"results": [[["label", score], ...], ...]}` of a ClassificationResult."""
     rows = []
-    for one in result.classifications:
-        scores = decimals(np.array([found.score for found in one.classes], np.float32))
-        pairs = [f"[{quoted(found.label)}, {score}]" for found, score in zip(one.classes, scores, strict=True)]
+    for example in result.classifications:
+        scores = decimals(np.array([label.score for label in example.classes], np.float32))
+        pairs = [f"[{quoted(label.label)}, {score}]" for label, score in zip(example.classes, scores, strict=True)]
         rows.append(f"[{', '.join(pairs)}]")
     return encoded(f'{{\n{INDENT}"results": [{", ".join(rows)}\n{INDENT}]\n}}')
 
 
 def write_regressions(result) -> bytes:
     """Returns `{"results": [value, ...]}` of a RegressionResult."""
-    values = decimals(np.array([one.value for one in result.regressions], np.float32))
+    values = decimals(np.array([regression.value for regression in result.regressions], np.float32))
     return encoded(f'{{\n{INDENT}"results": [{", ".join(values)}]\n}}')
 
 
@@ -71,12 +84,12 @@ def write_error(message: str) -> bytes:
 
 
 def decimals(values: np.ndarray) -> list[str]:
-    """Returns float32 or float64 values in six digits where that reads back, else in all; never as whole numbers."""
+    """Returns float32 or float64 values as decimals: six digits if they read back exactly, else all digits."""
     flat = values.tolist()
     digits = 9 if values.dtype == np.float32 else 17
     texts = [f"{value:g}" for value in flat]
-    back = np.array([float(text) for text in texts]).astype(values.dtype)
-    for index in np.flatnonzero(~(back == values)).tolist():
+    parsed = np.array([float(text) for text in texts]).astype(values.dtype)
+    for index in np.flatnonzero(~(parsed == values)).tolist():
         if values[index] == values[index]:
             texts[index] = f"{flat[index]:.{digits}g}"
     return [_decimal(text) for text in texts]
@@ -111,13 +124,13 @@ def _texts(array: np.ndarray, name: str, level: int) -> list[str]:
 
 
 def _nested(array: np.ndarray, name: str, level: int, *, one_line: bool) -> list[str]:
-    """Returns the rows of an array as JSON; `level` is how deep a row stands."""
+    """Returns the rows of an array as JSON; `level` is the indentation depth of a row."""
     texts = _texts(array, name, level + array.ndim - 1)
     return _join_all(texts, array.shape, level - 1, one_line, until=1)
 
 
 def _join_all(texts: list[str], shape: tuple[int, ...], level: int, one_line: bool, *, until: int) -> list[str]:
-    """Returns the values put into lists, from the innermost axis outwards to the axis `until`."""
+    """Returns the values nested into lists, from the innermost axis outwards to axis `until`."""
     for axis in range(len(shape) - 1, until - 1, -1):
         size = shape[axis]
         texts = _join(texts, size, level + axis, one_line) if size else ["[]"] * math.prod(shape[:axis])
@@ -131,17 +144,17 @@ def _join(texts: list[str], size: int, level: int, one_line: bool) -> list[str]:
     return [f"[{pad}{f',{pad}'.join(texts[at : at + size])}{end}]" for at in range(0, len(texts), size)]
 
 
-def _whole(array: np.ndarray, name: str, level: int) -> str:
-    """Returns an array as JSON with a line a value; `level` is how deep it stands."""
+def _array(array: np.ndarray, name: str, level: int) -> str:
+    """Returns an array as JSON with a line a value; `level` is its indentation depth."""
     texts = _texts(array, name, level + array.ndim)
     return _join_all(texts, array.shape, level, False, until=0)[0]
 
 
 def quoted(text: str) -> str:
-    """Returns a text as a JSON string; characters beyond ASCII stay as they are."""
+    """Returns a text as a JSON string; characters beyond ASCII are not escaped."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def encoded(text: str) -> bytes:
-    """Returns JSON as bytes; bytes of strings that are not UTF-8 come out as they went in, as TF Serving does."""
+    """Returns JSON as bytes; string bytes that are not UTF-8 are passed through unchanged, as in TF Serving."""
     return text.encode(errors="surrogateescape")
