@@ -2,7 +2,7 @@
 
 import sys
 
-from models.serving.server.server import main, without_keras
+from models.serving.server.server import block_keras, main
 
-without_keras()
+block_keras()
 sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Merges requests that come at the same time into one call of the session, as TF Serving's --enable_batching does."""
+"""Merges concurrent requests into one call of the session, as TF Serving's --enable_batching does."""
 
 import collections
 import os
@@ -19,15 +19,15 @@ class Parameters:
     """BatchingParameters, with TF Serving's defaults.
 
     Attributes:
-        max_batch_size: Most rows in a batch.
-        batch_timeout_micros: How long a batch that is not full waits for more.
-        max_enqueued_batches: Batches that may wait; one more request is UNAVAILABLE.
-        num_batch_threads: Batches that run at a time.
-        allowed_batch_sizes: Sizes a batch is padded to, ascending; none: as it is.
-        pad_variable_length_inputs: Whether inputs of unlike inner sizes are padded to the largest.
-        enable_large_batch_splitting: Whether a request may be larger than a batch.
-        max_execution_batch_size: Most rows in a call, with splitting.
-        thread_pool_name: What the metrics call the threads.
+        max_batch_size: Maximum number of rows in a batch.
+        batch_timeout_micros: Microseconds that a batch which is not full waits for more rows.
+        max_enqueued_batches: Maximum number of waiting batches; beyond it a request fails with UNAVAILABLE.
+        num_batch_threads: Number of batches that run at the same time.
+        allowed_batch_sizes: Sizes that a batch is padded to, ascending; empty: no padding.
+        pad_variable_length_inputs: Whether inputs of different inner shapes are padded to the largest.
+        enable_large_batch_splitting: Whether a request larger than a batch is split.
+        max_execution_batch_size: Maximum number of rows in a call, with splitting.
+        thread_pool_name: Name of the threads in the metrics.
     """
 
     max_batch_size: int = 1000
@@ -42,39 +42,40 @@ class Parameters:
 
     @classmethod
     def of(cls, message) -> "Parameters":
-        """Returns the parameters of a BatchingParameters message; raises ServingStatus when they contradict."""
-        wrapped = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads",
+        """Returns the parameters of a BatchingParameters message; raises ServingStatus if they are invalid."""
+        wrapped_fields = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads",
                    "enable_large_batch_splitting", "max_execution_batch_size", "thread_pool_name")  # fmt: skip
-        found = {name: getattr(message, name).value for name in wrapped if message.HasField(name)}
-        one = cls(
-            **found,
+        values = {name: getattr(message, name).value for name in wrapped_fields if message.HasField(name)}
+        parameters = cls(
+            **values,
             allowed_batch_sizes=tuple(message.allowed_batch_sizes),
             pad_variable_length_inputs=message.pad_variable_length_inputs,
         )
         for name in ("max_batch_size", "max_enqueued_batches", "num_batch_threads"):
-            if getattr(one, name) < 1:
-                raise invalid(f"{name} must be positive; was {getattr(one, name)}")
-        if one.batch_timeout_micros < 0 or one.max_execution_batch_size < 0:
+            if getattr(parameters, name) < 1:
+                raise invalid(f"{name} must be positive; was {getattr(parameters, name)}")
+        if parameters.batch_timeout_micros < 0 or parameters.max_execution_batch_size < 0:
             raise invalid("batch_timeout_micros and max_execution_batch_size must not be negative")
-        sizes, expected = one.allowed_batch_sizes, one.largest()
+        sizes, expected = parameters.allowed_batch_sizes, parameters.largest()
         if sizes and sizes[-1] != expected:
-            which = "max_execution_batch_size" if one.enable_large_batch_splitting else "max_batch_size"
+            limit_name = "max_execution_batch_size" if parameters.enable_large_batch_splitting else "max_batch_size"
             raise invalid(
-                f"Last entry in allowed_batch_sizes must match {which}; last entry was {sizes[-1]}; expected {expected}"
+                f"Last entry in allowed_batch_sizes must match {limit_name}; last entry was {sizes[-1]}; expected "
+                f"{expected}"
             )
         if list(sizes) != sorted(set(sizes)):
             raise invalid("allowed_batch_sizes entries must be monotonically increasing")
-        return one
+        return parameters
 
     def largest(self) -> int:
-        """Returns the most rows in one call."""
+        """Returns the maximum number of rows in one call."""
         splits = self.enable_large_batch_splitting and self.max_execution_batch_size
         return self.max_execution_batch_size if splits else self.max_batch_size
 
 
-# Errors that one task's input may have brought about, and another's not.
-OF_INPUTS = (Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.NOT_FOUND)
-OnBatch = Callable[[str, int, list[float]], None]  # the pool's name, rows, seconds that each request waited
+# Errors that the input of a single task may have caused.
+INPUT_ERRORS = (Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.NOT_FOUND)
+OnBatch = Callable[[str, int, list[float]], None]  # pool name, rows, seconds that each request waited
 
 
 @dataclass
@@ -82,21 +83,27 @@ class _Task:
     feeds: Mapping[object, np.ndarray]
     rows: int
     deadline: float | None
-    answer: Future = field(default_factory=Future)
-    since: float = field(default_factory=time.monotonic)
+    outputs: Future = field(default_factory=Future)
+    enqueued_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass
 class _Batch:
     servable: Servable
     fetches: Sequence[object]
-    begun: float
+    created_at: float
     tasks: list[_Task] = field(default_factory=list)
     rows: int = 0
 
 
 class Batcher:
-    """Runs versions in batches; `run` blocks its caller and has the signature of `Servable.run`."""
+    """Runs versions in batches.
+
+    Args:
+        parameters: Returns the parameters of a version.
+        num_threads: Number of threads that run batches.
+        on_batch: Called after each batch.
+    """
 
     def __init__(self, parameters: Callable[[Servable], Parameters], num_threads: int, on_batch: OnBatch):
         self._parameters, self._on_batch = parameters, on_batch
@@ -112,41 +119,55 @@ class Batcher:
     def run(
         self, servable: Servable, feeds: Mapping[object, np.ndarray], fetches: Sequence[object], timeout_ms: int | None
     ) -> list[np.ndarray]:
-        """Returns the values of `fetches` for these rows; raises ServingStatus."""
-        settings = self._parameters(servable)
+        """Returns the values of `fetches`; blocks until the batch has run. The signature is that of `Servable.run`.
+
+        Args:
+            servable: The version.
+            feeds: Handle -> array `(rows, ...)`, all of the same number of rows.
+            fetches: Handles.
+            timeout_ms: Milliseconds after which the request fails; None: no limit.
+
+        Raises:
+            ServingStatus: The inputs cannot be batched, the queue is full, or the call failed.
+        """
+        parameters = self._parameters(servable)
         if any(not array.ndim for array in feeds.values()):
             raise invalid("Batching Run() input tensors must have at least one dimension")
         sizes = {len(array) for array in feeds.values()}
         if len(sizes) != 1:
             raise invalid("Batching Run() input tensors must have equal 0th-dimension size")
         rows = sizes.pop()
-        if rows > settings.max_batch_size and not settings.enable_large_batch_splitting:
-            raise invalid(f"Task size {rows} is larger than maximum input batch size {settings.max_batch_size}")
+        if rows > parameters.max_batch_size and not parameters.enable_large_batch_splitting:
+            raise invalid(f"Task size {rows} is larger than maximum input batch size {parameters.max_batch_size}")
         if not rows:
             return servable.run(feeds, fetches, timeout_ms)
         deadline = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
-        step = settings.largest()
+        max_rows = parameters.largest()
         tasks = [
-            _Task({key: array[at : at + step] for key, array in feeds.items()}, min(step, rows - at), deadline)
-            for at in range(0, rows, step)
+            _Task(
+                {key: array[start : start + max_rows] for key, array in feeds.items()},
+                min(max_rows, rows - start),
+                deadline,
+            )
+            for start in range(0, rows, max_rows)
         ]
-        self._enqueue(servable, fetches, tasks, settings)
-        parts = [task.answer.result() for task in tasks]
+        self._enqueue(servable, fetches, tasks, parameters)
+        parts = [task.outputs.result() for task in tasks]
         return parts[0] if len(parts) == 1 else [np.concatenate(values) for values in zip(*parts, strict=True)]
 
-    def _enqueue(self, servable: Servable, fetches: Sequence, tasks: list[_Task], settings: Parameters) -> None:
+    def _enqueue(self, servable: Servable, fetches: Sequence, tasks: list[_Task], parameters: Parameters) -> None:
         key = (id(servable), frozenset(tasks[0].feeds), tuple(fetches))
         with self._ready:
             queue = self._queues.setdefault(key, collections.deque())
             for task in tasks:
                 last = queue[-1] if queue else None
-                if last is None or last.rows + task.rows > settings.largest():
-                    if len(queue) >= settings.max_enqueued_batches:
+                if last is None or last.rows + task.rows > parameters.largest():
+                    if len(queue) >= parameters.max_enqueued_batches:
                         raise ServingStatus(
                             Code.UNAVAILABLE,
                             "The batch scheduling queue to which this task was submitted is full; currently "
                             f"{len(queue)} batches enqueued and max_enqueued_batches is "
-                            f"{settings.max_enqueued_batches}",
+                            f"{parameters.max_enqueued_batches}",
                         )
                     last = _Batch(servable, fetches, time.monotonic())
                     queue.append(last)
@@ -155,76 +176,76 @@ class Batcher:
             self._ready.notify()
 
     def _take(self) -> _Batch | None:
-        """Waits for a batch that is full or has waited long enough; None when the server stops."""
+        """Waits for a batch that is full or has waited long enough; returns None when the server stops."""
         with self._ready:
             while not self._stopped:
-                now, soonest = time.monotonic(), None
+                now, next_due = time.monotonic(), None
                 for key, queue in list(self._queues.items()):
                     batch = queue[0]
-                    settings = self._parameters(batch.servable)
-                    due = batch.begun + settings.batch_timeout_micros / 1e6
-                    if len(queue) > 1 or batch.rows >= settings.largest() or due <= now:
+                    parameters = self._parameters(batch.servable)
+                    due = batch.created_at + parameters.batch_timeout_micros / 1e6
+                    if len(queue) > 1 or batch.rows >= parameters.largest() or due <= now:
                         queue.popleft()
                         if not queue:
                             del self._queues[key]
                         return batch
-                    soonest = due if soonest is None else min(soonest, due)
-                self._ready.wait(None if soonest is None else soonest - now)
+                    next_due = due if next_due is None else min(next_due, due)
+                self._ready.wait(None if next_due is None else next_due - now)
         return None
 
     def _work(self) -> None:
         while (batch := self._take()) is not None:
             try:
                 self._run(batch)
-            except Exception as error:  # each waits for an answer
+            except Exception as error:  # every task must be resolved
                 for task in batch.tasks:
-                    if not task.answer.done():
-                        task.answer.set_exception(error)
+                    if not task.outputs.done():
+                        task.outputs.set_exception(error)
 
     def _run(self, batch: _Batch) -> None:
         now = time.monotonic()
         for task in batch.tasks:
             if task.deadline is not None and task.deadline <= now:
-                task.answer.set_exception(ServingStatus(Code.DEADLINE_EXCEEDED, "Batch task timed out in the queue"))
-        tasks = [task for task in batch.tasks if not task.answer.done()]
+                task.outputs.set_exception(ServingStatus(Code.DEADLINE_EXCEEDED, "Batch task timed out in the queue"))
+        tasks = [task for task in batch.tasks if not task.outputs.done()]
         if not tasks:
             return
-        settings = self._parameters(batch.servable)
-        for group in _groups(batch.servable, tasks, settings):
-            self._answer(batch, group, settings)
+        parameters = self._parameters(batch.servable)
+        for group in _groups(batch.servable, tasks, parameters):
+            self._run_group(batch, group, parameters)
 
-    def _answer(self, batch: _Batch, tasks: Sequence[_Task], settings: Parameters) -> None:
-        """Runs tasks together; where one's input makes the run fail, halves of them, so that only that one fails."""
+    def _run_group(self, batch: _Batch, tasks: Sequence[_Task], parameters: Parameters) -> None:
+        """Runs tasks in one call; after an input error runs each half, so that only the faulty task fails."""
         try:
-            values = self._call(batch, tasks, settings)
+            values = self._call(batch, tasks, parameters)
         except ServingStatus as status:
-            if len(tasks) > 1 and status.code in OF_INPUTS:
+            if len(tasks) > 1 and status.code in INPUT_ERRORS:
                 middle = len(tasks) // 2
-                self._answer(batch, tasks[:middle], settings)
-                self._answer(batch, tasks[middle:], settings)
+                self._run_group(batch, tasks[:middle], parameters)
+                self._run_group(batch, tasks[middle:], parameters)
                 return
             for task in tasks:
-                task.answer.set_exception(status)
+                task.outputs.set_exception(status)
             return
         begin = 0
         for task in tasks:
-            task.answer.set_result([value[begin : begin + task.rows] for value in values])
+            task.outputs.set_result([value[begin : begin + task.rows] for value in values])
             begin += task.rows
 
-    def _call(self, batch: _Batch, tasks: Sequence[_Task], settings: Parameters) -> list[np.ndarray]:
-        """Returns the values of one call of the session for these tasks, padding included; raises ServingStatus."""
+    def _call(self, batch: _Batch, tasks: Sequence[_Task], parameters: Parameters) -> list[np.ndarray]:
+        """Returns the outputs of one session call for these tasks, including padding rows; raises ServingStatus."""
         now = time.monotonic()
         rows = sum(task.rows for task in tasks)
-        padded = next((size for size in settings.allowed_batch_sizes if size >= rows), rows)
-        feeds = {key: _merge([task.feeds[key] for task in tasks], padded - rows) for key in tasks[0].feeds}
+        padded_rows = next((size for size in parameters.allowed_batch_sizes if size >= rows), rows)
+        feeds = {key: _merge([task.feeds[key] for task in tasks], padded_rows - rows) for key in tasks[0].feeds}
         deadlines = [task.deadline for task in tasks]
         timeout = None if None in deadlines else max(1, int((max(deadlines) - now) * 1000))
         values = batch.servable.run(feeds, batch.fetches, timeout)
-        self._on_batch(settings.thread_pool_name, padded, [now - task.since for task in tasks])
+        self._on_batch(parameters.thread_pool_name, padded_rows, [now - task.enqueued_at for task in tasks])
         for value in values:
             if not np.ndim(value):
                 raise ServingStatus(Code.FAILED_PRECONDITION, "Batched output tensor has 0 dimensions")
-            if len(value) != padded:
+            if len(value) != padded_rows:
                 raise ServingStatus(
                     Code.FAILED_PRECONDITION,
                     "Batched output tensor's 0th dimension does not equal the sum of the 0th "
@@ -233,7 +254,7 @@ class Batcher:
         return values
 
     def stop(self) -> None:
-        """Ends the threads."""
+        """Stops the threads and waits for them."""
         with self._ready:
             self._stopped = True
             self._ready.notify_all()
@@ -241,13 +262,13 @@ class Batcher:
             thread.join()
 
 
-def _groups(servable: Servable, tasks: Sequence[_Task], settings: Parameters) -> list[list[_Task]]:
-    """Returns the tasks that can be merged, group by group.
+def _groups(servable: Servable, tasks: Sequence[_Task], parameters: Parameters) -> list[list[_Task]]:
+    """Returns the tasks in groups that can be merged.
 
-    Of tasks of unlike inner sizes, without padding, those without the signature's shape are refused. TF Serving
-    refuses all of them; here no client fails the requests of others.
+    If inner shapes differ and padding is off, tasks whose shape does not match the signature are refused. TF Serving
+    refuses all tasks then; here a client cannot make the requests of others fail.
     """
-    is_padded = settings.pad_variable_length_inputs
+    is_padded = parameters.pad_variable_length_inputs
     groups: dict[tuple, list[_Task]] = {}
     for task in tasks:
         arrays = [task.feeds[key] for key in tasks[0].feeds]
@@ -255,13 +276,13 @@ def _groups(servable: Servable, tasks: Sequence[_Task], settings: Parameters) ->
         groups.setdefault(key, []).append(task)
     if len(groups) == 1 or is_padded:
         return list(groups.values())
-    fitting = []
+    valid_groups = []
     for group in groups.values():
         if servable.fits(group[0].feeds):
-            fitting.append(group)
+            valid_groups.append(group)
             continue
         for task in group:
-            task.answer.set_exception(
+            task.outputs.set_exception(
                 ServingStatus(
                     Code.FAILED_PRECONDITION,
                     "Tensors with the same name from different tasks have different shapes and padding is turned off. "
@@ -269,23 +290,23 @@ def _groups(servable: Servable, tasks: Sequence[_Task], settings: Parameters) ->
                     "dimensions starting with the first dim.",
                 )
             )
-    return fitting
+    return valid_groups
 
 
 def _merge(arrays: list[np.ndarray], padding: int) -> np.ndarray:
-    """Returns the arrays one below the other, widened to the largest, and `padding` copies of the first row behind."""
+    """Returns the arrays `(rows, ...)` concatenated, padded to the largest inner shape, and `padding` more rows."""
     if len({array.shape[1:] for array in arrays}) > 1:
         largest = np.max([array.shape[1:] for array in arrays], axis=0)
-        arrays = [_widen(array, largest) for array in arrays]
+        arrays = [_pad_inner(array, largest) for array in arrays]
     if padding:
         arrays = [*arrays, np.repeat(arrays[0][:1], padding, axis=0)]
     return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
 
-def _widen(array: np.ndarray, largest: np.ndarray) -> np.ndarray:
-    """Returns the array padded with its own first value, as TF Serving pads; with zeros where it has none."""
-    found = np.empty((len(array), *largest), array.dtype)
-    nothing: object = b"" if array.dtype == object else 0
-    found[:] = array.flat[0] if array.size else nothing  # np.pad would cut zero bytes off a string
-    found[tuple(map(slice, array.shape))] = array
-    return found
+def _pad_inner(array: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """Returns the array padded to the inner shape `largest` with its first value, as in TF Serving, or with zeros."""
+    padded = np.empty((len(array), *largest), array.dtype)
+    empty_value: object = b"" if array.dtype == object else 0
+    padded[:] = array.flat[0] if array.size else empty_value  # np.pad would drop trailing zero bytes of a string
+    padded[tuple(map(slice, array.shape))] = array
+    return padded

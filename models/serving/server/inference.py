@@ -1,4 +1,4 @@
-"""The engine of both APIs: Predict, Classify, Regress, MultiInference, GetModelMetadata; requests in, responses out."""
+"""The inference engine of both APIs: Predict, Classify, Regress, MultiInference, GetModelMetadata, GetModelStatus."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,28 +41,28 @@ from models.serving.server.monitoring import Metrics
 from models.serving.server.servable import Servable
 
 Runner = Callable[[Servable, Mapping[object, np.ndarray], Sequence[object], int | None], list[np.ndarray]]
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 Validator = Callable[[Servable, str, Mapping[str, np.ndarray]], None]
 
 
-# What no client brings about, however it words its request.
-OWN_FAULTS = (Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.ABORTED)
+# Errors that no request of a client can cause.
+SERVER_ERRORS = (Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.ABORTED)
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What answers requests; all calls below may come from any thread.
+    """Answers requests; its methods may be called from any thread.
 
     Attributes:
-        manager: Knows the versions.
-        metrics: Counts.
-        run: Runs a version, `(servable, feeds, fetches, timeout_ms) -> values`; batches where that is on.
-        validate: Refuses what the training schema rules out, or None.
-        sampler: Keeps a sample of requests and answers, or None.
+        manager: Holds the live versions.
+        metrics: Counts requests and durations.
+        run: Runs a version, `(servable, feeds, fetches, timeout_ms) -> values`: with or without batching.
+        validate: Input validation, `(servable, signature name, arrays)`; None: off.
+        sampler: Stores a sample of requests and predictions; None: off.
         check_method_names: Whether a signature must have the method name that belongs to the call.
-        as_content: Whether tensors are answered as `tensor_content`.
-        max_rows: Most rows in a request; 0: no limit.
-        max_bytes: Largest tensor that fewer values than it has room for may be filled up to; 0: TensorFlow's limit.
+        as_content: Whether responses hold tensors as `tensor_content`.
+        max_rows: Maximum number of rows in a request; 0: no limit.
+        max_bytes: Size limit of a tensor that has fewer values than its shape and is filled up; 0: TensorFlow's.
     """
 
     manager: ModelManager
@@ -78,30 +78,34 @@ class Engine:
     def predict(
         self, request: predict_pb2.PredictRequest, timeout_ms: int | None = None
     ) -> predict_pb2.PredictResponse:
-        """Returns what a signature says about the inputs.
+        """Returns the outputs of a signature for the inputs of the request.
+
+        Args:
+            request: The request.
+            timeout_ms: Milliseconds after which the call fails; None: no limit.
 
         Raises:
-            ServingStatus: The request cannot be answered.
+            ServingStatus: The request is invalid, or the call failed.
         """
-        return self._counted(_spec(request), lambda engine, servable: engine._predict(servable, request, timeout_ms))
+        return self._answer(_spec(request), lambda engine, servable: engine._predict(servable, request, timeout_ms))
 
     def _predict(
         self, servable: Servable, request: predict_pb2.PredictRequest, timeout_ms: int | None
     ) -> predict_pb2.PredictResponse:
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        signature = self._predicting_signature(servable, name)
+        signature = self._predict_signature(servable, name)
         arrays = read_inputs(request.inputs, signature, self.max_bytes)
         outputs = select_outputs(request.output_filter, signature)
         values = self._run(servable, signature, arrays, outputs, timeout_ms)
         response = predict_pb2.PredictResponse()
-        _name(response.model_spec, servable, name)
+        _set_spec(response.model_spec, servable, name)
         for alias, value in zip(outputs, values, strict=True):
             fill(response.outputs[alias], value, as_content=self.as_content)
         return response
 
     def predict_json(self, spec: model_pb2.ModelSpec, body: bytes, timeout_ms: int | None = None) -> tuple[bytes, int]:
-        """Returns the answer to a REST predict request as JSON, and the version; raises ServingStatus."""
-        return self._counted(spec, lambda engine, servable: engine._predict_json(servable, body, timeout_ms))
+        """Returns the JSON response to a REST predict request, and the version; raises ServingStatus."""
+        return self._answer(spec, lambda engine, servable: engine._predict_json(servable, body, timeout_ms))
 
     def _predict_json(self, servable: Servable, body: bytes, timeout_ms: int | None) -> tuple[bytes, int]:
         document = json_requests.parse(body)
@@ -112,13 +116,13 @@ class Engine:
         if not inputs:
             raise invalid(f"Failed to get input map for signature: {name}")
         arrays, by_row = json_requests.read_inputs(document, inputs)
-        signature = self._predicting_signature(servable, name)
+        signature = self._predict_signature(servable, name)
         outputs = select_outputs((), signature)
         values = self._run(servable, signature, arrays, outputs, timeout_ms)
         write = json_responses.write_rows if by_row else json_responses.write_columns
         return write(dict(zip(outputs, values, strict=True))), servable.version
 
-    def _predicting_signature(self, servable: Servable, name: str) -> Signature:
+    def _predict_signature(self, servable: Servable, name: str) -> Signature:
         signature = servable.signatures.get(name)
         if signature is None:
             raise ServingStatus(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
@@ -135,7 +139,7 @@ class Engine:
         self, request: classification_pb2.ClassificationRequest, timeout_ms: int | None = None
     ) -> classification_pb2.ClassificationResponse:
         """Returns classes and scores of each example; raises ServingStatus."""
-        return self._counted(_spec(request), lambda engine, servable: engine._classify(servable, request, timeout_ms))
+        return self._answer(_spec(request), lambda engine, servable: engine._classify(servable, request, timeout_ms))
 
     def _classify(
         self, servable: Servable, request: classification_pb2.ClassificationRequest, timeout_ms: int | None
@@ -146,7 +150,7 @@ class Engine:
         examples = serialized_examples(request.input)
         values = self._run(servable, signature, {"inputs": examples}, outputs, timeout_ms)
         response = classification_pb2.ClassificationResponse()
-        _name(response.model_spec, servable, name)
+        _set_spec(response.model_spec, servable, name)
         fill_classifications(response.result, dict(zip(outputs, values, strict=True)), len(examples))
         return response
 
@@ -154,7 +158,7 @@ class Engine:
         self, request: regression_pb2.RegressionRequest, timeout_ms: int | None = None
     ) -> regression_pb2.RegressionResponse:
         """Returns the number for each example; raises ServingStatus."""
-        return self._counted(_spec(request), lambda engine, servable: engine._regress(servable, request, timeout_ms))
+        return self._answer(_spec(request), lambda engine, servable: engine._regress(servable, request, timeout_ms))
 
     def _regress(
         self, servable: Servable, request: regression_pb2.RegressionRequest, timeout_ms: int | None
@@ -165,51 +169,53 @@ class Engine:
         examples = serialized_examples(request.input)
         values = self._run(servable, signature, {"inputs": examples}, ["outputs"], timeout_ms)
         response = regression_pb2.RegressionResponse()
-        _name(response.model_spec, servable, name)
+        _set_spec(response.model_spec, servable, name)
         fill_regressions(response.result, values[0], len(examples))
         return response
 
     def multi_inference(
         self, request: inference_pb2.MultiInferenceRequest, timeout_ms: int | None = None
     ) -> inference_pb2.MultiInferenceResponse:
-        """Returns what several signatures of one version say about the same examples; raises ServingStatus."""
+        """Returns the outputs of several signatures of one version for the same examples; raises ServingStatus."""
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-        return self._counted(spec, lambda engine, servable: engine._multi_inference(servable, request, timeout_ms))
+        return self._answer(spec, lambda engine, servable: engine._multi_inference(servable, request, timeout_ms))
 
     def _multi_inference(
         self, servable: Servable, request: inference_pb2.MultiInferenceRequest, timeout_ms: int | None
     ) -> inference_pb2.MultiInferenceResponse:
-        wanted = self._tasks(servable, request.tasks)
+        tasks = self._tasks(servable, request.tasks)
         examples = serialized_examples(request.input)
         if self.validate:
-            for _, name, _, _ in wanted:
+            for _, name, _, _ in tasks:
                 self.validate(servable, name, {"inputs": examples})
-        # One call of the session for all; of signatures that Keras exports each has an input tensor of its own.
-        feeds = {signature.inputs["inputs"]: examples for _, _, signature, _ in wanted}
-        handles = list(dict.fromkeys(one.outputs[alias] for _, _, one, aliases in wanted for alias in aliases))
+        # One call of the session for all tasks; each signature that Keras exports has its own input tensor.
+        feeds = {signature.inputs["inputs"]: examples for _, _, signature, _ in tasks}
+        handles = list(
+            dict.fromkeys(signature.outputs[alias] for _, _, signature, aliases in tasks for alias in aliases)
+        )
         values = self._call(servable, feeds, handles, timeout_ms)
-        found = dict(zip(handles, values, strict=True))
+        values_by_handle = dict(zip(handles, values, strict=True))
         response = inference_pb2.MultiInferenceResponse()
-        for method, name, signature, aliases in wanted:
+        for method, name, signature, aliases in tasks:
             result = response.results.add()
-            _name(result.model_spec, servable, name)
-            own = {alias: found[signature.outputs[alias]] for alias in aliases}
+            _set_spec(result.model_spec, servable, name)
+            outputs = {alias: values_by_handle[signature.outputs[alias]] for alias in aliases}
             if method == CLASSIFY:
-                fill_classifications(result.classification_result, own, len(examples))
+                fill_classifications(result.classification_result, outputs, len(examples))
             else:
-                fill_regressions(result.regression_result, own["outputs"], len(examples))
+                fill_regressions(result.regression_result, outputs["outputs"], len(examples))
         return response
 
     def _tasks(self, servable: Servable, tasks) -> list[tuple[str, str, Signature, list[str]]]:
         """Returns method, signature and outputs of each task of a MultiInference; raises ServingStatus."""
-        wanted: list[tuple[str, str, Signature, list[str]]] = []
+        parsed: list[tuple[str, str, Signature, list[str]]] = []
         for task in tasks:
             name = task.model_spec.signature_name or DEFAULT_SIGNATURE
             if not task.model_spec.name:
                 raise invalid("Found ModelSpec with an empty model name.")
             if task.model_spec.name != tasks[0].model_spec.name:
                 raise invalid("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
-            if any(name == seen for _, seen, _, _ in wanted):
+            if any(name == other for _, other, _, _ in parsed):
                 raise invalid(f"Duplicate evaluation of signature: {name}")
             signature = servable.signatures.get(name)
             if signature is None:
@@ -220,8 +226,8 @@ class Engine:
                 outputs = regression_outputs(signature, check_method_name=self.check_method_names)
             else:
                 raise ServingStatus(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
-            wanted.append((task.method_name, name, signature, outputs))
-        return wanted
+            parsed.append((task.method_name, name, signature, outputs))
+        return parsed
 
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -230,13 +236,13 @@ class Engine:
         spec = _spec(request)
         if not request.metadata_field:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
-        for one in request.metadata_field:
-            if one != "signature_def":
-                raise invalid(f"Metadata field {one} is not supported")
+        for name in request.metadata_field:
+            if name != "signature_def":
+                raise invalid(f"Metadata field {name} is not supported")
         servable = self.manager.acquire(spec)
         try:
             response = get_model_metadata_pb2.GetModelMetadataResponse()
-            _name(response.model_spec, servable, "")
+            _set_spec(response.model_spec, servable, "")
             signatures = get_model_metadata_pb2.SignatureDefMap()
             for name, definition in servable.definitions.items():
                 signatures.signature_def[name].CopyFrom(definition)
@@ -254,33 +260,36 @@ class Engine:
         spec = _spec(request)
         version = spec.version.value if spec.WhichOneof("version_choice") == "version" else None
         response = get_model_status_pb2.GetModelStatusResponse()
-        for number, one in self.manager.statuses(spec.name, version):
-            found = response.model_version_status.add(version=number, state=one.state)
-            found.status.error_code = one.error.code.value[0] if one.error else 0
-            found.status.error_message = one.error.message if one.error else ""
+        for number, version_state in self.manager.statuses(spec.name, version):
+            status = response.model_version_status.add(version=number, state=version_state.state).status
+            status.error_code = version_state.error.code.value[0] if version_state.error else 0
+            status.error_message = version_state.error.message if version_state.error else ""
         return response
 
-    def _counted(self, spec: model_pb2.ModelSpec, answer: "Callable[[Engine, Servable], Answer]") -> Answer:
-        """Returns the answer of the version that a request names, and counts for or against that version what it was.
+    def _answer(self, spec: model_pb2.ModelSpec, call: "Callable[[Engine, Servable], Response]") -> Response:
+        """Returns the response of the version that a request names, and records the latency or error of that version.
 
-        An error counts against a version only where no client can bring it about, or where another version answers the
-        same request: else a client's bad input would take a canary back.
+        An error is recorded only if no request can cause it, or if another version answers the same request: otherwise
+        invalid requests of a client would end a canary.
 
         Args:
-            spec: Of the request.
-            answer: Returns the answer of an engine and a version, or raises ServingStatus.
+            spec: The request's model, version and label.
+            call: Returns the response of an engine and a version, or raises ServingStatus.
+
+        Raises:
+            ServingStatus: There is no such version, or `call` raised it.
         """
         servable = self.manager.acquire(spec)
         begin = time.perf_counter()
         try:
-            found = answer(self, servable)
+            response = call(self, servable)
             servable.recent.add(False, time.perf_counter() - begin)
-            return found
+            return response
         except Refusal:
             raise
         except ServingStatus as status:
             seconds = time.perf_counter() - begin
-            if status.code in OWN_FAULTS or self._another_answers(servable, answer):
+            if status.code in SERVER_ERRORS or self._another_succeeds(servable, call):
                 servable.recent.add(True, seconds)
             raise
         except Exception:
@@ -289,14 +298,14 @@ class Engine:
         finally:
             servable.release()
 
-    def _another_answers(self, servable: Servable, answer: "Callable[[Engine, Servable], Any]") -> bool:
-        """Whether another live version of the same model answers a request."""
+    def _another_succeeds(self, servable: Servable, call: "Callable[[Engine, Servable], Any]") -> bool:
+        """Whether another live version of the same model answers the same request without an error."""
         other = self.manager.acquire_another(servable)
         if other is None:
             return False
-        unseen = replace(self, metrics=Metrics(), run=Servable.run, validate=None, sampler=None)
+        plain_engine = replace(self, metrics=Metrics(), run=Servable.run, validate=None, sampler=None)
         try:
-            answer(unseen, other)
+            call(plain_engine, other)
             return True
         except ServingStatus:
             return False
@@ -317,14 +326,14 @@ class Engine:
         outputs: Sequence[str],
         timeout_ms: int | None,
     ) -> list[np.ndarray]:
-        """Returns the outputs of a signature in the order of `outputs`, once its inputs are validated."""
+        """Validates the inputs and returns the values of `outputs`, in their order."""
         if self.validate:
             self.validate(servable, signature.name, arrays)
         feeds = {signature.inputs[alias]: array for alias, array in arrays.items()}
-        answer = self._call(servable, feeds, [signature.outputs[alias] for alias in outputs], timeout_ms)
+        values = self._call(servable, feeds, [signature.outputs[alias] for alias in outputs], timeout_ms)
         if self.sampler:
-            self.sampler(servable, signature.name, arrays, dict(zip(outputs, answer, strict=True)))
-        return answer
+            self.sampler(servable, signature.name, arrays, dict(zip(outputs, values, strict=True)))
+        return values
 
     def _call(
         self, servable: Servable, feeds: Mapping[object, np.ndarray], fetches: Sequence[object], timeout_ms: int | None
@@ -338,7 +347,7 @@ class Engine:
         begin = time.perf_counter()
         values = self.run(servable, feeds, fetches, timeout_ms)
         self.metrics.ran(servable.name, rows, time.perf_counter() - begin)
-        # A string of no dimensions comes as bytes, of whose end numpy's own type for them cuts zeros off.
+        # A scalar string comes as bytes; numpy's fixed-width type would drop its trailing zero bytes.
         return [np.asarray(value, object if isinstance(value, bytes) else None) for value in values]
 
 
@@ -348,7 +357,7 @@ def _spec(request) -> model_pb2.ModelSpec:
     return request.model_spec
 
 
-def _name(spec: model_pb2.ModelSpec, servable: Servable, signature: str) -> None:
+def _set_spec(spec: model_pb2.ModelSpec, servable: Servable, signature: str) -> None:
     spec.name = servable.name
     spec.signature_name = signature
     spec.version.value = servable.version

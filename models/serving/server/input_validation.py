@@ -1,4 +1,4 @@
-"""Input validation: refuses values that the training schema rules out, before a model makes something of them."""
+"""Input validation: refuses requests with values that the training schema does not allow."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,48 +13,57 @@ from models.serving.protocol.statuses import Refusal
 from models.serving.server.monitoring import Metrics
 from models.serving.server.servable import Servable
 
-SHOWN = 5
-NO_DATE = -(2**63)
+MAX_SHOWN = 5  # problems in a message
+MISSING_INT = -(2**63)  # stands for a missing date
 
 Rules = dict[str, Any]
 
 
 class InputValidator:
-    """Checks requests; called with `(servable, signature, arrays)`. Versions without rules take everything."""
+    """Validates requests by the rules in their version's SavedModel; a version without rules accepts all values."""
 
     def __init__(self, metrics: Metrics):
         self._metrics = metrics
         self._rules: dict[Path, Rules | None] = {}
 
     def __call__(self, servable: Servable, signature: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Raises Refusal that names rows, from 0, and features, for values ruled out."""
-        rules = self._of(servable.path)
+        """Validates the inputs of a request.
+
+        Args:
+            servable: The version.
+            signature: Name of the signature.
+            arrays: Alias -> array; only those of shape `(rows,)` are validated.
+
+        Raises:
+            Refusal: Values are not allowed; the message names their rows, from 0, and features.
+        """
+        rules = self._rules_of(servable.path)
         aliases = rules["signatures"].get(signature) if rules else None
         if not aliases:
             return
-        found = []
+        problems = []
         for alias, array in arrays.items():
             feature = aliases.get(alias)
             if feature is None or array.ndim != 1:
                 continue
             if feature == EXAMPLES:
-                found += _examples(array, rules["features"])
+                problems += _examples(array, rules["features"])
             else:
-                found += [(row, feature, text) for row, text in _column(array, rules["features"][feature])]
-        if not found:
+                problems += [(row, feature, text) for row, text in _column(array, rules["features"][feature])]
+        if not problems:
             return
-        for _, feature, _ in found:
+        for _, feature, _ in problems:
             self._metrics.refused(servable.name, feature)
-        found.sort(key=lambda one: one[0])
-        told = "; ".join(f"row {row}, {feature}: {text}" for row, feature, text in found[:SHOWN])
-        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise Refusal(f"Input guard: {told}{more}.")
+        problems.sort(key=lambda problem: problem[0])
+        shown = "; ".join(f"row {row}, {feature}: {text}" for row, feature, text in problems[:MAX_SHOWN])
+        more = f"; and {len(problems) - MAX_SHOWN} more" if len(problems) > MAX_SHOWN else ""
+        raise Refusal(f"Input validation: {shown}{more}.")
 
     def forget(self, servable: Servable) -> None:
         """Drops the rules of a version that was unloaded."""
         self._rules.pop(servable.path, None)
 
-    def _of(self, path: Path) -> Rules | None:
+    def _rules_of(self, path: Path) -> Rules | None:
         if path not in self._rules:
             try:
                 rules = json.loads((path / FILE).read_text())
@@ -62,72 +71,72 @@ class InputValidator:
                 rules = None
             for feature in (rules or {"features": {}})["features"].values():
                 if "values" in feature:
-                    feature["known"] = {value.encode() for value in feature["values"]}
+                    feature["allowed"] = {value.encode() for value in feature["values"]}
             self._rules[path] = rules
         return self._rules[path]
 
 
 def _examples(array: np.ndarray, features: Mapping[str, Rules]) -> Iterator[tuple[int, str, str]]:
-    """Yields row, feature and sentence for all that is wrong with serialized tf.train.Examples."""
+    """Yields row, feature and description of each problem in serialized tf.train.Examples, object `(rows,)`."""
     names = [(name, rules, examples.LISTS[rules["stored"]]) for name, rules in features.items()]
     for row, serialized in enumerate(array.tolist()):
         try:
             example = examples.parse(serialized)
         except ValueError:
-            continue  # TensorFlow's own words are clear
+            continue  # the session refuses it with a clear message
         for name, rules, kind in names:
-            found, values = examples.values(example[name]) if name in example else (None, ())
+            stored_kind, values = examples.values(example[name]) if name in example else (None, ())
             if not values:
                 if not rules["optional"]:
                     yield row, name, "is missing"
-            elif found != kind:
-                yield row, name, f"expected a {kind}, found a {found}"
+            elif stored_kind != kind:
+                yield row, name, f"expected a {kind}, found a {stored_kind}"
             elif len(values) > 1:
                 yield row, name, f"expected one value, found {len(values)}"
-            elif sentence := _value(values[0], rules):
-                yield row, name, sentence
+            elif problem := _value(values[0], rules):
+                yield row, name, problem
 
 
 def _column(array: np.ndarray, rules: Rules) -> Iterator[tuple[int, str]]:
-    """Yields row and sentence for all that is wrong with one column, `(batch,)`."""
+    """Yields row and description of each problem in one column, `(rows,)`."""
     if rules["stored"] == "float" and array.dtype.kind == "f":
-        # Most columns are fine: one look at all of it.
+        # Vectorized, since most columns are valid; only the other values are looked at one by one.
         low, high = rules.get("min", -np.inf), rules.get("max", np.inf)
         with np.errstate(invalid="ignore"):
-            fine = np.isfinite(array) & (array >= np.float32(low)) & (array <= np.float32(high))
-        suspects = np.flatnonzero(~fine)
+            is_valid = np.isfinite(array) & (array >= np.float32(low)) & (array <= np.float32(high))
+        rows = np.flatnonzero(~is_valid)
     else:
-        suspects = np.arange(len(array))
-    for row in suspects.tolist():
+        rows = np.arange(len(array))
+    for row in rows.tolist():
         value = array[row].item() if array.dtype.kind != "O" else array[row]
-        if _absent(value, rules):
+        if _is_missing(value, rules):
             if not rules["optional"]:
                 yield row, "is missing"
-        elif sentence := _value(value, rules, encoded=True):
-            yield row, sentence
+        elif problem := _value(value, rules, encoded=True):
+            yield row, problem
 
 
-def _absent(value: Any, rules: Rules) -> bool:
-    """Whether a value of a column stands for nothing: NaN, an empty text, the least int64."""
-    return value != value or value == b"" or (rules["stored"] == "int" and value == NO_DATE)
+def _is_missing(value: Any, rules: Rules) -> bool:
+    """Whether a value is a missing-value marker: NaN, an empty text, the smallest int64."""
+    return value != value or value == b"" or (rules["stored"] == "int" and value == MISSING_INT)
 
 
-def _word(value: float) -> str:
+def _name_of_float(value: float) -> str:
     return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
 
 
 def _value(value: Any, rules: Rules, *, encoded: bool = False) -> str | None:
-    """Returns what is wrong with a value that is there; None when nothing is.
+    """Returns the problem with a value that is not missing; None if it is allowed.
 
     Args:
-        value: A float, an int, or bytes.
-        rules: What the schema says.
-        encoded: Whether an image is a file's bytes, of any length, instead of raw pixels.
+        value: float, int, or bytes.
+        rules: Rules of the feature.
+        encoded: Whether an image is the bytes of a file, of any length, instead of raw pixels.
     """
     if rules["stored"] == "float":
         if value != value or value in (float("inf"), float("-inf")):
-            return f"expected a finite number, found {_word(value)}"
-        # As float32, which is how the bounds were held to while training.
+            return f"expected a finite number, found {_name_of_float(value)}"
+        # As float32, since the bounds were compared as float32 in training.
         if "min" in rules and value < float(np.float32(rules["min"])):
             return f"expected at least {rules['min']:g}, found {value:g}"
         if "max" in rules and value > float(np.float32(rules["max"])):
@@ -139,9 +148,9 @@ def _value(value: Any, rules: Rules, *, encoded: bool = False) -> str | None:
         if not encoded and len(value) != rules["num_bytes"]:
             return f"expected {rules['num_bytes']} bytes of pixels, found {len(value)}"
         return None
-    if "known" in rules and value not in rules["known"]:
-        known = ", ".join(rules["values"][:SHOWN]) + (", ..." if len(rules["values"]) > SHOWN else "")
-        return f"expected one of {known}; found {value[:40].decode(errors='replace')!r}"
+    if "allowed" in rules and value not in rules["allowed"]:
+        allowed = ", ".join(rules["values"][:MAX_SHOWN]) + (", ..." if len(rules["values"]) > MAX_SHOWN else "")
+        return f"expected one of {allowed}; found {value[:40].decode(errors='replace')!r}"
     try:
         value.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Which version answers a request: looked up without a lock, since every request does."""
+"""The live versions, and which of them answers a request. Lookups take no lock, since every request makes one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from models.serving.server.servable import Servable
 
 @dataclass(frozen=True)
 class LiveModel:
-    """What requests may use of one model.
+    """The versions of one model that requests may use.
 
     Attributes:
         versions: Version -> servable.
@@ -26,7 +26,7 @@ class LiveModel:
 
 
 class LiveModels:
-    """The models that requests may use, by name; any number of threads ask."""
+    """The models that requests may use, by name; its methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._live: Mapping[str, LiveModel] = {}
@@ -36,10 +36,10 @@ class LiveModels:
         self._live = live
 
     def acquire(self, spec: model_pb2.ModelSpec) -> Servable:
-        """Returns the version that a request names, counted as in use: the caller releases it.
+        """Returns the version that a request names, marked as in use: the caller must release it.
 
         Raises:
-            ServingStatus: There is none, in TF Serving's words.
+            ServingStatus: There is no such version; the message is TF Serving's.
         """
         name = spec.name
         if not name:
@@ -53,17 +53,17 @@ class LiveModels:
                     raise invalid(f"Unrecognized servable version label: {spec.version_label}")
             else:
                 number = spec.version.value if choice == "version" else None
-            found = live and (live.latest if number is None else live.versions.get(number))
-            if not found:
-                what = f"Latest({name})" if number is None else f"Specific({name}, {number})"
-                raise ServingStatus(Code.NOT_FOUND, f"Servable not found for request: {what}")
-            if found.acquire():
-                return found
+            servable = live and (live.latest if number is None else live.versions.get(number))
+            if not servable:
+                requested = f"Latest({name})" if number is None else f"Specific({name}, {number})"
+                raise ServingStatus(Code.NOT_FOUND, f"Servable not found for request: {requested}")
+            if servable.acquire():
+                return servable
 
     def acquire_another(self, servable: Servable) -> Servable | None:
-        """Returns another live version of the same model, the one labelled stable rather than any, counted as in use.
+        """Returns another live version of the same model, marked as in use, preferably the one labelled `stable`.
 
-        None where there is none.
+        None if there is no other.
         """
         live = self._live.get(servable.name)
         if live is None:
@@ -75,21 +75,21 @@ class LiveModels:
         return None
 
     def is_quick(self, name: str) -> bool:
-        """Whether every version of a model that is live is quick to answer; so is the answer that there is none."""
+        """Whether every live version of a model is quick; True also for an unknown model."""
         live = self._live.get(name)
-        return live is None or all(one.quick for one in live.versions.values())
+        return live is None or all(servable.quick for servable in live.versions.values())
 
     def figures(self) -> dict[str, dict[int, Figures]]:
-        """Returns errors and latency of the last requests of each version that is live, by model and version."""
+        """Returns statistics of the last requests of each live version, by model and version."""
         return {
-            name: {number: one.recent.figures() for number, one in live.versions.items()}
+            name: {number: servable.recent.figures() for number, servable in live.versions.items()}
             for name, live in self._live.items()
         }
 
 
 @dataclass(frozen=True)
 class OneVersion:
-    """What an engine sees of the models while one version warms up: every request is for it.
+    """Stands in for the model manager while a version warms up: every request gets this version.
 
     Attributes:
         name: The model's name.
@@ -100,9 +100,9 @@ class OneVersion:
     servable: Servable
 
     def acquire(self, spec: model_pb2.ModelSpec) -> Servable:
-        """Returns the version, counted as in use."""
+        """Returns the version, marked as in use."""
         self.servable.acquire()
         return self.servable
 
     def acquire_another(self, servable: Servable) -> None:
-        """Returns None: there is no other."""
+        """Returns None: there is no other version."""

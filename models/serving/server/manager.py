@@ -1,4 +1,4 @@
-"""Loads and unloads versions of models as their config and folders say: polling and retries, as in TF Serving."""
+"""Loads and unloads versions of models by their config and folders, with polling and retries as in TF Serving."""
 
 import gc
 import logging
@@ -19,31 +19,31 @@ from models.serving.server.servable import Servable
 logger = logging.getLogger(__name__)
 
 Loader = Callable[[str, int, Path], Servable]
-_Listed = tuple[str, dict[int, Path] | OSError]  # a model's base path, and its versions or why they are not known
+_Listed = tuple[str, dict[int, Path] | OSError]  # base path of a model, and its versions or the error of listing them
 
 
 def _list_all(configs: Mapping[str, ModelConfig]) -> dict[str, _Listed]:
-    """Returns what there is in the folder of each model."""
-    found: dict[str, _Listed] = {}
+    """Returns the base path of each model, and the versions in it or the error of listing them."""
+    listed: dict[str, _Listed] = {}
     for name, config in configs.items():
         try:
-            found[name] = config.base_path, list_versions(Path(config.base_path))
+            listed[name] = config.base_path, list_versions(Path(config.base_path))
         except OSError as error:
-            found[name] = config.base_path, error
-    return found
+            listed[name] = config.base_path, error
+    return listed
 
 
 class ModelManager(LiveModels):
-    """The live models, kept up to date: a thread sees what is to do, others load and unload, any number of threads ask.
+    """Keeps the live models up to date: one thread plans, others load and unload; any thread may look versions up.
 
     Args:
         load: Returns a version that is ready for requests, warmed up, or raises ServingStatus.
         max_retries: How often a load that failed is tried again.
-        retry_seconds: Wait in between.
-        early_labels: Whether labels may be assigned before their version is available.
+        retry_seconds: Seconds between two tries.
+        early_labels: Whether a label may be assigned before its version is available.
         on_unload: Called with each servable that was closed.
-        num_load_threads: Loads at a time; 0: as many as there are cores.
-        default_label: Points to a model's newest version while its config does not say otherwise; empty: none does.
+        num_load_threads: Number of concurrent loads; 0: the number of cores.
+        default_label: Label of a model's newest version unless its config assigns that label; empty: no such label.
     """
 
     def __init__(
@@ -72,43 +72,43 @@ class ModelManager(LiveModels):
         self._unloads: set[threading.Thread] = set()
 
     def statuses(self, name: str, version: int | None) -> list[tuple[int, Version]]:
-        """Returns the versions of a model that there are or were, the newest first.
+        """Returns the present and former versions of a model, the newest first.
 
         Raises:
-            ServingStatus: There are none.
+            ServingStatus: The model has no version, or not this one.
         """
         with self._lock:
             model = self._models.get(name)
-            found = sorted(model.versions.items(), reverse=True) if model else []
+            versions = sorted(model.versions.items(), reverse=True) if model else []
         if version is not None:
-            found = [(number, one) for number, one in found if number == version]
-            if not found:
+            versions = [(number, state) for number, state in versions if number == version]
+            if not versions:
                 raise ServingStatus(Code.NOT_FOUND, f"Could not find version {version} of model {name}")
-        if not found:
+        if not versions:
             raise ServingStatus(Code.NOT_FOUND, f"Could not find any versions of model {name}")
-        return found
+        return versions
 
     # --- configuration
 
     def configure(self, config: ModelServerConfig) -> list[str]:
-        """Replaces the set of models and returns the names of those that are new.
+        """Replaces the set of models and returns the names of the new ones.
 
-        Labels whose version is not available are refused, unless labels may come early; all else is done nonetheless.
+        A label whose version is not available is refused, unless `early_labels`; all other changes are made anyway.
 
         Raises:
-            ServingStatus: The config cannot be used.
+            ServingStatus: The config is invalid, or a label was refused.
         """
         configs = models_of(config)
         listed = _list_all(configs)  # not under the lock: a disk may be slow, and requests for statuses wait for it
         with self._lock:
             self._refuse_another_platform(configs)
-            # One that left the config before comes back as a new one.
+            # A model that was removed from the config and comes back counts as new.
             new = [name for name in configs if name not in self._models or not self._models[name].config.base_path]
             for name, model in self._models.items():
                 if name not in configs:
                     model.leave()
-            for name, one in configs.items():
-                self._models.setdefault(name, ModelState(one)).config = one
+            for name, model_config in configs.items():
+                self._models.setdefault(name, ModelState(model_config)).config = model_config
             self._follow(listed)
             try:
                 self._assign_labels()
@@ -118,13 +118,13 @@ class ModelManager(LiveModels):
         return new
 
     def _refuse_another_platform(self, configs: Mapping[str, ModelConfig]) -> None:
-        for name, one in configs.items():
+        for name, model_config in configs.items():
             before = self._models.get(name)
-            if before and before.config.model_platform != one.model_platform:
+            if before and before.config.model_platform != model_config.model_platform:
                 raise ServingStatus(
                     Code.FAILED_PRECONDITION,
                     f"Illegal to change a model's platform. For model {name} platform was "
-                    f"{before.config.model_platform} and new platform requested is {one.model_platform}",
+                    f"{before.config.model_platform} and new platform requested is {model_config.model_platform}",
                 )
 
     def wait_for(self, names: list[str], seconds: float | None = None) -> list[str]:
@@ -132,20 +132,26 @@ class ModelManager(LiveModels):
 
         A model without any version is waited for.
 
+        Args:
+            names: Names of the models.
+            seconds: Timeout; None: no limit.
+
         Raises:
-            ServingStatus: So many seconds have passed.
+            ServingStatus: The timeout has passed.
         """
 
-        def known() -> list[ModelState]:
+        def models() -> list[ModelState]:
             return [self._models[name] for name in names if name in self._models]
 
         with self._changed:
-            if not self._changed.wait_for(lambda: self._stopped or all(one.is_settled() for one in known()), seconds):
+            if not self._changed.wait_for(
+                lambda: self._stopped or all(model.is_settled() for model in models()), seconds
+            ):
                 raise ServingStatus(Code.DEADLINE_EXCEEDED, f"Not all of {', '.join(names)} became available in time.")
-            return [failure for model in known() for failure in model.failures()]
+            return [failure for model in models() for failure in model.failures()]
 
     def _assign_labels(self) -> None:
-        """Points labels where the config wants them; raises ServingStatus for the first that cannot be."""
+        """Assigns the labels of the config; raises ServingStatus for the first that is refused."""
         refusals = [model.assign_labels(early=self._early_labels) for model in self._models.values()]
         for refusal in filter(None, refusals):
             raise refusal
@@ -153,27 +159,27 @@ class ModelManager(LiveModels):
     # --- versions
 
     def _follow(self, listed: Mapping[str, _Listed]) -> None:
-        """Takes over which versions there are.
+        """Updates the versions of each model from its folder.
 
         Args:
-            listed: What `_list_all` has found; models of whose folder it knows nothing are left alone.
+            listed: As `_list_all` returns it; models that are not in it stay as they are.
         """
-        for name, (base, found) in listed.items():
+        for name, (base_path, paths) in listed.items():
             model = self._models.get(name)
-            if model is None or model.config.base_path != base:
+            if model is None or model.config.base_path != base_path:
                 continue
-            if isinstance(found, OSError):
+            if isinstance(paths, OSError):
                 self._warn(
                     name,
                     "FileSystemStoragePathSource encountered a filesystem access error: Could not find base path "
-                    f"{base} for servable {name} ({found.strerror})",
+                    f"{base_path} for servable {name} ({paths.strerror})",
                 )
                 continue
-            self._warn(name, missing_versions(model.config, found))
-            model.follow(found)
+            self._warn(name, missing_versions(model.config, paths))
+            model.follow(paths)
 
     def _warn(self, name: str, warning: str | None) -> None:
-        """Logs what is wrong with a model's folder, once: TF Serving says it every second."""
+        """Logs a warning about a model's folder once, where TF Serving repeats it every second."""
         if warning is None:
             self._warned.pop(name, None)
         elif self._warned.get(name) != warning:
@@ -183,13 +189,13 @@ class ModelManager(LiveModels):
     def _start_loading(self, now: float) -> Iterator[tuple[str, int, Version]]:
         """Yields model, number and version of each load that is due by `now`, of each model the highest first."""
         for name, model in self._models.items():
-            while found := model.start_loading(now):
-                yield name, *found
+            while numbered_version := model.start_loading(now):
+                yield name, *numbered_version
 
     def _work(self) -> None:
-        """Looks at the folders, and begins the loads and unloads that are due, each in a thread of its own.
+        """Reads the folders, and starts the loads and unloads that are due, each in its own thread.
 
-        An unload waits for the requests on its way, a load for the disk and the warm-up: none waits for another.
+        An unload waits for running requests, a load for the disk and the warm-up; none waits for another.
         """
         with self._lock:
             configs = {name: model.config for name, model in self._models.items() if model.config.base_path}
@@ -201,13 +207,13 @@ class ModelManager(LiveModels):
             loads = list(self._start_loading(time.monotonic()))
             leaving = [version for model in self._models.values() for version in model.start_unloading()]
             if leaving:
-                self._settle()  # out of reach of new requests, before they are closed
+                self._settle()  # new requests must not get them any more when they are closed
             self._changed.notify_all()
         for task in loads:
             self._loads.submit(self._load_one, *task)
         for version in leaving:
             thread = threading.Thread(target=self._unload, args=(version,), name="unload", daemon=True)
-            self._unloads = {one for one in self._unloads if one.is_alive()} | {thread}
+            self._unloads = {other for other in self._unloads if other.is_alive()} | {thread}
             thread.start()
 
     def _load_one(self, name: str, number: int, version: Version) -> None:
@@ -218,9 +224,9 @@ class ModelManager(LiveModels):
                 servable = self._load(name, number, version.path)
         except ServingStatus as status:
             error = status
-        except Exception as fault:
-            logger.exception("loading version %d of %s", number, name)
-            error = ServingStatus(Code.INTERNAL, f"{type(fault).__name__}: {fault}".splitlines()[0])
+        except Exception as exception:
+            logger.exception("error while loading version %d of %s", number, name)
+            error = ServingStatus(Code.INTERNAL, f"{type(exception).__name__}: {exception}".splitlines()[0])
         with self._changed:
             version.is_loading = False
             is_wanted = version.wanted
@@ -247,7 +253,7 @@ class ModelManager(LiveModels):
         self._wake.set()
 
     def _settle(self) -> None:
-        """Lets requests use what is available, after labels that waited for it were moved."""
+        """Assigns labels that waited for a version, and publishes the available versions."""
         try:
             self._assign_labels()
         except ServingStatus as status:
@@ -262,18 +268,18 @@ class ModelManager(LiveModels):
             version.servable, version.state = None, END
             self._changed.notify_all()
         self._wake.set()
-        # A graph is full of cycles: Python would leave half a megabyte a version lying about (measured).
+        # A graph has reference cycles: without a collection half a megabyte a version stays allocated (measured).
         del servable
         gc.collect()
 
     def _publish_available(self) -> None:
         live = {name: model.live(default_label=self._default_label) for name, model in self._models.items()}
-        self.publish({name: one for name, one in live.items() if one})
+        self.publish({name: model for name, model in live.items() if model})
 
     # --- the thread
 
     def start(self, poll_seconds: float) -> None:
-        """Starts the thread, which looks for versions every `poll_seconds`; 0: once, below 0: never."""
+        """Starts the thread, which reads the folders every `poll_seconds`; 0: once, below 0: never."""
         self._thread = threading.Thread(target=self._run, args=(poll_seconds,), name="model-manager", daemon=True)
         self._thread.start()
 
@@ -282,14 +288,14 @@ class ModelManager(LiveModels):
             try:
                 self._work()
             except Exception:
-                logger.exception("in the thread that loads models")
+                logger.exception("error in the thread that loads models")
             pending = self._pending_seconds()
             idle = poll_seconds if poll_seconds > 0 else None
-            self._wake.wait(min((one for one in (pending, idle) if one is not None), default=None))
+            self._wake.wait(min((seconds for seconds in (pending, idle) if seconds is not None), default=None))
             self._wake.clear()
 
     def _pending_seconds(self) -> float | None:
-        """Returns how long until a load is tried again; None when none is to be."""
+        """Returns the seconds until the next retry of a load; None if none is pending."""
         now = time.monotonic()
         with self._lock:
             times = [
@@ -301,7 +307,7 @@ class ModelManager(LiveModels):
         return min(times, default=None)
 
     def stop(self) -> None:
-        """Ends the thread and frees all versions once their requests are answered."""
+        """Stops the thread and closes all versions once their requests are answered."""
         self._stopped = True
         self._wake.set()
         if self._thread:
@@ -312,6 +318,8 @@ class ModelManager(LiveModels):
         with self._changed:
             self.publish({})
             self._changed.notify_all()
-            leaving = [one for model in self._models.values() for one in model.versions.values() if one.servable]
+            leaving = [
+                version for model in self._models.values() for version in model.versions.values() if version.servable
+            ]
         for version in leaving:
             self._unload(version)

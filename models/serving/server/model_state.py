@@ -1,4 +1,4 @@
-"""The states of one model's versions: which to load next, which to unload, where labels point. Loads nothing itself."""
+"""The state machine of one model's versions and labels: decides what to load and unload, and loads nothing itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ START, LOADING, AVAILABLE, UNLOADING, END = (
 
 @dataclass
 class Version:
-    """A version that is, or was, to be served.
+    """The state of a version that is, or was, to be served.
 
     Attributes:
         path: Its folder.
         state: TF Serving's state.
-        error: Why its load failed, when it did.
-        servable: Itself, once it is loaded.
+        error: Why its load failed; None if it did not.
+        servable: The loaded version; None before and after.
         wanted: Whether it is still to be served.
-        attempts: Loads tried so far.
-        not_before: `time.monotonic()` before which no load is tried again.
-        is_loading: Whether a load is on its way, or waits for a thread.
+        attempts: Number of loads tried so far.
+        not_before: `time.monotonic()` of the next load at the earliest.
+        is_loading: Whether a load is running or waits for a thread.
     """
 
     path: Path
@@ -43,17 +43,17 @@ class Version:
 
     @property
     def is_to_load(self) -> bool:
-        """Whether it is wanted, and its load has neither succeeded nor been given up."""
+        """Whether it is wanted, and its load has neither succeeded nor failed for good."""
         return self.wanted and self.state in (START, LOADING)
 
 
 @dataclass
 class ModelState:
-    """A model and its versions; whoever calls holds the manager's lock.
+    """A model and its versions; callers hold the manager's lock.
 
     Attributes:
-        config: Without a base path the model has left the config, and none of its versions is wanted.
-        versions: Version -> what is known of it.
+        config: Its config; without a base path the model was removed, and none of its versions is wanted.
+        versions: Version -> its state.
         labels: Label -> version.
     """
 
@@ -61,34 +61,34 @@ class ModelState:
     versions: dict[int, Version] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
 
-    def follow(self, found: Mapping[int, Path]) -> None:
-        """Takes over which versions there are, and which of them the policy picks.
+    def follow(self, paths: Mapping[int, Path]) -> None:
+        """Updates the versions from those on disk and from the policy.
 
         Args:
-            found: Version -> folder.
+            paths: Version -> folder, of all versions on disk.
         """
-        wanted = wanted_versions(self.config, dict(found))
+        wanted = wanted_versions(self.config, dict(paths))
         for number, version in list(self.versions.items()):
             version.wanted = number in wanted
-            if number not in found and version.state == END:
-                del self.versions[number]  # gone: should it come back, it is loaded anew
+            if number not in paths and version.state == END:
+                del self.versions[number]  # removed from disk: if it comes back, it is loaded again
         for number, path in wanted.items():
-            known = self.versions.get(number)
-            # One that was unloaded in good order is loaded again, one that failed is not.
-            if known is None or (known.state == END and known.error is None):
+            current = self.versions.get(number)
+            # A version that was unloaded is loaded again, one that failed is not.
+            if current is None or (current.state == END and current.error is None):
                 self.versions[number] = Version(path)
 
     def leave(self) -> None:
-        """Wants no version any more: the model is not in the config."""
+        """Marks all versions as unwanted: the model was removed from the config."""
         for version in self.versions.values():
             version.wanted = False
         self.config = ModelConfig(name=self.config.name)
 
     def assign_labels(self, *, early: bool) -> ServingStatus | None:
-        """Points labels where the config wants them, and returns the refusal of the first that cannot be.
+        """Assigns the labels of the config, and returns the first refusal; None without one.
 
         Args:
-            early: Whether a label may be assigned before its version is available, unless it points elsewhere yet.
+            early: Whether a new label may be assigned before its version is available.
         """
         refusal = None
         wanted = dict(self.config.version_labels)
@@ -107,7 +107,7 @@ class ModelState:
         return refusal
 
     def start_loading(self, now: float) -> tuple[int, Version] | None:
-        """Returns the version to load next, the highest whose turn has come by `now`; None where there is none."""
+        """Returns the highest version that is due for a load at `now`, marked as loading; None if none is due."""
         for number, version in sorted(self.versions.items(), reverse=True):
             if version.is_to_load and not version.is_loading and version.not_before <= now:
                 version.state, version.is_loading = LOADING, True
@@ -115,40 +115,43 @@ class ModelState:
         return None
 
     def give_up_unwanted(self) -> None:
-        """Ends loads that have not succeeded and are not wanted any more."""
+        """Ends versions that are not loaded and not wanted any more."""
         for version in self.versions.values():
             if not version.wanted and version.state in (START, LOADING) and not version.is_loading:
                 version.state = END
 
     def start_unloading(self) -> list[Version]:
-        """Returns the versions to unload: they leave once a wanted version is available, or when none is wanted."""
-        wanted = [one for one in self.versions.values() if one.wanted]
-        if wanted and not any(one.state == AVAILABLE for one in wanted):
+        """Returns the versions to unload, marked as unloading: none before a wanted version, if any, is available."""
+        wanted = [version for version in self.versions.values() if version.wanted]
+        if wanted and not any(version.state == AVAILABLE for version in wanted):
             return []
-        leaving = [one for _, one in sorted(self.versions.items()) if not one.wanted and one.state == AVAILABLE]
+        unwanted = [version for _, version in sorted(self.versions.items()) if not version.wanted]
+        leaving = [version for version in unwanted if version.state == AVAILABLE]
         for version in leaving:
             version.state = UNLOADING
         return leaving
 
     def is_settled(self) -> bool:
         """Whether there are versions, and all wanted ones are available or have failed."""
-        return bool(self.versions) and all(one.state >= AVAILABLE for one in self.versions.values() if one.wanted)
+        return bool(self.versions) and all(
+            version.state >= AVAILABLE for version in self.versions.values() if version.wanted
+        )
 
     def failures(self) -> list[str]:
-        """Returns what TF Serving says of each wanted version that failed, the lowest first."""
+        """Returns TF Serving's message for each wanted version that failed, the lowest first."""
         return [
-            f"{{name: {self.config.name} version: {number}}} due to error: {one.error}"
-            for number, one in sorted(self.versions.items())
-            if one.wanted and one.error
+            f"{{name: {self.config.name} version: {number}}} due to error: {version.error}"
+            for number, version in sorted(self.versions.items())
+            if version.wanted and version.error
         ]
 
     def live(self, *, default_label: str = "") -> LiveModel | None:
-        """Returns what requests may use; None without an available version.
+        """Returns the versions that requests may use; None without an available version.
 
         Args:
-            default_label: Points to the newest version while the config has it nowhere, or at one that is not loaded.
+            default_label: Label of the newest version, unless the config assigns it to a loaded version.
         """
-        versions = {number: one.servable for number, one in self.versions.items() if one.state == AVAILABLE}
+        versions = {number: version.servable for number, version in self.versions.items() if version.state == AVAILABLE}
         if not versions:
             return None
         labels = dict(self.labels)

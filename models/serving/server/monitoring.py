@@ -38,45 +38,45 @@ class _Histogram:
 
 
 class Metrics:
-    """What a server counts; all methods may be called from any thread."""
+    """The counters and histograms of a server; all methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[tuple, tuple] = {}
+        self._keys: dict[tuple, tuple] = {}
         self._counters: dict[tuple[str, Labels], int] = collections.defaultdict(int)
         self._histograms: dict[tuple[str, Labels], _Histogram] = collections.defaultdict(_Histogram)
 
     def answered(self, model: str, api: str, entrypoint: str, status: str, seconds: float) -> None:
-        """Counts a request that was answered, with a gRPC status such as `OK`."""
-        keys = self._known.get((model, api, entrypoint, status))
+        """Counts an answered request: its gRPC status, such as `OK`, and its latency in seconds."""
+        keys = self._keys.get((model, api, entrypoint, status))
         if keys is None:
             count = (_REQUESTS, (("model_name", model), ("status", status)))
             value = (_LATENCY, (("model_name", model), ("API", api), ("entrypoint", entrypoint)))
-            keys = self._known[model, api, entrypoint, status] = (count, value)
+            keys = self._keys[model, api, entrypoint, status] = (count, value)
         with self._lock:
             self._counters[keys[0]] += 1
             self._histograms[keys[1]].add(seconds * 1e6)
 
     def ran(self, model: str, rows: int, seconds: float) -> None:
-        """Counts a call of a model: its rows, and its time in the session."""
-        keys = self._known.get((model,))
+        """Counts a call of a model: its rows, and its seconds in the session."""
+        keys = self._keys.get((model,))
         if keys is None:
             labels = (("model", model),)
             runtime = (("model_name", model), ("API", "Predict"), ("runtime", "TF1"))
-            keys = self._known[model,] = ((_TOTAL, labels), (_EXAMPLES, labels), (_RUNTIME, runtime))
+            keys = self._keys[model,] = ((_TOTAL, labels), (_EXAMPLES, labels), (_RUNTIME, runtime))
         with self._lock:
             self._counters[keys[0]] += rows
             self._histograms[keys[1]].add(rows)
             self._histograms[keys[2]].add(seconds * 1e6)
 
     def warmed_up(self, path: str, status: str, seconds: float) -> None:
-        """Counts the warm-up of a version."""
+        """Counts the warm-up of a version: its folder, gRPC status and seconds."""
         self._add([], [(_WARMUP, (("model_path", path), ("status", status)), seconds * 1e6)])
 
     def batched(self, pool: str, size: int, seconds: Iterable[float]) -> None:
-        """Counts a batch that was run, padding included, by a pool's name, and how long each request in it waited."""
-        waited = [(_QUEUED, (("thread_pool_name", pool),), one * 1e6) for one in seconds]
-        self._add([(_BATCHES, (), 1)], [(_BATCH, (), size), *waited])
+        """Counts a batch of a thread pool: its rows including padding, and the seconds that each request waited."""
+        waits = [(_QUEUED, (("thread_pool_name", pool),), wait * 1e6) for wait in seconds]
+        self._add([(_BATCHES, (), 1)], [(_BATCH, (), size), *waits])
 
     def refused(self, model: str, feature: str) -> None:
         """Counts a value that input validation refused."""
@@ -92,10 +92,10 @@ class Metrics:
     def count(self, name: str) -> int:
         """Returns a counter over all labels, by TF Serving's name for it: `/tensorflow/serving/request_count`."""
         with self._lock:
-            return sum(count for (one, _), count in self._counters.items() if one == name.replace("/", ":"))
+            return sum(count for (key, _), count in self._counters.items() if key == name.replace("/", ":"))
 
     def text(self) -> str:
-        """Returns all of it in Prometheus's text format."""
+        """Returns all counters and histograms in Prometheus's text format."""
         with self._lock:
             counters = sorted(self._counters.items())
             histograms = sorted((key, list(one.counts), one.sum) for key, one in self._histograms.items())

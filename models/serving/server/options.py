@@ -1,4 +1,4 @@
-"""The server's options: its flags, checked, and the files that they name, read. Loads no TensorFlow before it must."""
+"""The server's options: checks the flags and reads the files that they name. Imports TensorFlow only where needed."""
 
 import json
 from pathlib import Path
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from models.serving.server.batching import Parameters
 
 
-MOST_DAYS = 100_000  # that samples are kept: a date so long ago still is one
-UNPARSED = "Error parsing text-format"  # how `config_files.read` begins what protobuf says of a file
+MAX_KEEP_DAYS = 100_000  # for samples of requests; subtracted from today it still gives a valid date
+UNPARSED = "Error parsing text-format"  # how `config_files.read` begins protobuf's parse errors
 
 
 class StartError(Exception):
-    """Why the server does not start."""
+    """The server cannot start; the message says why."""
 
 
 def check(flags: Flags) -> None:
-    """Raises StartError for flags that contradict, in TF Serving's words."""
+    """Raises StartError, with TF Serving's message, for flags that contradict each other."""
     if not flags.port and not flags.grpc_socket_path:
         raise StartError("INVALID_ARGUMENT: At least one of port or grpc_socket_path must be set.")
     if not flags.model_base_path and not flags.model_config_file:
@@ -41,7 +41,7 @@ def check(flags: Flags) -> None:
 
 
 def model_config(flags: Flags) -> Any:
-    """Returns the ModelServerConfig of the flags; raises ValueError when the file cannot be used."""
+    """Returns the ModelServerConfig of the flags; raises ValueError if the file cannot be read or parsed."""
     from models.serving.protocol import config_files
 
     if flags.model_config_file:
@@ -56,24 +56,24 @@ def model_config(flags: Flags) -> Any:
 
 
 def session_options(flags: Flags) -> Any:
-    """Returns the ConfigProto of each version's session; raises ValueError when its file cannot be used."""
+    """Returns the ConfigProto of each version's session; raises ValueError if its file cannot be read or parsed."""
     from tensorflow.core.protobuf import config_pb2
 
-    found = _read(flags.tensorflow_session_config_file, config_pb2.ConfigProto)
-    both = flags.tensorflow_session_parallelism
+    config = _read(flags.tensorflow_session_config_file, config_pb2.ConfigProto)
+    default_threads = flags.tensorflow_session_parallelism
     for name, threads in (
-        ("intra_op_parallelism_threads", flags.tensorflow_intra_op_parallelism or both),
-        ("inter_op_parallelism_threads", flags.tensorflow_inter_op_parallelism or both),
+        ("intra_op_parallelism_threads", flags.tensorflow_intra_op_parallelism or default_threads),
+        ("inter_op_parallelism_threads", flags.tensorflow_inter_op_parallelism or default_threads),
     ):
         if threads:
-            setattr(found, name, threads)
+            setattr(config, name, threads)
     if flags.per_process_gpu_memory_fraction:
-        found.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
-    return found
+        config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
+    return config
 
 
 def metrics_path(flags: Flags) -> str:
-    """Returns the path of Prometheus's page, empty for none; raises ValueError when its file cannot be used."""
+    """Returns the path of Prometheus's page, empty for none; raises ValueError if its file cannot be read or parsed."""
     from models.serving.protocol import config_files
     from models.serving.server.monitoring import PATH
 
@@ -82,11 +82,11 @@ def metrics_path(flags: Flags) -> str:
 
 
 def batching_parameters(flags: Flags) -> "Parameters | None":
-    """Returns how requests are batched, None where they are not.
+    """Returns the batching parameters; None without batching.
 
     Raises:
-        ValueError: The file cannot be used.
-        ServingStatus: Its parameters contradict.
+        ValueError: The file cannot be read or parsed.
+        ServingStatus: Its parameters are invalid.
     """
     if not flags.enable_batching:
         return None
@@ -97,14 +97,14 @@ def batching_parameters(flags: Flags) -> "Parameters | None":
 
 
 def own_batching_parameters(version: Path, flags: Flags) -> "Parameters | None":
-    """Returns how requests to one version are batched, None where that is not said.
+    """Returns the batching parameters of one version; None if it has none of its own.
 
     Args:
-        version: Its folder.
-        flags: Of the server.
+        version: Folder of the version.
+        flags: Flags of the server.
 
     Raises:
-        ServingStatus: The version's file cannot be used.
+        ServingStatus: The version's file cannot be read, or is invalid.
     """
     from models.serving.protocol import config_files
     from models.serving.protocol.statuses import invalid
@@ -120,20 +120,20 @@ def own_batching_parameters(version: Path, flags: Flags) -> "Parameters | None":
 
 
 def sampling(flags: Flags) -> dict[str, Any] | None:
-    """Returns which share of requests is kept, by model, None where none is; raises StartError for a bad file."""
+    """Returns the sampling settings by model; None without sampling; raises StartError for an invalid file."""
     path = flags.sample_config_file
     if not path:
         return None
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        settings = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise StartError(f"INVALID_ARGUMENT: --sample_config_file={path} cannot be read ({error})") from None
-    if not isinstance(found, dict) or not all(map(_is_sampling, found.values())):
+    if not isinstance(settings, dict) or not all(map(_is_sampling, settings.values())):
         raise StartError(
             f"INVALID_ARGUMENT: --sample_config_file={path}: expected an object of models, each with a number rate, a "
-            f"text folder, and keep_days from 1 to {MOST_DAYS:,}"
+            f"text folder, and keep_days from 1 to {MAX_KEEP_DAYS:,}"
         )
-    return found
+    return settings
 
 
 def _is_sampling(settings: Any) -> bool:
@@ -142,7 +142,7 @@ def _is_sampling(settings: Any) -> bool:
         and isinstance(settings.get("rate"), int | float)
         and isinstance(settings.get("folder"), str)
         and isinstance(settings.get("keep_days"), int)
-        and 1 <= settings["keep_days"] <= MOST_DAYS
+        and 1 <= settings["keep_days"] <= MAX_KEEP_DAYS
     )
 
 

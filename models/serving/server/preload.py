@@ -1,4 +1,4 @@
-"""`python -m models.serving.server.preload`: a server that imports what it needs before it gets its flags.
+"""`python -m models.serving.server.preload`: a server that imports its modules before it gets its flags.
 
 `deployment.standby` starts it, and sends its flags as a line of JSON to its standard input.
 """
@@ -9,10 +9,10 @@ import sys
 
 
 def main() -> int:
-    """Imports, waits for the flags and the log file, and serves; returns the exit code."""
+    """Imports the modules, waits for the flags and the log file, and serves; returns the exit code."""
     from models.serving.server import server
 
-    server.without_keras()
+    server.block_keras()
     import uvloop  # noqa: F401
 
     from models.serving.protocol import config_files, warmup  # noqa: F401

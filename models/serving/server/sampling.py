@@ -1,6 +1,6 @@
-"""A sample of what a server is asked and answers, on disk: what the model sees in use, to hold training data against.
+"""A sample of requests and predictions on disk, for the comparison of training data with data in use.
 
-A JSON line a row, in a file a day, readable by its owner only. Off unless a file says how much, by model:
+One JSON line a row, one file a day, readable by its owner only. Off unless a settings file has the model:
 `{"digits": {"rate": 0.1, "keep_days": 7, "folder": "/home/runs/digits/samples"}}`.
 """
 
@@ -23,43 +23,49 @@ from models.serving.protocol.input_rules import EXAMPLES, FILE
 from models.serving.server.background import BackgroundWriter
 from models.serving.server.servable import Servable
 
-# The identifier of the request that is being answered, which its client knows: labels find their rows by it.
+# Identifier of the current request, which its client knows too: labels are joined with their rows by it.
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 
 class _Sample(NamedTuple):
-    """A request and its answer: when, whose identifier, of which version, arrays by alias."""
+    """A request and its predictions: time in seconds since 1970, identifier, version, arrays by alias."""
 
     time: float
     identifier: str
     servable: Servable
     signature: str
     arrays: Mapping[str, np.ndarray]
-    answer: Mapping[str, np.ndarray]
+    predictions: Mapping[str, np.ndarray]
 
 
 class Sampler:
-    """Writes samples; may be called from any thread, never waits for the disk, and never fails a request.
+    """Stores samples; may be called from any thread, never waits for the disk, and never makes a request fail.
 
     Args:
         settings: Model -> `rate` (share of requests, 0 to 1), `keep_days`, and `folder` for the files.
     """
 
     def __init__(self, settings: Mapping[str, Mapping[str, Any]]):
-        self._settings = {name: one for name, one in settings.items() if one["rate"] > 0}
+        self._settings = {
+            name: model_settings for name, model_settings in settings.items() if model_settings["rate"] > 0
+        }
         self._aliases: dict[Path, dict[str, dict[str, str]]] = {}
         self._day: dict[str, str] = {}
         self._writer = BackgroundWriter("samples of requests")
 
     def __call__(
-        self, servable: Servable, signature: str, arrays: Mapping[str, np.ndarray], answer: Mapping[str, np.ndarray]
+        self,
+        servable: Servable,
+        signature: str,
+        arrays: Mapping[str, np.ndarray],
+        predictions: Mapping[str, np.ndarray],
     ) -> None:
-        """Writes the rows of a request, by chance as often as was asked for."""
+        """Stores the rows of a request with the probability `rate` of its model."""
         settings = self._settings.get(servable.name)
         if settings is None or random.random() >= settings["rate"]:
             return
-        sample = _Sample(time.time(), request_id.get(), servable, signature, arrays, answer)
-        size = sum(map(_num_bytes, (*arrays.values(), *answer.values())))
+        sample = _Sample(time.time(), request_id.get(), servable, signature, arrays, predictions)
+        size = sum(map(_num_bytes, (*arrays.values(), *predictions.values())))
         self._writer.submit(size, lambda: self._keep(sample, Path(settings["folder"]), settings["keep_days"]))
 
     def flush(self) -> None:
@@ -67,11 +73,11 @@ class Sampler:
         self._writer.flush()
 
     def forget(self, servable: Servable) -> None:
-        """Drops what is known of a version that was unloaded."""
+        """Drops the cached aliases of a version that was unloaded."""
         self._aliases.pop(servable.path, None)
 
     def _rows(self, servable: Servable, signature: str, arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-        """Returns the features of each row, as the signature's inputs hold them; none where that is not known."""
+        """Returns the features of each row by name; none if the version does not say which inputs hold them."""
         if servable.path not in self._aliases:
             file = servable.path / FILE
             self._aliases[servable.path] = json.loads(file.read_text())["signatures"] if file.exists() else {}
@@ -107,7 +113,7 @@ def _num_bytes(array: np.ndarray) -> int:
 
 
 def _lines(sample: _Sample, rows: list[dict[str, Any]]) -> bytes:
-    """Returns a line of JSON a row."""
+    """Returns one line of JSON for each row."""
     common = {
         "time": round(sample.time, 3),
         "id": sample.identifier,
@@ -115,7 +121,7 @@ def _lines(sample: _Sample, rows: list[dict[str, Any]]) -> bytes:
         "signature": sample.signature,
     }
     outputs = {
-        alias: value.tolist() for alias, value in sample.answer.items() if value.ndim and len(value) == len(rows)
+        alias: value.tolist() for alias, value in sample.predictions.items() if value.ndim and len(value) == len(rows)
     }
     lines = [
         {
@@ -135,12 +141,12 @@ def _features(serialized: bytes) -> dict[str, Any]:
         features = examples.parse(serialized)
     except ValueError:
         return {}
-    held = ((name, examples.values(feature)[1]) for name, feature in features.items())
-    return {name: values[0] for name, values in held if values}
+    values_by_name = ((name, examples.values(feature)[1]) for name, feature in features.items())
+    return {name: values[0] for name, values in values_by_name if values}
 
 
 def _bytes(value: Any) -> Any:
-    """Returns bytes as text where they are, else as base64 under `b64`, as in TF Serving's REST API."""
+    """Returns UTF-8 bytes as text, others as base64 under `b64`, as TF Serving's REST API does."""
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
-"""One loaded version of a SavedModel, run the way TF Serving runs it: TensorFlow's C session, with no cast on the way.
+"""One loaded version of a SavedModel, run as TF Serving runs it: by TensorFlow's C session, without casts.
 
-`tf.saved_model.load` words its errors otherwise and `Session.run` casts and checks shapes, which hides a client's bug.
+`tf.saved_model.load` has other error messages, and `Session.run` casts and checks shapes, which hides a client's bug.
 """
 
 import itertools
@@ -27,22 +27,22 @@ INIT_OPS = ("__saved_model_init_op", "saved_model_main_op", "legacy_init_op")
 SMOOTHING = 0.1
 LOOPS = ("While", "StatelessWhile", "NextIteration")
 QUICK_SECONDS = 1e-3  # a call that takes less is run in the caller's thread
-# What a call counts for at most: one that the machine interrupts for 10 ms would send the next twenty to a thread,
-# which costs more than they do.
-MOST_SECONDS = 4 * QUICK_SECONDS
+# Cap of one call in the moving average: else one that the machine interrupts for 10 ms would send the next twenty to
+# a thread, which costs more than the calls themselves.
+MAX_COUNTED_SECONDS = 4 * QUICK_SECONDS
 
 
 class Servable:
-    """A version in memory.
+    """A loaded version of a model.
 
     Attributes:
         name: The model's name.
         version: Its version.
         path: Its folder.
         signatures: Name -> Signature.
-        definitions: Name -> SignatureDef of all there are, those that cannot be run among them.
-        quick: Whether every call so far took so little that it may be run in its caller's thread.
-        recent: What its last requests came to.
+        definitions: Name -> SignatureDef, including those that cannot be run.
+        quick: Whether calls are so short, on average, that they may run in the caller's thread.
+        recent: Errors and latency of its last requests.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Servable:
     ):
         self.name, self.version, self.path = name, version, path
         self.recent = Recent()
-        self._seconds: dict[object, float] = {}  # by the first of what is fetched: a moving average
+        self._seconds: dict[object, float] = {}  # moving average by the first fetched handle
         self._users, self._closing = 0, False
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
@@ -66,7 +66,7 @@ class Servable:
                 raise ServingStatus(Code.INVALID_ARGUMENT, str(error).splitlines()[0]) from error
         self._session = tf.compat.v1.Session(graph=graph, config=options)
         self._session._extend_graph()
-        # TensorFlow's own threads cost a tiny model three quarters of its time (17 of 60 us are left, measured).
+        # TensorFlow's own threads cost a tiny model three quarters of its time (17 us instead of 60, measured).
         self._in_place = c_session.TF_NewBufferFromString(
             config_pb2.RunOptions(inter_op_thread_pool=-1).SerializeToString()
         )
@@ -88,7 +88,7 @@ class Servable:
             raise ServingStatus(Code.FAILED_PRECONDITION, str(error).splitlines()[0]) from error
 
     def _restore(self, meta: meta_graph_pb2.MetaGraphDef, graph: tf.Graph, folder: Path) -> None:
-        """Reads the variables and sets up the tables from the version's folder, as the C++ loader does."""
+        """Restores the variables and initializes the tables from the version's folder, as the C++ loader does."""
         assets = {
             graph.as_graph_element(asset.tensor_info.name): np.array(
                 str(folder / "assets" / asset.filename).encode(), object
@@ -96,7 +96,7 @@ class Servable:
             for asset in meta.asset_file_def
         }
         prefix = folder / "variables" / "variables"
-        # Without variables TF Serving loads the version too; its requests fail then.
+        # TF Serving, too, loads a version without variables; its requests fail then.
         if prefix.with_suffix(".index").exists():
             saver = meta.saver_def
             feeds = {graph.as_graph_element(saver.filename_tensor_name): np.array(str(prefix).encode(), object)}
@@ -123,12 +123,12 @@ class Servable:
         """Returns the values of `fetches`.
 
         Args:
-            feeds: Handle -> array; types must be the graph's.
+            feeds: Handle -> array, of the dtype of the graph.
             fetches: Handles.
-            timeout_ms: After which the session gives up; None: never. What takes less than a millisecond is not timed.
+            timeout_ms: Milliseconds after which the call fails; None: no limit. Not applied to quick versions.
 
         Raises:
-            ServingStatus: What TensorFlow found wrong, in its own words.
+            ServingStatus: The call failed; the message is TensorFlow's.
         """
         if timeout_ms is not None and timeout_ms <= 0:
             raise ServingStatus(Code.DEADLINE_EXCEEDED, "Deadline Exceeded")
@@ -139,7 +139,7 @@ class Servable:
             )
         begin = time.perf_counter()
         try:
-            found = c_session.TF_SessionRun_wrapper(
+            values = c_session.TF_SessionRun_wrapper(
                 self._session._session, self._in_place if quick else options, feeds, fetches, [], None
             )
         except tf.errors.OpError as error:
@@ -149,19 +149,19 @@ class Servable:
         finally:
             if options is not None:
                 c_session.TF_DeleteBuffer(options)
-        taken = min(time.perf_counter() - begin, MOST_SECONDS)
+        seconds = min(time.perf_counter() - begin, MAX_COUNTED_SECONDS)
         key = fetches[0] if fetches else None
-        before = self._seconds.get(key, taken)
-        self._seconds[key] = before + SMOOTHING * (taken - before)
+        average = self._seconds.get(key, seconds)
+        self._seconds[key] = average + SMOOTHING * (seconds - average)
         self.quick = not self._loops and max(self._seconds.values()) < QUICK_SECONDS
-        return found
+        return values
 
     def fits(self, feeds: Mapping[object, np.ndarray]) -> bool:
-        """Whether every array has a shape that its signature declares; sessions run on others too, where ops can."""
+        """Whether every array has the shape that its signature declares; a session may run others, too."""
         return all(self._shapes[key].is_compatible_with(array.shape) for key, array in feeds.items())
 
     def acquire(self) -> bool:
-        """Counts one more user; False when the version is being unloaded."""
+        """Marks the version as in use by one more request; returns False if it is being unloaded."""
         with self._lock:
             if self._closing:
                 return False
@@ -169,14 +169,14 @@ class Servable:
             return True
 
     def release(self) -> None:
-        """Counts one user less."""
+        """Marks one request as finished."""
         with self._lock:
             self._users -= 1
             if self._closing and not self._users:
                 self._idle.notify_all()
 
     def close(self) -> None:
-        """Frees the session once the last request on its way has been answered."""
+        """Waits for running requests, then closes the session."""
         with self._lock:
             self._closing = True
             self._idle.wait_for(lambda: not self._users)
@@ -184,7 +184,7 @@ class Servable:
 
 
 def _has_loops(graph: graph_pb2.GraphDef) -> bool:
-    """Whether what a request says may decide how long a call takes, however short those before were."""
+    """Whether the duration of a call may depend on the request's values: past durations say nothing then."""
     functions = (node.op for function in graph.library.function for node in function.node_def)
     return any(op in LOOPS for op in itertools.chain((node.op for node in graph.node), functions))
 
@@ -198,7 +198,7 @@ def _not_readable(path: object) -> ServingStatus:
 
 
 def _meta_graph(path: Path, tags: str) -> meta_graph_pb2.MetaGraphDef:
-    """Returns the MetaGraph with these tags; raises ServingStatus in the words of the C++ loader."""
+    """Returns the MetaGraph with these tags; raises ServingStatus with the C++ loader's message."""
     file = path / "saved_model.pb"
     try:
         content = file.read_bytes()

@@ -1,7 +1,7 @@
-"""The embedded server: `python -m models.serving.server FLAGS` stands in for tensorflow_model_server.
+"""The embedded server: `python -m models.serving.server FLAGS` replaces tensorflow_model_server.
 
-Differences, all on the safe side: it listens on 127.0.0.1 unless --host says otherwise, SIGTERM lets requests on their
-way end, and values that the training schema rules out are refused unless --input_validation=false.
+Differences, for safety: it listens on 127.0.0.1 unless --host says otherwise, finishes running requests after SIGTERM,
+and refuses values that the training schema does not allow unless --input_validation=false.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from models.serving.server.servable import Servable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Of a GPU the server takes what its models need, and leaves the rest to others, as training does.
+# The server allocates only the GPU memory that its models need, as training does.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 FAILED = 255
 MIB = 2**20
-CLOSING_SECONDS = 0.05  # in which both ports have begun to close
-FLUSH_SECONDS = 2.0  # what a slow disk gets at the end
-SWITCH_SECONDS = 0.001  # Python's 5 ms between threads would show in the latency of quick calls
+CLOSING_SECONDS = 0.05  # after which both ports are closing
+FLUSH_SECONDS = 2.0  # limit for writing logs and samples at the end
+SWITCH_SECONDS = 0.001  # thread switch interval; Python's 5 ms would add to the latency of quick calls
 
 logger = logging.getLogger("headrace.serving")
 
@@ -47,8 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     except flag_syntax.BadFlag as error:
         print(f"{error}\nusage: server\nFlags:\n{flag_syntax.usage()}")
         return FAILED
-    for one in unknown:
-        print(f"unknown argument: {one}")
+    for argument in unknown:
+        print(f"unknown argument: {argument}")
     if unknown:
         print(f"usage: server\nFlags:\n{flag_syntax.usage()}", flush=True)
     logging.basicConfig(
@@ -75,24 +75,24 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _failed(error: StartError) -> int:
-    """Says why the server does not start, and returns the exit code."""
-    if str(error).startswith(UNPARSED):  # protobuf's own words go to standard error under TF Serving
+    """Prints why the server does not start, and returns the exit code."""
+    if str(error).startswith(UNPARSED):  # TF Serving, too, writes protobuf's message to standard error
         print(error, file=sys.stderr, flush=True)
     print(f"Failed to start server. Error: {error}", flush=True)
     return FAILED
 
 
 class Server:
-    """The server of one set of flags.
+    """The embedded server with its models and ports.
 
     Args:
-        flags: As on the command line.
+        flags: Command-line flags.
 
     Attributes:
         engine: Answers requests.
 
     Raises:
-        StartError: They contradict, or a file they name cannot be used.
+        StartError: The flags contradict each other, or a file that they name cannot be used.
     """
 
     def __init__(self, flags: Flags):
@@ -105,12 +105,12 @@ class Server:
 
         self._flags = flags
         if not (flags.xla_cpu_compilation_enabled or flags.xla_gpu_compilation_enabled):
-            without_xla()
+            disable_xla()
         self._metrics = Metrics()
         self._input_validator = InputValidator(self._metrics) if flags.input_validation else None
         sampling = options.sampling(flags)
         self._sampler = Sampler(sampling) if sampling is not None else None
-        self._batching: dict[Path, Parameters] = {}  # of versions that have their own
+        self._batching: dict[Path, Parameters] = {}  # of versions with their own parameters
         try:
             self._session_options = options.session_options(flags)
             self._metrics_path = options.metrics_path(flags)
@@ -159,17 +159,17 @@ class Server:
         )
 
     def load(self) -> None:
-        """Loads the models that are configured; the ports are opened only after that.
+        """Loads the configured models; the ports are opened only after that.
 
         Raises:
             StartError: The config cannot be used, or a model does not load.
         """
         from models.serving.protocol.statuses import ServingStatus
 
-        gc.freeze()  # what was imported stays: looking for garbage among it would hold requests up
+        gc.freeze()  # imported modules stay: the collector must not scan them while requests wait
         try:
-            # Labels are looked at before there is a version they could point to: as in TF Serving, a config that has
-            # some is refused at the start, unless labels may come early.
+            # As in TF Serving, labels are assigned before any version is loaded: a config with labels is refused at the
+            # start, unless --allow_version_labels_for_unavailable_models is set.
             new = self._manager.configure(options.model_config(self._flags))
         except (ValueError, ServingStatus) as error:
             raise StartError(str(error)) from None
@@ -179,19 +179,19 @@ class Server:
             raise StartError(f"UNKNOWN: {len(failed)} servable(s) did not become available: {{{', '.join(failed)}}}")
 
     def _load(self, name: str, number: int, path: Path) -> "Servable":
-        """Returns a version that is warmed up; raises ServingStatus."""
+        """Returns a loaded and warmed-up version; raises ServingStatus if that fails."""
         from models.serving.server.servable import Servable
 
-        own = options.own_batching_parameters(path, self._flags)
-        if own:
-            self._batching[path] = own
+        parameters = options.own_batching_parameters(path, self._flags)
+        if parameters:
+            self._batching[path] = parameters
         servable = Servable(name, number, path, self._flags.saved_model_tags, self._session_options)
         if self._flags.enable_model_warmup:
             self._warm_up(servable)
         return servable
 
     def _warm_up(self, servable: "Servable") -> None:
-        """Replays a version's warm-up requests; closes it and raises ServingStatus where one fails."""
+        """Replays a version's warm-up requests; if one fails, closes the version and raises ServingStatus."""
         from models.serving.protocol import warmup
         from models.serving.protocol.statuses import ServingStatus
         from models.serving.server.inference import Engine
@@ -199,8 +199,8 @@ class Server:
         from models.serving.server.monitoring import Metrics
         from models.serving.server.servable import Servable
 
-        alone: Any = OneVersion(servable.name, servable)
-        engine = Engine(alone, Metrics(), Servable.run)  # warm-up requests are nobody's
+        manager: Any = OneVersion(servable.name, servable)
+        engine = Engine(manager, Metrics(), Servable.run)  # warm-up requests do not count in the metrics
         status, seconds = "OK", 0.0
         try:
             seconds = warmup.replay(servable.path, engine, self._flags.num_request_iterations_for_warmup)
@@ -220,10 +220,10 @@ class Server:
         self._batching.pop(servable.path, None)
 
     async def serve(self) -> None:
-        """Opens the ports and answers until SIGTERM or SIGINT; then takes no more, and ends what is on its way.
+        """Opens the ports and serves until SIGTERM or SIGINT; then finishes running requests and ends the process.
 
         Raises:
-            StartError: A port is taken.
+            StartError: A port is in use.
         """
         from models.serving.server.api import grpc_api
 
@@ -249,14 +249,14 @@ class Server:
         self._end()
 
     async def _drain(self, caller: "Caller", grpc_server: Any, rest: Any) -> None:
-        """Closes the ports, and gives the calls that have reached them `--drain_seconds` to be answered."""
+        """Closes the ports; calls that have arrived get `--drain_seconds` to be answered."""
         from models.serving.server.api import grpc_api, rest_api
 
         seconds = self._flags.drain_seconds
-        await caller.hold_answers(seconds)
+        await caller.hold_responses(seconds)
         drained = asyncio.gather(grpc_api.stop(grpc_server, seconds), *([rest_api.stop(rest, seconds)] if rest else []))
         await asyncio.sleep(CLOSING_SECONDS)
-        caller.release_answers()
+        caller.release_responses()
         await drained
 
     def _new_caller(self) -> "Caller":
@@ -268,7 +268,7 @@ class Server:
         return Caller(self.engine, threads, AccessLog(flags.access_log), bool(self._batcher), flags.max_concurrency)
 
     async def _start_grpc(self, caller: "Caller") -> Any:
-        """Returns the gRPC server, which listens; raises StartError."""
+        """Returns the listening gRPC server; raises StartError if a port is in use."""
         from models.serving.server.api import grpc_api
 
         flags = self._flags
@@ -290,7 +290,7 @@ class Server:
         return server
 
     async def _start_rest(self, caller: "Caller") -> Any:
-        """Returns the REST server, which listens, None where there is none; raises StartError."""
+        """Returns the listening REST server, None without one; raises StartError if its port is in use."""
         from models.serving.server.api import rest_api
 
         flags = self._flags
@@ -323,7 +323,7 @@ class Server:
             self._sampler.flush()
 
     def _end(self) -> None:
-        """Ends the process at once: a version that is just being loaded would be waited for, and nobody needs it."""
+        """Ends the process at once: a normal exit would wait for a version that is being loaded."""
         if self._batcher:
             self._batcher.stop()
         if self._flags.grpc_socket_path:
@@ -334,24 +334,24 @@ class Server:
         os._exit(0)
 
     async def _poll_config(self) -> None:
-        """Reads the model config file again and again; what is wrong with it is logged once and left alone."""
+        """Reloads the model config file periodically; an error is logged once, and the previous config stays."""
         seconds = self._flags.model_config_file_poll_wait_seconds
-        last = None
+        last_error = None
         while seconds > 0:
             await asyncio.sleep(seconds)
             try:
                 await asyncio.to_thread(lambda: self._manager.configure(options.model_config(self._flags)))
-                last = None
+                last_error = None
             except Exception as error:
-                if str(error) != last:
+                if str(error) != last_error:
                     logger.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error)
-                last = str(error)
+                last_error = str(error)
 
 
-def without_xla() -> None:
-    """Has functions that insist on XLA (`jit_compile`) fail, as in TF Serving, which comes with XLA switched off.
+def disable_xla() -> None:
+    """Disables XLA, so that functions which require it (`jit_compile`) fail, as in TF Serving with its defaults.
 
-    Without this a model would pass the serving check that no TF Serving runs by default.
+    Otherwise a model could pass the serving check that TF Serving cannot run.
     """
     import ctypes
 
@@ -360,10 +360,10 @@ def without_xla() -> None:
     library = ctypes.CDLL(str(Path(tf.__file__).parent / "libtensorflow_cc.so.2"))
     try:
         library._ZN10tensorflow21DisableXlaCompilationEv()
-    except AttributeError:  # TensorFlow promises no name of its C++ functions
-        logger.warning("XLA cannot be switched off: models that insist on it work here, and not under TF Serving")
+    except AttributeError:  # the names of TensorFlow's C++ functions are not a stable API
+        logger.warning("XLA cannot be disabled: models that require it run here, but not in TF Serving")
 
 
-def without_keras() -> None:
-    """Keeps Keras out: TensorFlow imports it, and it scikit-learn, half of the start and a quarter of the memory."""
+def block_keras() -> None:
+    """Keeps TensorFlow from importing Keras and scikit-learn: half of the start time, a quarter of the memory."""
     sys.modules.setdefault("keras", None)  # type: ignore[arg-type]

@@ -103,7 +103,7 @@ def test_a_row_that_the_server_refuses_costs_itself(home, server, tmp_path, monk
     assert [answer["row"] for answer in answers] == list(range(1, 21))
     refused = {answer["row"]: answer["error"] for answer in answers if "error" in answer}
     assert refused.keys() == {3, 11, 12}
-    assert refused[3] == f"{path} row 3: the model refuses it: Input guard: v: expected at most 1, found 7"
+    assert refused[3] == f"{path} row 3: the model refuses it: Input validation: v: expected at most 1, found 7"
 
 
 @pytest.mark.parametrize("name", ["shares", "prices"])

@@ -1,4 +1,4 @@
-"""Bodies of REST requests, inflated as their Content-Encoding says, and never beyond a limit."""
+"""Decompression of the bodies of REST requests by their Content-Encoding, up to a size limit."""
 
 import gzip
 import io
@@ -8,10 +8,10 @@ from models.serving.protocol.statuses import Code, ServingStatus, invalid
 
 
 def coding(header: str) -> str:
-    """Returns `gzip` or `deflate`, as a Content-Encoding says; empty for a body that comes as it is.
+    """Returns `gzip` or `deflate` for a Content-Encoding header; empty for an uncompressed body.
 
     Raises:
-        ServingStatus: The encoding is none that a server takes.
+        ServingStatus: The encoding is not supported.
     """
     name = header.strip().lower()
     if name in ("", "identity"):
@@ -22,32 +22,32 @@ def coding(header: str) -> str:
 
 
 def too_large(max_bytes: int) -> ServingStatus:
-    """Returns the refusal of a body of more than `max_bytes`."""
+    """Returns the error for a body of more than `max_bytes`, to be raised by the caller."""
     return ServingStatus(Code.RESOURCE_EXHAUSTED, f"Request of more than {max_bytes} bytes (--max_request_mib).")
 
 
 def inflated(body: bytes, coding: str, max_bytes: int) -> bytes:
-    """Returns a body as it was before it was compressed.
+    """Returns a body decompressed.
 
     Args:
-        body: As it was sent.
+        body: The bytes as sent.
         coding: `gzip`, `deflate` or empty.
-        max_bytes: Most bytes to come out; 0: no limit.
+        max_bytes: Maximum size after decompression; 0: no limit.
 
     Raises:
-        ServingStatus: It is damaged, or would be larger.
+        ServingStatus: The body is damaged, or larger than `max_bytes`.
     """
     if not coding:
         return body
-    # One byte more than is taken tells a larger body from one that just fits.
-    most = max_bytes + 1 if max_bytes else -1
+    # One byte beyond the limit distinguishes a larger body from one of exactly the limit.
+    read_bytes = max_bytes + 1 if max_bytes else -1
     try:
         if coding == "gzip":
-            found = gzip.GzipFile(fileobj=io.BytesIO(body)).read(most)
+            data = gzip.GzipFile(fileobj=io.BytesIO(body)).read(read_bytes)
         else:
-            found = zlib.decompressobj().decompress(body, max(most, 0))
+            data = zlib.decompressobj().decompress(body, max(read_bytes, 0))
     except (OSError, EOFError, zlib.error) as error:
         raise invalid(f"The request's body cannot be inflated ({error}).") from None
-    if max_bytes and len(found) > max_bytes:
+    if max_bytes and len(data) > max_bytes:
         raise too_large(max_bytes)
-    return found
+    return data

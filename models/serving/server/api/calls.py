@@ -1,4 +1,4 @@
-"""What both APIs share: where a call runs, how many may, and the line that the access log gets."""
+"""Shared by both APIs: runs calls on the event loop or in a thread, limits their number, writes the access log."""
 
 import asyncio
 import functools
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 # A quick call is run on the loop: handing it to a thread and back takes longer.
 QUICK_BYTES = 1 << 16
-# At the end no call has come for so long, or so long was waited for that.
+# On shutdown the server waits until no call has arrived for SETTLED_SECONDS, at most SETTLING_SECONDS.
 SETTLED_SECONDS, SETTLING_SECONDS = 0.05, 0.5
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
-def _with_identifier(identifier: str, work: Callable[[], Answer]) -> Answer:
-    """Runs a call with the client's identifier of it known to the sampler."""
+def _with_identifier(identifier: str, work: Callable[[], Response]) -> Response:
+    """Runs a call while the sampler can read its identifier."""
     from models.serving.server.sampling import request_id
 
     token = request_id.set(identifier)
@@ -43,10 +43,10 @@ def new_identifier() -> str:
 
 
 class AccessLog:
-    """A JSON line a request: who was asked, what came of it, how long it took; never what was sent.
+    """Writes one JSON line a request: model, version, status and duration, never the contents.
 
     Args:
-        target: File that is added to, `-` for standard error, empty for none.
+        target: File to append to; `-`: standard error; empty: no log.
     """
 
     def __init__(self, target: str):
@@ -62,7 +62,7 @@ class AccessLog:
             self._writer.flush()
 
     def write(self, call: "Call", status: str, size: int, seconds: float) -> None:
-        """Writes the line of one call; `size` is the request's in bytes."""
+        """Writes the line of one call; `size` is the bytes of the request."""
         file = self._file
         if file is None:
             return
@@ -83,16 +83,16 @@ class AccessLog:
 
 @dataclass
 class Call:
-    """One request on its way.
+    """One request that is being answered.
 
     Attributes:
         api: `Predict`, `Classify` and so on.
         entrypoint: `GRPC` or `REST`.
         model: The model's name, once it is known.
-        version: The version that answered; None where none did.
-        request_id: The client's, or ours; empty where nobody writes it down.
+        version: The version that answered; None before, or if none did.
+        request_id: The client's identifier, or a new one; empty if nothing records it.
         counted: Whether the metrics count it, as TF Serving counts Predict, Classify, Regress and all of REST.
-        slow: Whether it is never run on the loop: it may wait, or be long whatever its size.
+        slow: Whether it never runs on the event loop, since it may block or take long whatever its size.
     """
 
     api: str
@@ -106,16 +106,16 @@ class Call:
 
 @dataclass
 class Caller:
-    """Runs calls; on the loop when they are quick, else in a thread.
+    """Runs calls: on the event loop if they are quick, else in a thread.
 
     Attributes:
-        engine: Answers.
+        engine: Answers the calls.
         threads: For calls that are not quick.
-        access_log: Gets a line each.
+        access_log: Gets one line a call.
         blocking: Whether every call may block, as with batching.
-        max_concurrency: Most calls at a time; 0: no limit.
-        running: How many there are.
-        begun: How many there were.
+        max_concurrency: Maximum number of concurrent calls; 0: no limit.
+        running: Number of calls that are running.
+        begun: Number of calls so far.
     """
 
     engine: Engine
@@ -129,19 +129,19 @@ class Caller:
 
     @property
     def is_ending(self) -> bool:
-        """Whether the server takes no more calls soon."""
+        """Whether the server is about to stop."""
         return self._released is not None
 
     @property
     def identifies(self) -> bool:
-        """Whether somebody writes a call's identifier down: the access log or the sampler."""
+        """Whether the identifier of a call is recorded, by the access log or the sampler."""
         return self.access_log.on or self.engine.sampler is not None
 
-    async def run(self, call: Call, size: int, work: Callable[[], Answer]) -> Answer:
+    async def run(self, call: Call, size: int, work: Callable[[], Response]) -> Response:
         """Returns what `work` returns.
 
         Raises:
-            ServingStatus: What it raises; INTERNAL, without its text, for anything else.
+            ServingStatus: As `work` raised it; INTERNAL, without the text of the exception, for any other exception.
         """
         begin, status = time.perf_counter(), "OK"
         self.running += 1
@@ -151,7 +151,7 @@ class Caller:
                 raise ServingStatus(
                     Code.RESOURCE_EXHAUSTED, f"More than {self.max_concurrency} requests at a time (--max_concurrency)."
                 )
-            if self.engine.sampler is not None:  # labels find their rows by it
+            if self.engine.sampler is not None:  # labels are joined with their rows by it
                 work = functools.partial(_with_identifier, call.request_id, work)
             if self._quick(call, size):
                 return work()
@@ -163,9 +163,9 @@ class Caller:
             status = Code.CANCELLED.name
             raise
         except Exception:
-            logger.exception("in a call of %s", call.api)
+            logger.exception("error in a call of %s", call.api)
             status = Code.INTERNAL.name
-            raise ServingStatus(Code.INTERNAL, "A fault of the server; its log says more.") from None
+            raise ServingStatus(Code.INTERNAL, "Internal error of the server; its log says more.") from None
         finally:
             self.running -= 1
             seconds = time.perf_counter() - begin
@@ -175,23 +175,23 @@ class Caller:
             if self._released is not None and status != Code.CANCELLED.name:
                 await self._released.wait()
 
-    async def hold_answers(self, seconds: float) -> None:
-        """Holds answers back from now on, and returns when no call has come for a moment.
+    async def hold_responses(self, seconds: float) -> None:
+        """Holds responses back from now on, and returns once no call has arrived for a moment.
 
-        A port that is closed loses the calls that have reached it and were not taken from it. Clients that wait for an
-        answer send no more of them.
+        Closing a port loses the calls that have arrived but were not accepted yet. Clients that wait for a response
+        send no further ones.
 
         Args:
-            seconds: When it returns at the latest.
+            seconds: Maximum wait.
         """
         self._released = asyncio.Event()
-        until, before = time.monotonic() + min(seconds, SETTLING_SECONDS), -1
-        while self.begun != before and time.monotonic() < until:
-            before = self.begun
+        deadline, last_begun = time.monotonic() + min(seconds, SETTLING_SECONDS), -1
+        while self.begun != last_begun and time.monotonic() < deadline:
+            last_begun = self.begun
             await asyncio.sleep(SETTLED_SECONDS)
 
-    def release_answers(self) -> None:
-        """Sends the answers that were held back."""
+    def release_responses(self) -> None:
+        """Sends the responses that were held back."""
         if self._released is not None:
             self._released.set()
 

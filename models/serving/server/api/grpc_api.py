@@ -36,12 +36,12 @@ class Method:
     """A method of a service.
 
     Attributes:
-        name: As the service has it.
-        request: Type of its message.
-        work: Returns the response to a request; called with the milliseconds left, or None, too where `timed`.
+        name: Name in the service.
+        request: Message type of its request.
+        work: Returns the response to a request; if `timed`, its second argument is the milliseconds left, or None.
         counted: Whether the metrics count it.
-        timed: Whether it keeps to the client's deadline.
-        slow: Whether it is never run on the loop.
+        timed: Whether it obeys the client's deadline.
+        slow: Whether it never runs on the event loop.
         local: Whether only clients on this machine may call it.
     """
 
@@ -61,7 +61,7 @@ def handlers(caller: Caller, *, remote_reload: bool = False) -> list[grpc.Generi
         MODEL_SERVICE: _model_methods(caller, remote_reload),
     }
     return [
-        grpc.method_handlers_generic_handler(name, {one.name: _handler(caller, one) for one in methods})
+        grpc.method_handlers_generic_handler(name, {method.name: _handler(caller, method) for method in methods})
         for name, methods in services.items()
     ]
 
@@ -85,7 +85,7 @@ def _model_methods(caller: Caller, remote_reload: bool) -> list[Method]:
 
 
 def _handler(caller: Caller, method: Method) -> grpc.RpcMethodHandler:
-    """Returns what reads a request, has the caller run it, and writes the response or the error."""
+    """Returns the handler of a method: it parses a request, runs it, and serializes the response or the error."""
     # Looked up once: this runs for every request.
     work, counted, timed, slow = method.work, method.counted, method.timed, method.slow
 
@@ -102,23 +102,23 @@ def _handler(caller: Caller, method: Method) -> grpc.RpcMethodHandler:
                     Code.PERMISSION_DENIED,
                     f"{method.name} is taken from this machine only; --allow_remote_reload takes it from others too.",
                 )
-            # Which model is asked decides where a small call runs; a large message is not even parsed on the loop.
+            # A small call runs where its model allows; a large message is not even parsed on the event loop.
             request = None
             if len(serialized) <= QUICK_BYTES:
                 request = _parsed(method.request, serialized)
                 call.model = _model(request)
 
-            def answer() -> bytes:
+            def respond() -> bytes:
                 message = request
                 if message is None:
                     message = _parsed(method.request, serialized)
                     call.model = _model(message)
-                found = work(message, timeout_ms) if timed else work(message)
+                response = work(message, timeout_ms) if timed else work(message)
                 if counted:
-                    call.version = found.model_spec.version.value
-                return found.SerializeToString()
+                    call.version = response.model_spec.version.value
+                return response.SerializeToString()
 
-            return await caller.run(call, len(serialized), answer)
+            return await caller.run(call, len(serialized), respond)
         except ServingStatus as status:
             await context.abort(status.code, status.message)
             raise  # abort raises; this is for the type checker
@@ -127,15 +127,15 @@ def _handler(caller: Caller, method: Method) -> grpc.RpcMethodHandler:
 
 
 def is_local_peer(peer: str) -> bool:
-    """Whether gRPC's name of a client, such as `ipv4:127.0.0.1:5000`, is one on this machine."""
+    """Whether a gRPC peer name, such as `ipv4:127.0.0.1:5000`, is a client on this machine."""
     family, _, address = peer.partition(":")
     return family == "unix" or is_local(unquote(address).rpartition(":")[0])
 
 
 def _reload(caller: Caller) -> Callable[[model_management_pb2.ReloadConfigRequest, int | None], Message]:
-    """Returns what answers HandleReloadConfigRequest: it waits until all new models are available or have failed.
+    """Returns the function that answers HandleReloadConfigRequest, once all new models are available or have failed.
 
-    A model without a version is waited for as long as the client does; TF Serving waits for ever.
+    For a model without a version it waits until the client's deadline; TF Serving waits for ever.
     """
 
     def reload(
@@ -186,7 +186,7 @@ async def start(
     Args:
         caller: Runs the calls.
         addresses: `host:port` and `unix:path`.
-        max_bytes: Largest message; -1: no limit.
+        max_bytes: Maximum size of a message; -1: no limit.
         arguments: gRPC's channel arguments, `k=v,k=v`.
         check_health: Whether to serve grpc.health.v1.Health.
         remote_reload: Whether clients on other machines may replace the model config.
@@ -194,12 +194,12 @@ async def start(
     Raises:
         OSError: An address is taken.
     """
-    # Calls at a time are limited for both APIs together, by the caller.
+    # The caller limits concurrent calls, for both APIs together.
     server = grpc.aio.server(options=_channel_options(arguments, max_bytes))
     server.add_generic_rpc_handlers(handlers(caller, remote_reload=remote_reload))
     if check_health:
         servicer = health.aio.HealthServicer()
-        for service in ("ModelService", "PredictionService"):  # beside the server itself, whose name is empty
+        for service in ("ModelService", "PredictionService"):  # and the server itself, whose name is empty
             await servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     for address in addresses:
@@ -217,7 +217,7 @@ def _channel_options(arguments: str, max_bytes: int) -> list[tuple[str, int | st
     options: list[tuple[str, int | str]] = [
         ("grpc.max_receive_message_length", max_bytes),
         ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),  # two servers on a port would take turns, in silence
+        ("grpc.so_reuseport", 0),  # else two servers could share a port, and take turns without a warning
     ]
     for pair in filter(None, arguments.split(",")):
         key, _, value = pair.partition("=")
@@ -226,11 +226,11 @@ def _channel_options(arguments: str, max_bytes: int) -> list[tuple[str, int | st
 
 
 def _channel_value(text: str) -> int | str:
-    """Returns the value of a channel argument: a number where a C int holds it, as in TF Serving, else the text."""
+    """Returns the value of a channel argument: an int if it fits a C int, as in TF Serving, else the text."""
     is_number = re.fullmatch(r"[+-]?[0-9]{1,10}", text) and -(2**31) <= int(text) < 2**31
     return int(text) if is_number else text
 
 
 async def stop(server: grpc.aio.Server, seconds: float) -> None:
-    """Takes no more calls and gives those on their way so many seconds."""
+    """Accepts no more calls, and gives running ones `seconds` to finish."""
     await asyncio.shield(server.stop(seconds))

@@ -1,4 +1,4 @@
-"""HTTP/REST: predict, classify, regress, status, metadata and Prometheus's page, as TF Serving words them."""
+"""HTTP/REST: predict, classify, regress, status, metadata and Prometheus's page, with TF Serving's responses."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ PREDICTION = re.compile(
 STATUS = re.compile(
     r"/v1/models(?:/([^/:]+))?(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?(?:/(metadata))?", re.IGNORECASE
 )
-# What libevent, TF Serving's HTTP library, answers for what is none of its paths.
+# Response of libevent, TF Serving's HTTP library, for unknown paths.
 NOT_FOUND = "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -40,22 +40,22 @@ CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 REQUEST_ID = "X-Request-Id"
-MOST_DIGITS = 19  # of an int64
-FIGURES = "/monitoring/versions"  # ours: by it `headrace serve` takes a canary back
-MOST_WORDS = 300  # characters of what aiohttp says of a request, which it quotes
+MAX_DIGITS = 19  # of an int64
+STATISTICS = "/monitoring/versions"  # not in TF Serving: `headrace serve` judges a canary by it
+MAX_MESSAGE = 300  # characters of an error message of aiohttp, which quotes the request
 
 logger = logging.getLogger(__name__)
 
 
 class RestApi:
-    """Answers requests of one server.
+    """The REST API of one server.
 
     Args:
         caller: Runs the calls.
-        timeout_ms: After which a model is given up.
-        cors: Whether answers carry CORS headers.
-        metrics_path: Path of Prometheus's page; empty for none.
-        max_bytes: Largest body, inflated; 0: no limit.
+        timeout_ms: Milliseconds after which a call of a model fails.
+        cors: Whether responses have CORS headers.
+        metrics_path: Path of Prometheus's page; empty: none.
+        max_bytes: Maximum size of a body, decompressed; 0: no limit.
     """
 
     def __init__(self, caller: Caller, *, timeout_ms: int, cors: bool, metrics_path: str, max_bytes: int):
@@ -64,10 +64,10 @@ class RestApi:
         self._headers = CORS if cors else {}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Returns the answer to any request."""
+        """Returns the response to any request."""
         path, method = request.rel_url.raw_path, request.method
-        if self._metrics_path and path == FIGURES:
-            return web.json_response(self._figures())
+        if self._metrics_path and path == STATISTICS:
+            return web.json_response(self._statistics())
         if self._metrics_path and path.startswith(self._metrics_path):
             return self._metrics(path)
         if not API.fullmatch(path):
@@ -83,17 +83,17 @@ class RestApi:
                 body = b""
             else:
                 body = await self._answer(request, method, path, identifier)
-            found = web.Response(body=body, headers=headers)
+            response = web.Response(body=body, headers=headers)
         except ServingStatus as status:
             text = json_responses.write_error(status.message) if status.message else b""
-            found = web.Response(status=status.http(), body=text, headers=headers)
+            response = web.Response(status=status.http(), body=text, headers=headers)
         if self._caller.is_ending:
-            found.force_close()
-        return found
+            response.force_close()
+        return response
 
     async def _answer(self, request: web.BaseRequest, method: str, path: str, request_id: str) -> bytes:
-        if method == "POST" and (found := PREDICTION.fullmatch(path)):
-            name, version, label, verb = found.groups()
+        if method == "POST" and (match := PREDICTION.fullmatch(path)):
+            name, version, label, verb = match.groups()
             spec = _spec(name, version, label)
             body, coding = await self._body(request), bodies.coding(request.headers.get("Content-Encoding", ""))
             # A small compressed body may be a large one.
@@ -102,8 +102,8 @@ class RestApi:
             return await self._caller.run(
                 call, len(body), lambda: work(call, spec, bodies.inflated(body, coding, self._max_bytes))
             )
-        if method == "GET" and (found := STATUS.fullmatch(path)):
-            name, version, label, metadata = found.groups()
+        if method == "GET" and (match := STATUS.fullmatch(path)):
+            name, version, label, metadata = match.groups()
             if not name:
                 raise invalid("Missing model name in request.")
             spec = _spec(name, version, label)
@@ -112,9 +112,9 @@ class RestApi:
         raise invalid(f"Malformed request: {method} {path}")
 
     async def _body(self, request: web.BaseRequest) -> bytes:
-        if request.headers.get("Expect", "").lower() == "100-continue":  # curl waits a second for it
+        if request.headers.get("Expect", "").lower() == "100-continue":  # curl waits a second for this response
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0  # the answer has not begun
+            request.writer.output_size = 0  # else the connection takes the response for begun
         try:
             return await request.read()
         except web.HTTPRequestEntityTooLarge:
@@ -123,8 +123,8 @@ class RestApi:
             raise invalid(f"The request's body cannot be read ({type(error).__name__}).") from None
 
     def _predict(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        answer, call.version = self._engine.predict_json(spec, body, self._timeout_ms)
-        return answer
+        response, call.version = self._engine.predict_json(spec, body, self._timeout_ms)
+        return response
 
     def _classify(self, call: Call, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         request = classification_pb2.ClassificationRequest(model_spec=spec)
@@ -156,10 +156,10 @@ class RestApi:
         # TF Serving puts the two messages into one object by hand.
         return _text({"model_spec": _values(response.model_spec), "metadata": {"signature_def": _values(signatures)}})
 
-    def _figures(self) -> dict:
-        """Returns what the last requests of each version came to; TF Serving does not tell versions apart."""
+    def _statistics(self) -> dict:
+        """Returns statistics of the last requests, model -> version -> `Figures`; TF Serving has none by version."""
         return {
-            model: {number: dataclasses.asdict(one) for number, one in versions.items()}
+            model: {number: dataclasses.asdict(figures) for number, figures in versions.items()}
             for model, versions in self._engine.manager.figures().items()
         }
 
@@ -174,7 +174,7 @@ def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelS
     spec = model_pb2.ModelSpec(name=unquote(name))
     if version:
         digits = version.lstrip("0") or "0"
-        if len(digits) > MOST_DIGITS or int(digits) >= 2**63:
+        if len(digits) > MAX_DIGITS or int(digits) >= 2**63:
             raise invalid(f"Failed to convert version: {version} to numeric.")
         spec.version.value = int(digits)
     elif label:
@@ -189,12 +189,12 @@ def _values(message) -> dict:
 
 
 def _text(value) -> bytes:
-    """Returns JSON as protobuf's C++ printer lays it out: an indent of one space."""
+    """Returns JSON in the layout of protobuf's C++ printer, with an indent of one space."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 class _Connection(web.RequestHandler):
-    """A connection that answers in JSON what is no HTTP request, or too large a one."""
+    """A connection that answers malformed and too large HTTP requests with a JSON error."""
 
     def handle_error(
         self,
@@ -203,20 +203,20 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Returns the answer to a request that cannot be read, or whose handler has failed."""
+        """Returns the response to a request that cannot be parsed, or whose handler failed."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun")
+            raise ConnectionError("the response has begun")
         if status == 500:
-            logger.error("in a REST call", exc_info=exc)
-            message = "A fault of the server; its log says more."
-        text = json_responses.write_error((message or f"Malformed request ({exc}).")[:MOST_WORDS])
-        found = web.Response(status=status, body=text, headers={"Content-Type": "application/json"})
-        found.force_close()
-        return found
+            logger.error("error in a REST call", exc_info=exc)
+            message = "Internal error of the server; its log says more."
+        text = json_responses.write_error((message or f"Malformed request ({exc}).")[:MAX_MESSAGE])
+        response = web.Response(status=status, body=text, headers={"Content-Type": "application/json"})
+        response.force_close()
+        return response
 
 
 class _HttpServer(web.Server):
-    """aiohttp's server, with our connections."""
+    """aiohttp's server with `_Connection` for its connections."""
 
     def __call__(self) -> web.RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
@@ -230,7 +230,7 @@ async def start(api: RestApi, host: str, port: int, max_bytes: int, drain_second
             message, payload, protocol, writer, task, protocol._loop, client_max_size=max_bytes or 2**62
         )
 
-    # We inflate bodies, to a limit and off the loop: aiohttp inflates all of a bomb on it, were it to throw it away.
+    # `bodies` decompresses up to a limit and off the event loop: aiohttp would decompress a whole bomb on it.
     server = _HttpServer(api.handle, request_factory=request_factory, access_log=None, auto_decompress=False)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_seconds)
     await runner.setup()
@@ -239,6 +239,6 @@ async def start(api: RestApi, host: str, port: int, max_bytes: int, drain_second
 
 
 async def stop(runner: web.ServerRunner, seconds: float) -> None:
-    """Takes no more connections and gives requests on their way so many seconds, where aiohttp gives twice as many."""
+    """Accepts no more connections, and gives running requests `seconds` to finish; aiohttp alone gives twice that."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(runner.cleanup(), seconds)

@@ -5,7 +5,7 @@ from models.serving.server.background import BackgroundWriter
 
 
 def test_nobody_waits_for_a_disk_that_hangs_and_what_it_cannot_hold_is_dropped(monkeypatch, caplog):
-    monkeypatch.setattr(background, "MOST_BYTES", 10)
+    monkeypatch.setattr(background, "MAX_BYTES", 10)
     writer, go_on, written = BackgroundWriter("lines"), threading.Event(), []
     writer.submit(4, go_on.wait)
 
@@ -17,7 +17,7 @@ def test_nobody_waits_for_a_disk_that_hangs_and_what_it_cannot_hold_is_dropped(m
     writer.flush()
 
     assert written == ["fits", "fits again"]
-    assert caplog.text.count("lines are not written (too much waits for the disk)") == 1
+    assert caplog.text.count("lines are not written (the disk is too slow: the queue is full)") == 1
 
 
 def test_a_write_that_fails_is_told_once_and_the_next_one_runs(caplog):

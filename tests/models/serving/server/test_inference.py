@@ -113,7 +113,7 @@ def test_nobody_hears_of_the_request_to_the_other_version(engine):
 
 def test_what_input_validation_refuses_is_the_clients_fault_were_another_version_to_answer(engine):
     def refuse(*_):
-        raise Refusal("Input guard: row 0.")
+        raise Refusal("Input validation: row 0.")
 
     one = engine(1, 3, validate=refuse)
 

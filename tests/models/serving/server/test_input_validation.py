@@ -104,7 +104,7 @@ def test_examples_that_the_schema_rules_out_are_refused_with_row_and_feature(che
     with pytest.raises(ServingStatus) as error:
         check("serving_default", inputs=[_example(), _example(**values)])
 
-    assert (error.value.code.name, error.value.message) == ("INVALID_ARGUMENT", f"Input guard: {words}.")
+    assert (error.value.code.name, error.value.message) == ("INVALID_ARGUMENT", f"Input validation: {words}.")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_examples_that_the_schema_rules_out_are_refused_with_row_and_feature(che
         ("age", [float("inf"), 0.0], "row 0, age: expected a finite number, found Infinity"),
         ("city", [b"Bern", b""], "row 1, city: is missing"),
         ("city", [b"Rome", b"Bern"], "row 0, city: expected one of Bern, Genève; found 'Rome'"),
-        ("seen", [input_validation.NO_DATE, 3], "row 0, seen: is missing"),
+        ("seen", [input_validation.MISSING_INT, 3], "row 0, seen: is missing"),
         ("image_bytes", [b""], "row 0, photo: is missing"),
     ],
 )
@@ -122,7 +122,7 @@ def test_columns_that_the_schema_rules_out_are_refused_with_row_and_feature(chec
     with pytest.raises(ServingStatus) as error:
         check("columns", **{column: values})
 
-    assert error.value.message == f"Input guard: {words}."
+    assert error.value.message == f"Input validation: {words}."
 
 
 def test_many_faults_are_counted_and_the_first_five_told(check):

@@ -251,7 +251,7 @@ def test_input_validation_is_on_and_one_flag_turns_it_off(tmp_path):
     validated = ServerProcess(flags, tmp_path / "log")
     with running(validated):
         asked = Asked(validated)
-        words = "Input guard: row 1, age: expected at most 10, found 11."
+        words = "Input validation: row 1, age: expected at most 10, found 11."
         assert asked.error(body, model="m") == (400, words)
         wrong = request("m", "two", a=np.float32([3, 11]), b=np.int32([1, 2]))
         assert asked.refusal(asked.prediction.Predict, wrong) == ("INVALID_ARGUMENT", words)
