@@ -1,1 +1,1 @@
-"""The smoke test of a candidate: a server of its own answers real examples before the model is published."""
+"""The smoke test of a candidate: before it is published, a server of its own predicts real examples."""

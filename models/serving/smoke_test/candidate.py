@@ -1,4 +1,4 @@
-"""Asks a candidate's server by each API, and compares its answers with those of the trained model."""
+"""Sends requests to a candidate's server by each API, and compares its predictions with the trained model's."""
 
 import json
 import math
@@ -23,13 +23,13 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass
 class Candidate:
-    """A model that a server of its own serves.
+    """A model to be published, served by its own server.
 
     Attributes:
-        server: Runs.
+        server: The running server.
         name: The model's name.
-        folder: Receives the request that shows a failure again.
-        tolerance: Greatest difference of a number, relative beyond 1.
+        folder: Folder for the request that reproduces a failure.
+        tolerance: Maximum difference of a number, relative for numbers beyond 1.
     """
 
     server: ServerProcess
@@ -49,34 +49,34 @@ class Candidate:
             raise ServingError(f"The server reports {states} instead of AVAILABLE: {self.server.last_words()}")
 
     def compare_grpc(self, signature: str, inputs: Arrays, expected: Arrays) -> None:
-        """Asks by gRPC Predict; raises ServingError for a refusal, or outputs other than `expected`, by alias."""
+        """Predicts by gRPC; raises ServingError if it fails or the outputs differ from `expected`, by alias."""
         try:
             with Client(self.address, self.name) as client:
-                found, _ = client.predict(inputs, signature)
+                outputs, _ = client.predict(inputs, signature)
         except ServingError as error:
             raise self.failure(signature, "gRPC", inputs, str(error)) from None
-        self._compare(signature, "gRPC", inputs, found, expected)
+        self._compare(signature, "gRPC", inputs, outputs, expected)
 
     def compare_rest(self, signature: str, inputs: Arrays, expected: Arrays) -> None:
-        """Asks by REST; raises ServingError for a refusal, or outputs other than `expected`, by alias."""
+        """Predicts by REST; raises ServingError if it fails or the outputs differ from `expected`, by alias."""
         body = _body(signature, inputs)
         request = urllib.request.Request(f"{self.url}:predict", body, {"Content-Type": "application/json"})
         try:
             with open_url(request, timeout=60) as reply:
-                answer = json.loads(reply.read())["outputs"]
+                value = json.loads(reply.read())["outputs"]
         except urllib.error.HTTPError as error:
             raise self.failure(signature, "REST", inputs, error.read().decode(errors="replace")) from None
         except (OSError, ValueError, KeyError) as error:
             raise self.failure(signature, "REST", inputs, f"{type(error).__name__}: {error}") from None
-        named = {next(iter(expected)): answer} if len(expected) == 1 else answer
-        found = {alias: json_values.to_array(value) for alias, value in named.items()}
-        self._compare(signature, "REST", inputs, found, expected)
+        values = {next(iter(expected)): value} if len(expected) == 1 else value
+        outputs = {alias: json_values.to_array(value) for alias, value in values.items()}
+        self._compare(signature, "REST", inputs, outputs, expected)
 
     def compare_examples(self, signature: str, inputs: Arrays, expected: Arrays) -> None:
-        """Asks by Classify or Regress too, where a signature takes examples and answers what those calls do.
+        """Predicts by Classify or Regress, if the signature has the inputs and outputs of one of them.
 
         Raises:
-            ServingError: It is refused, or outputs are others than `expected`, by alias.
+            ServingError: The request fails, or the outputs differ from `expected`, by alias.
         """
         api = _example_api(inputs, expected)
         if api is None:
@@ -84,8 +84,8 @@ class Candidate:
         message = classification_pb2.ClassificationRequest if api == "Classify" else regression_pb2.RegressionRequest
         request = message()
         request.model_spec.name, request.model_spec.signature_name = self.name, signature
-        for one in inputs["inputs"].tolist():
-            request.input.example_list.examples.add().MergeFromString(one)
+        for serialized in inputs["inputs"].tolist():
+            request.input.example_list.examples.add().MergeFromString(serialized)
         try:
             with grpc.insecure_channel(self.address, channel_options(self.address)) as channel:
                 stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
@@ -93,19 +93,19 @@ class Candidate:
         except grpc.RpcError as error:
             raise self.failure(signature, api, inputs, error.details()) from None
         if api == "Classify":
-            found = _classes_and_scores(result)
+            outputs = _classes_and_scores(result)
         else:
-            values = np.array([one.value for one in result.regressions], np.float32)
-            found = {"outputs": values.reshape(expected["outputs"].shape)}
-        self._compare(signature, api, inputs, found, expected)
+            values = np.array([regression.value for regression in result.regressions], np.float32)
+            outputs = {"outputs": values.reshape(expected["outputs"].shape)}
+        self._compare(signature, api, inputs, outputs, expected)
 
-    def _compare(self, signature: str, api: str, inputs: Arrays, found: Arrays, expected: Arrays) -> None:
-        problem = difference(found, expected, self.tolerance)
+    def _compare(self, signature: str, api: str, inputs: Arrays, outputs: Arrays, expected: Arrays) -> None:
+        problem = difference(outputs, expected, self.tolerance)
         if problem:
             raise self.failure(signature, api, inputs, problem)
 
     def failure(self, signature: str, api: str, inputs: Arrays, why: str) -> ServingError:
-        """Returns the error, with what shows it again: the server, and the request as a curl command."""
+        """Returns the error, with the commands that reproduce it: start of the server, and the request with curl."""
         request = self.folder / "request.json"
         request.write_bytes(_body(signature, inputs))
         command = " ".join(["python -m models.serving.server --rest_api_port=8501", *self.server.flags[:2]])
@@ -117,43 +117,41 @@ class Candidate:
         )
 
 
-def difference(found: Arrays, expected: Arrays, tolerance: float) -> str | None:
-    """Returns in what a candidate's outputs differ from the trained model's; None where they agree.
+def difference(outputs: Arrays, expected: Arrays, tolerance: float) -> str | None:
+    """Returns how a candidate's outputs differ from the trained model's; None if they agree.
 
     Args:
-        found: Alias -> the candidate's output.
-        expected: Alias -> the trained model's.
-        tolerance: Greatest difference of a number, relative beyond 1.
+        outputs: Alias -> output of the candidate.
+        expected: Alias -> output of the trained model.
+        tolerance: Maximum difference of a number, relative for numbers beyond 1.
     """
-    if sorted(found) != sorted(expected):
-        return f"answers {sorted(found)}, expected {sorted(expected)}"
-    for alias, want in expected.items():
-        have = found[alias]
-        if have.shape != want.shape:
-            return f"answers {alias} of shape {have.shape}, the trained model {want.shape}"
-        # NaN and infinity are nothing to compare: no model answers so that is worth publishing.
-        if want.dtype.kind not in "OSU" and not np.isfinite(have.astype(np.float64)).all():
+    if sorted(outputs) != sorted(expected):
+        return f"answers {sorted(outputs)}, expected {sorted(expected)}"
+    for alias, expected_output in expected.items():
+        output = outputs[alias]
+        if output.shape != expected_output.shape:
+            return f"answers {alias} of shape {output.shape}, the trained model {expected_output.shape}"
+        # NaN and infinity cannot be compared, and no model that predicts them is worth publishing.
+        if expected_output.dtype.kind not in "OSU" and not np.isfinite(output.astype(np.float64)).all():
             return f"answers {alias} that is not finite"
-        greatest = greatest_difference(have, want)
+        greatest = greatest_difference(output, expected_output)
         if greatest > tolerance:
             return f"answers {alias} otherwise than the trained model, by {greatest:.2g} (at most {tolerance:g})"
     return None
 
 
-def greatest_difference(have: np.ndarray, want: np.ndarray) -> float:
-    """Returns the greatest difference of two outputs of one shape, relative beyond 1; of texts infinity, or 0."""
-    if want.dtype.kind in "OSU":
-        same = [json_values.to_bytes(one) for one in have.ravel()] == [
-            json_values.to_bytes(one) for one in want.ravel()
-        ]
-        return 0.0 if same else math.inf
+def greatest_difference(output: np.ndarray, expected: np.ndarray) -> float:
+    """Returns the maximum difference of two arrays of the same shape, relative beyond 1; texts: 0 or infinity."""
+    if expected.dtype.kind in "OSU":
+        texts, expected_texts = (list(map(json_values.to_bytes, array.ravel())) for array in (output, expected))
+        return 0.0 if texts == expected_texts else math.inf
     # Relative beyond 1: a price in dollars has no more digits than a probability.
-    scale = np.maximum(1.0, np.abs(want.astype(np.float64)))
-    return float((np.abs(have.astype(np.float64) - want) / scale).max(initial=0.0))
+    scale = np.maximum(1.0, np.abs(expected.astype(np.float64)))
+    return float((np.abs(output.astype(np.float64) - expected) / scale).max(initial=0.0))
 
 
 def _example_api(inputs: Arrays, expected: Arrays) -> str | None:
-    """Returns which of Classify and Regress answers what a signature does; None where neither."""
+    """Returns `Classify` or `Regress` if a signature has the inputs and outputs of that call, else None."""
     if list(inputs) != ["inputs"]:
         return None
     shapes = {alias: value.shape[1:] for alias, value in expected.items()}
@@ -163,10 +161,10 @@ def _example_api(inputs: Arrays, expected: Arrays) -> str | None:
 
 
 def _classes_and_scores(result: classification_pb2.ClassificationResult) -> dict[str, np.ndarray]:
-    rows = [one.classes for one in result.classifications]
+    rows = [classification.classes for classification in result.classifications]
     return {
-        "classes": np.array([[one.label.encode() for one in row] for row in rows], object),
-        "scores": np.array([[one.score for one in row] for row in rows], np.float32),
+        "classes": np.array([[label.label.encode() for label in row] for row in rows], object),
+        "scores": np.array([[label.score for label in row] for row in rows], np.float32),
     }
 
 

@@ -1,4 +1,4 @@
-"""Runs the smoke test: a server of the candidate's own, real examples through every signature, latency and memory."""
+"""Runs the smoke test: serves the candidate, sends examples to every signature, measures latency and memory."""
 
 import contextlib
 import os
@@ -19,18 +19,19 @@ Ask = Callable[[], tuple[Mapping[str, Arrays], Mapping[str, Arrays]]]
 
 
 def run_smoke_test(model: Path, name: str, *, ask: Ask, folder: Path, engine: str = "auto") -> Measurement:
-    """Serves a SavedModel, compares its answers, and returns the measured latency and memory.
+    """Serves a SavedModel, compares its predictions, and returns the measured latency and memory.
 
     Args:
         model: Folder of the SavedModel.
         name: The model's name.
-        ask: Returns questions and answers of the trained model, both signature -> arrays by alias, all of the same
+        ask: Returns inputs and the trained model's predictions, both signature -> arrays by alias, of the same
             examples, `(examples, ...)`; called while the server starts.
-        folder: Receives the candidate as a server wants it; it is emptied before, and stays only after a failure.
+        folder: Scratch folder for the served copy and the log; emptied before, kept only after a failure.
         engine: `auto`, `embedded`, `binary` or `docker`.
 
     Raises:
-        ServingError: It does not load, or answers otherwise, with the server's own words and what to type to see it.
+        ServingError: The model does not load, or its predictions differ; with the server's last messages and the
+            commands that reproduce it.
     """
     with _scratch(folder):
         base = folder / name
@@ -38,35 +39,35 @@ def run_smoke_test(model: Path, name: str, *, ask: Ask, folder: Path, engine: st
         flags = [f"--model_name={name}", f"--model_base_path={base}", "--max_num_load_retries=0"]
         server = ServerProcess(flags, folder / "server.log", choose(engine), folders=(base,))
         begin = time.perf_counter()
-        with running(server, meanwhile=ask) as (questions, expected):
+        with running(server, meanwhile=ask) as (inputs_by_signature, expected):
             candidate = Candidate(server, name, folder, TOLERANCES[precision_of(model)])
             candidate.check_status()
             _compare_warmup(candidate, model)
             start_s = time.perf_counter() - begin
-            for signature, inputs in questions.items():
+            for signature, inputs in inputs_by_signature.items():
                 candidate.compare_grpc(signature, inputs, expected[signature])
                 candidate.compare_rest(signature, inputs, expected[signature])
                 candidate.compare_examples(signature, inputs, expected[signature])
-            return _measure(candidate, questions["serving_default"], start_s)
+            return _measure(candidate, inputs_by_signature["serving_default"], start_s)
 
 
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[None]:
-    """Empties a folder before this block, and removes it after, unless the block ends with a ServingError."""
+    """Empties a folder before the block and removes it afterwards, unless the block raises ServingError."""
     shutil.rmtree(folder, ignore_errors=True)
-    kept = False
+    is_kept = False
     try:
         yield
     except ServingError:
-        kept = True
+        is_kept = True
         raise
     finally:
-        if not kept:
+        if not is_kept:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _link(model: Path, target: Path) -> None:
-    """Puts a SavedModel where a server finds it, without a copy where the file system can."""
+    """Hard-links a SavedModel to `target`, or copies it if the file system cannot link."""
 
     def link(source: str, destination: str) -> None:
         try:
@@ -78,7 +79,7 @@ def _link(model: Path, target: Path) -> None:
 
 
 def _compare_warmup(candidate: Candidate, model: Path) -> None:
-    """Sends the model's warm-up requests; raises ServingError for an answer other than the one stored with them."""
+    """Sends the model's warm-up requests; raises ServingError if predictions differ from those stored with them."""
     for log in warmup.read(model):
         request, response = log.predict_log.request, log.predict_log.response
         inputs = {alias: to_array(request.inputs[alias]) for alias in request.inputs}
