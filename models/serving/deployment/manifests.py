@@ -1,4 +1,4 @@
-"""What runs published models under TensorFlow Serving elsewhere: config files, Compose, Kubernetes, a proxy."""
+"""Deployment files for TensorFlow Serving: model configs, Docker Compose, Kubernetes, an nginx proxy."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,11 +26,11 @@ MONITORING = """prometheus_config {
 
 
 def files(rollouts: Mapping[str, Rollout], serving: Path) -> dict[str, str]:
-    """Returns the content of each file by name.
+    """Returns the deployment files, file name -> content.
 
     Args:
-        rollouts: What is live of each pipeline.
-        serving: The folder that holds the pipelines' versions; it becomes `/models` in a container.
+        rollouts: Pipeline -> its rollout.
+        serving: Folder of all pipelines' versions; mounted as `/models` in a container.
     """
     configs = {
         "models.config": config_list(rollouts, Path(MODELS)),
@@ -60,7 +60,7 @@ def flags(folder: str = CONFIGS) -> list[str]:
 
 
 def compose(serving: Path) -> dict[str, Any]:
-    """Returns a Compose file: TF Serving, and nginx that gives a canary its share of the REST requests."""
+    """Returns a Compose file: TF Serving, and an nginx that routes a share of the REST requests to a canary."""
     return {
         "services": {
             "serving": {
@@ -87,8 +87,8 @@ def kubernetes(configs: Mapping[str, str], model: str) -> list[dict[str, Any]]:
     """Returns a PersistentVolumeClaim for the models, a ConfigMap, a Deployment and a Service.
 
     Args:
-        configs: TF Serving's config files.
-        model: The model whose status says that a server is ready.
+        configs: TF Serving's config files, name -> content.
+        model: The model whose status is the readiness probe.
     """
     return [
         {
@@ -115,7 +115,7 @@ def kubernetes(configs: Mapping[str, str], model: str) -> list[dict[str, Any]]:
 
 
 def _deployment(model: str) -> dict[str, Any]:
-    """Returns the Deployment of two servers whose metrics Prometheus collects."""
+    """Returns a Deployment of two servers, with annotations for Prometheus."""
     scrape = {
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(REST_PORT),
@@ -141,7 +141,7 @@ def _deployment(model: str) -> dict[str, Any]:
 
 
 def _container(model: str) -> dict[str, Any]:
-    """Returns TF Serving's container; it is ready when it knows `model`."""
+    """Returns TF Serving's container, with the status of `model` as readiness probe."""
     return {
         "name": "serving",
         "image": IMAGE,
@@ -160,23 +160,23 @@ def _container(model: str) -> dict[str, Any]:
 
 
 def nginx(rollouts: Mapping[str, Rollout]) -> str:
-    """Returns a proxy's config: a request that names no version goes to `stable`, or to `canary` for its percentage.
+    """Returns an nginx config that sends requests without a version to `stable`, or a percentage of them to `canary`.
 
-    What the canary does not answer, also because it was taken back since, is asked of `stable`. REST only: the label of
-    a gRPC request stands in the message, which a proxy does not read.
+    A request that fails on the canary, also because the canary has ended, is sent again to `stable`. REST only: the
+    label of a gRPC request is inside the message, which a proxy does not parse.
     """
-    splits, places = [], []
+    splits, locations = [], []
     for index, (name, rollout) in enumerate(rollouts.items()):
         if rollout.stable is None:
             continue  # without labels the newest version answers
-        asked = f"location ~ ^/v1/models/{name}:(?<verb>classify|regress|predict)$"
+        location = f"location ~ ^/v1/models/{name}:(?<verb>classify|regress|predict)$"
         model = f"http://serving:{REST_PORT}/v1/models/{name}/labels"
         if rollout.canary is None:
-            places.append(f"    {asked} {{ proxy_pass {model}/stable:$verb; }}\n")
+            locations.append(f"    {location} {{ proxy_pass {model}/stable:$verb; }}\n")
             continue
         splits.append(_SPLIT.format(index=index, percent=rollout.canary.percent))
-        places.append(_CANARY.format(asked=asked, index=index, model=model))
-    return _NGINX.format(splits="".join(splits), places="".join(places), port=PROXY_PORT, rest_port=REST_PORT)
+        locations.append(_CANARY.format(location=location, index=index, model=model))
+    return _NGINX.format(splits="".join(splits), locations="".join(locations), port=PROXY_PORT, rest_port=REST_PORT)
 
 
 _SPLIT = """  split_clients "$request_id" $label_{index} {{
@@ -184,7 +184,7 @@ _SPLIT = """  split_clients "$request_id" $label_{index} {{
     * stable;
   }}
 """
-_CANARY = """    {asked} {{ rewrite ^ /$label_{index}/{index} last; }}
+_CANARY = """    {location} {{ rewrite ^ /$label_{index}/{index} last; }}
     location = /canary/{index} {{
       internal;
       proxy_intercept_errors on;
@@ -200,7 +200,7 @@ http {{
   client_max_body_size 64m;
   server {{
     listen {port};
-{places}    location / {{ proxy_pass http://serving:{rest_port}; }}
+{locations}    location / {{ proxy_pass http://serving:{rest_port}; }}
   }}
 }}
 """

@@ -1,4 +1,4 @@
-"""A model server as a process of its own: ours, TensorFlow Serving's binary, or its container. Loads no TensorFlow."""
+"""A model server as a child process: the embedded one, TF Serving's binary, or its container. Loads no TensorFlow."""
 
 import contextlib
 import ctypes
@@ -19,9 +19,9 @@ from models.serving.deployment import standby
 BINARY = "tensorflow_model_server"
 IMAGE = "tensorflow/serving:2.19.1"
 STOP_SECONDS = 15
-# A server takes of a GPU what its models need, and leaves the rest to others, as training does.
+# A server allocates only the GPU memory that its models need, as training does.
 GPU_GROWTH = ("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-# Flags that TF Serving lacks.
+# Flags of the embedded server that TF Serving does not have.
 OURS = ("--host", "--input_validation", "--input_guard", "--max_request_mib", "--max_batch_rows", "--max_concurrency",
         "--drain_seconds", "--allow_remote_reload", "--access_log", "--default_label",
         "--sample_config_file")  # fmt: skip
@@ -32,19 +32,19 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def _end_with_parent() -> None:
-    """Has the kernel send this process SIGTERM when the thread that forked it ends."""
+    """Makes the kernel send this process SIGTERM when the thread that forked it ends."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
     """Returns a TCP port of 127.0.0.1 that is free now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def listens(host: str, port: int) -> bool:
-    """Returns whether anybody takes connections there."""
+    """Returns whether a process accepts TCP connections at this address."""
     address = "127.0.0.1" if host == "0.0.0.0" else host
     try:
         with socket.create_connection((address, port), 1):
@@ -54,10 +54,13 @@ def listens(host: str, port: int) -> bool:
 
 
 def choose(engine: str) -> str:
-    """Returns which engine `auto` stands for: TF Serving's binary, its container, else ours.
+    """Returns the engine to use; `auto` is the first available of TF Serving's binary, its container, the embedded one.
+
+    Args:
+        engine: `auto`, `binary`, `docker` or `embedded`.
 
     Raises:
-        ServingError: The engine that was asked for is not there.
+        ServingError: The requested engine is not available.
     """
     if engine in ("auto", "binary") and shutil.which(BINARY):
         return "binary"
@@ -80,17 +83,17 @@ def _docker_runs() -> bool:
 
 @dataclass
 class ServerProcess:
-    """A server, started on creation of the process by `start`.
+    """A model server, started by `start`.
 
     Attributes:
         flags: TF Serving's flags, without ports.
         engine: `embedded`, `binary` or `docker`.
-        log: File that gets what the server says.
-        port: Of the gRPC API; 0: a free one.
-        rest_port: Of the REST API; 0: a free one.
+        log: File for the output of the server.
+        port: Port of the gRPC API; 0: a free one.
+        rest_port: Port of the REST API; 0: a free one.
         host: Address the embedded server and the container listen on; the binary always listens on all.
-        folders: Folders that a container must see, each under its own path.
-        ends_with_us: Whether it gets SIGTERM when our thread that starts it ends, were it by SIGKILL.
+        folders: Folders to mount into a container, each under its own path.
+        ends_with_us: Whether it gets SIGTERM when the thread that started it ends, even by SIGKILL.
     """
 
     flags: Sequence[str]
@@ -102,18 +105,18 @@ class ServerProcess:
     folders: Sequence[Path] = ()
     ends_with_us: bool = False
     process: subprocess.Popen | None = field(default=None, init=False)
-    _begin: int = field(default=0, init=False)
+    _log_start: int = field(default=0, init=False)
 
     def start(self) -> None:
         """Starts the process; returns at once."""
         self.port, self.rest_port = self.port or free_port(), self.rest_port or free_port()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as out:
-            self._begin = out.tell()
+            self._log_start = out.tell()
             self.process = standby.take(self.arguments(), self.log) if self.engine == "embedded" else None
             if self.process is not None:
                 return
-            # A group of its own: Ctrl-C at a terminal is passed on by us, once.
+            # Its own process group, so that Ctrl-C at a terminal does not reach it twice: `stop` sends the signal.
             self.process = subprocess.Popen(
                 self.command(), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
                 preexec_fn=_end_with_parent if self.ends_with_us else None, env=dict([GPU_GROWTH]) | os.environ,
@@ -124,11 +127,13 @@ class ServerProcess:
         if self.engine == "embedded":
             return [*standby.python(), "-m", "models.serving.server", *self.arguments()]
         ports = [f"--port={self.port}", f"--rest_api_port={self.rest_port}"]
-        theirs = [flag for flag in self.flags if not flag.startswith(OURS)]
+        supported_flags = [flag for flag in self.flags if not flag.startswith(OURS)]
         if self.engine == "binary":
-            return [BINARY, *ports, *theirs]
-        published = [word for port in (self.port, self.rest_port) for word in ("-p", f"{self.host}:{port}:{port}")]
-        mounts = [word for folder in self.folders for word in ("-v", f"{folder}:{folder}:ro")]
+            return [BINARY, *ports, *supported_flags]
+        published = [
+            argument for port in (self.port, self.rest_port) for argument in ("-p", f"{self.host}:{port}:{port}")
+        ]
+        mounts = [argument for folder in self.folders for argument in ("-v", f"{folder}:{folder}:ro")]
         return [
             "docker",
             "run",
@@ -140,7 +145,7 @@ class ServerProcess:
             *mounts,
             IMAGE,
             *ports,
-            *theirs,
+            *supported_flags,
         ]
 
     def arguments(self) -> list[str]:
@@ -148,13 +153,16 @@ class ServerProcess:
         return [f"--port={self.port}", f"--rest_api_port={self.rest_port}", f"--host={self.host}", *self.flags]
 
     def wait(self, seconds: float) -> None:
-        """Waits until the server answers: its ports are opened once all models are loaded.
+        """Waits until the server answers, which it does once all models are loaded.
+
+        Args:
+            seconds: Maximum wait.
 
         Raises:
-            ServingError: It ended, or takes too long; with its own last words.
+            ServingError: The server ended, or the time is up; with the last lines of its log.
         """
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
                 raise ServingError(f"The model server ended before it answered: {self.last_words()}")
             if listens(self.host, self.rest_port):
@@ -163,14 +171,14 @@ class ServerProcess:
         raise ServingError(f"The model server does not answer after {seconds:g} s: {self.last_words()}")
 
     def last_words(self, count: int = 3) -> str:
-        """Returns the last lines of what the server said since it was started."""
+        """Returns the last `count` lines that the server logged since it was started."""
         with self.log.open("rb") as log:
-            log.seek(self._begin)
+            log.seek(self._log_start)
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
         return " / ".join(lines[-count:]) or "it said nothing"
 
     def stop(self) -> int | None:
-        """Ends the process, in good order when it can, and returns its exit code."""
+        """Ends the process by SIGTERM, or SIGKILL if that takes too long, and returns its exit code."""
         if self.process is None:
             return None
         if self.process.poll() is None:
@@ -186,15 +194,23 @@ class ServerProcess:
 
 @contextlib.contextmanager
 def running(server: ServerProcess, seconds: float = 120, meanwhile: Callable[[], Any] = lambda: None) -> Iterator[Any]:
-    """Within this block the server runs and answers; yields what `meanwhile`, called while it starts, has returned.
+    """Runs the server during the block.
+
+    Args:
+        server: The server, not started yet.
+        seconds: Maximum wait for its start.
+        meanwhile: Called while the server starts.
+
+    Yields:
+        The result of `meanwhile`.
 
     Raises:
-        ServingError: It does not start.
+        ServingError: The server does not start.
     """
     server.start()
     try:
-        found = meanwhile()
+        result = meanwhile()
         server.wait(seconds)
-        yield found
+        yield result
     finally:
         server.stop()

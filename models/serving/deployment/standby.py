@@ -1,7 +1,7 @@
-"""A server process that has imported what it needs before it is known what to serve: that takes most of its start.
+"""A standby server process that has done its imports, most of the start time, before its flags are known.
 
-`begin` starts it beside work that keeps one core busy, `ServerProcess` takes it where there is one, `drop` ends one
-that nobody took. It ends by itself when the process that began it does. Loads no TensorFlow.
+`begin` starts it while other work keeps one core busy, `ServerProcess` uses it if there is one, `drop` ends an unused
+one. It ends by itself when its parent process does. Loads no TensorFlow.
 """
 
 import contextlib
@@ -15,22 +15,22 @@ from typing import Any
 
 from models import progress
 
-_waiting: subprocess.Popen | None = None
+_standby: subprocess.Popen | None = None
 
 
 def python() -> list[str]:
-    """Returns the command of a Python that takes no folder `models` of where the user stands for ours."""
-    # What -I does not take from the environment.
+    """Returns the command of a Python that imports no folder `models` of the current directory."""
+    # -I ignores the environment, so these settings are passed as options.
     bytecode, utf8 = ["-B"] if sys.dont_write_bytecode else [], ["-X", "utf8"] if sys.flags.utf8_mode else []
     return [sys.executable, "-I", *bytecode, *utf8]
 
 
 def begin() -> None:
-    """Starts the process, unless one waits already or TF Serving's binary would be taken."""
-    global _waiting
-    if _waiting is None and not shutil.which("tensorflow_model_server"):
-        # A group of its own, as a server has.
-        _waiting = subprocess.Popen(
+    """Starts the standby process, unless there is one already or TF Serving's binary is installed."""
+    global _standby
+    if _standby is None and not shutil.which("tensorflow_model_server"):
+        # Its own process group, as for a server.
+        _standby = subprocess.Popen(
             [*python(), "-m", "models.serving.server.preload"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -41,10 +41,10 @@ def begin() -> None:
 
 @contextlib.contextmanager
 def started_at_export() -> Iterator[None]:
-    """Within this block the process starts as soon as training has its weights; one that nobody took ends with it.
+    """Within this block, starts the standby process when the export of the model begins; ends it if it is unused.
 
-    Writing vectors and model keeps one core busy for about as long as the imports take, so that the classical models,
-    whose seconds are compared, are trained beside their end at most.
+    The export keeps one core busy for about as long as the imports take. The classical models, whose training time is
+    compared, therefore share the cores with the last imports at most.
     """
 
     def listen(values: dict[str, Any]) -> None:
@@ -59,9 +59,9 @@ def started_at_export() -> Iterator[None]:
 
 
 def take(arguments: Sequence[str], log: Path) -> subprocess.Popen | None:
-    """Turns the waiting process into a server with these arguments, which writes to `log`; None where none waits."""
-    global _waiting
-    process, _waiting = _waiting, None
+    """Returns the standby process as a server with these arguments that writes to `log`; None if there is none."""
+    global _standby
+    process, _standby = _standby, None
     if process is None or process.stdin is None:
         return None
     message = json.dumps({"arguments": list(arguments), "log": str(log)})
@@ -75,9 +75,9 @@ def take(arguments: Sequence[str], log: Path) -> subprocess.Popen | None:
 
 
 def drop() -> None:
-    """Ends the process that nobody took."""
-    global _waiting
-    process, _waiting = _waiting, None
+    """Ends an unused standby process."""
+    global _standby
+    process, _standby = _standby, None
     if process is not None and process.stdin is not None:
         process.kill()
         process.wait()

@@ -1,4 +1,4 @@
-"""Whether a canary keeps to its budget: what its last requests came to, beside those of the stable version."""
+"""Statistics of the last requests of a version, and whether a canary exceeds its budget."""
 
 import collections
 import math
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from models.evaluation.intervals import wilson
 from models.serving.rollout.rollouts import Canary
 
-WINDOW = 200  # a version is judged by its last so many requests
-ENOUGH = 20
+WINDOW = 200  # number of last requests in the statistics
+ENOUGH = 20  # minimum number of requests to judge a canary by
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the last requests of a version came to.
+    """Statistics of the last requests of a version.
 
     Attributes:
-        requests: How many they were, at most `WINDOW`.
-        errors: How many of them failed.
-        p95_ms: Milliseconds that 95 % of them did not exceed; 0 without any.
+        requests: Number of requests, at most `WINDOW`.
+        errors: Number of failed requests.
+        p95_ms: 95th percentile of their latency in milliseconds; 0 without requests.
     """
 
     requests: int = 0
@@ -32,26 +32,26 @@ class Figures:
 
     @property
     def least_error_rate(self) -> float:
-        """Returns the lower end of the 95 % interval of that share."""
+        """Returns the lower end of the 95 % Wilson interval of `error_rate`."""
         return wilson(self.error_rate, self.requests)[0]
 
 
 class Recent:
-    """The last requests of a version; its methods may be called from any thread, for each is one call of a deque."""
+    """The last requests of a version; may be used from any thread, since each method makes one call of a deque."""
 
     def __init__(self) -> None:
         self._calls: collections.deque[tuple[bool, float]] = collections.deque(maxlen=WINDOW)
 
     def add(self, failed: bool, seconds: float) -> None:
-        """Counts a request."""
+        """Adds a request: whether it failed, and its latency in seconds."""
         self._calls.append((failed, seconds))
 
     def clear(self) -> None:
-        """Forgets them."""
+        """Removes all requests."""
         self._calls.clear()
 
     def figures(self) -> Figures:
-        """Returns what they came to."""
+        """Returns their statistics."""
         calls = self._calls.copy()
         if not calls:
             return Figures()
@@ -60,20 +60,20 @@ class Recent:
 
 
 def breach(canary: Canary, figures: Figures, stable: Figures) -> str | None:
-    """Returns why a canary has to go; None while it may stay.
+    """Returns how a canary exceeds its budget; None if it does not.
 
     Args:
-        canary: Its budget.
-        figures: Its last requests.
-        stable: Those of the stable version: errors that both have in common are the clients'.
+        canary: The canary with its budget.
+        figures: Statistics of the canary.
+        stable: Statistics of the stable version; its error rate is subtracted, as errors that clients cause.
     """
     if figures.requests < ENOUGH:
         return None
-    # By the lower end of its interval: one error in twenty requests is no 5 %.
+    # The lower end of the interval, since one error in twenty requests does not prove 5 %.
     if figures.least_error_rate - stable.error_rate > canary.max_error_rate:
-        beside = f" (stable {stable.error_rate:.1%})" if stable.errors else ""
+        stable_rate = f" (stable {stable.error_rate:.1%})" if stable.errors else ""
         return (
-            f"error rate {figures.error_rate:.1%}{beside} of {figures.requests} requests, at most "
+            f"error rate {figures.error_rate:.1%}{stable_rate} of {figures.requests} requests, at most "
             f"{canary.max_error_rate:.1%}"
         )
     if canary.p95_ms is not None and figures.p95_ms > canary.p95_ms:

@@ -1,4 +1,4 @@
-"""What clients of one version have to change before they can ask another."""
+"""Changes of the input features between two versions, which break their clients."""
 
 from pathlib import Path
 from typing import Any
@@ -8,33 +8,33 @@ from models.serving.rollout.versions import read_manifest
 
 
 def changed_inputs(destination: Path, before: int, after: int) -> str:
-    """Returns what is other in the inputs of a version, such as `weight is gone, plan is a category, was a number`.
+    """Returns the changes of the inputs of a version, such as `weight is gone, plan is a category, was a number`.
 
-    Empty where clients of the one can ask the other, or where one of them does not say what it takes.
+    Empty if the same requests suit both versions, or if the manifest of one of them lacks its features.
 
     Args:
         destination: Folder of the pipeline's versions.
-        before: The version that clients ask now.
-        after: The one that they are to ask.
+        before: The version that clients use now.
+        after: The version that they are to use.
     """
-    old, new = (_inputs(destination / str(version)) for version in (before, after))
-    if not old or not new:
+    old_features, new_features = (_inputs(destination / str(version)) for version in (before, after))
+    if not old_features or not new_features:
         return ""
-    words = [f"{name} is gone" for name in old if name not in new]
-    words += [f"{name} is new" for name in new if name not in old]
-    for name in [name for name in new if name in old]:
-        before_it, now = old[name], new[name]
-        if now["kind"] != before_it["kind"]:
-            words.append(f"{name} is a {now['kind']}, was a {before_it['kind']}")
-        elif before_it.get("optional") and not now.get("optional"):
-            words.append(f"{name} must be there, might be absent")
-    return ", ".join(words)
+    changes = [f"{name} is gone" for name in old_features if name not in new_features]
+    changes += [f"{name} is new" for name in new_features if name not in old_features]
+    for name in [name for name in new_features if name in old_features]:
+        old_feature, new_feature = old_features[name], new_features[name]
+        if new_feature["kind"] != old_feature["kind"]:
+            changes.append(f"{name} is a {new_feature['kind']}, was a {old_feature['kind']}")
+        elif old_feature.get("optional") and not new_feature.get("optional"):
+            changes.append(f"{name} must be there, might be absent")
+    return ", ".join(changes)
 
 
 def _inputs(folder: Path) -> dict[str, Any]:
-    """Returns the features that a version takes, by name; none where its manifest does not say."""
+    """Returns the input features of a version by name; none if its manifest lacks them."""
     try:
         features = read_manifest(folder).get("spec", {}).get("features", {})
     except ServingError:
         return {}
-    return {name: one for name, one in features.items() if one["kind"] not in ("label", "target")}
+    return {name: feature for name, feature in features.items() if feature["kind"] not in ("label", "target")}

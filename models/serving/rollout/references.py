@@ -1,4 +1,4 @@
-"""The data that new data of a pipeline is held against: that of the live version, and the last accepted."""
+"""The reference data that new data of a pipeline is compared with: that of the live version, or the last accepted."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -8,37 +8,37 @@ from models.serving.rollout.rollouts import live_version
 
 
 def profile_path(profiles: Path, version: int) -> Path:
-    """Returns the file below `profiles` that tells what the training data of a version looked like."""
+    """Returns the path, below `profiles`, of the profile of a version's training data."""
     return profiles / f"{version}.npz"
 
 
 def references(profiles: Path, accepted: Path, destination: Path, *, version: int | None = None) -> list[Reference]:
-    """Returns the data that new data is held against: the first decides, the other is for a report.
+    """Returns the references that new data is compared with: the first decides, the other is for the report.
 
-    The first is the data of the live version. Before anything is live it is the last accepted data, as it is for a
-    version without a profile, which an older release published.
+    The first is the data of the live version, or the last accepted data if nothing is live or the live version has no
+    profile, because an older release published it.
 
     Args:
         profiles: Folder of the profiles of published versions.
-        accepted: File of the data that the data gate accepted last.
+        accepted: Profile of the data that the data gate accepted last.
         destination: Folder of the published versions.
-        version: Where its profile is there, the data of this version comes first.
+        version: If this version has a profile, its data comes first.
 
     Raises:
-        ConfigError: The file that says what is live was changed by hand.
+        ConfigError: `models.config` was edited by hand and cannot be read.
     """
-    live, found, note = live_version(destination), [], ""
-    for one, words in ((version, "version"), (live, "the live version")):
-        if one is None or found:
+    live, results, note = live_version(destination), [], ""
+    for number, title in ((version, "version"), (live, "the live version")):
+        if number is None or results:
             continue
-        path = profile_path(profiles, one)
+        path = profile_path(profiles, number)
         if path.exists():
-            found.append(Reference(path, f"the data of {words} {one}", "the last accepted data is the reference"))
-    if live is not None and not found:
+            results.append(Reference(path, f"the data of {title} {number}", "the last accepted data is the reference"))
+    if live is not None and not results:
         note = f"there is no profile of the data of the live version {live}, the last accepted data is the reference"
     if accepted.exists():
-        found.append(Reference(accepted, "the last accepted data", "this data becomes the new reference", note))
-    return found
+        results.append(Reference(accepted, "the last accepted data", "this data becomes the new reference", note))
+    return results
 
 
 def remove_profiles(profiles: Path, kept: Collection[int]) -> None:

@@ -29,14 +29,14 @@ _HEAD = "# headrace: "
 
 @dataclass(frozen=True)
 class Canary:
-    """A version on trial.
+    """A version that gets a share of the requests, and is promoted or rolled back by their outcome.
 
     Attributes:
-        version: Which.
+        version: Its number.
         percent: Its share of the requests, above 0 and up to 100.
         max_error_rate: Share of its requests that may fail, from 0 to 1.
         p95_ms: Milliseconds that 95 % of its requests must not exceed; None: any.
-        promote_after_s: Seconds after which it is made live when it has kept to its budget; None: a person decides.
+        promote_after_s: Seconds after which it is promoted if it has kept its budget; None: a person decides.
         since: When it began, seconds since 1970.
     """
 
@@ -50,12 +50,12 @@ class Canary:
 
 @dataclass(frozen=True)
 class Rollout:
-    """What is live.
+    """The live version of a pipeline, and its canary.
 
     Attributes:
-        stable: The version that is pinned; None: the newest, whichever it is.
-        previous: What was pinned before; it stays loaded, so that a rollback takes no time.
-        canary: A version on trial, or None.
+        stable: The promoted version; None: always the newest.
+        previous: The version promoted before; it stays loaded, so that a rollback takes no time.
+        canary: The canary, or None.
     """
 
     stable: int | None = None
@@ -69,10 +69,10 @@ class Rollout:
 
 
 def read(destination: Path) -> Rollout:
-    """Returns what is live of the pipeline whose versions are in `destination`.
+    """Returns the rollout of the pipeline whose versions are in `destination`.
 
     Raises:
-        ConfigError: The file was changed by hand and does not say.
+        ConfigError: The file was edited by hand and cannot be read.
     """
     try:
         head = (destination / CONFIG).read_text(encoding="utf-8").partition("\n")[0]
@@ -89,10 +89,10 @@ def read(destination: Path) -> Rollout:
 
 
 def live_version(destination: Path) -> int | None:
-    """Returns the version that answers who names none: the promoted one, else the newest; None without any.
+    """Returns the version for requests without a version: the promoted one, else the newest; None without any.
 
     Raises:
-        ConfigError: The promoted one is gone, or the file was changed by hand and does not say.
+        ConfigError: The promoted version was removed, or the file was edited by hand and cannot be read.
     """
     if reason := why_not_live(destination):
         raise ConfigError(reason)
@@ -101,10 +101,10 @@ def live_version(destination: Path) -> int | None:
 
 
 def why_not_live(destination: Path) -> str:
-    """Returns that the promoted version is gone and what to do, in one sentence; empty where it is not.
+    """Returns a sentence with the fix if the promoted version was removed; empty if it was not.
 
     Raises:
-        ConfigError: The file was changed by hand and does not say.
+        ConfigError: The file was edited by hand and cannot be read.
     """
     stable, name = read(destination).stable, destination.name
     if stable is None or stable in versions(destination):
@@ -149,10 +149,10 @@ def _promoted(destination: Path, before: Rollout, version: int | None) -> Rollou
 
 
 def rollback(destination: Path, why: str = "") -> Rollout:
-    """Ends a canary, or makes the version live that was before.
+    """Ends the canary, or without one makes the previous version live; returns the new rollout.
 
     Raises:
-        ConfigError: There is nothing to go back to.
+        ConfigError: There is no previous version.
     """
     with _locked(destination):
         before = read(destination)
@@ -170,18 +170,18 @@ def rollback(destination: Path, why: str = "") -> Rollout:
 
 
 def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
-    """Gives a version its share of the requests, beside the one that is live.
+    """Starts a canary, which gets a share of the requests beside the live version, and returns the new rollout.
 
     Raises:
-        ConfigError: There is no such version, it is live already, or clients cannot ask it as they ask the live one.
+        ConfigError: There is no such version, it is live already, or its inputs differ from those of the live one.
     """
     with _locked(destination):
         before = read(destination)
         _check(destination, canary.version)
         stable = before.stable if before.stable in versions(destination) else None
         if stable is None:
-            # What was live until now: the newest but the canary.
-            stable = max((one for one in versions(destination) if one != canary.version), default=None)
+            # The live version until now: the newest without the canary.
+            stable = max((number for number in versions(destination) if number != canary.version), default=None)
         if stable is None or stable == canary.version:
             raise ConfigError(
                 f"Version {canary.version} is what {destination.name} serves already; a canary needs a second version."
@@ -197,12 +197,12 @@ def start_canary(destination: Path, canary: Canary, why: str = "") -> Rollout:
 
 
 def take_back(destination: Path, version: int, why: str) -> bool:
-    """Ends the canary of a version; returns False when somebody was first, and changes nothing then."""
+    """Ends the canary of a version; returns False, without a change, if it is no canary any more."""
     return _end_canary(destination, version, "rollback", lambda before: dataclasses.replace(before, canary=None), why)
 
 
 def promote_canary(destination: Path, version: int, why: str) -> bool:
-    """Makes the canary of a version live; returns False when somebody was first, and changes nothing then."""
+    """Makes the canary of a version live; returns False, without a change, if it is no canary any more."""
     return _end_canary(destination, version, "promote", lambda before: _promoted(destination, before, version), why)
 
 
@@ -216,17 +216,17 @@ def _end_canary(destination: Path, version: int, what: str, change: Callable[[Ro
 
 
 def audit(destination: Path) -> list[dict[str, Any]]:
-    """Returns every change there was, the oldest first: `time`, `who`, `what`, `why`, and `before` and `after`."""
+    """Returns all changes, the oldest first, each with `time`, `who`, `what`, `why`, `before` and `after`."""
     try:
         with (destination / LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH)  # a change that is being made writes its line last
+            fcntl.flock(lock, fcntl.LOCK_SH)  # wait for a change in progress, which writes its line last
             return [json.loads(line) for line in (destination / AUDIT).read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
         return []
 
 
 def config_text(name: str, base_path: Path, rollout: Rollout) -> str:
-    """Returns the model config file of one model, whose folder of versions, `base_path`, has its name."""
+    """Returns the model config file of one model, with its versions in `base_path`, a folder of the same name."""
     head = {"stable": rollout.stable, "previous": rollout.previous, "canary": None}
     if rollout.canary:
         head["canary"] = dataclasses.asdict(rollout.canary)
@@ -234,17 +234,17 @@ def config_text(name: str, base_path: Path, rollout: Rollout) -> str:
 
 
 def config_list(rollouts: Mapping[str, Rollout], serving: Path) -> str:
-    """Returns the `model_config_list` of models by name, whose versions are in a folder each below `serving`."""
+    """Returns the `model_config_list` of models; the versions of each are in the folder `serving/<name>`."""
     lines = [line for name, rollout in rollouts.items() for line in _entry(name, serving / name, rollout)]
     return "\n".join(["model_config_list {", *lines, "}"]) + "\n"
 
 
 def _entry(name: str, base_path: Path, rollout: Rollout) -> list[str]:
-    path = str(base_path).replace("\\", "\\\\").replace('"', '\\"')  # as text format wants it
+    path = str(base_path).replace("\\", "\\\\").replace('"', '\\"')  # escaped for the text format
     lines = ["  config {", f'    name: "{name}"', f'    base_path: "{path}"', '    model_platform: "tensorflow"']
     if rollout.stable is not None:
-        wanted = "".join(f" versions: {version}" for version in sorted(rollout.kept()))
-        lines.append(f"    model_version_policy {{ specific {{{wanted} }} }}")
+        numbers = "".join(f" versions: {version}" for version in sorted(rollout.kept()))
+        lines.append(f"    model_version_policy {{ specific {{{numbers} }} }}")
         labels = {"stable": rollout.stable, **({"canary": rollout.canary.version} if rollout.canary else {})}
         lines += [f'    version_labels {{ key: "{label}" value: {version} }}' for label, version in labels.items()]
     return [*lines, "  }"]
@@ -272,7 +272,7 @@ def _text(destination: Path, rollout: Rollout) -> str:
 
 
 def _replace(destination: Path, rollout: Rollout) -> None:
-    # Who may enter the folder of versions may read which of them is live.
+    # Users who can read the folder of versions can also read which one is live.
     atomic.write(
         destination / CONFIG, _text(destination, rollout), mode=0o600 | (destination.stat().st_mode & 0o444), flush=True
     )
@@ -287,10 +287,10 @@ def _locked(destination: Path) -> Iterator[None]:
 
 
 def _check(destination: Path, version: int) -> None:
-    found = versions(destination)
-    if version not in found:
-        there = ", ".join(map(str, found)) or "none"
-        raise ConfigError(f"{destination.name} has no version {version}; published are {there}.")
+    published = versions(destination)
+    if version not in published:
+        listed = ", ".join(map(str, published)) or "none"
+        raise ConfigError(f"{destination.name} has no version {version}; published are {listed}.")
 
 
 def _newest(destination: Path) -> int | None:
@@ -298,4 +298,4 @@ def _newest(destination: Path) -> int | None:
 
 
 def _earlier(destination: Path, version: int | None) -> int | None:
-    return max((one for one in versions(destination) if version is not None and one < version), default=None)
+    return max((number for number in versions(destination) if version is not None and number < version), default=None)

@@ -1,4 +1,4 @@
-"""Published versions in TF Serving's layout: numbered folders that appear whole, or not at all."""
+"""Published versions in TF Serving's layout: numbered folders, each published atomically."""
 
 import contextlib
 import fcntl
@@ -16,7 +16,7 @@ from data.texts import to_json
 
 MANIFEST = Path("assets.extra") / "headrace.json"
 REPORT = Path("assets.extra") / "report.html"
-CLOCK = 10**9  # versions from here on are seconds since 1970
+FIRST_TIMESTAMP = 10**9  # versions from here on are seconds since 1970
 _VERSION = re.compile("0|[1-9][0-9]{0,18}")
 
 
@@ -31,52 +31,54 @@ def publish(
 ) -> int:
     """Publishes a SavedModel below `destination` and returns its version.
 
-    The version is the clock in seconds since 1970, or one more than the highest there is. TF Serving takes any folder
-    whose name is a number and never checks that it is complete: the copy is staged under another name, flushed to
-    disk, checked against the original, and renamed once. A failure anywhere leaves what is served as it was. A model
-    that is the newest version already is not published again.
+    The version is the time in seconds since 1970, or the highest version plus one if that is larger. TF Serving loads
+    any folder whose name is a number, complete or not: therefore the copy is staged under another name, flushed to
+    disk, compared with the original, and renamed. After a failure the published versions are unchanged. A model that
+    is the newest version already is not published again.
 
     Args:
         model: Folder of the SavedModel.
         destination: Folder of the pipeline's versions.
-        facts: Written to `assets.extra/headrace.json` beside the model's digest, its version and when it was published.
-        keep: How many versions stay, the newest; None for all.
-        kept: Versions that stay in any case: those that are live.
-        mode: Permissions of files; who may read them may enter the folders. None: as the process makes files.
+        facts: Written to `assets.extra/headrace.json` with the model's digest, its version and the time.
+        keep: Number of newest versions that stay; None: all.
+        kept: Versions that stay in any case: the live ones.
+        mode: Permissions of files; folders can be entered by users who can read the files. None: by the umask.
 
     Raises:
-        ServingError: The copy is not what was to be published, or a newest version was not published by Headrace.
+        ServingError: The copy differs from the model, or the newest version was not published by Headrace.
         OSError: The destination cannot be written to.
     """
     mode = _make_destination(destination, mode)
     with (destination / ".lock").open("a") as lock:
-        # Two pipelines may publish to one place; the kernel lets go of the lock when the process ends.
+        # Two pipelines may publish to the same folder; the kernel releases the lock when the process ends.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in destination.glob(".staging-*"):
-            shutil.rmtree(left, ignore_errors=True)
+        for staging in destination.glob(".staging-*"):
+            shutil.rmtree(staging, ignore_errors=True)
         digest, newest = model_digest(model), last_version(destination)
         if newest is None or read_manifest(destination / str(newest)).get("digest") != digest:
             newest = max(int(time.time()), (newest or 0) + 1)
-            named = {"digest": digest, "version": newest, "published": int(time.time())}
-            _stage_and_rename(model, destination, newest, {**named, **facts}, mode)
-        _remove(destination, [old for old in versions(destination)[: -keep if keep else 0] if old not in kept])
+            identity = {"digest": digest, "version": newest, "published": int(time.time())}
+            _stage_and_rename(model, destination, newest, {**identity, **facts}, mode)
+        _remove(
+            destination, [version for version in versions(destination)[: -keep if keep else 0] if version not in kept]
+        )
     return newest
 
 
 def _remove(destination: Path, old: list[int]) -> None:
-    """Removes versions; out of TF Serving's sight first: it must never see half a version, on the way out either."""
+    """Removes versions. Each is renamed first, so that TF Serving never sees a partly deleted one."""
     for version in old:
         leaving = (destination / str(version)).rename(destination / f".staging-removed-{version}")
         shutil.rmtree(leaving)
 
 
 def _make_destination(destination: Path, mode: int | None) -> int:
-    """Makes the folder of versions, which who may read a version's files may enter; returns the files' permissions."""
+    """Makes the folder of versions, accessible to users who can read the files; returns the permissions of files."""
     mode = 0o600 | (0o666 & ~_umask() if mode is None else mode)
     if not destination.exists():
         destination.mkdir(parents=True, exist_ok=True)
         destination.chmod(_folder_mode(mode))
-    for folder in (destination, destination.parent):  # to where a server of another user has to come
+    for folder in (destination, destination.parent):  # a server of another user must be able to enter both
         _open_up(folder, mode)
     return mode
 
@@ -89,12 +91,12 @@ def _umask() -> int:
 
 
 def _folder_mode(mode: int) -> int:
-    """Returns the permissions of a folder whose files have `mode`: who may read may enter."""
+    """Returns the permissions of a folder whose files have `mode`: read permission implies access."""
     return mode | (mode & 0o444) >> 2
 
 
 def _open_up(folder: Path, mode: int) -> None:
-    """Lets those enter a folder who may read files of `mode` in it; a folder of somebody else stays as it is."""
+    """Lets users who can read files of `mode` enter a folder; another owner's folder is left unchanged."""
     with contextlib.suppress(PermissionError):
         folder.chmod(folder.stat().st_mode & 0o7777 | (_folder_mode(mode) & 0o555))
 
@@ -133,7 +135,7 @@ def versions(destination: Path) -> list[int]:
 
 
 def is_version(name: str) -> bool:
-    """Whether a name is that of a version's folder: a number as `publish` writes it, and one that an int64 holds."""
+    """Whether a folder name is a version: a number as `publish` writes it, within int64."""
     return _VERSION.fullmatch(name) is not None and int(name) < 2**63
 
 
@@ -143,7 +145,7 @@ def last_version(destination: Path) -> int | None:
 
 
 def read_manifest(version_folder: Path) -> dict:
-    """Returns what was written about a version when it was published.
+    """Returns the manifest of a version, written when it was published.
 
     Raises:
         ServingError: The folder holds no manifest: it was not published by Headrace.
@@ -160,21 +162,21 @@ def read_manifest(version_folder: Path) -> dict:
 
 
 def published_at(version_folder: Path) -> float:
-    """Returns when a version was published, seconds since 1970: its files have other times once they were copied.
+    """Returns the time of publication in seconds since 1970, which the files lose when they are copied.
 
-    A manifest of an older release does not say so; the version is the clock's then. Versions that others numbered, with
-    smaller numbers, have nothing but the time of their folder.
+    It is in the manifest. Manifests of older releases lack it: then it is the version, which is a timestamp, or for the
+    small version numbers of other tools the modification time of the folder.
     """
     version = int(version_folder.name)
     with contextlib.suppress(ServingError):
-        found = read_manifest(version_folder).get("published")
-        if isinstance(found, int | float):
-            return float(found)
-    return float(version) if version >= CLOCK else version_folder.stat().st_mtime
+        published = read_manifest(version_folder).get("published")
+        if isinstance(published, int | float):
+            return float(published)
+    return float(version) if version >= FIRST_TIMESTAMP else version_folder.stat().st_mtime
 
 
 def model_digest(folder: Path) -> str:
-    """Returns the SHA-256 over names and contents of a SavedModel's files; what was added on publishing is left out."""
+    """Returns the SHA-256 over names and contents of a SavedModel's files, without those added on publishing."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder)

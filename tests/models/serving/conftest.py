@@ -1,4 +1,4 @@
-"""A server on a tiny model, as a process of its own; made once for all tests that only ask."""
+"""A server of a tiny model in its own process, shared by all tests that only send requests."""
 
 import json
 import urllib.error
@@ -14,8 +14,8 @@ from tests.waiting import PATIENCE_S
 
 
 @dataclass
-class Asked:
-    """A running server and both its APIs."""
+class ServerClient:
+    """Clients of both APIs of a running server."""
 
     process: ServerProcess
     channel: grpc.Channel = field(init=False)
@@ -28,26 +28,26 @@ class Asked:
         self.model = model_service_pb2_grpc.ModelServiceStub(self.channel)
 
     def refusal(self, call, request, **options) -> tuple[str, str]:
-        """Returns the code and the words of a call that must fail."""
+        """Returns the status code and message of a call that must fail."""
         with pytest.raises(grpc.RpcError) as error:
             call(request, timeout=PATIENCE_S, **options)
         return error.value.code().name, error.value.details()
 
     def http(self, path: str, body=None, method: str | None = None, **headers) -> tuple[int, str, dict]:
-        """Returns status, text and headers; a body that is no bytes is sent as JSON."""
+        """Returns status, text and headers; a body other than bytes is sent as JSON."""
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         url = f"http://127.0.0.1:{self.process.rest_port}{path}"
-        asked = urllib.request.Request(
+        request = urllib.request.Request(
             url, content, {k.replace("_", "-"): v for k, v in headers.items()}, method=method
         )
         try:
-            with urllib.request.urlopen(asked, timeout=PATIENCE_S) as reply:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
                 return reply.status, reply.read().decode(errors="replace"), dict(reply.headers)
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode(errors="replace"), dict(error.headers)
 
     def predict(self, body, model: str = "tiny") -> dict:
-        """Returns a REST predict answer; its status must be 200."""
+        """Returns the response to a REST predict request; its status must be 200."""
         status, text, _ = self.http(f"/v1/models/{model}:predict", body)
         assert status == 200, text
         return json.loads(text)
@@ -68,7 +68,7 @@ def tiny_model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server(tiny_model, tmp_path_factory):
-    """A server that answers for model `tiny`, version 7, and `spinning`, version 1."""
+    """A client of a server with the models `tiny`, version 7, and `spinning`, version 1."""
     import shutil
 
     from models.serving.rollout.rollouts import Rollout, config_list
@@ -89,6 +89,6 @@ def server(tiny_model, tmp_path_factory):
     ]
     process = ServerProcess(flags, folder / "log")
     with running(process):
-        asked = Asked(process)
-        yield asked
-        asked.channel.close()
+        client = ServerClient(process)
+        yield client
+        client.channel.close()

@@ -1,4 +1,4 @@
-"""SavedModels small enough to be made in a second, with every kind of signature that a server meets."""
+"""SavedModels that are made in a second, with all kinds of signatures."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class Tiny(tf.Module):
-    """A model whose answers can be worked out by hand.
+    """A model whose predictions can be worked out by hand.
 
     Args:
         bias: What `serving_default` adds to its input.
@@ -33,15 +33,15 @@ class Tiny(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
     def judge(self, text):
-        """Finds every text three quarters good."""
+        """Returns the score 0.75 for `good` for every text."""
         rows = [tf.size(text), 1]
         return {"classes": tf.tile([["bad", "good"]], rows), "scores": tf.tile([[0.25, 0.75]], rows)}
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
     def classify(self, inputs):
-        share = tf.io.parse_example(inputs, {"v": tf.io.FixedLenFeature((), tf.float32)})["v"]
-        names = tf.tile(tf.constant([["no", "yes"]]), [tf.size(share), 1])
-        return {"classes": names, "scores": tf.stack([1 - share, share], axis=1)}
+        score = tf.io.parse_example(inputs, {"v": tf.io.FixedLenFeature((), tf.float32)})["v"]
+        classes = tf.tile(tf.constant([["no", "yes"]]), [tf.size(score), 1])
+        return {"classes": classes, "scores": tf.stack([1 - score, score], axis=1)}
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
     def regress(self, inputs):
@@ -53,7 +53,7 @@ class Tiny(tf.Module):
 
 
 class Spinning(tf.Module):
-    """A model that takes as long as it is told to."""
+    """A model that runs for as many steps as its input says."""
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.int32, name="steps")])
     def spin(self, steps):
@@ -62,8 +62,8 @@ class Spinning(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
     def classify(self, inputs):
         steps = tf.io.parse_example(inputs, {"v": tf.io.FixedLenFeature((), tf.float32)})["v"]
-        spun = self.spin(tf.cast(tf.reduce_max(steps), tf.int32))["n"]
-        return {"scores": tf.fill([tf.size(steps), 1], tf.cast(spun, tf.float32))}
+        num_steps = self.spin(tf.cast(tf.reduce_max(steps), tf.int32))["n"]
+        return {"scores": tf.fill([tf.size(steps), 1], tf.cast(num_steps, tf.float32))}
 
 
 def save_spinning(folder: Path) -> Path:
@@ -74,7 +74,7 @@ def save_spinning(folder: Path) -> Path:
 
 
 class Compiled(tf.Module):
-    """A model that insists on XLA."""
+    """A model that requires XLA."""
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.float32, name="x")], jit_compile=True)
     def double(self, x):
@@ -108,11 +108,11 @@ def request(name: str, signature: str = "", **inputs):
     """Returns a PredictRequest; arrays by alias."""
     from tensorflow_serving.apis import predict_pb2
 
-    found = predict_pb2.PredictRequest()
-    found.model_spec.name, found.model_spec.signature_name = name, signature
+    message = predict_pb2.PredictRequest()
+    message.model_spec.name, message.model_spec.signature_name = name, signature
     for alias, value in inputs.items():
-        found.inputs[alias].CopyFrom(tf.make_tensor_proto(np.asarray(value)))
-    return found
+        message.inputs[alias].CopyFrom(tf.make_tensor_proto(np.asarray(value)))
+    return message
 
 
 def example(**features: float) -> tf.train.Example:

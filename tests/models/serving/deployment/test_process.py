@@ -1,4 +1,4 @@
-"""Which server is started as a child process, and with what."""
+"""Which server is started as a child process, and with which flags."""
 
 import subprocess
 import sys
@@ -8,13 +8,13 @@ import pytest
 from data.errors import ServingError
 from models.serving.deployment.process import ServerProcess, choose, running
 from tests.conftest import ROOT
-from tests.models.serving.conftest import Asked
+from tests.models.serving.conftest import ServerClient
 from tests.models.serving.models import save
 from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.slow
-def test_a_folder_of_the_users_named_like_ours_is_not_taken_for_ours(tmp_path, monkeypatch):
+def test_a_folder_models_of_the_user_is_not_imported(tmp_path, monkeypatch):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "__init__.py").write_text("raise RuntimeError")
     save(tmp_path / "m" / "1")
@@ -22,11 +22,11 @@ def test_a_folder_of_the_users_named_like_ours_is_not_taken_for_ours(tmp_path, m
 
     server = ServerProcess(["--model_name=m", f"--model_base_path={tmp_path / 'm'}"], tmp_path / "log")
     with running(server):
-        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
+        assert ServerClient(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
 
 
 @pytest.mark.slow
-def test_the_real_binary_is_used_where_it_is_on_the_path(tmp_path, monkeypatch):
+def test_the_binary_is_used_if_it_is_on_the_path(tmp_path, monkeypatch):
     binary = tmp_path / "bin" / "tensorflow_model_server"
     binary.parent.mkdir()
     binary.write_text(f'#!/bin/sh\nexec {sys.executable} -m models.serving.server "$@"\n')
@@ -45,16 +45,16 @@ def test_the_real_binary_is_used_where_it_is_on_the_path(tmp_path, monkeypatch):
     server = ServerProcess(flags, tmp_path / "log", "binary")
     assert not [flag for flag in server.command() if flag.startswith(("--input", "--access_log", "--host"))]
     with running(server):
-        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
+        assert ServerClient(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
 
 
 @pytest.mark.slow
-def test_the_container_is_used_where_an_engine_runs(tmp_path, monkeypatch):
+def test_the_container_is_used_if_docker_runs(tmp_path, monkeypatch):
     docker = tmp_path / "bin" / "docker"
     docker.parent.mkdir()
-    # A docker whose container is the embedded server: it gets what follows the image's name.
+    # A docker that runs the embedded server with the arguments after the image's name.
     docker.write_text(
-        f'#!/bin/sh\n[ "$1" = info ] && exit 0\necho "$@" > {tmp_path}/asked\n'
+        f'#!/bin/sh\n[ "$1" = info ] && exit 0\necho "$@" > {tmp_path}/arguments\n'
         'while [ "${1#tensorflow/serving}" = "$1" ]; do shift; done; shift\n'
         f'exec {sys.executable} -m models.serving.server "$@"\n'
     )
@@ -66,15 +66,15 @@ def test_the_container_is_used_where_an_engine_runs(tmp_path, monkeypatch):
     flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--input_validation=false", "--input_guard=false"]
     server = ServerProcess(flags, tmp_path / "log", "docker", folders=[tmp_path / "m"])
     with running(server):
-        assert Asked(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
-    asked = (tmp_path / "asked").read_text()
-    assert f"-p 127.0.0.1:{server.port}:{server.port}" in asked
-    assert "-e TF_FORCE_GPU_ALLOW_GROWTH=true " in asked
-    assert f"-v {tmp_path / 'm'}:{tmp_path / 'm'}:ro tensorflow/serving:" in asked
-    assert "--input" not in asked
+        assert ServerClient(server).predict({"instances": [[1, 2]]}, "m") == {"predictions": [[1.5, 2.5]]}
+    arguments = (tmp_path / "arguments").read_text()
+    assert f"-p 127.0.0.1:{server.port}:{server.port}" in arguments
+    assert "-e TF_FORCE_GPU_ALLOW_GROWTH=true " in arguments
+    assert f"-v {tmp_path / 'm'}:{tmp_path / 'm'}:ro tensorflow/serving:" in arguments
+    assert "--input" not in arguments
 
 
-def test_an_engine_that_is_not_there_is_refused(monkeypatch):
+def test_an_engine_that_is_not_available_is_refused(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
 
     assert choose("auto") == "embedded"
@@ -87,12 +87,12 @@ def test_an_engine_that_is_not_there_is_refused(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("given", "expected"), [(None, "true"), ("false", "false")])
-def test_servers_take_of_a_gpu_what_they_need_unless_the_user_says_otherwise(tmp_path, monkeypatch, given, expected):
+@pytest.mark.parametrize(("setting", "expected"), [(None, "true"), ("false", "false")])
+def test_servers_allocate_gpu_memory_as_needed_unless_the_user_says_otherwise(tmp_path, monkeypatch, setting, expected):
     name = "TF_FORCE_GPU_ALLOW_GROWTH"
     monkeypatch.delenv(name, raising=False)
-    if given:
-        monkeypatch.setenv(name, given)
+    if setting:
+        monkeypatch.setenv(name, setting)
     binary = tmp_path / "tensorflow_model_server"
     binary.write_text(f'#!/bin/sh\necho "growth ${name}"\n')
     binary.chmod(0o755)
@@ -104,5 +104,5 @@ def test_servers_take_of_a_gpu_what_they_need_unless_the_user_says_otherwise(tmp
 
     assert server.last_words() == f"growth {expected}"
     code = f"import os, models.serving.server.server; print(os.environ['{name}'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == expected
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert completed.stdout.strip() == expected

@@ -19,27 +19,27 @@ REQUESTS = 1000  # at 25 %, six standard deviations are 8 %
 
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory):
-    """The program, out of the distribution's package; nothing is installed."""
+    """The path of nginx, unpacked from the distribution's package; nothing is installed."""
     folder = tmp_path_factory.mktemp("nginx")
     try:
         debian.fetch(["nginx"], folder)
     except debian.AptError as error:
-        pytest.skip(f"no nginx to be had: {error}")
+        pytest.skip(f"nginx cannot be downloaded: {error}")
     program = folder / "usr" / "sbin" / "nginx"
     if not program.exists():
         pytest.skip("this distribution keeps nginx elsewhere")
     return program
 
 
-def ask(port: int) -> float:
-    """Returns what the version that answers adds to zero."""
+def predict(port: int) -> float:
+    """Returns the prediction for zero, which is the version that answers."""
     url = f"http://127.0.0.1:{port}/v1/models/m:predict"
     with urllib.request.urlopen(url, b'{"instances": [[0, 0]]}', timeout=PATIENCE_S) as reply:
         return json.loads(reply.read())["predictions"][0][0]
 
 
 @pytest.mark.slow
-def test_a_canary_gets_its_share_through_nginx_and_nobody_notices_when_it_is_taken_back(nginx, tmp_path):
+def test_a_canary_gets_its_share_through_nginx_and_no_request_fails_when_it_ends(nginx, tmp_path):
     folder, port = tmp_path / "m", free_port()
     for version in (1, 2):
         save(folder / str(version), float(version))
@@ -58,19 +58,21 @@ def test_a_canary_gets_its_share_through_nginx_and_nobody_notices_when_it_is_tak
         ]
         config = config.replace("http {", "http {\n  access_log off;\n  " + " ".join(paths))
         (tmp_path / "nginx.conf").write_text(config)
-        told = f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error;"
-        proxy = subprocess.Popen([nginx, "-p", tmp_path, "-c", "nginx.conf", "-e", tmp_path / "error", "-g", told])
+        directives = f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error;"
+        proxy = subprocess.Popen(
+            [nginx, "-p", tmp_path, "-c", "nginx.conf", "-e", tmp_path / "error", "-g", directives]
+        )
         try:
             until(lambda: listens("127.0.0.1", port))
-            answers = [ask(port) for _ in range(REQUESTS)]
-            assert set(answers) == {1.0, 2.0}
-            assert 0.17 < answers.count(2.0) / REQUESTS < 0.33
+            predictions = [predict(port) for _ in range(REQUESTS)]
+            assert set(predictions) == {1.0, 2.0}
+            assert 0.17 < predictions.count(2.0) / REQUESTS < 0.33
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/m", timeout=PATIENCE_S) as reply:
                 assert len(json.loads(reply.read())["model_version_status"]) == 2
 
             rollouts.take_back(folder, 2, "test")
-            until(lambda: len(server_versions(server)) == 1, meanwhile=lambda: ask(port))
-            assert {ask(port) for _ in range(100)} == {1.0}
+            until(lambda: len(server_versions(server)) == 1, meanwhile=lambda: predict(port))
+            assert {predict(port) for _ in range(100)} == {1.0}
         finally:
             proxy.terminate()
             proxy.wait(PATIENCE_S)
@@ -79,5 +81,5 @@ def test_a_canary_gets_its_share_through_nginx_and_nobody_notices_when_it_is_tak
 def server_versions(server: ServerProcess) -> list[int]:
     """Returns the versions that are available."""
     with urllib.request.urlopen(f"http://127.0.0.1:{server.rest_port}/v1/models/m", timeout=PATIENCE_S) as reply:
-        found = json.loads(reply.read())["model_version_status"]
-    return [int(one["version"]) for one in found if one["state"] == "AVAILABLE"]
+        statuses = json.loads(reply.read())["model_version_status"]
+    return [int(status["version"]) for status in statuses if status["state"] == "AVAILABLE"]

@@ -16,72 +16,72 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def _none_left():
+def _drop_standby():
     yield
     standby.drop()
 
 
-def test_a_waiting_process_becomes_the_server_and_the_next_one_is_its_own(tmp_path):
+def test_the_standby_process_becomes_the_server_and_the_next_server_is_a_new_process(tmp_path):
     from tests.models.serving import models
 
     base = tmp_path / "tiny"
     models.save(base / "1")
     standby.begin()
-    waiting = standby._waiting.pid
+    standby_pid = standby._standby.pid
 
     first = ServerProcess([f"--model_base_path={base}", "--model_name=tiny"], tmp_path / "server.log")
     with running(first):
-        assert first.process.pid == waiting
+        assert first.process.pid == standby_pid
     second = ServerProcess([f"--model_base_path={base}", "--model_name=tiny"], tmp_path / "server.log")
     with running(second):
-        assert second.process.pid != waiting
+        assert second.process.pid != standby_pid
 
 
-def test_one_is_started_once_and_dropped():
+def test_the_standby_process_is_started_once_and_dropped():
     standby.begin()
-    process = standby._waiting
+    process = standby._standby
     standby.begin()
 
-    assert standby._waiting is process
+    assert standby._standby is process
     standby.drop()
     assert process.returncode == -signal.SIGKILL
     assert standby.take([], ROOT / "never.log") is None
 
 
-def test_it_starts_when_training_exports_and_ends_with_a_run_that_fails_before_it_is_needed():
+def test_the_standby_process_starts_at_the_export_and_ends_with_a_failed_run():
     def run():
         with standby.started_at_export():
             progress.report(epoch=1, epochs=1, done=True)
-            seen.append(standby._waiting)
+            states.append(standby._standby)
             progress.report(exporting=True)
-            seen.append(standby._waiting)
+            states.append(standby._standby)
             raise ValueError("a gate")
 
-    seen = []
+    states = []
     with pytest.raises(ValueError, match="a gate"):
         run()
 
-    before, process = seen
+    before, process = states
     assert before is None
     assert process.returncode == -signal.SIGKILL
     progress.report(exporting=True)
-    assert standby._waiting is None
+    assert standby._standby is None
 
 
-def test_a_dead_one_is_not_taken(tmp_path):
+def test_a_dead_standby_process_is_not_used(tmp_path):
     standby.begin()
-    os.kill(standby._waiting.pid, signal.SIGKILL)
-    standby._waiting.wait()
+    os.kill(standby._standby.pid, signal.SIGKILL)
+    standby._standby.wait()
 
     assert standby.take(["--help"], tmp_path / "log") is None
 
 
-def test_it_ends_with_who_began_it(tmp_path):
+def test_the_standby_process_ends_with_its_parent(tmp_path):
     program = (
         "import os, signal; from models.serving.deployment import standby; standby.begin();"
-        "print(standby._waiting.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "print(standby._standby.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    pid = int(done.stdout)
+    completed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    pid = int(completed.stdout)
 
     until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

@@ -18,7 +18,7 @@ from models.serving.protocol import flags as flag_syntax
 from models.serving.protocol import input_rules, warmup
 from models.serving.rollout.rollouts import Rollout, config_list, config_text
 from tests.conftest import ROOT
-from tests.models.serving.conftest import Asked
+from tests.models.serving.conftest import ServerClient
 from tests.models.serving.models import request, save, save_compiled, save_spinning
 from tests.waiting import PATIENCE_S, until
 
@@ -104,7 +104,7 @@ def test_labels_in_the_first_config_are_refused_unless_they_may_come_early(tmp_p
         pass
     early = ServerProcess([*flags, "--allow_version_labels_for_unavailable_models"], tmp_path / "log")
     with running(early):
-        status, _, _ = Asked(early).http("/v1/models/m/labels/stable:predict", {"instances": [[1, 2]]})
+        status, _, _ = ServerClient(early).http("/v1/models/m/labels/stable:predict", {"instances": [[1, 2]]})
     assert status == 200
 
 
@@ -169,7 +169,7 @@ def test_batched_answers_are_those_of_single_requests_and_a_socket_serves_too(tm
              "--rest_api_enable_cors_support", "--enable_serialization_as_tensor_content"]  # fmt: skip
     server = ServerProcess(flags, tmp_path / "log")
     with running(server):
-        asked = Asked(server)
+        asked = ServerClient(server)
         futures = [
             asked.prediction.Predict.future(request("m", x=np.float32([[number, number]])), timeout=PATIENCE_S)
             for number in range(40)
@@ -192,11 +192,11 @@ def _terminate(server: ServerProcess) -> int:
     return server.process.wait(PATIENCE_S)
 
 
-def _wait_until_idle(asked: Asked, model: str) -> None:
+def _wait_until_idle(asked: ServerClient, model: str) -> None:
     until(lambda: asked.http(f"/v1/models/{model}")[0] == 200)
 
 
-def _on_its_way(asked: Asked, model: str, steps: int, timeout: float):
+def _on_its_way(asked: ServerClient, model: str, steps: int, timeout: float):
     """Returns a call that a server with --max_concurrency=1 is running; None where it ends too soon for that."""
     call = asked.prediction.Predict.future(request(model, steps=np.int32(steps)), timeout=timeout)
     while not call.done():
@@ -212,7 +212,7 @@ def test_sigterm_lets_a_request_on_its_way_end(tmp_path):
              f"--drain_seconds={PATIENCE_S}"]  # fmt: skip
     server = ServerProcess(flags, tmp_path / "log")
     with running(server):
-        asked, steps = Asked(server), 1000
+        asked, steps = ServerClient(server), 1000
         while (call := _on_its_way(asked, "m", steps, PATIENCE_S)) is None:
             steps *= 4
         call.cancel()
@@ -250,7 +250,7 @@ def test_input_validation_is_on_and_one_flag_turns_it_off(tmp_path):
     body = {"signature_name": "two", "inputs": {"a": [3, 11, 4], "b": [1, 2, 3]}}
     validated = ServerProcess(flags, tmp_path / "log")
     with running(validated):
-        asked = Asked(validated)
+        asked = ServerClient(validated)
         words = "Input validation: row 1, age: expected at most 10, found 11."
         assert asked.error(body, model="m") == (400, words)
         wrong = request("m", "two", a=np.float32([3, 11]), b=np.int32([1, 2]))
@@ -258,7 +258,7 @@ def test_input_validation_is_on_and_one_flag_turns_it_off(tmp_path):
     for flag in ("--input_validation=false", "--input_guard=false"):  # the old name too
         open_ = ServerProcess([*flags, flag], tmp_path / "log")
         with running(open_):
-            assert Asked(open_).predict(body, "m")["outputs"]["sum"] == [4.0, 13.0, 7.0]
+            assert ServerClient(open_).predict(body, "m")["outputs"]["sum"] == [4.0, 13.0, 7.0]
 
 
 @pytest.mark.slow
@@ -269,7 +269,7 @@ def test_limits_on_rows_and_on_calls_at_a_time(tmp_path):
     flags = [f"--model_config_file={tmp_path / 'models'}", "--max_batch_rows=3", "--max_concurrency=1"]
     server = ServerProcess(flags, tmp_path / "log")
     with running(server):
-        asked = Asked(server)
+        asked = ServerClient(server)
         status, words = asked.error({"instances": [[1, 2]] * 4}, model="m")
         assert (status, words) == (400, "Request of 4 rows; at most 3 are taken (--max_batch_rows).")
         slow = None
