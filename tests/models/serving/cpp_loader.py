@@ -1,4 +1,4 @@
-"""TensorFlow's C++ loader of SavedModels by way of the C API; it is TF Serving's, so are its answers."""
+"""TensorFlow's C++ loader of SavedModels by way of the C API; TF Serving uses the same one."""
 
 import ctypes
 import math

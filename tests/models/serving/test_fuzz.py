@@ -47,21 +47,21 @@ PIECES = [
 
 def mutated(content: bytes, chance: random.Random) -> bytes:
     """Returns bytes with some flipped, cut out, doubled, or put in."""
-    found = bytearray(content)
+    mutated = bytearray(content)
     for _ in range(chance.randint(1, 4)):
-        place = chance.randrange(len(found) + 1)
+        place = chance.randrange(len(mutated) + 1)
         kind = chance.randrange(5)
-        if kind == 0 and found:
-            found[place % len(found)] = chance.randrange(256)
+        if kind == 0 and mutated:
+            mutated[place % len(mutated)] = chance.randrange(256)
         elif kind == 1:
-            del found[place : place + chance.randint(1, 6)]
+            del mutated[place : place + chance.randint(1, 6)]
         elif kind == 2:
-            found[place:place] = chance.choice(PIECES)
+            mutated[place:place] = chance.choice(PIECES)
         elif kind == 3:
-            found[place:place] = found[place : place + chance.randint(1, 12)]
-        elif found:
-            found[place % len(found)] ^= 1 << chance.randrange(8)
-    return bytes(found)
+            mutated[place:place] = mutated[place : place + chance.randint(1, 12)]
+        elif mutated:
+            mutated[place % len(mutated)] ^= 1 << chance.randrange(8)
+    return bytes(mutated)
 
 
 def test_five_hundred_mutated_messages_by_grpc(server):

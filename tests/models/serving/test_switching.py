@@ -58,7 +58,7 @@ def served(tmp_path):
 
 
 class Load:
-    """Eight clients that ask as fast as they can, and hold each answer against the version that gave it."""
+    """Eight clients that send requests as fast as they can, and check each response by its version."""
 
     def __init__(self, port: int, *, retry: bool):
         self.port, self.retry = port, retry
@@ -78,23 +78,23 @@ class Load:
 
     def _ask(self, number: int) -> None:
         value = float(number)
-        asked = request("m", x=np.float32([[value, value]]))
+        message = request("m", x=np.float32([[value, value]]))
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200)]
         with grpc.insecure_channel(f"127.0.0.1:{self.port}", options) as channel:
             predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
             while not self._done.is_set():
                 try:
-                    answer = predict(asked, timeout=PATIENCE_S)
+                    response = predict(message, timeout=PATIENCE_S)
                 except grpc.RpcError as error:
                     if self.retry and error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
                         time.sleep(0.02)
                         continue
                     self.wrong.append(f"{error.code()}: {error.details()}")
                     return
-                version = answer.model_spec.version.value
+                version = response.model_spec.version.value
                 expected = value + BIASES[version % 2]
-                if list(answer.outputs["y"].float_val) != [expected, expected]:
-                    self.wrong.append(f"version {version}: {answer.outputs['y'].float_val}, expected {expected}")
+                if list(response.outputs["y"].float_val) != [expected, expected]:
+                    self.wrong.append(f"version {version}: {response.outputs['y'].float_val}, expected {expected}")
                 self.answered += 1
                 self.versions.add(version)
                 time.sleep(0.005)
@@ -102,20 +102,20 @@ class Load:
 
 def _look_now(process: ServerProcess, base: str) -> None:
     """Has the server look into its folder at once, by a config that changes nothing: 100 polls would take 100 s."""
-    asked = model_management_pb2.ReloadConfigRequest()
-    asked.config.model_config_list.config.add(name="m", base_path=base, model_platform="tensorflow")
+    message = model_management_pb2.ReloadConfigRequest()
+    message.config.model_config_list.config.add(name="m", base_path=base, model_platform="tensorflow")
     with grpc.insecure_channel(f"127.0.0.1:{process.port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
-        model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(asked, timeout=PATIENCE_S)
+        model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(message, timeout=PATIENCE_S)
 
 
 def _states(port: int) -> dict[int, int]:
     """Returns the states of the versions that there are or were; none while nobody answers."""
-    asked = get_model_status_pb2.GetModelStatusRequest()
-    asked.model_spec.name = "m"
+    message = get_model_status_pb2.GetModelStatusRequest()
+    message.model_spec.name = "m"
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
         ask = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus
         try:
-            return {one.version: one.state for one in ask(asked, timeout=PATIENCE_S).model_version_status}
+            return {one.version: one.state for one in ask(message, timeout=PATIENCE_S).model_version_status}
         except grpc.RpcError:
             return {}
 

@@ -35,23 +35,23 @@ def rolled_out(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_broken_canary_is_taken_back_and_no_caller_notices(rolled_out):
+def test_a_broken_canary_is_taken_back_and_no_request_fails(rolled_out):
     server, folder = rolled_out
     rollouts.start_canary(folder, Canary(2, 25))
 
     with Client(f"127.0.0.1:{server.port}", "m", follow=folder) as client:
-        # While the server has yet to load it, nothing is held against it.
-        answers = []
-        until(lambda: not rollouts.read(folder).canary, lambda: answers.append(client.predict(X)), pause_s=0)
+        # Requests before the server has loaded it do not count.
+        predictions = []
+        until(lambda: not rollouts.read(folder).canary, lambda: predictions.append(client.predict(X)), pause_s=0)
 
-    assert all(version == 1 for _, version in answers)
-    assert all(found["y"].tolist() == [[2.0, 3.0]] for found, _ in answers)
+    assert all(version == 1 for _, version in predictions)
+    assert all(outputs["y"].tolist() == [[2.0, 3.0]] for outputs, _ in predictions)
     assert rollouts.read(folder).canary is None
     assert rollouts.audit(folder)[-1]["why"] == "error rate 100.0% of 20 requests, at most 1.0%"
 
 
 @pytest.mark.slow
-def test_a_good_canary_gets_its_share_exactly_and_bad_requests_are_not_held_against_it(rolled_out):
+def test_a_good_canary_gets_exactly_its_share_and_bad_requests_do_not_count_against_it(rolled_out):
     server, folder = rolled_out
     save(folder / "3", 3.0)
     rollouts.start_canary(folder, Canary(3, 25))
@@ -70,7 +70,7 @@ def test_a_good_canary_gets_its_share_exactly_and_bad_requests_are_not_held_agai
 
 
 @pytest.mark.slow
-def test_a_server_that_is_not_there_and_one_that_refuses_are_told_apart(rolled_out):
+def test_a_missing_server_and_a_refused_request_have_different_messages(rolled_out):
     server, _ = rolled_out
 
     with Client("127.0.0.1:1", "m") as client, pytest.raises(ServingError, match="No model server answers at 127"):
@@ -80,7 +80,7 @@ def test_a_server_that_is_not_there_and_one_that_refuses_are_told_apart(rolled_o
 
 
 @pytest.mark.slow
-def test_a_proxy_of_the_environment_is_not_asked_for_servers_on_this_machine(rolled_out, monkeypatch):
+def test_a_proxy_of_the_environment_is_not_used_for_servers_on_this_machine(rolled_out, monkeypatch):
     from models.serving.smoke_test.candidate import Candidate
     from pipeline.live import canaries, rest_client
 
@@ -96,6 +96,6 @@ def test_a_proxy_of_the_environment_is_not_asked_for_servers_on_this_machine(rol
     assert rest_client.served_states(url, "m")[version] == "AVAILABLE"
     assert canaries._get(f"{url}/v1/models/m")["model_version_status"]
     candidate = Candidate(server, "m", folder, 1e-5)
-    answer = {"y": X["x"] + np.float32(version)}
-    candidate.compare_grpc("serving_default", X, answer)
-    candidate.compare_rest("serving_default", X, answer)
+    expected = {"y": X["x"] + np.float32(version)}
+    candidate.compare_grpc("serving_default", X, expected)
+    candidate.compare_rest("serving_default", X, expected)

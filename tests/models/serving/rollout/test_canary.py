@@ -5,16 +5,16 @@ from models.serving.rollout.rollouts import Canary
 
 
 def _recent(*calls):
-    found = Recent()
+    recent = Recent()
     for failed, seconds in calls:
-        found.add(failed, seconds)
-    return found.figures()
+        recent.add(failed, seconds)
+    return recent.figures()
 
 
 def test_figures_are_of_the_last_requests_only():
-    found = _recent(*[(True, 9.0)] * 50, *[(False, 0.01)] * (WINDOW - 10), *[(False, 0.02)] * 10)
+    result = _recent(*[(True, 9.0)] * 50, *[(False, 0.01)] * (WINDOW - 10), *[(False, 0.02)] * 10)
 
-    assert found == Figures(WINDOW, 0, 10.0)
+    assert result == Figures(WINDOW, 0, 10.0)
     assert _recent() == Figures()
     assert _recent((True, 0.5)) == Figures(1, 1, 500.0)
 
@@ -45,6 +45,6 @@ def test_errors_that_the_stable_version_makes_too_are_the_clients():
 
 
 def test_a_canary_that_is_too_slow_has_to_go():
-    found = breach(Canary(2, 10, p95_ms=50), Figures(20, 0, 60.0), Figures())
+    result = breach(Canary(2, 10, p95_ms=50), Figures(20, 0, 60.0), Figures())
 
-    assert found == "p95 60.0 ms of 20 requests, at most 50 ms"
+    assert result == "p95 60.0 ms of 20 requests, at most 50 ms"

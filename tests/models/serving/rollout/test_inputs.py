@@ -26,7 +26,7 @@ def publish(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("after", "told"),
+    ("after", "changes"),
     [
         (BEFORE, ""),
         ({**BEFORE, "left": {"kind": "label", "classes": ["no", "yes", "later"]}}, ""),
@@ -39,10 +39,10 @@ def publish(tmp_path):
     ],
     ids=["the same", "class added", "may be absent", "dropped", "added", "other kind", "must be there", "unknown"],
 )
-def test_what_clients_have_to_change_is_told(publish, after, told):
+def test_changes_for_clients_are_named(publish, after, changes):
     publish(1, BEFORE)
 
-    assert changed_inputs(publish(2, after), 1, 2) == told
+    assert changed_inputs(publish(2, after), 1, 2) == changes
 
 
 def test_a_version_with_other_inputs_is_no_canary(publish):

@@ -5,7 +5,7 @@ from models.serving.rollout.references import profile_path, references, remove_p
 
 
 @pytest.fixture
-def places(tmp_path):
+def paths(tmp_path):
     """Profiles of the versions 2 and 3 of three versions, the last accepted data, and the folder of versions."""
     profiles, accepted, serving = tmp_path / "profiles", tmp_path / "accepted.npz", tmp_path / "serving"
     for version in (1, 2, 3):
@@ -16,46 +16,46 @@ def places(tmp_path):
     return profiles, accepted, serving
 
 
-def test_data_is_held_against_that_of_the_newest_version_and_then_the_last_accepted(places):
-    live, last = references(*places)
+def test_new_data_is_compared_with_the_newest_version_and_then_the_last_accepted(paths):
+    live, last = references(*paths)
 
     assert (live.path.name, live.name) == ("3.npz", "the data of the live version 3")
     assert (last.path.name, last.name) == ("accepted.npz", "the last accepted data")
     assert live.note == last.note == ""
 
 
-def test_after_a_rollback_it_is_the_data_of_the_version_that_is_live_again(places):
-    rollouts.rollback(places[2])
+def test_after_a_rollback_the_reference_is_the_data_of_the_live_version(paths):
+    rollouts.rollback(paths[2])
 
-    live, _ = references(*places)
+    live, _ = references(*paths)
 
     assert live.name == "the data of the live version 2"
 
 
-def test_requests_are_held_against_the_data_of_the_version_that_answered_where_it_is_known(places):
-    known, _ = references(*places, version=2)
-    unknown, _ = references(*places, version=1)
+def test_requests_are_compared_with_the_data_of_the_version_that_answered_if_it_has_a_profile(paths):
+    known, _ = references(*paths, version=2)
+    unknown, _ = references(*paths, version=1)
 
     assert known.name == "the data of version 2"
     assert unknown.name == "the data of the live version 3"
 
 
-def test_a_live_version_without_a_profile_leaves_the_last_accepted_data_and_a_note(places):
-    rollouts.promote(places[2], 1)
+def test_a_live_version_without_a_profile_leaves_the_last_accepted_data_and_a_note(paths):
+    rollouts.promote(paths[2], 1)
 
-    (last,) = references(*places)
+    (last,) = references(*paths)
 
-    assert last.path == places[1]
+    assert last.path == paths[1]
     assert last.note == "there is no profile of the data of the live version 1, the last accepted data is the reference"
 
 
-def test_before_anything_is_live_there_is_the_last_accepted_data_alone(places, tmp_path):
-    (last,) = references(places[0], places[1], tmp_path / "nothing")
+def test_without_a_live_version_the_last_accepted_data_is_the_only_reference(paths, tmp_path):
+    (last,) = references(paths[0], paths[1], tmp_path / "nothing")
 
-    assert (last.path, last.note) == (places[1], "")
+    assert (last.path, last.note) == (paths[1], "")
 
 
-def test_profiles_leave_with_their_versions(places):
-    remove_profiles(places[0], [1, 3])
+def test_profiles_are_removed_with_their_versions(paths):
+    remove_profiles(paths[0], [1, 3])
 
-    assert [path.name for path in places[0].iterdir()] == ["3.npz"]
+    assert [path.name for path in paths[0].iterdir()] == ["3.npz"]

@@ -4,7 +4,7 @@ from models.serving.server import background
 from models.serving.server.background import BackgroundWriter
 
 
-def test_nobody_waits_for_a_disk_that_hangs_and_what_it_cannot_hold_is_dropped(monkeypatch, caplog):
+def test_no_caller_waits_for_a_hanging_disk_and_writes_beyond_the_limit_are_dropped(monkeypatch, caplog):
     monkeypatch.setattr(background, "MAX_BYTES", 10)
     writer, go_on, written = BackgroundWriter("lines"), threading.Event(), []
     writer.submit(4, go_on.wait)
@@ -20,7 +20,7 @@ def test_nobody_waits_for_a_disk_that_hangs_and_what_it_cannot_hold_is_dropped(m
     assert caplog.text.count("lines are not written (the disk is too slow: the queue is full)") == 1
 
 
-def test_a_write_that_fails_is_told_once_and_the_next_one_runs(caplog):
+def test_a_failed_write_is_logged_once_and_the_next_one_runs(caplog):
     writer, written = BackgroundWriter("lines"), []
 
     def fail():

@@ -30,49 +30,49 @@ def servable(tiny_model):
 @pytest.fixture
 def batcher():
     """Returns a function that makes a batcher and the list of its batches' sizes; all are stopped at the end."""
-    made = []
+    batchers = []
 
     def make(settings: Parameters):
         sizes: list[int] = []
-        made.append(
+        batchers.append(
             Batcher(lambda _: settings, settings.num_batch_threads, lambda pool, size, waited: sizes.append(size))
         )
-        return made[-1], sizes
+        return batchers[-1], sizes
 
     yield make
-    for one in made:
+    for one in batchers:
         one.stop()
 
 
-def ask(batcher, servable, rows, timeout_ms=None, signature="serving_default", alias="x"):
-    found = servable.signatures[signature]
-    return batcher.run(servable, {found.inputs[alias]: rows}, list(found.outputs.values()), timeout_ms)
+def predict(batcher, servable, rows, timeout_ms=None, signature="serving_default", alias="x"):
+    definition = servable.signatures[signature]
+    return batcher.run(servable, {definition.inputs[alias]: rows}, list(definition.outputs.values()), timeout_ms)
 
 
 WAITING = "max_batch_size { value: 8 } batch_timeout_micros { value: 200000 } num_batch_threads { value: 1 }"
 
 
-def test_requests_that_come_together_are_run_together_and_get_their_own_rows(servable, batcher):
+def test_concurrent_requests_are_run_together_and_get_their_own_rows(servable, batcher):
     one, sizes = batcher(parameters(WAITING))
     rows = [np.full((2, 2), number, np.float32) for number in range(4)]
 
     with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda value: ask(one, servable, value)[0], rows))
+        outputs = list(threads.map(lambda value: predict(one, servable, value)[0], rows))
 
-    for value, answer in zip(rows, answers, strict=True):
-        np.testing.assert_array_equal(answer, value + np.float32(0.5))
+    for value, output in zip(rows, outputs, strict=True):
+        np.testing.assert_array_equal(output, value + np.float32(0.5))
     assert sizes == [8]
 
 
 def test_batches_are_padded_to_the_next_allowed_size(servable, batcher):
     one, sizes = batcher(parameters(f"{WAITING} allowed_batch_sizes: 4 allowed_batch_sizes: 8"))
 
-    (answer,) = ask(one, servable, np.zeros((3, 2), np.float32))
+    (output,) = predict(one, servable, np.zeros((3, 2), np.float32))
 
-    assert (len(answer), sizes) == (3, [4])
+    assert (len(output), sizes) == (3, [4])
 
 
-def test_large_requests_are_split_where_that_is_allowed(servable, batcher):
+def test_large_requests_are_split_if_allowed(servable, batcher):
     one, sizes = batcher(
         parameters(
             "max_batch_size { value: 100 } enable_large_batch_splitting { value: true } "
@@ -81,64 +81,64 @@ def test_large_requests_are_split_where_that_is_allowed(servable, batcher):
     )
     rows = np.arange(20, dtype=np.float32).reshape(10, 2)
 
-    (answer,) = ask(one, servable, rows)
+    (output,) = predict(one, servable, rows)
 
-    np.testing.assert_array_equal(answer, rows + np.float32(0.5))
+    np.testing.assert_array_equal(output, rows + np.float32(0.5))
     assert sizes == [4, 4, 2]
 
 
-def test_requests_that_do_not_fit_are_refused_in_tf_servings_words(servable, batcher):
+def test_requests_that_cannot_be_batched_are_refused_with_tf_servings_message(servable, batcher):
     one, _ = batcher(parameters(WAITING))
 
     with pytest.raises(ServingStatus, match="Task size 9 is larger than maximum input batch size 8"):
-        ask(one, servable, np.zeros((9, 2), np.float32))
+        predict(one, servable, np.zeros((9, 2), np.float32))
     with pytest.raises(ServingStatus, match=r"Batching Run\(\) input tensors must have at least one dimension"):
-        ask(one, servable, np.float32(1))
+        predict(one, servable, np.float32(1))
     with pytest.raises(ServingStatus, match="Batched output tensor has 0 dimensions"):
-        ask(one, servable, np.zeros(2, np.float32), signature="total")
+        predict(one, servable, np.zeros(2, np.float32), signature="total")
 
 
-def test_unlike_shapes_are_padded_only_where_that_is_allowed(servable, batcher):
+def test_different_shapes_are_padded_only_if_allowed(servable, batcher):
     strict, _ = batcher(parameters(WAITING))
     padding, sizes = batcher(parameters(f"{WAITING} pad_variable_length_inputs: true"))
 
     def both(one):
         with ThreadPoolExecutor(2) as threads:
             shapes = [np.ones((1, 2), np.float32), np.ones((1, 4), np.float32)]
-            return [threads.submit(ask, one, servable, value) for value in shapes]
+            return [threads.submit(predict, one, servable, value) for value in shapes]
 
     with pytest.raises(ServingStatus, match="padding is turned off"):
-        [found.result() for found in both(strict)]
-    assert [found.result()[0].shape for found in both(padding)] == [(1, 4), (1, 4)]
+        [future.result() for future in both(strict)]
+    assert [future.result()[0].shape for future in both(padding)] == [(1, 4), (1, 4)]
     assert sizes == [2]
 
 
 def _together(batcher, servable, values, signature="serving_default", alias="x"):
-    """Returns the answers, or the errors, of requests that come at the same time, in order."""
+    """Returns the outputs or the error of each of several concurrent requests, in order."""
     with ThreadPoolExecutor(len(values)) as threads:
-        asked = [threads.submit(ask, batcher, servable, value, None, signature, alias) for value in values]
-        return [one.exception() or one.result() for one in asked]
+        futures = [threads.submit(predict, batcher, servable, value, None, signature, alias) for value in values]
+        return [future.exception() or future.result() for future in futures]
 
 
-def test_strings_are_padded_zero_bytes_and_all(servable, batcher):
+def test_padded_strings_keep_their_zero_bytes(servable, batcher):
     one, sizes = batcher(parameters(f"{WAITING} pad_variable_length_inputs: true"))
     short, long = strings([b"a\0"]).reshape(1, 1), strings([b"b", b"c", b"d\0"]).reshape(1, 3)
 
-    found = _together(one, servable, [short, long], "strings", "text")
+    results = _together(one, servable, [short, long], "strings", "text")
 
     assert sizes == [2]
-    assert [answer[0].tolist() for answer in found] == [[[b"a\0"] * 3], [[b"b", b"c", b"d\0"]]]
+    assert [output[0].tolist() for output in results] == [[[b"a\0"] * 3], [[b"b", b"c", b"d\0"]]]
 
 
-def test_one_clients_bad_input_fails_its_own_request_only(servable, batcher):
+def test_invalid_input_fails_its_own_request_only(servable, batcher):
     one, _ = batcher(parameters(WAITING))
     good = np.array([example(v=0.25).SerializeToString()], object)
     bad = np.array([b"no example"], object)
 
-    found = _together(one, servable, [good, good, bad, good], "regress", "inputs")
+    results = _together(one, servable, [good, good, bad, good], "regress", "inputs")
 
-    assert [getattr(answer, "code", None) for answer in found] == [None, None, Code.INVALID_ARGUMENT, None]
-    assert [answer[0].tolist() for answer in found if isinstance(answer, list)] == [[0.5]] * 3
+    assert [getattr(output, "code", None) for output in results] == [None, None, Code.INVALID_ARGUMENT, None]
+    assert [output[0].tolist() for output in results if isinstance(output, list)] == [[0.5]] * 3
 
 
 def test_a_shape_that_the_signature_does_not_have_fails_its_own_request_only(servable, batcher):
@@ -150,13 +150,13 @@ def test_a_shape_that_the_signature_does_not_have_fails_its_own_request_only(ser
     assert "padding is turned off" in str(other)
 
 
-def test_other_ranks_and_empty_rows_are_no_fault_of_the_server(servable, batcher):
+def test_other_ranks_and_empty_rows_are_no_server_error(servable, batcher):
     one, _ = batcher(parameters(f"{WAITING} pad_variable_length_inputs: true"))
     shapes = [(1, 2), (1, 0), (1, 2, 2)]
 
-    found = _together(one, servable, [np.ones(shape, np.float32) for shape in shapes])
+    results = _together(one, servable, [np.ones(shape, np.float32) for shape in shapes])
 
-    assert [answer[0].shape for answer in found] == [(1, 2), (1, 2), (1, 2, 2)]
+    assert [output[0].shape for output in results] == [(1, 2), (1, 2), (1, 2, 2)]
 
 
 def test_a_full_queue_refuses_and_a_deadline_ends_the_wait(servable, batcher):
@@ -191,7 +191,7 @@ def test_a_full_queue_refuses_and_a_deadline_ends_the_wait(servable, batcher):
             waiting.result()
 
 
-def test_contradictory_parameters_are_refused():
+def test_invalid_parameters_are_refused():
     with pytest.raises(ServingStatus, match="Last entry in allowed_batch_sizes must match max_batch_size; last entry "):
         parameters("max_batch_size { value: 8 } allowed_batch_sizes: 4")
     with pytest.raises(ServingStatus, match="max_batch_size must be positive; was 0"):

@@ -20,7 +20,7 @@ GOOD = {"x": np.float32([[1, 2]])}
 
 @pytest.fixture(scope="module")
 def versions(tiny_model, tmp_path_factory):
-    """Version 1, and version 2, whose variables are missing: it answers no request for `serving_default`."""
+    """Version 1, and version 2, whose variables are missing: all its requests for `serving_default` fail."""
     broken = tmp_path_factory.mktemp("broken") / "model"
     shutil.copytree(tiny_model, broken)
     shutil.rmtree(broken / "variables")
@@ -33,8 +33,8 @@ def engine(versions):
 
     def make(*numbers, **options):
         live, some = LiveModels(), {number: versions[number] for number in numbers}
-        for one in some.values():
-            one.recent.clear()
+        for live_engine in some.values():
+            live_engine.recent.clear()
         live.publish({"m": LiveModel(some, {"stable": numbers[0], "canary": numbers[-1]}, some[numbers[-1]])})
         return Engine(live, Metrics(), Servable.run, **options)
 
@@ -47,32 +47,32 @@ class Echo(tf.Module):
         return {"text": text}
 
 
-def test_a_string_of_no_dimensions_comes_back_zero_bytes_and_all(tmp_path):
+def test_a_scalar_string_keeps_its_zero_bytes(tmp_path):
     model = Echo(name="echo")
     tf.saved_model.save(model, str(tmp_path), signatures={"serving_default": model.echo})
     version, live = Servable("m", 1, tmp_path), LiveModels()
     live.publish({"m": LiveModel({1: version}, {}, version)})
-    asked = request("m")
-    asked.inputs["text"].dtype = 7
-    asked.inputs["text"].string_val.append(b"a\0")
+    message = request("m")
+    message.inputs["text"].dtype = 7
+    message.inputs["text"].string_val.append(b"a\0")
 
-    found = Engine(live, Metrics(), Servable.run).predict(asked)
+    response = Engine(live, Metrics(), Servable.run).predict(message)
 
-    assert list(found.outputs["text"].string_val) == [b"a\0"]
+    assert list(response.outputs["text"].string_val) == [b"a\0"]
 
 
-def asked(engine, label, signature="", timeout_ms=None, **inputs):
+def predict(engine, label, signature="", timeout_ms=None, **inputs):
     message = request("m", signature, **inputs)
     message.model_spec.version_label = label
     return engine.predict(message, timeout_ms)
 
 
 def errors(engine):
-    return {number: (one.requests, one.errors) for number, one in engine.manager.figures()["m"].items()}
+    return {number: (figures.requests, figures.errors) for number, figures in engine.manager.figures()["m"].items()}
 
 
 @pytest.mark.parametrize(
-    "question",
+    "bad_request",
     [
         {"signature": "regress", "inputs": np.array([b"no example"], object)},
         {"signature": "nope", **GOOD},
@@ -80,44 +80,44 @@ def errors(engine):
         {"x": np.float32([[[1]]] * 3), "timeout_ms": 0},
     ],
 )
-def test_forty_bad_requests_of_a_client_do_not_count_against_a_canary(engine, question):
-    one = engine(1, 3)
+def test_forty_bad_requests_of_a_client_do_not_count_against_a_canary(engine, bad_request):
+    live_engine = engine(1, 3)
 
     for _ in range(40):
         with pytest.raises(ServingStatus):
-            asked(one, "canary", **question)
+            predict(live_engine, "canary", **bad_request)
 
-    assert errors(one) == {1: (0, 0), 3: (0, 0)}
+    assert errors(live_engine) == {1: (0, 0), 3: (0, 0)}
 
 
-def test_what_another_version_answers_counts_against_the_one_that_does_not(engine):
-    one = engine(1, 2)
+def test_a_request_that_only_another_version_answers_counts_as_an_error(engine):
+    live_engine = engine(1, 2)
 
     with pytest.raises(ServingStatus):
-        asked(one, "canary", **GOOD)
-    asked(one, "stable", **GOOD)
+        predict(live_engine, "canary", **GOOD)
+    predict(live_engine, "stable", **GOOD)
 
-    assert errors(one) == {1: (1, 0), 2: (1, 1)}
+    assert errors(live_engine) == {1: (1, 0), 2: (1, 1)}
 
 
-def test_nobody_hears_of_the_request_to_the_other_version(engine):
+def test_the_request_to_the_other_version_is_not_counted_or_sampled(engine):
     sampled = []
-    one = engine(1, 2, sampler=lambda *arguments: sampled.append(arguments))
+    live_engine = engine(1, 2, sampler=lambda *arguments: sampled.append(arguments))
 
     with pytest.raises(ServingStatus):
-        asked(one, "canary", **GOOD)
+        predict(live_engine, "canary", **GOOD)
 
     assert sampled == []
-    assert one.metrics.text() == "\n"
+    assert live_engine.metrics.text() == "\n"
 
 
-def test_what_input_validation_refuses_is_the_clients_fault_were_another_version_to_answer(engine):
+def test_a_request_refused_by_input_validation_counts_against_no_version(engine):
     def refuse(*_):
         raise Refusal("Input validation: row 0.")
 
-    one = engine(1, 3, validate=refuse)
+    live_engine = engine(1, 3, validate=refuse)
 
     with pytest.raises(Refusal):
-        asked(one, "canary", **GOOD)
+        predict(live_engine, "canary", **GOOD)
 
-    assert errors(one) == {1: (0, 0), 3: (0, 0)}
+    assert errors(live_engine) == {1: (0, 0), 3: (0, 0)}

@@ -60,26 +60,26 @@ def check(tmp_path):
 
 def _array(values):
     if isinstance(values[0], bytes):
-        found = np.empty(len(values), object)
-        found[:] = values
-        return found
+        array = np.empty(len(values), object)
+        array[:] = values
+        return array
     return np.array(values, np.int64 if isinstance(values[0], int) else np.float32)
 
 
 def _example(**values):
     import tensorflow as tf
 
-    found = tf.train.Example()
+    example = tf.train.Example()
     for name, value in {**GOOD, **values}.items():
         if value is None:
             continue
-        feature = found.features.feature[name]
+        feature = example.features.feature[name]
         kind = {bytes: feature.bytes_list, float: feature.float_list, int: feature.int64_list}[type(value)]
         kind.value.append(value)
-    return found.SerializeToString()
+    return example.SerializeToString()
 
 
-def test_what_the_schema_allows_passes(check):
+def test_allowed_values_pass(check):
     check("serving_default", inputs=[_example(), _example(weight=float(7), note=b"x", member=1.0)])
     check("columns", age=[0.0, 0.1], weight=[float("nan"), 3.0], city=["Genève".encode(), b"Bern"], note=[b"", b"a"],
           seen=[1, 2], image_bytes=[b"png", b"jpeg"])  # fmt: skip
@@ -100,7 +100,7 @@ def test_what_the_schema_allows_passes(check):
         ({"age": b"1"}, "row 1, age: expected a float_list, found a bytes_list"),
     ],
 )
-def test_examples_that_the_schema_rules_out_are_refused_with_row_and_feature(check, values, words):
+def test_examples_with_values_that_are_not_allowed_are_refused_with_row_and_feature(check, values, words):
     with pytest.raises(ServingStatus) as error:
         check("serving_default", inputs=[_example(), _example(**values)])
 
@@ -118,19 +118,19 @@ def test_examples_that_the_schema_rules_out_are_refused_with_row_and_feature(che
         ("image_bytes", [b""], "row 0, photo: is missing"),
     ],
 )
-def test_columns_that_the_schema_rules_out_are_refused_with_row_and_feature(check, column, values, words):
+def test_columns_with_values_that_are_not_allowed_are_refused_with_row_and_feature(check, column, values, words):
     with pytest.raises(ServingStatus) as error:
         check("columns", **{column: values})
 
     assert error.value.message == f"Input validation: {words}."
 
 
-def test_many_faults_are_counted_and_the_first_five_told(check):
+def test_many_problems_are_counted_and_the_first_five_are_shown(check):
     with pytest.raises(ServingStatus, match=r"row 4, age: .*; and 3 more\.$"):
         check("columns", age=[2.0] * 8)
 
     assert ':headrace:serving:input_guard_refusals{model_name="m",feature="age"} 8' in check.metrics.text()
 
 
-def test_bytes_that_are_no_example_are_left_to_tensorflow(check):
+def test_bytes_that_are_no_example_are_refused_by_tensorflow(check):
     check("serving_default", inputs=[b"\xff\xff"])

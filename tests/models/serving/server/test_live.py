@@ -15,7 +15,7 @@ class Servable:
 
     Attributes:
         version: Its number.
-        closing: Called when it is asked for; a closing version is not to be had.
+        closing: Called by `acquire`, which then fails as for a version that is being unloaded.
     """
 
     version: int
@@ -28,30 +28,30 @@ class Servable:
 
 
 def spec(name: str = "m", version: int | None = None, label: str = "") -> model_pb2.ModelSpec:
-    found = model_pb2.ModelSpec(name=name)
+    message = model_pb2.ModelSpec(name=name)
     if version is not None:
-        found.version.value = version
+        message.version.value = version
     elif label:
-        found.version_label = label
-    return found
+        message.version_label = label
+    return message
 
 
 @pytest.fixture
 def live():
     """Model `m` with versions 1 and 2; label `stable` points to 1."""
-    found = LiveModels()
+    models = LiveModels()
     versions = {1: Servable(1), 2: Servable(2)}
-    found.publish({"m": LiveModel(versions, {"stable": 1}, versions[2])})
-    return found
+    models.publish({"m": LiveModel(versions, {"stable": 1}, versions[2])})
+    return models
 
 
-@pytest.mark.parametrize(("asked", "version"), [(spec(), 2), (spec(version=1), 1), (spec(label="stable"), 1)])
-def test_a_request_gets_the_latest_version_or_the_one_it_names(live, asked, version):
-    assert live.acquire(asked).version == version
+@pytest.mark.parametrize(("model_spec", "version"), [(spec(), 2), (spec(version=1), 1), (spec(label="stable"), 1)])
+def test_a_request_gets_the_latest_version_or_the_requested_one(live, model_spec, version):
+    assert live.acquire(model_spec).version == version
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("model_spec", "words"),
     [
         (spec(""), "ModelSpec has no name specified."),
         (spec("n"), "Servable not found for request: Latest(n)"),
@@ -60,16 +60,16 @@ def test_a_request_gets_the_latest_version_or_the_one_it_names(live, asked, vers
         (spec("n", label="stable"), "Unrecognized servable version label: stable"),
     ],
 )
-def test_what_is_not_there_is_refused_in_tf_servings_words(live, asked, words):
+def test_unknown_models_versions_and_labels_are_refused_with_tf_servings_message(live, model_spec, words):
     with pytest.raises(ServingStatus) as error:
-        live.acquire(asked)
+        live.acquire(model_spec)
 
     assert error.value.message == words
 
 
-def test_a_version_that_closes_meanwhile_is_looked_up_again():
-    found, new = LiveModels(), Servable(2)
-    old = Servable(1, lambda: found.publish({"m": LiveModel({2: new}, {}, new)}))
-    found.publish({"m": LiveModel({1: old}, {}, old)})
+def test_a_version_that_closes_during_the_lookup_is_looked_up_again():
+    models, new = LiveModels(), Servable(2)
+    old = Servable(1, lambda: models.publish({"m": LiveModel({2: new}, {}, new)}))
+    models.publish({"m": LiveModel({1: old}, {}, old)})
 
-    assert found.acquire(spec()) is new
+    assert models.acquire(spec()) is new

@@ -51,16 +51,16 @@ def config(base: Path, inside: str = "", name: str = "m") -> ModelServerConfig:
 
 
 def spec(version: int | None = None, label: str | None = None) -> model_pb2.ModelSpec:
-    found = model_pb2.ModelSpec(name="m")
+    model_spec = model_pb2.ModelSpec(name="m")
     if version is not None:
-        found.version.value = version
+        model_spec.version.value = version
     if label is not None:
-        found.version_label = label
-    return found
+        model_spec.version_label = label
+    return model_spec
 
 
-def answering(manager: ModelManager, asked: model_pb2.ModelSpec) -> int:
-    servable = manager.acquire(asked)
+def answering_version(manager: ModelManager, spec: model_pb2.ModelSpec) -> int:
+    servable = manager.acquire(spec)
     servable.release()
     return servable.version
 
@@ -73,10 +73,10 @@ def test_the_newest_version_is_served_and_older_ones_are_not(base, managed):
     manager = managed(config(base))
 
     assert states(manager) == {2: 30}
-    assert answering(manager, spec()) == 2
+    assert answering_version(manager, spec()) == 2
 
 
-def test_policies_pick_versions(base, managed):
+def test_policies_select_versions(base, managed):
     every = managed(config(base, "model_version_policy { all {} }"))
     chosen = managed(config(base, "model_version_policy { specific { versions: 1 versions: 9 } }"))
     two = managed(config(base, "model_version_policy { latest { num_versions: 2 } }"))
@@ -84,10 +84,10 @@ def test_policies_pick_versions(base, managed):
     assert states(every) == {2: 30, 1: 30}
     assert states(chosen) == {1: 30}
     assert states(two) == {2: 30, 1: 30}
-    assert [answering(every, spec(1)), answering(every, spec())] == [1, 2]
+    assert [answering_version(every, spec(1)), answering_version(every, spec())] == [1, 2]
 
 
-def test_a_new_version_is_loaded_before_the_old_one_goes(base, managed, tiny_model):
+def test_a_new_version_is_loaded_before_the_old_one_is_unloaded(base, managed, tiny_model):
     loading, go_on = threading.Event(), threading.Event()
 
     def slowly(name, number, path):
@@ -101,9 +101,9 @@ def test_a_new_version_is_loaded_before_the_old_one_goes(base, managed, tiny_mod
     (base / "staging").rename(base / "3")
 
     assert loading.wait(PATIENCE_S)
-    assert answering(manager, spec()) == 2
+    assert answering_version(manager, spec()) == 2
     go_on.set()
-    until(lambda: answering(manager, spec()) == 3)
+    until(lambda: answering_version(manager, spec()) == 3)
     until(lambda: states(manager) == {3: 30, 2: 50})
 
 
@@ -112,7 +112,7 @@ def test_a_version_in_use_is_not_closed_before_its_request_ends(base, managed, t
     held = manager.acquire(spec())
 
     manager.configure(config(base, "model_version_policy { specific { versions: 1 } }"))
-    until(lambda: answering(manager, spec()) == 1)
+    until(lambda: answering_version(manager, spec()) == 1)
     until(lambda: states(manager)[2] == 40)
     signature = held.signatures["total"]
     import numpy as np
@@ -139,7 +139,7 @@ def test_a_long_request_on_an_old_version_blocks_no_load_of_another_model(base, 
     until(lambda: states(manager) == {1: 30, 2: 40})
 
     manager.configure(both(pinned, pinned))
-    until(lambda: answering(manager, model_pb2.ModelSpec(name="other")) == 1)
+    until(lambda: answering_version(manager, model_pb2.ModelSpec(name="other")) == 1)
 
     assert states(manager)[2] == 40
     held.release()
@@ -171,7 +171,7 @@ def test_a_slow_load_blocks_neither_another_models_load_nor_the_status(base, man
     until(lambda: states(manager) == {1: 50, 2: 30})
 
 
-def test_a_version_that_does_not_load_leaves_the_old_one_alone_and_is_not_tried_again(base, managed):
+def test_a_version_that_does_not_load_keeps_the_old_one_live_and_is_not_loaded_again(base, managed):
     tried = []
 
     def counting(name, number, path):
@@ -182,7 +182,7 @@ def test_a_version_that_does_not_load_leaves_the_old_one_alone_and_is_not_tried_
     (base / "3").mkdir()
 
     until(lambda: states(manager).get(3) == 50)
-    assert answering(manager, spec()) == 2
+    assert answering_version(manager, spec()) == 2
     _, version = manager.statuses("m", 3)[0]
     (base / "4").mkdir()
     until(lambda: states(manager).get(4) == 50)  # it has looked for versions to load since
@@ -190,7 +190,7 @@ def test_a_version_that_does_not_load_leaves_the_old_one_alone_and_is_not_tried_
     assert "Could not find SavedModel .pb or .pbtxt" in str(version.error)
 
 
-def test_a_version_that_failed_is_tried_again_once_its_folder_was_away(base, managed, tiny_model):
+def test_a_failed_version_is_loaded_again_after_its_folder_was_removed(base, managed, tiny_model):
     manager = managed(config(base))
     (base / "3").mkdir()
     until(lambda: states(manager).get(3) == 50)
@@ -200,15 +200,15 @@ def test_a_version_that_failed_is_tried_again_once_its_folder_was_away(base, man
     shutil.copytree(tiny_model, base / "staging")
     (base / "staging").rename(base / "3")
 
-    until(lambda: answering(manager, spec()) == 3)
+    until(lambda: answering_version(manager, spec()) == 3)
 
 
-def test_nothing_is_unloaded_when_the_folder_is_gone_and_all_when_it_is_empty(base, managed, caplog):
+def test_nothing_is_unloaded_if_the_folder_is_missing_and_all_versions_if_it_is_empty(base, managed, caplog):
     manager = managed(config(base))
 
     base.rename(base.with_name("away"))
     until(lambda: "Could not find base path" in caplog.text)
-    assert answering(manager, spec()) == 2
+    assert answering_version(manager, spec()) == 2
 
     base.mkdir()
     until(lambda: states(manager) == {2: 50} if _has(manager) else True)
@@ -223,47 +223,47 @@ def _has(manager: ModelManager) -> bool:
         return False
 
 
-def test_labels_point_to_versions_that_are_available(base, managed):
+def test_labels_are_assigned_to_available_versions(base, managed):
     manager = managed(config(base, "model_version_policy { all {} }"))
     labelled = 'model_version_policy { all {} } version_labels { key: "stable" value: 1 }'
 
     manager.configure(config(base, labelled))
-    assert answering(manager, spec(label="stable")) == 1
+    assert answering_version(manager, spec(label="stable")) == 1
 
     with pytest.raises(ServingStatus, match="Request to assign label to version 9 of model m, which is not currently"):
         manager.configure(config(base, labelled.replace("1", "9")))
-    assert answering(manager, spec(label="stable")) == 1
+    assert answering_version(manager, spec(label="stable")) == 1
     manager.configure(config(base))
     with pytest.raises(ServingStatus, match="Unrecognized servable version label: stable"):
         manager.acquire(spec(label="stable"))
 
 
-def test_a_label_moves_before_the_version_it_leaves_goes(base, managed):
+def test_a_label_moves_before_its_old_version_is_unloaded(base, managed):
     pinned = 'model_version_policy {{ specific {{ versions: {0} }} }} version_labels {{ key: "stable" value: {0} }}'
     manager = managed(config(base, pinned.format(2)), early_labels=True)
     gone = []
 
     def keep_asking():
         while not gone:
-            answering(manager, spec(label="stable"))
+            answering_version(manager, spec(label="stable"))
 
     asking = threading.Thread(target=keep_asking)
     asking.start()
     with pytest.raises(ServingStatus):
         manager.configure(config(base, pinned.format(1)))
-    until(lambda: answering(manager, spec(label="stable")) == 1)
+    until(lambda: answering_version(manager, spec(label="stable")) == 1)
     gone.append(True)
     asking.join()
 
 
-def test_models_that_leave_the_config_are_unloaded(base, managed):
+def test_models_removed_from_the_config_are_unloaded(base, managed):
     manager = managed(config(base))
 
     manager.configure(config(base, name="other"))
 
     until(lambda: states(manager) == {2: 50})
     assert manager.wait_for(["other"], 30) == []
-    assert answering(manager, model_pb2.ModelSpec(name="other")) == 2
+    assert answering_version(manager, model_pb2.ModelSpec(name="other")) == 2
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_models_that_leave_the_config_are_unloaded(base, managed):
         ),
     ],
 )
-def test_configs_that_cannot_be_used_are_refused_in_tf_servings_words(managed, text, words):
+def test_invalid_configs_are_refused_with_tf_servings_message(managed, text, words):
     with pytest.raises(ServingStatus, match=words):
         ModelManager(load).configure(text_format.Parse(f"model_config_list {{ {text} }}", ModelServerConfig()))
 

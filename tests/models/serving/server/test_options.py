@@ -14,7 +14,7 @@ def _sampling(tmp_path, text: str):
     return options.sampling(Flags(sample_config_file=str(tmp_path / "sampling")))
 
 
-def test_samples_are_taken_as_the_file_says(tmp_path):
+def test_sampling_settings_are_read_from_the_file(tmp_path):
     assert _sampling(tmp_path, json.dumps({"m": SAMPLING})) == {"m": SAMPLING}
 
 
@@ -30,12 +30,12 @@ def test_samples_are_taken_as_the_file_says(tmp_path):
         {"m": SAMPLING | {"keep_days": 0}},
     ],
 )
-def test_a_file_of_samples_of_another_form_ends_the_start_in_one_sentence(tmp_path, content):
+def test_an_invalid_sampling_file_stops_the_start_with_one_sentence(tmp_path, content):
     with pytest.raises(StartError, match="expected an object of models, each with a number rate"):
         _sampling(tmp_path, json.dumps(content))
 
 
 @pytest.mark.parametrize("text", ["", "[" * 100_000, "\ufeff{}", "{"])
-def test_a_file_of_samples_that_is_no_json_ends_the_start_in_one_sentence(tmp_path, text):
+def test_a_sampling_file_that_is_no_json_stops_the_start_with_one_sentence(tmp_path, text):
     with pytest.raises(StartError, match="cannot be read"):
         _sampling(tmp_path, text)

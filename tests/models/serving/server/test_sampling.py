@@ -34,7 +34,7 @@ def _lines(tmp_path) -> list[dict]:
     ]
 
 
-def test_rows_are_written_with_what_was_answered_for_their_owner_only(tmp_path, servable):
+def test_rows_are_stored_with_their_predictions_readable_by_the_owner_only(tmp_path, servable):
     from models.serving.server.sampling import request_id
 
     token = request_id.set("abc-1")
@@ -54,7 +54,7 @@ def test_rows_are_written_with_what_was_answered_for_their_owner_only(tmp_path, 
     assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_examples_are_taken_apart(tmp_path, servable):
+def test_examples_are_stored_by_feature(tmp_path, servable):
     from tests.models.serving.models import example
 
     arrays = {"inputs": np.array([example(x=3.0).SerializeToString(), b"\xff"], object)}
@@ -65,7 +65,7 @@ def test_examples_are_taken_apart(tmp_path, servable):
     assert [line["features"] for line in _lines(tmp_path)] == [{"x": 3.0}, {}]
 
 
-def test_the_rate_is_kept_about(tmp_path, servable):
+def test_about_the_rate_of_requests_is_stored(tmp_path, servable):
     random.seed(0)
     sampler = _sampler(tmp_path, rate=0.2)
     for _ in range(1000):
@@ -75,7 +75,7 @@ def test_the_rate_is_kept_about(tmp_path, servable):
     assert 160 < len(_lines(tmp_path)) < 240  # 200 expected, the standard error is 13
 
 
-def test_nothing_is_kept_of_others_or_at_rate_zero(tmp_path, servable):
+def test_nothing_is_stored_for_other_models_or_at_rate_zero(tmp_path, servable):
     for name, rate in (("tiny", 0.0), ("other", 1.0)):
         servable.name = name
         sampler = _sampler(tmp_path, rate=rate)
@@ -103,7 +103,7 @@ def test_old_days_are_removed(tmp_path, servable):
     assert "notes.txt" in left
 
 
-def test_a_disk_that_cannot_be_written_to_fails_no_request(tmp_path, servable, caplog):
+def test_a_failed_write_makes_no_request_fail(tmp_path, servable, caplog):
     (tmp_path / "samples").write_text("a file where a folder should be")
     sampler = _sampler(tmp_path)
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 CASES = [
     ("serving_default", {"x": np.float32([[1, 2], [3, 4]])}),
-    ("serving_default", {"x": np.float32([7])}),  # no shape is checked, here and there
+    ("serving_default", {"x": np.float32([7])}),  # neither checks shapes
     ("serving_default", {"x": np.zeros((1, 2, 2), np.float32)}),
     ("serving_default", {"x": np.int32([[1, 2]])}),
     ("two", {"a": np.float32([1, 2]), "b": np.int32([3, 4])}),
@@ -31,12 +31,14 @@ CASES = [
 
 def ours(servable, signature, inputs):
     """Returns the outputs by alias, or the error's text."""
-    found = servable.signatures[signature]
+    definition = servable.signatures[signature]
     try:
-        values = servable.run({found.inputs[alias]: inputs[alias] for alias in inputs}, list(found.outputs.values()))
+        values = servable.run(
+            {definition.inputs[alias]: inputs[alias] for alias in inputs}, list(definition.outputs.values())
+        )
     except ServingStatus as status:
         return status.message
-    return {alias: np.asarray(value).tolist() for alias, value in zip(found.outputs, values, strict=True)}
+    return {alias: np.asarray(value).tolist() for alias, value in zip(definition.outputs, values, strict=True)}
 
 
 def theirs(model, signature, inputs):
@@ -47,11 +49,11 @@ def theirs(model, signature, inputs):
         return str(error)
 
 
-def first_line(found):
-    return found.splitlines()[0] if isinstance(found, str) else found
+def first_line(result):
+    return result.splitlines()[0] if isinstance(result, str) else result
 
 
-@pytest.fixture(scope="module", params=["whole", "without variables"])
+@pytest.fixture(scope="module", params=["complete", "without variables"])
 def both(request, tiny_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("both") / "1"
     shutil.copytree(tiny_model, folder)
@@ -61,7 +63,7 @@ def both(request, tiny_model, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("signature", "inputs"), CASES)
-def test_answers_and_errors_are_those_of_the_cpp_loader(both, signature, inputs):
+def test_predictions_and_errors_are_those_of_the_cpp_loader(both, signature, inputs):
     servable, model = both
 
     assert first_line(ours(servable, signature, inputs)) == first_line(theirs(model, signature, inputs))

@@ -23,18 +23,18 @@ from tests.models.serving.models import request, save, save_compiled, save_spinn
 from tests.waiting import PATIENCE_S, until
 
 
-def test_flags_are_read_in_tensorflows_syntax():
-    found, unknown = flag_syntax.parse(["--port=1", "--enable_batching", "-input_validation=false", "--x=3", "word"])
+def test_flags_are_parsed_in_tensorflows_syntax():
+    flags, unknown = flag_syntax.parse(["--port=1", "--enable_batching", "-input_validation=false", "--x=3", "word"])
 
-    assert (found.port, found.enable_batching, found.input_validation) == (1, True, False)
+    assert (flags.port, flags.enable_batching, flags.input_validation) == (1, True, False)
     assert unknown == ["--x=3", "word"]
 
 
 @pytest.mark.parametrize("argument", ["--input_validation=false", "--input_guard=false"])
 def test_unit_files_that_have_the_old_name_of_input_validation_still_turn_it_off(argument):
-    found, unknown = flag_syntax.parse([argument])
+    flags, unknown = flag_syntax.parse([argument])
 
-    assert (found.input_validation, unknown) == (False, [])
+    assert (flags.input_validation, unknown) == (False, [])
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_value_of_another_type_is_refused(argument, words):
         (["--model_base_path=/a", "--ssl_config_file=/b"], "the embedded server knows no --ssl_config_file"),
     ],
 )
-def test_what_is_wrong_with_the_flags_is_told_on_standard_output(arguments, words):
+def test_invalid_flags_are_reported_on_standard_output(arguments, words):
     done = subprocess.run(
         [sys.executable, "-m", "models.serving.server", *arguments],
         cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S,
@@ -69,7 +69,7 @@ def test_what_is_wrong_with_the_flags_is_told_on_standard_output(arguments, word
 
 
 @pytest.mark.slow
-def test_protobufs_words_on_a_config_go_to_standard_error(tmp_path):
+def test_protobufs_message_about_a_config_is_written_to_standard_error(tmp_path):
     (tmp_path / "models").write_text("model_config_list { config { nam: 1 } }")
     done = subprocess.run(
         [sys.executable, "-m", "models.serving.server", f"--model_config_file={tmp_path / 'models'}"],
@@ -82,7 +82,7 @@ def test_protobufs_words_on_a_config_go_to_standard_error(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_config_that_cannot_be_parsed_ends_the_server_with_protobufs_words(tmp_path):
+def test_a_malformed_config_stops_the_server_with_protobufs_message(tmp_path):
     (tmp_path / "models").write_text("model_config_list { config { nam: 1 } }")
     server = ServerProcess([f"--model_config_file={tmp_path / 'models'}"], tmp_path / "log")
 
@@ -92,7 +92,7 @@ def test_a_config_that_cannot_be_parsed_ends_the_server_with_protobufs_words(tmp
 
 
 @pytest.mark.slow
-def test_labels_in_the_first_config_are_refused_unless_they_may_come_early(tmp_path):
+def test_labels_in_the_first_config_are_refused_unless_early_labels_are_allowed(tmp_path):
     save(tmp_path / "m" / "1")
     (tmp_path / "models").write_text(config_text("m", tmp_path / "m", Rollout(1)))
     flags = [f"--model_config_file={tmp_path / 'models'}"]
@@ -144,7 +144,7 @@ def test_warm_up_requests_are_replayed_and_one_that_fails_fails_the_load(tmp_pat
 
 
 @pytest.mark.slow
-def test_a_model_that_insists_on_xla_fails_here_as_under_tf_serving(tmp_path):
+def test_a_model_that_requires_xla_fails_as_in_tf_serving(tmp_path):
     model = save_compiled(tmp_path / "m" / "1")
     warmup.write(model, [("serving_default", {"x": np.float32([1])}, {"y": np.float32([2])})])
     flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_num_load_retries=0"]
@@ -159,7 +159,7 @@ def test_a_model_that_insists_on_xla_fails_here_as_under_tf_serving(tmp_path):
 
 
 @pytest.mark.slow
-def test_batched_answers_are_those_of_single_requests_and_a_socket_serves_too(tmp_path):
+def test_batched_predictions_equal_single_ones_and_a_unix_socket_works(tmp_path):
     save(tmp_path / "m" / "1")
     (tmp_path / "batching").write_text(
         "max_batch_size { value: 16 } batch_timeout_micros { value: 20000 } num_batch_threads { value: 2 }"
@@ -169,18 +169,18 @@ def test_batched_answers_are_those_of_single_requests_and_a_socket_serves_too(tm
              "--rest_api_enable_cors_support", "--enable_serialization_as_tensor_content"]  # fmt: skip
     server = ServerProcess(flags, tmp_path / "log")
     with running(server):
-        asked = ServerClient(server)
+        client = ServerClient(server)
         futures = [
-            asked.prediction.Predict.future(request("m", x=np.float32([[number, number]])), timeout=PATIENCE_S)
+            client.prediction.Predict.future(request("m", x=np.float32([[number, number]])), timeout=PATIENCE_S)
             for number in range(40)
         ]
         for number, future in enumerate(futures):
-            found = tf.make_ndarray(future.result().outputs["y"])
-            assert found.tolist() == [[number + 0.5, number + 0.5]]
+            output = tf.make_ndarray(future.result().outputs["y"])
+            assert output.tolist() == [[number + 0.5, number + 0.5]]
             assert future.result().outputs["y"].tensor_content
-        _, _, headers = asked.http("/v1/models/m:predict", {"instances": [[1, 2]]})
+        _, _, headers = client.http("/v1/models/m:predict", {"instances": [[1, 2]]})
         assert headers["Access-Control-Allow-Origin"] == "*"
-        asked.channel.close()
+        client.channel.close()
         with grpc.insecure_channel(f"unix:{tmp_path / 's'}") as channel:
             call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
             assert call(request("m", x=np.float32([[1, 2]])).SerializeToString(), timeout=PATIENCE_S)
@@ -192,35 +192,35 @@ def _terminate(server: ServerProcess) -> int:
     return server.process.wait(PATIENCE_S)
 
 
-def _wait_until_idle(asked: ServerClient, model: str) -> None:
-    until(lambda: asked.http(f"/v1/models/{model}")[0] == 200)
+def _wait_until_idle(client: ServerClient, model: str) -> None:
+    until(lambda: client.http(f"/v1/models/{model}")[0] == 200)
 
 
-def _on_its_way(asked: ServerClient, model: str, steps: int, timeout: float):
+def _on_its_way(client: ServerClient, model: str, steps: int, timeout: float):
     """Returns a call that a server with --max_concurrency=1 is running; None where it ends too soon for that."""
-    call = asked.prediction.Predict.future(request(model, steps=np.int32(steps)), timeout=timeout)
+    call = client.prediction.Predict.future(request(model, steps=np.int32(steps)), timeout=timeout)
     while not call.done():
-        if asked.http(f"/v1/models/{model}")[0] == 429:
+        if client.http(f"/v1/models/{model}")[0] == 429:
             return call
     return None
 
 
 @pytest.mark.slow
-def test_sigterm_lets_a_request_on_its_way_end(tmp_path):
+def test_sigterm_lets_a_running_request_finish(tmp_path):
     save_spinning(tmp_path / "m" / "1")
     flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_concurrency=1",
              f"--drain_seconds={PATIENCE_S}"]  # fmt: skip
     server = ServerProcess(flags, tmp_path / "log")
     with running(server):
-        asked, steps = ServerClient(server), 1000
-        while (call := _on_its_way(asked, "m", steps, PATIENCE_S)) is None:
+        client, steps = ServerClient(server), 1000
+        while (call := _on_its_way(client, "m", steps, PATIENCE_S)) is None:
             steps *= 4
         call.cancel()
-        _wait_until_idle(asked, "m")
+        _wait_until_idle(client, "m")
         # Of one that another request has met on its way, a hundred times as long is on its way when the signal comes.
         call = None
         while call is None:  # refused itself where it comes beside a request for the status
-            call = _on_its_way(asked, "m", 100 * steps, PATIENCE_S)
+            call = _on_its_way(client, "m", 100 * steps, PATIENCE_S)
         code = _terminate(server)
 
     assert code == 0
@@ -228,7 +228,7 @@ def test_sigterm_lets_a_request_on_its_way_end(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_taken_port_is_told(tmp_path):
+def test_a_port_in_use_is_reported(tmp_path):
     save(tmp_path / "m" / "1")
     flags = ["--model_name=m", f"--model_base_path={tmp_path / 'm'}"]
     first = ServerProcess(flags, tmp_path / "log1")
@@ -250,11 +250,11 @@ def test_input_validation_is_on_and_one_flag_turns_it_off(tmp_path):
     body = {"signature_name": "two", "inputs": {"a": [3, 11, 4], "b": [1, 2, 3]}}
     validated = ServerProcess(flags, tmp_path / "log")
     with running(validated):
-        asked = ServerClient(validated)
+        client = ServerClient(validated)
         words = "Input validation: row 1, age: expected at most 10, found 11."
-        assert asked.error(body, model="m") == (400, words)
+        assert client.error(body, model="m") == (400, words)
         wrong = request("m", "two", a=np.float32([3, 11]), b=np.int32([1, 2]))
-        assert asked.refusal(asked.prediction.Predict, wrong) == ("INVALID_ARGUMENT", words)
+        assert client.refusal(client.prediction.Predict, wrong) == ("INVALID_ARGUMENT", words)
     for flag in ("--input_validation=false", "--input_guard=false"):  # the old name too
         open_ = ServerProcess([*flags, flag], tmp_path / "log")
         with running(open_):
@@ -262,25 +262,25 @@ def test_input_validation_is_on_and_one_flag_turns_it_off(tmp_path):
 
 
 @pytest.mark.slow
-def test_limits_on_rows_and_on_calls_at_a_time(tmp_path):
+def test_rows_and_concurrent_calls_are_limited(tmp_path):
     save(tmp_path / "m" / "1")
     save_spinning(tmp_path / "s" / "1")
     (tmp_path / "models").write_text(config_list({"m": Rollout(), "s": Rollout()}, tmp_path))
     flags = [f"--model_config_file={tmp_path / 'models'}", "--max_batch_rows=3", "--max_concurrency=1"]
     server = ServerProcess(flags, tmp_path / "log")
     with running(server):
-        asked = ServerClient(server)
-        status, words = asked.error({"instances": [[1, 2]] * 4}, model="m")
+        client = ServerClient(server)
+        status, words = client.error({"instances": [[1, 2]] * 4}, model="m")
         assert (status, words) == (400, "Request of 4 rows; at most 3 are taken (--max_batch_rows).")
         slow = None
         while slow is None:  # refused itself where it comes beside another
-            slow = _on_its_way(asked, "s", 2_000_000_000, timeout=5)
+            slow = _on_its_way(client, "s", 2_000_000_000, timeout=5)
         assert slow.exception().code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        _wait_until_idle(asked, "m")
-        asked.channel.close()
+        _wait_until_idle(client, "m")
+        client.channel.close()
 
 
-def _ask_until_it_fails(ask) -> list:
+def _send_until_it_fails(ask) -> list:
     """Returns what each of six clients, which ask as fast as they can, got last: an error that is not an answer."""
     last = []
 
@@ -302,27 +302,27 @@ def _ask_until_it_fails(ask) -> list:
 def test_sigterm_cancels_no_request_of_clients_that_never_pause(tmp_path):
     save(tmp_path / "m" / "1")
     server = ServerProcess(["--model_name=m", f"--model_base_path={tmp_path / 'm'}"], tmp_path / "log")
-    asked = []
+    responses = []
 
     def by_grpc():
         channel = grpc.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.use_local_subchannel_pool", 1)])
         call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
         content = request("m", x=np.float32([[1, 2]])).SerializeToString()
-        return lambda: asked.append(call(content, timeout=PATIENCE_S))
+        return lambda: responses.append(call(content, timeout=PATIENCE_S))
 
     def by_rest():
         connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=PATIENCE_S)
 
-        def ask():
+        def send():
             connection.request("POST", "/v1/models/m:predict", '{"instances": [[1, 2]]}')
             reply = connection.getresponse()
-            asked.append(reply.read())
+            responses.append(reply.read())
 
-        return ask
+        return send
 
     with running(server):
-        clients = [_ask_until_it_fails(by_grpc), _ask_until_it_fails(by_rest)]
-        until(lambda: len(asked) >= 500, pause_s=0.01)
+        clients = [_send_until_it_fails(by_grpc), _send_until_it_fails(by_rest)]
+        until(lambda: len(responses) >= 500, pause_s=0.01)
         code = _terminate(server)
         for threads, _ in clients:
             for thread in threads:

@@ -16,11 +16,11 @@ from models.serving.smoke_test.smoke_test import run_smoke_test
 from tests.models.serving.models import example, save
 from tests.waiting import PATIENCE_S
 
-QUESTIONS = {
+INPUTS = {
     "serving_default": {"x": np.float32([[1, 2], [3, 4]])},
     "strings": {"text": np.array([b"a\xc3\xa9", b"b"], object)},
 }
-ANSWERS = {
+PREDICTIONS = {
     "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.5]])},
     "strings": {"upper": np.array([b"A\xc3\xa9", b"B"], object), "raw_bytes": np.array([b"a\xc3\xa9", b"b"], object)},
 }
@@ -28,7 +28,7 @@ MEASURED = Measurement("embedded", 1, 1, 30.0, 40, 2, 50, 60, 900.0)
 NONE = {"p95_ms": None, "max_mib": None, "max_slowdown": None}
 
 
-def test_a_budget_that_is_exceeded_is_told_with_its_setting():
+def test_an_exceeded_budget_is_reported_with_its_setting():
     assert over_budget(MEASURED, NONE, {}) == []
     assert over_budget(MEASURED, {"p95_ms": 30, "max_mib": 900, "max_slowdown": 2}, {"p95_ms": 15.0}) == []
     assert over_budget(MEASURED, {**NONE, "max_slowdown": 2}, {"p95_ms": 10.0}) == [
@@ -41,7 +41,7 @@ def test_a_budget_that_is_exceeded_is_told_with_its_setting():
 
 
 @pytest.mark.parametrize(
-    ("found", "problem"),
+    ("output", "problem"),
     [
         ([[1, 200.001]], None),  # within 1e-5 of 200
         ([[1, 200.1]], "answers y otherwise than the trained model, by 0.0005 (at most 1e-05)"),
@@ -49,8 +49,8 @@ def test_a_budget_that_is_exceeded_is_told_with_its_setting():
         ([1, 200], "answers y of shape (2,), the trained model (1, 2)"),
     ],
 )
-def test_numbers_may_differ_a_little_relative_to_their_size(found, problem):
-    assert difference({"y": np.array(found)}, {"y": np.array([[1, 200.0]])}, 1e-5) == problem
+def test_numbers_may_differ_a_little_relative_to_their_size(output, problem):
+    assert difference({"y": np.array(output)}, {"y": np.array([[1, 200.0]])}, 1e-5) == problem
 
 
 def test_text_must_be_the_same_and_outputs_must_have_their_names():
@@ -64,21 +64,21 @@ def test_text_must_be_the_same_and_outputs_must_have_their_names():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A SavedModel with a warm-up request."""
-    made = save(tmp_path_factory.mktemp("candidate") / "model")
-    warmup.write(made, [("serving_default", QUESTIONS["serving_default"], ANSWERS["serving_default"])])
-    return made
+    folder = save(tmp_path_factory.mktemp("candidate") / "model")
+    warmup.write(folder, [("serving_default", INPUTS["serving_default"], PREDICTIONS["serving_default"])])
+    return folder
 
 
 @pytest.mark.slow
-def test_a_model_that_answers_as_it_should_is_measured(model, tmp_path):
-    found = run_smoke_test(
-        model, "tiny", ask=lambda: (QUESTIONS, ANSWERS), folder=tmp_path / "candidate", engine="embedded"
+def test_a_model_with_the_expected_predictions_is_measured(model, tmp_path):
+    measurement = run_smoke_test(
+        model, "tiny", ask=lambda: (INPUTS, PREDICTIONS), folder=tmp_path / "candidate", engine="embedded"
     )
 
-    assert 0 < found.p50_ms <= found.p95_ms <= found.p99_ms
-    assert found.mib > 50
+    assert 0 < measurement.p50_ms <= measurement.p95_ms <= measurement.p99_ms
+    assert measurement.mib > 50
     assert not (tmp_path / "candidate").exists()
-    assert found.facts()["engine"] == "embedded"
+    assert measurement.facts()["engine"] == "embedded"
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_a_model_that_answers_as_it_should_is_measured(model, tmp_path):
         ("regress", {"outputs": np.float32([0.5, 2.0])}, "Regress"),
     ],
 )
-def test_a_signature_of_examples_is_asked_by_classify_or_regress_too(model, tmp_path, signature, right, api):
+def test_a_signature_of_examples_is_tested_by_classify_or_regress_too(model, tmp_path, signature, right, api):
     server = ServerProcess(["--model_name=tiny", f"--model_base_path={tmp_path / 'tiny'}"], tmp_path / "log")
     shutil.copytree(model, tmp_path / "tiny" / "1")
     examples = {"inputs": np.array([example(v=0.25).SerializeToString(), example(v=1.0).SerializeToString()], object)}
@@ -108,11 +108,11 @@ def test_a_signature_of_examples_is_asked_by_classify_or_regress_too(model, tmp_
 
 
 @pytest.mark.slow
-def test_an_answer_that_differs_is_told_with_a_request_that_shows_it_again(model, tmp_path):
-    wrong = {**ANSWERS, "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.6]])}}
+def test_a_different_prediction_is_reported_with_a_request_that_reproduces_it(model, tmp_path):
+    wrong = {**PREDICTIONS, "serving_default": {"y": np.float32([[1.5, 2.5], [3.5, 4.6]])}}
 
     with pytest.raises(ServingError) as error:
-        run_smoke_test(model, "tiny", ask=lambda: (QUESTIONS, wrong), folder=tmp_path / "candidate", engine="embedded")
+        run_smoke_test(model, "tiny", ask=lambda: (INPUTS, wrong), folder=tmp_path / "candidate", engine="embedded")
 
     first, *rest = str(error.value).splitlines()
     assert first == (
@@ -138,28 +138,28 @@ def test_a_model_that_cannot_be_started_is_told_in_the_servers_words(tmp_path):
         run_smoke_test(
             tmp_path / "model",
             "tiny",
-            ask=lambda: (QUESTIONS, ANSWERS),
+            ask=lambda: (INPUTS, PREDICTIONS),
             folder=tmp_path / "candidate",
             engine="embedded",
         )
 
 
 @pytest.mark.slow
-def test_a_refused_question_is_told_in_the_servers_words(model, tmp_path):
-    questions = {"serving_default": {"x": np.int32([[1, 2], [3, 4]])}}
+def test_a_refused_request_is_reported_with_the_servers_message(model, tmp_path):
+    inputs = {"serving_default": {"x": np.int32([[1, 2], [3, 4]])}}
 
     with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: Expects arg\[0\] to be float but int32 is provided"):
         run_smoke_test(
-            model, "tiny", ask=lambda: (questions, ANSWERS), folder=tmp_path / "candidate", engine="embedded"
+            model, "tiny", ask=lambda: (inputs, PREDICTIONS), folder=tmp_path / "candidate", engine="embedded"
         )
 
 
 @pytest.mark.slow
-def test_the_first_answer_comes_within_seconds_of_the_start(model, tmp_path):
+def test_the_time_to_the_first_response_is_measured(model, tmp_path):
     begin = time.monotonic()
-    found = run_smoke_test(
-        model, "tiny", ask=lambda: (QUESTIONS, ANSWERS), folder=tmp_path / "candidate", engine="embedded"
+    measurement = run_smoke_test(
+        model, "tiny", ask=lambda: (INPUTS, PREDICTIONS), folder=tmp_path / "candidate", engine="embedded"
     )
 
     # How many seconds is `make bench`'s business; here, that it is measured.
-    assert 0 < found.start_s < time.monotonic() - begin
+    assert 0 < measurement.start_s < time.monotonic() - begin

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow  # loads TensorFlow
 MIB = 2**20
 
 
-def test_a_bomb_is_inflated_no_further_than_the_limit():
+def test_a_bomb_is_decompressed_only_up_to_the_limit():
     bomb = gzip.compress(bytes(200 * MIB), 9)
 
     tracemalloc.start()
@@ -25,7 +25,7 @@ def test_a_bomb_is_inflated_no_further_than_the_limit():
     assert len(inflated(gzip.compress(bytes(MIB)), "gzip", MIB)) == MIB
 
 
-def test_files_one_behind_the_other_deflate_and_bodies_as_they_are():
+def test_concatenated_gzip_deflate_and_uncompressed_bodies_are_read():
     assert inflated(gzip.compress(b"ab") + gzip.compress(b"cd"), "gzip", 4) == b"abcd"
     assert inflated(zlib.compress(b"abcd"), "deflate", 4) == b"abcd"
     assert inflated(b"abcd", "", 1) == b"abcd"  # the reader has kept to the limit
@@ -33,12 +33,12 @@ def test_files_one_behind_the_other_deflate_and_bodies_as_they_are():
 
 
 @pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"abcd")[:-3]])
-def test_what_is_damaged_is_the_clients_error(body):
+def test_a_damaged_body_is_the_clients_error(body):
     with pytest.raises(ServingStatus, match=r"^INVALID_ARGUMENT: The request's body cannot be inflated \("):
         inflated(body, "gzip", 100)
 
 
-def test_encodings_are_read_without_case_and_unknown_ones_refused():
+def test_encodings_are_case_insensitive_and_unknown_ones_are_refused():
     assert [coding(one) for one in ("", "identity", "GZIP", "x-gzip", "deflate")] == ["", "", "gzip", "gzip", "deflate"]
     with pytest.raises(ServingStatus, match="Content-Encoding 'br' is not known; send gzip"):
         coding("br")

@@ -17,58 +17,58 @@ pytestmark = pytest.mark.slow
 ONE = [[1.0, 2.0]]
 
 
-def test_predict_answers_in_typed_fields_and_names_version_and_signature(server):
-    answer = server.prediction.Predict(request("tiny", x=np.float32(ONE)), timeout=PATIENCE_S)
+def test_predict_returns_typed_fields_version_and_signature(server):
+    response = server.prediction.Predict(request("tiny", x=np.float32(ONE)), timeout=PATIENCE_S)
 
-    assert answer.outputs["y"].float_val == [1.5, 2.5]
-    assert [dim.size for dim in answer.outputs["y"].tensor_shape.dim] == [1, 2]
-    assert (answer.model_spec.name, answer.model_spec.signature_name) == ("tiny", "serving_default")
-    assert answer.model_spec.version.value == 7
-
-
-def test_predict_takes_typed_fields_and_fills_up_with_the_last_value(server):
-    asked = predict_pb2.PredictRequest()
-    asked.model_spec.name = "tiny"
-    asked.inputs["x"].CopyFrom(tf.make_tensor_proto(np.float32(ONE)))
-    asked.inputs["x"].tensor_content = b""
-    asked.inputs["x"].float_val.append(3)
-
-    answer = server.prediction.Predict(asked, timeout=PATIENCE_S)
-
-    assert answer.outputs["y"].float_val == [3.5, 3.5]
+    assert response.outputs["y"].float_val == [1.5, 2.5]
+    assert [dim.size for dim in response.outputs["y"].tensor_shape.dim] == [1, 2]
+    assert (response.model_spec.name, response.model_spec.signature_name) == ("tiny", "serving_default")
+    assert response.model_spec.version.value == 7
 
 
-def test_a_thousand_rows_come_back_as_they_went(server):
+def test_predict_accepts_typed_fields_and_repeats_the_last_value(server):
+    message = predict_pb2.PredictRequest()
+    message.model_spec.name = "tiny"
+    message.inputs["x"].CopyFrom(tf.make_tensor_proto(np.float32(ONE)))
+    message.inputs["x"].tensor_content = b""
+    message.inputs["x"].float_val.append(3)
+
+    response = server.prediction.Predict(message, timeout=PATIENCE_S)
+
+    assert response.outputs["y"].float_val == [3.5, 3.5]
+
+
+def test_a_thousand_rows_are_predicted_in_their_order(server):
     rows = np.arange(2000, dtype=np.float32).reshape(1000, 2)
-    asked = predict_pb2.PredictRequest()
-    asked.model_spec.name = "tiny"
-    asked.inputs["x"].dtype = 1
+    message = predict_pb2.PredictRequest()
+    message.model_spec.name = "tiny"
+    message.inputs["x"].dtype = 1
     for size in rows.shape:
-        asked.inputs["x"].tensor_shape.dim.add().size = size
-    asked.inputs["x"].float_val.extend(rows.ravel().tolist())
+        message.inputs["x"].tensor_shape.dim.add().size = size
+    message.inputs["x"].float_val.extend(rows.ravel().tolist())
 
-    answer = server.prediction.Predict(asked, timeout=PATIENCE_S)
+    response = server.prediction.Predict(message, timeout=PATIENCE_S)
 
-    np.testing.assert_array_equal(answer.outputs["y"].float_val, rows.ravel() + np.float32(0.5))
+    np.testing.assert_array_equal(response.outputs["y"].float_val, rows.ravel() + np.float32(0.5))
 
 
-def test_only_the_outputs_that_are_asked_for_come_back(server):
-    asked = request("tiny", "two", a=np.float32([1]), b=np.int32([2]))
-    asked.output_filter.append("whole")
+def test_only_the_outputs_of_the_filter_are_returned(server):
+    message = request("tiny", "two", a=np.float32([1]), b=np.int32([2]))
+    message.output_filter.append("whole")
 
-    answer = server.prediction.Predict(asked, timeout=PATIENCE_S)
+    response = server.prediction.Predict(message, timeout=PATIENCE_S)
 
-    assert list(answer.outputs) == ["whole"]
-    assert answer.outputs["whole"].int_val == [2]
+    assert list(response.outputs) == ["whole"]
+    assert response.outputs["whole"].int_val == [2]
 
 
 def _with(base, **changes):
     """Returns a copy of a request, changed by `name=function`."""
-    found = type(base)()
-    found.CopyFrom(base)
+    message = type(base)()
+    message.CopyFrom(base)
     for change in changes.values():
-        change(found)
-    return found
+        change(message)
+    return message
 
 
 X = request("tiny", x=np.float32(ONE))
@@ -142,9 +142,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "code", "words"), [pytest.param(*one[1:], id=one[0]) for one in REFUSED])
-def test_predict_refuses_in_tf_servings_words(server, asked, code, words):
-    assert server.refusal(server.prediction.Predict, asked) == (code, words)
+@pytest.mark.parametrize(("message", "code", "words"), [pytest.param(*one[1:], id=one[0]) for one in REFUSED])
+def test_predict_refuses_with_tf_servings_message(server, message, code, words):
+    assert server.refusal(server.prediction.Predict, message) == (code, words)
 
 
 def test_a_shape_that_an_op_cannot_take_is_refused_by_the_op_and_not_by_the_server(server):
@@ -159,11 +159,11 @@ def test_a_shape_that_an_op_cannot_take_is_refused_by_the_op_and_not_by_the_serv
     assert "{{node " in words
 
 
-def test_thirty_bytes_do_not_ask_for_a_gigabyte(server):
-    asked = request("tiny", x=np.float32([[1, 2]]))
-    asked.inputs["x"].tensor_shape.dim[0].size = 50_000_000
+def test_a_request_of_thirty_bytes_cannot_allocate_a_gigabyte(server):
+    message = request("tiny", x=np.float32([[1, 2]]))
+    message.inputs["x"].tensor_shape.dim[0].size = 50_000_000
 
-    assert server.refusal(server.prediction.Predict, asked) == ("INVALID_ARGUMENT", "tensor parsing error: x")
+    assert server.refusal(server.prediction.Predict, message) == ("INVALID_ARGUMENT", "tensor parsing error: x")
 
 
 def test_a_refused_request_does_not_spoil_the_next(server):
@@ -198,13 +198,14 @@ def test_a_message_beyond_the_limit_is_refused(server):
     assert server.refusal(server.prediction.Predict, large)[0] == "RESOURCE_EXHAUSTED"
 
 
-def test_health_is_served_when_the_flag_asks(server):
+def test_health_is_served_with_its_flag(server):
     health = health_pb2_grpc.HealthStub(server.channel)
-    asked = health_pb2.HealthCheckRequest
+    Request = health_pb2.HealthCheckRequest
 
     for service in ("", "PredictionService", "ModelService"):
-        assert health.Check(asked(service=service), timeout=PATIENCE_S).status == health_pb2.HealthCheckResponse.SERVING
-    assert server.refusal(health.Check, asked(service="other"))[0] == "NOT_FOUND"
-    watched = health.Watch(asked(), timeout=PATIENCE_S)
+        response = health.Check(Request(service=service), timeout=PATIENCE_S)
+        assert response.status == health_pb2.HealthCheckResponse.SERVING
+    assert server.refusal(health.Check, Request(service="other"))[0] == "NOT_FOUND"
+    watched = health.Watch(Request(), timeout=PATIENCE_S)
     assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
     watched.cancel()

@@ -21,33 +21,33 @@ CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
 
 def _classification(signature="classify", values=(0.25,)):
-    asked = classification_pb2.ClassificationRequest()
-    asked.model_spec.name, asked.model_spec.signature_name = "tiny", signature
-    asked.input.example_list.examples.extend(example(v=value) for value in values)
-    return asked
+    message = classification_pb2.ClassificationRequest()
+    message.model_spec.name, message.model_spec.signature_name = "tiny", signature
+    message.input.example_list.examples.extend(example(v=value) for value in values)
+    return message
 
 
-def test_classify_answers_classes_and_scores_of_each_example(server):
-    answer = server.prediction.Classify(_classification(values=(0.25, 1.0)), timeout=PATIENCE_S)
+def test_classify_returns_classes_and_scores_of_each_example(server):
+    response = server.prediction.Classify(_classification(values=(0.25, 1.0)), timeout=PATIENCE_S)
 
-    found = [[(one.label, one.score) for one in row.classes] for row in answer.result.classifications]
-    assert found == [[("no", 0.75), ("yes", 0.25)], [("no", 0.0), ("yes", 1.0)]]
-    assert answer.model_spec.signature_name == "classify"
+    rows = [[(label.label, label.score) for label in row.classes] for row in response.result.classifications]
+    assert rows == [[("no", 0.75), ("yes", 0.25)], [("no", 0.0), ("yes", 1.0)]]
+    assert response.model_spec.signature_name == "classify"
 
 
-def test_a_context_stands_in_every_example(server):
-    asked = regression_pb2.RegressionRequest()
-    asked.model_spec.name, asked.model_spec.signature_name = "tiny", "regress"
-    asked.input.example_list_with_context.context.CopyFrom(example(v=0.25))
-    asked.input.example_list_with_context.examples.extend([example(), example(v=2.0)])
+def test_the_context_is_part_of_every_example(server):
+    message = regression_pb2.RegressionRequest()
+    message.model_spec.name, message.model_spec.signature_name = "tiny", "regress"
+    message.input.example_list_with_context.context.CopyFrom(example(v=0.25))
+    message.input.example_list_with_context.examples.extend([example(), example(v=2.0)])
 
-    answer = server.prediction.Regress(asked, timeout=PATIENCE_S)
+    response = server.prediction.Regress(message, timeout=PATIENCE_S)
 
-    assert [one.value for one in answer.result.regressions] == [0.5, 4.0]
+    assert [one.value for one in response.result.regressions] == [0.5, 4.0]
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected", "words"),
+    ("message", "expected", "words"),
     [
         (_classification("nope"), "INVALID_ARGUMENT", "No signature was found with the name: nope"),
         (_classification(values=()), "INVALID_ARGUMENT", "Input is empty."),
@@ -64,40 +64,40 @@ def test_a_context_stands_in_every_example(server):
         ),
     ],
 )
-def test_classify_refuses_in_tf_servings_words(server, asked, expected, words):
-    code, found = server.refusal(server.prediction.Classify, asked)
+def test_classify_refuses_with_tf_servings_message(server, message, expected, words):
+    code, details = server.refusal(server.prediction.Classify, message)
 
     assert code == expected
-    assert found.startswith(words)
+    assert details.startswith(words)
 
 
-def test_regress_refuses_what_is_no_regression(server):
-    asked = regression_pb2.RegressionRequest()
-    asked.model_spec.name, asked.model_spec.signature_name = "tiny", "classify"
-    asked.input.example_list.examples.append(example(v=1.0))
+def test_regress_refuses_a_signature_that_is_no_regression(server):
+    message = regression_pb2.RegressionRequest()
+    message.model_spec.name, message.model_spec.signature_name = "tiny", "classify"
+    message.input.example_list.examples.append(example(v=1.0))
 
-    assert server.refusal(server.prediction.Regress, asked) == (
+    assert server.refusal(server.prediction.Regress, message) == (
         "INVALID_ARGUMENT",
         "Expected one output Tensor.",
     )
 
 
 def _multi(*tasks):
-    asked = inference_pb2.MultiInferenceRequest()
-    asked.input.example_list.examples.append(example(v=0.25))
+    message = inference_pb2.MultiInferenceRequest()
+    message.input.example_list.examples.append(example(v=0.25))
     for signature, method, name in tasks:
-        task = asked.tasks.add(method_name=method)
+        task = message.tasks.add(method_name=method)
         task.model_spec.name, task.model_spec.signature_name = name, signature
-    return asked
+    return message
 
 
-def test_multi_inference_answers_several_tasks_about_one_input(server):
-    answer = server.prediction.MultiInference(_multi(("classify", CLASSIFY, "tiny")), timeout=PATIENCE_S)
+def test_multi_inference_runs_several_tasks_on_one_input(server):
+    response = server.prediction.MultiInference(_multi(("classify", CLASSIFY, "tiny")), timeout=PATIENCE_S)
 
-    assert answer.results[0].classification_result.classifications[0].classes[1].score == 0.25
+    assert response.results[0].classification_result.classifications[0].classes[1].score == 0.25
 
 
-def test_multi_inference_takes_signatures_whose_input_tensors_differ(server):
+def test_multi_inference_accepts_signatures_with_different_input_tensors(server):
     tasks = _multi(("classify", CLASSIFY, "tiny"), ("regress", REGRESS, "tiny"))
 
     classified, regressed = server.prediction.MultiInference(tasks, timeout=PATIENCE_S).results
@@ -107,14 +107,14 @@ def test_multi_inference_takes_signatures_whose_input_tensors_differ(server):
     assert [one.model_spec.signature_name for one in (classified, regressed)] == ["classify", "regress"]
 
 
-def test_multi_inference_keeps_to_its_deadline(tmp_path):
+def test_multi_inference_obeys_its_deadline(tmp_path):
     servable = Servable("spinning", 1, save_spinning(tmp_path / "1"))
     engine = Engine(OneVersion("spinning", servable), Metrics(), Servable.run)
-    asked = _multi(("classify", CLASSIFY, "spinning"))
-    asked.input.example_list.examples[0].CopyFrom(example(v=2e9))
+    message = _multi(("classify", CLASSIFY, "spinning"))
+    message.input.example_list.examples[0].CopyFrom(example(v=2e9))
 
     with pytest.raises(ServingStatus, match="DEADLINE_EXCEEDED"):
-        engine.multi_inference(asked, 200)
+        engine.multi_inference(message, 200)
 
 
 @pytest.mark.parametrize(
@@ -139,5 +139,5 @@ def test_multi_inference_keeps_to_its_deadline(tmp_path):
         ((("classify", "predict", "tiny"),), "UNIMPLEMENTED", "Unsupported signature method_name: predict"),
     ],
 )
-def test_multi_inference_refuses_in_tf_servings_words(server, tasks, code, words):
+def test_multi_inference_refuses_with_tf_servings_message(server, tasks, code, words):
     assert server.refusal(server.prediction.MultiInference, _multi(*tasks)) == (code, words)

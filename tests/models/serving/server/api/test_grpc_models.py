@@ -23,15 +23,15 @@ X = request("tiny", x=np.float32([[1.0, 2.0]]))
 
 
 def test_metadata_shows_all_signatures(server):
-    asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-    asked.model_spec.name = "tiny"
+    message = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    message.model_spec.name = "tiny"
 
-    answer = server.prediction.GetModelMetadata(asked, timeout=PATIENCE_S)
+    response = server.prediction.GetModelMetadata(message, timeout=PATIENCE_S)
 
-    found = get_model_metadata_pb2.SignatureDefMap()
-    assert answer.metadata["signature_def"].Unpack(found)
-    assert {"serving_default", "two", "__saved_model_init_op"} <= set(found.signature_def)
-    assert (answer.model_spec.signature_name, answer.model_spec.version.value) == ("", 7)
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    assert response.metadata["signature_def"].Unpack(signatures)
+    assert {"serving_default", "two", "__saved_model_init_op"} <= set(signatures.signature_def)
+    assert (response.model_spec.signature_name, response.model_spec.version.value) == ("", 7)
 
 
 @pytest.mark.parametrize(
@@ -41,48 +41,48 @@ def test_metadata_shows_all_signatures(server):
         (["x"], "Metadata field x is not supported"),
     ],
 )
-def test_metadata_refuses_in_tf_servings_words(server, fields, words):
-    asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=fields)
-    asked.model_spec.name = "tiny"
+def test_metadata_refuses_with_tf_servings_message(server, fields, words):
+    message = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=fields)
+    message.model_spec.name = "tiny"
 
-    assert server.refusal(server.prediction.GetModelMetadata, asked) == ("INVALID_ARGUMENT", words)
+    assert server.refusal(server.prediction.GetModelMetadata, message) == ("INVALID_ARGUMENT", words)
 
 
-def test_status_shows_versions_that_are_there(server):
-    asked = get_model_status_pb2.GetModelStatusRequest()
-    asked.model_spec.name = "tiny"
+def test_status_shows_existing_versions(server):
+    message = get_model_status_pb2.GetModelStatusRequest()
+    message.model_spec.name = "tiny"
 
-    (version,) = server.model.GetModelStatus(asked, timeout=PATIENCE_S).model_version_status
+    (version,) = server.model.GetModelStatus(message, timeout=PATIENCE_S).model_version_status
 
     assert (version.version, version.state, version.status.error_code) == (7, 30, 0)
-    asked.model_spec.version.value = 8
-    assert server.refusal(server.model.GetModelStatus, asked) == (
+    message.model_spec.version.value = 8
+    assert server.refusal(server.model.GetModelStatus, message) == (
         "NOT_FOUND",
         "Could not find version 8 of model tiny",
     )
-    asked.model_spec.name = "other"
-    asked.model_spec.ClearField("version")
-    assert server.refusal(server.model.GetModelStatus, asked) == (
+    message.model_spec.name = "other"
+    message.model_spec.ClearField("version")
+    assert server.refusal(server.model.GetModelStatus, message) == (
         "NOT_FOUND",
         "Could not find any versions of model other",
     )
 
 
-def test_a_reload_tells_by_how_much_counters_grew_and_takes_lists_of_models_only(server):
-    asked = model_management_pb2.ReloadConfigRequest(metric_names=["/tensorflow/serving/request_count", "/none"])
+def test_a_reload_returns_the_increase_of_counters_and_accepts_lists_of_models_only(server):
+    message = model_management_pb2.ReloadConfigRequest(metric_names=["/tensorflow/serving/request_count", "/none"])
     file = next(flag for flag in server.process.flags if flag.startswith("--model_config_file=")).partition("=")[2]
-    asked.config.CopyFrom(config_files.read(file, config_files.ModelServerConfig))
+    message.config.CopyFrom(config_files.read(file, config_files.ModelServerConfig))
 
-    answer = server.model.HandleReloadConfigRequest(asked, timeout=PATIENCE_S)
+    response = server.model.HandleReloadConfigRequest(message, timeout=PATIENCE_S)
 
-    assert answer.status.error_code == 0
-    assert [(one.name, one.int64_value_increase) for one in answer.metric] == [
+    assert response.status.error_code == 0
+    assert [(one.name, one.int64_value_increase) for one in response.metric] == [
         ("/tensorflow/serving/request_count", 0),
         ("/none", 0),
     ]
     assert server.prediction.Predict(X, timeout=PATIENCE_S).outputs["y"].float_val == [1.5, 2.5]
-    asked.config.custom_model_config.SetInParent()
-    assert server.refusal(server.model.HandleReloadConfigRequest, asked)[0] == "INVALID_ARGUMENT"
+    message.config.custom_model_config.SetInParent()
+    assert server.refusal(server.model.HandleReloadConfigRequest, message)[0] == "INVALID_ARGUMENT"
     code, words = server.refusal(server.model.HandleReloadConfigRequest, model_management_pb2.ReloadConfigRequest())
     assert (code, words.partition(".")[0]) == (
         "INVALID_ARGUMENT",
@@ -90,17 +90,17 @@ def test_a_reload_tells_by_how_much_counters_grew_and_takes_lists_of_models_only
     )
 
 
-def test_a_model_without_a_version_is_waited_for_no_longer_than_the_client_does(server, tmp_path):
+def test_a_reload_with_a_model_without_versions_ends_at_the_clients_deadline(server, tmp_path):
     file = next(flag for flag in server.process.flags if flag.startswith("--model_config_file=")).partition("=")[2]
-    asked = model_management_pb2.ReloadConfigRequest(config=config_files.read(file, config_files.ModelServerConfig))
-    before = model_management_pb2.ReloadConfigRequest.FromString(asked.SerializeToString())
+    message = model_management_pb2.ReloadConfigRequest(config=config_files.read(file, config_files.ModelServerConfig))
+    before = model_management_pb2.ReloadConfigRequest.FromString(message.SerializeToString())
 
     for number in range(4 * os.cpu_count() + 1):  # one more than there are threads to wait in
         empty = tmp_path / str(number)
         empty.mkdir()
-        asked.config.model_config_list.config.add(name=empty.name, base_path=str(empty), model_platform="tensorflow")
+        message.config.model_config_list.config.add(name=empty.name, base_path=str(empty), model_platform="tensorflow")
         with pytest.raises(grpc.RpcError) as error:
-            server.model.HandleReloadConfigRequest(asked, timeout=0.2)
+            server.model.HandleReloadConfigRequest(message, timeout=0.2)
         assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
     assert server.model.HandleReloadConfigRequest(before, timeout=PATIENCE_S).status.error_code == 0
@@ -108,15 +108,15 @@ def test_a_model_without_a_version_is_waited_for_no_longer_than_the_client_does(
 
 
 @pytest.mark.parametrize(
-    ("peer", "is_here"),
+    ("peer", "expected"),
     [("ipv4:127.0.0.1:5000", True), ("ipv6:%5B::1%5D:5000", True), ("unix:", True), ("unix:/tmp/s", True),
      ("ipv6:%5B::ffff:127.0.0.1%5D:5000", True), ("ipv4:10.0.0.7:5000", False), ("ipv6:%5Bfe80::1%5D:5000", False),
      ("", False)],
 )  # fmt: skip
-def test_clients_on_this_machine_are_known(peer, is_here):
+def test_clients_on_this_machine_are_recognized(peer, expected):
     from models.serving.server.api.grpc_api import is_local_peer
 
-    assert is_local_peer(peer) == is_here
+    assert is_local_peer(peer) == expected
 
 
 @pytest.mark.parametrize(("allowed", "code"), [(False, "PERMISSION_DENIED"), (True, "INVALID_ARGUMENT")])

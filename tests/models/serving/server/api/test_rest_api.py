@@ -20,24 +20,24 @@ def b64(content: bytes) -> dict:
     return {"b64": base64.b64encode(content).decode()}
 
 
-def test_rows_in_rows_out(server):
+def test_instances_give_predictions_by_row(server):
     assert server.predict(ROWS) == {"predictions": [[1.5, 2.5], [3.5, 4.5]]}
 
 
-def test_the_text_is_laid_out_as_rapidjson_does(server):
+def test_json_has_the_layout_of_rapidjson(server):
     _, text, headers = server.http("/v1/models/tiny:predict", ROWS)
 
     assert text == '{\n    "predictions": [[1.5, 2.5], [3.5, 4.5]\n    ]\n}'
     assert headers["Content-Type"] == "application/json"
 
 
-def test_columns_in_columns_out(server):
+def test_inputs_give_outputs_by_column(server):
     _, text, _ = server.http("/v1/models/tiny:predict", {"inputs": [[1.0, 2.0]]})
 
     assert text == ('{\n    "outputs": [\n        [\n            1.5,\n            2.5\n        ]\n    ]\n}')
 
 
-def test_several_inputs_come_as_objects_and_several_outputs_leave_as_objects(server):
+def test_several_inputs_and_several_outputs_are_objects(server):
     rows = server.predict({"signature_name": "two", "instances": [{"a": 1, "b": 2}, {"a": 0.5, "b": 1}]})
     columns = server.predict({"signature_name": "two", "inputs": {"a": [1, 0.5], "b": [2, 1], "unused": 3}})
 
@@ -45,15 +45,15 @@ def test_several_inputs_come_as_objects_and_several_outputs_leave_as_objects(ser
     assert columns == {"outputs": {"sum": [3.0, 1.5], "whole": [2, 1]}}
 
 
-def test_strings_come_plain_or_in_base64_and_names_in_bytes_leave_in_base64(server):
-    found = server.predict({"signature_name": "strings", "instances": ["ab", b64(b"\xffx")]})
+def test_strings_are_plain_or_base64_and_outputs_named_bytes_are_base64(server):
+    response = server.predict({"signature_name": "strings", "instances": ["ab", b64(b"\xffx")]})
 
-    assert found["predictions"][0] == {"upper": "AB", "raw_bytes": b64(b"ab")}
-    assert found["predictions"][1]["raw_bytes"] == b64(b"\xffx")
+    assert response["predictions"][0] == {"upper": "AB", "raw_bytes": b64(b"ab")}
+    assert response["predictions"][1]["raw_bytes"] == b64(b"\xffx")
 
 
 @pytest.mark.parametrize("value", [16_777_216, 16_777_217, 1_785_000_000, -(2**63), 2**64 - 1, 2**64, 10**30])
-def test_whole_numbers_are_read_as_floats_whatever_their_size(server, value):
+def test_integers_of_any_size_are_read_as_floats(server, value):
     (rows,) = server.predict({"inputs": [[value, 0.5]]})["outputs"]
     (mixed,) = server.predict({"instances": [[value, 2]]})["predictions"]
 
@@ -61,19 +61,19 @@ def test_whole_numbers_are_read_as_floats_whatever_their_size(server, value):
 
 
 @pytest.mark.parametrize("text", ["YWJj\nZGU=\n", "YWJj\r\nZGU=\r\n", " YW Jj\tZGU", "YWJjZGU."])
-def test_base64_may_have_line_breaks_and_white_space_and_lack_its_padding(server, text):
-    found = server.predict({"signature_name": "strings", "instances": [{"b64": text}]})
+def test_base64_may_have_white_space_and_no_padding(server, text):
+    response = server.predict({"signature_name": "strings", "instances": [{"b64": text}]})
 
-    assert found["predictions"][0]["upper"] == "ABCDE"
+    assert response["predictions"][0]["upper"] == "ABCDE"
 
 
-def test_numbers_that_are_none_come_and_leave_bare(server):
+def test_nan_and_infinity_are_unquoted_in_requests_and_responses(server):
     _, text, _ = server.http("/v1/models/tiny:predict", b'{"instances": [[NaN, -Infinity]]}')
 
     assert "[[NaN, -Infinity]" in text
 
 
-def test_what_follows_the_object_is_ignored(server):
+def test_text_after_the_object_is_ignored(server):
     status, _, _ = server.http("/v1/models/tiny:predict", json.dumps(ROWS).encode() + b" and more")
 
     assert status == 200
@@ -148,14 +148,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("body", "words"), REFUSED)
-def test_predict_refuses_in_tf_servings_words(server, body, words):
-    status, found = server.error(body)
+def test_predict_refuses_with_tf_servings_message(server, body, words):
+    status, error = server.error(body)
 
     assert status == 400
-    assert words in found
+    assert words in error
 
 
-def test_a_hundred_thousand_brackets_are_refused_and_the_server_lives(server):
+def test_a_hundred_thousand_brackets_are_refused_and_the_server_survives(server):
     for begin in (b'{"instances": ', b'{"a": Inf, "instances": '):
         status, words = server.error(begin + b"[" * 100_000)
         assert status == 400
@@ -163,7 +163,7 @@ def test_a_hundred_thousand_brackets_are_refused_and_the_server_lives(server):
     assert server.predict(ROWS)
 
 
-def test_classify_and_regress_answer_under_the_key_results(server):
+def test_classify_and_regress_respond_under_the_key_results(server):
     body = {"signature_name": "classify", "examples": [{"v": 0.25}, {"v": [1.0]}]}
     _, classified, _ = server.http("/v1/models/tiny:classify", body)
     _, regressed, _ = server.http(
@@ -186,14 +186,14 @@ def test_classify_and_regress_answer_under_the_key_results(server):
         ({"examples": [{"v": 2**63}]}, "Feature: v has uint64 element. Only int64 is supported."),
     ],
 )
-def test_examples_are_refused_in_tf_servings_words(server, body, words):
-    status, found = server.error(body, "regress")
+def test_examples_are_refused_with_tf_servings_message(server, body, words):
+    status, error = server.error(body, "regress")
 
     assert status == 400
-    assert found.endswith(words)
+    assert error.endswith(words)
 
 
-def test_status_is_laid_out_as_protobufs_printer_does(server):
+def test_status_has_the_layout_of_protobufs_printer(server):
     _, text, _ = server.http("/v1/models/tiny/versions/7")
 
     assert text == (
@@ -205,9 +205,9 @@ def test_status_is_laid_out_as_protobufs_printer_does(server):
 def test_metadata_shows_signatures_by_name(server):
     _, text, _ = server.http("/v1/models/tiny/metadata")
 
-    found = json.loads(text)
-    assert found["model_spec"] == {"name": "tiny", "signature_name": "", "version": "7"}
-    signature = found["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    metadata = json.loads(text)
+    assert metadata["model_spec"] == {"name": "tiny", "signature_name": "", "version": "7"}
+    signature = metadata["metadata"]["signature_def"]["signature_def"]["serving_default"]
     assert signature["inputs"]["x"]["dtype"] == "DT_FLOAT"
     assert signature["inputs"]["x"]["tensor_shape"]["dim"] == [{"size": "-1", "name": ""}, {"size": "2", "name": ""}]
     assert signature["defaults"] == {}
@@ -225,13 +225,13 @@ def test_metadata_shows_signatures_by_name(server):
         (f"/v1/models/tiny/versions/{2**63}", 400, f"Failed to convert version: {2**63} to numeric."),
     ],
 )
-def test_get_refuses_in_tf_servings_words(server, path, status, words):
-    found, text, _ = server.http(path)
+def test_get_refuses_with_tf_servings_message(server, path, status, words):
+    returned_status, text, _ = server.http(path)
 
-    assert (found, json.loads(text)) == (status, {"error": words})
+    assert (returned_status, json.loads(text)) == (status, {"error": words})
 
 
-def test_leading_zeros_of_a_version_do_not_count(server):
+def test_leading_zeros_of_a_version_are_ignored(server):
     assert server.http("/v1/models/tiny/versions/" + "0" * 5000 + "7")[0] == 200
 
 
@@ -247,7 +247,7 @@ def test_leading_zeros_of_a_version_do_not_count(server):
         "\x16\x03\x01 this is TLS\r\n",
     ],
 )
-def test_what_is_no_request_or_too_large_a_one_is_answered_in_json(server, head):
+def test_malformed_and_too_large_requests_get_a_json_error(server, head):
     with socket.create_connection(("127.0.0.1", server.process.rest_port), 30) as client:
         client.sendall(head.encode() + b"Host: a\r\nConnection: close\r\n\r\n")
         reply = b""
@@ -261,22 +261,22 @@ def test_what_is_no_request_or_too_large_a_one_is_answered_in_json(server, head)
     assert server.predict(ROWS)
 
 
-def test_a_model_that_is_not_there_is_404(server):
+def test_an_unknown_model_is_404(server):
     assert server.error(ROWS, model="other") == (404, "Servable not found for request: Latest(other)")
 
 
-def test_other_paths_get_libevents_page(server):
+def test_unknown_paths_get_libevents_page(server):
     status, text, _ = server.http("/favicon.ico")
 
     assert status == 404
     assert text.startswith("<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>")
 
 
-def test_paths_are_read_without_case_and_names_percent_decoded(server):
+def test_paths_are_case_insensitive_and_names_are_percent_decoded(server):
     assert server.http("/V1/MODELS/t%69ny:PREDICT", ROWS)[0] == 200
 
 
-def test_gzip_is_inflated_and_answers_are_never_compressed(server):
+def test_gzip_requests_are_accepted_and_responses_are_never_compressed(server):
     packed = gzip.compress(json.dumps(ROWS).encode())
     status, text, headers = server.http(
         "/v1/models/tiny:predict", packed, Content_Encoding="gzip", Accept_Encoding="gzip"
@@ -293,21 +293,21 @@ def test_a_body_that_inflates_beyond_the_limit_is_refused(server):
     assert server.http("/v1/models/tiny:predict", b"no gzip", Content_Encoding="gzip")[0] == 400
 
 
-def test_cors_headers_stay_away_without_the_flag(server):
+def test_there_are_no_cors_headers_without_the_flag(server):
     assert server.http("/v1/models/tiny:predict", None, "OPTIONS", Origin="https://a.example")[0] == 200
     status, _, headers = server.http("/v1/models/tiny:predict", None, "OPTIONS")
     assert status == 400
     assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_a_request_that_breaks_off_leaves_the_server_well(server):
+def test_an_aborted_request_does_not_harm_the_server(server):
     with socket.create_connection(("127.0.0.1", server.process.rest_port)) as half:
         half.sendall(b"POST /v1/models/tiny:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
 
     assert server.predict(ROWS)
 
 
-def test_prometheus_counts_under_tf_servings_names(server):
+def test_prometheus_metrics_have_tf_servings_names(server):
     server.predict(ROWS)
     server.error({}, "predict")
 
@@ -330,7 +330,7 @@ def access_log(server, text: str) -> str:
     return file.read_text()
 
 
-def test_the_access_log_tells_the_request_and_not_its_content(server):
+def test_the_access_log_has_the_request_without_its_content(server):
     server.http("/v1/models/tiny:predict", {"instances": [[7654321.25, 2]]}, X_Request_Id="abc-1")
 
     lines = access_log(server, '"abc-1"').splitlines()
@@ -344,7 +344,7 @@ def test_the_access_log_tells_the_request_and_not_its_content(server):
     assert not any("7654321.25" in line for line in lines)
 
 
-def test_a_client_learns_the_identifier_that_the_log_gives_its_request(server):
+def test_a_client_gets_the_identifier_of_its_request_in_the_log(server):
     _, _, headers = server.http("/v1/models/tiny:predict", ROWS)
     _, call = server.prediction.Predict.with_call(request("tiny", x=np.float32([[1, 2]])), timeout=PATIENCE_S)
 
@@ -352,7 +352,7 @@ def test_a_client_learns_the_identifier_that_the_log_gives_its_request(server):
     assert access_log(server, f'"id": "{dict(call.trailing_metadata())["x-request-id"]}"')
 
 
-def test_a_client_that_asks_before_it_sends_a_large_body_is_told_to_go_on(server):
+def test_a_client_that_expects_100_continue_gets_it(server):
     body = json.dumps(ROWS).encode()
     head = f"POST /v1/models/tiny:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
     with socket.create_connection(("127.0.0.1", server.process.rest_port), 30) as client:
@@ -362,11 +362,11 @@ def test_a_client_that_asks_before_it_sends_a_large_body_is_told_to_go_on(server
         assert client.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_flags_that_are_unknown_are_told_and_left_alone(server):
+def test_unknown_flags_are_reported_and_ignored(server):
     assert "unknown argument: --no_such_flag=3" in Path(server.process.log).read_text()
 
 
-def test_draining_ends_in_time_though_a_request_does_not():
+def test_draining_ends_in_time_even_if_a_request_does_not():
     from models.serving.server.api import rest_api
 
     class Runner:
