@@ -16,60 +16,70 @@ class Flags:
     port: int = field(default=8500, metadata={"help": "TCP port of the gRPC API; 0: none"})
     grpc_socket_path: str = field(default="", metadata={"help": "Unix socket of the gRPC API"})
     rest_api_port: int = field(default=0, metadata={"help": "Port of the HTTP/REST API; 0: none"})
-    rest_api_num_threads: int = field(default=0, metadata={"help": "Taken and not needed: one loop serves REST"})
+    rest_api_num_threads: int = field(
+        default=0, metadata={"help": "Accepted without effect: one event loop serves REST"}
+    )
     rest_api_timeout_in_ms: int = field(default=30000, metadata={"help": "Timeout of a REST call"})
-    rest_api_enable_cors_support: bool = field(default=False, metadata={"help": "Answer with CORS headers"})
+    rest_api_enable_cors_support: bool = field(default=False, metadata={"help": "Respond with CORS headers"})
     grpc_channel_arguments: str = field(default="", metadata={"help": "gRPC's channel arguments, k=v,k=v"})
-    grpc_max_threads: int = field(default=0, metadata={"help": "Threads that run slow models; 0: 4 a core"})
+    grpc_max_threads: int = field(default=0, metadata={"help": "Threads for slow models; 0: 4 a core"})
     model_name: str = field(default="default", metadata={"help": "Name of the one model"})
     model_base_path: str = field(default="", metadata={"help": "Folder of the one model's versions"})
     model_config_file: str = field(default="", metadata={"help": "ModelServerConfig as text proto"})
-    model_config_file_poll_wait_seconds: int = field(default=0, metadata={"help": "Seconds between reads; 0: once"})
+    model_config_file_poll_wait_seconds: int = field(
+        default=0, metadata={"help": "Seconds between reads of the file; 0: once"}
+    )
     file_system_poll_wait_seconds: int = field(
-        default=1, metadata={"help": "Seconds between looks for versions; 0: once, <0: never"}
+        default=1, metadata={"help": "Seconds between scans for new versions; 0: once, <0: never"}
     )
-    num_load_threads: int = field(default=0, metadata={"help": "Loads at a time; 0: as many as there are cores"})
+    num_load_threads: int = field(default=0, metadata={"help": "Number of concurrent loads; 0: number of cores"})
     num_unload_threads: int = field(
-        default=0, metadata={"help": "Taken and not needed: each unload has a thread of its own"}
+        default=0, metadata={"help": "Accepted without effect: each unload has its own thread"}
     )
-    max_num_load_retries: int = field(default=5, metadata={"help": "How often a load that failed is tried again"})
-    load_retry_interval_micros: int = field(default=60_000_000, metadata={"help": "Wait between such tries"})
+    max_num_load_retries: int = field(default=5, metadata={"help": "Number of retries of a failed load"})
+    load_retry_interval_micros: int = field(default=60_000_000, metadata={"help": "Microseconds between retries"})
     enable_batching: bool = field(default=False, metadata={"help": "Merge requests into batches"})
     batching_parameters_file: str = field(default="", metadata={"help": "BatchingParameters as text proto"})
     enable_per_model_batching_parameters: bool = field(
         default=False, metadata={"help": "Read batching_params.pbtxt of each version"}
     )
     allow_version_labels_for_unavailable_models: bool = field(
-        default=False, metadata={"help": "Labels may point to versions that are not loaded yet"}
+        default=False, metadata={"help": "Allow labels of versions that are not loaded yet"}
     )
     monitoring_config_file: str = field(default="", metadata={"help": "MonitoringConfig as text proto"})
     enable_model_warmup: bool = field(default=True, metadata={"help": "Replay a version's warm-up requests"})
-    num_request_iterations_for_warmup: int = field(default=1, metadata={"help": "How often each is replayed"})
-    saved_model_tags: str = field(default="serve", metadata={"help": "Tags of the MetaGraph, with commas between"})
+    num_request_iterations_for_warmup: int = field(
+        default=1, metadata={"help": "Number of replays of each warm-up request"}
+    )
+    saved_model_tags: str = field(default="serve", metadata={"help": "Comma-separated tags of the MetaGraph"})
     enable_signature_method_name_check: bool = field(
-        default=False, metadata={"help": "Insist on a signature's method name, which Keras models lack"}
+        default=False, metadata={"help": "Require a signature's method name, which Keras models lack"}
     )
     enable_grpc_healthcheck_service: bool = field(default=False, metadata={"help": "Serve grpc.health.v1.Health"})
     enable_serialization_as_tensor_content: bool = field(
-        default=False, metadata={"help": "Answer with tensor_content instead of typed fields"}
+        default=False, metadata={"help": "Respond with tensor_content instead of typed fields"}
     )
     tensorflow_session_parallelism: int = field(default=0, metadata={"help": "Threads of a session; 0: auto"})
     tensorflow_intra_op_parallelism: int = field(default=0, metadata={"help": "Threads inside an op; 0: auto"})
     tensorflow_inter_op_parallelism: int = field(default=0, metadata={"help": "Threads between ops; 0: auto"})
     tensorflow_session_config_file: str = field(default="", metadata={"help": "ConfigProto as text proto"})
     per_process_gpu_memory_fraction: float = field(
-        default=0.0, metadata={"help": "Share of a GPU's memory that the server takes; 0: TensorFlow decides"}
+        default=0.0, metadata={"help": "Share of GPU memory to allocate; 0: TensorFlow decides"}
     )
     xla_cpu_compilation_enabled: bool = field(
-        default=False, metadata={"help": "Run functions that insist on XLA (jit_compile); without, they fail"}
+        default=False, metadata={"help": "Run functions that require XLA (jit_compile); without it they fail"}
     )
     xla_gpu_compilation_enabled: bool = field(default=False, metadata={"help": "The same"})
-    flush_filesystem_caches: bool = field(default=True, metadata={"help": "Taken and not needed"})
-    remove_unused_fields_from_bundle_metagraph: bool = field(default=True, metadata={"help": "Taken and not needed"})
-    skip_initialize_tpu: bool = field(default=False, metadata={"help": "Taken and not needed"})
-    enable_profiler: bool = field(default=True, metadata={"help": "Taken: there is no ProfilerService here"})
-    num_tflite_pools: int = field(default=0, metadata={"help": "Taken: there is no TFLite here"})
-    num_tflite_interpreters_per_pool: int = field(default=0, metadata={"help": "Taken: there is no TFLite here"})
+    flush_filesystem_caches: bool = field(default=True, metadata={"help": "Accepted without effect"})
+    remove_unused_fields_from_bundle_metagraph: bool = field(default=True, metadata={"help": "Accepted without effect"})
+    skip_initialize_tpu: bool = field(default=False, metadata={"help": "Accepted without effect"})
+    enable_profiler: bool = field(
+        default=True, metadata={"help": "Accepted without effect: there is no ProfilerService here"}
+    )
+    num_tflite_pools: int = field(default=0, metadata={"help": "Accepted without effect: there is no TFLite here"})
+    num_tflite_interpreters_per_pool: int = field(
+        default=0, metadata={"help": "Accepted without effect: there is no TFLite here"}
+    )
     ssl_config_file: str = field(default="", metadata={"help": "Refused: there is no TLS here"})
     use_alts_credentials: bool = field(default=False, metadata={"help": "Refused: there is no TLS here"})
     platform_config_file: str = field(default="", metadata={"help": "Refused: there is one platform, tensorflow"})
@@ -80,21 +90,23 @@ class Flags:
     )
     version: bool = field(default=False, metadata={"help": "Print the version and end"})
     host: str = field(default="127.0.0.1", metadata={"help": "Ours: address to listen on"})
-    input_validation: bool = field(default=True, metadata={"help": "Ours: refuse values that the schema rules out"})
-    max_request_mib: int = field(default=64, metadata={"help": "Ours: largest request; 0: no limit"})
-    max_batch_rows: int = field(default=100_000, metadata={"help": "Ours: most rows in a request; 0: no limit"})
-    max_concurrency: int = field(default=1000, metadata={"help": "Ours: most requests at a time; 0: no limit"})
-    drain_seconds: float = field(default=10.0, metadata={"help": "Ours: what SIGTERM leaves to requests on their way"})
+    input_validation: bool = field(
+        default=True, metadata={"help": "Ours: refuse values that the training schema does not allow"}
+    )
+    max_request_mib: int = field(default=64, metadata={"help": "Ours: maximum size of a request; 0: no limit"})
+    max_batch_rows: int = field(default=100_000, metadata={"help": "Ours: maximum rows of a request; 0: no limit"})
+    max_concurrency: int = field(default=1000, metadata={"help": "Ours: maximum concurrent requests; 0: no limit"})
+    drain_seconds: float = field(default=10.0, metadata={"help": "Ours: seconds for running requests after SIGTERM"})
     default_label: str = field(
-        default="", metadata={"help": "Ours: label of the newest version while the config points it nowhere"}
+        default="", metadata={"help": "Ours: label of the newest version unless the config assigns it"}
     )
     sample_config_file: str = field(
-        default="", metadata={"help": "Ours: JSON file that says which share of requests is kept, by model"}
+        default="", metadata={"help": "Ours: JSON file with the share of requests to store, by model"}
     )
     allow_remote_reload: bool = field(
-        default=False, metadata={"help": "Ours: take HandleReloadConfigRequest from other machines too"}
+        default=False, metadata={"help": "Ours: accept HandleReloadConfigRequest from other machines"}
     )
-    access_log: str = field(default="", metadata={"help": "Ours: file that gets a JSON line a request; -: stderr"})
+    access_log: str = field(default="", metadata={"help": "Ours: file for one JSON line a request; -: stderr"})
 
 
 # Ignoring these would serve something else than requested, or without encryption.

@@ -98,7 +98,9 @@ class Metrics:
         """Returns all counters and histograms in Prometheus's text format."""
         with self._lock:
             counters = sorted(self._counters.items())
-            histograms = sorted((key, list(one.counts), one.sum) for key, one in self._histograms.items())
+            histograms = sorted(
+                (key, list(histogram.counts), histogram.sum) for key, histogram in self._histograms.items()
+            )
         lines, seen = [], set()
         for (name, labels), count in counters:
             lines += _type(name, "counter", seen)

@@ -73,11 +73,15 @@ class Servable:
         try:
             with without_signs(self.path) as folder:
                 self._restore(graph_def, graph, folder)
-            self.signatures = {key: _signature(key, one, graph) for key, one in self.definitions.items() if one.inputs}
+            self.signatures = {
+                key: _signature(key, definition, graph)
+                for key, definition in self.definitions.items()
+                if definition.inputs
+            }
             self._shapes = {
-                handle: tf.TensorShape(one.definition.inputs[alias].tensor_shape)
-                for one in self.signatures.values()
-                for alias, handle in one.inputs.items()
+                handle: tf.TensorShape(signature.definition.inputs[alias].tensor_shape)
+                for signature in self.signatures.values()
+                for alias, handle in signature.inputs.items()
             }
         except (ServingStatus, PermissionError, KeyError, ValueError) as error:
             self._session.close()

@@ -25,17 +25,17 @@ class _Buffer(ctypes.Structure):
 
 
 def _api() -> ctypes.CDLL:
-    found = ctypes.CDLL(str(Path(tf.__file__).parent / "libtensorflow_cc.so.2"))
+    library = ctypes.CDLL(str(Path(tf.__file__).parent / "libtensorflow_cc.so.2"))
     for name in (
         "TF_NewStatus", "TF_NewGraph", "TF_NewBuffer", "TF_NewSessionOptions", "TF_LoadSessionFromSavedModel",
         "TF_GraphOperationByName", "TF_AllocateTensor", "TF_TensorData", "TF_StringGetDataPointer",
     ):  # fmt: skip
-        getattr(found, name).restype = P
+        getattr(library, name).restype = P
     for name in ("TF_TensorByteSize", "TF_StringGetSize"):
-        getattr(found, name).restype = ctypes.c_size_t
-    found.TF_Message.restype = ctypes.c_char_p
-    found.TF_Dim.restype = ctypes.c_int64
-    return found
+        getattr(library, name).restype = ctypes.c_size_t
+    library.TF_Message.restype = ctypes.c_char_p
+    library.TF_Dim.restype = ctypes.c_int64
+    return library
 
 
 class CppModel:
@@ -70,13 +70,13 @@ class CppModel:
         fed = sorted(inputs)
         wanted = sorted(definition.outputs)
         tensors = (P * len(fed))(*[self._tensor(inputs[alias]) for alias in fed])
-        found = (P * len(wanted))()
+        tensors = (P * len(wanted))()
         self._c.TF_SessionRun(
             self._session, None, self._ends(definition.inputs, fed), tensors, len(fed),
-            self._ends(definition.outputs, wanted), found, len(wanted), None, 0, None, self._status,
+            self._ends(definition.outputs, wanted), tensors, len(wanted), None, 0, None, self._status,
         )  # fmt: skip
         self._check()
-        return {alias: self._array(P(tensor)) for alias, tensor in zip(wanted, found, strict=True)}
+        return {alias: self._array(P(tensor)) for alias, tensor in zip(wanted, tensors, strict=True)}
 
     def _ends(self, infos, aliases: list[str]):
         names = [infos[alias].name.partition(":") for alias in aliases]
@@ -102,11 +102,13 @@ class CppModel:
         shape = [self._c.TF_Dim(tensor, axis) for axis in range(self._c.TF_NumDims(tensor))]
         number, data = self._c.TF_TensorType(tensor), self._c.TF_TensorData(tensor)
         if number == types_pb2.DT_STRING:
-            found = np.empty(math.prod(shape), object)
-            for index in range(found.size):
+            values = np.empty(math.prod(shape), object)
+            for index in range(values.size):
                 place = P(data + index * TSTRING)
-                found[index] = ctypes.string_at(self._c.TF_StringGetDataPointer(place), self._c.TF_StringGetSize(place))
-            return found.reshape(shape)
+                values[index] = ctypes.string_at(
+                    self._c.TF_StringGetDataPointer(place), self._c.TF_StringGetSize(place)
+                )
+            return values.reshape(shape)
         content = ctypes.string_at(data, self._c.TF_TensorByteSize(tensor))
         return np.frombuffer(content, tf.dtypes.as_dtype(number).as_numpy_dtype).reshape(shape)
 
