@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from pipeline.commands.serving import serve
+from pipeline.commands.cli import cli
 from pipeline.live import serving
 
 
@@ -14,7 +14,7 @@ def served(monkeypatch):
     monkeypatch.setattr(serving, "serve", lambda home, pipelines, options, *, ready, judged: found.append(options) or 0)
 
     def run(*arguments: str) -> serving.ServerOptions:
-        done = CliRunner().invoke(serve, ["digits", *arguments])
+        done = CliRunner().invoke(cli, ["serve", "digits", *arguments])
         assert done.exit_code == 0, done.output
         return found.pop()
 

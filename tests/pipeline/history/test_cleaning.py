@@ -156,11 +156,11 @@ def test_with_an_older_database_nothing_is_removed(paths):
 def test_reasons_are_printed_as_json(paths):
     from click.testing import CliRunner
 
-    from pipeline.commands.runs import gc
+    from pipeline.commands.cli import cli
 
     (paths.home / "letters.yaml").touch()
     arguments = [str(paths.home / "letters.yaml"), "--home", str(paths.home), "--keep", "1", "--dry-run", "--json"]
-    result = json.loads(CliRunner().invoke(gc, arguments).output)
+    result = json.loads(CliRunner().invoke(cli, ["gc", *arguments]).output)
 
     assert len(result["items"]) == 6
     assert {"path": str(paths.log(NEWEST)), "reason": f"of run {NEWEST}"} in result["kept"]
