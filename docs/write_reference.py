@@ -11,7 +11,7 @@ import click
 from click.testing import CliRunner
 
 from pipeline.commands.cli import cli
-from pipeline.commands.sections import SECTIONS
+from pipeline.commands.shared import SECTIONS
 from pipeline.core import config
 
 DOCS = Path(__file__).resolve().parent

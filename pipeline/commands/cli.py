@@ -10,10 +10,10 @@ import click
 from data.errors import ConfigError
 from data.scripts import printable, printable_lines
 from data.texts import to_json
-from pipeline.commands import monitoring, predicting, runs, schedule, serving
-from pipeline.commands.sections import SectionedGroup
+from pipeline.commands import monitoring, new_task, predicting, runs, schedule, serving
 from pipeline.commands.shared import (
     PipelineName,
+    SectionedGroup,
     again,
     home_option,
     json_option,
@@ -367,31 +367,6 @@ def schema() -> None:
 
 
 @cli.command()
-@click.argument("name")
-@click.option("--like", default="text_classification", show_default=True, help="The task whose code it begins with.")
-@reports_errors
-def new_task(name: str, like: str) -> None:
-    """Write a task of your own into the sources.
-
-    Copies the code of a task under NAME, registers it, and says which test it has to pass; then change its files.
-
-    \b
-    Examples:
-      headrace new-task mood_detection
-      headrace new-task demand --like tabular_regression
-    """
-    from models.registry import TASKS
-    from pipeline.commands import new_task as writing
-    from pipeline.core import config
-
-    if like not in TASKS:
-        raise ConfigError(config.unknown("task", like, TASKS))
-    written = writing.write(Path(__file__).resolve().parents[2], name, like)
-    click.echo("\n".join(map(str, written)))
-    click.echo(f"Next: .venv/bin/pytest -m slow tests/models/test_contract.py -k {name}   what every task must do")
-
-
-@cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the tab completion script of a shell.
@@ -406,7 +381,7 @@ def completion(shell: str) -> None:
     shell_complete(cli, {}, "headrace", "_HEADRACE_COMPLETE", f"{shell}_source")
 
 
-for _verbs in (predicting, runs, serving, monitoring):  # each click.Command in them is a verb
+for _verbs in (predicting, runs, serving, monitoring, new_task):  # each click.Command in them is a verb
     for _verb in vars(_verbs).values():
         if isinstance(_verb, click.Command):
             cli.add_command(_verb)

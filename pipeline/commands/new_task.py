@@ -5,12 +5,38 @@ import re
 import shutil
 from pathlib import Path
 
+import click
+
 from data.errors import ConfigError
-from data.files import atomic
+from pipeline.commands.shared import reports_errors
 
 TASKS, REGISTRY, CONTRACTS = Path("models/tasks"), Path("models/registry.py"), Path("pyproject.toml")
 MADE_UP = Path("tests/models/tiny.py")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--like", default="text_classification", show_default=True, help="The task whose code it begins with.")
+@reports_errors
+def new_task(name: str, like: str) -> None:
+    """Write a task of your own into the sources.
+
+    Copies the code of a task under NAME, registers it, and says which test it has to pass; then change its files.
+
+    \b
+    Examples:
+      headrace new-task mood_detection
+      headrace new-task demand --like tabular_regression
+    """
+    from models.registry import TASKS
+    from pipeline.core import config
+
+    if like not in TASKS:
+        raise ConfigError(config.unknown("task", like, TASKS))
+    written = write(Path(__file__).resolve().parents[2], name, like)
+    click.echo("\n".join(map(str, written)))
+    click.echo(f"Next: .venv/bin/pytest -m slow tests/models/test_contract.py -k {name}   what every task must do")
 
 
 def write(root: Path, name: str, like: str) -> list[Path]:
@@ -24,6 +50,8 @@ def write(root: Path, name: str, like: str) -> list[Path]:
     Raises:
         ConfigError: The name is none, or taken; or the sources are not those of a clone.
     """
+    from data.files import atomic
+
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise ConfigError(f"{name!r} cannot name a task: expected small letters, digits and _, such as mood_detection.")
     folder = root / TASKS / name

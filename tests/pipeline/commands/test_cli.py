@@ -8,7 +8,7 @@ from PIL import Image
 
 from pipeline.commands import shared
 from pipeline.commands.cli import cli
-from pipeline.commands.sections import SECTIONS
+from pipeline.commands.shared import SECTIONS
 from tests.conftest import headrace
 from tests.waiting import PATIENCE_S
 
