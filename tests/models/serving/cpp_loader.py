@@ -70,13 +70,13 @@ class CppModel:
         fed = sorted(inputs)
         wanted = sorted(definition.outputs)
         tensors = (P * len(fed))(*[self._tensor(inputs[alias]) for alias in fed])
-        tensors = (P * len(wanted))()
+        outputs = (P * len(wanted))()
         self._c.TF_SessionRun(
             self._session, None, self._ends(definition.inputs, fed), tensors, len(fed),
-            self._ends(definition.outputs, wanted), tensors, len(wanted), None, 0, None, self._status,
+            self._ends(definition.outputs, wanted), outputs, len(wanted), None, 0, None, self._status,
         )  # fmt: skip
         self._check()
-        return {alias: self._array(P(tensor)) for alias, tensor in zip(wanted, tensors, strict=True)}
+        return {alias: self._array(P(tensor)) for alias, tensor in zip(wanted, outputs, strict=True)}
 
     def _ends(self, infos, aliases: list[str]):
         names = [infos[alias].name.partition(":") for alias in aliases]
