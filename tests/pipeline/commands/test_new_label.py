@@ -48,7 +48,7 @@ def test_without_a_terminal_it_stops_with_the_likeliest_columns_and_the_command_
     assert len(commands) == 3
     command, _, learned = commands[0].strip().partition("   ")
     assert command == "headrace new stones --data 'round diamonds.csv' --label price --force"
-    assert learned == "tabular_regression, a number from 300 to 2,393"
+    assert learned == "tabular_regression, a number from 300 to 2393"
     assert not list(diamonds.parent.glob("*.yaml"))
 
 
@@ -73,7 +73,7 @@ def test_a_task_leaves_the_columns_that_it_can_predict(diamonds, monkeypatch):
 def test_on_a_terminal_it_asks(diamonds, answer, code, label):
     said, ended = _on_terminal(diamonds, answer)
 
-    assert "  1  price   tabular_regression, a number from 300 to 2,393\r\n" in said
+    assert "  1  price   tabular_regression, a number from 300 to 2393\r\n" in said
     assert ended == code
     file = diamonds.parent / "stones.yaml"
     assert file.exists() == (label is not None)
