@@ -48,7 +48,7 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp
     (target,) = made.spec.targets()
     targets = frames["test"][target].to_numpy()
     compared = made.config.compared(made.spec)
-    write(tmp_path, made.model_folder, examples, made.spec, task)
+    write(tmp_path, made.model_folder, examples, spec=made.spec, task=task)
     answers = read(PREDICTIONS.path(tmp_path))
     network = answers.values
     np.testing.assert_array_equal(answers.targets, targets.astype(answers.targets.dtype))
