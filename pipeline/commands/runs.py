@@ -211,10 +211,14 @@ def report(run: str, in_browser: bool, out: Path | None, force: bool, home: Path
     found = runs.find(home, run)
     paths = PipelinePaths.of(home, found.pipeline)
     told = facts.gather(paths, found)
+    lost = [] if force else page.lost(paths, found, told)
+    written = paths.reports / f"{found.run}.html"
     if out:
-        out.write_text(page.render(found, told), encoding="utf-8")
-    lost = [] if out or force else page.lost(paths, found, told)
-    written = paths.reports / f"{found.run}.html" if lost else out or page.write(paths, found, told)
+        text = written.read_text(encoding="utf-8") if lost else page.render(found, told)
+        out.write_text(text, encoding="utf-8")
+        written = out
+    elif not lost:
+        written = page.write(paths, found, told)
     click.echo(str(written))
     if lost:
         reason = f"{lost[0]}{f' (and {len(lost) - 1} more)' if len(lost) > 1 else ''}"
