@@ -4,6 +4,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from data.scripts import isolated
@@ -23,17 +24,34 @@ MAX_STEPS = 5  # that are proposed
 _RUN_FILE = re.compile(r"^task:", re.MULTILINE)
 
 
+@dataclass(frozen=True)
+class _Pipeline:
+    """A pipeline as the overview shows it.
+
+    Attributes:
+        run: Its last run.
+        live: Its live version; None without one.
+        server: The server of this home that serves it; None without one.
+    """
+
+    run: RunRecord
+    live: int | None
+    server: serving.Running | None
+
+
 def lines(home: Path) -> list[str]:
     """Returns the pipelines of a home with their last run, and what to type next."""
     newest = {run.pipeline: run for run in reversed(runs.runs(home))}
     latest = sorted(newest.values(), key=lambda run: run.run, reverse=True)
     files = [path for path in _run_files() if path.stem not in newest]
-    steps = {**_steps(home, latest), **_steps_of_files(home, files)}
+    listed = [
+        _Pipeline(run, _live(home, run.pipeline), serving.running(home, run.pipeline)) for run in latest[:MAX_PIPELINES]
+    ]
+    steps = {**_steps(home, listed), **_steps_of_files(home, files)}
     steps |= {} if steps else _first_steps(home)
     place = Path(home).resolve()
-    listed = latest[:MAX_PIPELINES]
-    width = max((len(run.pipeline) for run in listed), default=0)
-    shown = [f"  {run.pipeline:<{width}}  {_line(home, run)}" for run in listed]
+    width = max((len(one.run.pipeline) for one in listed), default=0)
+    shown = [f"  {one.run.pipeline:<{width}}  {_line(one)}" for one in listed]
     if len(latest) > len(listed):
         shown.append(f"  and {len(latest) - len(listed):,} more: {environment.program()} runs{home_option(home)}")
     title = f"{place}: {len(latest):,} pipeline{'s' * (len(latest) != 1)}" if latest else f"Nothing has run in {place}."
@@ -46,14 +64,13 @@ def lines(home: Path) -> list[str]:
     ]
 
 
-def _line(home: Path, run: RunRecord) -> str:
-    """Returns when a pipeline ran last, what it came to, and what is live of it."""
+def _line(pipeline: _Pipeline) -> str:
+    """Returns when a pipeline ran last, its state, and its live version."""
+    run = pipeline.run
     at = f" at {run.stages[-1].name}" if run.stages and run.state not in ("published", "unpublished") else ""
     reason = f": {typed(run.error.splitlines()[0])}" if run.error else ""
-    live = _live(home, run.pipeline)
-    server = serving.running(home, run.pipeline)
-    served = f", served at {server.rest}" if server else ""
-    version = f"; version {live} is live{served}" if live else ""
+    served = f", served at {pipeline.server.rest}" if pipeline.server else ""
+    version = f"; version {pipeline.live} is live{served}" if pipeline.live else ""
     return f"{moment(run.started)}  {run.state}{at}{isolated(reason)}{version}"
 
 
@@ -64,24 +81,24 @@ def _live(home: Path, pipeline: str) -> int | None:
     return rollouts.live_version(destination)
 
 
-def _steps(home: Path, latest: list[RunRecord]) -> dict[str, str]:
+def _steps(home: Path, listed: list[_Pipeline]) -> dict[str, str]:
     """Returns what to type next about pipelines that have run: command -> what it is for."""
     place = home_option(home)
     steps: dict[str, str] = {}
-    for run in latest:
-        steps |= dict(_step(home, run, place))
+    for pipeline in listed:
+        steps |= dict(_step(home, pipeline, place))
     return steps
 
 
-def _step(home: Path, run: RunRecord, place: str) -> Iterator[tuple[str, str]]:
-    name, live = run.pipeline, _live(home, run.pipeline)
+def _step(home: Path, pipeline: _Pipeline, place: str) -> Iterator[tuple[str, str]]:
+    run, name, live = pipeline.run, pipeline.run.pipeline, pipeline.live
     if run.state == RUNNING:
         yield f"logs -f {name}{place}", "follow its run"
     elif run.state in ("stopped", "killed"):
         yield f"{_typed(run)}{place}", f"go on from {run.stages[-1].name if run.stages else 'its beginning'}"
     elif run.state != "published":
         yield f"report {name}{place} --open", "see on its page why it was not published"
-    elif live and serving.running(home, name) is None:
+    elif live and pipeline.server is None:
         what, about = asked_with(home.resolve() / "serving" / name / str(live))
         yield f"predict {name} {what}{place}", f"ask the model about {about}"
         yield f"serve {name}{place}", "serve it by gRPC and REST"
