@@ -96,7 +96,6 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
     same, and with --json and --out it has an error in the place of an answer; 5 the server does not answer.
     """
     from pipeline.live import predicting
-    from pipeline.live.batches import place
 
     found = predicting.predict(
         pipeline,
@@ -117,9 +116,7 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
         _print_json(found, tally)
     else:
         _announce(found)
-        for answer in tally.counted(found):
-            if not answer.error:
-                click.echo(hide(f"{place(answer.key)}: {answer.as_text(found.top_k)}"))
+        _print_lines(found, tally)
     for line in tally.lines():
         click.echo(hide(line), err=True)
     if tally.refused:
@@ -183,6 +180,15 @@ class _Tally:
         first = f"headrace: {self.refused:,} of {self.asked:,} rows or files cannot be used and have no answer:"
         more = [f"  and {rest:,} more; --json and --out FILE tell all of them"] if rest else []
         return [first, *(f"  {problem}" for problem in self.problems), *more]
+
+
+def _print_lines(found: "Predictions", tally: _Tally) -> None:
+    """Prints the answers as a person reads them, one a line, as they come."""
+    from pipeline.live.batches import place
+
+    for answer in tally.counted(found):
+        if not answer.error:
+            click.echo(hide(f"{place(answer.key)}: {answer.as_text(found.top_k)}"))
 
 
 def _print_json(found: "Predictions", tally: _Tally) -> None:
