@@ -1,4 +1,4 @@
-"""TensorBoard on all runs."""
+"""Starts TensorBoard on all runs of a home."""
 
 import os
 import sys
@@ -17,9 +17,9 @@ def serve(home: Path, port: int) -> None:
     runs = home.resolve() / TENSORBOARD
     if not any(runs.glob("*/*")):
         raise ConfigError(f"There is nothing to show below {runs}; run `headrace run NAME` first.")
-    # -P: without the modules of the current folder.
+    # -P keeps modules in the current folder from being imported.
     command = [sys.executable, "-P", "-m", "tensorboard.main", f"--logdir={runs}"]
     command += ["--host=127.0.0.1", f"--port={port}"]
-    # All pictures and histograms of a run, not a sample of them.
+    # All images and histograms of a run; by default TensorBoard shows a sample.
     command += ["--samples_per_plugin=images=200,text=200,histograms=200", "--reload_interval=10"]
     os.execv(sys.executable, command)

@@ -1,4 +1,4 @@
-"""The `headrace` command; one verb, one function. Loads no TensorFlow, TFX, Beam or pydantic at import."""
+"""The `headrace` command, a function for each subcommand. Importing it loads no TensorFlow, TFX, Beam or pydantic."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from pipeline.commands import monitoring, new_task, predicting, runs, schedule, 
 from pipeline.commands.shared import (
     PipelineName,
     SectionedGroup,
-    again,
+    command_with,
     home_option,
     json_option,
     reports_errors,
@@ -47,7 +47,7 @@ def cli(context: click.Context) -> None:
 
     Without a command it shows the pipelines of the current home, and what to do next.
     """
-    # Before each verb, and not before the help.
+    # Before each subcommand, and not before the help.
     environment.isolate_keras(os.environ)
     if context.invoked_subcommand is None:
         context.invoke(overview, home=Path(os.environ.get("HEADRACE_HOME") or "."), verbose=False)
@@ -58,9 +58,9 @@ def cli(context: click.Context) -> None:
 @reports_errors
 def overview(home: Path) -> None:
     """Show the pipelines of a home, and what to do next."""
-    from pipeline.commands import overview as showing
+    from pipeline.commands import overview as home_overview
 
-    for line in showing.lines(home):
+    for line in home_overview.lines(home):
         click.echo(printable(typed(line)))
 
 
@@ -92,7 +92,7 @@ def run(
       headrace run fashion_mnist --set train.epochs=3 --set seed=1
       headrace run ./my_run.yaml --home /data/headrace --json
 
-    Exit codes: 0 published, 1 our fault, 2 settings or usage, 3 data refused, 4 model not good enough,
+    Exit codes: 0 published, 1 internal error, 2 settings or usage, 3 data refused, 4 model not good enough,
     5 serving check failed, 6 the pipeline is already running, 130 and 143 interrupted: the next run goes on from there.
     """
     from pipeline.core import config
@@ -100,7 +100,7 @@ def run(
     from pipeline.core.signals import Stopped
     from pipeline.history import pipelines
     from pipeline.running import runner
-    from pipeline.running.result import as_json as values_of
+    from pipeline.running.result import as_json as result_as_json
     from pipeline.running.result import closing_block
 
     named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
@@ -111,12 +111,12 @@ def run(
         click.echo(f"headrace: Stopped by {stopped} before the first stage or after the last.", err=True)
         sys.exit(128 + stopped.number)
     if as_json:
-        click.echo(to_json(values_of(result), indent=1))
+        click.echo(to_json(result_as_json(result), indent=1))
     else:
         for line in ["", *closing_block(result)]:
             screen.say(typed(line))
     sys.stdout.flush()
-    # Threads of gRPC and TensorFlow take seconds to wind down and have nothing left to do.
+    # Ends the process at once: the idle threads of gRPC and TensorFlow take seconds to stop.
     os._exit(result.exit_code)
 
 
@@ -128,7 +128,7 @@ def run(
     "--label", metavar="COLUMN", help="The column to be predicted; by default one called label, target and the like."
 )
 @click.option(
-    "--format", "form", type=click.Choice(["csv", "jsonl", "parquet", "xlsx"]), help="By the ending by default."
+    "--format", "format_", type=click.Choice(["csv", "jsonl", "parquet", "xlsx"]), help="By the ending by default."
 )
 @click.option("--delimiter", metavar="CHARACTER", help="What separates the cells of a CSV file, tab for a tab.")
 @click.option("--header/--no-header", default=None, help="Whether its first row holds the names of the columns.")
@@ -143,7 +143,7 @@ def new(
     path: Path,
     task: str | None,
     label: str | None,
-    form: str | None,
+    format_: str | None,
     delimiter: str | None,
     header: bool | None,
     names: str | None,
@@ -168,30 +168,30 @@ def new(
       headrace new pets --data photos/
     """
     from data.sources.tables import kept
-    from pipeline.commands import new as inferring
-    from pipeline.commands.drafting import asking, layouts, saying, verdict
+    from pipeline.commands import new as drafts
+    from pipeline.commands.drafting import layouts, output, prompts, verdict
     from pipeline.commands.drafting.progress import Progress
 
-    target = inferring.place(name, force=force)
-    on_terminal = asking.is_terminal() and not as_json
+    target = drafts.target_path(name, force=force)
+    on_terminal = prompts.is_terminal() and not as_json
     progress = Progress()
-    choose = progress.pausing(asking.asks(lambda column: again(label=column), on_terminal=on_terminal))
-    confirm = progress.pausing(asking.confirm) if on_terminal else None
-    options = layouts.table_options(form, delimiter, header, names, confirm, again, sheet)
+    choose = progress.pausing(prompts.label_chooser(lambda column: command_with(label=column), on_terminal=on_terminal))
+    confirm = progress.pausing(prompts.confirm) if on_terminal else None
+    options = layouts.table_options(format_, delimiter, header, names, confirm, command_with, sheet)
     with progress.shown(), kept.keeping():
         progress.begin(f"reading {path}", at_once=path.is_dir())
-        made = inferring.draft(path, task, label, choose, options)
-        progress.begin(f"reading {made.rows:,} rows again, as a run does")
-        judged = verdict.write(made, target, home)
+        draft = drafts.draft(path, task, label, choose, options)
+        progress.begin(f"reading {draft.rows:,} rows again, as a run does")
+        check_result = verdict.write(draft, target, home)
     if as_json:
-        click.echo(to_json(saying.as_json(made, target, judged), indent=1))
+        click.echo(to_json(output.as_json(draft, target, check_result), indent=1))
     else:
-        click.echo("\n".join(map(printable, saying.lines(made, target, judged))))
-    if judged.error:
-        click.echo(f"headrace: {printable_lines(judged.error)}", err=True)
+        click.echo("\n".join(map(printable, output.lines(draft, target, check_result))))
+    if check_result.error:
+        click.echo(f"headrace: {printable_lines(check_result.error)}", err=True)
     if not as_json:
-        click.echo("\n".join(map(printable, saying.next_lines(target, judged, home))))
-    sys.exit(judged.exit_code)
+        click.echo("\n".join(map(printable, output.next_lines(target, check_result, home))))
+    sys.exit(check_result.exit_code)
 
 
 @cli.command()
@@ -218,23 +218,23 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
     from pipeline.history import pipelines
     from pipeline.running import preflight
 
-    keeping: contextlib.AbstractContextManager = contextlib.nullcontext()
-    if rows:  # with data.label they are read before the checks, too
+    row_cache: contextlib.AbstractContextManager = contextlib.nullcontext()
+    if rows:  # config.load reads them, too, if the run file has data.label; they are kept for the checks
         from data.sources.tables import kept
 
-        keeping = kept.keeping()
+        row_cache = kept.keeping()
     progress = Progress()
-    with keeping, progress.shown():
+    with row_cache, progress.shown():
         progress.begin(f"reading {pipeline}")
         named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
         paths = PipelinePaths.of(home, named.name)
         preflight.check(named, paths)
-        found = preflight.read_everything(named) if rows else {"splits": {}, "notes": []}
-    found["notes"] += preflight.renamed_inputs(named)
+        data_summary = preflight.read_everything(named) if rows else {"splits": {}, "notes": []}
+    data_summary["notes"] += preflight.renamed_inputs(named)
     if as_json:
-        click.echo(to_json(found, indent=1))
+        click.echo(to_json(data_summary, indent=1))
         return
-    for note in (*split_lines(found["splits"]), *preflight.notes(), *found["notes"]):
+    for note in (*split_lines(data_summary["splits"]), *preflight.notes(), *data_summary["notes"]):
         click.echo(printable(note))
     click.echo(f"ok: {named.name} can be run")
 
@@ -266,26 +266,26 @@ def compare_classical(pipeline: str, shares: str, overrides: tuple[str, ...], ho
     from pipeline.running.result import comparison
 
     try:
-        parts = [float(part) for part in shares.split(",")]
+        fractions = [float(fraction) for fraction in shares.split(",")]
     except ValueError:
-        parts = [0.0]
-    if not all(0 < part <= 1 for part in parts):
+        fractions = [0.0]
+    if not all(0 < fraction <= 1 for fraction in fractions):
         raise ConfigError(
             f"--shares {shares}: expected numbers above 0 and up to 1 with commas between, such as 0.1,1."
         )
     named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
     screen = Screen(quiet=as_json)
 
-    def run(changed, place: Path) -> dict | str:
-        screen.say(f"{changed.config.data.train_share:.0%} of the training rows")
-        return comparison(runner.execute(changed, place, screen))
+    def run(variant, run_home: Path) -> dict | str:
+        screen.say(f"{variant.config.data.train_share:.0%} of the training rows")
+        return comparison(runner.execute(variant, run_home, screen))
 
-    found = compare_classical.label_curves(named, home, parts, run)
+    results = compare_classical.learning_curves(named, home, fractions, run)
     if as_json:
-        click.echo(to_json(found, indent=1))
+        click.echo(to_json(results, indent=1))
     else:
         folder = PipelinePaths.of(home, named.name).runs / compare_classical.COMPARISON
-        for line in ["", *compare_classical.table(found), "", f"Written: {folder}/curves.png, table.md, curves.json"]:
+        for line in ["", *compare_classical.table(results), "", f"Written: {folder}/curves.png, table.md, curves.json"]:
             screen.say(typed(line))
     sys.stdout.flush()
     os._exit(0)
@@ -321,11 +321,11 @@ def list_(as_json: bool) -> None:
     """
     from pipeline.commands import listing
 
-    found = listing.everything()
+    entries = listing.everything()
     if as_json:
-        click.echo(to_json(found, indent=1))
+        click.echo(to_json(entries, indent=1))
         return
-    for title, rows in found.items():
+    for title, rows in entries.items():
         click.echo(title.replace("_", " "))
         for name, text in rows.items():
             click.echo(f"  {name:<25}{text}")
@@ -341,9 +341,9 @@ def doctor(home: Path, as_json: bool) -> None:
     Checks Python, C library, packages, accelerator, disk, memory, home and TF Serving. Ends with 1 when something must
     be mended.
     """
-    from pipeline.commands import doctor as examination
+    from pipeline.commands import doctor as machine_checks
 
-    findings = examination.examine(home)
+    findings = machine_checks.examine(home)
     if as_json:
         click.echo(to_json([vars(finding) for finding in findings], indent=1))
     else:
@@ -381,9 +381,9 @@ def completion(shell: str) -> None:
     shell_complete(cli, {}, "headrace", "_HEADRACE_COMPLETE", f"{shell}_source")
 
 
-for _verbs in (predicting, runs, serving, monitoring, new_task):  # each click.Command in them is a verb
-    for _verb in vars(_verbs).values():
-        if isinstance(_verb, click.Command):
-            cli.add_command(_verb)
-for _verb in (schedule.schedule, schedule.scheduler, schedule.notify_test):
-    cli.add_command(_verb)
+for _module in (predicting, runs, serving, monitoring, new_task):  # each click.Command in them is a subcommand
+    for _command in vars(_module).values():
+        if isinstance(_command, click.Command):
+            cli.add_command(_command)
+for _command in (schedule.schedule, schedule.scheduler, schedule.notify_test):
+    cli.add_command(_command)

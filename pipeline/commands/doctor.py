@@ -1,4 +1,4 @@
-"""Looks a machine over: what is there, what is missing, what to type to mend it."""
+"""Checks this machine: what is installed, what is missing, and the command that fixes it."""
 
 import importlib.metadata
 import os
@@ -21,13 +21,13 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the examination.
+    """The result of one check.
 
     Attributes:
-        name: What was looked at.
+        name: Name of the check.
         state: `ok`, `warn` or `fix`.
-        found: What was found.
-        command: What mends it; empty where nothing has to be.
+        found: Result in a few words.
+        command: Command or advice that fixes the problem; empty if there is none.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Finding:
 
 
 def examine(home: Path) -> list[Finding]:
-    """Returns the findings about this machine, and about the folder that holds runs."""
+    """Returns the results of all checks of this machine and of the home folder."""
     checks: list[Callable[[], Finding]] = [
         _python,
         _glibc,
@@ -60,8 +60,10 @@ def examine(home: Path) -> list[Finding]:
 
 def _python() -> Finding:
     fits = (3, 11) <= sys.version_info[:2] <= (3, 12)
-    found = f"{platform.python_version()} at {sys.executable}"
-    return Finding("python", "ok" if fits else "fix", found, "" if fits else "install Python 3.11 or 3.12, make setup")
+    version = f"{platform.python_version()} at {sys.executable}"
+    return Finding(
+        "python", "ok" if fits else "fix", version, "" if fits else "install Python 3.11 or 3.12, make setup"
+    )
 
 
 def _glibc() -> Finding:
@@ -71,13 +73,13 @@ def _glibc() -> Finding:
 
 
 def _packages() -> Finding:
-    """Compares what is installed with requirements.lock."""
+    """Compares the installed versions with those in requirements.lock."""
     lock = ROOT / "requirements.lock"
     if not lock.exists():
         return Finding("packages", "warn", "no requirements.lock: not a checkout")
     from packaging.markers import Marker
 
-    wrong, count = [], 0
+    mismatches, count = [], 0
     for name, version, marker in re.findall(r"^([\w.-]+)==([^\s;]+)(?: ; ([^\\\n]*))?", lock.read_text(), re.MULTILINE):
         if marker and not Marker(marker.strip()).evaluate():
             continue
@@ -87,14 +89,14 @@ def _packages() -> Finding:
         except importlib.metadata.PackageNotFoundError:
             installed = "missing"
         if installed != version:
-            wrong.append(f"{name} {installed}, locked {version}")
-    if wrong:
-        return Finding("packages", "fix", "; ".join(wrong[:3]), "rm -rf .venv && make setup")
+            mismatches.append(f"{name} {installed}, locked {version}")
+    if mismatches:
+        return Finding("packages", "fix", "; ".join(mismatches[:3]), "rm -rf .venv && make setup")
     return Finding("packages", "ok", f"{count} as in requirements.lock")
 
 
 def _accelerator() -> Finding:
-    """Asks the driver, not TensorFlow: loading that takes seconds."""
+    """Looks for the driver's device files, since loading TensorFlow takes seconds."""
     devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
     if not devices:
         return Finding("accelerator", "ok", f"none; training runs on {os.cpu_count()} CPU cores")
@@ -117,8 +119,10 @@ def _disk(home: Path) -> Finding:
 def _memory() -> Finding:
     memory = psutil.virtual_memory()
     state = "ok" if memory.available >= 3 * GIB else "warn"
-    found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB available"
-    return Finding("memory", state, found, "" if state == "ok" else "close programs: a run takes up to 3 GiB")
+    available_memory = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB available"
+    return Finding(
+        "memory", state, available_memory, "" if state == "ok" else "close programs: a run takes up to 3 GiB"
+    )
 
 
 def _home(home: Path) -> Finding:
@@ -139,8 +143,8 @@ def _serving() -> Finding:
 
 
 def _environment() -> Finding:
-    found = environment.line()
-    return Finding("environment", "warn" if found else "ok", found or "nothing is set that changes results")
+    notes = environment.line()
+    return Finding("environment", "warn" if notes else "ok", notes or "nothing is set that changes results")
 
 
 def _docker() -> Finding:

@@ -1,4 +1,4 @@
-"""What there is to run."""
+"""The lists of `headrace list`: pipelines, tasks and data sets."""
 
 from data import catalog
 from models import registry
@@ -6,7 +6,7 @@ from pipeline.core import config
 
 
 def everything() -> dict[str, dict[str, str]]:
-    """Returns pipelines, tasks and data sets: name -> one line each."""
+    """Returns `pipelines`, `tasks` and `data_sets`, each as name -> description in one line."""
     return {
         "pipelines": {name: _headline(name) for name in config.names()},
         "tasks": {name: registry.title(name) for name in sorted(registry.TASKS)},
@@ -15,7 +15,7 @@ def everything() -> dict[str, dict[str, str]]:
 
 
 def _headline(name: str) -> str:
-    """Returns the second line of a run file: its time and the result to expect."""
+    """Returns the second line of a run file, which tells the duration and the expected metric of a run."""
     lines = config.find(name).read_text(encoding="utf-8").splitlines()
     return lines[1].removeprefix("# ") if len(lines) > 1 and lines[1].startswith("#") else ""
 

@@ -1,4 +1,4 @@
-"""Verbs that look at a model in use: drift, and how good its answers were."""
+"""Subcommands that monitor a model in use: drift, and quality by labels that came later."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ _KINDS = {"served": "sampled requests", "spans": "newest span"}
 @click.argument("pipeline", type=PipelineName())
 @click.option(
     "--of",
-    "which",
+    "source",
     type=click.Choice(["served", "spans", "all"]),
     default="all",
     show_default=True,
@@ -36,7 +36,7 @@ _KINDS = {"served": "sampled requests", "spans": "newest span"}
 @home_option
 @json_option
 @reports_errors
-def drift(pipeline: str, which: str, max_distance: float, since: float, overrides: tuple[str, ...], home: Path,
+def drift(pipeline: str, source: str, max_distance: float, since: float, overrides: tuple[str, ...], home: Path,
           as_json: bool) -> None:  # fmt: skip
     """Measure drift of served and of new data.
 
@@ -56,28 +56,28 @@ def drift(pipeline: str, which: str, max_distance: float, since: float, override
     from pipeline.core.screen import redirected
     from pipeline.history import pipelines
 
-    kinds = ("served", "spans") if which == "all" else (which,)
+    kinds = ("served", "spans") if source == "all" else (source,)
     named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
-    with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
-        from pipeline.live import drift as drifting
+    with redirected(Path(os.devnull)):  # hides the messages of TensorFlow while it loads
+        from pipeline.live import drift as drift_measurement
 
-        found = drifting.measure(named, home, kinds=kinds, max_distance=max_distance, since=since)
-    drifted = any(one.drifted for distances in found.values() for one in distances)
+        by_kind = drift_measurement.measure(named, home, kinds=kinds, max_distance=max_distance, since=since)
+    drifted = any(distance.drifted for distances in by_kind.values() for distance in distances)
     if as_json:
-        click.echo(to_json({"drifted": drifted, **drifting.as_json(found)}, indent=1))
+        click.echo(to_json({"drifted": drifted, **drift_measurement.as_json(by_kind)}, indent=1))
     else:
-        click.echo("\n".join(_lines(found)))
+        click.echo("\n".join(_lines(by_kind)))
     sys.exit(DRIFTED if drifted else 0)
 
 
-def _lines(found: "dict[str, list[Distance]]") -> Iterator[str]:
-    """Yields the distances as text."""
-    for kind, distances in found.items():
-        against = ", ".join(sorted({one.reference for one in distances}))
-        yield f"{_KINDS[kind]}, against {against}"
-        for one in distances:
-            words = f"{one.value:.3f} ({one.measure}, at most {one.limit:.3f})"
-            yield f"  {one.feature:<28}{words}{'  DRIFT' if one.drifted else ''}"
+def _lines(by_kind: "dict[str, list[Distance]]") -> Iterator[str]:
+    """Yields a heading for each kind of data, and a line for each feature with its distance."""
+    for kind, distances in by_kind.items():
+        references = ", ".join(sorted({distance.reference for distance in distances}))
+        yield f"{_KINDS[kind]}, against {references}"
+        for distance in distances:
+            comparison = f"{distance.value:.3f} ({distance.measure}, at most {distance.limit:.3f})"
+            yield f"  {distance.feature:<28}{comparison}{'  DRIFT' if distance.drifted else ''}"
 
 
 @click.command()
@@ -105,14 +105,14 @@ def quality(pipeline: str, labels: Path, home: Path, as_json: bool) -> None:
 
     named = config.load(str(pipelines.run_file(pipeline, home)))
     paths = PipelinePaths.of(home, named.name)
-    told = samples.read_labels(labels, named.dataset.spec, named.dataset.read_by(named.config.data))
-    found = samples.quality(samples.read(paths.samples), told, named.dataset.spec)
+    true_labels = samples.read_labels(labels, named.dataset.spec, named.dataset.read_by(named.config.data))
+    by_day = samples.quality(samples.read(paths.samples), true_labels, named.dataset.spec)
     with private_files():
-        atomic.write(paths.quality, to_json([asdict(day) for day in found], indent=1))
+        atomic.write(paths.quality, to_json([asdict(day) for day in by_day], indent=1))
     if as_json:
-        click.echo(to_json([asdict(day) for day in found], indent=1))
+        click.echo(to_json([asdict(day) for day in by_day], indent=1))
         return
-    for day in found:
+    for day in by_day:
         click.echo(
             f"{day.day}  {day.rows:>8,} rows  {day.metric} {day.value:.4f}  95 % {day.low:.4f} to {day.high:.4f}"
         )

@@ -1,4 +1,4 @@
-"""Writes a run file for a person's own data: reads all of it, infers task and columns, says what it is unsure of."""
+"""Drafts a run file for a person's own data: infers the task and the columns, and what it is unsure of."""
 
 import glob
 from collections.abc import Sequence
@@ -27,19 +27,19 @@ def draft(
     choose: Choose = _refuse,
     options: TableOptions = PLAIN,
 ) -> Draft:
-    """Returns the run file that suits a file or folder; reads all of it.
+    """Returns a draft of the run file for a file or folder, all of which is read.
 
     Args:
         path: CSV, TSV, JSON, JSON Lines, Parquet or Excel file, a zip file of one, a folder of Parquet files, or a
             folder with a folder of images or texts for each class, or with splits (`train`, `test`, ...) of such
             folders.
-        task: The task; None to infer it.
-        label: The column to be predicted; None to choose it.
-        choose: Returns the label where it is not clear.
-        options: What is known of a table.
+        task: Name of the task; None to infer it.
+        label: Name of the column to be predicted; None to infer it.
+        choose: Chooses the label if it cannot be inferred.
+        options: How the cells and the header of a table are to be read.
 
     Raises:
-        ConfigError: No such path, task or column, no label, or data that none of the tasks can learn from.
+        ConfigError: There is no such path, task or column, no label, or no task can learn from the data.
         DataError: The data cannot be read.
     """
     if not path.exists():
@@ -54,12 +54,20 @@ def draft(
     return of_table(path, task, label, choose, options)
 
 
-def place(name: str, *, force: bool) -> Path:
-    """Returns where the run file of a name goes; raises ConfigError where it cannot."""
-    target = Path(f"{name.removesuffix('.yaml')}.yaml")
-    config.check_name(target)
-    if not target.parent.is_dir():
-        raise ConfigError(f"There is no folder {target.parent}; make it, or give a name without it.")
-    if target.exists() and not force:
-        raise ConfigError(f"{target} is there already; choose another name, or --force to write over it.")
-    return target
+def target_path(name: str, *, force: bool) -> Path:
+    """Returns the path of the run file to write.
+
+    Args:
+        name: Path of the run file, with or without `.yaml`.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        ConfigError: No pipeline can have this name, the folder does not exist, or the file exists.
+    """
+    path = Path(f"{name.removesuffix('.yaml')}.yaml")
+    config.check_name(path)
+    if not path.parent.is_dir():
+        raise ConfigError(f"There is no folder {path.parent}; make it, or give a name without it.")
+    if path.exists() and not force:
+        raise ConfigError(f"{path} is there already; choose another name, or --force to write over it.")
+    return path

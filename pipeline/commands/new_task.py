@@ -1,4 +1,4 @@
-"""Writes a task of one's own into the sources: a copy of a task under another name, registered and ready to change."""
+"""Adds a task to the sources: a copy of an existing task under another name, registered and ready to change."""
 
 import keyword
 import re
@@ -40,15 +40,15 @@ def new_task(name: str, like: str) -> None:
 
 
 def write(root: Path, name: str, like: str) -> list[Path]:
-    """Writes the task `name` as a copy of the task `like`; returns the files that are new or changed, below `root`.
+    """Writes the task `name` as a copy of the task `like`; returns the new and changed files, relative to `root`.
 
     Args:
         root: Folder of the sources.
-        name: Name of the task, a Python name in lower case.
-        like: The registered task whose code it begins with.
+        name: Name of the new task, a Python name in lower case.
+        like: Name of the registered task that is copied.
 
     Raises:
-        ConfigError: The name is none, or taken; or the sources are not those of a clone.
+        ConfigError: The name is not valid or taken, or the sources are not a clone of the repository.
     """
     from data.files import atomic
 
@@ -74,11 +74,11 @@ def write(root: Path, name: str, like: str) -> list[Path]:
     return [*(path.relative_to(root) for path in sorted(folder.iterdir())), *texts]
 
 
-def _after(path: Path, line: str, name: str, like: str) -> str:
-    """Returns the text of a file with a line of the task `like` repeated for the new one."""
+def _after(path: Path, expected: str, name: str, like: str) -> str:
+    """Returns the text of a file with a copy, for the new task, of the line of the task `like`."""
     text = path.read_text()
-    (found,) = [one for one in text.splitlines(keepends=True) if one.strip() == line]
-    return text.replace(found, found + _renamed(found, name, like))
+    (entry,) = [line for line in text.splitlines(keepends=True) if line.strip() == expected]
+    return text.replace(entry, entry + _renamed(entry, name, like))
 
 
 def _renamed(text: str, name: str, like: str) -> str:

@@ -1,4 +1,4 @@
-"""The verb that asks a published model."""
+"""The subcommand `predict`: predictions of a published model."""
 
 import signal
 import sys
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.live.answers import Answer, Answers
     from pipeline.live.predicting import Predictions
 
-MAX_SHOWN = 10  # of the rows without an answer, where they are not all told
+MAX_SHOWN = 10  # errors printed, unless --json or --out writes all of them
 
 
 @click.command()
@@ -97,7 +97,7 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
     """
     from pipeline.live import predicting
 
-    found = predicting.predict(
+    predictions = predicting.predict(
         pipeline,
         files,
         home,
@@ -110,133 +110,133 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
     )
     tally = _Tally()
     if out is not None:
-        _write(found, tally, out, files, force=force, as_json=as_json)
+        _write(predictions, tally, out, files, force=force, as_json=as_json)
     elif as_json:
-        _announce(found)
-        _print_json(found, tally)
+        _announce(predictions)
+        _print_json(predictions, tally)
     else:
-        _announce(found)
-        _print_lines(found, tally)
+        _announce(predictions)
+        _print_lines(predictions, tally)
     for line in tally.lines():
         click.echo(hide(line), err=True)
-    if tally.refused:
+    if tally.num_errors:
         sys.exit(DataError.exit_code)
 
 
 def _reading(format_: str | None, delimiter: str | None, decimal: str | None, thousands: str | None) -> dict[str, str]:
-    """Returns the settings of `data` that options give; raises ConfigError for what is no delimiter."""
+    """Returns the settings of `data` that the options override; raises ConfigError for an invalid delimiter."""
     from pipeline.commands.drafting.layouts import delimiter_of
 
     if decimal is not None:
-        thousands = thousands or ""  # not that of the training data, which may be the same mark
-    given = {"decimal": decimal, "thousands": thousands}
-    given |= {"format": format_, "delimiter": None if delimiter is None else delimiter_of(delimiter)}
-    return {name: value for name, value in given.items() if value is not None}
+        thousands = thousands or ""  # not the separator of the training data, which may be this decimal mark
+    settings = {"decimal": decimal, "thousands": thousands}
+    settings |= {"format": format_, "delimiter": None if delimiter is None else delimiter_of(delimiter)}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
-def _announce(found: "Predictions") -> None:
-    """Says that a model is being loaded, which takes up to half a minute."""
-    if found.loads:
-        click.echo(f"loading version {found.loads} ...", err=True)
+def _announce(predictions: "Predictions") -> None:
+    """Prints that a model is being loaded, which takes up to half a minute."""
+    if predictions.loads:
+        click.echo(f"loading version {predictions.loads} ...", err=True)
 
 
 @dataclass
 class _Tally:
-    """How many questions there were, and which have no answer.
+    """Counts of rows, texts or files, and of errors.
 
     Attributes:
-        asked: All.
-        refused: Those without an answer.
-        problems: Why, of the first ones.
-        version: Who answered last; None where nobody did.
+        num_rows: Number of rows, texts or files so far.
+        num_errors: Number of those without a prediction.
+        problems: Messages of the first errors, at most MAX_SHOWN.
+        version: Version of the last prediction; None if there is none.
     """
 
-    asked: int = 0
-    refused: int = 0
+    num_rows: int = 0
+    num_errors: int = 0
     problems: list[str] = field(default_factory=list)
     version: int | None = None
 
     def add(self, answers: "Answers") -> None:
-        """Counts answers."""
+        """Counts a batch."""
         errors, versions = answers.errors.drop_null(), answers.versions.drop_null()
-        self.asked += len(answers)
-        self.refused += len(errors)
+        self.num_rows += len(answers)
+        self.num_errors += len(errors)
         self.problems += errors.slice(0, MAX_SHOWN - len(self.problems)).to_pylist()
         self.version = versions[-1].as_py() if len(versions) else self.version
 
-    def counted(self, found: "Predictions") -> Iterator["Answer"]:
-        """Yields the answers, counted."""
-        for batch in found:
+    def counted(self, predictions: "Predictions") -> Iterator["Answer"]:
+        """Yields the predictions one by one and counts them."""
+        for batch in predictions:
             self.add(batch)
             yield from batch
 
     def lines(self) -> list[str]:
-        """Returns what a person is told of the questions without an answer."""
-        if not self.refused:
+        """Returns the messages about rows, texts or files without a prediction; empty if there are none."""
+        if not self.num_errors:
             return []
-        if self.asked == 1:
+        if self.num_rows == 1:
             return [f"headrace: {self.problems[0]}."]
-        rest = self.refused - len(self.problems)
-        first = f"headrace: {self.refused:,} of {self.asked:,} rows or files cannot be used and have no answer:"
-        more = [f"  and {rest:,} more; --json and --out FILE tell all of them"] if rest else []
-        return [first, *(f"  {problem}" for problem in self.problems), *more]
+        num_hidden = self.num_errors - len(self.problems)
+        heading = f"headrace: {self.num_errors:,} of {self.num_rows:,} rows or files cannot be used and have no answer:"
+        more = [f"  and {num_hidden:,} more; --json and --out FILE tell all of them"] if num_hidden else []
+        return [heading, *(f"  {problem}" for problem in self.problems), *more]
 
 
-def _print_lines(found: "Predictions", tally: _Tally) -> None:
-    """Prints the answers as a person reads them, one a line, as they come."""
+def _print_lines(predictions: "Predictions", tally: _Tally) -> None:
+    """Prints each prediction as text in one line, as it comes."""
     from pipeline.live.batches import place
 
-    for answer in tally.counted(found):
+    for answer in tally.counted(predictions):
         if not answer.error:
-            click.echo(hide(f"{place(answer.key)}: {answer.as_text(found.top_k)}"))
+            click.echo(hide(f"{place(answer.key)}: {answer.as_text(predictions.top_k)}"))
 
 
-def _print_json(found: "Predictions", tally: _Tally) -> None:
-    """Prints the answers as a JSON list, one a line, as they come."""
-    begun = False
+def _print_json(predictions: "Predictions", tally: _Tally) -> None:
+    """Prints the predictions as a JSON list, one a line, as they come."""
+    has_begun = False
 
-    def put(value: dict) -> None:
-        nonlocal begun
-        click.echo((",\n" if begun else "[\n") + hide(to_json(value)), nl=False)
-        begun = True
+    def print_value(value: dict) -> None:
+        nonlocal has_begun
+        click.echo((",\n" if has_begun else "[\n") + hide(to_json(value)), nl=False)
+        has_begun = True
 
     try:
-        for answer in tally.counted(found):
-            put(answer.as_json(found.top_k))
+        for answer in tally.counted(predictions):
+            print_value(answer.as_json(predictions.top_k))
     except HeadraceError as error:
-        if not begun:
+        if not has_begun:
             raise
-        # What was printed is to stay JSON.
-        put({"error": typed(str(error)), "exit_code": error.exit_code})
+        # Standard output stays valid JSON.
+        print_value({"error": typed(str(error)), "exit_code": error.exit_code})
         click.echo("\n]")
         click.echo(f"headrace: {hide(typed(str(error)))}", err=True)
         sys.exit(error.exit_code)
-    click.echo("\n]" if begun else "[]")
+    click.echo("\n]" if has_begun else "[]")
 
 
-def _write(found: "Predictions", tally: _Tally, out: Path, files: tuple[Path, ...], *, force: bool,
+def _write(predictions: "Predictions", tally: _Tally, out: Path, files: tuple[Path, ...], *, force: bool,
            as_json: bool) -> None:  # fmt: skip
-    """Writes the answers to a table, showing how far it is."""
+    """Writes the predictions to a table and shows the progress."""
     from pipeline.core.screen import Screen
     from pipeline.live import answers
 
     start = time.monotonic()
     with answers.table(out, files, force=force) as table:
-        _announce(found)
-        for number in (signal.SIGINT, signal.SIGTERM):  # so that what was written so far is removed
+        _announce(predictions)
+        for number in (signal.SIGINT, signal.SIGTERM):  # leaving the block by an exception removes the partial file
             signal.signal(number, lambda number, _: sys.exit(128 + number))
         screen = Screen(quiet=as_json)
         with screen.stages():
             screen.begin("predict")
-            for batch in found:
-                table.write(batch, found.columns())
+            for batch in predictions:
+                table.write(batch, predictions.columns())
                 tally.add(batch)
-                screen.update({"rows": tally.asked, "share": batch.share})
+                screen.update({"rows": tally.num_rows, "share": batch.share})
             screen.stage = ""
     if as_json:
-        written = {"file": str(out), "rows": tally.asked, "errors": tally.refused, "version": tally.version}
-        click.echo(to_json(written))
+        summary = {"file": str(out), "rows": tally.num_rows, "errors": tally.num_errors, "version": tally.version}
+        click.echo(to_json(summary))
         return
     seconds = time.monotonic() - start
-    said = f"version {tally.version}" if tally.version else "no version was asked"
-    screen.say(f"{out}: {tally.asked:,} rows, {tally.refused:,} of them errors, {said}, {seconds:.1f} s")
+    version_note = f"version {tally.version}" if tally.version else "no version was asked"
+    screen.say(f"{out}: {tally.num_rows:,} rows, {tally.num_errors:,} of them errors, {version_note}, {seconds:.1f} s")

@@ -1,4 +1,4 @@
-"""Verbs that look at runs there were, and tidy up after them."""
+"""Subcommands that show past runs, and clean up after them."""
 
 import webbrowser
 from datetime import datetime
@@ -12,7 +12,7 @@ from data.texts import to_json
 from pipeline.commands.shared import PipelineName, RunName, home_option, json_option, reports_errors
 from pipeline.history.states import STATES
 
-MAX_SINGLE = 90  # metrics of single classes that `headrace show` prints: three each of 30 classes
+MAX_CLASS_METRICS = 90  # printed by `headrace show`: three for each of 30 classes
 DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -47,11 +47,11 @@ def runs(
     from pipeline.history import runs
 
     days = {"since": since.date() if since else None, "until": until.date() if until else None}
-    found = runs.runs(home, pipeline, state=state, **days)[:count]
+    records = runs.runs(home, pipeline, state=state, **days)[:count]
     if as_json:
-        click.echo(to_json([run.as_json() for run in found], indent=1))
+        click.echo(to_json([run.as_json() for run in records], indent=1))
         return
-    for run in found:
+    for run in records:
         click.echo(runs.line(run))
 
 
@@ -74,31 +74,32 @@ def show(run: str, home: Path, as_json: bool) -> None:
     from pipeline.history import runs
     from pipeline.reporting.formatting import number, span
 
-    found = runs.find(home, run)
+    record = runs.find(home, run)
     if as_json:
-        click.echo(to_json(found.as_json(), indent=1))
+        click.echo(to_json(record.as_json(), indent=1))
         return
-    click.echo(runs.line(found))
-    for stage in found.stages:
+    click.echo(runs.line(record))
+    for stage in record.stages:
         click.echo(f"  {stage.name:<15}{stage.state:<9}{stage.seconds:7.1f} s  {stage.detail}")
         for folder in stage.outputs.values():
             click.echo(f"{'':<36}{folder}")
-    single = [name for name in found.metrics if is_of_class(name) and name not in found.shown_metrics]
-    for name in found.shown_metrics + (single if len(single) <= MAX_SINGLE else []):
-        ends = found.intervals.get(name)
+    class_metrics = [name for name in record.metrics if is_of_class(name) and name not in record.shown_metrics]
+    for name in record.shown_metrics + (class_metrics if len(class_metrics) <= MAX_CLASS_METRICS else []):
+        interval = record.intervals.get(name)
         click.echo(
-            f"  {isolated(name):<32}{number(found.metrics[name], ends)}" + (f"  95 % {span(ends)}" if ends else "")
+            f"  {isolated(name):<32}{number(record.metrics[name], interval)}"
+            + (f"  95 % {span(interval)}" if interval else "")
         )
-    if found.num_test_rows is not None:
-        click.echo(f"  {'test rows':<32}{number(found.num_test_rows)}")
-    if len(single) > MAX_SINGLE:
-        click.echo(f"  and {len(single):,} of single classes, in --json and on the page")
-    for verdict in found.verdicts:
+    if record.num_test_rows is not None:
+        click.echo(f"  {'test rows':<32}{number(record.num_test_rows)}")
+    if len(class_metrics) > MAX_CLASS_METRICS:
+        click.echo(f"  and {len(class_metrics):,} of single classes, in --json and on the page")
+    for verdict in record.verdicts:
         click.echo(f"  {verdict['sentence']}")
-    if found.version:
-        click.echo(f"  version {found.version}")
-    if found.error:
-        click.echo(found.error)
+    if record.version:
+        click.echo(f"  version {record.version}")
+    if record.error:
+        click.echo(record.error)
 
 
 @click.command()
@@ -122,10 +123,10 @@ def compare(runs: tuple[str, ...], home: Path, as_json: bool) -> None:
     from pipeline.reporting import compare as comparing
     from pipeline.reporting import compare_text
 
-    found = [history.find(home, run) for run in runs]
-    if len(found) == 1:
-        found = history.runs(home, found[0].pipeline)[1::-1]
-    compared = comparing.compare(home, found)
+    records = [history.find(home, run) for run in runs]
+    if len(records) == 1:
+        records = history.runs(home, records[0].pipeline)[1::-1]
+    compared = comparing.compare(home, records)
     if as_json:
         click.echo(to_json(compare_text.as_json(compared), indent=1))
         return
@@ -152,8 +153,8 @@ def logs(run: str, stage: str | None, follow: bool, home: Path) -> None:
 
     if follow and stage:
         raise ConfigError("--follow goes on to the end of the run; leave out --follow or the stage.")
-    found = runs.find(home, run)
-    for text in runs.follow(home, found) if follow else [runs.log(home, found, stage)]:
+    record = runs.find(home, run)
+    for text in runs.follow(home, record) if follow else [runs.log(home, record, stage)]:
         click.echo(text, nl=False)
 
 
@@ -176,12 +177,12 @@ def why(run: str, stage: str | None, home: Path, as_json: bool) -> None:
     from pipeline.history import runs
     from pipeline.history import why as reasons
 
-    found = runs.find(home, run)
-    told = reasons.explain(home, found.pipeline, found.run, stage)
+    record = runs.find(home, run)
+    explanation = reasons.explain(home, record.pipeline, record.run, stage)
     if as_json:
-        click.echo(to_json(told, indent=1))
+        click.echo(to_json(explanation, indent=1))
         return
-    for name, sentences in told.items():
+    for name, sentences in explanation.items():
         for sentence in sentences:
             click.echo(f"{name:<15}{sentence}")
 
@@ -208,26 +209,26 @@ def report(run: str, in_browser: bool, out: Path | None, force: bool, home: Path
     from pipeline.history import runs
     from pipeline.reporting import facts, page
 
-    found = runs.find(home, run)
-    paths = PipelinePaths.of(home, found.pipeline)
-    told = facts.gather(paths, found)
-    lost = [] if force else page.lost(paths, found, told)
-    written = paths.reports / f"{found.run}.html"
+    record = runs.find(home, run)
+    paths = PipelinePaths.of(home, record.pipeline)
+    page_facts = facts.gather(paths, record)
+    missing = [] if force else page.lost(paths, record, page_facts)
+    path = paths.reports / f"{record.run}.html"
     if out:
-        text = written.read_text(encoding="utf-8") if lost else page.render(found, told)
+        text = path.read_text(encoding="utf-8") if missing else page.render(record, page_facts)
         out.write_text(text, encoding="utf-8")
-        written = out
-    elif not lost:
-        written = page.write(paths, found, told)
-    click.echo(str(written))
-    if lost:
-        reason = f"{lost[0]}{f' (and {len(lost) - 1} more)' if len(lost) > 1 else ''}"
+        path = out
+    elif not missing:
+        path = page.write(paths, record, page_facts)
+    click.echo(str(path))
+    if missing:
+        reason = f"{missing[0]}{f' (and {len(missing) - 1} more)' if len(missing) > 1 else ''}"
         click.echo(
             f"The page stays as it is, since it shows what is gone: {reason}; --force replaces it.",
             err=True,
         )
-    if in_browser and not webbrowser.open(written.resolve().as_uri()):
-        raise ConfigError(f"There is no browser here; open {written} yourself.")
+    if in_browser and not webbrowser.open(path.resolve().as_uri()):
+        raise ConfigError(f"There is no browser here; open {path} yourself.")
 
 
 @click.command()
@@ -306,15 +307,17 @@ def gc(pipeline: str, keep: int, dry_run: bool, home: Path, as_json: bool) -> No
     """
     from pipeline.history import cleaning, pipelines
 
-    found = cleaning.collect(home, pipelines.name_of(pipeline, home), keep, dry_run=dry_run)
-    size = sum(removed.size for removed in found.removed)
+    collection = cleaning.collect(home, pipelines.name_of(pipeline, home), keep, dry_run=dry_run)
+    size = sum(removed.size for removed in collection.removed)
     if as_json:
-        items = [{"path": str(removed.path), "bytes": removed.size} for removed in found.removed]
-        kept = [{"path": str(kept.path), "reason": kept.reason} for kept in found.kept]
+        items = [{"path": str(removed.path), "bytes": removed.size} for removed in collection.removed]
+        kept = [{"path": str(kept.path), "reason": kept.reason} for kept in collection.kept]
         click.echo(to_json({"removed": not dry_run, "bytes": size, "items": items, "kept": kept}, indent=1))
         return
-    for removed in found.removed:
+    for removed in collection.removed:
         click.echo(f"{removed.size / 2**20:9.1f} MiB  {removed.path}")
-    click.echo(f"{size / 2**20:9.1f} MiB  {'would be removed' if dry_run else 'removed'}: {len(found.removed)} items")
-    for line in found.lines():
+    click.echo(
+        f"{size / 2**20:9.1f} MiB  {'would be removed' if dry_run else 'removed'}: {len(collection.removed)} items"
+    )
+    for line in collection.lines():
         click.echo(line)

@@ -1,4 +1,4 @@
-"""Verbs that serve published models, and roll them forward and back."""
+"""Subcommands that serve published models, and that promote and roll back versions."""
 
 import sys
 import threading
@@ -62,14 +62,14 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
     from pipeline.live import serving
 
     if print_config:
-        written = serving.write_deployment(home, pipelines, out)
-        click.echo(to_json([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
+        paths = serving.write_deployment(home, pipelines, out)
+        click.echo(to_json([str(path) for path in paths]) if as_json else "\n".join(map(str, paths)))
         return
-    own = [f"--{flag.lstrip('-')}" for flag in flags]
-    own += ["--input_validation=false"] * (no_input_validation or no_input_guard) + [
+    server_flags = [f"--{flag.lstrip('-')}" for flag in flags]
+    server_flags += ["--input_validation=false"] * (no_input_validation or no_input_guard) + [
         f"--access_log={access_log}"
     ] * bool(access_log)
-    options = serving.ServerOptions(engine, host, port, rest_port, own)
+    options = serving.ServerOptions(engine, host, port, rest_port, server_flags)
     if not as_json:
         click.echo("starting the server ...", err=True)
     sys.exit(
@@ -77,51 +77,51 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
             home,
             pipelines,
             options,
-            ready=lambda here, server: _announce(home, here, server, as_json=as_json),
+            ready=lambda running, server: _announce(home, running, server, as_json=as_json),
             judged=lambda verdict: _report(home, verdict),
         )
     )
 
 
-def _announce(home: Path, here: "Running", server: "ServerProcess", *, as_json: bool) -> None:
-    """Says where a server answers, and what to type next."""
+def _announce(home: Path, running: "Running", server: "ServerProcess", *, as_json: bool) -> None:
+    """Prints the addresses of a server that has started, and the command to type next."""
     from pipeline.live import rollout
     from pipeline.live.example_request import example_request
-    from pipeline.running.result import asked_with
     from pipeline.running.result import home_option as in_home
+    from pipeline.running.result import predict_arguments
 
     if as_json:
-        click.echo(to_json({**vars(here), "engine": server.engine, "log": str(server.log)}))
+        click.echo(to_json({**vars(running), "engine": server.engine, "log": str(server.log)}))
     else:
-        for name in here.models:
-            click.echo(f"{name}: {here.rest}/v1/models/{name}:predict")
-        click.echo(f"gRPC: {here.grpc}, {server.engine} server. Log: {server.log}. Ctrl-C stops it.")
+        for name in running.models:
+            click.echo(f"{name}: {running.rest}/v1/models/{name}:predict")
+        click.echo(f"gRPC: {running.grpc}, {server.engine} server. Log: {server.log}. Ctrl-C stops it.")
         if server.engine != "embedded":
             click.echo("TensorFlow Serving's own: no input validation, no samples of requests, no judging of canaries.")
         if server.engine == "binary":
             click.echo("It listens on all addresses of this machine.")
-        first = here.models[0]
+        first = running.models[0]
         newest = rollout.newest(home, first)
-        what, about = asked_with(newest)
-        ask = f"headrace predict {first} {what}{in_home(home)}"
-        click.echo(typed(f"Next:\n  {ask}   ask it about {about}"))
-        click.echo(f"  {example_request(here.rest, first, newest)}")
+        arguments, noun = predict_arguments(newest)
+        command = f"headrace predict {first} {arguments}{in_home(home)}"
+        click.echo(typed(f"Next:\n  {command}   ask it about {noun}"))
+        click.echo(f"  {example_request(running.rest, first, newest)}")
     sys.stdout.flush()
 
 
 def _report(home: Path, verdict: "Verdict") -> None:
-    """Says how a canary ended, here and to the channels of its run."""
+    """Prints the outcome of a canary, and notifies the channels of the run that published it."""
     from pipeline.scheduling import notifying
 
     pipeline, version, outcome, reason = verdict.pipeline, verdict.version, verdict.outcome, verdict.reason
 
-    def tell() -> None:
+    def notify() -> None:
         for problem in notifying.notify_canary_outcome(home, pipeline, version, outcome, reason):
             click.echo(f"headrace: {problem}", err=True)
 
     click.echo(f"headrace: Canary {version} of {pipeline} was {outcome}: {reason}.", err=True)
-    # Beside the server's supervision: a mail server may take a minute.
-    threading.Thread(target=tell, daemon=True).start()
+    # In a thread of its own: a mail server may take a minute, and the server must be supervised meanwhile.
+    threading.Thread(target=notify, daemon=True).start()
 
 
 @click.command()
@@ -143,7 +143,7 @@ def promote(pipeline: str, version: str, why: str, home: Path, as_json: bool) ->
     """
     from pipeline.live import rollout
 
-    _told(rollout.promoted(home, pipeline, version, why), pipeline, as_json)
+    _print_live(rollout.promoted(home, pipeline, version, why), pipeline, as_json)
 
 
 @click.command()
@@ -161,7 +161,7 @@ def rollback(pipeline: str, why: str, home: Path, as_json: bool) -> None:
     """
     from pipeline.live import rollout
 
-    _told(rollout.rolled_back(home, pipeline, why), pipeline, as_json)
+    _print_live(rollout.rolled_back(home, pipeline, why), pipeline, as_json)
 
 
 @click.command()
@@ -220,18 +220,18 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
     from pipeline.scheduling import times
 
     wait = times.seconds(promote_after) if promote_after else None
-    after = rollout.canary(home, pipeline, Canary(version, percent, max_error_rate, p95_ms, wait), why)
+    rollout_state = rollout.canary(home, pipeline, Canary(version, percent, max_error_rate, p95_ms, wait), why)
     if watch is None:
-        _told(after, pipeline, as_json)
+        _print_live(rollout_state, pipeline, as_json)
         return
-    found = rollout.watch(home, pipeline, server, watch)
+    watched = rollout.watch(home, pipeline, server, watch)
     if as_json:
-        click.echo(to_json(vars(found)))
-    elif found.reason:
-        click.echo(f"headrace: Version {version} was taken back: {found.reason}.", err=True)
+        click.echo(to_json(vars(watched)))
+    elif watched.reason:
+        click.echo(f"headrace: Version {version} was taken back: {watched.reason}.", err=True)
     else:
-        click.echo(f"version {version} answered {found.canary} of {found.requests} requests and stays")
-    sys.exit(5 if found.reason else 0)
+        click.echo(f"version {version} answered {watched.canary} of {watched.requests} requests and stays")
+    sys.exit(5 if watched.reason else 0)
 
 
 @click.command()
@@ -253,36 +253,40 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
     from pipeline.live import rollout
     from pipeline.running.result import home_option as in_home
 
-    found = rollout.listing(home, pipeline)
+    rows = rollout.listing(home, pipeline)
     if as_json:
-        click.echo(to_json(found, indent=1))
+        click.echo(to_json(rows, indent=1))
         return
-    for one in found:
-        metrics = ", ".join(f"{name} {significant(one['metrics'][name])}" for name in one["shown"][:3])
-        labels = ", ".join([*one["labels"], *["served"] * (one["state"] == "AVAILABLE")])
-        click.echo(f"{one['version']}  {one['published']}  {one['by'] or '?':<10} {metrics}  {labels}".rstrip())
-        change = one["change"]
+    for row in rows:
+        metrics = ", ".join(f"{name} {significant(row['metrics'][name])}" for name in row["shown"][:3])
+        labels = ", ".join([*row["labels"], *["served"] * (row["state"] == "AVAILABLE")])
+        click.echo(f"{row['version']}  {row['published']}  {row['by'] or '?':<10} {metrics}  {labels}".rstrip())
+        change = row["change"]
         if change:
             why = f": {change['why']}" if change["why"] else ""
             click.echo(f"            {change['what']} by {change['who']} at {change['time']}{why}")
-        ended = one["canary"]
+        ended = row["canary"]
         if ended:
             why = f": {ended['why']}" if ended["why"] else ""
             click.echo(f"            canary {ended['outcome']} by {ended['who']} at {ended['time']}{why}")
     if reason := rollout.why_not_live(home, pipeline):
         click.echo(typed(reason), err=True)
-    if not any(one["state"] for one in found):
+    if not any(row["state"] for row in rows):
         command = f"headrace serve {pipeline}{in_home(home)}"
         click.echo(typed(f"No server of {pipeline} runs on this home; start one: {command}"), err=True)
 
 
-def _told(after, pipeline: str, as_json: bool) -> None:
-    """Says what is live after a change."""
+def _print_live(rollout_state, pipeline: str, as_json: bool) -> None:
+    """Prints which version is live, and the canary, after a change."""
     from dataclasses import asdict
 
     if as_json:
-        click.echo(to_json(asdict(after)))
+        click.echo(to_json(asdict(rollout_state)))
         return
-    stable = f"version {after.stable}" if after.stable is not None else "the newest version"
-    canary = f", canary {after.canary.version} with {after.canary.percent:g} %" if after.canary else ""
-    click.echo(f"{pipeline} serves {stable}{canary}")
+    live = f"version {rollout_state.stable}" if rollout_state.stable is not None else "the newest version"
+    canary = (
+        f", canary {rollout_state.canary.version} with {rollout_state.canary.percent:g} %"
+        if rollout_state.canary
+        else ""
+    )
+    click.echo(f"{pipeline} serves {live}{canary}")

@@ -1,4 +1,4 @@
-"""What all verbs of the `headrace` command share: options, completion, errors in one line."""
+"""Shared by all subcommands of `headrace`: options, help sections, shell completion, errors in one line."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ from data.secrets import hide
 from pipeline.core import environment
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-# Of `headrace --help`, in its order.
+# Section of `headrace --help` -> its subcommands, in order.
 SECTIONS = {
     "Run": ("run", "new", "check", "list", "compare-classical", "schema", "new-task"),
     "Look": ("runs", "show", "report", "compare", "why", "logs", "board", "ui"),
@@ -48,20 +48,20 @@ class SectionedGroup(click.Group):
 
 
 class PipelineName(click.ParamType):
-    """The name of a pipeline or the path of a run file; completes both."""
+    """The name of a pipeline or the path of a run file, with shell completion."""
 
     name = "pipeline"
 
     def shell_complete(self, ctx, param, incomplete):
         home = Path(ctx.params.get("home") or os.environ.get("HEADRACE_HOME", "."))
-        here = [path.stem for folder in (CONFIGS, Path()) for path in folder.glob("*.yaml")]
-        known = {*here, *(path.name for path in (home / "runs").glob("*") if path.is_dir())}
-        found = sorted(name for name in known if name.startswith(incomplete))
-        return [*map(CompletionItem, found), CompletionItem(incomplete, type="file")]
+        run_files = [path.stem for folder in (CONFIGS, Path()) for path in folder.glob("*.yaml")]
+        names = {*run_files, *(path.name for path in (home / "runs").glob("*") if path.is_dir())}
+        matches = sorted(name for name in names if name.startswith(incomplete))
+        return [*map(CompletionItem, matches), CompletionItem(incomplete, type="file")]
 
 
 class RunName(click.ParamType):
-    """The identifier of a run, or the name of a pipeline for its newest; completes both."""
+    """The identifier of a run, or the name of a pipeline for its newest run, with shell completion."""
 
     name = "run"
 
@@ -74,8 +74,8 @@ class RunName(click.ParamType):
 
 
 @contextlib.contextmanager
-def _written_to() -> Iterator[None]:
-    """Raises ConfigError where this block writes what this user may not, or to a file system mounted read-only."""
+def _explained_write_errors() -> Iterator[None]:
+    """Raises ConfigError if a write in this block fails for lack of permission, or on a read-only file system."""
     try:
         yield
     except PermissionError as error:
@@ -94,13 +94,17 @@ def _written_to() -> Iterator[None]:
 
 
 def reports_errors(function):
-    """Turns an error into one line on standard error and the exit code that belongs to it."""
+    """Returns a command that prints an error in one line on standard error and ends with the error's exit code.
+
+    Adds the option `--verbose`, with which the command raises the error. With `as_json` the error is printed as JSON on
+    standard output, too.
+    """
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
         verbose = kwargs.pop("verbose")
         try:
-            with _written_to():
+            with _explained_write_errors():
                 return function(*args, **kwargs)
         except HeadraceError as error:
             if verbose:
@@ -111,14 +115,14 @@ def reports_errors(function):
             click.echo(f"headrace: {printable_lines(text)}", err=True)
             sys.exit(error.exit_code)
         except BrokenPipeError:
-            # The reader, such as `head`, has seen enough; closing standard output would complain once more.
+            # The reader, such as `head`, has ended; without this, closing standard output would fail, too.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        except Exception as error:  # whatever it is, a person gets one line; -v shows the rest
+        except Exception as error:  # an internal error is printed in one line, too; -v shows the traceback
             if verbose:
                 raise
             text = (hide(str(error)).splitlines() or [""])[0][:300]
             click.echo(
-                f"headrace: {type(error).__name__}: {printable(text)} (a fault of ours; -v shows the traceback)",
+                f"headrace: {type(error).__name__}: {printable(text)} (an internal error; -v shows the traceback)",
                 err=True,
             )
             sys.exit(1)
@@ -127,34 +131,42 @@ def reports_errors(function):
 
 
 def typed(text: str) -> str:
-    """Returns a sentence whose commands, such as `headrace run digits`, can be pasted where this one was typed."""
+    """Returns a text whose commands, such as `headrace run digits`, name the program as it was typed now."""
     context = click.get_current_context(silent=True)
-    verbs = getattr(context.find_root().command, "commands", {}) if context else {}
-    return environment.typed(text, verbs) if verbs else text
+    subcommands = getattr(context.find_root().command, "commands", {}) if context else {}
+    return environment.typed(text, subcommands) if subcommands else text
 
 
-def again(**changes: Any) -> str:
-    """Returns the command that runs now as a person types it, with what was given, and with parameters changed."""
-    context, words = click.get_current_context(), []
+def command_with(**changes: Any) -> str:
+    """Returns the current command line, quoted for a shell, with some parameters changed.
+
+    Args:
+        changes: Name of a parameter of the command -> its new value.
+    """
+    context, arguments = click.get_current_context(), []
     for parameter in context.command.params:
         name = str(parameter.name)
         if name not in changes and context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
         value = changes.get(name, context.params.get(name))
         option = max(parameter.opts, key=len)
-        for one in value if isinstance(value, tuple) else [value]:
+        for item in value if isinstance(value, tuple) else [value]:
             if isinstance(parameter, click.Argument):
-                words.append(str(one))
-            elif isinstance(one, bool):
-                words += [option] if one else parameter.secondary_opts[:1]
+                arguments.append(str(item))
+            elif isinstance(item, bool):
+                arguments += [option] if item else parameter.secondary_opts[:1]
             else:
-                words += [f"{option}={one}"] if str(one).startswith("-") else [option, str(one)]
-    verb = context.command_path.partition(" ")[2]
-    return f"{environment.program()} {verb} {shlex.join(words)}"
+                arguments += [f"{option}={item}"] if str(item).startswith("-") else [option, str(item)]
+    subcommand = context.command_path.partition(" ")[2]
+    return f"{environment.program()} {subcommand} {shlex.join(arguments)}"
 
 
 def split_lines(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Returns the rows and classes of each split, a line each, as `preflight.read_everything` counts them."""
+    """Returns a line for each split with its numbers of rows and of each class.
+
+    Args:
+        splits: Split -> `rows` and `classes`, as `preflight.read_everything` returns them.
+    """
     lines = []
     for split, facts in splits.items():
         shares = ", ".join(f"{isolated(name)} {count:,}" for name, count in facts["classes"].items())

@@ -155,7 +155,7 @@ def _epochs(record: RunRecord) -> int | None:
 
 def _steps(pipeline: str, version: Path) -> dict[str, str]:
     """Returns what to type after a version was published, with what it is for."""
-    what, about = asked_with(version)
+    what, about = predict_arguments(version)
     place = home_option(version.parents[2])
     return {
         f"predict {pipeline} {what}{place}": f"ask the model about {about}",
@@ -178,7 +178,7 @@ def home_option(home: Path) -> str:
     return "" if usual.resolve() == home.resolve() else f" --home {shlex.quote(str(relative(home)))}"
 
 
-def asked_with(version: Path) -> tuple[str, str]:
+def predict_arguments(version: Path) -> tuple[str, str]:
     """Returns what follows `headrace predict NAME` for a published version, and what that is in words."""
     return ASKED[(read_manifest(version).get("file_query") or {}).get("kind", "image")]
 

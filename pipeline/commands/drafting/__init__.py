@@ -1,1 +1,1 @@
-"""A run file for a person's own data: what `headrace new` infers, and how it is written."""
+"""`headrace new`: infers a run file from a person's own data, checks it and writes it."""

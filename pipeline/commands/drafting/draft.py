@@ -1,4 +1,4 @@
-"""What `headrace new` infers from a person's data."""
+"""The records of `headrace new`: the draft of a run file, and the options for tables."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,28 +8,27 @@ from typing import Any
 from data.inference.guesses import Guess
 
 
-def typed(**changes: bool | str) -> str:
-    """Returns options as a person types them."""
-    words = []
+def as_options(**changes: bool | str) -> str:
+    """Returns options of the command line, such as `--no-header` for `header=False`."""
+    options = []
     for name, value in changes.items():
-        option = "format" if name == "form" else name
-        words.append(f"--{'' if value else 'no-'}{option}" if isinstance(value, bool) else f"--{option} {value}")
-    return " ".join(words)
+        option = name.removesuffix("_")
+        options.append(f"--{'' if value else 'no-'}{option}" if isinstance(value, bool) else f"--{option} {value}")
+    return " ".join(options)
 
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What a person says about a table, as options of `headrace new`.
+    """Options of `headrace new` for tables.
 
     Attributes:
-        format: `csv`, `jsonl`, `parquet` or `xlsx`; auto: by the file's ending.
-        delimiter: What separates the cells of a CSV file; empty to find out.
-        header: Whether its first row holds the names of the columns; None where the person did not say.
-        names: The names of its columns, where it has no header.
-        confirm: Asks a person a question; returns None where it was left without an answer. None where nobody can be
-            asked.
-        again: Returns what a person has to type with these options changed: the whole command where there is one.
-        sheet: The worksheet of an Excel workbook; empty for the first one.
+        format: `csv`, `jsonl`, `parquet` or `xlsx`; `auto`: by the file's ending.
+        delimiter: Delimiter of a CSV file; empty to infer it.
+        header: Whether the first row holds the names of the columns; None to infer it.
+        names: Names of the columns of a file without a header.
+        confirm: Asks a person a yes-or-no question; returns None without an answer. None if nobody can be asked.
+        command_with: Returns the command to type with these options changed; by default the options alone.
+        sheet: Worksheet of an Excel workbook; empty for the first one.
     """
 
     format: str = "auto"
@@ -37,26 +36,26 @@ class TableOptions:
     header: bool | None = None
     names: tuple[str, ...] = ()
     confirm: Callable[[str], bool | None] | None = None
-    again: Callable[..., str] = typed
+    command_with: Callable[..., str] = as_options
     sheet: str = ""
 
 
 @dataclass
 class Draft:
-    """A run file in the making.
+    """A draft of a run file.
 
     Attributes:
         task: Name of the task.
         files: Path of the data.
-        rows: How many there are.
-        features: Column -> what it is taken for, the label last.
-        ignored: Column -> why it is not used.
-        data: Further settings of the data.
-        comments: Setting of the data -> why it is set, as the run file says.
-        model: Settings of the task.
-        unsure: What a person should look at and what to do where it is wrong, a sentence each.
-        notes: What else was found, a sentence each: counts, what was left out.
-        splits: Split -> its folders, where the data has splits of its own.
+        rows: Number of rows.
+        features: Column -> guess of its feature, the label last.
+        ignored: Column -> reason why it is not used.
+        data: Other settings under `data`.
+        comments: Setting under `data` -> comment beside it in the run file.
+        model: Settings under `model`.
+        unsure: Sentences on doubtful guesses, each with its remedy.
+        notes: Sentences on counts and on files that are left out.
+        splits: Split -> its folders; empty if the data is not divided into splits.
     """
 
     task: str
@@ -74,17 +73,17 @@ class Draft:
 
 @dataclass(frozen=True)
 class Choice:
-    """A column that may be what is to be predicted.
+    """A column that may be the label.
 
     Attributes:
-        label: Its name.
-        learned: What would be learned: task, and classes or range.
+        label: Name of the column.
+        description: Task, and classes or range of the column.
     """
 
     label: str
-    learned: str
+    description: str
 
 
-# From why the label is not clear, the likeliest columns and the names of all, to the column that a person names; raises
-# ConfigError where nobody does.
+# (reason why the label is not clear, likeliest columns, names of all columns) -> the chosen column. Raises ConfigError
+# if none is chosen.
 Choose = Callable[[str, Sequence[Choice], Sequence[str]], str]

@@ -1,4 +1,4 @@
-"""Infers a run file from all rows of a table: the task, the label and what each column holds."""
+"""Drafts a run file from all rows of a table: the task, the label and the kind of each column."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ from data.texts import is_unicode
 from models import progress
 from pipeline.commands.drafting import labels, layouts
 from pipeline.commands.drafting.draft import Choice, Choose, Draft, TableOptions
-from pipeline.commands.drafting.wording import alike, named, some
+from pipeline.commands.drafting.wording import joined, quoted, similar_classes
 from pipeline.core.config import unknown
 
-MAX_DROPPED = 0.05  # share of rows that may be left out because they are broken
-MAX_CHOICES = 3  # columns that are offered where the label is not clear
-MAX_UNLABELLED = 0.5  # share of rows that may be left out because they have no label
+MAX_DROPPED = 0.05  # share of rows that may be dropped because they are broken
+MAX_CHOICES = 3  # columns that are offered if the label is not clear
+MAX_UNLABELLED = 0.5  # share of rows that may be dropped because they have no label
 
 
 def of_table(
@@ -37,7 +37,7 @@ def of_table(
     choose: Choose,
     options: TableOptions,
 ) -> Draft:
-    """Returns the run file that suits a table; the arguments are those of `new.draft`."""
+    """Returns the draft of a run file for a table; the arguments are those of `new.draft`."""
     settings, unsure = layouts.settings_of(path, options)
     config = DataConfig(**settings)
     kind = formats.format_of(config, [path])
@@ -51,26 +51,26 @@ def of_table(
     except DataError as error:
         raise DataError(f"{error}{layouts.other_sheets(path, options)}") from error
     data = {key: value for key, value in settings.items() if key != "files"}
-    written, doubts = notations.read_as_written(columns)
-    data |= notations.settings_of(written)
+    notation, doubts = notations.read_as_written(columns)
+    data |= notations.settings_of(notation)
     unsure += doubts
-    made = Draft(task or "", path, survey.rows, data=data, unsure=unsure)
-    label = _label(made, columns, choose) if label is None else label
+    draft = Draft(task or "", path, survey.rows, data=data, unsure=unsure)
+    label = _label(draft, columns, choose) if label is None else label
     if label not in columns:
         raise ConfigError(f"{unknown('column', label, columns)}{layouts.other_sheets(path, options)}")
     columns[label] = as_label(columns[label])
-    made = _filled(made, columns, label)
-    words = missing_markers(columns)
-    if words:
-        made.data["missing_values"] = ["", *words]
+    draft = _with_features(draft, columns, label)
+    markers = missing_markers(columns)
+    if markers:
+        draft.data["missing_values"] = ["", *markers]
         remedy = "take out of data.missing_values what is a value of its own"
-        made.unsure.append(f"cells with {', '.join(words)} are taken for missing; {remedy}")
-    _set_checks(made, columns[label], broken)
-    return made
+        draft.unsure.append(f"cells with {', '.join(markers)} are taken for missing; {remedy}")
+    _set_checks(draft, columns[label], broken)
+    return draft
 
 
 def _refuse_unusable(path: Path, kind: str, survey: Survey, broken: Counter[str]) -> None:
-    """Raises DataError where no row can be read, or there is nothing to learn from."""
+    """Raises DataError if no row can be read, or if there are fewer than two columns."""
     if not survey.rows and broken:
         rows = f"none of {broken.total():,} rows" if broken.total() > 1 else "no row"
         raise DataError(f"{next(iter(broken))}; {rows} can be read.")
@@ -80,33 +80,33 @@ def _refuse_unusable(path: Path, kind: str, survey: Survey, broken: Counter[str]
         raise DataError(f"{path} has {len(columns)} column, expected an input and what is to be predicted{fix}.")
 
 
-def _label(made: Draft, columns: Mapping[str, Column], choose: Choose) -> str:
-    """Returns the column to be predicted: the one whose name leaves no doubt, else the one that a person chooses."""
-    label, reason = labels.clear(columns), "which column is to be predicted is not clear"
+def _label(draft: Draft, columns: Mapping[str, Column], choose: Choose) -> str:
+    """Returns the column to be predicted: the one with an unambiguous name, else the one that a person chooses."""
+    label, reason = labels.unambiguous(columns), "which column is to be predicted is not clear"
     if label is not None:
-        answer = guess_label(columns[label], _kind(made.task))
-        if answer.feature is not None:
+        guess = guess_label(columns[label], _kind(draft.task))
+        if guess.feature is not None:
             return label
-        reason = f"{named(label)} cannot be predicted: {answer.reason}"
+        reason = f"{quoted(label)} cannot be predicted: {guess.reason}"
     choices: list[Choice] = []
     why_not = ""  # the likeliest column cannot be predicted
-    for name in labels.ranked(columns, about=made.files.name.partition(".")[0]):
+    for name in labels.by_likelihood(columns, table_name=draft.files.name.partition(".")[0]):
         try:
-            tried = _filled(made, columns, name)
+            candidate = _with_features(draft, columns, name)
         except ConfigError as error:
             why_not = why_not or str(error)
         else:
-            choices.append(Choice(name, f"{tried.task}, {_answers(tried.features[name])}"))
+            choices.append(Choice(name, f"{candidate.task}, {_description(candidate.features[name])}"))
         if len(choices) == MAX_CHOICES:
             break
     if not choices:
         why_not = why_not or "no column can be predicted: a label has at least two values."
-        raise ConfigError(f"{made.files}: {reason}; {why_not}")
-    return choose(f"{made.files}: {reason}", choices, list(columns))
+        raise ConfigError(f"{draft.files}: {reason}; {why_not}")
+    return choose(f"{draft.files}: {reason}", choices, list(columns))
 
 
-def _answers(guess: Guess) -> str:
-    """Returns what can be predicted, in a few words."""
+def _description(guess: Guess) -> str:
+    """Returns the range or the classes of a label, in a few words."""
     if not isinstance(guess.feature, LabelFeature):
         return f"a number from {guess.reason}"
     names = [isolated(name if len(name) <= 20 else f"{cut(name, 20)}...") for name in guess.feature.classes[:4]]
@@ -116,146 +116,148 @@ def _answers(guess: Guess) -> str:
 
 
 def _survey(path: Path, kind: str, config: DataConfig, broken: Counter) -> Survey:
-    """Returns what the rows hold that can be read; the others are added to `broken`."""
-    found = Survey()
+    """Returns the survey of all rows that can be read; adds the problems of the others to `broken`."""
+    survey = Survey()
     for block in kept.blocks(path, kind, config):
         broken.update(map(str, block.problems))
-        found.add(_in_unicode(block, broken))
-        progress.report(rows=found.rows, share=block.share)
-    return found
+        survey.add(_in_unicode(block, broken))
+        progress.report(rows=survey.rows, share=block.share)
+    return survey
 
 
 def _in_unicode(block: Block, broken: Counter) -> Block:
-    """Returns a block without rows in which a text is no Unicode, as JSON can escape it; those are added to `broken`.
+    """Returns a block without rows that have a lone surrogate, as JSON can escape it; adds their problems to `broken`.
 
-    Arrow holds no such text, so it is in a column of Python values.
+    Arrow cannot hold such a text, so it is in a column of Python values.
     """
-    odd = {
+    invalid_rows = {
         row
         for cells in block.mixed.values()
         for row, cell in enumerate(cells)
         if isinstance(cell, str) and not is_unicode(cell)
     }
-    if not odd:
+    if not invalid_rows:
         return block
-    broken.update(f"{block.where(row)}: a text with half of a surrogate pair" for row in sorted(odd))
-    return block.take(np.array([row for row in range(len(block)) if row not in odd], np.int64))
+    broken.update(f"{block.where(row)}: a text with half of a surrogate pair" for row in sorted(invalid_rows))
+    return block.take(np.array([row for row in range(len(block)) if row not in invalid_rows], np.int64))
 
 
-def _filled(made: Draft, columns: Mapping[str, Column], label: str) -> Draft:
-    """Returns the draft with the task and what every column is; raises ConfigError where nothing can be learned."""
-    made = replace(made, ignored={}, data=dict(made.data), model=dict(made.model), unsure=list(made.unsure))
-    guesses, answer = guess_all(columns, label, _kind(made.task))
-    if answer.feature is None:
-        raise ConfigError(f"{named(label)} cannot be predicted: {answer.reason}; name another column with --label.")
+def _with_features(draft: Draft, columns: Mapping[str, Column], label: str) -> Draft:
+    """Returns a copy of the draft with the task and all features; raises ConfigError if nothing can be learned."""
+    draft = replace(draft, ignored={}, data=dict(draft.data), model=dict(draft.model), unsure=list(draft.unsure))
+    guesses, label_guess = guess_all(columns, label, _kind(draft.task))
+    if label_guess.feature is None:
+        raise ConfigError(
+            f"{quoted(label)} cannot be predicted: {label_guess.reason}; name another column with --label."
+        )
     for name, guess in guesses.items():
         if guess.feature is None:
-            made.ignored[name] = guess.reason
+            draft.ignored[name] = guess.reason
     used = {name: guess for name, guess in guesses.items() if guess.feature is not None}
     texts = [name for name, guess in used.items() if isinstance(guess.feature, TextFeature)]
-    other = [name for name in used if name not in texts]
-    if not made.task:
-        made.task = _task(answer, columns, used, texts)
-        made.unsure += _either(made.task, texts, other)
-    if made.task in ("text_classification", "sequence_classification"):
+    other_columns = [name for name in used if name not in texts]
+    if not draft.task:
+        draft.task = _task(label_guess, columns, used, texts)
+        draft.unsure += _unused_columns(draft.task, texts, other_columns)
+    if draft.task in ("text_classification", "sequence_classification"):
         keep = max(texts or used or guesses, key=lambda name: (columns[name].mean_words, columns[name].mean_length))
-        made.ignored |= {name: "the task takes one text and nothing else" for name in used if name != keep}
+        draft.ignored |= {name: "the task takes one text and nothing else" for name in used if name != keep}
         optional = bool(columns[keep].missing)
         used = {keep: Guess(TextFeature(optional=optional), guesses[keep].reason)}
-        made.ignored.pop(keep, None)
+        draft.ignored.pop(keep, None)
     else:
         for name in texts:
             used.pop(name)
-            made.ignored[name] = "a text, which the task does not take"
+            draft.ignored[name] = "a text, which the task does not take"
     if not used:
-        raise ConfigError(_nothing_left(made, label, answer, texts))
-    made.features = {**used, label: answer}
-    made.unsure += _doubts(made, guesses)
-    return made
+        raise ConfigError(_nothing_left(draft, label, label_guess, texts))
+    draft.features = {**used, label: label_guess}
+    draft.unsure += _doubts(draft, guesses)
+    return draft
 
 
-def _nothing_left(made: Draft, label: str, answer: Guess, texts: list[str]) -> str:
-    """Returns why there is nothing to learn the label from."""
+def _nothing_left(draft: Draft, label: str, label_guess: Guess, texts: list[str]) -> str:
+    """Returns the message that no column is left from which the label can be predicted."""
     if not texts:
-        return f"{named(label)}: no column can be learned from: {_reasons(made.ignored)}."
-    what = "a number" if isinstance(answer.feature, TargetFeature) else "classes"
-    shown = some([named(name) for name in texts], 3)
+        return f"{quoted(label)}: no column can be learned from: {_reasons(draft.ignored)}."
+    prediction = "a number" if isinstance(label_guess.feature, TargetFeature) else "classes"
+    text_names = joined([quoted(name) for name in texts], 3)
     return (
-        f"{named(label)}, {what}, would be predicted ({made.task}), which learns from no text ({shown}); name a column "
-        "of classes with --label, or make classes of it."
+        f"{quoted(label)}, {prediction}, would be predicted ({draft.task}), which learns from no text ({text_names}); "
+        "name a column of classes with --label, or make classes of it."
     )
 
 
-def _doubts(made: Draft, guesses: Mapping[str, Guess]) -> list[str]:
-    """Returns what a person should look at in the columns, a sentence each."""
-    said = []
-    for name, guess in made.features.items():
+def _doubts(draft: Draft, guesses: Mapping[str, Guess]) -> list[str]:
+    """Returns a sentence for each column whose guess is doubtful."""
+    sentences = []
+    for name, guess in draft.features.items():
         if guess.unsure and guess.feature:
-            said.append(f"{named(name)} is taken for a {guess.feature.kind}: {guess.reason}; {guess.remedy}")
+            sentences.append(f"{quoted(name)} is taken for a {guess.feature.kind}: {guess.reason}; {guess.remedy}")
         if isinstance(guess.feature, LabelFeature):
-            said += [f"{named(name)}: {sentence}" for sentence in alike(guess.feature.classes)]
-    for name, reason in made.ignored.items():
+            sentences += [f"{quoted(name)}: {sentence}" for sentence in similar_classes(guess.feature.classes)]
+    for name, reason in draft.ignored.items():
         if guesses[name].unsure and guesses[name].feature is None:
-            said.append(f"{named(name)} is left out: {reason}; {guesses[name].remedy}")
-    return said
+            sentences.append(f"{quoted(name)} is left out: {reason}; {guesses[name].remedy}")
+    return sentences
 
 
 def _kind(task: str) -> Literal["auto", "label", "target"]:
-    """Returns what a task predicts; auto where it is still to be inferred."""
+    """Returns what a task predicts; `auto` if the task is still to be inferred."""
     if not task:
         return "auto"
     return "target" if task == "tabular_regression" else "label"
 
 
-def _either(task: str, texts: list[str], other: list[str]) -> list[str]:
-    """Returns what is left out because a task learns from a text or from the other columns, never from both."""
-    if not texts or not other or task == "tabular_regression":
+def _unused_columns(task: str, texts: list[str], other_columns: list[str]) -> list[str]:
+    """Returns a sentence on the columns that are left out, since a task learns from a text or from the others."""
+    if not texts or not other_columns or task == "tabular_regression":
         return []
-    used, left, instead = other, texts, "text_classification"
+    used, left, instead = other_columns, texts, "text_classification"
     if task == instead:
-        used, left, instead = texts, other, "tabular_classification"
-    kept, rest = (some([named(name) for name in names], 3) for names in (used, left))
+        used, left, instead = texts, other_columns, "tabular_classification"
+    kept, rest = (joined([quoted(name) for name in names], 3) for names in (used, left))
     return [f"{task} learns from {kept} and not from {rest}; give --task {instead} for the other way round"]
 
 
 def _reasons(ignored: dict[str, str]) -> str:
-    return "; ".join(f"{named(name)}: {reason}" for name, reason in islice(ignored.items(), 5))
+    return "; ".join(f"{quoted(name)}: {reason}" for name, reason in islice(ignored.items(), 5))
 
 
-def _task(answer: Guess, columns: Mapping[str, Column], used: dict[str, Guess], texts: list[str]) -> str:
-    if isinstance(answer.feature, TargetFeature):
+def _task(label_guess: Guess, columns: Mapping[str, Column], used: dict[str, Guess], texts: list[str]) -> str:
+    if isinstance(label_guess.feature, TargetFeature):
         return "tabular_regression"
     long = [name for name in texts if columns[name].mean_words >= 6]
-    # A text beside a column or two is what the row is about; beside many it is a remark.
-    about_a_text = texts and ((len(used) <= 3 and long) or len(used) == 1)
-    return "text_classification" if about_a_text else "tabular_classification"
+    # With one or two other columns the text is what the row is about; with many it is a remark.
+    is_text_task = texts and ((len(used) <= 3 and long) or len(used) == 1)
+    return "text_classification" if is_text_task else "tabular_classification"
 
 
-def _set_checks(made: Draft, label: Column, broken: Counter) -> None:
-    """Sets what to do about rows that cannot be used, and rows that are there more than once."""
+def _set_checks(draft: Draft, label: Column, broken: Counter) -> None:
+    """Sets the policies for invalid and duplicate rows, and adds sentences on them."""
     unlabelled = sum(label.missing.values())
     if unlabelled or broken:
-        rows = made.rows + broken.total()
-        # Rows that nobody labelled are usual; broken ones are not.
+        rows = draft.rows + broken.total()
+        # Rows without a label are common; broken rows are not.
         droppable = unlabelled <= MAX_UNLABELLED * rows and broken.total() <= MAX_DROPPED * rows
         share = (unlabelled + broken.total()) / rows
         if droppable:
-            rate = {"max_rate": round(share + 0.01, 2)} if share > MAX_DROPPED else {}
-            made.data["checks"] = {"invalid": {"policy": "drop", **rate}}
-        what = (
-            f"{unlabelled:,} row{'s have' if unlabelled > 1 else ' has'} no {named(label.name)}" if unlabelled else ""
+            limit = {"max_rate": round(share + 0.01, 2)} if share > MAX_DROPPED else {}
+            draft.data["checks"] = {"invalid": {"policy": "drop", **limit}}
+        problem = (
+            f"{unlabelled:,} row{'s have' if unlabelled > 1 else ' has'} no {quoted(label.name)}" if unlabelled else ""
         )
-        bad = f"{broken.total():,} row{'s are' if broken.total() > 1 else ' is'} broken" if broken else ""
-        what = "; ".join(filter(None, (what, bad)))
+        broken_rows = f"{broken.total():,} row{'s are' if broken.total() > 1 else ' is'} broken" if broken else ""
+        problem = "; ".join(filter(None, (problem, broken_rows)))
         remedy = "left out; mend the file to use all rows"
         if not droppable:
             remedy = "mend the file, or set data.checks.invalid to {policy: drop, max_rate: 1}; a run stops as it is"
-        made.unsure.append(f"{what}: {remedy}")
+        draft.unsure.append(f"{problem}: {remedy}")
     names = ", ".join(word for word in label.missing if word)
-    if names and "missing_values" in made.data:
+    if names and "missing_values" in draft.data:
         remedy = (
-            f"where it is a class, take it out of data.missing_values and add it to the classes of {named(label.name)}"
+            f"where it is a class, take it out of data.missing_values and add it to the classes of {quoted(label.name)}"
         )
-        made.unsure.append(f"{names} in {named(label.name)} is taken for no label; {remedy}")
-    made.data.setdefault("checks", {})["duplicates"] = {"policy": "warn"}
-    made.comments["checks"] = "rows of few columns with few values are equal by nature; drop leaves duplicates out"
+        draft.unsure.append(f"{names} in {quoted(label.name)} is taken for no label; {remedy}")
+    draft.data.setdefault("checks", {})["duplicates"] = {"policy": "warn"}
+    draft.comments["checks"] = "rows of few columns with few values are equal by nature; drop leaves duplicates out"

@@ -1,4 +1,4 @@
-"""Numbers and lists as sentences have them."""
+"""Numbers, lists and names as parts of a sentence."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -9,39 +9,45 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
-def some(names: Sequence[str], most: int = 8) -> str:
-    """Returns `a, b and c`, or of many `a, b, c and 4 more`."""
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+def joined(names: Sequence[str], max_names: int = 8) -> str:
+    """Returns `a, b and c`, or `a, b, c and 4 more` if there are more than `max_names`."""
+    if len(names) > max_names:
+        return f"{', '.join(names[:max_names])} and {len(names) - max_names:,} more"
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
-def named(column: str) -> str:
-    """Returns the name of a column as a sentence has it: in quotes where it is not one word."""
+def quoted(column: str) -> str:
+    """Returns the name of a column, in quotes if it is empty or has whitespace."""
     return column if column and not any(letter.isspace() for letter in column) else repr(column)
 
 
-def alike(classes: Sequence[str]) -> list[str]:
-    """Returns, a sentence for each kind, which classes differ in case, blanks or Unicode form only."""
-    found: dict[str, list[str]] = {}
+def similar_classes(classes: Sequence[str]) -> list[str]:
+    """Returns a sentence for each kind of difference: classes that differ only in case, blanks or Unicode form."""
+    similar: dict[str, list[str]] = {}
     groups: dict[str, list[str]] = {}
     for name in classes:
         groups.setdefault(_folded(name), []).append(name)
-    for same in groups.values():
-        if len(same) > 1:
-            found.setdefault(_difference(same), []).append(some([named(name) for name in same]))
-    return [f"classes {some(pairs, 3)} differ in {how} only; make them one in the data" for how, pairs in found.items()]
+    for group in groups.values():
+        if len(group) > 1:
+            similar.setdefault(_difference(group), []).append(joined([quoted(name) for name in group]))
+    return [
+        f"classes {joined(groups_of_names, 3)} differ in {difference} only; make them one in the data"
+        for difference, groups_of_names in similar.items()
+    ]
 
 
 def _folded(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
 
 
-def _difference(same: Sequence[str]) -> str:
-    """Returns what makes classes differ that are one when folded."""
-    ways = {
+def _difference(names: Sequence[str]) -> str:
+    """Returns in what names differ that are equal when folded."""
+    normalized = {
         "case": lambda name: name.casefold(),
         "blanks": lambda name: " ".join(name.split()),
         "Unicode form": lambda name: unicodedata.normalize("NFKC", name),
     }
-    return next((how for how, way in ways.items() if len(set(map(way, same))) == 1), "case, blanks or Unicode form")
+    return next(
+        (difference for difference, normalize in normalized.items() if len(set(map(normalize, names))) == 1),
+        "case, blanks or Unicode form",
+    )

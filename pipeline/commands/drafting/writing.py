@@ -1,4 +1,4 @@
-"""Writes what was inferred as a run file in YAML, with the reason beside each column."""
+"""Writes a draft as a run file in YAML, with the reason for each guess as a comment."""
 
 import json
 import os
@@ -9,36 +9,36 @@ from typing import Any
 from data.inference.guesses import Guess
 from pipeline.commands.drafting.draft import Draft
 
-# What YAML takes in no text, or for the end of a line: control characters, surrogates, byte order marks.
+# Characters that YAML refuses, or takes for the end of a line: control characters, surrogates, byte order marks.
 NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-MAX_KEY = 1000  # characters; YAML takes 1,024 before the colon
+MAX_KEY = 1000  # characters; YAML allows 1,024 before the colon
 
 
-def text(made: Draft, name: str, folder: Path) -> str:
-    """Returns the run file.
+def text(draft: Draft, name: str, folder: Path) -> str:
+    """Returns the content of the run file.
 
     Args:
-        made: What was inferred.
-        name: The pipeline's.
-        folder: Where the file will lie: paths start there.
+        draft: The draft.
+        name: Name of the pipeline.
+        folder: Folder of the run file; paths in it are relative to this folder.
     """
     lines = [
         f"# headrace run ./{name}.yaml",
-        f"# Written by `headrace new` for {made.rows:,} rows; change what is wrong.",
+        f"# Written by `headrace new` for {draft.rows:,} rows; change what is wrong.",
     ]
-    lines += [f"# Unsure: {_one_line(sentence)}." for sentence in made.unsure]
-    lines += [f"task: {made.task}", "data:", f"  files: {_flow(_files(made, folder))}"]
-    for key, value in made.data.items():
-        why = f"  # {_one_line(made.comments[key])}" if key in made.comments else ""
-        lines.append(f"  {key}: {_flow(value)}{why}")
+    lines += [f"# Unsure: {_one_line(sentence)}." for sentence in draft.unsure]
+    lines += [f"task: {draft.task}", "data:", f"  files: {_flow(_files(draft, folder))}"]
+    for key, value in draft.data.items():
+        comment = f"  # {_one_line(draft.comments[key])}" if key in draft.comments else ""
+        lines.append(f"  {key}: {_flow(value)}{comment}")
     lines.append("  features:")
-    lines += [f"    {_key(key)}: {_feature(guess)}" for key, guess in made.features.items()]
-    if made.ignored:
+    lines += [f"    {_key(key)}: {_feature(guess)}" for key, guess in draft.features.items()]
+    if draft.ignored:
         lines.append("  ignore:")
-        lines += [f"    - {_scalar(key)}  # {_comment(reason)}" for key, reason in made.ignored.items()]
-    if made.model:
-        lines.append(f"model: {_flow(made.model)}")
-    lines.append(f"train: {_flow(_training(made))}")
+        lines += [f"    - {_scalar(key)}  # {_comment(reason)}" for key, reason in draft.ignored.items()]
+    if draft.model:
+        lines.append(f"model: {_flow(draft.model)}")
+    lines.append(f"train: {_flow(_training(draft))}")
     lines.append("# What a model must reach to be published, such as {accuracy: {min: 0.9}}.")
     lines.append("evaluate: {thresholds: {}}")
     lines.append(
@@ -49,33 +49,40 @@ def text(made: Draft, name: str, folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _files(made: Draft, folder: Path) -> Any:
-    """Returns the files as the run file names them, from where it lies."""
+def _files(draft: Draft, folder: Path) -> Any:
+    """Returns the value of `data.files`, with paths relative to the folder of the run file."""
 
     def relative(path: Path) -> str:
         return os.path.relpath(path, folder)
 
-    if not made.splits:
-        return relative(made.files)
-    named = {split: [relative(path) for path in paths] for split, paths in made.splits.items()}
-    return {split: paths[0] if len(paths) == 1 else paths for split, paths in named.items()}
+    if not draft.splits:
+        return relative(draft.files)
+    splits = {split: [relative(path) for path in paths] for split, paths in draft.splits.items()}
+    return {split: paths[0] if len(paths) == 1 else paths for split, paths in splits.items()}
 
 
-def _training(made: Draft) -> dict[str, Any]:
-    """Returns settings of training by the number of rows: about as many steps for small data as for large."""
+def _training(draft: Draft) -> dict[str, Any]:
+    """Returns settings of training by the number of rows: small data gets more epochs, in smaller batches."""
     sizes = ((20_000, 32, 40, 0.0003), (100_000, 128, 25, 0.001))
-    rows, task = made.rows, made.task
-    batch_size, epochs, rate = next((rest for most, *rest in sizes if rows < most), (512, 15, 0.002))
+    rows, task = draft.rows, draft.task
+    batch_size, epochs, learning_rate = next(
+        (values for max_rows, *values in sizes if rows < max_rows), (512, 15, 0.002)
+    )
     if not task.startswith("tabular"):
-        rate = 0.003 if task == "image_classification" else 0.002
-    return {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "early_stopping": {"patience": 6}}
+        learning_rate = 0.003 if task == "image_classification" else 0.002
+    return {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "early_stopping": {"patience": 6},
+    }
 
 
 def _feature(guess: Guess) -> str:
     assert guess.feature is not None
     settings = guess.feature.model_dump(mode="json", exclude_defaults=True)
-    shown = _flow({"kind": guess.feature.kind, **settings}) if settings else guess.feature.kind
-    return f"{shown}  # {_comment(guess.reason)}"
+    text = _flow({"kind": guess.feature.kind, **settings}) if settings else guess.feature.kind
+    return f"{text}  # {_comment(guess.reason)}"
 
 
 def _comment(text: str) -> str:
@@ -83,12 +90,12 @@ def _comment(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Returns a text as a comment holds it: on one line, and without what YAML takes nowhere."""
+    """Returns a text for a comment: on one line, without characters that YAML refuses."""
     return " ".join(NOT_PLAIN.sub(" ", text).split())
 
 
 def _key(name: str) -> str:
-    """Returns a column's name as a key; YAML looks for the colon of a long one in the next line."""
+    """Returns a column's name as a key in YAML; a long one is marked by `? `, with its colon in the next line."""
     key = _scalar(name)
     return key if len(key) <= MAX_KEY else f"? {key}\n    "
 
@@ -103,7 +110,7 @@ def _flow(value: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """Returns a number, or a text in quotes unless it is a plain word that YAML takes for nothing else."""
+    """Returns a scalar as YAML: a text is quoted unless it is a plain word that YAML reads as a string."""
     if not isinstance(value, str):
         return json.dumps(value)
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value)

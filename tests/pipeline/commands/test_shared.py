@@ -5,7 +5,7 @@ import click
 from click.testing import CliRunner
 
 from data.errors import ConfigError
-from pipeline.commands.shared import again, reports_errors
+from pipeline.commands.shared import command_with, reports_errors
 
 
 @click.command()
@@ -17,7 +17,7 @@ from pipeline.commands.shared import again, reports_errors
 @click.option("--home", envvar="HEADRACE_HOME", default=".")
 @click.option("--label", "-l")
 def _new(**_):
-    click.echo(again(label="-left us"))
+    click.echo(command_with(label="-left us"))
 
 
 def test_a_command_comes_again_as_it_was_given_but_for_what_changes(monkeypatch):

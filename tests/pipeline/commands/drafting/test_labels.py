@@ -28,7 +28,7 @@ def _table(*names: str, rows: int = 60):
     ],
 )
 def test_one_column_with_an_unmistakable_name_is_the_label(names, label):
-    assert labels.clear(_table(*names)) == label
+    assert labels.unambiguous(_table(*names)) == label
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_one_column_with_an_unmistakable_name_is_the_label(names, label):
     ],
 )
 def test_a_name_that_may_mean_something_else_is_not_clear(names):
-    assert labels.clear(_table(*names)) is None
+    assert labels.unambiguous(_table(*names)) is None
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_a_name_that_may_mean_something_else_is_not_clear(names):
     ],
 )
 def test_the_likeliest_label_comes_first(names, label):
-    assert labels.ranked(_table(*names))[0] == label
+    assert labels.by_likelihood(_table(*names))[0] == label
 
 
 def test_what_the_table_is_called_and_yes_or_no_speak_for_a_label():
     columns = _table("Age", "Attrition", "MonthlyIncome", "PerformanceRating:2", "PercentSalaryHike")
-    assert labels.ranked(columns, about="hr_attrition")[0] == "Attrition"
+    assert labels.by_likelihood(columns, table_name="hr_attrition")[0] == "Attrition"
 
     answers = survey([block_of_rows({"Returned": ("Yes", "No")[i % 2], "a": i % 2} for i in range(60))])
-    found = labels.ranked(_table("b:2") | answers | _table("c:2"))
+    found = labels.by_likelihood(_table("b:2") | answers | _table("c:2"))
     assert found.index("Returned") < found.index("a")  # a is the later, which wins among equals
 
 
@@ -77,4 +77,4 @@ def test_what_cannot_be_predicted_is_not_offered():
     columns |= survey([block_of_rows({"id": i, "day": f"2024-01-{i % 28 + 1:02}", "same": "x"} for i in range(60))])
     columns |= survey([block_of_rows({"note": f"a remark of several words, the {i}th of them"} for i in range(60))])
 
-    assert sorted(labels.ranked(columns)) == ["a", "colour"]
+    assert sorted(labels.by_likelihood(columns)) == ["a", "colour"]

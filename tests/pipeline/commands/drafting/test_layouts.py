@@ -19,7 +19,7 @@ from pipeline.core import config
 from tests.conftest import ROOT, headrace, inherited
 from tests.data.sources.tables.test_headers import IRIS
 
-OPTIONS = ("form", "delimiter", "header", "names")
+OPTIONS = ("format_", "delimiter", "header", "names")
 NAMES = ("sepal length", "sepal width", "petal length", "petal width", "species")
 
 
@@ -161,7 +161,7 @@ def test_the_command_asks_on_a_terminal(iris):
         ),
         ({"delimiter": "::"}, "--delimiter '::': expected one character, tab or space."),
         (
-            {"form": "jsonl", "header": False},
+            {"format_": "jsonl", "header": False},
             "--no-header and --names are of CSV files and Excel workbooks, found jsonl.",
         ),
     ],
