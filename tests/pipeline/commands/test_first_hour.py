@@ -23,11 +23,11 @@ CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]
     cases.pictures_with_hidden_folder: (0, ("120 rows", "1 hidden folder left out"), ()),
     cases.pictures_linked_deeply: (0, ("120 rows", "2 linked folders followed"), ()),
     cases.damaged_picture: (0, ("truncated.jpg", "a damaged JPEG"), ()),
-    cases.header_that_is_none: (DATA_REFUSED, ("data.csv:1", "--no-header", "--names"), ()),
+    cases.table_without_header: (DATA_REFUSED, ("data.csv:1", "--no-header", "--names"), ()),
     cases.label_of_150_classes: (0, ("tabular_classification of label",), ()),
     cases.column_called_inputs: (0, ("text_classification of targets",), ()),
-    cases.columns_alike_but_for_case: (0, ("label from 2 columns",), ()),
-    cases.columns_alike_but_for_punctuation: (0, ("label from 3 columns",), ()),
+    cases.columns_differing_in_case: (0, ("label from 2 columns",), ()),
+    cases.columns_differing_in_punctuation: (0, ("label from 3 columns",), ()),
     cases.surrogate_category: (0, ("1 row is broken: left out",), ()),
     cases.surrogate_text: (0, ("1 row is broken: left out",), ()),
     cases.one_target_of_1e30: (DATA_REFUSED, ("data.csv:202:price", "1e30"), ("--label", "price")),
@@ -38,9 +38,9 @@ CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]
     cases.label_in_three_spellings: (0, ("YES, Yes and yes differ in case only",), ()),
     cases.boolean_label: (0, ("false", "true"), ()),
     cases.nested_values: (0, ("tags is left out: its cells hold lists",), ()),
-    cases.sep_line: (0, ("label from 2 columns",), ()),
+    cases.separator_line: (0, ("label from 2 columns",), ()),
     cases.trailing_comma: (0, ("label from 2 columns",), ()),
-    cases.array: (0, ("label from 1 column",), ()),
+    cases.json_array: (0, ("label from 1 column",), ()),
     cases.partitioned_parquet: (0, ("label from 3 columns, 320 rows",), ()),
     cases.empty_strings: (0, ("label from 3 columns, 300 rows\ntrain",), ()),
     cases.nan_literal: (0, ("label from 2 columns, 300 rows\ntrain",), ()),
@@ -62,7 +62,7 @@ CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]
         ("different values become", "subtract a constant"),
         ("--label", "reading"),
     ),
-    cases.class_twins_nfc_nfd: (
+    cases.classes_in_two_unicode_forms: (
         0,
         ("2 classes; Jos\u00e9 is written in several forms of Unicode", "ok: mine can be run"),
         (),
@@ -73,24 +73,24 @@ CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]
         ("label from 3 columns, 299 rows", "there is also 'Notes': --sheet", "data.xlsx:9:x: expected a value"),
         (),
     ),
-    cases.one_in_a_thousand: (0, ("ok 289, fraud 1", "ok 277, fraud 1"), ()),
-    cases.preamble: (0, ("the lines before line 3 are left out",), ()),
+    cases.class_of_one_row_in_a_thousand: (0, ("ok 289, fraud 1", "ok 277, fraud 1"), ()),
+    cases.lines_before_the_header: (0, ("the lines before line 3 are left out",), ()),
 }
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_new_ends_as_a_run_would(case, tmp_path, monkeypatch):
+def test_new_ends_with_the_exit_code_of_check_on_the_same_data(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = case(tmp_path)
-    code, words, options = CASES[case]
+    code, expected, options = CASES[case]
 
-    own = ["check", "./mine.yaml", "--rows"] if data.suffix == ".yaml" else ["new", "mine", "--data", str(data)]
-    done = CliRunner().invoke(cli, [*own, *options])
+    arguments = ["check", "./mine.yaml", "--rows"] if data.suffix == ".yaml" else ["new", "mine", "--data", str(data)]
+    result = CliRunner().invoke(cli, [*arguments, *options])
 
-    assert (done.exit_code, done.exception if done.exit_code == 1 else None) == (code, None), done.output
-    for word in words:
-        assert word in done.output
+    assert (result.exit_code, result.exception if result.exit_code == 1 else None) == (code, None), result.output
+    for word in expected:
+        assert word in result.output
     if code == 0:
         yaml.safe_load((tmp_path / "mine.yaml").read_text(encoding="utf-8"))
-        checked = CliRunner().invoke(cli, ["check", "./mine.yaml", "--rows"])
-        assert checked.exit_code == code, checked.output
+        check = CliRunner().invoke(cli, ["check", "./mine.yaml", "--rows"])
+        assert check.exit_code == code, check.output

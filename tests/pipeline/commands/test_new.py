@@ -15,10 +15,10 @@ from pipeline.core import config
 from tests.conftest import headrace
 
 
-def _load(made, folder):
+def _load(draft, folder):
     """Returns the settings that the written run file has, as a run would read it."""
     path = folder / "mine.yaml"
-    path.write_text(writing.text(made, "mine", folder), encoding="utf-8")
+    path.write_text(writing.text(draft, "mine", folder), encoding="utf-8")
     return config.load(str(path))
 
 
@@ -35,9 +35,9 @@ def _table(folder, rows: int = 200, delimiter: str = ","):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_table_with_names_in_any_alphabet_becomes_a_run_file_that_loads(tmp_path, delimiter):
-    made = new.draft(_table(tmp_path, delimiter=delimiter), label="left us")
+    draft = new.draft(_table(tmp_path, delimiter=delimiter), label="left us")
 
-    named = _load(made, tmp_path)
+    named = _load(draft, tmp_path)
 
     features = named.dataset.spec.features
     assert named.config.task == "tabular_classification"
@@ -52,10 +52,10 @@ def test_a_table_with_names_in_any_alphabet_becomes_a_run_file_that_loads(tmp_pa
     assert features["色"].values == ("緑", "赤", "青")
     assert named.config.data.ignore == ("Nr", "Kommentar")
     assert named.config.data.missing_values == ("", "NA")
-    assert any("cells with NA are taken for missing; take out" in sentence for sentence in made.unsure)
+    assert any("cells with NA are taken for missing; take out" in sentence for sentence in draft.unsure)
 
 
-def test_a_text_beside_an_identifier_is_text_classification(tmp_path):
+def test_a_text_column_beside_an_identifier_is_text_classification(tmp_path):
     lines = [
         json.dumps({"id": i, "review": f"a long text with the number {i} in it", "stars": i % 3}) for i in range(99)
     ]
@@ -68,7 +68,7 @@ def test_a_text_beside_an_identifier_is_text_classification(tmp_path):
     assert list(named.dataset.spec.features) == ["review", "stars"]
 
 
-def test_a_number_to_be_predicted_is_regression(tmp_path):
+def test_a_numeric_label_is_regression(tmp_path):
     (tmp_path / "flats.csv").write_text("rooms,price\n" + "".join(f"{i % 6},{i * 3.7}\n" for i in range(100)))
 
     named = _load(new.draft(tmp_path / "flats.csv", label="price"), tmp_path)
@@ -78,7 +78,7 @@ def test_a_number_to_be_predicted_is_regression(tmp_path):
     assert named.dataset.spec.features["price"].kind == "target"
 
 
-def test_folders_of_images_and_of_texts_are_told_apart(tmp_path):
+def test_folders_of_images_and_of_texts_are_distinguished(tmp_path):
     for name in ("кошки", "wei rd"):
         for kind in ("pictures", "texts"):
             (tmp_path / kind / name).mkdir(parents=True)
@@ -99,14 +99,14 @@ def test_folders_of_images_and_of_texts_are_told_apart(tmp_path):
     assert len(rows) == 10
 
 
-def test_rows_without_a_label_are_left_out_and_told(tmp_path):
+def test_rows_without_a_label_are_dropped_and_reported(tmp_path):
     lines = [f"{i / 3},{'ab'[i % 2] if i % 50 else ''}" for i in range(200)]
     (tmp_path / "rows.csv").write_text("x,label\n" + "\n".join(lines))
 
-    made = new.draft(tmp_path / "rows.csv")
-    named = _load(made, tmp_path)
+    draft = new.draft(tmp_path / "rows.csv")
+    named = _load(draft, tmp_path)
 
-    assert "4 rows have no label: left out; mend the file to use all rows" in made.unsure
+    assert "4 rows have no label: left out; mend the file to use all rows" in draft.unsure
     assert named.config.data.checks.invalid.policy == "drop"
 
 
@@ -129,84 +129,86 @@ def test_rows_without_a_label_are_left_out_and_told(tmp_path):
         ("x,y\n" + "same,1\nsame,0\n" * 30, {"label": "y"}, "no column can be learned from: x: every row has 'same'"),
     ],
 )
-def test_what_cannot_be_learned_is_told_in_one_line(tmp_path, content, arguments, message):
+def test_data_that_no_task_can_learn_from_is_refused_in_one_line(tmp_path, content, arguments, message):
     (tmp_path / "rows.csv").write_text(content)
 
     with pytest.raises(ConfigError, match=message):
         new.draft(tmp_path / "rows.csv", **arguments)
 
 
-def test_a_table_of_one_column_has_nothing_to_learn_from(tmp_path):
+def test_a_table_of_one_column_is_refused(tmp_path):
     (tmp_path / "rows.csv").write_text("x\n1\n2\n")
 
     with pytest.raises(DataError, match="has 1 column, expected an input and what is to be predicted"):
         new.draft(tmp_path / "rows.csv")
 
 
-def test_the_command_writes_the_file_once_and_says_what_comes_next(tmp_path):
+def test_the_command_writes_the_file_once_and_prints_the_next_command(tmp_path):
     _table(tmp_path)
     arguments = ("new", "mine", "--data", "customers of 2024.csv", "--label", "left us")
 
-    done = headrace(*arguments, cwd=tmp_path)
-    again = headrace(*arguments, cwd=tmp_path)
+    first = headrace(*arguments, cwd=tmp_path)
+    second = headrace(*arguments, cwd=tmp_path)
     forced = headrace(*arguments, "--force", "--json", cwd=tmp_path)
 
-    assert done.code == 0, done.err
-    assert done.out.startswith("mine.yaml: tabular_classification of 'left us' from 3 columns, 200 rows\n")
-    assert "\nvalidation " in done.out
-    assert re.search(r"ok: mine can be run\nNext:\n  \S*headrace run \./mine\.yaml\n$", done.out)
-    assert again.code == 2
-    assert "mine.yaml is there already" in again.err
+    assert first.code == 0, first.err
+    assert first.out.startswith("mine.yaml: tabular_classification of 'left us' from 3 columns, 200 rows\n")
+    assert "\nvalidation " in first.out
+    assert re.search(r"ok: mine can be run\nNext:\n  \S*headrace run \./mine\.yaml\n$", first.out)
+    assert second.code == 2
+    assert "mine.yaml is there already" in second.err
     assert json.loads(forced.out)["features"]["left us"] == "label"
 
 
-def test_columns_that_cannot_be_read_as_numbers_or_dates_are_doubted(tmp_path):
+def test_columns_in_a_notation_that_is_not_read_are_called_unsure(tmp_path):
     rows = [
         f'"{i % 90}.{i % 10}98,67",{i % 7}%,"{i},6",{i % 28 + 1}. März 2024,{"JA" if i % 3 else "ja"}'
         for i in range(200)
     ]
     (tmp_path / "rows.csv").write_text("\n".join(["Umsatz in EUR,rate,width,day,label", *rows]), encoding="utf-8")
 
-    made = new.draft(tmp_path / "rows.csv", options=TableOptions(delimiter=","))
+    draft = new.draft(tmp_path / "rows.csv", options=TableOptions(delimiter=","))
 
-    looks = "its cells look like {} in a notation that is not read yet, such as "
+    description = "its cells look like {} in a notation that is not read yet, such as "
     for column, kind in (("'Umsatz in EUR'", "numbers"), ("day", "dates or times")):  # 0.098,67 has too many zeros
-        start = f"{column} is taken for a category: {looks.format(kind)}"
-        assert any(sentence.startswith(start) for sentence in made.unsure), made.unsure
-    assert made.data["decimal"] == ","
-    assert (made.features["rate"].feature.unit, made.features["width"].feature.kind) == ("%", "number")
-    assert "label: classes JA and ja differ in case only; make them one in the data" in made.unsure
+        start = f"{column} is taken for a category: {description.format(kind)}"
+        assert any(sentence.startswith(start) for sentence in draft.unsure), draft.unsure
+    assert draft.data["decimal"] == ","
+    assert (draft.features["rate"].feature.unit, draft.features["width"].feature.kind) == ("%", "number")
+    assert "label: classes JA and ja differ in case only; make them one in the data" in draft.unsure
 
 
-def test_percent_signs_beside_plain_numbers_are_doubted(tmp_path):
+def test_percent_signs_beside_plain_numbers_are_called_unsure(tmp_path):
     rows = [f"{i % 40 / 4}{'%' if i % 2 else ''},{i % 3}" for i in range(200)]
     (tmp_path / "rows.csv").write_text("\n".join(["rate,label", *rows]))
 
-    made = new.draft(tmp_path / "rows.csv")
+    draft = new.draft(tmp_path / "rows.csv")
 
-    assert any(sentence.startswith("rate is") and "%" in sentence for sentence in made.unsure), made.unsure
+    assert any(sentence.startswith("rate is") and "%" in sentence for sentence in draft.unsure), draft.unsure
 
 
-def test_a_number_that_two_notations_read_differently_is_doubted(tmp_path):
+def test_an_ambiguous_thousands_separator_is_called_unsure(tmp_path):
     rows = [f'"{i % 9 + 1},{i:03}",{i % 3}' for i in range(200)]
     (tmp_path / "rows.csv").write_text("\n".join(["width,label", *rows]))
 
-    made = new.draft(tmp_path / "rows.csv", options=TableOptions(delimiter=","))
+    draft = new.draft(tmp_path / "rows.csv", options=TableOptions(delimiter=","))
 
-    assert made.data["thousands"] == ","
-    assert any("1,000 in width is taken for 1000; where it is another number, set" in one for one in made.unsure)
+    assert draft.data["thousands"] == ","
+    assert any(
+        "1,000 in width is taken for 1000; where it is another number, set" in sentence for sentence in draft.unsure
+    )
 
 
-def test_many_numbers_as_classes_are_doubted(tmp_path):
+def test_many_numbers_as_classes_are_called_unsure(tmp_path):
     rows = [f"so many words as row {i} has,{i % 40 / 4}" for i in range(400)]
     (tmp_path / "rows.csv").write_text("\n".join(["words,score", *rows]))
 
-    made = new.draft(tmp_path / "rows.csv", "text_classification", "score")
+    draft = new.draft(tmp_path / "rows.csv", "text_classification", "score")
 
-    assert any("40 different numbers as classes; put them into few classes" in sentence for sentence in made.unsure)
+    assert any("40 different numbers as classes; put them into few classes" in sentence for sentence in draft.unsure)
 
 
-def test_a_pattern_is_told_to_belong_into_the_run_file(tmp_path):
+def test_a_pattern_is_refused_with_a_hint_at_the_run_file(tmp_path):
     with pytest.raises(
         ConfigError, match=r"no file or folder .*\*\.csv; .* data\.files of its run file takes a pattern"
     ):

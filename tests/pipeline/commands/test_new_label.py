@@ -34,91 +34,91 @@ def _new(data, *options: str, monkeypatch) -> Finished:
     """Returns what `headrace new stones` says beside the data, without a terminal."""
     monkeypatch.chdir(data.parent)
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # where headrace is
-    done = CliRunner().invoke(cli, ["new", "stones", "--data", data.name, *options], prog_name="headrace")
-    return Finished(done.exit_code, done.stdout, done.stderr)
+    result = CliRunner().invoke(cli, ["new", "stones", "--data", data.name, *options], prog_name="headrace")
+    return Finished(result.exit_code, result.stdout, result.stderr)
 
 
-def test_without_a_terminal_it_stops_with_the_likeliest_columns_and_the_command_for_each(diamonds, monkeypatch):
-    done = _new(diamonds, "--force", monkeypatch=monkeypatch)
+def test_without_a_terminal_it_refuses_with_a_command_for_each_of_the_likeliest_columns(diamonds, monkeypatch):
+    result = _new(diamonds, "--force", monkeypatch=monkeypatch)
 
-    assert done.code == 2
-    first, *commands = done.err.splitlines()
-    unclear = "which column is to be predicted is not clear; name it with --label. The likeliest:"
-    assert first == f"headrace: round diamonds.csv: {unclear}"
+    assert result.code == 2
+    first, *commands = result.err.splitlines()
+    reason = "which column is to be predicted is not clear; name it with --label. The likeliest:"
+    assert first == f"headrace: round diamonds.csv: {reason}"
     assert len(commands) == 3
-    command, _, learned = commands[0].strip().partition("   ")
+    command, _, description = commands[0].strip().partition("   ")
     assert command == "headrace new stones --data 'round diamonds.csv' --label price --force"
-    assert learned == "tabular_regression, a number from 300 to 2393"
+    assert description == "tabular_regression, a number from 300 to 2393"
     assert not list(diamonds.parent.glob("*.yaml"))
 
 
-def test_with_json_it_stops_too(diamonds, monkeypatch):
-    done = _new(diamonds, "--json", monkeypatch=monkeypatch)
+def test_with_json_it_refuses_as_without_a_terminal(diamonds, monkeypatch):
+    result = _new(diamonds, "--json", monkeypatch=monkeypatch)
 
-    assert done.code == 2
-    told = json.loads(done.out)
-    assert told["exit_code"] == 2
-    assert "headrace new stones --data 'round diamonds.csv' --label price --json" in told["error"]
+    assert result.code == 2
+    error = json.loads(result.out)
+    assert error["exit_code"] == 2
+    assert "headrace new stones --data 'round diamonds.csv' --label price --json" in error["error"]
 
 
-def test_a_task_leaves_the_columns_that_it_can_predict(diamonds, monkeypatch):
-    done = _new(diamonds, "--task", "tabular_regression", monkeypatch=monkeypatch)
+def test_only_columns_that_the_given_task_can_predict_are_offered(diamonds, monkeypatch):
+    result = _new(diamonds, "--task", "tabular_regression", monkeypatch=monkeypatch)
 
-    offered = [line.partition("--label ")[2].split()[0] for line in done.err.splitlines()[1:]]
+    offered = [line.partition("--label ")[2].split()[0] for line in result.err.splitlines()[1:]]
     assert offered[0] == "price"
     assert not {"cut", "color"} & set(offered)
 
 
 @pytest.mark.parametrize(("answer", "code", "label"), [("1", 0, "price"), ("cut", 0, "cut"), ("", 2, None)])
 def test_on_a_terminal_it_asks(diamonds, answer, code, label):
-    said, ended = _on_terminal(diamonds, answer)
+    output, exit_code = _on_terminal(diamonds, answer)
 
-    assert "  1  price   tabular_regression, a number from 300 to 2393\r\n" in said
-    assert ended == code
+    assert "  1  price   tabular_regression, a number from 300 to 2393\r\n" in output
+    assert exit_code == code
     file = diamonds.parent / "stones.yaml"
     assert file.exists() == (label is not None)
     if label:
         assert f"    {label}: " in file.read_text().splitlines()[-7]
     else:
-        assert "--label price   tabular_regression" in said
+        assert "--label price   tabular_regression" in output
 
 
-def test_on_a_terminal_a_wrong_answer_is_asked_again(diamonds):
-    said, ended = _on_terminal(diamonds, "9\ncolour\ncut")
+def test_on_a_terminal_it_asks_again_after_an_invalid_answer(diamonds):
+    output, exit_code = _on_terminal(diamonds, "9\ncolour\ncut")
 
-    assert "Error: '9' is neither a number from 1 to 3 nor a column; the columns are carat, cut, color" in said
-    assert "did you mean 'color'?" in said
-    assert "name it with --label" not in said
-    assert ended == 0
+    assert "Error: '9' is neither a number from 1 to 3 nor a column; the columns are carat, cut, color" in output
+    assert "did you mean 'color'?" in output
+    assert "name it with --label" not in output
+    assert exit_code == 0
     assert (diamonds.parent / "stones.yaml").exists()
 
 
 def _on_terminal(data: Path, answer: str) -> tuple[str, int]:
     """Returns what `headrace new` says on a terminal where this is typed, and its exit code."""
-    ours, theirs = pty.openpty()
+    terminal, process_end = pty.openpty()
     command = [str(Path(sys.executable).with_name("headrace")), "new", "stones", "--data", data.name]
     env = {**inherited(), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         command,
         cwd=data.parent,
         env=env,
-        stdin=theirs,
-        stderr=theirs,
+        stdin=process_end,
+        stderr=process_end,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    os.close(theirs)
-    said = []
+    os.close(process_end)
+    output = []
 
-    def reads(wanted: str) -> bool:
+    def reads(expected: str) -> bool:
         try:
-            said.append(os.read(ours, 65536).decode())
+            output.append(os.read(terminal, 65536).decode())
         except OSError:  # the other end is closed: the process has ended
             return True
-        return wanted in "".join(said)
+        return expected in "".join(output)
 
     until(lambda: reads(QUESTION))
-    os.write(ours, f"{answer}\n".encode())
+    os.write(terminal, f"{answer}\n".encode())
     until(lambda: reads("\0 never"))
-    os.close(ours)
-    return "".join(said), process.wait(timeout=60)
+    os.close(terminal)
+    return "".join(output), process.wait(timeout=60)

@@ -24,10 +24,10 @@ def clone(tmp_path) -> Path:
     return tmp_path
 
 
-def test_a_task_is_copied_registered_and_kept_apart(clone):
-    written = new_task.write(clone, "mood", "sequence_classification")
+def test_a_task_is_copied_registered_and_added_to_the_import_contracts(clone):
+    paths = new_task.write(clone, "mood", "sequence_classification")
 
-    assert Path("models/tasks/mood/task.py") in written
+    assert Path("models/tasks/mood/task.py") in paths
     assert "class MoodConfig(ClassificationConfig):" in (clone / "models/tasks/mood/config.py").read_text()
     assert '    "mood": "models.tasks.mood",\n' in (clone / "models/registry.py").read_text()
     contracts = tomllib.loads((clone / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
@@ -36,20 +36,20 @@ def test_a_task_is_copied_registered_and_kept_apart(clone):
 
 
 @pytest.mark.slow
-def test_a_written_task_passes_the_contract(clone):
+def test_a_copied_task_passes_the_contract_test(clone):
     new_task.write(clone, "mood", "text_classification")
 
     command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "tests/models/test_contract.py", "-k", "mood"]
-    done = subprocess.run(
+    result = subprocess.run(
         command, cwd=clone, env={**inherited(), "PYTHONPATH": str(clone)}, capture_output=True, text=True, timeout=600
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " passed" in result.stdout
 
 
 @pytest.mark.parametrize("name", ["Mood", "class", "a-b", "../up", "", "text_classification"])
-def test_a_name_that_is_none_or_taken_is_refused_and_nothing_is_written(clone, name):
+def test_an_invalid_or_taken_name_is_refused_and_nothing_is_written(clone, name):
     before = {path: path.read_bytes() for path in clone.rglob("*") if path.is_file()}
 
     with pytest.raises(ConfigError, match=r"cannot name a task|exists already"):
@@ -58,7 +58,7 @@ def test_a_name_that_is_none_or_taken_is_refused_and_nothing_is_written(clone, n
     assert {path: path.read_bytes() for path in clone.rglob("*") if path.is_file()} == before
 
 
-def test_installed_packages_are_not_changed(clone):
+def test_new_task_is_refused_outside_of_a_clone(clone):
     (clone / "pyproject.toml").unlink()
 
     with pytest.raises(ConfigError, match="run it in a clone of Headrace"):
