@@ -103,7 +103,7 @@ def table(rounds: int, epochs: int, *, stock: bool, say: Callable[[str], None]) 
 
     return [
         Row("whole run / plain Keras script, 1 epoch, wall", of_stock(lambda: wall["stock"] / wall["plain"]),
-            wall["ours"] / wall["plain"], 2.2, 1.6, detail=_words(wall, "s")),
+            wall["ours"] / wall["plain"], 1.4, 1.3, detail=_words(wall, "s")),
         Row(f"the same at {epochs} epochs", "not run", longer["ours"] / longer["plain"], 1.25, 1.1,
             detail=_words(longer, "s")),
         Row("CPU seconds over the plain script's, 1 epoch", of_stock(lambda: cpu["stock"] - cpu["plain"], " s"),
