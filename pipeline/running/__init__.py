@@ -1,1 +1,1 @@
-"""One run: its graph, the runner, Beam, preflight, recovery, and the result."""
+"""Execution of a run: preflight checks, the graph of stages, the runner, Beam, recovery and the result."""

@@ -1,4 +1,4 @@
-"""TFX's BeamDagRunner, told to say what each node is doing, and to record no path of the home."""
+"""TFX's BeamDagRunner with an observer of each node, and without paths of the home in ML Metadata."""
 
 import contextlib
 import shutil
@@ -28,7 +28,7 @@ def run_pipeline(pipeline: Pipeline, run: str, observer, home_paths: HomePaths) 
         pipeline: The pipeline; its root is relative to the home.
         run: Identifier of the run.
         observer: `observer.observe(stage, launch)` runs each node.
-        home_paths: What executors get in the place of relative paths.
+        home_paths: Makes relative paths absolute for executors.
     """
     # BeamDagRunner takes no options; see `graph.RUNNER`.
     StandardOptions.DEFAULT_RUNNER = "FnApiRunner"
@@ -41,14 +41,14 @@ def run_pipeline(pipeline: Pipeline, run: str, observer, home_paths: HomePaths) 
 
 
 class _Launcher(launcher.Launcher):
-    """Remembers whether the executor ran: TFX does not say whether it took an earlier result.
+    """Records whether the executor ran, since TFX does not tell whether a result came from the cache.
 
-    The executor gets absolute paths, and the folder in which the run was started. What a gate wrote before it stopped
-    the run is kept: TFX removes the outputs of an execution that failed.
+    The executor gets absolute paths, and runs in the folder in which the run was started. The outputs of a gate that
+    stops the run are copied, since TFX removes the outputs of an execution that failed.
 
     Attributes:
         executed: Whether the executor ran.
-        kept: Output name -> folder with a copy of what a gate that failed wrote there.
+        gate_outputs: Output name -> folder with a copy of the output of a gate that failed.
     """
 
     executed = False
@@ -56,14 +56,14 @@ class _Launcher(launcher.Launcher):
     def __init__(self, home_paths: HomePaths, started_in: Path, **arguments):
         super().__init__(**arguments)
         self._home_paths, self._started_in = home_paths, started_in
-        self.kept: dict[str, str] = {}
+        self.gate_outputs: dict[str, str] = {}
 
     def _run_executor(self, execution_info):
         self.executed = True
         if self._pipeline_node.node_info.id in GATES:
             run_gate = self._executor_operator.run_executor
             self._executor_operator.run_executor = lambda info: self._run_gate(run_gate, info)
-        with contextlib.chdir(self._started_in), self._home_paths.telling():
+        with contextlib.chdir(self._started_in), self._home_paths.naming_home():
             output = super()._run_executor(self._home_paths.absolute(execution_info))
         return self._home_paths.relative(output, execution_info.exec_properties)
 
@@ -72,17 +72,17 @@ class _Launcher(launcher.Launcher):
             return run_executor(info)
         except HeadraceError:
             for name, artifacts in info.output_dict.items():
-                for folder in [Path(one.uri) for one in artifacts if any(Path(one.uri).iterdir())][:1]:
-                    kept = self._home_paths.home / folder.relative_to(self._home_paths.reached)
-                    self.kept[name] = f"{kept}.failed"
-                    shutil.copytree(folder, self.kept[name])
+                for folder in [Path(artifact.uri) for artifact in artifacts if any(Path(artifact.uri).iterdir())][:1]:
+                    copy = self._home_paths.home / folder.relative_to(self._home_paths.executor_home)
+                    self.gate_outputs[name] = f"{copy}.failed"
+                    shutil.copytree(folder, self.gate_outputs[name])
             raise
 
 
 class _ObservedNode(PipelineNodeAsDoFn):
-    """A node that tells the observer when it begins and ends."""
+    """A node that runs under the observer."""
 
-    # On the class: Beam pickles the instances, and all nodes run in this process.
+    # Attributes of the class, since Beam pickles the instances; all nodes run in this process.
     observer: ClassVar = None
     home_paths: ClassVar[HomePaths]
     started_in: ClassVar[Path]
@@ -91,7 +91,7 @@ class _ObservedNode(PipelineNodeAsDoFn):
         self.observer.observe(self._node_id, self._launch)
 
     def _launch(self) -> tuple[bool, dict[str, str]]:
-        """Runs the node as PipelineNodeAsDoFn does; returns whether it was cached, and its outputs' folders."""
+        """Runs the node as PipelineNodeAsDoFn does; returns whether it was cached, and output name -> folder."""
         node_launcher = _Launcher(
             home_paths=self.home_paths,
             started_in=self.started_in,
@@ -106,18 +106,18 @@ class _ObservedNode(PipelineNodeAsDoFn):
         try:
             info = node_launcher.launch()
         except HeadraceError:
-            self.observer.kept = node_launcher.kept
+            self.observer.gate_outputs = node_launcher.gate_outputs
             raise
         if not info or not info.output_dict:
-            # TFX logs this and goes on with the next node.
+            # TFX would only log this and continue with the next node.
             raise RuntimeError(f"stage {self._node_id} did not run: its inputs were not found in ML Metadata")
-        found = info.output_dict
+        output_artifacts = info.output_dict
         if not node_launcher.executed:
-            # TFX hands back the folders that a new result would have had.
+            # TFX returns the folders that a new result would have had.
             with metadata.Metadata(self._mlmd_connection_config) as store:
-                found = execution_lib.get_output_artifacts(store, info.execution_id)
+                output_artifacts = execution_lib.get_output_artifacts(store, info.execution_id)
         home = self.home_paths.home
-        outputs = {key: str(home / artifacts[0].uri) for key, artifacts in found.items() if artifacts}
+        outputs = {key: str(home / artifacts[0].uri) for key, artifacts in output_artifacts.items() if artifacts}
         if node_launcher.executed:
             for uri in outputs.values():
                 write_manifest(Path(uri))
@@ -134,7 +134,7 @@ class _ObservedRunner(BeamDagRunner):
         self._run = run
 
     def run_with_ir(self, pipeline, run_options=None) -> None:
-        # Before BeamDagRunner puts in an identifier of its own making.
+        # Before BeamDagRunner inserts an identifier of its own.
         runtime_parameter_utils.substitute_runtime_parameter(
             pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self._run}
         )

@@ -1,7 +1,7 @@
-"""Beam's worker processes, forked from one that has imported what they need.
+"""Beam's worker processes, forked from a process that has imported their modules.
 
-Beam's own way starts a new Python for each worker of each pipeline, which imports TensorFlow and TFMA for 10 s before
-it sees its first element.
+By default Beam starts a new Python process for each worker of each pipeline, which imports TensorFlow and TFMA for 10 s
+before its first element.
 """
 
 import multiprocessing
@@ -16,15 +16,15 @@ _PRELOADED = ["apache_beam.runners.worker.sdk_worker_main", "tensorflow", "pyarr
 
 
 def start() -> None:
-    """Starts the process that workers are forked from; it imports while the run goes on."""
+    """Starts the process from which workers are forked; it imports their modules in the background."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    context.Process(target=_nothing).start()  # the first one starts the server
+    context.Process(target=_do_nothing).start()  # the first one starts the server
     WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)(_ForkedWorkerHandler)
 
 
 class _ForkedWorkerHandler(GrpcWorkerHandler):
-    """Stands in for Beam's SubprocessSdkWorkerHandler."""
+    """Replaces Beam's SubprocessSdkWorkerHandler."""
 
     def __init__(self, command_line, state, provision_info, grpc_server):
         super().__init__(state, provision_info, grpc_server)
@@ -49,12 +49,12 @@ def _descriptor(address: str) -> str:
     return text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=address))
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
 def _work(variables: dict[str, str]) -> None:
-    """Runs in the worker's process until the pipeline is done."""
+    """Runs a worker in this process until the pipeline has ended."""
     from apache_beam.runners.worker import sdk_worker_main
 
     os.environ.update(variables)

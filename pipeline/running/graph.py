@@ -1,4 +1,4 @@
-"""RunConfig -> TFX pipeline: walks the table of stages."""
+"""Builds the TFX pipeline of a run file from the table of stages."""
 
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
@@ -9,15 +9,15 @@ from pipeline.core.paths import PipelinePaths
 from pipeline.core.stages import STAGES
 from pipeline.running import wiring
 
-# Without it Beam first tries to download another runner.
+# Without this option Beam first tries to download another runner.
 RUNNER = "--runner=FnApiRunner"
-# The image, which no local runner looks at, keeps TFX from building a package of itself for remote workers each time.
+# Local runners ignore the image; with it TFX does not build a package of itself for remote workers in each run.
 LOCAL = [RUNNER, "--sdk_container_image=none"]
 BEAM_ARGS = [*LOCAL, "--direct_running_mode=in_memory"]
 
 
 def beam_args(workers: int) -> list[str]:
-    """Returns Beam's options for so many processes."""
+    """Returns Beam's options for a number of worker processes."""
     if workers == 1:
         return BEAM_ARGS
     return [*LOCAL, SEVERAL_WORKERS, f"--direct_num_workers={workers}"]
@@ -28,20 +28,20 @@ def build(named: NamedConfig, paths: PipelinePaths, run: str, *, allow_unblessed
 
     Args:
         named: The run file.
-        paths: Where state goes.
+        paths: Paths of the pipeline in its home.
         run: Identifier of this run.
-        allow_unblessed: Go on with a model that is not good enough; it is still not published.
+        allow_unblessed: Whether to continue with a model below its thresholds; it is not published.
     """
     inputs = wiring.Wiring(named, paths, run, allow_unblessed)
     for stage in STAGES:
         node = getattr(wiring, stage.id)(inputs).with_id(stage.id)
         for other in stage.runs_after:
-            node.add_upstream_node(inputs.made[other])
-        inputs.made[stage.id] = node
+            node.add_upstream_node(inputs.components[other])
+        inputs.components[stage.id] = node
     return Pipeline(
         pipeline_name=named.name,
         pipeline_root=paths.relative(paths.artifacts),
-        components=list(inputs.made.values()),
+        components=list(inputs.components.values()),
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(paths.database)),
         beam_pipeline_args=beam_args(named.config.beam.workers),

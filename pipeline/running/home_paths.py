@@ -1,8 +1,8 @@
-"""Paths of a run without the home: TFX makes its cache keys of them, and a home may move.
+"""Keeps the path of the home out of ML Metadata: TFX's cache keys contain paths, and a home may be moved.
 
-In ML Metadata an artifact's URI is relative to the home, and a parameter names a folder by a word. Only while a
-stage's executor runs do both hold absolute paths. Beam's options are such a word, too: with any number of workers a
-stage writes the same.
+In ML Metadata an artifact's URI is relative to the home, and a parameter names a folder by a placeholder. Both hold
+absolute paths only while a stage's executor runs. Beam's options have a placeholder, too, since the outputs of a stage
+do not depend on the number of workers.
 """
 
 import contextlib
@@ -26,22 +26,22 @@ BEAM = "<beam>"  # Beam's options, as JSON
 
 @dataclass(frozen=True)
 class HomePaths:
-    """What the words stand for in one run.
+    """The values of the placeholders in one run.
 
     Attributes:
         home: The home folder.
-        base: The run file's folder.
-        reached: The home folder as executors get it: where TensorFlow would take its path for a pattern, a link to it.
+        base: Folder of the run file.
+        executor_home: The home folder for executors: a link to it if TensorFlow would take its path for a pattern.
         beam_args: Beam's options.
     """
 
     home: Path
     base: Path
-    reached: Path
+    executor_home: Path
     beam_args: Sequence[str] = ()
 
     def fill(self, properties: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns execution properties with folders and options in the place of the words."""
+        """Returns execution properties in which placeholders are replaced by folders and options."""
         filled = {name: self._fill(value) for name, value in properties.items()}
         if "custom_config" in filled:
             custom = json.loads(filled["custom_config"])
@@ -49,46 +49,50 @@ class HomePaths:
         return filled
 
     def absolute(self, info: ExecutionInfo) -> ExecutionInfo:
-        """Returns a copy of what an executor gets in which every path is absolute."""
+        """Returns a copy of an executor's input in which all paths are absolute."""
         copied = copy.copy(info)
         copied.input_dict, copied.output_dict = self._artifacts(info.input_dict), self._artifacts(info.output_dict)
         copied.exec_properties = self.fill(info.exec_properties)
         for name in ("execution_output_uri", "stateful_working_dir", "tmp_dir"):
-            setattr(copied, name, f"{self.reached}/{getattr(info, name)}")  # not as a Path: one ends with a slash
+            setattr(copied, name, f"{self.executor_home}/{getattr(info, name)}")  # not as a Path: one ends with a slash
         return copied
 
     def relative(self, output: ExecutorOutput, properties: Mapping[str, Any]) -> ExecutorOutput:
-        """Returns what an executor gave back with URIs that are relative to the home again.
+        """Returns an executor's output with URIs relative to the home.
 
         Args:
-            output: What it gave back; it is changed.
-            properties: The execution properties as they were before `absolute`.
+            output: The output; it is changed.
+            properties: The execution properties with placeholders, as before `absolute`.
         """
         for artifacts in output.output_artifacts.values():
             for artifact in artifacts.artifacts:
-                artifact.uri = str(Path(artifact.uri).relative_to(self.reached))
+                artifact.uri = str(Path(artifact.uri).relative_to(self.executor_home))
         filled = self.fill(properties)
         for name in [name for name in output.execution_properties if filled.get(name) != properties.get(name)]:
-            del output.execution_properties[name]  # ML Metadata has it, with the words, since the stage began
+            del output.execution_properties[name]  # ML Metadata has had it, with placeholders, since the stage began
         return output
 
     @contextlib.contextmanager
-    def telling(self) -> Iterator[None]:
-        """An error that leaves this block names the home folder, not the link to it."""
+    def naming_home(self) -> Iterator[None]:
+        """Within this block an error that is raised names the home folder, not the link to it."""
         try:
             yield
         except HeadraceError as error:
-            error.args = tuple(str(part).replace(str(self.reached), str(self.home)) for part in error.args)
+            error.args = tuple(str(part).replace(str(self.executor_home), str(self.home)) for part in error.args)
             raise
 
     def _fill(self, value: Any) -> Any:
-        for word, content in ((HOME, self.reached), (BASE, self.base), (BEAM, json.dumps(list(self.beam_args)))):
-            if isinstance(value, str) and value.startswith(word):
-                return f"{content}{value.removeprefix(word)}"
+        for placeholder, content in (
+            (HOME, self.executor_home),
+            (BASE, self.base),
+            (BEAM, json.dumps(list(self.beam_args))),
+        ):
+            if isinstance(value, str) and value.startswith(placeholder):
+                return f"{content}{value.removeprefix(placeholder)}"
         return value
 
-    def _artifacts(self, artifacts: Mapping[str, Sequence[Artifact]]) -> dict[str, list[Artifact]]:
-        copied = {name: [copy.deepcopy(one) for one in several] for name, several in artifacts.items()}
-        for one in (one for several in copied.values() for one in several):
-            one.uri = str(self.reached / one.uri)
+    def _artifacts(self, by_name: Mapping[str, Sequence[Artifact]]) -> dict[str, list[Artifact]]:
+        copied = {name: [copy.deepcopy(artifact) for artifact in artifacts] for name, artifacts in by_name.items()}
+        for artifact in (artifact for artifacts in copied.values() for artifact in artifacts):
+            artifact.uri = str(self.executor_home / artifact.uri)
         return copied

@@ -1,4 +1,4 @@
-"""What a running stage says and comes to: shown on the screen, written to the log and to the run's record."""
+"""Reports progress and result of each stage on the screen, in the log and in the run's record."""
 
 import logging
 from collections.abc import Callable
@@ -18,44 +18,44 @@ logger = logging.getLogger(__name__)
 
 
 class Observer:
-    """Follows a run from stage to stage.
+    """Observes the stages of a run.
 
     Attributes:
-        screen: Where a person sees it.
-        journal: Where the run's record is written.
-        error: What the stage that failed raised.
-        kept: Output name -> folder of what a gate wrote before it stopped the run.
+        screen: Shows the stages on the terminal.
+        journal: Writes the run's record.
+        error: The exception that a stage raised; None while there is none.
+        gate_outputs: Output name -> folder with a copy of the output of a gate that stopped the run.
     """
 
     def __init__(self, screen: Screen, paths: PipelinePaths, journal: Journal):
         self.screen, self.journal = screen, journal
         self.error: BaseException | None = None
-        self.kept: dict[str, str] = {}
+        self.gate_outputs: dict[str, str] = {}
         self._detail = ""
         self._paths = paths
 
     @property
     def stage(self) -> str:
-        """The stage that is running; empty before the first, between two and after the last."""
+        """Name of the running stage; empty if none is running."""
         stages = self.journal.record.stages
         return stages[-1].name if stages and stages[-1].state == RUNNING else ""
 
     def begin(self, stage: str) -> None:
-        """Notes that a stage has begun."""
+        """Reports that a stage has begun."""
         logger.info("stage %s begins", stage)  # `headrace logs RUN STAGE` cuts the log at these lines
         self._detail = ""
         self.screen.begin(stage)
         self.journal.begin(stage)
 
     def update(self, values: dict[str, Any]) -> None:
-        """Notes how far the running stage is; see `models.progress.report`."""
+        """Reports the progress of the running stage; see `models.progress.report`."""
         self.screen.update(values)
         if self.stage:
             self._detail = hide(describe(values))
             self.journal.update(self._detail)
 
     def end(self, state: str, outputs: dict[str, str] | None = None) -> None:
-        """Notes what the running stage came to.
+        """Reports that the running stage has ended.
 
         Args:
             state: `done`, `cached`, `failed` or `stopped`.
@@ -65,22 +65,25 @@ class Observer:
         detail = self._detail if state == "done" else detail  # the screen's may be shorter
         logger.info("stage %s says: %s", self.stage, self._detail or "nothing")
         logger.info("stage %s ends: %s", self.stage, state)
-        self.journal.end(state, seconds, detail, outputs or self.kept)
+        self.journal.end(state, seconds, detail, outputs or self.gate_outputs)
 
     def observe(self, stage: str, launch: Callable[[], tuple[bool, dict[str, str]]]) -> None:
-        """Runs a stage; `launch` returns whether it was cached, and its outputs."""
+        """Runs a stage and reports it; `launch` returns whether it was cached, and output name -> folder.
+
+        Raises what `launch` raises, and keeps it as `error`.
+        """
         self.begin(stage)
         try:
             cached, outputs = launch()
         except (Exception, Stopped) as error:
-            # Beam raises a copy with its own words added to the message.
+            # Kept here, since Beam raises a copy with text added to the message.
             self.error = refused_write(error, stage) or error
             raise
         execution_records.write(self._paths)
         self.end("cached" if cached else "done", outputs)
 
     def report(self) -> None:
-        """Writes the run's page and what TensorBoard shows of it; the run is what it is, though that should fail."""
+        """Writes the run's page and its TensorBoard events; an error is logged and does not change the run's result."""
         from pipeline import reporting
 
         self.screen.begin("report")

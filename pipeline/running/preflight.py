@@ -1,4 +1,4 @@
-"""What is checked before any work: cheap, and without TensorFlow."""
+"""Cheap checks before a run, without TensorFlow."""
 
 import json
 import os
@@ -27,22 +27,22 @@ from pipeline.history import database
 from pipeline.running import ownership
 
 MIB = 2**20
-SHOWN = 5  # names
-MAX_CLASSES = 10  # that `headrace check` counts, the most frequent
-# Models, event files and ML Metadata of a run; measured on digits and Fashion-MNIST: 3 to 20 MiB.
+SHOWN = 5  # names in a message
+MAX_CLASSES = 10  # most frequent classes that `headrace check` counts
+# MiB for models, event files and ML Metadata of a run; measured on digits and Fashion-MNIST: 3 to 20.
 BASE_MIB = 100
-# Activations and gradients of a small network for one float32 input, in inputs.
+# Memory for activations and gradients of a small network, in multiples of the size of its float32 input.
 INPUTS_PER_STEP = 200
-BYTES_PER_BYTE = 4  # of a stored row, as the model takes it: a pixel is float32 then
+BYTES_PER_BYTE = 4  # memory for a byte of a stored row: the model takes a pixel as float32
 
 
 def check(named: NamedConfig, paths: PipelinePaths, *, take_over: bool = False) -> None:
-    """Raises ConfigError when the run cannot come to its end on this machine as it is.
+    """Raises ConfigError if the run cannot be completed on this machine.
 
     Args:
         named: The run file.
-        paths: Where state goes.
-        take_over: Whether the name may have been another run file's so far.
+        paths: Paths of the pipeline in its home.
+        take_over: Whether the name may have belonged to another run file so far.
     """
     _check_links(paths)
     _check_writable(paths)
@@ -55,47 +55,51 @@ def check(named: NamedConfig, paths: PipelinePaths, *, take_over: bool = False) 
 
 
 def notes() -> list[str]:
-    """Returns what a person should know before a run, a line each: what the environment has set."""
-    found = environment.line()
-    return [f"environment: {found}"] if found else []
+    """Returns a line on environment variables that are ignored or may change results; empty if there are none."""
+    environment_notes = environment.line()
+    return [f"environment: {environment_notes}"] if environment_notes else []
 
 
 def renamed_inputs(named: NamedConfig) -> list[str]:
-    """Returns, in a line, which columns the served signature `columns` takes under another name; none without any."""
+    """Returns a line on columns whose input in the served signature `columns` has another name; empty if none has."""
     names = named.config.model.input_names(named.dataset.spec)
-    other = [f"{shown(column)} as {key}" for column, key in names.items() if key != column]
-    more = f", and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
-    return [f"served signature columns takes {', '.join(other[:SHOWN])}{more}"] if other else []
+    renamed = [f"{shown(column)} as {key}" for column, key in names.items() if key != column]
+    more = f", and {len(renamed) - SHOWN} more" if len(renamed) > SHOWN else ""
+    return [f"served signature columns takes {', '.join(renamed[:SHOWN])}{more}"] if renamed else []
 
 
 def read_everything(named: NamedConfig) -> dict[str, Any]:
-    """Reads all rows as ingest does, and returns what there is: `splits`, each with `rows` and `classes`, and `notes`.
+    """Reads and checks all rows as ingest does.
 
-    What was found to be fit, by the same settings and code, is not read again while no file of it has changed: see
+    Data that passed with the same settings and code is not read again as long as no file has changed; see
     `data.files.file_cache`.
 
+    Returns:
+        `splits`: split -> `rows`, a number, and `classes`, the numbers of rows of the most frequent classes; `notes`:
+        a list of sentences.
+
     Raises:
-        DataError: The data is not fit to be trained on.
+        DataError: A run would refuse the data.
     """
     dataset, data = named.dataset, named.config.data
     if dataset.files is None:
-        found = _found(named)
+        summary = _run_row_checks(named)
     else:
         files = dataset.files()
-        # By the names of the files too, which notes have and which tell class and split.
-        about = ["rows", named.name, data.model_dump_json(), dataset.spec.model_dump_json(), *map(str, files)]
-        found = file_cache.facts(files, json.dumps(about), lambda: _found(named))
-    classes = {split: Counter(counts) for split, counts in found["classes"].items()}
+        # The names of the files belong to the key: they are in notes, and may give class and split.
+        cache_key = ["rows", named.name, data.model_dump_json(), dataset.spec.model_dump_json(), *map(str, files)]
+        summary = file_cache.facts(files, json.dumps(cache_key), lambda: _run_row_checks(named))
+    classes = {split: Counter(counts) for split, counts in summary["classes"].items()}
     splits = {
-        split: {"rows": found["rows"][split], "classes": dict(classes[split].most_common(MAX_CLASSES))}
+        split: {"rows": summary["rows"][split], "classes": dict(classes[split].most_common(MAX_CLASSES))}
         for split in SPLITS
     }
-    notes = [*dataset.notes(), *found["notes"], *_absent_classes(named, classes), *_single_rows(named, classes)]
+    notes = [*dataset.notes(), *summary["notes"], *_absent_classes(named, classes), *_single_rows(named, classes)]
     return {"splits": splits, "notes": notes}
 
 
-def _found(named: NamedConfig) -> dict[str, Any]:
-    """Returns what the checks of all rows come to: rows and classes by split, and notes; JSON values."""
+def _run_row_checks(named: NamedConfig) -> dict[str, Any]:
+    """Returns the results of the row checks as JSON values: `rows` and `classes` by split, and `notes`."""
     spec, data = named.dataset.spec, named.config.data
     labels = [name for name, feature in spec.features.items() if isinstance(feature, LabelFeature)]
     checks = RowChecks(data.row_checks, spec, data.cut_shares, data.group or "")
@@ -121,46 +125,46 @@ def _found(named: NamedConfig) -> dict[str, Any]:
 
 
 def _absent_classes(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> list[str]:
-    """Returns, a sentence for each split, which classes none of its rows has, and what follows.
+    """Returns a sentence for each split that lacks classes, with the consequence and the remedy.
 
     Args:
         named: The run file.
-        counts: Split -> how many rows have each class, of all labels.
+        counts: Split -> number of rows of each class, of all labels.
     """
-    said, cut = [], named.config.data.cut_shares
-    every = [name for feature in named.dataset.spec.of(LabelFeature).values() for name in feature.classes]
-    for split, found in counts.items():
-        absent = [name for name in every if name not in found]
+    notes, cut_shares = [], named.config.data.cut_shares
+    class_names = [name for feature in named.dataset.spec.of(LabelFeature).values() for name in feature.classes]
+    for split, split_counts in counts.items():
+        absent = [name for name in class_names if name not in split_counts]
         if not absent:
             continue
         names = listed([isolated(name) for name in absent], SHOWN)
-        follows = "cannot be learned" if split == "train" else "cannot be measured"
-        most = max(sum(of_split.get(name, 0) for of_split in counts.values()) for name in absent)
+        consequence = "cannot be learned" if split == "train" else "cannot be measured"
+        max_rows = max(sum(other_counts.get(name, 0) for other_counts in counts.values()) for name in absent)
         remedy = f"add rows to split {split}, or take out what is no class"
-        if split in cut and most < len(SPLITS):  # whatever the shares are
+        if split in cut_shares and max_rows < len(SPLITS):  # whatever the shares are
             remedy = f"add rows, at least one of a class for each of {len(SPLITS)} splits, or take out what is no class"
-        elif split in cut:
+        elif split in cut_shares:
             remedy = f"add rows, or raise data.splits.{split}"
         verb = "has" if len(absent) == 1 else "have"
-        said.append(
-            f"{len(absent):,} of {len(every):,} classes {verb} no row in {split} ({names}): "
-            f"{'it' if len(absent) == 1 else 'they'} {follows}; {remedy}"
+        notes.append(
+            f"{len(absent):,} of {len(class_names):,} classes {verb} no row in {split} ({names}): "
+            f"{'it' if len(absent) == 1 else 'they'} {consequence}; {remedy}"
         )
-    return said
+    return notes
 
 
 def _single_rows(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> list[str]:
-    """Returns, a sentence for each split that measures, which classes only one of its rows has, and what follows.
+    """Returns a sentence for validation and test on classes with a single row, with the consequence and the remedy.
 
     Args:
         named: The run file.
-        counts: Split -> how many rows have each class, of all labels.
+        counts: Split -> number of rows of each class, of all labels.
     """
-    notes, cut = [], named.config.data.cut_shares
+    notes, cut_shares = [], named.config.data.cut_shares
     for split in SPLITS[1:]:
         single = [isolated(name) for name, count in counts[split].items() if count == 1]
         if single:
-            remedy = f"add rows, or raise data.splits.{split}" if split in cut else f"add rows to split {split}"
+            remedy = f"add rows, or raise data.splits.{split}" if split in cut_shares else f"add rows to split {split}"
             verb, whose = ("class has", "its") if len(single) == 1 else ("classes have", "their")
             notes.append(
                 f"{len(single):,} {verb} only 1 row in {split} ({listed(single, SHOWN)}): "
@@ -170,7 +174,7 @@ def _single_rows(named: NamedConfig, counts: Mapping[str, Counter[str]]) -> list
 
 
 def _check_links(paths: PipelinePaths) -> None:
-    """Raises ConfigError where a copy of a home would write into the original through a link."""
+    """Raises ConfigError if a copy of a home would write into the original through a link."""
     for folder in (paths.artifacts, *paths.artifacts.glob("*"), *paths.artifacts.glob("*/*")):
         for owner in folder.resolve().parents if folder.is_symlink() else ():
             if owner != paths.runs and (owner / paths.database.name).exists():
@@ -181,25 +185,25 @@ def _check_links(paths: PipelinePaths) -> None:
 
 
 def _check_writable(paths: PipelinePaths) -> None:
-    """Raises ConfigError where a run could not write: in the home, or a file or folder of another user's run in it."""
-    kept = (paths.logs, paths.reports, paths.artifacts, paths.execution_records, paths.checkpoints, paths.profiles)
-    for path in (*kept, paths.database, paths.lock, paths.tensorboard, paths.serving):
-        there = next(place for place in (path, *path.parents) if place.exists())
-        needed = os.W_OK | os.X_OK if there.is_dir() or there != path else os.W_OK
-        if not os.access(there, needed):
+    """Raises ConfigError if a file or folder of the home is not writable, as after a run of another user."""
+    folders = (paths.logs, paths.reports, paths.artifacts, paths.execution_records, paths.checkpoints, paths.profiles)
+    for path in (*folders, paths.database, paths.lock, paths.tensorboard, paths.serving):
+        existing = next(parent for parent in (path, *path.parents) if parent.exists())
+        needed = os.W_OK | os.X_OK if existing.is_dir() or existing != path else os.W_OK
+        if not os.access(existing, needed):
             raise ConfigError(
-                f"{there} cannot be written to; run `chmod u+w {there}`, mount its file system for writing, or choose "
-                "another home with --home or HEADRACE_HOME."
+                f"{existing} cannot be written to; run `chmod u+w {existing}`, mount its file system for writing, or "
+                "choose another home with --home or HEADRACE_HOME."
             )
 
 
 def _check_live(named: NamedConfig, paths: PipelinePaths) -> None:
-    """Raises ConfigError where the model could not be held against the live version when it is trained."""
-    asked = named.config.evaluate
-    live = None if asked.against_live == "never" else LiveModel.of(paths.serving)
+    """Raises ConfigError if the trained model could not be compared with the live version."""
+    settings = named.config.evaluate
+    live = None if settings.against_live == "never" else LiveModel.of(paths.serving)
     if live is None:
         return
-    is_compared = bool(asked.thresholds) or asked.challenge != "off"
+    is_compared = bool(settings.thresholds) or settings.challenge != "off"
     why_not = obstacle(live, named.config.task, named.dataset, compared=is_compared)
     if why_not:
         raise ConfigError(f"{named.name}: {why_not}")
@@ -207,8 +211,8 @@ def _check_live(named: NamedConfig, paths: PipelinePaths) -> None:
 
 def _check_disk(named: NamedConfig, paths: PipelinePaths) -> None:
     needed = named.dataset.num_bytes() / MIB + BASE_MIB
-    there = next(folder for folder in (paths.runs, *paths.runs.parents) if folder.exists())
-    free = shutil.disk_usage(there).free / MIB
+    existing = next(folder for folder in (paths.runs, *paths.runs.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free / MIB
     if free < needed:
         raise ConfigError(
             f"{paths.runs} has {free:,.0f} MiB free, a run of {named.name} needs about {needed:,.0f}; "
@@ -218,34 +222,36 @@ def _check_disk(named: NamedConfig, paths: PipelinePaths) -> None:
 
 def _check_memory(named: NamedConfig) -> None:
     needed = memory_mib(named)
-    what, most = max(needed.items(), key=lambda item: item[1])
+    setting, mib = max(needed.items(), key=lambda item: item[1])
     total, available = sum(needed.values()), psutil.virtual_memory().available / MIB
     if total > available:
         raise ConfigError(
-            f"{what} needs about {most:,.0f} MiB of memory, the training {total:,.0f} in all, {available:,.0f} are "
+            f"{setting} needs about {mib:,.0f} MiB of memory, the training {total:,.0f} in all, {available:,.0f} are "
             "available; lower it."
         )
 
 
 def memory_mib(named: NamedConfig) -> dict[str, float]:
-    """Returns about how many MiB of memory the training needs, by setting and what it is needed for."""
+    """Returns the estimated memory of training: setting and purpose -> MiB."""
     train, dataset = named.config.train, named.dataset
-    row, rows = dataset.spec.row_bytes(), _rows(named)
-    kept = rows["train"] * row * BYTES_PER_BYTE / MIB
-    drawn = min(rows["train"], train.shuffle_buffer) * row / MIB
-    validated = rows["validation"] * row * BYTES_PER_BYTE / MIB
+    row_bytes, num_rows = dataset.spec.row_bytes(), _rows(named)
+    training_rows = num_rows["train"] * row_bytes * BYTES_PER_BYTE / MIB
+    shuffle_buffer = min(num_rows["train"], train.shuffle_buffer) * row_bytes / MIB
+    validation_rows = num_rows["validation"] * row_bytes * BYTES_PER_BYTE / MIB
     return {
         f"train.batch_size: a step of {train.batch_size:,} examples": (
-            train.batch_size * row * BYTES_PER_BYTE * INPUTS_PER_STEP / MIB
+            train.batch_size * row_bytes * BYTES_PER_BYTE * INPUTS_PER_STEP / MIB
         ),
-        # What is larger is not kept: then training rows are drawn through a buffer.
-        "train.buffer_mib: the training rows": kept if kept <= train.buffer_mib else min(drawn, train.buffer_mib),
-        "train.buffer_mib: the validation split": validated if validated <= train.buffer_mib else 0.0,
+        # Rows that exceed the buffer are not kept in memory: training rows are then shuffled through a buffer.
+        "train.buffer_mib: the training rows": training_rows
+        if training_rows <= train.buffer_mib
+        else min(shuffle_buffer, train.buffer_mib),
+        "train.buffer_mib: the validation split": validation_rows if validation_rows <= train.buffer_mib else 0.0,
     }
 
 
 def _rows(named: NamedConfig) -> dict[str, float]:
-    """Returns about how many rows each split has."""
+    """Returns split -> estimated number of rows."""
     spec, data = named.dataset.spec, named.config.data
     if spec.num_rows:
         return dict(spec.num_rows)

@@ -1,4 +1,4 @@
-"""What a run leaves behind when it is stopped, and how it or the next one cleans up."""
+"""Clean-up after a run that was stopped, by the run itself or by the next one."""
 
 import shutil
 import time
@@ -15,21 +15,21 @@ class Unfinished:
     """A run that was stopped before its end.
 
     Attributes:
-        stage: The stage it was in.
-        finished: How many stages it had finished.
+        stage: Name of the stage that was running.
+        finished: Number of stages that had finished.
     """
 
     stage: str
     finished: int
 
 
-def reap(paths: PipelinePaths) -> Unfinished | None:
-    """Cleans up after a run that was stopped: no execution stays RUNNING, no half-written folder stays.
+def clean_up(paths: PipelinePaths) -> Unfinished | None:
+    """Cleans up after a run that was stopped: ends its running executions and removes their partial outputs.
 
-    Must be called with the pipeline's lock held.
+    The caller must hold the pipeline's lock.
 
     Returns:
-        Where the run was stopped; None when there is nothing to clean up.
+        The run that was stopped; None if no execution was running.
     """
     for staging in paths.serving.glob(".staging-*"):
         shutil.rmtree(staging, ignore_errors=True)
@@ -37,35 +37,36 @@ def reap(paths: PipelinePaths) -> Unfinished | None:
         return None
     from ml_metadata.proto.metadata_store_pb2 import Execution
 
-    found = None
+    unfinished = None
     store = mlmd.open_store(paths.database, read_only=False)
-    running = [one for one in store.get_executions() if one.last_known_state in (Execution.RUNNING, Execution.NEW)]
+    unended_states = (Execution.RUNNING, Execution.NEW)
+    running = [stored for stored in store.get_executions() if stored.last_known_state in unended_states]
     for execution in running:
         contexts = {context.type: context.name for context in store.get_contexts_by_execution(execution.id)}
         stage = contexts["node"].rsplit(".", 1)[-1]
         run = store.get_context_by_type_and_name("pipeline_run", contexts["pipeline_run"])
         siblings = store.get_executions_by_context(run.id)
-        finished = sum(one.last_known_state in (Execution.COMPLETE, Execution.CACHED) for one in siblings)
-        found = Unfinished(stage, finished)
+        finished_states = (Execution.COMPLETE, Execution.CACHED)
+        finished = sum(sibling.last_known_state in finished_states for sibling in siblings)
+        unfinished = Unfinished(stage, finished)
         _remove_outputs(paths.artifacts / stage, execution.id)
         execution.last_known_state = Execution.CANCELED
     store.put_executions(running)
-    return found
+    return unfinished
 
 
 def set_aside_damaged(paths: PipelinePaths) -> list[str]:
-    """Moves artifacts that are not as their manifests say out of the cache's sight; returns what was wrong with each.
+    """Renames artifacts that differ from their manifests, and returns a message on each.
 
-    TFX takes a cached result only while the artifact's folder is there. Folders are never used again: the stage that is
-    redone writes to a new one.
+    TFX uses a cached result only if the artifact's folder exists, so the stage runs again. It writes to a new folder.
     """
-    found = []
+    messages = []
     for artifact in paths.artifact_folders():
-        wrong = damage(artifact)
-        if wrong:
-            found.append(f"{artifact.parts[-3]} is rebuilt: in its {artifact.parts[-2]}, {wrong}")
+        problem = damage(artifact)
+        if problem:
+            messages.append(f"{artifact.parts[-3]} is rebuilt: in its {artifact.parts[-2]}, {problem}")
             artifact.rename(artifact.with_name(f"{artifact.name}.damaged-{time.time_ns()}"))
-    return found
+    return messages
 
 
 def _remove_outputs(stage: Path, execution: int) -> None:

@@ -1,4 +1,4 @@
-"""What came of a run for who started it: the closing block that a person reads, and the same as JSON values."""
+"""The result of a run, for the person who started it: the closing block of lines, and JSON values."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from pipeline.core.paths import PipelinePaths
 from pipeline.core.signals import Stopped
 from pipeline.history.record import START, RunRecord
 
-# What a model is asked about: how it is typed, and in words.
-ASKED = {
+# Kind of a model's input -> arguments of `headrace predict`, and a noun for it.
+PREDICT_ARGUMENTS = {
     "image": ("FILE.png", "an image"),
     "text": ('--text "..."', "a text"),
     "table": ("ROWS.csv", "the rows of a table"),
@@ -28,14 +28,14 @@ ASKED = {
 
 @dataclass
 class RunResult:
-    """A run that has ended, for who started it.
+    """The result of a run that has ended.
 
     Attributes:
-        record: What came of it; of the last run, its stages cached, where there was nothing to do.
+        record: Record of the run; if nothing has changed, that of the last run, with all stages cached.
         log: The log file.
-        seconds: Wall time, with waiting for the lock and writing the report.
-        error: Why it stopped; None when it came to its end.
-        unchanged: Whether there was nothing to do.
+        seconds: Wall time, including waiting for the lock and writing the report.
+        error: The exception that stopped it; None if it was completed.
+        unchanged: Whether nothing has changed since the last run, so that no stage ran.
     """
 
     record: RunRecord
@@ -46,12 +46,12 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """DESIGN's exit code for how the run ended."""
+        """The exit code of the run; see `docs/exit-codes.md`."""
         return exit_code(self.error)
 
 
 def exit_code(error: BaseException | None) -> int:
-    """Returns DESIGN's exit code for what stopped a run; of None that of a run that came to its end."""
+    """Returns the exit code for the exception that stopped a run, or for None; see `docs/exit-codes.md`."""
     if error is None:
         return 0
     if isinstance(error, Stopped):
@@ -60,7 +60,7 @@ def exit_code(error: BaseException | None) -> int:
 
 
 def closing_block(result: RunResult) -> list[str]:
-    """Returns the last lines of a run, at most twelve: verdict, metrics, where the model is, what to type next."""
+    """Returns the last lines of a run, at most twelve: verdict, metrics, folder of the model, next commands."""
     return list(map(printable, _closing_lines(result)))
 
 
@@ -97,54 +97,64 @@ def _stopped_lines(result: RunResult, error: BaseException) -> list[str]:
 
 
 def _steps_after_stop(result: RunResult) -> dict[str, str]:
-    """Returns what to type after a stage that found data or model not good enough, with what it is for."""
+    """Returns the next commands after a stage that refused data or model: command -> its purpose."""
     record, stage = result.record, result.record.stages[-1].name
-    place = home_option(PipelinePaths.of_record(result.log).home)
-    page = {f"report {record.pipeline}{place} --open": "see its page: what was measured, and by what it was judged"}
-    typed = record.command[1:] if record.command[1:2] == ["run"] else []
-    again = shlex.join(typed) if typed else f"run {record.pipeline}{place}"
-    target = shlex.quote(typed[1]) if typed else record.pipeline
+    home_flag = home_option(PipelinePaths.of_record(result.log).home)
+    steps = {
+        f"report {record.pipeline}{home_flag} --open": "see its page: what was measured, and by what it was judged"
+    }
+    arguments = record.command[1:] if record.command[1:2] == ["run"] else []
+    run_command = shlex.join(arguments) if arguments else f"run {record.pipeline}{home_flag}"
+    target = shlex.quote(arguments[1]) if arguments else record.pipeline
     if stage == "ingest":
-        return {f"check {target}{place} --rows": "look at all rows again, once they are mended"}
+        return {f"check {target}{home_flag} --rows": "look at all rows again, once they are mended"}
     if stage == "data_gate":
-        return page
+        return steps
     if stage not in ("model_gate", "baseline", "serving_check"):
         return {}
     if stage == "baseline" and _too_few_rows(record):
-        page[f"check {target}{place} --rows"] = "see how many rows of each class the test split has; more are needed"
+        steps[f"check {target}{home_flag} --rows"] = (
+            "see how many rows of each class the test split has; more are needed"
+        )
     elif stage != "serving_check" and (epochs := _epochs(record)):
-        longer = shlex.join(_without_epochs(typed)) if typed else again
-        page[f"{longer} --set train.epochs={3 * epochs}"] = "train longer"
+        longer_run = shlex.join(_without_epochs(arguments)) if arguments else run_command
+        steps[f"{longer_run} --set train.epochs={3 * epochs}"] = "train longer"
     if stage == "baseline":
-        page[f"{again} --set baseline.require=report"] = "publish it all the same, where that is good enough"
+        steps[f"{run_command} --set baseline.require=report"] = "publish it all the same, where that is good enough"
     if stage == "model_gate":
         names = ", ".join(record.settings["evaluate"]["thresholds"]) or "challenge"
-        page[again] = f"after a change of evaluate.thresholds ({names}) in the run file"
+        steps[run_command] = f"after a change of evaluate.thresholds ({names}) in the run file"
     if stage == "serving_check":
-        page[again] = "after a change of serving, or of the model, in the run file"
-    return page
+        steps[run_command] = "after a change of serving, or of the model, in the run file"
+    return steps
 
 
 def _too_few_rows(record: RunRecord) -> bool:
-    """Returns whether the baseline gate saw too few rows, or rows of a class, to tell any difference."""
+    """Returns whether the test split had too few rows, or too few of a class, for the baseline gate's interval."""
     path = record.file(COMPARISON)
     if path is None:
         return False
-    found = json.loads(path.read_text())
+    comparison_result = json.loads(path.read_text())
     is_trivial = record.settings["baseline"]["require"] == "beat_trivial"
-    return None in (found["trivial"] if is_trivial else found).get("interval", ())
+    return None in (comparison_result["trivial"] if is_trivial else comparison_result).get("interval", ())
 
 
-def _without_epochs(words: list[str]) -> list[str]:
-    """Returns what was typed without a number of epochs: another is named."""
-    given = [
-        at for at, word in enumerate(words) if at and word.startswith("train.epochs=") and words[at - 1] == "--set"
+def _without_epochs(arguments: list[str]) -> list[str]:
+    """Returns the arguments of a command without its settings of `train.epochs`."""
+    positions = [
+        position
+        for position, argument in enumerate(arguments)
+        if position and argument.startswith("train.epochs=") and arguments[position - 1] == "--set"
     ]
-    return [word for at, word in enumerate(words) if at not in given and at + 1 not in given]
+    return [
+        argument
+        for position, argument in enumerate(arguments)
+        if position not in positions and position + 1 not in positions
+    ]
 
 
 def _epochs(record: RunRecord) -> int | None:
-    """Returns for how many epochs the network was trained; None where it was stopped early, or is gone."""
+    """Returns the number of epochs of the training; None if it was stopped early, or if its output is missing."""
     path, epochs = record.file(TRAINING), record.settings["train"]["epochs"]
     try:
         curves = json.loads(path.read_text())["history"] if path else {}
@@ -154,45 +164,45 @@ def _epochs(record: RunRecord) -> int | None:
 
 
 def _steps(pipeline: str, version: Path) -> dict[str, str]:
-    """Returns what to type after a version was published, with what it is for."""
-    what, about = predict_arguments(version)
-    place = home_option(version.parents[2])
+    """Returns the next commands after a version was published: command -> its purpose."""
+    arguments, noun = predict_arguments(version)
+    home_flag = home_option(version.parents[2])
     return {
-        f"predict {pipeline} {what}{place}": f"ask the model about {about}",
-        f"serve {pipeline}{place}": "serve it by gRPC and REST",
-        f"board{place}": "see the curves in TensorBoard",
+        f"predict {pipeline} {arguments}{home_flag}": f"ask the model about {noun}",
+        f"serve {pipeline}{home_flag}": "serve it by gRPC and REST",
+        f"board{home_flag}": "see the curves in TensorBoard",
     }
 
 
 def next_lines(steps: dict[str, str]) -> list[str]:
-    """Returns what to type next, command -> what it is for, as lines."""
+    """Returns lines with the next commands, from command -> its purpose; the commands lack the program's name."""
     commands = [f"{environment.program()} {command}" for command in steps]
     width = max(map(len, commands), default=0)
-    lines = [f"{command:<{width}}   {words}" for command, words in zip(commands, steps.values(), strict=True)]
+    lines = [f"{command:<{width}}   {purpose}" for command, purpose in zip(commands, steps.values(), strict=True)]
     return [f"Next: {lines[0]}"] if len(lines) == 1 else ["Next:", *(f"  {line}" for line in lines)] * bool(lines)
 
 
 def home_option(home: Path) -> str:
-    """Returns what names the home in a command that a person types next; empty where it is found without."""
-    usual = Path(os.environ.get("HEADRACE_HOME", "."))
-    return "" if usual.resolve() == home.resolve() else f" --home {shlex.quote(str(relative(home)))}"
+    """Returns ` --home FOLDER` for a command, or an empty text if the home is the default one."""
+    default = Path(os.environ.get("HEADRACE_HOME", "."))
+    return "" if default.resolve() == home.resolve() else f" --home {shlex.quote(str(relative(home)))}"
 
 
 def predict_arguments(version: Path) -> tuple[str, str]:
-    """Returns what follows `headrace predict NAME` for a published version, and what that is in words."""
-    return ASKED[(read_manifest(version).get("file_query") or {}).get("kind", "image")]
+    """Returns example arguments of `headrace predict NAME` for a published version, and a noun for its input."""
+    return PREDICT_ARGUMENTS[(read_manifest(version).get("file_query") or {}).get("kind", "image")]
 
 
 def stopped_line(error: Stopped, stage: str, log: Path) -> str:
-    """Returns the one line of a run that a signal has stopped."""
+    """Returns the closing line of a run that a signal has stopped."""
     return f"Stopped by {error} at {stage}; the next run goes on from there. Log: {relative(log)}"
 
 
 def published(record: RunRecord) -> Path | None:
-    """Returns the folder of the version that a run which came to its end published; None where it published none.
+    """Returns the folder of the version that a completed run published; None if it published none.
 
     Raises:
-        ValueError: It did not come to its end.
+        ValueError: The run was not completed.
     """
     folder, receipt = _receipt(record)["folder"], record.file(RECEIPT)
     # Relative to the home; the receipt is in runs/NAME/artifacts/publish/pushed_model/N.
@@ -212,27 +222,27 @@ def _verdict(result: RunResult) -> str:
 
 
 def metrics(record: RunRecord) -> dict[str, float]:
-    """Returns the model's metrics on the test split; empty where the run did not come that far."""
+    """Returns the model's metrics on the test split; empty if the run did not evaluate the model."""
     path = record.file(METRICS)
     return json.loads(path.read_text())["slices"][OVERALL] if path else {}
 
 
 def comparison(result: RunResult) -> dict[str, Any] | str:
-    """Returns what came of the comparison with classical models, or in a sentence why the run did not get there."""
+    """Returns the comparison with the reference models; if the run has none, the first line of its error."""
     path = result.record.file(COMPARISON)
     return json.loads(path.read_text()) if path else str(result.error).splitlines()[0]
 
 
 def _times(result: RunResult) -> str:
-    """Returns where the time went, in one line: the stages that took a second or more, and how many did not."""
+    """Returns a line with the seconds of each stage that took a second or more, and the number of the others."""
     stages = result.record.stages
     if result.unchanged:
         return f"nothing changed since run {result.record.run}"
-    long = [f"{stage.name} {stage.seconds:.1f}" for stage in stages if stage.seconds >= 1]
+    slow_stages = [f"{stage.name} {stage.seconds:.1f}" for stage in stages if stage.seconds >= 1]
     cached = sum(stage.state == "cached" for stage in stages)
-    rest = len(stages) - len(long) - cached
-    words = [f"{rest} under a second"] * bool(rest) + [f"{cached} cached"] * bool(cached)
-    return f"seconds: {', '.join(long + words)}"
+    num_fast = len(stages) - len(slow_stages) - cached
+    counts = [f"{num_fast} under a second"] * bool(num_fast) + [f"{cached} cached"] * bool(cached)
+    return f"seconds: {', '.join(slow_stages + counts)}"
 
 
 def _metric_lines(record: RunRecord) -> list[str]:
@@ -241,8 +251,8 @@ def _metric_lines(record: RunRecord) -> list[str]:
 
 
 def _baseline_lines(result: RunResult) -> list[str]:
-    found = comparison(result)
-    return [f"  {found['sentence']}"] if isinstance(found, dict) else []
+    comparison_result = comparison(result)
+    return [f"  {comparison_result['sentence']}"] if isinstance(comparison_result, dict) else []
 
 
 def _answer_lines(record: RunRecord) -> list[str]:
@@ -251,13 +261,13 @@ def _answer_lines(record: RunRecord) -> list[str]:
 
 
 def relative(path: Path) -> str:
-    """Returns a path as a person types it from the current folder."""
+    """Returns a path relative to the current folder if it lies inside, else absolute."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def as_json(result: RunResult) -> dict[str, Any]:
     """Returns a run's result as JSON values."""
-    record, found = result.record, comparison(result)
+    record, comparison_result = result.record, comparison(result)
     return {
         "run": record.run,
         "pipeline": record.pipeline,
@@ -268,13 +278,13 @@ def as_json(result: RunResult) -> dict[str, Any]:
                 "name": stage.name,
                 "state": stage.state,
                 "seconds": round(stage.seconds, 1),
-                # The record keeps what a stage said last before it failed.
+                # The record has the last progress of a stage that failed.
                 "detail": stage.detail if stage.state == "done" else stage.state,
             }
             for stage in record.stages
         ],
         "metrics": metrics(record),
-        "baseline": found if isinstance(found, dict) else None,
+        "baseline": comparison_result if isinstance(comparison_result, dict) else None,
         "published": str(published(record) or "") or None if result.error is None else None,
         "error": hide(str(result.error)) if result.error else None,
         "log": str(result.log),

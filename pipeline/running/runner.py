@@ -1,4 +1,4 @@
-"""Runs a pipeline on TFX's BeamDagRunner: home, lock, log, progress."""
+"""Runs a pipeline on TFX's BeamDagRunner, with its lock, log, progress and report."""
 
 import contextlib
 import logging
@@ -26,7 +26,7 @@ from pipeline.history.journal import Journal, note_stopped
 from pipeline.history.record import START, RunRecord
 from pipeline.running import preflight, unchanged
 from pipeline.running.observer import Observer
-from pipeline.running.recovery import reap, set_aside_damaged
+from pipeline.running.recovery import clean_up, set_aside_damaged
 from pipeline.running.result import RunResult, exit_code, published, stopped_line
 
 IDENTIFIER = "%Y%m%d-%H%M%S-%f"
@@ -41,36 +41,36 @@ def execute(
     allow_unblessed: bool = False,
     take_over: bool = False,
 ) -> RunResult:
-    """Runs a pipeline from start to end and returns what came of it.
+    """Runs a pipeline from start to end and returns its result.
 
     Args:
         named: The resolved run file.
         home: Folder of `runs/` and `serving/`.
         screen: Shows the stages.
-        wait: Wait for another run of the pipeline to end, instead of giving up.
-        allow_unblessed: Go on with a model that is not good enough; it is still not published.
-        take_over: Go on though the name was another run file's so far.
+        wait: Whether to wait for the end of another run of the pipeline, instead of raising LockError.
+        allow_unblessed: Whether to continue with a model below its thresholds; it is not published.
+        take_over: Whether the name may have belonged to another run file so far.
 
     Raises:
-        ConfigError: The home folder cannot be written to, or the run cannot come to its end; see `preflight`.
-        LockError: The pipeline is running already.
+        ConfigError: The home folder cannot be written to, or the run cannot be completed; see `preflight`.
+        LockError: The pipeline is already running.
         Stopped: A signal came before the first stage or after the last.
     """
     started, paths = time.monotonic(), PipelinePaths.of(home, named.name)
     run = new_identifier(paths)
     log = _new_log(paths, run)
-    with links.without_signs(paths.home) as reached, _surroundings(paths, reached, log, screen, wait=wait):
+    with links.without_signs(paths.home) as executor_home, _run_context(paths, executor_home, log, screen, wait=wait):
         preflight.check(named, paths, take_over=take_over)
         run_identity = unchanged.identity(named)
-        before = unchanged.recall(paths, run_identity)
-        if before:
+        last_record = unchanged.recall(paths, run_identity)
+        if last_record:
             log.unlink()
-            return RunResult(before, paths.log(before.run), time.monotonic() - started, unchanged=True)
+            return RunResult(last_record, paths.log(last_record.run), time.monotonic() - started, unchanged=True)
         unchanged.forget(paths)
         journal = Journal(named, paths, run)
         observer = Observer(screen, paths, journal)
         _note(observer, paths.home)
-        failure = _attempt(named, paths, observer, reached, allow_unblessed=allow_unblessed)
+        failure = _run_and_clean_up(named, paths, observer, executor_home, allow_unblessed=allow_unblessed)
         _conclude(paths, observer, failure)
         if journal.record.state == "published":
             unchanged.remember(paths, run_identity, run)
@@ -78,19 +78,19 @@ def execute(
 
 
 def new_identifier(paths: PipelinePaths, now: datetime | None = None) -> str:
-    """Returns a run's identifier: local time in milliseconds, later than the last run's though the clock went back."""
-    moment = now or datetime.now()
+    """Returns a new run's identifier: local time in milliseconds, always later than that of the last run."""
+    start = now or datetime.now()
     for path in paths.logs.glob("*.log"):
-        with contextlib.suppress(ValueError):  # another file
-            moment = max(moment, datetime.strptime(path.stem, IDENTIFIER) + timedelta(milliseconds=1))
-    return moment.strftime(IDENTIFIER)[:-3]
+        with contextlib.suppress(ValueError):  # not the log of a run
+            start = max(start, datetime.strptime(path.stem, IDENTIFIER) + timedelta(milliseconds=1))
+    return start.strftime(IDENTIFIER)[:-3]
 
 
-# --- what a run lives in ----------------------------------------------------------------------------------------------
+# --- the context of a run ---------------------------------------------------------------------------------------------
 
 
 def _new_log(paths: PipelinePaths, run: str) -> Path:
-    """Makes the home's folders and a run's empty log, and returns it.
+    """Creates the home's folders and the empty log of a run, and returns the log.
 
     Raises:
         ConfigError: The home folder cannot be written to.
@@ -109,16 +109,16 @@ def _new_log(paths: PipelinePaths, run: str) -> Path:
 
 
 @contextlib.contextmanager
-def _surroundings(paths: PipelinePaths, reached: Path, log: Path, screen: Screen, *, wait: bool) -> Iterator[None]:
-    """Within this block the process is the run's: it holds the lock, stops at signals, and prints into the log.
+def _run_context(paths: PipelinePaths, executor_home: Path, log: Path, screen: Screen, *, wait: bool) -> Iterator[None]:
+    """Within this block the process holds the pipeline's lock, raises Stopped at signals, and prints into the log.
 
     Raises:
-        LockError: The pipeline is running already, and the run does not wait for it.
+        LockError: The pipeline is already running, and `wait` is false.
         Stopped: A signal came.
     """
 
     def give_up(number: int) -> None:
-        """Ends a process whose stage does not come back; the next run cleans up."""
+        """Ends the process if its stage does not return after a signal; the next run cleans up."""
         error = Stopped(number)
         note_stopped(paths.record(log.stem), str(error), exit_code(error))
         screen.say(stopped_line(error, screen.stage, log))
@@ -129,7 +129,7 @@ def _surroundings(paths: PipelinePaths, reached: Path, log: Path, screen: Screen
         hidden_secrets(log),
         stop_on_signals(give_up),
         hold(paths.lock, paths.runs.name, wait=wait, say=screen.say),
-        temporary_files(reached / paths.relative(paths.temporary)),
+        temporary_files(executor_home / paths.relative(paths.temporary)),
         redirected(log),
         screen.stages(),
     ):
@@ -140,7 +140,7 @@ def _surroundings(paths: PipelinePaths, reached: Path, log: Path, screen: Screen
 
 
 def _note(observer: Observer, home: Path) -> None:
-    """Notes, and says, what the preflight found, and what is not with the spans as the run before saw them."""
+    """Adds the notes of the preflight, and those on spans, to the record, and shows them."""
     record = observer.journal.record
     for line in preflight.notes() + _span_notes(record, home):
         record.notes.append(line)
@@ -152,22 +152,22 @@ def _span_notes(record: RunRecord, home: Path) -> list[str]:
         return []
     names = [spans.named(name) for name in record.spans]
     notes = [f"span {name} is not there" for name in spans.missing(names)]
-    before = next((one for one in runs.runs(home, record.pipeline) if one.spans and one.run < record.run), None)
-    return notes + (spans.changes(before.spans, record.spans) if before else [])
+    previous = next((run for run in runs.runs(home, record.pipeline) if run.spans and run.run < record.run), None)
+    return notes + (spans.changes(previous.spans, record.spans) if previous else [])
 
 
-def _attempt(
-    named: NamedConfig, paths: PipelinePaths, observer: Observer, reached: Path, *, allow_unblessed: bool
+def _run_and_clean_up(
+    named: NamedConfig, paths: PipelinePaths, observer: Observer, executor_home: Path, *, allow_unblessed: bool
 ) -> BaseException | None:
-    """Runs the stages, cleans up after one that failed, and returns why they stopped; None where all ended."""
+    """Runs the stages, cleans up after a failure, and returns the exception; None if all stages were completed."""
     try:
         with progress.listening(observer.update), standby.started_at_export(), _no_arguments():
-            _run_stages(named, paths, observer, reached, allow_unblessed=allow_unblessed)
-    except (Exception, Stopped) as error:  # told by the caller in one line; the traceback goes to the log
+            _run_stages(named, paths, observer, executor_home, allow_unblessed=allow_unblessed)
+    except (Exception, Stopped) as error:  # the caller prints it in one line; the traceback goes to the log
         failure = observer.error or error
         logging.getLogger().error("%s", "".join(traceback.format_exception(failure)))
         if observer.stage != START:  # there is nothing to clean up yet
-            reap(paths)
+            clean_up(paths)
         if observer.stage:
             observer.end("stopped" if isinstance(failure, Stopped) else "failed")
         return failure
@@ -176,21 +176,21 @@ def _attempt(
 
 @contextlib.contextmanager
 def _no_arguments() -> Iterator[None]:
-    """Within this block the process has no arguments: TFX takes them for absl's flags, and `-v` for its verbosity."""
-    before = sys.argv
-    sys.argv = before[:1]
+    """Within this block `sys.argv` has no arguments, since TFX parses them as absl's flags, `-v` as the verbosity."""
+    arguments = sys.argv
+    sys.argv = arguments[:1]
     try:
         yield
     finally:
-        sys.argv = before
+        sys.argv = arguments
 
 
 def _run_stages(
-    named: NamedConfig, paths: PipelinePaths, observer: Observer, reached: Path, *, allow_unblessed: bool
+    named: NamedConfig, paths: PipelinePaths, observer: Observer, executor_home: Path, *, allow_unblessed: bool
 ) -> None:
     run = observer.journal.record.run
     os.environ["HEADRACE_RUN"] = run  # the trainer names its curves after it
-    # TensorFlow would take the whole of a GPU, and leave the serving check's server none.
+    # By default TensorFlow allocates all memory of a GPU, and leaves none for the server of the serving check.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     logs.start("%(asctime)s %(levelname)s %(name)s: %(message)s")
     observer.begin(START)
@@ -199,7 +199,7 @@ def _run_stages(
     from pipeline.running.beam_runner import run_pipeline
     from pipeline.running.home_paths import HomePaths
 
-    unfinished = reap(paths)
+    unfinished = clean_up(paths)
     if unfinished:
         progress.report(summary=f"resuming at {unfinished.stage}, {unfinished.finished} stages reused")
     if named.config.beam.workers > 1:
@@ -214,21 +214,21 @@ def _run_stages(
     for line in damaged:
         observer.screen.say(f"  {line}")
     options = graph.beam_args(named.config.beam.workers)
-    run_pipeline(pipeline, run, observer, HomePaths(paths.home, named.base, reached, options))
+    run_pipeline(pipeline, run, observer, HomePaths(paths.home, named.base, executor_home, options))
 
 
 def _conclude(paths: PipelinePaths, observer: Observer, failure: BaseException | None) -> None:
-    """Brings database and record to the run's end, and writes the report."""
-    execution_records.write(paths)  # those that failed
+    """Writes the records of failed executions, the database's backup, the end of the run's record, and the report."""
+    execution_records.write(paths)
     database.back_up(paths)
     state = _state(observer.journal.record, failure)
     observer.journal.finish(state, exit_code(failure), str(failure) if failure else None)
-    if not isinstance(failure, Stopped):  # who stops a run does not wait; `headrace report` writes it later
+    if not isinstance(failure, Stopped):  # a stopped run ends at once; `headrace report` writes the page later
         observer.report()
 
 
 def _state(record: RunRecord, failure: BaseException | None) -> str:
-    """Returns what became of a run that has ended, as its record says it."""
+    """Returns the state, for the record, of a run that has ended."""
     if failure is None:
         return "published" if published(record) else "unpublished"
     return "stopped" if isinstance(failure, Stopped) else "failed"

@@ -1,6 +1,6 @@
-"""What TFX's Trainer calls by its dotted name: an adapter from its arguments to the training of a task's model.
+"""The function that TFX's Trainer calls by its dotted name: it trains a task's model with the Trainer's arguments.
 
-`custom_config` is what `pipeline.running.wiring` put there: names and settings as JSON values.
+`custom_config` comes from `pipeline.running.wiring`: names and settings as JSON values.
 """
 
 import dataclasses
@@ -21,10 +21,10 @@ from models.training.trainer import train
 
 
 def run_fn(fn_args):
-    """TFX Trainer's entry: trains and exports the task's model."""
+    """Trains and exports the task's model; called by TFX's Trainer."""
     custom = fn_args.custom_config
     task = registry.task(custom["task"])
-    # Not in the artifact's folder: TFX removes that when a training fails, which is when its curves are wanted most.
+    # Not in the artifact's folder, which TFX removes when a training fails; its curves are needed then most of all.
     home, curves = Path(custom["home"]), Path(custom["tensorboard"]) / os.environ["HEADRACE_RUN"]
     logs = home / curves
     logs.mkdir(parents=True, exist_ok=True)
@@ -46,22 +46,22 @@ def run_fn(fn_args):
         why_no_warm_start=custom["published"].get("why_not", ""),
     )
     trained, seconds, mib = measured(lambda: train(job))
-    # A link would make TensorBoard, which follows links, show everything twice.
+    # A path in a text file, not a link: TensorBoard follows links and would show everything twice.
     Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
-    took = {"seconds": seconds, "peak_mib": mib, "rows": num_rows["train"], **dataclasses.asdict(trained)}
-    TRAINING.path(fn_args.model_run_dir).write_text(to_json(took))
+    training_summary = {"seconds": seconds, "peak_mib": mib, "rows": num_rows["train"], **dataclasses.asdict(trained)}
+    TRAINING.path(fn_args.model_run_dir).write_text(to_json(training_summary))
     TENSORBOARD.path(fn_args.model_run_dir).write_text(f"{curves}\n")
 
 
 def _summary(patterns) -> dict:
-    """Returns what ingest wrote down about the examples that TFX's patterns stand for."""
+    """Returns the summary that ingest wrote for the examples of TFX's file patterns."""
     return read_summary(str(Path(patterns[0]).parent.parent))
 
 
 def _checkpoint_folder(fn_args) -> Path:
-    """Returns the folder of this training's checkpoints: same settings, code, seed and input, same folder."""
+    """Returns the folder of checkpoints, named by a hash of the training's settings, code, seed and inputs."""
     settings = dict(fn_args.custom_config)
-    home = Path(settings.pop("home"))  # which may have moved since the training was stopped
+    home = Path(settings.pop("home"))  # not hashed: it may have been moved since the training was stopped
     inputs = [*fn_args.train_files, *fn_args.eval_files, fn_args.transform_graph_path]
     identity = [settings, [str(Path(path).relative_to(home)) for path in inputs]]
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
@@ -69,5 +69,5 @@ def _checkpoint_folder(fn_args) -> Path:
 
 
 def _files(patterns) -> list[str]:
-    """Returns the files that TFX's patterns stand for, in order."""
+    """Returns the files that match TFX's patterns, sorted."""
     return sorted(str(path) for pattern in patterns for path in Path(pattern).parent.glob(Path(pattern).name))

@@ -1,8 +1,8 @@
-"""A run with nothing to do is told apart from the others without TensorFlow, TFX or Beam.
+"""Detects, without TensorFlow, TFX or Beam, that nothing has changed since the last run.
 
-A run that was published leaves behind what it was made of. A run that is made of the same, finds all that came of it
-as it was left, the version still the newest and the same one live, would come to the same: every stage would be taken
-from the cache.
+A run that publishes a version writes its identity: a digest of settings, data, code and packages. A run of the same
+identity would take every stage from the cache if all outputs are undamaged, the version is still the newest, and the
+same version is live.
 """
 
 import hashlib
@@ -25,35 +25,35 @@ from pipeline.history.record import RunRecord
 
 
 def identity(named: NamedConfig) -> str:
-    """Returns a digest of all that decides what a run comes to: settings, data, code, packages; not where they lie."""
+    """Returns a digest of settings, data, code and packages, which determine a run's result; paths do not count."""
     facts = [named.config.model_dump(mode="json"), named.dataset.digest(), code_and_packages()]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def remember(paths: PipelinePaths, run_identity: str, run: str) -> None:
-    """Writes down what a published run was made of, and which it was; its record tells what it came to."""
+    """Writes the identity of a published run, its identifier, its version and the live version."""
     version = last_version(paths.serving)
     digest = read_manifest(paths.serving / str(version)).get("digest")
-    live = live_version(paths.serving)  # what the gates hold data and model against
+    live = live_version(paths.serving)  # the gates compare data and model with it
     last = {"identity": run_identity, "version": version, "digest": digest, "live": live, "run": run}
     atomic.write(paths.last, json.dumps(last))
 
 
 def forget(paths: PipelinePaths) -> None:
-    """Forgets the last run: whatever happens from now on may change what it left."""
+    """Deletes what `remember` wrote, before a run that may change the outputs."""
     paths.last.unlink(missing_ok=True)
 
 
 def recall(paths: PipelinePaths, run_identity: str) -> RunRecord | None:
-    """Returns the last run, all its stages cached, if it was made of the same and all is as it was left; else None."""
+    """Returns the last run's record, with all stages cached, if nothing has changed since; else None."""
     try:
         last = json.loads(paths.last.read_text())
-        same = last["identity"] == run_identity and last_version(paths.serving) == last["version"]
-        same = same and live_version(paths.serving) == last["live"]
-        if not same or read_manifest(paths.serving / str(last["version"])).get("digest") != last["digest"]:
+        is_unchanged = last["identity"] == run_identity and last_version(paths.serving) == last["version"]
+        is_unchanged = is_unchanged and live_version(paths.serving) == last["live"]
+        if not is_unchanged or read_manifest(paths.serving / str(last["version"])).get("digest") != last["digest"]:
             return None
         record = RunRecord.read(paths.record(last["run"]))
-        if record is None or not _is_whole(record, str(last["version"])):
+        if record is None or not _is_complete(record, str(last["version"])):
             return None
         with mlmd.reading(paths.database) as database:
             unfinished = mlmd.unfinished(database)
@@ -61,12 +61,12 @@ def recall(paths: PipelinePaths, run_identity: str) -> RunRecord | None:
         return None
     if unfinished:
         return None
-    stages = [replace(one, state="cached", seconds=0.0, cpu_seconds=0.0, detail="cached") for one in record.stages]
+    stages = [replace(stage, state="cached", seconds=0.0, cpu_seconds=0.0, detail="cached") for stage in record.stages]
     return replace(record, stages=stages)
 
 
-def _is_whole(record: RunRecord, version: str) -> bool:
-    """Returns whether a record is of a run that published this version, and all that its stages left is there."""
+def _is_complete(record: RunRecord, version: str) -> bool:
+    """Returns whether a record is of a run that published this version, and all outputs of its stages are undamaged."""
     outputs = [folder for stage in record.stages for folder in stage.outputs.values()]
     return (
         record.state == "published"

@@ -1,6 +1,6 @@
-"""How the components of a run are made and connected: a function for each stage, under the stage's id.
+"""Creates and connects the TFX components of a run: a function for each stage, named by the stage's id.
 
-What else there is to say of a stage is in `pipeline.core.stages`.
+All other facts about a stage are in `pipeline.core.stages`.
 """
 
 import dataclasses
@@ -42,30 +42,30 @@ from pipeline.running.home_paths import BASE, BEAM, HOME
 
 @dataclasses.dataclass(frozen=True)
 class Wiring:
-    """What a run's components are made from.
+    """The inputs of the functions that create components.
 
     Attributes:
         named: The run file.
-        paths: Where state goes.
-        run: Identifier of the run; the stages that run every time take it, so that they are never cached.
-        allow_unblessed: Go on with a model that is not good enough; it is still not published.
-        made: The components made so far, by stage.
+        paths: Paths of the pipeline in its home.
+        run: Identifier of the run; a parameter of stages that run every time, so that they are never cached.
+        allow_unblessed: Whether to continue with a model below its thresholds; it is not published.
+        components: Stage -> its component, for the stages created so far.
     """
 
     named: NamedConfig
     paths: PipelinePaths
     run: str
     allow_unblessed: bool = False
-    made: dict[str, BaseComponent] = dataclasses.field(default_factory=dict)
+    components: dict[str, BaseComponent] = dataclasses.field(default_factory=dict)
 
     @property
     def config(self) -> RunConfig:
-        """The settings."""
+        """The settings of the run file."""
         return self.named.config
 
     @property
     def spec(self) -> DatasetSpec:
-        """The data set's facts."""
+        """The specification of the data set."""
         return self.named.dataset.spec
 
     @property
@@ -74,11 +74,11 @@ class Wiring:
         return registry.task(self.config.task)
 
     def output(self, stage: str, name: str) -> Channel:
-        """Returns an output of a stage that was made before."""
-        return self.made[stage].outputs[name]
+        """Returns an output of a stage whose component was created before."""
+        return self.components[stage].outputs[name]
 
     def fingerprint(self, stage: str) -> dict[str, str]:
-        """Returns what a stage's code is, for its cache key."""
+        """Returns module -> digest, and package -> version, of a stage's code, for its cache key."""
         declared = BY_ID[stage]
         by_name = {
             "models.registry": [registry.task_module(self.config.task)],
@@ -86,26 +86,26 @@ class Wiring:
         }
         return fingerprint(closure([declared.module], by_name=by_name, excluded=declared.excluded), declared.packages)
 
-    def by_word(self, path: Path) -> str:
-        """Returns a path below the home as a parameter holds it; see `home_paths`."""
+    def home_path(self, path: Path) -> str:
+        """Returns a path below the home that begins with the placeholder of the home; see `home_paths`."""
         return f"{HOME}/{self.paths.relative(path)}"
 
     @functools.cached_property
     def split_plan(self) -> dict[str, Any]:
-        """What of the splits follows from all rows, and from the live version."""
+        """The facts about all rows, and about the live version's splits, by which rows are assigned to splits."""
         return split_plan(LiveModel.of(self.paths.serving), self.named.dataset)
 
     def metric(self) -> str:
-        """Returns the name of the metric by which the network is held against other models."""
+        """Returns the name of the metric by which the network is compared with other models."""
         return compared_metric(self.config, self.config.model.compared(self.spec))
 
 
 def ingest(wiring: Wiring) -> BaseComponent:
-    """Writes every split of the run file's data."""
+    """Reads the run file's data and writes the splits."""
     return DatasetExampleGen(
-        data=wiring.config.data.model_dump_json(exclude={"checks": {"drift"}}),  # which is the gate's
+        data=wiring.config.data.model_dump_json(exclude={"checks": {"drift"}}),  # drift belongs to the data gate
         name=wiring.named.name,
-        base=BASE,  # the digest stands for the content, wherever it lies
+        base=BASE,  # a placeholder, since the digest identifies the content wherever it lies
         digest=wiring.named.dataset.digest(),
         split_plan=json.dumps(wiring.split_plan, sort_keys=True),
         fingerprint=json.dumps(wiring.fingerprint("ingest")),
@@ -113,7 +113,7 @@ def ingest(wiring: Wiring) -> BaseComponent:
 
 
 def statistics(wiring: Wiring) -> BaseComponent:
-    """Takes the statistics of every split."""
+    """Computes the statistics of every split."""
     return SplitStatistics(
         examples=wiring.output("ingest", "examples"),
         spec=wiring.spec.model_dump_json(),
@@ -123,7 +123,7 @@ def statistics(wiring: Wiring) -> BaseComponent:
 
 
 def schema(wiring: Wiring) -> BaseComponent:
-    """Brings in the schema that is kept in version control, or the one that follows from the features."""
+    """Provides the schema from version control if there is one, else the schema derived from the features."""
     curated = Path(loading.__file__).parent / "schemas" / f"{wiring.config.data.name}.pbtxt"
     return CuratedSchema(
         text=curated.read_text() if curated.exists() else schema_text(wiring.spec),
@@ -132,21 +132,21 @@ def schema(wiring: Wiring) -> BaseComponent:
 
 
 def data_gate(wiring: Wiring) -> BaseComponent:
-    """Holds the statistics against the schema, and against the data of the live version."""
+    """Validates the statistics against the schema, and compares them with the data of the live version."""
     return DataGate(
         statistics=wiring.output("statistics", "statistics"),
         schema=wiring.output("schema", "schema"),
         spec=wiring.spec.model_dump_json(),
         drift=wiring.config.data.checks.drift.model_dump_json(),
-        accepted=wiring.by_word(wiring.paths.accepted),
-        profiles=wiring.by_word(wiring.paths.profiles),
-        destination=wiring.by_word(wiring.paths.serving),
+        accepted=wiring.home_path(wiring.paths.accepted),
+        profiles=wiring.home_path(wiring.paths.profiles),
+        destination=wiring.home_path(wiring.paths.serving),
         run=wiring.run,
     )
 
 
 def transform(wiring: Wiring) -> BaseComponent:
-    """Learns the preprocessing from the training split."""
+    """Fits the preprocessing to the training split."""
     return Transform(
         examples=wiring.output("ingest", "examples"),
         schema=wiring.output("schema", "schema"),
@@ -174,7 +174,7 @@ def train(wiring: Wiring) -> BaseComponent:
             "train": settings.model_dump(mode="json"),
             "seed": wiring.config.seed,
             "published": _published(wiring) if settings.warm_start == "auto" else {},
-            "home": HOME,  # where the folders that follow are, and that of the published version
+            "home": HOME,  # the next two folders, and that of the published version, are relative to it
             "tensorboard": wiring.paths.relative(wiring.paths.tensorboard),
             "checkpoints": wiring.paths.relative(wiring.paths.checkpoints),
             "fingerprint": wiring.fingerprint("train"),
@@ -183,7 +183,7 @@ def train(wiring: Wiring) -> BaseComponent:
 
 
 def classical(wiring: Wiring) -> BaseComponent:
-    """Trains the models that the network has to beat."""
+    """Trains the reference models."""
     return Classical(
         examples=wiring.output("ingest", "examples"),
         task=wiring.config.task,
@@ -195,7 +195,7 @@ def classical(wiring: Wiring) -> BaseComponent:
 
 
 def evaluate(wiring: Wiring) -> BaseComponent:
-    """Takes the model's metrics and predictions on the test split."""
+    """Computes the model's predictions and metrics on the test split."""
     return TestEvaluator(
         examples=wiring.output("ingest", "examples"),
         model=wiring.output("train", "model"),
@@ -209,20 +209,20 @@ def evaluate(wiring: Wiring) -> BaseComponent:
 
 
 def model_gate(wiring: Wiring) -> BaseComponent:
-    """Holds the metrics against thresholds, and against the model published last."""
-    asked = wiring.config.evaluate
+    """Compares the metrics with the thresholds and with the live version."""
+    settings = wiring.config.evaluate
     return ModelGate(
         evaluation=wiring.output("evaluate", "evaluation"),
         model=wiring.output("train", "model"),
         examples=wiring.output("ingest", "examples"),
-        thresholds=json.dumps({name: bound.model_dump() for name, bound in asked.thresholds.items()}),
-        destination=wiring.by_word(wiring.paths.serving),
+        thresholds=json.dumps({name: bound.model_dump() for name, bound in settings.thresholds.items()}),
+        destination=wiring.home_path(wiring.paths.serving),
         spec=wiring.spec.model_dump_json(),
         task=wiring.config.task,
         config=wiring.config.model.model_dump_json(),
         metric=wiring.metric(),
-        challenge=asked.challenge,
-        against_live=asked.against_live,
+        challenge=settings.challenge,
+        against_live=settings.against_live,
         source=json.dumps(_source(wiring)),
         base=BASE,
         split_rule=json.dumps(wiring.named.dataset.rule()),
@@ -233,7 +233,7 @@ def model_gate(wiring: Wiring) -> BaseComponent:
 
 
 def baseline(wiring: Wiring) -> BaseComponent:
-    """Holds the network against the best of the classical models."""
+    """Compares the network with the best of the reference models."""
     return Baseline(
         evaluation=wiring.output("evaluate", "evaluation"),
         model_run=wiring.output("train", "model_run"),
@@ -248,7 +248,7 @@ def baseline(wiring: Wiring) -> BaseComponent:
 
 
 def serving_check(wiring: Wiring) -> BaseComponent:
-    """Asks a server of its own that has loaded the model."""
+    """Starts a server with the exported model, and checks its predictions, latency and memory."""
     return ServingCheck(
         model=wiring.output("train", "model"),
         examples=wiring.output("ingest", "examples"),
@@ -257,23 +257,23 @@ def serving_check(wiring: Wiring) -> BaseComponent:
         config=wiring.config.model.model_dump_json(),
         spec=wiring.spec.model_dump_json(),
         budget=_budget(wiring.config).model_dump_json(exclude={"sample"}),
-        destination=wiring.by_word(wiring.paths.serving),
+        destination=wiring.home_path(wiring.paths.serving),
         live=_live_latency(wiring),
-        scratch=wiring.by_word(wiring.paths.candidate),
+        scratch=wiring.home_path(wiring.paths.candidate),
         fingerprint=json.dumps(wiring.fingerprint("serving_check")),
     )
 
 
 def publish(wiring: Wiring) -> BaseComponent:
-    """Publishes the model that both gates and the serving check have let through."""
+    """Publishes the model if all gates have passed."""
     return Publisher(
         model=wiring.output("train", "model"),
         model_blessing=wiring.output("model_gate", "blessing"),
         infra_blessing=wiring.output("serving_check", "blessing"),
         evaluation=wiring.output("evaluate", "evaluation"),
         statistics=wiring.output("statistics", "statistics"),
-        destination=wiring.by_word(wiring.paths.serving),
-        profiles=wiring.by_word(wiring.paths.profiles),
+        destination=wiring.home_path(wiring.paths.serving),
+        profiles=wiring.home_path(wiring.paths.profiles),
         keep=wiring.config.publish.keep or 0,
         mode=int(wiring.config.publish.mode, 8) if wiring.config.publish.mode else 0o666 & ~user_umask(),
         manifest=json.dumps({"pipeline": wiring.named.name, **_manifest(wiring)}),
@@ -282,27 +282,33 @@ def publish(wiring: Wiring) -> BaseComponent:
 
 
 def _live_latency(wiring: Wiring) -> str:
-    """Returns the version whose latency a candidate is held against; empty where it is not."""
+    """Returns the version with whose latency the candidate is compared; empty if there is no such limit."""
     live = LiveModel.of(wiring.paths.serving) if _budget(wiring.config).max_slowdown else None
     return str(live.version) if live else ""
 
 
 def _budget(config: RunConfig) -> ServingConfig:
-    """Returns what serving may take; without the live version's latency where nothing is held against that version."""
+    """Returns the limits of the serving check; without `max_slowdown` if nothing is compared with the live version."""
     never = config.evaluate.against_live == "never"
     return config.serving.model_copy(update={"max_slowdown": None} if never else {})
 
 
 def compared_metric(config: RunConfig, compared) -> str:
-    """Returns the name of the metric, among those compared, by which the network is held against classical models."""
-    asked = [config.baseline.metric] if config.baseline.metric != "auto" else config.evaluate.thresholds
-    return next((name for name in asked if name in compared), next(iter(compared)))
+    """Returns the name of the metric by which the network is compared with the reference models.
+
+    Args:
+        config: The run file's settings.
+        compared: Names of the task's metrics that can be compared, the default one first.
+    """
+    names = [config.baseline.metric] if config.baseline.metric != "auto" else config.evaluate.thresholds
+    return next((name for name in names if name in compared), next(iter(compared)))
 
 
 def _published(wiring: Wiring) -> dict[str, str]:
-    """Returns of the live version folder, relative to the home, digest, and why training does not begin with it.
+    """Returns facts about the live version for a warm start; empty if there is no live version.
 
-    Nothing without one.
+    Returns:
+        `folder`, relative to the home, `digest`, and `why_not`: why training cannot begin with its weights, or empty.
     """
     live = LiveModel.of(wiring.paths.serving)
     if live is None:
@@ -312,14 +318,14 @@ def _published(wiring: Wiring) -> dict[str, str]:
 
 
 def _source(wiring: Wiring) -> dict[str, Any]:
-    """Returns what the rows are read of, as JSON values."""
+    """Returns settings, name and digest of the data source, as JSON values."""
     named = wiring.named
     config = named.config.data.model_dump(mode="json")
     return {"config": config, "name": named.name, "digest": named.dataset.digest()}
 
 
 def _manifest(wiring: Wiring) -> dict[str, Any]:
-    """Returns what `headrace predict` needs to know about a published version."""
+    """Returns the facts about a published version that `headrace predict` needs, as JSON values."""
     dataset = wiring.named.dataset
     return {
         "task": wiring.config.task,

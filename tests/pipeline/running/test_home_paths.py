@@ -1,4 +1,4 @@
-"""What executors get and give back, in a home that they reach by a link."""
+"""Paths in the inputs and outputs of executors, in a home that they access by a link."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ def _artifacts(uri: str) -> dict:
     return {"model": [model]}
 
 
-def test_an_executor_gets_absolute_paths_and_what_is_recorded_stays_relative(home_paths):
+def test_an_executor_gets_absolute_paths_and_the_recorded_ones_stay_relative(home_paths):
     from tfx.orchestration.portable.data_types import ExecutionInfo
 
     info = ExecutionInfo(
@@ -56,19 +56,19 @@ def test_an_executor_gets_absolute_paths_and_what_is_recorded_stays_relative(hom
         tmp_dir="runs/digits/artifacts/train/.system/.temp/",
     )
 
-    given = home_paths.absolute(info)
+    absolute = home_paths.absolute(info)
 
-    assert given.exec_properties == FILLED
-    assert given.input_dict["model"][0].uri == "/tmp/link/runs/digits/artifacts/train/model/7"
-    assert given.output_dict["model"][0].uri == "/tmp/link/runs/digits/artifacts/train/model/8"
-    assert given.execution_output_uri == "/tmp/link/runs/digits/artifacts/train/.system/output"
-    assert given.stateful_working_dir == "/tmp/link/runs/digits/artifacts/train/.system/state"
-    assert given.tmp_dir == "/tmp/link/runs/digits/artifacts/train/.system/.temp/"
+    assert absolute.exec_properties == FILLED
+    assert absolute.input_dict["model"][0].uri == "/tmp/link/runs/digits/artifacts/train/model/7"
+    assert absolute.output_dict["model"][0].uri == "/tmp/link/runs/digits/artifacts/train/model/8"
+    assert absolute.execution_output_uri == "/tmp/link/runs/digits/artifacts/train/.system/output"
+    assert absolute.stateful_working_dir == "/tmp/link/runs/digits/artifacts/train/.system/state"
+    assert absolute.tmp_dir == "/tmp/link/runs/digits/artifacts/train/.system/.temp/"
     assert info.output_dict["model"][0].uri == "runs/digits/artifacts/train/model/8"
     assert info.exec_properties == PROPERTIES
 
 
-def test_what_an_executor_gives_back_is_relative_again(home_paths):
+def test_the_output_of_an_executor_is_made_relative(home_paths):
     from tfx.orchestration.portable import outputs_utils
     from tfx.proto.orchestration.execution_result_pb2 import ExecutorOutput
 
@@ -82,7 +82,7 @@ def test_what_an_executor_gives_back_is_relative_again(home_paths):
     assert set(output.execution_properties) == {"task", "seed"}
 
 
-def test_a_training_that_was_stopped_goes_on_from_its_checkpoint_in_a_home_that_moved():
+def test_checkpoints_of_a_stopped_training_are_found_in_a_moved_home():
     from pipeline.running.trainer_entry import _checkpoint_folder
 
     def checkpoints(home: str, seed: int = 3) -> Path:
@@ -102,5 +102,8 @@ def test_a_training_that_was_stopped_goes_on_from_its_checkpoint_in_a_home_that_
 
 
 def test_an_error_names_the_home_and_not_the_link(home_paths):
-    with pytest.raises(DataError, match=r"^/homes/a \[1\]/runs/digits/accepted.npz is damaged$"), home_paths.telling():
+    with (
+        pytest.raises(DataError, match=r"^/homes/a \[1\]/runs/digits/accepted.npz is damaged$"),
+        home_paths.naming_home(),
+    ):
         raise DataError("/tmp/link/runs/digits/accepted.npz is damaged")

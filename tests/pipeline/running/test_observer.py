@@ -1,4 +1,4 @@
-"""A run of which nothing is real but its record: what the stages come to is noted once, in it."""
+"""The observer with a real journal: progress and result of each stage are recorded."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def _stages(paths: PipelinePaths) -> list[tuple[str, str, str]]:
     return [(stage.name, stage.state, stage.detail) for stage in RunRecord.read(paths.record(RUN)).stages]
 
 
-def test_a_stage_is_in_the_record_while_it_runs_and_with_what_it_came_to(observer, paths):
+def test_a_stage_is_in_the_record_while_it_runs_and_with_its_result(observer, paths):
     def launch() -> tuple[bool, dict[str, str]]:
         observer.update({"rows": 10})
         assert observer.stage == "ingest"
@@ -46,13 +46,13 @@ def test_a_stage_is_in_the_record_while_it_runs_and_with_what_it_came_to(observe
     assert observer.journal.record.stages[0].outputs == {"examples": "/somewhere"}
 
 
-def test_a_cached_stage_is_noted_as_such(observer, paths):
+def test_a_cached_stage_is_recorded_as_cached(observer, paths):
     observer.observe("ingest", lambda: (True, {}))
 
     assert _stages(paths) == [("ingest", "cached", "cached")]
 
 
-def test_a_stage_that_fails_is_still_running_until_the_runner_has_cleaned_up(observer, paths):
+def test_a_failed_stage_counts_as_running_until_the_runner_has_cleaned_up(observer, paths):
     def launch() -> tuple[bool, dict[str, str]]:
         observer.update({"epoch": 1, "epochs": 2})
         raise OSError("the disk is full")
@@ -67,7 +67,7 @@ def test_a_stage_that_fails_is_still_running_until_the_runner_has_cleaned_up(obs
     assert _stages(paths) == [("train", "failed", "epoch 1/2")]
 
 
-def test_what_is_reported_between_two_stages_belongs_to_none(observer, paths):
+def test_progress_between_two_stages_is_not_recorded(observer, paths):
     observer.observe("ingest", lambda: (False, {}))
 
     observer.update({"rows": 10})
@@ -84,9 +84,9 @@ def test_a_report_that_cannot_be_written_does_not_fail_the_run(observer, paths, 
     assert "the report was not written" in caplog.text
 
 
-def test_a_terminal_is_shown_the_short_summary_and_the_record_keeps_all_of_it(observer, paths, monkeypatch):
-    said = []
-    monkeypatch.setattr(observer.screen, "say", lambda line: said.append(str(line)))
+def test_the_terminal_shows_the_short_summary_and_the_record_has_all_of_it(observer, paths, monkeypatch):
+    lines = []
+    monkeypatch.setattr(observer.screen, "say", lambda line: lines.append(str(line)))
 
     def launch() -> tuple[bool, dict[str, str]]:
         observer.update({"summary": "40 rows; 1 dropped (first: a.csv:3)", "short": "40 rows; 1 dropped"})
@@ -94,13 +94,13 @@ def test_a_terminal_is_shown_the_short_summary_and_the_record_keeps_all_of_it(ob
 
     observer.observe("ingest", launch)
 
-    assert said[0].endswith("  40 rows; 1 dropped")
+    assert lines[0].endswith("  40 rows; 1 dropped")
     assert _stages(paths) == [("ingest", "done", "40 rows; 1 dropped (first: a.csv:3)")]
 
 
-def test_what_a_gate_left_is_in_the_record_of_the_stage_that_failed(observer, paths):
+def test_outputs_of_a_failed_gate_are_recorded(observer, paths):
     observer.begin("baseline")
-    observer.kept = {"comparison": "/somewhere/7.failed"}
+    observer.gate_outputs = {"comparison": "/somewhere/7.failed"}
 
     observer.end("failed")
 
