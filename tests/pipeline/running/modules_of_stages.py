@@ -1,9 +1,10 @@
-"""Runs the code of each stage of a finished pipeline in a process of its own; says which modules of ours it loaded.
+"""Runs the code of each stage of a finished pipeline in a process of its own; prints which modules of ours it loaded.
 
-`modules_of_stages.py STAGES.json` prints a JSON line a stage. The file says of each stage its component (`module`,
-`name`), its execution properties and the folder of each input; of TFX's Trainer the entry is run.
+`modules_of_stages.py STAGES.json` prints a JSON line for each stage. The file has for each stage its component
+(`module`, `name`), its execution properties and the folder of each input; for TFX's Trainer the training function is
+called.
 
-What others made is imported once and then forked, since TensorFlow alone takes seconds; of ours nothing is.
+Third-party packages are imported once, before the processes are forked, since TensorFlow alone takes seconds.
 """
 
 import importlib
@@ -33,7 +34,7 @@ def run_component(stage: dict[str, Any], folder: Path) -> None:
 
 
 def run_training(stage: dict[str, Any], folder: Path) -> None:
-    """Calls the entry of TFX's Trainer, for one epoch."""
+    """Calls the function that TFX's Trainer calls, for one epoch."""
     examples, custom = stage["inputs"]["examples"], json.loads(stage["properties"]["custom_config"])
     custom["train"]["epochs"] = 1
     paths = {"tensorboard": str(folder / "tensorboard"), "checkpoints": str(folder / "checkpoints")}

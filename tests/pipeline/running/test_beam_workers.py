@@ -1,4 +1,4 @@
-"""Beam's workers are forked, compute what one process does, and are gone afterwards."""
+"""Beam's workers are forked, compute the same as one process, and end with the pipeline."""
 
 import json
 import subprocess
@@ -32,10 +32,10 @@ if __name__ == "__main__":
 """
 
 
-def test_two_workers_do_what_one_does_and_end_with_the_pipeline(tmp_path):
+def test_two_workers_compute_the_same_as_one_and_end_with_the_pipeline(tmp_path):
     (namesakes(tmp_path) / "squares.py").write_text(SQUARES)
 
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "squares.py"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path)},
@@ -44,11 +44,11 @@ def test_two_workers_do_what_one_does_and_end_with_the_pipeline(tmp_path):
         timeout=PATIENCE_S,
     )
 
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert sorted(square for _, _, square, _ in found) == [x * x for x in range(100)]
-    starter = int(done.stdout)
-    parents, workers = {parent for parent, _, _, _ in found}, {worker for _, worker, _, _ in found}
+    assert result.returncode == 0, result.stderr[-2000:]
+    results = json.loads((tmp_path / "found.json").read_text())
+    assert sorted(square for _, _, square, _ in results) == [x * x for x in range(100)]
+    starter = int(result.stdout)
+    parents, workers = {parent for parent, _, _, _ in results}, {worker for _, worker, _, _ in results}
     assert starter not in workers | parents  # forked from the server, not started by the pipeline
-    assert {file for _, _, _, file in found} == {str(ROOT / "data" / "__init__.py")}  # not the current folder's
+    assert {file for _, _, _, file in results} == {str(ROOT / "data" / "__init__.py")}  # not the current folder's
     assert not [worker for worker in workers if (ROOT / f"/proc/{worker}").exists()]

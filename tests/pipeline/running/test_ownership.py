@@ -25,26 +25,26 @@ def _project(folder: Path, first_row: str = "1,2") -> config.NamedConfig:
 
 
 def _has_run(home: Path, named: config.NamedConfig) -> PipelinePaths:
-    """Leaves a record of a run of this file in a home."""
+    """Writes the record of a run of this file into a home, and returns the pipeline's paths."""
     record = record_of("20260101-000000-000", spec_of(("a", "b")), "houses", base=str(named.base))
     write_record(home, dataclasses.replace(record, data_digest=named.dataset.digest()))
     return PipelinePaths.of(home, "houses")
 
 
-def test_another_file_of_the_name_is_refused_until_it_is_told_to_take_over(tmp_path):
-    mine, other = _project(tmp_path / "mine"), _project(tmp_path / "other", "5,6")
-    paths = _has_run(tmp_path / "home", mine)
+def test_another_file_of_the_name_is_refused_without_take_over(tmp_path):
+    first, other = _project(tmp_path / "mine"), _project(tmp_path / "other", "5,6")
+    paths = _has_run(tmp_path / "home", first)
 
-    preflight.check(mine, paths)
+    preflight.check(first, paths)
     with pytest.raises(ConfigError, match=r"houses is the name of \S+mine/houses.yaml in this home, and \S+other/"):
         preflight.check(other, paths)
     preflight.check(other, paths, take_over=True)
 
 
-def test_a_file_that_was_moved_or_copied_with_its_data_has_its_name_still(tmp_path):
-    mine, copy = _project(tmp_path / "mine"), _project(tmp_path / "copy")
+def test_a_file_that_was_moved_or_copied_with_its_data_keeps_its_name(tmp_path):
+    original, copy = _project(tmp_path / "mine"), _project(tmp_path / "copy")
     (tmp_path / "linked").symlink_to(tmp_path / "mine")
-    paths = _has_run(tmp_path / "home", mine)
+    paths = _has_run(tmp_path / "home", original)
 
     preflight.check(copy, paths)
     preflight.check(config.load(str(tmp_path / "linked" / "houses.yaml")), paths)
@@ -55,20 +55,20 @@ def test_a_file_that_was_moved_or_copied_with_its_data_has_its_name_still(tmp_pa
 
 def test_a_run_file_in_a_home_that_was_copied_belongs_to_the_copy(tmp_path):
     (tmp_path / "home").mkdir()
-    mine = _project(tmp_path / "home" / "project")
+    named = _project(tmp_path / "home" / "project")
     paths = PipelinePaths.of(tmp_path / "home", "houses")
-    record = record_of("20260101-000000-000", spec_of(("a", "b")), "houses", base=paths.recorded(mine.base))
+    record = record_of("20260101-000000-000", spec_of(("a", "b")), "houses", base=paths.recorded(named.base))
     write_record(tmp_path / "home", record)
     shutil.copytree(tmp_path / "home", tmp_path / "copy")
     (tmp_path / "copy" / "project" / "rows.csv").write_text("size,price\n7,8\n")
 
-    again = config.load(str(tmp_path / "copy" / "project" / "houses.yaml"))
+    copied = config.load(str(tmp_path / "copy" / "project" / "houses.yaml"))
 
     assert record.base == "project"
-    preflight.check(again, PipelinePaths.of(tmp_path / "copy", "houses"))
+    preflight.check(copied, PipelinePaths.of(tmp_path / "copy", "houses"))
 
 
-def test_a_pipeline_of_ours_has_its_name_in_every_installation(tmp_path):
+def test_a_shipped_pipeline_keeps_its_name_in_every_installation(tmp_path):
     named = config.load("digits")
     elsewhere = tmp_path / CONFIGS.parent.name / CONFIGS.name
     elsewhere.mkdir(parents=True)

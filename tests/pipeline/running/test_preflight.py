@@ -37,7 +37,7 @@ def test_artifacts_may_lie_on_another_disk(tmp_path):
     preflight.check(config.load("digits"), paths)
 
 
-def test_a_row_is_its_pixels_and_its_label():
+def test_the_size_of_a_row_is_that_of_its_pixels_and_its_label():
     assert config.load("fashion_mnist").dataset.spec.row_bytes() == 28 * 28 + 8 + 64
 
 
@@ -56,7 +56,7 @@ def test_a_batch_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch):
 
 
 def _pictures(folder, side: int, count: int, *overrides: str):
-    """Returns a pipeline of so many pictures, empty files that count as `side` times `side` pixels."""
+    """Returns a pipeline with `count` images of `side` times `side` pixels by its run file; the files are empty."""
     for name in ("cat", "dog"):
         (folder / "photos" / name).mkdir(parents=True, exist_ok=True)
     for number in range(count):
@@ -77,7 +77,7 @@ def _pictures(folder, side: int, count: int, *overrides: str):
         ("train.shuffle_buffer=100", 75, 300),
     ],
 )
-def test_the_training_rows_and_the_validation_split_count_as_they_are_bounded(tmp_path, setting, buffer, validation):
+def test_memory_of_training_and_validation_rows_is_limited_by_the_buffer(tmp_path, setting, buffer, validation):
     named = _pictures(tmp_path, 512, 1000, "train.batch_size=1", setting)
 
     needed = preflight.memory_mib(named)
@@ -97,7 +97,7 @@ def test_a_buffer_that_memory_cannot_hold_is_refused(tmp_path):
         preflight._check_memory(named)
 
 
-def test_a_full_disk_is_told_before_any_work(tmp_path):
+def test_a_full_disk_is_refused_before_any_work(tmp_path):
     disk = tmp_path / "disk"
     with small_disk(disk, "1m"):
         paths = PipelinePaths.of(disk, "digits")
@@ -109,16 +109,16 @@ def test_a_full_disk_is_told_before_any_work(tmp_path):
             preflight.check(config.load("digits"), paths)
 
 
-def test_everything_is_read_and_counted_without_a_run(tmp_path):
-    found = preflight.read_everything(config.load("digits"))
+def test_all_rows_are_read_and_counted_without_a_run(tmp_path):
+    summary = preflight.read_everything(config.load("digits"))
 
-    assert {split: facts["rows"] for split, facts in found["splits"].items()} == {
+    assert {split: facts["rows"] for split, facts in summary["splits"].items()} == {
         "train": 1226,
         "validation": 190,
         "test": 381,
     }
-    assert sum(found["splits"]["test"]["classes"].values()) == 381
-    assert found["notes"] == []
+    assert sum(summary["splits"]["test"]["classes"].values()) == 381
+    assert summary["notes"] == []
     assert not list(tmp_path.iterdir())
 
 
@@ -145,7 +145,7 @@ def test_classes_without_a_row_in_a_split_are_noted_once_for_each_split(tmp_path
     ]
 
 
-def test_a_class_with_one_row_to_measure_by_is_noted(tmp_path, monkeypatch):
+def test_a_class_with_a_single_row_in_test_or_validation_is_noted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kinds = ["no"] * 400 + ["yes"] * 6 + ["maybe"] * 6
     Path("rows.csv").write_text("size,kind\n" + "".join(f"{n}.5,{kind}\n" for n, kind in enumerate(kinds)))
@@ -170,10 +170,10 @@ def test_a_class_with_one_row_to_measure_by_is_noted(tmp_path, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize(("of_rare", "remedy"), [(1, "at least one of a class for each of 3 splits"), (3, "or raise")])
-def test_greater_shares_are_offered_only_where_a_class_has_a_row_for_each_split(tmp_path, monkeypatch, of_rare, remedy):
+@pytest.mark.parametrize(("num_rare", "remedy"), [(1, "at least one of a class for each of 3 splits"), (3, "or raise")])
+def test_larger_shares_are_suggested_only_if_a_class_has_a_row_for_each_split(tmp_path, monkeypatch, num_rare, remedy):
     monkeypatch.chdir(tmp_path)
-    kinds = ["a", "b"] * 60 + ["rare"] * of_rare
+    kinds = ["a", "b"] * 60 + ["rare"] * num_rare
     Path("rows.csv").write_text("size,who,kind\n" + "".join(f"{n}.5,{k},{k}\n" for n, k in enumerate(kinds)))
     Path("mine.yaml").write_text(
         "task: tabular_classification\n"
@@ -185,12 +185,12 @@ def test_greater_shares_are_offered_only_where_a_class_has_a_row_for_each_split(
     )
     named = config.load("mine.yaml")
 
-    counts = {"train": {"a": 60, "b": 60, "rare": of_rare}, "test": {"a": 9, "b": 9}, "validation": {"a": 1, "b": 1}}
+    counts = {"train": {"a": 60, "b": 60, "rare": num_rare}, "test": {"a": 9, "b": 9}, "validation": {"a": 1, "b": 1}}
 
     assert all(remedy in note for note in preflight._absent_classes(named, counts))
 
 
-def test_files_are_estimated_by_their_size(tmp_path):
+def test_disk_space_is_estimated_by_the_size_of_images_in_the_run_file(tmp_path):
     (tmp_path / "photos" / "cat").mkdir(parents=True)
     (tmp_path / "photos" / "dog").mkdir()
     for name in ("cat", "dog"):
@@ -208,19 +208,19 @@ def test_files_are_estimated_by_their_size(tmp_path):
             preflight.check(config.load(str(tmp_path / "pets.yaml")), paths)
 
 
-@pytest.mark.parametrize("place", ["", "runs", "runs/digits", "runs/digits/logs", "serving/digits", "tensorboard"])
-def test_a_home_that_cannot_be_written_to_is_told_before_any_work(tmp_path, place):
-    (tmp_path / "home" / place).mkdir(parents=True)
+@pytest.mark.parametrize("folder", ["", "runs", "runs/digits", "runs/digits/logs", "serving/digits", "tensorboard"])
+def test_a_home_that_cannot_be_written_to_is_refused_before_any_work(tmp_path, folder):
+    (tmp_path / "home" / folder).mkdir(parents=True)
     paths = PipelinePaths.of(tmp_path / "home", "digits")
 
     with (
-        read_only(tmp_path / "home" / place),
-        pytest.raises(ConfigError, match=rf"{tmp_path / 'home' / place} cannot be written to; run `chmod u\+w "),
+        read_only(tmp_path / "home" / folder),
+        pytest.raises(ConfigError, match=rf"{tmp_path / 'home' / folder} cannot be written to; run `chmod u\+w "),
     ):
         preflight.check(config.load("digits"), paths)
 
 
-def test_a_database_of_another_user_is_told_before_any_work(tmp_path):
+def test_a_read_only_database_is_refused_before_any_work(tmp_path):
     paths = PipelinePaths.of(tmp_path, "digits")
     paths.runs.mkdir(parents=True)
     paths.database.touch()
@@ -232,7 +232,7 @@ def test_a_database_of_another_user_is_told_before_any_work(tmp_path):
         preflight.check(config.load("digits"), paths)
 
 
-def test_columns_that_are_served_under_another_name_are_told(tmp_path):
+def test_columns_that_are_served_under_another_name_are_noted(tmp_path):
     (tmp_path / "t.csv").write_text("A,a,size in cm,kind\n1,2,3,x\n")
     features = "{A: number, a: number, size in cm: number, kind: {kind: label, classes: [x, y]}}"
     run_file = tmp_path / "t.yaml"
@@ -244,7 +244,7 @@ def test_columns_that_are_served_under_another_name_are_told(tmp_path):
     assert preflight.renamed_inputs(config.load("digits")) == []
 
 
-def test_a_live_version_that_cannot_be_compared_is_told_before_any_work(tmp_path):
+def test_a_live_version_that_cannot_be_compared_is_refused_before_any_work(tmp_path):
     paths = PipelinePaths.of(tmp_path, "digits")
     paths.runs.mkdir(parents=True)
     named = config.load("digits")

@@ -1,4 +1,4 @@
-"""What who starts a run is told of it, from its record and what its stages left."""
+"""The closing block and the JSON of a run, from its record and the outputs of its stages."""
 
 import json
 import signal
@@ -17,18 +17,18 @@ from tests.pipeline.reporting.conftest import make
 @pytest.fixture
 def record(tmp_path) -> RunRecord:
     """A published run of nine stages of 5 s each, with the version's manifest."""
-    found = make(tmp_path, ("good", "bad")).record
+    published_record = make(tmp_path, ("good", "bad")).record
     manifest = tmp_path / "serving" / "made_up" / "1780000060" / MANIFEST
     manifest.parent.mkdir(parents=True)
     manifest.write_text(json.dumps({"file_query": {"kind": "text"}}))
-    return found
+    return published_record
 
 
 def _result(record: RunRecord, **changes) -> RunResult:
     return RunResult(record, Path("/home/runs/made_up/logs/a.log"), 61.26, **changes)
 
 
-def test_a_published_run_says_where_how_good_and_what_to_type_next(record):
+def test_the_lines_of_a_published_run_have_its_folder_metrics_and_next_commands(record):
     lines = closing_block(_result(record))
 
     assert len(lines) <= 12
@@ -40,7 +40,7 @@ def test_a_published_run_says_where_how_good_and_what_to_type_next(record):
     assert "ask the model about a text" in lines[-3]
 
 
-def test_a_run_with_nothing_to_do_says_so(record):
+def test_a_run_without_changes_is_called_unchanged(record):
     lines = closing_block(_result(record, unchanged=True))
 
     assert lines[0].startswith("No change: this model is published already (61.3 s): ")
@@ -58,7 +58,7 @@ def test_a_model_that_was_allowed_is_not_called_published(record):
     ]
 
 
-def test_a_run_that_did_not_come_to_its_end_published_nothing(record):
+def test_an_incomplete_run_published_nothing(record):
     record.stages.pop()
 
     with pytest.raises(ValueError, match=f"Run {record.run} published nothing"):
@@ -78,7 +78,7 @@ def test_a_run_that_did_not_come_to_its_end_published_nothing(record):
         ),
     ],
 )
-def test_a_run_that_was_stopped_says_why_where_and_how_it_ended(record, error, code, first, last):
+def test_the_lines_of_a_stopped_run_have_its_error_stage_and_log(record, error, code, first, last):
     result = _result(record, error=error)
 
     lines = closing_block(result)
@@ -90,9 +90,9 @@ def test_a_run_that_was_stopped_says_why_where_and_how_it_ended(record, error, c
 
 
 def _stopped_at(record: RunRecord, stage: str, error: str = "no", **changes) -> list[str]:
-    """Returns the lines of a run that a stage stopped, below those of the error."""
-    names = [one.name for one in record.stages]
-    record.stages = record.stages[: names.index(stage) + 1]
+    """Returns the closing block of a run that a stage stopped, without its first line."""
+    stages = [record_of_stage.name for record_of_stage in record.stages]
+    record.stages = record.stages[: stages.index(stage) + 1]
     record.stages[-1].state = "failed"
     lines = closing_block(_result(record, error=ModelError(error), **changes))
     assert len(lines) <= 12
@@ -106,7 +106,7 @@ def trained_to_the_end(record) -> RunRecord:
     return record
 
 
-def test_other_epochs_take_the_place_of_those_that_were_typed(trained_to_the_end):
+def test_suggested_epochs_replace_those_of_the_command(trained_to_the_end):
     trained_to_the_end.command += ["--set", "train.epochs=2", "--set", "seed=1"]
 
     lines = _stopped_at(trained_to_the_end, "baseline")
@@ -115,7 +115,7 @@ def test_other_epochs_take_the_place_of_those_that_were_typed(trained_to_the_end
     assert "--set train.epochs=2 --set seed=1 --set baseline.require=report" in lines[4]
 
 
-def test_a_run_that_a_gate_stopped_says_what_to_type_next(trained_to_the_end):
+def test_the_lines_of_a_run_stopped_by_a_gate_have_the_next_commands(trained_to_the_end):
     record = trained_to_the_end
 
     lines = _stopped_at(record, "baseline")
@@ -130,12 +130,12 @@ def test_a_run_that_a_gate_stopped_says_what_to_type_next(trained_to_the_end):
 
 
 @pytest.mark.parametrize(("require", "is_unknown"), [("beat_trivial", True), ("beat", False)])
-def test_no_longer_training_is_offered_where_the_test_rows_are_too_few(trained_to_the_end, require, is_unknown):
+def test_longer_training_is_not_suggested_if_the_test_rows_are_too_few(trained_to_the_end, require, is_unknown):
     record = trained_to_the_end
     record.settings["baseline"]["require"] = require
-    comparison = record.output("baseline", "comparison") / "comparison.json"
-    found = json.loads(comparison.read_text())
-    comparison.write_text(json.dumps(found | {"interval": [-0.1, 0.1], "trivial": {"interval": [None, None]}}))
+    path = record.output("baseline", "comparison") / "comparison.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"interval": [-0.1, 0.1], "trivial": {"interval": [None, None]}}))
 
     lines = _stopped_at(record, "baseline")
 
@@ -143,7 +143,7 @@ def test_no_longer_training_is_offered_where_the_test_rows_are_too_few(trained_t
     assert ("headrace check './my run.yaml' --home /home --rows" in "".join(lines)) == is_unknown
 
 
-def test_what_to_type_next_is_of_the_gate(trained_to_the_end):
+def test_the_next_commands_depend_on_the_gate(trained_to_the_end):
     record, settings = trained_to_the_end, trained_to_the_end.settings
     settings["evaluate"]["thresholds"] = {"accuracy": {"min": 0.9}}
 
@@ -164,12 +164,12 @@ def test_what_to_type_next_is_of_the_gate(trained_to_the_end):
     )
 
 
-def test_an_internal_error_and_a_signal_have_no_next(record):
+def test_after_an_internal_error_or_a_signal_no_next_command_is_suggested(record):
     for error in (KeyError("loss"), Stopped(signal.SIGTERM)):
         assert not any("Next" in line for line in closing_block(_result(record, error=error)))
 
 
-def test_as_json_a_run_has_its_stages_metrics_and_comparison(record):
+def test_the_json_of_a_run_has_its_stages_metrics_and_comparison(record):
     values = as_json(_result(record))
 
     assert list(values) == [
@@ -183,7 +183,7 @@ def test_as_json_a_run_has_its_stages_metrics_and_comparison(record):
     assert values["error"] is None
 
 
-def test_as_json_a_stage_that_failed_says_that_it_failed(record):
+def test_the_json_of_a_failed_stage_has_failed_as_its_detail(record):
     record.stages = record.stages[:4]
     record.stages[-1].state, record.stages[-1].detail = "failed", "epoch 1/2, loss 0.5"
 

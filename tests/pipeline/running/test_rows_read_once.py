@@ -1,4 +1,4 @@
-"""All rows are read by `headrace new` or `check --rows`, and again only where something has changed."""
+"""`headrace new` and `check --rows` read all rows once, and again only if something has changed."""
 
 import os
 import random
@@ -34,10 +34,12 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def readings(monkeypatch):
-    """The names of the data sets whose rows were read."""
-    found, read = [], loading.open_batches
-    monkeypatch.setattr(loading, "open_batches", lambda dataset, *given: found.append(dataset) or read(dataset, *given))
-    return found
+    """The data sets whose rows were read, in order."""
+    datasets, read = [], loading.open_batches
+    monkeypatch.setattr(
+        loading, "open_batches", lambda dataset, *arguments: datasets.append(dataset) or read(dataset, *arguments)
+    )
+    return datasets
 
 
 def _rows(count=60, seed=1):
@@ -46,7 +48,7 @@ def _rows(count=60, seed=1):
 
 
 def _write(name: str, text: str | bytes, age: float = 3600) -> None:
-    """Writes a file as it was some time ago."""
+    """Writes a file with a modification time of `age` seconds ago."""
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -62,23 +64,23 @@ def _read(*overrides: str) -> dict:
     return preflight.read_everything(config.load("mine.yaml", overrides))
 
 
-def test_check_says_what_new_found_out_and_reads_no_row_again(monkeypatch):
+def test_check_after_new_prints_the_same_without_reading_the_rows_again(monkeypatch):
     _write("../elsewhere/rows.csv", _rows(2000) + "0.5,a\n0.5,a\n")
-    opened, read = [], formats.blocks
-    monkeypatch.setattr(formats, "blocks", lambda path, *given: opened.append(path) or read(path, *given))
+    opened_files, read = [], formats.blocks
+    monkeypatch.setattr(formats, "blocks", lambda path, *arguments: opened_files.append(path) or read(path, *arguments))
 
     new = CliRunner().invoke(cli, ["new", "mine", "--data", "../elsewhere/rows.csv", "--label", "kind"])
-    assert (new.exit_code, len(opened)) == (0, 1)
+    assert (new.exit_code, len(opened_files)) == (0, 1)
     check = CliRunner().invoke(cli, ["check", "./mine.yaml", "--rows"])
 
-    assert (check.exit_code, len(opened)) == (0, 1)
-    said = new.stdout.splitlines()
-    assert check.stdout.splitlines()[:-1] == said[1 : said.index("ok: mine can be run")]
-    assert any("are duplicates" in line or "is a duplicate" in line for line in said)
+    assert (check.exit_code, len(opened_files)) == (0, 1)
+    lines = new.stdout.splitlines()
+    assert check.stdout.splitlines()[:-1] == lines[1 : lines.index("ok: mine can be run")]
+    assert any("are duplicates" in line or "is a duplicate" in line for line in lines)
 
 
 @pytest.mark.parametrize("change", ["content", "time", "another file", "setting", "name"])
-def test_rows_are_read_again_where_anything_has_changed(readings, change):
+def test_rows_are_read_again_if_a_file_or_a_setting_has_changed(readings, change):
     _write("rows.csv", _rows())
     before = _read()
     assert _read() == before
@@ -103,7 +105,7 @@ def test_rows_are_read_again_where_anything_has_changed(readings, change):
     assert (after == before) == (change == "time")
 
 
-def test_a_folder_of_classes_is_read_again_where_a_file_was_added(readings):
+def test_a_folder_of_classes_is_read_again_after_a_file_was_added(readings):
     Path("mine.yaml").write_text(
         "task: text_classification\ndata: {files: notes, checks: {min_rows: 1, min_classes: 1}, "
         "features: {text: text, label: {kind: label, classes: [a, b]}}}\n"
@@ -120,7 +122,7 @@ def test_a_folder_of_classes_is_read_again_where_a_file_was_added(readings):
     assert len(readings) == 2
 
 
-def test_what_is_refused_or_names_pictures_is_read_each_time(readings):
+def test_refused_data_and_tables_with_image_files_are_read_each_time(readings):
     _write("rows.csv", _rows(10) + "wide,a\n")
     for _ in range(2):
         with pytest.raises(DataError, match=r"rows\.csv:12:size"):

@@ -1,4 +1,4 @@
-"""What the table of stages says of each, against what its code does."""
+"""The table of stages agrees with the code of the stages: order, settings, modules, packages, artifacts."""
 
 import ast
 import json
@@ -15,11 +15,11 @@ from pipeline.core.fingerprint import PACKAGES, closure, distribution
 from pipeline.core.stages import BY_ID, STAGES
 from tests.conftest import ROOT
 
-# They import by a name that is known only while they run; `Wiring.fingerprint` says which it is.
+# Modules that import by a name computed at run time; `Wiring.fingerprint` names the modules that they import.
 IMPORT_BY_NAME = {"data/catalog/__init__.py", "data/loading.py", "models/registry.py"}
 
 
-def test_stages_stand_in_an_order_in_which_none_runs_after_a_later_one():
+def test_no_stage_runs_after_a_later_one_of_the_table():
     ids = [stage.id for stage in STAGES]
 
     assert len(set(ids)) == len(ids)
@@ -33,20 +33,20 @@ def test_the_documents_list_all_stages_in_order():
     assert listed == [*BY_ID, "report"]
 
 
-def test_no_other_module_imports_by_a_name_that_is_put_together():
-    found = set()
+def test_only_the_listed_modules_import_by_a_computed_name():
+    importing_modules = set()
     folders = ("components", "models", "data", "pipeline/running")
     for path in (path for name in folders for path in (ROOT / name).rglob("*.py")):
         nodes = list(ast.walk(ast.parse(path.read_text())))
         names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
         names |= {node.id for node in nodes if isinstance(node, ast.Name)}
         names |= {node.name for node in nodes if isinstance(node, ast.alias)}
-        found |= {str(path.relative_to(ROOT))} if names & {"import_module", "__import__"} else set()
+        importing_modules |= {str(path.relative_to(ROOT))} if names & {"import_module", "__import__"} else set()
 
-    assert found == IMPORT_BY_NAME
+    assert importing_modules == IMPORT_BY_NAME
 
 
-def test_what_cannot_matter_to_a_model_does_not_train_it_again():
+def test_modules_of_serving_and_evaluation_are_not_in_the_fingerprint_of_training():
     by_name = {"models.registry": [registry.task_module("image_classification")]}
     modules = closure([BY_ID["train"].module], by_name=by_name, excluded=BY_ID["train"].excluded)
 
@@ -57,21 +57,21 @@ def test_what_cannot_matter_to_a_model_does_not_train_it_again():
 
 
 @pytest.mark.slow
-def test_packages_are_named_as_they_are_installed():
+def test_packages_of_a_fingerprint_have_the_names_of_installed_distributions():
     installed = packages_distributions()
     trees = [ast.parse(path.read_text()) for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
-    named = {name.partition(".")[0]: distribution(name) for name in imported}
+    distributions = {name.partition(".")[0]: distribution(name) for name in imported}
 
     def is_right(module: str, name: str) -> bool:
         return canonicalize_name(name) in map(canonicalize_name, installed[module])
 
-    known = {module: name for module, name in named.items() if name and module in installed}
-    assert {module: name for module, name in known.items() if not is_right(module, name)} == {}
-    assert {"tensorflow", "sklearn", "PIL"} <= named.keys()
+    known_packages = {module: name for module, name in distributions.items() if name and module in installed}
+    assert {module: name for module, name in known_packages.items() if not is_right(module, name)} == {}
+    assert {"tensorflow", "sklearn", "PIL"} <= distributions.keys()
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_a_stage_has_a_fingerprint_or_runs_every_time(nodes):
         "publish.keep=7",
     ],
 )
-def test_a_stage_goes_by_the_settings_that_the_table_names(nodes, digits_run, setting):
+def test_a_setting_changes_only_stages_that_the_table_names(nodes, digits_run, setting):
     from pipeline.core import config
     from pipeline.core.paths import PipelinePaths
     from pipeline.running import graph
@@ -132,7 +132,7 @@ def test_a_stage_goes_by_the_settings_that_the_table_names(nodes, digits_run, se
 
 
 @pytest.mark.e2e
-def test_no_stage_runs_again_for_another_number_of_workers(nodes, digits_run):
+def test_the_number_of_workers_is_not_in_any_cache_key(nodes, digits_run):
     from pipeline.core import config
     from pipeline.core.paths import PipelinePaths
     from pipeline.running import graph
@@ -144,12 +144,12 @@ def test_no_stage_runs_again_for_another_number_of_workers(nodes, digits_run):
 
 
 @pytest.mark.e2e
-def test_a_file_of_an_artifact_belongs_to_an_output_that_there_is(nodes, digits_run):
+def test_the_listed_files_of_artifacts_exist_after_a_run(nodes, digits_run):
     from components import artifact_files
     from components.artifact_files import ArtifactFile
 
-    known = [value for value in vars(artifact_files).values() if isinstance(value, ArtifactFile)]
-    for file in known:
+    artifact_file_list = [value for value in vars(artifact_files).values() if isinstance(value, ArtifactFile)]
+    for file in artifact_file_list:
         folder = digits_run.output(file.stage, file.output)
         # There is no published model yet, the rows belong to no groups, and their pictures came as pixels.
         optional = ("CHALLENGE", "GROUPS", "PICTURE_FILES", "OLD_PREDICTIONS")
@@ -178,24 +178,24 @@ def test_all_modules_that_a_stage_loads_are_in_its_fingerprint(nodes, digits_run
     (tmp_path / "stages.json").write_text(json.dumps(described))
     script = Path(__file__).with_name("modules_of_stages.py")
 
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, script, tmp_path / "stages.json"], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
 
-    assert done.returncode == 0, done.stderr[-3000:]
-    loaded = {one["stage"]: set(one["modules"]) for one in map(json.loads, done.stdout.splitlines())}
+    assert result.returncode == 0, result.stderr[-3000:]
+    loaded = {line["stage"]: set(line["modules"]) for line in map(json.loads, result.stdout.splitlines())}
     assert loaded.keys() == cached.keys()
-    forgotten = {name: sorted(modules - set(_fingerprint(nodes[name]))) for name, modules in loaded.items()}
-    assert {name: modules for name, modules in forgotten.items() if modules} == {}
+    missing = {name: sorted(modules - set(_fingerprint(nodes[name]))) for name, modules in loaded.items()}
+    assert {name: modules for name, modules in missing.items() if modules} == {}
 
 
 @pytest.mark.slow
-def test_no_task_loads_its_reference_models_with_itself():
+def test_importing_a_task_does_not_import_its_reference_models():
     tasks = [registry.task_module(name) for name in registry.TASKS]
     script = f"import sys, importlib; [importlib.import_module(name) for name in {tasks}]; print(*sys.modules)"
 
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    loaded = [name for name in done.stdout.split() if name.startswith("models.")]
+    loaded = [name for name in result.stdout.split() if name.startswith("models.")]
     assert set(tasks) <= set(loaded)
     assert [name for name in loaded if name.endswith(".reference")] == []

@@ -1,4 +1,4 @@
-"""What a run leaves to those that come after it."""
+"""The manifest of a published version."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow  # loads TensorFlow and TFX
 RUN_FILE = "task: tabular_classification\ndata: {files: homes.csv, label: sold, delimiter: ';'}\n"
 
 
-def test_questions_are_read_as_the_rows_of_a_table_with_inferred_columns_were(tmp_path):
+def test_predict_reads_tables_with_the_notation_inferred_for_the_training_data(tmp_path):
     from pipeline.running.wiring import Wiring, _manifest
 
     cells = [(f"{i},5", f"{i}.250,75", "n/a" if i % 7 == 0 else f"{i / 3:.3f}".replace(".", ",")) for i in range(1, 90)]
@@ -23,8 +23,8 @@ def test_questions_are_read_as_the_rows_of_a_table_with_inferred_columns_were(tm
 
     manifest = _manifest(Wiring(named, PipelinePaths.of(tmp_path / "home", "homes"), "a run"))
     reader = Reader.of("homes", manifest["file_query"], manifest, {}, print)
-    asked = list(reader.questions([tmp_path / "new.csv"], []))
+    batches = list(reader.questions([tmp_path / "new.csv"], []))
 
     assert (manifest["data"]["decimal"], manifest["data"]["thousands"]) == (",", ".")
     assert manifest["data"]["missing_values"] == ["", "n/a"]
-    assert [(len(one), one.errors.null_count) for one in asked] == [(89, 89)]
+    assert [(len(batch), batch.errors.null_count) for batch in batches] == [(89, 89)]
