@@ -28,8 +28,8 @@ from models import registry
 from models.evaluation.metrics import Metric
 from models.evaluation.predictions import read
 from models.serving.rollout.versions import publish
-from pipeline.live import answers
 from pipeline.live.predicting import predict
+from pipeline.live.predictions import open_table
 
 SLICES = ("category0", "category1", "category2", "flag")  # beside the label
 
@@ -113,7 +113,7 @@ def predict_out(folder: Path) -> dict[str, float]:
             _forward(str(folder / "model"), files, task.prediction_key)
         found = predict("rows", [table], home)
         found.columns()  # loads the model
-        with _clock(seconds, "cpu"), answers.table(home / "out.parquet", [table]) as written:
+        with _clock(seconds, "cpu"), open_table(home / "out.parquet", [table]) as written:
             for batch in found:
                 written.write(batch, found.columns())
     return seconds

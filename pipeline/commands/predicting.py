@@ -16,8 +16,8 @@ from data.texts import to_json
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, typed
 
 if TYPE_CHECKING:
-    from pipeline.live.answers import Answer, Answers
     from pipeline.live.predicting import Predictions
+    from pipeline.live.predictions import Prediction, PredictionBatch
 
 MAX_SHOWN = 10  # errors printed, unless --json or --out writes all of them
 
@@ -156,15 +156,15 @@ class _Tally:
     problems: list[str] = field(default_factory=list)
     version: int | None = None
 
-    def add(self, answers: "Answers") -> None:
+    def add(self, batch: "PredictionBatch") -> None:
         """Counts a batch."""
-        errors, versions = answers.errors.drop_null(), answers.versions.drop_null()
-        self.num_rows += len(answers)
+        errors, versions = batch.errors.drop_null(), batch.versions.drop_null()
+        self.num_rows += len(batch)
         self.num_errors += len(errors)
         self.problems += errors.slice(0, MAX_SHOWN - len(self.problems)).to_pylist()
         self.version = versions[-1].as_py() if len(versions) else self.version
 
-    def counted(self, predictions: "Predictions") -> Iterator["Answer"]:
+    def counted(self, predictions: "Predictions") -> Iterator["Prediction"]:
         """Yields the predictions one by one and counts them."""
         for batch in predictions:
             self.add(batch)
@@ -184,11 +184,11 @@ class _Tally:
 
 def _print_lines(predictions: "Predictions", tally: _Tally) -> None:
     """Prints each prediction as text in one line, as it comes."""
-    from pipeline.live.batches import place
+    from pipeline.live.batches import location
 
-    for answer in tally.counted(predictions):
-        if not answer.error:
-            click.echo(hide(f"{place(answer.key)}: {answer.as_text(predictions.top_k)}"))
+    for prediction in tally.counted(predictions):
+        if not prediction.error:
+            click.echo(hide(f"{location(prediction.key)}: {prediction.as_text(predictions.top_k)}"))
 
 
 def _print_json(predictions: "Predictions", tally: _Tally) -> None:
@@ -201,8 +201,8 @@ def _print_json(predictions: "Predictions", tally: _Tally) -> None:
         has_begun = True
 
     try:
-        for answer in tally.counted(predictions):
-            print_value(answer.as_json(predictions.top_k))
+        for prediction in tally.counted(predictions):
+            print_value(prediction.as_json(predictions.top_k))
     except HeadraceError as error:
         if not has_begun:
             raise
@@ -218,10 +218,10 @@ def _write(predictions: "Predictions", tally: _Tally, out: Path, files: tuple[Pa
            as_json: bool) -> None:  # fmt: skip
     """Writes the predictions to a table and shows the progress."""
     from pipeline.core.screen import Screen
-    from pipeline.live import answers
+    from pipeline.live.predictions import open_table
 
     start = time.monotonic()
-    with answers.table(out, files, force=force) as table:
+    with open_table(out, files, force=force) as table:
         _announce(predictions)
         for number in (signal.SIGINT, signal.SIGTERM):  # leaving the block by an exception removes the partial file
             signal.signal(number, lambda number, _: sys.exit(128 + number))

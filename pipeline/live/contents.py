@@ -1,4 +1,4 @@
-"""Rows of a file -> what a model is sent, many at once, by the columns that ingest stores. Loads no TensorFlow."""
+"""Converts rows of a file into what a model is sent, by way of the columns that ingest stores. Loads no TensorFlow."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,48 +15,50 @@ from data.kinds.cell import Reading
 from data.sources.blocks import Block
 from data.sources.folders.listing import readable
 from data.spec import DatasetSpec, ImageFeature, Problem
-from pipeline.live.batches import Questions, error_column, keys_of_files, keys_of_rows, place
+from pipeline.live.batches import ExampleBatch, error_column, keys_of_files, keys_of_rows, location
 
-MAX_PROBLEMS = 3  # of one row that are told
-MAX_PICTURES = 8  # that are decoded before a model is asked about them; of any size each
+MAX_PROBLEMS = 3  # of one row that its error lists
+MAX_PICTURES = 8  # decoded for one batch; each may be of any size
 
 
-def questions(
+def example_batches(
     block: Block, spec: DatasetSpec, how: Reading, *, column: str | None, file: str | None, before: int = 0
-) -> Iterator[Questions]:
-    """Yields the questions of all rows of a block, those that cannot be used in their places with an error.
+) -> Iterator[ExampleBatch]:
+    """Yields all rows of a block as examples, in order; a row that cannot be used has an error.
 
     Args:
-        block: Rows as they stand in the file; columns that are no features are left out.
-        spec: What they must hold.
+        block: Rows as they stand in the file; columns that are not features are ignored.
+        spec: The features that the model takes.
         how: How the cells of the file are read.
-        column: The one feature that the model is asked about; None where it is sent all as a tf.train.Example.
-        file: The file as answers name it; None where each row is a file by itself.
-        before: How many of its rows come before the block.
+        column: The one feature that the model takes; None where it is sent all features as a tf.train.Example.
+        file: Name of the file in keys and errors; None where each row is a file by itself.
+        before: Number of rows of the file before the block.
     """
-    problems, places = _in_order(block)
+    problems, problem_rows = _problems_by_row(block)
     total = len(block) + len(problems)
-    row_places = np.delete(np.arange(total), places)
-    most = MAX_PICTURES if column is not None and isinstance(spec.features[column], ImageFeature) else total
-    for begin in range(0, total, most):
-        end = min(begin + most, total)
-        first, last = np.searchsorted(row_places, (begin, end)).tolist()
-        some = block if last - first == total else block.slice(first, last)
-        stored, rows = store(some, spec, how, unused=some.columns), row_places[first:last] - begin
-        wrong = {int(rows[row]): found for row, found in stored.problems.items()}
-        wrong |= {at - begin: (one,) for at, one in zip(places, problems, strict=True) if begin <= at < end}
-        contents = _spread(_contents(stored, spec, column), rows[stored.kept], end - begin)
+    read_rows = np.delete(np.arange(total), problem_rows)
+    max_rows = MAX_PICTURES if column is not None and isinstance(spec.features[column], ImageFeature) else total
+    for begin in range(0, total, max_rows):
+        end = min(begin + max_rows, total)
+        first, last = np.searchsorted(read_rows, (begin, end)).tolist()
+        part = block if last - first == total else block.slice(first, last)
+        stored, rows = store(part, spec, how, unused=part.columns), read_rows[first:last] - begin
+        problems_of = {int(rows[index]): row_problems for index, row_problems in stored.problems.items()}
+        problems_of |= {
+            row - begin: (problem,) for row, problem in zip(problem_rows, problems, strict=True) if begin <= row < end
+        }
+        contents = _scatter(_contents(stored, spec, column), rows[stored.kept], end - begin)
         if file is None:
-            keys = keys_of_files([readable(name) for name in some.names])
+            keys = keys_of_files([readable(name) for name in part.names])
         else:
             keys = keys_of_rows(file, before + begin + 1, end - begin)
-        asked = Questions(keys, contents, pa.nulls(end - begin, pa.string()), block.share)
-        errors = {at: _error(asked.key(at), found) for at, found in wrong.items()}
-        yield replace(asked, errors=error_column(errors, end - begin))
+        batch = ExampleBatch(keys, contents, pa.nulls(end - begin, pa.string()), block.share)
+        errors = {row: _error(batch.key(row), row_problems) for row, row_problems in problems_of.items()}
+        yield replace(batch, errors=error_column(errors, end - begin))
 
 
-def _in_order(block: Block) -> tuple[list[Problem], list[int]]:
-    """Returns why rows cannot be used as a whole, in order, and their places among all rows of the block."""
+def _problems_by_row(block: Block) -> tuple[list[Problem], list[int]]:
+    """Returns the problems of rows that could not be read, in order, and the index of each such row in the block."""
     problems: Sequence[Problem] = block.problems
     before: Sequence[int] = block.rows_before
     if not before:
@@ -66,7 +68,7 @@ def _in_order(block: Block) -> tuple[list[Problem], list[int]]:
 
 
 def _contents(stored: Stored, spec: DatasetSpec, column: str | None) -> pa.Array:
-    """Returns what the model is sent for each row that can be used, binary."""
+    """Returns what the model is sent for each row that can be used, binary `(usable rows,)`."""
     if column is None:
         return encoding.encode(stored.columns, list(spec.features))
     values, feature = stored.columns.column(column), spec.features[column]
@@ -78,12 +80,12 @@ def _contents(stored: Stored, spec: DatasetSpec, column: str | None) -> pa.Array
 
 
 def _picture(pixels: bytes, file: bytes | None, feature: ImageFeature) -> bytes:
-    """Returns a picture as the served signature reads it: PNG and JPEG as they are, others as PNG of their pixels.
+    """Returns a picture in a format that the signature decodes: PNG and JPEG unchanged, others as PNG of their pixels.
 
     Args:
-        pixels: uint8, row by row, of the training size.
-        file: The encoded picture that they were made of; None where they came as such.
-        feature: The training size.
+        pixels: uint8 `(height, width, channels)` as bytes, of the training size.
+        file: The encoded picture that was decoded to `pixels`; None where the data held the pixels.
+        feature: The picture feature, with the training size.
     """
     from PIL import Image
 
@@ -95,20 +97,20 @@ def _picture(pixels: bytes, file: bytes | None, feature: ImageFeature) -> bytes:
     return png.getvalue()
 
 
-def _spread(contents: pa.Array, places: np.ndarray, rows: int) -> pa.Array:
-    """Returns the contents at their places among so many rows; null elsewhere."""
+def _scatter(contents: pa.Array, indices: np.ndarray, rows: int) -> pa.Array:
+    """Returns an array of length `rows` with the contents at their indices and null elsewhere."""
     if len(contents) == rows:
         return contents
-    index, is_there = np.zeros(rows, np.int64), np.zeros(rows, bool)
-    index[places], is_there[places] = np.arange(len(places)), True
-    return contents.take(pa.array(index, mask=~is_there))
+    source, is_present = np.zeros(rows, np.int64), np.zeros(rows, bool)
+    source[indices], is_present[indices] = np.arange(len(indices)), True
+    return contents.take(pa.array(source, mask=~is_present))
 
 
 def _error(key: Mapping[str, Any], problems: Sequence[Problem]) -> str:
-    """Returns where a row is and what is wrong with it."""
-    words = [
-        f"{one.column}{': ' * bool(one.column)}expected {one.expected}, found {one.found}"
-        for one in problems[:MAX_PROBLEMS]
+    """Returns the error of a row: its location and its first problems."""
+    reasons = [
+        f"{problem.column}{': ' * bool(problem.column)}expected {problem.expected}, found {problem.found}"
+        for problem in problems[:MAX_PROBLEMS]
     ]
-    where = place(key, problems[0].number or None)
-    return readable(f"{where}{', ' if problems[0].column else ': '}{'; '.join(words)}")
+    where = location(key, problems[0].number or None)
+    return readable(f"{where}{', ' if problems[0].column else ': '}{'; '.join(reasons)}")

@@ -1,4 +1,4 @@
-"""Rows of a file become questions many at once: each as it is alone, and in its place. Loads no TensorFlow."""
+"""Rows of a block become examples at once, each as if it were read alone, in order. Loads no TensorFlow."""
 
 import json
 import random
@@ -15,7 +15,7 @@ from data.sources import blocks
 from data.sources.tables import formats, jsonl_blocks
 from data.spec import BadRow, BooleanFeature, CategoryFeature, DatasetSpec, DateFeature, NumberFeature
 from pipeline.live import contents
-from pipeline.live.batches import place
+from pipeline.live.batches import location
 
 SPEC = DatasetSpec(
     name="a",
@@ -58,23 +58,24 @@ def jsonl(path: Path, choose: random.Random) -> str:
 
 
 @pytest.mark.parametrize("write", [csv, jsonl])
-def test_rows_at_once_are_those_one_by_one_whatever_stands_beside_them(tmp_path, monkeypatch, write):
+def test_rows_of_a_block_equal_rows_read_singly(tmp_path, monkeypatch, write):
     monkeypatch.setattr(blocks, "MAX_CELLS", 150)  # some rows are cut into several blocks
     choose, path, usable, refused = random.Random(0), tmp_path / "rows", 0, 0
     for _ in range(20):
         kind = write(path, choose)
         how = reading(kind, CONFIG, tmp_path)
 
-        found, before = [], 0
+        examples, before = [], 0
         for block in _blocks(path, kind, choose.choice([500, 2**22])):
-            for some in contents.questions(block, SPEC, how, column=None, file="f", before=before):
-                rows = some.keys.column("row").to_pylist()
-                errors = [error and _whole(error) for error in some.errors.to_pylist()]
-                found += zip(rows, some.contents.to_pylist(), errors, strict=True)
+            for batch in contents.example_batches(block, SPEC, how, column=None, file="f", before=before):
+                rows = batch.keys.column("row").to_pylist()
+                errors = [error and _as_integer(error) for error in batch.errors.to_pylist()]
+                examples += zip(rows, batch.contents.to_pylist(), errors, strict=True)
             before += len(block) + len(block.problems)
 
-        assert found == _one_by_one(path, kind, how)
-        usable, refused = usable + sum(not error for *_, error in found), refused + sum(bool(one[2]) for one in found)
+        assert examples == _read_singly(path, kind, how)
+        usable += sum(not error for *_, error in examples)
+        refused += sum(bool(error) for *_, error in examples)
     assert min(usable, refused) > 100
 
 
@@ -82,52 +83,57 @@ def _blocks(path: Path, kind: str, size: int):
     return jsonl_blocks.read(path, size) if kind == "jsonl" else formats.blocks(path, kind, CONFIG)
 
 
-def _one_by_one(path: Path, kind: str, how: Reading) -> list[tuple[int, bytes | None, str | None]]:
-    found = []
+def _read_singly(path: Path, kind: str, how: Reading) -> list[tuple[int, bytes | None, str | None]]:
+    """Returns the number, the content and the error of each row, read one at a time."""
+    examples = []
     for number, record in enumerate(formats.records(path, kind, CONFIG), start=1):
         row = to_row(record, SPEC, how, unused=record.cells)
         if isinstance(row, BadRow):
-            first = f"{place({'file': 'f', 'row': number}, record.number)}{', ' if row.problems[0].column else ': '}"
-            words = [f"{one.column}: expected {one.expected}, found {one.found}" for one in row.problems[:3]]
-            found.append((number, None, _whole(first + "; ".join(words).removeprefix(": "))))
+            where = f"{location({'file': 'f', 'row': number}, record.number)}{', ' if row.problems[0].column else ': '}"
+            reasons = [
+                f"{problem.column}: expected {problem.expected}, found {problem.found}" for problem in row.problems[:3]
+            ]
+            examples.append((number, None, _as_integer(where + "; ".join(reasons).removeprefix(": "))))
         else:
-            found.append((number, encode(of_rows([row], SPEC), list(SPEC.features))[0].as_py(), None))
-    return found
+            examples.append((number, encode(of_rows([row], SPEC), list(SPEC.features))[0].as_py(), None))
+    return examples
 
 
-def _whole(error: str) -> str:
-    """Returns an error with 1 for 1.0: a whole number beside others is one of the decimals of its column."""
+def _as_integer(error: str) -> str:
+    """Returns an error with 1 for 1.0: in a block a whole number has the type of its column, which may be float."""
     return re.sub(r"found (\d+)\.0\b", r"found \1", error)
 
 
-def test_what_stands_in_one_line_with_an_object_keeps_its_place(tmp_path):
+def test_json_values_that_are_no_objects_are_errors_in_their_row(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('[{"size": 1}, 5, {"size": 2}, [], {"size": "x"}, {"size": 3}]')
     (block,) = formats.blocks(path, "jsonl", CONFIG)
 
-    (asked,) = contents.questions(block, SPEC, Reading(), column=None, file="a.json", before=10)
+    (batch,) = contents.example_batches(block, SPEC, Reading(), column=None, file="a.json", before=10)
 
-    assert asked.keys.column("row").to_pylist() == [11, 12, 13, 14, 15, 16]
-    assert [one is not None for one in asked.contents.to_pylist()] == [True, False, True, False, False, True]
-    assert [one and one.partition("expected ")[2] for one in asked.errors.to_pylist()] == [
+    assert batch.keys.column("row").to_pylist() == [11, 12, 13, 14, 15, 16]
+    assert [content is not None for content in batch.contents.to_pylist()] == [True, False, True, False, False, True]
+    assert [error and error.partition("expected ")[2] for error in batch.errors.to_pylist()] == [
         None, "a JSON object, found int", None, "a JSON object, found list", "a number, found 'x'", None
     ]  # fmt: skip
 
 
-def test_of_pictures_few_are_decoded_at_a_time(tmp_path, folder):
-    from tests.pipeline.live.asked import FEATURES, picture, write
+def test_pictures_are_decoded_in_small_batches(tmp_path, folder):
+    from tests.pipeline.live.made_up_reader import FEATURES, picture, write
 
     spec = DatasetSpec(name="m", title="", licence="", features={"photo": FEATURES["image"]["photo"]})
     good = picture("a.png").read_bytes()
     path = write("list.csv", "photo,note\n" + "a.png,x\nb.png,x\na.png\n" * 7)
     (block,) = formats.blocks(path, "csv", CONFIG)
 
-    parts = list(contents.questions(block, spec, reading("csv", CONFIG, folder), column="photo", file="l", before=0))
+    batches = list(
+        contents.example_batches(block, spec, reading("csv", CONFIG, folder), column="photo", file="l", before=0)
+    )
 
-    assert [len(part) for part in parts] == [8, 8, 5]
-    assert [row for part in parts for row in part.keys.column("row").to_pylist()] == list(range(1, 22))
-    assert [one for part in parts for one in part.contents.to_pylist()] == [good, None, None] * 7
-    errors = [one for part in parts for one in part.errors.to_pylist()]
+    assert [len(batch) for batch in batches] == [8, 8, 5]
+    assert [row for batch in batches for row in batch.keys.column("row").to_pylist()] == list(range(1, 22))
+    assert [content for batch in batches for content in batch.contents.to_pylist()] == [good, None, None] * 7
+    errors = [error for batch in batches for error in batch.errors.to_pylist()]
     assert errors[18:] == [
         None,
         "l row 20 (line 21), photo: expected a PNG, JPEG, TIFF, WebP, BMP or GIF image, found no file 'b.png'",
@@ -135,11 +141,11 @@ def test_of_pictures_few_are_decoded_at_a_time(tmp_path, folder):
     ]
 
 
-def test_a_block_without_rows_has_its_problems(tmp_path):
+def test_a_block_of_problems_only_has_their_errors(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("5\n6\n")
     (block,) = formats.blocks(path, "jsonl", CONFIG)
 
-    (asked,) = contents.questions(block, SPEC, Reading(), column=None, file="a.jsonl", before=0)
+    (batch,) = contents.example_batches(block, SPEC, Reading(), column=None, file="a.jsonl", before=0)
 
-    assert (asked.contents.null_count, asked.errors.null_count) == (2, 0)
+    assert (batch.contents.null_count, batch.errors.null_count) == (2, 0)

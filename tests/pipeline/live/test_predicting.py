@@ -1,4 +1,4 @@
-"""Tiny published models are asked, here and by a server: what is refused costs itself."""
+"""Tiny published models predict, in this process and by a server: an error of a row concerns only that row."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ from tests.conftest import headrace
 pytestmark = pytest.mark.slow
 
 LABEL = {"v": NumberFeature(), "label": LabelFeature(classes=("no", "yes"))}
-# A share is the probability of `yes`; a price is twice the number; every text is three quarters good.
+# `shares` predicts `yes` with probability v; `prices` predicts 2 * v; `texts` predicts `good` with 0.75.
 PIPELINES = {
     "prices": (
         "regress",
@@ -41,9 +41,9 @@ def home(tmp_path_factory):
     model = save(home / "model")
     for name, (signature, input_key, kind, spec) in PIPELINES.items():
         if name == "shares":
-            # The server refuses what the training data cannot have; here nobody looks.
-            ruled = spec.model_copy(update={"features": {**LABEL, "v": NumberFeature(max=1)}})
-            input_rules.write(model, ruled, {signature: {input_key: input_rules.EXAMPLES}})
+            # The server validates inputs against the rules; this process does not.
+            limited = spec.model_copy(update={"features": {**LABEL, "v": NumberFeature(max=1)}})
+            input_rules.write(model, limited, {signature: {input_key: input_rules.EXAMPLES}})
         query = {"signature": signature, "input_key": input_key, "kind": kind, "top_k": 2}
         facts = {"spec": spec.model_dump(mode="json")} if spec else {}
         publish(model, home / "serving" / name, {"file_query": query, "data": {"delimiter": ";"}, **facts})
@@ -52,7 +52,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(home):
-    """The REST API of a server of all."""
+    """URL of the REST API of a server of all models."""
     folder = home / "serving"
     (folder / "all.config").write_text(config_list(dict.fromkeys(PIPELINES, Rollout()), folder))
     process = ServerProcess([f"--model_config_file={folder / 'all.config'}"], home / "log")
@@ -60,13 +60,13 @@ def server(home):
         yield f"http://127.0.0.1:{process.rest_port}"
 
 
-def asked(home, name, *files, **options):
-    """Returns the answers as JSON values, without their version."""
-    found = predicting.predict(name, files, home, **options)
-    answers = [answer.as_json(found.top_k) for batch in found for answer in batch]
+def predictions(home, name, *files, **options):
+    """Returns the predictions as JSON values, without their version."""
+    batches = predicting.predict(name, files, home, **options)
+    values = [prediction.as_json(batches.top_k) for batch in batches for prediction in batch]
     (version,) = (int(path.name) for path in (home / "serving" / name).glob("[0-9]*"))
-    assert all("error" in answer or answer.pop("version") == version for answer in answers)
-    return answers
+    assert all("error" in value or value.pop("version") == version for value in values)
+    return values
 
 
 def top(**shares):
@@ -74,13 +74,13 @@ def top(**shares):
 
 
 @pytest.mark.parametrize("served", [False, True])
-def test_a_bad_row_costs_itself(home, tmp_path, request, served):
+def test_only_a_bad_row_has_an_error(home, tmp_path, request, served):
     url = request.getfixturevalue("server") if served else None
     path, other = tmp_path / "a.csv", tmp_path / "b.csv"
     path.write_text("note;v\nx;0.25\nx;much\nx;1\nx\n")
     other.write_text("w\n1\n")
 
-    first, second, third, fourth, last = asked(home, "shares", path, other, server=url)
+    first, second, third, fourth, last = predictions(home, "shares", path, other, server=url)
 
     assert first == {"file": str(path), "row": 1, "top": top(no=0.75, yes=0.25)}
     assert second == {
@@ -93,28 +93,28 @@ def test_a_bad_row_costs_itself(home, tmp_path, request, served):
     assert last == {"file": str(other), "error": f"{other}: column v is missing; add it"}
 
 
-def test_a_row_that_the_server_refuses_costs_itself(home, server, tmp_path, monkeypatch):
+def test_only_a_row_that_the_server_refuses_has_an_error(home, server, tmp_path, monkeypatch):
     monkeypatch.setattr(predicting.ServedModel, "batch_rows", 8)
     path = tmp_path / "a.csv"
     path.write_text("v\n" + "".join(f"{0.5 if row not in (3, 11, 12) else 7}\n" for row in range(1, 21)))
 
-    answers = asked(home, "shares", path, server=server)
+    values = predictions(home, "shares", path, server=server)
 
-    assert [answer["row"] for answer in answers] == list(range(1, 21))
-    refused = {answer["row"]: answer["error"] for answer in answers if "error" in answer}
+    assert [value["row"] for value in values] == list(range(1, 21))
+    refused = {value["row"]: value["error"] for value in values if "error" in value}
     assert refused.keys() == {3, 11, 12}
     assert refused[3] == f"{path} row 3: the model refuses it: Input validation: v: expected at most 1, found 7"
 
 
 @pytest.mark.parametrize("name", ["shares", "prices"])
-def test_a_server_fills_the_same_table(home, server, tmp_path, name):
+def test_a_server_and_this_process_give_the_same_table(home, server, tmp_path, name):
     path = tmp_path / "a.csv"
     path.write_text("v\n" + "".join("x\n" if row % 7 == 0 else f"{row / 3000}\n" for row in range(1, 3001)))
 
     tables = []
     for url in (None, server):
-        found = predicting.predict(name, [path], home, server=url)
-        tables.append(pa.Table.from_batches([found.columns().batch(batch) for batch in found]).combine_chunks())
+        batches = predicting.predict(name, [path], home, server=url)
+        tables.append(pa.Table.from_batches([batches.columns().batch(batch) for batch in batches]).combine_chunks())
 
     assert tables[0].equals(tables[1])
     assert tables[0].column("row").to_pylist() == list(range(1, 3001))
@@ -129,29 +129,31 @@ def test_names_that_differ_by_row_stay_as_they_are():
     assert predicting._array(tf.constant([1.5, 2.5])).tolist() == [1.5, 2.5]
 
 
-def test_what_the_model_itself_refuses_costs_itself(home):
+def test_only_a_row_that_the_model_refuses_has_an_error(home):
     from tests.models.serving.models import example
 
     (folder,) = (home / "serving" / "shares").glob("[0-9]*")
     good = example(v=0.25).SerializeToString()
 
-    parts = predicting._ask(predicting.LoadedModel(folder, "classify", "inputs"), [good, b"no example", good])
+    results = predicting._predict_or_split(
+        predicting.LoadedModel(folder, "classify", "inputs"), [good, b"no example", good]
+    )
 
-    assert [part.error[:40] for part in parts] == ["", "the model refuses it: Could not parse ex", ""]
-    assert parts[2].outputs["scores"].tolist() == [[0.75, 0.25]]
+    assert [result.error[:40] for result in results] == ["", "the model refuses it: Could not parse ex", ""]
+    assert results[2].outputs["scores"].tolist() == [[0.75, 0.25]]
 
 
-def test_a_version_that_goes_while_it_is_asked_is_followed_by_the_next(home, server):
+def test_the_version_is_looked_up_again_when_the_server_has_replaced_it(home, server):
     model = predicting.ServedModel(server, "prices", "regress", "inputs")
-    version, outputs = model._found
-    model.__dict__["_found"] = (version - 1, outputs)
+    version, outputs = model._version_and_outputs
+    model.__dict__["_version_and_outputs"] = (version - 1, outputs)
     from tests.models.serving.models import example
 
     assert model.predict([example(v=2.0).SerializeToString()]) == ({"outputs": np.float32([4.0])}, version)
     assert model.outputs == {"outputs": "float32"}
 
 
-def test_answers_are_written_to_a_table(home, tmp_path):
+def test_predictions_are_written_to_a_table(home, tmp_path):
     (tmp_path / "a.csv").write_text("v\n1.5\nx\n")
 
     done = headrace("predict", "prices", "a.csv", "--out", "answers.csv", "--home", home, cwd=tmp_path)
@@ -170,31 +172,31 @@ def test_answers_are_written_to_a_table(home, tmp_path):
     assert second["error"] == "a.csv row 2 (line 3), v: expected a number, found 'x'"
 
 
-def ask(*arguments):
+def run_predict(*arguments):
     """Runs `headrace predict` in this process."""
     return CliRunner().invoke(cli, ["predict", *map(str, arguments)])
 
 
-def test_json_is_a_list_with_an_error_in_the_place_of_an_answer(home, tmp_path):
+def test_json_is_a_list_with_errors_in_order(home, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "fine"}\n{"text": null}\n')
 
-    done = ask("texts", path, "--text", "é", "--json", "--home", home)
+    done = run_predict("texts", path, "--text", "é", "--json", "--home", home)
 
     assert done.exit_code == 3
-    said, first, second = json.loads(done.stdout)
-    assert said["text"] == "é"
+    given, first, second = json.loads(done.stdout)
+    assert given["text"] == "é"
     assert first["top"] == top(good=0.75, bad=0.25)
     assert second == {"file": str(path), "row": 2, "error": f"{path} row 2, text: expected text, found nothing"}
-    assert done.stderr.splitlines()[0] == f"loading version {said['version']} ..."
+    assert done.stderr.splitlines()[0] == f"loading version {given['version']} ..."
     assert done.stderr.count("\n") == 3
 
 
-def test_of_many_bad_rows_some_are_shown_and_the_rest_counted(home, tmp_path):
+def test_ten_of_many_errors_are_shown_and_the_rest_counted(home, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("v\n" + "x\n" * 1500)
 
-    done = ask("prices", path, "--home", home)
+    done = run_predict("prices", path, "--home", home)
 
     assert (done.exit_code, done.stdout) == (3, "")
     loading, *lines = done.stderr.splitlines()
@@ -204,22 +206,22 @@ def test_of_many_bad_rows_some_are_shown_and_the_rest_counted(home, tmp_path):
     assert lines[11:] == ["  and 1,490 more; --json and --out FILE tell all of them"]
 
 
-def test_a_table_that_cannot_be_written_is_told_before_the_model_is_asked(home, tmp_path):
+def test_a_table_that_cannot_be_written_is_an_error_before_the_first_prediction(home, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("v\n1\n")
 
-    done = ask("prices", path, "--out", "answers.xlsx", "--server", "127.0.0.1:1", "--home", home)
+    done = run_predict("prices", path, "--out", "answers.xlsx", "--server", "127.0.0.1:1", "--home", home)
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == "headrace: --out answers.xlsx: expected a name that ends with .csv, .jsonl, .parquet.\n"
 
 
-def test_a_server_that_does_not_answer_ends_with_5_and_json_that_can_be_read(home, tmp_path, monkeypatch):
+def test_a_server_that_does_not_answer_gives_exit_code_5_and_valid_json(home, tmp_path, monkeypatch):
     monkeypatch.setattr(predicting.ServedModel, "batch_rows", 1)
     path = tmp_path / "a.csv"
     path.write_text("v\nx\n0.5\n")
 
-    done = ask("prices", path, "--server", "127.0.0.1:1", "--json", "--home", home)
+    done = run_predict("prices", path, "--server", "127.0.0.1:1", "--json", "--home", home)
 
     assert done.exit_code == 5
     first, last = json.loads(done.stdout)

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.core import config
 from pipeline.core.paths import PipelinePaths
-from pipeline.live.questions import Reader
+from pipeline.live.reader import Reader
 
 pytestmark = pytest.mark.slow  # loads TensorFlow and TFX
 

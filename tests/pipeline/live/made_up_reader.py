@@ -1,11 +1,11 @@
-"""A reader of questions for made-up versions, and files to ask about."""
+"""A reader of examples for made-up versions, and functions that write files for it."""
 
 from pathlib import Path
 
 from PIL import Image
 
 from data.spec import CategoryFeature, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TextFeature
-from pipeline.live.questions import Reader
+from pipeline.live.reader import Reader
 
 LABEL = LabelFeature(classes=("no", "yes"))
 FEATURES = {
@@ -16,27 +16,32 @@ FEATURES = {
 }
 
 
-class Asking:
-    """A reader for a made-up version, in a folder of files."""
+class MadeUpReader:
+    """A reader for a made-up version.
 
-    def __init__(self, kind: str, **given):
+    Args:
+        kind: Kind of the version's input, a key of FEATURES.
+        settings: Settings of `data` that replace those of the training data.
+    """
+
+    def __init__(self, kind: str, **settings):
         spec = DatasetSpec(name="m", title="m", licence="", features=FEATURES[kind])
         manifest = {"spec": spec.model_dump(mode="json"), "data": {"delimiter": ",", "missing_values": ["", "NA"]}}
         query = {"kind": kind, "input_key": "inputs", "column": next(iter(spec.features))}
         self.notes: list[str] = []
-        self.reader = Reader.of("m", query, manifest, given, self.notes.append)
+        self.reader = Reader.of("m", query, manifest, settings, self.notes.append)
 
     def __call__(self, *files, texts=()):
-        """Returns the questions as (where, content), or (where, error) of what cannot be used."""
-        return rows_of(self.reader.questions(files, texts))
+        """Returns each example as (key, content), or (key, error) where it cannot be used."""
+        return rows_of(self.reader.read(files, texts))
 
 
-def rows_of(parts):
-    """Returns questions as (where, content), or (where, error) of what cannot be used."""
+def rows_of(batches):
+    """Returns each example as (key, content), or (key, error) where it cannot be used."""
     return [
-        (tuple(part.key(row).values()), part.errors[row].as_py() or part.contents[row].as_py())
-        for part in parts
-        for row in range(len(part))
+        (tuple(batch.key(row).values()), batch.errors[row].as_py() or batch.contents[row].as_py())
+        for batch in batches
+        for row in range(len(batch))
     ]
 
 

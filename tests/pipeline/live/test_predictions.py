@@ -1,4 +1,4 @@
-"""Answers as text, JSON and tables. Loads no TensorFlow."""
+"""Predictions as text, JSON and tables. Loads no TensorFlow."""
 
 import csv
 import json
@@ -15,47 +15,50 @@ import pyarrow.parquet
 import pytest
 
 from data.errors import ConfigError
-from pipeline.live.answers import Answer, Answers, Columns, table
 from pipeline.live.batches import KEYS
+from pipeline.live.predictions import Columns, Prediction, PredictionBatch, open_table
 from tests.conftest import ROOT, inherited
 from tests.waiting import until
 
 FLOAT = {"classes": "string", "scores": "float32"}
 CLASSES = ("no", "yes, sure", "maybe")
-SURE = Answer(
+SURE = Prediction(
     {"file": "a.csv", "row": 1},
     7,
     {"classes": np.array([b"no", b"yes, sure", b"maybe"], object), "scores": np.float32([0.1, 0.7, 0.2])},
 )
-BAD = Answer({"file": "a.csv", "row": 2}, None, {}, "a.csv row 2 (line 3), age: expected a number, found 'x'")
+BAD = Prediction({"file": "a.csv", "row": 2}, None, {}, "a.csv row 2 (line 3), age: expected a number, found 'x'")
 COLUMNS = Columns(("file", "row"), FLOAT, CLASSES, 2)
 
 
-def batch(answers) -> Answers:
-    """Returns answers as a batch."""
-    of_usable = [answer.outputs for answer in answers if not answer.error]
-    return Answers(
-        pa.RecordBatch.from_pylist([answer.key for answer in answers], KEYS),
-        pa.array([answer.version for answer in answers], pa.int64()),
-        pa.array([answer.error or None for answer in answers], pa.string()),
-        {name: np.array([one[name] for one in of_usable]) for name in (of_usable or [{}])[0]},
+def batch(predictions) -> PredictionBatch:
+    """Returns single predictions as a batch."""
+    outputs = [prediction.outputs for prediction in predictions if not prediction.error]
+    return PredictionBatch(
+        pa.RecordBatch.from_pylist([prediction.key for prediction in predictions], KEYS),
+        pa.array([prediction.version for prediction in predictions], pa.int64()),
+        pa.array([prediction.error or None for prediction in predictions], pa.string()),
+        {name: np.array([row[name] for row in outputs]) for name in (outputs or [{}])[0]},
     )
 
 
-def written(path: Path, answers, columns: Columns, **options) -> Path:
-    with table(path, **options) as answered:
-        answered.write(batch(answers), columns)
+def write(path: Path, predictions, columns: Columns) -> Path:
+    """Writes a table of predictions; returns its path."""
+    with open_table(path) as writer:
+        writer.write(batch(predictions), columns)
     return path
 
 
-def test_a_batch_is_shown_one_by_one_with_its_errors_in_their_places():
+def test_iterating_over_a_batch_yields_predictions_and_errors_in_order():
     shown = list(batch([BAD, SURE, BAD, SURE]))
 
-    assert [answer.as_json(3) for answer in shown] == [answer.as_json(3) for answer in (BAD, SURE, BAD, SURE)]
-    assert [answer.version for answer in shown] == [None, 7, None, 7]
+    assert [prediction.as_json(3) for prediction in shown] == [
+        prediction.as_json(3) for prediction in (BAD, SURE, BAD, SURE)
+    ]
+    assert [prediction.version for prediction in shown] == [None, 7, None, 7]
 
 
-def test_an_answer_is_told_in_words_and_as_json():
+def test_a_prediction_as_text_and_as_json():
     assert SURE.as_text(2) == "yes, sure 0.700, maybe 0.200"
     assert SURE.as_json(1) == {
         "file": "a.csv", "row": 1, "version": 7, "top": [{"class": "yes, sure", "probability": 0.7}]
@@ -65,14 +68,14 @@ def test_an_answer_is_told_in_words_and_as_json():
         "row": 2,
         "error": "a.csv row 2 (line 3), age: expected a number, found 'x'",
     }
-    price = Answer({"file": "a.csv", "row": 3}, 7, {"outputs": np.float32(0.1)})
+    price = Prediction({"file": "a.csv", "row": 3}, 7, {"outputs": np.float32(0.1)})
     assert (price.as_text(3), price.as_json(3)["value"]) == ("0.1", 0.1)
-    movies = Answer({"text": "15"}, 7, {"titles": ["Heat", "Up"], "scores": [0.5, 1.5]})
+    movies = Prediction({"text": "15"}, 7, {"titles": ["Heat", "Up"], "scores": [0.5, 1.5]})
     assert movies.as_text(3) == "Up 1.500, Heat 0.500"
 
 
-def test_csv_has_a_column_for_each_class_and_an_error_in_the_place_of_an_answer(tmp_path):
-    path = written(tmp_path / "a.csv", [SURE, BAD], COLUMNS)
+def test_csv_has_a_column_for_each_class_and_one_for_the_error(tmp_path):
+    path = write(tmp_path / "a.csv", [SURE, BAD], COLUMNS)
 
     with path.open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
@@ -95,28 +98,28 @@ def test_csv_has_a_column_for_each_class_and_an_error_in_the_place_of_an_answer(
     ],
 )
 def test_a_number_has_the_same_digits_in_json_and_files_and_six_on_the_screen(tmp_path, value, stored, shown):
-    answer = Answer({"text": "x"}, 7, {"outputs": value})
+    prediction = Prediction({"text": "x"}, 7, {"outputs": value})
     columns = Columns(("text",), {"outputs": "float32" if isinstance(value, np.float32) else "float64"}, (), 3)
 
-    (line,) = written(tmp_path / "a.jsonl", [answer], columns).read_text().splitlines()
-    with written(tmp_path / "a.csv", [answer], columns).open(newline="") as file:
+    (line,) = write(tmp_path / "a.jsonl", [prediction], columns).read_text().splitlines()
+    with write(tmp_path / "a.csv", [prediction], columns).open(newline="") as file:
         (row,) = csv.DictReader(file)
 
-    assert answer.as_json(3)["value"] == json.loads(line)["value"] == float(row["value"]) == stored
-    assert answer.as_text(3) == shown
+    assert prediction.as_json(3)["value"] == json.loads(line)["value"] == float(row["value"]) == stored
+    assert prediction.as_text(3) == shown
 
 
-def test_what_is_no_number_is_null_in_jsonl(tmp_path):
-    answer = Answer({"text": "ä"}, 7, {"outputs": np.float32("nan")})
+def test_nan_is_null_in_jsonl(tmp_path):
+    prediction = Prediction({"text": "ä"}, 7, {"outputs": np.float32("nan")})
 
-    path = written(tmp_path / "a.jsonl", [answer], Columns(("text",), {"outputs": "float32"}, (), 3))
+    path = write(tmp_path / "a.jsonl", [prediction], Columns(("text",), {"outputs": "float32"}, (), 3))
 
     assert path.read_text(encoding="utf-8") == '{"text": "ä", "version": 7, "value": null, "error": null}\n'
 
 
 def test_parquet_and_jsonl_have_the_same_columns(tmp_path):
-    lines = written(tmp_path / "a.jsonl", [SURE, BAD], COLUMNS).read_text(encoding="utf-8").splitlines()
-    stored = pyarrow.parquet.read_table(written(tmp_path / "a.parquet", [SURE, BAD], COLUMNS))
+    lines = write(tmp_path / "a.jsonl", [SURE, BAD], COLUMNS).read_text(encoding="utf-8").splitlines()
+    stored = pyarrow.parquet.read_table(write(tmp_path / "a.parquet", [SURE, BAD], COLUMNS))
 
     assert [json.loads(line)["probability"] for line in lines] == [0.7, None]
     assert list(json.loads(lines[0])) == stored.column_names
@@ -125,26 +128,26 @@ def test_parquet_and_jsonl_have_the_same_columns(tmp_path):
     assert stored.column("class").to_pylist() == ["yes, sure", None]
 
 
-def test_numbers_keep_their_precision_and_items_their_rank(tmp_path):
-    price = Answer({"text": "x"}, 7, {"outputs": 1_000_000_000.25})
+def test_float64_keeps_its_precision_and_items_are_ranked(tmp_path):
+    price = Prediction({"text": "x"}, 7, {"outputs": 1_000_000_000.25})
     columns = Columns(("text",), {"outputs": "float64"}, (), 3)
-    assert written(tmp_path / "a.csv", [price], columns).read_text().splitlines() == [
+    assert write(tmp_path / "a.csv", [price], columns).read_text().splitlines() == [
         '"text","version","value","error"',
         '"x",7,1000000000.25,',
     ]
-    few = Answer({"text": "15"}, 7, {"titles": [b"Heat", b"Up", b""], "scores": np.float32([1.5, 2.5, -9])})
+    few = Prediction({"text": "15"}, 7, {"titles": [b"Heat", b"Up", b""], "scores": np.float32([1.5, 2.5, -9])})
     columns = Columns(("text",), {"titles": "string", "scores": "float32"}, (), 3)
-    assert written(tmp_path / "b.csv", [few], columns).read_text().splitlines() == [
+    assert write(tmp_path / "b.csv", [few], columns).read_text().splitlines() == [
         '"text","version","item","score","item_2","score_2","item_3","score_3","error"',
         '"15",7,"Up",2.5,"Heat",1.5,,,',
     ]
 
 
-def test_of_many_classes_a_table_has_the_best_ones(tmp_path):
+def test_a_table_of_many_classes_has_the_most_probable_only(tmp_path):
     names = tuple(f"c{index}" for index in range(101))
-    answer = Answer({"text": "x"}, 7, {"classes": names, "scores": np.arange(101, dtype=np.float32)})
+    prediction = Prediction({"text": "x"}, 7, {"classes": names, "scores": np.arange(101, dtype=np.float32)})
 
-    path = written(tmp_path / "a.csv", [answer], Columns(("text",), FLOAT, names, 2))
+    path = write(tmp_path / "a.csv", [prediction], Columns(("text",), FLOAT, names, 2))
 
     assert path.read_text().splitlines() == [
         '"text","version","class","probability","class_2","probability_2","error"',
@@ -152,13 +155,13 @@ def test_of_many_classes_a_table_has_the_best_ones(tmp_path):
     ]
 
 
-def test_more_rows_than_are_held_all_arrive(tmp_path):
+def test_rows_beyond_the_buffer_are_all_written(tmp_path):
     path = tmp_path / "a.parquet"
-    with table(path) as answered:
+    with open_table(path) as writer:
         for first in range(0, 40_000, 1000):
-            rows = [Answer({"file": "a", "row": row}, 7, SURE.outputs) for row in range(first, first + 1000)]
-            answered.write(batch(rows), COLUMNS)
-            assert sum(map(len, answered._batches)) < 17_384
+            rows = [Prediction({"file": "a", "row": row}, 7, SURE.outputs) for row in range(first, first + 1000)]
+            writer.write(batch(rows), COLUMNS)
+            assert sum(map(len, writer._batches)) < 17_384
 
     assert pyarrow.parquet.read_table(path).column("row").to_pylist() == list(range(40_000))
     assert pyarrow.parquet.ParquetFile(path).num_row_groups == 3
@@ -174,41 +177,41 @@ def test_more_rows_than_are_held_all_arrive(tmp_path):
         ("nowhere/a.csv", r"nowhere/a\.csv cannot be written: there is no folder .*nowhere\."),
         ("old.csv/a.csv", r"old\.csv/a\.csv cannot be written: there is no folder .*old\.csv\."),
         (f"{'x' * 300}.csv", r"x\.csv cannot be written \(File name too long\)\."),
-        ("asked.csv", r"asked\.csv is one of the files that are asked about; choose another name\."),
+        ("input.csv", r"input\.csv is one of the files to predict; choose another name\."),
     ],
 )
-def test_a_name_that_cannot_be_written_is_refused_at_once(tmp_path, name, expected):
+def test_a_file_that_cannot_be_written_is_refused_before_the_block(tmp_path, name, expected):
     (tmp_path / "old.csv").write_text("old")
     (tmp_path / "folder.csv").mkdir()
-    (tmp_path / "asked.csv").write_text("age\n1\n")
+    (tmp_path / "input.csv").write_text("age\n1\n")
 
     with (
         pytest.raises(ConfigError, match=f"^--out .*{expected}$"),
-        table(tmp_path / name, [tmp_path / "." / "asked.csv"]),
+        open_table(tmp_path / name, [tmp_path / "." / "input.csv"]),
     ):
         raise AssertionError
 
     assert (tmp_path / "old.csv").read_text() == "old"
 
 
-def test_an_error_on_the_way_leaves_what_was_there(tmp_path):
+def test_an_error_in_the_block_keeps_the_existing_file(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("old")
 
     unfinished = replace(batch([SURE] * 20_000), outputs={"classes": SURE.outputs["classes"]})
 
-    with pytest.raises(KeyError), table(path, force=True) as answered:
-        answered.write(unfinished, COLUMNS)
+    with pytest.raises(KeyError), open_table(path, force=True) as writer:
+        writer.write(unfinished, COLUMNS)
 
-    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"a.csv": "old"}
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"a.csv": "old"}
 
 
-def test_a_killed_writer_leaves_no_file_under_the_name(tmp_path):
+def test_a_killed_process_leaves_no_file_with_the_final_name(tmp_path):
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"
-        "from tests.pipeline.live.test_answers import *\n"
-        "with table(Path(sys.argv[2])) as answered:\n"
-        "    answered.write(batch([SURE] * 20_000), COLUMNS)\n"
+        "from tests.pipeline.live.test_predictions import *\n"
+        "with open_table(Path(sys.argv[2])) as writer:\n"
+        "    writer.write(batch([SURE] * 20_000), COLUMNS)\n"
         "    print('written', flush=True); time.sleep(600)\n"
     )
     command = [sys.executable, "-c", code, str(ROOT), str(tmp_path / "a.csv")]
@@ -223,27 +226,30 @@ def test_a_killed_writer_leaves_no_file_under_the_name(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-def test_columns_have_what_is_shown_of_each_answer_and_an_error_among_them(dtype):
+def test_columns_hold_the_same_values_as_json_and_an_error_in_its_row(dtype):
     scores = np.array([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4], [0.3, 0.3, 0.3], [np.nan, 0.1, 0.2]], dtype)
     names = SURE.outputs["classes"]
-    answers = [
-        Answer({"file": "a", "row": row}, 7, {"classes": names, "scores": one}) for row, one in enumerate(scores)
+    predictions = [
+        Prediction({"file": "a", "row": row}, 7, {"classes": names, "scores": row_scores})
+        for row, row_scores in enumerate(scores)
     ]
-    answers.insert(1, BAD)
+    predictions.insert(1, BAD)
 
-    found = Columns(("file", "row"), {"classes": "string", "scores": dtype}, CLASSES, 2).batch(batch(answers))
+    columns = Columns(("file", "row"), {"classes": "string", "scores": dtype}, CLASSES, 2).batch(batch(predictions))
 
-    assert found.column("class").to_pylist() == ["yes, sure", None, "no", "no", "maybe"]
-    assert found.column("error").to_pylist() == [None, BAD.error, None, None, None]
+    assert columns.column("class").to_pylist() == ["yes, sure", None, "no", "no", "maybe"]
+    assert columns.column("error").to_pylist() == [None, BAD.error, None, None, None]
     exact = np.float64 if dtype == "float64" else np.float32
-    shown = [answer.as_json(3).get("top") for answer in answers[:-1]]
-    assert found.column("probability").to_pylist()[:4] == [top and float(exact(top[0]["probability"])) for top in shown]
-    each = [found.column(f"probability_{name}")[0].as_py() for name in CLASSES]
-    assert each == [float(exact(text)) for text in ("0.1", "0.7", "0.2")]
+    shown = [prediction.as_json(3).get("top") for prediction in predictions[:-1]]
+    assert columns.column("probability").to_pylist()[:4] == [
+        top and float(exact(top[0]["probability"])) for top in shown
+    ]
+    class_scores = [columns.column(f"probability_{name}")[0].as_py() for name in CLASSES]
+    assert class_scores == [float(exact(text)) for text in ("0.1", "0.7", "0.2")]
 
 
-def test_where_nobody_is_answered_there_are_errors_only():
-    found = COLUMNS.batch(batch([BAD, BAD]))
+def test_a_batch_of_errors_only_has_the_same_schema():
+    columns = COLUMNS.batch(batch([BAD, BAD]))
 
-    assert found.schema == COLUMNS.schema()
-    assert found.column("class").null_count == 2
+    assert columns.schema == COLUMNS.schema()
+    assert columns.column("class").null_count == 2
