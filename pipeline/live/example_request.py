@@ -1,4 +1,4 @@
-"""A request by REST that a published model answers, as a person types it. Loads no TensorFlow."""
+"""An example request to the REST API of a published model, as a curl command. Loads no TensorFlow."""
 
 import json
 import shlex
@@ -9,17 +9,17 @@ from typing import Any
 from models.serving.protocol import input_rules
 from models.serving.rollout.versions import read_manifest
 
-MAX_CHARACTERS = 4000  # of the request; of more columns than fit only a sentence is said
+MAX_CHARACTERS = 4000  # of the request; a longer one is replaced by a sentence
 PICTURE = {"b64": "PICTURE"}
 VALUES = {"boolean": 1, "date": 1_700_000_000, "number": 1, "text": "What a text!", "category": "x", "image": PICTURE}
 
 
 def example_request(rest: str, name: str, version: Path) -> str:
-    """Returns a curl command that asks a model about one example, made up within the rules of its training data.
+    """Returns a curl command that sends a model one made-up example, within the rules of its training data.
 
     Args:
         rest: URL of the server's REST API.
-        name: The model.
+        name: Name of the model.
         version: Folder of the published version.
     """
     query = {"kind": "image", **(read_manifest(version).get("file_query") or {})}
@@ -27,9 +27,9 @@ def example_request(rest: str, name: str, version: Path) -> str:
     columns = rules["signatures"].get("columns", {})
     if query["kind"] == "table" and columns:
         features = rules["features"]
-        signature, instance = "columns", {key: _value(features.get(of, {})) for key, of in columns.items()}
+        signature, instance = "columns", {key: _value(features.get(column, {})) for key, column in columns.items()}
     else:
-        signature, instance = query.get("signature", "serving_default"), _of_one_input(query["kind"])
+        signature, instance = query.get("signature", "serving_default"), _single_input(query["kind"])
     body = shlex.quote(json.dumps({"signature_name": signature, "instances": [instance]}, ensure_ascii=False))
     if query["kind"] == "image":
         body = body.replace(PICTURE["b64"], "'$(base64 -w0 FILE.png)'")
@@ -44,13 +44,13 @@ def _rules(version: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {"features": {}, "signatures": {}}
 
 
-def _of_one_input(kind: str) -> Any:
-    """Returns what is asked through a signature of one input; of rows only a template, which is no tf.train.Example."""
+def _single_input(kind: str) -> Any:
+    """Returns an instance for a signature of one input; for a table a placeholder, no valid tf.train.Example."""
     return {"image": PICTURE, "text": VALUES["text"], "name": "USER"}.get(kind, {"b64": "SERIALIZED_EXAMPLE"})
 
 
 def _value(feature: Mapping[str, Any]) -> Any:
-    """Returns a value that the rules of a feature allow."""
+    """Returns a value that the input rules of a feature allow."""
     if feature.get("values"):
         return feature["values"][0]
     value = VALUES.get(feature.get("kind", "number"), "x")

@@ -1,4 +1,4 @@
-"""What a server kept of its requests: read back, joined with labels that came later. Loads no TensorFlow."""
+"""Sampled requests of a server: reads them and joins them with labels that came later. Loads no TensorFlow."""
 
 import base64
 import json
@@ -22,15 +22,15 @@ from data.spec import DatasetSpec, ImageFeature, LabelFeature, Problem, Row
 
 @dataclass(frozen=True)
 class Sample:
-    """One row that a server was asked about.
+    """One row of a request that a server sampled.
 
     Attributes:
-        time: When, seconds since 1970.
-        id: The request's identifier: the client's X-Request-Id, or one that was made up.
-        row: Its place in the request.
-        version: Who answered.
-        features: What was asked, by feature.
-        outputs: What was answered, by alias.
+        time: Time of the request, seconds since 1970.
+        id: Identifier of the request: the client's X-Request-Id, or one that the server generated.
+        row: Index of the row in the request, from 0.
+        version: Version of the model that predicted.
+        features: Feature -> its value in the request.
+        outputs: Output -> the value of the response.
     """
 
     time: float
@@ -41,21 +41,21 @@ class Sample:
     outputs: dict[str, Any]
 
     def stored(self, spec: DatasetSpec) -> Row | None:
-        """Returns the row as data is stored; None where a value cannot be, as an image that is a file's bytes."""
-        found: Row = {}
+        """Returns the row as ingest stores it; None where that is impossible, as for an image sent as a file."""
+        row: Row = {}
         for name, feature in spec.features.items():
             value = self.features.get(name)
-            if value is None or value != value or value == "":  # absent, NaN, an empty text
+            if value is None or value != value or value == "":  # missing, NaN, an empty text
                 continue
             if isinstance(value, dict):
                 value = base64.b64decode(value["b64"])
             if isinstance(feature, ImageFeature) and len(value) != feature.height * feature.width * feature.channels:
                 return None
-            found[name] = value.encode() if isinstance(value, str) else value
-        return found
+            row[name] = value.encode() if isinstance(value, str) else value
+        return row
 
-    def answer(self) -> str | float | None:
-        """Returns the likeliest class, or the number, that was answered."""
+    def prediction(self) -> str | float | None:
+        """Returns the most probable class, or the predicted number; None where the outputs hold neither."""
         if "scores" in self.outputs and "classes" in self.outputs:
             scores = self.outputs["scores"]
             return self.outputs["classes"][max(range(len(scores)), key=scores.__getitem__)]
@@ -64,31 +64,38 @@ class Sample:
 
 
 def read(folder: Path, since: float = 0.0) -> list[Sample]:
-    """Returns the samples since a moment, the oldest first; a line that was cut off is left out."""
-    return [sample for path in sorted(folder.glob("*.jsonl")) for sample in _of_file(path) if sample.time > since]
+    """Returns the samples after a time, in seconds since 1970, the oldest first; incomplete lines are skipped."""
+    return [sample for path in sorted(folder.glob("*.jsonl")) for sample in _read_file(path) if sample.time > since]
 
 
-def _of_file(path: Path) -> Iterator[Sample]:
+def _read_file(path: Path) -> Iterator[Sample]:
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
-                one = json.loads(line)
-                yield Sample(one["time"], one["id"], one["row"], one["version"], one["features"], one["outputs"])
+                values = json.loads(line)
+                yield Sample(
+                    values["time"],
+                    values["id"],
+                    values["row"],
+                    values["version"],
+                    values["features"],
+                    values["outputs"],
+                )
             except (ValueError, KeyError, TypeError):
                 continue
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How good answers were on one day, by the labels that came.
+    """A metric of the predictions of one day, by the labels that are known.
 
     Attributes:
-        day: The day, UTC.
-        rows: How many rows have a label.
+        day: The day, UTC, such as 2026-11-25.
+        rows: Number of rows that have a label.
         metric: `accuracy`, or `mae`.
-        value: Its value.
+        value: Value of the metric.
         low: Lower end of its 95 % interval.
-        high: Upper end.
+        high: Upper end of its 95 % interval.
     """
 
     day: str
@@ -100,23 +107,23 @@ class Quality:
 
 
 Labels = Mapping[tuple[str, int], float]
-"""Identifier and row of a sample -> its target as training data is stored: the place of a class, or a number."""
+"""Identifier and row of a sample -> its target as ingest stores it: the index of a class, or a number."""
 
 
 def read_labels(path: Path, spec: DatasetSpec, read_by: DataConfig) -> Labels:
     """Returns the labels of a table with the columns `id` and `label`, and `row` where requests hold several.
 
-    The table is one that training reads, in a zip file, too; CSV where its ending does not say, cells apart by any of
-    the usual delimiters. Its labels are read as those of the training data are; one that has not come yet is left out.
+    The table has one of the formats of training data, also in a zip file; without a known ending it is CSV, with any
+    of the usual delimiters. Labels are read as those of the training data; missing ones are left out.
 
     Args:
         path: The table.
-        spec: What the model was trained on.
+        spec: Spec of the training data.
         read_by: The settings by which the training data is read.
 
     Raises:
-        DataError: It cannot be read, a column is missing, a row is not a whole number, or a label is not what the
-            training data could hold.
+        DataError: The table cannot be read, a column is missing, a row is not a whole number, or a label is none that
+            the training data could hold.
     """
     config = DataConfig(files=str(path), format="csv")
     kind = formats.format_of_questions(path, config)
@@ -131,14 +138,14 @@ def read_labels(path: Path, spec: DatasetSpec, read_by: DataConfig) -> Labels:
             raise DataError(f"{path}:1: column {' and '.join(sorted(missing))} is missing; expected id,label[,row].")
         missing_values, is_text = frozenset(("", *read_by.missing_values)), kind == "csv"
         how = Reading(is_text, missing_values, path.parent, read_by.notation, nan=True)
-        found = (_label(record, spec, how) for record in formats.records(path, kind, config))
-        return {sample: label for sample, label in found if label is not None}
+        pairs = (_label(record, spec, how) for record in formats.records(path, kind, config))
+        return {sample: label for sample, label in pairs if label is not None}
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
 def _label(record: Record, spec: DatasetSpec, how: Reading) -> tuple[tuple[str, int], float | None]:
-    """Returns identifier and row of a sample, and its label; None for none."""
+    """Returns the identifier and row of a sample, and its label; None where that is missing."""
     if record.problem:
         raise DataError(f"{record.problem}.")
     identifier, column = record.cells.get("id"), "row"
@@ -152,17 +159,17 @@ def _label(record: Record, spec: DatasetSpec, how: Reading) -> tuple[tuple[str, 
 
 
 def _row(cell: Any, how: Reading) -> int:
-    """Returns the place in a request: a whole number, of which pandas writes 0.0 where other rows have none."""
+    """Returns the index of a row in its request, which pandas may have written as 0.0. Raises Unusable."""
     if how.is_absent(cell):
         return 0
-    found = parsed(word(cell))
-    if found is None or not found.is_integer() or found < 0:
+    value = parsed(word(cell))
+    if value is None or not value.is_integer() or value < 0:
         raise Unusable("the row of a request, a whole number from 0", shown(cell))
-    return int(found)
+    return int(value)
 
 
 def _target(cell: Any, spec: DatasetSpec, how: Reading) -> float | None:
-    """Returns a label as it is stored; None for one that has not come. Raises Unusable."""
+    """Returns a label as ingest stores it; None for a missing one. Raises Unusable."""
     (name,) = spec.targets()
     feature = spec.features[name]
     try:
@@ -170,45 +177,46 @@ def _target(cell: Any, spec: DatasetSpec, how: Reading) -> float | None:
             return labels_of_classes.value(cell, feature, how)
         return number.value(cell, feature, how)
     except Unusable:
-        if how.is_absent(cell):  # asked last: a class may be called like a missing-value marker
+        if how.is_absent(cell):  # checked last: a class may have the name of a missing-value marker
             return None
         raise
 
 
 def quality(samples: list[Sample], labels: Labels, spec: DatasetSpec) -> list[Quality]:
-    """Returns day by day how good the answers were.
+    """Returns the accuracy, or the mean absolute error, of the predictions of each day.
 
     Raises:
         ConfigError: No label belongs to a sample.
     """
     days: dict[str, list[float]] = {}
-    classes = bool(spec.of(LabelFeature))
+    has_classes = bool(spec.of(LabelFeature))
     for sample in samples:
-        label, answer = labels.get((sample.id, sample.row)), sample.answer()
-        if label is None or answer is None:
+        label, prediction = labels.get((sample.id, sample.row)), sample.prediction()
+        if label is None or prediction is None:
             continue
-        right = float(_is_class(answer, int(label), spec)) if classes else abs(float(answer) - label)
-        days.setdefault(time.strftime("%Y-%m-%d", time.gmtime(sample.time)), []).append(right)
+        value = float(_is_class(prediction, int(label), spec)) if has_classes else abs(float(prediction) - label)
+        days.setdefault(time.strftime("%Y-%m-%d", time.gmtime(sample.time)), []).append(value)
     if not days:
         raise ConfigError(f"None of {len(labels):,} labels belongs to one of {len(samples):,} sampled rows.")
-    return [_of_day(day, values, classes) for day, values in sorted(days.items())]
+    return [_daily_quality(day, values, has_classes) for day, values in sorted(days.items())]
 
 
-def _is_class(answer: str | float, index: int, spec: DatasetSpec) -> bool:
-    """Whether an answer names this class; a version of before may know others."""
+def _is_class(prediction: str | float, index: int, spec: DatasetSpec) -> bool:
+    """Whether a prediction is this class; an earlier version may have had other classes."""
     try:
-        return _target(answer, spec, Reading()) == index
+        return _target(prediction, spec, Reading()) == index
     except Unusable:
         return False
 
 
-def _of_day(day: str, values: list[float], classes: bool) -> Quality:
+def _daily_quality(day: str, values: list[float], is_accuracy: bool) -> Quality:
+    """Returns the mean of `values` with its 95 % interval: Wilson's for accuracy, else a normal approximation."""
     import numpy as np
 
     from models.evaluation.intervals import Z, wilson
 
     mean = float(np.mean(values))
-    if classes:
+    if is_accuracy:
         return Quality(day, len(values), "accuracy", mean, *wilson(mean, len(values)))
     half = Z * float(np.std(values)) / max(len(values), 1) ** 0.5
     return Quality(day, len(values), "mae", mean, mean - half, mean + half)

@@ -1,4 +1,4 @@
-"""When a canary is taken back or promoted, by what a server says of it; the server is made up."""
+"""When a canary is taken back or promoted, by the responses of a server, which are made up."""
 
 import time
 from dataclasses import asdict
@@ -26,10 +26,10 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def says(monkeypatch):
-    """Returns a function that sets what the server says of the canary: its requests, and why it does not load."""
+def server_responds(monkeypatch):
+    """Returns a function that sets the server's responses about the canary: its statistics, and its load error."""
 
-    def set_answers(figures: Figures, load_error: str = "") -> None:
+    def set_responses(figures: Figures, load_error: str = "") -> None:
         state = {"state": "END", "status": {"error_code": "NOT_FOUND", "error_message": load_error}}
         monkeypatch.setattr(
             canaries,
@@ -40,7 +40,7 @@ def says(monkeypatch):
             }.get,
         )
 
-    return set_answers
+    return set_responses
 
 
 def test_without_a_canary_the_server_is_not_asked(folder, monkeypatch):
@@ -49,17 +49,17 @@ def test_without_a_canary_the_server_is_not_asked(folder, monkeypatch):
     assert judge({"digits": folder, "gone": folder / "none"}, URL) == []
 
 
-def test_a_canary_within_its_budget_goes_on(folder, says):
+def test_a_canary_within_its_budget_goes_on(folder, server_responds):
     rollouts.start_canary(folder, Canary(2, 10, p95_ms=20))
-    says(GOOD)
+    server_responds(GOOD)
 
     assert judge({"digits": folder}, URL) == []
     assert rollouts.read(folder).canary.version == 2
 
 
-def test_a_canary_that_leaves_its_budget_is_taken_back(folder, says):
+def test_a_canary_over_its_budget_is_taken_back(folder, server_responds):
     rollouts.start_canary(folder, Canary(2, 10, p95_ms=20))
-    says(SLOW)
+    server_responds(SLOW)
 
     (verdict,) = judge({"digits": folder}, URL)
 
@@ -67,25 +67,25 @@ def test_a_canary_that_leaves_its_budget_is_taken_back(folder, says):
     assert rollouts.read(folder).canary is None
 
 
-def test_that_it_does_not_load_is_the_first_of_reasons(folder, says):
+def test_a_load_error_comes_before_other_reasons(folder, server_responds):
     rollouts.start_canary(folder, Canary(2, 10, p95_ms=20))
-    says(SLOW, "no SavedModel")
+    server_responds(SLOW, "no SavedModel")
 
     assert judge({"digits": folder}, URL) == [Verdict("digits", 2, "taken back", "it does not load: no SavedModel")]
 
 
 @pytest.mark.parametrize(("seconds", "figures"), [(3600, GOOD), (0.01, Figures(requests=1))])
-def test_one_that_is_not_due_or_was_hardly_asked_is_not_promoted(folder, says, seconds, figures):
+def test_a_canary_that_is_not_due_or_has_few_requests_is_not_promoted(folder, server_responds, seconds, figures):
     rollouts.start_canary(folder, Canary(2, 10, promote_after_s=seconds))
-    says(figures)
+    server_responds(figures)
     time.sleep(0.02)
 
     assert judge({"digits": folder}, URL) == []
 
 
-def test_one_that_kept_to_its_budget_long_enough_is_promoted(folder, says):
+def test_a_canary_within_its_budget_is_promoted_when_due(folder, server_responds):
     rollouts.start_canary(folder, Canary(2, 10, promote_after_s=0.01))
-    says(GOOD)
+    server_responds(GOOD)
     time.sleep(0.02)
 
     assert judge({"digits": folder}, URL) == [
@@ -94,9 +94,9 @@ def test_one_that_kept_to_its_budget_long_enough_is_promoted(folder, says):
     assert rollouts.read(folder).stable == 2
 
 
-def test_a_disk_that_does_not_take_it_is_told(folder, says):
+def test_a_failed_write_is_a_verdict_with_the_reason(folder, server_responds):
     rollouts.start_canary(folder, Canary(2, 10, p95_ms=20))
-    says(SLOW)
+    server_responds(SLOW)
     (folder / rollouts.LOCK).unlink()
     (folder / rollouts.LOCK).mkdir()
 

@@ -26,55 +26,59 @@ def _samples(mean: float, version: int) -> list[Sample]:
 
 @pytest.fixture
 def paths(tmp_path) -> PipelinePaths:
-    """Version 1 learned from numbers around 0, version 2 around 3; the last accepted are around 9."""
+    """Version 1 was trained on numbers around 0, version 2 around 3; the data accepted last is around 9."""
     from data.checks.reference import DataSummary
     from pipeline.live.drift import _inputs_of, _statistics
 
-    made = PipelinePaths.of(tmp_path, "a")
-    made.profiles.mkdir(parents=True)
-    places = {profile_path(made.profiles, 1): 0.0, profile_path(made.profiles, 2): 3.0, made.accepted: 9.0}
-    for place, mean in places.items():
+    pipeline_paths = PipelinePaths.of(tmp_path, "a")
+    pipeline_paths.profiles.mkdir(parents=True)
+    means = {
+        profile_path(pipeline_paths.profiles, 1): 0.0,
+        profile_path(pipeline_paths.profiles, 2): 3.0,
+        pipeline_paths.accepted: 9.0,
+    }
+    for profile, mean in means.items():
         rows = [{"x": value} for value in _values(mean, 0, 500)]
-        DataSummary(_statistics(_inputs_of(SPEC), rows), {}).write(place)
+        DataSummary(_statistics(_inputs_of(SPEC), rows), {}).write(profile)
     for version in (1, 2, 3):
-        (made.serving / str(version)).mkdir(parents=True)
-    rollouts.promote(made.serving, 2)
-    return made
+        (pipeline_paths.serving / str(version)).mkdir(parents=True)
+    rollouts.promote(pipeline_paths.serving, 2)
+    return pipeline_paths
 
 
-def test_requests_are_held_against_the_data_of_the_version_that_answered_them(paths):
-    from pipeline.live.drift import served
+def test_requests_are_compared_with_the_data_of_the_version_that_answered_them(paths):
+    from pipeline.live.drift import request_distances
 
-    (calm,) = served(paths, SPEC, _samples(0.0, 1) + _samples(3.0, 2), 0.2)
-    (drifted,) = served(paths, SPEC, _samples(0.0, 1) + _samples(0.0, 2), 0.2)
+    (calm,) = request_distances(paths, SPEC, _samples(0.0, 1) + _samples(3.0, 2), 0.2)
+    (drifted,) = request_distances(paths, SPEC, _samples(0.0, 1) + _samples(0.0, 2), 0.2)
 
     assert not calm.drifted
     assert drifted.drifted
     assert drifted.reference == "the data of version 2"
 
 
-def test_those_of_a_version_without_a_profile_against_the_data_of_the_live_one(paths):
-    from pipeline.live.drift import served
+def test_requests_to_a_version_without_a_profile_are_compared_with_the_data_of_the_live_one(paths):
+    from pipeline.live.drift import request_distances
 
-    (calm,) = served(paths, SPEC, _samples(3.0, 3), 0.2)
+    (calm,) = request_distances(paths, SPEC, _samples(3.0, 3), 0.2)
 
     assert not calm.drifted
     assert calm.reference == "the data of the live version 2"
 
 
 def test_versions_with_few_samples_do_not_count(paths):
-    from pipeline.live.drift import served
+    from pipeline.live.drift import request_distances
 
-    (calm,) = served(paths, SPEC, _samples(3.0, 2) + _samples(0.0, 1)[:49], 0.2)
+    (calm,) = request_distances(paths, SPEC, _samples(3.0, 2) + _samples(0.0, 1)[:49], 0.2)
     with pytest.raises(ConfigError, match=r"49 requests were sampled since the live version was published, 50 are"):
-        served(paths, SPEC, _samples(3.0, 2)[:49] + _samples(0.0, 1)[:20], 0.2)
+        request_distances(paths, SPEC, _samples(3.0, 2)[:49] + _samples(0.0, 1)[:20], 0.2)
 
     assert not calm.drifted
 
 
-def test_a_newest_span_is_read_as_all_spans_were_where_columns_are_inferred(paths, tmp_path):
-    """Alone it may tell something else: 00 and 01 are codes, and were held against no numbers."""
-    from pipeline.live.drift import newest_span
+def test_inferred_kinds_of_columns_in_the_newest_span_are_those_of_all_spans(paths, tmp_path):
+    """Alone the span would have other kinds: 00 and 01 are codes, which were compared with no numbers."""
+    from pipeline.live.drift import span_distances
 
     spans = {"1": [f"{value:.3f}".replace(".", ",") for value in _values(0.0, 0)], "2": ["00", "01"] * 50}
     for span, values in spans.items():
@@ -84,6 +88,6 @@ def test_a_newest_span_is_read_as_all_spans_were_where_columns_are_inferred(path
         "task: tabular_classification\ndata: {files: '{SPAN}.csv', label: y, delimiter: ';'}\n"
     )
 
-    (found,) = newest_span(paths, config.load(str(tmp_path / "a.yaml")), 0.9)
+    (distance,) = span_distances(paths, config.load(str(tmp_path / "a.yaml")), 0.9)
 
-    assert (found.feature, found.measure) == ("x", "Kolmogorov-Smirnov")
+    assert (distance.feature, distance.measure) == ("x", "Kolmogorov-Smirnov")

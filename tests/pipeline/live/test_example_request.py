@@ -1,4 +1,4 @@
-"""The command that `headrace serve` shows for a model, taken apart by a real shell."""
+"""The curl command that `headrace serve` shows for a model, parsed by a real shell."""
 
 import json
 import subprocess
@@ -20,6 +20,7 @@ COLUMNS = {
 
 
 def published(folder: Path, query: dict, rules: dict | None = None) -> Path:
+    """Writes the manifest and the input rules of a version; returns its folder."""
     (folder / MANIFEST).parent.mkdir()
     (folder / MANIFEST).write_text(json.dumps({"file_query": query}))
     if rules:
@@ -37,7 +38,7 @@ def sent(command: str, folder: Path) -> tuple[dict, str]:
     return json.loads(body), url
 
 
-def test_a_table_is_asked_about_with_a_value_for_each_column_within_its_rules(tmp_path):
+def test_a_request_for_a_table_has_a_value_within_the_rules_for_each_column(tmp_path):
     rules = {"serving_default": {"inputs": "*"}, "columns": {"it_s_a": "it's a number", "plan": "plan", "new": "new"}}
     version = published(tmp_path, {"kind": "table", "signature": "serving_default", "input_key": "inputs"}, rules)
 
@@ -55,7 +56,7 @@ def test_a_table_is_asked_about_with_a_value_for_each_column_within_its_rules(tm
         ("image", "image_bytes", {"b64": "UE5H"}),
     ],
 )
-def test_other_models_are_asked_through_the_signature_of_what_a_person_has(tmp_path, kind, signature, instance):
+def test_a_request_for_another_kind_uses_the_signature_of_the_manifest(tmp_path, kind, signature, instance):
     (tmp_path / "FILE.png").write_bytes(b"PNG")
     version = published(tmp_path, {"kind": kind, "signature": signature, "input_key": "x"})
 

@@ -34,31 +34,31 @@ def test_lines_are_read_in_order_and_broken_ones_left_out(tmp_path):
     (tmp_path / "2026-01-02.jsonl").write_text(json.dumps(line | {"time": 9.0}) + '\n{"time": 1')
     (tmp_path / "2026-01-01.jsonl").write_text(json.dumps(line) + "\n[]\n\n")
 
-    assert [one.time for one in samples.read(tmp_path)] == [5.0, 9.0]
-    assert [one.time for one in samples.read(tmp_path, since=5.0)] == [9.0]
+    assert [sample.time for sample in samples.read(tmp_path)] == [5.0, 9.0]
+    assert [sample.time for sample in samples.read(tmp_path, since=5.0)] == [9.0]
     assert samples.read(tmp_path / "none") == []
 
 
-def test_accuracy_day_by_day_with_wilsons_interval():
-    kept = [_sample("a", 0.9), _sample("b", 0.9, DAY), _sample("c", 0.1, DAY), _sample("d", 0.9)]
+def test_accuracy_of_each_day_with_wilsons_interval():
+    requests = [_sample("a", 0.9), _sample("b", 0.9, DAY), _sample("c", 0.1, DAY), _sample("d", 0.9)]
     labels = {("a", 0): 1, ("b", 0): 0, ("c", 0): 0, ("nobody", 0): 1}
 
-    first, second = samples.quality(kept, labels, CLASSES)
+    first, second = samples.quality(requests, labels, CLASSES)
 
     assert (first.day, first.rows, first.metric, first.value) == ("1970-01-01", 1, "accuracy", 1.0)
     assert (second.day, second.rows, second.value) == ("1970-01-02", 2, 0.5)
     assert second.low < 0.5 < second.high
 
 
-def test_the_error_of_numbers():
-    kept = [Sample(1.0, "a", row, 1, {}, {"outputs": value}) for row, value in enumerate((2.0, 5.0))]
+def test_mean_absolute_error_of_numbers():
+    requests = [Sample(1.0, "a", row, 1, {}, {"outputs": value}) for row, value in enumerate((2.0, 5.0))]
 
-    (day,) = samples.quality(kept, {("a", 0): 3.0, ("a", 1): 3.0}, NUMBERS)
+    (day,) = samples.quality(requests, {("a", 0): 3.0, ("a", 1): 3.0}, NUMBERS)
 
     assert (day.metric, day.value) == ("mae", 1.5)
 
 
-def test_labels_that_belong_to_nothing_are_told():
+def test_labels_without_a_sample_are_an_error():
     with pytest.raises(ConfigError, match="None of 1 labels belongs to one of 1 sampled rows"):
         samples.quality([_sample("a", 0.9)], {("b", 0): 1}, CLASSES)
 
@@ -74,7 +74,7 @@ def test_a_file_of_labels(tmp_path):
         _labels(tmp_path / "none.csv")
 
 
-def test_a_file_of_labels_is_read_as_one_to_train_on_is(tmp_path):
+def test_a_file_of_labels_is_read_as_training_data_is(tmp_path):
     (tmp_path / "excel.csv").write_text("\ufeffid;label;row\r\na; yes ;\r\na;no;1\r\n", encoding="utf-8")
     with zipfile.ZipFile(tmp_path / "labels.zip", "w") as archive:
         archive.writestr("labels.csv", "id,label\na,yes\n")
@@ -88,23 +88,23 @@ def test_a_file_of_labels_is_read_as_one_to_train_on_is(tmp_path):
         _labels(tmp_path / "bad.csv")
 
 
-def test_a_label_that_has_not_come_yet_is_none(tmp_path):
-    """They counted as wrong answers."""
+def test_a_missing_label_is_left_out(tmp_path):
+    """Missing labels counted as wrong predictions."""
     table = _written(tmp_path, "labels.csv", "id,label,row\na,yes,0.0\nb,,\nc,n/a,1.0\n")
     lines = _written(tmp_path, "labels.jsonl", '{"id": "a", "label": "yes"}\n{"id": "b", "label": null}\n')
-    found = _labels(table, missing_values=("", "n/a"))
+    labels = _labels(table, missing_values=("", "n/a"))
 
-    assert found == {("a", 0): 1} == _labels(lines)
-    assert samples.quality([_sample("a", 0.9), _sample("b", 0.9)], found, CLASSES)[0].rows == 1
+    assert labels == {("a", 0): 1} == _labels(lines)
+    assert samples.quality([_sample("a", 0.9), _sample("b", 0.9)], labels, CLASSES)[0].rows == 1
 
 
-def test_a_label_is_the_class_that_training_takes_it_for(tmp_path):
+def test_a_label_is_mapped_to_the_class_that_training_maps_it_to(tmp_path):
     spec = CLASSES.model_copy(update={"features": {"y": LabelFeature(classes=("caf\u00e9", "1"))}})
     table = _written(tmp_path, "labels.csv", "id,label\na,cafe\u0301\nb,1.0\n")
-    answered = Sample(1.0, "a", 0, 1, {}, {"classes": ["caf\u00e9", "1"], "scores": [0.9, 0.1]})
-    of_before = Sample(1.0, "b", 0, 1, {}, {"classes": ["another", "1"], "scores": [0.9, 0.1]})
+    matching = Sample(1.0, "a", 0, 1, {}, {"classes": ["caf\u00e9", "1"], "scores": [0.9, 0.1]})
+    of_older_version = Sample(1.0, "b", 0, 1, {}, {"classes": ["another", "1"], "scores": [0.9, 0.1]})
 
-    (day,) = samples.quality([answered, of_before], _labels(table, spec), spec)
+    (day,) = samples.quality([matching, of_older_version], _labels(table, spec), spec)
 
     assert (day.rows, day.value) == (2, 0.5)
     with pytest.raises(DataError, match=r"typo.csv:2:label: expected one of no, yes, found 'Yes' \(meant 'yes'\?\)\.$"):
@@ -115,19 +115,19 @@ def test_a_number_is_read_in_the_notation_of_the_training_data(tmp_path):
     table = _written(tmp_path, "labels.csv", "id;label\na;1.234,5\nb;\n")
 
     assert _labels(table, NUMBERS, decimal=",", thousands=".") == {("a", 0): 1234.5}
-    for text, wrong in (("12,5", "expected a number, found '12,5'"), ("nan", "expected a finite number, found 'nan'")):
-        with pytest.raises(DataError, match=f"one.csv:2:label: {wrong}"):
+    for text, reason in (("12,5", "expected a number, found '12,5'"), ("nan", "expected a finite number, found 'nan'")):
+        with pytest.raises(DataError, match=f"one.csv:2:label: {reason}"):
             _labels(_written(tmp_path, "one.csv", f"id;label\na;{text}\n"), NUMBERS)
 
 
-def test_what_is_absent_stays_absent_and_images_come_back():
+def test_missing_values_stay_missing_and_pixels_are_decoded():
     spec = DatasetSpec(
         name="a", title="a", licence="a",
         features={"x": NumberFeature(optional=True), "kind": CategoryFeature(optional=True),
                   "image": ImageFeature(height=1, width=2, channels=1)},
     )  # fmt: skip
-    made = Sample(1.0, "a", 0, 1, {"x": float("nan"), "kind": "", "image": {"b64": "AP8="}}, {})
+    sample = Sample(1.0, "a", 0, 1, {"x": float("nan"), "kind": "", "image": {"b64": "AP8="}}, {})
 
-    assert made.stored(spec) == {"image": b"\x00\xff"}
-    assert Sample(1.0, "a", 0, 1, {"image": "PNG..."}, {}).stored(spec) is None  # a file's bytes, not pixels
+    assert sample.stored(spec) == {"image": b"\x00\xff"}
+    assert Sample(1.0, "a", 0, 1, {"image": "PNG..."}, {}).stored(spec) is None  # an encoded file, not pixels
     assert Sample(1.0, "a", 0, 1, {"x": 2, "kind": "é"}, {}).stored(CLASSES) == {"x": 2}
