@@ -1,4 +1,4 @@
-"""Says which version of a pipeline is live, and changes it: promote, rollback, canary, versions."""
+"""Lists the versions of a pipeline and changes which one is live: promote, rollback, canary, versions."""
 
 import os
 import time
@@ -18,12 +18,12 @@ from pipeline.core.screen import redirected
 from pipeline.live.rest_client import served_states
 from pipeline.live.serving import destinations, running
 
-UNKNOWN_SECONDS = 30  # TF Serving as we configure it looks for changes every ten
+UNKNOWN_SECONDS = 30  # TF Serving as we configure it polls for changes every 10 s
 
 
 def promoted(home: Path, pipeline: str, version: str, why: str) -> rollouts.Rollout:
-    """Makes a version live: a number, `latest` for the newest from now on, or `canary` for the one on trial."""
-    folder = _one(home, pipeline)
+    """Makes a version live: a number, `latest` for the newest from now on, or `canary` for the canary."""
+    folder = _versions_folder(home, pipeline)
     if version == "latest":
         return rollouts.promote(folder, None, why)
     if version == "canary":
@@ -40,22 +40,22 @@ def promoted(home: Path, pipeline: str, version: str, why: str) -> rollouts.Roll
 
 def rolled_back(home: Path, pipeline: str, why: str) -> rollouts.Rollout:
     """Ends the canary, or goes back to the version that was live before."""
-    return rollouts.rollback(_one(home, pipeline), why)
+    return rollouts.rollback(_versions_folder(home, pipeline), why)
 
 
 def canary(home: Path, pipeline: str, candidate: rollouts.Canary, why: str) -> rollouts.Rollout:
     """Gives a version its share of the requests."""
-    return rollouts.start_canary(_one(home, pipeline), candidate, why)
+    return rollouts.start_canary(_versions_folder(home, pipeline), candidate, why)
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What came of watching a canary.
+    """Result of sending requests to a canary.
 
     Attributes:
-        requests: How many were sent.
-        canary: How many of them the canary answered.
-        reason: Why it was taken back; None when it stays.
+        requests: Number of requests.
+        canary: Number of requests that the canary answered.
+        reason: Why the canary was taken back; None when it stays.
     """
 
     requests: int
@@ -64,29 +64,29 @@ class Watched:
 
 
 def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> Watched:
-    """Sends a canary its share of the model's own warm-up requests; takes it back when it leaves its budget.
+    """Sends warm-up requests, the canary its share of them; takes the canary back when it exceeds its budget.
 
     Args:
         home: Folder of `serving/`.
-        pipeline: Which.
-        server: `host:port` of the gRPC API; None: the server that runs on this home.
-        seconds: For how long.
+        pipeline: Name of the pipeline.
+        server: `host:port` of the gRPC API; None for the server that runs on this home.
+        seconds: How long requests are sent.
 
     Raises:
         ConfigError: There is no canary, or no server runs.
         ServingError: The stable version does not answer, or the server does not know the canary.
     """
-    folder = _one(home, pipeline)
-    now = rollouts.read(folder)
-    if now.canary is None:
+    folder = _versions_folder(home, pipeline)
+    rollout = rollouts.read(folder)
+    if rollout.canary is None:
         raise ConfigError(f"Pipeline {folder.name} has no canary to watch.")
-    here = running(home, folder.name)
-    address = server or (here.grpc if here else None)
+    local = running(home, folder.name)
+    address = server or (local.grpc if local else None)
     if address is None:
         raise ConfigError(f"No server of {folder.name} runs on this home; start one: headrace serve {folder.name}")
-    with redirected(Path(os.devnull)):  # what TensorFlow says while it loads
-        sent, answered, reason = _watch(folder, now.canary, address, seconds)
-    return Watched(sent, answered, reason)
+    with redirected(Path(os.devnull)):  # TensorFlow logs while it loads
+        requests, by_canary, reason = _watch(folder, rollout.canary, address, seconds)
+    return Watched(requests, by_canary, reason)
 
 
 def _watch(folder: Path, canary: rollouts.Canary, address: str, seconds: float) -> tuple[int, int, str | None]:
@@ -98,38 +98,38 @@ def _watch(folder: Path, canary: rollouts.Canary, address: str, seconds: float) 
     requests = [log.predict_log.request for log in warmup.read(folder / str(canary.version))]
     if not requests:
         raise ConfigError(f"Version {canary.version} has no warm-up requests to watch it with.")
-    questions = [
-        ({alias: to_array(one.inputs[alias]) for alias in one.inputs}, one.model_spec.signature_name)
-        for one in requests
+    inputs_and_signatures = [
+        ({alias: to_array(request.inputs[alias]) for alias in request.inputs}, request.model_spec.signature_name)
+        for request in requests
     ]
 
-    sent = answered = 0
+    num_sent = num_answered = 0
     with Client(address, folder.name, follow=folder) as client:
         _wait_until_loaded(client, folder, canary.version)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and rollouts.read(folder).canary == canary:
-            inputs, signature = questions[sent % len(questions)]
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and rollouts.read(folder).canary == canary:
+            inputs, signature = inputs_and_signatures[num_sent % len(inputs_and_signatures)]
             _, version = client.predict(inputs, signature)
-            sent += 1
-            answered += version == canary.version
+            num_sent += 1
+            num_answered += version == canary.version
             time.sleep(0.005)
-    # The server that `headrace serve` started judges too, and may have been first.
-    last = rollouts.audit(folder)[-1]
-    return sent, answered, last["why"] if last["what"] == "rollback" else None
+    # `headrace serve` judges canaries, too, and may have taken it back first.
+    last_change = rollouts.audit(folder)[-1]
+    return num_sent, num_answered, last_change["why"] if last_change["what"] == "rollback" else None
 
 
 def _wait_until_loaded(client: Any, folder: Path, version: int) -> None:
-    """Waits until the server has a canary; takes back one that does not load.
+    """Waits until the server has loaded a canary; takes back one that does not load.
 
     Raises:
-        ServingError: The server does not even begin to load it.
+        ServingError: The server does not begin to load it within UNKNOWN_SECONDS.
     """
-    until = time.monotonic() + UNKNOWN_SECONDS
+    end = time.monotonic() + UNKNOWN_SECONDS
     while rollouts.read(folder).canary:
         state = client.states().get(version, "")
         if state == "AVAILABLE":
             return
-        if not state and time.monotonic() > until:
+        if not state and time.monotonic() > end:
             raise ServingError(
                 f"The server knows no version {version} of {folder.name} after {UNKNOWN_SECONDS} s; "
                 "does it serve this home?"
@@ -142,52 +142,57 @@ def _wait_until_loaded(client: Any, folder: Path, version: int) -> None:
 def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
     """Returns each version of a pipeline, the newest first: its labels, who published it, when, its metrics.
 
-    `state` is what the server that runs on this home says of it, such as `AVAILABLE`; empty without one. `canary` is
-    what became of it as a canary: `outcome`, `time`, `who` and `why`; None where it was none, or is one still. `shown`
-    are the names of the metrics that are shown where not all are, the usual one of the task first.
+    `state` is its state in the server that runs on this home, such as `AVAILABLE`; empty without a server. `canary` is
+    how it ended as a canary: `outcome`, `time`, `who` and `why`; None where it was no canary, or still is one. `shown`
+    are the names of the metrics of a short table, the main metric of the task first. `change` is the last change that
+    gave it a role, from the audit; None without one.
     """
-    folder = _one(home, pipeline)
-    here = running(home, folder.name)
-    states = served_states(here.rest, folder.name) if here else {}
-    now, changes = rollouts.read(folder), rollouts.audit(folder)
+    folder = _versions_folder(home, pipeline)
+    server = running(home, folder.name)
+    states = served_states(server.rest, folder.name) if server else {}
+    rollout, changes = rollouts.read(folder), rollouts.audit(folder)
     latest = last_version(folder)
-    found = []
+    rows = []
     for version in reversed(versions(folder)):
         try:
-            facts = read_manifest(folder / str(version))
+            manifest = read_manifest(folder / str(version))
         except ServingError:
-            facts = {}
-        stable = now.stable if now.stable is not None else latest
-        labels = ["stable"] * (version == stable) + ["previous"] * (version == now.previous)
-        if now.canary and now.canary.version == version:
-            labels.append(f"canary {now.canary.percent:g} %")
-        metrics = facts.get("evaluation", {}).get("slices", {}).get(OVERALL) or {}
-        given = [one for one in changes if _role(one["after"], version) not in (None, _role(one["before"], version))]
-        found.append(
+            manifest = {}
+        stable = rollout.stable if rollout.stable is not None else latest
+        labels = ["stable"] * (version == stable) + ["previous"] * (version == rollout.previous)
+        if rollout.canary and rollout.canary.version == version:
+            labels.append(f"canary {rollout.canary.percent:g} %")
+        metrics = manifest.get("evaluation", {}).get("slices", {}).get(OVERALL) or {}
+        role_changes = [
+            change
+            for change in changes
+            if _role(change["after"], version) not in (None, _role(change["before"], version))
+        ]
+        rows.append(
             {
                 "version": version,
                 "labels": labels,
                 "state": states.get(version, ""),
                 "published": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(published_at(folder / str(version)))),
-                "by": facts.get("by", ""),
-                "run": facts.get("run", ""),
+                "by": manifest.get("by", ""),
+                "run": manifest.get("run", ""),
                 "metrics": metrics,
-                "shown": shown(metrics, _compared(facts)),
-                "serving": facts.get("serving", {}),
-                "change": given[-1] if given else None,
+                "shown": shown(metrics, _compared_metrics(manifest)),
+                "serving": manifest.get("serving", {}),
+                "change": role_changes[-1] if role_changes else None,
                 "canary": _canary_outcome(changes, version),
             }
         )
-    return found
+    return rows
 
 
 def why_not_live(home: Path, pipeline: str) -> str:
-    """Returns that the version that is pinned as live is gone, in one sentence; empty where it is not."""
-    return rollouts.why_not_live(_one(home, pipeline))
+    """Returns a sentence that the version pinned as live is gone; empty where it is not."""
+    return rollouts.why_not_live(_versions_folder(home, pipeline))
 
 
-def _compared(manifest: Mapping[str, Any]) -> list[str]:
-    """Returns the names of the metrics by which models of a version's task are compared; empty where not known."""
+def _compared_metrics(manifest: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the metrics by which models of a version's task are compared; empty where unknown."""
     try:
         config = registry.config_class(manifest["task"])()
         return list(config.compared(DatasetSpec.model_validate(manifest["spec"])))
@@ -196,18 +201,18 @@ def _compared(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _canary_outcome(changes: list[dict[str, Any]], version: int) -> dict[str, Any] | None:
-    """Returns how a version ended as a canary, by the audit; None where it was none, or is one still."""
-    for one in reversed(changes):
-        if _role(one["after"], version) == "canary":
+    """Returns how a version ended as a canary, from the audit; None where it was no canary, or still is one."""
+    for change in reversed(changes):
+        if _role(change["after"], version) == "canary":
             return None
-        if _role(one["before"], version) == "canary":
-            outcome = "promoted" if one["after"]["stable"] == version else "taken back"
-            return {"outcome": outcome, **{key: one[key] for key in ("time", "who", "why")}}
+        if _role(change["before"], version) == "canary":
+            outcome = "promoted" if change["after"]["stable"] == version else "taken back"
+            return {"outcome": outcome, **{key: change[key] for key in ("time", "who", "why")}}
     return None
 
 
 def _role(live: dict[str, Any], version: int) -> str | None:
-    """Returns what a version was, `stable` or `canary`, by a line of the audit; None when it was neither."""
+    """Returns the role of a version, `stable` or `canary`, in an entry of the audit; None when it had none."""
     if live["stable"] == version:
         return "stable"
     return "canary" if (live["canary"] or {}).get("version") == version else None
@@ -215,9 +220,10 @@ def _role(live: dict[str, Any], version: int) -> str | None:
 
 def newest(home: Path, pipeline: str) -> Path:
     """Returns the folder of a pipeline's newest version; raises ConfigError without one."""
-    folder = _one(home, pipeline)
+    folder = _versions_folder(home, pipeline)
     return folder / str(last_version(folder))
 
 
-def _one(home: Path, pipeline: str) -> Path:
+def _versions_folder(home: Path, pipeline: str) -> Path:
+    """Returns the folder of a pipeline's versions; raises ConfigError where nothing is published."""
     return next(iter(destinations(home, [pipeline]).values()))

@@ -1,4 +1,4 @@
-"""What `headrace versions` says, on versions that hold nothing."""
+"""The table of `headrace versions`, on versions with empty folders."""
 
 import json
 import re
@@ -28,34 +28,34 @@ def folder(tmp_path):
 
 
 def by_version(home):
-    return {one["version"]: one for one in rollout.listing(home, "spam")}
+    return {row["version"]: row for row in rollout.listing(home, "spam")}
 
 
-def test_what_became_of_a_canary_is_told_and_so_is_one_that_goes_on(tmp_path, folder):
-    found = by_version(tmp_path)
-    assert found[1]["canary"] is None
-    assert (found[3]["canary"]["outcome"], found[3]["canary"]["why"]) == ("taken back", "p95 3 ms")
+def test_a_canary_that_ended_has_its_outcome_and_a_running_one_has_none(tmp_path, folder):
+    rows = by_version(tmp_path)
+    assert rows[1]["canary"] is None
+    assert (rows[3]["canary"]["outcome"], rows[3]["canary"]["why"]) == ("taken back", "p95 3 ms")
 
     rollouts.start_canary(folder, Canary(3, 10))
     assert by_version(tmp_path)[3]["canary"] is None
     rollouts.promote_canary(folder, 3, "kept to its budget")
 
-    found = by_version(tmp_path)
-    assert (found[3]["canary"]["outcome"], found[3]["canary"]["why"]) == ("promoted", "kept to its budget")
-    assert found[2]["canary"]["outcome"] == "taken back"
-    assert found[3]["labels"] == ["stable"]
+    rows = by_version(tmp_path)
+    assert (rows[3]["canary"]["outcome"], rows[3]["canary"]["why"]) == ("promoted", "kept to its budget")
+    assert rows[2]["canary"]["outcome"] == "taken back"
+    assert rows[3]["labels"] == ["stable"]
 
 
-def test_what_is_served_is_what_the_running_server_says(tmp_path, folder, monkeypatch):
-    here = serving.Running(1, "127.0.0.1:1", "http://127.0.0.1:2", ["spam"])
-    monkeypatch.setattr(rollout, "running", lambda home, name: here)
+def test_the_state_of_a_version_is_that_of_the_running_server(tmp_path, folder, monkeypatch):
+    server = serving.Running(1, "127.0.0.1:1", "http://127.0.0.1:2", ["spam"])
+    monkeypatch.setattr(rollout, "running", lambda home, name: server)
     monkeypatch.setattr(
-        rollout, "served_states", lambda url, name: {1: "AVAILABLE", 3: "END"} if url == here.rest else {}
+        rollout, "served_states", lambda url, name: {1: "AVAILABLE", 3: "END"} if url == server.rest else {}
     )
 
-    assert [one["state"] for one in rollout.listing(tmp_path, "spam")] == ["END", "", "AVAILABLE"]
+    assert [row["state"] for row in rollout.listing(tmp_path, "spam")] == ["END", "", "AVAILABLE"]
     monkeypatch.setattr(rollout, "running", lambda home, name: None)
-    assert {one["state"] for one in rollout.listing(tmp_path, "spam")} == {""}
+    assert {row["state"] for row in rollout.listing(tmp_path, "spam")} == {""}
 
 
 def test_versions_of_two_releases_are_shown_by_the_same_metrics(tmp_path, folder):
@@ -76,17 +76,17 @@ def test_versions_of_two_releases_are_shown_by_the_same_metrics(tmp_path, folder
     assert by_version(tmp_path)[3]["shown"] == []
 
 
-def test_of_a_pinned_version_that_is_gone_the_same_sentence_is_told_everywhere(tmp_path, folder):
+def test_a_missing_pinned_version_gives_the_same_sentence_everywhere(tmp_path, folder):
     (folder / "1").rmdir()
     reason = rollout.why_not_live(tmp_path, "spam")
 
-    told = [
-        CliRunner().invoke(cli, [verb, "spam", "--home", str(tmp_path), *more])
-        for verb, more in (("versions", []), ("predict", ["--text", "free money"]))
+    results = [
+        CliRunner().invoke(cli, [verb, "spam", "--home", str(tmp_path), *options])
+        for verb, options in (("versions", []), ("predict", ["--text", "free money"]))
     ]
 
     assert reason.startswith("Version 1 of spam, which is pinned as the live one, is gone")
-    assert [reason in one.stderr for one in told] == [True, True]
-    assert [one.exit_code for one in told] == [0, 2]
+    assert [reason in result.stderr for result in results] == [True, True]
+    assert [result.exit_code for result in results] == [0, 2]
     with pytest.raises(ConfigError, match=re.escape(reason)):
         LiveModel.of(folder)

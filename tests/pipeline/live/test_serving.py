@@ -1,4 +1,4 @@
-"""The verbs that serve, promote, roll back and show versions, on a tiny model that was published by hand."""
+"""The commands that serve, promote, roll back and list versions, on a tiny model that was published by hand."""
 
 import json
 import os
@@ -39,22 +39,23 @@ def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     for index, name in enumerate(("digits", "digits", "digits", "spam")):
         model = save(home / f"model{index}", float(index))
-        answer = np.float32([[1 + index, 2 + index]])
-        warmup.write(model, [("serving_default", {"x": np.float32([[1, 2]])}, {"y": answer})])
+        output = np.float32([[1 + index, 2 + index]])
+        warmup.write(model, [("serving_default", {"x": np.float32([[1, 2]])}, {"y": output})])
         publish(model, home / "serving" / name, MANIFEST)
     record = made_up.record_of(MANIFEST["run"], made_up.spec_of(("a", "b")), "digits")
-    record.settings["notify"] = [{"file": "told.jsonl"}]
+    record.settings["notify"] = [{"file": "notified.jsonl"}]
     made_up.write_record(home, record)
     return home
 
 
-def numbers(home, pipeline="digits"):
-    return [one["version"] for one in json.loads(headrace("versions", pipeline, "--home", home, "--json").out)]
+def version_numbers(home, pipeline="digits"):
+    """Returns the numbers of the published versions, the newest first."""
+    return [row["version"] for row in json.loads(headrace("versions", pipeline, "--home", home, "--json").out)]
 
 
 @pytest.mark.slow
-def test_versions_show_what_is_live_who_published_it_and_why(home):
-    newest, middle, oldest = numbers(home)
+def test_versions_lists_the_live_version_its_publisher_and_the_reason(home):
+    newest, middle, oldest = version_numbers(home)
 
     done = headrace("promote", "digits", middle, "--why", "better on sevens", "--home", home)
     assert (done.code, done.out) == (0, f"digits serves version {middle}\n")
@@ -88,7 +89,7 @@ def test_versions_show_what_is_live_who_published_it_and_why(home):
         (("serve", "taxi"), "Pipeline taxi has no published version"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_exit_code_2(home, arguments, words):
+def test_an_invalid_command_gives_one_line_and_exit_code_2(home, arguments, words):
     done = headrace(*arguments, "--home", home)
 
     assert done.code == 2
@@ -97,7 +98,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(home, arguments, words)
 
 
 @pytest.mark.slow
-def test_print_config_writes_files_that_name_what_is_live(home, tmp_path):
+def test_print_config_writes_the_files_of_a_deployment(home, tmp_path):
     done = headrace("serve", "digits", "spam", "--print-config", "--out", tmp_path, "--home", home)
 
     names = {line.rpartition("/")[2] for line in done.out.splitlines()}
@@ -123,48 +124,50 @@ class Serving:
         self.here = json.loads(self.process.stdout.readline())
 
     def version(self, pipeline, label=""):
-        """Returns the version that answers."""
+        """Returns the version that the server uses without a version in the request."""
         url = f"{self.here['rest']}/v1/models/{pipeline}{label}/metadata"
         with urllib.request.urlopen(url, timeout=30) as reply:
             return int(json.loads(reply.read())["model_spec"]["version"])
 
-    def ask_canary_until_it_ends(self, home, pipeline):
-        """Sends a canary requests that any version can answer until it is taken back or promoted."""
+    def call_canary_until_it_ends(self, home, pipeline):
+        """Sends requests to a canary until it is taken back or promoted."""
         url, end = f"{self.here['rest']}/v1/models/{pipeline}/labels/canary:predict", time.monotonic() + 60
         while rollouts.read(home / "serving" / pipeline).canary:
             assert time.monotonic() < end
             try:
                 urllib.request.urlopen(url, b'{"instances": [[1, 2]]}', timeout=30).close()
-            except urllib.error.HTTPError as error:  # the label is not known yet, or not any more
+            except urllib.error.HTTPError as error:  # the server does not know the label yet, or any more
                 error.close()
 
     def wait_for(self, expected, pipeline, label=""):
-        end, found = time.monotonic() + 60, None
+        """Waits until the server uses the version `expected`."""
+        end, version_or_error = time.monotonic() + 60, None
         while time.monotonic() < end:
             try:
-                found = self.version(pipeline, label)
+                version_or_error = self.version(pipeline, label)
             except urllib.error.HTTPError as error:  # an unknown label
-                found = str(error)
+                version_or_error = str(error)
                 error.close()
-            if found == expected:
+            if version_or_error == expected:
                 return
             time.sleep(0.1)
-        raise AssertionError(f"{pipeline}{label} is {found}, expected {expected}")
+        raise AssertionError(f"{pipeline}{label} is {version_or_error}, expected {expected}")
 
     def stop(self):
+        """Stops the server; returns its exit code and keeps its standard error in `err`."""
         self.process.send_signal(signal.SIGINT)
-        _, self.said = self.process.communicate(timeout=30)
+        _, self.err = self.process.communicate(timeout=30)
         return self.process.returncode
 
 
 @pytest.mark.slow
-def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(home):
-    newest, middle, _ = numbers(home)
+def test_a_running_server_follows_promote_and_canary_and_predict_uses_it(home):
+    newest, middle, _ = version_numbers(home)
     serving = Serving(home, "digits", "spam")
     try:
         assert serving.here["models"] == ["digits", "spam"]
         assert serving.version("digits") == newest
-        assert serving.version("digits", "/labels/stable") == newest  # nothing was promoted yet
+        assert serving.version("digits", "/labels/stable") == newest  # before the first promotion
         first = headrace("versions", "digits", "--home", home).out.splitlines()[0]
         assert first.endswith("stable, served")
 
@@ -174,48 +177,48 @@ def test_what_is_promoted_goes_live_in_the_running_server_and_predict_asks_it(ho
 
         headrace("canary", "digits", newest, "--percent", "25", "--home", home)
         serving.wait_for(newest, "digits", "/labels/canary")
-        stays = headrace("canary", "digits", newest, "--percent", "50", "--watch", "2", "--home", home)
-        assert stays.code == 0, stays.err
-        assert stays.out.startswith(f"version {newest} answered ")
-        assert stays.out.endswith(" requests and stays\n")
-        goes = headrace("canary", "digits", newest, "--percent", "50", "--p95-ms", "0.0001", "--watch", "60",
+        within_budget = headrace("canary", "digits", newest, "--percent", "50", "--watch", "2", "--home", home)
+        assert within_budget.code == 0, within_budget.err
+        assert within_budget.out.startswith(f"version {newest} answered ")
+        assert within_budget.out.endswith(" requests and stays\n")
+        over_budget = headrace("canary", "digits", newest, "--percent", "50", "--p95-ms", "0.0001", "--watch", "60",
                         "--home", home, timeout=120)  # fmt: skip
-        assert goes.code == 5
-        assert goes.err.startswith(f"headrace: Version {newest} was taken back: p95 ")
+        assert over_budget.code == 5
+        assert over_budget.err.startswith(f"headrace: Version {newest} was taken back: p95 ")
         serving.wait_for(middle, "digits")
 
         headrace("canary", "digits", newest, "--p95-ms", "0.0001", "--home", home)
-        serving.ask_canary_until_it_ends(home, "digits")
+        serving.call_canary_until_it_ends(home, "digits")
         assert rollouts.audit(home / "serving" / "digits")[-1]["why"].startswith("p95 ")
 
-        asked = json.loads(headrace("predict", "digits", "--text", "abé", "--home", home, "--json").out)
-        best = [{"class": "good", "probability": 0.75}, {"class": "bad", "probability": 0.25}]
-        assert asked == [{"text": "abé", "version": middle, "top": best}]
+        predictions = json.loads(headrace("predict", "digits", "--text", "abé", "--home", home, "--json").out)
+        top = [{"class": "good", "probability": 0.75}, {"class": "bad", "probability": 0.25}]
+        assert predictions == [{"text": "abé", "version": middle, "top": top}]
 
         headrace("canary", "digits", newest, "--promote-after", "1s", "--home", home)
-        serving.ask_canary_until_it_ends(home, "digits")
+        serving.call_canary_until_it_ends(home, "digits")
         serving.wait_for(newest, "digits", "/labels/stable")
         assert rollouts.audit(home / "serving" / "digits")[-1]["why"].startswith("0 of the last ")
         end = time.monotonic() + 30
-        while "was promoted" not in (home / "told.jsonl").read_text():
+        while "was promoted" not in (home / "notified.jsonl").read_text():
             assert time.monotonic() < end
             time.sleep(0.1)
-        assert "was taken back: p95 " in (home / "told.jsonl").read_text()
+        assert "was taken back: p95 " in (home / "notified.jsonl").read_text()
 
-        with urllib.request.urlopen(f"{serving.here['rest']}/monitoring/prometheus/metrics", timeout=30) as reply:
-            assert b":tensorflow:serving:request_count" in reply.read()
+        with urllib.request.urlopen(f"{serving.here['rest']}/monitoring/prometheus/metrics", timeout=30) as response:
+            assert b":tensorflow:serving:request_count" in response.read()
     finally:
         code = serving.stop()
     assert code == 0
     assert "canary promoted by " in headrace("versions", "digits", "--home", home).out
-    assert "was taken back: p95 " in serving.said
-    assert "was promoted: 0 of the last " in serving.said
+    assert "was taken back: p95 " in serving.err
+    assert "was promoted: 0 of the last " in serving.err
     assert list((home / "serving" / ".servers").iterdir()) == []
     headrace("promote", "digits", "latest", "--home", home)
 
 
 @pytest.mark.slow
-def test_several_servers_on_a_home_are_found_by_what_they_serve_and_a_killed_one_leaves_nothing(home):
+def test_a_server_is_found_by_its_pipeline_and_a_killed_one_is_not(home):
     from pipeline.live.serving import running
 
     first = Serving(home, "digits")
@@ -236,8 +239,8 @@ def test_several_servers_on_a_home_are_found_by_what_they_serve_and_a_killed_one
 
 
 @pytest.mark.slow
-def test_a_canary_that_does_not_load_is_taken_back_as_soon_as_the_disk_takes_it(home, tmp_path):
-    version = numbers(home, "spam")[0]
+def test_a_canary_that_does_not_load_is_taken_back_once_the_disk_is_writable(home, tmp_path):
+    version = version_numbers(home, "spam")[0]
     folder = tmp_path / "serving" / "spam"
     for name in (str(version), "9999999999"):
         shutil.copytree(home / "serving" / "spam" / str(version), folder / name)
@@ -262,7 +265,7 @@ def test_a_canary_that_does_not_load_is_taken_back_as_soon_as_the_disk_takes_it(
 
 
 @pytest.mark.slow
-def test_a_port_that_is_taken_is_told_before_anything_starts(home):
+def test_a_port_in_use_is_an_error_before_the_server_starts(home):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -276,7 +279,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(home):
 
 
 @pytest.mark.slow
-def test_what_tf_serving_lacks_is_refused_where_it_would_be_started(home, tmp_path):
+def test_a_flag_of_the_embedded_server_is_refused_for_tf_serving(home, tmp_path):
     (tmp_path / "tensorflow_model_server").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "tensorflow_model_server").chmod(0o755)
 
@@ -289,7 +292,7 @@ def test_what_tf_serving_lacks_is_refused_where_it_would_be_started(home, tmp_pa
 
 
 @pytest.mark.slow
-def test_without_names_all_that_is_published_is_served(home):
+def test_without_names_all_published_pipelines_are_served(home):
     serving = Serving(home)
     try:
         assert sorted(serving.here["models"]) == ["digits", "spam"]
@@ -297,7 +300,7 @@ def test_without_names_all_that_is_published_is_served(home):
         serving.stop()
 
 
-def test_a_pipeline_that_ran_and_published_nothing_is_told_with_what_its_last_run_came_to(tmp_path, monkeypatch):
+def test_the_error_of_an_unpublished_pipeline_says_how_its_last_run_ended(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     record = made_up.record_of("20261125-120000-000", made_up.spec_of(("a", "b")), "cars", state="failed")
     record.error = "The network does not earn its place; auc: 0.5.\n  more"
