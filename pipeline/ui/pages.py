@@ -21,19 +21,19 @@ from pipeline.reporting.lineage import picture
 
 RUNS_A_PAGE = 50
 RUNS_IN_CHART = 100
-LOG_BYTES = 2**20  # of a long log its end is shown
+LOG_CHARACTERS = 2**20  # of a long log the end is shown
 MAX_COMPARED = 8
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which runs are asked for; None asks for all.
+    """Which runs a list shows; None does not filter.
 
     Attributes:
-        pipeline: Of this pipeline.
-        state: In this state.
-        since: Begun on that day or later.
-        until: Begun on that day or before.
+        pipeline: Runs of this pipeline.
+        state: Runs in this state.
+        since: Runs that began on this day or later.
+        until: Runs that began on this day or before.
     """
 
     pipeline: str | None = None
@@ -43,11 +43,16 @@ class Filter:
 
 
 class Site:
-    """Makes the pages from what lies below a home folder, anew each time."""
+    """Renders the pages from the files of a home folder, anew for each request.
+
+    Args:
+        home: Folder of `runs/` and `serving/`.
+        board: URL of TensorBoard, for links.
+    """
 
     def __init__(self, home: Path, board: str):
         self._home, self._board = home, board
-        self._drawing = threading.Lock()  # matplotlib's settings belong to the whole process
+        self._drawing = threading.Lock()  # matplotlib's settings are global to the process
 
     def pipelines(self) -> str:
         """Returns the first page: every pipeline with its last run."""
@@ -74,32 +79,32 @@ class Site:
             "pipeline.html.j2", title=name, name=name, runs=runs[:RUNS_A_PAGE], count=len(runs), chart=chart
         )
 
-    def runs(self, asked: Filter, number: int) -> str:
+    def runs(self, filter_: Filter, number: int) -> str:
         """Returns one page of the list of runs, the newest first."""
-        found = self._found(asked)
-        pages = max(-(-len(found) // RUNS_A_PAGE), 1)
+        records = self._filtered(filter_)
+        pages = max(-(-len(records) // RUNS_A_PAGE), 1)
         number = min(number, pages)
-        shown = found[(number - 1) * RUNS_A_PAGE : number * RUNS_A_PAGE]
-        asked_for = {name: str(value) for name, value in dataclasses.asdict(asked).items() if value}
+        shown = records[(number - 1) * RUNS_A_PAGE : number * RUNS_A_PAGE]
+        filters = {name: str(value) for name, value in dataclasses.asdict(filter_).items() if value}
         folders = sorted((self._home / "runs").glob("*")) if (self._home / "runs").is_dir() else []
         return self._render(
             "runs.html.j2",
             title="Runs",
             runs=shown,
-            count=len(found),
+            count=len(records),
             number=number,
             pages=pages,
-            asked=asked_for,
-            query=urlencode(asked_for),
+            filters=filters,
+            query=urlencode(filters),
             names=[path.name for path in folders if path.is_dir()],
             states=STATES,
         )
 
     def run(self, pipeline: str, identifier: str) -> str:
-        """Returns a run's page: its stages, which move while it runs, and the way to everything else."""
+        """Returns a run's page: its stages, updated while it runs, and links to its report, log and lineage."""
         runs = self._runs_of(pipeline)
         run = _named(runs, pipeline, identifier)
-        before = next((one for one in runs if one.run < run.run and one.state == "published"), None)
+        previous = next((earlier for earlier in runs if earlier.run < run.run and earlier.state == "published"), None)
         lineage = executions.lineage(PipelinePaths.of(self._home, pipeline), identifier)
         return self._render(
             "run.html.j2",
@@ -107,12 +112,12 @@ class Site:
             run=run,
             live=run.state == RUNNING,
             picture=picture(lineage, run),
-            before=before,
+            before=previous,
             board=board_link(self._board, run),
         )
 
     def report(self, pipeline: str, identifier: str) -> str:
-        """Returns a run's report as it was written; made anew where it is gone, damaged or not written yet."""
+        """Returns a run's report as it was written; rendered anew where it is missing, damaged or not written yet."""
         run, paths = self._run(pipeline, identifier), PipelinePaths.of(self._home, pipeline)
         try:
             text = (paths.reports / f"{run.run}.html").read_text(encoding="utf-8")
@@ -127,52 +132,59 @@ class Site:
         """Returns the comparison of runs, each as `pipeline/run` or `run`."""
         if not 2 <= len(identifiers) <= MAX_COMPARED:
             raise ConfigError(f"From 2 to {MAX_COMPARED} runs can be compared, {len(identifiers)} were chosen.")
-        # The oldest first: what came later is held against what was before.
-        chosen = sorted((runs.find(self._home, one.rsplit("/", 1)[-1]) for one in identifiers), key=lambda run: run.run)
+        # The oldest first: later runs are compared with it.
+        chosen = sorted(
+            (runs.find(self._home, identifier.rsplit("/", 1)[-1]) for identifier in identifiers),
+            key=lambda run: run.run,
+        )
         with self._drawing:
-            found = comparing.compare(self._home, chosen)
+            comparison = comparing.compare(self._home, chosen)
             charts = []
-            for name, row in found.metrics.items():
-                if any(delta.low is not None for delta in row[1:]):
+            for name, row in comparison.metrics.items():
+                if any(difference.low is not None for difference in row[1:]):
                     points = zip(chosen[1:], row[1:], strict=True)
-                    charts.append(plots.deltas(name, [[run.run, d.measured_difference] for run, d in points]))
-            losses = {run: history["val_loss"] for run, history in found.histories.items() if history.get("val_loss")}
+                    charts.append(plots.deltas(name, [[run.run, value.measured_difference] for run, value in points]))
+            losses = {
+                run: history["val_loss"] for run, history in comparison.histories.items() if history.get("val_loss")
+            }
             charts.append(plots.histories("val_loss", losses))
         return self._render(
             "compare.html.j2",
             title="Comparison",
-            found=found,
+            found=comparison,
             charts=[chart for chart in charts if chart],
         )
 
     def log(self, pipeline: str, identifier: str) -> str:
         """Returns the end of a run's log."""
-        return runs.log(self._home, self._run(pipeline, identifier))[-LOG_BYTES:]
+        return runs.log(self._home, self._run(pipeline, identifier))[-LOG_CHARACTERS:]
 
-    def runs_json(self, asked: Filter) -> list[dict[str, Any]]:
+    def runs_json(self, filter_: Filter) -> list[dict[str, Any]]:
         """Returns the runs as JSON values."""
-        return [run.as_json() for run in self._found(asked)]
+        return [run.as_json() for run in self._filtered(filter_)]
 
     def run_json(self, pipeline: str, identifier: str) -> dict[str, Any]:
-        """Returns what moves of a run while it runs, as JSON values."""
+        """Returns what changes of a run while it runs, as JSON values: state, seconds, stages."""
         run = self._run(pipeline, identifier)
         stages = [{name: getattr(stage, name) for name in ("name", "state", "detail")} for stage in run.stages]
-        for stage, told in zip(run.stages, stages, strict=True):
-            told["seconds"] = f"{stage.seconds:.1f}"
+        for stage, values in zip(run.stages, stages, strict=True):
+            values["seconds"] = f"{stage.seconds:.1f}"
         return {"state": run.state, "seconds": formatting.duration(run.seconds), "stages": stages}
 
     def error(self, sentence: str) -> str:
-        """Returns the page that says what was asked wrongly."""
+        """Returns the page of an error."""
         return self._render("error.html.j2", title="Not found", sentence=sentence)
 
-    def _found(self, asked: Filter) -> list[RunRecord]:
-        return runs.runs(self._home, _name(asked.pipeline), state=asked.state, since=asked.since, until=asked.until)
+    def _filtered(self, filter_: Filter) -> list[RunRecord]:
+        return runs.runs(
+            self._home, _name(filter_.pipeline), state=filter_.state, since=filter_.since, until=filter_.until
+        )
 
     def _runs_of(self, name: str) -> list[RunRecord]:
-        found = runs.runs(self._home, _name(name))
-        if not found:
+        records = runs.runs(self._home, _name(name))
+        if not records:
             raise ConfigError(f"Pipeline {name} has not run below {self._home}.")
-        return found
+        return records
 
     def _run(self, pipeline: str, identifier: str) -> RunRecord:
         return _named(self._runs_of(pipeline), pipeline, identifier)
@@ -182,13 +194,14 @@ class Site:
 
 
 def _name(pipeline: str | None) -> str | None:
-    """Returns the name of a pipeline that cannot lead out of the home folder."""
+    """Returns the name of a pipeline; raises ConfigError for a name that would lead out of the home folder."""
     if pipeline and (pipeline != Path(pipeline).name or pipeline in (".", "..")):
         raise ConfigError(f"{pipeline} is no name of a pipeline.")
     return pipeline
 
 
 def _named(runs: Sequence[RunRecord], pipeline: str, identifier: str) -> RunRecord:
+    """Returns the run with this identifier; raises ConfigError where there is none."""
     for run in runs:
         if run.run == identifier:
             return run
@@ -196,7 +209,7 @@ def _named(runs: Sequence[RunRecord], pipeline: str, identifier: str) -> RunReco
 
 
 def usual_metric(runs: Sequence[RunRecord]) -> str | None:
-    """Returns the metric of a pipeline's chart: the first that is shown of the newest run that has one."""
+    """Returns the metric of a pipeline's chart: the first shown metric of the newest run that has any."""
     for run in runs:
         if run.shown_metrics:
             return run.shown_metrics[0]
@@ -204,6 +217,6 @@ def usual_metric(runs: Sequence[RunRecord]) -> str | None:
 
 
 def board_link(board: str, run: RunRecord) -> str:
-    """Returns TensorBoard's address with the run's curves chosen; those of a cached training are another run's."""
+    """Returns TensorBoard's URL with the run's curves selected, and those of the run whose training it reused."""
     names = {run.run, run.training or run.run}
     return f"{board}/?runFilter={quote('|'.join(sorted(names)))}#timeseries"

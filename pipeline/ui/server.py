@@ -1,4 +1,4 @@
-"""Serves the site on 127.0.0.1: reads records and artifacts, and writes nothing."""
+"""Serves the site on 127.0.0.1; it reads records and artifacts, and writes nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from data.errors import ConfigError
 from pipeline.core.listening import HOST, listen
 from pipeline.ui import pages
 
-# A page of another site must not read ours through a name that it points at 127.0.0.1.
+# Against DNS rebinding: another site must not read ours by a name that resolves to 127.0.0.1.
 NAMES = ("127.0.0.1", "localhost")
 HEADERS = {
     "Content-Security-Policy": (
@@ -32,8 +32,8 @@ def serve(home: Path, port: int, board: str, say: Callable[[str], Any]) -> None:
     Args:
         home: Folder of `runs/` and `serving/`.
         port: Port on 127.0.0.1; 0 picks a free one.
-        board: Where TensorBoard is, for links.
-        say: Is told the site's address.
+        board: URL of TensorBoard, for links.
+        say: Called with the site's URL.
 
     Raises:
         ConfigError: The port is taken.
@@ -45,9 +45,9 @@ def serve(home: Path, port: int, board: str, say: Callable[[str], Any]) -> None:
 
 def application(home: Path, board: str) -> web.Application:
     """Returns the site as an aiohttp application."""
-    made = web.Application(middlewares=[_guard])
-    made[SITE] = pages.Site(home.resolve(), board.rstrip("/"))
-    made.add_routes(
+    app = web.Application(middlewares=[_check_host_and_errors])
+    app[SITE] = pages.Site(home.resolve(), board.rstrip("/"))
+    app.add_routes(
         [
             web.get("/", _pipelines),
             web.get("/runs", _runs),
@@ -61,12 +61,12 @@ def application(home: Path, board: str) -> web.Application:
             web.get("/live.js", _script),
         ]
     )
-    return made
+    return app
 
 
 @web.middleware
-async def _guard(request: web.Request, handler: Callable) -> web.StreamResponse:
-    """Refuses other hosts' names, and turns what is asked wrongly into a page that says so."""
+async def _check_host_and_errors(request: web.Request, handler: Callable) -> web.StreamResponse:
+    """Refuses other host names, answers errors with a page, and adds headers."""
     if (request.url.host or "") not in NAMES:
         return web.Response(status=403, text=f"This site answers to {' and '.join(NAMES)} only.")
     site = request.app[SITE]
@@ -87,7 +87,7 @@ def _html(text: str, status: int = 200) -> web.Response:
 
 
 async def _page(request: web.Request, make: Callable[..., str], *arguments: Any) -> web.Response:
-    """Makes a page beside the event loop: another one in progress does not keep it waiting."""
+    """Renders a page in a thread, so that one page does not wait for another."""
     return _html(await asyncio.to_thread(make, *arguments))
 
 
@@ -125,8 +125,8 @@ async def _api_runs(request: web.Request) -> web.Response:
 
 
 async def _api_run(request: web.Request) -> web.Response:
-    found = request.match_info
-    return web.json_response(await asyncio.to_thread(request.app[SITE].run_json, found["pipeline"], found["run"]))
+    path = request.match_info
+    return web.json_response(await asyncio.to_thread(request.app[SITE].run_json, path["pipeline"], path["run"]))
 
 
 async def _script(request: web.Request) -> web.Response:
@@ -135,15 +135,16 @@ async def _script(request: web.Request) -> web.Response:
 
 
 def _filter(request: web.Request) -> pages.Filter:
-    """Returns what the query string asks for; raises ConfigError for a date that is none."""
-    asked = {name: request.query.get(name, "").strip() for name in ("pipeline", "state", "since", "until")}
+    """Returns the filter of the query string; raises ConfigError for an invalid date."""
+    query = {name: request.query.get(name, "").strip() for name in ("pipeline", "state", "since", "until")}
     try:
-        days = {name: date.fromisoformat(asked[name]) if asked[name] else None for name in ("since", "until")}
+        days = {name: date.fromisoformat(query[name]) if query[name] else None for name in ("since", "until")}
     except ValueError as error:
         raise ConfigError(f"A date is written as 2026-11-25 ({error}).") from None
-    return pages.Filter(asked["pipeline"] or None, asked["state"] or None, days["since"], days["until"])
+    return pages.Filter(query["pipeline"] or None, query["state"] or None, days["since"], days["until"])
 
 
 def _number(request: web.Request) -> int:
+    """Returns the number of the page, from 1."""
     text = request.query.get("page", "1")
     return max(int(text), 1) if text.isdecimal() else 1
