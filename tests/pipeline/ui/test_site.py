@@ -1,4 +1,4 @@
-"""The site as a person sees it: the real command, on a thousand made-up runs, in headless Chromium."""
+"""The site in headless Chromium: the real command, on a thousand made-up runs."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """A thousand runs of two pipelines, two of them with all that a run leaves, one whose data is hostile."""
+    """A home of a thousand runs: two have all files of a run, one has text that is HTML."""
     home = tmp_path_factory.mktemp("site")
     spec = made_up.spec_of(CLASSES)
     for index in range(997):
@@ -41,8 +41,8 @@ def home(tmp_path_factory) -> Path:
         record.state = "failed" if index % 10 == 0 else "published"
         made_up.write_record(home, record)
     make(home, CLASSES, rows=200, accuracy=0.6, run="20260528-1")
-    made = make(home, CLASSES, rows=200, accuracy=0.9, run="20260529-1")
-    report.write(made.paths, made.record, made.facts)
+    second = make(home, CLASSES, rows=200, accuracy=0.9, run="20260529-1")
+    report.write(second.paths, second.record, second.facts)
     hostile = made_up.record_of("20260601-1", spec, "hostile", state="failed", error=HOSTILE)
     hostile.stages[0].detail, hostile.command = HOSTILE, ["headrace", HOSTILE]
     made_up.write_record(home, hostile)
@@ -51,26 +51,27 @@ def home(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(home) -> str:
-    """The address of the running site."""
+    """URL of the running site."""
     command = [str(Path(sys.executable).with_name("headrace")), "ui", "--port", "0", "--home", str(home)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        address = process.stdout.readline().strip()
-        yield address.rstrip("/")
+        url = process.stdout.readline().strip()
+        yield url.rstrip("/")
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with chromium() as found:
-        yield found
+    with chromium() as chromium_browser:
+        yield chromium_browser
 
 
 def _get(url: str, **headers) -> tuple[int, str, dict]:
+    """Returns status, text and headers of a response."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE_S) as answer:
-            return answer.status, answer.read().decode(), dict(answer.headers)
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE_S) as response:
+            return response.status, response.read().decode(), dict(response.headers)
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(), dict(error.headers)
 
@@ -91,28 +92,28 @@ PAGES = [
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("width", [1280, 360])
-def test_pages_load_without_an_error_or_another_host_and_fit_a_phone(site, browser, path, width):
+def test_pages_load_without_errors_or_other_hosts_and_fit_a_phone(site, browser, path, width):
     page = browser.new_page(viewport={"width": width, "height": 800})
-    watched = watch(page)
+    log = watch(page)
     dialogs = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
 
-    answer = page.goto(site + path)
+    response = page.goto(site + path)
 
-    assert answer.status == 200
-    assert (watched.errors, watched.hosts, dialogs) == ([], [], [])
+    assert response.status == 200
+    assert (log.errors, log.hosts, dialogs) == ([], [], [])
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("h1").count() == 1
     page.close()
 
 
-def test_on_a_phone_no_sentence_of_a_report_is_cut(site, browser):
+def test_on_a_phone_tables_of_a_report_are_not_cut_off(site, browser):
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.goto(f"{site}/runs/made_up/20260529-1/report")
 
     for name in ("Stages", "Statistics"):
-        wide = page.locator(f"[aria-label={name}]")
-        assert wide.evaluate("shown => shown.scrollWidth <= shown.clientWidth"), name
+        table = page.locator(f"[aria-label={name}]")
+        assert table.evaluate("element => element.scrollWidth <= element.clientWidth"), name
     page.close()
 
 
@@ -158,7 +159,7 @@ def test_two_runs_chosen_in_the_list_are_compared_with_the_right_differences(sit
     page.close()
 
 
-def test_charts_are_there_with_the_right_values(site, browser):
+def test_a_chart_is_drawn_and_its_table_has_the_values(site, browser):
     page = browser.new_page()
     page.goto(f"{site}/pipelines/letters")
 
@@ -167,24 +168,29 @@ def test_charts_are_there_with_the_right_values(site, browser):
     assert box["width"] > 200
     assert box["height"] > 20
     figure.locator("summary").click()
-    values = [float(one.get_attribute("data-value")) for one in figure.locator("tbody td:nth-child(2)").all()]
+    values = [float(cell.get_attribute("data-value")) for cell in figure.locator("tbody td:nth-child(2)").all()]
     assert len(values) == 100
     assert values[-1] == pytest.approx(0.5 + 996 / 4000)
     assert values == sorted(values)
     page.close()
 
 
-def test_a_run_in_progress_moves_and_its_end_is_seen(site, browser, home):
+def test_the_page_of_a_running_run_is_updated_until_it_ends(site, browser, home):
     spec = made_up.spec_of(CLASSES)
-    me = psutil.Process()
+    this_process = psutil.Process()
     record = made_up.record_of(
-        "20260701-1", spec, "moving", state="running", ended=None, process=[me.pid, me.create_time()]
+        "20260701-1",
+        spec,
+        "moving",
+        state="running",
+        ended=None,
+        process=[this_process.pid, this_process.create_time()],
     )
     record.machine, record.stages = {"host": platform.node()}, record.stages[:2]
     record.stages[-1].state, record.stages[-1].detail = "running", "100 rows"
     made_up.write_record(home, record)
     page = browser.new_page()
-    watched = watch(page)
+    log = watch(page)
     page.goto(f"{site}/runs/moving/20260701-1")
     assert page.inner_text("#state") == "running"
     assert "100 rows" in page.inner_text("tbody[data-live]")
@@ -197,7 +203,7 @@ def test_a_run_in_progress_moves_and_its_end_is_seen(site, browser, home):
     page.locator(".verdict", has_text="published as version 7").wait_for()
 
     assert page.locator("tbody[data-live]").count() == 0
-    assert (watched.errors, watched.hosts) == ([], [])
+    assert (log.errors, log.hosts) == ([], [])
     page.close()
     shutil.rmtree(home / "runs" / "moving")
 
@@ -210,16 +216,16 @@ def test_the_report_is_legible_in_light_and_dark(site, browser, scheme):
     def brightness(colour: str) -> float:
         return sum(map(int, re.findall(r"\d+", colour)[:3])) / 765
 
-    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    ink = page.evaluate("getComputedStyle(document.body).color")
-    drawn = page.evaluate("getComputedStyle(document.querySelector('figure svg text')).fill")
-    assert abs(brightness(back) - brightness(ink)) > 0.6
-    assert abs(brightness(back) - brightness(drawn)) > 0.6
-    assert (brightness(back) > 0.5) == (scheme == "light")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    text_colour = page.evaluate("getComputedStyle(document.body).color")
+    chart_text = page.evaluate("getComputedStyle(document.querySelector('figure svg text')).fill")
+    assert abs(brightness(background) - brightness(text_colour)) > 0.6
+    assert abs(brightness(background) - brightness(chart_text)) > 0.6
+    assert (brightness(background) > 0.5) == (scheme == "light")
     page.close()
 
 
-def test_the_report_is_walked_with_the_keyboard(site, browser):
+def test_the_report_can_be_used_with_the_keyboard(site, browser):
     page = browser.new_page()
     page.goto(f"{site}/runs/made_up/20260529-1/report")
 
@@ -227,15 +233,15 @@ def test_the_report_is_walked_with_the_keyboard(site, browser):
     assert page.evaluate("document.activeElement.innerText") == "Skip to the verdict"
     page.keyboard.press("Enter")
     assert page.url.endswith("#verdict")
-    reached = set()
+    focused = set()
     for _ in range(80):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.tagName"))
-    assert {"DIV", "SUMMARY"} <= reached  # tables that scroll, and numbers that fold out
+        focused.add(page.evaluate("document.activeElement.tagName"))
+    assert {"DIV", "SUMMARY"} <= focused  # scrolling tables, and folded tables of numbers
     page.close()
 
 
-def test_the_report_prints_all_that_it_folds(site, browser, tmp_path):
+def test_the_report_is_printed_with_its_folded_parts(site, browser, tmp_path):
     page = browser.new_page()
     page.goto(f"{site}/runs/made_up/20260529-1/report")
 
@@ -246,7 +252,7 @@ def test_the_report_prints_all_that_it_folds(site, browser, tmp_path):
     page.close()
 
 
-def test_what_is_hostile_is_shown_as_text(site, browser):
+def test_html_in_data_is_shown_as_text(site, browser):
     page = browser.new_page()
     page.goto(f"{site}/runs/hostile/20260601-1")
 
@@ -256,7 +262,7 @@ def test_what_is_hostile_is_shown_as_text(site, browser):
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "message"),
     [
         ("/nowhere", "There is no page /nowhere."),
         ("/runs/made_up/none", "Pipeline made_up has no run none."),
@@ -268,29 +274,29 @@ def test_what_is_hostile_is_shown_as_text(site, browser):
         ("/runs?since=yesterday", "A date is written as 2026-11-25"),
     ],
 )
-def test_what_is_asked_wrongly_is_told_on_a_page(site, path, words):
+def test_an_invalid_request_gets_a_page_with_the_error(site, path, message):
     status, text, _ = _get(site + path)
 
-    assert status == 404 or "no page" in words
-    assert words in text or "no page" in words
+    assert status == 404 or "no page" in message
+    assert message in text or "no page" in message
     assert "Traceback" not in text
 
 
-def test_another_hosts_name_is_refused_and_nothing_can_be_changed(site):
+def test_another_host_name_and_other_methods_than_get_are_refused(site):
     assert _get(site, Host="evil.example")[0] == 403
     request = urllib.request.Request(f"{site}/runs", data=b"x", method="POST")
     with pytest.raises(urllib.error.HTTPError, match="405"):
         urllib.request.urlopen(request, timeout=PATIENCE_S)
 
 
-def test_pages_forbid_what_they_do_not_need(site):
+def test_responses_have_security_headers(site):
     _, _, headers = _get(site)
     assert "script-src 'self'" in headers["Content-Security-Policy"]
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_api_answers_in_json(site):
+def test_the_api_returns_json(site):
     status, text, _ = _get(f"{site}/api/runs?pipeline=made_up")
 
     assert status == 200
@@ -298,19 +304,19 @@ def test_the_api_answers_in_json(site):
     assert json.loads(_get(f"{site}/api/runs/made_up/20260529-1")[1])["state"] == "published"
 
 
-def test_a_damaged_report_is_made_anew(site, home):
+def test_a_damaged_report_is_rendered_anew(site, home):
     file = home / "runs" / "made_up" / "reports" / "20260529-1.html"
-    whole = file.read_text()
-    file.write_text(whole[:1000])
+    content = file.read_text()
+    file.write_text(content[:1000])
 
     _, text, _ = _get(f"{site}/runs/made_up/20260529-1/report")
 
     assert text.rstrip().endswith("</html>")
     assert 'data-value="0.9"' in text
-    file.write_text(whole)
+    file.write_text(content)
 
 
-def test_a_taken_port_is_told(site, home):
+def test_a_port_in_use_is_an_error(site, home):
     from tests.conftest import headrace
 
     done = headrace("ui", "--port", site.rsplit(":", 1)[1], "--home", home)
