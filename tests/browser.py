@@ -1,4 +1,4 @@
-"""A headless Chromium for tests that look at pages as people do."""
+"""A headless Chromium for tests of pages."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 @dataclass
-class Watched:
-    """What went wrong while pages were looked at.
+class PageLog:
+    """Errors of a page and its requests to other hosts.
 
     Attributes:
-        errors: What the console said, and exceptions of scripts.
-        hosts: Hosts that were asked, apart from this machine.
+        errors: Errors of the console, and exceptions of scripts.
+        hosts: URLs of requests to other hosts than this machine.
     """
 
     errors: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Watched:
 @contextmanager
 def chromium() -> Iterator:
     """Yields the browser; skips the test where there is none (`make test` installs it on Debian as root)."""
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    path = next((command for name in NAMES if (command := shutil.which(name))), None)
     if path is None:
         pytest.skip("no Chromium on this machine")
     from playwright.sync_api import sync_playwright
@@ -38,15 +38,15 @@ def chromium() -> Iterator:
         browser.close()
 
 
-def watch(page) -> Watched:
-    """Returns the record of what goes wrong on a page from now on."""
-    found = Watched()
-    page.on("console", lambda message: found.errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: found.errors.append(str(error)))
-    page.on("request", lambda request: found.hosts.append(request.url) if _elsewhere(request.url) else None)
-    return found
+def watch(page) -> PageLog:
+    """Returns a log to which errors and external requests of a page are added from now on."""
+    log = PageLog()
+    page.on("console", lambda message: log.errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: log.errors.append(str(error)))
+    page.on("request", lambda request: log.hosts.append(request.url) if _is_external(request.url) else None)
+    return log
 
 
-def _elsewhere(url: str) -> bool:
+def _is_external(url: str) -> bool:
     parts = urlparse(url)
     return parts.scheme not in ("data", "blob", "file", "about") and parts.hostname not in ("127.0.0.1", "localhost")

@@ -1,4 +1,4 @@
-"""Fixtures that several tests share; the trained pipeline is made once a session."""
+"""Fixtures that several tests share; the pipeline `digits` is run once a session."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from data import secrets
 from pipeline.core import environment
 
-# Tests ask servers on this machine, whatever proxy is set.
+# Tests connect to servers on this machine, whatever proxy is set.
 environment.bypass_proxies(os.environ)
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +20,7 @@ GOLDEN = ROOT / "tests" / "golden"
 
 
 def pytest_addoption(parser):
-    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from what the code says now")
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from the current output")
 
 
 def pytest_collection_modifyitems(items):
@@ -46,14 +46,14 @@ def golden(request):
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that has ended."""
+    """Result of a command that has ended: exit code, standard output, standard error."""
 
     code: int
     out: str
     err: str
 
     def stages(self) -> dict[str, str]:
-        """Returns stage -> the rest of its line, from what a run printed in a pipe."""
+        """Returns stage -> its detail, from the lines that a run printed."""
         lines = [line.split(maxsplit=4) for line in self.out.splitlines() if line.startswith(("✓", "✗"))]
         return {line[1]: line[4] if len(line) > 4 else "" for line in lines}
 
@@ -62,12 +62,12 @@ _AT_START = frozenset(os.environ)
 
 
 def inherited() -> dict[str, str]:
-    """Returns this process's environment without what libraries that a test imported have put there, as TFT does."""
+    """Returns the environment of this process without variables that imported libraries have set, as TFT does."""
     return {name: value for name, value in os.environ.items() if name in _AT_START or name not in environment.UNUSED}
 
 
 def headrace(*arguments, cwd: Path = ROOT, timeout: float = 600, **variables) -> Finished:
-    """Runs the installed command in a process of its own, as a person would."""
+    """Runs the installed command in a separate process; `variables` are added to its environment."""
     command = [str(Path(sys.executable).with_name("headrace")), *map(str, arguments)]
     env = {**inherited(), "PYTHONPATH": str(ROOT), **variables}
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
@@ -75,21 +75,21 @@ def headrace(*arguments, cwd: Path = ROOT, timeout: float = 600, **variables) ->
 
 
 def namesakes(folder: Path) -> Path:
-    """Makes a person's folder whose modules have the names of our packages, and end whoever imports them."""
+    """Writes modules with the names of our packages into a folder; importing one ends the process."""
     for name in ("pipeline.py", "data/__init__.py", "models/__init__.py", "components/__init__.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("raise SystemExit('not the package of Headrace')\n")
-    (folder / "mine.py").write_text("")
+    (folder / "own_module.py").write_text("")
     return folder
 
 
 @dataclass(frozen=True)
 class DigitsRun:
-    """The one whole run of `digits` that tests share.
+    """The run of `digits` that tests share.
 
     Attributes:
-        home: Its home folder.
-        finished: What the command printed, in a pipe.
+        home: Home folder of the run.
+        finished: Result of the command.
     """
 
     home: Path
@@ -101,13 +101,14 @@ class DigitsRun:
         return next((self.home / "serving" / "digits").glob("[0-9]*"))
 
     def output(self, stage: str, name: str) -> Path:
-        """The newest artifact folder of a stage's output."""
+        """Returns the newest artifact folder of a stage's output."""
         folders = (self.home / "runs" / "digits" / "artifacts" / stage / name).glob("*")
         return max((path for path in folders if path.name.isdecimal()), key=lambda path: int(path.name))
 
 
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory) -> DigitsRun:
+    """Runs `digits` in a folder whose modules have the names of our packages."""
     home, folder = tmp_path_factory.mktemp("digits"), namesakes(tmp_path_factory.mktemp("person"))
     finished = headrace("run", "digits", "--home", home, cwd=folder, PYTHONPATH=str(folder))
     assert finished.code == 0, finished.out + finished.err
@@ -116,10 +117,11 @@ def digits_run(tmp_path_factory) -> DigitsRun:
 
 @pytest.fixture(scope="session")
 def digits_manifest(digits_run) -> dict:
+    """The manifest of the version that `digits_run` published."""
     return json.loads((digits_run.version / "assets.extra" / "headrace.json").read_text())
 
 
 @pytest.fixture(autouse=True)
 def no_secrets_of_other_tests(monkeypatch):
-    """What one test resolves of `${ENV:NAME}` is not hidden in the next."""
+    """Clears the values of `${ENV:NAME}` that earlier tests resolved, which would be hidden in output."""
     monkeypatch.setattr(secrets, "_values", {})

@@ -1,4 +1,4 @@
-"""Real file systems for tests: what root may do anyhow is forbidden by how it is mounted."""
+"""File systems mounted for tests, as root ignores permissions but not a read-only mount or a full disk."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import pytest
 
 @contextlib.contextmanager
 def read_only(path: Path) -> Iterator[None]:
-    """Within this block a file or folder is read-only, for root too; skips the test where that cannot be had."""
+    """Makes a path read-only within the block, for root too; skips the test where mounting is not permitted."""
     if os.geteuid():
         mode = path.stat().st_mode
         path.chmod(0o555)
@@ -30,7 +30,7 @@ def read_only(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def bound(folder: Path, at: Path) -> Iterator[None]:
-    """Within this block a folder is also at another path; skips the test where that cannot be had."""
+    """Mounts a folder at another path within the block; skips the test where that is not permitted."""
     _mount("--bind", str(folder), str(at))
     try:
         yield
@@ -40,7 +40,7 @@ def bound(folder: Path, at: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def small_disk(path: Path, size: str) -> Iterator[None]:
-    """Within this block a new folder is a disk of this size, such as `1m`; skips the test where that cannot be had."""
+    """Mounts an empty disk of a size such as `1m` within the block; skips the test where that is not permitted."""
     path.mkdir()
     _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path))
     try:

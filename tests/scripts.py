@@ -1,4 +1,4 @@
-"""Scripts that a test runs in a process of its own, such as those that start Beam's workers, which would stay."""
+"""Runs scripts of tests in a separate process, such as those that start Beam workers, which would outlive the test."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from tests.waiting import PATIENCE_S
 
 
 def run_script(folder: Path, text: str, *arguments: str) -> None:
-    """Writes a script into a folder and runs it there; it has to end well. It can be imported by Beam's workers."""
+    """Writes a script into a folder, where Beam workers can import it, and runs it; it must end with exit code 0."""
     script = folder / "on_beam.py"
     script.write_text(text)
     done = subprocess.run(

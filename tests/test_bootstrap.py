@@ -1,4 +1,4 @@
-"""What set-up says when it cannot go on; each time the real script, in a copy of the files that it needs."""
+"""Error messages of set-up: the real script, run in a copy of the files that it needs."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT
 
 BASE = Path(sys.base_prefix) / "bin" / "python3"
-# Of the host: the interpreter that runs these tests may have the private C library.
+# glibc of the host: the interpreter that runs these tests may use the private C library.
 HOST_GLIBC = subprocess.run(
     [str(BASE), "-c", "import os; print(os.confstr('CS_GNU_LIBC_VERSION').split()[1])"], capture_output=True, text=True
 ).stdout.strip()
@@ -20,6 +20,7 @@ OLD_GLIBC = tuple(map(int, HOST_GLIBC.split("."))) < (2, 38)
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
+    """A copy of the files that set-up needs."""
     for name in ("bootstrap.py", "setup.py", "pyproject.toml", "requirements.lock", "data/__init__.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -92,7 +93,7 @@ def test_a_missing_lock(checkout):
 
 @pytest.mark.slow
 def test_an_unreachable_mirror_names_the_package(checkout):
-    # A port where nothing listens. pip is stopped at the first thing it fetches, the pinned uv.
+    # A port where nothing listens. pip fails at its first download, the pinned uv.
     nowhere = "http://127.0.0.1:9/simple"
     done = _setup(
         checkout, PIP_INDEX_URL=nowhere, PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="", PIP_CONFIG_FILE="/dev/null",
@@ -127,7 +128,7 @@ def test_an_old_c_library_and_no_apt(checkout, tmp_path):
     assert not (checkout / ".venv").exists()
 
 
-def test_nothing_to_do_is_nothing_said_and_nothing_changed():
+def test_set_up_that_is_up_to_date_prints_and_changes_nothing():
     if not (ROOT / ".venv" / "headrace-setup.json").exists():
         pytest.skip("these tests run from an environment that set-up did not make")
     before = (ROOT / ".venv" / "headrace-setup.json").stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""Documents say what the code does: references are made from it, links lead somewhere, shell blocks run."""
+"""Documents agree with the code: references are generated, links lead to files, shell blocks run."""
 
 import contextlib
 import os
@@ -21,9 +21,9 @@ from tests.conftest import ROOT, inherited
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
-# In the order in which they run: each goes on with what those before it have made.
+# In the order in which they run: each uses the files of those before it.
 SCRIPTS = ["README.md", "docs/data.md", "docs/pages.md", "docs/scheduling.md", "docs/serving.md"]
-OF_THE_CLONE = ("make ",)  # these commands set up and test this very clone
+OF_THE_CLONE = ("make ",)  # these commands set up and test the clone itself
 SECONDS = 600  # for one block; a run of 5 epochs takes half a minute
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -36,7 +36,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["run-file.md", "command-line.md"])
-def test_references_are_made_from_the_code(name):
+def test_references_are_generated_from_the_code(name):
     pages = runpy.run_path(str(DOCS / "write_reference.py"))["pages"]()
 
     assert (DOCS / name).read_text() == pages[name], "run `.venv/bin/python docs/write_reference.py`"
@@ -56,19 +56,20 @@ def test_blocks_name_their_language_and_commands_that_exist(page):
     for line in lines:
         words = shlex.split(line, comments=True) if line.startswith("headrace ") else []
         if words[1:] and words[1] in cli.commands:
-            options = {option for one in cli.commands[words[1]].params for option in one.opts}
-            assert {word.partition("=")[0] for word in words[2:] if word.startswith("--")} <= options | _inner(words)
+            options = {option for parameter in cli.commands[words[1]].params for option in parameter.opts}
+            used = {word.partition("=")[0] for word in words[2:] if word.startswith("--")}
+            assert used <= options | _subcommand_options(words)
         else:
             assert not words or words[1].isupper() or words[1].startswith("-"), line
 
 
-def _inner(words: list[str]) -> set[str]:
+def _subcommand_options(words: list[str]) -> set[str]:
     """Returns the options of a command below another, such as `schedule add`."""
-    below = getattr(cli.commands[words[1]], "commands", {}).get(words[2] if words[2:] else "")
-    return {option for one in below.params for option in one.opts} if below else set()
+    subcommand = getattr(cli.commands[words[1]], "commands", {}).get(words[2] if words[2:] else "")
+    return {option for parameter in subcommand.params for option in parameter.opts} if subcommand else set()
 
 
-def test_every_page_with_shell_blocks_is_run():
+def test_shell_blocks_of_every_page_are_run():
     assert [str(page.relative_to(ROOT)) for page in PAGES if blocks(page, "sh") and page.name != "CONTRIBUTING.md"] == [
         *SCRIPTS
     ]
@@ -76,7 +77,7 @@ def test_every_page_with_shell_blocks_is_run():
 
 @pytest.mark.e2e
 def test_shell_blocks_run(digits_run, tmp_path):
-    _person_files(tmp_path)
+    _write_user_files(tmp_path)
     shutil.copytree(digits_run.home, tmp_path, dirs_exist_ok=True)
     ports = {number: str(free_port()) for number in ("8500", "8501")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -89,7 +90,7 @@ def test_shell_blocks_run(digits_run, tmp_path):
 
 
 def _run(script: str, folder: Path, env: dict[str, str], name: str) -> None:
-    """Runs a script with all that it starts in a process group of its own, which ends with it."""
+    """Runs a script in its own process group, which is terminated at the end with all that the script started."""
     process = subprocess.Popen(
         ["bash", "-c", script],
         cwd=folder,
@@ -107,8 +108,8 @@ def _run(script: str, folder: Path, env: dict[str, str], name: str) -> None:
     assert process.returncode == 0, f"{name}:\n{script}\n{out}"
 
 
-def _person_files(folder: Path) -> None:
-    """Writes what a person has: a table of customers, and a picture of a digit."""
+def _write_user_files(folder: Path) -> None:
+    """Writes the files of a user: a table of customers, and a picture of a digit."""
     random = np.random.default_rng(0)
     rows = ["age,plan,spent,churned"]
     for _ in range(600):

@@ -1,4 +1,4 @@
-"""The command takes its own packages, whatever has their names in the current folder or on PYTHONPATH.
+"""The command imports its own packages, whatever has their names in the current folder or on PYTHONPATH.
 
 See also `digits_run` in conftest.py, a run in such a folder, whose serving check starts a server; and
 test_beam_workers.py.
@@ -34,7 +34,7 @@ def test_the_packages_are_those_of_setup_py():
     )
 
 
-def test_a_namesake_in_the_current_folder_or_on_the_path_is_not_taken(tmp_path):
+def test_modules_of_the_same_name_in_the_current_folder_or_on_the_path_are_not_imported(tmp_path):
     folder = namesakes(tmp_path)
 
     by_path = headrace("list", cwd=folder, PYTHONPATH=str(folder))
@@ -47,45 +47,48 @@ def test_a_namesake_in_the_current_folder_or_on_the_path_is_not_taken(tmp_path):
     assert as_module.stdout == by_path.out
 
 
-def test_a_folder_named_headrace_on_the_path_is_not_taken(tmp_path):
+def test_a_folder_named_headrace_on_the_path_is_not_imported(tmp_path):
     (tmp_path / "headrace").mkdir()
 
     assert headrace("list", cwd=tmp_path, PYTHONPATH=str(tmp_path)).code == 0
 
 
-def test_what_else_the_folder_holds_stays_importable(tmp_path):
+def test_other_modules_of_the_folder_stay_importable(tmp_path):
     folder = namesakes(tmp_path)
-    code = "import headrace; headrace.put_our_packages_first(); import data, mine; print(data.__file__, mine.__file__)"
-
-    assert _python(code, tmp_path, str(folder)) == f"{ROOT / 'data' / '__init__.py'} {folder / 'mine.py'}"
-
-
-def test_installed_beside_others_it_takes_nothing_from_the_standard_library(tmp_path):
-    """As a wheel it lies in site-packages, which may hold old backports of modules of the standard library."""
-    person, site = namesakes(tmp_path / "person"), tmp_path / "site-packages"
-    (site / "pipeline").mkdir(parents=True)
-    (site / "pipeline" / "__init__.py").write_text("")
-    (site / "random.py").write_text("raise SystemExit('not of the standard library')\n")
-    (site / "headrace.py").write_text((ROOT / "headrace.py").read_text())
-    # As `site` would: before the folder of our editable install, and behind the standard library.
     code = (
-        f"import sys; sys.path.insert(sys.path.index({str(ROOT)!r}), {str(site)!r}); import headrace;"
+        "import headrace; headrace.put_our_packages_first(); import data, own_module;"
+        "print(data.__file__, own_module.__file__)"
+    )
+
+    assert _python(code, tmp_path, str(folder)) == f"{ROOT / 'data' / '__init__.py'} {folder / 'own_module.py'}"
+
+
+def test_an_installed_wheel_hides_no_module_of_the_standard_library(tmp_path):
+    """A wheel is in site-packages, which may hold old backports of modules of the standard library."""
+    user_folder, site_packages = namesakes(tmp_path / "person"), tmp_path / "site-packages"
+    (site_packages / "pipeline").mkdir(parents=True)
+    (site_packages / "pipeline" / "__init__.py").write_text("")
+    (site_packages / "random.py").write_text("raise SystemExit('not of the standard library')\n")
+    (site_packages / "headrace.py").write_text((ROOT / "headrace.py").read_text())
+    # As the module `site` would: before the folder of our editable install, and after the standard library.
+    code = (
+        f"import sys; sys.path.insert(sys.path.index({str(ROOT)!r}), {str(site_packages)!r}); import headrace;"
         "headrace.put_our_packages_first(); import pipeline, random; print(pipeline.__file__)"
     )
 
-    assert _python(code, tmp_path, str(person)) == str(site / "pipeline" / "__init__.py")
+    assert _python(code, tmp_path, str(user_folder)) == str(site_packages / "pipeline" / "__init__.py")
 
 
 @pytest.mark.slow
-def test_a_scheduled_run_takes_our_packages(tmp_path):
+def test_a_scheduled_run_imports_our_packages(tmp_path):
     folder = namesakes(tmp_path)
     (folder / "typo.yaml").write_text("task: image_classification\ndata: {name: digits}\ntrain: {epoch: 3}\n")
     store = Store.of(folder)
     store.add(Schedule("typo", str(folder / "typo.yaml"), cron="0 0 1 1 *"), time.time())
     store.enqueue("typo", [(time.time(), "by hand", time.time())])
-    words = [str(Path(sys.executable).with_name("headrace")), "scheduler", "--port", "0", "--home", str(folder)]
+    arguments = [str(Path(sys.executable).with_name("headrace")), "scheduler", "--port", "0", "--home", str(folder)]
 
-    with subprocess.Popen(words, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}) as process:
+    with subprocess.Popen(arguments, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}) as process:
         until(lambda: store.scheduled_runs()[0].ended)
         process.terminate()
 

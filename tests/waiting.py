@@ -1,16 +1,16 @@
-"""Waits until something holds, however slow the machine is."""
+"""Waits for a condition, on however slow a machine."""
 
 import time
 from collections.abc import Callable
 
-# Ends a test that hangs; no test may come near it. The slowest that is waited for takes a minute on an idle machine.
+# Timeout of a test that hangs. The longest wait takes a minute on an idle machine.
 PATIENCE_S = 900.0
 
 
 def until(holds: Callable[[], object], meanwhile: Callable[[], object] = lambda: None, pause_s: float = 0.1) -> None:
-    """Returns when `holds()` is true; between two looks it calls `meanwhile`."""
+    """Returns when `holds()` is true; `meanwhile` is called between two checks, which are `pause_s` apart."""
     end = time.monotonic() + PATIENCE_S
     while not holds():
-        assert time.monotonic() < end, "it never came to hold"
+        assert time.monotonic() < end, "timeout: the condition did not become true"
         meanwhile()
         time.sleep(pause_s)
