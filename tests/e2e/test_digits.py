@@ -26,13 +26,13 @@ STAGES = [
 def pictures(tmp_path_factory) -> list[tuple[Path, str]]:
     """Ten scans of digits as PNG and JPEG files, larger than the model's 8x8, with what they show."""
     folder, digits = tmp_path_factory.mktemp("pictures"), load_digits()
-    made = []
+    labelled = []
     for index in range(10):
         pixels = np.round(digits.images[index] * (255 / 16)).astype(np.uint8)
         path = folder / f"{index}.{'png' if index % 2 else 'jpg'}"
         Image.fromarray(pixels).resize((32, 32), Image.Resampling.NEAREST).save(path, quality=95)
-        made.append((path, str(digits.target[index])))
-    return made
+        labelled.append((path, str(digits.target[index])))
+    return labelled
 
 
 def test_a_pipe_shows_one_line_a_stage_and_no_noise(digits_run):
@@ -76,9 +76,9 @@ def test_accuracy_confusion_matrix_and_slices_fit_together(digits_manifest):
     assert counts.sum() == overall["example_count"] == 381
     assert np.trace(counts) / counts.sum() == pytest.approx(overall["accuracy"], abs=1e-6)
     for digit in range(10):
-        one = evaluation["slices"][f"label={digit}"]
-        assert one["example_count"] == counts[digit].sum()
-        assert one["accuracy"] == pytest.approx(overall[f"recall@{digit}"], abs=1e-6)
+        digit_slice = evaluation["slices"][f"label={digit}"]
+        assert digit_slice["example_count"] == counts[digit].sum()
+        assert digit_slice["accuracy"] == pytest.approx(overall[f"recall@{digit}"], abs=1e-6)
     assert 0 <= overall["expected_calibration_error"] < 0.1
 
 
@@ -109,23 +109,25 @@ def test_the_published_model_reads_pictures_of_any_size(digits_run, pictures):
     done = headrace("predict", "digits", *files, "--home", digits_run.home, "--json")
 
     assert done.code == 0, done.err
-    answers = json.loads(done.out)
-    assert [answer["file"] for answer in answers] == list(map(str, files))
-    right = [answer["top"][0]["class"] == shown for answer, (_, shown) in zip(answers, pictures, strict=True)]
-    assert sum(right) >= 8  # upscaled, some as JPEG: not each of ten need be as clear to each seed
-    for answer in answers:
-        probabilities = [top["probability"] for top in answer["top"]]
+    predictions = json.loads(done.out)
+    assert [prediction["file"] for prediction in predictions] == list(map(str, files))
+    is_correct = [
+        prediction["top"][0]["class"] == digit for prediction, (_, digit) in zip(predictions, pictures, strict=True)
+    ]
+    assert sum(is_correct) >= 8  # upscaled, some as JPEG: not each of ten need be as clear to each seed
+    for prediction in predictions:
+        probabilities = [top["probability"] for top in prediction["top"]]
         assert len(probabilities) == 3
         assert probabilities == sorted(probabilities, reverse=True)
         assert 0.5 < sum(probabilities) <= 1 + 1e-5
 
 
 def test_predict_prints_a_line_a_file(digits_run, pictures):
-    path, shown = pictures[0]
+    path, digit = pictures[0]
 
     done = headrace("predict", "digits", path, "--home", digits_run.home)
 
-    assert re.match(rf"{re.escape(str(path))}: {shown} [01]\.\d\d\d, ", done.out)
+    assert re.match(rf"{re.escape(str(path))}: {digit} [01]\.\d\d\d, ", done.out)
     assert done.out.count("\n") == 1
     assert re.fullmatch(r"loading version \d+ \.\.\.\n", done.err)
 
@@ -137,7 +139,7 @@ def test_no_test_image_is_among_those_trained_on(digits_run):
     spec, examples = catalog.load("digits").spec, str(digits_run.output("ingest", "examples"))
     images = {split: {row["image"] for row in first_rows(examples, split, spec, 10_000)} for split in spec.num_rows}
 
-    assert {split: len(found) for split, found in images.items()} == spec.num_rows
+    assert {split: len(pixels) for split, pixels in images.items()} == spec.num_rows
     assert not images["test"] & (images["train"] | images["validation"])
 
 
@@ -148,10 +150,10 @@ def test_the_trainer_reads_train_and_validation_only(digits_run):
             "select p.name, p.string_value from ExecutionProperty p join Execution e on p.execution_id = e.id "
             "join Type t on e.type_id = t.id where t.name like '%Trainer%'"
         )
-        found = dict(database.execute(query).fetchall())
+        properties = dict(database.execute(query).fetchall())
 
-    assert json.loads(found["train_args"])["splits"] == ["train"]
-    assert json.loads(found["eval_args"])["splits"] == ["validation"]
+    assert json.loads(properties["train_args"])["splits"] == ["train"]
+    assert json.loads(properties["eval_args"])["splits"] == ["validation"]
     assert log.stat().st_size > 0
 
 

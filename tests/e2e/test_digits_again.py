@@ -55,8 +55,8 @@ def test_a_new_learning_rate_trains_again_and_does_nothing_before(digits_run):
 
     assert done.code == 4
     stages = done.stages()
-    ran = {"start", "data_gate", "train", "evaluate", "model_gate", "report"}
-    assert {name for name, rest in stages.items() if rest != "cached"} == ran
+    executed = {"start", "data_gate", "train", "evaluate", "model_gate", "report"}
+    assert {name for name, detail in stages.items() if detail != "cached"} == executed
 
 
 def test_the_same_seed_predicts_the_same_bit_for_bit_in_another_home(digits_run, tmp_path):
@@ -151,30 +151,30 @@ def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_ma
     from data import catalog
     from models import registry
 
-    found = LiveModel.of(digits_run.version.parent)
+    published = LiveModel.of(digits_run.version.parent)
     recorded = {**digits_manifest["evaluation"], "slices": {"overall": {"accuracy": 0.0}}}
-    live = LiveModel(found.version, found.folder, {**found.manifest, "evaluation": recorded})
+    live = LiveModel(published.version, published.folder, {**published.manifest, "evaluation": recorded})
     current = {**digits_manifest["evaluation"], "data_digest": "new data"}
     evaluation = digits_run.output("evaluate", "evaluation")
     task, spec = registry.task("image_classification"), catalog.load("digits").spec
     candidate = Candidate("", current, evaluation, task, task.config(), spec)
     asked = Question(str(digits_run.output("ingest", "examples")), str(live.folder), is_as_stored=True)
 
-    found = LiveComparison(live, asked, candidate).same_rows(is_judged=True)
+    metrics = LiveComparison(live, asked, candidate).same_rows(is_judged=True)
 
-    assert found.live == pytest.approx(digits_manifest["evaluation"]["slices"]["overall"], abs=1e-6)
-    assert found.live["accuracy"] > 0.5  # not what was recorded, which is of other data
-    assert found.candidate == current["slices"]["overall"]
+    assert metrics.live == pytest.approx(digits_manifest["evaluation"]["slices"]["overall"], abs=1e-6)
+    assert metrics.live["accuracy"] > 0.5  # not what was recorded, which is of other data
+    assert metrics.candidate == current["slices"]["overall"]
 
 
 def test_why_tells_what_changed_and_what_did_not(digits_run):
     newest, *_, first = runs.runs(digits_run.home, "digits")
 
-    told = json.loads(headrace("why", first.run, "--home", digits_run.home, "--json").out)
-    assert set(told["train"]) == {"it ran for the first time"}
-    told = json.loads(headrace("why", newest.run, "--home", digits_run.home, "--json").out)
-    assert told["train"][0].startswith("nothing changed: taken from the cache")
-    assert told["model_gate"] == ["runs every time: it looks at what is published"]
+    reasons = json.loads(headrace("why", first.run, "--home", digits_run.home, "--json").out)
+    assert set(reasons["train"]) == {"it ran for the first time"}
+    reasons = json.loads(headrace("why", newest.run, "--home", digits_run.home, "--json").out)
+    assert reasons["train"][0].startswith("nothing changed: taken from the cache")
+    assert reasons["model_gate"] == ["runs every time: it looks at what is published"]
 
 
 def test_damaged_weights_are_rebuilt_by_name_and_never_published(digits_run, tmp_path):
@@ -200,13 +200,13 @@ def test_garbage_is_what_no_recent_run_refers_to(digits_run):
     runs_before = runs.runs(digits_run.home, "digits")
     newest = {folder for stage in runs_before[0].stages for folder in stage.outputs.values()}
 
-    would = json.loads(headrace("gc", "digits", "--home", digits_run.home, "--keep", "1", "--dry-run", "--json").out)
-    did = json.loads(headrace("gc", "digits", "--home", digits_run.home, "--keep", "1", "--json").out)
+    planned = json.loads(headrace("gc", "digits", "--home", digits_run.home, "--keep", "1", "--dry-run", "--json").out)
+    collected = json.loads(headrace("gc", "digits", "--home", digits_run.home, "--keep", "1", "--json").out)
     again = headrace("gc", "digits", "--home", digits_run.home, "--keep", "1").out
 
-    assert would["items"] == did["items"]
-    assert did["items"]
-    assert did["bytes"] == sum(item["bytes"] for item in did["items"]) > 0
+    assert planned["items"] == collected["items"]
+    assert collected["items"]
+    assert collected["bytes"] == sum(item["bytes"] for item in collected["items"]) > 0
     assert all(Path(folder).is_dir() for folder in newest)
     assert digits_run.version.is_dir()
     profiles = {path.stem for path in (digits_run.home / "runs" / "digits" / "profiles").iterdir()}
@@ -224,7 +224,7 @@ def test_a_lost_database_and_backup_are_built_anew_and_nothing_is_run_again(digi
 
     refused = headrace("run", "digits", "--home", digits_run.home)
     repaired = headrace("repair", "digits", "--home", digits_run.home)
-    known = runs.runs(digits_run.home, "digits")
+    after = runs.runs(digits_run.home, "digits")
     (folder / "last.json").unlink(missing_ok=True)  # so that it is TFX's cache that has to know
     done = headrace("run", "digits", "--home", digits_run.home)
 
@@ -232,7 +232,7 @@ def test_a_lost_database_and_backup_are_built_anew_and_nothing_is_run_again(digi
     assert refused.err.count("\n") == 1
     assert "headrace repair digits`" in refused.err
     assert re.fullmatch(r"put back \d+ executions from their records\n", repaired.out)
-    assert known == before
+    assert after == before
     assert done.code == 0
     assert done.stages()["train"] == "cached"
     assert "accuracy: the network " in done.out  # read from the folder of the cached comparison

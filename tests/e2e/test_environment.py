@@ -56,8 +56,8 @@ def home():
 def _command(*arguments: str) -> list[str]:
     """Returns the command, for a user id without an entry in passwd where this is root."""
     other_user = ["setpriv", "--reuid", "12345", "--clear-groups"]
-    mine = [str(Path(sys.executable).with_name("headrace")), *arguments]
-    return mine if os.getuid() or not shutil.which("setpriv") else other_user + mine
+    command = [str(Path(sys.executable).with_name("headrace")), *arguments]
+    return command if os.getuid() or not shutil.which("setpriv") else other_user + command
 
 
 def test_a_run_ends_well_whatever_is_set(home):

@@ -52,8 +52,8 @@ def test_a_folder_of_pictures_becomes_a_model_that_names_its_folders(home):
     done = headrace("predict", "scans.yaml", "photos/digit 0/0.png", "--json", cwd=home)
 
     assert done.code == 0, done.err
-    (answer,) = json.loads(done.out)
-    assert {top["class"] for top in answer["top"]} <= {f"digit {digit}" for digit in range(10)}
+    (prediction,) = json.loads(done.out)
+    assert {top["class"] for top in prediction["top"]} <= {f"digit {digit}" for digit in range(10)}
     assert len(list((home / "serving" / "scans").glob("[0-9]*"))) == 1
 
 
@@ -63,10 +63,10 @@ def test_the_server_was_asked_about_files_as_they_came(home):
 
     features = {"image": ImageFeature(height=8, width=8, channels=1), "label": LabelFeature()}
     spec = DatasetSpec(name="scans", title="", licence="", features=features)
-    (kept,) = (home / "runs" / "scans").rglob("picture_files.tfrecord")
+    (originals,) = (home / "runs" / "scans").rglob("picture_files.tfrecord")
     (report,) = (home / "runs" / "scans" / "reports").glob("*.html")
 
-    files = [original["image"] for _, original in read_originals(str(kept.parent), spec)]
+    files = [original["image"] for _, original in read_originals(str(originals.parent), spec)]
 
     on_disk = {path.read_bytes() for path in (home / "photos").rglob("*.*")}
     assert {bytes(file[:2]) for file in files} == {b"\x89P", b"\xff\xd8"}
@@ -78,16 +78,16 @@ def test_an_image_that_is_cut_off_stops_the_run_with_its_name_and_tells_no_secre
     (home / "s3cr3t").symlink_to(home)
     (home / "hidden.yaml").write_text(RUN_FILE.replace("photos", "${ENV:SCANS_KEY}/photos"))
     path = home / "photos" / "digit 0" / "0.png"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:60])
+    content = path.read_bytes()
+    path.write_bytes(content[:60])
     try:
         done = headrace("run", "hidden.yaml", cwd=home, SCANS_KEY="s3cr3t")
     finally:
-        path.write_bytes(whole)
+        path.write_bytes(content)
 
     assert done.code == 3
-    said = "/photos/digit 0/0.png:image: expected a whole image, found a damaged PNG of 60 bytes"
-    assert f"${{ENV:SCANS_KEY}}{said}" in done.out
+    message = "/photos/digit 0/0.png:image: expected a whole image, found a damaged PNG of 60 bytes"
+    assert f"${{ENV:SCANS_KEY}}{message}" in done.out
     assert "✓ ingest" not in done.out
     assert len(done.out.splitlines()) <= 10
     files = [path for path in (home / "runs" / "hidden").rglob("*") if path.is_file()]

@@ -26,8 +26,8 @@ def copy(digits_run, tmp_path_factory) -> Path:
 
 def _state(home: Path) -> dict[str, tuple[int, int]]:
     """Returns file or folder -> time of the last change and size."""
-    found = {str(path.relative_to(home)): path.stat() for path in home.rglob("*")}
-    return {name: (status.st_mtime_ns, status.st_size) for name, status in found.items()}
+    statuses = {str(path.relative_to(home)): path.stat() for path in home.rglob("*")}
+    return {name: (status.st_mtime_ns, status.st_size) for name, status in statuses.items()}
 
 
 def _ask(home: Path, *arguments) -> dict:
@@ -38,14 +38,14 @@ def _ask(home: Path, *arguments) -> dict:
 
 def test_nothing_that_a_run_left_names_the_home_but_pages_and_logs(digits_run):
     home = str(digits_run.home).encode()
-    told = (".log", ".html", "eval_config.json", ".config")  # the last but one is TFMA's, and read by nobody
+    may_name_it = (".log", ".html", "eval_config.json", ".config")  # the last but one is TFMA's, and read by nobody
 
-    found = [path for path in digits_run.home.rglob("*") if path.is_file() and home in path.read_bytes()]
+    paths = [path for path in digits_run.home.rglob("*") if path.is_file() and home in path.read_bytes()]
 
-    named = [path for path in found if not path.name.endswith(told) and "tfevents" not in path.name]
-    of_records = {path for path in named if path.parent.name == "reports"}  # the command, as it was typed
-    assert set(named) == of_records
-    for path in of_records:
+    unexpected = [path for path in paths if not path.name.endswith(may_name_it) and "tfevents" not in path.name]
+    records = {path for path in unexpected if path.parent.name == "reports"}  # the command, as it was typed
+    assert set(unexpected) == records
+    for path in records:
         assert str(home) not in json.dumps(json.loads(path.read_text())["stages"])
 
 
@@ -55,8 +55,8 @@ def test_a_copy_takes_every_stage_from_its_own_cache(digits_run, copy):
     done = headrace("run", "digits", "--home", copy, "--set", "evaluate.thresholds.accuracy.min=0.5")
 
     assert done.code == 0, done.out + done.err
-    ran = {name for name, rest in done.stages().items() if rest != "cached"}
-    assert ran == {"start", "data_gate", "model_gate", "publish", "report"}
+    executed = {name for name, detail in done.stages().items() if detail != "cached"}
+    assert executed == {"start", "data_gate", "model_gate", "publish", "report"}
     assert _state(digits_run.home) == before
 
 
@@ -100,11 +100,11 @@ def test_mounted_at_another_path_a_home_is_the_same(copy, tmp_path):
         done = headrace(
             "run", "digits", "--home", tmp_path / "mounted", "--set", "evaluate.thresholds.accuracy.min=0.5"
         )
-        would = _ask(tmp_path / "mounted", "gc", "digits", "--keep", "1", "--dry-run")
+        planned = _ask(tmp_path / "mounted", "gc", "digits", "--keep", "1", "--dry-run")
 
     assert done.code == 0, done.out + done.err
     assert "No change" in done.out
-    assert would["items"] == []
+    assert planned["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_a_home_that_is_read_only_answers(copy, tmp_path):
     Image.new("L", (8, 8), 120).save(tmp_path / "grey.png")
 
     with read_only(copy):
-        (found,) = _ask(copy, "predict", "digits", tmp_path / "grey.png")
+        (prediction,) = _ask(copy, "predict", "digits", tmp_path / "grey.png")
 
-    assert len(found["top"]) > 1
+    assert len(prediction["top"]) > 1
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ def _ask(rest: str, rows: list[dict], prefix: str) -> None:
             body,
             {"X-Request-Id": f"{prefix}{index}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-            answer.read()
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
+            response.read()
 
 
 def _accuracy(home: Path, rows: list[dict], prefix: str) -> float:
@@ -91,17 +91,17 @@ def _accuracy(home: Path, rows: list[dict], prefix: str) -> float:
 
 def available(rest: str) -> set[str]:
     """Returns the versions that answer."""
-    with urllib.request.urlopen(f"{rest}/v1/models/loop", timeout=PATIENCE_S) as answer:
-        states = json.loads(answer.read())["model_version_status"]
-    return {one["version"] for one in states if one["state"] == "AVAILABLE"}
+    with urllib.request.urlopen(f"{rest}/v1/models/loop", timeout=PATIENCE_S) as response:
+        states = json.loads(response.read())["model_version_status"]
+    return {state["version"] for state in states if state["state"] == "AVAILABLE"}
 
 
 @contextlib.contextmanager
 def _command(*arguments):
     """Runs a command until the block ends; yields its process."""
-    words = [str(Path(sys.executable).with_name("headrace")), *map(str, arguments)]
+    command = [str(Path(sys.executable).with_name("headrace")), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     try:
         yield process
     finally:
@@ -134,7 +134,7 @@ def test_a_shift_leads_to_drift_a_new_version_and_better_answers(tmp_path):
             "drift", home / "loop.yaml", "--of", "served", "--max-distance", "0.2", "--home", home, "--json"
         )
         assert drifted.code == 3
-        (speed,) = [one for one in json.loads(drifted.out)["served"] if one["drifted"]]
+        (speed,) = [distance for distance in json.loads(drifted.out)["served"] if distance["drifted"]]
         assert speed["feature"] == "speed"
 
         for number in (3, 4):  # what was true has become known

@@ -33,11 +33,11 @@ def home(tmp_path_factory):
         for index, (values, label) in enumerate(zip(data.data, data.target, strict=True)):
             cells = ["" if (index + place) % 40 == 0 else value for place, value in enumerate(values)]
             writer.writerow([*cells, ["links", "rechts", ""][index % 3], CLASSES[label]])
-    made = headrace("new", "tumours", "--data", "tumours.csv", "--label", "Befund", cwd=folder)
-    assert made.code == 0, made.err
-    done = headrace("run", "./tumours.yaml", "--json", cwd=folder)
-    assert done.code == 0, done.out + done.err
-    (folder / "result.json").write_text(done.out)
+    new = headrace("new", "tumours", "--data", "tumours.csv", "--label", "Befund", cwd=folder)
+    assert new.code == 0, new.err
+    run = headrace("run", "./tumours.yaml", "--json", cwd=folder)
+    assert run.code == 0, run.out + run.err
+    (folder / "result.json").write_text(run.out)
     return folder
 
 
@@ -45,18 +45,18 @@ def test_the_model_is_good_and_says_how_good_beside_classical_ones(home):
     result = json.loads((home / "result.json").read_text())
 
     assert result["metrics"]["auc"] > 0.95
-    compared = result["baseline"]
-    trivial = {name for name, model in compared["models"].items() if model.get("trivial")}
+    comparison = result["baseline"]
+    trivial = {name for name, model in comparison["models"].items() if model.get("trivial")}
     assert trivial == {"majority", "always_second_class"}
-    assert set(compared["models"]) - trivial == {"network", "logistic_regression", "hist_gradient_boosting"}
-    assert compared["metric"] == "auc"
-    assert compared["models"]["network"]["metrics"]["auc"] == pytest.approx(result["metrics"]["auc"], abs=0.02)
-    assert compared["models"]["majority"]["metrics"]["auc"] == 0.5
+    assert set(comparison["models"]) - trivial == {"network", "logistic_regression", "hist_gradient_boosting"}
+    assert comparison["metric"] == "auc"
+    assert comparison["models"]["network"]["metrics"]["auc"] == pytest.approx(result["metrics"]["auc"], abs=0.02)
+    assert comparison["models"]["majority"]["metrics"]["auc"] == 0.5
     # Logistic regression is at 0.99 on this table: there is nothing to win but against a constant answer.
-    assert (compared["trivial"]["best"], compared["trivial"]["verdict"]) == ("majority", "beats")
-    low, high = compared["interval"]
-    assert low <= compared["difference"] <= high
-    assert f"the network {compared['verdict']} {compared['best']}" in compared["sentence"]
+    assert (comparison["trivial"]["best"], comparison["trivial"]["verdict"]) == ("majority", "beats")
+    low, high = comparison["interval"]
+    assert low <= comparison["difference"] <= high
+    assert f"the network {comparison['verdict']} {comparison['best']}" in comparison["sentence"]
 
 
 def test_all_names_are_shown_as_they_are_and_served(home):
@@ -80,10 +80,10 @@ def test_rows_of_a_table_are_predicted_without_their_label(home):
     done = headrace("predict", "tumours.yaml", "asked.csv", "--json", cwd=home)
 
     assert done.code == 0, done.err
-    answers = json.loads(done.out)
-    assert [answer["row"] for answer in answers] == [1, 2, 3, 4]
-    assert {top["class"] for top in answers[0]["top"]} == set(CLASSES)
-    assert sum(top["probability"] for top in answers[0]["top"]) == pytest.approx(1, abs=1e-4)
+    predictions = json.loads(done.out)
+    assert [prediction["row"] for prediction in predictions] == [1, 2, 3, 4]
+    assert {top["class"] for top in predictions[0]["top"]} == set(CLASSES)
+    assert sum(top["probability"] for top in predictions[0]["top"]) == pytest.approx(1, abs=1e-4)
 
 
 def test_a_network_that_did_not_learn_is_not_published(home):
@@ -101,8 +101,8 @@ def test_a_network_that_did_not_learn_is_not_published(home):
 
 def test_a_column_that_is_left_out_later_is_still_given_to_the_live_version(home):
     file = home / "tumours.yaml"
-    before = file.read_text(encoding="utf-8")
-    kept = [line for line in before.splitlines() if '"mean area":' not in line]
+    content = file.read_text(encoding="utf-8")
+    kept = [line for line in content.splitlines() if '"mean area":' not in line]
     file.write_text("\n".join(kept).replace("  features:\n", "  ignore: [mean area]\n  features:\n"), encoding="utf-8")
     threshold = ("--set", "evaluate.thresholds.accuracy={min: 0.5, max_regression: 1.0}")
     allowed = (*threshold, "--set", "baseline.require=report")  # what two epochs come to is not the question
@@ -110,11 +110,11 @@ def test_a_column_that_is_left_out_later_is_still_given_to_the_live_version(home
 
     done = headrace("run", "./tumours.yaml", *again, cwd=home)
 
-    told = re.search(
+    gate_line = re.search(
         r"model_gate .*?accuracy (0\.\d+) \(95 % .*?\): expected >= 0\.5, live (0\.\d+) \(at most", done.out, re.DOTALL
     )
-    assert told, done.out + done.err
-    assert float(told[2]) > 0.9  # asked through its own inputs, the column among them
+    assert gate_line, done.out + done.err
+    assert float(gate_line[2]) > 0.9  # asked through its own inputs, the column among them
     assert re.search(r"no warm start from version \d+: it takes other columns", done.out)
     assert "only reported" not in done.out
     assert re.search(r"version \d+; clients of version \d+ must change: mean area is gone", done.out)

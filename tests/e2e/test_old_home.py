@@ -38,12 +38,12 @@ def unpack(home: Path) -> None:
     with tarfile.open(ARCHIVE) as archive:
         # Unlike `data` it keeps the modes of folders; Python before 3.11.4 has no filters, and keeps them anyway.
         archive.extractall(home, **({"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}))
-    words = {"/HOME_PLACEHOLDER": str(home.with_name("before")), "HOST-PLACEHOLDER": platform.node()}
+    placeholders = {"/HOME_PLACEHOLDER": str(home.with_name("before")), "HOST-PLACEHOLDER": platform.node()}
     for path in sorted(path for path in home.rglob("*") if path.is_file()):
         with contextlib.suppress(UnicodeDecodeError):  # a SavedModel names paths that nobody reads
             text = path.read_bytes().decode()
-            for word, meaning in words.items():
-                text = text.replace(word, meaning)
+            for placeholder, value in placeholders.items():
+                text = text.replace(placeholder, value)
             path.write_bytes(text.encode())
         if path.suffix == ".sql":
             with contextlib.closing(sqlite3.connect(path.with_suffix(""))) as database:
@@ -78,19 +78,19 @@ def _ask(home: Path, *arguments) -> dict | list:
 
 
 def test_its_runs_are_listed_with_what_became_of_them(home):
-    found = {run.run: run for run in runs.runs(home)}
+    records = {run.run: run for run in runs.runs(home)}
 
-    assert {name: run.state for name, run in found.items()} == {
+    assert {name: run.state for name, run in records.items()} == {
         KILLED: "killed",
         FAILED: "failed",
         SCHEDULED: "published",
         SECOND: "published",
         FIRST: "published",
     }
-    assert found[FAILED].exit_code == 4
-    assert (found[FIRST].version, found[SECOND].version) == (STABLE, CANARY)
-    assert found[SECOND].metrics["auc"] == pytest.approx(0.8979, abs=1e-4)
-    assert found[KILLED].stages[-1].name == "train"
+    assert records[FAILED].exit_code == 4
+    assert (records[FIRST].version, records[SECOND].version) == (STABLE, CANARY)
+    assert records[SECOND].metrics["auc"] == pytest.approx(0.8979, abs=1e-4)
+    assert records[KILLED].stages[-1].name == "train"
 
 
 def test_a_run_without_its_record_is_read_from_ml_metadata(home):
@@ -98,11 +98,11 @@ def test_a_run_without_its_record_is_read_from_ml_metadata(home):
     content = record.read_bytes()
     record.unlink()
 
-    (found,) = [run for run in runs.runs(home) if run.run == FIRST]
+    (from_metadata,) = [run for run in runs.runs(home) if run.run == FIRST]
 
     record.write_bytes(content)
-    assert (found.state, found.version) == ("published", STABLE)
-    assert found.metrics["accuracy"] == pytest.approx(0.8261, abs=1e-4)
+    assert (from_metadata.state, from_metadata.version) == ("published", STABLE)
+    assert from_metadata.metrics["accuracy"] == pytest.approx(0.8261, abs=1e-4)
 
 
 def test_its_pages_can_be_made_anew(home):
@@ -128,12 +128,12 @@ def test_nothing_that_five_runs_left_goes_where_five_are_kept(home):
 
 
 def test_its_versions_and_its_canary_are_there(home):
-    found = {str(one["version"]): one for one in _ask(home, "versions", "tiny")}
+    versions = {str(row["version"]): row for row in _ask(home, "versions", "tiny")}
 
-    assert found.keys() == {STABLE, CANARY}
-    assert found[STABLE]["metrics"]["accuracy"] == pytest.approx(0.8261, abs=1e-4)
-    assert "stable" in json.dumps(found[STABLE])
-    assert "canary" in json.dumps(found[CANARY])
+    assert versions.keys() == {STABLE, CANARY}
+    assert versions[STABLE]["metrics"]["accuracy"] == pytest.approx(0.8261, abs=1e-4)
+    assert "stable" in json.dumps(versions[STABLE])
+    assert "canary" in json.dumps(versions[CANARY])
 
 
 def test_its_published_model_answers(home):
@@ -203,7 +203,7 @@ def test_a_run_goes_on_from_it_and_why_says_that_the_code_moved(home):
     why = headrace("why", result["run"], "train", "--home", home, cwd=home).out
     assert "pipeline/entrypoints.py is no longer used" in why
     assert "pipeline/running/trainer_entry.py is used now" in why
-    pinned = {str(one["version"]): one for one in _ask(home, "versions", "tiny")}
+    pinned = {str(row["version"]): row for row in _ask(home, "versions", "tiny")}
     assert "stable" in json.dumps(pinned[STABLE])
     again = json.loads(headrace("run", "tiny.yaml", "--home", home, "--json", cwd=home).out)
     assert {stage["state"] for stage in again["stages"]} == {"cached"}

@@ -107,11 +107,11 @@ def test_runs_are_compared_on_the_same_rows(digits_run, first):
     newest = runs.find(digits_run.home, "digits")
 
     text = headrace("compare", first.run, newest.run, "--home", digits_run.home).out
-    told = json.loads(headrace("compare", first.run, newest.run, "--home", digits_run.home, "--json").out)
+    comparison = json.loads(headrace("compare", first.run, newest.run, "--home", digits_run.home, "--json").out)
 
-    assert told["settings"] == {"evaluate.thresholds.accuracy.min": [0.98, 1.0]}
-    assert told["metrics"]["accuracy"][1]["difference"] == 0.0
-    assert told["metrics"]["accuracy"][1]["paired"]
+    assert comparison["settings"] == {"evaluate.thresholds.accuracy.min": [0.98, 1.0]}
+    assert comparison["metrics"]["accuracy"][1]["difference"] == 0.0
+    assert comparison["metrics"]["accuracy"][1]["paired"]
     assert "data: the same" in text
 
 
@@ -136,33 +136,33 @@ class Board:
 
     def ask(self, path: str, **query):
         url = f"{self._address}/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
-            content = answer.read()
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as response:
+            content = response.read()
         if content.startswith(b"\x1f\x8b"):  # the profile plugin's, asked for or not
             content = gzip.decompress(content)
-        return json.loads(content) if answer.headers.get_content_type() == "application/json" else content
+        return json.loads(content) if response.headers.get_content_type() == "application/json" else content
 
     def wait_for(self, path: str, holds) -> dict:
         """Asks until the answer holds what it must; the board reads its files in the background."""
-        answers: list[dict] = []
+        responses: list[dict] = []
 
-        def answered() -> bool:
+        def has_response() -> bool:
             with contextlib.suppress(OSError):
-                answers.append(self.ask(path))
-            return bool(answers) and holds(answers[-1])
+                responses.append(self.ask(path))
+            return bool(responses) and holds(responses[-1])
 
-        until(answered, pause_s=0.25)
-        return answers[-1]
+        until(has_response, pause_s=0.25)
+        return responses[-1]
 
 
 @pytest.fixture(scope="module")
 def board(digits_run, first):
-    running = Board(digits_run.home)
+    running_board = Board(digits_run.home)
     name = f"digits/{first.run}"
     # The last that is written.
-    running.wait_for("plugin/text/tags", lambda tags: "test/mistakes" in tags.get(name, []))
-    yield running
-    running.stop()
+    running_board.wait_for("plugin/text/tags", lambda tags: "test/mistakes" in tags.get(name, []))
+    yield running_board
+    running_board.stop()
 
 
 def test_runs_are_named_by_pipeline_and_run(board, first):
@@ -220,8 +220,8 @@ def test_the_projector_has_vectors_names_and_thumbnails(board, first):
     name = f"digits/{first.run}/validation"
     assert name in board.ask("plugin/projector/runs")
     info = board.ask("plugin/projector/info", run=name)
-    (one,) = info["embeddings"]
-    assert one["tensorShape"] in ([190, 64], None) or one["tensorName"] == "last_hidden_layer"
+    (embedding,) = info["embeddings"]
+    assert embedding["tensorShape"] in ([190, 64], None) or embedding["tensorName"] == "last_hidden_layer"
     metadata = board.ask("plugin/projector/metadata", run=name, name="last_hidden_layer").decode().splitlines()
     assert metadata[0] == "true\tpredicted"
     assert len(metadata) == 191
@@ -234,11 +234,11 @@ def test_runs_are_compared_in_the_hparams_tab(board, first):
     request = urllib.request.Request(
         f"{board._address}/plugin/hparams/experiment", b'{"experimentName": ""}', {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-        found = json.loads(answer.read())
-    names = {one["name"] for one in found["hparamInfos"]}
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
+        experiment = json.loads(response.read())
+    names = {info["name"] for info in experiment["hparamInfos"]}
     assert {"train.epochs", "train.learning_rate", "model.filters", "seed"} <= names
-    metrics = {one["name"]["tag"] for one in found["metricInfos"]}
+    metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}
     assert "test/accuracy" in metrics
 
 
@@ -248,11 +248,11 @@ def test_a_profile_is_taken_on_request_and_served(digits_run):
     assert done.code == 0, done.out
     newest = runs.find(digits_run.home, "digits")
 
-    running = Board(digits_run.home)
+    board = Board(digits_run.home)
     try:
         name = f"digits/{newest.run}/train/"
-        found = running.wait_for("plugin/profile/runs", lambda runs: any(str(run).startswith(name) for run in runs))
+        profiled = board.wait_for("plugin/profile/runs", lambda runs: any(str(run).startswith(name) for run in runs))
     finally:
-        running.stop()
+        board.stop()
 
-    assert len([run for run in found if run.startswith(name)]) == 1
+    assert len([run for run in profiled if run.startswith(name)]) == 1
