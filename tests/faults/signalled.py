@@ -1,7 +1,7 @@
-"""Runs `headrace` as a person would, and sends it a real signal at one stage: `struck.py STAGE SIGNAL run ...`.
+"""Runs `headrace` and sends the process a signal at one stage: `signalled.py STAGE SIGNAL run ...`.
 
 In `train` the signal comes after the second epoch; in any other stage when its work is done and not yet recorded, the
-worst moment. With STAGE `stuck` the main thread does not come back from C when the signal comes, in `statistics`.
+worst moment. With STAGE `stuck` the signal comes in `statistics`, while the main thread does not return from C.
 """
 
 import ctypes
@@ -21,26 +21,26 @@ stage, number = sys.argv[1], signal.Signals[sys.argv[2]]
 run_executor = beam_runner._Launcher._run_executor
 
 
-def strike() -> None:
+def send_signal() -> None:
     os.kill(os.getpid(), number)
 
 
-def struck(launcher, info):
+def run_executor_with_signal(launcher, info):
     name = launcher._pipeline_node.node_info.id
     if stage == "stuck" and name == "statistics":
-        threading.Timer(0.5, strike).start()
-        # The signal reaches another thread, and this one stays in C for good.
+        threading.Timer(0.5, send_signal).start()
+        # Another thread gets the signal, and this one never returns from C.
         signal.pthread_sigmask(signal.SIG_BLOCK, {number})
         ctypes.CDLL(None).pause()
     if stage == "train" and name == "train":
-        with progress.listening(lambda values: strike() if values.get("done") and values["epoch"] == 2 else None):
+        with progress.listening(lambda values: send_signal() if values.get("done") and values["epoch"] == 2 else None):
             return run_executor(launcher, info)
     done = run_executor(launcher, info)
     if name == stage:
-        strike()
+        send_signal()
     return done
 
 
-beam_runner._Launcher._run_executor = struck
+beam_runner._Launcher._run_executor = run_executor_with_signal
 sys.argv = ["headrace", *sys.argv[3:]]
 cli.main()

@@ -1,4 +1,4 @@
-"""The publisher fails at every one of its operations in turn, while a reader keeps taking the newest version."""
+"""The publisher fails at each of its file operations in turn, while a reader loads the newest version."""
 
 import errno
 import subprocess
@@ -30,7 +30,7 @@ def operation():
             os._exit(9)
         raise OSError(int(kind), os.strerror(int(kind)), "planted")
 
-# Python tells an audit hook of each open, mkdir, rename, chmod and removal before it is done.
+# Python calls an audit hook before each open, mkdir, rename, chmod and removal.
 def hook(event, arguments):
     if event in ("open", "os.mkdir", "os.rename", "os.chmod", "os.remove", "os.rmdir"):
         writes = event != "open" or (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
@@ -61,12 +61,12 @@ def _publish(model: Path, destination: Path, at: int, kind: str) -> subprocess.C
 
 
 class Reader:
-    """Takes the newest version over and over, as TF Serving's poller does, and checks that it is whole."""
+    """Reads the newest version again and again, as TF Serving does when it polls, and checks that it is complete."""
 
     def __init__(self, destination: Path):
         self._destination, self._ended = destination, threading.Event()
         self._thread = threading.Thread(target=self._read)
-        self.wrong: list[str] = []
+        self.errors: list[str] = []
         self.reads = 0
 
     def __enter__(self):
@@ -85,44 +85,44 @@ class Reader:
             folder = self._destination / str(version)
             try:
                 if model_digest(folder) != read_manifest(folder)["digest"]:
-                    self.wrong.append(f"{version} is not what its manifest says")
+                    self.errors.append(f"{version} has another digest than its manifest")
             except Exception as error:
                 if folder.exists():  # an old version may be retired while it is read
-                    self.wrong.append(f"{version}: {error}")
+                    self.errors.append(f"{version}: {error}")
             self.reads += 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["die", str(errno.ENOSPC), str(errno.EIO)])
-def test_readers_only_ever_see_whole_versions(tmp_path, kind):
+def test_readers_see_complete_versions_only(tmp_path, kind):
     destination = tmp_path / "serving"
     for number in range(2):
         publish(_model(tmp_path / f"old{number}", f"old {number} "), destination, {"evaluation": {}}, keep=2)
     with Reader(destination) as reader:
-        at, finished = 0, False
-        while not finished:
-            at += 1
-            model = _model(tmp_path / f"new{at}", f"new {at} ")
-            done = _publish(model, destination, at, kind)
-            finished = done.returncode == 0 and int(done.stdout) < at
+        operation, has_succeeded = 0, False
+        while not has_succeeded:
+            operation += 1
+            model = _model(tmp_path / f"new{operation}", f"new {operation} ")
+            process = _publish(model, destination, operation, kind)
+            has_succeeded = process.returncode == 0 and int(process.stdout) < operation
             published = [read_manifest(destination / str(version))["digest"] for version in versions(destination)]
 
-            assert versions(destination), "what was served is gone"
-            assert done.returncode == (9 if kind == "die" else 1) or finished or done.stdout, done.stderr
+            assert versions(destination), "the served version is gone"
+            assert process.returncode == (9 if kind == "die" else 1) or has_succeeded or process.stdout, process.stderr
             assert len(published) == len(set(published))
-            # The next publication cleans up and goes through, whatever was left.
+            # The next publication removes what a failed one left, and succeeds.
             version = publish(model, destination, {"evaluation": {}}, keep=2)
             assert last_version(destination) == version
             assert read_manifest(destination / str(version))["digest"] == model_digest(model)
             assert len(versions(destination)) <= 2
             assert not list(destination.glob(".staging-*"))
 
-    assert reader.wrong == []
-    assert reader.reads > at
-    assert at > 20  # it did fail at each of them
+    assert reader.errors == []
+    assert reader.reads > operation
+    assert operation > 20  # it failed at each operation
 
 
-def test_a_disk_that_is_full_leaves_what_is_served(tmp_path):
+def test_a_full_disk_keeps_the_served_version(tmp_path):
     """A real full disk: a file system of 1 MiB in memory."""
     disk = tmp_path / "disk"
     with small_disk(disk, "1m"):

@@ -1,4 +1,4 @@
-"""Real signals to real runs: what is killed at any stage goes on, and ends as if nothing had happened."""
+"""Signals to real runs: a run that is killed at any stage is resumed, with the same result as without the signal."""
 
 import json
 import os
@@ -22,9 +22,9 @@ SETTINGS = ["train.epochs=3", "train.tensorboard={images: false, histogram_freq:
 RUN = ["run", "digits", *(word for setting in SETTINGS for word in ("--set", setting))]
 
 
-def _struck(stage: str, name: str, home: Path) -> subprocess.CompletedProcess:
-    """Runs digits and sends it a signal at a stage."""
-    command = [sys.executable, str(ROOT / "tests" / "faults" / "struck.py"), stage, name, *RUN, "--home", str(home)]
+def _run_with_signal(stage: str, name: str, home: Path) -> subprocess.CompletedProcess:
+    """Runs digits, which gets the signal `name` at a stage."""
+    command = [sys.executable, str(ROOT / "tests" / "faults" / "signalled.py"), stage, name, *RUN, "--home", str(home)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
@@ -41,18 +41,18 @@ def _states(home: Path) -> set[str]:
 
 
 def _leftovers(home: Path) -> list[str]:
-    """Returns what an interrupted run must not leave: staging and temporary folders, outputs nobody knows of."""
+    """Returns what an interrupted run must not leave: staging and temporary folders, and unrecorded outputs."""
     runs = home / "runs" / "digits"
     with sqlite3.connect(runs / "metadata.db") as database:
-        known = {str(home / uri) for (uri,) in database.execute("select uri from Artifact")}
+        recorded = {str(home / uri) for (uri,) in database.execute("select uri from Artifact")}
     outputs = [path for path in (runs / "artifacts").glob("*/*/*") if path.parent.name != ".system"]
-    found = [str(path) for path in outputs if str(path).removesuffix(".manifest.json") not in known]
-    found += [str(path) for path in (home / "serving").glob("*/.staging-*")]
-    return found + [str(path) for path in (runs / "tmp").glob("*")]
+    leftovers = [str(path) for path in outputs if str(path).removesuffix(".manifest.json") not in recorded]
+    leftovers += [str(path) for path in (home / "serving").glob("*/.staging-*")]
+    return leftovers + [str(path) for path in (runs / "tmp").glob("*")]
 
 
 def _scores(home: Path) -> np.ndarray:
-    """Returns what the published model says of every test image, float32 `(rows, classes)`."""
+    """Returns the scores of the published model for the test images, float32 `(rows, classes)`."""
     import tensorflow as tf
 
     from components.example_gen import first_rows
@@ -70,10 +70,15 @@ def _scores(home: Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A run that nobody interrupted: its predictions, and what it left in the system's temporary folder."""
+    """A run without a signal.
+
+    Attributes:
+        scores: Predictions for the test images, float32 `(rows, classes)`.
+        leftovers: What it left in the system's temporary folder.
+    """
 
     scores: np.ndarray
-    left: list[Path]
+    leftovers: list[Path]
 
 
 @pytest.fixture(scope="module")
@@ -84,31 +89,31 @@ def undisturbed(tmp_path_factory) -> Undisturbed:
     return Undisturbed(_scores(home), list(temporary.iterdir()))
 
 
-# SIGINT takes the way of SIGTERM.
+# SIGINT is handled as SIGTERM is.
 @pytest.mark.parametrize(
     ("name", "code"), [("SIGKILL", -9), ("SIGTERM", 143), pytest.param("SIGINT", 130, marks=pytest.mark.long)]
 )
-def test_a_run_struck_at_every_stage_in_turn_ends_like_an_undisturbed_one(name, code, undisturbed, tmp_path):
-    before: str | None = None
+def test_a_run_interrupted_at_every_stage_in_turn_ends_like_an_undisturbed_one(name, code, undisturbed, tmp_path):
+    last_stage: str | None = None
     for stage in STAGES:
-        struck = _struck(stage, name, tmp_path)
+        interrupted = _run_with_signal(stage, name, tmp_path)
 
-        assert struck.returncode == code, struck.stdout + struck.stderr
-        assert "Traceback" not in struck.stderr
-        finished = _stages(struck.stdout)
+        assert interrupted.returncode == code, interrupted.stdout + interrupted.stderr
+        assert "Traceback" not in interrupted.stderr
+        finished = _stages(interrupted.stdout)
         assert stage not in finished
-        if before:  # the stage that was struck last time is done again, all before it are not
-            assert finished[before] == "done", struck.stdout
-            assert {finished[earlier] for earlier in STAGES[: STAGES.index(before)]} <= {"cached"}
+        if last_stage:  # the stage interrupted last time runs again, earlier stages do not
+            assert finished[last_stage] == "done", interrupted.stdout
+            assert {finished[earlier] for earlier in STAGES[: STAGES.index(last_stage)]} <= {"cached"}
         if name == "SIGKILL":
-            if before:
-                assert f"resuming at {before}, " in struck.stdout
+            if last_stage:
+                assert f"resuming at {last_stage}, " in interrupted.stdout
         else:
-            assert struck.stdout.splitlines()[-1].startswith(f"Stopped by {name} at {stage}; the next run goes on")
+            assert interrupted.stdout.splitlines()[-1].startswith(f"Stopped by {name} at {stage}; the next run goes on")
             assert "RUNNING" not in _states(tmp_path)
             assert _leftovers(tmp_path) == []
         assert not list((tmp_path / "serving").glob("*/[0-9]*")) or stage == "publish"
-        before = stage
+        last_stage = stage
 
     done = headrace(*RUN, "--home", tmp_path)
 
@@ -119,14 +124,14 @@ def test_a_run_struck_at_every_stage_in_turn_ends_like_an_undisturbed_one(name, 
     np.testing.assert_array_equal(_scores(tmp_path), undisturbed.scores)
 
 
-def test_a_stage_that_does_not_come_back_is_given_up(tmp_path):
-    struck = _struck("stuck", "SIGTERM", tmp_path)
+def test_a_run_ends_although_its_stage_does_not_return(tmp_path):
+    interrupted = _run_with_signal("stuck", "SIGTERM", tmp_path)
 
-    assert struck.returncode == 143, struck.stdout + struck.stderr
-    assert struck.stdout.splitlines()[-1].startswith("Stopped by SIGTERM at statistics")
+    assert interrupted.returncode == 143, interrupted.stdout + interrupted.stderr
+    assert interrupted.stdout.splitlines()[-1].startswith("Stopped by SIGTERM at statistics")
 
 
-def test_of_eight_starts_one_runs_and_seven_name_it(tmp_path):
+def test_of_eight_simultaneous_runs_one_proceeds_and_the_others_name_it(tmp_path):
     command = [sys.executable, "-m", "pipeline", *RUN, "--home", str(tmp_path)]
     running = [
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(8)
@@ -144,7 +149,7 @@ def test_of_eight_starts_one_runs_and_seven_name_it(tmp_path):
             assert f"Pipeline digits is already running (pid {holder.pid} since 20" in err
 
 
-def test_wait_begins_when_the_running_one_ends(tmp_path):
+def test_with_wait_a_run_begins_when_the_running_one_ends(tmp_path):
     import fcntl
 
     lock = tmp_path / "runs" / "digits" / "lock"
@@ -169,7 +174,7 @@ def test_wait_begins_when_the_running_one_ends(tmp_path):
 
 
 def test_a_normal_run_leaves_nothing_in_the_systems_temporary_folder(undisturbed):
-    assert undisturbed.left == []
+    assert undisturbed.leftovers == []
 
 
 def test_a_waiting_run_stops_at_once(tmp_path):
