@@ -1,4 +1,4 @@
-"""Makes inputs as people have them, each in a folder; a function returns what a person names of it."""
+"""Writes data sets as people have them, each into a folder; a function returns the path to give to `headrace new`."""
 
 import datetime
 import itertools
@@ -18,7 +18,7 @@ def _table(path: Path, header: str, row: Callable[[int], str], count: int = 300)
 
 
 def _numbers(seed: int) -> Callable[[int], str]:
-    """Returns cells of a table: two numbers and yes or no."""
+    """Returns a function from a row's index to its cells: two numbers, and yes or no."""
     generator = random.Random(seed)
 
     def cells(index: int) -> str:
@@ -28,7 +28,7 @@ def _numbers(seed: int) -> Callable[[int], str]:
 
 
 def _pictures(folder: Path, count: int, seed: int = 0) -> None:
-    """Writes `count` pictures of each class, red and blue, each of its own."""
+    """Writes `count` different images of each of two classes, red and blue."""
     generator = random.Random(f"{seed}{folder}")
     for name, color in (("red", (200, 20, 20)), ("blue", (20, 20, 200))):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -244,7 +244,7 @@ def partitioned_parquet(folder: Path) -> Path:
 
 
 def _objects(folder: Path, row: Callable[[int, float], dict]) -> Path:
-    """Writes 300 objects as JSON Lines; `row` makes one of its index and a number."""
+    """Writes 300 objects as JSON Lines; `row` returns an object by its index and a random number."""
     generator = random.Random(folder.name)
     _table(folder / "data.jsonl", "", lambda index: json.dumps(row(index, round(generator.gauss(0, 1), 6))))
     return folder / "data.jsonl"

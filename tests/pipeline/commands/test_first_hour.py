@@ -1,4 +1,4 @@
-"""What people's own data is like: each case goes through `headrace new`, which ends as `headrace check --rows` does."""
+"""Data sets as people have them: `headrace new` on each ends with the exit code of `headrace check --rows`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.pipeline.commands import cases
 
 DATA_REFUSED = 3
 
-# Case -> how `headrace new` ends, what it says, and the options that a person gives.
+# Case -> exit code of `headrace new`, parts of its output, and its options.
 CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     cases.pictures_in_split_folders: (
         0,

@@ -1,4 +1,4 @@
-"""`headrace new` of folders: what is laid out in another way works or is told, what cannot be used is counted."""
+"""`headrace new` on folders: layouts that are read or refused, and files that are left out."""
 
 import pytest
 from PIL import Image
@@ -12,7 +12,7 @@ from tests.data.keeping import kept as kept_rows
 
 
 def _texts(folder, *names: str, count: int = 30) -> None:
-    """Writes so many different texts into each of these folders."""
+    """Writes `count` different texts into each of these folders."""
     for name in names:
         (folder / name).mkdir(parents=True)
         for i in range(count):
@@ -27,27 +27,27 @@ def _pictures(folder, *names: str, count: int = 30) -> None:
 
 
 def _draft(folder):
-    """Returns what was inferred, the sentences about it, and the rows of each split that a run would keep."""
-    made = new.draft(folder)
+    """Returns the settings of the data, the sentences about it, and the number of rows of each split in a run."""
+    draft = new.draft(folder)
     path = folder.parent / "mine.yaml"
-    path.write_text(writing.text(made, "mine", folder.parent), encoding="utf-8")
+    path.write_text(writing.text(draft, "mine", folder.parent), encoding="utf-8")
     named = config.load(str(path))
     rows, _ = kept_rows(named.dataset, named.config.data)
-    told = [sentence.replace(f"{folder.parent}/", "") for sentence in (*made.notes, *made.unsure)]
-    return named.config.data, told, {split: len(found) for split, found in rows.items()}
+    sentences = [sentence.replace(f"{folder.parent}/", "") for sentence in (*draft.notes, *draft.unsure)]
+    return named.config.data, sentences, {split: len(split_rows) for split, split_rows in rows.items()}
 
 
-def test_split_folders_are_splits_and_their_classes_are_compared(tmp_path):
+def test_folders_of_splits_become_splits_and_their_classes_are_compared(tmp_path):
     pets = tmp_path / "pets"
     _texts(pets, "Train/cat", "Train/dog", "Train/unsup", "val/cat", "val/dog", "test/cat", "test/dog")
     _texts(pets, "test/cow", count=2)
     (pets / "Train" / "urls.csv").write_text("x")
 
-    data, told, kept = _draft(pets)
+    data, sentences, num_rows = _draft(pets)
 
     assert data.files == {"train": "pets/Train", "validation": "pets/val", "test": "pets/test"}
     assert data.features["label"].classes == ("cat", "dog", "unsup")
-    assert told == [
+    assert sentences == [
         "train: cat 30, dog 30, unsup 30",
         "validation: cat 30, dog 30",
         "test: cat 30, dog 30, cow 2",
@@ -57,86 +57,89 @@ def test_split_folders_are_splits_and_their_classes_are_compared(tmp_path):
         "2 of 212 files cannot be used (first: pets/test/cow: expected a class of data.features.label.classes (cat, "
         "dog, unsup), found 'cow'; add it there, or take the folder out (2 rows)): left out; mend or remove them",
     ]
-    assert kept == {"train": 90, "validation": 60, "test": 60}
+    assert num_rows == {"train": 90, "validation": 60, "test": 60}
 
 
-def test_without_a_validation_folder_a_tenth_of_train_is_cut_off(tmp_path):
+def test_without_a_validation_folder_a_tenth_of_train_is_used(tmp_path):
     _pictures(tmp_path / "pets", "train/cat", "train/dog")
     _pictures(tmp_path / "pets", "test/cat", "test/dog", count=5)
     (tmp_path / "pets" / "test" / "cat" / "0.png").unlink()
 
-    data, told, kept = _draft(tmp_path / "pets")
+    data, sentences, num_rows = _draft(tmp_path / "pets")
 
     assert data.files == {"train": "pets/train", "test": "pets/test"}
-    assert told[0] == "no folder of split validation: a tenth of the training files is cut off for it"
-    assert kept["validation"] > 1
+    assert sentences[0] == "no folder of split validation: a tenth of the training files is cut off for it"
+    assert num_rows["validation"] > 1
 
 
-def test_a_flat_split_folder_has_no_labels_and_is_left_out(tmp_path):
+def test_a_split_folder_without_class_folders_is_left_out(tmp_path):
     _texts(tmp_path / "pets", "train/cat", "train/dog")
     _texts(tmp_path / "pets", "test", count=3)
 
-    data, told, _ = _draft(tmp_path / "pets")
+    data, sentences, _ = _draft(tmp_path / "pets")
 
     assert data.files == "pets/train"
     assert (
         "pets/test has no folders of classes, and its 3 files have no label: left out; move them into such as "
-        in (told[-1])
+        in (sentences[-1])
     )
 
 
-def test_what_lies_beside_splits_is_left_out(tmp_path):
+def test_folders_beside_splits_are_left_out(tmp_path):
     _texts(tmp_path / "pets", "train/cat", "train/dog", "test/cat", "test/dog", "unlabeled")
     _texts(tmp_path / "pets", "extra/cat", count=1)
 
-    data, told, kept = _draft(tmp_path / "pets")
+    data, sentences, num_rows = _draft(tmp_path / "pets")
 
     assert data.files == {"train": "pets/train", "test": "pets/test"}
-    assert told[-2:] == [
+    assert sentences[-2:] == [
         f"pets/{name} is left out with its {files}: it lies beside the splits test and train; to use it, add it to the "
         "folders of a split in data.files, if it holds the same classes"
         for name, files in (("extra", "1 file"), ("unlabeled", "30 files"))
     ]
-    assert sum(kept.values()) == 120
+    assert sum(num_rows.values()) == 120
 
 
-def test_a_folder_above_the_classes_is_passed(tmp_path):
+def test_a_single_folder_above_the_class_folders_is_descended_into(tmp_path):
     _pictures(tmp_path / "pets", "images/cat", "images/dog")
     (tmp_path / "pets" / "README.txt").write_text("about pets")
 
-    data, told, _ = _draft(tmp_path / "pets")
+    data, sentences, _ = _draft(tmp_path / "pets")
 
     assert data.files == "pets/images"
-    assert told[1] == "1 file beside the class folders is not read (README.txt)"
-    assert told[2].startswith("pets has one folder, images: the folders in that are taken for the classes; ")
+    assert sentences[1] == "1 file beside the class folders is not read (README.txt)"
+    assert sentences[2].startswith("pets has one folder, images: the folders in that are taken for the classes; ")
 
 
-def test_class_folders_of_names_that_look_alike_are_told(tmp_path):
+def test_similar_names_of_class_folders_are_called_unsure(tmp_path):
     _texts(tmp_path / "pets", "Cat", "cat", "caf\u00e9", "cafe\u0301", "dog", count=30)
 
-    _, told, _ = _draft(tmp_path / "pets")
+    _, sentences, _ = _draft(tmp_path / "pets")
 
-    alike = [sentence for sentence in told if "differ in case" in sentence]
-    assert [sentence.partition(" differ")[0] for sentence in alike] == [
+    similar = [sentence for sentence in sentences if "differ in case" in sentence]
+    assert [sentence.partition(" differ")[0] for sentence in similar] == [
         "the names of the class folders Cat and cat",
         "the names of the class folders cafe\u0301 and caf\u00e9",
     ]
-    assert alike[0].endswith("they are 2 classes; if they are one, move the files into one of the folders")
+    assert similar[0].endswith("they are 2 classes; if they are one, move the files into one of the folders")
 
 
-def test_what_is_hidden_and_linked_is_counted(tmp_path):
+def test_hidden_and_linked_entries_are_counted(tmp_path):
     _texts(tmp_path / "pets", "cat", "dog", ".git", "cat/.ipynb_checkpoints", "dog/__MACOSX")
     _texts(tmp_path / "elsewhere", "more")
     (tmp_path / "pets" / "cat" / "more").symlink_to(tmp_path / "elsewhere" / "more")
     (tmp_path / "pets" / "dog" / "gone.txt").symlink_to(tmp_path / "nowhere")
 
-    _, told, kept = _draft(tmp_path / "pets")
+    _, sentences, num_rows = _draft(tmp_path / "pets")
 
-    assert told == ["cat 60, dog 30", "3 hidden folders left out, 1 linked folder followed, 1 broken link left out"]
-    assert sum(kept.values()) == 90
+    assert sentences == [
+        "cat 60, dog 30",
+        "3 hidden folders left out, 1 linked folder followed, 1 broken link left out",
+    ]
+    assert sum(num_rows.values()) == 90
 
 
-def test_texts_that_cannot_be_used_and_duplicates_are_counted_and_left_out(tmp_path):
+def test_invalid_texts_and_duplicates_are_counted_and_dropped(tmp_path):
     _texts(tmp_path / "news", "sport", "politics")
     (tmp_path / "news" / "sport" / "0.txt").write_bytes("Der Käse für die Jugend, schön".encode("cp1252"))
     (tmp_path / "news" / "sport" / "notes.csv").write_text("a stray table")
@@ -144,70 +147,72 @@ def test_texts_that_cannot_be_used_and_duplicates_are_counted_and_left_out(tmp_p
     for i in range(5):
         (tmp_path / "news" / "politics" / f"again{i}.txt").write_text("the same")
 
-    data, told, kept = _draft(tmp_path / "news")
+    data, sentences, num_rows = _draft(tmp_path / "news")
 
     assert data.checks.invalid.policy == data.checks.duplicates.policy == "drop"
-    assert told[1] == (
+    assert sentences[1] == (
         "2 of 67 files cannot be used (1 empty; first: news/politics/empty.txt:text: "
         "expected text, found an empty text): left out; mend or remove them"
     )
-    assert told[2].startswith("1 file has another ending, .csv (first: news/sport/notes.csv): read like the others; ")
-    assert len(told) == 3
-    assert sum(kept.values()) == 61
+    assert sentences[2].startswith(
+        "1 file has another ending, .csv (first: news/sport/notes.csv): read like the others; "
+    )
+    assert len(sentences) == 3
+    assert sum(num_rows.values()) == 61
 
 
-def test_equal_files_in_two_classes_are_told_and_left_out_only_where_they_are_few(tmp_path):
+def test_equal_files_in_two_classes_are_dropped_only_if_they_are_few(tmp_path):
     _texts(tmp_path / "news", "sport", "politics")
     for i in range(9):
         for name in ("sport", "politics"):
             (tmp_path / "news" / name / f"{i}.txt").write_text(f"both {i}")
 
-    made = new.draft(tmp_path / "news")
+    draft = new.draft(tmp_path / "news")
 
     contradiction = (
         "9 of 60 files have another class than an equal file (first: news/sport/{0}.txt (sport) equals "
         "news/politics/{0}.txt (politics)): remove the one of the two that is in the wrong folder; a run stops as it is"
     )
-    assert made.unsure[0].replace(f"{tmp_path}/", "") in [contradiction.format(number) for number in range(9)]
-    assert "checks" not in made.data
+    assert draft.unsure[0].replace(f"{tmp_path}/", "") in [contradiction.format(number) for number in range(9)]
+    assert "checks" not in draft.data
 
     _texts(tmp_path / "news", "opera", count=900)
 
-    made = new.draft(tmp_path / "news")
+    draft = new.draft(tmp_path / "news")
 
-    assert made.unsure[0].startswith("9 of 960 files have another class")
-    assert made.data["checks"] == {"duplicates": {"policy": "drop"}}
+    assert draft.unsure[0].startswith("9 of 960 files have another class")
+    assert draft.data["checks"] == {"duplicates": {"policy": "drop"}}
 
 
-def test_pictures_that_cannot_be_used_are_told_by_what_they_are(tmp_path):
+def test_invalid_images_are_counted_and_dropped(tmp_path):
     _pictures(tmp_path / "pets", "cat", "dog")
     (tmp_path / "pets" / "cat" / "notes.pdf").write_bytes(b"%PDF-1.4")
     (tmp_path / "pets" / "dog" / "0.png").write_bytes(b"")
 
-    data, told, kept = _draft(tmp_path / "pets")
+    data, sentences, num_rows = _draft(tmp_path / "pets")
 
     assert data.checks.invalid.policy == "drop"
-    assert told[1].startswith("1 of 60 files cannot be used (1 empty; first: ")
-    assert sum(kept.values()) == 59
+    assert sentences[1].startswith("1 of 60 files cannot be used (1 empty; first: ")
+    assert sum(num_rows.values()) == 59
 
 
-def test_what_lies_beside_pictures_is_counted_and_no_example(tmp_path):
-    """As in collections of stamps: to each picture a text, sounds in several languages and an outline."""
+def test_files_of_other_kinds_beside_images_are_counted_and_left_out(tmp_path):
+    """As in a collection of stamps: each image has a text, a sound and an outline beside it."""
     _pictures(tmp_path / "stamps", "cat", "dog")
     for i in range(30):
         (tmp_path / "stamps" / "cat" / f"{i}.txt").write_text(f"Cat number {i}")
         (tmp_path / "stamps" / "cat" / f"{i}.ogg").write_bytes(b"OggS")
         (tmp_path / "stamps" / "dog" / f"{i}.svg").write_text("<svg/>")
 
-    _, told, kept = _draft(tmp_path / "stamps")
+    _, sentences, num_rows = _draft(tmp_path / "stamps")
 
-    assert sum(kept.values()) == 60
-    assert "there are 60 images and 30 texts: taken for image_classification; give --task " in " ".join(told)
+    assert sum(num_rows.values()) == 60
+    assert "there are 60 images and 30 texts: taken for image_classification; give --task " in " ".join(sentences)
     dataset = config.load(str(tmp_path / "mine.yaml")).dataset
     assert dataset.notes() == ["90 files left out: by the ending no image (30 .ogg, 30 .txt, 30 .svg)"]
 
 
-def test_the_task_and_label_of_a_folder_are_obeyed_or_refused(tmp_path):
+def test_the_options_task_and_label_of_a_folder_are_used_or_refused(tmp_path):
     _pictures(tmp_path / "pets", "cat", "dog")
     for name in ("cat", "dog"):
         for i in range(30):
@@ -220,25 +225,25 @@ def test_the_task_and_label_of_a_folder_are_obeyed_or_refused(tmp_path):
         new.draft(tmp_path / "pets", label="breed")
 
 
-def test_where_many_cannot_be_used_no_policy_is_suggested(tmp_path):
+def test_no_policy_is_suggested_if_many_files_are_invalid(tmp_path):
     _pictures(tmp_path / "pets", "cat", "dog", count=10)
     for i in range(5):
         (tmp_path / "pets" / "cat" / f"{i}.png").write_bytes(b"damaged")
 
-    made = new.draft(tmp_path / "pets")
+    draft = new.draft(tmp_path / "pets")
 
-    assert "invalid" not in made.data.get("checks", {})
-    assert made.unsure[0].endswith("a run will stop; mend or remove them")
+    assert "invalid" not in draft.data.get("checks", {})
+    assert draft.unsure[0].endswith("a run will stop; mend or remove them")
 
 
-def test_a_picture_in_two_splits_is_left_out_of_training(tmp_path):
+def test_an_image_in_two_splits_is_dropped_from_training(tmp_path):
     _pictures(tmp_path / "pets", "train/cat", "train/dog")
     _pictures(tmp_path / "pets", "test/cat", "test/dog", count=2)
 
-    data, _, kept = _draft(tmp_path / "pets")
+    data, _, num_rows = _draft(tmp_path / "pets")
 
     assert data.checks.leakage.policy == "drop"
-    assert kept["test"] == 4
+    assert num_rows["test"] == 4
 
 
 @pytest.mark.parametrize(
@@ -252,7 +257,7 @@ def test_a_picture_in_two_splits_is_left_out_of_training(tmp_path):
         (["train/1.txt", "test/1.txt"], r"names of splits \(test, train\) and no folders of classes in them"),
     ],
 )
-def test_what_is_laid_out_in_another_way_is_told_in_one_sentence(tmp_path, names, message):
+def test_another_layout_is_refused_in_one_sentence(tmp_path, names, message):
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
@@ -261,25 +266,25 @@ def test_what_is_laid_out_in_another_way_is_told_in_one_sentence(tmp_path, names
         new.draft(tmp_path)
 
 
-def test_pictures_of_other_formats_are_pictures_of_the_size_that_they_are_seen_in(tmp_path):
+def test_images_of_other_formats_have_the_size_after_their_exif_orientation(tmp_path):
     pets, exif = tmp_path / "pets", Image.Exif()
     exif[0x0112] = 6  # lies on its side
     for k, name in enumerate(("cat", "dog")):
         (pets / name).mkdir(parents=True)
         for i in range(60):
-            kind = ("webp", "tif", "jfif")[i % 3]
+            ending = ("webp", "tif", "jfif")[i % 3]
             picture = Image.new("L", (16, 8), 60 * k + i)
             picture.paste(255, (0, 0, i % 9, 4))
-            picture.save(pets / name / f"{i}.{kind}", exif=exif, **({"lossless": True} if kind == "webp" else {}))
+            picture.save(pets / name / f"{i}.{ending}", exif=exif, **({"lossless": True} if ending == "webp" else {}))
 
-    data, told, kept = _draft(pets)
+    data, sentences, num_rows = _draft(pets)
 
     image = data.features["image"]
-    assert (image.height, image.width, sum(kept.values())) == (16, 8, 120)
-    assert not [sentence for sentence in told if "cannot be used" in sentence or "ending" in sentence]
+    assert (image.height, image.width, sum(num_rows.values())) == (16, 8, 120)
+    assert not [sentence for sentence in sentences if "cannot be used" in sentence or "ending" in sentence]
 
 
-def test_pictures_without_an_ending_are_pictures(tmp_path):
+def test_images_without_an_ending_are_recognised(tmp_path):
     _pictures(tmp_path / "pets", "cat", "dog", count=5)
     for path in tmp_path.glob("pets/*/*.png"):
         path.rename(path.with_suffix(""))
@@ -287,45 +292,45 @@ def test_pictures_without_an_ending_are_pictures(tmp_path):
     assert new.draft(tmp_path / "pets").task == "image_classification"
 
 
-def test_files_that_equal_another_one_are_counted_once_and_the_run_file_says_why_they_are_left_out(tmp_path):
+def test_duplicates_are_counted_once_and_explained_in_the_run_file(tmp_path):
     _texts(tmp_path / "pets", "cat", "dog")
     for i in range(5):
         (tmp_path / "pets" / "cat" / f"again{i}.txt").write_text("the same")
 
-    done = headrace("new", "mine", "--data", "pets", cwd=tmp_path)
+    result = headrace("new", "mine", "--data", "pets", cwd=tmp_path)
 
-    assert done.code == 0, done.err
-    assert len([line for line in done.out.splitlines() if "duplicates" in line]) == 1
+    assert result.code == 0, result.err
+    assert len([line for line in result.out.splitlines() if "duplicates" in line]) == 1
     assert "  # files that equal another one are left out; set data.checks.duplicates.policy to warn to keep them" in (
         tmp_path / "mine.yaml"
     ).read_text(encoding="utf-8")
-    assert done.err.splitlines() == ["reading pets"]
+    assert result.err.splitlines() == ["reading pets"]
 
 
-def test_a_few_texts_among_pictures_are_not_told_as_a_choice(tmp_path):
+def test_a_few_texts_among_images_do_not_make_the_task_unsure(tmp_path):
     _pictures(tmp_path / "pets", "cat", "dog")
     (tmp_path / "pets" / "cat" / "notes.txt").write_text("About cats")
 
-    made = new.draft(tmp_path / "pets")
+    draft = new.draft(tmp_path / "pets")
 
-    assert made.task == "image_classification"
-    assert not made.unsure
+    assert draft.task == "image_classification"
+    assert not draft.unsure
 
 
-def test_the_command_prints_what_it_found(tmp_path):
+def test_the_command_prints_the_notes(tmp_path):
     _texts(tmp_path / "pets", "cat", "dog", "cat/.cache")
 
-    done = headrace("new", "mine", "--data", "pets", cwd=tmp_path)
+    result = headrace("new", "mine", "--data", "pets", cwd=tmp_path)
 
-    assert done.code == 0, done.err
-    assert "\n  cat 30, dog 30\n  1 hidden folder left out\n" in done.out
+    assert result.code == 0, result.err
+    assert "\n  cat 30, dog 30\n  1 hidden folder left out\n" in result.out
 
 
-def test_no_name_of_a_folder_reaches_the_terminal_as_a_command(tmp_path):
+def test_control_characters_in_names_of_folders_are_escaped(tmp_path):
     _texts(tmp_path / "pets", "cat\x1b[31m", "dog\u202e")
 
-    done = headrace("new", "mine", "--data", "pets", cwd=tmp_path)
+    result = headrace("new", "mine", "--data", "pets", cwd=tmp_path)
 
-    assert done.code == 0, done.err
-    assert r"cat\x1b[31m 30, dog\u202e 30" in done.out
-    assert not {"\x1b", "\u202e"} & {*done.out, *done.err}
+    assert result.code == 0, result.err
+    assert r"cat\x1b[31m 30, dog\u202e 30" in result.out
+    assert not {"\x1b", "\u202e"} & {*result.out, *result.err}

@@ -1,4 +1,4 @@
-"""What `headrace new` does where it is not clear what is to be predicted: it asks, or stops with the commands."""
+"""`headrace new` if the label is not clear: it asks on a terminal, else it refuses with the commands."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def diamonds(tmp_path):
 
 
 def _new(data, *options: str, monkeypatch) -> Finished:
-    """Returns what `headrace new stones` says beside the data, without a terminal."""
+    """Returns the result of `headrace new stones` in the folder of the data, without a terminal."""
     monkeypatch.chdir(data.parent)
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # where headrace is
     result = CliRunner().invoke(cli, ["new", "stones", "--data", data.name, *options], prog_name="headrace")
@@ -94,7 +94,7 @@ def test_on_a_terminal_it_asks_again_after_an_invalid_answer(diamonds):
 
 
 def _on_terminal(data: Path, answer: str) -> tuple[str, int]:
-    """Returns what `headrace new` says on a terminal where this is typed, and its exit code."""
+    """Returns the output of `headrace new` on a terminal where `answer` is typed, and its exit code."""
     terminal, process_end = pty.openpty()
     command = [str(Path(sys.executable).with_name("headrace")), "new", "stones", "--data", data.name]
     env = {**inherited(), "PYTHONPATH": str(ROOT)}

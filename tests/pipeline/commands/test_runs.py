@@ -9,37 +9,39 @@ from tests.pipeline import made_up
 from tests.pipeline.reporting.conftest import make
 
 
-def test_metrics_of_many_single_classes_are_counted_and_not_listed(tmp_path):
+def test_metrics_of_many_classes_are_counted_and_not_listed(tmp_path):
     few, many = made_up.spec_of(("good", "bad")), made_up.spec_of(tuple(f"sku{i}" for i in range(200)))
     for name, spec in (("few", few), ("many", many)):
-        single = {f"recall@{one}": 0.5 for one in spec.features["label"].classes}
-        made_up.write_record(tmp_path, made_up.record_of("1", spec, name, metrics={"accuracy": 0.75, **single}))
+        class_metrics = {f"recall@{label}": 0.5 for label in spec.features["label"].classes}
+        made_up.write_record(tmp_path, made_up.record_of("1", spec, name, metrics={"accuracy": 0.75, **class_metrics}))
 
-    shown = {name: CliRunner().invoke(cli, ["show", name, "--home", str(tmp_path)]).stdout for name in ("few", "many")}
+    outputs = {
+        name: CliRunner().invoke(cli, ["show", name, "--home", str(tmp_path)]).stdout for name in ("few", "many")
+    }
 
-    assert "  recall@bad                      0.5000\n" in shown["few"]
-    assert "recall@" not in shown["many"]
-    assert "  accuracy                        0.7500\n" in shown["many"]
-    assert "  and 200 of single classes, in --json and on the page\n" in shown["many"]
+    assert "  recall@bad                      0.5000\n" in outputs["few"]
+    assert "recall@" not in outputs["many"]
+    assert "  accuracy                        0.7500\n" in outputs["many"]
+    assert "  and 200 of single classes, in --json and on the page\n" in outputs["many"]
 
 
-def test_metrics_are_shown_alike_in_every_list(tmp_path):
-    """The usual ones first, whatever their order in the record; the number of rows is no metric."""
+def test_metrics_have_the_same_order_in_every_list(tmp_path):
+    """The main metrics come first, whatever their order in the record; the number of rows is no metric."""
     spec = made_up.spec_of(("no", "yes"))
     metrics = {"accuracy": 0.75, "example_count": 16.0, "loss": 0.5, "f1@yes": 0.7, "f1@no": 0.6, "auc": 0.9}
     record = made_up.record_of("1", spec, "few", metrics=metrics, compared=["auc", "accuracy", "f1@yes"])
     made_up.write_record(tmp_path, record)
 
-    run, line = CliRunner().invoke(cli, ["show", "few", "--home", str(tmp_path)]).stdout, runs.line(record)
+    output, line = CliRunner().invoke(cli, ["show", "few", "--home", str(tmp_path)]).stdout, runs.line(record)
 
     assert line.endswith("  auc 0.9000, accuracy 0.7500, loss 0.5000")
-    shown = [line.split()[0] for line in run.splitlines() if line.startswith("  ") and "went well" not in line]
+    shown = [line.split()[0] for line in output.splitlines() if line.startswith("  ") and "went well" not in line]
     assert shown == ["auc", "accuracy", "f1@yes", "loss", "f1@no", "test"]
-    assert "  test rows                       16\n" in run
+    assert "  test rows                       16\n" in output
     assert runs.line(made_up.record_of("1", spec, metrics={"example_count": 4.0, "mae": 2.0})).endswith("  mae 2.0000")
 
 
-def test_an_end_of_line_in_a_class_does_not_break_the_table(tmp_path):
+def test_a_line_break_in_the_name_of_a_class_is_escaped(tmp_path):
     spec = made_up.spec_of(("good", "ba\nd"))
     made_up.write_record(tmp_path, made_up.record_of("1", spec, "few", metrics={"accuracy": 0.75, "recall@ba\nd": 0.5}))
 
@@ -48,23 +50,23 @@ def test_an_end_of_line_in_a_class_does_not_break_the_table(tmp_path):
     assert "  recall@ba\\nd                    0.5000\n" in shown
 
 
-def test_a_page_that_shows_what_was_collected_since_stays_until_it_is_forced(tmp_path):
+def test_a_page_that_shows_removed_outputs_is_replaced_only_with_force(tmp_path):
     run = make(tmp_path, ("good", "bad"))
-    written = page.write(run.paths, run.record, run.facts)
-    before = written.read_text()
+    path = page.write(run.paths, run.record, run.facts)
+    content = path.read_text()
     shutil.rmtree(run.record.output("evaluate", "evaluation"))
 
     def report(*options: str):
-        done = CliRunner().invoke(cli, ["report", run.record.run, "--home", str(tmp_path), *options])
-        assert done.exit_code == 0, done.output
-        return done
+        result = CliRunner().invoke(cli, ["report", run.record.run, "--home", str(tmp_path), *options])
+        assert result.exit_code == 0, result.output
+        return result
 
-    kept = report()
-    assert kept.stdout == f"{written}\n"
-    assert "stays as it is, since it shows what is gone: the output evaluation of evaluate is not there" in kept.stderr
-    assert written.read_text() == before
+    first = report()
+    assert first.stdout == f"{path}\n"
+    assert "stays as it is, since it shows what is gone: the output evaluation of evaluate is not there" in first.stderr
+    assert path.read_text() == content
     report("--out", str(tmp_path / "other.html"))
-    assert (tmp_path / "other.html").read_text() == before
+    assert (tmp_path / "other.html").read_text() == content
     assert report("--force").stderr == ""
-    assert "Not on this page: the output evaluation" in written.read_text()
+    assert "Not on this page: the output evaluation" in path.read_text()
     assert report().stderr == ""  # no more is missing than on the page

@@ -20,17 +20,17 @@ def _new(**_):
     click.echo(command_with(label="-left us"))
 
 
-def test_a_command_comes_again_as_it_was_given_but_for_what_changes(monkeypatch):
+def test_command_with_returns_the_current_command_line_with_changes(monkeypatch):
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # where headrace is
-    given = ["churn", "--data", "a b.csv", "--names", "x", "--names", "y", "--no-header", "-l", "z"]
+    arguments = ["churn", "--data", "a b.csv", "--names", "x", "--names", "y", "--no-header", "-l", "z"]
 
-    done = CliRunner().invoke(_new, given, prog_name="headrace new", env={"HEADRACE_HOME": "/elsewhere"})
+    result = CliRunner().invoke(_new, arguments, prog_name="headrace new", env={"HEADRACE_HOME": "/elsewhere"})
 
-    words = "churn --data 'a b.csv' --names x --names y --no-header"
-    assert done.stdout == f"headrace new {words} '--label=-left us'\n"
+    expected = "churn --data 'a b.csv' --names x --names y --no-header"
+    assert result.stdout == f"headrace new {expected} '--label=-left us'\n"
 
 
-def test_an_error_names_commands_as_they_can_be_typed(monkeypatch):
+def test_commands_in_an_error_name_the_program_as_it_was_typed(monkeypatch):
     @click.group()
     def program() -> None:
         pass
@@ -43,9 +43,9 @@ def test_an_error_names_commands_as_they_can_be_typed(monkeypatch):
     monkeypatch.setattr(sys, "argv", [".venv/bin/headrace"])
     monkeypatch.setattr("shutil.which", lambda name: None)
 
-    done = CliRunner().invoke(program, ["run"])
+    result = CliRunner().invoke(program, ["run"])
 
-    assert done.exit_code == 2
-    assert done.stderr == (
+    assert result.exit_code == 2
+    assert result.stderr == (
         "headrace: Nothing is published; `.venv/bin/headrace run digits` first, see headrace.yaml.\n"
     )

@@ -1,4 +1,4 @@
-"""Which column is to be predicted."""
+"""Inference of the label by the names and values of the columns."""
 
 import pytest
 
@@ -8,11 +8,11 @@ from tests.data.as_block import block_of_rows
 
 
 def _table(*names: str, rows: int = 60):
-    """Returns what is known of columns of one decimal each, but for those called `name:k`: k different words."""
+    """Returns columns of numbers with one decimal; one called `name:k` has k different words instead."""
     cells = {}
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         key, _, values = name.partition(":")
-        cells[key] = [f"word {i % int(values)}" if values else (i * 7 + place) % 31 / 10 for i in range(rows)]
+        cells[key] = [f"word {i % int(values)}" if values else (i * 7 + position) % 31 / 10 for i in range(rows)]
     return survey([block_of_rows({key: column[row] for key, column in cells.items()} for row in range(rows))])
 
 
@@ -27,7 +27,7 @@ def _table(*names: str, rows: int = 60):
         (("a", "标签:2"), "标签"),
     ],
 )
-def test_one_column_with_an_unmistakable_name_is_the_label(names, label):
+def test_the_only_column_with_an_unambiguous_name_is_the_label(names, label):
     assert labels.unambiguous(_table(*names)) == label
 
 
@@ -44,7 +44,7 @@ def test_one_column_with_an_unmistakable_name_is_the_label(names, label):
         ("rooms", "price"),
     ],
 )
-def test_a_name_that_may_mean_something_else_is_not_clear(names):
+def test_ambiguous_names_infer_no_label(names):
     assert labels.unambiguous(_table(*names)) is None
 
 
@@ -63,16 +63,16 @@ def test_the_likeliest_label_comes_first(names, label):
     assert labels.by_likelihood(_table(*names))[0] == label
 
 
-def test_what_the_table_is_called_and_yes_or_no_speak_for_a_label():
+def test_the_name_of_the_table_and_yes_or_no_values_count_for_a_label():
     columns = _table("Age", "Attrition", "MonthlyIncome", "PerformanceRating:2", "PercentSalaryHike")
     assert labels.by_likelihood(columns, table_name="hr_attrition")[0] == "Attrition"
 
-    answers = survey([block_of_rows({"Returned": ("Yes", "No")[i % 2], "a": i % 2} for i in range(60))])
-    found = labels.by_likelihood(_table("b:2") | answers | _table("c:2"))
-    assert found.index("Returned") < found.index("a")  # a is the later, which wins among equals
+    yes_or_no_columns = survey([block_of_rows({"Returned": ("Yes", "No")[i % 2], "a": i % 2} for i in range(60))])
+    ranking = labels.by_likelihood(_table("b:2") | yes_or_no_columns | _table("c:2"))
+    assert ranking.index("Returned") < ranking.index("a")  # a is the later, which wins among equals
 
 
-def test_what_cannot_be_predicted_is_not_offered():
+def test_columns_that_cannot_be_predicted_are_not_offered():
     columns = _table("a", "colour:3")
     columns |= survey([block_of_rows({"id": i, "day": f"2024-01-{i % 28 + 1:02}", "same": "x"} for i in range(60))])
     columns |= survey([block_of_rows({"note": f"a remark of several words, the {i}th of them"} for i in range(60))])

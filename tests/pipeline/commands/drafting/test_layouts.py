@@ -1,4 +1,4 @@
-"""How a table is laid out: found out, asked about or said by options; it stands in the run file, which is read so."""
+"""The layout of a table: inferred, asked for, or given by options; and read again from the run file."""
 
 import os
 import pty
@@ -33,14 +33,14 @@ def iris(tmp_path):
 
 
 def _lines(row: str) -> str:
-    """Returns 40 rows with a whole number, a fraction and one of two letters."""
+    """Returns 40 lines of a template, filled with an integer, a fraction and one of two letters."""
     return "".join(row.format(number, number / 3, "ab"[number % 2]) + "\n" for number in range(40))
 
 
-def _load(made, folder):
+def _load(draft, folder):
     """Returns the settings that the written run file has, as a run would read it."""
     path = folder / "mine.yaml"
-    path.write_text(writing.text(made, "mine", folder), encoding="utf-8")
+    path.write_text(writing.text(draft, "mine", folder), encoding="utf-8")
     return config.load(str(path))
 
 
@@ -48,57 +48,57 @@ def _rows(named) -> int:
     return sum(1 for _ in open_rows(named.dataset, named.config.data))
 
 
-def test_a_header_that_is_none_stops_with_the_ways_out(iris):
+def test_a_table_without_a_header_is_refused_with_the_options_that_describe_it(iris):
     with pytest.raises(
         DataError, match=r"iris.csv:1: the first row seems to be data, not the names of the columns"
-    ) as told:
+    ) as raised:
         new.draft(iris)
 
-    assert str(told.value).splitlines()[1:] == [
+    assert str(raised.value).splitlines()[1:] == [
         "  --no-header         it is data; the columns are column_1, column_2 and so on",
         "  --names a,b,c,d,e   it is data; the 5 columns are called so",
         "  --header            it holds the names",
     ]
 
 
-def test_the_command_prints_whole_commands_to_say_what_the_first_row_is(iris):
-    done = headrace("new", "mine", "--data", "iris.csv", "--label", "kind", cwd=iris.parent)
+def test_a_table_without_a_header_is_refused_with_complete_commands(iris):
+    result = headrace("new", "mine", "--data", "iris.csv", "--label", "kind", cwd=iris.parent)
 
-    assert done.code == 3
-    assert " new mine --data iris.csv --label kind --names a,b,c,d,e   it is data; " in done.err
-    assert " new mine --data iris.csv --label kind --header  " in done.err
+    assert result.code == 3
+    assert " new mine --data iris.csv --label kind --names a,b,c,d,e   it is data; " in result.err
+    assert " new mine --data iris.csv --label kind --header  " in result.err
 
 
-def test_without_a_header_columns_have_numbers_and_no_row_is_lost(iris, tmp_path):
-    made = new.draft(iris, label="column_5", options=TableOptions(header=False))
-    named = _load(made, tmp_path)
+def test_without_a_header_columns_are_numbered_and_no_row_is_lost(iris, tmp_path):
+    draft = new.draft(iris, label="column_5", options=TableOptions(header=False))
+    named = _load(draft, tmp_path)
 
-    assert made.rows == 40
+    assert draft.rows == 40
     assert named.config.data.header is False
     assert list(named.dataset.spec.features) == [f"column_{number}" for number in range(1, 6)]
     assert _rows(named) == 40
 
 
-def test_names_stand_in_the_run_file(iris, tmp_path):
-    made = new.draft(iris, label="species", options=TableOptions(names=NAMES))
-    named = _load(made, tmp_path)
+def test_names_are_written_to_the_run_file(iris, tmp_path):
+    draft = new.draft(iris, label="species", options=TableOptions(names=NAMES))
+    named = _load(draft, tmp_path)
 
     assert named.config.data.names == NAMES
     assert named.dataset.spec.features["species"].classes == ("setosa", "virginica")
     assert _rows(named) == 40
 
 
-def test_a_first_row_of_numbers_is_a_header_where_a_person_says_so(tmp_path):
+def test_a_first_row_of_numbers_is_a_header_with_the_option_header(tmp_path):
     (tmp_path / "rows.csv").write_text("5,7,label\n" + _lines("{0},{1},{2}"))
 
-    made = new.draft(tmp_path / "rows.csv")
-    said = _load(new.draft(tmp_path / "rows.csv", options=TableOptions(header=True)), tmp_path)
+    draft = new.draft(tmp_path / "rows.csv")
+    with_header = _load(new.draft(tmp_path / "rows.csv", options=TableOptions(header=True)), tmp_path)
 
-    assert [one for one in made.unsure if "taken for a header" in one] == [
+    assert [sentence for sentence in draft.unsure if "taken for a header" in sentence] == [
         "the first row is taken for a header ('5', '7': a number above numbers like it); if it is data: --no-header"
     ]
-    assert said.config.data.header is True
-    assert said.dataset.columns() == ["5", "7", "label"]
+    assert with_header.config.data.header is True
+    assert with_header.dataset.columns() == ["5", "7", "label"]
 
 
 def test_on_a_terminal_a_person_is_asked(iris):
@@ -108,9 +108,9 @@ def test_on_a_terminal_a_person_is_asked(iris):
         questions.append(question)
         return True
 
-    made = new.draft(iris, label="column_5", options=TableOptions(confirm=answer))
+    draft = new.draft(iris, label="column_5", options=TableOptions(confirm=answer))
 
-    assert made.data["header"] is False
+    assert draft.data["header"] is False
     assert questions[0].startswith(f"{iris}:1: the first row seems to be data")
     assert questions[0].endswith("Is it data?")
     with pytest.raises(DataError, match="--no-header"):
@@ -166,11 +166,11 @@ def test_the_command_asks_on_a_terminal(iris):
         ),
     ],
 )
-def test_options_that_do_not_suit_are_told_in_one_line(iris, arguments, message):
-    with pytest.raises(ConfigError, match=message) as told:
+def test_options_that_do_not_apply_are_refused_in_one_line(iris, arguments, message):
+    with pytest.raises(ConfigError, match=message) as raised:
         new.draft(iris, options=layouts.table_options(**{**dict.fromkeys(OPTIONS), **arguments}))
 
-    assert len(str(told.value).splitlines()) == 1
+    assert len(str(raised.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("text", ["tab", "\\t", "\t"])
@@ -182,10 +182,10 @@ def test_a_tab_is_named_in_three_ways_and_a_blank_in_two(text):
 def test_a_file_of_any_ending_is_read_by_format_and_delimiter(tmp_path):
     (tmp_path / "rows.dat").write_text("x:label\n" + _lines("{1}:{2}"))
 
-    made = new.draft(tmp_path / "rows.dat", options=TableOptions(format="csv", delimiter=":"))
-    named = _load(made, tmp_path)
+    draft = new.draft(tmp_path / "rows.dat", options=TableOptions(format="csv", delimiter=":"))
+    named = _load(draft, tmp_path)
 
-    assert made.data["format"] == "csv"
+    assert draft.data["format"] == "csv"
     assert named.config.data.delimiter == ":"
     assert _rows(named) == 40
 
@@ -204,13 +204,13 @@ def test_a_table_of_another_ending_is_recognised_by_its_first_rows(tmp_path, del
 
 
 @pytest.mark.parametrize("row", ['{{"x": {0}, "y": {1}}}', "{0}  {1}  word", "A sentence, the {0}th\nand another one"])
-def test_what_is_no_table_by_its_first_rows_is_told_with_the_commands(tmp_path, row):
+def test_a_file_of_unknown_format_is_refused_with_the_commands(tmp_path, row):
     (tmp_path / "rows.dat").write_text(_lines(row))
 
-    with pytest.raises(ConfigError, match="can be told neither by its ending nor by its first rows") as told:
+    with pytest.raises(ConfigError, match="can be told neither by its ending nor by its first rows") as raised:
         new.draft(tmp_path / "rows.dat")
 
-    assert "  --format csv --delimiter tab" in str(told.value).splitlines()
+    assert "  --format csv --delimiter tab" in str(raised.value).splitlines()
 
 
 def test_a_run_file_whose_columns_are_inferred_does_not_take_data_for_a_header(iris, tmp_path):
@@ -246,11 +246,11 @@ def test_settings_that_contradict_each_other_are_refused(iris, tmp_path, setting
 
 
 def test_every_file_of_a_pattern_is_read_without_a_header(iris, tmp_path):
-    whole = iris.read_text()
+    content = iris.read_text()
     for number in (1, 2):
-        (tmp_path / f"span-{number}.csv").write_text(whole)
-    made = new.draft(iris, label="species", options=TableOptions(names=NAMES))
-    text = writing.text(made, "mine", tmp_path).replace("files: iris.csv", 'files: "span-{SPAN}.csv"')
+        (tmp_path / f"span-{number}.csv").write_text(content)
+    draft = new.draft(iris, label="species", options=TableOptions(names=NAMES))
+    text = writing.text(draft, "mine", tmp_path).replace("files: iris.csv", 'files: "span-{SPAN}.csv"')
     (tmp_path / "mine.yaml").write_text(text)
 
     named = config.load(str(tmp_path / "mine.yaml"))
@@ -263,49 +263,49 @@ def test_a_table_in_a_zip_file_becomes_a_run_file_that_reads_it(iris, tmp_path):
     with zipfile.ZipFile(tmp_path / "iris.zip", "w") as archive:
         archive.write(iris, "data/iris.csv")
 
-    made = new.draft(tmp_path / "iris.zip", label="species", options=TableOptions(names=NAMES))
+    draft = new.draft(tmp_path / "iris.zip", label="species", options=TableOptions(names=NAMES))
 
-    assert made.rows == 40
-    assert _rows(_load(made, tmp_path)) == 40
+    assert draft.rows == 40
+    assert _rows(_load(draft, tmp_path)) == 40
     with pytest.raises(DataError, match=r"iris.zip/data/iris.csv:1: the first row seems to be data"):
         new.draft(tmp_path / "iris.zip")
 
 
-def test_remarks_are_told_and_left_out(tmp_path):
+def test_lines_before_the_header_are_reported_and_left_out(tmp_path):
     (tmp_path / "rows.csv").write_text("# exported 2024-05-01\n\nx,label\n" + _lines("{1},{2}"))
 
-    made = new.draft(tmp_path / "rows.csv")
-    named = _load(made, tmp_path)
+    draft = new.draft(tmp_path / "rows.csv")
+    named = _load(draft, tmp_path)
 
-    assert made.unsure == ["the lines before line 3 are left out (line 1: '# exported 2024-05-01')"]
+    assert draft.unsure == ["the lines before line 3 are left out (line 1: '# exported 2024-05-01')"]
     assert _rows(named) == 40
     assert {row.where.rpartition(":")[2] for _, row in open_rows(named.dataset, named.config.data)} == {
         str(n) for n in range(4, 44)
     }
 
 
-def test_rows_that_cannot_be_read_at_all_are_told_by_the_first(tmp_path):
+def test_if_no_row_can_be_read_the_first_problem_is_reported(tmp_path):
     (tmp_path / "rows.csv").write_text("x,label\n" + "1,2,a\n1,2,3,a\n" * 20)
 
     with pytest.raises(DataError, match=r"rows.csv:2: expected 2 cells, found 3; none of 40 rows can be read"):
         new.draft(tmp_path / "rows.csv")
 
 
-def test_a_first_row_of_another_length_than_the_rows_is_left_out_by_the_commands_that_are_offered(tmp_path):
+def test_a_first_row_of_another_length_is_left_out_by_the_suggested_commands(tmp_path):
     (tmp_path / "rows.csv").write_text("40,a,b\n" + _lines("{0},{1},5,{2}"))
 
     with pytest.raises(DataError) as raised:
         layouts.settings_of(tmp_path / "rows.csv", TableOptions())
-    made = new.draft(tmp_path / "rows.csv", label="column_4", options=TableOptions(header=False))
+    draft = new.draft(tmp_path / "rows.csv", label="column_4", options=TableOptions(header=False))
 
-    first, *ways = str(raised.value).splitlines()
+    first, *commands = str(raised.value).splitlines()
     assert "rows.csv:1: the first row does not name the columns (it has 3 cells, the rows below have 4)." in first
-    assert [way.split()[0] for way in ways] == ["--no-header", "--names"]
-    assert "left out" in ways[0]
-    assert made.rows == 40
+    assert [command.split()[0] for command in commands] == ["--no-header", "--names"]
+    assert "left out" in commands[0]
+    assert draft.rows == 40
 
 
-def test_a_cover_page_before_the_table_is_told_with_the_command_for_the_other_worksheets(tmp_path):
+def test_a_cover_worksheet_is_refused_with_the_commands_for_the_others(tmp_path):
     book = openpyxl.Workbook()
     book.active.title = "Info"
     book.active.append(["List of customers"])
@@ -316,12 +316,12 @@ def test_a_cover_page_before_the_table_is_told_with_the_command_for_the_other_wo
     with pytest.raises(DataError) as raised:
         new.draft(tmp_path / "book.xlsx")
 
-    told, command = str(raised.value).splitlines()
-    assert told.endswith("no row can be read. It is worksheet 'Info', the first of 2; for another:")
+    message, command = str(raised.value).splitlines()
+    assert message.endswith("no row can be read. It is worksheet 'Info', the first of 2; for another:")
     assert command == "  --sheet Customers"
 
 
-def test_a_first_row_that_looks_like_names_is_taken_for_data_with_a_doubt(tmp_path):
+def test_a_first_row_that_looks_like_names_but_is_read_as_data_is_called_unsure(tmp_path):
     (tmp_path / "rows.csv").write_text("x,label\n" + _lines("{1},{2}"))
 
     _, unsure = layouts.settings_of(tmp_path / "rows.csv", TableOptions(names=("a", "b")))
@@ -333,7 +333,7 @@ def test_a_first_row_that_looks_like_names_is_taken_for_data_with_a_doubt(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
-def test_a_delimiter_that_is_not_found_is_asked_for(tmp_path, name):
+def test_a_table_of_one_column_is_refused_with_a_hint_at_the_delimiter(tmp_path, name):
     (tmp_path / name).write_text("x:label\n" + _lines("{1}:{2}"))
 
     with pytest.raises(DataError, match=r"has 1 column.*if its cells are not separated by commas: --delimiter"):
@@ -345,7 +345,7 @@ def test_a_delimiter_that_is_not_found_is_asked_for(tmp_path, name):
             new.draft(tmp_path / name, options=TableOptions(delimiter=":"))
 
 
-def test_the_delimiter_of_a_run_file_whose_columns_are_inferred_is_told(tmp_path):
+def test_another_delimiter_is_suggested_for_a_run_file_without_features(tmp_path):
     (tmp_path / "rows.csv").write_text("x;label\n" + _lines("{1};{2}"))
     (tmp_path / "mine.yaml").write_text("task: tabular_classification\ndata: {files: rows.csv, label: label}\n")
 
