@@ -1,4 +1,4 @@
-"""The model gate: thresholds, and no regression against the live model."""
+"""The model gate: metrics must reach their thresholds and must not regress against the live version."""
 
 import json
 import math
@@ -14,9 +14,9 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 
 from components.artifact_files import CHALLENGE, METRICS, OVERALL, VERDICT, saved_model_folder
-from components.live_model.asking import DataSource, question
 from components.live_model.comparable import LiveModel
-from components.live_model.contest import Candidate, LiveComparison, PairedComparison, SameRowsMetrics
+from components.live_model.comparison import Candidate, LiveComparison, PairedComparison, SameRowsMetrics
+from components.live_model.shared_rows import DataSource, prepare_shared_rows
 from data.config import DataConfig
 from data.errors import ModelError
 from data.spec import DatasetSpec
@@ -25,7 +25,7 @@ from models import progress, registry
 from models.serving.rollout.versions import model_digest
 
 PASSING_VERDICTS = {"not_worse": ("beats", "ties with"), "better": ("beats",)}
-ROUNDING = 1e-12  # relative: 0.905 - 0.9 is more than 0.005 in float64
+ROUNDING = 1e-12  # relative tolerance: in float64, 0.905 - 0.9 is more than 0.005
 
 
 @component
@@ -49,12 +49,12 @@ def ModelGate(
     allow_unblessed: Parameter[bool],
     run: Parameter[str],
 ):
-    """Blesses the model, or stops the run with the numbers that fell short.
+    """Blesses the model, or stops the run with the metrics that failed.
 
-    With `allow_unblessed` the run goes on, the model unblessed. `metric` is what candidate and live version are
-    compared by, `challenge` is `off`, `not_worse` or `better`; nothing is compared where `against_live` is `never`.
-    `source` is the data source and `base` where its relative paths start; `split_rule` and `split_plan` are those by
-    which the rows were split.
+    With `allow_unblessed` the run goes on without a blessing. `thresholds` is JSON, see `Requirements`. `metric` is the
+    one by which candidate and live version are compared, `challenge` is `off`, `not_worse` or `better`; nothing is
+    compared if `against_live` is `never`. `source` is the data source as JSON, and `base` the folder to which its paths
+    are relative; `split_rule` and `split_plan` are those by which the rows were split.
     """
     candidate = Candidate(
         saved_model=saved_model_folder(model.uri),
@@ -91,12 +91,12 @@ def ModelGate(
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a model must reach.
+    """Requirements on a model.
 
     Attributes:
-        thresholds: Metric name -> `max` where lower is better, else `min`, and `max_regression`.
-        challenge: How it has to do beside the live version: `off`, `not_worse` or `better`.
-        metric: Name of the metric that the challenge is about.
+        thresholds: Metric name -> `max` if lower is better, else `min`, and `max_regression`.
+        challenge: Required result of the paired comparison with the live version: `off`, `not_worse` or `better`.
+        metric: Name of the metric of that comparison.
     """
 
     thresholds: Mapping[str, Mapping[str, Any]]
@@ -105,18 +105,19 @@ class Requirements:
 
     @property
     def needs_live(self) -> bool:
-        """Whether any of them is about the live version."""
+        """Whether any of them compares the model with the live version."""
         return bool(self.thresholds) or self.challenge != "off"
 
 
 def other_live_version(destination: Path, candidate: Candidate) -> LiveModel | None:
-    """Returns the live version, if there is one that is not the candidate itself."""
+    """Returns the live version; None if there is none, or if it is the candidate itself."""
     live = LiveModel.of(destination)
     return live if live and live.manifest["digest"] != model_digest(Path(candidate.saved_model)) else None
 
 
-def _source(values_json: str, base: Path) -> DataSource:
-    values = json.loads(values_json)
+def _source(source_json: str, base: Path) -> DataSource:
+    """Returns the data source of the run, from its JSON."""
+    values = json.loads(source_json)
     return DataSource(DataConfig.model_validate(values["config"]), values["name"], base, values["digest"])
 
 
@@ -129,29 +130,31 @@ def compare_with_live(
     examples_uri: str,
     is_judged: bool,
 ) -> tuple[SameRowsMetrics | None, PairedComparison | None, str]:
-    """Returns the metrics of both on the same rows, the paired comparison where there is a challenge, and else a note.
+    """Compares the candidate with the live version on the same test rows.
 
     Args:
         live: The live version.
-        candidate: The model that the run made.
-        required: What it must reach.
-        source: Where its rows were read.
+        candidate: The model that the run trained.
+        required: Requirements on it.
+        source: Data from which its rows were read.
         examples_uri: Folder of its examples.
         is_judged: Whether a regression stops the run.
+
+    Returns:
+        Metrics of both, None without common rows; the paired comparison, None without a challenge; and why nothing was
+        compared, empty if it was.
 
     Raises:
         DataError: The data has changed since it was read, or rows are not where ingest found them.
     """
     spec, task = candidate.spec, candidate.task
     with tempfile.TemporaryDirectory() as scratch:
-        asked = question(live, source, examples_uri=examples_uri, spec=spec, task=task, scratch=Path(scratch))
-        if asked.is_empty:
-            return (
-                None,
-                None,
-                f"not compared with version {live.version}: there is no test row that it can be asked about",
-            )
-        comparison = LiveComparison(live, asked, candidate)
+        shared_rows = prepare_shared_rows(
+            live, source, examples_uri=examples_uri, spec=spec, task=task, scratch=Path(scratch)
+        )
+        if shared_rows.is_empty:
+            return None, None, f"not compared with version {live.version}: there is no test row that it can predict"
+        comparison = LiveComparison(live, shared_rows, candidate)
         same_rows = comparison.same_rows(is_judged=is_judged)
         if required.challenge == "off":
             return same_rows, None, ""
@@ -162,13 +165,13 @@ def bless(folder: Path, decision: "Decision", metrics: Mapping[str, Any], *, all
     """Writes the decision into a blessing's folder, reports it, and returns whether the model is blessed.
 
     Args:
-        folder: The blessing's.
+        folder: Folder of the blessing.
         decision: The decision.
-        metrics: The candidate's evaluation, as `metrics.json` has it.
-        allow_unblessed: Whether a model that is not good enough is no error.
+        metrics: The candidate's evaluation, as in `metrics.json`.
+        allow_unblessed: Whether the run goes on without a blessing if the model is not good enough.
 
     Raises:
-        ModelError: The model is not good enough.
+        ModelError: The model is not good enough, and `allow_unblessed` is false.
     """
     if decision.paired:
         challenge_json = vars(decision.paired) | {"sentence": decision.paired.sentence()}
@@ -178,19 +181,19 @@ def bless(folder: Path, decision: "Decision", metrics: Mapping[str, Any], *, all
     progress.report(summary=decision.sentence())
     if not (decision.passed or allow_unblessed):
         raise ModelError(decision.refusal(metrics["slices"], metrics.get("intervals", {})))
-    # As stock TFX's Evaluator says it.
+    # The file names of stock TFX's Evaluator.
     (folder / ("BLESSED" if decision.passed else "NOT_BLESSED")).touch()
     return decision.passed
 
 
 def reaches(value: float, bound: float, *, lower_is_better: bool, scale: float = 0.0) -> bool:
-    """Whether a value is on the right side of a bound, or beside it by no more than the rounding of float64.
+    """Whether a value reaches a bound, up to the rounding of float64.
 
     Args:
         value: The value.
-        bound: The greatest value that is right where `lower_is_better`, else the least one.
-        lower_is_better: Which of them.
-        scale: Size of the greatest number that `bound` was computed from, where that is more than `bound` itself.
+        bound: The greatest accepted value if `lower_is_better`, else the least.
+        lower_is_better: Whether a lower value is better.
+        scale: Absolute value of the greatest number from which `bound` was computed, if greater than `bound`.
     """
     tolerance = ROUNDING * max(abs(value), abs(bound), scale)
     return value <= bound + tolerance if lower_is_better else value >= bound - tolerance
@@ -198,19 +201,19 @@ def reaches(value: float, bound: float, *, lower_is_better: bool, scale: float =
 
 @dataclass(frozen=True)
 class Verdict:
-    """One metric of the candidate beside its threshold, and beside the live version.
+    """Result of one metric: the candidate's value against the threshold and against the live version.
 
     Attributes:
-        metric: Name.
-        value: The candidate's.
-        bound: The threshold: the greatest value that passes where `lower_is_better`, else the least one.
+        metric: Name of the metric.
+        value: The candidate's value on the test split.
+        bound: The threshold: the greatest value that passes if `lower_is_better`, else the least.
         lower_is_better: Whether a lower value of the metric is better.
-        max_regression: How much worse than `published` is accepted.
-        is_compared: Whether both were asked about the same rows.
-        published: The live version's value on those rows; None where it has no finite one, or nothing is compared.
-        candidate: The candidate's value on those rows; None as `published`.
-        is_judged: Whether a regression stops the run; else it is only reported.
-        interval: The ends of the 95 % interval of `value`; None where it is not known.
+        max_regression: By how much a value may be worse than `published`.
+        is_compared: Whether both models predicted the same rows.
+        published: The live version's value on those rows; None if it has no finite one, or nothing is compared.
+        candidate: The candidate's value on those rows; None as for `published`.
+        is_judged: Whether a regression stops the run; if not, it is only reported.
+        interval: Ends of the 95 % interval of `value`; None if not known.
     """
 
     metric: str
@@ -226,14 +229,14 @@ class Verdict:
 
     @property
     def reaches_bound(self) -> bool:
-        """Whether the value is on the right side of the threshold."""
+        """Whether the value reaches the threshold."""
         return reaches(self.value, self.bound, lower_is_better=self.lower_is_better)
 
     @property
     def regresses(self) -> bool:
-        """Whether it is more than `max_regression` worse than the live version.
+        """Whether the candidate is worse than the live version by more than `max_regression`.
 
-        No value is worse than any: without one of the candidate's it is, without one of the live version's it is not.
+        A candidate without a finite value is, unless the live version has none either.
         """
         if self.published is None:
             return False
@@ -245,29 +248,31 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the metric lets the model through."""
+        """Whether the metric accepts the model."""
         return self.reaches_bound and not (self.regresses and self.is_judged)
 
     def sentence(self) -> str:
-        """Returns the value against what was asked: `accuracy 0.912 (95 % 0.901 to 0.922): expected >= 0.92`."""
+        """Returns value and threshold, such as `accuracy 0.912 (95 % 0.901 to 0.922): expected >= 0.92`."""
         sign, ends = "<=" if self.lower_is_better else ">=", self.interval
         value = significant(self.value, interval=ends, bound=self.bound) + (f" (95 % {span(ends)})" if ends else "")
         text = f"{self.metric} {value}: expected {sign} {self.bound:g}"
-        return text + self._beside_live() if self.is_compared else text
+        return text + self._live_part() if self.is_compared else text
 
-    def _beside_live(self) -> str:
-        """Returns what `sentence` says of the live version."""
+    def _live_part(self) -> str:
+        """Returns the part of `sentence` on the live version."""
         if self.published is None:
-            which = "neither has" if self.candidate is None else "it does not have"
-            return f"; not compared with the live version: {which} a finite value on the same test rows"
+            subject = "neither has" if self.candidate is None else "it does not have"
+            return f"; not compared with the live version: {subject} a finite value on the same test rows"
         text, ends, bound = "", self.interval, None
         if self.candidate is None:
-            text = "; on the rows that the live version was asked about it has no finite value"
+            text = "; on the rows that the live version can predict it has no finite value"
         elif self.candidate != self.value:
             candidate = significant(self.candidate, interval=ends)
-            text = f"; on the rows that the live version was asked about {candidate}"
+            text = f"; on the rows that the live version can predict {candidate}"
         if self.candidate is not None and self.candidate != self.published:
-            bound = self.candidate + self.max_regression * (-1 if self.lower_is_better else 1)  # the best accepted
+            bound = self.candidate + self.max_regression * (
+                -1 if self.lower_is_better else 1
+            )  # the greatest accepted one, or the least
             bound = None if math.isclose(bound, self.published, rel_tol=ROUNDING) else bound
         judged = f"at most {self.max_regression:g} worse" if self.is_judged else "only reported"
         return f"{text}, live {significant(self.published, interval=ends, bound=bound)} ({judged})"
@@ -285,10 +290,10 @@ def judge(
 
     Args:
         metrics: The candidate's metrics by name.
-        thresholds: Metric name -> `max` where lower is better, else `min`, and `max_regression`.
-        lower_is_better: Names of the metrics of which a lower value is better.
-        same_rows: Metrics of both models on the same rows; None where nothing is compared.
-        intervals: Metric name -> ends of the 95 % interval of the candidate's, where it is known.
+        thresholds: Metric name -> `max` if lower is better, else `min`, and `max_regression`.
+        lower_is_better: Names of the metrics whose lower values are better.
+        same_rows: Metrics of both models on the same rows; None if nothing is compared.
+        intervals: Metric name -> ends of the 95 % interval of the candidate's value, if known.
 
     Raises:
         ModelError: A metric was not computed or is not a finite number.
@@ -316,14 +321,14 @@ def judge(
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Whether the candidate is good enough.
+    """The decision on whether the candidate is good enough.
 
     Attributes:
         verdicts: One for each threshold.
-        same_rows: Metrics of candidate and live version on the same rows; None where nothing is compared.
-        paired: Their paired comparison there by one metric; None without a challenge.
-        challenge: How it has to come out: `off`, `not_worse` or `better`.
-        note: Why nothing was compared though there is a live version; empty where there is nothing to say.
+        same_rows: Metrics of candidate and live version on the same rows; None if nothing is compared.
+        paired: Their paired comparison on these rows by one metric; None without a challenge.
+        challenge: Its required result: `off`, `not_worse` or `better`.
+        note: Why nothing was compared though there is a live version; else empty.
     """
 
     verdicts: Sequence[Verdict]
@@ -334,17 +339,17 @@ class Decision:
 
     @property
     def fails_challenge(self) -> bool:
-        """Whether it does worse beside the live version than the challenge accepts."""
+        """Whether the paired comparison has a result that the challenge does not accept."""
         is_judged = self.same_rows is None or self.same_rows.is_judged
         return self.paired is not None and is_judged and self.paired.verdict not in PASSING_VERDICTS[self.challenge]
 
     @property
     def passed(self) -> bool:
-        """Whether it may be published."""
+        """Whether the candidate may be published."""
         return all(verdict.passed for verdict in self.verdicts) and not self.fails_challenge
 
     def sentence(self) -> str:
-        """Returns all that was judged or compared, in a line."""
+        """Returns all verdicts and comparisons in a line."""
         parts = [verdict.sentence() for verdict in self.verdicts]
         parts += [self.paired.sentence()] if self.paired else []
         parts += self.same_rows.notes() if self.same_rows else [self.note] if self.note else []
@@ -353,11 +358,11 @@ class Decision:
     def refusal(
         self, slices: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Mapping[str, Sequence[float]]]
     ) -> str:
-        """Returns what fell short, a line each, with the slices in which it is worst and notes on the comparison.
+        """Returns the failed requirements, a line each, each metric with its worst slices, and notes on the comparison.
 
         Args:
             slices: Slice -> metric -> the candidate's value.
-            intervals: The same with the ends of 95 % intervals, where they are known.
+            intervals: Slice -> metric -> ends of the 95 % interval, if known.
         """
         failed = [verdict for verdict in self.verdicts if not verdict.passed]
         lines = [line for verdict in failed for line in (verdict.sentence(), *worst_slices(slices, intervals, verdict))]
@@ -376,7 +381,7 @@ def worst_slices(
 ) -> list[str]:
     """Returns a line with the slices in which a metric is worst, such as `worst: label=Shirt 0.772 (0.745 to 0.797)`.
 
-    None without slices.
+    The list is empty without slices.
     """
     values = {
         name: metrics[verdict.metric]

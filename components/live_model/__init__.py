@@ -1,1 +1,1 @@
-"""The version that is live, beside a candidate: whether the two can be compared, and how it is asked."""
+"""Comparison of a candidate with the live version: whether it is possible, on which rows, and with what result."""

@@ -20,8 +20,8 @@ class LiveModel:
 
     Attributes:
         version: Its number.
-        folder: Of its SavedModel.
-        manifest: What was written about it when it was published.
+        folder: Folder of its SavedModel.
+        manifest: Its manifest.
     """
 
     version: int
@@ -30,10 +30,10 @@ class LiveModel:
 
     @classmethod
     def of(cls, destination: Path) -> "LiveModel | None":
-        """Returns the live version below a pipeline's folder of versions; None where nothing is published.
+        """Returns the live version in a pipeline's folder of versions; None if nothing is published.
 
         Raises:
-            ConfigError: It is pinned, and gone.
+            ConfigError: The pinned version does not exist.
             ServingError: It was not published by Headrace.
         """
         version = live_version(destination)
@@ -44,35 +44,39 @@ class LiveModel:
 
     @property
     def spec(self) -> DatasetSpec:
-        """The facts of the data that it was trained on.
+        """Features of the data that it was trained on.
 
         Raises:
-            ServingError: They cannot be read: another release wrote them.
+            ServingError: The manifest's entry cannot be read, since another release wrote it.
         """
         try:
             return DatasetSpec.model_validate(self.manifest["spec"])
         except (KeyError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ServingError(
-                f"What version {self.version}, which is live, was trained on cannot be read ({reason}); {REMEDY}."
+                f"The features of version {self.version}, which is live, cannot be read ({reason}); {REMEDY}."
             ) from error
 
     def inputs(self) -> dict[str, Feature]:
-        """Returns the features that it takes, by name."""
+        """Returns its inputs: name -> feature."""
         return {name: feature for name, feature in self.spec.features.items() if not feature.target}
 
     def was_tested_on(self, digest: str) -> bool:
-        """Whether the test split of this digest is the one that it was tested on: no row of it was trained on.
+        """Whether its test split has this digest, so that it was not trained on any of these rows.
 
-        An older release, whose manifest has no rule of the splits, wrote the digest already.
+        Manifests of older releases have the digest too, though no rule of the splits.
         """
         return self.manifest.get("evaluation", {}).get("data_digest") == digest
 
     def has_rule(self, rule: Mapping[str, Any], plan: Mapping[str, Any]) -> bool:
-        """Whether its rows were split by this rule, so that no test row of today was a training row of its.
+        """Whether its rows were split by this rule, so that it was not trained on any row of the present test split.
 
-        By time only where all test rows of today are newer than what it was trained on. In a class that is stratified
-        some rows may have moved, which is accepted: they are few.
+        For splits by time, all present test rows must also be newer than its training rows. Of stratified classes a few
+        rows may have moved between splits, which is accepted.
+
+        Args:
+            rule: The rule by which the present rows are split.
+            plan: The part of it that depends on all rows, see `split_plan`.
         """
         if not agree(self.manifest.get("split", {}), rule):
             return False
@@ -82,72 +86,73 @@ class LiveModel:
         return trained_until is not None and plan["time"]["starts"]["test"] >= trained_until
 
 
-def obstacle(live: LiveModel, task: str, dataset: Dataset, *, compared: bool) -> str:
-    """Returns why a candidate cannot be compared with the live version, in one sentence; empty where it can.
+def why_not_comparable(live: LiveModel, task: str, dataset: Dataset, *, is_compared: bool) -> str:
+    """Returns in one sentence why a candidate cannot be compared with the live version; empty if it can.
 
     Args:
         live: The live version.
-        task: The candidate's.
+        task: The candidate's task.
         dataset: The candidate's data.
-        compared: Whether anything of the two is compared; where nothing is, the live version is asked nothing.
+        is_compared: Whether their metrics are compared; if not, the live version needs no inputs.
     """
     version, spec = f"version {live.version}, which is live,", dataset.spec
     if live.manifest.get("task") != task:
         return f"{version} is of task {live.manifest.get('task')}, this one of {task}; {REMEDY}."
     if live.spec.targets() != spec.targets():
-        names = [", ".join(facts.targets()) for facts in (live.spec, spec)]
-        return f"{version} predicts {names[0]}, this one {names[1]}; {REMEDY}."
+        live_target, target = (", ".join(each.targets()) for each in (live.spec, spec))
+        return f"{version} predicts {live_target}, this one {target}; {REMEDY}."
     live_classes, classes = set(_classes(live.spec)), set(_classes(spec))
     if live_classes and not live_classes & classes:
         return f"{version} has none of the classes {', '.join(sorted(classes)[:5])}; {REMEDY}."
-    missing = _missing_columns(live, dataset) if compared else []
+    missing = _missing_columns(live, dataset) if is_compared else []
     if missing:
-        word = "column" if len(missing) == 1 else "columns"
-        return f"{version} takes the {word} {', '.join(missing)}, which the data does not have; {REMEDY}."
+        noun = "column" if len(missing) == 1 else "columns"
+        return f"{version} takes the {noun} {', '.join(missing)}, which the data does not have; {REMEDY}."
     return ""
 
 
 def split_plan(live: LiveModel | None, dataset: Dataset) -> dict[str, Any]:
-    """Returns `Dataset.plan`, but for classes that the live version knows: those keep their rule.
+    """Returns `Dataset.plan`, in which the classes of the live version keep their rule.
 
-    One that was stratified stays so though it has grown, one that was split by content stays so though it has shrunk.
+    A class that was stratified remains so when it grows, and one that was not does not become so when it shrinks.
     """
     plan = dataset.plan()
     if live is None or "time" in plan or not live.has_rule(dataset.rule(), plan):
         return plan
-    live_plan, stratified = live.manifest.get("split_plan", {}).get("stratified", {}), {}
-    trained_on = live.manifest.get("spec", {}).get("features", {})  # as it stands: another release may have written it
+    live_stratified, stratified = live.manifest.get("split_plan", {}).get("stratified", {}), {}
+    live_features = live.manifest.get("spec", {}).get("features", {})  # not validated: of any release
     for name, label in dataset.spec.of(LabelFeature).items():
-        live_classes = trained_on.get(name, {}).get("classes", ())
-        by_live, by_count = live_plan.get(name, ()), plan.get("stratified", {}).get(name, ())
-        classes = [one for one in label.classes if one in (by_live if one in live_classes else by_count)]
+        live_classes = live_features.get(name, {}).get("classes", ())
+        by_live, by_count = live_stratified.get(name, ()), plan.get("stratified", {}).get(name, ())
+        classes = [value for value in label.classes if value in (by_live if value in live_classes else by_count)]
         if classes:
             stratified[name] = classes
     return {"stratified": stratified} if stratified else {}
 
 
 def why_no_warm_start(live: LiveModel, dataset: Dataset, plan: Mapping[str, Any]) -> str:
-    """Returns why training cannot begin with the weights of the live version; empty where nothing is known against it.
+    """Returns why training cannot begin with the weights of the live version; empty if it can.
 
-    A weight belongs to a column by its position: of other columns it would mean something else, though its shape fits.
+    A weight belongs to a column by its position: with other columns it would fit by its shape, and be wrong.
     """
     if not live.has_rule(dataset.rule(), plan):
-        return "its splits were drawn by another rule"
+        return "its splits follow another rule"
     inputs = [(name, _stored_type(feature)) for name, feature in dataset.spec.features.items() if not feature.target]
     live_inputs = [(name, _stored_type(feature)) for name, feature in live.inputs().items()]
     return "" if inputs == live_inputs else "it takes other columns"
 
 
 def _classes(spec: DatasetSpec) -> tuple[str, ...]:
+    """Returns the names of all classes."""
     return tuple(name for label in spec.of(LabelFeature).values() for name in label.classes)
 
 
 def _missing_columns(live: LiveModel, dataset: Dataset) -> list[str]:
-    """Returns the inputs of the live version that the data cannot give it, and that it cannot do without."""
+    """Returns the required inputs of the live version that cannot be read from the data."""
     if dataset.columns:
         columns = set(dataset.columns())
         return [name for name, feature in live.inputs().items() if name not in columns and not feature.optional]
-    # There are no other columns than the features: one that is stored as another type cannot be read again.
+    # This data set has no columns besides its features: one that is stored as another type cannot be read again.
     columns, same = set(dataset.spec.features), _same_inputs(live, dataset.spec)
     return [
         name
@@ -157,7 +162,7 @@ def _missing_columns(live: LiveModel, dataset: Dataset) -> list[str]:
 
 
 def _same_inputs(live: LiveModel, spec: DatasetSpec) -> set[str]:
-    """Returns the inputs of the live version that are stored as it takes them."""
+    """Returns the inputs of the live version that the candidate's examples hold as the same type."""
     return {
         name
         for name, feature in live.inputs().items()
@@ -166,26 +171,26 @@ def _same_inputs(live: LiveModel, spec: DatasetSpec) -> set[str]:
 
 
 def _stored_type(feature: Feature | None) -> tuple:
-    """Returns what is equal of two features whose stored values can stand for one another."""
+    """Returns a key that is equal for features whose stored values have the same meaning."""
     if isinstance(feature, ImageFeature):
         return ("image", feature.height, feature.width, feature.channels)
     return (feature.kind, feature.format) if isinstance(feature, DateFeature) else (feature and feature.kind,)
 
 
 def missing_inputs(live: LiveModel, dataset: Dataset) -> tuple[str, ...]:
-    """Returns the inputs of the live version that the data has no longer."""
+    """Returns the inputs of the live version for which the data has no column."""
     columns = dataset.columns() if dataset.columns else dataset.spec.features
     return tuple(name for name in live.inputs() if name not in columns)
 
 
 def takes_stored(live: LiveModel, spec: DatasetSpec, missing: Collection[str] = ()) -> bool:
-    """Whether the live version can be asked about the examples as they are stored for the candidate.
+    """Whether the live version can predict the candidate's examples as they are stored.
 
     Args:
         live: The live version.
-        spec: The facts of the candidate's data.
-        missing: Inputs of the live version that the data has no longer, see `missing_inputs`: optional ones are no
-            obstacle.
+        spec: Features of the candidate's data.
+        missing: Inputs of the live version without a column in the data, see `missing_inputs`; they have to be
+            optional.
     """
     same = _same_inputs(live, spec)
     return all(
@@ -195,7 +200,7 @@ def takes_stored(live: LiveModel, spec: DatasetSpec, missing: Collection[str] = 
 
 
 def same_classes(live: LiveModel, spec: DatasetSpec) -> bool:
-    """Whether both know the same classes, in the same order."""
+    """Whether both have the same classes, in the same order."""
     return _classes(live.spec) == _classes(spec)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 from threadpoolctl import threadpool_limits
 
-from components.live_model.comparable import LiveModel, obstacle
+from components.live_model.comparable import LiveModel, why_not_comparable
 from data import loading
 from data.checks.rows import RowChecks
 from data.errors import ConfigError
@@ -204,7 +204,7 @@ def _check_live(named: NamedConfig, paths: PipelinePaths) -> None:
     if live is None:
         return
     is_compared = bool(settings.thresholds) or settings.challenge != "off"
-    why_not = obstacle(live, named.config.task, named.dataset, compared=is_compared)
+    why_not = why_not_comparable(live, named.config.task, named.dataset, is_compared=is_compared)
     if why_not:
         raise ConfigError(f"{named.name}: {why_not}")
 

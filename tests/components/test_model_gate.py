@@ -23,7 +23,7 @@ def verdicts(metrics: dict, thresholds: dict, live: dict | None = None, **change
 
 def same_rows(live: dict, candidate: dict, **changes):
     """Returns the metrics of both on all of 100 test rows."""
-    from components.live_model.contest import SameRowsMetrics
+    from components.live_model.comparison import SameRowsMetrics
 
     return SameRowsMetrics(version=7, live=live, candidate=candidate, num_rows=100, num_test_rows=100, **changes)
 
@@ -82,7 +82,7 @@ def test_the_direction_is_the_metrics_own():
 @pytest.mark.parametrize(
     ("candidate", "live", "passed", "told"),
     [
-        ({}, 0.9, False, "on the rows that the live version was asked about it has no finite value, live 0.9000 (at"),
+        ({}, 0.9, False, "on the rows that the live version can predict it has no finite value, live 0.9000 (at"),
         (0.5, {}, True, "not compared with the live version: it does not have a finite value on the same test rows"),
         ({}, {}, True, "not compared with the live version: neither has a finite value on the same test rows"),
     ],
@@ -143,13 +143,13 @@ def test_a_regression_counts_on_the_rows_that_both_were_asked_about():
 
     assert not verdict.passed
     assert verdict.sentence().endswith(
-        "on the rows that the live version was asked about 0.9500, live 0.9700 (at most 0.01 worse)"
+        "on the rows that the live version can predict 0.9500, live 0.9700 (at most 0.01 worse)"
     )
 
 
 def paired(verdict: str):
     """Returns a comparison by accuracy that came out like this."""
-    from components.live_model.contest import PairedComparison
+    from components.live_model.comparison import PairedComparison
 
     return PairedComparison(
         metric="accuracy", version=7, candidate=0.95, published=0.97, low=-0.03, high=-0.01, verdict=verdict
@@ -180,7 +180,7 @@ def test_a_challenge_is_judged_though_all_thresholds_are_reached(challenge, verd
 
 
 def test_a_refusal_says_that_the_live_version_was_asked_about_some_rows_only():
-    from components.live_model.contest import SameRowsMetrics
+    from components.live_model.comparison import SameRowsMetrics
     from components.model_gate import Decision
 
     some = SameRowsMetrics(7, {"accuracy": 0.75}, {"accuracy": 0.5}, num_rows=154, num_test_rows=221)
@@ -274,7 +274,7 @@ def test_a_metric_that_was_not_computed_is_refused():
 
 
 def test_the_candidate_itself_is_no_other_version(tmp_path):
-    from components.live_model.contest import Candidate
+    from components.live_model.comparison import Candidate
     from components.model_gate import other_live_version
     from models.serving.rollout.versions import publish
 

@@ -145,9 +145,9 @@ def test_a_model_worse_than_the_last_published_one_is_refused(digits_run):
 
 
 def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_manifest):
-    from components.live_model.asking import Question
     from components.live_model.comparable import LiveModel
-    from components.live_model.contest import Candidate, LiveComparison
+    from components.live_model.comparison import Candidate, LiveComparison
+    from components.live_model.shared_rows import SharedRows
     from data import catalog
     from models import registry
 
@@ -158,9 +158,9 @@ def test_a_model_published_on_other_data_is_evaluated_anew(digits_run, digits_ma
     evaluation = digits_run.output("evaluate", "evaluation")
     task, spec = registry.task("image_classification"), catalog.load("digits").spec
     candidate = Candidate("", current, evaluation, task, task.config(), spec)
-    asked = Question(str(digits_run.output("ingest", "examples")), str(live.folder), is_as_stored=True)
+    shared_rows = SharedRows(str(digits_run.output("ingest", "examples")), str(live.folder), is_as_stored=True)
 
-    metrics = LiveComparison(live, asked, candidate).same_rows(is_judged=True)
+    metrics = LiveComparison(live, shared_rows, candidate).same_rows(is_judged=True)
 
     assert metrics.live == pytest.approx(digits_manifest["evaluation"]["slices"]["overall"], abs=1e-6)
     assert metrics.live["accuracy"] > 0.5  # not what was recorded, which is of other data

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from components import predictions
 from components.example_gen import split_files, write_splits
-from components.live_model.asking import DataSource, question
 from components.live_model.comparable import LiveModel
+from components.live_model.shared_rows import DataSource, prepare_shared_rows
 from data import examples as codec
 from data import loading
 from data.checks.rows import RowChecks
@@ -96,7 +96,9 @@ class Home:
         digest = dataset.digest()
         source = DataSource(config, "animals", moved() if moved else self.folder, digest)
         scratch = self.folder / "scratch"
-        found = question(live, source, examples_uri=str(examples), spec=dataset.spec, task=self.task, scratch=scratch)
+        found = prepare_shared_rows(
+            live, source, examples_uri=str(examples), spec=dataset.spec, task=self.task, scratch=scratch
+        )
         files = sorted(str(path) for path in (examples / "Split-test").glob("*"))
         return found, codec.read_rows(files, dataset.spec, 1000), dataset.spec
 

@@ -8,9 +8,9 @@ from components.live_model.comparable import (
     LiveModel,
     live_class_indices,
     missing_inputs,
-    obstacle,
     split_plan,
     takes_stored,
+    why_not_comparable,
 )
 from data import local
 from data.config import DataConfig
@@ -133,7 +133,7 @@ def test_classes_of_the_live_version_are_found_by_name(classes, indices, told):
     live, spec = live_of(x={"kind": "number"}), spec_of(x={"kind": "number"}, kind={**LABEL, "classes": classes})
     dataset = Dataset(spec=spec, digest=str, sources={})
 
-    found = obstacle(live, "any", dataset, compared=True)
+    found = why_not_comparable(live, "any", dataset, is_compared=True)
 
     assert live_class_indices(live, spec) == indices
     assert found.startswith(told)

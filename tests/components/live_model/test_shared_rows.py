@@ -8,8 +8,8 @@ import pytest
 from components import predictions
 from components.artifact_files import ROW_IDS
 from components.example_gen import read_row_ids, split_files
-from components.live_model.asking import DataSource, question
-from components.live_model.comparable import obstacle
+from components.live_model.comparable import why_not_comparable
+from components.live_model.shared_rows import DataSource, prepare_shared_rows
 from data import loading
 from data.config import DataConfig
 from data.errors import DataError
@@ -124,7 +124,7 @@ def test_a_column_that_is_gone_and_may_be_absent_is_told_of(home):
 
     found, rows, _ = home.ask(live, settings)
 
-    assert obstacle(live, "tabular_classification", home.load(settings)[1], compared=True) == ""
+    assert why_not_comparable(live, "tabular_classification", home.load(settings)[1], is_compared=True) == ""
     assert found.missing_columns == ("size",)
     assert home.answers(found).tolist() == [row["kind"] for row in rows]
 
@@ -254,7 +254,9 @@ def test_where_nothing_changed_the_data_is_not_looked_at_again(home):
     source = DataSource(DataConfig.model_validate(BEFORE), "animals", home.folder, "any")
     (home.folder / "rows.csv").unlink()
 
-    found = question(live, source, examples_uri="examples", spec=dataset.spec, task=home.task, scratch=home.folder)
+    found = prepare_shared_rows(
+        live, source, examples_uri="examples", spec=dataset.spec, task=home.task, scratch=home.folder
+    )
 
     assert found.is_as_stored
 
@@ -267,7 +269,7 @@ def test_data_that_changes_between_ingest_and_gate_is_not_compared(home):
     source = DataSource(config, "animals", home.folder, "another digest")
 
     with pytest.raises(DataError, match="has changed since this run read it; run again"):
-        question(
+        prepare_shared_rows(
             live,
             source,
             examples_uri=str(home.folder / "examples"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.live_model.comparable import LiveModel, obstacle, why_no_warm_start
+from components.live_model.comparable import LiveModel, why_no_warm_start, why_not_comparable
 from data.columnar import file_rows
 from data.errors import ServingError
 from tests.components.live_model.homes import BEFORE, COLUMNS, LABEL, changed, made_rows
@@ -18,7 +18,7 @@ def test_a_version_that_another_release_published_is_told_in_a_sentence(home):
     live = home.publish(BEFORE)
     strange = {**live.manifest, "spec": {**live.manifest["spec"], "unit": "EUR"}}
 
-    with pytest.raises(ServingError, match=r"was trained on cannot be read .*--set evaluate.against_live=never"):
+    with pytest.raises(ServingError, match=r"cannot be read .*--set evaluate.against_live=never"):
         LiveModel(live.version, live.folder, strange).inputs()
 
 
@@ -39,7 +39,7 @@ def test_what_cannot_be_compared_is_told_before_training(home, columns, settings
     (home.folder / "rows.csv").write_text(csv_text(renamed, columns))
     _, dataset = home.load(settings)
 
-    found = obstacle(live, task or "tabular_classification", dataset, compared=True)
+    found = why_not_comparable(live, task or "tabular_classification", dataset, is_compared=True)
 
     assert found.startswith(f"version {live.version}, which is live, {told}; ")
     assert found.endswith("--set evaluate.against_live=never.")
@@ -51,7 +51,7 @@ def test_what_cannot_be_compared_is_told_before_training(home, columns, settings
         (BEFORE, ""),
         (changed({"size": "number", "kind": LABEL}, ignore=["weight"]), "it takes other columns"),
         (changed({"weight": "number", "size": "number", "kind": LABEL}), "it takes other columns"),
-        (changed(splits={"test": 0.2}), "its splits were drawn by another rule"),
+        (changed(splits={"test": 0.2}), "its splits follow another rule"),
     ],
     ids=["the same", "column dropped", "another order", "other shares"],
 )
@@ -67,7 +67,7 @@ def test_what_an_older_rule_split_is_not_begun_with_and_not_judged_by(home, monk
     monkeypatch.undo()
     _, dataset = home.load(BEFORE)
 
-    assert why_no_warm_start(live, dataset, {}) == "its splits were drawn by another rule"
+    assert why_no_warm_start(live, dataset, {}) == "its splits follow another rule"
     assert not live.has_rule(dataset.rule(), {})  # so the comparison is reported, not enforced
 
 
@@ -76,4 +76,4 @@ def test_where_nothing_is_compared_a_missing_column_is_no_obstacle(home):
     (home.folder / "rows.csv").write_text(csv_text(made_rows(), ["size", "kind"]))
     _, dataset = home.load(changed({"size": "number", "kind": LABEL}))
 
-    assert obstacle(live, "tabular_classification", dataset, compared=False) == ""
+    assert why_not_comparable(live, "tabular_classification", dataset, is_compared=False) == ""

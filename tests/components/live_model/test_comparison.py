@@ -8,7 +8,7 @@ import pytest
 from components.artifact_files import PREDICTIONS
 from components.evaluator import definition
 from components.live_model.comparable import LiveModel
-from components.live_model.contest import Candidate, LiveComparison, SameRowsMetrics
+from components.live_model.comparison import Candidate, LiveComparison, SameRowsMetrics
 from models.evaluation.predictions import Predictions
 from tests.components.live_model.homes import BEFORE, COLUMNS, Home, changed, made_rows
 from tests.data.corpus import csv_text
@@ -90,7 +90,7 @@ def test_of_other_rows_or_by_another_definition_the_live_version_is_measured_ane
 
 def test_what_was_recorded_is_not_taken_where_the_live_version_is_asked_otherwise(same):
     comparison = same.by(all_cats(same))
-    comparison._question = replace(same.question, is_as_stored=False)
+    comparison._shared_rows = replace(same.question, is_as_stored=False)
 
     assert comparison.same_rows(is_judged=True).live["accuracy"] == 1.0
 
@@ -106,7 +106,7 @@ def test_rows_of_a_group_count_as_one_beside_the_live_version(same):
     assert alone.high < 0
     assert (pairs.low, pairs.high) != (alone.low, alone.high)
     assert (one.low, one.high, one.verdict) == (-np.inf, np.inf, "ties with")
-    assert one.sentence().endswith("1.0000 (nothing is known of the difference)")
+    assert one.sentence().endswith("1.0000 (the difference is not known)")
 
 
 def test_a_candidate_without_a_value_loses(same):
@@ -118,7 +118,7 @@ def test_a_candidate_without_a_value_loses(same):
     assert found.verdict == "loses to"
     assert found.sentence() == (
         f"auc: the candidate loses to version {same.live.version}, no finite value and 1.0000 "
-        "(nothing is known of the difference)"
+        "(the difference is not known)"
     )
 
 
@@ -141,8 +141,8 @@ def test_both_are_measured_and_compared_on_the_rows_that_both_are_asked_about(tm
     assert paired.candidate == pytest.approx((targets == 0).sum() / known)
     assert paired.verdict == "loses to"
     asked, reported = same_rows.notes()
-    assert asked.startswith(f"version {compared.live.version} was asked about {known} of {len(targets)} test rows")
-    assert "were drawn by another rule" in reported
+    assert asked.startswith(f"version {compared.live.version} was compared on {known} of {len(targets)} test rows")
+    assert "follow another rule" in reported
 
 
 def test_columns_that_the_live_version_went_without_are_told():
@@ -150,4 +150,4 @@ def test_columns_that_the_live_version_went_without_are_told():
         version=7, live={}, candidate={}, num_rows=5, num_test_rows=5, missing_columns=("size", "height")
     )
 
-    assert found.notes() == ["version 7 went without size, height, which the data has no longer"]
+    assert found.notes() == ["version 7 predicted without size, height, which the data has no longer"]
