@@ -1,5 +1,5 @@
-"""TFX components that stock TFX lacks; each a thin coat over plain functions.
+"""TFX components that stock TFX lacks; each is a thin wrapper of plain functions.
 
-A `fingerprint` parameter is never read by the step: TFX keys its cache on parameters, not on code, so it stands for
-the source and the package versions that the step depends on. Likewise `run` makes a step run in every run.
+No component reads its `fingerprint` parameter: TFX's cache key holds parameters, not code, so the fingerprint adds the
+source and the package versions that the component depends on. Likewise `run`, the run's id, prevents caching.
 """

@@ -1,4 +1,4 @@
-"""The files that stages leave in their artifacts, each with the stage and the output it belongs to; loads no TFX."""
+"""The files that stages write into their artifacts, each with its stage and its output. Loads no TFX."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ class ArtifactFile:
     Attributes:
         stage: Id of the stage that writes it.
         output: Name of that stage's output.
-        name: Name of the file, which stays as it is: runs of before are read by it.
+        name: Name of the file. It must not change: the artifacts of older runs are read by it.
         per_split: Whether there is one in the folder of each split, `Split-<name>`.
     """
 
@@ -23,15 +23,15 @@ class ArtifactFile:
     per_split: bool = False
 
     def path(self, artifact: str | Path, split: str | None = None) -> Path:
-        """Returns where the file lies below an artifact's folder, of one split where it has one for each."""
+        """Returns the path of the file below an artifact's folder; `split` is needed where each split has a file."""
         return Path(artifact, f"Split-{split}", self.name) if self.per_split else Path(artifact, self.name)
 
 
 SUMMARY = ArtifactFile("ingest", "examples", "summary.json")
-SPLIT_RULE = ArtifactFile("ingest", "examples", "split_rule.json")  # by what rows found their splits
+SPLIT_RULE = ArtifactFile("ingest", "examples", "split_rule.json")  # by which rows were assigned to splits
 ROW_IDS = ArtifactFile("ingest", "examples", "row_ids.npz")  # of the test split
-GROUPS = ArtifactFile("ingest", "examples", "groups.npy")  # of the test split; where its rows have groups
-PICTURE_FILES = ArtifactFile("ingest", "examples", "picture_files.tfrecord")  # of some test rows
+GROUPS = ArtifactFile("ingest", "examples", "groups.npy")  # of the test split, if its rows have groups
+PICTURE_FILES = ArtifactFile("ingest", "examples", "picture_files.tfrecord")  # of some rows of the test split
 STATISTICS = ArtifactFile("statistics", "statistics", "FeatureStats.pb", per_split=True)  # TFX's name
 PROFILE = ArtifactFile("statistics", "statistics", "profile.npz")
 SCHEMA = ArtifactFile("schema", "schema", "schema.pbtxt")  # TFX's name
@@ -41,7 +41,7 @@ TRAINING = ArtifactFile("train", "model_run", "training.json")
 TENSORBOARD = ArtifactFile("train", "model_run", "tensorboard.txt")
 METRICS = ArtifactFile("evaluate", "evaluation", "metrics.json")
 PREDICTIONS = ArtifactFile("evaluate", "evaluation", "predictions")  # a folder
-OLD_PREDICTIONS = ArtifactFile("evaluate", "evaluation", "predictions.npz")  # what older releases wrote in its place
+OLD_PREDICTIONS = ArtifactFile("evaluate", "evaluation", "predictions.npz")  # of older releases
 MISTAKES = ArtifactFile("evaluate", "evaluation", "mistakes.json")
 VERDICT = ArtifactFile("model_gate", "blessing", "verdict.json")
 CHALLENGE = ArtifactFile("model_gate", "blessing", "challenge.json")
@@ -52,5 +52,5 @@ RECEIPT = ArtifactFile("publish", "pushed_model", "receipt.json")
 
 
 def saved_model_folder(model_uri: str) -> str:
-    """Returns where TFX's Trainer puts the SavedModel below its artifact."""
+    """Returns the folder, below a model artifact, into which TFX's Trainer writes the SavedModel."""
     return str(Path(model_uri) / "Format-Serving")

@@ -43,37 +43,37 @@ def Publisher(
     mode: Parameter[int],
     run: Parameter[str],
 ):
-    """Publishes the model and records where it is; a model that is the newest version already is left alone.
+    """Publishes the model and records its folder, unless the newest version is this model already.
 
     `keep` is the number of versions that stay, 0 for all; `mode` the permissions of published files; `profiles` the
-    folder that receives the profile of the data that the model learned from, which later data is held against.
+    folder for the profile of the training data, the reference for the drift of later data.
     """
     if not (model_blessing.get_int_custom_property("blessed") and infra_blessing.get_int_custom_property("blessed")):
-        # Only --allow-unblessed lets a run come here with such a model.
+        # A run reaches this with an unblessed model only by --allow-unblessed.
         progress.report(summary="not blessed, not published")
         RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": None, "new": False}))
         return
-    before, asked = last_version(Path(destination)), rollouts.live_version(Path(destination))
-    wrong = damage(Path(model.uri), thorough=True)
-    if wrong:
-        raise ServingError(f"The model in {model.uri} is damaged ({wrong}); run again to rebuild it.")
+    previous, previous_live = last_version(Path(destination)), rollouts.live_version(Path(destination))
+    problem = damage(Path(model.uri), thorough=True)
+    if problem:
+        raise ServingError(f"The model in {model.uri} is damaged ({problem}); run again to rebuild it.")
     facts = json.loads(manifest) | {"run": run, **_measured(evaluation.uri, infra_blessing.uri)}
-    live = rollouts.read(Path(destination)).kept()
+    kept = rollouts.read(Path(destination)).kept()
     version = publish(
-        Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None, kept=live, mode=mode
+        Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None, kept=kept, mode=mode
     )
-    keep_profile(statistics.uri, run, Path(profiles), version, is_new=version != before)
+    keep_profile(statistics.uri, run, Path(profiles), version, is_new=version != previous)
     references.remove_profiles(Path(profiles), kept=versions(Path(destination)))
     folder = Path(destination) / str(version)
-    progress.report(summary=_summary(Path(destination), version, before, asked))
-    place = str(folder.relative_to(folder.parents[2]))  # to the home, which may move
-    RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": place, "new": version != before}))
-    pushed_model.set_string_custom_property("pushed_destination", place)
+    progress.report(summary=_summary(Path(destination), version, previous, previous_live))
+    relative_folder = str(folder.relative_to(folder.parents[2]))  # to the home, which may move
+    RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": relative_folder, "new": version != previous}))
+    pushed_model.set_string_custom_property("pushed_destination", relative_folder)
     pushed_model.set_string_custom_property("pushed_version", str(version))
 
 
 def _measured(evaluation_uri: str, infra_blessing_uri: str) -> dict[str, Any]:
-    """Returns what was measured of the model, and who publishes it."""
+    """Returns the manifest's entries of the evaluation, the serving check and the user who publishes."""
     return {
         "evaluation": json.loads(METRICS.path(evaluation_uri).read_text()),
         "serving": json.loads(SERVING.path(infra_blessing_uri).read_text()),
@@ -81,21 +81,36 @@ def _measured(evaluation_uri: str, infra_blessing_uri: str) -> dict[str, Any]:
     }
 
 
-def _summary(destination: Path, version: int, before: int | None, asked: int | None) -> str:
-    """Returns which version it is, and what clients of the one that was live have to change."""
-    if version == before:
+def _summary(destination: Path, version: int, previous: int | None, previous_live: int | None) -> str:
+    """Returns a sentence: the version, and what clients have to change who used the previous live version.
+
+    Args:
+        destination: Folder of the published versions.
+        version: The published one.
+        previous: The newest version before; None without one.
+        previous_live: The live version before; None without one.
+    """
+    if version == previous:
         return f"version {version}, published before"
     live = rollouts.live_version(destination)
     if live != version:
         return (
             f"version {version}; version {live} stays live: `headrace promote {destination.name} {version}` changes it"
         )
-    changed = changed_inputs(destination, asked, version) if asked is not None else ""
-    return f"version {version}" + (f"; clients of version {asked} must change: {changed}" if changed else "")
+    changed = changed_inputs(destination, previous_live, version) if previous_live is not None else ""
+    return f"version {version}" + (f"; clients of version {previous_live} must change: {changed}" if changed else "")
 
 
 def keep_profile(statistics_uri: str, run: str, profiles: Path, version: int, *, is_new: bool) -> None:
-    """Keeps what the training data of a version looks like; what is kept of one that was there before stays."""
+    """Writes the profile of a version's training data, unless the version is not new and has one.
+
+    Args:
+        statistics_uri: Folder of the statistics.
+        run: Id of the run.
+        profiles: Folder of the profiles of published versions.
+        version: The version.
+        is_new: Whether this run published it.
+    """
     path = references.profile_path(profiles, version)
     if path.exists() and not is_new:
         return

@@ -1,4 +1,4 @@
-"""The schema that the data is held against: kept by people, or what follows from a data set's features."""
+"""The schema that the data is validated against: written by hand, or derived from a data set's features."""
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -12,29 +12,32 @@ from data.spec import CategoryFeature, DatasetSpec, LabelFeature
 
 @component
 def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str], fingerprint: Parameter[str]):
-    """Brings a schema that people keep in version control, or that follows from a run file, into the pipeline."""
-    # Stock ImportSchemaGen keys its cache on a path: an edited schema would go unnoticed.
+    """Writes a schema, from version control or derived from a run file, into the pipeline's artifact.
+
+    `text` is the schema as text proto.
+    """
+    # The cache key of stock ImportSchemaGen holds the path only: a change of the schema would go unnoticed.
     SCHEMA.path(schema.uri).write_text(text)
 
 
 def schema_text(spec: DatasetSpec) -> str:
-    """Returns the TFDV schema, as text proto, that follows from a data set's features."""
+    """Returns the TFDV schema, as text proto, derived from a data set's features."""
     schema = schema_pb2.Schema()
     for name, feature in spec.features.items():
-        one = schema.feature.add(name=name, type=schema_pb2.FeatureType.Value(feature.stored.upper()))
-        if feature.optional:  # also in all rows of a small split
-            one.value_count.min = one.value_count.max = 1
+        schema_feature = schema.feature.add(name=name, type=schema_pb2.FeatureType.Value(feature.stored.upper()))
+        if feature.optional:  # in a small split it may be missing in all rows
+            schema_feature.value_count.min = schema_feature.value_count.max = 1
         else:
-            one.presence.min_count, one.presence.min_fraction = 1, 1.0
-            one.shape.SetInParent()
+            schema_feature.presence.min_count, schema_feature.presence.min_fraction = 1, 1.0
+            schema_feature.shape.SetInParent()
         if isinstance(feature, LabelFeature):
-            one.int_domain.min, one.int_domain.max = 0, len(feature.classes) - 1
-            one.int_domain.is_categorical = True
+            schema_feature.int_domain.min, schema_feature.int_domain.max = 0, len(feature.classes) - 1
+            schema_feature.int_domain.is_categorical = True
         elif isinstance(feature, CategoryFeature) and feature.values:
-            one.string_domain.value.extend(feature.values)
+            schema_feature.string_domain.value.extend(feature.values)
         elif feature.stored == "float":
-            one.float_domain.disallow_nan = one.float_domain.disallow_inf = True
+            schema_feature.float_domain.disallow_nan = schema_feature.float_domain.disallow_inf = True
             for bound in ("min", "max"):
                 if getattr(feature, bound, None) is not None:
-                    setattr(one.float_domain, bound, getattr(feature, bound))
+                    setattr(schema_feature.float_domain, bound, getattr(feature, bound))
     return text_format.MessageToString(schema)

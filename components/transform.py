@@ -27,20 +27,20 @@ def Transform(
     beam_args: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Writes what TFX's Transform writes, without the examples: the graph runs again while training.
+    """Writes what TFX's Transform writes, but for the transformed examples: training runs the transform graph itself.
 
     `beam_args` are Beam's options as JSON.
     """
-    provider, facts = registry.task(task), DatasetSpec.model_validate_json(spec)
-    # `function`, not `provider`, is pickled for Beam's workers.
-    function, settings = provider.preprocessing_fn, provider.config.model_validate_json(config)
-    on_beam = learn(
-        lambda raw: function(raw, settings, facts),
+    provider, dataset_spec = registry.task(task), DatasetSpec.model_validate_json(spec)
+    # A local: Beam's workers get the function pickled, and must not get `provider` with it.
+    preprocessing_fn, settings = provider.preprocessing_fn, provider.config.model_validate_json(config)
+    analyses_on_beam = learn(
+        lambda raw: preprocessing_fn(raw, settings, dataset_spec),
         text_format.Parse(SCHEMA.path(schema.uri).read_text(), schema_pb2.Schema()),
         split_files(examples.uri, "train"),
         read_summary(examples.uri)["train"]["rows"],
         Path(transform_graph.uri),
         json.loads(beam_args),
     )
-    if on_beam:
-        progress.report(summary=f"on Beam, for {on_beam[0]}")
+    if analyses_on_beam:
+        progress.report(summary=f"on Beam, for {analyses_on_beam[0]}")

@@ -53,7 +53,7 @@ def learned(files: Sequence[str], folder: Path, beam_args: Sequence[str]) -> Non
 
     folder.mkdir()
     splits = {"train": files[1:], "validation": files[:1], "test": []}
-    for split, (found, profile) in statistics.of_splits(splits, made_up_spec(), beam_args).items():
+    for split, (found, profile) in statistics.generate_by_split(splits, made_up_spec(), beam_args).items():
         (folder / f"{split}.pb").write_bytes(found.SerializeToString(deterministic=True))
         profile.save(folder / f"{split}.npz")
     schema = text_format.Parse(schema_text(made_up_spec()), schema_pb2.Schema())

@@ -171,7 +171,7 @@ def test_values_that_the_full_sketch_keeps_by_chance_are_left_out():
     made.add(pa.RecordBatch.from_arrays([pa.array(words, pa.list_(pa.binary()))], ["word"]))
 
     (word,) = made.result()[0].datasets[0].features
-    (of_values,) = made._of_generators[1].values()
+    (of_values,) = made._accumulators[1].values()
     counts = sorted((value.count for value in of_values.estimate().topk_unweighted), reverse=True)
     assert len(counts) == 1024 < word.string_stats.unique
     expected = [count for count in counts if count > 2 * counts[-1]]
