@@ -1,4 +1,4 @@
-"""Evaluates an exported model on the test split: predicts once, and measures what was predicted."""
+"""Evaluates an exported model on the test split: predicts once, and computes all metrics from the predictions."""
 
 import functools
 import json
@@ -24,7 +24,7 @@ from models.evaluation.names import shown
 from models.evaluation.predictions import batches_of, read
 from models.serving.deployment import standby
 
-VERSION = 2  # of the definitions of metrics; 1 was TFMA's
+VERSION = 2  # of the metrics' definitions; 1 was TFMA's
 
 
 @component
@@ -42,23 +42,24 @@ def TestEvaluator(
     """Writes the predictions of the test split, its worst mistakes, metrics.json with metrics and intervals, and TFMA's
     result files.
 
-    With `tfma` TFMA computes its own, has to agree, and writes those files. The metrics carry what identifies the test
-    split, `data_digest`.
+    With `tfma`, TFMA computes its metrics, which have to agree, and writes its result files itself. `data_digest` in
+    metrics.json identifies the test split.
     """
-    standby.begin()  # for the serving check: it imports beside the model
-    facts, settings = DatasetSpec.model_validate_json(spec), registry.config_class(task).model_validate_json(config)
+    standby.begin()  # the serving check's process: it imports its modules while the model predicts
+    dataset_spec = DatasetSpec.model_validate_json(spec)
+    settings = registry.config_class(task).model_validate_json(config)
     folder, options = Path(evaluation.uri), json.loads(beam_args)
     predictions.write(
         folder,
         saved_model_folder(model.uri),
         examples.uri,
-        spec=facts,
+        spec=dataset_spec,
         task=registry.task(task),
-        slice_by=settings.slice_columns(facts),
+        slice_by=settings.slice_columns(dataset_spec),
         beam_args=options,
     )
-    result = evaluate(PREDICTIONS.path(folder), settings, facts, options)
-    write_metrics(folder, result, settings, facts, examples_uri=examples.uri, tfma=tfma)
+    result = evaluate(PREDICTIONS.path(folder), settings, dataset_spec, options)
+    write_metrics(folder, result, settings, dataset_spec, examples_uri=examples.uri, tfma=tfma)
     progress.report(summary=describe(result))
 
 
@@ -66,14 +67,14 @@ def evaluate(folder: Path, config: TaskConfig, spec: DatasetSpec, beam_args: Seq
     """Returns the metrics of stored predictions.
 
     Args:
-        folder: Of the predictions' files.
+        folder: Folder of the predictions' files.
         config: The task's settings, which name the metrics.
-        spec: The data set's facts.
-        beam_args: Beam's options, where several workers measure.
+        spec: The data set's features.
+        beam_args: Beam's options, if several workers evaluate.
     """
     label = next(iter(spec.of(LabelFeature)), None)
-    make = functools.partial(Evaluation, config.metrics(spec), label)
-    return over(sorted(folder.glob("*.parquet")), batches_of, make, beam_args).result()
+    new_evaluation = functools.partial(Evaluation, config.metrics(spec), label)
+    return over(sorted(folder.glob("*.parquet")), batches_of, new_evaluation, beam_args).result()
 
 
 def write_metrics(
@@ -82,21 +83,23 @@ def write_metrics(
     """Writes metrics.json, and TFMA's result files.
 
     Args:
-        folder: The evaluation's, with the predictions.
+        folder: Folder of the evaluation, with the predictions.
         result: The metrics of these.
         config: The task's settings, which name the metrics.
-        spec: The data set's facts.
+        spec: The data set's features.
         examples_uri: Folder of the examples.
-        tfma: Whether TFMA computes its own, which have to agree, and writes its files.
+        tfma: Whether TFMA computes its metrics, which have to agree, and writes its result files itself.
 
     Raises:
-        ModelError: TFMA computes another number.
+        ModelError: A metric differs from TFMA's.
     """
     metrics_json = {**result.as_json(), "definition": definition(config, spec)}
     if tfma:
-        from components import tfma_referee  # loads TFMA
+        from components import tfma_check  # loads TFMA
 
-        metrics_json["tfma"] = tfma_referee.hold(read(PREDICTIONS.path(folder)), config.metrics(spec), result, folder)
+        metrics_json["tfma"] = tfma_check.check_metrics(
+            read(PREDICTIONS.path(folder)), config.metrics(spec), result, folder
+        )
     else:
         tfma_files.write(folder, result)
     metrics_json["data_digest"] = read_summary(examples_uri)["test"]["digest"]
@@ -104,12 +107,12 @@ def write_metrics(
 
 
 def describe(result: Evaluated) -> str:
-    """Returns the metrics of all rows in a line, with the digits that their intervals allow, and the number of rows."""
+    """Returns a line with the metrics of all rows, in the digits that their intervals allow, and the number of rows."""
     overall, intervals = result.slices[OVERALL], result.intervals[OVERALL]
     words = [f"{name} {significant(overall[name], interval=intervals.get(name))}" for name in shown(overall)]
     return ", ".join([*words, f"{overall[EXAMPLE_COUNT]:,.0f} rows"])
 
 
 def definition(config: TaskConfig, spec: DatasetSpec) -> dict[str, Any]:
-    """Returns what was measured, as JSON values: evaluations of the same definition and rows can be compared."""
+    """Returns the definition of an evaluation as JSON values; those of the same definition and rows can be compared."""
     return {"version": VERSION, "metrics": list(config.metric_ranges(spec)), "slices": list(config.slice_columns(spec))}

@@ -1,4 +1,4 @@
-"""Ingest: a data set becomes TFRecord files of tf.train.Examples, one folder a split."""
+"""Ingest: writes a data set as TFRecord files of tf.train.Examples, a folder for each split."""
 
 import json
 import shutil
@@ -28,10 +28,11 @@ from data.errors import DataError
 from data.spec import SPLITS, Dataset, DatasetSpec, LabelFeature, LocatedRow, Row
 from models import progress
 
-# So that Beam has several files to give to several workers: it does not split one.
+# A split has several files because Beam gives each worker whole files.
 SHARD_BYTES = 8 * 2**20
-# How many files of pictures are kept for the serving check, which sends them in one request.
-ORIGINALS, ORIGINALS_OF_A_KIND, ORIGINAL_BYTES = 8, 2, 16 * 2**20
+# Limits of the original picture files that are kept for the serving check, which sends them in one request: their
+# number, the number of each kind of file, and the bytes of all.
+MAX_ORIGINALS, MAX_ORIGINALS_OF_A_KIND, MAX_ORIGINAL_BYTES = 8, 2, 16 * 2**20
 
 
 @component
@@ -46,77 +47,79 @@ def DatasetExampleGen(
 ):
     """Writes every split of a run file's data.
 
-    `data` is that section as JSON, `name` the pipeline's, `base` the run file's folder; `digest` stands for the
-    content in the cache key. `split_plan` is what of the splits follows from all rows and from the live version, as
-    JSON.
+    `data` is the run file's section of that name as JSON, `name` the pipeline's name, `base` the run file's folder;
+    `digest` adds the content of the data to the cache key. `split_plan`, as JSON, is the part of the split rule that
+    depends on all rows and on the live version.
     """
     config = DataConfig.model_validate_json(data)
     plan = json.loads(split_plan)
-    found = loading.load(config, name, Path(base), plan)
-    watcher = RowChecks(config.row_checks, found.spec, config.cut_shares, config.group or "")
-    # On matrices as small as those that resize a picture BLAS waits for its own threads: reading 300 JPEGs of 640x480
-    # takes 8 s by two on two busy cores, 2.5 by one.
+    dataset = loading.load(config, name, Path(base), plan)
+    checks = RowChecks(config.row_checks, dataset.spec, config.cut_shares, config.group or "")
+    # On matrices as small as those that resize a picture, BLAS waits for its own threads: reading 300 JPEGs of 640x480
+    # takes 8 s with two threads on two busy cores, 2.5 s with one.
     with threadpool_limits(1, user_api="blas"):
-        rows = loading.open_batches(found, config)
-        summary = write_splits(rows, found.spec, Path(examples.uri), watcher)
-    check_unchanged(found, digest)
+        batches = loading.open_batches(dataset, config)
+        summary = write_splits(batches, dataset.spec, Path(examples.uri), checks)
+    check_unchanged(dataset, digest)
     SUMMARY.path(examples.uri).write_text(json.dumps(summary, indent=1))
-    SPLIT_RULE.path(examples.uri).write_text(json.dumps({"rule": found.rule(), "plan": plan}, indent=1))
-    counts = [f"{values['rows']:,} {split}" for split, values in summary.items()]
-    told = [f"{found.spec.name}: {', '.join(counts)}", *found.notes()]
-    progress.report(summary="; ".join([*told, *watcher.notes]), short="; ".join([*told, *watcher.brief_notes]))
+    SPLIT_RULE.path(examples.uri).write_text(json.dumps({"rule": dataset.rule(), "plan": plan}, indent=1))
+    counts = [f"{split_summary['rows']:,} {split}" for split, split_summary in summary.items()]
+    sentences = [f"{dataset.spec.name}: {', '.join(counts)}", *dataset.notes()]
+    progress.report(summary="; ".join([*sentences, *checks.notes]), short="; ".join([*sentences, *checks.brief_notes]))
     examples.split_names = json.dumps(list(SPLITS))
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
 
 
 def check_unchanged(dataset: Dataset, digest: str) -> None:
-    """Raises DataError where data that was read by now is no longer what its digest was made of.
+    """Raises DataError if the files of a data set, by size, time and inode, have changed since `digest` was computed.
 
-    Else it would be stored and published under the digest of what is gone. Files are told by size, time and inode.
+    Otherwise the new content would be stored and published under the digest of the old.
     """
     if dataset.last_digest() != digest:
         raise DataError(f"Data set {dataset.spec.name} was changed while it was read; run again.")
 
 
 def write_splits(
-    found: Iterable[Batch], spec: DatasetSpec, folder: Path, checks: RowChecks | None = None
+    batches: Iterable[Batch], spec: DatasetSpec, folder: Path, checks: RowChecks | None = None
 ) -> dict[str, dict]:
     """Writes rows below `folder`, each into its split, without those that the checks drop.
 
-    Returns for each split its number of `rows`, its `digest` and its `classes`: label -> rows of each class, in order.
-
-    Of the test split, too, where each row stands, which rows belong together, where they say so, and the files of some
-    pictures: see `read_row_ids`, `read_groups` and `read_originals`.
+    Of the test split it also writes the ids of its rows, their groups, and some original picture files: see
+    `read_row_ids`, `read_groups` and `read_originals`.
 
     Args:
-        found: The rows.
-        spec: What they hold.
+        batches: The rows.
+        spec: The data set's features.
         folder: Receives `Split-<name>/data-00000.tfrecord` and so on.
-        checks: Sees all rows, and judges them when they are written; None for no checks.
+        checks: Checks of the rows, evaluated after the last one; None for no checks.
+
+    Returns:
+        Split -> its number of `rows`, its `digest` and its `classes`: label -> number of rows of each class.
 
     Raises:
-        DataError: The rows are not fit to be trained on.
+        DataError: A check refuses the rows.
     """
     writers = {split: _SplitWriter(folder / f"Split-{split}", spec) for split in SPLITS}
-    of_test, originals = _TestRows(), _Originals(spec)
-    total = sum(spec.num_rows.values()) if spec.num_rows else 0
-    rows = 0
-    for batch in found:
+    test_rows, originals = _TestRows(), _Originals(spec)
+    expected_rows = sum(spec.num_rows.values()) if spec.num_rows else 0
+    num_rows = 0
+    for batch in batches:
         if checks:
             checks.add(batch)
         targets = encoding.encode(batch.columns, spec.targets())
-        serialized = pc.binary_join_element_wise(batch.inputs, targets, b"")  # of messages the joined bytes are both
-        for split, place in SPLIT_INDEX.items():
-            chosen = np.flatnonzero(batch.splits == place)
-            if not len(chosen):
+        # The concatenated bytes of two protocol buffers are those of the merged message.
+        serialized = pc.binary_join_element_wise(batch.inputs, targets, b"")
+        for split, split_index in SPLIT_INDEX.items():
+            indices = np.flatnonzero(batch.splits == split_index)
+            if not len(indices):
                 continue
-            some = batch if len(chosen) == len(batch) else batch.take(chosen)
-            writers[split].add(some, serialized if some is batch else serialized.take(pa.array(chosen)))
+            part = batch if len(indices) == len(batch) else batch.take(indices)
+            writers[split].add(part, serialized if part is batch else serialized.take(pa.array(indices)))
             if split == "test":
-                of_test.add(some)
-                originals.add(some)
-        rows += len(batch)
-        progress.report(rows=rows, **({"of": total} if total else {"share": batch.share}))
+                test_rows.add(part)
+                originals.add(part)
+        num_rows += len(batch)
+        progress.report(rows=num_rows, **({"of": expected_rows} if expected_rows else {"share": batch.share}))
     for writer in writers.values():
         writer.close()
     dropped = {}
@@ -125,50 +128,52 @@ def write_splits(
         dropped = checks.dropped()
     for split, mask in dropped.items():
         writers[split].drop(mask)
-    of_test.write(folder, dropped.get("test"))
+    test_rows.write(folder, dropped.get("test"))
     originals.write(PICTURE_FILES.path(folder))
     return {split: writer.summary() for split, writer in writers.items()}
 
 
 class _TestRows:
-    """Where the rows of the test split stand, and which of them belong together."""
+    """Collects the ids and the groups of the rows of the test split."""
 
     def __init__(self):
-        self._any = False
-        self._files: dict[str, int] = {}
-        self._groups: dict[str | int, int] = {}
-        self._places: list[tuple[int, int]] = []
-        self._of_groups: list[int] = []
+        self._has_groups = False
+        self._file_indices: dict[str, int] = {}
+        self._group_indices: dict[str | int, int] = {}
+        self._row_ids: list[tuple[int, int]] = []  # index of the file, number in it
+        self._row_groups: list[int] = []
 
     def add(self, batch: Batch) -> None:
-        ids = batch.row_ids()
-        self._places += [(self._files.setdefault(file, len(self._files)), number) for file, number in ids]
+        """Adds rows of the test split."""
+        for file, number in batch.row_ids():
+            self._row_ids.append((self._file_indices.setdefault(file, len(self._file_indices)), number))
         groups = [None] * len(batch) if batch.groups is None else batch.groups.to_pylist()
-        self._any = self._any or any(group is not None for group in groups)
+        self._has_groups = self._has_groups or any(group is not None for group in groups)
         for group in groups:
-            key = len(self._of_groups) if group is None else group  # a row without a group is one of its own
-            self._of_groups.append(self._groups.setdefault(key, len(self._groups)))
+            key = len(self._row_groups) if group is None else group  # a row without a group is a group of its own
+            self._row_groups.append(self._group_indices.setdefault(key, len(self._group_indices)))
 
     def write(self, folder: Path, dropped: np.ndarray | None) -> None:
-        """Writes where the rows stand, and the groups where a row has one."""
+        """Writes the ids and, if any row has a group, the groups, without dropped rows, bool `(rows,)`."""
         kept = slice(None) if dropped is None else ~dropped
-        places = np.array(self._places, np.int64).reshape(-1, 2)[kept]
-        np.savez(ROW_IDS.path(folder), files=np.array(list(self._files), str), places=places)
-        if self._any:
-            np.save(GROUPS.path(folder), np.array(self._of_groups, np.int32)[kept])
+        row_ids = np.array(self._row_ids, np.int64).reshape(-1, 2)[kept]
+        np.savez(ROW_IDS.path(folder), files=np.array(list(self._file_indices), str), places=row_ids)
+        if self._has_groups:
+            np.save(GROUPS.path(folder), np.array(self._row_groups, np.int32)[kept])
 
 
 class _Originals:
-    """Keeps some rows whose pictures came as files that a served model takes: of each kind of file the first ones."""
+    """Collects some rows of the test split with their original picture files, the first of each kind that is served."""
 
     def __init__(self, spec: DatasetSpec):
         self._spec = spec
-        self._of_kind: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()  # by kind of file
         self._serialized: list[bytes] = []
-        self._room = ORIGINAL_BYTES
+        self._bytes_left = MAX_ORIGINAL_BYTES
 
     def add(self, batch: Batch) -> None:
-        if not batch.files or len(self._serialized) == 2 * ORIGINALS:
+        """Adds rows of the test split."""
+        if not batch.files or len(self._serialized) == 2 * MAX_ORIGINALS:
             return
         for _, row in batches.rows([batch], self._spec):
             if isinstance(row, LocatedRow):
@@ -177,18 +182,18 @@ class _Originals:
     def _add(self, row: LocatedRow) -> None:
         files = row.files
         size = sum(map(len, files.values()))
-        if len(self._serialized) == 2 * ORIGINALS or not files or size > self._room:
+        if len(self._serialized) == 2 * MAX_ORIGINALS or not files or size > self._bytes_left:
             return
         if not all(pictures.format_of(content) in pictures.SERVED for content in files.values()):
             return
         kind = " ".join(pictures.kind_of(content, row[name].shape) for name, content in files.items())
-        self._of_kind[kind] += 1
-        if self._of_kind[kind] <= ORIGINALS_OF_A_KIND:
-            self._room -= size
+        self._counts[kind] += 1
+        if self._counts[kind] <= MAX_ORIGINALS_OF_A_KIND:
+            self._bytes_left -= size
             self._serialized += [codec.encode(row, self._spec), codec.encode({**row, **files}, self._spec)]
 
     def write(self, path: Path) -> None:
-        """Writes each row as it is stored, and then with the files in place of the pixels; nothing without files."""
+        """Writes each row twice, with pixels and then with the files in their place; writes no file without rows."""
         if self._serialized:
             with tf.io.TFRecordWriter(str(path)) as writer:
                 for serialized in self._serialized:
@@ -198,7 +203,7 @@ class _Originals:
 class _SplitWriter:
     """Writes the TFRecord files of one split.
 
-    Uncompressed: reading back gzip costs more than the disk it saves on images of raw bytes.
+    They are not compressed: for raw bytes of images, reading gzip costs more time than the disk space is worth.
     """
 
     def __init__(self, folder: Path, spec: DatasetSpec):
@@ -206,15 +211,15 @@ class _SplitWriter:
         self._folder, self._size, self._files = folder, 0, 0
         self._num_classes = {name: len(label.classes) for name, label in spec.of(LabelFeature).items()}
         self._labels: dict[str, list[np.ndarray]] = {name: [] for name in self._num_classes}
-        # Of the bytes of all rows, and of their lengths: together they say where each row ends.
+        # One hash of the bytes of all rows, one of their lengths: the bytes alone do not say where a row ends.
         self._digest, self._lengths, self._rows = xxhash.xxh3_128(), xxhash.xxh3_128(), 0
         self._writer: tf.io.TFRecordWriter | None = None
 
     def add(self, batch: Batch, serialized: pa.Array) -> None:
-        """Writes rows, each with its serialized tf.train.Example."""
+        """Writes serialized tf.train.Examples, binary `(rows,)`, and collects the labels of their rows in `batch`."""
         self._write(serialized)
-        for name, found in self._labels.items():
-            found.append(batch.columns.column(name).to_numpy().astype(np.int32))
+        for name, labels in self._labels.items():
+            labels.append(batch.columns.column(name).to_numpy().astype(np.int32))
 
     def _write(self, serialized: pa.Array) -> None:
         lengths = pc.binary_length(serialized).to_numpy()
@@ -230,27 +235,28 @@ class _SplitWriter:
             self._size += len(row)
 
     def drop(self, dropped: np.ndarray) -> None:
-        """Writes the files anew without some rows: bool `(rows,)`. It is known only when all were seen which."""
-        before = self._folder.with_name(f"{self._folder.name}.all")
-        self._folder.rename(before)
+        """Rewrites the files without dropped rows, bool `(rows,)`, which are known only after the last row."""
+        all_rows = self._folder.with_name(f"{self._folder.name}.all")
+        self._folder.rename(all_rows)
         self._folder.mkdir()
         self._digest, self._lengths, self._rows = xxhash.xxh3_128(), xxhash.xxh3_128(), 0
         self._files, self._size, begin = 0, 0, 0
-        for rows in codec.read_batches(sorted(map(str, before.iterdir()))):
-            found = rows.numpy()
-            self._write(pa.array(found[~dropped[begin : begin + len(found)]], pa.binary()))
-            begin += len(found)
+        for batch in codec.read_batches(sorted(map(str, all_rows.iterdir()))):
+            serialized = batch.numpy()
+            self._write(pa.array(serialized[~dropped[begin : begin + len(serialized)]], pa.binary()))
+            begin += len(serialized)
         self.close()
-        shutil.rmtree(before)
-        self._labels = {name: [np.concatenate(found)[~dropped]] for name, found in self._labels.items()}
+        shutil.rmtree(all_rows)
+        self._labels = {name: [np.concatenate(labels)[~dropped]] for name, labels in self._labels.items()}
 
     def close(self) -> None:
+        """Closes the file that is being written."""
         if self._writer:
             self._writer.close()
         self._writer = None
 
     def summary(self) -> dict[str, Any]:
-        """Returns `rows`, `digest` and `classes`."""
+        """Returns `rows`, `digest` and `classes`, see `write_splits`."""
         classes = {
             name: sum((np.bincount(labels, minlength=count) for labels in self._labels[name]), np.zeros(count, int))
             for name, count in self._num_classes.items()
@@ -263,33 +269,33 @@ class _SplitWriter:
 
 
 def read_summary(examples_uri: str) -> dict:
-    """Returns what ingest wrote down: split name -> `rows` and `digest`."""
+    """Returns split name -> `rows`, `digest` and `classes`, see `write_splits`."""
     return json.loads(SUMMARY.path(examples_uri).read_text())
 
 
-def read_places(examples_uri: str) -> tuple[pa.DictionaryArray, np.ndarray]:
-    """Returns file and number, int64, of what names each row of the test split, `(rows,)`; see `Batch.row_ids`."""
-    with np.load(ROW_IDS.path(examples_uri)) as found:
-        files, places = pa.array(found["files"].tolist(), pa.string()), found["places"]
-    return pa.DictionaryArray.from_arrays(pa.array(places[:, 0], pa.int32()), files), places[:, 1]
+def read_row_id_arrays(examples_uri: str) -> tuple[pa.DictionaryArray, np.ndarray]:
+    """Returns file, `(rows,)`, and number, int64 `(rows,)`, of each row's id in the test split; see `Batch.row_ids`."""
+    with np.load(ROW_IDS.path(examples_uri)) as arrays:
+        files, row_ids = pa.array(arrays["files"].tolist(), pa.string()), arrays["places"]
+    return pa.DictionaryArray.from_arrays(pa.array(row_ids[:, 0], pa.int32()), files), row_ids[:, 1]
 
 
 def read_row_ids(examples_uri: str) -> list[RowId]:
-    """Returns what names each row of the test split, see `Batch.row_ids`."""
-    files, numbers = read_places(examples_uri)
+    """Returns the ids of the rows of the test split, see `Batch.row_ids`."""
+    files, numbers = read_row_id_arrays(examples_uri)
     return list(zip(files.to_pylist(), numbers.tolist(), strict=True))
 
 
 def read_groups(examples_uri: str) -> np.ndarray | None:
-    """Returns which rows of the test split belong together, int32 `(rows,)` from 0; None where each is independent."""
+    """Returns the group of each row of the test split, int32 `(rows,)` from 0; None if no row has one."""
     path = GROUPS.path(examples_uri)
     return np.load(path) if path.exists() else None
 
 
 def read_originals(examples_uri: str, spec: DatasetSpec) -> list[tuple[Row, Row]]:
-    """Returns test rows as they are stored, each with the same row whose pictures are the files they came as."""
+    """Returns pairs of some test rows as stored, and the same rows with the original files in place of the pixels."""
     path = PICTURE_FILES.path(examples_uri)
-    rows = codec.read_rows([str(path)], spec, 2 * ORIGINALS) if path.exists() else []
+    rows = codec.read_rows([str(path)], spec, 2 * MAX_ORIGINALS) if path.exists() else []
     return list(zip(rows[::2], rows[1::2], strict=True))
 
 
@@ -299,5 +305,5 @@ def split_files(examples_uri: str, split: str) -> list[str]:
 
 
 def first_rows(examples_uri: str, split: str, spec: DatasetSpec, count: int) -> list[Row]:
-    """Returns the first rows of a split as they are stored: bytes, ints and floats by feature name."""
+    """Returns the first `count` rows of a split as stored: bytes, ints and floats by feature name."""
     return codec.read_rows(split_files(examples_uri, split), spec, count)

@@ -1,4 +1,4 @@
-"""What a model predicts for the test split, written once: metrics, comparison and report all come from it."""
+"""Writes a model's predictions for the test split, once: metrics, comparisons and the report are computed from them."""
 
 import base64
 import contextlib
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from components.artifact_files import MISTAKES, PREDICTIONS
-from components.example_gen import read_groups, read_places, split_files
+from components.example_gen import read_groups, read_row_id_arrays, split_files
 from data.columnar.workers import over
 from data.errors import ModelError
 from data.examples import decode, picture
@@ -31,10 +31,10 @@ from models import registry
 from models.evaluation.predictions import NUM_ROWS, SECONDS, Predictions, table
 from models.task import Task
 
-BATCH_BYTES, LEAST_ROWS, MOST_ROWS = 1 << 20, 256, 4096  # of the batches that a model is asked about
+BATCH_BYTES, MIN_BATCH_ROWS, MAX_BATCH_ROWS = 1 << 20, 256, 4096  # of a batch that a model predicts
 NUM_MISTAKES = 24
-LENGTH = struct.Struct("<Q")  # of a record in a TFRecord file
-MAX_TEXT = 2000  # characters of a text that are kept of a mistake
+RECORD_LENGTH = struct.Struct("<Q")  # the first 8 bytes of a record in a TFRecord file
+MAX_TEXT = 2000  # characters of a text in a mistake
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Shard:
 
     Attributes:
         path: Its path.
-        index: Which of the files it is, from 0.
-        first_row: How many rows stand in the files before it.
-        num_rows: How many rows all files have.
+        index: Its index among the split's files, from 0.
+        first_row: Index in the split of its first row.
+        num_rows: Number of rows of the whole split.
     """
 
     path: str
@@ -55,16 +55,16 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class _Prediction:
-    """What all shards are predicted by; pickled, since Beam's workers take it.
+class _Settings:
+    """Settings of the prediction of all shards; pickled for Beam's workers.
 
     Attributes:
         folder: Receives a file for each shard.
         saved_model: Folder of the SavedModel.
         examples_uri: Folder of the examples.
-        spec: The data set's facts.
+        spec: The data set's features.
         task_name: Name of the task.
-        slice_by: Columns by whose values everything is broken down.
+        slice_by: Columns by whose values metrics are broken down.
     """
 
     folder: Path
@@ -85,25 +85,25 @@ def write(
     slice_by: Sequence[str] = (),
     beam_args: Sequence[str] = (),
 ) -> None:
-    """Writes what `serving_default` answers for each row of the test split, and its worst mistakes.
+    """Writes the output of `serving_default` for each row of the test split, and the worst mistakes.
 
     Args:
         folder: Receives `predictions/`, a file for each TFRecord file of the split (see
             `models.evaluation.predictions`), and the worst mistakes.
         saved_model: Folder of the SavedModel.
         examples_uri: Folder of the examples.
-        spec: The data set's facts.
-        task: The task, by whose `prediction_key` the model is asked.
-        slice_by: Columns by whose values everything is broken down.
-        beam_args: Beam's options, where several workers predict.
+        spec: The data set's features.
+        task: The task, whose `prediction_key` names the output.
+        slice_by: Columns by whose values metrics are broken down.
+        beam_args: Beam's options, if several workers predict.
 
     Raises:
-        ModelError: The model answers a row with a number that is not finite.
+        ModelError: An output is not finite.
     """
     parts = PREDICTIONS.path(folder)
     parts.mkdir()
-    prediction = _Prediction(parts, saved_model, examples_uri, spec, task.name, tuple(slice_by))
-    worst = over(shards(examples_uri), functools.partial(_predict_shard, prediction), _Worst, beam_args).result()
+    settings = _Settings(parts, saved_model, examples_uri, spec, task.name, tuple(slice_by))
+    worst = over(shards(examples_uri), functools.partial(_predict_shard, settings), _Worst, beam_args).result()
     files, numbers, _ = _row_ids_and_groups(examples_uri)
     mistakes = [
         {"row": -row, "file": files[-row].as_py(), "number": int(numbers[-row])} | _mistake(serialized, outputs, spec)
@@ -120,58 +120,61 @@ def shards(examples_uri: str) -> list[Shard]:
 
 
 def _num_rows(file: str) -> int:
-    """Returns how many records a TFRecord file has: each is framed by its length, 8 bytes, and two checksums of 4."""
+    """Returns the number of records of a TFRecord file.
+
+    A record is its length (8 bytes), a checksum (4), the content and a checksum (4).
+    """
     rows, position, size = 0, 0, os.path.getsize(file)
-    if not size:  # which cannot be mapped
+    if not size:  # an empty file cannot be mapped into memory
         return 0
-    with open(file, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         while position < size:
-            position += 16 + LENGTH.unpack_from(content, position)[0]
+            position += 16 + RECORD_LENGTH.unpack_from(content, position)[0]
             rows += 1
     return rows
 
 
-def _predict_shard(prediction: _Prediction, shard: Shard) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Writes the predictions of one file, whole once all batches are taken; yields what `_Worst` adds of each batch.
+def _predict_shard(settings: _Settings, shard: Shard) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Writes the predictions of a shard into a file, which is complete after the last batch; yields input of `_Worst`.
 
     Yields:
-        float64 `(batch,)`, the error of each row, bytes `(batch,)`, the serialized rows, and the outputs, `(batch,)` or
-        `(batch, values)`.
+        For each batch the errors of its rows, float64 `(batch,)`, the serialized rows, bytes `(batch,)`, and the
+        outputs, `(batch,)` or `(batch, values)`.
     """
-    task, rows = registry.task(prediction.task_name), _rows_of_shard(prediction, shard)
-    with _PartWriter(prediction.folder / f"part-{shard.index:05d}.parquet", shard.num_rows) as writer:
-        for serialized, predicted, rows_table in rows:
-            writer.write(rows_table, predicted.seconds)
-            yield task.example_error(predicted.targets, predicted.values), serialized.numpy(), predicted.values
+    task, batches = registry.task(settings.task_name), _batches_of_shard(settings, shard)
+    with _PartWriter(settings.folder / f"part-{shard.index:05d}.parquet", shard.num_rows) as writer:
+        for serialized, predictions, rows_table in batches:
+            writer.write(rows_table, predictions.seconds)
+            yield task.example_error(predictions.targets, predictions.values), serialized.numpy(), predictions.values
 
 
-def _rows_of_shard(prediction: _Prediction, shard: Shard) -> Iterator[tuple[tf.Tensor, Predictions, pa.Table]]:
-    """Yields batches of a shard: string `(batch,)` the serialized rows, their predictions, and these as stored.
+def _batches_of_shard(settings: _Settings, shard: Shard) -> Iterator[tuple[tf.Tensor, Predictions, pa.Table]]:
+    """Yields for each batch of a shard its serialized rows, string `(batch,)`, its predictions, and the stored table.
 
     Raises:
-        ModelError: The model answers a row with a number that is not finite.
+        ModelError: An output is not finite.
     """
-    task, first_row = registry.task(prediction.task_name), shard.first_row
-    files, numbers, groups = _row_ids_and_groups(prediction.examples_uri)
-    for serialized, outputs, batch_seconds in predict_batches(prediction.saved_model, [shard.path], task):
+    task, first_row = registry.task(settings.task_name), shard.first_row
+    files, numbers, groups = _row_ids_and_groups(settings.examples_uri)
+    for serialized, outputs, batch_seconds in predict_batches(settings.saved_model, [shard.path], task):
         _check_finite(outputs, first_row)
         rows = slice(first_row, first_row + len(outputs))
-        targets, slices = _targets_and_slices(serialized, prediction.spec, prediction.slice_by)
-        predicted = Predictions(
+        targets, slices = _targets_and_slices(serialized, settings.spec, settings.slice_by)
+        predictions = Predictions(
             targets=targets,
             values=outputs,
             groups=None if groups is None else groups[rows],
             slices=slices,
             seconds=batch_seconds,
         )
-        yield serialized, predicted, table(predicted, files[rows], numbers[rows])
+        yield serialized, predictions, table(predictions, files[rows], numbers[rows])
         first_row = rows.stop
 
 
 class _PartWriter(contextlib.AbstractContextManager):
-    """Writes a file of predictions; no file without rows.
+    """Writes a Parquet file of predictions, if there are rows.
 
-    Its metadata has the seconds that the model took, and how many rows all files of the split have.
+    Its metadata holds the model's seconds for these rows, and the number of rows of the whole split.
     """
 
     def __init__(self, path: Path, num_rows: int):
@@ -179,7 +182,7 @@ class _PartWriter(contextlib.AbstractContextManager):
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, rows_table: pa.Table, seconds: float) -> None:
-        """Writes rows, for which the model took some seconds."""
+        """Writes rows; `seconds` is what the model took for them."""
         self._writer = self._writer or pq.ParquetWriter(self._path, rows_table.schema)
         self._writer.write_table(rows_table)
         self._seconds += seconds
@@ -191,22 +194,26 @@ class _PartWriter(contextlib.AbstractContextManager):
             self._writer.close()
 
 
-@functools.lru_cache(maxsize=1)  # one shard follows the other: of a million rows each reading takes 0.04 s
+@functools.lru_cache(maxsize=1)  # called for each shard: reading takes 0.04 s for a million rows
 def _row_ids_and_groups(examples_uri: str) -> tuple[pa.DictionaryArray, np.ndarray, np.ndarray | None]:
-    return *read_places(examples_uri), read_groups(examples_uri)
+    """Returns file, number and group of each row of the test split, `(rows,)` each; see `read_row_id_arrays`."""
+    return *read_row_id_arrays(examples_uri), read_groups(examples_uri)
 
 
 def _targets_and_slices(
     serialized: tf.Tensor, spec: DatasetSpec, slice_by: Sequence[str]
 ) -> tuple[np.ndarray, dict[str, pa.DictionaryArray]]:
-    """Returns the targets of serialized rows, string `(batch,)`: int64 classes or float32 numbers `(batch,)`, and the
-    values of the columns `slice_by` as text `(batch,)`, null where a row has none.
+    """Returns targets and slices of serialized rows, string `(batch,)`.
+
+    Returns:
+        Targets, int64 classes or float32 numbers `(batch,)`, and column -> its values as text `(batch,)`, null where a
+        row has none.
     """
     (target_key,) = spec.targets()
     dtypes = {"bytes": tf.string, "float": tf.float32, "int": tf.int64}
-    others = {name: tf.io.VarLenFeature(dtypes[spec.features[name].stored]) for name in slice_by if name != target_key}
-    target = {target_key: tf.io.FixedLenFeature((), dtypes[spec.features[target_key].stored])}
-    parsed = tf.io.parse_example(serialized, target | others)
+    columns = {name: tf.io.VarLenFeature(dtypes[spec.features[name].stored]) for name in slice_by if name != target_key}
+    target_parser = {target_key: tf.io.FixedLenFeature((), dtypes[spec.features[target_key].stored])}
+    parsed = tf.io.parse_example(serialized, target_parser | columns)
     targets = parsed[target_key].numpy()
     slices = {}
     for name in slice_by:
@@ -218,9 +225,9 @@ def _targets_and_slices(
     return targets, slices
 
 
-def _as_text(column: tf.SparseTensor, rows: int, *, is_boolean: bool) -> pa.DictionaryArray:
-    """Returns a column of at most one value a row as text, a boolean as true or false; null where a row has none."""
-    codes = np.full(rows, -1, np.int32)
+def _as_text(column: tf.SparseTensor, num_rows: int, *, is_boolean: bool) -> pa.DictionaryArray:
+    """Returns a column of at most one value a row as text `(rows,)`, a boolean as true or false; null for no value."""
+    codes = np.full(num_rows, -1, np.int32)
     encoded = pa.array(column.values.numpy()).dictionary_encode()
     codes[column.indices.numpy()[:, 0]] = encoded.indices.to_numpy()
     values = encoded.dictionary.cast(pa.bool_() if is_boolean else encoded.dictionary.type).cast(pa.string())
@@ -228,16 +235,16 @@ def _as_text(column: tf.SparseTensor, rows: int, *, is_boolean: bool) -> pa.Dict
 
 
 def _check_finite(outputs: np.ndarray, first_row: int) -> None:
-    """Raises ModelError for the first row with an output that is not finite; no metric means anything then.
+    """Raises ModelError for the first row with an output that is not finite: no metric could be computed.
 
     Args:
         outputs: `(batch,)` or `(batch, values)`.
-        first_row: How many rows of the split stand before them.
+        first_row: Index in the split of the first of these rows.
     """
-    wrong = np.flatnonzero(~np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1))
-    if len(wrong):
+    bad = np.flatnonzero(~np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1))
+    if len(bad):
         raise ModelError(
-            f"The model answers row {first_row + wrong[0] + 1:,} of the test split with a number that is not finite; "
+            f"The model answers row {first_row + bad[0] + 1:,} of the test split with a number that is not finite; "
             "lower train.learning_rate, set train.clip_norm, or look at that row for a value far from all others."
         )
 
@@ -245,67 +252,77 @@ def _check_finite(outputs: np.ndarray, first_row: int) -> None:
 def predict_batches(
     saved_model: str, files: Sequence[str], task: Task
 ) -> Iterator[tuple[tf.Tensor, np.ndarray, float]]:
-    """Yields batches of the rows of TFRecord files: string `(batch,)` the serialized rows, float32 `(batch,)` or
-    `(batch, values)` what `serving_default` answers under the task's `prediction_key`, and the seconds that it took.
+    """Predicts the rows of TFRecord files by the signature `serving_default`, batch by batch.
+
+    Args:
+        saved_model: Folder of the SavedModel.
+        files: TFRecord files of tf.train.Examples.
+        task: The task, whose `prediction_key` names the output.
+
+    Yields:
+        The serialized rows, string `(batch,)`, the outputs, float32 `(batch,)` or `(batch, values)`, and the seconds
+        that the model took.
     """
     predict = signature(saved_model)
     for index, serialized in enumerate(tf.data.TFRecordDataset(list(files)).batch(batch_rows(files))):
         if index == 0:
-            predict(inputs=serialized[:1])  # the first one is traced
-        started = time.perf_counter()
-        # By the name: TensorFlow describes an argument without one, value by value, before it takes it.
-        yield serialized, predict(inputs=serialized)[task.prediction_key].numpy(), time.perf_counter() - started
+            predict(inputs=serialized[:1])  # the first call traces the function
+        start = time.perf_counter()
+        # By keyword: for a positional argument TensorFlow first formats a description of every value.
+        yield serialized, predict(inputs=serialized)[task.prediction_key].numpy(), time.perf_counter() - start
 
 
-@functools.lru_cache(maxsize=1)  # one shard follows the other
+@functools.lru_cache(maxsize=1)  # called for each shard
 def signature(saved_model: str):
-    """Returns the signature `serving_default` of a SavedModel, which stays loaded until another is asked for."""
+    """Returns the signature `serving_default` of a SavedModel; the last model stays loaded."""
     return tf.saved_model.load(saved_model).signatures["serving_default"]
 
 
 def batch_rows(files: Sequence[str]) -> int:
-    """Returns how many rows a model is asked about at once: a power of two, fewer where those of the first file are
-    large.
-    """
+    """Returns the number of rows of a batch: a power of two, for about BATCH_BYTES a batch of the first file."""
     rows = BATCH_BYTES * _num_rows(files[0]) // max(os.path.getsize(files[0]), 1) if files else 0
-    return 1 << (min(max(rows, LEAST_ROWS), MOST_ROWS).bit_length() - 1)
+    return 1 << (min(max(rows, MIN_BATCH_ROWS), MAX_BATCH_ROWS).bit_length() - 1)
 
 
 class _Worst:
-    """Accumulates the rows with the worst answers."""
+    """Accumulates the rows with the greatest errors."""
 
     def __init__(self, count: int = NUM_MISTAKES):
-        self._count, self._rows = count, 0
+        self._count, self._num_rows = count, 0
         self._heap: list[tuple] = []
 
     def add(self, batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-        """Adds rows: the error of each, float64 `(batch,)`, the serialized rows, the outputs."""
+        """Adds a batch: the errors of its rows, float64 `(batch,)`, the serialized rows and the outputs."""
         errors, serialized, outputs = batch
-        # Stable: of equal ones the first in the split come first, for any cut into batches.
+        # A stable sort: of rows with equal errors the first in the split are kept, whatever the batches.
         for index in np.argsort(-errors, kind="stable")[: self._count]:
             if np.isfinite(errors[index]):
-                row = self._rows + int(index)
+                row = self._num_rows + int(index)
                 entry = (float(errors[index]), -row, serialized[index], outputs[index])
                 heapq.heappush(self._heap, entry)
                 if len(self._heap) > self._count:
                     heapq.heappop(self._heap)
-        self._rows += len(errors)
+        self._num_rows += len(errors)
 
     def merge(self, other: "_Worst") -> None:
         """Adds rows that come after those added so far."""
-        moved = [(error, row - self._rows, *rest) for error, row, *rest in other._heap]
+        moved = [(error, row - self._num_rows, *rest) for error, row, *rest in other._heap]
         self._heap = heapq.nlargest(self._count, self._heap + moved, key=lambda entry: entry[:2])
         heapq.heapify(self._heap)
-        self._rows += other._rows
+        self._num_rows += other._num_rows
 
     def result(self) -> list[tuple]:
-        """Returns the worst first."""
+        """Returns (error, -index in the split, serialized row, outputs) of the worst rows, the worst first."""
         return sorted(self._heap, key=lambda entry: entry[:2], reverse=True)
 
 
-def _mistake(serialized: bytes, value: np.ndarray, spec: DatasetSpec) -> dict[str, Any]:
-    """Returns a serialized row and the outputs for it as JSON values: what is true, the prediction, and the features as
-    the data has them, None of one that the row lacks.
+def _mistake(serialized: bytes, outputs: np.ndarray, spec: DatasetSpec) -> dict[str, Any]:
+    """Returns a row and the model's outputs as JSON values: `true`, `predicted`, and the features as in the data.
+
+    Args:
+        serialized: The row.
+        outputs: Outputs for it, `()` or `(values,)`.
+        spec: The data set's features. One that the row lacks is None.
     """
     mistake: dict[str, Any] = {"features": {}}
     row = decode(serialized, spec)
@@ -314,20 +331,20 @@ def _mistake(serialized: bytes, value: np.ndarray, spec: DatasetSpec) -> dict[st
         if content is None:
             mistake["features"][name] = None
         elif isinstance(feature, LabelFeature):
-            best = int(value.argmax())
+            best = int(outputs.argmax())
             mistake |= {"true": feature.classes[content], "predicted": feature.classes[best]}
-            mistake |= {"probability": float(value[best]), "probability_of_true": float(value[content])}
+            mistake |= {"probability": float(outputs[best]), "probability_of_true": float(outputs[content])}
         elif isinstance(feature, ImageFeature):
             mistake["image"] = _png(content, feature)
         elif feature.target:
-            mistake |= {"true": content, "predicted": float(np.atleast_1d(value)[-1])}
+            mistake |= {"true": content, "predicted": float(np.atleast_1d(outputs)[-1])}
         else:
             mistake["features"][name] = _as_in_data(content, feature)
     return mistake
 
 
 def _as_in_data(content: Any, feature: Feature) -> Any:
-    """Returns a stored value as a person knows it: a text, a number, true or false, a date in ISO 8601."""
+    """Returns a stored value as a JSON value: a text, a number, true or false, a date in ISO 8601."""
     if isinstance(feature, BooleanFeature):
         return bool(content)
     if isinstance(feature, DateFeature):
@@ -336,7 +353,7 @@ def _as_in_data(content: Any, feature: Feature) -> Any:
 
 
 def _png(content: bytes, feature: ImageFeature) -> str:
-    """Returns raw bytes of pixels as a PNG in base64."""
+    """Returns an image, its pixels as raw bytes, as a PNG in base64."""
     file = io.BytesIO()
     picture(content, feature).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()

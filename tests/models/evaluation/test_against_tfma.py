@@ -37,7 +37,7 @@ CASES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_every_metric_and_slice_is_tfmas(case, tmp_path):
-    from components.tfma_referee import hold
+    from components.tfma_check import check_metrics
 
     measured, targets, values, weighted = CASES[case]
     generator = np.random.default_rng(1)
@@ -48,12 +48,12 @@ def test_every_metric_and_slice_is_tfmas(case, tmp_path):
     evaluation.add(predicted)
     found = evaluation.result()
 
-    assert hold(predicted, measured, found, tmp_path) == 3 * {"two classes, weighted": 3}.get(case, 2)
+    assert check_metrics(predicted, measured, found, tmp_path) == 3 * {"two classes, weighted": 3}.get(case, 2)
 
     name = measured[1].name
     found.slices["place=süd"][name] += 2e-6 * max(1, found.slices["place=süd"][name])
     with pytest.raises(ModelError, match=f"Metric {name} of place=süd is .* by Headrace and .* by TFMA"):
-        hold(predicted, measured, found, tmp_path / "again")
+        check_metrics(predicted, measured, found, tmp_path / "again")
 
 
 @pytest.mark.slow

@@ -24,11 +24,11 @@ def _label(targets: np.ndarray, classes: tuple[str, ...]) -> dict[str, pa.Dictio
 
 
 def _held(measured, predicted, folder):
-    from components.tfma_referee import hold
+    from components.tfma_check import check_metrics
 
     evaluation = Evaluation(measured, "kind")
     evaluation.add(predicted)
-    return hold(predicted, measured, evaluation.result(), folder)
+    return check_metrics(predicted, measured, evaluation.result(), folder)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_rare_class_whose_scores_lie_between_two_thresholds(generator, tmp_pat
 
 
 def test_an_area_further_off_than_thresholds_explain_is_refused(generator, tmp_path):
-    from components.tfma_referee import area_tolerance, hold
+    from components.tfma_check import area_tolerance, check_metrics
 
     targets = np.arange(ROWS) % 2
     predicted = Predictions(targets, _scores(np.linspace(0.1, 0.9, ROWS)))
@@ -87,11 +87,11 @@ def test_an_area_further_off_than_thresholds_explain_is_refused(generator, tmp_p
 
     assert area_tolerance(predicted, np.ones(ROWS, bool)) == 0.0
     with pytest.raises(ModelError, match=r"Metric auc of overall is .* than the 1e-06 that its 100,000 thresholds"):
-        hold(predicted, (AUC,), found, tmp_path)
+        check_metrics(predicted, (AUC,), found, tmp_path)
 
 
 def test_the_tolerance_is_half_of_the_pairs_between_two_thresholds():
-    from components.tfma_referee import area_tolerance
+    from components.tfma_check import area_tolerance
 
     # Of 2 x 2 pairs those of 0.5 and 0.500001 are equal to TFMA: one of four.
     predicted = Predictions(np.array([1, 0, 1, 0]), _scores(np.array([0.5, 0.500001, 0.9, 0.1])))
