@@ -13,7 +13,7 @@ from tfx.types.artifact import Artifact
 from tfx.types.standard_artifacts import ModelEvaluation, ModelRun
 
 from components.artifact_files import CLASSICAL, COMPARISON, PREDICTIONS, TRAINING
-from components.classical import ClassicalModels, values_of
+from components.classical import ClassicalModels, metric_values
 from data.errors import ModelError
 from data.scripts import listed
 from data.spec import DatasetSpec, LabelFeature
@@ -24,11 +24,11 @@ from models.evaluation.estimates import Estimate, num_groups
 from models.evaluation.metrics import Metric
 from models.evaluation.predictions import Predictions, read
 
-SHOWN = 3  # classes
+MAX_CLASSES = 3  # that a message lists
 
 
 class Comparison(Artifact):
-    """The network beside classical models."""
+    """The comparison of the network with the classical models."""
 
     TYPE_NAME = "Comparison"
 
@@ -46,67 +46,68 @@ def Baseline(
     require: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Says whether the network beats, ties with or loses to the best classical model; stops the run where it must not.
+    """Reports whether the network beats, ties with or loses to the best classical model, and may stop the run.
 
-    `metric` is what is compared, `require` is `beat`, `tie`, `beat_trivial` or `report`.
+    `metric` is the name of the metric that is compared; `require`, what the network has to reach, is `beat`, `tie`,
+    `beat_trivial` or `report`, which stops no run.
     """
-    facts = DatasetSpec.model_validate_json(spec)
-    compared = registry.config_class(task).model_validate_json(config).compared(facts)
-    classes = [name for label in facts.of(LabelFeature).values() for name in label.classes]
-    predicted = read(PREDICTIONS.path(evaluation.uri))
-    network = network_facts(predicted, json.loads(TRAINING.path(model_run.uri).read_text()), compared)
-    result = compare(predicted, Path(classical.uri), compared[metric], classes)
+    dataset_spec = DatasetSpec.model_validate_json(spec)
+    metrics = registry.config_class(task).model_validate_json(config).compared(dataset_spec)
+    classes = [name for label in dataset_spec.of(LabelFeature).values() for name in label.classes]
+    predictions = read(PREDICTIONS.path(evaluation.uri))
+    network = network_facts(predictions, json.loads(TRAINING.path(model_run.uri).read_text()), metrics)
+    result = compare(predictions, Path(classical.uri), metrics[metric], classes)
     result["models"] = {"network": network, **result["models"]}
     COMPARISON.path(comparison.uri).write_text(to_json(result, indent=1))
     judge(result, require)
 
 
-def compare(predicted: Predictions, classical: Path, metric: Metric, classes: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns how the network does beside the best classical model and, as `trivial`, beside the best trivial one.
+def compare(predictions: Predictions, classical: Path, metric: Metric, classes: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns the comparison of the network with the best classical model and, as `trivial`, with the best trivial one.
 
     Args:
-        predicted: The network's predictions.
-        classical: Folder of the classical models' predictions and facts.
-        metric: What they are compared by.
+        predictions: The network's predictions.
+        classical: Folder of the classical models' predictions and metrics.
+        metric: The metric that is compared.
         classes: Names of the classes, where labels are predicted.
     """
     models = json.loads(CLASSICAL.path(classical).read_text())
-    trivial = {name: facts for name, facts in models.items() if facts["trivial"]}
-    network = metric.function(predicted.targets, predicted.values)
-    beside_best, beside_trivial = (
-        held_against(best_of(some, metric), metric, predicted, network, classical, classes)
-        for some in (models, trivial)
+    trivial_models = {name: facts for name, facts in models.items() if facts["trivial"]}
+    estimate = metric.function(predictions.targets, predictions.values)
+    with_best, with_trivial = (
+        compare_with(best_model(candidates, metric), metric, predictions, estimate, classical, classes)
+        for candidates in (models, trivial_models)
     )
-    return {"metric": metric.name, **beside_best, "trivial": beside_trivial, "models": models}
+    return {"metric": metric.name, **with_best, "trivial": with_trivial, "models": models}
 
 
-def held_against(
-    best: str,
+def compare_with(
+    model: str,
     metric: Metric,
-    predicted: Predictions,
+    predictions: Predictions,
     network: Estimate,
     classical: Path,
     classes: Sequence[str],
 ) -> dict[str, Any]:
-    """Returns how the network does beside another model on the same rows, as JSON values.
+    """Returns the paired comparison of the network with another model on the same rows, as JSON values.
 
     Args:
-        best: Name of the other model.
-        metric: What they are compared by.
-        predicted: The network's predictions.
-        network: What `metric.function` says of them.
+        model: Name of the other model.
+        metric: The metric that is compared.
+        predictions: The network's predictions.
+        network: The estimate that `metric.function` returns for them.
         classical: Folder of the other models' predictions.
         classes: Names of the classes, where labels are predicted.
     """
-    other = metric.function(predicted.targets, np.load(classical / f"{best}.npy"))
-    interval = difference(metric, network, other, groups=predicted.groups)
-    groups = None if predicted.groups is None else num_groups(predicted.groups)
+    other = metric.function(predictions.targets, np.load(classical / f"{model}.npy"))
+    interval = difference(metric, network, other, groups=predictions.groups)
+    groups = None if predictions.groups is None else num_groups(predictions.groups)
     ends = [end if math.isfinite(end) else None for end in (interval.low, interval.high)]  # JSON has no infinity
-    sentence = describe(interval, metric.name, {"the network": network.value, best: other.value}, groups)
+    sentence = describe(interval, metric.name, {"the network": network.value, model: other.value}, groups)
     if None in ends:
-        sentence += f": {_why_unknown(predicted.targets, classes, groups)}"
+        sentence += f": {_why_unknown(predictions.targets, classes, groups)}"
     return {
-        "best": best,
+        "best": model,
         "verdict": interval.verdict,
         "difference": interval.difference,
         "interval": ends,
@@ -115,51 +116,68 @@ def held_against(
     }
 
 
-def best_of(models: dict[str, dict[str, Any]], metric: Metric) -> str:
-    """Returns the name of the model that reached most, name -> facts with `metrics` among them.
+def best_model(models: dict[str, dict[str, Any]], metric: Metric) -> str:
+    """Returns the name of the model with the best value of a metric on the test split.
 
-    On the test split, where chance may favour one of several: the network has to beat the luckiest of them.
+    Chance favours the best of several models, so the network is compared with a value that is rather too good.
+
+    Args:
+        models: Name -> what `components.classical.fit` returns, of which `metrics` is read.
+        metric: The metric.
     """
-    reached = {name: one["metrics"][metric.name] for name, one in models.items()}
-    known = {name: value for name, value in reached.items() if value is not None}  # null: it was no finite number
+    values = {name: model["metrics"][metric.name] for name, model in models.items()}
+    finite = {name: value for name, value in values.items() if value is not None}  # JSON has null for NaN
     choose = min if metric.lower_is_better else max
-    return choose(known or reached, key=lambda name: known.get(name, 0.0))
+    return choose(finite or values, key=lambda name: finite.get(name, 0.0))
 
 
-def network_facts(predicted: Predictions, training: dict[str, Any], compared: dict[str, Metric]) -> dict[str, Any]:
-    """Returns what the network reached and took, as `components.classical.fit` says it of the other models."""
+def network_facts(predictions: Predictions, training: dict[str, Any], metrics: dict[str, Metric]) -> dict[str, Any]:
+    """Returns the network's metrics, seconds and memory under the keys of `components.classical.fit`."""
     return {
-        "metrics": values_of(compared, predicted.targets, predicted.values),
+        "metrics": metric_values(metrics, predictions.targets, predictions.values),
         "rows": training["rows"],
         "train_seconds": training["seconds"],
-        "microseconds_per_row": predicted.seconds / len(predicted.targets) * 1e6,
+        "microseconds_per_row": predictions.seconds / len(predictions.targets) * 1e6,
         "peak_mib": training["peak_mib"],
         "features": "none but those of preprocessing, learned with the data",
     }
 
 
 def describe(interval: Interval, metric: str, values: dict[str, float], groups: int | None) -> str:
-    """Returns in a sentence how the first of two models, name -> value, does beside the second."""
-    (ours, value), (other, others_value) = values.items()
+    """Returns a sentence on the comparison of two models.
+
+    Args:
+        interval: Their difference.
+        metric: Name of the metric.
+        values: Name -> value of the first model and of the second.
+        groups: Number of groups of rows; None where rows are independent.
+    """
+    (first, first_value), (second, second_value) = values.items()
     by = "" if groups is None else f", by {groups:,} groups of rows"
     ends = interval.low, interval.high
-    reached = " and ".join(significant(one, interval=ends) for one in (value, others_value))
-    sentence = f"{metric}: {ours} {interval.verdict} {other}, {reached}"
+    shown_values = " and ".join(significant(value, interval=ends) for value in (first_value, second_value))
+    sentence = f"{metric}: {first} {interval.verdict} {second}, {shown_values}"
     if not np.isfinite(ends).all():
         return f"{sentence}, and no difference can be seen"
     return f"{sentence} (95 % of differences {span(ends, '+')}{by})"
 
 
 def _why_unknown(targets: np.ndarray, classes: Sequence[str], groups: int | None) -> str:
-    """Returns why the test split says nothing about a difference."""
+    """Returns why the interval of the difference is not finite.
+
+    Args:
+        targets: Targets of the test split, `(rows,)`.
+        classes: Names of the classes, where labels are predicted.
+        groups: Number of groups of rows; None where rows are independent.
+    """
     if groups == 1:
         return "all test rows are of one group"
     single = [classes[index] for index in np.flatnonzero(np.bincount(targets) == 1)] if classes else []
-    return f"only 1 test row is {listed(single, SHOWN)}" if single else "there are too few test rows"
+    return f"only 1 test row is {listed(single, MAX_CLASSES)}" if single else "there are too few test rows"
 
 
 def judge(result: dict[str, Any], require: str) -> None:
-    """Reports how the network does beside the best model, or the comparison by which it is refused.
+    """Reports the comparison with the best model, or the one by which the network is refused.
 
     Args:
         result: What `compare` returns.
@@ -168,12 +186,12 @@ def judge(result: dict[str, Any], require: str) -> None:
     Raises:
         ModelError: The network does not do as well as `require` demands.
     """
-    judged = result["trivial"] if require == "beat_trivial" else result
-    enough = {"beat": ("beats",), "beat_trivial": ("beats",), "tie": ("beats", "ties with")}
-    if require in enough and judged["verdict"] not in enough[require]:
-        progress.report(summary=judged["sentence"])
+    comparison = result["trivial"] if require == "beat_trivial" else result
+    passing = {"beat": ("beats",), "beat_trivial": ("beats",), "tie": ("beats", "ties with")}
+    if require in passing and comparison["verdict"] not in passing[require]:
+        progress.report(summary=comparison["sentence"])
         raise ModelError(
             f"The network does not earn its place (baseline.require is {require}) and was not published; "
-            f"{judged['sentence']}."
+            f"{comparison['sentence']}."
         )
     progress.report(summary=result["sentence"])

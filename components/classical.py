@@ -1,4 +1,4 @@
-"""Trains the classical models that the network is held against, on the same split, from the same records."""
+"""Trains the classical models that the network is compared with, on the same rows."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,7 +26,7 @@ from models.tasks.reference import Candidate, predict
 
 
 class ClassicalModels(Artifact):
-    """What classical models predicted on the test split, what they reached and what they took."""
+    """Predictions of classical models for the test split, with their metrics, seconds and memory."""
 
     TYPE_NAME = "ClassicalModels"
 
@@ -41,34 +41,40 @@ def Classical(
     seed: Parameter[int],
     fingerprint: Parameter[str],
 ):
-    """Trains a task's classical models; writes their predictions of the test split and what they took."""
-    facts, provider = DatasetSpec.model_validate_json(spec), registry.task(task)
+    """Trains a task's classical models; writes their predictions for the test split, metrics, seconds and memory."""
+    dataset_spec, provider = DatasetSpec.model_validate_json(spec), registry.task(task)
     settings = provider.config.model_validate_json(config)
-    candidates, compared = provider.classical(settings, facts), settings.compared(facts)
-    kept = drawn(candidates.values(), read_summary(examples.uri)["train"]["rows"], seed)
-    frames = {"train": read_frame(examples.uri, "train", facts, kept), "test": read_frame(examples.uri, "test", facts)}
-    found = {}
+    candidates, metrics = provider.classical(settings, dataset_spec), settings.compared(dataset_spec)
+    train_rows = sample_rows(candidates.values(), read_summary(examples.uri)["train"]["rows"], seed)
+    frames = {
+        "train": read_frame(examples.uri, "train", dataset_spec, train_rows),
+        "test": read_frame(examples.uri, "test", dataset_spec),
+    }
+    results = {}
     for name, candidate in candidates.items():
         progress.report(summary=name)
-        found[name], predictions = fit(candidate, frames, facts, compared, seed)
+        results[name], predictions = fit(candidate, frames, dataset_spec, metrics, seed)
         np.save(Path(models.uri) / f"{name}.npy", predictions)
-    CLASSICAL.path(models.uri).write_text(to_json(found, indent=1))
-    usual = next(iter(compared))
-    values = ", ".join(f"{name} {significant(told['metrics'][usual])}" for name, told in found.items())
-    progress.report(summary=f"{usual}: {values}")
+    CLASSICAL.path(models.uri).write_text(to_json(results, indent=1))
+    main_metric = next(iter(metrics))
+    values = ", ".join(f"{name} {significant(result['metrics'][main_metric])}" for name, result in results.items())
+    progress.report(summary=f"{main_metric}: {values}")
 
 
 def fit(
-    candidate: Candidate, frames: dict[str, pd.DataFrame], spec: DatasetSpec, compared: dict[str, Metric], seed: int
+    candidate: Candidate, frames: dict[str, pd.DataFrame], spec: DatasetSpec, metrics: dict[str, Metric], seed: int
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Returns what a model took and reached, and its predictions of the test split.
+    """Trains a model; returns its metrics, seconds and MiB as JSON values, and its predictions for the test split.
 
     Args:
         candidate: The model.
-        frames: Split -> its rows.
-        spec: What is in them.
-        compared: What is measured, by name.
-        seed: Of the rows it learns from, where they are not all.
+        frames: Split -> its rows, a column a feature.
+        spec: The data set's features.
+        metrics: Name -> metric.
+        seed: Of the choice of training rows, where the model learns from some only.
+
+    Returns:
+        The values by name, and float `(rows,)` numbers or `(rows, classes)` probabilities.
     """
     (target,) = spec.targets()
     label = spec.features[target]
@@ -79,54 +85,58 @@ def fit(
     test, inputs = frames["test"], frames["test"].drop(columns=target)
     # On matrices this small BLAS waits for its own threads: logistic regression takes 1.1 s by two, 0.4 by one.
     with threadpool_limits(1, user_api="blas"):
-        _, seconds, mib = measured(lambda: candidate.estimator.fit(train.drop(columns=target), train[target]))
-        predictions, took, _ = measured(lambda: predict(candidate.estimator, inputs, num_classes))
-    told = {
-        "metrics": values_of(compared, test[target].to_numpy(), predictions),
+        _, fit_seconds, mib = measured(lambda: candidate.estimator.fit(train.drop(columns=target), train[target]))
+        predictions, predict_seconds, _ = measured(lambda: predict(candidate.estimator, inputs, num_classes))
+    result = {
+        "metrics": metric_values(metrics, test[target].to_numpy(), predictions),
         "rows": len(train),
-        "train_seconds": seconds,
-        "microseconds_per_row": took / len(test) * 1e6,
+        "train_seconds": fit_seconds,
+        "microseconds_per_row": predict_seconds / len(test) * 1e6,
         "peak_mib": mib,
         "features": candidate.features,
         "trivial": candidate.trivial,
     }
-    return told, predictions
+    return result, predictions
 
 
-def values_of(compared: dict[str, Metric], targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-    """Returns each metric's value on all rows."""
-    return {name: metric.value(targets, predictions) for name, metric in compared.items()}
+def metric_values(metrics: dict[str, Metric], targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+    """Returns the value of each metric over all rows."""
+    return {name: metric.value(targets, predictions) for name, metric in metrics.items()}
 
 
-def drawn(candidates: Iterable[Candidate], rows: int, seed: int) -> np.ndarray | None:
-    """Returns which rows of the training split are read, int64, in order; None for all.
+def sample_rows(candidates: Iterable[Candidate], num_rows: int, seed: int) -> np.ndarray | None:
+    """Returns the indices of the training rows that are read, int64, ascending; None for all.
 
-    No more than the candidate that learns from most: memory does not grow with the data where all have a limit.
+    They are as many as the greatest `max_rows` of the candidates, so that memory does not grow with the data where
+    each of them has one.
     """
-    most = max(candidate.max_rows or rows for candidate in candidates)
-    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False)) if most < rows else None
+    sample_size = max(candidate.max_rows or num_rows for candidate in candidates)
+    if sample_size >= num_rows:
+        return None
+    return np.sort(np.random.default_rng(seed).choice(num_rows, sample_size, replace=False))
 
 
-def read_frame(examples_uri: str, split: str, spec: DatasetSpec, kept: np.ndarray | None = None) -> pd.DataFrame:
-    """Returns a split as it is stored, a column a feature: bytes, int64 or float; None or NaN where there is none.
+def read_frame(examples_uri: str, split: str, spec: DatasetSpec, rows: np.ndarray | None = None) -> pd.DataFrame:
+    """Returns the stored values of a split, a column a feature: bytes, int64 or float; NaN for a missing number.
 
-    Categories are a pandas.Categorical of bytes, empty where there is none: no Python object is made for each cell.
+    A missing text is empty. A category is a pandas.Categorical of bytes, empty where it is missing: no Python object
+    is made for each cell.
 
     Args:
         examples_uri: Folder of the examples.
-        split: Which.
-        spec: What is in it.
-        kept: Which rows, in order; None for all.
+        split: Name of the split.
+        spec: The data set's features.
+        rows: Indices of the rows that are read, ascending; None for all.
     """
-    kinds = {"bytes": (tf.string, b""), "float": (tf.float32, np.nan), "int": (tf.int64, tf.int64.min)}
-    wanted = {
-        name: tf.io.FixedLenFeature((), *kinds[feature.stored])
+    types = {"bytes": (tf.string, b""), "float": (tf.float32, np.nan), "int": (tf.int64, tf.int64.min)}
+    parsers = {
+        name: tf.io.FixedLenFeature((), *types[feature.stored])
         if feature.optional
-        else tf.io.FixedLenFeature((), kinds[feature.stored][0])
+        else tf.io.FixedLenFeature((), types[feature.stored][0])
         for name, feature in spec.features.items()
     }
-    batches = codec.read_batches(split_files(examples_uri, split), kept)
-    parts = [tf.io.parse_example(batch, wanted) for batch in batches]
+    batches = codec.read_batches(split_files(examples_uri, split), rows)
+    parts = [tf.io.parse_example(batch, parsers) for batch in batches]
     frame = pd.DataFrame(
         {name: _column([part[name] for part in parts], feature) for name, feature in spec.features.items()}
     )
@@ -137,8 +147,8 @@ def read_frame(examples_uri: str, split: str, spec: DatasetSpec, kept: np.ndarra
 
 
 def _column(parts: list[tf.Tensor], feature: Feature) -> np.ndarray | pd.Categorical:
-    """Returns the values of a feature in all batches."""
+    """Returns the values of a feature in all batches, `(rows,)`."""
     if not isinstance(feature, CategoryFeature):
         return np.concatenate([part.numpy() for part in parts])
-    found = [tf.unique(part) for part in parts]
-    return union_categoricals([pd.Categorical.from_codes(one.idx.numpy(), one.y.numpy()) for one in found])
+    uniques = [tf.unique(part) for part in parts]
+    return union_categoricals([pd.Categorical.from_codes(unique.idx.numpy(), unique.y.numpy()) for unique in uniques])

@@ -1,4 +1,4 @@
-"""The serving check: a server of its own answers real examples through every signature, as the trained model does."""
+"""The serving check: serves the exported model, and compares its predictions of test examples in each signature."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from models.task import Task
 
 NUM_ROWS = 8
 
-Asked = dict[str, dict[str, np.ndarray]]
+Tensors = dict[str, dict[str, np.ndarray]]  # signature -> alias -> values, `(examples, ...)`
 
 
 @component
@@ -46,57 +46,60 @@ def ServingCheck(
     scratch: Parameter[str],
     fingerprint: Parameter[str],
 ):
-    """Stops the run unless a server started on the model answers as it should; writes down the first answer.
+    """Stops the run unless a server that serves the model predicts as the model does, within the budget.
 
-    `budget` is the run file's section `serving` as JSON, `destination` the folder of the published versions, `live` the
-    one of them whose latency the budget is about, for the cache key: empty where it is not; `scratch` the folder that
-    a candidate which failed is left in.
+    It writes the prediction of the first test example. `budget` is the run file's section `serving` as JSON;
+    `destination` is the folder of the published versions. `live` is there for the cache key: the version whose latency
+    is part of the budget, empty if it is not. `scratch` is the folder in which a failed candidate is left.
     """
-    facts = DatasetSpec.model_validate_json(spec)
-    rows, originals = first_rows(examples.uri, "test", facts, NUM_ROWS), read_originals(examples.uri, facts)
+    dataset_spec = DatasetSpec.model_validate_json(spec)
+    rows = first_rows(examples.uri, "test", dataset_spec, NUM_ROWS)
+    originals = read_originals(examples.uri, dataset_spec)
     provider, folder, limits = registry.task(task), saved_model_folder(model.uri), json.loads(budget)
     settings = provider.config.model_validate_json(config)
-    found: list[tuple[Asked, Asked]] = []
+    results: list[tuple[Tensors, Tensors]] = []
 
-    def asked() -> tuple[Asked, Asked]:
-        found.append(ask(folder, rows, provider, settings, facts, originals))
-        return found[0]
+    def predict_once() -> tuple[Tensors, Tensors]:
+        results.append(predict_rows(folder, rows, provider, settings, dataset_spec, originals))
+        return results[0]
 
     progress.report(summary="starting the server")
-    measured = run_smoke_test(Path(folder), name, ask=asked, folder=Path(scratch), engine=limits["engine"])
-    _, answers = found[0]
-    last = before(Path(destination))
+    measured = run_smoke_test(Path(folder), name, ask=predict_once, folder=Path(scratch), engine=limits["engine"])
+    _, predictions = results[0]
+    live_facts = live_measurement(Path(destination))
     SERVING.path(blessing.uri).write_text(to_json(measured.facts()))
-    progress.report(summary=_summary(measured.facts(), last, len(rows), precision_of(Path(folder)), len(originals)))
-    check_budget(measured, limits, last)
+    progress.report(
+        summary=_summary(measured.facts(), live_facts, len(rows), precision_of(Path(folder)), len(originals))
+    )
+    check_budget(measured, limits, live_facts)
     if provider.describe_answer:
-        first = {key: text(value[0]) for key, value in answers["serving_default"].items()}
-        ANSWER.path(blessing.uri).write_text(provider.describe_answer(first, rows[0], facts))
+        first = {key: as_python(value[0]) for key, value in predictions["serving_default"].items()}
+        ANSWER.path(blessing.uri).write_text(provider.describe_answer(first, rows[0], dataset_spec))
     (Path(blessing.uri) / "INFRA_BLESSED").touch()
     blessing.set_int_custom_property("blessed", 1)
 
 
-def ask(
+def predict_rows(
     saved_model: str,
     rows: list[Row],
     task: Task,
     config: TaskConfig,
     spec: DatasetSpec,
     originals: Sequence[tuple[Row, Row]] = (),
-) -> tuple[Asked, Asked]:
-    """Returns questions and answers by signature and alias, all about the same rows; asked within this process.
+) -> tuple[Tensors, Tensors]:
+    """Returns the inputs and the outputs of each signature for the same rows, predicted within this process.
 
     Args:
         saved_model: Folder of the SavedModel.
-        rows: Stored rows to ask about.
-        task: Words the questions.
+        rows: Stored rows.
+        task: The task, whose `queries` are the inputs of each signature.
         config: The task's settings.
-        spec: The data set's facts.
-        originals: More rows, each as it is stored and with the files in place of the pixels that were made of them;
-            only the task's signature of files is sent the latter.
+        spec: The data set's features.
+        originals: More rows, each as stored and with the original picture files in place of the pixels; the task's
+            signature for files gets the files.
 
     Raises:
-        ServingError: The model does not load, a signature is missing, answers are not finite, or signatures disagree.
+        ServingError: The model does not load, a signature is missing, outputs are not finite, or signatures disagree.
     """
     try:
         signatures = tf.saved_model.load(saved_model).signatures
@@ -107,42 +110,48 @@ def ask(
     tolerance = TOLERANCES[precision_of(Path(saved_model))]
     queries = [task.queries(row, config, spec) for row in rows]
     queries += [_with_file(task.queries(row, config, spec), task, original, spec) for row, original in originals]
-    questions: Asked = {}
-    answers: Asked = {}
+    inputs: Tensors = {}
+    outputs: Tensors = {}
     for name in queries[0]:
         if name not in signatures:
             raise ServingError(f"Signature {name} is missing; the model has {', '.join(signatures)}.")
-        _, wanted = signatures[name].structured_input_signature
-        questions[name] = {key: batch([query[name][key] for query in queries], wanted[key].dtype) for key in wanted}
-        inputs = {key: tf.constant(value, wanted[key].dtype) for key, value in questions[name].items()}
+        _, specs = signatures[name].structured_input_signature
+        inputs[name] = {key: batch([query[name][key] for query in queries], specs[key].dtype) for key in specs}
+        tensors = {key: tf.constant(value, specs[key].dtype) for key, value in inputs[name].items()}
         try:
-            answers[name] = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
+            outputs[name] = {key: value.numpy() for key, value in signatures[name](**tensors).items()}
         except tf.errors.InvalidArgumentError as error:
             raise ServingError(
                 f"Signature {name} refuses test examples that ingest took ({error.message.splitlines()[0]}); nothing "
                 "was published."
             ) from None
-        _compare(name, answers[name], answers["serving_default"], tolerance, len(rows))
-    return questions, answers
+        _compare(name, outputs[name], outputs["serving_default"], tolerance, len(rows))
+    return inputs, outputs
 
 
 def _with_file(query: dict, task: Task, original: Row, spec: DatasetSpec) -> dict:
-    """Returns the inputs of each signature, that of files with the file itself."""
+    """Returns the inputs of each signature, with the original file for the signature that takes files."""
     key, _ = spec.only(ImageFeature)
-    asked = task.file_query
-    return query | {asked.signature: {asked.input_key: original[key]}}
+    file_query = task.file_query
+    return query | {file_query.signature: {file_query.input_key: original[key]}}
 
 
-def check_budget(measured: Measurement, limits: Mapping, last: Mapping) -> None:
-    """Raises ServingError with each bound, in `limits` or set by what the last version took, that is exceeded."""
-    exceeded = over_budget(measured, limits, last)
+def check_budget(measured: Measurement, limits: Mapping, live_facts: Mapping) -> None:
+    """Raises ServingError if the measured latency or memory exceeds the budget.
+
+    Args:
+        measured: The candidate's latency and memory.
+        limits: The run file's section `serving`.
+        live_facts: What `live_measurement` returns.
+    """
+    exceeded = over_budget(measured, limits, live_facts)
     if exceeded:
-        told = "; ".join(exceeded)
-        raise ServingError(f"Serving check: {told}; nothing was published. Raise it, or choose a smaller model.")
+        bounds = "; ".join(exceeded)
+        raise ServingError(f"Serving check: {bounds}; nothing was published. Raise it, or choose a smaller model.")
 
 
-def before(destination: Path) -> dict:
-    """Returns the measured latency and memory of the live version; empty where they were not measured."""
+def live_measurement(destination: Path) -> dict:
+    """Returns the recorded latency and memory of the live version; empty if there are none."""
     version = live_version(destination)
     try:
         return read_manifest(destination / str(version)).get("serving", {}) if version is not None else {}
@@ -150,27 +159,37 @@ def before(destination: Path) -> dict:
         return {}
 
 
-def _summary(measured: Mapping, last: Mapping, rows: int, precision: str, originals: int = 0) -> str:
-    def beside(key: str, digits: int = 1) -> str:
-        return f" (last {last[key]:.{digits}f})" if last.get(key) else ""
+def _summary(measured: Mapping, live: Mapping, rows: int, precision: str, originals: int = 0) -> str:
+    """Returns the line of a passed comparison: numbers of rows and files, latency, memory, and those of `live`."""
 
-    memory = f", {measured['mib']:.0f} MiB{beside('mib', 0)}" if measured["mib"] else ""
+    def live_value(key: str, digits: int = 1) -> str:
+        return f" (last {live[key]:.{digits}f})" if live.get(key) else ""
+
+    memory = f", {measured['mib']:.0f} MiB{live_value('mib', 0)}" if measured["mib"] else ""
     within = "" if precision == FLOAT32 else f" within {TOLERANCES[precision]:.2g}, as {precision} rounds,"
     files = f" and {originals} original file{'s' if originals > 1 else ''}" if originals else ""
     return (
         f"{measured['engine']} server agrees{within} on {rows} test examples{files}, p95 {measured['p95_ms']:.1f} ms"
-        f"{beside('p95_ms')}, 8 clients {measured['p95_ms_8']:.1f} ms{beside('p95_ms_8')}{memory}"
+        f"{live_value('p95_ms')}, 8 clients {measured['p95_ms_8']:.1f} ms{live_value('p95_ms_8')}{memory}"
     )
 
 
-def _compare(name: str, answer: dict, expected: dict, tolerance: float, num_rows: int) -> None:
-    """Raises ServingError unless two signatures answer alike; behind `num_rows` rows one is asked about files."""
-    for key, value in answer.items():
+def _compare(name: str, outputs: dict, expected: dict, tolerance: float, num_rows: int) -> None:
+    """Raises ServingError unless two signatures agree.
+
+    Args:
+        name: The signature.
+        outputs: Its outputs by alias, `(examples, ...)`.
+        expected: Those of `serving_default`.
+        tolerance: The greatest difference that is accepted.
+        num_rows: Number of stored rows; the examples after them are original files.
+    """
+    for key, value in outputs.items():
         if value.dtype.kind != "f":
             continue
         if not np.isfinite(value).all():
             raise ServingError(f"Signature {name} answered {key} that is not finite; nothing was published.")
-        if key not in expected:  # a signature that answers another question
+        if key not in expected:  # this signature has another output
             continue
         for rows, what in (
             (slice(num_rows), "the same example"),
@@ -184,9 +203,9 @@ def _compare(name: str, answer: dict, expected: dict, tolerance: float, num_rows
                 )
 
 
-def text(value):
-    """Returns an answer for one row as Python values, bytes as text."""
-    found = value.tolist()
-    if isinstance(found, list):
-        return [item.decode() if isinstance(item, bytes) else item for item in found]
-    return found.decode() if isinstance(found, bytes) else found
+def as_python(output: np.ndarray):
+    """Returns an output for one row as Python values, bytes as text."""
+    value = output.tolist()
+    if isinstance(value, list):
+        return [item.decode() if isinstance(item, bytes) else item for item in value]
+    return value.decode() if isinstance(value, bytes) else value

@@ -126,12 +126,12 @@ def test_of_one_row_of_a_class_no_difference_can_be_seen_and_the_gate_says_so(tm
 
 
 def test_a_model_whose_metric_is_no_finite_number_is_never_the_best():
-    from components.baseline import best_of
+    from components.baseline import best_model
 
     models = {"mean": {"metrics": {"rmse": 2.0}}, "ridge": {"metrics": {"rmse": None}}}
 
-    assert best_of(models, RMSE) == "mean"
-    assert best_of({"ridge": models["ridge"]}, RMSE) == "ridge"
+    assert best_model(models, RMSE) == "mean"
+    assert best_model({"ridge": models["ridge"]}, RMSE) == "ridge"
 
 
 def test_the_network_is_told_with_its_metrics_and_the_microseconds_that_a_row_took():

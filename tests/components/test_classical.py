@@ -4,20 +4,20 @@ import numpy as np
 def test_no_more_rows_are_read_than_the_candidate_with_most_learns_from():
     from sklearn.dummy import DummyClassifier
 
-    from components.classical import drawn
+    from components.classical import sample_rows
     from models.tasks.reference import Candidate
 
     def limited(*limits):
         return [Candidate(DummyClassifier(), "none", limit) for limit in limits]
 
-    kept = drawn(limited(10, 30, 20), rows=100, seed=1)
+    kept = sample_rows(limited(10, 30, 20), num_rows=100, seed=1)
 
     assert len(kept) == len(set(kept.tolist())) == 30
     assert kept.tolist() == sorted(kept.tolist())
     assert kept.max() < 100
-    np.testing.assert_array_equal(kept, drawn(limited(10, 30, 20), rows=100, seed=1))
-    assert drawn(limited(10, None), rows=100, seed=1) is None
-    assert drawn(limited(10, 30), rows=30, seed=1) is None
+    np.testing.assert_array_equal(kept, sample_rows(limited(10, 30, 20), num_rows=100, seed=1))
+    assert sample_rows(limited(10, None), num_rows=100, seed=1) is None
+    assert sample_rows(limited(10, 30), num_rows=30, seed=1) is None
 
 
 def _written(folder):

@@ -50,13 +50,13 @@ def _row(pixels: np.ndarray) -> Row:
 
 
 def _ask(model: str, files: list[bytes], pixels: list[np.ndarray]):
-    from components.serving_check import ask
+    from components.serving_check import predict_rows
     from models.tasks.image_classification.config import ImageClassificationConfig
     from models.tasks.image_classification.task import TASK
 
     rows = [_row(np.asarray(photo(*SHAPE[:2])))]
     originals = [(_row(stored), {"image": file, "label": 0}) for file, stored in zip(files, pixels, strict=True)]
-    return ask(model, rows, TASK, ImageClassificationConfig(), SPEC, originals)
+    return predict_rows(model, rows, TASK, ImageClassificationConfig(), SPEC, originals)
 
 
 def test_files_are_answered_as_the_pixels_that_ingest_made_of_them(model):

@@ -37,7 +37,7 @@ def test_one_epoch_has_finite_losses_on_both_splits(trained):
 
 def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp_path):
     from components.artifact_files import PREDICTIONS
-    from components.classical import fit, read_frame, values_of
+    from components.classical import fit, metric_values, read_frame
     from components.predictions import write
     from models.evaluation.comparison import paired_interval
     from models.evaluation.predictions import read
@@ -62,12 +62,12 @@ def test_classical_models_learn_from_the_same_rows_and_are_compared(trained, tmp
         for metric in compared.values():
             interval = paired_interval(metric, targets, network, predictions)
             assert interval.low <= interval.high
-    assert set(values_of(compared, targets, network)) <= set(made.config.metric_ranges(made.spec))
+    assert set(metric_values(compared, targets, network)) <= set(made.config.metric_ranges(made.spec))
 
 
 def test_a_server_answers_as_the_trained_model_does(trained, tmp_path):
     from components.example_gen import first_rows
-    from components.serving_check import ask
+    from components.serving_check import predict_rows
     from models.serving.protocol import warmup
     from models.serving.smoke_test.smoke_test import run_smoke_test
 
@@ -77,7 +77,7 @@ def test_a_server_answers_as_the_trained_model_does(trained, tmp_path):
     measured = run_smoke_test(
         Path(made.model_folder),
         "candidate",
-        ask=lambda: ask(made.model_folder, rows, task, made.config, made.spec),
+        ask=lambda: predict_rows(made.model_folder, rows, task, made.config, made.spec),
         folder=tmp_path / "candidate",
         engine="embedded",
     )

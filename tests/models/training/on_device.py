@@ -52,7 +52,7 @@ def check_training(trained: TrainedOnDevice, *, device: str, arithmetic: str) ->
 
 def check_serving(trained: TrainedOnDevice, scratch: Path) -> None:
     """Raises ServingError unless a server answers as the trained model does."""
-    from components.serving_check import ask
+    from components.serving_check import predict_rows
     from models.serving.smoke_test.smoke_test import run_smoke_test
 
     made, model = trained.job, Path(trained.job.model_folder)
@@ -60,7 +60,7 @@ def check_serving(trained: TrainedOnDevice, scratch: Path) -> None:
     run_smoke_test(
         model,
         "tiny",
-        ask=lambda: ask(str(model), rows, made.task, made.config, made.spec),
+        ask=lambda: predict_rows(str(model), rows, made.task, made.config, made.spec),
         folder=scratch,
         engine="embedded",
     )
