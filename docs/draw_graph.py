@@ -10,7 +10,7 @@ from pipeline.core.stages import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 # Stage -> (column, row) of its box.
-PLACES = {
+BOXES = {
     "ingest": (0, 0),
     "statistics": (1, 0),
     "schema": (1, 1),
@@ -28,21 +28,21 @@ GATES = {stage.id for stage in STAGES if stage.is_gate}
 
 
 def edges() -> list[tuple[str, str]]:
-    """Returns (before, after) of stages, without those that follow from others."""
+    """Returns pairs (stage, stage that runs after it), without pairs that follow from others."""
     lines = (ROOT / "tests" / "golden" / "digits.graph.txt").read_text().splitlines()
-    after = {}
+    upstream = {}
     for line in lines:
-        if found := re.fullmatch(r"(\w+) \(\w+\) after (.*)", line):
-            after[found[1]] = set() if found[2] == "nothing" else set(found[2].split(", "))
+        if match := re.fullmatch(r"(\w+) \(\w+\) after (.*)", line):
+            upstream[match[1]] = set() if match[2] == "nothing" else set(match[2].split(", "))
 
-    def reach(stage):
-        return set().union(*({before} | reach(before) for before in after[stage]))
+    def ancestors(stage):
+        return set().union(*({parent} | ancestors(parent) for parent in upstream[stage]))
 
     return [
-        (before, stage)
-        for stage, befores in after.items()
-        for before in befores
-        if not any(before in reach(other) for other in befores - {before})
+        (parent, stage)
+        for stage, parents in upstream.items()
+        for parent in parents
+        if not any(parent in ancestors(other) for other in parents - {parent})
     ]
 
 
@@ -53,11 +53,11 @@ def draw(path: Path) -> None:
     axes.set_xlim(-0.55, 10.55)
     axes.set_ylim(-0.5, 1.5)
     axes.axis("off")
-    for before, stage in edges():
-        (x0, y0), (x1, y1) = PLACES[before], PLACES[stage]
+    for parent, stage in edges():
+        (x0, y0), (x1, y1) = BOXES[parent], BOXES[stage]
         arrow = {"arrowstyle": "-|>", "color": "#555", "shrinkA": 0, "shrinkB": 0}
         axes.annotate("", (x1 - 0.41, 1 - y1), (x0 + 0.41, 1 - y0), arrowprops=arrow)
-    for stage, (x, y) in PLACES.items():
+    for stage, (x, y) in BOXES.items():
         colour = "#f6d5a8" if stage in GATES else "#cfe3f5"
         style = "round,pad=0.02,rounding_size=0.06"
         axes.add_patch(FancyBboxPatch((x - 0.38, 1 - y - 0.17), 0.76, 0.34, boxstyle=style, facecolor=colour, lw=0))

@@ -1,6 +1,6 @@
-"""Draws which folders import which, and prints the figures: `.venv/bin/python docs/draw_imports.py OUT.svg`.
+"""Draws which folders import which, and prints their numbers: `.venv/bin/python docs/draw_imports.py OUT.svg`.
 
-Looks at the packages below the current folder, so that an earlier commit's can be drawn by the same script.
+It reads the packages in the current folder, so that it can draw those of an earlier commit.
 """
 
 import sys
@@ -23,18 +23,18 @@ def folder_of(module: str) -> str:
 
 
 def folder_imports(graph: grimp.ImportGraph) -> Counter[tuple[str, str]]:
-    """Returns (importing folder, imported folder) -> number of imports between them, those within functions too."""
-    found: Counter[tuple[str, str]] = Counter()
+    """Returns (importing folder, imported folder) -> number of imports, those within functions included."""
+    counts: Counter[tuple[str, str]] = Counter()
     for module in graph.modules:
         for other in graph.find_modules_directly_imported_by(module):
             pair = folder_of(module), folder_of(other)
-            found[pair] += pair[0] != pair[1]
-    return +found
+            counts[pair] += pair[0] != pair[1]
+    return +counts
 
 
-def components_of(edges: dict[str, set[str]]) -> list[set[str]]:
-    """Returns the strongly connected components of more than one node: the import circles (Tarjan, 1972)."""
-    number, low, stack, circles = {}, {}, [], []
+def import_cycles(edges: dict[str, set[str]]) -> list[set[str]]:
+    """Returns the import cycles: the strongly connected components of more than one node (Tarjan, 1972)."""
+    number, low, stack, cycles = {}, {}, [], []
 
     def visit(node: str) -> None:
         number[node] = low[node] = len(number)
@@ -45,31 +45,31 @@ def components_of(edges: dict[str, set[str]]) -> list[set[str]]:
             if other in stack:
                 low[node] = min(low[node], low[other])
         if low[node] == number[node]:
-            circle = set(stack[stack.index(node) :])
+            component = set(stack[stack.index(node) :])
             del stack[stack.index(node) :]
-            if len(circle) > 1:
-                circles.append(circle)
+            if len(component) > 1:
+                cycles.append(component)
 
     for node in sorted(edges):
         if node not in number:
             visit(node)
-    return circles
+    return cycles
 
 
 def levels_of(imports: Counter[tuple[str, str]]) -> dict[str, int]:
-    """Returns folder -> level: 0 for those that import nothing, else one above the highest that it imports.
+    """Returns folder -> level: 0 if it imports nothing, else one above the highest folder that it imports.
 
-    Imports that close a circle do not raise a level.
+    An import that closes a cycle does not count.
     """
     edges = defaultdict(set)
     for importer, imported in imports:
         edges[importer].add(imported)
     levels: dict[str, int] = {}
 
-    def level(node: str, above: tuple[str, ...]) -> int:
+    def level(node: str, path: tuple[str, ...]) -> int:
         if node not in levels:
-            below = [level(other, (*above, node)) for other in sorted(edges[node]) if other not in (*above, node)]
-            levels[node] = 1 + max(below, default=-1)
+            lower = [level(other, (*path, node)) for other in sorted(edges[node]) if other not in (*path, node)]
+            levels[node] = 1 + max(lower, default=-1)
         return levels[node]
 
     for node in sorted({folder for pair in imports for folder in pair}):
@@ -77,27 +77,29 @@ def levels_of(imports: Counter[tuple[str, str]]) -> dict[str, int]:
     return levels
 
 
-def implied(imports: Counter[tuple[str, str]], levels: dict[str, int], importer: str, imported: str) -> bool:
-    """Returns whether an arrow down follows from a longer way down, and is left out of the picture."""
+def is_implied(imports: Counter[tuple[str, str]], levels: dict[str, int], importer: str, imported: str) -> bool:
+    """Whether an arrow down follows from a longer path down, so that the picture omits it."""
     if levels[importer] <= levels[imported]:
         return False
-    ways = {other for one, other in imports if one == importer and levels[imported] < levels[other] < levels[importer]}
-    return any(leads_down(imports, levels, other, imported) for other in ways)
+    between = {
+        other for start, other in imports if start == importer and levels[imported] < levels[other] < levels[importer]
+    }
+    return any(has_path_down(imports, levels, other, imported) for other in between)
 
 
-def leads_down(imports: Counter[tuple[str, str]], levels: dict[str, int], start: str, end: str) -> bool:
-    """Returns whether arrows lead down from one folder to another."""
+def has_path_down(imports: Counter[tuple[str, str]], levels: dict[str, int], start: str, end: str) -> bool:
+    """Whether arrows lead down from one folder to another."""
     return (start, end) in imports or any(
-        leads_down(imports, levels, other, end)
-        for one, other in imports
-        if one == start and levels[other] < levels[start]
+        has_path_down(imports, levels, other, end)
+        for importer, other in imports
+        if importer == start and levels[other] < levels[start]
     )
 
 
 def draw(imports: Counter[tuple[str, str]], sizes: Counter[str], path: Path) -> None:
-    """Writes the picture: a box a folder with its number of modules, an arrow down from importer to imported.
+    """Writes the picture: a box for each folder with its number of modules, arrows from importing to imported folders.
 
-    An arrow that follows from others is left out; one that runs back up is red.
+    An arrow that follows from others is left out; one that points upwards is red.
     """
     levels = levels_of(imports)
     rows = defaultdict(list)
@@ -113,7 +115,7 @@ def draw(imports: Counter[tuple[str, str]], sizes: Counter[str], path: Path) -> 
     axes.set_xlim(0, width)
     axes.set_ylim(-0.5, len(rows) - 0.4)
     axes.axis("off")
-    _arrows(axes, imports, levels, centers)
+    _draw_arrows(axes, imports, levels, centers)
     for folder, (x, y) in centers.items():
         corner = (x - BOX_WIDTH / 2, y - BOX_HEIGHT / 2)
         style = "round,pad=0.02,rounding_size=0.06"
@@ -126,9 +128,10 @@ def draw(imports: Counter[tuple[str, str]], sizes: Counter[str], path: Path) -> 
         figure.savefig(path, metadata={"Date": None})
 
 
-def _arrows(axes, imports, levels, centers) -> None:
+def _draw_arrows(axes, imports, levels, centers) -> None:
+    """Draws an arrow for each import between folders that does not follow from others."""
     for (importer, imported), count in imports.items():
-        if implied(imports, levels, importer, imported):
+        if is_implied(imports, levels, importer, imported):
             continue
         (x0, y0), (x1, y1) = centers[importer], centers[imported]
         upward = y1 >= y0
@@ -143,19 +146,19 @@ def _arrows(axes, imports, levels, centers) -> None:
 
 
 def main(out: Path) -> None:
-    """Draws the picture and prints what it shows in numbers."""
+    """Draws the picture, and prints numbers of modules, imports, cycles and lines."""
     sys.path.insert(0, "")
     graph = grimp.build_graph(*ROOTS)
     modules = [module for module in graph.modules if not Path(*module.split(".")).is_dir()]
     sizes = Counter(folder_of(module) for module in modules)
     imports = folder_imports(graph)
-    circles = components_of({module: graph.find_modules_directly_imported_by(module) for module in graph.modules})
+    cycles = import_cycles({module: graph.find_modules_directly_imported_by(module) for module in graph.modules})
     draw(imports, sizes, out)
     largest, count = sizes.most_common(1)[0]
     print(f"{len(modules)} modules in {len(sizes)} folders, most in {largest}: {count}")
     levels = len(set(levels_of(imports).values()))
     print(f"{sum(imports.values())} imports between folders, {len(imports)} arrows, {levels} levels")
-    print(f"circles of modules: {len(circles)}", *[" ".join(sorted(circle)) for circle in circles], sep="\n  ")
+    print(f"import cycles of modules: {len(cycles)}", *[" ".join(sorted(cycle)) for cycle in cycles], sep="\n  ")
     lines = {path: len(path.read_text().splitlines()) for root in ROOTS for path in Path(root).rglob("*.py")}
     print(f"files over 400 lines: {sum(count > 400 for count in lines.values())}; lines: {sum(lines.values()):,}")
 

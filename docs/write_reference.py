@@ -1,5 +1,5 @@
 """Writes docs/run-file.md from the JSON Schema of run files, and docs/command-line.md from the commands:
-`.venv/bin/python docs/write_reference.py`. A test holds both to what they are made from.
+`.venv/bin/python docs/write_reference.py`. A test compares both with their sources.
 """
 
 import json
@@ -17,7 +17,7 @@ from pipeline.core import config
 DOCS = Path(__file__).resolve().parent
 RUN_FILE, COMMAND_LINE = "run-file.md", "command-line.md"
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-MAX_CHOICES = 12  # that are listed in a table's cell
+MAX_CHOICES = 12  # in a cell of a table
 
 RUN_FILE_HEAD = """# Run file
 
@@ -46,10 +46,10 @@ def run_file_page(schema: dict[str, Any]) -> str:
     """Returns the reference of run files in Markdown, a table for each section."""
     definitions = schema["$defs"]
     by_task = {definitions[name]["properties"]["task"]["const"]: definitions[name] for name in _references(schema)}
-    whole = next(iter(by_task.values()))
-    whole["properties"]["task"] = {**whole["properties"]["task"], "enum": list(by_task)}
-    parts = [RUN_FILE_HEAD, "## All sections\n", _table(whole, definitions, nested=False)]
-    for key, value in whole["properties"].items():
+    run_file = next(iter(by_task.values()))  # all but `task` and `model` is the same for every task
+    run_file["properties"]["task"] = {**run_file["properties"]["task"], "enum": list(by_task)}
+    parts = [RUN_FILE_HEAD, "## All sections\n", _table(run_file, definitions, nested=False)]
+    for key, value in run_file["properties"].items():
         if key not in ("task", "model") and (name := _reference(value) or _reference(value.get("items", {}))):
             parts += _section(f"## {key}", definitions[name], definitions)
     kinds = definitions["DataConfig"]["properties"]["features"]["additionalProperties"]["discriminator"]["mapping"]
@@ -68,17 +68,18 @@ def command_line_page() -> str:
     for section, names in SECTIONS.items():
         parts.append(f"## {section}\n")
         for path in _commands(names):
-            shown = CliRunner().invoke(cli, [*path, "--help"], prog_name="headrace", terminal_width=100).stdout
-            parts.append(f"### headrace {' '.join(path)}\n\n```text\n{shown.rstrip()}\n```\n")
+            help_text = CliRunner().invoke(cli, [*path, "--help"], prog_name="headrace", terminal_width=100).stdout
+            parts.append(f"### headrace {' '.join(path)}\n\n```text\n{help_text.rstrip()}\n```\n")
     return "\n".join(parts)
 
 
 def _commands(names: tuple[str, ...]) -> Iterator[list[str]]:
+    """Yields each command, and each command of a group, as a list of words."""
     for name in names:
         yield [name]
         command = cli.commands[name]
         if isinstance(command, click.Group):
-            yield from ([name, inner] for inner in command.commands)
+            yield from ([name, subcommand] for subcommand in command.commands)
 
 
 def _section(heading: str, definition: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
@@ -92,22 +93,22 @@ def _table(definition: dict[str, Any], definitions: dict[str, Any], *, nested: b
 
 
 def _rows(definition: dict, definitions: dict, prefix: str, *, nested: bool) -> Iterator[tuple[str, str, str, str]]:
-    """Yields key, type, default and meaning of each property, then those of the settings below it."""
+    """Yields key, type, default and meaning of each property, each followed by those of its own properties."""
     for key, value in definition["properties"].items():
         name = _reference(value)
-        below = definitions[name] if name else {}
+        nested_definition = definitions[name] if name else {}
         default = "required" if key in definition.get("required", ()) else ""
-        if "default" in value and (not below or value["default"] is None):
+        if "default" in value and (not nested_definition or value["default"] is None):
             default = f"`{json.dumps(value['default'])}`"
         yield f"`{prefix}{key}`", _type(value, definitions), default, _cell(value.get("description", ""))
-        if nested and "properties" in below:
-            yield from _rows(below, definitions, f"{prefix}{key}.", nested=True)
+        if nested and "properties" in nested_definition:
+            yield from _rows(nested_definition, definitions, f"{prefix}{key}.", nested=True)
 
 
 def _type(value: dict[str, Any], definitions: dict[str, Any]) -> str:
     """Returns the type of a value in words, with its bounds or choices."""
     if choices := value.get("enum"):
-        return ", ".join(f"`{one}`" if one else '`""`' for one in choices[:MAX_CHOICES]) + ", ..." * (
+        return ", ".join(f"`{choice}`" if choice else '`""`' for choice in choices[:MAX_CHOICES]) + ", ..." * (
             len(choices) > MAX_CHOICES
         )
     if "const" in value:
@@ -115,29 +116,31 @@ def _type(value: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "$ref" in value:
         return _type(definitions[value["$ref"].rpartition("/")[2]], definitions)
     if alternatives := value.get("anyOf") or value.get("oneOf"):
-        return " or ".join(dict.fromkeys(_type(one, definitions) for one in alternatives))
-    kind = value.get("type", "any")
-    if kind == "array":
+        return " or ".join(dict.fromkeys(_type(alternative, definitions) for alternative in alternatives))
+    json_type = value.get("type", "any")
+    if json_type == "array":
         return f"list of {_type(value.get('items', {}), definitions)}"
-    if kind == "object":
+    if json_type == "object":
         return "section" if "properties" in value else "mapping"
     bounds = ", ".join(f"{sign} {value[name]:g}" for name, sign in BOUNDS.items() if name in value)
-    return f"{kind} {bounds}".strip()
+    return f"{json_type} {bounds}".strip()
 
 
 def _reference(value: dict[str, Any]) -> str:
     """Returns the name of the definition that a value refers to; empty where it refers to none."""
-    for one in (value, *value.get("anyOf", ())):
-        if "$ref" in one:
-            return one["$ref"].rpartition("/")[2]
+    for schema in (value, *value.get("anyOf", ())):
+        if "$ref" in schema:
+            return schema["$ref"].rpartition("/")[2]
     return ""
 
 
 def _references(schema: dict[str, Any]) -> list[str]:
-    return [one["$ref"].rpartition("/")[2] for one in schema["oneOf"]]
+    """Returns the names of the definitions that a schema chooses from."""
+    return [choice["$ref"].rpartition("/")[2] for choice in schema["oneOf"]]
 
 
 def _cell(text: str) -> str:
+    """Returns text as the cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
