@@ -187,7 +187,7 @@ def find_drift(before: DataSummary, data: DataSummary, spec: DatasetSpec, check:
     for name in sorted(old.keys() & new.keys()):
         (old_histogram, old_count), (new_histogram, new_count) = old[name], new[name]
         distance = profile.kolmogorov_smirnov(old_histogram, new_histogram)
-        if distance > max(check.max_distance, profile.chance(old_count, new_count)):
+        if distance > max(check.max_distance, profile.critical_distance(old_count, new_count)):
             medians = f"median {_median(old_histogram)} before, {_median(new_histogram)} now"
             sentence = f"values are {distance:.2f} away (Kolmogorov-Smirnov, at most {check.max_distance:g}; {medians})"
             drifts.append(profile.Drift(name, sentence))

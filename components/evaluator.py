@@ -13,7 +13,7 @@ from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation
 from components import predictions
 from components.artifact_files import METRICS, OVERALL, PREDICTIONS, saved_model_folder
 from components.example_gen import read_summary
-from data.columnar.workers import over
+from data.columnar.workers import accumulate
 from data.spec import DatasetSpec, LabelFeature
 from data.texts import significant, to_json
 from models import progress, registry
@@ -74,7 +74,7 @@ def evaluate(folder: Path, config: TaskConfig, spec: DatasetSpec, beam_args: Seq
     """
     label = next(iter(spec.of(LabelFeature)), None)
     new_evaluation = functools.partial(Evaluation, config.metrics(spec), label)
-    return over(sorted(folder.glob("*.parquet")), batches_of, new_evaluation, beam_args).result()
+    return accumulate(sorted(folder.glob("*.parquet")), batches_of, new_evaluation, beam_args).result()
 
 
 def write_metrics(

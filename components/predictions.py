@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from components.artifact_files import MISTAKES, PREDICTIONS
 from components.example_gen import read_groups, read_row_id_arrays, split_files
-from data.columnar.workers import over
+from data.columnar.workers import accumulate
 from data.errors import ModelError
 from data.examples import decode, picture
 from data.kinds.date import iso
@@ -103,7 +103,7 @@ def write(
     parts = PREDICTIONS.path(folder)
     parts.mkdir()
     settings = _Settings(parts, saved_model, examples_uri, spec, task.name, tuple(slice_by))
-    worst = over(shards(examples_uri), functools.partial(_predict_shard, settings), _Worst, beam_args).result()
+    worst = accumulate(shards(examples_uri), functools.partial(_predict_shard, settings), _Worst, beam_args).result()
     files, numbers, _ = _row_ids_and_groups(examples_uri)
     mistakes = [
         {"row": -row, "file": files[-row].as_py(), "number": int(numbers[-row])} | _mistake(serialized, outputs, spec)

@@ -1,4 +1,4 @@
-"""The schema that the data is validated against: written by hand, or derived from a data set's features."""
+"""The schema that the data is validated against: curated by people, or derived from a data set's features."""
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -12,11 +12,8 @@ from data.spec import CategoryFeature, DatasetSpec, LabelFeature
 
 @component
 def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str], fingerprint: Parameter[str]):
-    """Writes a schema, from version control or derived from a run file, into the pipeline's artifact.
-
-    `text` is the schema as text proto.
-    """
-    # The cache key of stock ImportSchemaGen holds the path only: a change of the schema would go unnoticed.
+    """Writes the schema as an artifact: one that people keep in version control, or one derived from a run file."""
+    # TFX's ImportSchemaGen has the file's path in its cache key: an edited schema would go unnoticed.
     SCHEMA.path(schema.uri).write_text(text)
 
 
@@ -25,7 +22,7 @@ def schema_text(spec: DatasetSpec) -> str:
     schema = schema_pb2.Schema()
     for name, feature in spec.features.items():
         schema_feature = schema.feature.add(name=name, type=schema_pb2.FeatureType.Value(feature.stored.upper()))
-        if feature.optional:  # in a small split it may be missing in all rows
+        if feature.optional:  # also in all rows of a small split
             schema_feature.value_count.min = schema_feature.value_count.max = 1
         else:
             schema_feature.presence.min_count, schema_feature.presence.min_fraction = 1, 1.0

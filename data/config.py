@@ -41,13 +41,16 @@ class Settings(BaseModel):
         """Accepts the choices of a setting in any case, and false and true for off and on."""
         if not isinstance(values, dict):
             return values
-        words = {
+        normalized = {
             name: ("on" if value else "off") if isinstance(value, bool) else value.lower()
             for name, value in values.items()
             if isinstance(value, bool | str)
         }
-        offered = {name: cls.model_fields[name].annotation for name in words if name in cls.model_fields}
-        return {**values, **{name: words[name] for name, kind in offered.items() if words[name] in _choices(kind)}}
+        annotations = {name: cls.model_fields[name].annotation for name in normalized if name in cls.model_fields}
+        return {
+            **values,
+            **{name: normalized[name] for name, kind in annotations.items() if normalized[name] in _choices(kind)},
+        }
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:
@@ -197,8 +200,10 @@ class DataConfig(Settings):
     def _check_thousands(cls, thousands: str, values: ValidationInfo) -> str:
         decimal = values.data.get("decimal")
         if thousands == decimal:
-            other = "," if decimal == "." else "."
-            raise ValueError(f"another mark than that of data.decimal, {decimal!r} (set data.decimal to {other!r})")
+            other_mark = "," if decimal == "." else "."
+            raise ValueError(
+                f"another mark than that of data.decimal, {decimal!r} (set data.decimal to {other_mark!r})"
+            )
         return thousands
 
     @model_validator(mode="after")
@@ -213,19 +218,21 @@ class DataConfig(Settings):
             raise ValueError("either features, or label to have them inferred")
         if self.names and self.header:
             raise ValueError("either names, of a file without a header, or header: true")
-        twice = [name for name in self.names if self.names.count(name) > 1]
-        if twice:
-            raise ValueError(f"each of names once, found {twice[0]!r} twice")
+        duplicates = [name for name in self.names if self.names.count(name) > 1]
+        if duplicates:
+            raise ValueError(f"each of names once, found {duplicates[0]!r} twice")
         if isinstance(self.files, dict) and "train" not in self.files:
             raise ValueError(f"files of {SPLITS[0]} among the splits")
         if self.split_by and self.roles.group:
             raise ValueError("either roles.group or split_by, which is its other name")
         if self.roles.time and (self.group or self.roles.id):
-            other = "roles.id" if self.roles.id else "split_by" if self.split_by else "roles.group"
-            raise ValueError(f"either roles.time or {other}: rows that are split by time are split by nothing else")
+            conflicting_role = "roles.id" if self.roles.id else "split_by" if self.split_by else "roles.group"
+            raise ValueError(
+                f"either roles.time or {conflicting_role}: rows that are split by time are split by nothing else"
+            )
         if self.roles.time and (isinstance(self.files, dict) or self.test_spans):
-            own = "test_spans" if self.test_spans else "files of each split"
-            raise ValueError(f"either roles.time or {own}: by time Headrace cuts all splits of the same files")
+            conflict = "test_spans" if self.test_spans else "files of each split"
+            raise ValueError(f"either roles.time or {conflict}: by time Headrace cuts all splits of the same files")
         return self
 
     @property
@@ -255,11 +262,16 @@ class DataConfig(Settings):
         """Split that is cut off the training files -> its share of the rows."""
         if self.files is None:
             return {}
-        own = {*(self.files if isinstance(self.files, dict) else ()), *(("test",) if self.test_spans else ())}
-        return {split: getattr(self.splits, split) for split in SPLITS[1:] if split not in own}
+        with_own_files = {
+            *(self.files if isinstance(self.files, dict) else ()),
+            *(("test",) if self.test_spans else ()),
+        }
+        return {split: getattr(self.splits, split) for split in SPLITS[1:] if split not in with_own_files}
 
     @property
     def row_checks(self) -> DataChecks:
         """The checks, with the default of `leakage` filled in: that of duplicates where Headrace splits the files."""
-        cut = self.files is not None and not isinstance(self.files, dict)
-        return self.checks.model_copy(update={"leakage": self.checks.leakage or self.checks.duplicates} if cut else {})
+        is_cut_here = self.files is not None and not isinstance(self.files, dict)
+        return self.checks.model_copy(
+            update={"leakage": self.checks.leakage or self.checks.duplicates} if is_cut_here else {}
+        )

@@ -1,4 +1,4 @@
-"""The codec of tf.train.Example: a row to the bytes that are stored and sent, and back. Loads TensorFlow."""
+"""Encodes rows as serialized tf.train.Examples, which are stored and sent, and decodes them. Loads TensorFlow."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ LISTS = {"bytes": "bytes_list", "float": "float_list", "int": "int64_list"}
 
 
 def encode(row: "Row", spec: "DatasetSpec", *, targets: bool = True) -> bytes:
-    """Returns a row as a serialized tf.train.Example, the same bytes each time.
+    """Returns a row as a serialized tf.train.Example, deterministically.
 
     Text becomes UTF-8, an image of pixels raw uint8 bytes; features that the row lacks are left out.
 
@@ -27,7 +27,7 @@ def encode(row: "Row", spec: "DatasetSpec", *, targets: bool = True) -> bytes:
         spec: Which features are encoded, and how each is stored.
         targets: Whether targets are encoded, too: a client does not send them.
     """
-    # Appending to the message takes half the time of making it of dictionaries.
+    # Appending to the message takes half the time of building it from dictionaries.
     example = tf.train.Example()
     features = example.features.feature
     for name, feature in spec.features.items():
@@ -85,8 +85,8 @@ def read_batches(files: Sequence[str], kept: np.ndarray | None = None) -> Iterat
         if kept is None:
             yield batch
             continue
-        begin, end = np.searchsorted(kept, [index * READ_ROWS, (index + 1) * READ_ROWS])
-        yield tf.gather(batch, kept[begin:end] - index * READ_ROWS)
+        first, stop = np.searchsorted(kept, [index * READ_ROWS, (index + 1) * READ_ROWS])
+        yield tf.gather(batch, kept[first:stop] - index * READ_ROWS)
 
 
 def picture(content: bytes, feature: "ImageFeature") -> "Image.Image":

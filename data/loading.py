@@ -17,7 +17,7 @@ SHARE_BUCKETS = 100_000
 
 
 def module(config: DataConfig) -> str:
-    """Returns the module that provides the data set; what it imports is the code that ingest depends on."""
+    """Returns the name of the module that provides the data set; ingest depends on this module and its imports."""
     return "data.local" if config.name is None else f"data.catalog.{config.name}"
 
 
@@ -66,7 +66,7 @@ def _keep_train_share(batch: "Batch", num_buckets: int) -> "Batch":
 
     from data.columnar.batches import SPLIT_INDEX
 
-    # By the half of the digest that the splits are not cut by, so that the share is independent of them.
+    # By the second half of the digest: splits are cut by the first half, and the share must not depend on it.
     is_kept = (batch.splits != SPLIT_INDEX["train"]) | (batch.digests[:, 1] % SHARE_BUCKETS < num_buckets)
     return batch.take(np.flatnonzero(is_kept))
 

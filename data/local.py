@@ -1,4 +1,4 @@
-"""Files that a run file names, as a data set."""
+"""Builds a data set from the files that a run file names."""
 
 import difflib
 import functools
@@ -22,6 +22,7 @@ from data.sources import archives
 from data.sources.folders import classes as class_folders
 from data.sources.folders.listing import Listing, readable
 from data.sources.tables import headers, notation
+from data.sources.tables.block_cache import blocks
 from data.sources.tables.dialect import other_delimiter
 from data.sources.tables.formats import (
     columns_of,
@@ -31,7 +32,6 @@ from data.sources.tables.formats import (
     refuse_data_as_header,
     refuse_without_effect,
 )
-from data.sources.tables.kept import blocks
 from data.spec import (
     Dataset,
     DatasetSpec,
@@ -41,7 +41,7 @@ from data.spec import (
 )
 
 MAX_VALUES = 20  # values of a label without classes that the message lists
-ListFolder = Callable[[Path], Listing]  # a folder -> the files that it stands for
+ListFolder = Callable[[Path], Listing]  # folder -> listing of its files
 
 
 def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] | None = None) -> Dataset:
@@ -51,7 +51,7 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
 
     Args:
         config: The `data` section; `files` is set.
-        name: What to call it: the pipeline's name.
+        name: Name of the data set: that of the pipeline.
         base: Where relative paths start: the run file's folder.
         plan: The split plan of an earlier reading, see `Dataset.split_plan`; None: it is computed when it is needed.
 
@@ -60,7 +60,7 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
         DataError: The columns of a file are not those of the features.
     """
     paths, span_paths = _paths(config, base)
-    all_paths = [path for of_split in paths.values() for path in of_split]
+    all_paths = [path for split_paths in paths.values() for path in split_paths]
     kind = format_of(config, all_paths)
     refuse_without_effect(kind, all_paths, config)
     column = class_folders.column_of(kind)
@@ -75,7 +75,7 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
     paths = _without_nested(paths, list_folder)
     inferred: dict[str, Any] = {}
     if config.label is not None and not kind.endswith("_folder"):
-        inferred = _inferred(config, kind, [path for of_split in paths.values() for path in of_split])
+        inferred = _inferred(config, kind, [path for split_paths in paths.values() for path in split_paths])
         config = config.model_copy(update=inferred)
     features = dict(config.features)
     if kind.endswith("_folder"):
@@ -85,7 +85,7 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
             "data.features is missing; name the columns, such as {age: number, plan: text}, or set data.label."
         )
     spec = DatasetSpec(name=name, title=f"files {config.files}", licence="unknown", features=features)
-    for path in (path for of_split in paths.values() for path in of_split):
+    for path in (path for split_paths in paths.values() for path in split_paths):
         _check_columns(path, kind, config, spec)
     _check_classes(kind, config, spec, paths["train"][0])
     check_time(config, spec)
@@ -99,7 +99,9 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
         last_change=lambda: _last_change(paths, list_folder),
         # A table may name pictures, which are files of their own.
         files=functools.cache(
-            lambda: [file for of_split in paths.values() for path in of_split for file in _files(path, list_folder)]
+            lambda: [
+                file for split_paths in paths.values() for path in split_paths for file in _files(path, list_folder)
+            ]
         )
         if kind.endswith("_folder") or not spec.of(ImageFeature)
         else None,
@@ -113,7 +115,7 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
         split_plan=own_plan,
         columns=functools.cache(lambda: columns_of(paths["train"][0], kind, config)),
         spans=functools.cache(
-            lambda: {name: _digest({"": of_span}, list_folder) for name, of_span in span_paths.items()}
+            lambda: {name: _digest({"": paths_of_span}, list_folder) for name, paths_of_span in span_paths.items()}
         )
         if span_paths
         else None,
@@ -122,11 +124,11 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
 
 def _plan(paths: Mapping[str, Sequence[Path]], kind: str, config: DataConfig, spec: DatasetSpec) -> dict[str, Any]:
     """Returns `Dataset.split_plan`; tables that are unchanged since the last call are not read again."""
-    find = functools.partial(find_plan, paths, kind, config, spec)
+    compute_plan = functools.partial(find_plan, paths, kind, config, spec)
     if kind.endswith("_folder"):  # its classes are names of folders: no file is read
-        return find()
+        return compute_plan()
     about = f"split plan {kind} {config.model_dump_json()}"
-    return file_cache.facts([file for path in paths["train"] for file in files_of(path, kind)], about, find)
+    return file_cache.facts([file for path in paths["train"] for file in files_of(path, kind)], about, compute_plan)
 
 
 def _inferred(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, Any]:
@@ -151,7 +153,7 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
     for path in paths:
         refuse_data_as_header(path, kind, config)
     columns = facts.survey((block for path in paths for block in blocks(path, kind, config)), config.ignore)
-    table_notation = notations.read_as_written(columns)[0]
+    table_notation = notations.apply_notation(columns)[0]
     label = str(config.label)
     if label not in columns:
         close = difflib.get_close_matches(label, columns, n=1)
@@ -174,25 +176,23 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
 
 def _paths(config: DataConfig, base: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
     """Returns split -> its paths, and name of a span -> its paths."""
-    given: Any = config.files if isinstance(config.files, dict) else {"train": config.files}
+    patterns_by_split: Any = config.files if isinstance(config.files, dict) else {"train": config.files}
     paths: dict[str, list[Path]] = {}
     span_paths: dict[str, list[Path]] = {}
-    for split, patterns in given.items():
+    for split, patterns in patterns_by_split.items():
         paths[split] = []
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
-            given = Path(resolve(pattern)).expanduser()
-            absolute_path = str(base / given)
+            given_path = Path(resolve(pattern)).expanduser()
+            absolute_path = str(base / given_path)
             if spans.has_placeholders(absolute_path):
-                for name, of_span in _window(absolute_path, config).items():
-                    span_paths.setdefault(name, []).extend(of_span)
-                    paths[split] += of_span
+                for name, paths_of_span in _window(absolute_path, config).items():
+                    span_paths.setdefault(name, []).extend(paths_of_span)
+                    paths[split] += paths_of_span
                 continue
             # The path of the run file's folder may hold `*` or `?` as letters: it is escaped.
-            pattern_of_all = str(given) if given.is_absolute() else f"{glob.escape(str(base))}/{given}"
+            glob_pattern = str(given_path) if given_path.is_absolute() else f"{glob.escape(str(base))}/{given_path}"
             matches = (
-                sorted(glob.glob(pattern_of_all, recursive=True))
-                if not Path(absolute_path).exists()
-                else [absolute_path]
+                sorted(glob.glob(glob_pattern, recursive=True)) if not Path(absolute_path).exists() else [absolute_path]
             )
             if not matches:
                 raise ConfigError(f"data.files: there is no file {base / pattern}; paths start at the run file.")
@@ -215,7 +215,7 @@ def _paths(config: DataConfig, base: Path) -> tuple[dict[str, list[Path]], dict[
 
 
 def _unique(paths: list[Path]) -> list[Path]:
-    """Returns the paths without repetitions of one file, as overlapping patterns give them; the first path stays."""
+    """Returns the paths, each file once; overlapping patterns may name one twice, and the first path stays."""
     by_target: dict[Path, Path] = {}
     for path in paths:
         by_target.setdefault(path.resolve(), path)
@@ -223,22 +223,24 @@ def _unique(paths: list[Path]) -> list[Path]:
 
 
 def _without_nested(paths: Mapping[str, Sequence[Path]], list_folder: ListFolder) -> dict[str, list[Path]]:
-    """Returns the paths without those whose files are also read with a folder above them that is named as well.
+    """Returns the paths without those in a folder that is named as well, whose files are read with that folder.
 
     Raises:
         ConfigError: A file would be read for two splits.
     """
-    folders = {path.resolve(): (split, path) for split, of_split in paths.items() for path in of_split if path.is_dir()}
+    folders = {
+        path.resolve(): (split, path) for split, split_paths in paths.items() for path in split_paths if path.is_dir()
+    }
     files = functools.cache(lambda path: {file.resolve() for file in _files(path, list_folder)})
     kept: dict[str, list[Path]] = {split: [] for split in paths}
-    for split, path in ((split, path) for split, of_split in paths.items() for path in of_split):
+    for split, path in ((split, path) for split, split_paths in paths.items() for path in split_paths):
         parents = [folders[parent] for parent in path.resolve().parents if parent in folders] if folders else []
-        read_twice = [(other, folder) for other, folder in parents if files(path) & files(folder)]
-        for other, folder in read_twice:
-            if other != split or not files(path) <= files(folder):
+        read_twice = [(other_split, folder) for other_split, folder in parents if files(path) & files(folder)]
+        for other_split, folder in read_twice:
+            if other_split != split or not files(path) <= files(folder):
                 raise ConfigError(
-                    f"data.files: {readable(path)}, of {split}, lies in {readable(folder)}, of {other}, and would be "
-                    "read twice; name each file once."
+                    f"data.files: {readable(path)}, of {split}, lies in {readable(folder)}, of {other_split}, and "
+                    "would be read twice; name each file once."
                 )
         if not read_twice:
             kept[split].append(path)
@@ -267,9 +269,9 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
     columns = columns_of(path, kind, config)
     expected = [*spec.features, *(name for name in config.role_columns if name not in spec.features)]
     extra = [name for name in columns if name not in expected and name not in config.ignore]
-    # A JSON object leaves out the columns without a value.
-    may_lack = {name for name, feature in spec.features.items() if feature.optional and kind == "jsonl"}
-    missing = [name for name in expected if name not in columns and name not in may_lack]
+    # A JSON object may leave out columns without a value.
+    optional_columns = {name for name, feature in spec.features.items() if feature.optional and kind == "jsonl"}
+    missing = [name for name in expected if name not in columns and name not in optional_columns]
     missing = [name for name in missing if kind != "jsonl" or not _is_in_any_row(name, path, config)]
     roles = {name: role for role, name in config.set_roles.items() if name in missing and name not in spec.features}
     problems = headers.missing([name for name in missing if name not in roles], extra or columns)
@@ -285,13 +287,13 @@ def _check_columns(path: Path, kind: str, config: DataConfig, spec: DatasetSpec)
         fix = f"it seems to be separated by {delimiter!r}; set data.delimiter" if delimiter else fix
     elif kind == "csv" and not set(columns) & set(expected) and any(notation.is_number(name) for name in columns):
         fix = "its first row must hold the names of the columns; where it has none, set data.names"
-    more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+    omitted = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
     where = path if path.is_dir() else f"{path}:1"
-    raise DataError(f"{where}: {'; '.join(problems[:5])}{more}; {fix}.")
+    raise DataError(f"{where}: {'; '.join(problems[:5])}{omitted}; {fix}.")
 
 
 def _is_in_any_row(role: str, path: Path, config: DataConfig) -> bool:
-    """Returns whether any JSON object of the file has a column with a role, which others may lack."""
+    """Returns whether any JSON object of the file has this column, if it has a role: single objects may lack it."""
     return role in config.role_columns and any(role in record.cells for record in records(path, "jsonl", config))
 
 
@@ -301,37 +303,41 @@ def _check_classes(kind: str, config: DataConfig, spec: DatasetSpec, path: Path)
         if isinstance(feature, LabelFeature) and not feature.classes:
             rows = records(path, kind, config)
             values = {str(record.cells.get(name)) for record, _ in zip(rows, range(10_000), strict=False)}
-            listed = f"; its first rows have {', '.join(sorted(values))}" if len(values) <= MAX_VALUES else ""
-            raise ConfigError(f"data.features.{name}.classes is missing{listed}.")
+            examples_of_values = (
+                f"; its first rows have {', '.join(sorted(values))}" if len(values) <= MAX_VALUES else ""
+            )
+            raise ConfigError(f"data.features.{name}.classes is missing{examples_of_values}.")
 
 
 def _folders(paths: Mapping[str, Sequence[Path]]) -> list[Path]:
-    return [path for of_split in paths.values() for path in of_split if path.is_dir()]
+    return [path for split_paths in paths.values() for path in split_paths if path.is_dir()]
 
 
 def _files(path: Path, list_folder: ListFolder) -> list[Path]:
-    """Returns the files of a path: itself, or of a folder of classes its examples, of a folder of a table its files."""
+    """Returns the files of a path: itself; for a folder, its examples or the files of its table."""
     return list_folder(path).files if path.is_dir() else [path]
 
 
 def _estimate(paths: dict[str, list[Path]], kind: str, list_folder: ListFolder, spec: DatasetSpec) -> int:
-    """Returns about how many bytes the stored examples have: decoded images; twice the text of tables."""
-    files = [file for of_split in paths.values() for path in of_split for file in _files(path, list_folder)]
+    """Returns the approximate size of the stored examples in bytes: of decoded images, or twice the text of tables."""
+    files = [file for split_paths in paths.values() for path in split_paths for file in _files(path, list_folder)]
     if kind.endswith("_folder"):
         return len(files) * spec.row_bytes()
-    packed = 10  # compression ratio of text
+    compression_ratio = 10  # of text, about
     is_packed = {path: kind == "xlsx" or archives.is_gzip(path) for path in files}
-    tables = [path.stat().st_size * (packed if is_packed[path] else 1) for path in files if path.is_file()]
-    zipped = [archives.unpacked_bytes(path) for path in files if path.is_file() and archives.is_zip(path)]
-    return 2 * (sum(tables) + sum(zipped))  # an example holds the names of its columns as well
+    table_bytes = [
+        path.stat().st_size * (compression_ratio if is_packed[path] else 1) for path in files if path.is_file()
+    ]
+    unpacked_bytes = [archives.unpacked_bytes(path) for path in files if path.is_file() and archives.is_zip(path)]
+    return 2 * (sum(table_bytes) + sum(unpacked_bytes))  # an example holds the names of its columns as well
 
 
 def _last_change(paths: Mapping[str, Sequence[Path]], list_folder: ListFolder) -> float:
-    """Returns when one of the files was changed last, seconds since 1970.
+    """Returns the time of the last change of any of the files, in seconds since 1970.
 
-    By the ctime: a copying program may set the mtime to any value.
+    It is the ctime: a program that copies a file may set its mtime to any value.
     """
-    all_paths = [path for of_split in paths.values() for path in of_split]
+    all_paths = [path for split_paths in paths.values() for path in split_paths]
     files = [file for path in all_paths for file in _files(path, list_folder)]
     return max(path.stat().st_ctime for path in {*all_paths, *files})
 
@@ -340,12 +346,12 @@ def _digest(paths: Mapping[str, Sequence[Path]], list_folder: ListFolder, *, tru
     """Returns the SHA-256 over splits, names and contents of all files; see `file_cache.sha256s`."""
     files = [
         (split, file.relative_to(path.parent), file)
-        for split, of_split in paths.items()
-        for path in of_split
+        for split, split_paths in paths.items()
+        for path in split_paths
         for file in _files(path, list_folder)
     ]
     contents = file_cache.sha256s([file for _, _, file in files], trust=trust)
     digest = hashlib.sha256()
     for (split, name, _), content in zip(files, contents, strict=True):
-        digest.update(os.fsencode(f"{split}\0{name}\0{content}\n"))  # a name may be no UTF-8
+        digest.update(os.fsencode(f"{split}\0{name}\0{content}\n"))  # a name may not be UTF-8
     return f"sha256:{digest.hexdigest()}"

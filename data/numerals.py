@@ -1,4 +1,4 @@
-"""Numbers as people write them: decimal marks, thousands separators, units before or behind."""
+"""Parses numbers as people write them: with decimal marks, thousands separators, and units before or after them."""
 
 import functools
 import re
@@ -19,18 +19,18 @@ class Notation(NamedTuple):
 
 PLAIN = Notation()
 BLANKS = " \u00a0\u202f\u2009"  # plain, no-break, narrow no-break, thin
-SHARES = ("%", "‰")
-"""Units that every cell of a column must have: in a column with 3%, 0.03 is ambiguous."""
-MARKS = {" ": f"[{BLANKS}]", "'": "['\u2019]"}
+REQUIRED_UNITS = ("%", "‰")
+"""Units that every cell of a column must have or none: in a column with 3%, 0.03 is ambiguous."""
+SEPARATOR_PATTERNS = {" ": f"[{BLANKS}]", "'": "['\u2019]"}
 MAX_LENGTH = 100
-"""Characters of a number: so short a one with an exponent of two digits is finite in float64."""
+"""Characters of a number; one this short, with an exponent of two digits, is finite in float64."""
 MINUS = "\u2212"  # the typographic minus sign
-DASHES = "[-\u2013\u2014]{1,2}"  # in the place of decimals, as in 77,- EUR
+DASHES = "[-\u2013\u2014]{1,2}"  # instead of decimals, as in 77,- EUR
 DAYS = (19_000_101, 21_001_231)  # between which whole numbers of eight digits may be days
 
 
 def parsed(text: str, notation: Notation = PLAIN, unit: str = "") -> float | None:
-    """Returns the number in a text, None where it is no number; in the plain notation it may be NaN or infinite."""
+    """Returns the number in a text, None where it is not a number; in the plain notation it may be NaN or infinite."""
     text = text.strip()
     if notation != PLAIN or unit:
         if len(text) >= MAX_LENGTH or not _compiled(notation, unit).fullmatch(text):
@@ -44,23 +44,30 @@ def parsed(text: str, notation: Notation = PLAIN, unit: str = "") -> float | Non
 
 def pattern(notation: Notation, unit: str) -> str:
     """Returns a regular expression, for Python and RE2, that matches a whole number text in a notation."""
-    decimal, mark = re.escape(notation.decimal), MARKS.get(notation.thousands, re.escape(notation.thousands))
-    integer = rf"[0-9]+|[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+" if mark else "[0-9]+"
+    decimal, separator = (
+        re.escape(notation.decimal),
+        SEPARATOR_PATTERNS.get(notation.thousands, re.escape(notation.thousands)),
+    )
+    integer = rf"[0-9]+|[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}})+" if separator else "[0-9]+"
     number = rf"(?:(?:{integer})(?:{decimal}[0-9]*)?|{decimal}[0-9]+)(?:[eE][-+]?[0-9]{{1,2}})?"
     number = rf"(?:(?:{integer}){decimal}{DASHES}|{number})"
-    sign, blank, name = f"[-+{MINUS}]?", f"[{BLANKS}]?", re.escape(unit)
+    sign, blank, escaped_unit = f"[-+{MINUS}]?", f"[{BLANKS}]?", re.escape(unit)
     if not unit:
         return sign + number
-    ways = [sign + blank + name + blank + number, name + blank + sign + number, sign + number + blank + name]
-    ways += [] if unit in SHARES else [sign + number]
-    return "(?:" + "|".join(ways) + ")"
+    alternatives = [
+        sign + blank + escaped_unit + blank + number,
+        escaped_unit + blank + sign + number,
+        sign + number + blank + escaped_unit,
+    ]
+    alternatives += [] if unit in REQUIRED_UNITS else [sign + number]
+    return "(?:" + "|".join(alternatives) + ")"
 
 
 def marks(notation: Notation, unit: str) -> str:
     """Returns a regular expression of what to delete from a text that matches `pattern`: separators, blanks, unit."""
-    mark = MARKS.get(notation.thousands, re.escape(notation.thousands))
+    separator = SEPARATOR_PATTERNS.get(notation.thousands, re.escape(notation.thousands))
     dashes = re.escape(notation.decimal) + DASHES
-    return "|".join(part for part in (dashes, re.escape(unit), f"[{BLANKS}]", mark) if part)
+    return "|".join(part for part in (dashes, re.escape(unit), f"[{BLANKS}]", separator) if part)
 
 
 def example(notation: Notation, unit: str) -> str:

@@ -1,8 +1,8 @@
-"""Encoded pictures -> pixels: decoding, orientation and the one resizer that ingest and the served model share.
+"""Decodes pictures to pixels: decoding, orientation, and the resizer that ingest and the served model share.
 
-EXIF orientation is applied in JPEG, TIFF and WebP and ignored in PNG (its chunk eXIf), at ingest and when served alike.
-The alpha channel of a picture with transparency is dropped, as TensorFlow's decoder does it. Of a file of several
-frames or pages the first one is read. Of 16 bits a channel the upper eight are kept.
+EXIF orientation is applied in JPEG, TIFF and WebP and ignored in PNG (its chunk eXIf), both at ingest and in serving.
+The alpha channel of a picture with transparency is dropped, as TensorFlow's decoder does. Of a file with several
+frames or pages the first is read. Of 16 bits a channel the upper eight are kept.
 """
 
 import contextlib
@@ -59,30 +59,30 @@ class UnusablePictureError(ValueError):
         self.expected, self.found = expected, found
 
 
-class _Kept:
-    """Decoded pixels, by the digest of the file and the shape; `left` is how many more bytes may be kept."""
+class _PixelCache:
+    """Decoded pixels, by the digest of the file and the shape; `free_bytes` is how many more may be cached."""
 
     def __init__(self, max_bytes: int) -> None:
-        self.left = max_bytes
+        self.free_bytes = max_bytes
         self.pixels: dict[tuple[bytes, tuple[int, int, int]], np.ndarray] = {}
 
 
-_KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
+_CACHE: ContextVar[_PixelCache | None] = ContextVar("pixel_cache", default=None)
 
 
 @contextlib.contextmanager
-def keeping(max_bytes: int) -> Iterator[None]:
-    """Within this block `decode` caches its results, up to `max_bytes` of pixels."""
-    before = _KEPT.set(_Kept(max_bytes))
+def caching(max_bytes: int) -> Iterator[None]:
+    """Makes `decode` cache its results within the block, up to `max_bytes` of pixels."""
+    token = _CACHE.set(_PixelCache(max_bytes))
     try:
         yield
     finally:
-        _KEPT.reset(before)
+        _CACHE.reset(token)
 
 
 def mark_of(name: str) -> bytes:
-    """Returns the bytes with which files of a format begin."""
-    return next(signature for name_of_format, offset, signature in SIGNATURES if name_of_format == name and offset == 0)
+    """Returns the signature: the bytes that files of a format begin with."""
+    return next(signature for format_name, offset, signature in SIGNATURES if format_name == name and offset == 0)
 
 
 def format_of(content: bytes) -> str | None:
@@ -102,16 +102,16 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     Raises:
         UnusablePictureError: It is of another format, damaged, too large, or has more than 16 bits a channel.
     """
-    kept = _KEPT.get()
-    if kept is None:
+    cache = _CACHE.get()
+    if cache is None:
         return _decode(content, shape)
     key = (xxhash.xxh3_128_digest(content), shape)
-    if key in kept.pixels:
-        return kept.pixels[key]
+    if key in cache.pixels:
+        return cache.pixels[key]
     pixels = np.ascontiguousarray(_decode(content, shape))
-    if pixels.nbytes <= kept.left:
-        kept.left -= pixels.nbytes
-        kept.pixels[key] = pixels
+    if pixels.nbytes <= cache.free_bytes:
+        cache.free_bytes -= pixels.nbytes
+        cache.pixels[key] = pixels
     return pixels
 
 
@@ -119,10 +119,10 @@ def _decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape
     pixels = np.asarray(_opened(content))
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    turn = _orientation_of(content)
-    if turn in TRANSPOSED:
+    exif_orientation = _orientation_of(content)
+    if exif_orientation in TRANSPOSED:
         height, width = width, height
-    return _upright(_resize(pixels, height, width, channels), turn)
+    return _upright(_resize(pixels, height, width, channels), exif_orientation)
 
 
 def size_of(content: bytes) -> tuple[int, int, bool]:
@@ -135,27 +135,27 @@ def size_of(content: bytes) -> tuple[int, int, bool]:
 
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            # A TIFF is turned by Pillow as soon as it is opened.
-            turn = image.getexif().get(0x0112, 1) if image.format == "WEBP" else _orientation_of(content)
-            sides = image.size if turn in TRANSPOSED else image.size[::-1]
-            return *sides, image.mode in GREY or image.mode.startswith("I;16")
+            # Pillow applies the orientation of a TIFF when it opens the file.
+            exif_orientation = image.getexif().get(0x0112, 1) if image.format == "WEBP" else _orientation_of(content)
+            size = image.size if exif_orientation in TRANSPOSED else image.size[::-1]
+            return *size, image.mode in GREY or image.mode.startswith("I;16")
     except (*DAMAGED, Image.DecompressionBombError):
         raise UnusablePictureError("a whole image", "another file") from None
 
 
 def kind_of(content: bytes, shape: tuple[int, int, int]) -> str:
-    """Returns what decides how a picture is decoded: format, mode, orientation, and whether it shrinks or grows."""
+    """Returns the decoding path of a picture as text: format, mode, orientation, and whether each side shrinks."""
     from PIL import Image
 
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        sides = [
+        size_changes = [
             np.sign(old_size - new_size) for old_size, new_size in zip(image.size, (shape[1], shape[0]), strict=True)
         ]
-        return f"{image.format} {image.mode} {_orientation_of(content)} {sides}"
+        return f"{image.format} {image.mode} {_orientation_of(content)} {size_changes}"
 
 
 def _opened(content: bytes) -> "Image.Image":
-    """Returns a picture of mode L or RGB; upright already where it is neither PNG nor JPEG."""
+    """Returns a picture of mode L or RGB; the orientation is already applied unless it is a PNG or a JPEG."""
     from PIL import Image, ImageOps
 
     if not content:
@@ -166,7 +166,7 @@ def _opened(content: bytes) -> "Image.Image":
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             if format_of(content) not in SERVED:
                 image = ImageOps.exif_transpose(image)
-            return _eight_bits(image, format_of(content))
+            return _to_eight_bits(image, format_of(content))
     except Image.DecompressionBombError:
         raise UnusablePictureError("an image of at most 179 million pixels", "a larger one") from None
     except UnusablePictureError:
@@ -174,35 +174,35 @@ def _opened(content: bytes) -> "Image.Image":
     except DAMAGED:
         picture_format = format_of(content)
         if picture_format is None or picture_format.startswith("HEIC"):
-            found = picture_format or f"{len(content):,} bytes of something else"
-            raise UnusablePictureError(ANY_FORMAT, found) from None
+            description = picture_format or f"{len(content):,} bytes of something else"
+            raise UnusablePictureError(ANY_FORMAT, description) from None
         raise UnusablePictureError("a whole image", f"a damaged {picture_format} of {len(content):,} bytes") from None
 
 
-def _eight_bits(image: "Image.Image", kind: str | None) -> "Image.Image":
+def _to_eight_bits(image: "Image.Image", picture_format: str | None) -> "Image.Image":
     from PIL import Image
 
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "CMYK":
         ink = np.asarray(image).astype(np.uint16)
-        # With Adobe's marker a JPEG holds inverted CMYK, else plain CMYK, as TensorFlow has it; Pillow always inverts.
-        light = ink if kind == "JPEG" and "adobe" not in image.info else 255 - ink
-        # Rounded down as TensorFlow does it; Pillow rounds to the nearest.
-        return Image.fromarray((light[..., :3] * light[..., 3:] // 255).astype(np.uint8))
+        # TensorFlow takes a JPEG with Adobe's marker as inverted CMYK, else as plain CMYK; Pillow always inverts.
+        inverted_ink = ink if picture_format == "JPEG" and "adobe" not in image.info else 255 - ink
+        # Rounded down as TensorFlow does; Pillow rounds to the nearest.
+        return Image.fromarray((inverted_ink[..., :3] * inverted_ink[..., 3:] // 255).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise UnusablePictureError("at most 16 bits a channel", f"a {kind} image of mode {image.mode}")
+        raise UnusablePictureError("at most 16 bits a channel", f"a {picture_format} image of mode {image.mode}")
     image.load()
     image.info.pop("transparency", None)  # Pillow warns about it when it converts a palette
     return image.convert("L" if image.mode in GREY else "RGB")
 
 
 def axis_weights(new: Any, old: Any, old_size: Any, new_size: Any, xp: Any) -> Any:
-    """Returns the weights of the pixels of an axis in those of the resized axis, integers `(new, old)`.
+    """Returns the weight of each old pixel in each pixel of the resized axis, integers `(new, old)`.
 
-    Shrinking averages areas, else it is linear interpolation between the centres of two pixels. The weights of a new
-    pixel sum up to `axis_total`. They are integers: sums of their products with pixels are exact in any order, so that
-    NumPy and TensorFlow cannot differ.
+    Shrinking averages areas; otherwise the weights are of linear interpolation between pixel centres. The weights of a
+    new pixel sum up to `axis_total`. They are integers, so that sums of their products with pixels are exact in any
+    order, and NumPy and TensorFlow give equal results.
 
     Args:
         new: Positions of pixels of the resized axis, int64 `(new,)`.
@@ -215,9 +215,9 @@ def axis_weights(new: Any, old: Any, old_size: Any, new_size: Any, xp: Any) -> A
     overlap = xp.minimum((new + 1) * old_size, (old + 1) * new_size) - xp.maximum(new * old_size, old * new_size)
     centre = xp.minimum(
         xp.maximum((2 * new + 1) * old_size - new_size, 0), 2 * new_size * (old_size - 1)
-    )  # 2 * wanted a pixel
-    near = 2 * new_size - xp.abs(centre - 2 * new_size * old)
-    return xp.maximum(xp.where(old_size > new_size, overlap, near), 0)
+    )  # in units of 1 / (2 * new_size) pixels
+    interpolated = 2 * new_size - xp.abs(centre - 2 * new_size * old)
+    return xp.maximum(xp.where(old_size > new_size, overlap, interpolated), 0)
 
 
 def axis_total(old_size: Any, new_size: Any, xp: Any) -> Any:
@@ -226,7 +226,7 @@ def axis_total(old_size: Any, new_size: Any, xp: Any) -> Any:
 
 
 def axis_band(begin: Any, old_size: Any, new_size: Any, xp: Any) -> tuple[Any, Any]:
-    """Returns a range, first and end, that holds all pixels with a weight in the `BLOCK` new pixels from `begin` on."""
+    """Returns the range, first and end, of all pixels with a weight in the `BLOCK` new pixels from `begin` on."""
     first, last = begin * old_size // new_size - 1, (begin + BLOCK) * old_size // new_size + 2
     return xp.maximum(first, 0), xp.minimum(last, old_size)
 
@@ -244,9 +244,9 @@ def _resize(pixels: np.ndarray, height: int, width: int, channels: int) -> np.nd
 
 
 def _along(data: np.ndarray, new_size: int, dtype: type) -> np.ndarray:
-    """Returns weighted sums along the first axis, `(wanted, n)`; sums of a pixel's values fit into `dtype` exactly.
+    """Returns weighted sums along the first axis of `data`, `(old_size, n)`, as `(new_size, n)`; they are exact.
 
-    float32 holds whole numbers up to 2^24: 255 times a side of 65,793 pixels, and a JPEG's has 65,535 at most.
+    float32 holds integers up to 2^24, which is 255 times a side of 65,793 pixels; a JPEG has at most 65,535.
     """
     old_size = len(data)
     if old_size == new_size:
@@ -266,67 +266,78 @@ def orientation(head: Any, size: Any) -> Any:
     Plain arithmetic, without `and`, `or` and `not`, so that AutoGraph can convert it for the served graph.
 
     Args:
-        head: The first bytes of the file as numbers, at most `HEAD_BYTES`, and `PADDING` zeros.
-        size: How many bytes there are without the zeros.
+        head: The first bytes of the file as integers, at most `HEAD_BYTES`, followed by `PADDING` zeros.
+        size: Number of bytes without the padding.
     """
-    at, segments, result = 2, 0, 1
-    exif = _is_exif(head, at)
-    while (segments < MAX_SEGMENTS) & (head[at] == 0xFF) & (head[at + 1] >= 0xE0) & (exif == False):  # noqa: E712
-        at = _at_most(at + 2 + _number(head, at + 2, 1), size)  # the next segment
-        exif = _is_exif(head, at)
+    position, segments, result = 2, 0, 1
+    exif = _is_exif(head, position)
+    while (segments < MAX_SEGMENTS) & (head[position] == 0xFF) & (head[position + 1] >= 0xE0) & (exif == False):  # noqa: E712
+        position = _lower(position + 2 + _number(head, position + 2, 1), size)  # the next segment
+        exif = _is_exif(head, position)
         segments += 1
     if exif:
-        result = _in_tiff(head, at + 10, size)
+        result = _in_tiff(head, position + 10, size)
     return result
 
 
 def _in_tiff(head: Any, tiff: Any, size: Any) -> Any:
     """Returns the orientation in the first image file directory of EXIF data, at `tiff`; 1 where there is none."""
-    big, index, result = 0, 0, 1
+    is_big_endian, index, result = 0, 0, 1
     if head[tiff] == 0x4D:  # MM: big-endian, else II
-        big = 1
-    first = _at_most(tiff + _number(head, tiff + 4 + 2 * big, big), size)
-    entries = _at_most(_number(head, first, big), MAX_ENTRIES)
-    entry = first + 2
-    while (index < entries) & (entry + 12 <= size) & (_number(head, entry, big) != 0x0112):
+        is_big_endian = 1
+    directory = _lower(tiff + _number(head, tiff + 4 + 2 * is_big_endian, is_big_endian), size)
+    entries = _lower(_number(head, directory, is_big_endian), MAX_ENTRIES)
+    entry = directory + 2
+    while (index < entries) & (entry + 12 <= size) & (_number(head, entry, is_big_endian) != 0x0112):
         entry += 12
         index += 1
-    order = (head[tiff] == head[tiff + 1]) & ((head[tiff] == 0x49) | (head[tiff] == 0x4D))
-    is_valid = order & (_number(head, tiff + 2, big) == 42) & (_number(head, tiff + 6 - 2 * big, big) == 0)
+    is_valid_mark = (head[tiff] == head[tiff + 1]) & ((head[tiff] == 0x49) | (head[tiff] == 0x4D))
+    is_valid = (
+        is_valid_mark
+        & (_number(head, tiff + 2, is_big_endian) == 42)
+        & (_number(head, tiff + 6 - 2 * is_big_endian, is_big_endian) == 0)
+    )
     if is_valid & (index < entries) & (entry + 12 <= size):
-        is_short = (_number(head, entry + 2, big) == 3) & (_number(head, entry + 4 + 2 * big, big) == 1)
-        value = _number(head, entry + 8, big)
+        is_short = (_number(head, entry + 2, is_big_endian) == 3) & (
+            _number(head, entry + 4 + 2 * is_big_endian, is_big_endian) == 1
+        )
+        value = _number(head, entry + 8, is_big_endian)
         if is_short & (value >= 1) & (value <= 8):
             result = value
     return result
 
 
-def _at_most(number: Any, most: Any) -> Any:
+def _lower(value: Any, limit: Any) -> Any:
     """Returns the lower of two numbers; AutoGraph converts no `min`."""
-    return number if number < most else most
+    return value if value < limit else limit
 
 
-def _is_exif(head: Any, at: Any) -> Any:
+def _is_exif(head: Any, position: Any) -> Any:
     """Returns whether the segment that begins at `at` is an APP1 segment of EXIF data."""
-    name = (head[at + 4] == 0x45) & (head[at + 5] == 0x78) & (head[at + 6] == 0x69) & (head[at + 7] == 0x66)
-    return (head[at + 1] == 0xE1) & name & (_number(head, at + 8, 1) == 0)
+    name = (
+        (head[position + 4] == 0x45)
+        & (head[position + 5] == 0x78)
+        & (head[position + 6] == 0x69)
+        & (head[position + 7] == 0x66)
+    )
+    return (head[position + 1] == 0xE1) & name & (_number(head, position + 8, 1) == 0)
 
 
-def _number(head: Any, at: Any, big: Any) -> Any:
+def _number(head: Any, position: Any, is_big_endian: Any) -> Any:
     """Returns the 16-bit number at `at`, big-endian where `big` is 1, little-endian where it is 0."""
-    return head[at + big] + 256 * head[at + 1 - big]
+    return head[position + is_big_endian] + 256 * head[position + 1 - is_big_endian]
 
 
 def _orientation_of(content: bytes) -> int:
-    """Returns the orientation of a JPEG; 1 of other formats: `_opened` has turned them, and PNG is not turned."""
+    """Returns the orientation of a JPEG; 1 for other formats, of which `_opened` applies it, but not for PNG."""
     if format_of(content) != "JPEG":
         return 1
     head = content[:HEAD_BYTES]
     return orientation(head + bytes(PADDING), len(head))
 
 
-def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:
-    """Returns pixels `(height, width, channels)` turned and mirrored as an EXIF orientation says."""
-    pixels = pixels.transpose(1, 0, 2) if turn in TRANSPOSED else pixels
-    pixels = pixels[::-1] if turn in FLIPPED else pixels
-    return np.ascontiguousarray(pixels[:, ::-1] if turn in MIRRORED else pixels)
+def _upright(pixels: np.ndarray, exif_orientation: int) -> np.ndarray:
+    """Returns pixels `(height, width, channels)`, rotated and flipped by an EXIF orientation, 1 to 8."""
+    pixels = pixels.transpose(1, 0, 2) if exif_orientation in TRANSPOSED else pixels
+    pixels = pixels[::-1] if exif_orientation in FLIPPED else pixels
+    return np.ascontiguousarray(pixels[:, ::-1] if exif_orientation in MIRRORED else pixels)

@@ -1,4 +1,4 @@
-"""Named data sets that are a table, made once out of packages and kept as a CSV file in the user's cache."""
+"""Named data sets that are a table, built once from packages and kept as a CSV file in the user's cache."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from data.columnar.batches import SPLIT_INDEX, Batch, Batches, encoded
 from data.columnar.splitting import bucket
 from data.config import DataConfig
 from data.files.checksums import verify
-from data.kinds.cell import Reading
+from data.kinds.cell import ReadOptions
 from data.sources.blocks import Block
 from data.sources.packages import keep, kept_folder
 from data.sources.tables import formats
@@ -75,17 +75,17 @@ def _batches(path: Path, spec: DatasetSpec, split: Split, groups: Groups | None)
     all_groups = pa.array(groups(cells), pa.string()) if groups else None
     splits = np.array([SPLIT_INDEX[split(row)] for row in cells], np.int8)
     for split_name in READ_ORDER:
-        begin = 0
+        first_row = 0
         for block in blocks:
-            rows = begin + np.flatnonzero(splits[begin : begin + len(block)] == SPLIT_INDEX[split_name])
+            rows = first_row + np.flatnonzero(splits[first_row : first_row + len(block)] == SPLIT_INDEX[split_name])
             if len(rows):
-                yield _batch(replace(block.take(rows - begin), file=spec.name), rows, split_name, spec, all_groups)
-            begin += len(block)
+                yield _batch(replace(block.take(rows - first_row), file=spec.name), rows, split_name, spec, all_groups)
+            first_row += len(block)
 
 
 def _batch(block: Block, rows: np.ndarray, split: str, spec: DatasetSpec, groups: pa.Array | None) -> Batch:
     unused = set(block.columns) - spec.features.keys()
-    stored = columns.store(block, spec, Reading(True, frozenset({""})), unused=unused)
+    stored = columns.store(block, spec, ReadOptions(True, frozenset({""})), unused=unused)
     return Batch(
         stored.columns,
         np.full(len(stored.kept), SPLIT_INDEX[split], np.int8),

@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-# Letters of an average word, in scripts that put no blanks between words.
-LETTERS_A_WORD = {
+# Mean number of letters in a word, in scripts without blanks between words.
+LETTERS_PER_WORD = {
     r"\p{Han}\p{Yi}": 2,
     r"\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Tibetan}": 3,
     r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Balinese}\p{Javanese}\p{Tai_Tham}\p{Tai_Le}\p{New_Tai_Lue}": 4,
@@ -14,8 +14,8 @@ LETTERS_A_WORD = {
 MAX_CHARACTERS = 400  # of a text whose words are counted
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 ISOLATES = ("\u2066", "\u2067", FIRST_STRONG_ISOLATE)
-# Embeddings and overrides: they change the direction of all that follows, also behind the text, until it is closed.
-TURNING = {"\u202a", "\u202b", "\u202c", "\u202d", "\u202e"}
+# Embeddings and overrides: they change the direction of all following characters, beyond the text, until closed.
+DIRECTION_MARKS = {"\u202a", "\u202b", "\u202c", "\u202d", "\u202e"}
 
 
 def printable(text: str) -> str:
@@ -26,7 +26,7 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    to_escape = TURNING if _is_balanced(text) else {*TURNING, *ISOLATES, POP_ISOLATE}
+    to_escape = DIRECTION_MARKS if _is_balanced(text) else {*DIRECTION_MARKS, *ISOLATES, POP_ISOLATE}
     return "".join(
         character.encode("unicode_escape").decode()
         if character in to_escape or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
@@ -61,10 +61,10 @@ def isolated(text: str) -> str:
     return text
 
 
-def listed(names: Sequence[str], most: int) -> str:
+def listed(names: Sequence[str], max_names: int) -> str:
     """Returns the first names, separated by commas, and the number of the others: `a, b and 4 more`."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    omitted = f" and {len(names) - max_names:,} more" if len(names) > max_names else ""
+    return ", ".join(names[:max_names]) + omitted
 
 
 def cut(text: str, length: int) -> str:
@@ -80,19 +80,21 @@ def num_words(text: str) -> float:
 
     In scripts without blanks between words it is estimated by the number of letters.
     """
-    letters, unspaced = _patterns()
-    spaced, words = text[:MAX_CHARACTERS], 0.0
-    for pattern, size in unspaced:
-        spaced, count = pattern.subn(" ", spaced)
-        words += count / size
-    return words + sum(2 * len(letters.findall(token)) > len(token) for token in spaced.split())
+    letters, unspaced_scripts = _patterns()
+    remaining, count = text[:MAX_CHARACTERS], 0.0
+    for pattern, size in unspaced_scripts:
+        remaining, num_letters = pattern.subn(" ", remaining)
+        count += num_letters / size
+    return count + sum(2 * len(letters.findall(token)) > len(token) for token in remaining.split())
 
 
 @functools.cache
 def _patterns() -> tuple[Any, list[tuple[Any, int]]]:
-    """Returns the pattern of a letter, and for scripts without blanks their letters' patterns with letters a word."""
+    """Returns the pattern of a letter, and for scripts without blanks pairs of letter pattern and letters per word."""
     import regex
 
     letters = r"[\p{L}\p{M}]"
-    joined = [(regex.compile(f"(?V1)[[{names}]&&{letters}]"), size) for names, size in LETTERS_A_WORD.items()]
-    return regex.compile(letters), joined
+    unspaced_scripts = [
+        (regex.compile(f"(?V1)[[{names}]&&{letters}]"), size) for names, size in LETTERS_PER_WORD.items()
+    ]
+    return regex.compile(letters), unspaced_scripts

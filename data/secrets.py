@@ -1,6 +1,6 @@
-"""`${ENV:NAME}` in a setting: resolved where it is used, never stored, taken out of what is logged or shown.
+"""`${ENV:NAME}` in a setting: resolved where it is used, never stored, hidden in logs and messages.
 
-So is a webhook's URL, but for its host: what follows is often a token.
+A webhook's URL is hidden, too, except for its host: the rest often contains a token.
 """
 
 import os
@@ -35,17 +35,17 @@ def resolve(text: str) -> str:
 
 
 def hide_url(url: str) -> None:
-    """Hides a URL from now on: its replacement has its host and a digest of it."""
+    """Hides a URL from now on: it is replaced by its host and a digest."""
     import hashlib  # `headrace --help` needs none
 
     parts = urlsplit(url)
     host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
     if url.rstrip("/") != host and not HIDDEN_URL.fullmatch(url):
-        mark = hashlib.sha256(url.encode()).hexdigest()[:8]
-        _values.setdefault(url, f"{host}/...{mark}")
+        digest = hashlib.sha256(url.encode()).hexdigest()[:8]
+        _values.setdefault(url, f"{host}/...{digest}")
         target = url.partition(parts.netloc)[2] if parts.netloc else ""
         if len(target) >= MIN_TARGET:  # as servers and HTTP libraries name it
-            _values.setdefault(target, f"/...{mark}")
+            _values.setdefault(target, f"/...{digest}")
 
 
 def hide(text: str) -> str:

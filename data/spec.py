@@ -1,4 +1,4 @@
-"""What a data set holds: its features and splits, in a form that can be written to JSON."""
+"""Features and splits of a data set, in a form that can be written to JSON."""
 
 import re
 import time
@@ -70,7 +70,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-def _is_unit(unit: str) -> str:
+def _check_unit(unit: str) -> str:
     if unit and not UNIT.fullmatch(unit):
         raise ValueError(f"a unit such as EUR, km or %, without blanks around it, found {unit!r}")
     return unit
@@ -78,7 +78,7 @@ def _is_unit(unit: str) -> str:
 
 # A unit is no part of a number: it begins with no digit, sign or separator, and is not the e of 1e5.
 UNIT = re.compile(r"(?![eE]\d*$)[^\d\s+\-\u2212.,'\u2019_](.{0,10}\S)?")
-Unit = Annotated[str, AfterValidator(_is_unit)]
+Unit = Annotated[str, AfterValidator(_check_unit)]
 
 
 class _Feature(_Record):
@@ -225,7 +225,7 @@ class DatasetSpec(_Record):
     num_rows: dict[str, PositiveInt] = Field(default_factory=dict)
 
     def row_bytes(self) -> int:
-        """Returns about how many bytes one stored example has."""
+        """Returns the approximate size of one stored example in bytes."""
         sizes = [
             feature.height * feature.width * feature.channels if isinstance(feature, ImageFeature) else 8
             for feature in self.features.values()
@@ -259,21 +259,21 @@ class Dataset:
         sources: Source name -> function from a folder (None for the default) to the splits, or to all rows as
             `data.columnar.batches.Batch`es. It raises SourceUnavailable where the data is missing, DataError where it
             is damaged.
-        estimate: Returns about how many bytes all stored examples have, where the number of rows is not known.
+        estimate: Returns the approximate size of all stored examples in bytes, where the number of rows is not known.
         inferred: Settings of section `data` that were inferred from all rows and replace those of the run file:
             features, missing-value markers, decimal mark. Empty where the run file sets all.
         spans: Returns the spans it consists of, the oldest first: name -> digest of its content; None without spans.
         split_rule: Returns, as JSON values, the rule that assigns rows to splits: with the same rule no row is in one
             run's test split and in another's training split. None: the splits are the publisher's.
-        split_plan: Returns, as JSON values, what the splits need to know of all rows: `stratified`, label -> its
-            classes with under 100 rows, or `time`, the first times of splits. None: nothing.
+        split_plan: Returns, as JSON values, the facts about all rows that the splits depend on: `stratified`, label ->
+            its classes with under 100 rows, or `time`, the first times of splits. None: they depend on none.
         columns: Returns the names of all columns of its files, also of those that are not features. None: the columns
             are the features.
         trusting_digest: Returns `digest` without reading files that are unchanged by size, time and inode; None:
             `digest` reads no files.
         last_change: Returns when one of its files was changed last, seconds since 1970. None: they never change.
         files: Returns the files that hold all content of its rows. None: they are not known.
-        left_out: Returns what lies among its files and is not read as a row, a sentence each. None: nothing.
+        left_out: Returns sentences about files in its folders that are not read. None: there are none.
     """
 
     spec: DatasetSpec
@@ -315,5 +315,5 @@ class Dataset:
         return self.split_plan() if self.split_plan else {}
 
     def num_bytes(self) -> int:
-        """Returns about how many bytes all stored examples have."""
+        """Returns the approximate size of all stored examples in bytes."""
         return self.estimate() if self.estimate else sum(self.spec.num_rows.values()) * self.spec.row_bytes()

@@ -34,7 +34,7 @@ def to_json(
     try:
         return json.dumps(value, **options)
     except ValueError:
-        return json.dumps(_finite(value), **options)
+        return json.dumps(_with_nulls(value), **options)
 
 
 def significant(
@@ -52,7 +52,7 @@ def significant(
     digits = decimals(interval)
     if digits is None or not math.isfinite(value):
         digits = max(4 - int(math.log10(abs(value))), 0) if math.isfinite(value) and abs(value) >= 1 else 4
-    while bound is not None and digits < 17 and _side(round(value, digits), bound) != _side(value, bound):
+    while bound is not None and digits < 17 and _side_of(round(value, digits), bound) != _side_of(value, bound):
         digits += 1
     return f"{round(value, digits) + 0.0:{sign}.{max(digits, 0)}f}"  # of a number that rounds to -0 no minus is left
 
@@ -62,24 +62,24 @@ def span(interval: Sequence[float], sign: str = "") -> str:
     return " to ".join(significant(end, sign, interval) for end in interval)
 
 
-def _side(value: float, bound: float) -> int:
+def _side_of(value: float, bound: float) -> int:
     return (value > bound) - (value < bound)
 
 
 def decimals(interval: Sequence[float] | None) -> int | None:
-    """Returns the place of the second significant digit of half an interval's width: 2 for hundredths, -1 for tens.
+    """Returns the decimal place of the second significant digit of half the interval's width: 2: hundredths, -1: tens.
 
     None without an interval, or where its width is 0 or not finite.
     """
-    half = (interval[1] - interval[0]) / 2 if interval else 0.0
-    if not math.isfinite(half) or half <= 0:
+    half_width = (interval[1] - interval[0]) / 2 if interval else 0.0
+    if not math.isfinite(half_width) or half_width <= 0:
         return None
-    return 1 - int(f"{half:.1e}".partition("e")[2])  # written first: 0.0996 is 0.10
+    return 1 - int(f"{half_width:.1e}".partition("e")[2])  # formatted first: 0.0996 rounds to 0.10
 
 
-def _finite(value: Any) -> Any:
+def _with_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: _with_nulls(element) for key, element in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [_with_nulls(element) for element in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

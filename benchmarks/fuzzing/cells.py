@@ -26,7 +26,7 @@ class Target:
     """Stores a column at once and its cells one by one: both must come to the same."""
 
     def __init__(self) -> None:
-        from data.kinds.cell import Reading
+        from data.kinds.cell import ReadOptions
         from data.numerals import Notation
         from data.spec import CategoryFeature, DateFeature, NumberFeature, TargetFeature, TextFeature
 
@@ -36,7 +36,9 @@ class Target:
             *(CategoryFeature(optional=True), TextFeature(optional=True)),
         ]
         missing = frozenset({"", "NA", "-999"})
-        self._readings = [Reading(True, missing, notation=Notation(*marks)) for marks in (".", ",", ",.", ", ", ".'")]
+        self._readings = [
+            ReadOptions(True, missing, notation=Notation(*marks)) for marks in (".", ",", ",.", ", ", ".'")
+        ]
 
     def close(self) -> None:
         """Nothing is open."""

@@ -1,1 +1,1 @@
-"""Checks of the rows that are ingested, and the profile that drift is measured by."""
+"""Checks of the rows that are ingested, and the profile by which drift is measured."""

@@ -1,4 +1,4 @@
-"""What the checks of rows count: rows that cannot be used, and rows that equal an earlier one."""
+"""Counts that the checks of rows keep: unusable rows, empty rows, and rows that equal an earlier one."""
 
 import array
 import functools
@@ -20,23 +20,23 @@ Pair = tuple[int, int]
 
 
 @dataclass
-class Empty:
-    """Rows without a value in any input, such as one of totals below a table; an accumulator.
+class EmptyRows:
+    """Rows without a value in any input, such as a row of totals below a table; an accumulator.
 
     Attributes:
-        count: How many.
-        first: Where the first of them is.
+        count: Number of such rows.
+        first: Location of the first one, for a message.
     """
 
     count: int = 0
     first: str = ""
 
     def add(self, batch: Batch, inputs: Sequence[str]) -> None:
-        """Counts those of a batch.
+        """Counts the empty rows of a batch.
 
         Args:
             batch: Usable rows.
-            inputs: The features that are no targets.
+            inputs: The features that are not targets.
         """
         columns = [batch.columns.column(name) for name in inputs]
         if not columns or not len(batch) or not all(column.null_count for column in columns):
@@ -47,7 +47,7 @@ class Empty:
             self.count += len(rows)
             self.first = self.first or batch.where(rows[0].as_py())
 
-    def merge(self, other: "Empty") -> None:
+    def merge(self, other: "EmptyRows") -> None:
         """Adds the rows of another, which come after its own."""
         self.count += other.count
         self.first = self.first or other.first
@@ -63,14 +63,14 @@ class Empty:
 
 @dataclass
 class Finding:
-    """How often a check found an equal row in a split, and the first time.
+    """Rows of a split that equal an earlier row.
 
     Attributes:
-        count: How many rows.
-        first: The first of them and the earlier row that it equals.
-        relabelled: How many have another label than the earlier row.
-        first_relabelled: The first of those, both with their classes.
-        groups: Of rows that were found by their group, how many groups those are.
+        count: Number of these rows.
+        first: The first of them and the earlier row that it equals, as text.
+        relabelled: Number of rows whose label differs from that of the earlier row.
+        first_relabelled: The first of those and the earlier row, both with their classes, as text.
+        groups: Number of groups, where rows are equal by their group.
     """
 
     count: int = 0
@@ -82,27 +82,33 @@ class Finding:
     _first_relabelled: Pair | None = None
 
     def add(self, later: np.ndarray, earlier: np.ndarray, relabelled: np.ndarray) -> None:
-        """Counts rows that equal an earlier one, all of them int64 or bool `(found,)`."""
+        """Counts rows that equal an earlier one.
+
+        Args:
+            later: The rows, int64 `(pairs,)`.
+            earlier: The earlier row that each equals, int64 `(pairs,)`.
+            relabelled: Whether their labels differ, bool `(pairs,)`.
+        """
         self.count += len(later)
         self.relabelled += int(relabelled.sum())
         self._first = _earliest(later, earlier, self._first)
         self._first_relabelled = _earliest(later[relabelled], earlier[relabelled], self._first_relabelled)
 
-    def name(self, said: Callable[[Pair], str], relabelled: Callable[[Pair], str]) -> None:
-        """Sets `first` and `first_relabelled`, written by the given functions."""
-        self.first = said(self._first) if self._first else ""
-        self.first_relabelled = relabelled(self._first_relabelled) if self._first_relabelled else ""
+    def set_examples(self, describe: Callable[[Pair], str], describe_relabelled: Callable[[Pair], str]) -> None:
+        """Sets `first` and `first_relabelled` to the text that the functions return for a pair of rows."""
+        self.first = describe(self._first) if self._first else ""
+        self.first_relabelled = describe_relabelled(self._first_relabelled) if self._first_relabelled else ""
 
     def details(self, rows: int) -> str:
-        """Returns, in brackets, the share of `rows` rows, how many have another label, and the first ones."""
-        label = f"{self._relabelled()}, first: {self.first_relabelled}"
-        first = "" if self.relabelled == self.count else f"first: {self.first}"
+        """Returns in brackets the share of the `rows` rows of the split, the number relabelled, and the first rows."""
+        relabelled_rows = f"{self._relabelled()}, first: {self.first_relabelled}"
+        first_example = "" if self.relabelled == self.count else f"first: {self.first}"
         groups = f"{self.groups:,} group{'s' * (self.groups != 1)}, " if self.groups else ""
-        parts = "; ".join([first] * bool(first) + [label] * bool(self.relabelled))
+        parts = "; ".join([first_example] * bool(first_example) + [relabelled_rows] * bool(self.relabelled))
         return f"({self.count / rows:.2%}, {groups}{parts})"
 
     def brief(self, rows: int) -> str:
-        """Returns `details` without the first rows, and without the labels unless all rows have another one."""
+        """Returns `details` without the first rows; with the number relabelled only where that is all of them."""
         return f"({self.count / rows:.2%}{f', {self._relabelled()}' if self.relabelled == self.count else ''})"
 
     def _relabelled(self) -> str:
@@ -110,7 +116,7 @@ class Finding:
 
 
 def _earliest(later: np.ndarray, earlier: np.ndarray, first: Pair | None) -> Pair | None:
-    """Returns the pair with the earliest of the rows `later`, or `first` if that is earlier; None for none."""
+    """Returns the pair with the lowest row of `later`, or `first` if its row is lower; None without pairs."""
     if not len(later):
         return first
     index = int(later.argmin())
@@ -123,14 +129,14 @@ class SplitFindings:
     """Counts of one split.
 
     Attributes:
-        rows: How many usable rows, duplicates among them.
-        unusable: How many rows that cannot be used.
+        rows: Number of usable rows, including duplicates.
+        unusable: Number of unusable rows.
         duplicates: Rows with the input of an earlier row of the split.
         leakage: Rows with the input of a row of another split.
         groups: Rows with the group of a row of another split.
-        labels: Label -> index of a class -> how many of the rows that are kept have it.
-        read_labels: Label -> index of a class -> how many of all rows have it.
-        left_out: duplicates, leakage or groups -> how many rows are left out because of it.
+        labels: Label -> index of a class -> number of rows with it among those that are kept.
+        read_labels: Label -> index of a class -> number of rows with it among all.
+        left_out: duplicates, leakage or groups -> number of rows that are left out for this reason.
     """
 
     rows: int = 0
@@ -144,25 +150,27 @@ class SplitFindings:
 
     @property
     def kept(self) -> int:
-        """How many usable rows are kept."""
+        """Returns the number of usable rows that are kept."""
         return self.rows - self.left_out.total()
 
 
 @dataclass
-class Invalid:
-    """Rows that cannot be used, with their problems; an accumulator.
+class InvalidRows:
+    """Unusable rows, with their problems; an accumulator.
 
     Attributes:
-        rows: How many rows.
-        problems: How many problems; one that several rows have, such as that of their folder, counts once.
-        counts: The first problems -> how many rows have each.
+        rows: Number of rows.
+        problems: Number of distinct problems: one that several rows share, such as that of their folder, counts once.
+        counts: The first problems -> number of rows with each.
     """
 
     rows: int = 0
     problems: int = 0
     counts: dict[Problem, int] = field(default_factory=dict)
 
-    _rest: array.array = field(default_factory=lambda: array.array("Q"))  # digests of those not among the first
+    _other_digests: array.array = field(
+        default_factory=lambda: array.array("Q")
+    )  # of problems that are not among the first
 
     def add(self, problems: Collection[Problem]) -> None:
         """Counts a row and its problems."""
@@ -170,18 +178,18 @@ class Invalid:
         for problem in problems:
             self._count(problem, 1)
 
-    def merge(self, other: "Invalid") -> None:
+    def merge(self, other: "InvalidRows") -> None:
         """Counts another's rows after its own."""
         self.rows += other.rows
         for problem, rows in other.counts.items():
             self._count(problem, rows)
         by_digest = {_digest(problem): problem for problem in self.counts}
-        for digest in other._rest:
+        for digest in other._other_digests:
             if digest in by_digest:
                 self.counts[by_digest[digest]] += 1
             else:
                 self.problems += 1
-                self._rest.append(digest)
+                self._other_digests.append(digest)
 
     def _count(self, problem: Problem, rows: int) -> None:
         if problem in self.counts:
@@ -191,7 +199,7 @@ class Invalid:
             self.counts[problem] = rows
         else:
             self.problems += rows
-            self._rest.extend([_digest(problem)] * rows)
+            self._other_digests.extend([_digest(problem)] * rows)
 
     @property
     def first(self) -> list[str]:

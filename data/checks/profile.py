@@ -1,6 +1,6 @@
-"""A small summary of a data set: that of the data which a run accepts is the reference of the next run.
+"""A small summary of a data set. The profile of the data that a run accepts is the reference of the next run.
 
-It holds what TFDV's statistics lack: shares of classes and the mean input of each class.
+It holds values that TFDV's statistics lack: the shares of classes and the mean input of each class.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, NumberFeature
 
-MAX_SIDE = 32  # pixels of an image that count for its class's mean, each way
+MAX_SIDE = 32  # height and width, in pixels, to which images are subsampled for the mean of their class
 STANDARD_ERRORS = 3.0
 BY_CLASS = ("inputs.count", "inputs.sum", "inputs.squares")  # not `inputs.present`, of a column of that name
 
@@ -45,7 +45,7 @@ class Profile:
 
         Args:
             columns: Feature name -> images uint8 `(rows, height, width, channels)`, numbers float64 `(rows,)` with NaN
-                for none, labels int64 `(rows,)`, text bool `(rows,)`: whether there is one.
+                for a missing value, labels int64 `(rows,)`, texts bool `(rows,)`: whether there is one.
         """
         arrays, rows = self.arrays, len(next(iter(columns.values())))
         arrays["rows"] += rows
@@ -61,9 +61,9 @@ class Profile:
         members = (labels == np.arange(classes)[:, None]).astype(inputs.dtype)  # (classes, rows)
         is_present = np.isfinite(inputs)
         inputs = np.where(is_present, inputs, 0.0)
-        for kind, values in (("count", is_present), ("sum", inputs), ("squares", inputs**2)):
+        for statistic, values in (("count", is_present), ("sum", inputs), ("squares", inputs**2)):
             added = (members @ values).astype(np.float64)
-            arrays[f"inputs.{kind}"] = arrays.get(f"inputs.{kind}", 0.0) + added
+            arrays[f"inputs.{statistic}"] = arrays.get(f"inputs.{statistic}", 0.0) + added
 
     def merge(self, other: "Profile") -> None:
         """Adds the rows of another profile of the same features."""
@@ -81,24 +81,24 @@ class Profile:
 
 
 def load(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays that `Profile.save` wrote; anything pickled is refused."""
+    """Returns the arrays that `Profile.save` wrote; a file with pickled objects is refused."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         return dict(stored)
 
 
 def _input_names(spec: DatasetSpec) -> list[str]:
     """Returns the names of the inputs: numbers, and images with their size."""
-    numbers = [name for name, kind in spec.features.items() if isinstance(kind, NumberFeature)]
-    images = {name: kind for name, kind in spec.features.items() if isinstance(kind, ImageFeature)}
+    numbers = [name for name, feature in spec.features.items() if isinstance(feature, NumberFeature)]
+    images = {name: feature for name, feature in spec.features.items() if isinstance(feature, ImageFeature)}
     return numbers + [f"{name} {image.height}x{image.width}x{image.channels}" for name, image in images.items()]
 
 
 def _inputs(columns: Mapping[str, np.ndarray], spec: DatasetSpec) -> np.ndarray:
-    """Returns numbers and pixels as `(rows, inputs)`; NaN where there is none."""
+    """Returns numbers and pixels as float `(rows, inputs)`; NaN for a missing value."""
     rows = len(next(iter(columns.values())))
     # Squares of large numbers need float64, those of pixels do not.
-    exact = any(isinstance(feature, NumberFeature) for feature in spec.features.values())
-    dtype = np.float64 if exact else np.float32
+    needs_float64 = any(isinstance(feature, NumberFeature) for feature in spec.features.values())
+    dtype = np.float64 if needs_float64 else np.float32
     parts = [np.empty((rows, 0), dtype)]
     for name, feature in spec.features.items():
         if isinstance(feature, NumberFeature):
@@ -114,8 +114,8 @@ class Drift:
     """One difference of data from the reference.
 
     Attributes:
-        feature: The feature.
-        sentence: What changed.
+        feature: Name of the feature.
+        sentence: The difference, for a message.
     """
 
     feature: str
@@ -123,26 +123,31 @@ class Drift:
 
 
 def drifts(before: Arrays, after: Arrays, spec: DatasetSpec, max_distance: float) -> list[Drift]:
-    """Returns where two profiles are farther apart than `max_distance`; what only one of them has is left out."""
+    """Returns the features by which two profiles differ by more than `max_distance`.
+
+    Features that only one of the profiles has are left out.
+    """
     differences = []
     rows_before, rows_after = float(before["rows"][0]), float(after["rows"][0])
     # The sampling error of a share, largest at one half.
     error = STANDARD_ERRORS * np.sqrt(0.25 / rows_before + 0.25 / rows_after)
     for name, feature in spec.features.items():
-        for kind in ("shares", "present"):
-            old, new = before.get(f"{name}.{kind}"), after.get(f"{name}.{kind}")
-            if old is None or new is None:
+        for statistic in ("shares", "present"):
+            old_counts, new_counts = before.get(f"{name}.{statistic}"), after.get(f"{name}.{statistic}")
+            if old_counts is None or new_counts is None:
                 continue
             if isinstance(feature, LabelFeature):
-                old = _in_order(old, before.get(f"{name}.classes"), feature.classes)
-            if old.shape != new.shape:
+                old_counts = _in_order(old_counts, before.get(f"{name}.classes"), feature.classes)
+            if old_counts.shape != new_counts.shape:
                 continue
-            shares = old / rows_before, new / rows_after
+            shares = old_counts / rows_before, new_counts / rows_after
             index = int(np.argmax(np.abs(shares[1] - shares[0])))
             if abs(shares[1][index] - shares[0][index]) > max(max_distance, error):
-                what = f"class {feature.classes[index]}" if isinstance(feature, LabelFeature) else "rows with a value"
+                subject = (
+                    f"class {feature.classes[index]}" if isinstance(feature, LabelFeature) else "rows with a value"
+                )
                 differences.append(
-                    Drift(name, f"share of {what} was {shares[0][index]:.1%}, is {shares[1][index]:.1%}")
+                    Drift(name, f"share of {subject} was {shares[0][index]:.1%}, is {shares[1][index]:.1%}")
                 )
     return differences + _swapped(before, after, spec)
 
@@ -163,16 +168,17 @@ def _in_order(array: np.ndarray, saved_classes: np.ndarray | None, classes: tupl
 
 
 def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
-    """Returns classes whose rows look like another class of the reference: labels were swapped or shifted.
+    """Returns classes whose rows resemble another class of the reference: labels were swapped or shifted.
 
-    The mean input of a class is compared with those of all classes before. It counts when it is nearer to another, by
-    half of the squared distance at least, and farther from its own than chance explains: means of n rows vary by 1/n.
+    The mean input of a class is compared with the means of all classes in the reference. A class is reported when the
+    squared distance to another class is less than half of that to the same class, and the latter exceeds the sampling
+    error: the variance of a mean of n rows is in proportion to 1/n.
     """
-    labels = [(name, kind) for name, kind in spec.features.items() if isinstance(kind, LabelFeature)]
+    labels = [(name, feature) for name, feature in spec.features.items() if isinstance(feature, LabelFeature)]
     if not labels:
         return []
     name, label = labels[0]
-    names = [one.get("inputs.names") for one in (before, after)]
+    names = [profile.get("inputs.names") for profile in (before, after)]
     if names[0] is not None and (names[1] is None or names[0].tolist() != names[1].tolist()):
         return []  # means of other columns cannot be compared
     saved_classes = before.get(f"{name}.classes")
@@ -186,16 +192,20 @@ def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
     means = before["inputs.sum"] / count[0], after["inputs.sum"] / count[1]  # (classes, inputs)
     total = np.maximum(before["inputs.count"].sum(0), 1)
     variance = before["inputs.squares"].sum(0) / total - (before["inputs.sum"].sum(0) / total) ** 2
-    used = variance > 1e-12
-    if not used.any():
+    is_varying = variance > 1e-12
+    if not is_varying.any():
         return []
-    scaled = [mean[:, used] / np.sqrt(variance[used]) for mean in means]
+    scaled = [mean[:, is_varying] / np.sqrt(variance[is_varying]) for mean in means]
     squares = ((scaled[1][:, None] - scaled[0][None]) ** 2).sum(-1)  # (classes now, classes before)
-    chance = (1 / count[0][:, used] + 1 / count[1][:, used]).sum(-1)  # (classes,)
+    sampling_error = (1 / count[0][:, is_varying] + 1 / count[1][:, is_varying]).sum(-1)  # (classes,)
     pairs = []
     for index in np.flatnonzero((before["inputs.count"].max(1) > 1) & (after["inputs.count"].max(1) > 1)):
-        own, nearest = squares[index, index], int(np.argmin(squares[index]))
-        if nearest != index and squares[index, nearest] < own / 2 and own > STANDARD_ERRORS**2 * chance[index]:
+        own_distance, nearest = squares[index, index], int(np.argmin(squares[index]))
+        if (
+            nearest != index
+            and squares[index, nearest] < own_distance / 2
+            and own_distance > STANDARD_ERRORS**2 * sampling_error[index]
+        ):
             pairs.append(f"{label.classes[index]} like {label.classes[nearest]}")
     return [Drift(name, f"classes look swapped: rows of {', '.join(pairs[:5])}")] if pairs else []
 
@@ -203,24 +213,28 @@ def _swapped(before: Arrays, after: Arrays, spec: DatasetSpec) -> list[Drift]:
 def quantiles(
     features: Iterable[statistics_pb2.FeatureNameStatistics],
 ) -> dict[str, tuple[statistics_pb2.Histogram, float]]:
-    """Returns the quantiles of each number among TFDV's statistics, and how many values it has."""
+    """Returns name of a numeric feature -> TFDV's quantiles histogram and the number of its values."""
     by_feature = {}
     for feature in features:
         num_values = feature.num_stats.common_stats.num_non_missing
-        histograms = [one for one in feature.num_stats.histograms if one.type == statistics_pb2.Histogram.QUANTILES]
+        histograms = [
+            histogram
+            for histogram in feature.num_stats.histograms
+            if histogram.type == statistics_pb2.Histogram.QUANTILES
+        ]
         if histograms and num_values:
             by_feature[feature.path.step[0]] = histograms[0], num_values
     return by_feature
 
 
-def chance(before: float, after: float) -> float:
-    """Returns the distance that two samples of one distribution exceed by chance one time in a hundred.
+def critical_distance(before: float, after: float) -> float:
+    """Returns the critical distance of the two-sample Kolmogorov-Smirnov test at the 1 % level.
 
     Smirnov, "Table for estimating the goodness of fit of empirical distributions", 1948.
 
     Args:
-        before: Size of the one sample.
-        after: Size of the other.
+        before: Number of values in the first sample.
+        after: Number of values in the second sample.
     """
     return float(1.63 * np.sqrt(1 / before + 1 / after))
 
@@ -239,7 +253,7 @@ def kolmogorov_smirnov(before: statistics_pb2.Histogram, after: statistics_pb2.H
 
 
 def _cumulative(quantiles: statistics_pb2.Histogram, points: np.ndarray) -> np.ndarray:
-    """Returns which share of the values is at most each point, float64 `(points,)`."""
+    """Returns the share of the values at most equal to each point, float64 `(points,)`."""
     rows = [(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in quantiles.buckets]
     low, high, count = np.array(rows).T  # (buckets,) each
     points = points[:, None]  # against all buckets: (points, buckets)

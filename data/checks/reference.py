@@ -1,4 +1,4 @@
-"""Reference data: a file with the summary of a training split, with which later data is compared."""
+"""Reference data: a file with the summary of a training split; later data is compared with it."""
 
 import zipfile
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from data.checks import profile
 from data.errors import DataError
 from data.files import atomic
 
-_STATISTICS, _RUN = "statistics", "run"  # in the file, beside the profile's arrays
+_STATISTICS_KEY, _RUN_KEY = "statistics", "run"  # in the file, with the profile's arrays
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class DataSummary:
 
     Attributes:
         statistics: TFDV's statistics.
-        arrays: Its profile.
-        run: The run that read it; empty in a file of an older release.
+        arrays: Its profile; see `data.checks.profile.Profile`.
+        run: Id of the run that read the data; empty in a file of an older release.
     """
 
     statistics: statistics_pb2.DatasetFeatureStatisticsList
@@ -33,7 +33,7 @@ class DataSummary:
         """Writes an .npz file atomically, readable by its owner only; its folder must exist."""
         statistics = np.frombuffer(self.statistics.SerializeToString(), np.uint8)
         with atomic.replacing(path) as staging:
-            np.savez(staging, **self.arrays, **{_STATISTICS: statistics, _RUN: np.array(self.run)})
+            np.savez(staging, **self.arrays, **{_STATISTICS_KEY: statistics, _RUN_KEY: np.array(self.run)})
             staging.chmod(0o600)
 
 
@@ -43,9 +43,9 @@ class Reference:
 
     Attributes:
         path: The file of its summary.
-        name: Which data it is, for a message.
-        if_removed: What happens without the file, for a message.
-        note: Why it is not the data that should be the reference; empty where it is.
+        name: Phrase for the data, for a message.
+        if_removed: Phrase for the effect of removing the file, for a message.
+        note: Reason why other data than usual is the reference; empty for the usual reference.
     """
 
     path: Path
@@ -57,8 +57,8 @@ class Reference:
         """Returns the summary of the data; raises DataError where its file is damaged."""
         try:
             arrays = profile.load(self.path)
-            statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(arrays.pop(_STATISTICS).tobytes())
-            return DataSummary(statistics, arrays, str(arrays.pop(_RUN, "")))
+            statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(arrays.pop(_STATISTICS_KEY).tobytes())
+            return DataSummary(statistics, arrays, str(arrays.pop(_RUN_KEY, "")))
         except (
             OSError,
             EOFError,

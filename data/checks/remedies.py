@@ -1,4 +1,4 @@
-"""Settings that would make unusable cells usable."""
+"""Suggests settings that would make unusable cells usable."""
 
 import ast
 from collections.abc import Iterable, Mapping
@@ -12,49 +12,55 @@ def settings_for(problems: Iterable[Problem], spec: DatasetSpec) -> list[str]:
     """Returns settings that make unusable cells usable, such as `data.thousands to "."`; empty where none does.
 
     Args:
-        problems: Some of the cells.
-        spec: What the rows hold.
+        problems: Problems of some of the cells.
+        spec: Features of the rows.
     """
     problems = [problem for problem in problems if problem.column in spec.features]
-    with_missing = dict.fromkeys(problem.column for problem in problems if problem.found == "nothing")
+    columns_with_missing = dict.fromkeys(problem.column for problem in problems if problem.found == "nothing")
     settings = [
-        _feature(name, spec.features[name], "optional: true") for name in with_missing if _may_lack(spec.features[name])
+        _feature_setting(name, spec.features[name], "optional: true")
+        for name in columns_with_missing
+        if _can_be_optional(spec.features[name])
     ]
     cells: dict[str, set[str]] = {}
     for problem in problems:
-        text = _text(problem.found)
+        text = _cell_text(problem.found)
         if text and isinstance(spec.features[problem.column], NumberFeature | TargetFeature):
             cells.setdefault(problem.column, set()).add(text)
-    written = {name: numbers for name, texts in cells.items() if (numbers := recognise(texts))}
-    return settings + _of_notation(written, spec)
+    formats = {name: number_format for name, texts in cells.items() if (number_format := recognise(texts))}
+    return settings + _notation_settings(formats, spec)
 
 
-def _of_notation(written: Mapping[str, Numbers], spec: DatasetSpec) -> list[str]:
-    """Returns the settings that read columns, each with how its cells are written."""
-    shared = common(written.values()) if written else ()
-    if not shared:
+def _notation_settings(formats: Mapping[str, Numbers], spec: DatasetSpec) -> list[str]:
+    """Returns the settings for columns with these number formats."""
+    notations = common(formats.values()) if formats else ()
+    if not notations:
         return []
-    settings = [f'data.decimal to "{shared[0].decimal}"'] if shared[0].decimal != PLAIN.decimal else []
-    settings += [f'data.thousands to "{shared[0].thousands}"'] if shared[0].thousands else []
-    for name, numbers in written.items():
+    settings = [f'data.decimal to "{notations[0].decimal}"'] if notations[0].decimal != PLAIN.decimal else []
+    settings += [f'data.thousands to "{notations[0].thousands}"'] if notations[0].thousands else []
+    for name, number_format in formats.items():
         feature = spec.features[name]
-        if numbers.unit and isinstance(feature, NumberFeature | TargetFeature) and numbers.unit != feature.unit:
-            settings.append(_feature(name, feature, f'unit: "{numbers.unit}"'))
-    # Cells that are usable already are not known here: they may be written in another notation.
+        if (
+            number_format.unit
+            and isinstance(feature, NumberFeature | TargetFeature)
+            and number_format.unit != feature.unit
+        ):
+            settings.append(_feature_setting(name, feature, f'unit: "{number_format.unit}"'))
+    # The usable cells, which are not among the problems, may be written in another notation.
     return [*settings[:-1], f"{settings[-1]} where all numbers are written so"] if settings else []
 
 
-def _may_lack(feature: Feature) -> bool:
+def _can_be_optional(feature: Feature) -> bool:
     """Returns whether a setting allows rows without this feature."""
     return "optional" in type(feature).model_fields
 
 
-def _feature(name: str, feature: Feature, setting: str) -> str:
+def _feature_setting(name: str, feature: Feature, setting: str) -> str:
     return f"data.features.{name} to {{kind: {feature.kind}, {setting}}}"
 
 
-def _text(found: str) -> str:
-    """Returns the cell that a message shows; empty where it is no text, or shortened."""
+def _cell_text(found: str) -> str:
+    """Returns the text of the cell that a message shows; empty where it is not text, or was shortened."""
     try:
         cell = ast.literal_eval(found)
     except (ValueError, SyntaxError):

@@ -1,1 +1,1 @@
-"""The columnar data path: cells of a file by column, columns as stored, splits, batches, accumulators."""
+"""The columnar data path: columns of a file become stored columns, splits, batches; accumulators over them."""

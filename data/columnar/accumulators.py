@@ -1,4 +1,4 @@
-"""Accumulators of data stages: they add batches, shard by shard, with the same bits in a loop and on Beam.
+"""Accumulators of data stages: they add batches, shard by shard; a loop and Beam give the same result, bit for bit.
 
 A sum of floats depends on its order. So each shard, a file of a fixed part of the rows, has an accumulator of its own,
 and these are merged in the order of the shards: by a loop on one machine, in `data/columnar/workers.py` by
@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 
 class Accumulator(Protocol):
-    """Adds up batches of rows. It can be pickled, since Beam's workers hand it on."""
+    """Adds up batches of rows. It can be pickled, since Beam passes it between workers."""
 
     def add(self, batch: Any) -> None:
         """Adds a batch."""
@@ -23,10 +23,12 @@ class Accumulator(Protocol):
 
 
 Shard = TypeVar("Shard")
-Adding = TypeVar("Adding", bound=Accumulator)
+AccumulatorT = TypeVar("AccumulatorT", bound=Accumulator)
 
 
-def of_shard(shard: Shard, read: Callable[[Shard], Iterable[Any]], make: Callable[[], Adding]) -> Adding:
+def accumulate_shard(
+    shard: Shard, read: Callable[[Shard], Iterable[Any]], make: Callable[[], AccumulatorT]
+) -> AccumulatorT:
     """Returns the accumulator of one shard.
 
     Args:
@@ -40,17 +42,19 @@ def of_shard(shard: Shard, read: Callable[[Shard], Iterable[Any]], make: Callabl
     return accumulator
 
 
-def merged(accumulators: Iterable[Adding], make: Callable[[], Adding]) -> Adding:
-    """Returns one accumulator, merged from all in the order of their shards; an empty one where there is none."""
-    remaining = iter(accumulators)
-    total = next(remaining, None)
+def merge_in_order(accumulators: Iterable[AccumulatorT], make: Callable[[], AccumulatorT]) -> AccumulatorT:
+    """Returns one accumulator, merged from all in the order of their shards; an empty one where there are none."""
+    remaining_accumulators = iter(accumulators)
+    total = next(remaining_accumulators, None)
     if total is None:
         return make()
-    for accumulator in remaining:
+    for accumulator in remaining_accumulators:
         total.merge(accumulator)
     return total
 
 
-def over(shards: Iterable[Shard], read: Callable[[Shard], Iterable[Any]], make: Callable[[], Adding]) -> Adding:
-    """Returns the accumulator of all shards, one shard in memory at a time; see `of_shard`."""
-    return merged((of_shard(shard, read, make) for shard in shards), make)
+def accumulate(
+    shards: Iterable[Shard], read: Callable[[Shard], Iterable[Any]], make: Callable[[], AccumulatorT]
+) -> AccumulatorT:
+    """Returns the accumulator of all shards, one shard in memory at a time; see `accumulate_shard`."""
+    return merge_in_order((accumulate_shard(shard, read, make) for shard in shards), make)

@@ -1,4 +1,4 @@
-"""Rows of a data set as columns of stored values: what every source yields."""
+"""Batches of rows, as columns of stored values: every source yields them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data.columnar import columns as stored
+from data.columnar import columns as stored_columns
 from data.columnar import encoding
 from data.errors import DataError
 from data.kinds.cell import Distinct
@@ -16,7 +16,7 @@ from data.spec import SPLITS, BadRow, DatasetSpec, ImageFeature, LabelFeature, L
 
 SPLIT_INDEX = {split: index for index, split in enumerate(SPLITS)}
 """Split -> its number in `Batch.splits`."""
-MAX_ROWS, MAX_BYTES = 16_384, 16 * 2**20  # of a batch: rows where it is made of single ones, bytes of stored values
+MAX_ROWS, MAX_BYTES = 16_384, 16 * 2**20  # of a batch: rows where it is made of single rows, bytes of stored values
 
 
 RowId = tuple[str, int]
@@ -34,17 +34,17 @@ class Batch:
         file: The file of the rows, as messages name it; empty where they come from no file.
         numbers: Number of each row in the file, int64 `(rows,)`; see `data.sources.blocks.Block`. Without a file its
             number within its split, from 1.
-        inputs: Each row without its targets as a serialized tf.train.Example, the same bytes each time; binary.
+        inputs: Each row without its targets as a serialized tf.train.Example, deterministic; binary.
         digests: XXH3-128 of `inputs`, uint64 `(rows, 2)`: equal inputs, equal digests.
-        names: The file that each row is, where rows are files of a folder; empty elsewhere.
+        names: Name of each row's file, where rows are files of a folder; empty elsewhere.
         groups: Group of each row, such as its user: a string, null for a row without one. None where no row has a
             group.
         files: The encoded pictures that pixels were decoded from, by feature: binary, null for raw pixels.
         problems: Of each row that cannot be used, in order, its split and its problems.
         distinct: Number or target -> its distinct values, before and after storing; absent where not known.
-        share: How much of the data is read with these rows, up to 1; 0 where that is not known.
-        path: The path of the settings that they were read of, which `file` and `names` begin with; empty without one.
-        path_number: Which of all paths it is, from 1, in the order in which they are read.
+        share: Share of the data that is read once these rows are, up to 1; 0 where that is not known.
+        path: The path in the settings that they were read from; `file` and `names` begin with it. Empty without one.
+        path_number: Position of that path among all, from 1, in the order in which they are read.
     """
 
     columns: pa.RecordBatch
@@ -66,7 +66,7 @@ class Batch:
         return len(self.splits)
 
     def where(self, row: int) -> str:
-        """Returns where a row was read, for a message: the file and its number in it, else its split and number."""
+        """Returns the location of a row, for a message: its file and its number in it, else its split and number."""
         if self.names:
             return self.names[row]
         if self.file:
@@ -76,8 +76,9 @@ class Batch:
     def row_ids(self) -> list[RowId]:
         """Returns the identifier of each row: its file, and its number in it, 0 where the row is a file.
 
-        A file is the number of its path, with what follows in a folder or a zip file: `1`, `2/cat/7.png`. Two readings
-        of the same files give the same, wherever they lie and whatever the features are; and a path may hold a secret.
+        A file is named by the number of its path, and in a folder or a zip file by its path in there: `1`,
+        `2/cat/7.png`. So the identifiers do not depend on the folder that the files lie in, nor on the features, and
+        hold no path of the machine, which may contain a secret.
         """
         if self.names:
             return [(self._file_id(name), 0) for name in self.names]
@@ -107,8 +108,8 @@ class Batch:
 Batches = Iterable[Batch]
 
 
-def most_rows(spec: DatasetSpec) -> int:
-    """Returns how many rows a batch has at most, so that the stored values have at most `MAX_BYTES`."""
+def max_batch_rows(spec: DatasetSpec) -> int:
+    """Returns the greatest number of rows of a batch, at which the stored values have at most `MAX_BYTES`."""
     return max(MAX_BYTES // spec.row_bytes(), 1)
 
 
@@ -122,9 +123,9 @@ def of_rows(stream: Stream, spec: DatasetSpec) -> Iterator[Batch]:
     """Yields batches of single rows, in their order.
 
     Raises:
-        DataError: A row is not what the spec says.
+        DataError: A row does not match the spec.
     """
-    most = min(MAX_ROWS, most_rows(spec))
+    max_rows = min(MAX_ROWS, max_batch_rows(spec))
     counts = dict.fromkeys(SPLITS, 0)
     pending: list[tuple[str, int, Row | BadRow]] = []
     for split, row in stream:
@@ -132,27 +133,27 @@ def of_rows(stream: Stream, spec: DatasetSpec) -> Iterator[Batch]:
             counts[split] += 1
             check_row(row, spec, where=f"{split} row {counts[split]}")
         pending.append((split, counts[split], row))
-        if len(pending) == most:
-            yield _of_rows(pending, spec)
+        if len(pending) == max_rows:
+            yield _make_batch(pending, spec)
             pending = []
     if pending:
-        yield _of_rows(pending, spec)
+        yield _make_batch(pending, spec)
 
 
-def _of_rows(located_rows: list[tuple[str, int, Row | BadRow]], spec: DatasetSpec) -> Batch:
+def _make_batch(located_rows: list[tuple[str, int, Row | BadRow]], spec: DatasetSpec) -> Batch:
     usable = [(split, number, row) for split, number, row in located_rows if not isinstance(row, BadRow)]
     rows = [row for _, _, row in usable]
-    columns = stored.of_rows(rows, spec)
+    columns = stored_columns.of_rows(rows, spec)
     groups = [getattr(row, "group", None) for row in rows]
     files = {name: [getattr(row, "files", {}).get(name) for row in rows] for name in spec.of(ImageFeature)}
-    located = bool(rows) and all(isinstance(row, LocatedRow) for row in rows)
+    are_located = bool(rows) and all(isinstance(row, LocatedRow) for row in rows)
     return Batch(
         columns,
         np.array([SPLIT_INDEX[split] for split, _, _ in usable], np.int8),
         "",
         np.array([number for _, number, _ in usable], np.int64),
         *encoded(columns, spec),
-        tuple(row.where for row in rows if isinstance(row, LocatedRow)) if located else (),
+        tuple(row.where for row in rows if isinstance(row, LocatedRow)) if are_located else (),
         pa.array(groups, pa.string()) if any(group is not None for group in groups) else None,
         {name: pa.array(contents, pa.binary()) for name, contents in files.items() if any(contents)},
         tuple((split, row.problems) for split, _, row in located_rows if isinstance(row, BadRow)),
@@ -160,8 +161,8 @@ def _of_rows(located_rows: list[tuple[str, int, Row | BadRow]], spec: DatasetSpe
 
 
 def check_row(row: Mapping[str, Any], spec: DatasetSpec, *, where: str) -> None:
-    """Raises DataError, which begins with `where`, when a value is missing or an image or a label is not what the spec
-    says.
+    """Raises DataError, which begins with `where`, when a value is missing, or an image or a label does not match the
+    spec.
     """
     for name, feature in spec.features.items():
         if name not in row:
@@ -188,8 +189,8 @@ def rows(batches: Batches, spec: DatasetSpec) -> Iterator[tuple[str, LocatedRow 
         files = {name: contents.to_pylist() for name, contents in batch.files.items()}
         for index, values in enumerate(batch.columns.to_pylist()):
             row = {name: _value(value, spec.features[name]) for name, value in values.items() if value is not None}
-            of_row = {name: contents[index] for name, contents in files.items() if contents[index] is not None}
-            yield SPLITS[batch.splits[index]], LocatedRow(row, batch.where(index), groups[index], of_row)
+            row_files = {name: contents[index] for name, contents in files.items() if contents[index] is not None}
+            yield SPLITS[batch.splits[index]], LocatedRow(row, batch.where(index), groups[index], row_files)
 
 
 def _value(value: Any, feature: Any) -> Any:

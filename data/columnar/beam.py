@@ -1,4 +1,4 @@
-"""Accumulators on Beam: its workers take the shards; the bits are those of the loop on one machine."""
+"""Accumulators on Beam: its workers read the shards; the result equals that of the loop on one machine, bit for bit."""
 
 import pickle
 import tempfile
@@ -9,18 +9,18 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from data.columnar.accumulators import Accumulator, merged, of_shard
+from data.columnar.accumulators import Accumulator, accumulate_shard, merge_in_order
 from data.errors import HeadraceError
 
 
-class Over(beam.PTransform):
-    """Gives a collection of one element: the accumulator of all shards, as `accumulators.over` returns it.
+class Accumulate(beam.PTransform):
+    """Returns a collection of one element: the accumulator of all shards, as `accumulators.accumulate` returns it.
 
-    Where `accumulators.over` raises a HeadraceError the element is that error, of the first shard that has one: Beam
-    would raise a RuntimeError with the worker's traceback as its text.
+    Where `accumulators.accumulate` raises a HeadraceError, the element is the error of the first shard that has one:
+    Beam would raise a RuntimeError with the worker's traceback as its text.
 
-    Not a CombineFn: Beam merges in the order in which workers are done, and a sum of floats depends on it. An
-    accumulator is small beside its shard, so that all of them fit into one worker's memory.
+    Not a CombineFn: Beam merges in the order in which workers finish, and a sum of floats depends on the order. An
+    accumulator is small compared with its shard, so that all of them fit into one worker's memory.
 
     Args:
         shards: What `read` takes, in order; pickled.
@@ -33,40 +33,40 @@ class Over(beam.PTransform):
         self._shards, self._read, self._make = shards, read, make
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        read, make = self._read, self._make  # not self: it cannot be pickled once it is applied
+        read, make = self._read, self._make  # not self: a transform that was applied cannot be pickled
         return (
             pipeline
             | beam.Create(list(enumerate(self._shards)), reshuffle=True)
-            | beam.MapTuple(lambda index, shard: (index, _of_shard_or_error(shard, read, make)))
+            | beam.MapTuple(lambda index, shard: (index, _accumulate_or_error(shard, read, make)))
             | beam.combiners.ToList()
-            | beam.Map(lambda parts: _merged_or_error(parts, make))
+            | beam.Map(lambda indexed: _merge_or_error(indexed, make))
         )
 
 
-def _of_shard_or_error(
+def _accumulate_or_error(
     shard: Any, read: Callable[[Any], Iterable[Any]], make: Callable[[], Accumulator]
 ) -> Accumulator | HeadraceError:
     try:
-        return of_shard(shard, read, make)
+        return accumulate_shard(shard, read, make)
     except HeadraceError as error:
         return error
 
 
-def _merged_or_error(
-    parts: Iterable[tuple[int, Accumulator | HeadraceError]], make: Callable[[], Accumulator]
+def _merge_or_error(
+    indexed: Iterable[tuple[int, Accumulator | HeadraceError]], make: Callable[[], Accumulator]
 ) -> Accumulator | HeadraceError:
-    in_order = [part for _, part in sorted(parts, key=lambda pair: pair[0])]
-    errors = (part for part in in_order if isinstance(part, HeadraceError))
-    return next(errors, None) or merged(in_order, make)
+    in_order = [accumulator for _, accumulator in sorted(indexed, key=lambda pair: pair[0])]
+    errors = (accumulator for accumulator in in_order if isinstance(accumulator, HeadraceError))
+    return next(errors, None) or merge_in_order(in_order, make)
 
 
-def over_workers(
+def accumulate_on_beam(
     shards: Sequence[Any],
     read: Callable[[Any], Iterable[Any]],
     make: Callable[[], Accumulator],
     options: Sequence[str],
 ) -> Accumulator:
-    """Returns the accumulator of all shards, added up by Beam's workers; see `Over` and `accumulators.over`.
+    """Returns the accumulator of all shards, added up by Beam's workers; see `Accumulate`.
 
     Args:
         shards: What `read` takes, in order; pickled.
@@ -75,12 +75,16 @@ def over_workers(
         options: Beam's pipeline options.
 
     Raises:
-        HeadraceError: As `read` or the accumulator raises it, of the first shard that has one.
+        HeadraceError: `read` or the accumulator raised it; of several errors that of the first shard.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "accumulator.pickle"
         with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
-            _ = pipeline | Over(shards, read, make) | beam.Map(lambda result: file.write_bytes(pickle.dumps(result)))
+            _ = (
+                pipeline
+                | Accumulate(shards, read, make)
+                | beam.Map(lambda result: file.write_bytes(pickle.dumps(result)))
+            )
         result = pickle.loads(file.read_bytes())
     if isinstance(result, HeadraceError):
         raise result

@@ -1,4 +1,4 @@
-"""Columns of a file -> stored columns of a data set, with problems of unusable cells; and single rows likewise."""
+"""Converts columns of a file, or single rows, to stored columns of a data set, with the problems of unusable cells."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from data.config import DataConfig
 from data.kinds import boolean, category, date, image, label, number, text
-from data.kinds.cell import Cells, Column, Distinct, Reading, Unusable, plain
+from data.kinds.cell import Cells, Column, Distinct, ReadOptions, Unusable, as_plain_types
 from data.sources.blocks import Block
 from data.sources.records import Record
 from data.spec import (
@@ -43,7 +43,7 @@ KINDS: Mapping[type, ModuleType] = {
     TargetFeature: number,
     TextFeature: text,
 }
-UNKNOWN = ("no column of this name", "one")  # `expected` and `found` of the problem
+UNKNOWN_COLUMN = ("no column of this name", "one")  # `expected` and `found` of the problem
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Stored:
 
     Attributes:
         columns: Feature -> stored values of the rows that can be used; see `data.columnar.batches.Batch`.
-        kept: Which rows of the block those are, int64 `(kept,)`, in order.
-        problems: Row of the block -> its problems, of those that cannot be used.
+        kept: Indices of these rows in the block, int64 `(kept,)`, ascending.
+        problems: Unusable row of the block -> its problems.
         files: Feature -> encoded pictures that pixels were decoded from, one for each kept row; binary.
         distinct: Number or target -> its distinct values among all rows of the block.
     """
@@ -65,35 +65,35 @@ class Stored:
     distinct: Mapping[str, Distinct] = field(default_factory=dict)
 
 
-def reading(kind: str, config: DataConfig, folder: Path) -> Reading:
-    """Returns how the cells of a file of this format are read; `folder` is where relative paths of images start."""
-    return Reading(kind == "csv", frozenset(config.missing_values), folder, config.notation)
+def read_options(kind: str, config: DataConfig, folder: Path) -> ReadOptions:
+    """Returns the options for the cells of a file of this format; relative paths of images start from `folder`."""
+    return ReadOptions(kind == "csv", frozenset(config.missing_values), folder, config.notation)
 
 
-def store(block: Block, spec: DatasetSpec, how: Reading, *, unused: Collection[str] = ()) -> Stored:
+def store(block: Block, spec: DatasetSpec, options: ReadOptions, *, unused: Collection[str] = ()) -> Stored:
     """Returns the stored columns of a block, equal to `to_row` of each row.
 
-    A column that is no feature is a problem of the rows that have a cell in it.
+    A column that is not a feature is a problem of each row that has a value in it.
 
     Args:
-        block: Rows as they stand in a file.
+        block: Rows of a file, not converted.
         spec: What the rows must hold.
-        how: How the cells of the file are read.
+        options: How the cells of the file are read.
         unused: Columns that are allowed and not stored.
     """
     nulls = [None] * len(block)
     stored_columns = {}
     for name, feature in spec.features.items():
         cells = block.column(name)
-        stored_columns[name] = column(nulls if cells is None else cells, feature, how)
+        stored_columns[name] = column(nulls if cells is None else cells, feature, options)
     problems: dict[int, list[Problem]] = {}
-    for name, stored in stored_columns.items():
-        for row, error in stored.problems.items():
+    for name, column_of_feature in stored_columns.items():
+        for row, error in column_of_feature.problems.items():
             problems.setdefault(row, []).append(_problem(block, row, name, error.expected, error.found))
     for name in block.columns:
         if name not in spec.features and name not in unused:
-            for row in _filled(block.column(name)):
-                problems.setdefault(row, []).append(_problem(block, row, name, *UNKNOWN))
+            for row in _rows_with_value(block.column(name)):
+                problems.setdefault(row, []).append(_problem(block, row, name, *UNKNOWN_COLUMN))
     return _without_problems(problems, stored_columns, len(block))
 
 
@@ -101,17 +101,17 @@ def _problem(block: Block, row: int, name: str, expected: str, found: str) -> Pr
     return Problem(block.where(row), name, expected, found, block.number(row))
 
 
-def column(cells: Cells, feature: Feature, how: Reading) -> Column:
+def column(cells: Cells, feature: Feature, options: ReadOptions) -> Column:
     """Returns the stored column, with the problems of unusable cells; see the module of its kind."""
-    return KINDS[type(feature)].column(plain(cells), feature, reading_of(feature, how))
+    return KINDS[type(feature)].column(as_plain_types(cells), feature, feature_options(feature, options))
 
 
-def reading_of(feature: Feature, how: Reading) -> Reading:
-    """Returns how the cells of a feature are read; see `Reading.of`."""
-    return how.of(optional=feature.optional)
+def feature_options(feature: Feature, options: ReadOptions) -> ReadOptions:
+    """Returns the options for the cells of a feature; see `ReadOptions.of`."""
+    return options.of(optional=feature.optional)
 
 
-def _filled(cells: Cells) -> list[int]:
+def _rows_with_value(cells: Cells) -> list[int]:
     """Returns the rows in which a cell is not null."""
     if isinstance(cells, list):
         return [row for row, cell in enumerate(cells) if cell is not None]
@@ -133,13 +133,15 @@ def _without_problems(problems: Mapping[int, list[Problem]], stored_columns: Map
     return Stored(columns, kept, {row: tuple(problems[row]) for row in sorted(problems)}, files, distinct)
 
 
-def to_row(record: Record, spec: DatasetSpec, how: Reading, *, unused: Collection[str] = ()) -> LocatedRow | BadRow:
+def to_row(
+    record: Record, spec: DatasetSpec, options: ReadOptions, *, unused: Collection[str] = ()
+) -> LocatedRow | BadRow:
     """Returns a record as a row of a data set, or all its problems.
 
     Args:
         record: The record.
         spec: What the row must hold.
-        how: How the cells of the file are read.
+        options: How the cells of the file are read.
         unused: Columns that are allowed and not stored.
     """
     if record.problem:
@@ -148,19 +150,19 @@ def to_row(record: Record, spec: DatasetSpec, how: Reading, *, unused: Collectio
     problems: list[Problem] = []
     files: dict[str, bytes] = {}
     for name, feature in spec.features.items():
-        cell, as_read = record.cells.get(name), reading_of(feature, how)
+        cell, column_options = record.cells.get(name), feature_options(feature, options)
         try:
             if isinstance(feature, ImageFeature):
-                values[name], file = image.pixels(cell, feature, as_read)
+                values[name], file = image.pixels(cell, feature, column_options)
                 files |= {name: file} if file else {}
             else:
-                value = KINDS[type(feature)].value(cell, feature, as_read)
+                value = KINDS[type(feature)].value(cell, feature, column_options)
                 values |= {} if value is None else {name: value}
         except Unusable as error:
             problems.append(Problem(record.where, name, error.expected, error.found, record.number))
     for name in record.cells:
         if name not in spec.features and name not in unused:
-            problems.append(Problem(record.where, name, *UNKNOWN, record.number))
+            problems.append(Problem(record.where, name, *UNKNOWN_COLUMN, record.number))
     return BadRow(tuple(problems)) if problems else LocatedRow(values, record.where, record.group, files)
 
 

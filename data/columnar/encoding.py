@@ -1,7 +1,8 @@
-"""Columns -> serialized tf.train.Examples, all rows at once and the same bytes each time. Loads no TensorFlow.
+"""Encodes columns as serialized tf.train.Examples, all rows at once and deterministically. Loads no TensorFlow.
 
-Not tfx_bsl's encoder: it writes features in the order of a hash table, which differs from row to row, so that equal
-rows have different bytes; and a missing value becomes a feature without a list, which is not the stored form.
+tfx_bsl's encoder is not used: it writes features in the order of a hash table, which differs from row to row, so that
+equal rows have different bytes; and it writes a missing value as a feature without a list, which is not how they are
+stored.
 """
 
 import itertools
@@ -12,13 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-# The wire format of Protocol Buffers: https://protobuf.dev/programming-guides/encoding. Field and wire type of a
-# feature in tf.train.Features, of a key and a value in its map, of a list in tf.train.Feature, of its values.
+# Tags, field number and wire type, of the wire format of Protocol Buffers
+# (https://protobuf.dev/programming-guides/encoding): of an entry of the map in tf.train.Features, of its key and its
+# value, of a list in tf.train.Feature, of the values in a list.
 _ENTRY, _KEY, _VALUE = 0x0A, 0x0A, 0x12
 _LIST = {"bytes": 0x0A, "float": 0x12, "int": 0x1A}
 _VALUES = 0x0A
 MAX_LENGTHS = 4096  # range of lengths up to which they are counted in a table
-_NOTHING = pa.scalar(b"", pa.binary())
+_EMPTY = pa.scalar(b"", pa.binary())
 
 
 def encode(columns: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
@@ -32,14 +34,14 @@ def encode(columns: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
     if not parts:
         return pa.array([b""] * len(columns), pa.binary())
     arrays = []
-    for is_varied, run in itertools.groupby(parts, lambda part: isinstance(part, pa.Array)):
-        parts_of_run = list(run)
-        arrays += parts_of_run if is_varied else [_side_by_side(parts_of_run, len(columns))]
-    # Each copy of all bytes costs as much as hashing them, so what stands before a row is joined with it at once.
+    for is_varying, run_of_parts in itertools.groupby(parts, lambda part: isinstance(part, pa.Array)):
+        run = list(run_of_parts)
+        arrays += run if is_varying else [_concatenated(run, len(columns))]
+    # Each copy of all bytes costs as much as hashing them, so the prefix of a row is joined with it in the same call.
     prefixes = _by_length(
         sum(map(_lengths, arrays)), lambda length: bytes([_ENTRY]) + _varint(length) if length else b""
     )
-    return pc.binary_join_element_wise(prefixes, *arrays, _NOTHING)
+    return pc.binary_join_element_wise(prefixes, *arrays, _EMPTY)
 
 
 def digests(serialized: pa.Array) -> np.ndarray:
@@ -78,54 +80,54 @@ def _entry(name: str, column: pa.Array) -> tuple["_Part", "_Part"]:
     if not column.null_count and not isinstance(values, pa.Array):
         return prefix(values.shape[1]), values
     if not isinstance(values, pa.Array):
-        values = _side_by_side([values], len(column))
+        values = _concatenated([values], len(column))
     prefixes = _by_length(_lengths(values), prefix)
     if not column.null_count:
         return prefixes if isinstance(prefixes, pa.Array) else prefixes.as_py(), values
     is_valid = column.is_valid()
-    return pc.if_else(is_valid, prefixes, _NOTHING), pc.if_else(is_valid, values, _NOTHING)
+    return pc.if_else(is_valid, prefixes, _EMPTY), pc.if_else(is_valid, values, _EMPTY)
 
 
-# Of all rows: bytes that are the same in each, as many bytes in each, uint8 `(rows, bytes)`, or binary.
+# A part of all rows: bytes that are equal in all of them, values of equal length, uint8 `(rows, bytes)`, or binary.
 _Part = bytes | np.ndarray | pa.Array
 
 
-def _side_by_side(parts: Sequence[bytes | np.ndarray], rows: int) -> pa.Array | pa.Scalar:
+def _concatenated(parts: Sequence[bytes | np.ndarray], rows: int) -> pa.Array | pa.Scalar:
     """Returns parts that have the same length in each row, joined, binary; a scalar where all rows are equal."""
     if all(isinstance(part, bytes) for part in parts):
         return pa.scalar(b"".join(parts), pa.binary())
     sizes = [len(part) if isinstance(part, bytes) else part.shape[1] for part in parts]
-    row = b"".join(part if isinstance(part, bytes) else bytes(part.shape[1]) for part in parts)
-    joined = np.empty((rows, len(row)), np.uint8)
-    joined[:] = np.frombuffer(row, np.uint8)
+    template = b"".join(part if isinstance(part, bytes) else bytes(part.shape[1]) for part in parts)
+    joined = np.empty((rows, len(template)), np.uint8)
+    joined[:] = np.frombuffer(template, np.uint8)
     for part, size, end in zip(parts, sizes, np.cumsum(sizes).tolist(), strict=True):
         if not isinstance(part, bytes):
             joined[:, end - size : end] = part
-    offsets = np.arange(0, (rows + 1) * len(row), len(row), dtype=np.int32)
+    offsets = np.arange(0, (rows + 1) * len(template), len(template), dtype=np.int32)
     return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(joined)])
 
 
 def _lengths(values: pa.Array | pa.Scalar) -> np.ndarray | int:
-    """Returns the length of each value, `(rows,)`; of a scalar the one of all."""
+    """Returns the length of each value, `(rows,)`; of a scalar one length."""
     lengths = pc.binary_length(values)
     return lengths.as_py() if isinstance(lengths, pa.Scalar) else lengths.to_numpy(zero_copy_only=False)
 
 
-def _by_length(lengths: np.ndarray | int, make: Callable[[int], bytes]) -> pa.Array | pa.Scalar:
-    """Returns `make` of each length, binary; a scalar where all lengths are equal."""
+def _by_length(lengths: np.ndarray | int, encode_length: Callable[[int], bytes]) -> pa.Array | pa.Scalar:
+    """Returns `encode_length` of each length, binary; a scalar where all lengths are equal."""
     if isinstance(lengths, int):
-        return pa.scalar(make(lengths), pa.binary())
+        return pa.scalar(encode_length(lengths), pa.binary())
     if not len(lengths):
         return pa.array([], pa.binary())
-    least, most = int(lengths.min()), int(lengths.max())
-    if least == most:
-        return pa.scalar(make(least), pa.binary())
-    if most - least < MAX_LENGTHS:  # `np.unique` sorts
-        ranks = np.cumsum(np.bincount(lengths - least) > 0, dtype=np.int32) - 1
-        distinct, index = np.flatnonzero(np.diff(ranks, prepend=-1)) + least, ranks[lengths - least]
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest == longest:
+        return pa.scalar(encode_length(shortest), pa.binary())
+    if longest - shortest < MAX_LENGTHS:  # `np.unique` sorts
+        ranks = np.cumsum(np.bincount(lengths - shortest) > 0, dtype=np.int32) - 1
+        distinct, index = np.flatnonzero(np.diff(ranks, prepend=-1)) + shortest, ranks[lengths - shortest]
     else:
         distinct, index = np.unique(lengths, return_inverse=True)
-    return pa.array([make(int(length)) for length in distinct], pa.binary()).take(pa.array(index))
+    return pa.array([encode_length(int(length)) for length in distinct], pa.binary()).take(pa.array(index))
 
 
 def _varint(number: int) -> bytes:
@@ -147,8 +149,8 @@ def _varints(numbers: np.ndarray) -> pa.Array:
         remaining = remaining >> np.uint64(7)
         lengths += remaining != 0
         parts[:, position] |= np.where(remaining != 0, 0x80, 0).astype(np.uint8)
-    kept = parts[np.arange(max_bytes) < lengths[:, None]]
+    used_bytes = parts[np.arange(max_bytes) < lengths[:, None]]
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(kept)]
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(used_bytes)]
     return pa.BinaryArray.from_buffers(pa.binary(), len(lengths), buffers)

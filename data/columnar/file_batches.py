@@ -1,4 +1,4 @@
-"""Batches of stored examples, cut at the ends of their files, so that they are the same whoever reads which file."""
+"""Batches of stored examples. None spans two files, so that they do not depend on which worker reads which file."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,14 +7,14 @@ import tensorflow as tf
 
 
 class FileBatches:
-    """The function from one of several TFRecord files to its serialized rows, string `(batch,)`.
+    """Reads the serialized rows of one of several TFRecord files, in batches, string `(batch,)`.
 
-    Files that are asked for in order are read by one tf.data pipeline: opening one takes as long as reading 8 MiB.
-    Pickled, it has none open.
+    Files that are read in order share one tf.data pipeline: opening one takes as long as reading 8 MiB. An object that
+    was pickled has no open pipeline.
 
     Args:
         files: All files, in order.
-        rows: How many rows a batch has, but for the last of a file.
+        rows: Rows of a batch; the last batch of a file may have fewer.
     """
 
     def __init__(self, files: Sequence[str], rows: int):

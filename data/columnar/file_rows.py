@@ -1,4 +1,4 @@
-"""The rows of files, as batches, with their splits."""
+"""Reads the rows of files as batches and assigns them to splits."""
 
 import contextlib
 import hashlib
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.columnar import columns, encoding, split_plan
-from data.columnar.batches import SPLIT_INDEX, Batch, encoded, most_rows
-from data.columnar.split_plan import Times
+from data.columnar.batches import SPLIT_INDEX, Batch, encoded, max_batch_rows
+from data.columnar.split_plan import TimeColumn
 from data.columnar.splitting import BUCKETS, RULE_VERSION, StratifiedSplit, bucket, stratify
 from data.config import DataConfig
 from data.errors import DataError
@@ -22,11 +22,11 @@ from data.kinds.cell import to_list, word, words_of_floats
 from data.kinds.image import content_of
 from data.sources.blocks import Block
 from data.sources.folders import classes as class_folders
+from data.sources.tables.block_cache import blocks
 from data.sources.tables.formats import columns_of, files_of
-from data.sources.tables.kept import blocks
 from data.spec import READ_ORDER, SPLITS, DatasetSpec, ImageFeature, Problem
 
-FIRST_ROWS, SAMPLED_ROWS = 2000, 64  # read for the sample of a split rule; kept in the rule
+MAX_READ_ROWS, MAX_SAMPLED_ROWS = 2000, 64  # read for the sample of a split rule; kept in the rule
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class FileRows:
     Attributes:
         paths: Split -> its files.
         kind: Their format.
-        config: How they are read.
-        spec: What the rows must hold.
+        config: Section `data` of the run file.
+        spec: Features that the rows must have.
         plan: Returns the split plan, see `find_plan`.
     """
 
@@ -49,41 +49,41 @@ class FileRows:
 
     def __iter__(self) -> Iterator[Batch]:
         cuts, plan = _cuts(self.paths, self.config), self.plan()
-        times = Times.of(plan, self.config, self.spec)
+        times = TimeColumn.of(plan, self.config, self.spec)
         stratified = self._stratify(plan.get("stratified", {}), cuts)
-        rule = _Rule("train", cuts, stratified, times)
+        rule = _SplitRule("train", cuts, stratified, times)
         files = [(split, path) for split in READ_ORDER for path in self.paths.get(split, ())]
         sizes = [_num_bytes(path, self.kind) for _, path in files]
         total, bytes_before = sum(sizes), 0
         for number, ((split, path), size) in enumerate(zip(files, sizes, strict=True), start=1):
             for block in self._blocks(path):
-                batch = self._batch(block, path, rule if split == "train" else _Rule(split))
+                batch = self._batch(block, path, rule if split == "train" else _SplitRule(split))
                 share = (bytes_before + block.share * size) / total if size and block.share else 0.0
                 yield replace(batch, share=share, path=str(path), path_number=number)
             bytes_before += size
 
     def _blocks(self, path: Path) -> Iterator[Block]:
-        """Yields the rows of a file, not more at a time than may be stored at once."""
-        file_blocks, max_rows = blocks(path, self.kind, self.config), most_rows(self.spec)
+        """Yields the rows of a file in blocks of at most the rows of a batch."""
+        file_blocks, max_rows = blocks(path, self.kind, self.config), max_batch_rows(self.spec)
         return itertools.chain.from_iterable(block.pieces(max_rows) for block in file_blocks)
 
-    def _batch(self, block: Block, path: Path, rule: "_Rule") -> Batch:
+    def _batch(self, block: Block, path: Path, rule: "_SplitRule") -> Batch:
         unusable = [(problem,) for problem in block.problems]
         if self.kind.endswith("_folder"):
             block, problems_of_folder = class_folders.of_classes(
                 block, path, self.spec.features[class_folders.LABEL].classes
             )
             unusable += [(problem,) for problem in problems_of_folder]
-        by_time = None
+        splits_by_time = None
         if rule.times:
-            how = columns.reading(self.kind, self.config, path.parent)
-            block, by_time, without_time = rule.times.splits(block, how)
-            unusable += without_time
+            options = columns.read_options(self.kind, self.config, path.parent)
+            block, splits_by_time, time_problems = rule.times.splits(block, options)
+            unusable += time_problems
         stored = self._stored(block, path, self.spec)
         usable = block if len(stored.kept) == len(block) else block.take(stored.kept)
         groups = self._texts(usable, self.config.group)
-        if by_time is not None:
-            splits = by_time[stored.kept]
+        if splits_by_time is not None:
+            splits = splits_by_time[stored.kept]
         elif rule.cuts:
             splits = rule.splits(self._keys(usable, stored, groups, path.parent))
         else:
@@ -102,9 +102,9 @@ class FileRows:
         )
 
     def _stored(self, block: Block, path: Path, spec: DatasetSpec) -> columns.Stored:
-        how = columns.reading(self.kind, self.config, path.parent)
+        options = columns.read_options(self.kind, self.config, path.parent)
         unused = {*self.config.ignore, *self.config.role_columns, *self.spec.features}
-        return columns.store(block, spec, how, unused=unused)
+        return columns.store(block, spec, options, unused=unused)
 
     def _stratify(self, stratified: Mapping[str, Sequence[str]], cuts: Mapping[str, range]) -> StratifiedSplit | None:
         """Returns the splits of the rows of stratified classes, label -> classes; None without any."""
@@ -114,21 +114,21 @@ class FileRows:
             return None
         keys, inputs, members = [], [], []
         for path in self.paths["train"]:
-            how = columns.reading(self.kind, self.config, path.parent)
+            options = columns.read_options(self.kind, self.config, path.parent)
             for block in self._blocks(path):
-                classes = {name: split_plan.classes_of(block, name, label, how) for name, label in labels.items()}
+                classes = {name: split_plan.classes_of(block, name, label, options) for name, label in labels.items()}
                 is_member = np.stack([classes[name] == one for name, one in stratified_classes], axis=1)
                 member_rows = np.flatnonzero(is_member.any(axis=1))
                 if len(member_rows):
-                    kept, of_keys, of_inputs = self._keys_and_inputs(block.take(member_rows), path)
-                    keys.append(of_keys)
-                    inputs.append(of_inputs)
-                    members.append(is_member[member_rows[kept]])
+                    usable_rows, block_keys, block_inputs = self._keys_and_inputs(block.take(member_rows), path)
+                    keys.append(block_keys)
+                    inputs.append(block_inputs)
+                    members.append(is_member[member_rows[usable_rows]])
         if not keys:
             return None
-        of_classes = [np.flatnonzero(column) for column in np.concatenate(members).T]
+        rows_of_classes = [np.flatnonzero(column) for column in np.concatenate(members).T]
         shares = {split: (cut.stop - cut.start) / BUCKETS for split, cut in cuts.items()}
-        return stratify(np.concatenate(keys), np.concatenate(inputs), of_classes, shares)
+        return stratify(np.concatenate(keys), np.concatenate(inputs), rows_of_classes, shares)
 
     def sample(self) -> dict[str, int]:
         """Returns digest of the stored inputs -> bucket of the split, for some of the first rows; see `agree`.
@@ -141,19 +141,19 @@ class FileRows:
             return {}
         with contextlib.suppress(DataError):  # ingest reports it with all other problems
             for block in self._blocks(path):
-                sampled = block.take(np.arange(min(len(block), FIRST_ROWS - rows)))
+                sampled = block.take(np.arange(min(len(block), MAX_READ_ROWS - rows)))
                 _, keys, inputs = self._keys_and_inputs(sampled, path)
                 for key, digest in zip((keys % BUCKETS).tolist(), inputs.tolist(), strict=True):
                     buckets_by_digest.setdefault(digest, set()).add(key)
                 rows += len(sampled)
-                if rows == FIRST_ROWS:
+                if rows == MAX_READ_ROWS:
                     break
-        unambiguous = sorted(digest for digest, numbers in buckets_by_digest.items() if len(numbers) == 1)
-        return {f"{digest:016x}": min(buckets_by_digest[digest]) for digest in unambiguous[:SAMPLED_ROWS]}
+        unambiguous = sorted(digest for digest, buckets in buckets_by_digest.items() if len(buckets) == 1)
+        return {f"{digest:016x}": min(buckets_by_digest[digest]) for digest in unambiguous[:MAX_SAMPLED_ROWS]}
 
     def _keys_and_inputs(self, block: Block, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns which rows can be used, judged without decoding pictures; and for those the keys that decide their
-        splits, and digests of their inputs, both uint64 `(rows,)`.
+        """Returns the indices of usable rows, found without decoding pictures, the keys that decide their splits, and
+        the digests of their inputs; keys and digests are uint64 `(rows,)`.
         """
         without_pictures = {
             name: feature for name, feature in self.spec.features.items() if not isinstance(feature, ImageFeature)
@@ -168,16 +168,16 @@ class FileRows:
     def _keys(self, block: Block, stored: columns.Stored, groups: pa.Array | None, folder: Path) -> np.ndarray:
         """Returns the key that decides each row's split, uint64 `(rows, 2)`.
 
-        Its group, else its id, else (also where it has neither) all its cells but those of targets, as text, also of
-        columns that are ignored: a column that is left out from now on, or is of another kind, must not make test rows
-        of those that a published model was trained on.
+        The digest of its group, else of its id; of a row without these, of all its cells but those of targets, as
+        text. Cells of ignored columns count: when a column is ignored from now on, or gets another kind, rows that a
+        published model was trained on must not become test rows.
         """
-        by_column = [
-            texts_of_column
-            for texts_of_column in (groups, self._texts(block, self.config.roles.id))
-            if texts_of_column is not None
+        role_texts = [
+            column_texts
+            for column_texts in (groups, self._texts(block, self.config.roles.id))
+            if column_texts is not None
         ]
-        texts = pc.coalesce(*by_column).cast(pa.binary()) if by_column else None
+        texts = pc.coalesce(*role_texts).cast(pa.binary()) if role_texts else None
         if texts is not None and not texts.null_count:
             return encoding.digests(texts)
         targets = self.spec.targets()
@@ -190,7 +190,7 @@ class FileRows:
         return np.where(is_valid[:, None], encoding.digests(texts.fill_null(b"")), keys)
 
     def _content(self, block: Block, name: str, stored: columns.Stored, folder: Path) -> pa.Array:
-        """Returns the cells of a column as text; of pictures the files, or the pixels of those without."""
+        """Returns the cells of a column as text, binary; of pictures the encoded file, else the pixels."""
         if not isinstance(self.spec.features.get(name), ImageFeature):
             return _texts(block.column(name))
         if name not in stored.columns.schema.names:  # not decoded
@@ -203,7 +203,7 @@ class FileRows:
     def _texts(self, block: Block, name: str | None) -> pa.Array | None:
         """Returns the cells of a column as text, null for missing values; None without such a column.
 
-        NaN and missing-value markers count as missing in every format: such rows are no group.
+        NaN and missing-value markers count as missing in every format: such rows do not form a group.
         """
         cells = block.column(name) if name else None
         if cells is None:
@@ -244,12 +244,12 @@ def _texts(cells: pa.Array | list) -> pa.Array:
 
 
 @dataclass(frozen=True)
-class _Rule:
+class _SplitRule:
     """How rows of one file are assigned to splits.
 
     Attributes:
         split: The split that the file is named for.
-        cuts: Which thousandths of its rows go to other splits.
+        cuts: Split -> range of buckets, of 1,000, whose rows go to that split.
         stratified: The splits of the rows of stratified classes.
         times: The column by which rows are split; None where that is by content.
     """
@@ -257,7 +257,7 @@ class _Rule:
     split: str
     cuts: Mapping[str, range] = field(default_factory=dict)
     stratified: StratifiedSplit | None = None
-    times: Times | None = None
+    times: TimeColumn | None = None
 
     def splits(self, keys: np.ndarray) -> np.ndarray:
         """Returns the split of each row, int8 `(rows,)`, by its key, uint64 `(rows, 2)`."""
@@ -270,21 +270,26 @@ class _Rule:
 def _with_splits(
     unusable: Sequence[tuple[Problem, ...]], split: str, cuts: Mapping[str, range]
 ) -> tuple[tuple[str, tuple[Problem, ...]], ...]:
-    """Returns rows that cannot be used, in the order of the file, with their splits; where splits are cut, by the
-    number of the row.
+    """Returns the problems of unusable rows, in the order of the file, each with its split: where splits are cut, the
+    number of the row decides it.
     """
-    rows = []
+    located = []
     for problems in unusable:
-        row, where = problems[0].number, problems[0].where
-        bucket_of_row = bucket((str(row) if row else Path(where).name).encode("utf-8", "replace"), BUCKETS)
-        rows.append((row, next((name for name, cut in cuts.items() if bucket_of_row in cut), split), problems))
+        row_number, where = problems[0].number, problems[0].where
+        bucket_of_row = bucket(
+            (str(row_number) if row_number else Path(where).name).encode("utf-8", "replace"), BUCKETS
+        )
+        located.append(
+            (row_number, next((name for name, cut in cuts.items() if bucket_of_row in cut), split), problems)
+        )
     return tuple(
-        (split_of_row, problems) for _, split_of_row, problems in sorted(rows, key=lambda row_of_file: row_of_file[0])
+        (split_of_row, problems)
+        for _, split_of_row, problems in sorted(located, key=lambda row_of_file: row_of_file[0])
     )
 
 
 def _cuts(paths: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, range]:
-    """Returns which thousandths of the training files go to each split that has no files of its own."""
+    """Returns split without files of its own -> the range of buckets of the training files' rows that it gets."""
     cuts, begin = {}, 0
     for split in SPLITS[1:]:
         if split not in paths:
@@ -315,7 +320,7 @@ def split_rule(
         return rule
     if config.roles.time:
         return rule | {"by": "time", "column": config.roles.time}
-    # As text 3 of a CSV file is not 3.0 of another, nor 3 of a Parquet file.
+    # Keys are of text: 3 in a CSV file differs from 3.0 in another, and from 3 in a Parquet file.
     units = {name: feature.unit for name, feature in spec.features.items() if getattr(feature, "unit", "")}
     rule |= {"format": kind, **config.notation._asdict(), "units": units}
     rule |= {"by": list(config.role_columns), "rows": FileRows(paths, kind, config, spec).sample()}

@@ -9,42 +9,42 @@ import numpy as np
 
 from data.spec import SPLITS, Row
 
-# Version of the rule that assigns rows of files to splits; published versions record it.
+# Version of the rule that assigns rows of files to splits; published model versions record it.
 RULE_VERSION = 3
-RARE = 100  # classes with fewer rows are stratified, others are split by content
-BUCKETS = 1000  # of which each split has as many as its share
+RARE_ROWS = 100  # classes with fewer rows are stratified, others are split by content
+BUCKETS = 1000  # each split gets a number of buckets in proportion to its share
 
 
-MOVED = 0.1
-"""Share of the rows in both of two rules that may differ in their split: rows with equal inputs may be mixed up."""
+MAX_MOVED_SHARE = 0.1
+"""Share of the rows in two rules whose splits may differ: rows with equal inputs cannot be told apart."""
 
 
-def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two rules of splits, see `Dataset.split_rule`, assign rows to the same splits.
+def agree(rule: Mapping[str, Any], other_rule: Mapping[str, Any]) -> bool:
+    """Returns whether two split rules, see `Dataset.split_rule`, assign rows to the same splits.
 
-    Equal settings are not enough: a table may be rewritten with 38 for 38.0. So a rule holds some `rows`, by their
-    stored values, and those in both rules must have the same split, except for a share of MOVED.
+    Equal settings are not enough: a table may be rewritten with 38 for 38.0. So a rule holds some `rows`, by digests
+    of their stored values, and rows in both rules must have the same split, except for a share of MAX_MOVED_SHARE.
     """
-    if {**one, "rows": None} != {**other, "rows": None}:
+    if {**rule, "rows": None} != {**other_rule, "rows": None}:
         return False
-    rows, others = one.get("rows", {}), other.get("rows", {})
-    in_both = rows.keys() & others.keys()
-    return sum(rows[row] != others[row] for row in in_both) <= MOVED * len(in_both)
+    splits_of_rows, other_splits = rule.get("rows", {}), other_rule.get("rows", {})
+    shared_rows = splits_of_rows.keys() & other_splits.keys()
+    return sum(splits_of_rows[row] != other_splits[row] for row in shared_rows) <= MAX_MOVED_SHARE * len(shared_rows)
 
 
 def bucket(content: bytes, num_buckets: int = BUCKETS) -> int:
-    """Returns a number in [0, num_buckets) that depends on nothing but the content."""
+    """Returns a number in [0, num_buckets), computed from the content only."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") % num_buckets
 
 
 @dataclass(frozen=True)
 class HashSplit:
-    """The rows whose content falls into `buckets` of 1,000.
+    """The rows whose content has a hash in `buckets`, of 1,000.
 
     Attributes:
         rows: All rows; iterated anew each time.
-        buckets: Which thousandths to keep, such as range(0, 100) for a tenth.
-        content: Row -> the bytes that decide, usually those of its main feature.
+        buckets: The buckets to keep, such as range(0, 100) for a tenth of the rows.
+        content: Row -> the bytes that are hashed, usually those of its main feature.
     """
 
     rows: Iterable[Row]
@@ -62,7 +62,7 @@ def image_bytes(row: Row) -> bytes:
 
 @dataclass(frozen=True)
 class StratifiedSplit:
-    """Splits of the rows that are stratified, and not split by content.
+    """Splits of the rows of rare classes, which are stratified instead of split by content.
 
     Attributes:
         keys: Keys of the rows, uint64 `(keys,)`, ascending.
@@ -73,7 +73,7 @@ class StratifiedSplit:
     splits: np.ndarray
 
     def apply(self, keys: np.ndarray, splits: np.ndarray) -> np.ndarray:
-        """Returns the splits of rows, int8 `(rows,)`: the stratified ones, for all other rows the given ones."""
+        """Returns the splits of rows, int8 `(rows,)`: the stratified split of a row with a known key, else `splits`."""
         if not len(self.keys):
             return splits
         index = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -85,56 +85,56 @@ def stratify(
 ) -> StratifiedSplit:
     """Returns a stratified split: each split has its share of each class, and at least one row where there are enough.
 
-    Rows with one key, or with the same inputs, stay in one split and count once. They are taken in the order in which
-    `cuts` takes them, so that a class which grows changes few of them.
+    Rows with equal keys, or with equal inputs, stay in one split and count once. They are assigned in the order of
+    their buckets, as in a split by content, so that few rows change their split when a class grows.
 
     Args:
         keys: Key of each row, which decides its split, uint64 `(rows,)`.
         inputs: Digests of the rows' inputs, uint64 `(rows,)`.
-        classes: The rows of each class, int64; a row may be in several. The class with the fewest is assigned first.
-        shares: The splits that are cut off the training rows -> their shares.
+        classes: Indices of the rows of each class, int64; a row may be in several. Small classes are assigned first.
+        shares: The splits that are cut from the training rows -> their shares.
     """
-    distinct, of_keys = np.unique(keys, return_inverse=True)
+    distinct, key_index = np.unique(keys, return_inverse=True)
     ranks = np.empty(len(distinct), np.int64)
     ranks[np.lexsort((distinct, distinct % BUCKETS))] = np.arange(len(distinct))
-    units = _joined(ranks[of_keys], of_keys, np.unique(inputs, return_inverse=True)[1])
-    splits = np.full(len(distinct), -1, np.int8)  # by the rank of a unit
-    of_classes = [np.unique(units[rows]) for rows in classes]
-    for of_class in sorted(of_classes, key=len):
-        free = of_class[splits[of_class] < 0]
+    unit_of_row = _connected(ranks[key_index], key_index, np.unique(inputs, return_inverse=True)[1])
+    splits = np.full(len(distinct), -1, np.int8)  # by unit: rows with equal keys or inputs
+    units_of_classes = [np.unique(unit_of_row[rows]) for rows in classes]
+    for class_units in sorted(units_of_classes, key=len):
+        unassigned = class_units[splits[class_units] < 0]
         begin = 0
-        for split, wanted in _counts(len(of_class), shares).items():
+        for split, target_count in _split_counts(len(class_units), shares).items():
             split_index = SPLITS.index(split)
-            end = begin + max(wanted - int((splits[of_class] == split_index).sum()), 0)
-            splits[free[begin:end]] = split_index
+            end = begin + max(target_count - int((splits[class_units] == split_index).sum()), 0)
+            splits[unassigned[begin:end]] = split_index
             begin = end
-        splits[free[begin:]] = SPLITS.index("train")
-    by_key = np.empty(len(distinct), np.int8)
-    by_key[of_keys] = splits[units]
-    return StratifiedSplit(distinct, by_key)
+        splits[unassigned[begin:]] = SPLITS.index("train")
+    splits_of_keys = np.empty(len(distinct), np.int8)
+    splits_of_keys[key_index] = splits[unit_of_row]
+    return StratifiedSplit(distinct, splits_of_keys)
 
 
-def _joined(units: np.ndarray, *groupings: np.ndarray) -> np.ndarray:
+def _connected(unit_of_row: np.ndarray, *groupings: np.ndarray) -> np.ndarray:
     """Returns for each row the least unit of all rows that share a group with it, directly or through others."""
     while True:
-        before = units
+        unit_before = unit_of_row
         for grouping in groupings:
-            least = np.full(grouping.max(initial=-1) + 1, np.iinfo(np.int64).max)
-            np.minimum.at(least, grouping, units)
-            units = least[grouping]
-        if (units == before).all():
-            return units
+            least_unit = np.full(grouping.max(initial=-1) + 1, np.iinfo(np.int64).max)
+            np.minimum.at(least_unit, grouping, unit_of_row)
+            unit_of_row = least_unit[grouping]
+        if (unit_of_row == unit_before).all():
+            return unit_of_row
 
 
-def _counts(rows: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Returns how many of a class's rows each split gets that is cut off; training has the rest, and never none.
+def _split_counts(num_rows: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Returns how many of a class's rows each split but training gets; training gets the rest, at least one.
 
-    Of fewer rows than splits the first goes to training, a second to the test split.
+    Where a class has fewer rows than there are splits, the first goes to training, a second to the test split.
     """
-    if rows <= len(shares):
-        return dict.fromkeys(sorted(shares, key=("test", "validation").index)[: max(rows - 1, 0)], 1)
-    counts = {split: max(int(rows * share + 0.5), 1) for split, share in shares.items()}
-    while sum(counts.values()) >= rows:
+    if num_rows <= len(shares):
+        return dict.fromkeys(sorted(shares, key=("test", "validation").index)[: max(num_rows - 1, 0)], 1)
+    counts = {split: max(int(num_rows * share + 0.5), 1) for split, share in shares.items()}
+    while sum(counts.values()) >= num_rows:
         counts[max(counts, key=counts.__getitem__)] -= 1
     return counts
 
@@ -142,11 +142,11 @@ def _counts(rows: int, shares: Mapping[str, float]) -> dict[str, int]:
 def time_starts(times: np.ndarray, shares: Mapping[str, float]) -> dict[str, float]:
     """Returns the first time of the validation and of the test split: the oldest rows are for training.
 
-    Equal times stay in one split: a split begins with the time by which it comes closest to its share.
+    Equal times stay in one split: a split begins at the time that brings it closest to its share.
 
     Args:
-        times: Of all rows, float64 `(rows,)`.
-        shares: The splits that are cut off -> their shares.
+        times: Times of all rows, float64 `(rows,)`.
+        shares: The splits that are cut from the training rows -> their shares.
 
     Raises:
         ValueError: There are fewer different times than splits.
@@ -154,14 +154,14 @@ def time_starts(times: np.ndarray, shares: Mapping[str, float]) -> dict[str, flo
     distinct, counts = np.unique(times, return_counts=True)
     if len(distinct) <= len(shares):
         raise ValueError(f"{len(distinct)} different time{'s' * (len(distinct) != 1)}")
-    begins = np.concatenate([[0], counts.cumsum()])  # rows before each time
+    rows_before = np.concatenate([[0], counts.cumsum()])  # rows before each time
     starts: dict[str, float] = {}
     end = len(distinct)
     for split in reversed(SPLITS[1:]):
         if split in shares:
-            least = len(shares) - len(starts)  # one time is left for each of the splits before
-            misses = np.abs(begins[end] - begins[least:end] - len(times) * shares[split])
-            end = least + int(misses.argmin())
+            first_allowed = len(shares) - len(starts)  # one time is left for each of the splits before
+            distances = np.abs(rows_before[end] - rows_before[first_allowed:end] - len(times) * shares[split])
+            end = first_allowed + int(distances.argmin())
             starts[split] = float(distinct[end])
     return starts
 

@@ -4,27 +4,27 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from data.columnar import accumulators
-from data.columnar.accumulators import Adding
+from data.columnar.accumulators import AccumulatorT
 
 SEVERAL_WORKERS = "--direct_running_mode=multi_processing"  # among Beam's options
 
 
-def over(
+def accumulate(
     shards: Sequence[Any],
     read: Callable[[Any], Iterable[Any]],
-    make: Callable[[], Adding],
+    make: Callable[[], AccumulatorT],
     beam_args: Sequence[str],
-) -> Adding:
-    """Returns the accumulator of all shards, with the same bits whoever does the work.
+) -> AccumulatorT:
+    """Returns the accumulator of all shards, the same bit for bit with one worker and with several.
 
     Args:
         shards: What `read` takes, in order.
         read: Returns the batches of a shard, in order.
         make: Returns an empty accumulator.
-        beam_args: Beam's pipeline options; with those of several workers each takes a shard at a time.
+        beam_args: Beam's pipeline options; if they ask for several workers, each reads one shard at a time.
     """
     if len(shards) > 1 and SEVERAL_WORKERS in beam_args:
-        from data.columnar.beam import over_workers  # loads Beam
+        from data.columnar.beam import accumulate_on_beam  # loads Beam
 
-        return over_workers(shards, read, make, beam_args)
-    return accumulators.over(shards, read, make)
+        return accumulate_on_beam(shards, read, make, beam_args)
+    return accumulators.accumulate(shards, read, make)

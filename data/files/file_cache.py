@@ -37,8 +37,8 @@ def sha256s(paths: Sequence[Path], *, trust: bool) -> list[str]:
     return [digests[key] for key in keys]
 
 
-def facts(paths: Sequence[Path], about: str, find: Callable[[], Any]) -> Any:
-    """Returns what `find` returned, JSON values, when it was called last for these unchanged files and `about`.
+def facts(paths: Sequence[Path], about: str, compute: Callable[[], Any]) -> Any:
+    """Returns the result of `compute`, JSON values; from the cache if these files and `about` are unchanged.
 
     A change of any code in `data/` invalidates the cache.
     """
@@ -47,7 +47,7 @@ def facts(paths: Sequence[Path], about: str, find: Callable[[], Any]) -> Any:
     cached = recall([key])
     if key in cached:
         return json.loads(cached[key])
-    settled, result = _is_settled(paths), find()
+    settled, result = _is_settled(paths), compute()
     if settled and key == _key(about, paths):  # not written to meanwhile
         keep({key: json.dumps(result)})
     return result

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from data.errors import ConfigError
 
-# TensorFlow looks for a model's variables by their path as a pattern, and Beam for its output: where a folder's name
-# has a `*` it lists all that lies beside it.
+# TensorFlow takes the path of a model's variables as a pattern, and Beam that of its output: with a `*` in the name of
+# a folder they would find files of other folders.
 PATTERN_SIGNS = "[*?\\"
 
 

@@ -25,8 +25,8 @@ class Span:
     """One span.
 
     Attributes:
-        number: What it is ordered by: the number, or days since 1970-01-01.
-        name: How it is written: the number, or the date as 2026-11-25.
+        number: Sort key: the number, or days since 1970-01-01.
+        name: The number, or the date such as 2026-11-25, as text.
     """
 
     number: int
@@ -61,13 +61,13 @@ def find(pattern: str) -> dict[Span, list[str]]:
 
 
 def _regex(pattern: str) -> re.Pattern:
-    seen: set[str] = set()
+    used_names: set[str] = set()
     text = ""
     for part in re.split(r"(\{SPAN\}|\{YYYY\}|\{MM\}|\{DD\}|\*\*/?|\*|\?)", pattern):
         if part in PLACEHOLDERS:
             name = re.search(r"<(\w+)>", PLACEHOLDERS[part])[1]  # type: ignore[index]
-            text += f"(?P={name})" if name in seen else PLACEHOLDERS[part]
-            seen.add(name)
+            text += f"(?P={name})" if name in used_names else PLACEHOLDERS[part]
+            used_names.add(name)
         else:
             text += {"*": "[^/]*", "?": "[^/]", "**": ".*", "**/": "(?:.*/)?"}.get(part, re.escape(part))
     return re.compile(text)
@@ -88,8 +88,8 @@ def window(all_spans: Mapping[Span, list[str]], size: int | None) -> dict[Span, 
     """Returns the spans of the newest `size` numbers or days; missing ones are not replaced by older ones."""
     if not all_spans or size is None:
         return dict(all_spans)
-    newest = max(span.number for span in all_spans)
-    return {span: paths for span, paths in all_spans.items() if span.number > newest - size}
+    newest_number = max(span.number for span in all_spans)
+    return {span: paths for span, paths in all_spans.items() if span.number > newest_number - size}
 
 
 def named(name: str) -> Span:

@@ -1,4 +1,4 @@
-"""In which formats texts are dates."""
+"""Tests which date formats match texts."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -18,48 +18,48 @@ _DIGITS |= {"%M": r"(?P<M>\d\d)", "%S": r"(?P<S>\d\d)"}
 
 
 def are_dates(texts: pa.Array | Sequence[str], formats: Iterable[str]) -> list[str]:
-    """Returns those of some formats in which all texts are dates."""
-    return [form for form in formats if _all(texts, form)]
+    """Returns the formats that match all texts."""
+    return [date_format for date_format in formats if _all_are_dates(texts, date_format)]
 
 
-def is_date(text: str, form: str) -> bool:
-    """Returns whether a text is a date in a format."""
+def is_date(text: str, date_format: str) -> bool:
+    """Returns whether a text is a date in this format."""
     try:
-        if form == "iso":
+        if date_format == "iso":
             return len(text) >= MIN_ISO and bool(datetime.fromisoformat(text.removesuffix("Z")))
-        return bool(datetime.strptime(text, form))
+        return bool(datetime.strptime(text, date_format))
     except ValueError:
         return False
 
 
-def _all(texts: pa.Array | Sequence[str], form: str) -> bool:
+def _all_are_dates(texts: pa.Array | Sequence[str], date_format: str) -> bool:
     if not isinstance(texts, pa.Array):
-        return all(is_date(text, form) for text in texts)
-    # Of what is no date mostly the first is none.
-    if len(texts) and not is_date(texts[0].as_py(), form):
+        return all(is_date(text, date_format) for text in texts)
+    # In most columns without dates already the first text is not one.
+    if len(texts) and not is_date(texts[0].as_py(), date_format):
         return False
-    return _all_plain(texts, form) or all(is_date(text.as_py(), form) for text in texts)
+    return _all_are_plain_dates(texts, date_format) or all(is_date(text.as_py(), date_format) for text in texts)
 
 
-def _all_plain(texts: pa.Array, form: str) -> bool:
-    """Returns whether all texts are plainly dates in a format, with as many digits as it has; False where in doubt."""
+def _all_are_plain_dates(texts: pa.Array, date_format: str) -> bool:
+    """Returns whether all texts are dates in a format with leading zeros; False where Arrow cannot tell."""
     pattern = _ISO
-    if form != "iso":
-        pattern = "^" + form.replace(".", r"\.") + "$"
+    if date_format != "iso":
+        pattern = "^" + date_format.replace(".", r"\.") + "$"
         for directive, digits in _DIGITS.items():
             pattern = pattern.replace(directive, digits)
-    is_whole = form == "iso" or all(part in form for part in ("%Y", "%m", "%d"))
-    if "%" in pattern or not is_whole or not pc.all(pc.match_substring_regex(texts, pattern)).as_py():
+    has_date = date_format == "iso" or all(letter in date_format for letter in ("%Y", "%m", "%d"))
+    if "%" in pattern or not has_date or not pc.all(pc.match_substring_regex(texts, pattern)).as_py():
         return False
-    if form == "iso":
+    if date_format == "iso":
         texts = pc.utf8_rtrim(texts, "Z")
     else:
-        parts = pc.extract_regex(texts, pattern)
-        day = [parts.field(part) for part in "Ymd"]
-        clock = [parts.field(part) for part in "HMS" if parts.type.get_field_index(part) >= 0]
-        texts = pc.binary_join_element_wise(*day, "-")
-        if clock:
-            texts = pc.binary_join_element_wise(texts, pc.binary_join_element_wise(*clock, ":"), " ")
+        fields = pc.extract_regex(texts, pattern)
+        date_parts = [fields.field(letter) for letter in "Ymd"]
+        time_parts = [fields.field(letter) for letter in "HMS" if fields.type.get_field_index(letter) >= 0]
+        texts = pc.binary_join_element_wise(*date_parts, "-")
+        if time_parts:
+            texts = pc.binary_join_element_wise(texts, pc.binary_join_element_wise(*time_parts, ":"), " ")
     try:
         pc.cast(texts, pa.timestamp("us"))
     except pa.ArrowInvalid:

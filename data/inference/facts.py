@@ -1,4 +1,4 @@
-"""Facts about the columns of a table, from all cells in one pass over its blocks."""
+"""Facts about the columns of a table, from all its cells, in one pass over its blocks."""
 
 import functools
 from collections import Counter
@@ -22,11 +22,11 @@ from data.texts import is_unicode
 
 MAX_DISTINCT = 20_000  # distinct values that are counted; a column with more is text, an identifier or a number
 MISSING_MARKERS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
-MIN_WORDS = 4  # a value, on average, that make a text
-MIN_DISTINCT = 0.3  # share of distinct values above which what has that many words is a text
-MAX_SAMPLED = 300  # values of a column whose words are counted
-FEW = 100  # values that are tested before all of them
-MAX_EXACT = 2.0**24  # whole numbers up to which float32 holds each
+MIN_WORDS = 4  # mean number of words from which on the values of a column may be texts
+MIN_DISTINCT_SHARE = 0.3  # share of distinct values above which a column with that many words is a text
+MAX_SAMPLED_VALUES = 300  # values of a column whose words are counted
+NUM_TESTED_FIRST = 100  # values that are tested before all of them
+MAX_EXACT_FLOAT32 = 2.0**24  # float32 holds every integer up to it
 
 
 @dataclass
@@ -40,15 +40,15 @@ class Column:
         missing: Missing-value marker -> number of cells with it.
         numbers: Number of cells that are finite numbers.
         integers: Number of cells that are integers.
-        least: Least number.
-        most: Greatest number.
-        rising: Whether each number was one more than the one before.
-        formats: Formats in which all cells so far are dates.
-        moments: Whether cells have a date type, as in Parquet.
-        nested: Whether cells hold lists or objects, as of JSON.
-        typed: Whether cells are numbers, not text.
+        minimum: Least number.
+        maximum: Greatest number.
+        is_consecutive: Whether each number was one more than the one before.
+        formats: Date formats that match all cells so far.
+        has_date_type: Whether cells have a date type, as in Parquet.
+        is_nested: Whether cells hold lists or objects, as in JSON.
+        has_typed_numbers: Whether cells are numbers, not text.
         unit: Unit of the numbers; empty for none. Set with `notation`.
-        notation: How the table writes numbers; see `read_as`.
+        notation: Decimal mark and thousands separator of the table; see `set_notation`.
     """
 
     name: str
@@ -57,17 +57,17 @@ class Column:
     missing: Counter = field(default_factory=Counter)
     numbers: int = 0
     integers: int = 0
-    least: float = float("inf")
-    most: float = float("-inf")
-    rising: bool = True
+    minimum: float = float("inf")
+    maximum: float = float("-inf")
+    is_consecutive: bool = True
     formats: list[str] = field(default_factory=lambda: list(FORMATS))
-    moments: bool = False
-    nested: bool = False
-    typed: bool = False
+    has_date_type: bool = False
+    is_nested: bool = False
+    has_typed_numbers: bool = False
     unit: str = ""
     notation: Notation = PLAIN
-    _first: float = float("nan")
-    _last: float = float("nan")
+    _first_number: float = float("nan")
+    _last_number: float = float("nan")
 
     def add(self, cells: pa.Array | list) -> None:
         """Counts the cells of a block."""
@@ -92,68 +92,74 @@ class Column:
         self.rows += other.rows
         self.missing.update(other.missing)
         self.integers += other.integers
-        self.formats = [form for form in self.formats if form in other.formats]
-        self.moments |= other.moments
-        self.nested |= other.nested
-        self.typed |= other.typed
+        self.formats = [date_format for date_format in self.formats if date_format in other.formats]
+        self.has_date_type |= other.has_date_type
+        self.is_nested |= other.is_nested
+        self.has_typed_numbers |= other.has_typed_numbers
         if other.numbers:
-            self.rising &= other.rising and (not self.numbers or other._first == self._last + 1)
-            self._first = self._first if self.numbers else other._first
-            self.numbers, self._last = self.numbers + other.numbers, other._last
-            self.least, self.most = min(self.least, other.least), max(self.most, other.most)
+            self.is_consecutive &= other.is_consecutive and (
+                not self.numbers or other._first_number == self._last_number + 1
+            )
+            self._first_number = self._first_number if self.numbers else other._first_number
+            self.numbers, self._last_number = self.numbers + other.numbers, other._last_number
+            self.minimum, self.maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
 
-    def read_as(self, notation: Notation, unit: str) -> None:
-        """Reads the cells as numbers in a notation and with a unit, once all are counted."""
+    def set_notation(self, notation: Notation, unit: str) -> None:
+        """Parses the values as numbers in a notation and with a unit, once all cells are counted."""
         self.notation, self.unit = notation, unit
         numbers_of_values = np.array([self.number(value) for value in self.values])
         is_integer = bool((np.floor(numbers_of_values) == numbers_of_values).all())
         self.numbers, self.integers = self.rows, self.rows if is_integer else 0
-        self.least, self.most, self.rising = float(numbers_of_values.min()), float(numbers_of_values.max()), False
+        self.minimum, self.maximum, self.is_consecutive = (
+            float(numbers_of_values.min()),
+            float(numbers_of_values.max()),
+            False,
+        )
 
     def number(self, value: str) -> float:
-        """Returns the number that a value is; NaN for none."""
-        is_plain = self.typed and is_number(value)
+        """Returns a value parsed as a number; NaN where it is not one."""
+        is_plain = self.has_typed_numbers and is_number(value)
         number_of_value = parsed(value) if is_plain else parsed(value, self.notation, self.unit)
         return float("nan") if number_of_value is None else number_of_value
 
     @functools.cached_property
-    def written(self) -> Numbers | None:
-        """Returns how its values are written as numbers; None where they are not all numbers, or are dates."""
-        if self.is_date or self.nested or not self.rows:
+    def number_format(self) -> Numbers | None:
+        """Returns the format of the numbers in its values; None where not all are numbers, or they are dates."""
+        if self.is_date or self.is_nested or not self.rows:
             return None
-        if self.typed:
+        if self.has_typed_numbers:
             return recognise(self.texts)
-        return recognise(self.values) if recognise(self.values.first(FEW)) else None
+        return recognise(self.values) if recognise(self.values.first(NUM_TESTED_FIRST)) else None
 
     @property
     def texts(self) -> Collection[str]:
         """Returns the values that show the notation of numbers: of a column of typed numbers those that are text."""
-        return [value for value in self.values if not is_number(value)] if self.typed else self.values
+        return [value for value in self.values if not is_number(value)] if self.has_typed_numbers else self.values
 
     @property
     def are_days(self) -> bool:
-        """Returns whether its numbers are days, written with eight digits such as 20240131."""
-        is_long = self.is_number and self.integers == self.rows and DAYS[0] <= self.least <= self.most <= DAYS[1]
+        """Returns whether its numbers are dates, written with eight digits such as 20240131."""
+        is_long = self.is_number and self.integers == self.rows and DAYS[0] <= self.minimum <= self.maximum <= DAYS[1]
         return is_long and self.distinct > 1 and "%Y%m%d" in self.formats
 
     @functools.cached_property
     def are_codes(self) -> bool:
-        """Returns whether its whole numbers are codes: one begins with 0, as zip codes do."""
+        """Returns whether its integers are codes: one begins with 0, as zip codes do."""
         all_integers = self.is_number and self.integers == self.rows and not self.unit
         return all_integers and any(value[0] == "0" and len(value) > 1 and value.isdigit() for value in self.values)
 
     @functools.cached_property
-    def merged(self) -> int:
-        """Returns how many distinct integers collide in float32, among those that are counted."""
-        if not self.is_number or self.integers != self.rows or max(-self.least, self.most) <= MAX_EXACT:
+    def num_collisions(self) -> int:
+        """Returns how many distinct integers, among those that are counted, become equal to others in float32."""
+        if not self.is_number or self.integers != self.rows or max(-self.minimum, self.maximum) <= MAX_EXACT_FLOAT32:
             return 0
         exact = {int(value) if value.isdigit() else self.number(value) for value in self.values}
         with np.errstate(over="ignore"):  # all beyond float32 are infinite there
             return len(exact) - len({float(np.float32(value)) for value in exact})
 
     @property
-    def many(self) -> bool:
-        """Returns whether there are more values than are counted."""
+    def has_too_many_values(self) -> bool:
+        """Returns whether it has more distinct values than are counted."""
         return len(self.values) > MAX_DISTINCT
 
     @property
@@ -174,16 +180,18 @@ class Column:
         return sum(map(len, sample)) / max(len(sample), 1)
 
     def _sample(self) -> list[str]:
-        return self.values.every(self.distinct // MAX_SAMPLED + 1)
+        return self.values.every(self.distinct // MAX_SAMPLED_VALUES + 1)
 
     @property
     def is_text(self) -> bool:
         """Returns whether its values are sentences, in any script, which differ from row to row."""
-        return (self.many or self.distinct > MIN_DISTINCT * self.rows) and self.mean_words >= MIN_WORDS
+        return (
+            self.has_too_many_values or self.distinct > MIN_DISTINCT_SHARE * self.rows
+        ) and self.mean_words >= MIN_WORDS
 
     @functools.cached_property
-    def unread(self) -> Unread | None:
-        """Returns what its cells look like that no reader takes for numbers or dates yet, once all rows are counted."""
+    def unsupported(self) -> Unread | None:
+        """Returns the format of its values if no reader supports it; None for other columns. All rows are counted."""
         return None if self.is_number or self.is_date else unread(self.values, self.notation)
 
     @property
@@ -194,10 +202,10 @@ class Column:
     @property
     def is_date(self) -> bool:
         """Returns whether every cell is a date; digits alone are a number."""
-        return self.rows > 0 and (self.moments or (bool(self.formats) and not self.is_number))
+        return self.rows > 0 and (self.has_date_type or (bool(self.formats) and not self.is_number))
 
     def _add_each(self, cells: Sequence[Any]) -> None:
-        """Counts cells of any type, one by one; the definition that the columnar methods follow."""
+        """Counts cells of any type, one by one; the columnar methods give the same result."""
         texts, numbers, maybe_dates = [], [], []
         for cell in cells:
             text = text_of(cell)
@@ -208,24 +216,24 @@ class Column:
                 continue
             texts.append(text)
             numbers.append(float("nan") if isinstance(cell, bool) else number_of(text))
-            self.nested |= isinstance(cell, dict | list | tuple)
-            self.typed |= isinstance(cell, int | float)
+            self.is_nested |= isinstance(cell, dict | list | tuple)
+            self.has_typed_numbers |= isinstance(cell, int | float)
             if not isinstance(cell, str) and hasattr(cell, "year"):
-                self.moments = True
+                self.has_date_type = True
             else:
                 maybe_dates.append(text)
         self.rows += len(texts)
         self.values.add_each(texts)
         self._add_numbers(np.array(numbers))
-        self._narrow(maybe_dates)
+        self._filter_formats(maybe_dates)
 
     def _add_texts(self, cells: pa.Array) -> None:
         numbers = plain_numbers(cells)
-        if numbers is not None and not np.isnan(numbers).any():  # whatever is missing is none
+        if numbers is not None and not np.isnan(numbers).any():  # a missing value is not a number
             self.rows += len(cells)
             self._add_numbers(numbers)
             self._count(cells)
-            self._narrow(cells)
+            self._filter_formats(cells)
             return
         encoded = pc.dictionary_encode(cells, null_encoding="encode")
         texts = pc.utf8_trim_whitespace(encoded.dictionary.fill_null(""))
@@ -240,7 +248,7 @@ class Column:
         numbers_of_texts[~is_missing] = numbers_among(values)
         self._add_numbers(numbers_of_texts[indices])
         self.values.add(values, counts[~is_missing])
-        self._narrow(values)
+        self._filter_formats(values)
 
     def _add_typed_numbers(self, cells: pa.Array) -> None:
         numbers = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
@@ -249,14 +257,14 @@ class Column:
             self.missing[""] += int(is_missing.sum())
             numbers, cells = numbers[~is_missing], cells.filter(pa.array(~is_missing))
         self.rows += len(cells)
-        self.typed |= len(cells) > 0
+        self.has_typed_numbers |= len(cells) > 0
         self._add_numbers(numbers)
         self._count(cells)
         if self.formats:
-            self._narrow(_words(cells))
+            self._filter_formats(_words(cells))
 
     def _add_counted(self, cells: pa.Array) -> None:
-        """Counts booleans, dates and timestamps, which are no numbers."""
+        """Counts booleans, dates and timestamps, which are not numbers."""
         if cells.null_count:
             self.missing[""] += cells.null_count
             cells = cells.drop_null()
@@ -267,7 +275,7 @@ class Column:
         if pa.types.is_boolean(cells.type):
             self.formats = []
         else:
-            self.moments = True
+            self.has_date_type = True
 
     def _count(self, cells: pa.Array) -> None:
         """Counts the values of cells of one type, none of which is missing or has spaces around it."""
@@ -276,29 +284,29 @@ class Column:
             self.values.add(_words(values), counts.to_numpy())
 
     def _add_numbers(self, numbers: np.ndarray) -> None:
-        """Adds the finite ones of numbers, float64 `(cells,)`, in the order of their rows."""
+        """Adds the finite numbers among `numbers`, float64 `(cells,)`, in the order of their rows."""
         is_finite = np.isfinite(numbers)
         numbers = numbers if is_finite.all() else numbers[is_finite]
         if not len(numbers):
             return
-        if self.rising:
-            follows = not self.numbers or numbers[0] == self._last + 1
-            self.rising = bool(follows and (numbers[1:] == numbers[:-1] + 1).all())
-        self._first = self._first if self.numbers else float(numbers[0])
-        self._last = float(numbers[-1])
+        if self.is_consecutive:
+            follows = not self.numbers or numbers[0] == self._last_number + 1
+            self.is_consecutive = bool(follows and (numbers[1:] == numbers[:-1] + 1).all())
+        self._first_number = self._first_number if self.numbers else float(numbers[0])
+        self._last_number = float(numbers[-1])
         self.numbers += len(numbers)
         self.integers += int((np.floor(numbers) == numbers).sum())
-        self.least, self.most = min(self.least, float(numbers.min())), max(self.most, float(numbers.max()))
+        self.minimum, self.maximum = min(self.minimum, float(numbers.min())), max(self.maximum, float(numbers.max()))
 
-    def _narrow(self, texts: pa.Array | Iterable[str]) -> None:
-        """Drops the formats in which not all of these texts are dates."""
+    def _filter_formats(self, texts: pa.Array | Iterable[str]) -> None:
+        """Drops the date formats that do not match all of these texts."""
         if self.formats:
             self.formats = are_dates(texts if isinstance(texts, pa.Array) else list(texts), self.formats)
 
 
 @dataclass
 class Survey:
-    """Accumulates what the columns of a table hold, block by block.
+    """Accumulates the facts about the columns of a table, block by block.
 
     Attributes:
         ignore: Columns that are left out.
@@ -311,7 +319,7 @@ class Survey:
     rows: int = 0
 
     def add(self, block: Block) -> None:
-        """Counts the cells of a block, but those of rows with problems."""
+        """Counts the cells of a block, without rows that have problems."""
         for name in dict.fromkeys([*self.columns, *block.columns]):
             if name in self.ignore:
                 continue
@@ -346,7 +354,7 @@ class Survey:
 
 
 def survey(blocks: Iterable[Block], ignore: Collection[str] = ()) -> dict[str, Column]:
-    """Returns name -> facts about the column, without those to be ignored."""
+    """Returns name -> facts about the column, without the columns to ignore."""
     accumulator = Survey(ignore)
     for block in blocks:
         accumulator.add(block)
@@ -354,7 +362,7 @@ def survey(blocks: Iterable[Block], ignore: Collection[str] = ()) -> dict[str, C
 
 
 def text_of(cell: Any) -> str:
-    """Returns the text by which a cell counts as a value; empty where it is missing."""
+    """Returns the text of a cell, by which values are counted; empty for a missing value."""
     return "" if cell is None or cell != cell else word(cell)
 
 

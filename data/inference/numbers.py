@@ -1,4 +1,4 @@
-"""Which texts of a column are numbers, by Arrow."""
+"""Parses the texts of a column as numbers, with Arrow."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,20 +6,20 @@ import pyarrow.compute as pc
 
 from data.sources.tables.notation import is_number
 
-FIRST = 8  # cells
-# What may be a number, of all that float() takes.
+NUM_TESTED_FIRST = 8  # cells
+# Texts that may be numbers: a superset of what float() accepts.
 MAY_BE_NUMBER = r"(?i)^[+-]?(inf|infinity|nan|[\p{Nd}.]+(e[+-]?\p{Nd}+)?)$"
 
 
 def number_of(text: str) -> float:
-    """Returns the number that a text is as the readers take it; NaN where it is none. Python takes 1_000 as well."""
+    """Returns a text parsed as the readers parse it, so that 1_000 is not a number; NaN where it is not one."""
     return float(text) if is_number(text) else float("nan")
 
 
 def plain_numbers(texts: pa.Array) -> np.ndarray | None:
     """Returns texts that are all plain numbers as float64 `(rows,)`; None where one is not."""
-    # Arrow writes an error for every text that is no number, 0.4 us each: the first ones tell most columns.
-    if texts.null_count or any(not is_number(text.as_py()) for text in texts[:FIRST]):
+    # Arrow formats an error for every text that is not a number, 0.4 us each; the first texts decide in most columns.
+    if texts.null_count or any(not is_number(text.as_py()) for text in texts[:NUM_TESTED_FIRST]):
         return None
     try:
         return pc.cast(texts, pa.float64()).to_numpy()
@@ -28,7 +28,7 @@ def plain_numbers(texts: pa.Array) -> np.ndarray | None:
 
 
 def numbers_among(texts: pa.Array) -> np.ndarray:
-    """Returns the numbers that texts are, float64 `(rows,)`, NaN where one is none."""
+    """Returns texts parsed as numbers, float64 `(rows,)`; NaN where a text is not a number."""
     plain = plain_numbers(texts)
     if plain is not None:
         return plain

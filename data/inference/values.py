@@ -1,50 +1,50 @@
-"""The different values of a column, counted."""
+"""Counts the distinct values of a column."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
 
-FEW = 4_096  # values that are collected before they are counted
+MIN_PENDING = 4_096  # values that are collected before they are counted together
 
 
 class Values(Mapping[str, int]):
-    """Different texts, in the order in which they appeared -> how often; an accumulator.
+    """Distinct text -> number of its occurrences, in order of first occurrence; an accumulator.
 
-    Beyond `most` distinct texts it keeps the first `most` + 1 only, with counts that are not complete. Texts stay in
-    Arrow until they are read: conversion to Python took as long as all other facts of a large table.
+    Of more than `max_values` distinct texts it keeps the first `max_values` + 1 only, with incomplete counts. Texts
+    stay in Arrow until they are read: conversion to Python took as long as all other facts of a large table.
 
     Args:
-        most: How many are counted.
+        max_values: Number of distinct texts that are counted.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_values: int) -> None:
+        self._max_values = max_values
         self._texts, self._counts = pa.array([], pa.large_string()), np.zeros(0, np.int64)
-        self._new: list[tuple[pa.Array, np.ndarray]] = []  # not counted yet
-        self._num_new = 0
+        self._pending: list[tuple[pa.Array, np.ndarray]] = []  # not counted yet
+        self._num_pending = 0
         self._as_dict: dict[str, int] | None = None
 
     @classmethod
     def of(cls, counted: Mapping[str, int]) -> "Values":
-        """Returns these values, all of them."""
+        """Returns the values and counts of a mapping."""
         values = cls(len(counted))
         values.add(pa.array(list(counted), pa.large_string()), np.array(list(counted.values()), np.int64))
         return values
 
     @property
     def is_full(self) -> bool:
-        """Returns whether there are more than are counted, so that further ones need not be added."""
-        return len(self._texts) > self._most
+        """Returns whether there are more values than are counted, so that further ones need not be added."""
+        return len(self._texts) > self._max_values
 
     def add(self, texts: pa.Array, counts: np.ndarray) -> None:
-        """Adds texts, none of which is null, each as often as it was there, int64 `(texts,)`."""
+        """Adds texts, none of which is null, with the number of occurrences of each, int64 `(texts,)`."""
         if self.is_full or not len(texts):
             return
         self._as_dict = None
-        self._new.append((texts.cast(pa.large_string()), counts))
-        self._num_new += len(texts)
-        if self._num_new >= max(len(self._texts), FEW):  # so that each is looked at a few times only
+        self._pending.append((texts.cast(pa.large_string()), counts))
+        self._num_pending += len(texts)
+        if self._num_pending >= max(len(self._texts), MIN_PENDING):  # so that each is counted only a few times
             self._count()
 
     def add_each(self, texts: Iterable[str]) -> None:
@@ -53,17 +53,17 @@ class Values(Mapping[str, int]):
         self.add(array, np.ones(len(array), np.int64))
 
     def merge(self, other: "Values") -> None:
-        """Adds what came after the values that were added here."""
+        """Adds values that come after those added so far."""
         other._count()
         self.add(other._texts, other._counts)
 
-    def first(self, most: int) -> list[str]:
-        """Returns the first ones."""
+    def first(self, count: int) -> list[str]:
+        """Returns the first `count` values."""
         self._count()
-        return self._texts[:most].to_pylist()
+        return self._texts[:count].to_pylist()
 
     def every(self, step: int) -> list[str]:
-        """Returns the first one of each `step`."""
+        """Returns every `step`-th value, beginning with the first."""
         self._count()
         return self._texts.take(pa.array(np.arange(0, len(self._texts), step))).to_pylist()
 
@@ -86,12 +86,12 @@ class Values(Mapping[str, int]):
         return self._as_dict
 
     def _count(self) -> None:
-        """Counts the collected values."""
-        if not self._new:
+        """Counts the pending values."""
+        if not self._pending:
             return
-        texts, counts = zip((self._texts, self._counts), *self._new, strict=True)
+        texts, counts = zip((self._texts, self._counts), *self._pending, strict=True)
         encoded = pa.concat_arrays(texts).dictionary_encode()  # in the order in which they appear
-        self._texts = encoded.dictionary[: self._most + 1]
+        self._texts = encoded.dictionary[: self._max_values + 1]
         totals = np.bincount(encoded.indices.to_numpy(), np.concatenate(counts), len(encoded.dictionary))
         self._counts = totals[: len(self._texts)].astype(np.int64)
-        self._new, self._num_new = [], 0
+        self._pending, self._num_pending = [], 0

@@ -1,1 +1,1 @@
-"""Kinds of columns, a module each: what one cell becomes (`value`), and what all cells of a column do (`column`)."""
+"""Kinds of columns, one module each: `value` converts a cell, `column` all cells of a column."""

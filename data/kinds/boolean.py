@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from data.kinds.cell import Cells, Column, Reading, Unusable, exact, shown
+from data.kinds.cell import Cells, Column, ReadOptions, Unusable, convert_cells, shown
 from data.spec import BooleanFeature
 
 BOOLEANS = {
@@ -14,16 +14,16 @@ BOOLEANS = {
 }  # fmt: skip
 
 
-def value(cell: Any, feature: BooleanFeature, how: Reading) -> float | None:
+def value(cell: Any, feature: BooleanFeature, options: ReadOptions) -> float | None:
     """Returns 1.0 or 0.0; None for a missing value of an optional feature. Raises Unusable."""
-    if how.is_absent(cell) and feature.optional:
+    if options.is_absent(cell) and feature.optional:
         return None
-    word = "" if how.is_absent(cell) else str(cell).strip().lower()
-    if word in BOOLEANS:
-        return float(BOOLEANS[word])
-    raise Unusable("yes or no", shown(None if how.is_absent(cell) else cell))
+    text = "" if options.is_absent(cell) else str(cell).strip().lower()
+    if text in BOOLEANS:
+        return float(BOOLEANS[text])
+    raise Unusable("yes or no", shown(None if options.is_absent(cell) else cell))
 
 
-def column(cells: Cells, feature: BooleanFeature, how: Reading) -> Column:
+def column(cells: Cells, feature: BooleanFeature, options: ReadOptions) -> Column:
     """Returns the stored column, float32: for each cell what `value` returns."""
-    return exact(cells, partial(value, feature=feature, how=how), pa.float32())
+    return convert_cells(cells, partial(value, feature=feature, options=options), pa.float32())

@@ -1,4 +1,4 @@
-"""What all kinds of columns share: how cells are read, how a message shows one, how a column is stored exactly."""
+"""What all kinds of columns share: options for reading cells, cells in messages, conversion cell by cell."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,18 +17,18 @@ from data.sources.blocks import to_list
 
 MAX_CLASSES_SHOWN = 8
 MAX_SHOWN = 40  # characters of a cell
-SPACES = " \t\r\n"  # stripped from cells by Arrow; Python strips others, too
+SPACES = " \t\r\n"  # stripped from cells by Arrow; Python strips further characters
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How the cells of a file are read.
+class ReadOptions:
+    """Options for reading the cells of a file.
 
     Attributes:
-        textual: Whether all cells are text, as in CSV.
+        textual: Whether all cells are text, as in a CSV file.
         missing: Missing-value markers.
-        folder: Where relative paths of images start.
-        notation: How numbers are written in cells that are text.
+        folder: Folder that relative paths of images start from.
+        notation: Decimal mark and thousands separator of numbers in cells that are text.
         nan: Whether the number NaN marks a missing value.
     """
 
@@ -38,11 +38,11 @@ class Reading:
     notation: Notation = PLAIN
     nan: bool = False
 
-    def of(self, *, optional: bool) -> "Reading":
-        """Returns how the cells of a feature are read.
+    def of(self, *, optional: bool) -> "ReadOptions":
+        """Returns the options for the cells of a feature.
 
-        A file with typed columns has nulls: missing-value markers and NaN mark missing values, too, only in optional
-        features; elsewhere "" is a category.
+        A file with typed columns has nulls. There missing-value markers and NaN are missing values only in optional
+        features; in other features "" is a category.
         """
         if self.textual:
             return self
@@ -75,7 +75,7 @@ class Distinct:
         keys: Identifies each number, uint64 `(values,)`: the bits of its float64, for integers beyond 2^53 a hash of
             their digits.
         stored: The stored number of each, float32 `(values,)`.
-        all_integers: Whether all are integers. Inputs that are not have no `keys`: rounding does them no harm.
+        all_integers: Whether all are integers. Real-valued inputs have no `keys`: rounding does them no harm.
     """
 
     keys: np.ndarray
@@ -89,7 +89,7 @@ class Column:
 
     Attributes:
         values: float32, int64 or binary, one for each row; null where the cell is missing or cannot be used.
-        problems: Row -> why its cell cannot be used.
+        problems: Row -> the error of its unusable cell.
         files: The encoded pictures that pixels were decoded from, binary; None for kinds other than image.
         distinct: The distinct numbers; None for kinds other than number and target.
     """
@@ -104,7 +104,7 @@ Cells = pa.Array | list
 Value = Callable[[Any], Any]  # one cell -> its stored value, None for a missing one; raises Unusable
 
 
-def exact(cells: Cells, value: Value, kind: pa.DataType) -> Column:
+def convert_cells(cells: Cells, value: Value, kind: pa.DataType) -> Column:
     """Returns a column, converted cell by cell; of an Arrow array each distinct cell is converted once.
 
     Args:
@@ -113,12 +113,12 @@ def exact(cells: Cells, value: Value, kind: pa.DataType) -> Column:
         kind: Type of the stored column.
     """
     if isinstance(cells, list):
-        return _each(cells, value, kind)
+        return _convert_each(cells, value, kind)
     try:
         encoded = cells.dictionary_encode(null_encoding="encode")
     except pa.ArrowNotImplementedError:  # of lists and objects
-        return _each(to_list(cells), value, kind)
-    distinct = _each(to_list(encoded.dictionary), value, kind)
+        return _convert_each(to_list(cells), value, kind)
+    distinct = _convert_each(to_list(encoded.dictionary), value, kind)
     indices = encoded.indices.to_numpy()
     problems = {}
     if distinct.problems:
@@ -127,17 +127,17 @@ def exact(cells: Cells, value: Value, kind: pa.DataType) -> Column:
     return Column(distinct.values.take(encoded.indices), problems)
 
 
-def patched(values: pa.Array, doubtful: np.ndarray, cells: pa.Array, value: Value) -> Column:
-    """Returns a column of `values`; rows that are `doubtful`, bool `(rows,)`, are converted cell by cell."""
-    rows = np.flatnonzero(doubtful)
+def convert_doubtful(values: pa.Array, is_doubtful: np.ndarray, cells: pa.Array, value: Value) -> Column:
+    """Returns a column of `values`; rows where `is_doubtful`, bool `(rows,)`, is true are converted cell by cell."""
+    rows = np.flatnonzero(is_doubtful)
     if not len(rows):
         return Column(values)
-    replacements = exact(cells.take(pa.array(rows)), value, values.type)
-    merged = pc.replace_with_mask(values, pa.array(doubtful), replacements.values)
+    replacements = convert_cells(cells.take(pa.array(rows)), value, values.type)
+    merged = pc.replace_with_mask(values, pa.array(is_doubtful), replacements.values)
     return Column(merged, {int(rows[row]): error for row, error in replacements.problems.items()})
 
 
-def _each(cells: list, value: Value, kind: pa.DataType) -> Column:
+def _convert_each(cells: list, value: Value, kind: pa.DataType) -> Column:
     values, problems = [], {}
     for row, cell in enumerate(cells):
         try:
@@ -148,7 +148,7 @@ def _each(cells: list, value: Value, kind: pa.DataType) -> Column:
     return Column(pa.array(values, kind), problems)
 
 
-_SAME = (
+_PLAIN_TYPES = (
     (pa.types.is_large_string, pa.string()),
     (pa.types.is_string_view, pa.string()),
     (pa.types.is_large_binary, pa.binary()),
@@ -157,20 +157,20 @@ _SAME = (
 )
 
 
-def plain(cells: Cells) -> Cells:
+def as_plain_types(cells: Cells) -> Cells:
     """Returns the cells as plain types: no dictionaries, extensions, large strings or views."""
     if isinstance(cells, list):
         return cells
     if isinstance(cells, pa.ExtensionArray):
-        return plain(cells.storage)
+        return as_plain_types(cells.storage)
     if pa.types.is_dictionary(cells.type):
-        return plain(cells.dictionary_decode())
-    return next((cells.cast(kind) for is_kind, kind in _SAME if is_kind(cells.type)), cells)
+        return as_plain_types(cells.dictionary_decode())
+    return next((cells.cast(kind) for is_kind, kind in _PLAIN_TYPES if is_kind(cells.type)), cells)
 
 
-def is_one_of(cells: pa.Array, words: Iterable[str]) -> np.ndarray:
-    """Returns whether each string is one of `words`, bool `(rows,)`."""
-    return pc.is_in(cells, pa.array(sorted(words), pa.string())).to_numpy(zero_copy_only=False)
+def is_one_of(cells: pa.Array, texts: Iterable[str]) -> np.ndarray:
+    """Returns whether each string is one of `texts`, bool `(rows,)`."""
+    return pc.is_in(cells, pa.array(sorted(texts), pa.string())).to_numpy(zero_copy_only=False)
 
 
 def shown(cell: Any) -> str:
@@ -193,7 +193,7 @@ def word(cell: Any) -> str:
 
 
 def index_among(names: Sequence[str], cell: Any) -> int | None:
-    """Returns the index of a cell among names, as it stands, else as `word` writes it; None for no such name."""
+    """Returns the index of a cell among names, compared unchanged, else by its `word`; None where no name matches."""
     index = index_of(str(cell), names)
     return index_of(word(cell), names) if index is None else index
 
@@ -213,13 +213,13 @@ def words_of_floats(cells: pa.Array) -> pa.Array:
         zero_copy_only=False
     )
     if needs_python.any():
-        texts_of_python = [word(number) for number in numbers[needs_python].tolist()]
-        texts = pc.replace_with_mask(texts, pa.array(needs_python), pa.array(texts_of_python, pa.string()))
+        python_texts = [word(number) for number in numbers[needs_python].tolist()]
+        texts = pc.replace_with_mask(texts, pa.array(needs_python), pa.array(python_texts, pa.string()))
     return texts.cast(pa.binary())
 
 
-def one_of(choices: tuple[str, ...], value: str, cell: Any) -> Unusable:
-    """Returns the error of a cell that is none of the choices; it suggests the closest one."""
+def unknown_value(choices: tuple[str, ...], value: str, cell: Any) -> Unusable:
+    """Returns the error of a cell whose `value` is none of the choices; it suggests the closest one."""
     close = difflib.get_close_matches(value, choices, n=1) if cell is not None else []
-    found = shown(cell) + (f" (meant {close[0]!r}?)" if close else "")
-    return Unusable(f"one of {listed(choices, MAX_CLASSES_SHOWN)}", found)
+    description = shown(cell) + (f" (meant {close[0]!r}?)" if close else "")
+    return Unusable(f"one of {listed(choices, MAX_CLASSES_SHOWN)}", description)

@@ -7,26 +7,26 @@ import numpy as np
 import pyarrow as pa
 
 from data import pictures
-from data.kinds.cell import Cells, Column, Reading, Unusable, shown
+from data.kinds.cell import Cells, Column, ReadOptions, Unusable, shown
 from data.sources.blocks import to_list
 from data.spec import ImageFeature
 
 
-def value(cell: Any, feature: ImageFeature, how: Reading) -> np.ndarray:
+def value(cell: Any, feature: ImageFeature, options: ReadOptions) -> np.ndarray:
     """Returns uint8 `(height, width, channels)` of an encoded image, or of raw pixels.
 
     Raises:
-        Unusable: The file does not exist, or is no image.
+        Unusable: The file does not exist, or is not an image.
     """
-    return pixels(cell, feature, how)[0]
+    return pixels(cell, feature, options)[0]
 
 
-def column(cells: Cells, feature: ImageFeature, how: Reading) -> Column:
-    """Returns the stored column, binary: for each cell the pixels of `value`, row by row; and the encoded pictures."""
+def column(cells: Cells, feature: ImageFeature, options: ReadOptions) -> Column:
+    """Returns the stored column, binary: the pixels of each cell, row by row; and the encoded pictures as `files`."""
     values, files, problems = [], [], {}
     for row, cell in enumerate(cells if isinstance(cells, list) else to_list(cells)):
         try:
-            decoded, file = pixels(cell, feature, how)
+            decoded, file = pixels(cell, feature, options)
         except Unusable as error:
             problems[row] = error
             values.append(None)
@@ -37,10 +37,10 @@ def column(cells: Cells, feature: ImageFeature, how: Reading) -> Column:
     return Column(pa.array(values, pa.binary()), problems, pa.array(files, pa.binary()))
 
 
-def pixels(cell: Any, feature: ImageFeature, how: Reading) -> tuple[np.ndarray, bytes | None]:
+def pixels(cell: Any, feature: ImageFeature, options: ReadOptions) -> tuple[np.ndarray, bytes | None]:
     """Returns `value`, and the encoded picture; None for raw pixels."""
-    cell = None if how.is_absent(cell) else cell
-    content = content_of(cell, how.folder)
+    cell = None if options.is_absent(cell) else cell
+    content = content_of(cell, options.folder)
     if content is None:
         raise Unusable(pictures.ANY_FORMAT, f"no file {shown(cell)}" if isinstance(cell, str) else shown(cell))
     shape = (feature.height, feature.width, feature.channels)

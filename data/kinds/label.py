@@ -8,40 +8,40 @@ from typing import Any
 
 import pyarrow as pa
 
-from data.kinds.cell import Cells, Column, Reading, Unusable, exact, index_among, one_of, shown, word
+from data.kinds.cell import Cells, Column, ReadOptions, Unusable, convert_cells, index_among, shown, unknown_value, word
 from data.spec import LabelFeature
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")  # 007 is a code, no number
 
 
-def value(cell: Any, feature: LabelFeature, how: Reading) -> int:
+def value(cell: Any, feature: LabelFeature, options: ReadOptions) -> int:
     """Returns the index of a class, from 0; raises Unusable.
 
     A name of a class is never a missing-value marker, and Unicode forms of the same letter are equal. Numbers are
     compared by value, also in text: pandas writes 1.0 for the class 1 in a column with missing values. A number is an
-    index only where `index_from` is set: of a file that counts from 1 each row would get the next class.
+    index only where `index_from` is set: in a file that counts from 1, each row would get the class after its own.
     """
     if isinstance(cell, bytes):
         cell = cell.decode("utf-8", errors="replace")
-    index = _index(cell, feature.classes) if feature.index_from is None else _indexed(cell, feature)
+    index = _index_by_name(cell, feature.classes) if feature.index_from is None else _index_by_number(cell, feature)
     if index is not None:
         return index
-    raise _unusable(None if how.is_absent(cell) else cell, feature)
+    raise _unusable(None if options.is_absent(cell) else cell, feature)
 
 
 def _unusable(cell: Any, feature: LabelFeature) -> Unusable:
     if feature.index_from is not None:
         last = feature.index_from + len(feature.classes) - 1
         return Unusable(f"the index of a class, {feature.index_from} to {last}", shown(cell))
-    error = one_of(feature.classes, word(cell), cell)
+    error = unknown_value(feature.classes, word(cell), cell)
     if cell is None or _integer(cell) is None or any(map(_is_number, feature.classes)):
         return error
     hint = f"where it is an index, set index_from to that of {feature.classes[0]}"
     return Unusable(error.expected, f"{shown(cell)} ({hint})")
 
 
-def _indexed(cell: Any, feature: LabelFeature) -> int | None:
-    """Returns the class, from 0, of an index that counts from `index_from`; None where there is no such class."""
+def _index_by_number(cell: Any, feature: LabelFeature) -> int | None:
+    """Returns the index of a class, from 0, for an index that counts from `index_from`; None for no such class."""
     number = None if cell is None else _integer(cell)
     class_index = -1 if number is None else number - (feature.index_from or 0)
     return class_index if 0 <= class_index < len(feature.classes) else None
@@ -53,12 +53,12 @@ def _integer(cell: Any) -> int | None:
     return int(float(text)) if NUMBER.fullmatch(text) and float(text).is_integer() else None
 
 
-def column(cells: Cells, feature: LabelFeature, how: Reading) -> Column:
+def column(cells: Cells, feature: LabelFeature, options: ReadOptions) -> Column:
     """Returns the stored column, int64: for each cell what `value` returns."""
-    return exact(cells, partial(value, feature=feature, how=how), pa.int64())
+    return convert_cells(cells, partial(value, feature=feature, options=options), pa.int64())
 
 
-def _index(cell: Any, classes: tuple[str, ...]) -> int | None:
+def _index_by_name(cell: Any, classes: tuple[str, ...]) -> int | None:
     if cell is None:
         return None
     index = index_among(classes, cell)
@@ -76,8 +76,8 @@ def _index(cell: Any, classes: tuple[str, ...]) -> int | None:
 @functools.lru_cache(maxsize=64)
 def _numbers(classes: tuple[str, ...]) -> dict[Any, int]:
     """Returns number -> index of the class with that number as its name; of equal numbers the first."""
-    last_first = list(enumerate(classes))[::-1]
-    return {float(name): index for index, name in last_first if NUMBER.fullmatch(name)}
+    in_reverse = list(enumerate(classes))[::-1]
+    return {float(name): index for index, name in in_reverse if NUMBER.fullmatch(name)}
 
 
 def _is_number(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Unicode text: UTF-8 as it stands, with the spaces around it."""
+"""Unicode text: UTF-8, unchanged, with the spaces around it."""
 
 from functools import partial
 from typing import Any
@@ -7,39 +7,39 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.kinds.cell import Cells, Column, Reading, Unusable, exact, is_one_of, patched, shown
+from data.kinds.cell import Cells, Column, ReadOptions, Unusable, convert_cells, convert_doubtful, is_one_of, shown
 from data.sources import encoding
 from data.spec import TextFeature
 from data.texts import is_unicode
 
 
-def value(cell: Any, feature: TextFeature, how: Reading) -> str | None:
+def value(cell: Any, feature: TextFeature, options: ReadOptions) -> str | None:
     """Returns a text that is not blank; None for a missing value of an optional feature. Raises Unusable.
 
-    Spaces belong to a text: a missing-value marker with spaces around it is a text.
+    Spaces are part of a text: a missing-value marker with spaces around it is a text.
     """
-    absent = cell is None or (isinstance(cell, str) and cell in how.missing) or how.is_nan(cell)
-    blank = isinstance(cell, str | bytes) and not cell.strip()
-    if (absent or blank) and feature.optional:
+    is_absent = cell is None or (isinstance(cell, str) and cell in options.missing) or options.is_nan(cell)
+    is_blank = isinstance(cell, str | bytes) and not cell.strip()
+    if (is_absent or is_blank) and feature.optional:
         return None
-    if absent:
+    if is_absent:
         raise Unusable("text", shown(None))
-    if blank:
+    if is_blank:
         raise Unusable("text", "blanks only" if cell else "an empty text")
     return text_of(cell)
 
 
-def column(cells: Cells, feature: TextFeature, how: Reading) -> Column:
+def column(cells: Cells, feature: TextFeature, options: ReadOptions) -> Column:
     """Returns the stored column, binary: for each cell what `value` returns."""
-    convert = partial(value, feature=feature, how=how)
+    convert = partial(value, feature=feature, options=options)
     texts = strings(cells)
     if texts is None:
-        return exact(cells, convert, pa.binary())
-    blank = pc.or_(pc.utf8_is_space(texts), pc.equal(pc.binary_length(texts), 0)).fill_null(True)
-    doubtful = blank.to_numpy(zero_copy_only=False) | has_zero_byte(texts)
-    if how.missing and pa.types.is_string(cells.type):
-        doubtful |= is_one_of(texts, how.missing)
-    return patched(texts.cast(pa.binary()), doubtful, cells, convert)
+        return convert_cells(cells, convert, pa.binary())
+    is_blank = pc.or_(pc.utf8_is_space(texts), pc.equal(pc.binary_length(texts), 0)).fill_null(True)
+    is_doubtful = is_blank.to_numpy(zero_copy_only=False) | has_zero_byte(texts)
+    if options.missing and pa.types.is_string(cells.type):
+        is_doubtful |= is_one_of(texts, options.missing)
+    return convert_doubtful(texts.cast(pa.binary()), is_doubtful, cells, convert)
 
 
 def strings(cells: Cells) -> pa.StringArray | None:
@@ -65,24 +65,24 @@ def has_zero_byte(texts: pa.StringArray) -> np.ndarray:
 
 
 def text_of(cell: Any) -> str:
-    """Returns a cell as text; raises Unusable where it is no text, invalid Unicode, or has a zero byte."""
+    """Returns a cell as text; raises Unusable where it is not text, is invalid Unicode, or has a zero byte."""
     text = cell
     if isinstance(cell, bytes):
         try:
             text = cell.decode()
         except UnicodeDecodeError:
-            raise Unusable("UTF-8 text", _encoded(cell) or f"{shown(cell)} of no text") from None
+            raise Unusable("UTF-8 text", _encoding_phrase(cell) or f"{shown(cell)} of no text") from None
     if not isinstance(text, str):
         raise Unusable("text", shown(cell))
     if not is_unicode(text):
         raise Unusable("Unicode text", f"half of a surrogate pair in {shown(text)}")
     if "\0" in text:
-        encoded = _encoded(cell) if isinstance(cell, bytes) else None
-        raise Unusable("text", encoded or f"a zero byte at character {text.index(chr(0)) + 1:,}")
+        phrase = _encoding_phrase(cell) if isinstance(cell, bytes) else None
+        raise Unusable("text", phrase or f"a zero byte at character {text.index(chr(0)) + 1:,}")
     return text
 
 
-def _encoded(content: bytes) -> str | None:
-    """Returns a phrase with the likely encoding of bytes; None where none is recognised."""
-    likely = encoding.recognised(content)
-    return f"what looks like {likely}" if likely else None
+def _encoding_phrase(content: bytes) -> str | None:
+    """Returns a phrase that names the likely encoding of bytes; None where none is recognised."""
+    encoding_name = encoding.recognised(content)
+    return f"what looks like {encoding_name}" if encoding_name else None

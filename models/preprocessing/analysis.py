@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_transform import analyzer_nodes, analyzers, nodes
 
-from data.columnar.workers import over
+from data.columnar.workers import accumulate
 from models.preprocessing import tracing, vocabulary
 from models.preprocessing.batches import Accumulators, Combined, batches
 from models.preprocessing.tracing import Traced
@@ -92,7 +92,7 @@ class _Run(nodes.Visitor):
             parts = {label: vocabulary.ValueCounts(key, counts[key]) for label, key in counted.items()}
             return Accumulators(parts | {label: Combined(combiner, keys) for label, combiner, keys in combined})
 
-        return (over(files, batches(function, files, self._rows), make, self._beam_args).result(),)
+        return (accumulate(files, batches(function, files, self._rows), make, self._beam_args).result(),)
 
     def _accumulated(self, run):
         """Returns what is accumulated of a run of the function.

@@ -167,7 +167,7 @@ def new(
       headrace new iris --data iris.data --format csv --names length,width,species --label species
       headrace new pets --data photos/
     """
-    from data.sources.tables import kept
+    from data.sources.tables import block_cache
     from pipeline.commands import new as drafts
     from pipeline.commands.drafting import layouts, output, prompts, verdict
     from pipeline.commands.drafting.progress import Progress
@@ -178,7 +178,7 @@ def new(
     choose = progress.pausing(prompts.label_chooser(lambda column: command_with(label=column), on_terminal=on_terminal))
     confirm = progress.pausing(prompts.confirm) if on_terminal else None
     options = layouts.table_options(format_, delimiter, header, names, confirm, command_with, sheet)
-    with progress.shown(), kept.keeping():
+    with progress.shown(), block_cache.caching():
         progress.begin(f"reading {path}", at_once=path.is_dir())
         draft = drafts.draft(path, task, label, choose, options)
         progress.begin(f"reading {draft.rows:,} rows again, as a run does")
@@ -220,9 +220,9 @@ def check(pipeline: str, rows: bool, overrides: tuple[str, ...], home: Path, as_
 
     row_cache: contextlib.AbstractContextManager = contextlib.nullcontext()
     if rows:  # config.load reads them, too, if the run file has data.label; they are kept for the checks
-        from data.sources.tables import kept
+        from data.sources.tables import block_cache
 
-        row_cache = kept.keeping()
+        row_cache = block_cache.caching()
     progress = Progress()
     with row_cache, progress.shown():
         progress.begin(f"reading {pipeline}")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from data import pictures
 from data.columnar import encoding
 from data.columnar.columns import Stored, store
-from data.kinds.cell import Reading
+from data.kinds.cell import ReadOptions
 from data.sources.blocks import Block
 from data.sources.folders.listing import readable
 from data.spec import DatasetSpec, ImageFeature, Problem
@@ -22,7 +22,7 @@ MAX_PICTURES = 8  # decoded for one batch; each may be of any size
 
 
 def example_batches(
-    block: Block, spec: DatasetSpec, how: Reading, *, column: str | None, file: str | None, before: int = 0
+    block: Block, spec: DatasetSpec, how: ReadOptions, *, column: str | None, file: str | None, before: int = 0
 ) -> Iterator[ExampleBatch]:
     """Yields all rows of a block as examples, in order; a row that cannot be used has an error.
 

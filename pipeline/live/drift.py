@@ -214,7 +214,9 @@ def _numeric_distances(
         (old, old_count), (new, new_count) = before[name], now[name]
         distance = profile.kolmogorov_smirnov(old, new)
         distances.append(
-            Distance(name, "Kolmogorov-Smirnov", distance, max(max_distance, profile.chance(old_count, new_count)))
+            Distance(
+                name, "Kolmogorov-Smirnov", distance, max(max_distance, profile.critical_distance(old_count, new_count))
+            )
         )
     return distances
 
@@ -249,6 +251,6 @@ def _text_distances(
     for info in anomalies.drift_skew_info:
         name = info.path.step[0]
         if info.drift_measurements and all(count.get(name) for count in counts):
-            limit = max(max_distance, profile.chance(*(count[name] for count in counts)))
+            limit = max(max_distance, profile.critical_distance(*(count[name] for count in counts)))
             distances.append(Distance(name, "L-infinity", info.drift_measurements[0].value, limit))
     return distances

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.columnar.columns import reading
+from data.columnar.columns import read_options
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.kinds.cell import Reading, shown, to_list
+from data.kinds.cell import ReadOptions, shown, to_list
 from data.scripts import listed
 from data.sources.blocks import Block
 from data.sources.folders import classes as class_folders
@@ -206,7 +206,7 @@ class Reader:
             names, file_contents = zip(*examples, strict=True)
             cells = pa.RecordBatch.from_arrays([pa.array(file_contents, pa.binary())], names=[str(self.column)])
             block = Block("", cells, np.zeros(len(names), np.int64), names=names, share=1.0)
-            yield from self._convert(block, reading("", self.data, Path()), None, 0)
+            yield from self._convert(block, read_options("", self.data, Path()), None, 0)
 
     def _read_table(self, path: Path, kind: str) -> Iterator[ExampleBatch]:
         """Yields the rows of a table; an error of the whole file is the last example."""
@@ -222,7 +222,7 @@ class Reader:
             names, inputs = formats.columns_of(path, kind, data), self.inputs.features
             unused = tuple(name for name in names if name not in inputs)
             data = data.model_copy(update={"ignore": unused if len(unused) < len(names) else ()})
-        how = reading(kind, self.data, path.parent)
+        how = read_options(kind, self.data, path.parent)
         counts: dict[str, int] = {}
         name, is_checked, is_first, may_be_empty = None, False, True, self.column is None
         for block in formats.blocks(path, kind, data):
@@ -242,7 +242,7 @@ class Reader:
         if is_first:
             raise DataError(f"{path} has no rows.")
 
-    def _convert(self, block: Block, how: Reading, file: str | None, before: int) -> Iterator[ExampleBatch]:
+    def _convert(self, block: Block, how: ReadOptions, file: str | None, before: int) -> Iterator[ExampleBatch]:
         return contents.example_batches(block, self.inputs, how, column=self.column, file=file, before=before)
 
     def _note_first_row(self, path: Path, block: Block) -> None:

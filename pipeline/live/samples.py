@@ -12,7 +12,7 @@ from data.config import DataConfig
 from data.errors import ConfigError, DataError
 from data.kinds import label as labels_of_classes
 from data.kinds import number
-from data.kinds.cell import Reading, Unusable, shown, word
+from data.kinds.cell import ReadOptions, Unusable, shown, word
 from data.numerals import parsed
 from data.sources.records import Record
 from data.sources.tables import formats
@@ -137,14 +137,14 @@ def read_labels(path: Path, spec: DatasetSpec, read_by: DataConfig) -> Labels:
         if missing:
             raise DataError(f"{path}:1: column {' and '.join(sorted(missing))} is missing; expected id,label[,row].")
         missing_values, is_text = frozenset(("", *read_by.missing_values)), kind == "csv"
-        how = Reading(is_text, missing_values, path.parent, read_by.notation, nan=True)
+        how = ReadOptions(is_text, missing_values, path.parent, read_by.notation, nan=True)
         pairs = (_label(record, spec, how) for record in formats.records(path, kind, config))
         return {sample: label for sample, label in pairs if label is not None}
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
-def _label(record: Record, spec: DatasetSpec, how: Reading) -> tuple[tuple[str, int], float | None]:
+def _label(record: Record, spec: DatasetSpec, how: ReadOptions) -> tuple[tuple[str, int], float | None]:
     """Returns the identifier and row of a sample, and its label; None where that is missing."""
     if record.problem:
         raise DataError(f"{record.problem}.")
@@ -158,7 +158,7 @@ def _label(record: Record, spec: DatasetSpec, how: Reading) -> tuple[tuple[str, 
     return ("" if identifier is None else word(identifier), row), label
 
 
-def _row(cell: Any, how: Reading) -> int:
+def _row(cell: Any, how: ReadOptions) -> int:
     """Returns the index of a row in its request, which pandas may have written as 0.0. Raises Unusable."""
     if how.is_absent(cell):
         return 0
@@ -168,7 +168,7 @@ def _row(cell: Any, how: Reading) -> int:
     return int(value)
 
 
-def _target(cell: Any, spec: DatasetSpec, how: Reading) -> float | None:
+def _target(cell: Any, spec: DatasetSpec, how: ReadOptions) -> float | None:
     """Returns a label as ingest stores it; None for a missing one. Raises Unusable."""
     (name,) = spec.targets()
     feature = spec.features[name]
@@ -204,7 +204,7 @@ def quality(samples: list[Sample], labels: Labels, spec: DatasetSpec) -> list[Qu
 def _is_class(prediction: str | float, index: int, spec: DatasetSpec) -> bool:
     """Whether a prediction is this class; an earlier version may have had other classes."""
     try:
-        return _target(prediction, spec, Reading()) == index
+        return _target(prediction, spec, ReadOptions()) == index
     except Unusable:
         return False
 

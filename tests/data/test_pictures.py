@@ -169,7 +169,7 @@ def test_within_keeping_a_picture_is_decoded_once_for_each_shape_up_to_a_bound(m
     expected = [pictures.decode(content, shape).tolist() for content in (first, second) for shape in (SHAPE, (4, 4, 1))]
     opened.clear()
 
-    with pictures.keeping(2 * 6 * 9 * 3 + 4 * 4):
+    with pictures.caching(2 * 6 * 9 * 3 + 4 * 4):
         for _ in range(2):
             decoded = [
                 pictures.decode(content, shape).tolist() for content in (first, second) for shape in (SHAPE, (4, 4, 1))

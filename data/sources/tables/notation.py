@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from data.numerals import DASHES, PLAIN, SHARES, Notation, example, parsed
+from data.numerals import DASHES, PLAIN, REQUIRED_UNITS, Notation, example, parsed
 
 NEARLY_ALL = 0.8  # of the different cells that are no plain numbers, to be of one notation
 # Blanks between thousands: plain, no-break, narrow no-break, thin.
@@ -80,7 +80,7 @@ def recognise(cells: Collection[str]) -> Numbers | None:
     """
     units = _units(cells)
     unit = next(iter(units), "")
-    if not cells or len(units) > 1 or (unit in SHARES and units[unit] < len(cells)):
+    if not cells or len(units) > 1 or (unit in REQUIRED_UNITS and units[unit] < len(cells)):
         return None
     found = tuple(one for one in NOTATIONS if all(parsed(cell, one, unit) is not None for cell in cells))
     return Numbers(unit, found) if found else None
@@ -132,7 +132,7 @@ def unread(cells: Collection[str], table: Notation = PLAIN) -> Unread | None:
         units = _units(like) if pattern is NUMBER else Counter()
         if len(units) > 1:
             return _of_several_units(like, units, table)
-        share = next((unit for unit in units if unit in SHARES and units[unit] < len(cells)), "")
+        share = next((unit for unit in units if unit in REQUIRED_UNITS and units[unit] < len(cells)), "")
         if share:
             bare = next(cell for cell in cells if not _units([cell]))
             return Unread(

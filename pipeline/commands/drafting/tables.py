@@ -16,7 +16,7 @@ from data.inference.facts import Column, Survey
 from data.inference.guesses import Guess, as_label, guess_all, guess_label, missing_markers
 from data.scripts import cut, isolated
 from data.sources.blocks import Block
-from data.sources.tables import formats, kept
+from data.sources.tables import block_cache, formats
 from data.spec import LabelFeature, TargetFeature, TextFeature
 from data.texts import is_unicode
 from models import progress
@@ -51,7 +51,7 @@ def of_table(
     except DataError as error:
         raise DataError(f"{error}{layouts.other_sheets(path, options)}") from error
     data = {key: value for key, value in settings.items() if key != "files"}
-    notation, doubts = notations.read_as_written(columns)
+    notation, doubts = notations.apply_notation(columns)
     data |= notations.settings_of(notation)
     unsure += doubts
     draft = Draft(task or "", path, survey.rows, data=data, unsure=unsure)
@@ -118,7 +118,7 @@ def _description(guess: Guess) -> str:
 def _survey(path: Path, kind: str, config: DataConfig, broken: Counter) -> Survey:
     """Returns the survey of all rows that can be read; adds the problems of the others to `broken`."""
     survey = Survey()
-    for block in kept.blocks(path, kind, config):
+    for block in block_cache.blocks(path, kind, config):
         broken.update(map(str, block.problems))
         survey.add(_in_unicode(block, broken))
         progress.report(rows=survey.rows, share=block.share)

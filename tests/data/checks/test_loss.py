@@ -9,31 +9,31 @@ import pyarrow as pa
 import pytest
 
 from data.checks import loss
-from data.checks.loss import MAX_VALUES, Loss
+from data.checks.loss import MAX_VALUES, PrecisionLoss
 from data.checks.rows import RowChecks
 from data.columnar.columns import column
 from data.config import DataChecks
 from data.errors import DataError
-from data.kinds.cell import Distinct, Reading
+from data.kinds.cell import Distinct, ReadOptions
 from data.spec import DatasetSpec, NumberFeature, TargetFeature
 from tests.data.checks import tiny
 
-TEXT = Reading(textual=True, missing=frozenset({""}))
+TEXT = ReadOptions(textual=True, missing=frozenset({""}))
 NUMBER, TARGET = NumberFeature(optional=True), TargetFeature()
 ACCOUNTS = [f"40000012345678{i:02d}" for i in range(50)]
 DAYS = [f"{date(2023, 1, 1) + timedelta(i):%Y%m%d}" for i in range(322)]
 
 
-def loss_of(parts, feature=NUMBER, how=TEXT) -> Loss:
+def loss_of(parts, feature=NUMBER, options=TEXT) -> PrecisionLoss:
     spec = DatasetSpec(name="x", title="", licence="", features={"n": feature})
-    loss = Loss(spec)
+    loss = PrecisionLoss(spec)
     for cells in parts:
-        loss.add({"n": column(cells, feature, how).distinct})
+        loss.add({"n": column(cells, feature, options).distinct})
     return loss
 
 
-def told(cells, feature=NUMBER, how=TEXT) -> list[str]:
-    return [str(merged) for merged in loss_of([cells], feature, how).result()]
+def told(cells, feature=NUMBER, options=TEXT) -> list[str]:
+    return [str(merged) for merged in loss_of([cells], feature, options).result()]
 
 
 def test_accounts_and_days_that_become_fewer_are_told_with_the_remedy():
@@ -127,11 +127,11 @@ def test_what_another_worker_counted_is_judged_with_the_rows():
         first.judge()
 
 
-def _of_floats(*bits: int) -> Loss:
+def _of_floats(*bits: int) -> PrecisionLoss:
     """Returns the loss of different whole numbers that are stored as float32 of these bits."""
     stored = np.array(bits, np.uint32).view(np.float32)
     keys = np.arange(len(bits)).astype(np.uint64) + np.uint64(100 * bits[0])
-    found = Loss(DatasetSpec(name="x", title="", licence="", features={"n": NUMBER}))
+    found = PrecisionLoss(DatasetSpec(name="x", title="", licence="", features={"n": NUMBER}))
     found.add({"n": Distinct(keys, stored, all_integers=True)})
     return found
 

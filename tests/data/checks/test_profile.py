@@ -156,4 +156,4 @@ def test_few_rows_look_like_another_class_by_chance():
 
 
 def test_two_samples_of_one_distribution_differ_by_chance():
-    assert profile.chance(100, 100) == pytest.approx(0.2305, abs=5e-5)  # 1.63 times the root of 2/100
+    assert profile.critical_distance(100, 100) == pytest.approx(0.2305, abs=5e-5)  # 1.63 times the root of 2/100

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from data.checks import rows as checks_of_rows
-from data.checks.findings import Invalid
+from data.checks.findings import InvalidRows
 from data.checks.rows import RowChecks
 from data.config import Check, DataChecks, InvalidCheck
 from data.errors import DataError
@@ -340,7 +340,7 @@ def test_rows_that_a_check_left_out_are_named_as_the_cause_of_a_class_that_is_go
 def test_classes_come_in_the_order_of_their_first_rows_however_many_are_looked_at_at_once(monkeypatch):
     monkeypatch.setattr(checks_of_rows, "BLOCK_ROWS", 2)
 
-    found = checks_of_rows._in_order(np.array([2, 2, 0, 0, 0, 1], np.uint8))
+    found = checks_of_rows._count_in_order(np.array([2, 2, 0, 0, 0, 1], np.uint8))
 
     assert list(found.items()) == [(2, 2), (0, 3), (1, 1)]
 
@@ -364,7 +364,7 @@ def test_one_class_only_is_refused_beside_unusable_rows_of_another_split():
 
 
 def test_a_problem_of_rows_of_two_workers_is_counted_once():
-    first, second = Invalid(), Invalid()
+    first, second = InvalidRows(), InvalidRows()
     for number in range(1, 9):
         first.add(tiny.bad(number))
     for number in (*range(2, 10), 1):  # the last is beyond those that it shows

@@ -66,7 +66,7 @@ def _random_batches(random: np.random.Generator) -> list[Batch]:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_sorting_finds_what_a_dictionary_does_in_any_cut(seed, monkeypatch):
-    monkeypatch.setattr(seen, "PART_BITS", int(seed % 4))  # one, two, four or eight rows at once
+    monkeypatch.setattr(seen, "PARTITION_BITS", int(seed % 4))  # one, two, four or eight rows at once
     random = np.random.default_rng(seed)
     policies = random.choice(["stop", "drop", "warn"], 2)
     settings = DataChecks(duplicates=Check(policy=policies[0]), leakage=Check(policy=policies[1]))
@@ -106,7 +106,7 @@ def _said(checks: RowChecks) -> tuple[str, list[str], list[str]]:
 
 def test_a_row_takes_at_most_24_bytes():
     size, random = 2**14, np.random.default_rng(0)
-    rows = seen.Seen(tiny.SPEC)
+    rows = seen.SeenRows(tiny.SPEC)
     for number in range(4):
         digests = random.integers(0, 2**63, (size, 2), np.uint64)
         label = pa.array(random.integers(0, 2, size))
@@ -118,6 +118,6 @@ def test_a_row_takes_at_most_24_bytes():
 
 
 def test_rows_are_equal_where_both_halves_of_their_digests_are():
-    later, earlier = seen._equal(np.array([[5, 1], [5, 2], [5, 1], [6, 1]], np.uint64))
+    later, earlier = seen._equal_rows(np.array([[5, 1], [5, 2], [5, 1], [6, 1]], np.uint64))
 
     assert (later.tolist(), earlier.tolist()) == ([2], [0])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from data.columnar.accumulators import over
+from data.columnar.accumulators import accumulate
 from data.errors import ModelError
 from tests.scripts import run_script
 
@@ -42,14 +42,14 @@ def read_but_two(seed: int) -> list[np.ndarray]:
 def test_shards_are_merged_in_their_order():
     expected = [int(batch[0] * 1e6) for seed in range(5) for batch in read(seed)]
 
-    found = over(range(5), read, Total).result()
+    found = accumulate(range(5), read, Total).result()
 
     assert found["order"] == expected
     assert float.fromhex(found["total"]) == sum(sum(float(batch.sum()) for batch in read(seed)) for seed in range(5))
 
 
 def test_without_shards_it_is_an_empty_accumulator():
-    assert over([], read, Total).result() == {"total": "0x0.0p+0", "order": []}
+    assert accumulate([], read, Total).result() == {"total": "0x0.0p+0", "order": []}
 
 
 # In a process of its own: the handler of workers that it registers would stay in this one.
@@ -57,7 +57,7 @@ ON_BEAM = """
 import json
 import headrace
 headrace.put_our_packages_first()
-from data.columnar.beam import over_workers
+from data.columnar.beam import accumulate_on_beam
 from data.errors import HeadraceError
 from pipeline.running import beam_workers
 from pipeline.running.graph import beam_args
@@ -65,9 +65,9 @@ from tests.data.columnar.test_accumulators import Total, read, read_but_two
 
 if __name__ == "__main__":
     beam_workers.start()
-    found = [over_workers(range(20), read, Total, beam_args(workers)).result() for workers in (1, 2)]
+    found = [accumulate_on_beam(range(20), read, Total, beam_args(workers)).result() for workers in (1, 2)]
     try:
-        over_workers(range(20), read_but_two, Total, beam_args(2))
+        accumulate_on_beam(range(20), read_but_two, Total, beam_args(2))
     except HeadraceError as error:
         found.append([type(error).__name__, str(error)])
     open("found.json", "w").write(json.dumps(found))
@@ -78,9 +78,9 @@ if __name__ == "__main__":
 def test_one_and_two_workers_of_beam_give_what_the_loop_gives_also_its_error(tmp_path):
     run_script(tmp_path, ON_BEAM)
 
-    expected = over(range(20), read, Total).result()
+    expected = accumulate(range(20), read, Total).result()
     with pytest.raises(ModelError) as raised:
-        over(range(20), read_but_two, Total)
+        accumulate(range(20), read_but_two, Total)
     error = ["ModelError", str(raised.value)]
     assert str(raised.value) == "The model answers shard 7 with a number that is not finite."
     assert json.loads((tmp_path / "found.json").read_text()) == [expected, expected, error]

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from data.columnar.columns import of_rows, reading, store, to_row
+from data.columnar.columns import of_rows, read_options, store, to_row
 from data.config import DataConfig
-from data.kinds.cell import Reading
+from data.kinds.cell import ReadOptions
 from data.sources.blocks import Block
 from data.sources.records import Record
 from data.spec import BadRow, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TextFeature
@@ -35,15 +35,15 @@ def test_a_block_is_stored_as_its_rows_are_one_by_one():
         "note": pa.array(["x"] * 5),
     }
     block = Block("a.csv", pa.RecordBatch.from_pydict(cells), np.array([2, 3, 5, 6, 9]))
-    reading = {"how": Reading(textual=True, missing=frozenset({"", "NA"})), "unused": ("note",)}
+    arguments = {"options": ReadOptions(textual=True, missing=frozenset({"", "NA"})), "unused": ("note",)}
 
-    stored = store(block, SPEC, **reading)
+    stored = store(block, SPEC, **arguments)
 
     records = [
         Record(f"a.csv:{line}", {name: cells[name][row].as_py() for name in cells}, number=line)
         for row, line in enumerate((2, 3, 5, 6, 9))
     ]
-    rows = [to_row(record, SPEC, **reading) for record in records]
+    rows = [to_row(record, SPEC, **arguments) for record in records]
     assert stored.kept.tolist() == [0, 1, 4]
     assert stored.columns.equals(of_rows([rows[row] for row in (0, 1, 4)], SPEC))
     assert stored.problems == {row: rows[row].problems for row in (2, 3)}
@@ -55,7 +55,7 @@ def test_a_column_that_is_not_there_has_no_cells_and_one_that_is_unknown_only_wh
     names = {"age": pa.array([1, 2]), "churned": pa.array(["no", "yes"]), "paln": pa.array([None, "a"])}
     block = Block("a.jsonl", pa.RecordBatch.from_pydict(names), np.array([1, 2]), mixed={"plan": ["a", None]})
 
-    stored = store(block, SPEC, Reading())
+    stored = store(block, SPEC, ReadOptions())
 
     assert stored.columns.to_pylist() == [{"age": 1.0, "income": None, "plan": b"a", "churned": 0}]
     assert [str(problem) for problem in stored.problems[1]] == [
@@ -68,9 +68,9 @@ def test_the_encoded_pictures_of_the_rows_that_are_kept_are_kept():
     spec = DatasetSpec(name="x", title="", licence="", features={"p": ImageFeature(height=4, width=4, channels=1)})
     cells = {"p": pa.array([bytes(16), png(9)[:50], png(7), None])}
 
-    stored = store(Block("a.parquet", pa.RecordBatch.from_pydict(cells), np.arange(4)), spec, Reading())
+    stored = store(Block("a.parquet", pa.RecordBatch.from_pydict(cells), np.arange(4)), spec, ReadOptions())
 
-    rows = [to_row(Record("", {"p": cell}), spec, Reading()) for cell in cells["p"].to_pylist()]
+    rows = [to_row(Record("", {"p": cell}), spec, ReadOptions()) for cell in cells["p"].to_pylist()]
     assert [isinstance(row, BadRow) for row in rows] == [False, True, False, True]
     assert stored.columns.column("p").to_pylist() == [bytes(16), rows[2]["p"].tobytes()]
     assert stored.files["p"].to_pylist() == [None, png(7)]
@@ -78,7 +78,7 @@ def test_the_encoded_pictures_of_the_rows_that_are_kept_are_kept():
 
 
 def test_a_block_without_rows_is_stored_as_no_rows():
-    stored = store(Block("a.csv", pa.RecordBatch.from_pydict({}), np.arange(0)), SPEC, Reading(textual=True))
+    stored = store(Block("a.csv", pa.RecordBatch.from_pydict({}), np.arange(0)), SPEC, ReadOptions(textual=True))
 
     assert stored.columns.num_rows == 0
     assert stored.columns.schema.names == list(SPEC.features)
@@ -87,7 +87,7 @@ def test_a_block_without_rows_is_stored_as_no_rows():
 def test_problems_come_in_the_order_of_the_rows_whichever_column_they_are_in():
     cells = {"age": [1, 2, -1], "plan": [None, "b", "c"], "churned": ["no", "yes", "no"]}
 
-    stored = store(Block("a.jsonl", pa.RecordBatch.from_pydict(cells), np.arange(1, 4)), SPEC, Reading())
+    stored = store(Block("a.jsonl", pa.RecordBatch.from_pydict(cells), np.arange(1, 4)), SPEC, ReadOptions())
 
     assert [(row, [problem.column for problem in stored.problems[row]]) for row in stored.problems] == [
         (0, ["plan"]),
@@ -98,7 +98,7 @@ def test_problems_come_in_the_order_of_the_rows_whichever_column_they_are_in():
 def test_raw_pixels_have_no_files():
     spec = DatasetSpec(name="x", title="", licence="", features={"p": ImageFeature(height=2, width=2, channels=1)})
 
-    stored = store(Block("a.parquet", pa.RecordBatch.from_pydict({"p": [bytes(4)]}), np.arange(1)), spec, Reading())
+    stored = store(Block("a.parquet", pa.RecordBatch.from_pydict({"p": [bytes(4)]}), np.arange(1)), spec, ReadOptions())
 
     assert stored.files == {}
 
@@ -106,7 +106,7 @@ def test_raw_pixels_have_no_files():
 def test_texts_of_files_with_types_are_numbers_in_the_notation_of_the_settings():
     """A number is what it is; only a text is read by how numbers are written."""
     spec = DatasetSpec(name="x", title="", licence="", features={"n": NumberFeature()})
-    how = reading("jsonl", DataConfig(files="a.jsonl", decimal=",", thousands="."), Path())
+    options = read_options("jsonl", DataConfig(files="a.jsonl", decimal=",", thousands="."), Path())
     block = Block("a.jsonl", pa.RecordBatch.from_pydict({}), np.arange(3), mixed={"n": ["1,5", 1.5, "1.500"]})
 
-    assert store(block, spec, how).columns.to_pydict() == {"n": [1.5, 1.5, 1500.0]}
+    assert store(block, spec, options).columns.to_pydict() == {"n": [1.5, 1.5, 1500.0]}

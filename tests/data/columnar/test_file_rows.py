@@ -8,7 +8,7 @@ import pyarrow as pa
 from PIL import Image
 
 from data.columnar import encoding
-from data.columnar.file_rows import FileRows, _Rule
+from data.columnar.file_rows import FileRows, _SplitRule
 from data.config import DataConfig
 from data.sources.blocks import Block
 from data.spec import DatasetSpec, ImageFeature, LabelFeature, NumberFeature
@@ -33,7 +33,7 @@ def _keys(rows: FileRows, **cells: list) -> np.ndarray:
 
 
 def test_a_cut_ends_before_the_next_one_begins_and_is_by_the_first_half_of_the_digest():
-    rule = _Rule("train", {"validation": range(100), "test": range(100, 200)})
+    rule = _SplitRule("train", {"validation": range(100), "test": range(100, 200)})
 
     found = rule.splits(np.array([[99, 500], [100, 0], [199, 50], [200, 150], [1099, 0]], np.uint64))
 

@@ -20,8 +20,8 @@ class _CellWise:
 
     def __init__(self):
         self.values, self.missing, self.rows, self.numbers, self.integers = Counter(), Counter(), 0, 0, 0
-        self.least, self.most, self.last, self.rising = float("inf"), float("-inf"), float("nan"), True
-        self.formats, self.moments, self.nested = list(FORMATS), False, False
+        self.minimum, self.maximum, self.last, self.is_consecutive = float("inf"), float("-inf"), float("nan"), True
+        self.formats, self.has_date_type, self.is_nested = list(FORMATS), False, False
 
     def add(self, cell):
         text = "" if cell is None or cell != cell else word(cell)
@@ -31,8 +31,8 @@ class _CellWise:
             self.missing[text] += 1
             return
         self.rows += 1
-        self.nested |= isinstance(cell, dict | list | tuple)
-        self.moments |= not isinstance(cell, str) and hasattr(cell, "year")
+        self.is_nested |= isinstance(cell, dict | list | tuple)
+        self.has_date_type |= not isinstance(cell, str) and hasattr(cell, "year")
         self.values[text] += 1
         self._add_number(cell, text)
         self.formats = [form for form in self.formats if is_date(text, form)]
@@ -42,10 +42,10 @@ class _CellWise:
             return
         number = float(text)
         if number - number == 0:
-            self.rising &= not self.numbers or number == self.last + 1
+            self.is_consecutive &= not self.numbers or number == self.last + 1
             self.numbers += 1
             self.integers += number.is_integer()
-            self.least, self.most, self.last = min(self.least, number), max(self.most, number), number
+            self.minimum, self.maximum, self.last = min(self.minimum, number), max(self.maximum, number), number
 
 
 TEXTS = (
@@ -80,12 +80,22 @@ POOLS = (
 def _facts(column):
     facts_of_column = {
         name: getattr(column, name)
-        for name in ("missing", "rows", "numbers", "integers", "least", "most", "rising", "moments", "nested")
+        for name in (
+            "missing",
+            "rows",
+            "numbers",
+            "integers",
+            "minimum",
+            "maximum",
+            "is_consecutive",
+            "has_date_type",
+            "is_nested",
+        )
     }
-    # Of a column of moments nobody asks for formats.
+    # The formats of a column with a date type are not used.
     return facts_of_column | {
         "values": list(column.values.items()),
-        "formats": None if column.moments else column.formats,
+        "formats": None if column.has_date_type else column.formats,
     }
 
 
@@ -130,7 +140,7 @@ def test_of_too_many_values_the_first_are_kept(monkeypatch):
     column = survey([block_of({"c": ["a", "b"]}), block_of({"c": ["c", "d", "e", "f"]})])["c"]
 
     assert list(column.values) == ["a", "b", "c", "d"]
-    assert column.many
+    assert column.has_too_many_values
     assert column.rows == 6
 
 
@@ -138,7 +148,7 @@ def test_of_too_many_values_the_first_are_kept(monkeypatch):
 def test_whole_numbers_beyond_float32_merge_only_with_those_of_their_sign(cells):
     column = survey([block_of({"c": cells})])["c"]
 
-    assert column.merged == 0
+    assert column.num_collisions == 0
 
 
 def test_a_column_that_some_rows_do_not_have_is_missing_there():

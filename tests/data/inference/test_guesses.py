@@ -4,7 +4,7 @@ import pytest
 
 from data.inference.facts import survey
 from data.inference.guesses import guess_input, guess_label
-from data.inference.notations import read_as_written
+from data.inference.notations import apply_notation
 from tests.data.as_block import block_of, block_of_rows
 
 
@@ -179,7 +179,7 @@ def test_names_that_come_again_are_categories(names):
 def test_texts_of_more_rows_than_are_counted_are_texts():
     column = _column([f"the review with number {i} of a guest" for i in range(20_100)])
 
-    assert column.many
+    assert column.has_too_many_values
     assert guess_input(column).feature.kind == "text"
 
 
@@ -212,11 +212,11 @@ def test_whole_numbers_of_twelve_digits_and_more_that_are_all_different_are_iden
 def test_numbers_in_a_notation_of_their_own_are_numbers_with_their_unit():
     columns = survey([block_of({"price": ["1.234,50 €", "0,99 €"] * 20, "share": ["3,5 %", "12 %"] * 20})])
 
-    notation, doubts = read_as_written(columns)
+    notation, doubts = apply_notation(columns)
 
     assert (notation, doubts) == ((",", "."), [])
     assert [guess_input(column).feature.unit for column in columns.values()] == ["€", "%"]
-    assert (columns["price"].least, columns["price"].most, columns["price"].integers) == (0.99, 1234.5, 0)
+    assert (columns["price"].minimum, columns["price"].maximum, columns["price"].integers) == (0.99, 1234.5, 0)
 
 
 def test_what_keeps_cells_from_being_numbers_is_told_as_the_table_writes_them():
@@ -228,7 +228,7 @@ def test_what_keeps_cells_from_being_numbers_is_told_as_the_table_writes_them():
     }
     columns = survey([block_of(cells)])
 
-    read_as_written(columns)
+    apply_notation(columns)
 
     guesses = {name: (guess_input(column).reason, guess_input(column).remedy) for name, column in columns.items()}
     assert guesses["price"] == (
@@ -246,6 +246,6 @@ def test_dashes_in_the_place_of_decimals_are_read():
     columns = survey([block_of({"price": [f"{i},- €" for i in range(94)], "fine": ["CHF 12.-", "CHF 7.--"] * 47})])
     prices, fines = ({name: columns[name]} for name in columns)
 
-    assert (read_as_written(prices)[0].decimal, read_as_written(fines)[0].decimal) == (",", ".")
+    assert (apply_notation(prices)[0].decimal, apply_notation(fines)[0].decimal) == (",", ".")
     assert [guess_input(column).feature.unit for column in columns.values()] == ["€", "CHF"]
-    assert (columns["price"].least, columns["price"].most) == (0, 93)
+    assert (columns["price"].minimum, columns["price"].maximum) == (0, 93)

@@ -12,10 +12,10 @@ from data.inference.values import Values
 @pytest.mark.parametrize("seed", range(10))
 def test_values_are_counted_in_the_order_in_which_they_appeared_however_they_come(seed, monkeypatch):
     rng = random.Random(seed)
-    monkeypatch.setattr(values, "FEW", rng.choice([1, 5, 1000]))
+    monkeypatch.setattr(values, "MIN_PENDING", rng.choice([1, 5, 1000]))
     parts = [[rng.choice("abcdefghijkløæ ") for _ in range(rng.randint(0, 9))] for _ in range(12)]
 
-    first, rest = Values(most=100), Values(most=100)
+    first, rest = Values(max_values=100), Values(max_values=100)
     for index, part in enumerate(parts):
         counted = Counter(part)
         accumulator = first if index < 6 else rest
@@ -34,7 +34,7 @@ def test_values_are_counted_in_the_order_in_which_they_appeared_however_they_com
 
 
 def test_of_too_many_values_only_the_first_are_kept():
-    counted = Values(most=2)
+    counted = Values(max_values=2)
 
     for text in "abcda":
         counted.add_each([text])

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.columnar.columns import KINDS, TYPES, column, reading_of
-from data.kinds.cell import Reading, Unusable
+from data.columnar.columns import KINDS, TYPES, column, feature_options
+from data.kinds.cell import ReadOptions, Unusable
 from data.numerals import Notation
 from data.spec import (
     BooleanFeature,
@@ -74,13 +74,13 @@ OTHERS = [
     10**400, Decimal("1.50"), Decimal("1e-10"), Decimal("NaN"), Decimal(3), date(2024, 1, 31), time(12), timedelta(5),
     datetime(2024, 1, 31, tzinfo=timezone(timedelta(hours=2))), np.float32(0.1),
 ]  # fmt: skip
-READINGS = [
-    Reading(textual=True, missing=frozenset({"", "NA", "-999", "None", "2024-01-31"})),
-    Reading(textual=True, missing=frozenset({""})),
-    Reading(textual=True),
-    Reading(),
-    Reading(missing=frozenset({"", "NA", "-999", "None"})),
-    *(Reading(True, frozenset({"", "-1"}), notation=Notation(*marks)) for marks in (",", ",.", ", ", ".,", ".'")),
+ALL_OPTIONS = [
+    ReadOptions(textual=True, missing=frozenset({"", "NA", "-999", "None", "2024-01-31"})),
+    ReadOptions(textual=True, missing=frozenset({""})),
+    ReadOptions(textual=True),
+    ReadOptions(),
+    ReadOptions(missing=frozenset({"", "NA", "-999", "None"})),
+    *(ReadOptions(True, frozenset({"", "-1"}), notation=Notation(*marks)) for marks in (",", ",.", ", ", ".,", ".'")),
 ]
 
 
@@ -128,27 +128,27 @@ def _columns(chance: random.Random) -> list:
 def test_a_column_is_stored_as_its_cells_are(feature):
     chance = random.Random(19)
 
-    for how in READINGS:
+    for options in ALL_OPTIONS:
         for _ in range(2):
             for cells in _columns(chance):
-                _assert_equal(cells, feature, how)
+                _assert_equal(cells, feature, options)
 
 
-def _assert_equal(cells, feature, how):
-    stored = column(cells, feature, how)
+def _assert_equal(cells, feature, options):
+    stored = column(cells, feature, options)
 
     values = cells if isinstance(cells, list) else _python(cells)
     expected, problems = [], {}
     for row, cell in enumerate(values):
         try:
-            value = KINDS[type(feature)].value(cell, feature, reading_of(feature, how))
+            value = KINDS[type(feature)].value(cell, feature, feature_options(feature, options))
             expected.append(value.tobytes() if isinstance(value, np.ndarray) else value)
         except Unusable as error:
             problems[row] = (error.expected, error.found)
             expected.append(None)
     assert {row: (error.expected, error.found) for row, error in stored.problems.items()} == problems
     assert stored.values.type == TYPES[feature.stored]
-    case = f"{feature} {how} {cells}"
+    case = f"{feature} {options} {cells}"
     assert _bits(stored.values) == _bits(pa.array(expected, TYPES[feature.stored])), case
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from data.columnar.columns import column, of_rows, to_row
 from data.kinds import number
-from data.kinds.cell import Reading, word, words_of_floats
+from data.kinds.cell import ReadOptions, word, words_of_floats
 from data.sources.records import Record
 from data.spec import (
     BadRow,
@@ -27,7 +27,7 @@ from data.spec import (
 
 def _row(cell, *, optional: bool, textual: bool = False):
     spec = DatasetSpec(name="texts", title="", licence="", features={"text": TextFeature(optional=optional)})
-    return to_row(Record("1.txt", {"text": cell}), spec, Reading(textual, frozenset({""})))
+    return to_row(Record("1.txt", {"text": cell}), spec, ReadOptions(textual, frozenset({""})))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_raw_pixels_may_begin_with_the_signature_of_a_format():
     """BM, 66 and 77, is the signature of a BMP file and a likely pair of pixels."""
     spec = DatasetSpec(name="x", title="", licence="", features={"p": ImageFeature(height=2, width=2, channels=1)})
 
-    row = to_row(Record("1", {"p": b"BM\x01\x02"}), spec, Reading())
+    row = to_row(Record("1", {"p": b"BM\x01\x02"}), spec, ReadOptions())
 
     assert row["p"].ravel().tolist() == [66, 77, 1, 2]
 
@@ -77,8 +77,8 @@ def test_a_negative_zero_becomes_zero(feature, zero):
     cells = [zero] if zero[0] != "-" else [zero, float(zero)]
     forms = [cells, *(pa.array([cell]) for cell in cells)]
 
-    stored = [column(form, feature, Reading()).values[0].as_py() for form in forms]
-    values = [np.float32(number.value(cell, feature, Reading())) for cell in cells]
+    stored = [column(form, feature, ReadOptions()).values[0].as_py() for form in forms]
+    values = [np.float32(number.value(cell, feature, ReadOptions())) for cell in cells]
     of_row = of_rows([{"x": float(zero.replace("\u2212", "-"))}], spec).column("x").to_pylist()
 
     assert {str(value) for value in (*stored, *values, *of_row)} == {"0.0"}
@@ -88,7 +88,7 @@ def test_a_number_is_no_index_where_classes_are_called_by_numbers():
     """With classes 1, 2 and 3 a label 0 became the first class: a model was published with every label off by one."""
     label = LabelFeature(classes=("1", "2", "3"))
     spec = DatasetSpec(name="x", title="", licence="", features={"y": label})
-    rows = [to_row(Record("1", {"y": cell}), spec, Reading()) for cell in (1, 3.0, 0)]
+    rows = [to_row(Record("1", {"y": cell}), spec, ReadOptions()) for cell in (1, 3.0, 0)]
 
     assert [row["y"] for row in rows[:2]] == [0, 2]
     assert isinstance(rows[2], BadRow)
@@ -96,7 +96,7 @@ def test_a_number_is_no_index_where_classes_are_called_by_numbers():
 
 def _value_or_problem(cell, feature: Feature, *, textual: bool = False) -> str | dict:
     spec = DatasetSpec(name="x", title="", licence="", features={"y": feature})
-    row = to_row(Record("1", {"y": cell}), spec, Reading(textual, frozenset({"", "None"})))
+    row = to_row(Record("1", {"y": cell}), spec, ReadOptions(textual, frozenset({"", "None"})))
     return str(row.problems[0]) if isinstance(row, BadRow) else dict(row)
 
 
@@ -178,7 +178,7 @@ def test_an_integer_of_any_length_is_a_problem_of_its_row_only():
 def test_a_typed_column_may_hold_numbers_as_text_and_markers_of_missing_values(cell, stored):
     spec = DatasetSpec(name="x", title="", licence="", features={"n": NumberFeature(optional=True)})
 
-    row = to_row(Record("1", {"n": cell}), spec, Reading(missing=frozenset({""})))
+    row = to_row(Record("1", {"n": cell}), spec, ReadOptions(missing=frozenset({""})))
 
     assert row == ({} if stored is None else {"n": stored})
 
@@ -187,8 +187,8 @@ def test_a_required_feature_of_a_typed_column_has_no_markers_of_missing_values()
     features: dict[str, Feature] = {"c": CategoryFeature(), "n": NumberFeature()}
     spec = DatasetSpec(name="x", title="", licence="", features=features)
 
-    row = to_row(Record("1", {"c": "", "n": 1}), spec, Reading(missing=frozenset({""})))
-    bad = to_row(Record("1", {"c": "", "n": float("nan")}), spec, Reading(missing=frozenset({""})))
+    row = to_row(Record("1", {"c": "", "n": 1}), spec, ReadOptions(missing=frozenset({""})))
+    bad = to_row(Record("1", {"c": "", "n": float("nan")}), spec, ReadOptions(missing=frozenset({""})))
 
     assert row == {"c": "", "n": 1.0}
     assert [str(problem) for problem in bad.problems] == ["1:n: expected a finite number, found nan"]
@@ -223,7 +223,7 @@ def test_floats_are_written_all_at_once_as_each_alone(dtype):
 def test_a_missing_value_is_refused_unless_the_feature_is_optional(feature, expected):
     for cell, textual in (("", True), (" ", True), ("None", True), (None, False)):
         assert _value_or_problem(cell, feature, textual=textual).startswith(f"1:y: expected {expected}, found ")
-        stored = column(pa.array([cell], pa.string()), feature, Reading(textual, frozenset({"", "None"})))
+        stored = column(pa.array([cell], pa.string()), feature, ReadOptions(textual, frozenset({"", "None"})))
         assert list(stored.problems) == [0]
         if not isinstance(feature, LabelFeature | TargetFeature):
             assert _value_or_problem(cell, feature.model_copy(update={"optional": True}), textual=textual) == {}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from data.columnar.columns import of_rows, reading, to_row
+from data.columnar.columns import of_rows, read_options, to_row
 from data.columnar.encoding import encode
 from data.config import DataConfig
-from data.kinds.cell import Reading
+from data.kinds.cell import ReadOptions
 from data.sources import blocks
 from data.sources.tables import formats, jsonl_blocks
 from data.spec import BadRow, BooleanFeature, CategoryFeature, DatasetSpec, DateFeature, NumberFeature
@@ -63,7 +63,7 @@ def test_rows_of_a_block_equal_rows_read_singly(tmp_path, monkeypatch, write):
     choose, path, usable, refused = random.Random(0), tmp_path / "rows", 0, 0
     for _ in range(20):
         kind = write(path, choose)
-        how = reading(kind, CONFIG, tmp_path)
+        how = read_options(kind, CONFIG, tmp_path)
 
         examples, before = [], 0
         for block in _blocks(path, kind, choose.choice([500, 2**22])):
@@ -83,7 +83,7 @@ def _blocks(path: Path, kind: str, size: int):
     return jsonl_blocks.read(path, size) if kind == "jsonl" else formats.blocks(path, kind, CONFIG)
 
 
-def _read_singly(path: Path, kind: str, how: Reading) -> list[tuple[int, bytes | None, str | None]]:
+def _read_singly(path: Path, kind: str, how: ReadOptions) -> list[tuple[int, bytes | None, str | None]]:
     """Returns the number, the content and the error of each row, read one at a time."""
     examples = []
     for number, record in enumerate(formats.records(path, kind, CONFIG), start=1):
@@ -109,7 +109,7 @@ def test_json_values_that_are_no_objects_are_errors_in_their_row(tmp_path):
     path.write_text('[{"size": 1}, 5, {"size": 2}, [], {"size": "x"}, {"size": 3}]')
     (block,) = formats.blocks(path, "jsonl", CONFIG)
 
-    (batch,) = contents.example_batches(block, SPEC, Reading(), column=None, file="a.json", before=10)
+    (batch,) = contents.example_batches(block, SPEC, ReadOptions(), column=None, file="a.json", before=10)
 
     assert batch.keys.column("row").to_pylist() == [11, 12, 13, 14, 15, 16]
     assert [content is not None for content in batch.contents.to_pylist()] == [True, False, True, False, False, True]
@@ -127,7 +127,7 @@ def test_pictures_are_decoded_in_small_batches(tmp_path, folder):
     (block,) = formats.blocks(path, "csv", CONFIG)
 
     batches = list(
-        contents.example_batches(block, spec, reading("csv", CONFIG, folder), column="photo", file="l", before=0)
+        contents.example_batches(block, spec, read_options("csv", CONFIG, folder), column="photo", file="l", before=0)
     )
 
     assert [len(batch) for batch in batches] == [8, 8, 5]
@@ -146,6 +146,6 @@ def test_a_block_of_problems_only_has_their_errors(tmp_path):
     path.write_text("5\n6\n")
     (block,) = formats.blocks(path, "jsonl", CONFIG)
 
-    (batch,) = contents.example_batches(block, SPEC, Reading(), column=None, file="a.jsonl", before=0)
+    (batch,) = contents.example_batches(block, SPEC, ReadOptions(), column=None, file="a.jsonl", before=0)
 
     assert (batch.contents.null_count, batch.errors.null_count) == (2, 0)

@@ -9,7 +9,7 @@ import pytest
 
 from data.columnar.columns import store
 from data.errors import DataError
-from data.kinds.cell import Reading
+from data.kinds.cell import ReadOptions
 from data.sources.tables import parquet
 from data.spec import CategoryFeature, DatasetSpec, TextFeature
 from tests.data.sources.tables import both_ways
@@ -50,7 +50,7 @@ def test_only_the_cell_that_is_not_utf8_is_a_problem(tmp_path, block_rows):
     pq.write_table(pa.table({"text": broken, "kind": broken}), tmp_path / "rows.parquet")
     spec = DatasetSpec(name="rows", title="", licence="", features={"text": TextFeature(), "kind": CategoryFeature()})
 
-    stored = [store(block, spec, Reading()) for block in parquet.blocks(tmp_path / "rows.parquet", block_rows)]
+    stored = [store(block, spec, ReadOptions()) for block in parquet.blocks(tmp_path / "rows.parquet", block_rows)]
 
     problems = [str(problem) for one in stored for problems in one.problems.values() for problem in problems]
     assert [text for one in stored for text in one.columns.column("text").to_pylist()] == ["é".encode(), b"c"]

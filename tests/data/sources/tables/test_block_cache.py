@@ -4,7 +4,7 @@ import openpyxl
 import pytest
 
 from data.config import DataConfig
-from data.sources.tables import formats, kept
+from data.sources.tables import block_cache, formats
 
 
 @pytest.fixture
@@ -15,14 +15,16 @@ def reads(monkeypatch):
 
 
 def _rows(path, **settings):
-    return [block.cells.to_pylist() for block in kept.blocks(path, "csv", DataConfig(files=str(path), **settings))]
+    return [
+        block.cells.to_pylist() for block in block_cache.blocks(path, "csv", DataConfig(files=str(path), **settings))
+    ]
 
 
 def test_a_file_is_read_once_within_a_command_and_again_after_it(tmp_path, reads):
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n1,2\n3,4\n")
 
-    with kept.keeping():
+    with block_cache.caching():
         first = _rows(path)
         assert _rows(path) == first
     assert reads == ["rows.csv"]
@@ -37,9 +39,9 @@ def test_a_file_is_read_once_by_whatever_path_and_named_by_the_one_that_was_aske
     (tmp_path / "link.csv").symlink_to(path)
     monkeypatch.chdir(tmp_path)
 
-    with kept.keeping():
+    with block_cache.caching():
         for place in (path, Path("rows.csv"), Path("../", tmp_path.name, "rows.csv"), tmp_path / "link.csv"):
-            (block,) = kept.blocks(place, "csv", DataConfig(files=str(place)))
+            (block,) = block_cache.blocks(place, "csv", DataConfig(files=str(place)))
             named = [block.where(0), block.where(1), block.problems[0].where]
             assert named == [f"{place}:{line}" for line in (2, 4, 3)]
 
@@ -50,7 +52,7 @@ def test_a_file_that_changed_or_is_read_in_another_way_is_read_again(tmp_path, r
     path = tmp_path / "rows.csv"
     path.write_text("a;b,c\n1;2,3\n")
 
-    with kept.keeping():
+    with block_cache.caching():
         commas, semicolons = _rows(path), _rows(path, delimiter=";")
         path.write_text("a;b,c\n1;2,4\n1;2,5\n")
         changed = _rows(path)
@@ -63,10 +65,10 @@ def test_what_is_larger_than_the_bound_or_was_not_read_to_its_end_is_not_kept(tm
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n1,2\n3,4\n")
 
-    with kept.keeping(max_bytes=8):
+    with block_cache.caching(max_bytes=8):
         assert _rows(path) == _rows(path)
-    with kept.keeping():
-        next(kept.blocks(path, "csv", DataConfig(files=str(path))))
+    with block_cache.caching():
+        next(block_cache.blocks(path, "csv", DataConfig(files=str(path))))
         assert _rows(path) == _rows(path)
 
     assert len(reads) == 4
@@ -79,7 +81,9 @@ def test_a_sheet_is_read_again_where_other_columns_are_ignored(tmp_path):
     path = tmp_path / "book.xlsx"
     book.save(path)
 
-    with kept.keeping():
-        every = [list(kept.blocks(path, "xlsx", DataConfig(files=str(path), ignore=one))) for one in ((), ("b",), ())]
+    with block_cache.caching():
+        every = [
+            list(block_cache.blocks(path, "xlsx", DataConfig(files=str(path), ignore=one))) for one in ((), ("b",), ())
+        ]
 
     assert [len(block) for (block,) in every] == [1, 2, 1]
