@@ -68,7 +68,7 @@ def overview(home: Path) -> None:
 @click.argument("pipeline", type=PipelineName())
 @set_option
 @click.option("--allow-unblessed", is_flag=True, help="Go on with a model below its thresholds; it is not published.")
-@click.option("--take-over", is_flag=True, help="Give the name to this run file, though it was another's so far.")
+@click.option("--take-over", is_flag=True, help="Use the name for this run file, though another one had it so far.")
 @click.option("--wait", is_flag=True, help="Wait for a run of this pipeline to end, instead of exit code 6.")
 @home_option
 @json_option

@@ -28,10 +28,16 @@ _KINDS = {"served": "sampled requests", "spans": "newest span"}
     type=click.Choice(["served", "spans", "all"]),
     default="all",
     show_default=True,
-    help="Sampled requests, the newest span of the data, or what there is of both.",
+    help="Sampled requests, the newest span of the data, or both.",
 )
-@click.option("--max-distance", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="What is drift.")
-@click.option("--since", type=float, default=0.0, help="Samples after this moment only, in seconds since 1970.")
+@click.option(
+    "--max-distance",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Distance above which a feature has drifted.",
+)
+@click.option("--since", type=float, default=0.0, help="Only samples after this time, in seconds since 1970.")
 @set_option
 @home_option
 @json_option

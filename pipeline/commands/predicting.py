@@ -56,7 +56,7 @@ MAX_SHOWN = 10  # errors printed, unless --json or --out writes all of them
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a table of the answers: .csv, .parquet or .jsonl.",
+    help="Write a table of the predictions: .csv, .parquet or .jsonl.",
 )
 @click.option("--force", is_flag=True, help="Write over the file of --out.")
 @home_option
@@ -68,10 +68,10 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
             as_json: bool) -> None:  # fmt: skip
     """Ask a published model about files or texts.
 
-    FILES are pictures of any size, texts, or tables with a row a question; PIPELINE names the model.
+    FILES are images of any size, texts, or tables with a row for each prediction; PIPELINE names the model.
 
-    A model of pictures or texts takes tables of those, too, with the column that it learned from, or with only one
-    column. Of a folder all is read that the model can be asked about; hidden files are left out.
+    A model of images or texts takes tables of those, too, with the column that it learned from, or with only one
+    column. Of a folder all files are read that the model takes as input; hidden files are left out.
 
     \b
     Examples:
@@ -80,8 +80,8 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
       headrace predict sentiment --text "What a film!"
       headrace predict sentiment reviews.jsonl letters/
       headrace predict credit applications.csv
-      headrace predict credit applications.csv --out answers.parquet
-      headrace predict credit export.txt --format csv --delimiter ";" --out answers.csv --force
+      headrace predict credit applications.csv --out predictions.parquet
+      headrace predict credit export.txt --format csv --delimiter ";" --out predictions.csv --force
       headrace predict movies --text 15
       headrace predict credit applications.csv --server http://10.0.0.7:8501
 
@@ -89,11 +89,11 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
     of the file as well.
 
     --out reads and writes some thousand rows at a time, for files of any size. Its columns: file and row, or
-    text, to join the answers with what was asked; version; class, probability and one such as probability_yes for
+    text, to join the predictions with the input; version; class, probability and one such as probability_yes for
     each class (of over 100 classes, or of items, the best ones: item, score, item_2, score_2 ...), or value; error.
 
-    Exit codes: 0 all answered; 2 settings or usage; 3 a row or file cannot be used, the others are answered all the
-    same, and with --json and --out it has an error in the place of an answer; 5 the server does not answer.
+    Exit codes: 0 success; 2 settings or usage; 3 a row or file cannot be used: the others have predictions, and with
+    --json and --out it has an error instead of one; 5 the server does not answer.
     """
     from pipeline.live import predicting
 

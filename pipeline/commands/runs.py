@@ -18,10 +18,10 @@ DAY = click.DateTime(["%Y-%m-%d"])
 
 @click.command()
 @click.argument("pipeline", required=False, type=PipelineName())
-@click.option("--state", type=click.Choice(STATES), help="Only those that came to this.")
-@click.option("--since", type=DAY, metavar="YYYY-MM-DD", help="Only those begun on that day or later.")
-@click.option("--until", type=DAY, metavar="YYYY-MM-DD", help="Only those begun on that day or before.")
-@click.option("-n", "count", default=20, show_default=True, help="How many, the newest.")
+@click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
+@click.option("--since", type=DAY, metavar="YYYY-MM-DD", help="Only runs that began on that day or later.")
+@click.option("--until", type=DAY, metavar="YYYY-MM-DD", help="Only runs that began on that day or earlier.")
+@click.option("-n", "count", default=20, show_default=True, help="Number of newest runs to show.")
 @home_option
 @json_option
 @reports_errors
@@ -191,14 +191,14 @@ def why(run: str, stage: str | None, home: Path, as_json: bool) -> None:
 @click.argument("run", type=RunName())
 @click.option("--open", "in_browser", is_flag=True, help="Open it in the browser.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a copy to this file.")
-@click.option("--force", is_flag=True, help="Replace the page even where it shows what is gone since.")
+@click.option("--force", is_flag=True, help="Replace the page even if it shows outputs that were removed since.")
 @home_option
 @reports_errors
 def report(run: str, in_browser: bool, out: Path | None, force: bool, home: Path) -> None:
     """Write the page of a run, and print its path.
 
-    RUN is its identifier, or a pipeline for its newest run. Every run that ends writes it; this is for those that were
-    stopped, and for what came to light since. A page that shows what is gone since, as `headrace gc` removed it, stays.
+    RUN is its identifier, or a pipeline for its newest run. Every run that ends writes it; use this for runs that were
+    stopped, or to update a page. A page with outputs that were removed since, as by `headrace gc`, stays as it is.
 
     \b
     Examples:
@@ -224,7 +224,7 @@ def report(run: str, in_browser: bool, out: Path | None, force: bool, home: Path
     if missing:
         reason = f"{missing[0]}{f' (and {len(missing) - 1} more)' if len(missing) > 1 else ''}"
         click.echo(
-            f"The page stays as it is, since it shows what is gone: {reason}; --force replaces it.",
+            f"The page stays as it is, since it shows outputs that were removed: {reason}; --force replaces it.",
             err=True,
         )
     if in_browser and not webbrowser.open(path.resolve().as_uri()):
@@ -244,7 +244,7 @@ def ui(port: int, board: str, in_browser: bool, home: Path) -> None:
 
     It listens on 127.0.0.1 only.
 
-    It changes nothing. Runs in progress move; pages link to reports and to TensorBoard (`headrace board`).
+    It is read-only. Runs in progress are updated; pages link to reports and to TensorBoard (`headrace board`).
 
     \b
     Examples:
@@ -268,7 +268,7 @@ def ui(port: int, board: str, in_browser: bool, home: Path) -> None:
 def repair(pipeline: str, home: Path) -> None:
     """Mend the metadata database of a pipeline.
 
-    Restores the last run's backup, and moves artifacts that it does not know aside.
+    Restores the last run's backup, and renames artifacts that are not in it.
 
     \b
     Example:
@@ -298,7 +298,7 @@ def gc(pipeline: str, keep: int, dry_run: bool, home: Path, as_json: bool) -> No
 
     Removes artifacts, logs and versions of PIPELINE.
 
-    It says what stays and why; what no run is known to have made stays.
+    Prints what stays and why; files of unknown origin stay.
 
     \b
     Examples:

@@ -39,7 +39,9 @@ _why = click.option("--why", default="", metavar="TEXT", help="Written into the 
 @click.option("--access-log", metavar="FILE", help="A JSON line a request, - for the log (embedded server).")
 @click.option("-f", "--flag", "flags", multiple=True, metavar="NAME=VALUE", help="Any flag of TF Serving.")
 @click.option("--print-config", is_flag=True, help="Write config files, Compose and Kubernetes manifests instead.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where; serving/deploy by default.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Their folder; serving/deploy by default."
+)
 @home_option
 @json_option
 @reports_errors
@@ -181,7 +183,9 @@ def rollback(pipeline: str, why: str, home: Path, as_json: bool) -> None:
     show_default=True,
     help="Share of its requests that may fail.",
 )
-@click.option("--p95-ms", type=click.FloatRange(0, min_open=True), help="What 95 % of its requests must not exceed.")
+@click.option(
+    "--p95-ms", type=click.FloatRange(0, min_open=True), help="Latency that 95 % of its requests must not exceed."
+)
 @click.option(
     "--promote-after",
     metavar="DURATION",

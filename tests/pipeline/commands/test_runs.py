@@ -63,7 +63,10 @@ def test_a_page_that_shows_removed_outputs_is_replaced_only_with_force(tmp_path)
 
     first = report()
     assert first.stdout == f"{path}\n"
-    assert "stays as it is, since it shows what is gone: the output evaluation of evaluate is not there" in first.stderr
+    assert (
+        "stays as it is, since it shows outputs that were removed: the output evaluation of evaluate is not there"
+        in first.stderr
+    )
     assert path.read_text() == content
     report("--out", str(tmp_path / "other.html"))
     assert (tmp_path / "other.html").read_text() == content
