@@ -235,18 +235,18 @@ def memory_mib(named: NamedConfig) -> dict[str, float]:
     """Returns the estimated memory of training: setting and purpose -> MiB."""
     train, dataset = named.config.train, named.dataset
     row_bytes, num_rows = dataset.spec.row_bytes(), _rows(named)
-    training_rows = num_rows["train"] * row_bytes * BYTES_PER_BYTE / MIB
-    shuffle_buffer = min(num_rows["train"], train.shuffle_buffer) * row_bytes / MIB
-    validation_rows = num_rows["validation"] * row_bytes * BYTES_PER_BYTE / MIB
+    training_mib = num_rows["train"] * row_bytes * BYTES_PER_BYTE / MIB
+    shuffle_mib = min(num_rows["train"], train.shuffle_buffer) * row_bytes / MIB
+    validation_mib = num_rows["validation"] * row_bytes * BYTES_PER_BYTE / MIB
     return {
         f"train.batch_size: a step of {train.batch_size:,} examples": (
             train.batch_size * row_bytes * BYTES_PER_BYTE * INPUTS_PER_STEP / MIB
         ),
         # Rows that exceed the buffer are not kept in memory: training rows are then shuffled through a buffer.
-        "train.buffer_mib: the training rows": training_rows
-        if training_rows <= train.buffer_mib
-        else min(shuffle_buffer, train.buffer_mib),
-        "train.buffer_mib: the validation split": validation_rows if validation_rows <= train.buffer_mib else 0.0,
+        "train.buffer_mib: the training rows": training_mib
+        if training_mib <= train.buffer_mib
+        else min(shuffle_mib, train.buffer_mib),
+        "train.buffer_mib: the validation split": validation_mib if validation_mib <= train.buffer_mib else 0.0,
     }
 
 

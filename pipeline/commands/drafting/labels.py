@@ -40,13 +40,13 @@ TITLE_POINTS, LAST_POINTS, FIRST_POINTS = 5, 2, 1
 
 def unambiguous(columns: Mapping[str, Column]) -> str | None:
     """Returns the only column with an unambiguous name of a label; None if there is none, or if there are several."""
-    words = {name: _words(name, columns) for name in columns}
-    candidates = [name for name in columns if words[name] in LABELS | CLASSES]
+    normalized = {name: _normalized(name, columns) for name in columns}
+    candidates = [name for name in columns if normalized[name] in LABELS | CLASSES]
     if len(candidates) != 1:
         return None
     (name,) = candidates
-    others = any(words[other] in USUAL | POSSIBLE for other in columns if other != name)
-    return name if words[name] in LABELS or (name in _edges(columns) and not others) else None
+    others = any(normalized[other] in USUAL | POSSIBLE for other in columns if other != name)
+    return name if normalized[name] in LABELS or (name in _edges(columns) and not others) else None
 
 
 def by_likelihood(columns: Mapping[str, Column], table_name: str = "") -> list[str]:
@@ -57,31 +57,39 @@ def by_likelihood(columns: Mapping[str, Column], table_name: str = "") -> list[s
         table_name: Name of the table; its words count, as churn.csv is likely about churn.
     """
     first, last = _edges(columns)
-    title = set(_separated(table_name).split("_"))
+    title = set(_snake_case(table_name).split("_"))
     scored = []
     for position, (name, column) in enumerate(columns.items()):
-        words = _words(name, columns)
-        if _is_usable(column, words):
-            points = _points_of_name(words) + _points_of_values(column)
-            points += TITLE_POINTS * bool(title & set(words.split("_")))
+        normalized = _normalized(name, columns)
+        if _is_usable(column, normalized):
+            points = _points_of_name(normalized) + _points_of_values(column)
+            points += TITLE_POINTS * bool(title & set(normalized.split("_")))
             points += LAST_POINTS if name == last else FIRST_POINTS if name == first else 0
             scored.append((points, position, name))
     return [name for *_, name in sorted(scored, reverse=True)]
 
 
-def _is_usable(column: Column, words: str) -> bool:
+def _is_usable(column: Column, normalized: str) -> bool:
     feature = guess_label(column).feature
-    many = isinstance(feature, LabelFeature) and len(feature.classes) > MAX_CLASSES and words not in LABELS
-    return feature is not None and not many and not column.is_date and not column.is_text and not is_identifier(column)
+    has_too_many_classes = (
+        isinstance(feature, LabelFeature) and len(feature.classes) > MAX_CLASSES and normalized not in LABELS
+    )
+    return (
+        feature is not None
+        and not has_too_many_classes
+        and not column.is_date
+        and not column.is_text
+        and not is_identifier(column)
+    )
 
 
-def _points_of_name(words: str) -> int:
+def _points_of_name(normalized: str) -> int:
     """Returns the points, from -4 to 10, that a column gets as a label for its name."""
-    name_words = set(words.split("_"))
+    name_words = set(normalized.split("_"))
     points = [0]
     for names, full_points in ((LABELS, 10), (CLASSES, 7), (USUAL, 6), (POSSIBLE, 4)):
-        points.append(full_points if words in names else full_points // 2 + 1 if name_words & names - {"y"} else 0)
-    return max(points) - 4 * (words in INPUTS)
+        points.append(full_points if normalized in names else full_points // 2 + 1 if name_words & names - {"y"} else 0)
+    return max(points) - 4 * (normalized in INPUTS)
 
 
 def _points_of_values(column: Column) -> int:
@@ -101,12 +109,12 @@ def _edges(columns: Mapping[str, Column]) -> tuple[str, str]:
     return names[0], names[-1]
 
 
-def _words(name: str, columns: Mapping[str, Column]) -> str:
+def _normalized(name: str, columns: Mapping[str, Column]) -> str:
     """Returns a name in snake case, tip_amount for Tip Amount; AXIS for y in a table with x or z."""
-    words = _separated(name)
-    return AXIS if words == "y" and any(other.strip().lower() in ("x", "z") for other in columns) else words
+    normalized = _snake_case(name)
+    return AXIS if normalized == "y" and any(other.strip().lower() in ("x", "z") for other in columns) else normalized
 
 
-def _separated(name: str) -> str:
+def _snake_case(name: str) -> str:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
     return re.sub(r"[\W_]+", "_", spaced).strip("_").lower()

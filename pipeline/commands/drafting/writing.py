@@ -117,4 +117,4 @@ def _scalar(value: Any) -> str:
     special = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "none"}
     if plain and value.lower() not in special:
         return value
-    return NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
+    return NOT_PLAIN.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
