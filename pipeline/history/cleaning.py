@@ -16,7 +16,7 @@ from pipeline.history import database, execution_records, executions, mlmd
 from pipeline.history.record import RunRecord
 
 UNKNOWN = "no run is known that made it"
-LINKED = "it is a link, or lies behind one"
+LINKED = "it is a link, or below one"
 
 
 _DAMAGED = re.compile(r"\.damaged-\d+$")  # as `running.recovery` names it

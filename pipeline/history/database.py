@@ -87,7 +87,7 @@ def repair(paths: PipelinePaths) -> list[str]:
         steps.append(f"put back {restored} executions from their records")
     if not paths.database.exists():
         steps.append("there is no backup and no record: the next run begins anew")
-    return steps + [f"moved {path} aside: no run knows of it" for path in set_aside_unknown(paths)]
+    return steps + [f"renamed {path}: no run refers to it" for path in rename_unknown(paths)]
 
 
 def make_relative(paths: PipelinePaths) -> None:
@@ -97,7 +97,7 @@ def make_relative(paths: PipelinePaths) -> None:
             mlmd.rewrite_uris(database, lambda uri: paths.recorded(paths.artifact(uri)))
 
 
-def set_aside_unknown(paths: PipelinePaths) -> list[Path]:
+def rename_unknown(paths: PipelinePaths) -> list[Path]:
     """Renames artifacts whose number is above all executions in the database; returns their former paths.
 
     TFX numbers folders by execution; with a database older than the folders it would write into them.

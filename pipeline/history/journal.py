@@ -109,12 +109,12 @@ class Journal:
 
 
 def note_stopped(file: Path, error: str, exit_code: int) -> None:
-    """Notes in a run's record that a signal ended it, from a process whose main thread does not come back.
+    """Records that a signal has ended a run, from a process whose main thread does not return.
 
     Args:
-        file: The record; nothing is noted where there is none yet, or where the run has ended.
-        error: What stopped it.
-        exit_code: What the process ends with.
+        file: The record; it is not changed if the run has ended, and not created if it is missing.
+        error: Message on the signal.
+        exit_code: Exit code of the process.
     """
     try:
         values = json.loads(file.read_text())

@@ -127,17 +127,17 @@ class RunRecord:
 
     @property
     def shown_metrics(self) -> list[str]:
-        """Names of the metrics of all rows that are shown, the usual one first; see `models.evaluation.names`."""
+        """Names of the metrics of all rows to show, the primary one first; see `models.evaluation.names`."""
         return shown(self.metrics, self.usual_metrics)
 
     @property
     def num_test_rows(self) -> int | None:
-        """How many rows its metrics are of; None where that is not known."""
+        """Number of test rows behind the metrics; None if it is not known."""
         return int(self.metrics[EXAMPLE_COUNT]) if EXAMPLE_COUNT in self.metrics else None
 
     @property
     def headline_metrics(self) -> list[str]:
-        """Names of the few that stand in a line: the first two that are shown, and the loss."""
+        """Names of the metrics in the line of a run: the first two of `shown_metrics`, and the loss."""
         return [name for name in dict.fromkeys([*self.shown_metrics[:2], "loss"]) if name in self.metrics]
 
     def output(self, stage: str, name: str) -> Path | None:
@@ -189,7 +189,7 @@ class RunRecord:
             record = record.with_outputs(lambda folder: str(paths.artifact(folder)))
             _hide_webhooks(record.settings)
             if state_of(record) == KILLED:
-                record.ended = max(one.stat().st_mtime for one in (path, paths.log(record.run)) if one.exists())
+                record.ended = max(file.stat().st_mtime for file in (path, paths.log(record.run)) if file.exists())
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return record if isinstance(record.run, str) and isinstance(record.pipeline, str) else None

@@ -1,4 +1,4 @@
-"""The runs there were, from their records; of those without a record, from ML Metadata. Loads no TensorFlow or TFX."""
+"""Lists past runs from their records, or from ML Metadata if a record is missing. Loads no TensorFlow or TFX."""
 
 import contextlib
 import dataclasses
@@ -31,17 +31,17 @@ def runs(
 
     Args:
         home: The home folder.
-        pipeline: Of one pipeline alone.
-        state: In one state alone.
-        since: Begun on that day or later.
-        until: Begun on that day or before.
+        pipeline: Only runs of this pipeline.
+        state: Only runs in this state.
+        since: Only runs that began on that day or later.
+        until: Only runs that began on that day or earlier.
     """
     folders = [home.resolve() / "runs" / pipeline] if pipeline else sorted((home.resolve() / "runs").glob("*"))
-    found = [run for folder in folders if folder.is_dir() for run in _runs_of(PipelinePaths.of(home, folder.name))]
+    records = [run for folder in folders if folder.is_dir() for run in _runs_of(PipelinePaths.of(home, folder.name))]
     begin = datetime.combine(since, datetime.min.time()).timestamp() if since else 0.0
     end = datetime.combine(until + timedelta(days=1), datetime.min.time()).timestamp() if until else float("inf")
-    kept = [run for run in found if begin <= run.started < end and state in (None, run.state)]
-    return sorted(kept, key=lambda run: run.run, reverse=True)
+    selected = [run for run in records if begin <= run.started < end and state in (None, run.state)]
+    return sorted(selected, key=lambda run: run.run, reverse=True)
 
 
 def find(home: Path, identifier: str) -> RunRecord:
@@ -51,11 +51,11 @@ def find(home: Path, identifier: str) -> RunRecord:
         ConfigError: There is no such run.
     """
     pipeline = identifier if (home.resolve() / "runs" / identifier).is_dir() else None
-    found = runs(home, pipeline)
-    for run in found:
+    records = runs(home, pipeline)
+    for run in records:
         if identifier in (run.run, run.pipeline):
             return run
-    recent = ", ".join(run.run for run in found[:3])
+    recent = ", ".join(run.run for run in records[:3])
     raise ConfigError(
         f"There is no run {identifier} below {home.resolve()}; "
         + (f"the last are {recent}." if recent else "nothing has run yet.")
@@ -63,7 +63,7 @@ def find(home: Path, identifier: str) -> RunRecord:
 
 
 def line(run: RunRecord) -> str:
-    """Returns a run in one line."""
+    """Returns identifier, state, duration, stages and main metrics of a run in one line."""
     cached = sum(stage.state == "cached" for stage in run.stages)
     metrics = ", ".join(
         f"{name} {significant(run.metrics[name], interval=run.intervals.get(name))}" for name in run.headline_metrics
@@ -74,14 +74,14 @@ def line(run: RunRecord) -> str:
 
 
 def _runs_of(paths: PipelinePaths) -> list[RunRecord]:
-    found = {}
+    records = {}
     for path in paths.reports.glob("*.json"):
         with contextlib.suppress(OSError):
             if record := _read(path, path.stat().st_mtime_ns):
-                found[record.run] = dataclasses.replace(record, state=state_of(record))
-    if executions.names(paths) - found.keys():
-        found = {run.run: run for run in executions.of(paths)} | found
-    return list(found.values())
+                records[record.run] = dataclasses.replace(record, state=state_of(record))
+    if executions.names(paths) - records.keys():
+        records = {run.run: run for run in executions.of(paths)} | records
+    return list(records.values())
 
 
 @functools.lru_cache(maxsize=4096)
@@ -93,10 +93,10 @@ def _read(path: Path, changed: int) -> RunRecord | None:
 
 
 def log(home: Path, run: RunRecord, stage: str | None = None) -> str:
-    """Returns a run's log, or the part of it that one stage wrote.
+    """Returns the log of a run, or the part of it that one stage wrote.
 
     Raises:
-        ConfigError: The log is gone, or the stage did not run.
+        ConfigError: The log is missing, or the stage did not run.
     """
     text = _log_file(home, run).read_text(errors="replace")
     if stage is None:
@@ -105,22 +105,21 @@ def log(home: Path, run: RunRecord, stage: str | None = None) -> str:
         rf"^[^\n]*stage {re.escape(stage)} begins$.*?(^[^\n]*stage \w+ ends: \w+$|\Z)", text, re.DOTALL | re.MULTILINE
     )
     if not part:
-        ran = ", ".join(one.name for one in run.stages)
+        ran = ", ".join(stage_record.name for stage_record in run.stages)
         raise ConfigError(f"Stage {stage} did not run in {run.run}; stages: {ran}.")
     return part[0] + "\n"
 
 
 def follow(home: Path, run: RunRecord) -> Iterator[str]:
-    """Yields a run's log as it is written, until the run has ended.
+    """Yields parts of a run's log as they are written, until the run has ended.
 
     Raises:
-        ConfigError: The log is gone.
+        ConfigError: The log is missing.
     """
     with _log_file(home, run).open(errors="replace") as file:
         while True:
-            ended = all(
-                one.run != run.run for one in runs(home, run.pipeline, state=RUNNING)
-            )  # asked before reading: what came in between is read yet
+            # Checked before reading, so that the last part of the log is not missed.
+            ended = all(running.run != run.run for running in runs(home, run.pipeline, state=RUNNING))
             if text := file.read():
                 yield text
             if ended:

@@ -55,7 +55,7 @@ def clean_up(paths: PipelinePaths) -> Unfinished | None:
     return unfinished
 
 
-def set_aside_damaged(paths: PipelinePaths) -> list[str]:
+def rename_damaged(paths: PipelinePaths) -> list[str]:
     """Renames artifacts that differ from their manifests, and returns a message on each.
 
     TFX uses a cached result only if the artifact's folder exists, so the stage runs again. It writes to a new folder.

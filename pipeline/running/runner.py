@@ -26,7 +26,7 @@ from pipeline.history.journal import Journal, note_stopped
 from pipeline.history.record import START, RunRecord
 from pipeline.running import preflight, unchanged
 from pipeline.running.observer import Observer
-from pipeline.running.recovery import clean_up, set_aside_damaged
+from pipeline.running.recovery import clean_up, rename_damaged
 from pipeline.running.result import RunResult, exit_code, published, stopped_line
 
 IDENTIFIER = "%Y%m%d-%H%M%S-%f"
@@ -206,8 +206,8 @@ def _run_stages(
         from pipeline.running import beam_workers
 
         beam_workers.start()
-    damaged = set_aside_damaged(paths)
-    database.set_aside_unknown(paths)
+    damaged = rename_damaged(paths)
+    database.rename_unknown(paths)
     database.make_relative(paths)
     pipeline = graph.build(named, paths, run, allow_unblessed=allow_unblessed)
     observer.end("done")

@@ -106,7 +106,7 @@ def test_artifacts_newer_than_a_restored_backup_are_not_written_into(paths):
     newer = paths.artifacts / "train" / "model" / "3"
     newer.mkdir()
 
-    assert database.set_aside_unknown(paths) == [newer]
+    assert database.rename_unknown(paths) == [newer]
     assert not newer.exists()
     assert (paths.artifacts / "train" / "model" / "2").is_dir()
 

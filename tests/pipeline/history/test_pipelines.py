@@ -24,7 +24,7 @@ def houses(tmp_path, monkeypatch):
     return project / "houses.yaml", home
 
 
-def test_a_name_is_of_a_shipped_pipeline_or_of_the_folder_or_of_the_home(houses, tmp_path):
+def test_a_name_is_looked_up_among_shipped_pipelines_then_in_the_folder_then_in_the_home(houses, tmp_path):
     file, home = houses
 
     assert pipelines.run_file("digits", home) == CONFIGS / "digits.yaml"
@@ -34,7 +34,7 @@ def test_a_name_is_of_a_shipped_pipeline_or_of_the_folder_or_of_the_home(houses,
     assert pipelines.run_file("houses", home).resolve() == tmp_path / "elsewhere" / "houses.yml"
 
 
-def test_a_mistyped_name_is_answered_with_the_closest(houses):
+def test_an_unknown_name_is_refused_with_the_closest_one(houses):
     _, home = houses
 
     with pytest.raises(ConfigError, match=r"Unknown pipeline 'huoses'. Did you mean 'houses'\? Pipelines: .*digits"):

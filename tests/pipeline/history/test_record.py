@@ -28,7 +28,7 @@ def running() -> RunRecord:
     )
 
 
-def test_a_run_whose_process_is_gone_was_killed(running):
+def test_a_run_whose_process_has_ended_was_killed(running):
     assert state_of(running) == "running"
 
     running.process = [running.process[0], psutil.boot_time() - 1000]
@@ -38,7 +38,7 @@ def test_a_run_whose_process_is_gone_was_killed(running):
     assert state_of(running) == "published"
 
 
-def test_a_killed_run_lasted_until_its_last_sign_of_life(running, tmp_path):
+def test_a_killed_run_ended_at_the_last_write_of_its_files(running, tmp_path):
     running.started, running.process = 1_000.0, [running.process[0], psutil.boot_time() - 1000]
     paths = PipelinePaths.of(tmp_path, running.pipeline)
     record, log = paths.record(running.run), paths.log(running.run)
@@ -52,7 +52,7 @@ def test_a_killed_run_lasted_until_its_last_sign_of_life(running, tmp_path):
     assert RunRecord.read(record).seconds == 40
 
 
-def test_a_run_of_another_machine_is_believed(running):
+def test_the_state_of_a_run_on_another_machine_is_not_checked(running):
     running.machine["host"], running.process = "elsewhere", [1, 0.0]
 
     assert state_of(running) == "running"
@@ -69,7 +69,7 @@ def test_a_run_of_another_machine_is_believed(running):
         '{"run": 1, "pipeline": 2, "stages": []}',
     ],
 )
-def test_a_damaged_record_is_none(tmp_path, text):
+def test_a_damaged_record_is_read_as_none(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
 
     assert RunRecord.read(tmp_path / "a.json") is None
@@ -102,7 +102,7 @@ def test_a_file_has_the_keys_that_earlier_releases_read(running):
     ]  # fmt: skip
 
 
-def test_a_record_loads_nothing_that_slows_the_command_down():
+def test_the_record_module_imports_no_slow_packages():
     """`headrace --help` loads the states of a run."""
     heavy = ("psutil", "pydantic", "numpy", "ml_metadata", "tensorflow", "tfx")
     program = f"import sys, pipeline.history.record; print([name for name in {heavy} if name in sys.modules])"

@@ -32,7 +32,7 @@ def _names(runs):
     return [run.run for run in runs]
 
 
-def test_the_newest_comes_first_and_filters_narrow(home):
+def test_runs_are_listed_newest_first_and_filtered(home):
     first = date.fromtimestamp(made_up.STARTED)
 
     assert _names(runs.runs(home)) == ["20260531-1", "20260530-1", "20260529-1", "20260528-1"]
@@ -50,7 +50,7 @@ def test_a_run_is_found_by_identifier_and_the_newest_by_pipeline(home):
         runs.find(home, "none")
 
 
-def test_a_damaged_or_missing_record_takes_nothing_else_with_it(home):
+def test_a_damaged_or_missing_record_does_not_affect_other_runs(home):
     (home / "runs" / "letters" / "reports" / "20260529-1.json").write_text("{ cut off")
     (home / "runs" / "letters" / "reports" / "notes.json").write_text("[]")
     (home / "runs" / "words" / "reports" / "20260530-1.json").unlink()
@@ -58,7 +58,7 @@ def test_a_damaged_or_missing_record_takes_nothing_else_with_it(home):
     assert _names(runs.runs(home)) == ["20260531-1", "20260528-1"]
 
 
-def test_what_is_no_folder_of_a_pipeline_is_passed_over(home):
+def test_entries_that_are_no_folders_of_pipelines_are_ignored(home):
     (home / "runs" / "notes.txt").touch()
     (home / "runs" / "empty").mkdir()
 
@@ -76,11 +76,11 @@ def test_a_changed_record_is_read_anew(home):
     assert runs.find(home, "words").state == "failed"
 
 
-def test_one_line_tells_state_time_and_metrics():
+def test_the_line_of_a_run_has_state_time_and_metrics():
     record = made_up.record_of("a", SPEC, metrics={"accuracy": 0.5, "loss": 1.0}, intervals={"accuracy": [0.4, 0.6]})
 
-    words = " ".join(runs.line(record).split())
-    assert words == "a made_up published 60.0 s 9 stages, 0 cached accuracy 0.50, loss 1.0000"
+    line = " ".join(runs.line(record).split())
+    assert line == "a made_up published 60.0 s 9 stages, 0 cached accuracy 0.50, loss 1.0000"
     failed = dataclasses.replace(record, state="failed", metrics={})
     assert runs.line(failed).endswith("at publish")
 
@@ -89,9 +89,9 @@ def test_a_log_is_followed_until_the_run_has_ended(home):
     log = home / "runs" / "letters" / "logs" / "20260531-1.log"
     log.write_text("first\n")
     record = runs.find(home, "20260531-1")
-    me = psutil.Process()
+    process = psutil.Process()
     running = dataclasses.replace(
-        record, state="running", machine={"host": platform.node()}, process=[me.pid, me.create_time()]
+        record, state="running", machine={"host": platform.node()}, process=[process.pid, process.create_time()]
     )
     made_up.write_record(home, running)
 
@@ -107,7 +107,7 @@ def test_a_log_is_followed_until_the_run_has_ended(home):
     assert "".join(following) == "third\n"
 
 
-def test_a_log_that_is_gone_is_told(home):
+def test_a_missing_log_is_reported(home):
     (home / "runs" / "letters" / "logs" / "20260531-1.log").unlink()
 
     with pytest.raises(ConfigError, match=r"The log .*20260531-1.log is gone"):
