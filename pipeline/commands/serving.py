@@ -210,8 +210,8 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
     The rest goes to the version that is live.
 
     Our client sends it its share; so does the proxy of `headrace serve --print-config`, for REST. When its errors or
-    its latency leave the budget it gets no more requests: our client sees to that, and so does `headrace serve` with
-    the embedded server, whoever asks. Errors that the live version makes too are not held against it.
+    its latency exceed the budget it gets no more requests: our client ensures that, and so does `headrace serve` with
+    the embedded server, for all clients. Errors that the live version makes, too, do not count.
 
     \b
     Examples:
@@ -248,7 +248,7 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
 
     With who published each, when, why, and its metrics.
 
-    "served" is what the server that runs on this home has loaded. Below a former canary stands how it ended.
+    "served" marks versions that the server on this home has loaded. The outcome of a former canary is shown below it.
 
     \b
     Example:

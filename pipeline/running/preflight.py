@@ -179,8 +179,8 @@ def _check_links(paths: PipelinePaths) -> None:
         for owner in folder.resolve().parents if folder.is_symlink() else ():
             if owner != paths.runs and (owner / paths.database.name).exists():
                 raise ConfigError(
-                    f"{folder} is a link into {owner}, which another database knows; put a copy of what it holds in "
-                    "its place, or remove it."
+                    f"{folder} is a link into {owner}, which has a database of its own; replace the link by a copy of "
+                    "its target, or remove it."
                 )
 
 

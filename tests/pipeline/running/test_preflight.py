@@ -24,7 +24,9 @@ def test_a_copy_that_would_write_into_the_original_through_a_link_is_refused(tmp
     copy.artifacts.mkdir(parents=True)
     (copy.artifacts / "train").symlink_to(original.artifacts / "train")
 
-    with pytest.raises(ConfigError, match=rf"artifacts/train is a link into {original.runs}, which another database"):
+    with pytest.raises(
+        ConfigError, match=rf"artifacts/train is a link into {original.runs}, which has a database of its own"
+    ):
         preflight.check(config.load("digits"), copy)
 
 
