@@ -57,10 +57,10 @@ def Publisher(
     problem = damage(Path(model.uri), thorough=True)
     if problem:
         raise ServingError(f"The model in {model.uri} is damaged ({problem}); run again to rebuild it.")
-    facts = json.loads(manifest) | {"run": run, **_measured(evaluation.uri, infra_blessing.uri)}
+    manifest_json = json.loads(manifest) | {"run": run, **_measured(evaluation.uri, infra_blessing.uri)}
     kept = rollouts.read(Path(destination)).kept()
     version = publish(
-        Path(saved_model_folder(model.uri)), Path(destination), facts, keep=keep or None, kept=kept, mode=mode
+        Path(saved_model_folder(model.uri)), Path(destination), manifest_json, keep=keep or None, kept=kept, mode=mode
     )
     keep_profile(statistics.uri, run, Path(profiles), version, is_new=version != previous)
     references.remove_profiles(Path(profiles), kept=versions(Path(destination)))

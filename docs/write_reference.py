@@ -22,9 +22,9 @@ MAX_CHOICES = 12  # in a cell of a table
 RUN_FILE_HEAD = """# Run file
 
 A run file is YAML; `headrace new NAME --data FILE` writes one for your own data. Every key, its type, default and
-meaning follow, as the JSON Schema has them (`headrace schema`, for editors). A key that is not known is refused with
-its line and the closest name. `--set train.epochs=3` on the command line sets a key for one run. `${ENV:NAME}` in a
-path or an address is the value of a variable of the environment, and is not written down.
+meaning follow, from the JSON Schema (`headrace schema`, for editors). An unknown key is refused with its line and the
+closest known key. `--set train.epochs=3` on the command line sets a key for one run. `${ENV:NAME}` in a
+path or an address is replaced by an environment variable, whose value is never stored.
 
 ```yaml
 task: tabular_classification
