@@ -36,7 +36,7 @@ class _Pipeline:
 
     run: RunRecord
     live: int | None
-    server: serving.Running | None
+    server: serving.RunningServer | None
 
 
 def lines(home: Path) -> list[str]:
@@ -45,7 +45,7 @@ def lines(home: Path) -> list[str]:
     last_runs = sorted(last_run_of.values(), key=lambda run: run.run, reverse=True)
     new_files = [path for path in _run_files() if path.stem not in last_run_of]
     listed_pipelines = [
-        _Pipeline(run, _live(home, run.pipeline), serving.running(home, run.pipeline))
+        _Pipeline(run, _live(home, run.pipeline), serving.find_server(home, run.pipeline))
         for run in last_runs[:MAX_PIPELINES]
     ]
     steps = {**_steps(home, listed_pipelines), **_steps_of_files(home, new_files)}

@@ -13,7 +13,7 @@ from pipeline.commands.shared import PipelineName, home_option, json_option, rep
 if TYPE_CHECKING:
     from models.serving.deployment.process import ServerProcess
     from pipeline.live.canaries import Verdict
-    from pipeline.live.serving import Running
+    from pipeline.live.serving import RunningServer
 
 _why = click.option("--why", default="", metavar="TEXT", help="Written into the audit log.")
 
@@ -79,13 +79,13 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
             home,
             pipelines,
             options,
-            ready=lambda running, server: _announce(home, running, server, as_json=as_json),
-            judged=lambda verdict: _report(home, verdict),
+            on_ready=lambda running, server: _announce(home, running, server, as_json=as_json),
+            on_verdict=lambda verdict: _report(home, verdict),
         )
     )
 
 
-def _announce(home: Path, running: "Running", server: "ServerProcess", *, as_json: bool) -> None:
+def _announce(home: Path, running: "RunningServer", server: "ServerProcess", *, as_json: bool) -> None:
     """Prints the addresses of a server that has started, and the command to type next."""
     from pipeline.live import rollout
     from pipeline.live.example_request import example_request
@@ -145,7 +145,7 @@ def promote(pipeline: str, version: str, why: str, home: Path, as_json: bool) ->
     """
     from pipeline.live import rollout
 
-    _print_live(rollout.promoted(home, pipeline, version, why), pipeline, as_json)
+    _print_live(rollout.promote(home, pipeline, version, why), pipeline, as_json)
 
 
 @click.command()
@@ -163,7 +163,7 @@ def rollback(pipeline: str, why: str, home: Path, as_json: bool) -> None:
     """
     from pipeline.live import rollout
 
-    _print_live(rollout.rolled_back(home, pipeline, why), pipeline, as_json)
+    _print_live(rollout.roll_back(home, pipeline, why), pipeline, as_json)
 
 
 @click.command()
@@ -224,7 +224,7 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
     from pipeline.scheduling import times
 
     wait = times.seconds(promote_after) if promote_after else None
-    rollout_state = rollout.canary(home, pipeline, Canary(version, percent, max_error_rate, p95_ms, wait), why)
+    rollout_state = rollout.start_canary(home, pipeline, Canary(version, percent, max_error_rate, p95_ms, wait), why)
     if watch is None:
         _print_live(rollout_state, pipeline, as_json)
         return
@@ -257,7 +257,7 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
     from pipeline.live import rollout
     from pipeline.running.result import home_option as in_home
 
-    rows = rollout.listing(home, pipeline)
+    rows = rollout.list_versions(home, pipeline)
     if as_json:
         click.echo(to_json(rows, indent=1))
         return

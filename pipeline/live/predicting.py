@@ -195,7 +195,7 @@ def _classes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _running_url(home: Path, name: str) -> str | None:
     """Returns the URL of the REST API of the server that runs on this home; None where there is none."""
-    server = serving.running(home, name)
+    server = serving.find_server(home, name)
     return server.rest if server else None
 
 

@@ -16,12 +16,12 @@ from models.serving.rollout import rollouts
 from models.serving.rollout.versions import is_version, last_version, published_at, read_manifest, versions
 from pipeline.core.screen import redirected
 from pipeline.live.rest_client import served_states
-from pipeline.live.serving import destinations, running
+from pipeline.live.serving import find_server, version_folders
 
 UNKNOWN_SECONDS = 30  # TF Serving as we configure it polls for changes every 10 s
 
 
-def promoted(home: Path, pipeline: str, version: str, why: str) -> rollouts.Rollout:
+def promote(home: Path, pipeline: str, version: str, why: str) -> rollouts.Rollout:
     """Makes a version live: a number, `latest` for the newest from now on, or `canary` for the canary."""
     folder = _versions_folder(home, pipeline)
     if version == "latest":
@@ -38,18 +38,18 @@ def promoted(home: Path, pipeline: str, version: str, why: str) -> rollouts.Roll
     return rollouts.promote(folder, int(version), why)
 
 
-def rolled_back(home: Path, pipeline: str, why: str) -> rollouts.Rollout:
+def roll_back(home: Path, pipeline: str, why: str) -> rollouts.Rollout:
     """Ends the canary, or goes back to the version that was live before."""
     return rollouts.rollback(_versions_folder(home, pipeline), why)
 
 
-def canary(home: Path, pipeline: str, candidate: rollouts.Canary, why: str) -> rollouts.Rollout:
+def start_canary(home: Path, pipeline: str, candidate: rollouts.Canary, why: str) -> rollouts.Rollout:
     """Gives a version its share of the requests."""
     return rollouts.start_canary(_versions_folder(home, pipeline), candidate, why)
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchResult:
     """Result of sending requests to a canary.
 
     Attributes:
@@ -63,7 +63,7 @@ class Watched:
     reason: str | None
 
 
-def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> Watched:
+def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> WatchResult:
     """Sends warm-up requests, the canary its share of them; takes the canary back when it exceeds its budget.
 
     Args:
@@ -80,13 +80,13 @@ def watch(home: Path, pipeline: str, server: str | None, seconds: float) -> Watc
     rollout = rollouts.read(folder)
     if rollout.canary is None:
         raise ConfigError(f"Pipeline {folder.name} has no canary to watch.")
-    local = running(home, folder.name)
+    local = find_server(home, folder.name)
     address = server or (local.grpc if local else None)
     if address is None:
         raise ConfigError(f"No server of {folder.name} runs on this home; start one: headrace serve {folder.name}")
     with redirected(Path(os.devnull)):  # TensorFlow logs while it loads
         requests, by_canary, reason = _watch(folder, rollout.canary, address, seconds)
-    return Watched(requests, by_canary, reason)
+    return WatchResult(requests, by_canary, reason)
 
 
 def _watch(folder: Path, canary: rollouts.Canary, address: str, seconds: float) -> tuple[int, int, str | None]:
@@ -139,7 +139,7 @@ def _wait_until_loaded(client: Any, folder: Path, version: int) -> None:
         time.sleep(0.1)
 
 
-def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
+def list_versions(home: Path, pipeline: str) -> list[dict[str, Any]]:
     """Returns each version of a pipeline, the newest first: its labels, who published it, when, its metrics.
 
     `state` is its state in the server that runs on this home, such as `AVAILABLE`; empty without a server. `canary` is
@@ -148,7 +148,7 @@ def listing(home: Path, pipeline: str) -> list[dict[str, Any]]:
     gave it a role, from the audit; None without one.
     """
     folder = _versions_folder(home, pipeline)
-    server = running(home, folder.name)
+    server = find_server(home, folder.name)
     states = served_states(server.rest, folder.name) if server else {}
     rollout, changes = rollouts.read(folder), rollouts.audit(folder)
     latest = last_version(folder)
@@ -226,4 +226,4 @@ def newest(home: Path, pipeline: str) -> Path:
 
 def _versions_folder(home: Path, pipeline: str) -> Path:
     """Returns the folder of a pipeline's versions; raises ConfigError where nothing is published."""
-    return next(iter(destinations(home, [pipeline]).values()))
+    return next(iter(version_folders(home, [pipeline]).values()))

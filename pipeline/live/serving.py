@@ -35,7 +35,7 @@ NO_INPUT_VALIDATION = ("--input_validation=false", "--input_guard=false")
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningServer:
     """A running server that `headrace serve` started.
 
     Attributes:
@@ -69,7 +69,7 @@ class ServerOptions:
     flags: Sequence[str] = ()
 
 
-def destinations(home: Path, pipelines: Sequence[str]) -> dict[str, Path]:
+def version_folders(home: Path, pipelines: Sequence[str]) -> dict[str, Path]:
     """Returns pipeline -> folder of its versions; without names, of all pipelines with a published version.
 
     Raises:
@@ -107,12 +107,12 @@ def why_unpublished(home: Path, name: str) -> str:
     return f": its last run ({last.run}) {'stopped' if last.error else 'ended'}{where}{reason}{page_hint}"
 
 
-def running(home: Path, pipeline: str) -> Running | None:
+def find_server(home: Path, pipeline: str) -> RunningServer | None:
     """Returns the server of a pipeline that was started last on this home and runs; None when there is none."""
     states = (home.resolve() / "serving" / SERVERS).glob("*.json")
     for state in sorted(states, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
-            server = Running(**json.loads(state.read_text()))
+            server = RunningServer(**json.loads(state.read_text()))
         except (OSError, ValueError, TypeError):
             continue
         host, _, port = server.rest.rpartition("/")[2].rpartition(":")
@@ -142,8 +142,8 @@ def serve(
     pipelines: Sequence[str],
     options: ServerOptions,
     *,
-    ready: Callable[[Running, ServerProcess], None],
-    judged: Callable[[Verdict], None],
+    on_ready: Callable[[RunningServer, ServerProcess], None],
+    on_verdict: Callable[[Verdict], None],
 ) -> int:
     """Serves pipelines until a signal comes, and returns the server's exit code.
 
@@ -151,14 +151,14 @@ def serve(
         home: Folder of `serving/`.
         pipelines: Names of pipelines; empty for all with a published version.
         options: How they are served.
-        ready: Called once the server answers.
-        judged: Called when a canary ends.
+        on_ready: Called once the server answers.
+        on_verdict: Called when a canary ends.
 
     Raises:
         ConfigError: A pipeline has no version, a port is taken, or a flag is the embedded server's.
         ServingError: The server does not start, or ends by itself.
     """
-    folders, engine = destinations(home, pipelines), choose(options.engine)
+    folders, engine = version_folders(home, pipelines), choose(options.engine)
     _check_flags(options.flags, engine)
     _check_ports(options)
     serving = home.resolve() / "serving"
@@ -172,10 +172,10 @@ def serve(
             _wait(server, signals)
             if not signals:
                 rest = f"http://{options.host}:{server.rest_port}"
-                running_server = Running(os.getpid(), f"{options.host}:{server.port}", rest, list(folders))
+                running_server = RunningServer(os.getpid(), f"{options.host}:{server.port}", rest, list(folders))
                 with _registered(serving, running_server):
-                    ready(running_server, server)
-                    _supervise(server, signals, lambda: judge(folders, rest), judged)
+                    on_ready(running_server, server)
+                    _supervise(server, signals, lambda: judge(folders, rest), on_verdict)
         finally:
             code = server.stop()
     return 0 if code in (0, -signal.SIGTERM, 128 + signal.SIGTERM) else code or 0
@@ -233,8 +233,8 @@ def _stop_signals() -> list[int]:
 
 
 @contextlib.contextmanager
-def _registered(serving: Path, running_server: Running) -> Iterator[None]:
-    """Registers a server for the block, so that `running` finds it."""
+def _registered(serving: Path, running_server: RunningServer) -> Iterator[None]:
+    """Registers a server for the block, so that `find_server` finds it."""
     file = serving / SERVERS / f"{running_server.pid}.json"
     file.parent.mkdir(exist_ok=True)
     try:
@@ -248,7 +248,7 @@ def _supervise(
     server: ServerProcess,
     signals: Sequence[int],
     judge_canaries: Callable[[], list[Verdict]],
-    judged: Callable[[Verdict], None],
+    on_verdict: Callable[[Verdict], None],
 ) -> None:
     """Judges canaries until a signal comes; raises ServingError when the server ends by itself."""
     reported: set[Verdict] = set()
@@ -259,7 +259,7 @@ def _supervise(
         for verdict in judge_canaries():
             if verdict not in reported:  # a verdict that cannot be carried out is returned again
                 reported.add(verdict)
-                judged(verdict)
+                on_verdict(verdict)
 
 
 def _wait(server: ServerProcess, signals: Sequence[int]) -> None:
@@ -304,7 +304,7 @@ def _config_file(serving: Path, folders: dict[str, Path]) -> Iterator[Path]:
 
 def write_deployment(home: Path, pipelines: Sequence[str], out: Path | None) -> list[Path]:
     """Writes the files with which TF Serving on another machine serves the models, and returns them."""
-    folders = destinations(home, pipelines)
+    folders = version_folders(home, pipelines)
     serving = home.resolve() / "serving"
     folder = out or serving / DEPLOY
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ def serve_options(monkeypatch):
     """Returns a function that runs the command, and returns the options with which the server would be started."""
     server_options = []
     monkeypatch.setattr(
-        serving, "serve", lambda home, pipelines, options, *, ready, judged: server_options.append(options) or 0
+        serving, "serve", lambda home, pipelines, options, *, on_ready, on_verdict: server_options.append(options) or 0
     )
 
     def run(*arguments: str) -> serving.ServerOptions:

@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 
 def by_version(home):
-    return {row["version"]: row for row in rollout.listing(home, "spam")}
+    return {row["version"]: row for row in rollout.list_versions(home, "spam")}
 
 
 def test_a_canary_that_ended_has_its_outcome_and_a_running_one_has_none(tmp_path, folder):
@@ -47,15 +47,15 @@ def test_a_canary_that_ended_has_its_outcome_and_a_running_one_has_none(tmp_path
 
 
 def test_the_state_of_a_version_is_that_of_the_running_server(tmp_path, folder, monkeypatch):
-    server = serving.Running(1, "127.0.0.1:1", "http://127.0.0.1:2", ["spam"])
-    monkeypatch.setattr(rollout, "running", lambda home, name: server)
+    server = serving.RunningServer(1, "127.0.0.1:1", "http://127.0.0.1:2", ["spam"])
+    monkeypatch.setattr(rollout, "find_server", lambda home, name: server)
     monkeypatch.setattr(
         rollout, "served_states", lambda url, name: {1: "AVAILABLE", 3: "END"} if url == server.rest else {}
     )
 
-    assert [row["state"] for row in rollout.listing(tmp_path, "spam")] == ["END", "", "AVAILABLE"]
-    monkeypatch.setattr(rollout, "running", lambda home, name: None)
-    assert {row["state"] for row in rollout.listing(tmp_path, "spam")} == {""}
+    assert [row["state"] for row in rollout.list_versions(tmp_path, "spam")] == ["END", "", "AVAILABLE"]
+    monkeypatch.setattr(rollout, "find_server", lambda home, name: None)
+    assert {row["state"] for row in rollout.list_versions(tmp_path, "spam")} == {""}
 
 
 def test_versions_of_two_releases_are_shown_by_the_same_metrics(tmp_path, folder):

@@ -219,19 +219,19 @@ def test_a_running_server_follows_promote_and_canary_and_predict_uses_it(home):
 
 @pytest.mark.slow
 def test_a_server_is_found_by_its_pipeline_and_a_killed_one_is_not(home):
-    from pipeline.live.serving import running
+    from pipeline.live.serving import find_server
 
     first = Serving(home, "digits")
     try:
         second = Serving(home, "spam")
         try:
-            assert running(home, "digits").pid == first.process.pid
-            assert running(home, "spam").pid == second.process.pid
+            assert find_server(home, "digits").pid == first.process.pid
+            assert find_server(home, "spam").pid == second.process.pid
             (server,) = psutil.Process(second.process.pid).children()
             second.process.kill()
             server.wait(30)
-            assert running(home, "spam") is None
-            assert running(home, "digits").pid == first.process.pid
+            assert find_server(home, "spam") is None
+            assert find_server(home, "digits").pid == first.process.pid
         finally:
             second.stop()
     finally:
