@@ -1,1 +1,1 @@
-"""What is published: serving, roll-out, predictions, request samples, drift."""
+"""Published models: serving, roll-out, predictions, request samples, drift."""

@@ -52,7 +52,7 @@ class Site:
 
     def __init__(self, home: Path, board: str):
         self._home, self._board = home, board
-        self._drawing = threading.Lock()  # matplotlib's settings are global to the process
+        self._plot_lock = threading.Lock()  # matplotlib's settings are global to the process
 
     def pipelines(self) -> str:
         """Returns the first page: every pipeline with its last run."""
@@ -73,7 +73,7 @@ class Site:
         for run in reversed(runs[:RUNS_IN_CHART]):
             if metric and metric in run.metrics:
                 points.append([run.run, Measured.of(metric, run.metrics, run.intervals)])
-        with self._drawing:
+        with self._plot_lock:
             chart = plots.over_runs(metric, points) if metric else None
         return self._render(
             "pipeline.html.j2", title=name, name=name, runs=runs[:RUNS_A_PAGE], count=len(runs), chart=chart
@@ -125,7 +125,7 @@ class Site:
             text = ""
         if text.rstrip().endswith("</html>") and run.state != RUNNING:
             return text
-        with self._drawing:
+        with self._plot_lock:
             return page.render(run, facts.gather(paths, run))
 
     def compare(self, identifiers: Sequence[str]) -> str:
@@ -137,7 +137,7 @@ class Site:
             (runs.find(self._home, identifier.rsplit("/", 1)[-1]) for identifier in identifiers),
             key=lambda run: run.run,
         )
-        with self._drawing:
+        with self._plot_lock:
             comparison = comparing.compare(self._home, chosen)
             charts = []
             for name, row in comparison.metrics.items():
