@@ -8,18 +8,18 @@ import numpy as np
 from models.evaluation.predictions import Predictions
 
 MAX_CURVES = 6
-MAX_POINTS = 101  # of a curve on the page
+MAX_POINTS = 101  # of each curve
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows whose score reaches thresholds, of one class against the others.
+    """Counts of rows whose score reaches each threshold, for one class against the others.
 
     Attributes:
-        true_positives: int64 `(thresholds,)`, rows of the class.
-        false_positives: int64 `(thresholds,)`, rows of the others.
-        num_positives: How many rows are of the class.
-        num_negatives: How many are of the others.
+        true_positives: int64 `(thresholds,)`, rows of the class whose score reaches the threshold.
+        false_positives: int64 `(thresholds,)`, rows of other classes whose score reaches the threshold.
+        num_positives: Number of rows of the class.
+        num_negatives: Number of rows of other classes.
     """
 
     true_positives: np.ndarray
@@ -29,12 +29,12 @@ class Counts:
 
     @property
     def precision(self) -> np.ndarray:
-        """Share of the rows that reach a threshold which are of the class, float64; 0 where none reaches it."""
+        """Precision at each threshold, float64 `(thresholds,)`; 0 where no row reaches it."""
         return self.true_positives / np.maximum(self.true_positives + self.false_positives, 1)
 
     @property
     def recall(self) -> np.ndarray:
-        """Share of the rows of the class that reach a threshold, float64; 0 without rows of the class."""
+        """Recall at each threshold, float64 `(thresholds,)`; 0 without rows of the class."""
         return self.true_positives / max(self.num_positives, 1)
 
 
@@ -43,9 +43,9 @@ class ClassCurve:
     """The precision-recall curve of one class against the others.
 
     Attributes:
-        recall: float64 `(points,)`, rising from 0.
+        recall: float64 `(points,)`, increasing from 0.
         precision: float64 `(points,)`.
-        average_precision: Mean precision, weighted by the steps of recall.
+        average_precision: Mean precision, weighted by the increase in recall (scikit-learn's definition).
     """
 
     recall: np.ndarray
@@ -54,37 +54,48 @@ class ClassCurve:
 
 
 def counts(is_positive: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) -> Counts:
-    """Returns how many rows reach each threshold.
+    """Returns how many rows have a score that reaches each threshold.
 
     Args:
         is_positive: bool `(rows,)`, whether a row is of the class.
         scores: float `(rows,)`, probability of the class.
-        thresholds: float `(thresholds,)`; a row reaches those that are not above its score.
+        thresholds: float `(thresholds,)`; a row reaches a threshold if its score is not below it.
     """
     positive, negative = np.sort(scores[is_positive]), np.sort(scores[~is_positive])
-    reach = [len(one) - np.searchsorted(one, thresholds) for one in (positive, negative)]
-    return Counts(*reach, len(positive), len(negative))
+    num_reaching = [
+        len(sorted_scores) - np.searchsorted(sorted_scores, thresholds) for sorted_scores in (positive, negative)
+    ]
+    return Counts(*num_reaching, len(positive), len(negative))
 
 
 def precision_recall(predictions: Predictions, classes: Sequence[str]) -> dict[str, ClassCurve]:
-    """Returns class -> its curve, of at most MAX_POINTS points; the class with the least average precision first.
+    """Returns class -> precision-recall curve, the class with the lowest average precision first.
 
-    Of two classes the second alone; of many the MAX_CURVES with the least average precision. Classes that the test
-    split does not hold are left out.
+    With two classes there is a curve of the second only; with more, of the MAX_CURVES classes with the lowest average
+    precision. Classes without a row in the test split have no curve.
+
+    Args:
+        predictions: Predictions of the test split, probabilities `(rows, classes)`.
+        classes: Names of the classes.
+
+    Returns:
+        Curves of at most MAX_POINTS points.
     """
     from sklearn.metrics import average_precision_score
 
     targets, values = predictions.targets, predictions.values
-    chosen = [1] if len(classes) == 2 else [index for index in range(len(classes)) if (targets == index).any()]
-    if not chosen or not (targets == chosen[0]).any():
+    class_indices = [1] if len(classes) == 2 else [index for index in range(len(classes)) if (targets == index).any()]
+    if not class_indices or not (targets == class_indices[0]).any():
         return {}
-    averages = {one: float(average_precision_score(targets == one, values[:, one])) for one in chosen}
-    found = {}
-    for index in sorted(averages, key=averages.__getitem__)[:MAX_CURVES]:
+    average_precisions = {
+        index: float(average_precision_score(targets == index, values[:, index])) for index in class_indices
+    }
+    curves = {}
+    for index in sorted(average_precisions, key=average_precisions.__getitem__)[:MAX_CURVES]:
         thresholds = np.unique(values[:, index])[::-1]
-        kept = np.unique(np.linspace(0, len(thresholds), min(MAX_POINTS, len(thresholds) + 1)).astype(int))
-        reached = counts(targets == index, values[:, index], thresholds[kept[1:] - 1])
-        # Above all scores nothing is recalled, without a mistake.
-        recall, precision = np.append(0.0, reached.recall), np.append(1.0, reached.precision)
-        found[classes[index]] = ClassCurve(recall, precision, averages[index])
-    return found
+        point_indices = np.unique(np.linspace(0, len(thresholds), min(MAX_POINTS, len(thresholds) + 1)).astype(int))
+        at_thresholds = counts(targets == index, values[:, index], thresholds[point_indices[1:] - 1])
+        # Above all scores no row is predicted positive: recall 0, precision 1 by convention.
+        recall, precision = np.append(0.0, at_thresholds.recall), np.append(1.0, at_thresholds.precision)
+        curves[classes[index]] = ClassCurve(recall, precision, average_precisions[index])
+    return curves

@@ -1,22 +1,22 @@
-"""The lineage of a run as a picture: which stage took what from which."""
+"""The lineage graph of a run: which stage consumes artifacts of which."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
 from pipeline.history.record import RunRecord, StageRecord
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 118, 34, 34, 16, 6
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 118, 34, 34, 16, 6  # of a box and around it, in pixels
 
 
 @dataclass(frozen=True)
 class Box:
-    """A stage in the picture; places are pixels from the upper left.
+    """The box of a stage.
 
     Attributes:
-        name: The stage.
-        state: What became of it.
-        x: Left edge.
-        y: Upper edge.
+        name: Name of the stage.
+        state: State of the stage; empty if unknown.
+        x: Left edge, in pixels from the left of the picture.
+        y: Upper edge, in pixels from the top of the picture.
     """
 
     name: str
@@ -27,14 +27,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Picture:
-    """Where stages and the lines between them are.
+    """The layout of a lineage graph.
 
     Attributes:
-        width: Pixels.
-        height: Pixels.
-        boxes: The stages.
-        lines: Of each artifact that is handed on: a path in SVG's words, and what it is.
-        rows: Stage, what it took, what it made.
+        width: Width in pixels.
+        height: Height in pixels.
+        boxes: A box for each stage.
+        lines: SVG path data and label of a line for each artifact that a stage consumes.
+        rows: Stage, consumed artifacts and produced artifacts, as text.
     """
 
     width: int
@@ -45,30 +45,33 @@ class Picture:
 
 
 def picture(stages: list[StageRecord], record: RunRecord) -> Picture | None:
-    """Returns the picture; each stage stands to the right of all whose artifacts it consumes.
+    """Returns the lineage graph; each stage is to the right of all stages whose artifacts it consumes.
 
     Args:
-        stages: Those of the run as ML Metadata knows them, in the order they ran; see `executions.lineage`.
-        record: The run, for the stages' states.
+        stages: Stages of the run as recorded in ML Metadata, in the order they ran; see `executions.lineage`.
+        record: Record of the run, which has the stages' states.
+
+    Returns:
+        The graph; None without stages.
     """
     if not stages:
         return None
-    maker = {artifact: stage.name for stage in stages for artifact in stage.produced}
+    producers = {artifact: stage.name for stage in stages for artifact in stage.produced}
     names = {artifact: name for stage in stages for artifact, name in stage.produced.items()}
-    corners = _corners(stages, maker)
+    corners = _corners(stages, producers)
     states = {stage.name: stage.state for stage in record.stages}
     boxes = [Box(stage.name, states.get(stage.name, ""), *corners[stage.name]) for stage in stages]
     lines = []
     for stage in stages:
         for artifact in sorted(stage.consumed):
-            if maker.get(artifact) in corners:
-                told = f"{names[artifact]} of {maker[artifact]} to {stage.name}"
-                lines.append((_path(corners[maker[artifact]], corners[stage.name]), told))
+            if producers.get(artifact) in corners:
+                label = f"{names[artifact]} of {producers[artifact]} to {stage.name}"
+                lines.append((_path(corners[producers[artifact]], corners[stage.name]), label))
     table = [
         [
             stage.name,
-            ", ".join(f"{names.get(one, name)} #{one}" for one, name in sorted(stage.consumed.items())),
-            ", ".join(f"{name} #{one}" for one, name in sorted(stage.produced.items())),
+            ", ".join(f"{names.get(artifact, name)} #{artifact}" for artifact, name in sorted(stage.consumed.items())),
+            ", ".join(f"{name} #{artifact}" for artifact, name in sorted(stage.produced.items())),
         ]
         for stage in stages
     ]
@@ -77,23 +80,25 @@ def picture(stages: list[StageRecord], record: RunRecord) -> Picture | None:
     return Picture(width, height, boxes, lines, table)
 
 
-def _corners(stages: list[StageRecord], maker: dict[int, str]) -> dict[str, tuple[int, int]]:
-    """Returns stage -> left and upper edge of its box; `maker` is artifact -> the stage that produced it."""
-    column: dict[str, int] = {}
-    for stage in stages:  # in the order in which they ran: those that produced something come first
-        before = [column[maker[one]] for one in stage.consumed if maker.get(one) in column]
-        column[stage.name] = max(before, default=-1) + 1
-    rows: Counter[int] = Counter()
+def _corners(stages: list[StageRecord], producers: dict[int, str]) -> dict[str, tuple[int, int]]:
+    """Returns stage -> left and upper edge of its box; `producers` is artifact -> the stage that produced it."""
+    columns: dict[str, int] = {}
+    for stage in stages:  # in the order they ran: producers come before consumers
+        input_columns = [
+            columns[producers[artifact]] for artifact in stage.consumed if producers.get(artifact) in columns
+        ]
+        columns[stage.name] = max(input_columns, default=-1) + 1
+    num_boxes: Counter[int] = Counter()
     corners = {}
-    for name, index in column.items():
-        corners[name] = (MARGIN + index * (WIDTH + GAP_X), MARGIN + rows[index] * (HEIGHT + GAP_Y))
-        rows[index] += 1
+    for name, column in columns.items():
+        corners[name] = (MARGIN + column * (WIDTH + GAP_X), MARGIN + num_boxes[column] * (HEIGHT + GAP_Y))
+        num_boxes[column] += 1
     return corners
 
 
 def _path(start: tuple[int, int], end: tuple[int, int]) -> str:
-    """Returns a curve from the right edge of one box to the left edge of another."""
+    """Returns the SVG path data of a curve from the right edge of a box to the left edge of another."""
     x, y = start[0] + WIDTH, start[1] + HEIGHT // 2
-    to_x, to_y = end[0], end[1] + HEIGHT // 2
-    bend = GAP_X // 2
-    return f"M{x} {y}C{x + bend} {y} {to_x - bend} {to_y} {to_x} {to_y}"
+    end_x, end_y = end[0], end[1] + HEIGHT // 2
+    half_gap = GAP_X // 2
+    return f"M{x} {y}C{x + half_gap} {y} {end_x - half_gap} {end_y} {end_x} {end_y}"

@@ -6,7 +6,7 @@ from models.evaluation.predictions import Predictions
 from pipeline.reporting import curves
 
 
-def test_average_precision_of_a_perfect_and_a_reversed_order():
+def test_average_precision_of_a_perfect_and_a_reversed_ranking():
     perfect = Predictions(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]))
     reversed_ = Predictions(np.array([1, 0, 0]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]))
 
@@ -21,24 +21,24 @@ def test_a_class_that_the_test_split_lacks_has_no_curve():
     assert curves.precision_recall(Predictions(np.array([0, 0]), np.eye(2)[[0, 0]]), ("no", "yes")) == {}
 
 
-def test_a_row_reaches_a_threshold_that_is_its_score():
-    found = curves.counts(np.array([True, True, False]), np.array([0.9, 0.5, 0.5]), np.array([0.0, 0.5, 0.6, 1.0]))
+def test_a_row_reaches_a_threshold_that_equals_its_score():
+    counts = curves.counts(np.array([True, True, False]), np.array([0.9, 0.5, 0.5]), np.array([0.0, 0.5, 0.6, 1.0]))
 
-    assert found.true_positives.tolist() == [2, 2, 1, 0]
-    assert found.false_positives.tolist() == [1, 1, 0, 0]
-    assert found.precision.tolist() == [2 / 3, 2 / 3, 1.0, 0.0]
-    assert found.recall.tolist() == [1.0, 1.0, 0.5, 0.0]
+    assert counts.true_positives.tolist() == [2, 2, 1, 0]
+    assert counts.false_positives.tolist() == [1, 1, 0, 0]
+    assert counts.precision.tolist() == [2 / 3, 2 / 3, 1.0, 0.0]
+    assert counts.recall.tolist() == [1.0, 1.0, 0.5, 0.0]
 
 
 @pytest.mark.parametrize("num_scores", [7, 5000])
-def test_the_curve_is_that_of_scikit_learn_cut_to_some_points(num_scores):
+def test_the_curve_equals_scikit_learns_at_some_of_its_points(num_scores):
     random = np.random.default_rng(1)
     scores = (random.integers(num_scores, size=3000) / num_scores).astype(np.float32)
     targets = (random.random(3000) < scores).astype(int)
     precision, recall, _ = precision_recall_curve(targets, scores)
 
-    found = curves.precision_recall(Predictions(targets, np.stack([1 - scores, scores], axis=1)), ("no", "yes"))["yes"]
+    curve = curves.precision_recall(Predictions(targets, np.stack([1 - scores, scores], axis=1)), ("no", "yes"))["yes"]
 
-    kept = np.unique(np.linspace(0, len(recall) - 1, min(101, len(recall))).astype(int))
-    np.testing.assert_allclose(found.recall, recall[::-1][kept])
-    np.testing.assert_allclose(found.precision, precision[::-1][kept])
+    point_indices = np.unique(np.linspace(0, len(recall) - 1, min(101, len(recall))).astype(int))
+    np.testing.assert_allclose(curve.recall, recall[::-1][point_indices])
+    np.testing.assert_allclose(curve.precision, precision[::-1][point_indices])
