@@ -18,7 +18,7 @@ def make(home: Path, classes: tuple[str, ...], rows: int = 16, accuracy: float =
     """Returns record, paths and facts of a made-up run whose record is complete."""
     spec = made_up.spec_of(classes, changes.pop("feature", "text"))
     record = made_up.record_of(changes.pop("run", "20260528-000000-000"), spec, **changes)
-    made_up.write_artifacts(home, record, spec, *made_up.answers(accuracy, rows, len(classes)))
+    made_up.write_artifacts(home, record, spec, *made_up.targets_and_probabilities(accuracy, rows, len(classes)))
     paths = PipelinePaths.of(home, record.pipeline)
     found = facts.gather(paths, record)
     facts.conclude(record, found)
