@@ -1,4 +1,4 @@
-"""What a run leaves to be looked at: one page, and TensorBoard's cards and pictures."""
+"""Reports of runs: the page of a run, comparisons of runs, TensorBoard's events."""
 
 from pathlib import Path
 
@@ -9,19 +9,26 @@ from pipeline.history.journal import Journal
 
 
 def write(paths: PipelinePaths, journal: Journal) -> Path:
-    """Writes what a run that has ended came to: its record completed, its page, its events; returns the page.
+    """Writes the reports of a run that has ended: its completed record, its page and its TensorBoard events.
 
-    The page goes into the published version as well.
+    The page is copied into the published version, unless that has one.
+
+    Args:
+        paths: Paths of the run's pipeline.
+        journal: Journal with the record of the run, which is completed.
+
+    Returns:
+        Path of the page.
     """
     from pipeline.reporting import events, facts, page
 
-    found = facts.gather(paths, journal.record)
-    facts.conclude(journal.record, found)
+    run_facts = facts.gather(paths, journal.record)
+    facts.complete(journal.record, run_facts)
     journal.write()
-    written = page.write(paths, journal.record, found)
-    events.write(paths.tensorboard / journal.record.run, journal.record, found)
+    page_path = page.write(paths, journal.record, run_facts)
+    events.write(paths.tensorboard / journal.record.run, journal.record, run_facts)
     if journal.record.version:
-        version = paths.serving / journal.record.version
-        if (version / REPORT).parent.is_dir() and not (version / REPORT).exists():
-            atomic.write(version / REPORT, written.read_bytes())
-    return written
+        folder = paths.serving / journal.record.version
+        if (folder / REPORT).parent.is_dir() and not (folder / REPORT).exists():
+            atomic.write(folder / REPORT, page_path.read_bytes())
+    return page_path

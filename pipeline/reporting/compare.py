@@ -1,4 +1,4 @@
-"""How runs differ: in settings, data, metrics with intervals, slices and cost. Loads no TensorFlow."""
+"""Compares runs: settings, data, metrics with intervals, slices and cost. Loads no TensorFlow."""
 
 import math
 from collections.abc import Sequence
@@ -26,21 +26,21 @@ from pipeline.reporting.facts import Facts, gather
 from pipeline.reporting.formatting import Measured, difference, flat, number
 
 DIGEST_LENGTH = 64  # of a split, see components.example_gen
-MIN_DISTANCE = 0.05  # of two distributions, to be worth a line
-ABSENT = "–"  # noqa: RUF001 - what stands where a run has no such setting
+MIN_DISTANCE = 0.05  # of two distributions; smaller ones are not shown
+ABSENT = "–"  # noqa: RUF001 - shown for a setting or metric that a run does not have
 
 
 @dataclass(frozen=True)
 class Delta:
-    """A value of one run beside that of the first.
+    """A metric of one run, and its difference from the first run.
 
     Attributes:
-        value: This run's; None where it has none.
-        difference: To the first run's.
-        low: Lower end of the difference's 95 % interval; None where it is not known.
-        high: Upper end.
-        paired: Whether both runs were asked about the same rows.
-        interval: The ends of the 95 % interval of the value itself; None where it is not known.
+        value: Value in this run; None if it has none.
+        difference: Value minus that of the first run; None for the first run, or if either has no value.
+        low: Lower end of the difference's 95 % confidence interval; None if unknown.
+        high: Upper end of that interval; None if unknown.
+        paired: Whether the difference is paired: computed over the same test rows, row by row.
+        interval: Ends of the 95 % confidence interval of the value itself; None if unknown.
     """
 
     value: float | None
@@ -52,7 +52,7 @@ class Delta:
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """The ends of the difference's interval."""
+        """Lower and upper end of the difference's interval; None if unknown."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     @property
@@ -61,40 +61,40 @@ class Delta:
         return Measured(self.difference, self.ends)
 
     @property
-    def moved(self) -> bool:
-        """Whether the interval leaves out zero."""
+    def is_significant(self) -> bool:
+        """Whether the difference's interval excludes zero."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
-    def words(self) -> str:
-        """Returns it in a few words, such as `0.942 (+0.021, +0.005 to +0.037)`."""
+    def text(self) -> str:
+        """Returns value, difference and its interval as text, such as `0.942 (+0.021, +0.005 to +0.037)`."""
         if self.value is None:
             return ABSENT
         value = number(self.value, self.interval)
         if self.difference is None:
             return value
-        known = f", {span(self.ends, '+')}" if self.ends else ""
-        return f"{value} ({difference(self.difference, self.ends)}{known})"
+        interval_text = f", {span(self.ends, '+')}" if self.ends else ""
+        return f"{value} ({difference(self.difference, self.ends)}{interval_text})"
 
 
 @dataclass
 class Comparison:
-    """How runs differ; every list has a value for each run, in their order.
+    """The differences between runs; every list in a mapping has a value for each run, in the order of `runs`.
 
     Attributes:
-        runs: The runs, the first being what the others are held against.
-        settings: Dotted name -> values, where they differ.
-        data: What of the data -> values, where they differ.
-        environment: Package, machine or commit -> values, where they differ.
-        metrics: Metric -> the runs' values on their test splits.
-        slices: Slice -> the runs' values of `slice_metric`, where one has moved.
-        slice_metric: What slices are compared by.
-        steady_slices: How many slices have not moved.
-        unknown_slices: Of how many nothing is known, as of a run of an older release, which stored no intervals.
-        gone_slices: Those of the first run that no other has.
-        new_slices: Those that the first run has not.
-        cost: What it took -> values.
-        histories: Run -> metric -> its value after each epoch of the training.
-        notes: What could not be compared, a sentence each.
+        runs: The runs; the others are compared with the first.
+        settings: Dotted name -> values; only settings that differ.
+        data: Property of the data -> values; only properties that differ.
+        environment: Package, property of the machine or `commit` -> values; only those that differ.
+        metrics: Metric -> values on the test splits.
+        slices: Slice -> values of `slice_metric`; only slices with a significant difference.
+        slice_metric: The metric by which slices are compared; empty without common slices.
+        steady_slices: Number of slices without a significant difference.
+        unknown_slices: Number of slices without intervals, as in runs of older releases.
+        gone_slices: Slices that only the first run has.
+        new_slices: Slices that the first run does not have.
+        cost: Resource with its unit -> values.
+        histories: Run -> metric -> its value after each epoch.
+        notes: Sentences that say what could not be compared.
     """
 
     runs: list[RunRecord]
@@ -113,57 +113,66 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def costs_in_words(self) -> dict[str, list[str]]:
-        """The cost as it is written for people."""
+    def cost_texts(self) -> dict[str, list[str]]:
+        """The cost as text: resource with its unit -> values."""
         return {name: list(map(number, values)) for name, values in self.cost.items()}
 
 
 def compare(home: Path, runs: list[RunRecord]) -> Comparison:
-    """Returns how runs differ from the first of them.
+    """Compares runs with the first of them.
+
+    Args:
+        home: The home folder.
+        runs: Records of at least two different runs.
 
     Raises:
-        ConfigError: There are fewer than two, or one twice.
+        ConfigError: There are fewer than two runs, or a run is given twice.
     """
     if len(runs) < 2 or len({run.run for run in runs}) < len(runs):
         raise ConfigError(f"Two or more different runs are compared; given {', '.join(run.run for run in runs)}.")
     facts = [gather(PipelinePaths.of(home, run.pipeline), run) for run in runs]
-    found = Comparison(runs)
-    found.settings = _settings(runs)
-    found.data = _data(runs, facts)
-    found.environment = _differing([{**run.packages, **run.machine, "commit": run.commit} for run in runs])
-    _add_metrics(found, facts)
-    _add_slices(found, facts)
-    found.cost = {
+    comparison = Comparison(runs)
+    comparison.settings = _settings(runs)
+    comparison.data = _data(runs, facts)
+    comparison.environment = _differing([{**run.packages, **run.machine, "commit": run.commit} for run in runs])
+    _add_metrics(comparison, facts)
+    _add_slices(comparison, facts)
+    comparison.cost = {
         "wall seconds": [run.seconds for run in runs],
         "CPU seconds": [run.cpu_seconds for run in runs],
         "peak MiB": [run.peak_mib for run in runs],
         "MiB written": [run.disk_mib for run in runs],
     }
-    found.histories = {run.run: one.training.get("history", {}) for run, one in zip(runs, facts, strict=True)}
-    found.notes = [f"{run.run}: {line}" for run, one in zip(runs, facts, strict=True) for line in one.missing]
-    found.notes += [
-        f"{run.run}: its splits follow another rule than those of {runs[0].run}"
-        for run, one in zip(runs[1:], facts[1:], strict=True)
-        if _split_otherwise(facts[0], one)
+    comparison.histories = {
+        run.run: run_facts.training.get("history", {}) for run, run_facts in zip(runs, facts, strict=True)
+    }
+    comparison.notes = [
+        f"{run.run}: {line}" for run, run_facts in zip(runs, facts, strict=True) for line in run_facts.missing
     ]
-    return found
+    comparison.notes += [
+        f"{run.run}: its splits follow another rule than those of {runs[0].run}"
+        for run, run_facts in zip(runs[1:], facts[1:], strict=True)
+        if _split_rules_differ(facts[0], run_facts)
+    ]
+    return comparison
 
 
 def _settings(runs: list[RunRecord]) -> dict[str, list[Any]]:
-    """Returns the settings that differ; one that a release did not have yet is as good as its default."""
-    set_by_hand = [_not_default(run) for run in runs]
+    """Returns dotted name -> values of settings that differ; a setting that a release lacks has its default value."""
+    not_default = [_not_default(run) for run in runs]
     return {
-        name: row
-        for name, row in _differing([dict(flat(run.settings)) for run in runs]).items()
-        if ABSENT not in row
+        name: values
+        for name, values in _differing([dict(flat(run.settings)) for run in runs]).items()
+        if ABSENT not in values
         or any(
-            value != ABSENT and (names is None or name in names) for value, names in zip(row, set_by_hand, strict=True)
+            value != ABSENT and (names is None or name in names)
+            for value, names in zip(values, not_default, strict=True)
         )
     }
 
 
 def _not_default(run: RunRecord) -> set[str] | None:
-    """Returns the settings of a run that are not at their defaults; None where another release's are not known."""
+    """Returns the names of settings that differ from their defaults; None if the settings are of another release."""
     try:
         config = schema_class(run.settings["task"]).model_validate(run.settings)
     except (ValueError, KeyError, HeadraceError):
@@ -171,40 +180,41 @@ def _not_default(run: RunRecord) -> set[str] | None:
     return {name for name, _ in flat(config.model_dump(mode="json", exclude_defaults=True))}
 
 
-def _split_otherwise(before: Facts, after: Facts) -> bool:
-    """Whether the rows of two runs found their splits by rules that are not the same, as far as that is known.
-
-    Where each split has the same rows it does not matter.
-    """
-    if before.digests and before.digests == after.digests:
+def _split_rules_differ(first: Facts, other: Facts) -> bool:
+    """Returns whether two runs split their rows by different rules; False if unknown or if all splits are the same."""
+    if first.digests and first.digests == other.digests:
         return False
-    if before.split_rule and after.split_rule:
-        return not agree(before.split_rule, after.split_rule)
-    known = before.split_rule or after.split_rule
-    # An older release wrote none down. Splits of a publisher have been the same at all times.
-    return known is not None and "data" not in known and before.digests.get("test") != after.digests.get("test")
+    if first.split_rule and other.split_rule:
+        return not agree(first.split_rule, other.split_rule)
+    split_rule = first.split_rule or other.split_rule
+    # Older releases stored no rule. Splits that come with the data are the same in all releases.
+    return (
+        split_rule is not None and "data" not in split_rule and first.digests.get("test") != other.digests.get("test")
+    )
 
 
-def _differing(values: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    names = sorted({name for one in values for name in one})
-    rows = {name: [one.get(name, ABSENT) for one in values] for name in names}
-    return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
+def _differing(mappings: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Returns name -> values in each mapping, for the values that differ; ABSENT if a mapping lacks the name."""
+    names = sorted({name for mapping in mappings for name in mapping})
+    rows = {name: [mapping.get(name, ABSENT) for mapping in mappings] for name in names}
+    return {name: values for name, values in rows.items() if any(value != values[0] for value in values)}
 
 
 # --- data -----------------------------------------------------------------------------------------------------------
 
 
 def _data(runs: list[RunRecord], facts: list[Facts]) -> dict[str, list[Any]]:
-    told = [
+    """Returns property of the data -> values, for the properties that differ."""
+    values = [
         {
             "content": run.data_digest,
-            **{f"{split} rows": rows for split, rows in one.rows.items()},
-            **{f"{split} digest": digest for split, digest in one.digests.items()},
-            **_means(one),
+            **{f"{split} rows": rows for split, rows in run_facts.rows.items()},
+            **{f"{split} digest": digest for split, digest in run_facts.digests.items()},
+            **_means(run_facts),
         }
-        for run, one in zip(runs, facts, strict=True)
+        for run, run_facts in zip(runs, facts, strict=True)
     ]
-    differing = _differing(told)
+    differing = _differing(values)
     for split in SPLITS:
         name = f"{split} digest"
         if name in differing:
@@ -213,61 +223,65 @@ def _data(runs: list[RunRecord], facts: list[Facts]) -> dict[str, list[Any]]:
 
 
 def _content(digest: str) -> str:
-    """Returns the half of a split's digest that is of its rows' content, cut; the first half is of their lengths."""
+    """Returns 12 digits of the half of a split's digest that is of the rows' content; the first half is of lengths."""
     return digest[len(digest) // 2 :][:12] if len(digest) == DIGEST_LENGTH else digest[:12]
 
 
-def _means(found: Facts) -> dict[str, Any]:
-    """Returns mean or number of values, and missing share, of each feature of the training split."""
-    told: dict[str, Any] = {}
-    for feature in found.statistics.get("train", []):
+def _means(facts: Facts) -> dict[str, Any]:
+    """Returns mean or number of distinct values, and share of missing values, of each feature of the training split."""
+    values: dict[str, Any] = {}
+    for feature in facts.statistics.get("train", []):
         name, stats = feature.path.step[0], getattr(feature, feature.WhichOneof("stats"))
         common = stats.common_stats
         missing = common.num_missing / max(common.num_missing + common.num_non_missing, 1)
-        told[f"missing in {name}"] = f"{missing:.1%}"
+        values[f"missing in {name}"] = f"{missing:.1%}"
         if feature.WhichOneof("stats") == "num_stats":
-            told[f"mean of {name}"] = number(stats.mean)
+            values[f"mean of {name}"] = number(stats.mean)
         elif feature.WhichOneof("stats") == "string_stats":
-            told[f"values of {name}"] = number(int(stats.unique))
-    return told
+            values[f"values of {name}"] = number(int(stats.unique))
+    return values
 
 
 def _distances(facts: list[Facts]) -> dict[str, list[Any]]:
-    """Returns how far numbers of the training split are from the first run's, where it is more than MIN_DISTANCE."""
-    told = [quantiles(found.statistics.get("train", [])) for found in facts]
+    """Returns the Kolmogorov-Smirnov distance of numeric features to the first run, if one exceeds MIN_DISTANCE."""
+    run_quantiles = [quantiles(run_facts.statistics.get("train", [])) for run_facts in facts]
     rows = {}
-    for name, (before, _) in told[0].items():
-        far = [kolmogorov_smirnov(before, one[name][0]) if name in one else 0.0 for one in told]
-        if max(far) > MIN_DISTANCE:
-            rows[f"distance of {name} (Kolmogorov-Smirnov)"] = [round(value, 3) for value in far]
+    for name, (first_quantiles, _) in run_quantiles[0].items():
+        distances = [
+            kolmogorov_smirnov(first_quantiles, other[name][0]) if name in other else 0.0 for other in run_quantiles
+        ]
+        if max(distances) > MIN_DISTANCE:
+            rows[f"distance of {name} (Kolmogorov-Smirnov)"] = [round(distance, 3) for distance in distances]
     return rows
 
 
 # --- metrics and slices ---------------------------------------------------------------------------------------------
 
 
-def _add_metrics(found: Comparison, facts: list[Facts]) -> None:
-    first, before = found.runs[0], facts[0]
-    usual = list(dict.fromkeys(chain(*(run.usual_metrics for run in found.runs))))
-    for name in shown(chain(*(run.metrics for run in found.runs)), usual):
-        row = [Delta(first.metrics.get(name), interval=first.intervals.get(name))]
-        for run, one in zip(found.runs[1:], facts[1:], strict=True):
-            row.append(_delta(name, first, run, before, one))
-        found.metrics[name] = row
+def _add_metrics(comparison: Comparison, facts: list[Facts]) -> None:
+    first, first_facts = comparison.runs[0], facts[0]
+    usual_metrics = list(dict.fromkeys(chain(*(run.usual_metrics for run in comparison.runs))))
+    for name in shown(chain(*(run.metrics for run in comparison.runs)), usual_metrics):
+        deltas = [Delta(first.metrics.get(name), interval=first.intervals.get(name))]
+        for run, run_facts in zip(comparison.runs[1:], facts[1:], strict=True):
+            deltas.append(_delta(name, first, run, first_facts, run_facts))
+        comparison.metrics[name] = deltas
 
 
-def _delta(name: str, first: RunRecord, run: RunRecord, before: Facts, after: Facts) -> Delta:
-    """Returns a metric beside the first run's: paired, where both are of the same rows."""
-    paired = _paired(before.compared.get(name), before, after) if _same_rows(before, after) else None
-    value, other = (Measured.of(name, one.metrics, one.intervals) for one in (first, run))
-    return _beside(value, other, paired)
+def _delta(name: str, first: RunRecord, run: RunRecord, first_facts: Facts, run_facts: Facts) -> Delta:
+    """Returns a metric compared with the first run, paired if both have predictions of the same test rows."""
+    paired = (
+        _paired(first_facts.compared.get(name), first_facts, run_facts) if _same_rows(first_facts, run_facts) else None
+    )
+    first_value, value = (Measured.of(name, record.metrics, record.intervals) for record in (first, run))
+    return _compared(first_value, value, paired)
 
 
-def _beside(first: Measured, other: Measured, paired: Interval | None) -> Delta:
-    """Returns a value beside the first run's, with the paired difference where there is one, else by that of each.
+def _compared(first: Measured, other: Measured, paired: Interval | None) -> Delta:
+    """Returns a value compared with the first run's.
 
-    Paired, difference and interval are both of the stored predictions: of the stored values one may be TFMA's, of an
-    older release, which has other last digits.
+    A paired difference and its interval are both computed from stored predictions: an older release stored values of
+    TFMA, whose last digits differ. Without it the interval is combined from the intervals of both values.
     """
     if first.value is None or other.value is None:
         return Delta(other.value, interval=other.interval)
@@ -279,70 +293,91 @@ def _beside(first: Measured, other: Measured, paired: Interval | None) -> Delta:
     return Delta(other.value, other.value - first.value, low, high, interval=other.interval)
 
 
-def _same_rows(before: Facts, after: Facts) -> bool:
-    if before.answers is None or after.answers is None:
+def _same_rows(first: Facts, other: Facts) -> bool:
+    if first.predictions is None or other.predictions is None:
         return False
-    return before.digests.get("test") == after.digests.get("test") and (
-        before.answers.values.shape == after.answers.values.shape
+    return first.digests.get("test") == other.digests.get("test") and (
+        first.predictions.values.shape == other.predictions.values.shape
     )
 
 
-def _paired(metric: Metric | None, before: Facts, after: Facts, rows: np.ndarray | None = None) -> Interval | None:
-    """Returns the difference over the same rows, of `rows` alone, their numbers, where they are given.
+def _paired(metric: Metric | None, first: Facts, other: Facts, rows: np.ndarray | None = None) -> Interval | None:
+    """Returns a metric's difference, other minus first, over the same rows.
 
-    None where it is not known, as of a metric that cannot be computed from stored answers.
+    Args:
+        metric: The metric; None if it cannot be computed from stored predictions.
+        first: The first run.
+        other: The other run, with predictions of the same rows.
+        rows: int `(rows,)`, indices of the rows to compare; None for all.
+
+    Returns:
+        The difference and its interval; None if unknown.
     """
-    if metric is None or before.answers is None or after.answers is None:
+    if metric is None or first.predictions is None or other.predictions is None:
         return None
-    said, other = before.answers, after.answers.values
-    targets, values, groups = said.targets, said.values, said.groups
+    predictions, other_values = first.predictions, other.predictions.values
+    targets, first_values, groups = predictions.targets, predictions.values, predictions.groups
     if rows is not None:
-        targets, values, other = targets[rows], values[rows], other[rows]
+        targets, first_values, other_values = targets[rows], first_values[rows], other_values[rows]
         groups = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
-    paired = paired_interval(metric, targets, other, values, groups=groups)
-    if not math.isfinite(paired.low):  # of one group only nothing is known
+    interval = paired_interval(metric, targets, other_values, first_values, groups=groups)
+    if not math.isfinite(interval.low):  # one group alone has no interval
         return None
-    # It speaks of better and worse; here it is more and less. Without a minus there is none before a zero.
-    return Interval(0 - paired.difference, 0 - paired.high, 0 - paired.low) if metric.lower_is_better else paired
+    # There positive means better, here it means greater. Subtracting from 0 avoids a minus before zero.
+    return (
+        Interval(0 - interval.difference, 0 - interval.high, 0 - interval.low) if metric.lower_is_better else interval
+    )
 
 
-def _add_slices(found: Comparison, facts: list[Facts]) -> None:
-    before, named = facts[0], [set(one.slices) - {OVERALL} for one in facts]
-    later = set().union(*named[1:])
-    found.gone_slices, found.new_slices = sorted(named[0] - later), sorted(later - named[0])
-    slices = [metrics for one in facts for name, metrics in one.slices.items() if name in named[0] & later]
-    metric = of_slices(slices, list(found.metrics))
+def _add_slices(comparison: Comparison, facts: list[Facts]) -> None:
+    first_facts, slice_names = facts[0], [set(run_facts.slices) - {OVERALL} for run_facts in facts]
+    later_names = set().union(*slice_names[1:])
+    comparison.gone_slices, comparison.new_slices = (
+        sorted(slice_names[0] - later_names),
+        sorted(later_names - slice_names[0]),
+    )
+    common_slices = [
+        metrics
+        for run_facts in facts
+        for name, metrics in run_facts.slices.items()
+        if name in slice_names[0] & later_names
+    ]
+    metric = of_slices(common_slices, list(comparison.metrics))
     if metric is None:
         return
-    found.slice_metric = metric
-    compared = before.compared.get(metric)
-    rows = _rows_of_slices(before) if any(_same_rows(before, one) for one in facts[1:]) else {}
-    for name in before.slices:
-        first = before.measured(name, metric)
-        if name not in later or first.value is None:
+    comparison.slice_metric = metric
+    compared_metric = first_facts.compared.get(metric)
+    slice_rows = (
+        _rows_of_slices(first_facts) if any(_same_rows(first_facts, run_facts) for run_facts in facts[1:]) else {}
+    )
+    for name in first_facts.slices:
+        first_value = first_facts.measured(name, metric)
+        if name not in later_names or first_value.value is None:
             continue
-        row = [Delta(first.value, interval=first.interval)]
-        for one in facts[1:]:
-            is_paired = name in rows and _same_rows(before, one)
-            paired = _paired(compared, before, one, rows[name]) if is_paired else None
-            row.append(_beside(first, one.measured(name, metric), paired))
-        if any(one.moved for one in row):
-            found.slices[name] = row
-        elif all(one.ends is None for one in row):
-            found.unknown_slices += 1
+        deltas = [Delta(first_value.value, interval=first_value.interval)]
+        for run_facts in facts[1:]:
+            is_paired = name in slice_rows and _same_rows(first_facts, run_facts)
+            paired = _paired(compared_metric, first_facts, run_facts, slice_rows[name]) if is_paired else None
+            deltas.append(_compared(first_value, run_facts.measured(name, metric), paired))
+        if any(delta.is_significant for delta in deltas):
+            comparison.slices[name] = deltas
+        elif all(delta.ends is None for delta in deltas):
+            comparison.unknown_slices += 1
         else:
-            found.steady_slices += 1
-    found.slices = dict(sorted(found.slices.items(), key=lambda item: -max(abs(d.difference or 0) for d in item[1])))
+            comparison.steady_slices += 1
+    comparison.slices = dict(
+        sorted(comparison.slices.items(), key=lambda item: -max(abs(delta.difference or 0) for delta in item[1]))
+    )
 
 
-def _rows_of_slices(found: Facts) -> dict[str, np.ndarray]:
-    """Returns the numbers of the rows of each slice of the stored predictions, by its name such as `label=Shirt`."""
+def _rows_of_slices(facts: Facts) -> dict[str, np.ndarray]:
+    """Returns slice, such as `label=Shirt` -> int `(rows,)`, indices of its rows in the stored predictions."""
     rows: dict[str, np.ndarray] = {}
-    for column, values in found.answers.slices.items() if found.answers else ():
+    for column, values in facts.predictions.slices.items() if facts.predictions else ():
         codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         order, names = np.argsort(codes, kind="stable"), values.dictionary.to_pylist()
         ends = np.searchsorted(codes[order], np.arange(len(names) + 1))
-        for name, begin, end in zip(names, ends[:-1], ends[1:], strict=True):
-            if end > begin:
-                rows[f"{column}={name}"] = order[begin:end]
+        for name, start, end in zip(names, ends[:-1], ends[1:], strict=True):
+            if end > start:
+                rows[f"{column}={name}"] = order[start:end]
     return rows

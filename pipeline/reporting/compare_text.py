@@ -1,4 +1,4 @@
-"""A comparison of runs as lines of a terminal, and as JSON."""
+"""A comparison of runs as text for the terminal, and as JSON."""
 
 from dataclasses import asdict
 from typing import Any
@@ -7,61 +7,67 @@ from data.scripts import isolated, listed
 from pipeline.reporting.compare import Comparison
 from pipeline.reporting.formatting import settings_row
 
-MAX_NAMES = 3  # of slices that are gone or new
+MAX_NAMES = 3  # slices named of those that only the first run has, or only later ones
 
 
-def lines(found: Comparison) -> list[str]:
-    """Returns the comparison as text, a column for each run."""
-    rows: list[list[str]] = [["", *(run.run for run in found.runs)]]
-    rows.append(["pipeline", *(run.pipeline for run in found.runs)])
-    rows.append(["state", *(run.state for run in found.runs)])
-    for title, part in (("settings", found.settings), ("data", found.data), ("environment", found.environment)):
+def lines(comparison: Comparison) -> list[str]:
+    """Returns the comparison as lines of text, with a column for each run."""
+    rows: list[list[str]] = [["", *(run.run for run in comparison.runs)]]
+    rows.append(["pipeline", *(run.pipeline for run in comparison.runs)])
+    rows.append(["state", *(run.state for run in comparison.runs)])
+    for title, part in (
+        ("settings", comparison.settings),
+        ("data", comparison.data),
+        ("environment", comparison.environment),
+    ):
         rows.append([title if part else f"{title}: the same"])
         rows += [[f"  {name}", *settings_row(values)] for name, values in part.items()]
-    paired = ", ".join(name for name, row in found.metrics.items() if any(delta.paired for delta in row))
-    over = f"over the same test rows, row by row: {paired}" if paired else "over the test rows of each"
-    rows.append([f"metrics (difference, its 95 % interval; {over})"])
-    rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.metrics.items()]
-    if slices := slices_in_words(found):
-        rows.append([slices])
-        rows += [[f"  {name}", *(delta.words() for delta in row)] for name, row in found.slices.items()]
+    paired = ", ".join(name for name, row in comparison.metrics.items() if any(delta.paired for delta in row))
+    test_rows = f"over the same test rows, row by row: {paired}" if paired else "over the test rows of each"
+    rows.append([f"metrics (difference, its 95 % interval; {test_rows})"])
+    rows += [[f"  {name}", *(delta.text() for delta in row)] for name, row in comparison.metrics.items()]
+    if heading := slices_heading(comparison):
+        rows.append([heading])
+        rows += [[f"  {name}", *(delta.text() for delta in row)] for name, row in comparison.slices.items()]
     rows.append(["cost"])
-    rows += [[f"  {name}", *words] for name, words in found.costs_in_words.items()]
-    rows = [list(map(isolated, row)) for row in rows]  # names of classes and slices are the data's
-    columns = range(len(found.runs) + 1)
-    # Heads of parts stand alone in their rows and may be longer than the first column.
+    rows += [[f"  {name}", *texts] for name, texts in comparison.cost_texts.items()]
+    rows = [list(map(isolated, row)) for row in rows]  # names of classes and slices come from the data
+    columns = range(len(comparison.runs) + 1)
+    # A heading is alone in its row and may be wider than the first column.
     widths = [max(len(row[index]) for row in rows if len(row) > max(index, 1)) for index in columns]
-    told = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
-    return told + [f"note: {note}" for note in found.notes]
+    table_lines = [
+        "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=False)).rstrip() for row in rows
+    ]
+    return table_lines + [f"note: {note}" for note in comparison.notes]
 
 
-def slices_in_words(found: Comparison) -> str:
-    """Returns how many slices moved, did not, are gone and are new, as a line; empty without slices."""
-    counts = []
-    if found.slice_metric:
-        counts.append(f"slices whose {found.slice_metric} moved" if found.slices else "slices: none moved")
-        counts += [f"{found.steady_slices} did not"] * bool(found.slices)
-        counts += [f"{found.unknown_slices} have no interval"] * bool(found.unknown_slices)
-    for names, word in ((found.gone_slices, "gone"), (found.new_slices, "new")):
+def slices_heading(comparison: Comparison) -> str:
+    """Returns the heading of the slices, with numbers of changed, unchanged, gone and new ones; empty without any."""
+    parts = []
+    if comparison.slice_metric:
+        parts.append(f"slices whose {comparison.slice_metric} changed" if comparison.slices else "slices: none changed")
+        parts += [f"{comparison.steady_slices} did not"] * bool(comparison.slices)
+        parts += [f"{comparison.unknown_slices} have no interval"] * bool(comparison.unknown_slices)
+    for names, change in ((comparison.gone_slices, "gone"), (comparison.new_slices, "new")):
         if names:
-            counts.append(f"{'' if counts else 'slices: '}{len(names)} {word} ({listed(names, MAX_NAMES)})")
-    return "; ".join(counts)
+            parts.append(f"{'' if parts else 'slices: '}{len(names)} {change} ({listed(names, MAX_NAMES)})")
+    return "; ".join(parts)
 
 
-def as_json(found: Comparison) -> dict[str, Any]:
+def as_json(comparison: Comparison) -> dict[str, Any]:
     """Returns the comparison as JSON values."""
     return {
-        "runs": [run.run for run in found.runs],
-        "settings": found.settings,
-        "data": found.data,
-        "environment": found.environment,
-        "metrics": {name: [asdict(delta) for delta in row] for name, row in found.metrics.items()},
-        "slice_metric": found.slice_metric,
-        "slices": {name: [asdict(delta) for delta in row] for name, row in found.slices.items()},
-        "steady_slices": found.steady_slices,
-        "unknown_slices": found.unknown_slices,
-        "gone_slices": found.gone_slices,
-        "new_slices": found.new_slices,
-        "cost": found.cost,
-        "notes": found.notes,
+        "runs": [run.run for run in comparison.runs],
+        "settings": comparison.settings,
+        "data": comparison.data,
+        "environment": comparison.environment,
+        "metrics": {name: [asdict(delta) for delta in row] for name, row in comparison.metrics.items()},
+        "slice_metric": comparison.slice_metric,
+        "slices": {name: [asdict(delta) for delta in row] for name, row in comparison.slices.items()},
+        "steady_slices": comparison.steady_slices,
+        "unknown_slices": comparison.unknown_slices,
+        "gone_slices": comparison.gone_slices,
+        "new_slices": comparison.new_slices,
+        "cost": comparison.cost,
+        "notes": comparison.notes,
     }

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run beside its training: cards of stages, data, anomalies, evaluation, settings."""
+"""Writes TensorBoard events of a run beside its training: stages, data, anomalies, evaluation, hyperparameters."""
 
 import base64
 import io
@@ -37,26 +37,26 @@ from pipeline.reporting.facts import Facts
 from pipeline.reporting.formatting import Measured, cell, flat, number, row_name
 from pipeline.reporting.plots import reliability_diagram
 
-MAX_CLASSES = 50  # of the confusion matrix, of precision-recall curves, of slices
-MAX_BUCKETS = 100
+MAX_CLASSES = 50  # in the confusion matrix, in precision-recall curves and in slices
+MAX_BUCKETS = 100  # of the histogram of a text feature
 NUM_THRESHOLDS = 101
 
 Summary = summary_pb2.Summary
 
 
-def write(folder: Path, record: RunRecord, found: Facts) -> None:
-    """Writes event files of a run that has ended into TensorBoard's folder of the run."""
+def write(folder: Path, record: RunRecord, facts: Facts) -> None:
+    """Writes event files of a run that has ended to `folder`, and of each split's statistics to a folder in it."""
     with _writer(folder) as add:
         add(_settings(record))
         for summary in (
             *_cards(record),
-            *_anomalies(found),
-            *_evaluation(found, record.usual_metrics),
-            *_mistakes(record, found),
+            *_anomalies(facts),
+            *_evaluation(facts, record.usual_metrics),
+            *_mistakes(record, facts),
         ):
             add(summary)
         add(hparams_end(record))
-    for split, features in found.statistics.items():
+    for split, features in facts.statistics.items():
         with _writer(folder / split) as add:
             for feature in features:
                 for summary in _histogram(feature):
@@ -65,6 +65,7 @@ def write(folder: Path, record: RunRecord, found: Facts) -> None:
 
 @contextmanager
 def _writer(folder: Path) -> Iterator[Any]:
+    """Yields a function that adds a summary, at step 0, to an event file in `folder`."""
     writer = EventFileWriter(str(folder))
     try:
         yield lambda summary: writer.add_event(event_pb2.Event(step=0, wall_time=time.time(), summary=summary))
@@ -76,35 +77,36 @@ def _writer(folder: Path) -> Iterator[Any]:
 
 
 def _settings(record: RunRecord) -> Summary:
-    """Returns the settings for the HParams tab, by which runs are compared."""
-    kept = {
+    """Returns the settings of task, model, training and data that the HParams tab shows as hyperparameters."""
+    values = {
         name: value if isinstance(value, bool | int | float | str) else json.dumps(value)
         for name, value in flat(record.settings)
         if name.startswith(("task", "model.", "train.", "seed", "data.name", "data.train_share")) and value is not None
     }
-    return _copy(hparams.hparams_pb(kept, trial_id=record.run, start_time_secs=record.started))
+    return _as_tensorboard_summary(hparams.hparams_pb(values, trial_id=record.run, start_time_secs=record.started))
 
 
 def hparams_end(record: RunRecord) -> Summary:
-    """Returns the mark by which the HParams tab knows that the run has ended, and how."""
+    """Returns the summary that tells the HParams tab that the run has ended, and whether it was published."""
     from tensorboard.plugins.hparams import api_pb2, summary
 
     status = api_pb2.STATUS_SUCCESS if record.state == "published" else api_pb2.STATUS_FAILURE
-    return _copy(summary.session_end_pb(status, record.ended))
+    return _as_tensorboard_summary(summary.session_end_pb(status, record.ended))
 
 
-def _copy(summary: Any) -> Summary:
-    """Returns a summary in TensorBoard's own class; where TensorFlow is loaded some are in TensorFlow's."""
+def _as_tensorboard_summary(summary: Any) -> Summary:
+    """Returns a summary as TensorBoard's class; some are of TensorFlow's class if TensorFlow is loaded."""
     return Summary.FromString(summary.SerializeToString())
 
 
 def _cards(record: RunRecord) -> Iterator[Summary]:
+    """Yields text summaries in Markdown: of the run, and of each stage."""
     lines = [f"**{record.state}**" + (f", version {record.version}" if record.version else ""), ""]
     lines += [f"`{' '.join(record.command)}`", ""]
     if record.error:
         lines += [_quoted(record.error), ""]
     lines += _table(
-        ["stage", "state", "seconds", "what it said"],
+        ["stage", "state", "seconds", "result"],
         [[stage.name, stage.state, f"{stage.seconds:.1f}", stage.detail] for stage in record.stages],
     )
     yield text_pb("run", "\n".join(lines))
@@ -113,53 +115,67 @@ def _cards(record: RunRecord) -> Iterator[Summary]:
 
 
 def _card(stage: StageRecord, record: RunRecord) -> list[str]:
-    """Returns what a stage decided and by which settings, in Markdown."""
-    last = stage is record.stages[-1]
-    why = record.error if last and record.error and stage.state != "done" else stage.detail
-    lines = [f"**{stage.state}** in {stage.seconds:.1f} s, {stage.cpu_seconds:.1f} s of CPU time", "", _quoted(why), ""]
+    """Returns lines of Markdown: state, result and settings of a stage."""
+    is_last = stage is record.stages[-1]
+    detail = record.error if is_last and record.error and stage.state != "done" else stage.detail
+    lines = [
+        f"**{stage.state}** in {stage.seconds:.1f} s, {stage.cpu_seconds:.1f} s of CPU time",
+        "",
+        _quoted(detail),
+        "",
+    ]
     if stage.name == "model_gate":
         lines += [f"- {verdict['sentence']}" for verdict in record.verdicts]
-    wanted = BY_ID[stage.name].settings if stage.name in BY_ID else ()
-    rows = [[name, json.dumps(value)] for name, value in flat(record.settings) if wanted and name.startswith(wanted)]
+    setting_names = BY_ID[stage.name].settings if stage.name in BY_ID else ()
+    rows = [
+        [name, json.dumps(value)]
+        for name, value in flat(record.settings)
+        if setting_names and name.startswith(setting_names)
+    ]
     return [*lines, "", *_table(["setting", "value"], rows)] if rows else lines
 
 
 def _quoted(text: str) -> str:
-    return "\n".join("> " + _plain(line) for line in text.splitlines())
+    return "\n".join("> " + _escaped(line) for line in text.splitlines())
 
 
 def _table(columns: list[str], rows: list[list[Any]]) -> list[str]:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return ["| " + " | ".join(_plain(str(value)) for value in line) + " |" for line in lines]
+    table_rows = [columns, ["---"] * len(columns), *rows]
+    return ["| " + " | ".join(_escaped(str(value)) for value in row) + " |" for row in table_rows]
 
 
-def _plain(text: str) -> str:
-    """Returns a text that Markdown leaves as it is, on one line; TensorBoard takes out what could run."""
-    return re.sub(r"[\\`*_|<>\[\]#&]", lambda sign: f"&#{ord(sign[0])};", " ".join(text.split()))
+def _escaped(text: str) -> str:
+    """Returns a text on one line, with Markdown's characters escaped; TensorBoard removes scripts."""
+    return re.sub(r"[\\`*_|<>\[\]#&]", lambda match: f"&#{ord(match[0])};", " ".join(text.split()))
 
 
 # --- data -----------------------------------------------------------------------------------------------------------
 
 
-def _anomalies(found: Facts) -> Iterator[Summary]:
-    if found.anomalies:
-        rows = [[split, line] for split, lines in found.anomalies.items() for line in lines]
+def _anomalies(facts: Facts) -> Iterator[Summary]:
+    """Yields a table of the anomalies, if they were checked."""
+    if facts.anomalies:
+        rows = [[split, line] for split, lines in facts.anomalies.items() for line in lines]
         text = "\n".join(_table(["split", "anomaly"], rows)) if rows else "No anomalies."
         yield text_pb("data/anomalies", text)
 
 
 def _histogram(feature: Any) -> Iterator[Summary]:
-    """Returns TFDV's histogram of a feature as TensorBoard's: of numbers their values, of texts the rank of each."""
+    """Yields TFDV's histogram of a feature as TensorBoard's: of values for numbers, of ranks for texts."""
     kind = feature.WhichOneof("stats")
     name = "data/" + (".".join(feature.path.step) or feature.name)
     if kind == "num_stats":
-        standard = [one for one in feature.num_stats.histograms if one.type == 0]
-        buckets = [(one.low_value, one.high_value, one.sample_count) for one in standard[0].buckets] if standard else []
+        histograms = [histogram for histogram in feature.num_stats.histograms if histogram.type == 0]
+        buckets = (
+            [(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in histograms[0].buckets]
+            if histograms
+            else []
+        )
         description = f"{feature.num_stats.common_stats.num_missing:,} missing"
     elif kind == "string_stats":
         ranks = feature.string_stats.rank_histogram.buckets[:MAX_BUCKETS]
-        buckets = [(float(rank), float(rank + 1), one.sample_count) for rank, one in enumerate(ranks)]
-        names = ", ".join(f"{rank} {_plain(one.label[:40])}" for rank, one in enumerate(ranks[:20]))
+        buckets = [(float(rank), float(rank + 1), bucket.sample_count) for rank, bucket in enumerate(ranks)]
+        names = ", ".join(f"{rank} {_escaped(bucket.label[:40])}" for rank, bucket in enumerate(ranks[:20]))
         description = f"by rank: {names}"
     else:
         return
@@ -172,103 +188,122 @@ def _histogram(feature: Any) -> Iterator[Summary]:
 # --- evaluation -----------------------------------------------------------------------------------------------------
 
 
-def _evaluation(found: Facts, usual: Sequence[str]) -> Iterator[Summary]:
-    for name in shown(found.slices.get(OVERALL, {}), usual):
-        yield _scalar(f"test/{name}", found.measured(OVERALL, name))
-    yield from _slices(found, usual)
-    _, classes = found.label
-    confused = found.evaluation.get("confusion_matrix")
-    if confused and 0 < len(classes) <= MAX_CLASSES:
-        yield _image("test/confusion_matrix", _drawn(confusion_matrix(np.array(confused), classes)))
-    if found.answers is None or found.spec is None:
+def _evaluation(facts: Facts, usual_metrics: Sequence[str]) -> Iterator[Summary]:
+    """Yields metrics, slices, confusion matrix, calibration and precision-recall curves, or errors of numbers."""
+    for name in shown(facts.slices.get(OVERALL, {}), usual_metrics):
+        yield _scalar(f"test/{name}", facts.measured(OVERALL, name))
+    yield from _slices(facts, usual_metrics)
+    _, classes = facts.label
+    confusion_counts = facts.evaluation.get("confusion_matrix")
+    if confusion_counts and 0 < len(classes) <= MAX_CLASSES:
+        yield _image_summary("test/confusion_matrix", _as_image(confusion_matrix(np.array(confusion_counts), classes)))
+    if facts.predictions is None or facts.spec is None:
         return
     if not classes:
-        yield histogram_pb("test/error", found.answers.numbers - found.answers.targets)
+        yield histogram_pb("test/error", facts.predictions.numbers - facts.predictions.targets)
         return
-    diagram = reliability_diagram(reliability_bins(found.answers), "black")
+    diagram = reliability_diagram(reliability_bins(facts.predictions), "black")
     diagram.set_dpi(90)
-    yield _image("test/calibration", _drawn(diagram))
+    yield _image_summary("test/calibration", _as_image(diagram))
     for index in [1] if len(classes) == 2 else range(min(len(classes), MAX_CLASSES)):
-        yield _curve(classes[index], found.answers.targets == index, found.answers.values[:, index])
+        yield _precision_recall(classes[index], facts.predictions.targets == index, facts.predictions.values[:, index])
 
 
 def _scalar(tag: str, measured: Measured) -> Summary:
-    """Returns a number, its interval in its description."""
-    return scalar_pb(tag, measured.value, description=f"95 % interval {measured.ends}" if measured.ends else None)
+    """Returns a scalar; its description has the 95 % interval."""
+    return scalar_pb(
+        tag, measured.value, description=f"95 % interval {measured.interval_text}" if measured.interval_text else None
+    )
 
 
-def _slices(found: Facts, usual: Sequence[str]) -> Iterator[Summary]:
-    """Returns the metrics that any slice has, which others may lack: one of a single class has no AUC."""
-    names = [name for name in found.slices if name != OVERALL]
+def _slices(facts: Facts, usual_metrics: Sequence[str]) -> Iterator[Summary]:
+    """Yields a table and scalars of the slices; a slice may lack a metric: one of a single class has no AUC."""
+    names = [name for name in facts.slices if name != OVERALL]
     if not names:
         return
-    metrics = shown(chain(*(found.slices[name] for name in names)), usual)
+    metrics = shown(chain(*(facts.slices[name] for name in names)), usual_metrics)
     rows = [
         [
             name,
-            *(str(found.measured(name, metric)) for metric in metrics),
-            number(int(found.slices[name].get(EXAMPLE_COUNT, 0))),
+            *(str(facts.measured(name, metric)) for metric in metrics),
+            number(int(facts.slices[name].get(EXAMPLE_COUNT, 0))),
         ]
         for name in names[: 4 * MAX_CLASSES]
     ]
     yield text_pb("test/slices", "\n".join(_table(["slice (in brackets 95 % intervals)", *metrics, "rows"], rows)))
     for name in names[:MAX_CLASSES]:
         for metric in metrics:
-            if metric in found.slices[name]:
-                yield _scalar(f"slices_{metric}/{name}", found.measured(name, metric))
+            if metric in facts.slices[name]:
+                yield _scalar(f"slices_{metric}/{name}", facts.measured(name, metric))
 
 
-def _curve(name: str, is_positive: np.ndarray, scores: np.ndarray) -> Summary:
-    """Returns the precision-recall curve of a class against the others, at NUM_THRESHOLDS thresholds from 0 to 1."""
-    reached = counts(is_positive, scores, np.linspace(0, 1, NUM_THRESHOLDS))
-    return _copy(
+def _precision_recall(name: str, is_positive: np.ndarray, scores: np.ndarray) -> Summary:
+    """Returns the precision-recall curve of a class, at NUM_THRESHOLDS thresholds from 0 to 1.
+
+    Args:
+        name: Name of the class.
+        is_positive: bool `(rows,)`, whether a row is of the class.
+        scores: float32 `(rows,)`, probability of the class.
+    """
+    at_thresholds = counts(is_positive, scores, np.linspace(0, 1, NUM_THRESHOLDS))
+    return _as_tensorboard_summary(
         pr_curve.raw_data_pb(
             f"test/precision_recall/{name}",
-            true_positive_counts=reached.true_positives,
-            false_positive_counts=reached.false_positives,
-            true_negative_counts=reached.num_negatives - reached.false_positives,
-            false_negative_counts=reached.num_positives - reached.true_positives,
-            precision=reached.precision,
-            recall=reached.recall,
+            true_positive_counts=at_thresholds.true_positives,
+            false_positive_counts=at_thresholds.false_positives,
+            true_negative_counts=at_thresholds.num_negatives - at_thresholds.false_positives,
+            false_negative_counts=at_thresholds.num_positives - at_thresholds.true_positives,
+            precision=at_thresholds.precision,
+            recall=at_thresholds.recall,
             num_thresholds=NUM_THRESHOLDS,
         )
     )
 
 
-def _mistakes(record: RunRecord, found: Facts) -> Iterator[Summary]:
-    shown = found.mistakes[: record.settings.get("report", {}).get("mistakes", 0)]
-    if not shown:
+def _mistakes(record: RunRecord, facts: Facts) -> Iterator[Summary]:
+    """Yields the worst mistakes as a table, and as images if they have some."""
+    mistakes = facts.mistakes[: record.settings.get("report", {}).get("mistakes", 0)]
+    if not mistakes:
         return
-    if all("image" in one for one in shown):  # a tag of its own: TensorBoard drops one of two kinds under one name
-        yield _image("test/mistake_pictures", _pictures(shown))
+    # Images have another tag than the table: TensorBoard shows only one kind of summary for each tag.
+    if all("image" in mistake for mistake in mistakes):
+        yield _image_summary("test/mistake_pictures", _pictures(mistakes))
     rows, files = [], record.settings.get("data", {}).get("files")
-    for one in shown:
-        held = "; ".join(f"{name}: {str(cell(value))[:300]}" for name, value in one["features"].items())
-        rows.append([row_name(one, files), one["true"], one["predicted"], number(one.get("probability")), held])
-    head = ["row", "true", "predicted", "probability", "what it holds"]
-    yield text_pb("test/mistakes", "\n".join(_table(head, rows)))
+    for mistake in mistakes:
+        features = "; ".join(f"{name}: {str(cell(value))[:300]}" for name, value in mistake["features"].items())
+        rows.append(
+            [
+                row_name(mistake, files),
+                mistake["true"],
+                mistake["predicted"],
+                number(mistake.get("probability")),
+                features,
+            ]
+        )
+    columns = ["row", "true", "predicted", "probability", "features"]
+    yield text_pb("test/mistakes", "\n".join(_table(columns, rows)))
 
 
 def _pictures(mistakes: list[dict[str, Any]]) -> Image.Image:
-    """Returns the images of mistakes in a grid, each with what it is and what it was taken for."""
-    across = min(len(mistakes), 3)
-    down = -(-len(mistakes) // across)
-    # TensorBoard shows pictures about 300 pixels wide: small enough to stay legible there.
-    figure = Figure(figsize=(1.1 * across, 1.5 * down), dpi=90, layout="constrained")
-    for index, one in enumerate(mistakes):
-        axes = figure.add_subplot(down, across, index + 1)
-        axes.imshow(Image.open(io.BytesIO(base64.b64decode(one["image"]))), cmap="gray")
+    """Returns the images of mistakes in a grid, with prediction, its probability and true class above each."""
+    num_columns = min(len(mistakes), 3)
+    num_rows = -(-len(mistakes) // num_columns)
+    # TensorBoard shows images about 300 pixels wide: a small figure stays legible.
+    figure = Figure(figsize=(1.1 * num_columns, 1.5 * num_rows), dpi=90, layout="constrained")
+    for index, mistake in enumerate(mistakes):
+        axes = figure.add_subplot(num_rows, num_columns, index + 1)
+        axes.imshow(Image.open(io.BytesIO(base64.b64decode(mistake["image"]))), cmap="gray")
         axes.set_axis_off()
-        said = f"{short(one['predicted'])} {one['probability']:.2f}"
-        axes.set_title(f"{said}\nis {short(one['true'])}", fontsize=8)
-    return _drawn(figure)
+        prediction = f"{short(mistake['predicted'])} {mistake['probability']:.2f}"
+        axes.set_title(f"{prediction}\nis {short(mistake['true'])}", fontsize=8)
+    return _as_image(figure)
 
 
-def _drawn(figure: Figure) -> Image.Image:
+def _as_image(figure: Figure) -> Image.Image:
     return Image.fromarray(pixels(figure))
 
 
-def _image(tag: str, picture: Image.Image) -> Summary:
+def _image_summary(tag: str, picture: Image.Image) -> Summary:
     file = io.BytesIO()
     picture.save(file, "PNG")
     content = [str(picture.width).encode(), str(picture.height).encode(), file.getvalue()]

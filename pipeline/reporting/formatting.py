@@ -1,4 +1,4 @@
-"""How values are written for people, on pages and in the terminal."""
+"""Formats values for people, on pages and in the terminal."""
 
 import glob
 import json
@@ -15,18 +15,18 @@ from data import texts
 from data.scripts import cut, listed
 from data.texts import decimals, significant
 
-PATH_NUMBER = re.compile(r"\d+")  # that a row's file begins with
+PATH_NUMBER = re.compile(r"\d+")  # the index of a path of data.files, with which a mistake's `file` begins
 MAX_SETTING = 60  # characters of a setting in a column of a comparison
-MAX_ITEMS, MAX_ITEM = 3, 20  # of a long list how many are told, and with how many characters
+MAX_ITEMS, MAX_ITEM = 3, 20  # items of a long list that are shown, and characters of each
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured number.
+    """A measured value with its 95 % confidence interval.
 
     Attributes:
-        value: The number; None where there is none.
-        interval: The ends of its 95 % interval; None where it is not known, as of a run of an older release.
+        value: The value; None if there is none.
+        interval: Lower and upper end of the interval; None if unknown, as for runs of older releases.
     """
 
     value: float | None
@@ -34,49 +34,52 @@ class Measured:
 
     @classmethod
     def of(cls, name: str, values: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> "Measured":
-        """Returns one of a table of metrics."""
+        """Returns the metric `name` of `values`, which is metric -> value, and `intervals`, which is metric -> ends."""
         return cls(values.get(name), intervals.get(name))
 
     @property
     def number(self) -> str:
-        """The number with the digits that its interval allows."""
+        """The value as text, with the digits that its interval allows."""
         return number(self.value, self.interval)
 
     @property
-    def ends(self) -> str:
-        """The interval in words, such as `0.920 to 0.958`; empty where it is not known."""
+    def interval_text(self) -> str:
+        """The interval as text, such as `0.920 to 0.958`; empty if it is unknown."""
         return span(self.interval)
 
     def __str__(self) -> str:
-        """Returns it in words, such as `0.942 (0.920 to 0.958)`."""
-        return f"{self.number} ({self.ends})" if self.ends else self.number
+        """Returns value and interval as text, such as `0.942 (0.920 to 0.958)`."""
+        return f"{self.number} ({self.interval_text})" if self.interval_text else self.number
 
 
 def row_name(mistake: Mapping[str, Any], files: Any) -> str:
-    """Returns which row of the data a mistake is, as messages about rows name it, such as `customers.csv:479`.
+    """Returns the file and number of a mistake's row, such as `customers.csv:479`; messages about rows use the same.
 
     Args:
-        mistake: Its `file` and `number`, see `data.columnar.batches.Batch.row_ids`; an older release wrote `row` alone.
-        files: The setting data.files: the file is named where it is one path, else by its number.
+        mistake: Has `file` and `number`, see `data.columnar.batches.Batch.row_ids`; older releases wrote `row` only.
+        files: The setting data.files: a single path is named by its file name, one of several by its index.
     """
-    file, line = mistake.get("file", ""), mistake.get("number")
+    file, row_number = mistake.get("file", ""), mistake.get("number")
     if not file:
-        return f"test row {mistake['row'] + 1 if line is None else line:,}"
-    if files is not None and (found := PATH_NUMBER.match(file)):
-        path = Path(files).name if isinstance(files, str) and not glob.has_magic(files) else f"file {found[0]}"
-        file = path + file.removeprefix(found[0])
-    return f"{file}:{line}" if line else file
+        return f"test row {mistake['row'] + 1 if row_number is None else row_number:,}"
+    if files is not None and (match := PATH_NUMBER.match(file)):
+        name = Path(files).name if isinstance(files, str) and not glob.has_magic(files) else f"file {match[0]}"
+        file = name + file.removeprefix(match[0])
+    return f"{file}:{row_number}" if row_number else file
 
 
 def cell(value: Any) -> Any:
-    """Returns a value of a row for people: true or false, `missing` for none, a text or number as it is."""
+    """Returns a feature value for people: `true` or `false`, `missing` for None, texts and numbers unchanged."""
     return "missing" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 
 def number(value: Any, interval: Sequence[float] | None = None, bound: float | None = None) -> str:
-    """Returns a number as a person reads it, with the digits that its 95 % interval allows; what is none as it is.
+    """Returns a number as text, with the digits that its 95 % interval allows.
 
-    Where it is held against a `bound`, with more digits if it needs them to be seen on the right side of it.
+    Args:
+        value: The number; None gives an empty text, other values that are no numbers are returned as text.
+        interval: Ends of its 95 % interval; None if unknown.
+        bound: A threshold for the number: digits are added until they show on which side of it the number lies.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return "" if value is None else str(value)
@@ -86,32 +89,38 @@ def number(value: Any, interval: Sequence[float] | None = None, bound: float | N
         return "none"
     if bound is not None or decimals(interval) is not None:
         return significant(float(value), ",", interval, bound)
-    size = abs(float(value))
-    return f"{value:,.0f}" if size >= 10_000 else f"{value:.4g}" if size >= 1 or size < 1e-4 else f"{value:.4f}"
+    magnitude = abs(float(value))
+    return (
+        f"{value:,.0f}"
+        if magnitude >= 10_000
+        else f"{value:.4g}"
+        if magnitude >= 1 or magnitude < 1e-4
+        else f"{value:.4f}"
+    )
 
 
 def span(interval: Sequence[float] | None) -> str:
-    """Returns an interval in words, such as `0.920 to 0.958`; empty where it is not known."""
+    """Returns an interval as text, such as `0.920 to 0.958`; empty if it is unknown."""
     return texts.span(interval, ",") if interval else ""
 
 
 def difference(value: float, interval: Sequence[float] | None = None) -> str:
-    """Returns a difference with its sign, and the digits that its 95 % interval allows."""
+    """Returns a difference as text, with its sign and the digits that its 95 % interval allows."""
     if interval is None and float(value).is_integer():  # of counts
         return f"{value:+,.0f}"
     return significant(value, "+", interval)
 
 
 def setting(value: Any) -> str:
-    """Returns a setting as a run file has it: texts as they are, all else as JSON."""
+    """Returns a setting as a run file has it: texts unchanged, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def settings_row(values: Sequence[Any]) -> list[str]:
-    """Returns a setting of several runs, each value short enough for a column.
+    """Returns the values that several runs have for a setting as texts short enough for a table column.
 
-    Of a long list, such as a thousand classes, the first run's has its first items, the others' what was added to it
-    and what was removed.
+    For a long list, such as a thousand classes, the first run shows the first items, and each other run the items that
+    were added and removed.
     """
     return [_short_setting(value, values[0] if index else None) for index, value in enumerate(values)]
 
@@ -126,42 +135,42 @@ def _short_setting(value: Any, first: Any) -> str:
         return f"{len(value):,}, the same"
     items = list(map(setting, value))
     if isinstance(first, list):
-        before = list(map(setting, first))
-        known, kept = set(before), set(items)
+        first_items = list(map(setting, first))
+        first_set, item_set = set(first_items), set(items)
         changes = {
-            "added": [one for one in items if one not in known],
-            "removed": [one for one in before if one not in kept],
+            "added": [item for item in items if item not in first_set],
+            "removed": [item for item in first_items if item not in item_set],
         }
-        told = [f"{_first(names)} {what}" for what, names in changes.items() if names]
-        return f"{len(value):,}: {'; '.join(told) or 'the same in another order'}"
+        texts = [f"{_first(changed)} {change}" for change, changed in changes.items() if changed]
+        return f"{len(value):,}: {'; '.join(texts) or 'the same in another order'}"
     return f"{len(value):,}: {_first(items)}"
 
 
 def _first(items: Sequence[str]) -> str:
-    """Returns the first of many items, each cut."""
-    return listed([one if len(one) <= MAX_ITEM else cut(one, MAX_ITEM - 1) + "…" for one in items], MAX_ITEMS)
+    """Returns the first MAX_ITEMS items, each cut to MAX_ITEM characters."""
+    return listed([item if len(item) <= MAX_ITEM else cut(item, MAX_ITEM - 1) + "…" for item in items], MAX_ITEMS)
 
 
 def duration(seconds: float) -> str:
-    """Returns seconds in words, such as `3 min 20 s`."""
+    """Returns seconds as text, such as `3 min 20 s`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remaining_seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {remaining_seconds} s"
 
 
 def moment(seconds: float) -> str:
-    """Returns a moment, seconds since 1970, as local time with its zone."""
+    """Returns a time, in seconds since 1970, as local date and time with the time zone."""
     return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(seconds))
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Returns nested settings as dotted names and values."""
-    found = []
+    """Returns nested settings as pairs of dotted name and value."""
+    pairs = []
     for name, value in settings.items():
         if isinstance(value, dict) and value:
-            found += flat(value, f"{prefix}{name}.")
+            pairs += flat(value, f"{prefix}{name}.")
         else:
-            found.append((prefix + name, value))
-    return found
+            pairs.append((prefix + name, value))
+    return pairs

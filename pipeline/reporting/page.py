@@ -1,4 +1,4 @@
-"""One page a run, in one file: no script, no other file, no network."""
+"""Writes the page of a run: one HTML file without scripts, other files or network access."""
 
 import functools
 import shlex
@@ -41,25 +41,22 @@ from pipeline.reporting.formatting import (
 from pipeline.reporting.lineage import picture
 
 MAX_FEATURES = 200  # in the table of statistics
-MAX_TEXT = 600  # characters of a text that are shown at once; the rest folds out
-# What a person reads first of a metric with many classes.
-MAX_CLASS_ROWS = 30
+MAX_TEXT = 600  # characters of a longer text that are shown until it is unfolded
+MAX_CLASS_ROWS = 30  # in the table of metrics by class
 MAX_BARS = 20  # of a histogram
 CLASS_METRICS = ("precision", "recall", "f1")
-
-
-DAY = 86_400  # seconds
+SECONDS_PER_DAY = 86_400
 
 
 @dataclass
 class Section:
-    """A part of the page.
+    """A section of the page.
 
     Attributes:
-        key: Its anchor, and the name of its block in the template.
-        title: Its head.
-        values: What the block shows.
-        charts: Its charts.
+        key: Anchor of the section, and name of its block in the template.
+        title: Heading.
+        values: Variables of the block in the template.
+        charts: Charts of the section.
     """
 
     key: str
@@ -68,59 +65,59 @@ class Section:
     charts: list[plots.Chart] = field(default_factory=list)
 
 
-def write(paths: PipelinePaths, record: RunRecord, found: Facts) -> Path:
-    """Writes a run's page and returns its path; it appears whole or not at all."""
+def write(paths: PipelinePaths, record: RunRecord, facts: Facts) -> Path:
+    """Writes the page of a run atomically and returns its path."""
     paths.reports.mkdir(parents=True, exist_ok=True)
     page = paths.reports / f"{record.run}.html"
-    with private_files():  # it shows rows of the test split
-        atomic.write(page, render(record, found))
+    with private_files():  # the page shows rows of the test split
+        atomic.write(page, render(record, facts))
     return page
 
 
-def lost(paths: PipelinePaths, record: RunRecord, found: Facts) -> list[str]:
-    """Returns what is missing today and still shown by the page that lies there, a sentence each.
+def lost(paths: PipelinePaths, record: RunRecord, facts: Facts) -> list[str]:
+    """Returns the sentences of `facts.missing` that the existing page does not have.
 
-    The page may be the last copy of a chart whose artifacts were collected since.
+    The page may be the last copy of a chart whose artifacts were removed since; rendering it again would lose that.
     """
     try:
-        before = (paths.reports / f"{record.run}.html").read_text(encoding="utf-8")
+        earlier_page = (paths.reports / f"{record.run}.html").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return []
-    if not before.rstrip().endswith("</html>"):  # damaged
+    if not earlier_page.rstrip().endswith("</html>"):  # damaged
         return []
-    return [line for line in found.missing if str(escape(line)) not in before]
+    return [line for line in facts.missing if str(escape(line)) not in earlier_page]
 
 
-def render(record: RunRecord, found: Facts) -> str:
-    """Returns the page as HTML; whatever comes from data or settings is escaped."""
-    made = [
-        _verdict(record, found),
-        _data(record, found),
-        _model(found),
-        _learning(found),
-        _metrics(record, found),
-        _mistakes(record, found),
-        _classical(found),
-        _serving(found),
-        _cost(record, found),
-        Section("lineage", "Lineage", {"picture": picture(found.lineage, record)}),
-        Section("reproduce", "How to reproduce", {"digests": found.digests}),
+def render(record: RunRecord, facts: Facts) -> str:
+    """Returns the page as HTML; all text from data and settings is escaped."""
+    sections = [
+        _verdict(record, facts),
+        _data(record, facts),
+        _model(facts),
+        _learning(facts),
+        _metrics(record, facts),
+        _mistakes(record, facts),
+        _classical(facts),
+        _serving(facts),
+        _cost(record, facts),
+        Section("lineage", "Lineage", {"picture": picture(facts.lineage, record)}),
+        Section("reproduce", "How to reproduce", {"digests": facts.digests}),
         Section("card", "Model card", record.settings.get("report", {}).get("card") or {}),
     ]
-    return environment().get_template("page.html.j2").render(record=record, facts=found, sections=made)
+    return environment().get_template("page.html.j2").render(record=record, facts=facts, sections=sections)
 
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Returns the environment of all our pages: everything is escaped unless a template says otherwise."""
-    made = jinja2.Environment(
+    """Returns the Jinja environment of all pages; text is escaped unless a template marks it as safe."""
+    jinja_environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline", "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    made.filters |= {
+    jinja_environment.filters |= {
         "cell": cell,
         "cut": cut,
         "number": number,
@@ -132,88 +129,91 @@ def environment() -> jinja2.Environment:
         "setting": setting,
         "settings_row": settings_row,
     }
-    made.globals |= {"max_text": MAX_TEXT}
-    return made
+    jinja_environment.globals |= {"max_text": MAX_TEXT}
+    return jinja_environment
 
 
 # --- sections -------------------------------------------------------------------------------------------------------
 
 
-def _verdict(record: RunRecord, found: Facts) -> Section:
-    intervals = _intervals(record, found)
-    rows = [{**one, "interval": intervals.get(one["metric"])} for one in found.verdicts]
+def _verdict(record: RunRecord, facts: Facts) -> Section:
+    intervals = _intervals(record, facts)
+    rows = [{**verdict, "interval": intervals.get(verdict["metric"])} for verdict in facts.verdicts]
     return Section("verdict", "Verdict and gates", {"verdicts": rows})
 
 
-def _data(record: RunRecord, found: Facts) -> Section:
-    chart = plots.class_shares(found.classes)
-    said = {stage.name: stage.detail for stage in record.stages}
-    features = _statistics(found)
-    told = {
+def _data(record: RunRecord, facts: Facts) -> Section:
+    chart = plots.class_shares(facts.classes)
+    details = {stage.name: stage.detail for stage in record.stages}
+    features = _statistics(facts)
+    values = {
         "features": features[:MAX_FEATURES],
         "left_out": len(features[MAX_FEATURES:]),
-        "anomalies": found.anomalies,
-        "gate": said.get("data_gate", ""),
-        "notes": said.get("ingest", "").partition("; ")[2],  # behind the counts
+        "anomalies": facts.anomalies,
+        "gate": details.get("data_gate", ""),
+        "notes": details.get("ingest", "").partition("; ")[2],  # the detail of `ingest` is: counts; notes
     }
-    return Section("data", "Data", told, [chart] if chart else [])
+    return Section("data", "Data", values, [chart] if chart else [])
 
 
 def _name(feature: Any) -> str:
     return ".".join(feature.path.step) or feature.name
 
 
-def _statistics(found: Facts) -> list[dict[str, Any]]:
-    """Returns for each feature what is told of it, by split."""
-    label, classes = found.label
+def _statistics(facts: Facts) -> list[dict[str, Any]]:
+    """Returns name and `splits` of each feature; `splits` is split -> summary of its statistics, see `_summary`."""
+    label, classes = facts.label
     by_name: dict[str, dict[str, Any]] = {}
-    for split, features in found.statistics.items():
+    for split, features in facts.statistics.items():
         for feature in features:
-            told = _told(feature, found.spec.features.get(_name(feature)) if found.spec else None)
-            if _name(feature) == label:  # the mean of a class's number says nothing
-                told["words"] = f"{len(classes):,} classes"
-                told["bars"] = _bars(list(found.classes.get(split, {}).values())[:MAX_BARS])
-            by_name.setdefault(_name(feature), {})[split] = told
+            summary = _summary(feature, facts.spec.features.get(_name(feature)) if facts.spec else None)
+            if _name(feature) == label:  # a mean of class indices means nothing
+                summary["text"] = f"{len(classes):,} classes"
+                summary["bars"] = _bars(list(facts.classes.get(split, {}).values())[:MAX_BARS])
+            by_name.setdefault(_name(feature), {})[split] = summary
     return [{"name": name, "splits": splits} for name, splits in by_name.items()]
 
 
-def _told(feature: Any, described: Feature | None) -> dict[str, Any]:
+def _summary(feature: Any, spec: Feature | None) -> dict[str, Any]:
+    """Returns `missing`, a share from 0 to 1, `bars`, heights from 0 to 1, and `text` of TFDV's statistics."""
     kind = feature.WhichOneof("stats")
     stats = getattr(feature, kind)
     common = stats.common_stats
-    rows = common.num_non_missing + common.num_missing
-    told = {"missing": common.num_missing / rows if rows else 0.0, "bars": [], "words": ""}
+    num_rows = common.num_non_missing + common.num_missing
+    summary = {"missing": common.num_missing / num_rows if num_rows else 0.0, "bars": [], "text": ""}
     if kind == "num_stats":
-        told["words"] = _numbers_in_words(stats, described)
-        standard = [one for one in stats.histograms if one.type == 0]
-        told["bars"] = _bars([bucket.sample_count for bucket in standard[0].buckets]) if standard else []
+        summary["text"] = _number_text(stats, spec)
+        histograms = [histogram for histogram in stats.histograms if histogram.type == 0]
+        summary["bars"] = _bars([bucket.sample_count for bucket in histograms[0].buckets]) if histograms else []
     elif kind == "string_stats":
-        top = ", ".join(f"{isolated(_clip(one.value))} ({number(int(one.frequency))})" for one in stats.top_values[:3])
-        words = (f"{number(int(stats.unique))} values", top, f"{stats.avg_length:.0f} characters on average")
-        told["words"] = "; ".join(filter(None, words))  # no value may be more frequent than others
-        told["bars"] = _bars([bucket.sample_count for bucket in stats.rank_histogram.buckets][:MAX_BARS])
-    return told
+        top_values = ", ".join(
+            f"{isolated(_clip(value.value))} ({number(int(value.frequency))})" for value in stats.top_values[:3]
+        )
+        parts = (f"{number(int(stats.unique))} values", top_values, f"{stats.avg_length:.0f} characters on average")
+        summary["text"] = "; ".join(filter(None, parts))  # without repeated values there are no top values
+        summary["bars"] = _bars([bucket.sample_count for bucket in stats.rank_histogram.buckets][:MAX_BARS])
+    return summary
 
 
-def _numbers_in_words(stats: Any, feature: Feature | None) -> str:
-    """Returns what is told of numbers, of dates with the days in which seconds since 1970 lie, in UTC."""
+def _number_text(stats: Any, feature: Feature | None) -> str:
+    """Returns mean, deviation, range and median as text; dates, stored as seconds since 1970, as days in UTC."""
     if isinstance(feature, BooleanFeature):
         return f"yes in {stats.mean:.1%} of its values"
     if isinstance(feature, DateFeature):
-        mean, least, most, median = map(_day, (stats.mean, stats.min, stats.max, stats.median))
-        deviation = f"{number(stats.std_dev / DAY)} days"
+        mean, minimum, maximum, median = map(_day, (stats.mean, stats.min, stats.max, stats.median))
+        deviation = f"{number(stats.std_dev / SECONDS_PER_DAY)} days"
     else:
-        mean, least, most, median = map(number, (stats.mean, stats.min, stats.max, stats.median))
+        mean, minimum, maximum, median = map(number, (stats.mean, stats.min, stats.max, stats.median))
         deviation = number(stats.std_dev)
-    return f"mean {mean}, deviation {deviation}, from {least} to {most}, median {median}"
+    return f"mean {mean}, deviation {deviation}, from {minimum} to {maximum}, median {median}"
 
 
 def _day(seconds: float) -> str:
-    """Returns the day of seconds since 1970; beyond the years that Python knows as a number."""
+    """Returns the date of seconds since 1970 in UTC; the number of days outside of Python's range of years."""
     try:
         return (EPOCH + timedelta(seconds=seconds)).date().isoformat()
     except (OverflowError, ValueError):
-        return f"{number(seconds / DAY)} days after 1970"
+        return f"{number(seconds / SECONDS_PER_DAY)} days after 1970"
 
 
 def _clip(text: str, length: int = 40) -> str:
@@ -221,97 +221,99 @@ def _clip(text: str, length: int = 40) -> str:
 
 
 def _bars(counts: list[float]) -> list[float]:
-    """Returns heights from 0 to 1."""
-    greatest = max(counts, default=0)
-    return [count / greatest for count in counts] if greatest else []
+    """Returns the heights of bars, from 0 to 1."""
+    highest = max(counts, default=0)
+    return [count / highest for count in counts] if highest else []
 
 
-def _model(found: Facts) -> Section:
-    layers = found.training.get("layers", [])
-    return Section("model", "Model", {"layers": layers, "parameters": sum(one["parameters"] for one in layers)})
+def _model(facts: Facts) -> Section:
+    layers = facts.training.get("layers", [])
+    return Section("model", "Model", {"layers": layers, "parameters": sum(layer["parameters"] for layer in layers)})
 
 
-def _learning(found: Facts) -> Section:
-    chart = plots.learning(found.training.get("history", {}))
+def _learning(facts: Facts) -> Section:
+    chart = plots.learning(facts.training.get("history", {}))
     return Section("learning", "Learning curves", {}, [chart] if chart else [])
 
 
-def _metrics(record: RunRecord, found: Facts) -> Section:
-    overall, intervals = found.slices.get(OVERALL, {}), _intervals(record, found)
-    _, classes = found.label
+def _metrics(record: RunRecord, facts: Facts) -> Section:
+    overall, intervals = facts.slices.get(OVERALL, {}), _intervals(record, facts)
+    _, classes = facts.label
     rows = [
         {"name": name, "measured": Measured.of(name, overall, intervals)}
         for name in shown(overall, record.usual_metrics)
     ]
-    told = {
+    values = {
         "rows": rows,
         "num_rows": overall.get(EXAMPLE_COUNT),
         "has_intervals": any(row["measured"].interval for row in rows),
-        "classes": _class_rows(found),
+        "classes": _class_rows(facts),
         "num_classes": len(classes),
     }
-    charts = [*_charts_of_answers(found), _slice_chart(record, found)]
-    return Section("metrics", "Metrics on the test split", told, [chart for chart in charts if chart])
+    charts = [*_prediction_charts(facts), _slice_chart(record, facts)]
+    return Section("metrics", "Metrics on the test split", values, [chart for chart in charts if chart])
 
 
-def _intervals(record: RunRecord, found: Facts) -> dict[str, Sequence[float]]:
-    """Returns the intervals of all rows; of a run of an older release those that its record has."""
-    return {**record.intervals, **found.intervals.get(OVERALL, {})}
+def _intervals(record: RunRecord, facts: Facts) -> dict[str, Sequence[float]]:
+    """Returns metric -> interval over all rows; the record has those of older releases."""
+    return {**record.intervals, **facts.intervals.get(OVERALL, {})}
 
 
-def _charts_of_answers(found: Facts) -> list[plots.Chart | None]:
-    _, classes = found.label
+def _prediction_charts(facts: Facts) -> list[plots.Chart | None]:
+    _, classes = facts.label
     charts: list[plots.Chart | None] = []
-    if found.evaluation.get("confusion_matrix") and classes:
-        charts.append(plots.confusion(np.array(found.evaluation["confusion_matrix"]), classes))
-    if found.answers and classes:
-        error = found.measured(OVERALL, "expected_calibration_error")
-        charts.append(plots.calibration(reliability_bins(found.answers), error))
-        curves = precision_recall(found.answers, classes)
+    if facts.evaluation.get("confusion_matrix") and classes:
+        charts.append(plots.confusion(np.array(facts.evaluation["confusion_matrix"]), classes))
+    if facts.predictions and classes:
+        error = facts.measured(OVERALL, "expected_calibration_error")
+        charts.append(plots.calibration(reliability_bins(facts.predictions), error))
+        curves = precision_recall(facts.predictions, classes)
         charts.append(plots.precision_recall(curves, len(classes) > len(curves) > 1))
-    elif found.answers and found.spec:  # without it nobody knows what they are
-        charts.append(plots.predicted_and_true(found.answers))
+    elif facts.predictions and facts.spec:  # without a specification their meaning is unknown
+        charts.append(plots.predicted_and_true(facts.predictions))
     return charts
 
 
-def _slice_chart(record: RunRecord, found: Facts) -> plots.Chart | None:
-    metric = found.slice_metric(record.usual_metrics)
+def _slice_chart(record: RunRecord, facts: Facts) -> plots.Chart | None:
+    metric = facts.slice_metric(record.usual_metrics)
     if metric is None:
         return None
-    compared = found.compared.get(metric)
-    return plots.by_slice(found, metric, compared is not None and compared.lower_is_better)
+    compared_metric = facts.compared.get(metric)
+    return plots.by_slice(facts, metric, compared_metric is not None and compared_metric.lower_is_better)
 
 
-def _class_rows(found: Facts) -> list[list[Any]]:
-    """Returns class, rows, precision, recall and F1; the classes with the least F1 first."""
-    key, classes = found.label
-    overall = found.slices.get(OVERALL, {})
+def _class_rows(facts: Facts) -> list[list[Any]]:
+    """Returns class, number of rows, precision, recall and F1 for each class, the lowest F1 first."""
+    label, classes = facts.label
+    overall = facts.slices.get(OVERALL, {})
     rows = []
-    for name in classes:
-        metrics = [of_class(one, name) for one in CLASS_METRICS]
+    for class_name in classes:
+        metrics = [of_class(metric, class_name) for metric in CLASS_METRICS]
         if metrics[-1] in overall:
-            count = int(found.slices.get(f"{key}={name}", {}).get(EXAMPLE_COUNT, 0))
-            rows.append([name, count, *(found.measured(OVERALL, one) for one in metrics)])
+            count = int(facts.slices.get(f"{label}={class_name}", {}).get(EXAMPLE_COUNT, 0))
+            rows.append([class_name, count, *(facts.measured(OVERALL, metric) for metric in metrics)])
     return sorted(rows, key=lambda row: row[-1].value)[:MAX_CLASS_ROWS]
 
 
-def _mistakes(record: RunRecord, found: Facts) -> Section:
-    count = record.settings.get("report", {}).get("mistakes", 0)
+def _mistakes(record: RunRecord, facts: Facts) -> Section:
+    limit = record.settings.get("report", {}).get("mistakes", 0)
     files = record.settings.get("data", {}).get("files")
-    shown = [{**one, "name": row_name(one, files)} for one in found.mistakes[:count]]
-    return Section("mistakes", "Worst mistakes", {"shown": shown, "allowed": count})
+    mistakes = [{**mistake, "name": row_name(mistake, files)} for mistake in facts.mistakes[:limit]]
+    return Section("mistakes", "Worst mistakes", {"mistakes": mistakes, "limit": limit})
 
 
-def _classical(found: Facts) -> Section:
-    charts = [plots.models(found.comparison)] if found.comparison else []
-    return Section("classical", "Beside classical models", {"comparison": found.comparison}, charts)
+def _classical(facts: Facts) -> Section:
+    charts = [plots.reference_models(facts.comparison)] if facts.comparison else []
+    return Section("classical", "Comparison with reference models", {"comparison": facts.comparison}, charts)
 
 
-def _serving(found: Facts) -> Section:
-    return Section("serving", "Serving check", {"measured": found.serving, "answer": found.answer})
+def _serving(facts: Facts) -> Section:
+    return Section(
+        "serving", "Serving check", {"measured": facts.serving, "sample_prediction": facts.sample_prediction}
+    )
 
 
-def _cost(record: RunRecord, found: Facts) -> Section:
-    total = sum(stage.seconds for stage in record.stages) or 1.0
-    told = {"energy": energy_wh(record), "watts": WATTS_PER_CORE, "total": total}
-    return Section("cost", "Cost", told)
+def _cost(record: RunRecord, facts: Facts) -> Section:
+    total_seconds = sum(stage.seconds for stage in record.stages) or 1.0
+    values = {"energy": energy_wh(record), "watts": WATTS_PER_CORE, "total": total_seconds}
+    return Section("cost", "Cost", values)

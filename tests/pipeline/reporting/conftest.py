@@ -1,4 +1,4 @@
-"""A made-up run of three classes, 12 of 16 rows right."""
+"""Made-up runs: `run` has three classes and an accuracy of 12 of 16 rows, `two_runs` differ in accuracy."""
 
 import json
 from collections.abc import Callable
@@ -15,15 +15,23 @@ CLASSES = ("good", "bad")
 
 
 def make(home: Path, classes: tuple[str, ...], rows: int = 16, accuracy: float = 0.75, **changes) -> SimpleNamespace:
-    """Returns record, paths and facts of a made-up run whose record is complete."""
+    """Returns `record`, `paths`, `facts`, `home` and `spec` of a made-up run with artifacts and a completed record.
+
+    Args:
+        home: The home folder.
+        classes: Names of the classes.
+        rows: Number of rows of each split.
+        accuracy: Share of the rows with a correct prediction.
+        changes: `run`, its identifier; `feature`, name of the text feature; attributes of the record.
+    """
     spec = made_up.spec_of(classes, changes.pop("feature", "text"))
     record = made_up.record_of(changes.pop("run", "20260528-000000-000"), spec, **changes)
     made_up.write_artifacts(home, record, spec, *made_up.targets_and_probabilities(accuracy, rows, len(classes)))
     paths = PipelinePaths.of(home, record.pipeline)
-    found = facts.gather(paths, record)
-    facts.conclude(record, found)
+    run_facts = facts.gather(paths, record)
+    facts.complete(record, run_facts)
     made_up.write_record(home, record)
-    return SimpleNamespace(record=record, paths=paths, facts=found, home=home, spec=spec)
+    return SimpleNamespace(record=record, paths=paths, facts=run_facts, home=home, spec=spec)
 
 
 @pytest.fixture
@@ -32,8 +40,8 @@ def run(tmp_path) -> SimpleNamespace:
 
 
 @pytest.fixture
-def two(tmp_path):
-    """A run with 60 % of 200 rows right, and one of the same rows with 90 %."""
+def two_runs(tmp_path):
+    """A run with an accuracy of 0.6 on 200 rows, and one with 0.9 on the same rows."""
     before = make(tmp_path, CLASSES, rows=200, accuracy=0.6, run="20260528-1")
     after = make(tmp_path, CLASSES, rows=200, accuracy=0.9, run="20260529-1", cpu_seconds=75.0)
     after.record.settings["train"]["epochs"] = 7
@@ -41,8 +49,8 @@ def two(tmp_path):
 
 
 def edit_metrics(run: SimpleNamespace, edit: Callable[[dict], object]) -> None:
-    """Changes the stored metrics of a run by `edit`."""
-    file = run.record.output("evaluate", "evaluation") / "metrics.json"
-    metrics = json.loads(file.read_text())
+    """Calls `edit` with the stored metrics of a run and writes what it changed."""
+    path = run.record.output("evaluate", "evaluation") / "metrics.json"
+    metrics = json.loads(path.read_text())
     edit(metrics)
-    file.write_text(json.dumps(metrics))
+    path.write_text(json.dumps(metrics))

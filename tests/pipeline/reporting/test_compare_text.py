@@ -6,8 +6,8 @@ from pipeline.reporting import compare, compare_text
 from tests.pipeline.reporting.conftest import edit_metrics
 
 
-def test_the_text_has_a_column_for_each_run(two):
-    text = compare_text.lines(compare.compare(two[0].home, [run.record for run in two]))
+def test_the_text_has_a_column_for_each_run(two_runs):
+    text = compare_text.lines(compare.compare(two_runs[0].home, [run.record for run in two_runs]))
 
     assert text[0].split() == ["20260528-1", "20260529-1"]
     (row,) = [line for line in text if line.startswith("  accuracy")]
@@ -16,11 +16,11 @@ def test_the_text_has_a_column_for_each_run(two):
     assert all(line == line.rstrip() for line in text)
 
 
-def test_names_and_values_of_any_length_leave_the_columns_as_they_are(two):
-    before, after = two
+def test_long_and_multiline_names_do_not_break_the_columns(two_runs):
+    before, after = two_runs
     before.record.settings["classes"] = [f"class {index}" for index in range(1000)]
     after.record.settings["classes"] = [f"class {index}" for index in range(1001)]
-    for run in two:
+    for run in two_runs:
         edit_metrics(run, lambda metrics: metrics["slices"].update({"a=b\nc": {"accuracy": 0.5}}))
         edit_metrics(run, lambda metrics: metrics["intervals"].update({"a=b\nc": {"accuracy": [0.4, 0.6]}}))
     edit_metrics(after, lambda metrics: metrics["slices"]["a=b\nc"].update(accuracy=1.0))
@@ -33,8 +33,10 @@ def test_names_and_values_of_any_length_leave_the_columns_as_they_are(two):
     assert any(line.startswith("  a=b\\nc ") for line in text)
 
 
-def test_the_json_holds_numbers(two):
-    found = json.loads(json.dumps(compare_text.as_json(compare.compare(two[0].home, [run.record for run in two]))))
+def test_the_json_holds_numbers(two_runs):
+    values = json.loads(
+        json.dumps(compare_text.as_json(compare.compare(two_runs[0].home, [run.record for run in two_runs])))
+    )
 
-    assert found["runs"] == ["20260528-1", "20260529-1"]
-    assert found["metrics"]["accuracy"][1]["difference"] == pytest.approx(0.3)
+    assert values["runs"] == ["20260528-1", "20260529-1"]
+    assert values["metrics"]["accuracy"][1]["difference"] == pytest.approx(0.3)

@@ -9,50 +9,50 @@ from pipeline.history.record import RunRecord
 from pipeline.reporting import facts, page
 
 
-def test_all_that_a_run_left_is_gathered(run):
-    found = run.facts
+def test_all_results_of_a_run_are_read(run):
+    run_facts = run.facts
 
-    assert found.missing == []
-    assert found.rows == {"train": 16, "validation": 16, "test": 16}
-    assert found.training["history"]["val_loss"] == [0.8, 0.6]
-    assert found.evaluation["slices"]["overall"]["accuracy"] == 0.75
-    assert len(found.mistakes) == 4
-    assert found.verdicts[0]["metric"] == "accuracy"
-    assert found.serving["p95_ms"] == 1.5
-    assert found.answer == "good 0.9 (labelled good)"
-    assert [one.path.step[0] for one in found.statistics["train"]] == ["text", "size", "label"]
+    assert run_facts.missing == []
+    assert run_facts.rows == {"train": 16, "validation": 16, "test": 16}
+    assert run_facts.training["history"]["val_loss"] == [0.8, 0.6]
+    assert run_facts.evaluation["slices"]["overall"]["accuracy"] == 0.75
+    assert len(run_facts.mistakes) == 4
+    assert run_facts.verdicts[0]["metric"] == "accuracy"
+    assert run_facts.serving["p95_ms"] == 1.5
+    assert run_facts.sample_prediction == "good 0.9 (labelled good)"
+    assert [feature.path.step[0] for feature in run_facts.statistics["train"]] == ["text", "size", "label"]
 
 
-def test_the_record_gets_what_lists_need(run):
+def test_the_record_gets_metrics_version_and_verdicts(run):
     assert run.record.metrics["accuracy"] == 0.75
     assert run.record.version == "1780000060"
     assert run.record.training == "20260528-000000-000"
     assert run.record.verdicts[0]["sentence"] == "accuracy 0.7500: expected >= 0.7"
 
 
-def test_the_record_has_the_intervals_that_the_evaluation_stored_and_names_what_models_are_compared_by(run):
-    found = run.record.intervals
+def test_the_record_gets_the_stored_intervals_and_the_usual_metrics(run):
+    intervals = run.record.intervals
 
-    assert found["accuracy"] == pytest.approx(wilson(0.75, 16))
-    assert found.keys() >= {"loss", "recall@good", "f1@bad"}
+    assert intervals["accuracy"] == pytest.approx(wilson(0.75, 16))
+    assert intervals.keys() >= {"loss", "recall@good", "f1@bad"}
     assert run.record.usual_metrics == ["accuracy"]
 
 
-def test_of_an_older_release_the_metrics_with_intervals_are_those_that_models_are_compared_by(run):
+def test_usual_metrics_of_an_older_release_are_those_with_intervals(run):
     run.record.intervals, run.record.compared = {"auc": [0.5, 0.9]}, []
 
     assert run.record.usual_metrics == ["auc"]
 
 
-def test_what_was_collected_is_noted_and_nothing_else(run):
+def test_removed_artifacts_are_noted_once_each(run):
     shutil.rmtree(run.paths.artifacts)
 
-    found = facts.gather(run.paths, run.record)
+    run_facts = facts.gather(run.paths, run.record)
 
-    assert "the output evaluation of evaluate is not there: `headrace gc` or someone removed it" in found.missing
-    assert len(found.missing) == 9  # each output once, though two files of evaluate are asked for
-    assert found.evaluation == {}
-    assert found.answers is None
+    assert "the output evaluation of evaluate is not there: `headrace gc` or someone removed it" in run_facts.missing
+    assert len(run_facts.missing) == 9  # each output once, though three files of evaluate are read
+    assert run_facts.evaluation == {}
+    assert run_facts.predictions is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\x00\x01", b"[1, 2"])
@@ -62,15 +62,15 @@ def test_damaged_artifacts_are_noted_one_by_one(run, damage):
         (folder / name).write_bytes(damage)
     (run.record.output("statistics", "statistics") / "Split-test" / "FeatureStats.pb").write_bytes(b"\xff\xff")
 
-    found = facts.gather(run.paths, run.record)
+    run_facts = facts.gather(run.paths, run.record)
 
-    assert len(found.missing) == 4
-    assert all("cannot be read" in line for line in found.missing)
-    assert found.verdicts  # the rest is there
+    assert len(run_facts.missing) == 4
+    assert all("cannot be read" in line for line in run_facts.missing)
+    assert run_facts.verdicts  # the rest is there
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "sentence"),
     [
         ("[]", "metrics.json of evaluate cannot be read (expected an object, found [])"),
         ("null", "metrics.json of evaluate cannot be read (expected an object, found null)"),
@@ -80,19 +80,19 @@ def test_damaged_artifacts_are_noted_one_by_one(run, damage):
         ('{"confusion_matrix": 3}', "metrics.json of evaluate cannot be read (confusion_matrix: Input should be a "),
     ],
 )
-def test_metrics_that_are_odd_are_noted_and_the_page_is_written(run, content, told):
+def test_malformed_metrics_are_noted_and_the_page_is_written(run, content, sentence):
     (run.record.output("evaluate", "evaluation") / "metrics.json").write_text(content)
 
-    found = facts.gather(run.paths, run.record)
+    run_facts = facts.gather(run.paths, run.record)
 
-    assert len(found.missing) == 1
-    assert found.missing[0].startswith(told)
-    assert found.evaluation == {}
-    assert page.render(run.record, found)
+    assert len(run_facts.missing) == 1
+    assert run_facts.missing[0].startswith(sentence)
+    assert run_facts.evaluation == {}
+    assert page.render(run.record, run_facts)
 
 
 @pytest.mark.parametrize("name", ["mistakes.json of evaluate", "verdict.json of model_gate"])
-def test_lists_that_are_none_are_noted(run, name):
+def test_files_that_hold_no_list_are_noted(run, name):
     file, stage = name.split(" of ")
     output = {"evaluate": "evaluation", "model_gate": "blessing"}[stage]
     (run.record.output(stage, output) / file).write_text("{}")
@@ -100,49 +100,49 @@ def test_lists_that_are_none_are_noted(run, name):
     assert facts.gather(run.paths, run.record).missing == [f"{name} cannot be read (expected a list, found {{}})"]
 
 
-def known_to_ml_metadata(run) -> RunRecord:
-    """Returns a run's record as ML Metadata knows it: without settings and facts of the data."""
+def record_from_ml_metadata(run) -> RunRecord:
+    """Returns a run's record as read from ML Metadata: without settings and specification of the data set."""
     record = run.record
     return RunRecord(record.run, record.pipeline, started=record.started, stages=record.stages, metrics=record.metrics)
 
 
-def test_the_page_of_a_run_whose_record_is_gone_is_written_and_says_so(run):
-    record = known_to_ml_metadata(run)
+def test_a_run_without_record_file_has_a_page_that_says_so(run):
+    record = record_from_ml_metadata(run)
 
-    found = facts.gather(run.paths, record)
+    run_facts = facts.gather(run.paths, record)
 
     path = run.paths.reports / f"{record.run}.json"
-    assert found.missing == [f"settings and data are not known: its record {path} is gone"]
-    assert found.slices["overall"]["accuracy"] == 0.75
-    assert "accuracy" in page.render(record, found)
-    assert found.compared == {}
+    assert run_facts.missing == [f"settings and data are not known: its record {path} is gone"]
+    assert run_facts.slices["overall"]["accuracy"] == 0.75
+    assert "accuracy" in page.render(record, run_facts)
+    assert run_facts.compared == {}
 
 
-def test_a_damaged_database_leaves_out_the_lineage_only(run):
+def test_a_damaged_database_leaves_out_only_the_lineage(run):
     run.paths.database.write_bytes(b"no database" * 100)
 
-    found = facts.gather(run.paths, run.record)
+    run_facts = facts.gather(run.paths, run.record)
 
-    assert found.missing == ["the lineage in ML Metadata cannot be read (file is not a database)"]
+    assert run_facts.missing == ["the lineage in ML Metadata cannot be read (file is not a database)"]
 
 
-def test_a_run_that_came_to_nothing_has_nothing_missing(run):
+def test_a_run_without_stages_has_nothing_missing(run):
     run.record.stages = run.record.stages[:0]
 
-    found = facts.gather(run.paths, run.record)
+    run_facts = facts.gather(run.paths, run.record)
 
-    assert found.missing == []
-    assert found.training == {}
-    assert found.intervals == {}
+    assert run_facts.missing == []
+    assert run_facts.training == {}
+    assert run_facts.intervals == {}
 
 
-def test_energy_is_ten_watts_a_busy_core(run):
+def test_energy_is_ten_watts_for_each_busy_core(run):
     run.record.cpu_seconds = 3600.0
 
     assert facts.energy_wh(run.record) == 10.0
 
 
-def test_metrics_of_stored_answers_need_no_tensorflow(run):
+def test_metrics_of_stored_predictions_need_no_tensorflow(run):
     import subprocess
     import sys
 
@@ -154,11 +154,11 @@ def test_metrics_of_stored_answers_need_no_tensorflow(run):
         "print(metric.value(numpy.array([0, 1]), numpy.eye(3, dtype='float32')[:2]), 'tensorflow' in sys.modules)"
     )
     arguments = [json.dumps(run.record.settings), json.dumps(run.record.spec)]
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    completed = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
 
-    assert done.stdout.strip() == "1.0 False", done.stderr
+    assert completed.stdout.strip() == "1.0 False", completed.stderr
 
 
-def test_the_answers_are_those_stored(run):
-    assert run.facts.answers is not None
-    np.testing.assert_array_equal(run.facts.answers.targets, np.arange(16) % 3)
+def test_predictions_are_read_as_stored(run):
+    assert run.facts.predictions is not None
+    np.testing.assert_array_equal(run.facts.predictions.targets, np.arange(16) % 3)

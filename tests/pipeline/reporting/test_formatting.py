@@ -4,34 +4,34 @@ from pipeline.reporting import formatting
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "text"),
     [(0.91234, "0.9123"), (1234, "1,234"), (12345.6, "12,346"), (3.14159, "3.142"), (0.00001, "1e-05"), (None, ""),
      ("text", "text"), (float("nan"), "none"), (True, "True"), (1.0, "1")],
 )  # fmt: skip
-def test_numbers_are_written_as_people_read_them(value, words):
-    assert formatting.number(value) == words
+def test_numbers_are_written_as_people_read_them(value, text):
+    assert formatting.number(value) == text
 
 
-def test_a_measured_number_is_written_with_its_interval_where_it_is_known():
-    known, unknown = formatting.Measured(0.94213, (0.9204, 0.9579)), formatting.Measured(0.94213)
+def test_a_measured_value_is_written_with_its_interval_if_it_has_one():
+    with_interval, without_interval = formatting.Measured(0.94213, (0.9204, 0.9579)), formatting.Measured(0.94213)
 
-    assert str(known) == "0.942 (0.920 to 0.958)"
-    assert str(unknown) == "0.9421"
+    assert str(with_interval) == "0.942 (0.920 to 0.958)"
+    assert str(without_interval) == "0.9421"
     assert str(formatting.Measured(None)) == ""
     assert str(formatting.Measured(23_456.7, (21_000.0, 25_900.0))) == "23,500 (21,000 to 25,900)"
 
 
 @pytest.mark.parametrize(
-    ("value", "interval", "words"),
+    ("value", "interval", "text"),
     [(0.0208, (0.005, 0.0366), "+0.021"), (-0.0208, None, "-0.0208"), (0.0, None, "+0"), (1200.0, None, "+1,200")],
 )
-def test_a_difference_has_its_sign(value, interval, words):
-    assert formatting.difference(value, interval) == words
+def test_a_difference_has_its_sign(value, interval, text):
+    assert formatting.difference(value, interval) == text
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(3.14, "3.1 s"), (200, "3 min 20 s"), (7260, "2 h 1 min")])
-def test_durations_are_written_in_words(seconds, words):
-    assert formatting.duration(seconds) == words
+@pytest.mark.parametrize(("seconds", "text"), [(3.14, "3.1 s"), (200, "3 min 20 s"), (7260, "2 h 1 min")])
+def test_durations_are_written_in_words(seconds, text):
+    assert formatting.duration(seconds) == text
 
 
 def test_settings_are_as_the_run_file_has_them():
@@ -39,7 +39,7 @@ def test_settings_are_as_the_run_file_has_them():
     assert formatting.setting("低") == "低"
 
 
-def test_long_lists_stand_beside_each_other_by_what_was_added_and_removed():
+def test_long_lists_are_compared_by_added_and_removed_items():
     before = [f"sku{index}" for index in range(1000)]
     after = ["new", *before[2:]]
 
@@ -58,7 +58,7 @@ def test_long_lists_stand_beside_each_other_by_what_was_added_and_removed():
 
 
 @pytest.mark.parametrize(
-    ("where", "files", "name"),
+    ("mistake", "files", "name"),
     [
         ({"row": 1234}, "a.csv", "test row 1,235"),
         ({"row": 5, "file": "", "number": 1300}, None, "test row 1,300"),
@@ -68,5 +68,5 @@ def test_long_lists_stand_beside_each_other_by_what_was_added_and_removed():
         ({"row": 5, "file": "2020.txt", "number": 3}, None, "2020.txt:3"),
     ],
 )
-def test_a_row_is_named_as_messages_name_it(where, files, name):
-    assert formatting.row_name(where, files) == name
+def test_a_row_is_named_as_messages_name_it(mistake, files, name):
+    assert formatting.row_name(mistake, files) == name
