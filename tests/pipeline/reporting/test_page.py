@@ -87,7 +87,7 @@ def test_the_page_shows_the_numbers_of_the_run(run):
 
 
 def test_the_best_trivial_model_has_a_sentence_of_its_own_if_another_model_is_better(run):
-    sentence = "The best model that looks at no input: auc: the network beats mean."
+    sentence = "The best trivial model, which ignores its input: auc: the network beats mean."
     trivial = {"best": "mean", "sentence": "auc: the network beats mean"}
 
     assert sentence not in page.render(run.record, run.facts)
@@ -138,7 +138,7 @@ def test_a_killed_run_without_stages_has_a_page(run):
     text = page.render(run.record, facts.Facts())
 
     assert "process ended without recording a result" in text
-    assert "No metrics: the run did not come that far" in text
+    assert "No metrics: the run did not get that far" in text
 
 
 def test_a_run_whose_artifacts_were_removed_has_a_page_that_says_so(run):
