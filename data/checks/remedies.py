@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Mapping
 
 from data.numerals import PLAIN
-from data.sources.tables.notation import Numbers, common, recognise
+from data.sources.tables.notation import NumberFormat, common, recognise
 from data.spec import DatasetSpec, Feature, NumberFeature, Problem, TargetFeature
 
 
@@ -31,7 +31,7 @@ def settings_for(problems: Iterable[Problem], spec: DatasetSpec) -> list[str]:
     return settings + _notation_settings(formats, spec)
 
 
-def _notation_settings(formats: Mapping[str, Numbers], spec: DatasetSpec) -> list[str]:
+def _notation_settings(formats: Mapping[str, NumberFormat], spec: DatasetSpec) -> list[str]:
     """Returns the settings for columns with these number formats."""
     notations = common(formats.values()) if formats else ()
     if not notations:

@@ -17,7 +17,7 @@ from data.kinds.cell import word, words_of_floats
 from data.numerals import DAYS, PLAIN, Notation, parsed
 from data.scripts import num_words
 from data.sources.blocks import Block
-from data.sources.tables.notation import Numbers, Unread, is_number, recognise, unread
+from data.sources.tables.notation import NumberFormat, UnsupportedFormat, find_unsupported, is_number, recognise
 from data.texts import is_unicode
 
 MAX_DISTINCT = 20_000  # distinct values that are counted; a column with more is text, an identifier or a number
@@ -123,7 +123,7 @@ class Column:
         return float("nan") if number_of_value is None else number_of_value
 
     @functools.cached_property
-    def number_format(self) -> Numbers | None:
+    def number_format(self) -> NumberFormat | None:
         """Returns the format of the numbers in its values; None where not all are numbers, or they are dates."""
         if self.is_date or self.is_nested or not self.rows:
             return None
@@ -190,9 +190,9 @@ class Column:
         ) and self.mean_words >= MIN_WORDS
 
     @functools.cached_property
-    def unsupported(self) -> Unread | None:
+    def unsupported(self) -> UnsupportedFormat | None:
         """Returns the format of its values if no reader supports it; None for other columns. All rows are counted."""
-        return None if self.is_number or self.is_date else unread(self.values, self.notation)
+        return None if self.is_number or self.is_date else find_unsupported(self.values, self.notation)
 
     @property
     def is_number(self) -> bool:

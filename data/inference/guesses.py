@@ -65,7 +65,7 @@ def guess_input(column: Column) -> Guess:
     if column.unsupported is None:
         return guess
     feature = guess.feature if isinstance(guess.feature, CategoryFeature) else None
-    return Guess(feature, column.unsupported.looks, column.unsupported.remedy)
+    return Guess(feature, column.unsupported.description, column.unsupported.remedy)
 
 
 def _guess_input(column: Column) -> Guess:
@@ -160,7 +160,7 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
         )
     if kind == "target" and not column.is_number:
         non_number = next((repr(value[:30]) for value in column.values if not notation.is_number(value)), "infinity")
-        explanation = f": {column.unsupported.looks}; {column.unsupported.remedy}" if column.unsupported else ""
+        explanation = f": {column.unsupported.description}; {column.unsupported.remedy}" if column.unsupported else ""
         return Guess(None, f"a target is a finite number in every row, and it has {non_number}{explanation}")
     has_few_integers = column.is_number and column.integers == column.rows and column.distinct <= MAX_INTEGER_CLASSES
     if kind == "target" or (kind == "auto" and column.is_number and not has_few_integers):
@@ -171,7 +171,7 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
         distinct = f"more than {MAX_DISTINCT:,}" if column.has_too_many_values else f"{column.distinct:,}"
         reason = f"it has {distinct} different values in {column.rows:,} rows"
         if column.unsupported:
-            return Guess(None, f"{reason}, and {column.unsupported.looks}; {column.unsupported.remedy}")
+            return Guess(None, f"{reason}, and {column.unsupported.description}; {column.unsupported.remedy}")
         least_rows = f"a label of more than {MAX_CLASSES} classes has {MIN_ROWS_PER_CLASS} rows of each on average"
         return Guess(None, f"{reason}, and {least_rows}")
     classes = _classes(column)
@@ -213,7 +213,7 @@ def _label_reason(column: Column, classes: Sequence[str], *, may_be_target: bool
         remedy = "where it means that nobody knows, take it out of the classes"
         return f"{summary}, of which one is called None", remedy
     if column.unsupported:
-        return f"{summary}, and {column.unsupported.looks}", column.unsupported.remedy
+        return f"{summary}, and {column.unsupported.description}", column.unsupported.remedy
     if column.is_number and column.distinct > MAX_NUMBER_CLASSES:
         return f"{column.distinct:,} different numbers as classes", "put them into few classes, or predict the number"
     if may_be_target and column.distinct > 2:

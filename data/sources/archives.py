@@ -1,4 +1,4 @@
-"""Reads the one table in a zip file, and tells which files are packed."""
+"""Reads the one table in a zip file, and recognises compressed files."""
 
 import contextlib
 import lzma
@@ -13,28 +13,28 @@ from typing import IO
 from data.config import TABLE_ENDINGS
 from data.errors import DataError
 
-# TensorFlow reads TFRecord files itself, and not out of a zip file.
-TABLES = tuple(ending for ending, kind in TABLE_ENDINGS.items() if kind != "tfrecord")
-DOCUMENTS = ("", ".txt", ".md", ".rst", ".html", ".pdf")  # what lies beside a table and is none
+# TensorFlow reads TFRecord files itself, but not from a zip file.
+TABLE_SUFFIXES = tuple(ending for ending, kind in TABLE_ENDINGS.items() if kind != "tfrecord")
+DOCUMENT_SUFFIXES = ("", ".txt", ".md", ".rst", ".html", ".pdf")  # of files that may accompany a table
 MAX_DOCUMENTS = 10
-# Text shrinks to a tenth, at best to a hundredth: larger files that shrink more are made to fill the disk.
+# Text is compressed to a tenth, at best to a hundredth: larger files with a higher ratio are taken for zip bombs.
 MAX_BYTES, MAX_RATIO = 2**30, 200
 MAX_SHOWN = 5
 MAX_NAME = 80  # characters
 
 
 def is_zip(path: Path) -> bool:
-    """Returns whether a path ends as a zip file's does."""
+    """Returns whether a path has the ending of a zip file."""
     return path.suffix.lower() == ".zip"
 
 
 def is_gzip(path: PurePath) -> bool:
-    """Returns whether a path ends as the name of a file does that gzip has packed."""
+    """Returns whether a path has the ending of a gzip file."""
     return path.suffix.lower() == ".gz"
 
 
 def name_of(path: Path) -> str:
-    """Returns a file as messages name it, in a zip file with the table's name: `rows.zip/rows.csv`.
+    """Returns the name of a file in messages; of a zip file with the table in it, such as `rows.zip/rows.csv`.
 
     Raises:
         DataError: It is a zip file that does not hold one table, or is damaged.
@@ -52,7 +52,7 @@ def unpacked_bytes(path: Path) -> int:
 
 
 def num_bytes(path: Path) -> int:
-    """Returns the size of a table as it is read; 0 where only reading tells it. Raises DataError as `name_of` does."""
+    """Returns the uncompressed size of a table; 0 for gzip, where it is unknown. Raises DataError as `name_of` does."""
     if is_zip(path):
         return unpacked_bytes(path)
     return 0 if is_gzip(path) else path.stat().st_size
@@ -98,16 +98,17 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _table(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """Returns the entry of the one table, else of the only file; hidden entries and macOS's own do not count."""
+    """Returns the entry of the one table, else of the only file; hidden entries and those of macOS do not count."""
     files = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
-    tables = [info for info in files if _ending(info) in TABLES]
-    others = [info for info in files if _ending(info) not in (*TABLES, *DOCUMENTS)]
+    tables = [info for info in files if _ending(info) in TABLE_SUFFIXES]
+    others = [info for info in files if _ending(info) not in (*TABLE_SUFFIXES, *DOCUMENT_SUFFIXES)]
     if len(files) == 1:
         return files[0]
     if len(tables) == 1 and not others and len(files) <= MAX_DOCUMENTS:
         return tables[0]
     raise DataError(
-        f"{path} holds {_contents(files)}, expected one table ({', '.join(TABLES)}); unpack it and name what to read."
+        f"{path} holds {_contents(files)}, expected one table ({', '.join(TABLE_SUFFIXES)}); unpack it and name what "
+        "to read."
     )
 
 
@@ -125,7 +126,7 @@ def _ending(info: zipfile.ZipInfo) -> str:
 
 
 def _contents(files: list[zipfile.ZipInfo]) -> str:
-    """Returns what a zip file holds, in a few words."""
+    """Returns a short phrase about the files of a zip file, for a message."""
     if not files:
         return "no files"
     if len(files) <= MAX_SHOWN:

@@ -1,4 +1,4 @@
-"""Rows of a file as columns, their cells as they stand there: what every reader yields."""
+"""Blocks: rows of a file as columns, with their cells unchanged. Every reader yields them."""
 
 import bisect
 import itertools
@@ -14,9 +14,9 @@ from data.spec import Problem
 TYPES: dict[type, pa.DataType] = {
     bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.binary()
 }  # fmt: skip
-# Text that is not UTF-8, a moment beyond the year 9999, a time zone that is not known.
-UNLIKE_PYTHON = (OverflowError, ValueError, KeyError)
-MAX_CELLS = 4 * 2**20  # of a block; rows that have few of many columns are cut into more blocks
+# Of text that is not UTF-8, a date beyond the year 9999, an unknown time zone.
+CONVERSION_ERRORS = (OverflowError, ValueError, KeyError)
+MAX_CELLS = 4 * 2**20  # of a block; rows with few of many columns are divided into more blocks
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class Block:
 
     Attributes:
         file: The file as messages name it.
-        cells: The columns whose cells are of one type; null for nothing. Those of a text file are all strings.
-        numbers: Where each row stands, int64 `(rows,)`: its line in a text file, else a count from 1. Of a folder of
-            files, whose rows are files, a count that no message shows: see `names`.
-        mixed: The columns whose cells are of several types, or of one that Arrow does not have: Python values, None
-            for nothing, one for each row.
-        problems: Why rows of this part of the file cannot be used as a whole; they are not among the cells.
-        names: The file that each row is, where rows are files of a folder; empty elsewhere.
-        share: How much of the file is read with these rows, up to 1; 0 where that is not known.
-        rows_before: How many of the rows stand before each problem, where rows may have the same number, as those of a
-            JSON array in one line; empty where the numbers tell.
+        cells: The columns whose cells are of one type; null for empty cells. Those of a text file are all strings.
+        numbers: Number of each row in the file, int64 `(rows,)`: its line in a text file, else counted from 1. Messages
+            do not show it where rows are files: see `names`.
+        mixed: The columns whose cells are of several types, or of one that Arrow does not have: a Python value for
+            each row, None for empty cells.
+        problems: Problems of rows in this part of the file that cannot be used at all; these rows are not in `cells`.
+        names: Name of each row's file, where rows are files of a folder; empty elsewhere.
+        share: Share of the file that is read once these rows are, up to 1; 0 where that is not known.
+        rows_before: Number of rows before each problem, where several rows may have the same number, as in a JSON
+            array on one line; empty where the numbers give the order.
     """
 
     file: str
@@ -55,19 +55,19 @@ class Block:
         return [*self.cells.schema.names, *self.mixed]
 
     def where(self, row: int) -> str:
-        """Returns a row's place in words: the file and its line or number in it."""
+        """Returns the location of a row, for a message: the file and its line or number in it."""
         return self.names[row] if self.names else f"{self.file}:{self.numbers[row]}"
 
     def number(self, row: int) -> int:
-        """Returns where a row stands in its file, see `numbers`; 0 where it is a file by itself."""
+        """Returns the number of a row in its file, see `numbers`; 0 where the row is a file."""
         return 0 if self.names else int(self.numbers[row])
 
     def column(self, name: str) -> pa.Array | list | None:
         """Returns the cells of a column; None where the block has no such column."""
         if name in self.mixed:
             return self.mixed[name]
-        place = self.cells.schema.get_field_index(name)  # `schema.names` would make a list of all names each time
-        return None if place < 0 else self.cells.column(place)
+        index = self.cells.schema.get_field_index(name)  # `schema.names` would make a list of all names each time
+        return None if index < 0 else self.cells.column(index)
 
     def take(self, rows: np.ndarray) -> "Block":
         """Returns some rows, int64 `(kept,)`, with all problems."""
@@ -81,13 +81,13 @@ class Block:
         )
 
     def pieces(self, max_rows: int) -> Iterator["Block"]:
-        """Yields the rows as blocks of at most so many, which share their memory; the first has all problems."""
+        """Yields the rows as blocks of at most `max_rows`, which share their memory; the first has all problems."""
         if len(self) <= max_rows:
             yield self
             return
         for begin in range(0, len(self), max_rows):
-            some = self.slice(begin, begin + max_rows)
-            yield some if begin else replace(some, problems=self.problems, rows_before=self.rows_before)
+            piece = self.slice(begin, begin + max_rows)
+            yield piece if begin else replace(piece, problems=self.problems, rows_before=self.rows_before)
 
     def slice(self, begin: int, end: int) -> "Block":
         """Returns the rows of a range, which share their memory, without problems."""
@@ -104,15 +104,15 @@ class Block:
 
 @dataclass
 class RowBuffer:
-    """Rows that become a block when there are enough.
+    """Collects rows until there are enough for a block.
 
     Attributes:
         file: The file as messages name it.
-        rows: The rows, each by column.
-        numbers: Where each stands in the file.
-        problems: Why others cannot be used.
-        rows_before: How many of the rows stand before each of these.
-        size: How much text or how many bytes they were.
+        rows: The rows, each as column -> cell.
+        numbers: Number of each row in the file.
+        problems: Problems of unusable rows.
+        rows_before: Number of rows before each problem.
+        size: Size of all rows, in characters or bytes.
     """
 
     file: str
@@ -126,7 +126,7 @@ class RowBuffer:
         return len(self.rows) + len(self.problems)
 
     def add(self, cells: dict[str, Any], number: int, problem: Problem | None, size: int) -> None:
-        """Takes one more row, or why it cannot be used."""
+        """Adds a row, or its problem if it cannot be used."""
         self.size += size
         if problem:
             self.problems.append(problem)
@@ -136,7 +136,7 @@ class RowBuffer:
             self.numbers.append(number)
 
     def blocks(self) -> Iterator[Block]:
-        """Yields the rows as blocks, and holds none any more."""
+        """Yields the rows as blocks, and empties the buffer."""
         rows, numbers, problems = self.rows, np.array(self.numbers, np.int64), tuple(self.problems)
         rows_before = tuple(self.rows_before)
         self.rows, self.numbers, self.problems, self.rows_before, self.size = [], [], [], [], 0
@@ -151,28 +151,28 @@ def blocks_of(
     problems: tuple[Problem, ...] = (),
     rows_before: tuple[int, ...] = (),
 ) -> Iterator[Block]:
-    """Yields rows, each by column, as blocks: one, unless the rows have few of many columns.
+    """Yields rows as blocks: one block, unless the rows have few of many columns.
 
     Args:
         file: The file as messages name it.
-        rows: The rows; each may lack columns that others have.
-        numbers: Where each stands in the file, int64 `(rows,)`.
-        problems: Why others cannot be used, in order.
-        rows_before: How many of the rows stand before each problem.
+        rows: The rows, each as column -> cell; each may lack columns that others have.
+        numbers: Number of each row in the file, int64 `(rows,)`.
+        problems: Problems of unusable rows, in order.
+        rows_before: Number of rows before each problem.
     """
-    layouts = dict.fromkeys(map(tuple, rows))
-    names = dict.fromkeys(itertools.chain.from_iterable(layouts))
+    column_orders = dict.fromkeys(map(tuple, rows))
+    names = dict.fromkeys(itertools.chain.from_iterable(column_orders))
     if len(rows) > 1 and len(rows) * len(names) > MAX_CELLS:
         half = len(rows) // 2
-        cut = bisect.bisect_left(rows_before, half)
-        after = tuple(count - half for count in rows_before[cut:])
-        yield from blocks_of(file, rows[:half], numbers[:half], problems[:cut], rows_before[:cut])
-        yield from blocks_of(file, rows[half:], numbers[half:], problems[cut:], after)
+        num_problems = bisect.bisect_left(rows_before, half)
+        remaining_before = tuple(count - half for count in rows_before[num_problems:])
+        yield from blocks_of(file, rows[:half], numbers[:half], problems[:num_problems], rows_before[:num_problems])
+        yield from blocks_of(file, rows[half:], numbers[half:], problems[num_problems:], remaining_before)
         return
     columns: dict[str, list]
-    if len(layouts) == 1:
+    if len(column_orders) == 1:
         values = list(itertools.chain.from_iterable(map(dict.values, rows)))
-        columns = {name: values[place :: len(names)] for place, name in enumerate(names)}
+        columns = {name: values[index :: len(names)] for index, name in enumerate(names)}
     else:
         columns = {name: [row.get(name) for row in rows] for name in names}
     arrays = {name: typed(column) for name, column in columns.items()}
@@ -183,16 +183,16 @@ def blocks_of(
 
 
 def typed(values: list) -> pa.Array | None:
-    """Returns Python values as an Arrow array of the same ones; None where their types are several, or not Arrow's.
+    """Returns Python values as an Arrow array of equal values; None for mixed types, or types that Arrow lacks.
 
-    Whole numbers beside others become float64 where it holds each of them; within lists they do not, since [1] and
-    [1.0] are other texts, and the text of a cell, which decides about its split, must not depend on the rows beside it.
-    Lists are taken where all that is in them is of one type: numbers, texts or bytes.
+    Integers among floats become float64 if it holds all of them exactly; within lists they do not: [1] and [1.0] are
+    different texts, and the text of a cell, which decides its split, must not depend on other rows. Lists are converted
+    if all their elements are of one type: numbers, texts or bytes.
     """
     types = set(map(type, values)) - {type(None)}
     if types == {list}:
-        inner = _type_of(set(map(type, itertools.chain.from_iterable(filter(None, values)))) - {type(None)})
-        kind = None if inner is None else pa.list_(inner)
+        element_type = _type_of(set(map(type, itertools.chain.from_iterable(filter(None, values)))) - {type(None)})
+        kind = None if element_type is None else pa.list_(element_type)
     else:
         kind = pa.float64() if types == {int, float} else _type_of(types)
     try:
@@ -202,27 +202,27 @@ def typed(values: list) -> pa.Array | None:
 
 
 def _type_of(types: set[type]) -> pa.DataType | None:
-    """Returns Arrow's type of values of one type; None where there is none, or the types are several."""
+    """Returns Arrow's type for a Python type; None where Arrow has none, or there are several types."""
     if not types:
         return pa.null()
     return TYPES.get(next(iter(types))) if len(types) == 1 else None
 
 
 def to_list(cells: pa.Array) -> list:
-    """Returns the Python values of an array; of text that is not UTF-8 bytes, of a moment beyond Python's a text.
+    """Returns the Python values of an array: bytes for text that is not UTF-8, text for dates beyond Python's range.
 
-    Moments of a time zone that is not known here are in UTC.
+    Timestamps with an unknown time zone are converted to UTC.
     """
     try:
         return cells.to_pylist()
-    except UNLIKE_PYTHON:
+    except CONVERSION_ERRORS:
         return [_python(cell) for cell in cells]
 
 
 def _python(cell: pa.Scalar) -> Any:
     try:
         return cell.as_py()
-    except UNLIKE_PYTHON:
+    except CONVERSION_ERRORS:
         pass
     if pa.types.is_dictionary(cell.type):
         return _python(cell.value)

@@ -13,7 +13,7 @@ RELEASE_FILE = Path("/etc/os-release")
 
 
 class AptError(Exception):
-    """apt is not here, or it refused; `output` is what apt printed."""
+    """apt is not installed, or failed; `output` is what apt printed."""
 
     def __init__(self, reason: str, output: str = ""):
         super().__init__(reason)
@@ -28,11 +28,11 @@ def fetch(packages: list[str], into: Path, release: str | None = None) -> None:
 
     Args:
         packages: Names of binary packages.
-        into: Folder that receives the files as they would lie below `/`.
+        into: Folder that gets the files, with their paths below `/`.
         release: Code name of another release of the host's distribution; the host's own by default.
 
     Raises:
-        AptError: No apt here, the mirror cannot be reached, or there is no such package.
+        AptError: apt is not installed, the mirror cannot be reached, or there is no such package.
     """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise AptError("this host has no apt")
@@ -52,7 +52,7 @@ def fetch(packages: list[str], into: Path, release: str | None = None) -> None:
 
 
 def distribution() -> str:
-    """Returns the distribution's identifier, such as `debian` or `ubuntu`; empty where it is not told."""
+    """Returns the distribution's identifier, such as `debian` or `ubuntu`; empty where it is unknown."""
     return _os_release().get("ID", "")
 
 
@@ -68,19 +68,23 @@ def _sources(release: str | None) -> list[str]:
     # Where that file is absent apt falls back on its trusted.gpg.d.
     options = f"[signed-by={keyring}] " if keyring.exists() else ""
     command = ["apt-get", "indextargets", "--format", "$(RELEASE)|$(COMPONENT)|$(REPO_URI)", "Created-By: Packages"]
-    found = [line.split("|") for line in _run(command).splitlines()]
-    lines = [f"deb {options}{uri} {release or own} {part}" for own, part, uri in found if own == codename]
+    targets = [line.split("|") for line in _run(command).splitlines()]
+    lines = [
+        f"deb {options}{uri} {release or release_name} {component}"
+        for release_name, component, uri in targets
+        if release_name == codename
+    ]
     if not lines:
         raise AptError(f"apt has no source for this host's release {codename!r}")
     return sorted(set(lines))
 
 
 def _run(command: list[str], cwd: Path | None = None) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    if done.returncode:
-        errors = [line[3:] for line in done.stdout.splitlines() if line.startswith("E: ")]
-        reason = errors[0] if errors else f"{command[0]} ended with {done.returncode}"
-        raise AptError(reason.rstrip("."), done.stdout)
-    return done.stdout
+    if process.returncode:
+        errors = [line[3:] for line in process.stdout.splitlines() if line.startswith("E: ")]
+        reason = errors[0] if errors else f"{command[0]} ended with {process.returncode}"
+        raise AptError(reason.rstrip("."), process.stdout)
+    return process.stdout

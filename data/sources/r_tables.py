@@ -1,7 +1,7 @@
-"""Reads data frames out of installed R packages, without R.
+"""Reads data frames from installed R packages, without R.
 
-A package keeps its data in a lazy-load database: `Rdata.rdx` says where in `Rdata.rdb` each object lies, compressed (R
-Internals, "Lazy loading").
+A package keeps its data in a lazy-load database: `Rdata.rdx` has the offset and length of each compressed object in
+`Rdata.rdb` (R Internals, "Lazy loading").
 """
 
 import bz2
@@ -34,12 +34,12 @@ def _parse(content: bytes):
     import rdata
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says that it takes the bytes for what they are
+        warnings.simplefilter("ignore")  # about the encoding of texts, which it guesses
         return rdata.conversion.convert(rdata.parser.parse_data(content))
 
 
 def _decompress(block: bytes) -> bytes:
-    """Returns an object: four bytes of length, a letter for the method, or none for zlib, and the content."""
+    """Returns the content of an object: four bytes of length, a letter for the method (none: zlib), and the data."""
     method, content = block[4:5], block[5:]
     if method == b"2":
         return bz2.decompress(content)

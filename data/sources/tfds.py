@@ -1,4 +1,4 @@
-"""Reads data sets prepared by TensorFlow Datasets, or has it prepare them where there is a network."""
+"""Reads data sets prepared by TensorFlow Datasets; prepares them first where there is a network."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

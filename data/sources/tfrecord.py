@@ -12,15 +12,15 @@ from data.sources.records import Record
 from data.spec import Problem
 
 BLOCK_BYTES = 4 * 2**20
-# At a time: a step of the iterator costs more than parsing an example, and each may be a picture of megabytes.
+# Small, since each example may be a picture of megabytes; a step of the iterator costs more than parsing an example.
 BATCH_ROWS = 64
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Yields the examples; a feature with one value as that value, one with several as a list.
+    """Yields the examples; a feature with one value as that value, a feature with several as a list.
 
     Raises:
-        DataError: The file is empty, corrupt or cut off; says after which record.
+        DataError: The file is empty, corrupt or cut off; the message has the number of the record.
     """
     for number, serialized in enumerate(_serialized(path), start=1):
         yield Record(f"{path}:{number}", *_cells(serialized, path, number), number=number)
@@ -31,19 +31,19 @@ def blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
 
     Args:
         path: The file.
-        block_bytes: About how many bytes the records of a block have.
+        block_bytes: Approximate size of the records of a block, in bytes.
     """
-    some = RowBuffer(str(path))
+    buffer = RowBuffer(str(path))
     try:
         for number, serialized in enumerate(_serialized(path), start=1):
             cells, problem = _cells(serialized, path, number)
-            some.add(cells, number, problem, len(serialized))
-            if some.size >= block_bytes:
-                yield from some.blocks()
+            buffer.add(cells, number, problem, len(serialized))
+            if buffer.size >= block_bytes:
+                yield from buffer.blocks()
     except DataError:
-        yield from some.blocks()
+        yield from buffer.blocks()
         raise
-    yield from some.blocks()
+    yield from buffer.blocks()
 
 
 def _serialized(path: Path) -> Iterator[bytes]:
@@ -60,7 +60,7 @@ def _serialized(path: Path) -> Iterator[bytes]:
                 count += 1
                 yield serialized
     except tf.errors.OpError as error:
-        count += _whole_records(dataset.skip(count))
+        count += _count_readable(dataset.skip(count))
         reason = re.search(r"(truncated|corrupted) record at \d+", error.message)
         raise DataError(
             f"{path}:{count + 1}: the record is damaged ({reason[0] if reason else type(error).__name__}); "
@@ -71,18 +71,18 @@ def _serialized(path: Path) -> Iterator[bytes]:
 
 
 def _cells(serialized: bytes, path: Path, number: int) -> tuple[dict[str, Any], Problem | None]:
-    """Returns the values of an example, and why it is none."""
+    """Returns the values of an example, and the problem of a record that is not one; else None."""
     from data import examples
 
     try:
-        return {name: _cell(examples.values(one)[1]) for name, one in examples.parse(serialized).items()}, None
+        return {name: _cell(examples.values(feature)[1]) for name, feature in examples.parse(serialized).items()}, None
     except ValueError as error:
-        found = f"{len(serialized):,} bytes that are none ({error})"
-        return {}, Problem(f"{path}:{number}", "", "a tf.train.Example", found, number)
+        description = f"{len(serialized):,} bytes that are none ({error})"
+        return {}, Problem(f"{path}:{number}", "", "a tf.train.Example", description, number)
 
 
-def _whole_records(dataset) -> int:
-    """Returns how many records can be read before the first that cannot."""
+def _count_readable(dataset) -> int:
+    """Returns the number of records before the first that cannot be read."""
     import tensorflow as tf
 
     count = 0

@@ -1,1 +1,1 @@
-"""Reads folders with a folder of images or texts for each class."""
+"""Reads folders that contain a folder of images or texts for each class."""

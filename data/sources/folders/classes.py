@@ -1,4 +1,4 @@
-"""Reads folders of classes: their files are the examples, and the classes have the folders' names."""
+"""Reads class folders: the files are the examples, and the folders' names are the classes."""
 
 import os
 import re
@@ -20,8 +20,8 @@ from data.sources.records import Record
 from data.spec import SPLITS, ImageFeature, LabelFeature, Problem, TextFeature
 
 IMAGE, TEXT, LABEL = "image", "text", "label"
-# Endings of files that are no texts.
-NO_TEXT = {
+# Endings of files that are not texts.
+NON_TEXT_ENDINGS = {
     *pictures.ENDINGS, ".svg", ".heic", ".avif", ".ico", ".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac",
     ".m4a", ".aac", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx",
     ".odt", ".zip", ".gz", ".bz2", ".xz", ".tar", ".7z", ".npy", ".npz", ".pkl", ".h5", ".bin", ".dat", ".db",
@@ -41,7 +41,7 @@ def classes(folder: Path) -> tuple[str, ...]:
 
 
 def _without_classes(files: list[Path]) -> str:
-    """Returns what a folder without folders holds, and the remedy."""
+    """Returns a phrase about a folder without class folders, and the remedy, for a message."""
     if not files:
         return "is empty; it needs a folder for each class, with images or texts in it"
     endings = sorted({path.suffix.lower() or "no ending" for path in files})
@@ -52,37 +52,41 @@ def _without_classes(files: list[Path]) -> str:
             "takes one of them"
         )
     # As in the data set of cats and dogs: cat.0.jpg, dog.1.jpg.
-    words = Counter(match[0] for path in files if (match := re.match(r"[^\W\d_]+", path.stem)))
-    repeated_words = [word for word, count in words.most_common(MAX_NAMES) if count > 1]
-    by_names = f"; by their names they are of {', '.join(sorted(repeated_words))}" if len(repeated_words) > 1 else ""
-    example = files[0].parent / (sorted(repeated_words)[0] if by_names else "cat")
-    return f"{summary}; it needs one for each class, such as {example}, with its images or texts in it{by_names}"
+    prefixes = Counter(match[0] for path in files if (match := re.match(r"[^\W\d_]+", path.stem)))
+    repeated_prefixes = [word for word, count in prefixes.most_common(MAX_NAMES) if count > 1]
+    classes_by_prefix = (
+        f"; by their names they are of {', '.join(sorted(repeated_prefixes))}" if len(repeated_prefixes) > 1 else ""
+    )
+    example = files[0].parent / (sorted(repeated_prefixes)[0] if classes_by_prefix else "cat")
+    return (
+        f"{summary}; it needs one for each class, such as {example}, with its images or texts in it{classes_by_prefix}"
+    )
 
 
 def examples(folder: Path, column: str) -> Listing:
-    """Returns what lies in a folder of classes, `files` being those that are examples by their endings.
+    """Returns the listing of a folder of classes; `files` are the files that are examples by their endings.
 
-    Of images those with an ending of one, or with none. Of texts those without an ending of something else: mails and
-    posts are often numbered in the place of an ending.
+    Images have an ending of an image format, or none. Texts are all files without one of `NON_TEXT_ENDINGS`: mails and
+    posts often have a number instead of an ending.
 
     Args:
         folder: The folder.
         column: `image` or `text`.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: The folder cannot be read.
     """
     return listing(folder).only(is_example(column))
 
 
 def left_out(listings: Iterable[Listing], column: str) -> list[str]:
-    """Returns, in a sentence, how many files are no examples by their endings; nothing of none.
+    """Returns a sentence with the number of files that are not examples by their endings; empty without such files.
 
     Args:
-        listings: What `examples` returned for each folder.
+        listings: The listings of the folders, from `examples`.
         column: `image` or `text`.
     """
-    endings = Counter(path.suffix.lower() for one_listing in listings for path in one_listing.others)
+    endings = Counter(path.suffix.lower() for class_listing in listings for path in class_listing.others)
     if not endings:
         return []
     shown = listed([f"{count:,} {ending}" for ending, count in endings.most_common()], MAX_NAMES)
@@ -91,26 +95,26 @@ def left_out(listings: Iterable[Listing], column: str) -> list[str]:
 
 
 def column_of(kind: str) -> str:
-    """Returns what the files of a folder of this format are: `image` or `text`."""
+    """Returns the column that the files of a folder of this format become: `image` or `text`."""
     return TEXT if kind == "text_folder" else IMAGE
 
 
 def is_example(column: str) -> Callable[[Path], bool]:
-    """Returns a function that tells by a file's ending whether it may be an `image`, or a `text`."""
+    """Returns a function that decides by a file's ending whether it may be an example of this column."""
     if column == IMAGE:
         return lambda path: path.suffix.lower() in (*pictures.ENDINGS, "")
-    return lambda path: path.suffix.lower() not in NO_TEXT
+    return lambda path: path.suffix.lower() not in NON_TEXT_ENDINGS
 
 
-def of_classes(block: Block, folder: Path, known: Sequence[str]) -> tuple[Block, list[Problem]]:
-    """Returns the files of a folder whose classes are known, and for each other one a problem, the same for a class."""
+def of_classes(block: Block, folder: Path, known_classes: Sequence[str]) -> tuple[Block, list[Problem]]:
+    """Returns the files of known classes, and a problem for each other file; files of one class have equal problems."""
     names = block.cells.column(LABEL).to_pylist()
-    is_known = np.array([index_of(name, known) is not None for name in names], bool)
-    expected = f"a class of data.features.label.classes ({listed(known, MAX_NAMES)})"
+    is_known = np.array([index_of(name, known_classes) is not None for name in names], bool)
+    expected = f"a class of data.features.label.classes ({listed(known_classes, MAX_NAMES)})"
     problems = [
         Problem(readable(folder / name), "", expected, f"{name!r}; add it there, or take the folder out")
-        for name, takes in zip(names, is_known, strict=True)
-        if not takes
+        for name, is_class_known in zip(names, is_known, strict=True)
+        if not is_class_known
     ]
     return block if is_known.all() else block.take(np.flatnonzero(is_known)), problems
 
@@ -135,7 +139,7 @@ def blocks(folder: Path, column: str, block_bytes: int = BLOCK_BYTES) -> Iterato
     Args:
         folder: The folder.
         column: `image` or `text`.
-        block_bytes: About how many bytes the files of a block have.
+        block_bytes: Approximate size of the files of a block, in bytes.
     """
     contents: list[bytes] = []
     labels: list[str] = []
@@ -168,14 +172,14 @@ def blocks(folder: Path, column: str, block_bytes: int = BLOCK_BYTES) -> Iterato
 def _files(folder: Path, column: str) -> Iterator[tuple[Path, str]]:
     """Yields the examples of a folder and their classes; raises DataError where there are none, or an empty class."""
     classes(folder)
-    found = examples(folder, column)
-    refuse_empty([found])
-    for path in found.files:
-        yield path, found.class_of(path)
+    class_listing = examples(folder, column)
+    refuse_empty([class_listing])
+    for path in class_listing.files:
+        yield path, class_listing.class_of(path)
 
 
 def _content(path: Path) -> bytes | Problem:
-    """Returns what a file holds, or why it cannot be read."""
+    """Returns the content of a file, or the problem if it cannot be read."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -205,19 +209,19 @@ def refuse_empty(listings: Iterable[Listing]) -> None:
         raise DataError(f"{'; '.join(sentences)}.")
 
 
-def features(given: dict, paths: dict[str, list[Path]], base: Path) -> dict:
-    """Returns the features of a run file with the classes that the training folders' names give, where none are set.
+def features(features_of_run_file: dict, paths: dict[str, list[Path]], base: Path) -> dict:
+    """Returns the features of a run file; classes that it does not list are the names of the training folders.
 
     Args:
-        given: Its features, by name.
+        features_of_run_file: Its features, by name.
         paths: Split -> its folders.
-        base: Where its paths start.
+        base: Folder that relative paths of the run file start from.
 
     Raises:
-        ConfigError: The features are not those of folders, or the folders are no classes; says what to write.
+        ConfigError: The features are not those of folders, or the folders are not classes; the message has the fix.
         DataError: There are no class folders.
     """
-    features = {LABEL: LabelFeature(), **given}
+    features = {LABEL: LabelFeature(), **features_of_run_file}
     names = sorted({name for folder in paths["train"] for name in classes(folder)})
     kinds = {name: type(feature) for name, feature in features.items() if name != LABEL}
     if kinds not in ({IMAGE: ImageFeature}, {TEXT: TextFeature}) or not isinstance(features[LABEL], LabelFeature):
@@ -225,7 +229,7 @@ def features(given: dict, paths: dict[str, list[Path]], base: Path) -> dict:
             "data.features: a folder of classes has image or text, and label; set {text: text}, or such as "
             "{image: {kind: image, height: 64, width: 64, channels: 3}}."
         )
-    for folder in (folder for of_split in paths.values() for folder in of_split):
+    for folder in (folder for folders_of_split in paths.values() for folder in folders_of_split):
         _refuse_splits(folder, base, are_classes=bool(features[LABEL].classes))
     if len(names) == 1:
         _refuse_deeper(paths["train"][0] / names[0], base)
@@ -239,24 +243,24 @@ def _refuse_splits(folder: Path, base: Path, *, are_classes: bool) -> None:
 
     Args:
         folder: The folder.
-        base: Where the paths of the run file start.
-        are_classes: Whether the run file names the classes, so that folders without folders in them are classes.
+        base: Folder that relative paths of the run file start from.
+        are_classes: Whether the run file lists the classes, so that folders without subfolders are classes.
     """
     with_classes = splits_of(folder)
     if with_classes:
-        beside = beside_splits(folder)
-        names = ", ".join(path.name for path in folders_in(folder) if path not in beside)
-        others = f", unlike what lies beside them ({', '.join(path.name for path in beside[:MAX_NAMES])})"
+        other_folders = beside_splits(folder)
+        names = ", ".join(path.name for path in folders_in(folder) if path not in other_folders)
+        contrast = f", unlike what lies beside them ({', '.join(path.name for path in other_folders[:MAX_NAMES])})"
         raise ConfigError(
             f"data.files: the folders in {folder} are splits ({names}), with folders of classes in them"
-            f"{others if beside else ''}; write files: {as_setting(with_classes, base)}"
+            f"{contrast if other_folders else ''}; write files: {as_setting(with_classes, base)}"
         )
     if not are_classes:
         refuse_unlabelled_splits(folder)
 
 
 def refuse_unlabelled_splits(folder: Path) -> None:
-    """Raises ConfigError where all folders in a folder have the names of splits, and none of them has folders."""
+    """Raises ConfigError where all folders in a folder have the names of splits, and none of them has subfolders."""
     if split_folders(folder) and not splits_of(folder):
         names = ", ".join(path.name for path in folders_in(folder))
         raise ConfigError(
@@ -267,10 +271,10 @@ def refuse_unlabelled_splits(folder: Path) -> None:
 
 
 def _refuse_deeper(folder: Path, base: Path) -> None:
-    """Raises ConfigError where the only class folder has folders in it, which are likelier the classes."""
-    deeper = folders_in(folder)
-    if len(deeper) > 1:
-        names = ", ".join(path.name for path in deeper[:MAX_NAMES])
+    """Raises ConfigError where the only class folder has subfolders, which are more likely the classes."""
+    inner_folders = folders_in(folder)
+    if len(inner_folders) > 1:
+        names = ", ".join(path.name for path in inner_folders[:MAX_NAMES])
         raise ConfigError(
             f"data.files: {folder.parent} has one folder, {folder.name}, with folders in it ({names}); if those are "
             f"the classes, write files: {os.path.relpath(folder, base)}"
@@ -278,13 +282,17 @@ def _refuse_deeper(folder: Path, base: Path) -> None:
 
 
 def splits_of(folder: Path) -> dict[str, list[Path]]:
-    """Returns split -> its folders of classes, where `split_folders` finds splits in a folder; else nothing."""
-    found = {split: [path for path in paths if folders_in(path)] for split, paths in split_folders(folder).items()}
-    return {split: found[split] for split in SPLITS if found.get(split)}
+    """Returns split -> its folders that contain class folders, if `split_folders` finds splits; else empty."""
+    with_classes = {
+        split: [path for path in paths if folders_in(path)] for split, paths in split_folders(folder).items()
+    }
+    return {split: with_classes[split] for split in SPLITS if with_classes.get(split)}
 
 
 def as_setting(splits: dict[str, list[Path]], base: Path) -> str:
-    """Returns folders of splits as a run file in `base` names them: `{train: pets/train, test: pets/test}`."""
-    named = {split: [os.path.relpath(path, base) for path in paths] for split, paths in splits.items()}
-    values = {split: paths[0] if len(paths) == 1 else f"[{', '.join(paths)}]" for split, paths in named.items()}
+    """Returns the setting of a run file in `base` for folders of splits: `{train: pets/train, test: pets/test}`."""
+    relative_paths = {split: [os.path.relpath(path, base) for path in paths] for split, paths in splits.items()}
+    values = {
+        split: paths[0] if len(paths) == 1 else f"[{', '.join(paths)}]" for split, paths in relative_paths.items()
+    }
     return "{" + ", ".join(f"{split}: {value}" for split, value in values.items()) + "}"

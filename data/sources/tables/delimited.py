@@ -1,4 +1,4 @@
-"""Reads CSV and other delimited text (RFC 4180): with a header, or with names that are given."""
+"""Reads CSV and other delimited text (RFC 4180), with a header or with column names from the settings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from data.sources.tables.headers import Verdict
 from data.spec import Problem
 
 PLAIN = Layout()
-COLUMN = "column_{}"  # from 1, where nothing else is known
+COLUMN = "column_{}"  # default name, numbered from 1
 WITHOUT_HEADER = (
     "set data.header to false (the columns are column_1, column_2 and so on, and this row is one that cannot be used) "
     "or data.names to their names"
@@ -28,8 +28,8 @@ def columns(path: Path, layout: Layout = PLAIN) -> list[str]:
     """Returns the names of the columns, in the order of the file.
 
     Raises:
-        DataError: The file is no such text, a name stands twice, there are more or fewer names than cells, or the first
-            row is a header with only some of the names that are given.
+        DataError: The file is not delimited text, a name occurs twice, the number of names differs from that of cells,
+            or the first row is a header with only some of the names in the settings.
     """
     return names_in(archives.name_of(path), look(path, layout), layout)[0]
 
@@ -37,8 +37,8 @@ def columns(path: Path, layout: Layout = PLAIN) -> list[str]:
 def read(path: Path, layout: Layout = PLAIN) -> Iterator[Record]:
     """Yields the rows below the header; every cell is text.
 
-    A header in a file that should have none, with the names that are given in any order, is no row. A row of another
-    length, one with a zero byte and one that is the header again are Problems.
+    A first row with the names of the settings, in any order, is a header, also where the settings say that there is
+    none. A row of another length, a row with a zero byte and a repeated header are Problems.
 
     Raises:
         DataError: As `columns`; the file is damaged, has no row, or a second header has the columns in another order.
@@ -56,16 +56,16 @@ def read(path: Path, layout: Layout = PLAIN) -> Iterator[Record]:
 
 @dataclass(frozen=True)
 class Table:
-    """How the rows of a file become records.
+    """Converts the rows of a file to records.
 
     Attributes:
         name: The file as messages name it.
-        delimiter: What separates the cells.
-        names: The columns.
+        delimiter: Character that separates the cells.
+        names: Names of the columns.
         ends_lines: Whether most lines end with a delimiter, as if there was one column more.
-        header: What a row holds that is the header again.
+        header: Cells of the header, to recognise repetitions of it.
         has_header: Whether the first row is a header.
-        first_line: The line of the first row.
+        first_line: Line of the first row.
     """
 
     name: str
@@ -77,10 +77,10 @@ class Table:
     first_line: int
 
     def record(self, line: int, cells: list[str]) -> Record | None:
-        """Returns the row that begins in this line; None where it is the header, or stands before it.
+        """Returns the record of the row that begins in this line; None for the header and rows above it.
 
         Raises:
-            DataError: It is the header again, in another order.
+            DataError: It repeats the header in another order.
         """
         if line < self.first_line or (line == self.first_line and self.has_header):
             return None
@@ -91,16 +91,16 @@ class Table:
         return Record(where, dict(zip(self.names, cells, strict=False)), problem, number=line)
 
     def is_header(self, cells: list[str]) -> bool:
-        """Returns whether a row below the first is the header again, maybe in another order."""
+        """Returns whether a row below the first repeats the header, in any order."""
         header = self.header
         if len(header) == 1 or len(cells) != len(header) or cells[0] not in header:
             return False
-        # Values may well be called as columns of one letter are.
+        # Values may equal the names of columns that have one letter.
         are_words = max(map(len, header)) > 1
         return (cells == header and (self.has_header or are_words)) or (are_words and sorted(cells) == sorted(header))
 
     def header_again(self, line: int, cells: list[str]) -> Problem:
-        """Returns the problem of a row that is the header again; raises DataError where it is in another order."""
+        """Returns the problem of a row that repeats the header; raises DataError where the order differs."""
         where = f"{self.name}:{line}"
         if cells != self.header:
             raise DataError(f"{where}: the header stands here again, in another order; make two files of this one.")
@@ -112,12 +112,12 @@ class Table:
 
 
 def table_of(path: Path, layout: Layout = PLAIN) -> Table:
-    """Returns how the rows of a file become records; raises DataError as `columns` does."""
+    """Returns the converter for the rows of a file; raises DataError as `columns` does."""
     return table_in(archives.name_of(path), look(path, layout), layout)
 
 
 def table_in(name: str, head: Head, layout: Layout) -> Table:
-    """Returns how the rows of a file or a worksheet that begins so become records; raises as `columns` does."""
+    """Returns the converter for the rows of a file or a worksheet with this head; raises as `columns` does."""
     names, has_header = names_in(name, head, layout)
     has_header = has_header and bool(head.rows)  # a file may have blank lines only
     header = without_last_empty(head.rows[0][1], len(names)) if has_header else names
@@ -125,7 +125,7 @@ def table_in(name: str, head: Head, layout: Layout) -> Table:
 
 
 def _problem(where: str, line: int, names: list[str], cells: list[str]) -> Problem | None:
-    """Returns why a row cannot be used; None where it can."""
+    """Returns the problem of an unusable row; None for a usable one."""
     if len(cells) != len(names):
         return Problem(where, "", of_cells(len(names)), str(len(cells)), line)
     if "\0" in "".join(cells):
@@ -135,11 +135,11 @@ def _problem(where: str, line: int, names: list[str], cells: list[str]) -> Probl
 
 
 def first_row(name: str, head: Head) -> tuple[Verdict, str]:
-    """Returns what the first row of a file is, and where and why, to be followed by how a person says what it is."""
-    verdict = _judged(head)
+    """Returns the judgement about the first row of a file, and the begin of a message; the remedy follows there."""
+    verdict = _verdict_of(head)
     where = f"{name}:{head.first_line}"
-    misfit = _misfit(head)
-    return verdict, f"{where}: the first row does not name the columns ({misfit})" if misfit else _explained(
+    misfit = _width_mismatch(head)
+    return verdict, f"{where}: the first row does not name the columns ({misfit})" if misfit else _as_data_message(
         where, verdict
     )
 
@@ -150,62 +150,67 @@ def names_in(name: str, head: Head, layout: Layout) -> tuple[list[str], bool]:
     where = f"{name}:{head.first_line}"
     if not layout.has_names:
         if layout.names:
-            return _given(where, head, layout.names)
+            return _names_from_settings(where, head, layout.names)
         return [COLUMN.format(number) for number in range(1, head.width + 1)], False
-    misfit = _misfit(head)
+    misfit = _width_mismatch(head)
     if misfit:
         raise DataError(f"{where}: the first row does not name the columns: {misfit}; {WITHOUT_HEADER}.")
-    twice = sorted({one for one in first if first.count(one) > 1})
-    if twice:
-        verdict = _judged(head) if layout.header is None else Verdict("header")
+    duplicates = sorted({column_name for column_name in first if first.count(column_name) > 1})
+    if duplicates:
+        verdict = _verdict_of(head) if layout.header is None else Verdict("header")
         if verdict.kind == "data":
-            raise DataError(f"{_explained(where, verdict)}; {IN_RUN_FILE}.")
-        if not twice[0]:
+            raise DataError(f"{_as_data_message(where, verdict)}; {IN_RUN_FILE}.")
+        if not duplicates[0]:
             raise DataError(f"{where}: {of_cells(first.count(''))} of the header are empty; name these columns.")
-        raise DataError(f"{where}: column {twice[0]!r} stands twice in the header; rename one.")
+        raise DataError(f"{where}: column {duplicates[0]!r} stands twice in the header; rename one.")
     return first, True
 
 
-def _given(where: str, head: Head, names: tuple[str, ...]) -> tuple[list[str], bool]:
-    """Returns names that are given as `names_in` does: where the file has a header all the same, in its order."""
+def _names_from_settings(where: str, head: Head, names: tuple[str, ...]) -> tuple[list[str], bool]:
+    """Returns `names_in` for names from the settings: in the order of the header if the file has one."""
     first, below = first_and_below(head, len(names))
     cells = headers.resolved(first, names)
     if sorted(cells) == sorted(names):
         return cells, True
     if headers.holds(names, cells, below):
-        lacking, odd = [name for name in names if name not in cells], [cell for cell in cells if cell not in names]
-        wrong = [f"without {', '.join(map(repr, lacking[:5]))}"] * bool(lacking)
-        wrong += [f"with {', '.join(map(repr, odd[:5]))}"] * bool(odd)
+        missing_names, unknown_names = (
+            [name for name in names if name not in cells],
+            [cell for cell in cells if cell not in names],
+        )
+        differences = [f"without {', '.join(map(repr, missing_names[:5]))}"] * bool(missing_names)
+        differences += [f"with {', '.join(map(repr, unknown_names[:5]))}"] * bool(unknown_names)
         raise DataError(
             f"{where}: expected the names of data.names in the first row, or none of them, found a header "
-            f"{' and '.join(wrong)}; correct data.names, or take it out to read the file by its header."
+            f"{' and '.join(differences)}; correct data.names, or take it out to read the file by its header."
         )
     _check_width(where, head, len(names))
     return list(names), False
 
 
 def _check_width(where: str, head: Head, names: int) -> None:
-    """Raises DataError when rows have another number of cells than there are names."""
-    usual = next((cells for _, cells in head.rows if len(cells) == head.width), [])
-    if usual and len(without_last_empty(usual, names)) != names:
-        raise DataError(f"{where}: expected {of_cells(names)}, one for each name in data.names, found {len(usual)}.")
+    """Raises DataError when the usual number of cells in a row differs from the number of names."""
+    usual_row = next((cells for _, cells in head.rows if len(cells) == head.width), [])
+    if usual_row and len(without_last_empty(usual_row, names)) != names:
+        raise DataError(
+            f"{where}: expected {of_cells(names)}, one for each name in data.names, found {len(usual_row)}."
+        )
 
 
-def _explained(where: str, verdict: Verdict) -> str:
+def _as_data_message(where: str, verdict: Verdict) -> str:
     return f"{where}: the first row seems to be data, not the names of the columns ({verdict.reason})"
 
 
-def _judged(head: Head) -> Verdict:
-    misfit = _misfit(head)
+def _verdict_of(head: Head) -> Verdict:
+    misfit = _width_mismatch(head)
     if misfit:
         return Verdict("data", misfit)
     return headers.judge(*first_and_below(head))
 
 
-def _misfit(head: Head) -> str:
-    """Returns why the first row cannot name the columns, that all rows below have another number of cells, or nothing.
+def _width_mismatch(head: Head) -> str:
+    """Returns a phrase if all rows below have another number of cells than the first row, which is then no header.
 
-    Nothing, too, where the cells seem to be separated by another delimiter.
+    Empty otherwise, and where another delimiter seems to separate the cells.
     """
     first, below = first_and_below(head)
     widths = set(map(len, below))
@@ -215,7 +220,10 @@ def _misfit(head: Head) -> str:
 
 
 def first_and_below(head: Head, width: int | None = None) -> tuple[list[str], list[list[str]]]:
-    """Returns the first row and those below it, without an empty cell beyond the width, that of the first row."""
+    """Returns the first row and the rows below it, without an empty last cell beyond `width`.
+
+    `width` is by default the number of cells in the first row.
+    """
     table = [cells for _, cells in head.rows] or [[]]
     width = len(table[0]) if width is None else width
     table = [without_last_empty(cells, width) for cells in table]

@@ -1,4 +1,4 @@
-"""Reads CSV and other delimited text as columns: plain rows by Arrow, all others by `delimited`, which they equal."""
+"""Reads CSV and other delimited text as columns: plain rows with Arrow, others with `delimited`; results are equal."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,17 +19,17 @@ from data.sources.tables.dialect import MAX_CELL, Layout, has_old_mac_lines, row
 from data.sources.tables.plain_rows import PlainRows
 from data.spec import Problem
 
-# Of cells in a block. Each column of a block costs some 0.2 ms however few rows it has: many columns need more bytes.
+# Bytes of cells in a block. A column costs 0.2 ms per block, whatever its rows: many columns need larger blocks.
 BLOCK_BYTES, COLUMN_BYTES, MAX_BYTES = 4 * 2**20, 8 * 2**10, 16 * 2**20
-# Where a row is not plain, so many bytes are read exactly; then more and more is tried by Arrow, so that one such row
-# costs little.
+# Bytes that `delimited` reads from a row on that is not plain, and bytes that Arrow reads next; the latter are doubled
+# each time, so that one such row costs little.
 EXACT_BYTES, FIRST_BYTES = 16 * 2**10, 128 * 2**10
-MAX_ROWS = 16_384  # of a piece of a file that is read exactly as a whole
+MAX_ROWS = 16_384  # of a piece, in a file that is read by `delimited` only
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Some rows of a file: their cells, the lines they begin in, and the problems of others among them."""
+    """Some rows of a file: their cells, the lines they begin in, and the problems of unusable rows between them."""
 
     cells: pa.RecordBatch
     lines: np.ndarray
@@ -45,17 +45,19 @@ def read(path: Path, layout: Layout = delimited.PLAIN, block_bytes: int = 0) -> 
 
     Args:
         path: The file.
-        layout: What is known of it.
-        block_bytes: About how many bytes of cells a block has; 0 for what suits the number of columns.
+        layout: Its delimiter and column names.
+        block_bytes: Approximate size of a block's cells in bytes; 0: it depends on the number of columns.
     """
     table = delimited.table_of(path, layout)
     block_bytes = block_bytes or min(max(BLOCK_BYTES, COLUMN_BYTES * len(table.names)), MAX_BYTES)
     is_exact = not table.delimiter.isascii() or table.delimiter in '"\r\n\0' or has_old_mac_lines(path)
-    found = _exactly(rows(path, table.delimiter), table) if is_exact else _pieces(path, table, block_bytes)
+    pieces_of_file = (
+        _read_exactly(rows(path, table.delimiter), table) if is_exact else _pieces(path, table, block_bytes)
+    )
     pieces: list[_Piece] = []
     count = size = 0
     try:
-        for piece in found:
+        for piece in pieces_of_file:
             pieces += [piece] if len(piece) else []
             count, size = count + len(piece), size + piece.cells.nbytes
             if size >= block_bytes and pieces:
@@ -88,22 +90,22 @@ def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _pieces(path: Path, table: Table, block_bytes: int) -> Iterator[_Piece]:
-    """Yields the rows of a file: plain ones by Arrow, others exactly, and so all that stands above the table."""
+    """Yields the rows of a file: plain ones with Arrow, others, and all lines above the table, with `delimited`."""
     with opened(path) as file:
         text = TextFile(path, file)
         window = 0
         while True:
             if not window:
-                some = rows_of(text, table.name, table.delimiter, first_line=text.num_lines + 1)
+                exact_rows = rows_of(text, table.name, table.delimiter, first_line=text.num_lines + 1)
                 begin = text.num_bytes
-                stop = begin + min(EXACT_BYTES, block_bytes)
-                exact = _exactly(_until(some, text, stop, table.first_line), table)
-                yield from (replace(piece, share=text.share) for piece in exact)
+                end = begin + min(EXACT_BYTES, block_bytes)
+                exact_pieces = _read_exactly(_rows_until(exact_rows, text, end, table.first_line), table)
+                yield from (replace(piece, share=text.share) for piece in exact_pieces)
                 if text.num_bytes == begin:
                     return
                 window = min(FIRST_BYTES, block_bytes)
             content, is_last = text.ahead(window)
-            piece, size, is_plain = _plain(content, table, text.num_lines + 1, is_last=is_last)
+            piece, size, is_plain = _read_plain(content, table, text.num_lines + 1, is_last=is_last)
             text.skip(size)
             if piece:
                 yield replace(piece, share=text.share)
@@ -111,23 +113,23 @@ def _pieces(path: Path, table: Table, block_bytes: int) -> Iterator[_Piece]:
             window = min(2 * window, block_bytes) if is_plain and (size or can_grow) else 0
 
 
-def _until(
-    some: Iterator[tuple[int, list[str]]], text: TextFile, num_bytes: int, num_lines: int
+def _rows_until(
+    located_rows: Iterator[tuple[int, list[str]]], text: TextFile, num_bytes: int, num_lines: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yields rows until so many bytes and so many lines of a file are read, and one at least."""
-    for row in some:
+    """Yields rows until `num_bytes` bytes and `num_lines` lines of a file are read; at least one row."""
+    for row in located_rows:
         yield row
         if text.num_bytes >= num_bytes and text.num_lines >= num_lines:
             return
 
 
-def _exactly(some: Iterable[tuple[int, list[str]]], table: Table) -> Iterator[_Piece]:
-    """Yields lines and cells of rows as `delimited` takes them; those before one for which it raises DataError, too."""
+def _read_exactly(located_rows: Iterable[tuple[int, list[str]]], table: Table) -> Iterator[_Piece]:
+    """Yields rows, given as line and cells, converted by `delimited`; also those above a row that raises DataError."""
     lines: list[int] = []
     usable: list[list[str]] = []
     problems: list[Problem] = []
     try:
-        for line, cells in some:
+        for line, cells in located_rows:
             record = table.record(line, cells)
             if record and record.problem:
                 problems.append(record.problem)
@@ -148,108 +150,116 @@ def _batch(cells: Sequence[Sequence[str]], table: Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], names=table.names)
 
 
-def _plain(content: bytes, table: Table, line: int, *, is_last: bool) -> tuple[_Piece | None, int, bool]:
-    """Returns the plain rows at the begin of a text, how many bytes they have, and whether the next may be plain.
+def _read_plain(content: bytes, table: Table, line: int, *, is_last: bool) -> tuple[_Piece | None, int, bool]:
+    """Returns the plain rows at the begin of a text, their size in bytes, and whether the next row may be plain.
 
     Args:
         content: The text, UTF-8.
-        table: How it is read.
-        line: Its first line in the file.
+        table: Converter for its rows.
+        line: Number of its first line in the file.
         is_last: Whether the file ends with it.
     """
-    found = plain_rows.find(content, table.delimiter, is_last=is_last)
-    total = len(found.starts)
+    plain = plain_rows.find(content, table.delimiter, is_last=is_last)
+    total = len(plain.starts)
     if not total:
-        return None, found.end, not found.is_cut
-    cells, numbers, odd = _by_arrow(content[: found.end], table, total)
-    if len(cells) + len(odd) != total:
+        return None, plain.end, not plain.is_cut
+    cells, numbers, uneven = _read_by_arrow(content[: plain.end], table, total)
+    if len(cells) + len(uneven) != total:
         return None, 0, False
-    stop = min([total, *_to_stop_at(cells, numbers, found, table)])
-    texts = {number: content[found.starts[number] : found.stops[number]] for number in odd if number < stop}
-    usable, problems, stop = _of_other_width(texts, line + found.lines, table, stop)
-    count = int(np.searchsorted(numbers, stop))
-    cells, numbers = _inserted(cells[:count], numbers[:count], usable, table)
-    size = found.end if stop == total else int(found.starts[stop])
-    return _Piece(cells, line + found.lines[numbers], tuple(problems)), size, stop == total and not found.is_cut
+    first_exact = min([total, *_rows_to_stop_at(cells, numbers, plain, table)])
+    texts = {number: content[plain.starts[number] : plain.stops[number]] for number in uneven if number < first_exact}
+    usable, problems, first_exact = _read_uneven(texts, line + plain.lines, table, first_exact)
+    count = int(np.searchsorted(numbers, first_exact))
+    cells, numbers = _insert(cells[:count], numbers[:count], usable, table)
+    size = plain.end if first_exact == total else int(plain.starts[first_exact])
+    return _Piece(cells, line + plain.lines[numbers], tuple(problems)), size, first_exact == total and not plain.is_cut
 
 
-def _of_other_width(
-    texts: dict[int, bytes], lines: np.ndarray, table: Table, stop: int
+def _read_uneven(
+    texts: dict[int, bytes], lines: np.ndarray, table: Table, first_exact: int
 ) -> tuple[dict[int, list[str]], list[Problem], int]:
-    """Returns those plain rows that can be used, by their number, the problems of others, and where to stop.
+    """Reads plain rows with another number of cells than usual.
 
     Args:
         texts: Number of a row -> its text.
-        lines: The line in which each row begins.
-        table: How they are read.
-        stop: The number of the first row that is to be read exactly, with an error maybe.
+        lines: Line in which each row begins, int64 `(rows,)`.
+        table: Converter for the rows.
+        first_exact: Number of the first row that `delimited` must read, and for which it may raise an error.
+
+    Returns:
+        Number of a usable row -> its cells, the problems of the others, and `first_exact`, lowered to the first row for
+        which the converter raised an error.
     """
     usable: dict[int, list[str]] = {}
     problems: list[Problem] = []
     for number, text in texts.items():
-        some = rows_of([text.decode()], table.name, table.delimiter, first_line=int(lines[number]))
+        located_rows = rows_of([text.decode()], table.name, table.delimiter, first_line=int(lines[number]))
         try:
-            record = table.record(*next(some))
+            record = table.record(*next(located_rows))
         except DataError:
             return usable, problems, number
         if record and record.problem:
             problems.append(record.problem)
         elif record:
             usable[number] = list(record.cells.values())
-    return usable, problems, stop
+    return usable, problems, first_exact
 
 
-def _by_arrow(content: bytes, table: Table, total: int) -> tuple[pa.RecordBatch, np.ndarray, list[int]]:
-    """Returns the rows with the usual number of cells, the number of each, from 0, and those of the other rows."""
-    odd: list[int] = []
+def _read_by_arrow(content: bytes, table: Table, num_rows: int) -> tuple[pa.RecordBatch, np.ndarray, list[int]]:
+    """Returns the rows with the usual number of cells, their numbers, from 0, and the numbers of the other rows."""
+    uneven: list[int] = []
 
     def skip(row: pyarrow.csv.InvalidRow) -> str:
-        odd.append(row.number - 1)
+        uneven.append(row.number - 1)
         return "skip"
 
     names = [str(number) for number in range(len(table.names) + table.ends_lines)]
-    found = pyarrow.csv.read_csv(
+    arrow_table = pyarrow.csv.read_csv(
         pa.BufferReader(content),
-        # Threads would save no CPU time, and leave rows without their numbers.
+        # Threads would not save CPU time, and Arrow would not report row numbers.
         pyarrow.csv.ReadOptions(use_threads=False, block_size=len(content) + 1, column_names=names),
         pyarrow.csv.ParseOptions(delimiter=table.delimiter, newlines_in_values=True, invalid_row_handler=skip),
         pyarrow.csv.ConvertOptions(
             check_utf8=False, column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
         ),
     ).combine_chunks()
-    columns = [pa.concat_arrays(column.chunks or [pa.array([], pa.string())]) for column in found.columns]
-    numbers = np.delete(np.arange(total), odd)
+    columns = [pa.concat_arrays(column.chunks or [pa.array([], pa.string())]) for column in arrow_table.columns]
+    numbers = np.delete(np.arange(num_rows), uneven)
     if table.ends_lines and len(numbers) == len(columns[-1]):
-        has_more = pc.binary_length(columns.pop()).to_numpy() > 0
-        odd = sorted([*odd, *numbers[has_more].tolist()])
-        numbers = numbers[~has_more]
-        columns = [column.filter(pa.array(~has_more)) for column in columns] if has_more.any() else columns
-    return pa.RecordBatch.from_arrays(columns[: len(table.names)], names=table.names), numbers, odd
+        has_extra_cell = pc.binary_length(columns.pop()).to_numpy() > 0
+        uneven = sorted([*uneven, *numbers[has_extra_cell].tolist()])
+        numbers = numbers[~has_extra_cell]
+        columns = [column.filter(pa.array(~has_extra_cell)) for column in columns] if has_extra_cell.any() else columns
+    return pa.RecordBatch.from_arrays(columns[: len(table.names)], names=table.names), numbers, uneven
 
 
-def _to_stop_at(cells: pa.RecordBatch, numbers: np.ndarray, found: PlainRows, table: Table) -> Iterator[int]:
-    """Yields the first row that is the header again, and the first with a cell that is too long to be read."""
-    rest = np.arange(len(cells))
+def _rows_to_stop_at(cells: pa.RecordBatch, numbers: np.ndarray, plain: PlainRows, table: Table) -> Iterator[int]:
+    """Yields numbers of rows that repeat the header, and of rows with a cell that is too long."""
+    candidates = np.arange(len(cells))
     if len(table.names) > 1:
         header = pa.array(table.header)
         for column in cells.columns:
-            some = column if len(rest) == len(column) else column.take(pa.array(rest))
-            rest = rest[pc.is_in(some, header).to_numpy(zero_copy_only=False)]
-            if not len(rest):
+            candidate_cells = column if len(candidates) == len(column) else column.take(pa.array(candidates))
+            candidates = candidates[pc.is_in(candidate_cells, header).to_numpy(zero_copy_only=False)]
+            if not len(candidates):
                 break
-        yield from (numbers[row] for row in rest if table.is_header([str(one[row]) for one in cells.columns]))
-    if (found.stops - found.starts).max() > MAX_CELL:
+        yield from (
+            numbers[row]
+            for row in candidates
+            if table.is_header([str(column_cells[row]) for column_cells in cells.columns])
+        )
+    if (plain.stops - plain.starts).max() > MAX_CELL:
         for column in cells.columns:
             yield from numbers[pc.binary_length(column).to_numpy() > MAX_CELL]
 
 
-def _inserted(
-    cells: pa.RecordBatch, numbers: np.ndarray, more: dict[int, list[str]], table: Table
+def _insert(
+    cells: pa.RecordBatch, numbers: np.ndarray, added_rows: dict[int, list[str]], table: Table
 ) -> tuple[pa.RecordBatch, np.ndarray]:
-    """Returns rows with more rows among them, in the order of their numbers."""
-    if not more:
+    """Returns rows with further rows inserted, in the order of their numbers."""
+    if not added_rows:
         return cells, numbers
-    numbers = np.concatenate([numbers, list(more)])
+    numbers = np.concatenate([numbers, list(added_rows)])
     order = np.argsort(numbers)
-    both = _joined([cells, _batch(list(more.values()), table)])
-    return both.take(pa.array(order)), numbers[order]
+    all_rows = _joined([cells, _batch(list(added_rows.values()), table)])
+    return all_rows.take(pa.array(order)), numbers[order]

@@ -1,4 +1,4 @@
-"""How the cells of a CSV file are laid out: their delimiter, what stands before the header, how many there are."""
+"""Recognises the dialect of a CSV file: its delimiter, remarks above the header, the number of cells in a row."""
 
 import csv
 import re
@@ -13,22 +13,22 @@ from data.sources import archives
 from data.sources.records import text_lines
 from data.sources.tables import headers
 
-DELIMITERS = "\t;|,"  # of those that do equally well the first: commas stand within numbers and texts
-HEAD_ROWS = 200  # that are looked at
-MAX_CELL = 131_072  # characters; what Python's csv module takes
-MIN_USUAL = 0.8  # share of the rows with one number of cells, for those before them to be remarks
-SEP_LINE = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)  # how Excel is told the delimiter
+DELIMITERS = "\t;|,"  # in order of preference where several fit: commas also occur within numbers and texts
+HEAD_ROWS = 200  # that are examined
+MAX_CELL = 131_072  # characters; the limit of Python's csv module
+MIN_USUAL_SHARE = 0.8  # share of the rows with the usual number of cells, at which rows above them may be remarks
+SEP_LINE = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)  # names the delimiter for Excel
 MAC_LINE = re.compile(r"[^\r]*\r\n?|[^\r]+")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What is known of a CSV file before it is read.
+    """Settings of a CSV file.
 
     Attributes:
-        delimiter: What separates its cells.
-        names: The names of its columns, where the file has none.
-        header: Whether the first row holds the names; None where nobody said.
+        delimiter: Character that separates its cells.
+        names: The names of its columns, for a file without a header.
+        header: Whether the first row holds the names; None where the settings do not say.
     """
 
     delimiter: str = ","
@@ -46,18 +46,18 @@ class Head:
     """The first rows of a CSV file.
 
     Attributes:
-        delimiter: What separates the cells: what a first line such as `sep=;` says, else that of the layout.
-        rows: The line in which each row begins, and its cells; with the header, without remarks before it.
-        remarks: Line and text of what stands before the header.
-        width: The usual number of cells; 0 without rows.
-        usual: Share of the rows that have as many.
+        delimiter: Character that separates the cells: that of a first line such as `sep=;`, else that of the layout.
+        rows: Line in which each row begins, and its cells; with the header, without remarks above it.
+        remarks: Line and text of each remark above the header.
+        width: Usual number of cells in a row; 0 without rows.
+        usual_share: Share of the rows that have this number of cells.
     """
 
     delimiter: str
     rows: list[tuple[int, list[str]]]
     remarks: list[tuple[int, str]]
     width: int
-    usual: float
+    usual_share: float
 
     @property
     def first_line(self) -> int:
@@ -67,48 +67,55 @@ class Head:
 
 def look(path: Path, layout: Layout) -> Head:
     """Returns the first rows of a file, up to one that is damaged; raises DataError where the first is."""
-    delimiter = said_delimiter(path) or layout.delimiter
-    found: list[tuple[int, list[str]]] = []
+    delimiter = sep_delimiter(path) or layout.delimiter
+    located_rows: list[tuple[int, list[str]]] = []
     try:
-        found.extend(islice(rows(path, delimiter), HEAD_ROWS))
-    except DataError:  # told again when the reader is there
-        if not found:
+        located_rows.extend(islice(rows(path, delimiter), HEAD_ROWS))
+    except DataError:  # the reader reports it when it comes to this row
+        if not located_rows:
             raise
-    return head_of(found, delimiter, layout.has_names)
+    return head_of(located_rows, delimiter, layout.has_names)
 
 
-def said_delimiter(path: Path) -> str | None:
-    """Returns the delimiter that the first line of a file names, such as `sep=;`; None where it names none."""
+def sep_delimiter(path: Path) -> str | None:
+    """Returns the delimiter that the first line of a file names, such as `sep=;`; None without such a line."""
     match = SEP_LINE.fullmatch(next(_lines(path), ""))
     return match[1] if match else None
 
 
 def other_delimiter(columns: Sequence[str]) -> str | None:
-    """Returns what seems to separate the cells of a file that has one column only; None where nothing does."""
+    """Returns the probable delimiter of a file that was read as a single column; None where there is none."""
     return next((mark for mark in ";\t|," if len(columns) == 1 and mark in columns[0]), None)
 
 
 def guess_delimiter(path: Path) -> tuple[str, list[str]]:
-    """Returns the delimiter that gives the first rows one number of cells, and the others that would do as well.
+    """Returns the delimiter at which the first rows have equal numbers of cells, and others that fit equally well.
 
     Raises:
-        DataError: The file is no text, or empty.
+        DataError: The file is not text, or empty.
     """
     lines = list(islice(_lines(path), HEAD_ROWS))
-    said = SEP_LINE.fullmatch(lines[0]) if lines else None
-    if said:
-        return said[1], []
-    heads = [head_of(list(_until_error(lines, mark)), mark, True) for mark in DELIMITERS]
-    found = sorted((head for head in heads if head.width > 1), key=lambda one: (-round(one.usual, 2), len(one.remarks)))
-    if not found:
+    sep_line = SEP_LINE.fullmatch(lines[0]) if lines else None
+    if sep_line:
+        return sep_line[1], []
+    heads = [head_of(list(_rows_until_error(lines, mark)), mark, True) for mark in DELIMITERS]
+    candidates = sorted(
+        (head for head in heads if head.width > 1),
+        key=lambda candidate: (-round(candidate.usual_share, 2), len(candidate.remarks)),
+    )
+    if not candidates:
         return ",", []
-    best = found[0]
-    alike = [one.delimiter for one in found[1:] if one.usual >= best.usual and len(one.remarks) == len(best.remarks)]
-    return best.delimiter, alike
+    best = candidates[0]
+    equally_good = [
+        candidate.delimiter
+        for candidate in candidates[1:]
+        if candidate.usual_share >= best.usual_share and len(candidate.remarks) == len(best.remarks)
+    ]
+    return best.delimiter, equally_good
 
 
 def rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yields the line in which each row begins, and its cells; blank lines and one such as `sep=;` are skipped.
+    """Yields the line in which each row begins, and its cells; blank lines and a first line `sep=;` are skipped.
 
     Raises:
         DataError: The file is not text, not UTF-8, or damaged.
@@ -117,13 +124,13 @@ def rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def rows_of(lines: Iterable[str], name: str, delimiter: str, *, first_line: int = 1) -> Iterator[tuple[int, list[str]]]:
-    """Yields rows as `rows` does, and takes no more lines than they have.
+    """Yields rows as `rows` does, and reads only the lines of the rows that it yields.
 
     Args:
         lines: The lines, from one in which a row begins.
         name: The file as messages name it.
-        delimiter: What separates the cells.
-        first_line: The number of the first of the lines in the file.
+        delimiter: Character that separates the cells.
+        first_line: Number of the first of these lines in the file.
     """
     reader = _reader(lines, delimiter) if first_line == 1 else csv.reader(lines, delimiter=delimiter, strict=True)
     line = first_line
@@ -136,20 +143,20 @@ def rows_of(lines: Iterable[str], name: str, delimiter: str, *, first_line: int 
         raise _damaged(f"{name}:{line}", str(error)) from error
 
 
-def _damaged(where: str, what: str) -> DataError:
+def _damaged(where: str, reason: str) -> DataError:
     """Returns the error for a row that Python's csv module cannot read."""
-    if "new-line character" in what:
+    if "new-line character" in reason:
         return DataError(
             f"{where}: a carriage return stands within a cell; put the cell in quotes, or end the row with a line feed."
         )
-    if "field limit" in what:
+    if "field limit" in reason:
         return DataError(
             f"{where}: a cell has more than {MAX_CELL:,} characters, the most that is read of CSV; close the quote "
             "if one is open in this row, else shorten the text, or write the table as JSON Lines or Parquet."
         )
-    if "unexpected end" in what:
-        what = "the file ends within quotes"
-    return DataError(f"{where}: {what}; a quote that is not closed in this row is a usual cause.")
+    if "unexpected end" in reason:
+        reason = "the file ends within quotes"
+    return DataError(f"{where}: {reason}; a quote that is not closed in this row is a usual cause.")
 
 
 def of_cells(count: int) -> str:
@@ -163,12 +170,12 @@ def has_old_mac_lines(path: Path) -> bool:
 
 
 def without_last_empty(cells: list[str], width: int) -> list[str]:
-    """Returns the cells without an empty one that a comma at the end of the line makes."""
+    """Returns the cells without the empty last one that results from a delimiter at the end of the line."""
     return cells[:-1] if len(cells) == width + 1 and not cells[-1] else cells
 
 
 def is_blank(cells: Iterable[str]) -> bool:
-    """Returns whether no cell of a row holds anything."""
+    """Returns whether all cells of a row are empty or blank."""
     return not any(cell.strip() for cell in cells)
 
 
@@ -188,13 +195,13 @@ def _is_old_mac(first_line: str) -> bool:
 
 
 def _reader(lines: Iterable[str], delimiter: str):
-    # In the place of the line a blank one, so that lines are counted as they stand in the file.
+    # A first line such as sep=; is replaced by a blank one, so that line numbers stay those of the file.
     shown = ("\n" if number == 1 and SEP_LINE.fullmatch(line) else line for number, line in enumerate(lines, start=1))
     return csv.reader(shown, delimiter=delimiter, strict=True)
 
 
-def _until_error(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yields the rows up to one that cannot be read so, as the last may be, which is cut off."""
+def _rows_until_error(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields the rows up to one that cannot be read with this delimiter; the last row may be cut off."""
     try:
         for number, cells in enumerate(_reader(lines, delimiter), start=1):
             if cells:
@@ -203,56 +210,60 @@ def _until_error(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[s
         return
 
 
-def head_of(found: list[tuple[int, list[str]]], delimiter: str, has_names: bool) -> Head:
-    """Returns the first rows of a table, each with its line, with those that are remarks told apart."""
-    rest = [cells for _, cells in found]
-    count = 0 if _suits_another(rest, delimiter) else _num_remarks(rest, has_names)
-    remarks = [(line, delimiter.join(cells).strip()) for line, cells in found[:count] if not is_blank(cells)]
-    kept = found[count:]
-    width, usual = _usual_width([cells for _, cells in kept])
-    return Head(delimiter, kept, remarks, width, usual)
+def head_of(located_rows: list[tuple[int, list[str]]], delimiter: str, has_names: bool) -> Head:
+    """Returns the first rows of a table, given as line and cells, with remarks separated from rows."""
+    all_cells = [cells for _, cells in located_rows]
+    count = 0 if _fits_other_delimiter(all_cells, delimiter) else _num_remarks(all_cells, has_names)
+    remarks = [(line, delimiter.join(cells).strip()) for line, cells in located_rows[:count] if not is_blank(cells)]
+    table_rows = located_rows[count:]
+    width, usual_share = _usual_width([cells for _, cells in table_rows])
+    return Head(delimiter, table_rows, remarks, width, usual_share)
 
 
 def _usual_width(table: list[list[str]]) -> tuple[int, float]:
     """Returns the number of cells that most rows have, and their share."""
     counts = Counter(map(len, table))
-    width = max(counts, key=lambda one: (counts[one], one), default=0)
+    width = max(counts, key=lambda num_cells: (counts[num_cells], num_cells), default=0)
     return width, counts[width] / max(len(table), 1)
 
 
-def _suits_another(table: list[list[str]], delimiter: str) -> bool:
-    """Returns whether another delimiter gives all rows one number of cells, so that the first is no remark."""
+def _fits_other_delimiter(table: list[list[str]], delimiter: str) -> bool:
+    """Returns whether all rows have equal numbers of cells with another delimiter, so that the first is no remark."""
     lines = [delimiter.join(cells) for cells in table] if delimiter and table and len(table[0]) == 1 else []
     counts = [{line.count(mark) for line in lines} for mark in DELIMITERS if mark != delimiter]
-    return any(len(one) == 1 and one != {0} for one in counts)
+    return any(len(line_counts) == 1 and line_counts != {0} for line_counts in counts)
 
 
 def _num_remarks(table: list[list[str]], has_names: bool) -> int:
-    """Returns how many of the first rows are no rows of the table: remarks, and rows of empty cells between them.
+    """Returns the number of rows above the table: remarks, and rows of empty cells between them.
 
-    A remark is one cell where the rows below have several, or stands behind a `#`, or is a row with several cells
-    empty, which cannot name columns, above one that does.
+    A remark is a single cell above rows with several, a line that begins with `#`, or a row with several empty cells,
+    which cannot name columns, above a row that does.
     """
     marked = [cells[0].lstrip().startswith("#") for cells in table]
-    several = next((number for number, cells in enumerate(table) if len(cells) > 1 and not marked[number]), len(table))
-    width, usual = _usual_width(table[several:])
-    one_column = width == 2 and not any(cells[-1] for cells in table[several:])  # and a comma behind it
-    if width < 2 or one_column or usual < MIN_USUAL:
+    first_wide = next(
+        (number for number, cells in enumerate(table) if len(cells) > 1 and not marked[number]), len(table)
+    )
+    width, usual_share = _usual_width(table[first_wide:])
+    is_one_column = width == 2 and not any(
+        cells[-1] for cells in table[first_wide:]
+    )  # with a comma at the end of each line
+    if width < 2 or is_one_column or usual_share < MIN_USUAL_SHARE:
         return 0
     count = 0
     for cells in table[:-2]:  # a header and a row remain
-        commented = marked[count] and len(cells) != width
-        # Excel fills a line with as many cells as the table has.
-        lonely = has_names and width > 2 and sum(map(bool, cells)) == 1
-        empty = has_names and is_blank(cells)  # as Excel leaves between a title and the header
-        if not (len(cells) == 1 or commented or lonely or empty):
+        is_comment = marked[count] and len(cells) != width
+        # Excel pads each line to the number of cells of the table.
+        is_single_cell = has_names and width > 2 and sum(map(bool, cells)) == 1
+        is_empty = has_names and is_blank(cells)  # as Excel leaves between a title and the header
+        if not (len(cells) == 1 or is_comment or is_single_cell or is_empty):
             break
         count += 1
     return count + (has_names and _is_above_header(table[count:]))
 
 
 def _is_above_header(table: list[list[str]]) -> bool:
-    """Returns whether the first row names no columns, since several of its cells are empty, and the second does."""
+    """Returns whether several cells of the first row are empty, so that it is no header, and the second row is one."""
     if len(table) < 3 or len(table[0]) - sum(map(bool, table[0])) < 2:
         return False
     names = table[1]

@@ -24,7 +24,7 @@ OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # how files of Excel up to 2003 begin, 
 PROTECTED = "EncryptedPackage".encode("utf-16-le")
 FORMULA = re.compile(rb"<(\w+:)?f[\s/>]")
 PASSWORD = "{} is protected by a password; save it without one in Excel or LibreOffice."
-PART = 2**20  # bytes
+CHUNK_BYTES = 2**20  # bytes
 BLOCK_CELLS = 2**18
 Row = tuple[int, list[Any]]  # the number in the sheet, from 1, and its cells without empty ones at the end
 
@@ -71,15 +71,15 @@ def read(path: Path, layout: Layout, sheet: str | None = None, ignore: Collectio
             stands there again in another order.
     """
     rows = _rows(path, sheet)
-    first = list(itertools.islice(rows, HEAD_ROWS))
-    head, left = _look(first, layout)
+    first_rows = list(itertools.islice(rows, HEAD_ROWS))
+    head, first_column = _look(first_rows, layout)
     table = delimited.table_in(archives.name_of(path), head, layout)
     is_empty = True
-    for number, cells in itertools.chain(first, rows):
+    for number, cells in itertools.chain(first_rows, rows):
         if number < table.first_line or (table.has_header and number == table.first_line):
             continue
         is_empty = False
-        yield _record(table, number, cells[left:], ignore)
+        yield _record(table, number, cells[first_column:], ignore)
     if is_empty:
         raise table.without_rows()
 
@@ -88,68 +88,70 @@ def blocks(
     path: Path, layout: Layout, sheet: str | None = None, ignore: Collection[str] = (), block_cells: int = BLOCK_CELLS
 ) -> Iterator[Block]:
     """Yields the rows that `read` yields, some at a time, about `block_cells` cells; raises as `read` does."""
-    some = RowBuffer(archives.name_of(path))
+    buffer = RowBuffer(archives.name_of(path))
     try:
         for record in read(path, layout, sheet, ignore):
-            some.add(dict(record.cells), record.number, record.problem, len(record.cells))
-            if some.size >= block_cells:
-                yield from some.blocks()
+            buffer.add(dict(record.cells), record.number, record.problem, len(record.cells))
+            if buffer.size >= block_cells:
+                yield from buffer.blocks()
     except DataError:
-        yield from some.blocks()
+        yield from buffer.blocks()
         raise
-    yield from some.blocks()
+    yield from buffer.blocks()
 
 
 def _record(table: delimited.Table, number: int, cells: list[Any], ignore: Collection[str]) -> Record:
     where, names = f"{table.name}:{number}", table.names
     texts = [_text(cell) for cell in cells]
     problem = None
-    found = {}
+    values = {}
     if len(cells) > len(names):
         problem = Problem(where, "", of_cells(len(names)), str(len(cells)), number)
     elif table.is_header(texts):
         problem = table.header_again(number, texts)
     else:
-        found = dict(itertools.zip_longest(names, cells))
-        for column, cell in found.items():
+        values = dict(itertools.zip_longest(names, cells))
+        for column, cell in values.items():
             if isinstance(cell, _Unusable):
-                found[column] = None
+                values[column] = None
                 if column not in ignore and not problem:
                     problem = Problem(where, column, "a value", str(cell), number)
-    return Record(where, {} if problem else found, problem, number=number)
+    return Record(where, {} if problem else values, problem, number=number)
 
 
 def _look(first: Iterable[Row], layout: Layout) -> tuple[Head, int]:
     """Returns the first rows as text, and how many empty columns stand before the table."""
-    filled = [
-        (number, cells, [place for place, cell in enumerate(cells) if cell is not None]) for number, cells in first
+    filled_rows = [
+        (number, cells, [index for index, cell in enumerate(cells) if cell is not None]) for number, cells in first
     ]
-    several = [places for _, _, places in filled if len(places) > 1] or [places for _, _, places in filled]
-    left = min((places[0] for places in several), default=0)
-    ends = Counter(places[-1] + 1 for places in several)  # a remark may stand beside a row
-    width = max(*(ends.most_common(1)[0][0], several[0][-1] + 1) if several else (0, left)) - left
+    wide_rows = [filled_indices for _, _, filled_indices in filled_rows if len(filled_indices) > 1] or [
+        filled_indices for _, _, filled_indices in filled_rows
+    ]
+    first_column = min((filled_indices[0] for filled_indices in wide_rows), default=0)
+    ends = Counter(filled_indices[-1] + 1 for filled_indices in wide_rows)  # a remark may stand beside a row
+    width = max(*(ends.most_common(1)[0][0], wide_rows[0][-1] + 1) if wide_rows else (0, first_column)) - first_column
     table, is_title = [], True  # one cell in a line of its own above the table
-    for number, cells, places in filled:
-        is_title = is_title and len(places) == 1 and width > 1
-        shown = [cells[places[0]]] if is_title else cells[left:]
-        texts = [_text(cell) for cell in shown]
+    for number, cells, filled_indices in filled_rows:
+        is_title = is_title and len(filled_indices) == 1 and width > 1
+        title_or_cells = [cells[filled_indices[0]]] if is_title else cells[first_column:]
+        texts = [_text(cell) for cell in title_or_cells]
         table.append((number, texts if is_title else texts + [""] * (width - len(texts))))
-    return head_of(table, "", layout.has_names), left
+    return head_of(table, "", layout.has_names), first_column
 
 
 def _rows(path: Path, sheet: str | None) -> Iterator[Row]:
     """Yields the rows of a worksheet that have a cell with something in it."""
     name = archives.name_of(path)
-    with contextlib.ExitStack() as stack, _refusing_damages(name):
+    with contextlib.ExitStack() as stack, _damage_as_data_error(name):
         values = _cells(_sheet(stack.enter_context(_workbook(path)), sheet, name), name)
         formulas: Iterator[tuple[int, tuple]] = itertools.repeat((0, ()))
         if _has_formulas(path):  # of those without a result only the formula tells them from empty cells
             formulas = _cells(_sheet(stack.enter_context(_workbook(path, formulas=True)), sheet, name), name)
-        for (number, cells), (_, inner) in zip(values, formulas, strict=False):
+        for (number, cells), (_, formula_cells) in zip(values, formulas, strict=False):
             row = [_value(cell) for cell in cells]
-            for place, cell in enumerate(inner):
-                if cell.data_type == "f" and row[place] is None:
-                    row[place] = _Unusable(
+            for index, cell in enumerate(formula_cells):
+                if cell.data_type == "f" and row[index] is None:
+                    row[index] = _Unusable(
                         "a formula without a result; open the workbook in Excel or LibreOffice and save it"
                     )
             while row and row[-1] is None:
@@ -168,7 +170,7 @@ def _cells(sheet: Any, name: str) -> Iterator[tuple[int, tuple]]:
     """
     from openpyxl.worksheet._read_only import WorkSheetParser
 
-    book, before = sheet.parent, 0
+    book, previous_number = sheet.parent, 0
     with sheet._get_source() as source:
         parser = WorkSheetParser(
             source,
@@ -180,12 +182,12 @@ def _cells(sheet: Any, name: str) -> Iterator[tuple[int, tuple]]:
         )
         for number, cells in parser.parse():
             columns = [cell["column"] for cell in cells if cell["row"] == number]
-            if number <= before or len(columns) < len(cells) or columns != sorted(set(columns)):
+            if number <= previous_number or len(columns) < len(cells) or columns != sorted(set(columns)):
                 raise DataError(
                     f"{name}:{number}: the rows or cells of the sheet {sheet.title!r} are not in order here (the row "
-                    f"before has the number {before}); open the workbook in Excel or LibreOffice and save it."
+                    f"before has the number {previous_number}); open the workbook in Excel or LibreOffice and save it."
                 )
-            before = number
+            previous_number = number
             yield number, sheet._get_row(cells)
 
 
@@ -213,12 +215,12 @@ def _text(cell: Any) -> str:
 
 
 def _sheet(book: Any, sheet: str | None, name: str) -> Any:
-    there: Sequence[Any] = book.worksheets
-    found = next((one for one in there if sheet is None or one.title == sheet), None)
-    if found is None:
-        titles = ", ".join(repr(one.title) for one in there)
+    worksheets: Sequence[Any] = book.worksheets
+    worksheet = next((candidate for candidate in worksheets if sheet is None or candidate.title == sheet), None)
+    if worksheet is None:
+        titles = ", ".join(repr(candidate.title) for candidate in worksheets)
         raise ConfigError(f"data.sheet: {name} has no worksheet {sheet!r}; there are {titles or 'none'}.")
-    return found
+    return worksheet
 
 
 @contextlib.contextmanager
@@ -227,7 +229,7 @@ def _workbook(path: Path, *, formulas: bool = False) -> Iterator[Any]:
 
     name = archives.name_of(path)
     with _opened(path, name) as file:
-        with _refusing_damages(name):
+        with _damage_as_data_error(name):
             book = openpyxl.load_workbook(file, read_only=True, data_only=not formulas)
         with contextlib.closing(book):
             yield book
@@ -244,13 +246,13 @@ def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
             file = io.BytesIO(packed.read()) if archives.is_zip(path) else packed
             begin = file.read(len(OLE))
             if begin == OLE:
-                raise DataError(_of_ole(name, file.read()))
+                raise DataError(_ole_message(name, file.read()))
             if not begin.startswith(b"PK"):
                 raise DataError(
                     f"{name} is no Excel workbook but another file under this name, such as a web page or CSV; open it "
                     "in Excel or LibreOffice and save it as .xlsx, or give it the ending of what it is."
                 )
-            with _refusing_damages(name), zipfile.ZipFile(file) as archive:
+            with _damage_as_data_error(name), zipfile.ZipFile(file) as archive:
                 if any(info.flag_bits & 1 for info in archive.infolist()):
                     raise DataError(PASSWORD.format(name))
             file.seek(0)
@@ -259,7 +261,7 @@ def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
-def _of_ole(name: str, content: bytes) -> str:
+def _ole_message(name: str, content: bytes) -> str:
     if PROTECTED in content:
         return PASSWORD.format(name)
     return f"{name} is a workbook of Excel up to 2003 (.xls); save it as .xlsx in Excel or LibreOffice."
@@ -268,19 +270,19 @@ def _of_ole(name: str, content: bytes) -> str:
 def _has_formulas(path: Path) -> bool:
     """Returns whether a sheet of a workbook has a formula in it."""
     with _opened(path, str(path)) as file, zipfile.ZipFile(file) as archive:
-        for part in archive.namelist():
-            if part.startswith("xl/worksheets/") and part.endswith(".xml"):
-                with archive.open(part) as opened:
-                    before = b""
-                    while content := opened.read(PART):
-                        if FORMULA.search(before + content):
+        for file_name in archive.namelist():
+            if file_name.startswith("xl/worksheets/") and file_name.endswith(".xml"):
+                with archive.open(file_name) as sheet_file:
+                    overlap = b""
+                    while content := sheet_file.read(CHUNK_BYTES):
+                        if FORMULA.search(overlap + content):
                             return True
-                        before = content[-64:]
+                        overlap = content[-64:]
     return False
 
 
 @contextlib.contextmanager
-def _refusing_damages(name: str) -> Iterator[None]:
+def _damage_as_data_error(name: str) -> Iterator[None]:
     """Raises DataError for what openpyxl raises where a file is no whole workbook."""
     try:
         yield

@@ -17,7 +17,7 @@ from data.spec import TextFeature
 HEADED_KINDS = ("csv", "xlsx")  # formats whose first row may be a header
 SETTINGS_OF = {"sheet": ("xlsx",), "delimiter": ("csv",), "header": HEADED_KINDS, "names": HEADED_KINDS}
 """Setting -> the formats that are read by it."""
-HEADED = {"names": (), "header": True}
+WITH_HEADER = {"names": (), "header": True}
 
 
 def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
@@ -25,11 +25,11 @@ def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
     if config.format != "auto":
         return config.format
     kinds = {}
-    texts = any(isinstance(feature, TextFeature) for feature in config.features.values())
-    folders = "text_folder" if texts else "image_folder"
+    has_texts = any(isinstance(feature, TextFeature) for feature in config.features.values())
+    class_folder_kind = "text_folder" if has_texts else "image_folder"
     for path in paths:
-        of_folder = "parquet" if path.is_dir() and partitions.is_table(path) else folders
-        kinds[of_folder if path.is_dir() else TABLE_ENDINGS.get(_ending(path), "")] = path
+        folder_kind = "parquet" if path.is_dir() and partitions.is_table(path) else class_folder_kind
+        kinds[folder_kind if path.is_dir() else TABLE_ENDINGS.get(_ending(path), "")] = path
     if "" in kinds:
         raise ConfigError(
             f"data.files: the format of {archives.name_of(kinds[''])} cannot be told by its ending; set data.format "
@@ -133,9 +133,9 @@ def kept_settings(config: DataConfig, columns: Callable[[], list[str]] | None) -
         columns: Returns the names of its columns; None where it is no table.
     """
     names = list(config.names) or (columns() if columns and config.header is False else [])
-    read_by = {"format", "delimiter", "header", "missing_values", "decimal", "thousands", "sheet"}
-    kept = config.model_dump(mode="json", include=read_by)
-    return kept | {"names": names}
+    setting_names = {"format", "delimiter", "header", "missing_values", "decimal", "thousands", "sheet"}
+    settings = config.model_dump(mode="json", include=setting_names)
+    return settings | {"names": names}
 
 
 def format_of_questions(path: Path, config: DataConfig) -> str:
@@ -174,16 +174,16 @@ def for_prediction(
     width = len(head.rows[0][1]) if head.rows else 0
     if config.names and width not in (len(inputs), len(config.names)):
         width -= 1  # for a comma at the end of the lines
-    first, below = delimited.first_and_below(head, width)
+    first, rows_below = delimited.first_and_below(head, width)
     if column is not None and len(first) == 1:
-        return config.model_copy(update=_of_one_column(column, config, first[0], below))
+        return config.model_copy(update=_one_column_settings(column, config, first[0], rows_below))
     if not first or not config.names:
         return config
-    header = _header(first, below, config, inputs)
+    header = _header(first, rows_below, config, inputs)
     if header:
         # What stands twice is told by the reader of headers.
         are_different = len(set(header)) == len(header)
-        return config.model_copy(update={"names": header, "header": None} if are_different else HEADED)
+        return config.model_copy(update={"names": header, "header": None} if are_different else WITH_HEADER)
     if len(first) == len(inputs):
         return config.model_copy(update={"names": inputs})
     if len(first) != len(config.names):
@@ -195,23 +195,27 @@ def for_prediction(
 
 
 def _header(
-    first: Sequence[str], below: Sequence[Sequence[str]], config: DataConfig, inputs: Sequence[str]
+    first: Sequence[str], rows_below: Sequence[Sequence[str]], config: DataConfig, inputs: Sequence[str]
 ) -> tuple[str, ...]:
     """Returns the names in the first row of a table, spelled as the trained ones; empty where it is a row of data."""
     cells = headers.resolved(first, config.names)
-    known, *rows = [["" if cell in config.missing_values else cell for cell in row] for row in (cells, *below)]
+    header_cells, *rows = [
+        ["" if cell in config.missing_values else cell for cell in row] for row in (cells, *rows_below)
+    ]
     has_all = len(inputs) > 1 and set(inputs) <= set(cells)
-    is_header = has_all or headers.holds(config.names, cells, rows) or headers.judge(known, rows).is_certain
+    is_header = has_all or headers.holds(config.names, cells, rows) or headers.judge(header_cells, rows).is_certain
     return tuple(cells) if is_header else ()
 
 
-def _of_one_column(column: str, config: DataConfig, first: str, below: Sequence[Sequence[str]]) -> dict[str, Any]:
+def _one_column_settings(
+    column: str, config: DataConfig, first: str, rows_below: Sequence[Sequence[str]]
+) -> dict[str, Any]:
     """Returns the settings that read a table of one column: below its trained name, below another, or all of it."""
     if headers.resolved([first], [column]) == [column]:
         return {"names": (column,), "header": None}
-    is_other = headers.resolved([first], config.names)[0] in config.names
-    if is_other or headers.is_name_of_texts(first, [row[0] for row in below if len(row) == 1]):
-        return HEADED
+    is_other_column = headers.resolved([first], config.names)[0] in config.names
+    if is_other_column or headers.is_name_of_texts(first, [row[0] for row in rows_below if len(row) == 1]):
+        return WITH_HEADER
     return {"names": (column,), "header": False}
 
 

@@ -1,4 +1,4 @@
-"""Whether the first row of a table holds the names of its columns, judged by what stands below it."""
+"""Decides whether the first row of a table holds the names of its columns, by comparing it with the rows below."""
 
 import difflib
 import re
@@ -12,35 +12,35 @@ from data.scripts import listed
 
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none", "-", ".")
 NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
-# A day, and maybe a time: 2024-05-01, 01.05.2024, 5/1/24, 2024-05-01T10:00:00Z.
+# A date, with or without a time: 2024-05-01, 01.05.2024, 5/1/24, 2024-05-01T10:00:00Z.
 DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}([T ].*)?")
 PATH = re.compile(r".*\.\w{2,5}")
 SNAKE_CASE = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)+")
-# Of columns of texts, files and identifiers, in tables that have no other column.
+# Names of columns of texts, files and identifiers, in tables with one column.
 USUAL_NAMES = {
     "text", "comment", "review", "sentence", "message", "content", "body", "title", "description", "document",
     "tweet", "question", "input", "id", "name", "user", "item", "path", "file", "filename", "image", "photo",
     "picture", "url",
 }  # fmt: skip
 YEARS = (1800, 2100)
-NEARLY_ALL = 0.95  # of a column's cells, to be of one kind
-MIN_REPEATED = 3  # times that a value stands in a column on average, for all its values to be seen
-FAR = 0.5  # of the range of a column, beyond which a number is no cell of it
-OVERWHELMING = 3  # times as many columns, for those that say otherwise to be exceptions
-SURE_ROWS = 20  # below a first row whose cells stand in none of their columns, for it to be a header beyond doubt
+NEARLY_ALL = 0.95  # share of a column's cells that are of one kind
+MIN_REPEATED = 3  # mean number of cells per distinct value, at which probably all values of a column are known
+FAR_MARGIN = 0.5  # of the range of a column: a number farther outside of it does not belong to the column
+MIN_MAJORITY = 3  # ratio of columns that speak for data to those that speak for a header, to decide for data
+MIN_CERTAIN_ROWS = 20  # that do not repeat any cell of the first row, for it to be certainly a header
 MAX_SHOWN = 3
 MAX_NAME = 30  # characters
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one column says about the first row.
+    """Evidence of one column about the first row.
 
     Attributes:
-        name: What stands in the first row.
-        kind: What it speaks for: `data`, `header`, `unclear` for numbers that may be names; empty for
-            nothing.
-        reason: What the name is, in a few words; empty where that tells nothing.
+        name: The column's cell in the first row.
+        kind: What the first row probably is: `data`, `header`, or `unclear` for numbers that may be names; empty where
+            the column does not show it.
+        reason: Reason for the kind, a short phrase; empty without a kind.
         is_certain: Whether the name is of another type than the column.
     """
 
@@ -52,12 +52,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the first row of a table is.
+    """Judgement about the first row of a table.
 
     Attributes:
         kind: `header`: the names of the columns; `data`: a row like the others; `unclear`: numbers that may be names.
-        reason: What speaks for data, or for a header, in a few words; empty where nothing does.
-        is_certain: Whether no row of this table can look like the first one, as one with an unusual value may.
+        reason: Reason for the kind, a short phrase; empty without evidence.
+        is_certain: Whether the first row cannot be a row of data, not even one with unusual values.
     """
 
     kind: Literal["header", "data", "unclear"]
@@ -66,74 +66,76 @@ class Verdict:
 
 
 def judge(names: Sequence[str], table: Sequence[Sequence[str]]) -> Verdict:
-    """Returns what the first row of a table is.
+    """Returns the judgement about the first row of a table.
 
     Args:
         names: Its cells.
-        table: The rows below, as many as there are to look at; those of another length do not count.
+        table: Rows below it; rows of another length are ignored.
     """
     names = [name.strip() for name in names]
     table = [[cell.strip() for cell in cells] for cells in table if len(cells) == len(names)]
-    table = [cells for cells in table if cells != names]  # files with headers, put one behind the other
+    table = [cells for cells in table if cells != names]  # the header again, in concatenated files
     if not table:
         return Verdict("header")
     columns = [[cell for cell in column if cell.lower() not in MISSING] for column in zip(*table, strict=True)]
-    evidence = [_of_column(name, column) for name, column in zip(names, columns, strict=True)]
+    evidence = [_evidence_of(name, column) for name, column in zip(names, columns, strict=True)]
     if _is_series([name for name in names if NUMBER.fullmatch(name)]):
         evidence = [
-            replace(one, kind="unclear") if one.kind == "data" and NUMBER.fullmatch(one.name) else one
-            for one in evidence
+            replace(item, kind="unclear") if item.kind == "data" and NUMBER.fullmatch(item.name) else item
+            for item in evidence
         ]
-    # The first and the last are often without a name: row numbers, a comma at the end of the line.
+    # The first and the last column often have no name: row numbers, a comma at the end of the line.
     evidence += [Evidence(name, "unclear", "an empty name") for name in names[1:-1] if not name]
     verdict = _verdict(evidence)
     return replace(verdict, is_certain=verdict.kind == "header" and _is_certain(evidence, len(table)))
 
 
 def resolved(cells: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Returns the cells of a header, with one of the given names where a cell is it but for case and blanks."""
-    alike, found = Counter(map(_folded, names)), [cell if cell in names else _folded(cell) for cell in cells]
-    spelled = {
+    """Returns the cells of a header; a cell that differs from a name only in case and blanks becomes that name."""
+    num_alike, folded_cells = Counter(map(_folded, names)), [cell if cell in names else _folded(cell) for cell in cells]
+    names_by_folded = {
         _folded(name): name
         for name in names
-        if name not in cells and alike[_folded(name)] == 1 and found.count(_folded(name)) == 1
+        if name not in cells and num_alike[_folded(name)] == 1 and folded_cells.count(_folded(name)) == 1
     }
-    return [cell if cell in names else spelled.get(_folded(cell), cell) for cell in cells]
+    return [cell if cell in names else names_by_folded.get(_folded(cell), cell) for cell in cells]
 
 
 def missing(names: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Returns that columns are missing, a sentence each, with the one of the other columns that each may be."""
-    folded, said = {_folded(other): other for other in reversed(others)}, []
+    """Returns a sentence for each missing column, with the most similar of the other columns."""
+    others_by_folded, sentences = {_folded(other): other for other in reversed(others)}, []
     for name in names:
-        close = difflib.get_close_matches(_folded(name), folded, n=1)
-        said.append(f"column {name} is missing" + (f" (there is {folded[close[0]]!r})" if close else ""))
-    return said
+        close = difflib.get_close_matches(_folded(name), others_by_folded, n=1)
+        sentences.append(f"column {name} is missing" + (f" (there is {others_by_folded[close[0]]!r})" if close else ""))
+    return sentences
 
 
 def holds(names: Sequence[str], cells: Sequence[str], table: Sequence[Sequence[str]]) -> bool:
-    """Returns whether a first row is a header with at least some of the names that a table should have.
+    """Returns whether a first row is a header with at least some of the expected names.
 
     Args:
-        names: The names.
+        names: The expected names.
         cells: The first row, as `resolved` returns it.
-        table: The rows below, as of `judge`.
+        table: Rows below it, see `judge`.
     """
-    known = [cell for cell in cells if cell in names]
-    others = [number for number, cell in enumerate(cells) if cell not in names]
-    if not known or len(set(cells)) < len(cells):
+    known_cells = [cell for cell in cells if cell in names]
+    unknown_columns = [number for number, cell in enumerate(cells) if cell not in names]
+    if not known_cells or len(set(cells)) < len(cells):
         return False
-    # A value may well be called as a column of one letter is.
-    has_words = max(map(len, known)) > 1
-    if not others or (has_words and len(known) > len(others)):
+    # A value may equal the name of a column that has one letter.
+    has_words = max(map(len, known_cells)) > 1
+    if not unknown_columns or (has_words and len(known_cells) > len(unknown_columns)):
         return True
-    rest = [cells[number] for number in others]
-    verdict = judge(rest, [[row[number] for number in others] for row in table if len(row) == len(cells)])
-    may_be_row = any(NUMBER.fullmatch(cell) or DATE.fullmatch(cell) for cell in rest)
-    return verdict.is_certain or (has_words and not may_be_row and verdict.kind == "header")
+    unknown_cells = [cells[number] for number in unknown_columns]
+    verdict = judge(
+        unknown_cells, [[row[number] for number in unknown_columns] for row in table if len(row) == len(cells)]
+    )
+    has_values = any(NUMBER.fullmatch(cell) or DATE.fullmatch(cell) for cell in unknown_cells)
+    return verdict.is_certain or (has_words and not has_values and verdict.kind == "header")
 
 
 def is_name_of_texts(name: str, column: Sequence[str]) -> bool:
-    """Returns whether the first cell of a table of one column is its name: no text, path or identifier like those."""
+    """Returns whether the first cell of a table with one column is its name, and not a value like those below."""
     name, column = name.strip(), [cell.strip() for cell in column]
     if name.lower().removesuffix("s") in USUAL_NAMES:
         return True
@@ -146,10 +148,10 @@ def is_name_of_texts(name: str, column: Sequence[str]) -> bool:
 
 
 def _is_certain(evidence: Sequence[Evidence], rows: int) -> bool:
-    numbers = sum(bool(NUMBER.fullmatch(one.name)) for one in evidence)
-    # In one column alone a value may be as rare.
-    no_value = len(evidence) > 1 and rows >= SURE_ROWS and all(one.kind == "header" for one in evidence)
-    return (no_value and not numbers) or sum(one.is_certain for one in evidence) > numbers
+    numbers = sum(bool(NUMBER.fullmatch(item.name)) for item in evidence)
+    # In a single column a value may be as rare.
+    are_all_headers = len(evidence) > 1 and rows >= MIN_CERTAIN_ROWS and all(item.kind == "header" for item in evidence)
+    return (are_all_headers and not numbers) or sum(item.is_certain for item in evidence) > numbers
 
 
 def _folded(name: str) -> str:
@@ -157,10 +159,10 @@ def _folded(name: str) -> str:
 
 
 def _verdict(evidence: Sequence[Evidence]) -> Verdict:
-    data = [one for one in evidence if one.kind == "data"]
-    unclear = [one for one in evidence if one.kind == "unclear"]
-    header = [one for one in evidence if one.kind == "header"]
-    if data and len(data) >= OVERWHELMING * len(header):
+    data = [item for item in evidence if item.kind == "data"]
+    unclear = [item for item in evidence if item.kind == "unclear"]
+    header = [item for item in evidence if item.kind == "header"]
+    if data and len(data) >= MIN_MAJORITY * len(header):
         return Verdict("data", _reasons(data))
     if data or len(unclear) > len(header):
         return Verdict("unclear", _reasons(data + unclear))
@@ -168,20 +170,20 @@ def _verdict(evidence: Sequence[Evidence]) -> Verdict:
 
 
 def _reasons(evidence: Sequence[Evidence]) -> str:
-    """Returns what the names are, those that have one reason together."""
+    """Returns the reasons as text, each with the names that share it."""
     names: dict[str, list[str]] = {}
-    for one in evidence:
-        names.setdefault(one.reason, []).append(one.name)
+    for item in evidence:
+        names.setdefault(item.reason, []).append(item.name)
     return "; ".join(f"{_quoted(names)}: {reason}" for reason, names in names.items())
 
 
-def _of_column(name: str, cells: Sequence[str]) -> Evidence:
-    """Returns what a name and the cells below it say about the first row."""
+def _evidence_of(name: str, cells: Sequence[str]) -> Evidence:
+    """Returns the evidence of a name and the cells below it about the first row."""
     if not cells or name.lower() in MISSING:
         return Evidence(name)
-    numbers = [_number(cell) for cell in cells if NUMBER.fullmatch(cell)]
-    if len(numbers) >= NEARLY_ALL * len(cells):
-        return _of_numbers(name, numbers)
+    numeric_cells = [_number(cell) for cell in cells if NUMBER.fullmatch(cell)]
+    if len(numeric_cells) >= NEARLY_ALL * len(cells):
+        return _evidence_of_numbers(name, numeric_cells)
     if sum(bool(DATE.fullmatch(cell)) for cell in cells) >= NEARLY_ALL * len(cells):
         if DATE.fullmatch(name):
             return Evidence(name, "data", "a date above dates")
@@ -192,29 +194,29 @@ def _of_column(name: str, cells: Sequence[str]) -> Evidence:
     return Evidence(name, "header", "none of the few values of its column") if is_seen else Evidence(name)
 
 
-def _of_numbers(name: str, numbers: Sequence[float]) -> Evidence:
+def _evidence_of_numbers(name: str, numbers: Sequence[float]) -> Evidence:
     if not NUMBER.fullmatch(name):
         return Evidence(name, "header", "no number above numbers", is_certain=True)
-    value, least, most = _number(name), min(numbers), max(numbers)
+    value, minimum, maximum = _number(name), min(numbers), max(numbers)
     reason = "a number above numbers like it"
-    if least <= value <= most:
+    if minimum <= value <= maximum:
         return Evidence(name, "data", reason)
-    margin = FAR * (most - least)
-    is_near = least - margin <= value <= most + margin
+    margin = FAR_MARGIN * (maximum - minimum)
+    is_near = minimum - margin <= value <= maximum + margin
     return (
         Evidence(name, "unclear", reason) if is_near else Evidence(name, "header", "a number far from those below it")
     )
 
 
 def _is_series(names: Sequence[str]) -> bool:
-    """Returns whether numbers are such as people name columns by: years, 0 1 2, wavelengths; each above the last."""
+    """Returns whether numbers are names of columns: years, 0 1 2, or wavelengths, in increasing order."""
     values = [_number(name) for name in names]
     steps = {round(after - before, 9) for before, after in pairwise(values)}
     if not values or any(step <= 0 for step in steps):
         return False
     years = all(value.is_integer() and YEARS[0] <= value <= YEARS[1] for value in values)
-    counted = len(values) > 1 and steps == {1} and values[0] in (0, 1)
-    return years or counted or len(values) > 3 or (len(values) == 3 and len(steps) == 1)
+    is_count = len(values) > 1 and steps == {1} and values[0] in (0, 1)
+    return years or is_count or len(values) > 3 or (len(values) == 3 and len(steps) == 1)
 
 
 def _number(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Reads JSON Lines as columns: plain lines many at once, all others by `jsonl`, which they equal."""
+"""Reads JSON Lines as columns: plain lines many at once, others with `jsonl`; the results are equal."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from data.sources.tables import jsonl
 from data.texts import is_name
 
 BLOCK_BYTES = 4 * 2**20  # of text
-MARK = 7_310_962_548_107_433_926  # a number that is put between lines; one that hardly any file has
+SEPARATOR = 7_310_962_548_107_433_926  # put between lines; hardly any file contains this number
 
 
 def read(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
@@ -22,75 +22,75 @@ def read(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
 
     Args:
         path: The file.
-        block_bytes: About how many bytes of text a block has.
+        block_bytes: Approximate size of the text of a block, in bytes.
     """
     name, count = archives.name_of(path), 0
-    some = RowBuffer(name)
+    buffer = RowBuffer(name)
     with opened(path) as file:
         text = TextFile(path, file)
         try:
-            for size in _fill(some, text, block_bytes):
+            for size in _fill(buffer, text, block_bytes):
                 count += size
-                if 2 * some.size >= block_bytes:
-                    yield from (replace(block, share=text.share) for block in some.blocks())
+                if 2 * buffer.size >= block_bytes:
+                    yield from (replace(block, share=text.share) for block in buffer.blocks())
         except DataError:
-            yield from some.blocks()
+            yield from buffer.blocks()
             raise
-    yield from (replace(block, share=1.0) for block in some.blocks())
+    yield from (replace(block, share=1.0) for block in buffer.blocks())
     if not count:
         raise DataError(f"{name} has no rows.")
 
 
-def _fill(some: RowBuffer, text: TextFile, block_bytes: int) -> Iterator[int]:
-    """Fills a buffer with the objects of a file; yields when it may be emptied, how many were added.
+def _fill(buffer: RowBuffer, text: TextFile, block_bytes: int) -> Iterator[int]:
+    """Fills a buffer with the objects of a file; whenever it may be emptied, yields the number of objects added.
 
-    Plain lines are read at once, others exactly; the first may have a byte order mark.
+    Plain lines are read together, others by `jsonl`; also the first, which may have a byte order mark.
     """
     num_exact = 1
     while True:
         if num_exact:
-            yield from _fill_exactly(some, text, num_exact, block_bytes)
+            yield from _fill_exactly(buffer, text, num_exact, block_bytes)
         content, is_last = text.ahead(block_bytes)
         if not content:
             return
         size = len(content) if is_last else content.rfind(b"\n") + 1
-        rows = _plain(content[:size])
+        rows = _read_plain(content[:size])
         num_exact = 0 if rows else max(size, 1)
         if rows:
             first = text.num_lines + 1
             text.skip(size)
-            some.rows += rows
-            some.numbers += range(first, first + len(rows))
-            some.size += size
+            buffer.rows += rows
+            buffer.numbers += range(first, first + len(rows))
+            buffer.size += size
             yield len(rows)
 
 
-def _fill_exactly(some: RowBuffer, text: TextFile, num_bytes: int, block_bytes: int) -> Iterator[int]:
-    """Fills a buffer with the objects that begin in so many bytes, one at least; yields as `_fill` does."""
+def _fill_exactly(buffer: RowBuffer, text: TextFile, num_bytes: int, block_bytes: int) -> Iterator[int]:
+    """Fills a buffer with the objects that begin in the next `num_bytes`, at least one; yields as `_fill` does."""
     end = text.num_bytes + num_bytes
-    for found in jsonl.objects(text, some.file, min(block_bytes, jsonl.PIECE_BYTES)):
-        some.add(found.cells, found.line, found.problem, found.size)
+    for item in jsonl.objects(text, buffer.file, min(block_bytes, jsonl.PIECE_BYTES)):
+        buffer.add(item.cells, item.line, item.problem, item.size)
         yield 1
-        if text.num_bytes >= end and not found.is_in_array:
+        if text.num_bytes >= end and not item.is_in_array:
             return
 
 
-def _plain(content: bytes) -> list[dict[str, Any]] | None:
-    """Returns the objects of lines, one each; None where one has no object, several, or one that needs a message.
+def _read_plain(content: bytes) -> list[dict[str, Any]] | None:
+    """Returns the objects of lines, one per line; None where a line has no object, several, or one with a problem.
 
-    The lines are decoded at once, with a number between them that stands in none. Where it is found between all values
-    no object, list or text goes beyond its line.
+    The lines are decoded together, with a number between them that none contains. If it is between all values, no
+    object, list or text extends beyond its line.
     """
     try:
         text = content.decode()
-        if str(MARK) in text:
+        if str(SEPARATOR) in text:
             return None
-        values = json.loads("[" + text.removesuffix("\n").replace("\n", f",{MARK},") + "]")
+        values = json.loads("[" + text.removesuffix("\n").replace("\n", f",{SEPARATOR},") + "]")
     except (ValueError, RecursionError):
         return None
-    rows, marks = values[::2], values[1::2]
-    are_objects = set(map(type, rows)) == {dict} and set(map(type, marks)) <= {int}
-    are_lines = len(marks) == text.count("\n", 0, len(text) - 1) == marks.count(MARK)
+    rows, separators = values[::2], values[1::2]
+    are_objects = set(map(type, rows)) == {dict} and set(map(type, separators)) <= {int}
+    are_lines = len(separators) == text.count("\n", 0, len(text) - 1) == separators.count(SEPARATOR)
     if not (are_objects and are_lines):
         return None
     return rows if all(map(is_name, {name for keys in set(map(tuple, rows)) for name in keys})) else None

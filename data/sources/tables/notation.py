@@ -1,4 +1,4 @@
-"""How a table writes numbers and dates: what can be read, with the settings for it, and what cannot be read yet."""
+"""Recognises the notation of a table's numbers and dates: supported notations, and unsupported ones for messages."""
 
 import re
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from data.numerals import DASHES, PLAIN, REQUIRED_UNITS, Notation, example, parsed
 
-NEARLY_ALL = 0.8  # of the different cells that are no plain numbers, to be of one notation
+NEARLY_ALL = 0.8  # share of the distinct cells that are not plain numbers, to be of one notation
 # Blanks between thousands: plain, no-break, narrow no-break, thin.
 _DIGITS = r"(\d{1,3}([.,'\u2019_ \u00a0\u202f\u2009]\d{2,3})+|\d+)([.,](\d+|" + DASHES + r"))?|[.,]\d+"
 _MONEY = (
@@ -25,7 +25,7 @@ NOTATIONS = (
     PLAIN, Notation(".", ","), Notation(","), Notation(",", "."), Notation(",", " "), Notation(".", " "),
     Notation(".", "'"), Notation(",", "'"),
 )  # fmt: skip
-"""From the likeliest on: 1,234 is rather 1234 than 1.234."""
+"""In order of likelihood: 1,234 is 1234 rather than 1.234."""
 DATE_FORMATS = (
     "iso", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d",
     "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%Y/%m/%d %H:%M", "%d-%m-%Y %H:%M", "%d.%m.%Y %H:%M:%S",
@@ -34,7 +34,7 @@ DATE_FORMATS = (
     "%d. %B %Y", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%y", "%y-%m-%d",
     "%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%Y\u5e74%m\u6708%d\u65e5",
 )  # fmt: skip
-"""Formats of dates that are looked for, from the likeliest on; `iso` as `data.spec.DateFeature` has it."""
+"""Date formats in order of likelihood; `iso` as in `data.spec.DateFeature`."""
 _MONTHS = (
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "mär", "mrz", "mai", "okt",
     "dez", "fév", "fev", "avr", "juin", "juil", "aoû", "aou", "déc", "ene", "abr", "ago", "dic", "gen", "mag", "giu",
@@ -60,11 +60,11 @@ DATE = re.compile(
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """How a column writes its numbers.
+class NumberFormat:
+    """Format of the numbers in a column.
 
     Attributes:
-        unit: What stands beside them; empty for nothing.
+        unit: Their unit; empty for none.
         notations: All notations in which every cell is a number, the likeliest first.
     """
 
@@ -72,95 +72,103 @@ class Numbers:
     notations: tuple[Notation, ...]
 
 
-def recognise(cells: Collection[str]) -> Numbers | None:
-    """Returns how all cells are written as numbers; None where they are not, or not with one unit.
+def recognise(cells: Collection[str]) -> NumberFormat | None:
+    """Returns the format in which all cells are numbers; None where there is none, or the units differ.
 
     Args:
-        cells: The different cells of a column that hold something.
+        cells: The distinct cells of a column, without missing values.
     """
     units = _units(cells)
     unit = next(iter(units), "")
     if not cells or len(units) > 1 or (unit in REQUIRED_UNITS and units[unit] < len(cells)):
         return None
-    found = tuple(one for one in NOTATIONS if all(parsed(cell, one, unit) is not None for cell in cells))
-    return Numbers(unit, found) if found else None
+    notations = tuple(
+        notation for notation in NOTATIONS if all(parsed(cell, notation, unit) is not None for cell in cells)
+    )
+    return NumberFormat(unit, notations) if notations else None
 
 
 def _units(cells: Collection[str]) -> Counter[str]:
-    """Returns what stands beside the numbers among cells, and how often."""
+    """Returns unit -> number of cells that are a number with this unit."""
     matches = (NUMBER.fullmatch(cell.strip()) for cell in cells)
-    beside = (match["before"] or match["behind"] for match in matches if match)
-    return Counter(unit for unit in beside if unit)
+    units = (match["before"] or match["behind"] for match in matches if match)
+    return Counter(unit for unit in units if unit)
 
 
-def common(found: Iterable[Numbers]) -> tuple[Notation, ...]:
+def common(number_formats: Iterable[NumberFormat]) -> tuple[Notation, ...]:
     """Returns the notations that all columns of numbers of a table share, the likeliest first."""
-    columns = [numbers.notations for numbers in found]
-    return tuple(one for one in NOTATIONS if all(one in notations for notations in columns))
+    columns = [numbers.notations for numbers in number_formats]
+    return tuple(notation for notation in NOTATIONS if all(notation in notations for notations in columns))
 
 
-def read_differently(cells: Iterable[str], one: Notation, other: Notation, unit: str = "") -> str | None:
-    """Returns a cell that is another number in another notation, such as `1,234`; None where there is none."""
-    return next((cell for cell in cells if parsed(cell, one, unit) != parsed(cell, other, unit)), None)
+def read_differently(cells: Iterable[str], notation: Notation, other_notation: Notation, unit: str = "") -> str | None:
+    """Returns a cell that is a different number in the other notation, such as `1,234`; None where there is none."""
+    return next((cell for cell in cells if parsed(cell, notation, unit) != parsed(cell, other_notation, unit)), None)
 
 
 @dataclass(frozen=True)
-class Unread:
-    """What cells look like that are taken for words so far.
+class UnsupportedFormat:
+    """A number or date format that no reader supports; its cells are read as text.
 
     Attributes:
-        looks: A sentence, with one of them.
-        remedy: What to do to have them read as what they are.
+        description: Sentence about the format, with an example.
+        remedy: What to do so that the cells are read as numbers or dates.
     """
 
-    looks: str
+    description: str
     remedy: str
 
 
-def unread(cells: Collection[str], table: Notation = PLAIN) -> Unread | None:
-    """Returns what cells that are no plain numbers look like; None where they are neither numbers nor dates.
+def find_unsupported(cells: Collection[str], table_notation: Notation = PLAIN) -> UnsupportedFormat | None:
+    """Returns the unsupported format of cells that are not plain numbers; None where they are not numbers or dates.
 
     Args:
-        cells: The different cells of a column, without spaces around them.
-        table: How the other columns write numbers.
+        cells: The distinct cells of a column, without spaces around them.
+        table_notation: The notation of the other columns.
     """
-    odd = [cell for cell in cells if not is_number(cell)]
-    for what, pattern in (("dates or times", DATE), ("numbers", NUMBER)):
-        like = [cell for cell in odd if pattern.fullmatch(cell)]
-        if not like or len(like) < NEARLY_ALL * len(odd):
+    non_numbers = [cell for cell in cells if not is_number(cell)]
+    for noun, pattern in (("dates or times", DATE), ("numbers", NUMBER)):
+        matching = [cell for cell in non_numbers if pattern.fullmatch(cell)]
+        if not matching or len(matching) < NEARLY_ALL * len(non_numbers):
             continue
-        units = _units(like) if pattern is NUMBER else Counter()
+        units = _units(matching) if pattern is NUMBER else Counter()
         if len(units) > 1:
-            return _of_several_units(like, units, table)
-        share = next((unit for unit in units if unit in REQUIRED_UNITS and units[unit] < len(cells)), "")
-        if share:
-            bare = next(cell for cell in cells if not _units([cell]))
-            return Unread(
-                f"some of its numbers have {share} and some have none, such as {like[0]!r} and {bare!r}",
-                f"write {share} beside all of them in the data, or beside none",
+            return _several_units(matching, units, table_notation)
+        required_unit = next((unit for unit in units if unit in REQUIRED_UNITS and units[unit] < len(cells)), "")
+        if required_unit:
+            without_unit = next(cell for cell in cells if not _units([cell]))
+            return UnsupportedFormat(
+                f"some of its numbers have {required_unit} and some have none, such as {matching[0]!r} and "
+                f"{without_unit!r}",
+                f"write {required_unit} beside all of them in the data, or beside none",
             )
-        plain = "2024-01-31" if pattern is DATE else example(Notation(table.decimal), "")
-        return Unread(
-            f"its cells look like {what} in a notation that is not read yet, such as {max(like[:20], key=len)!r}",
+        plain = "2024-01-31" if pattern is DATE else example(Notation(table_notation.decimal), "")
+        return UnsupportedFormat(
+            f"its cells look like {noun} in a notation that is not read yet, such as {max(matching[:20], key=len)!r}",
             f"convert them in the data, to such as {plain}",
         )
     return None
 
 
-def _of_several_units(cells: Sequence[str], units: Counter[str], table: Notation) -> Unread:
-    shown = [next(cell for cell in cells if _units([cell])[unit]) for unit, _ in units.most_common(2)]
-    if table == PLAIN:
-        each = [(cell, next(iter(_units([cell])), "")) for cell in cells]
-        fits = (one for one in NOTATIONS if all(parsed(cell, one, unit) is not None for cell, unit in each))
-        table = next(fits, table)
-    return Unread(
-        f"its cells are numbers with several units, such as {shown[0]!r} and {shown[1]!r}",
-        f"convert them in the data to one unit, such as {example(Notation(table.decimal), units.most_common(1)[0][0])}",
+def _several_units(cells: Sequence[str], units: Counter[str], table_notation: Notation) -> UnsupportedFormat:
+    examples = [next(cell for cell in cells if _units([cell])[unit]) for unit, _ in units.most_common(2)]
+    if table_notation == PLAIN:
+        cells_and_units = [(cell, next(iter(_units([cell])), "")) for cell in cells]
+        matching_notations = (
+            notation
+            for notation in NOTATIONS
+            if all(parsed(cell, notation, unit) is not None for cell, unit in cells_and_units)
+        )
+        table_notation = next(matching_notations, table_notation)
+    common_unit = units.most_common(1)[0][0]
+    return UnsupportedFormat(
+        f"its cells are numbers with several units, such as {examples[0]!r} and {examples[1]!r}",
+        f"convert them in the data to one unit, such as {example(Notation(table_notation.decimal), common_unit)}",
     )
 
 
 def is_number(text: str) -> bool:
-    """Returns whether a text is a number as the readers take it; Python takes 1_000 as well."""
+    """Returns whether the readers parse a text as a number; unlike Python they refuse 1_000."""
     try:
         float(text)
     except ValueError:

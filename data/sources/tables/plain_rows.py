@@ -1,7 +1,7 @@
-"""Finds the rows at the begin of a CSV text that every reader takes alike, without looking at each in turn.
+"""Finds the plain rows at the begin of a CSV text, which every reader reads alike, for all rows at once.
 
-Those are rows of UTF-8 in which quotes stand around whole cells only, or doubled within such; without zero bytes, and
-without carriage returns but before line feeds.
+A plain row is UTF-8, has quotes only around whole cells, or doubled within those, no zero bytes, and carriage returns
+only before line feeds.
 """
 
 import codecs
@@ -14,14 +14,14 @@ NEWLINE, RETURN, QUOTE = b'\n\r"'
 
 @dataclass(frozen=True)
 class PlainRows:
-    """Where the rows of a text stand that are not blank.
+    """Positions of the rows of a text that are not blank.
 
     Attributes:
-        starts: The byte at which each row begins, int64 `(rows,)`.
-        stops: The byte behind its line end, int64 `(rows,)`.
-        lines: How many lines are before it, int64 `(rows,)`.
-        end: The byte at which the last row ends, also of blank ones.
-        is_cut: Whether there are no more because the next row is not plain.
+        starts: Byte offset at which each row begins, int64 `(rows,)`.
+        stops: Byte offset after its line end, int64 `(rows,)`.
+        lines: Number of lines before it, int64 `(rows,)`.
+        end: Byte offset at which the last row ends, blank rows included.
+        is_cut: Whether the rows end because the next row is not plain.
     """
 
     starts: np.ndarray
@@ -32,11 +32,11 @@ class PlainRows:
 
 
 def find(text: bytes, delimiter: str, *, is_last: bool) -> PlainRows:
-    """Returns the plain rows at the begin of a text, up to the first other one or the last whole one.
+    """Returns the plain rows at the begin of a text, up to the first row that is not plain or not complete.
 
     Args:
         text: The text, from a byte at which a row begins.
-        delimiter: What separates cells, one ASCII character.
+        delimiter: Delimiter of cells, one ASCII character.
         is_last: Whether the file ends with the text, so that its last row is whole.
     """
     content = np.frombuffer(text, np.uint8)
@@ -47,9 +47,9 @@ def find(text: bytes, delimiter: str, *, is_last: bool) -> PlainRows:
     is_whole = is_last and len(quotes) % 2 == 0
     if is_whole and len(text) and not (len(stops) and stops[-1] == len(text)):
         stops = np.append(stops, len(text))
-    odd = _first_odd(text, content, quotes, ord(delimiter), is_last=is_last)
-    count = int(np.searchsorted(stops, odd, side="right"))
-    is_cut = count < len(stops) or (not count and odd < len(text))
+    first_not_plain = _first_not_plain(text, content, quotes, ord(delimiter), is_last=is_last)
+    count = int(np.searchsorted(stops, first_not_plain, side="right"))
+    is_cut = count < len(stops) or (not count and first_not_plain < len(text))
     lines = np.arange(count)
     starts, stops = np.concatenate([[0], stops])[:count], stops[:count]
     if not are_outside.all():
@@ -59,28 +59,28 @@ def find(text: bytes, delimiter: str, *, is_last: bool) -> PlainRows:
     return PlainRows(starts[are_filled], stops[are_filled], lines[are_filled], end, is_cut)
 
 
-def _first_odd(text: bytes, content: np.ndarray, quotes: np.ndarray, delimiter: int, *, is_last: bool) -> int:
-    """Returns the first byte of what is not plain; the length of the text where there is nothing of the kind."""
-    found = [len(text), _first_not_utf8(text, is_last=is_last)]
+def _first_not_plain(text: bytes, content: np.ndarray, quotes: np.ndarray, delimiter: int, *, is_last: bool) -> int:
+    """Returns the offset of the first byte that makes a row not plain; the length of the text without such a byte."""
+    offsets = [len(text), _first_not_utf8(text, is_last=is_last)]
     if text.startswith(codecs.BOM_UTF8):  # Arrow would take it for a mark of the encoding
-        found.append(0)
+        offsets.append(0)
     if b"\0" in text:
-        found.append(text.index(b"\0"))
+        offsets.append(text.index(b"\0"))
     if b"\r" in text:
         returns = np.flatnonzero(content == RETURN)
         after = content[np.minimum(returns + 1, len(text) - 1)]
-        found.extend(returns[after != NEWLINE][:1].tolist())
+        offsets.extend(returns[after != NEWLINE][:1].tolist())
     opening, closing = quotes[::2], quotes[1::2]
     if len(opening):
         before = content[opening - 1]
-        is_right = np.isin(before, [NEWLINE, delimiter, QUOTE])  # the last of a doubled quote
-        is_right[0] |= opening[0] == 0
-        found.extend(opening[~is_right][:1].tolist())
+        is_valid = np.isin(before, [NEWLINE, delimiter, QUOTE])  # the last of a doubled quote
+        is_valid[0] |= opening[0] == 0
+        offsets.extend(opening[~is_valid][:1].tolist())
     if len(closing):
         after = content[np.minimum(closing + 1, len(text) - 1)]
-        is_right = np.isin(after, [NEWLINE, RETURN, delimiter, QUOTE])  # the first of a doubled quote, or the last byte
-        found.extend(closing[~is_right][:1].tolist())
-    return min(found)
+        is_valid = np.isin(after, [NEWLINE, RETURN, delimiter, QUOTE])  # the first of a doubled quote, or the last byte
+        offsets.extend(closing[~is_valid][:1].tolist())
+    return min(offsets)
 
 
 def _first_not_utf8(text: bytes, *, is_last: bool) -> int:
@@ -94,6 +94,6 @@ def _first_not_utf8(text: bytes, *, is_last: bool) -> int:
 
 
 def _are_blank(content: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
-    """Returns which rows are a line end alone."""
+    """Returns whether each row is only a line end, bool `(rows,)`."""
     sizes, first = stops - starts, content[starts]
     return ((sizes == 1) & (first == NEWLINE)) | ((sizes == 2) & (first == RETURN))

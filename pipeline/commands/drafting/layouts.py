@@ -94,10 +94,10 @@ def settings_of(path: Path, options: TableOptions) -> tuple[dict[str, Any], list
         first = f"{head.remarks[0][0]}: {head.remarks[0][1][:40]!r}"
         unsure.append(f"the lines before line {head.first_line} are left out (line {first})")
     settings |= _header_settings(path, file_format, DataConfig(**settings), head, options, unsure)
-    if file_format == "csv" and head.usual < CONSISTENT:
+    if file_format == "csv" and head.usual_share < CONSISTENT:
         unsure.append(
-            f"{1 - head.usual:.0%} of the first rows do not have {head.width} cells; if {head.delimiter!r} does not "
-            "separate them: --delimiter"
+            f"{1 - head.usual_share:.0%} of the first rows do not have {head.width} cells; if {head.delimiter!r} does "
+            "not separate them: --delimiter"
         )
     return settings, unsure
 
@@ -149,7 +149,7 @@ def _is_table(path: Path, options: TableOptions) -> bool:
     head = look(path, Layout(delimiter))
     first = head.rows[0][1][0].lstrip() if head.rows else ""
     is_json = first.startswith(("{", "["))
-    return not is_json and len(head.rows) > 1 and head.width > 1 and head.usual >= CONSISTENT
+    return not is_json and len(head.rows) > 1 and head.width > 1 and head.usual_share >= CONSISTENT
 
 
 def _unknown_format(path: Path, options: TableOptions) -> str:

@@ -278,7 +278,7 @@ def test_the_notation_is_found_in_columns_of_texts_whatever_the_numbers_of_the_s
 
 
 def test_a_formula_is_seen_where_its_tag_is_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr(excel, "PART", 2)
+    monkeypatch.setattr(excel, "CHUNK_BYTES", 2)
     plain = _book(tmp_path / "plain.xlsx", ["a"], [1])
     formula = _book(tmp_path / "formula.xlsx", ["a"], ["=1+1"])
 

@@ -10,14 +10,14 @@ from tests.data.sources.tables import both_ways
 VALUES = [
     *("1", "2.5", "-0.0", "1e3", "NaN", "-Infinity", "true", "null", '"a"', '"é"', '" b\\n"', '""', "[]", "[1, 2.5]"),
     *('["a", null]', "[[1]]", '{"x": 1}', "{}", "[{}]", str(2**53 + 1), str(2**63), str(10**400), '"\\ud800"'),
-    *('"\\ud83d\\ude00"', '"},{"', str(jsonl_blocks.MARK), f"{jsonl_blocks.MARK}.0"),
+    *('"\\ud83d\\ude00"', '"},{"', str(jsonl_blocks.SEPARATOR), f"{jsonl_blocks.SEPARATOR}.0"),
 ]
 KEYS = ['"x"', '"x"', '"y"', '"y"', '"z"', '"é"', '""']
 ODD_KEYS = ['"\\u0000"', '"\\ud800"', "1", '"a', *KEYS]
 ODD = [
     *("1", "null", '"text"', "[1]", "[", "[{", '{"x": 1},{"y": 2}', '{"x":[{}', "{}]}", "{", "}", "not json"),
     *('{"x": 1}{"x": 2}', "[" * 2000, "9" * 5000, '{"x": "\n"}', '\ufeff{"x": 1}', '{"x": 1,}', "\f", "\x1c", ","),
-    *('{"x":"', '"}', "{'x': 1}", "{},0,{}", f'{{}},{jsonl_blocks.MARK},{{}}', "0x1", '{"x": 01}', "[{}]", "[]"),
+    *('{"x":"', '"}', "{'x': 1}", "{},0,{}", f'{{}},{jsonl_blocks.SEPARATOR},{{}}', "0x1", '{"x": 01}', "[{}]", "[]"),
 ]  # fmt: skip
 ENDS = ["\n"] * 40 + ["\r\n", "\n\n", " \n", "\t\n", "\r", "", "\n \n", "\v\n"]
 

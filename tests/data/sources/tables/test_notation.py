@@ -5,9 +5,9 @@ import pytest
 from data.numerals import PLAIN, Notation
 from data.sources.tables.notation import (
     common,
+    find_unsupported,
     read_differently,
     recognise,
-    unread,
 )
 
 
@@ -78,10 +78,10 @@ def test_columns_of_a_table_share_a_notation_and_a_cell_tells_where_two_differ()
     ],
 )
 def test_numbers_in_another_notation_are_told_with_an_example(cell):
-    found = unread([cell, "7"])
+    found = find_unsupported([cell, "7"])
 
     assert found.remedy == "convert them in the data, to such as 1234.5"
-    assert found.looks == f"its cells look like numbers in a notation that is not read yet, such as {cell!r}"
+    assert found.description == f"its cells look like numbers in a notation that is not read yet, such as {cell!r}"
 
 
 @pytest.mark.parametrize(
@@ -99,18 +99,18 @@ def test_numbers_in_another_notation_are_told_with_an_example(cell):
     ],
 )
 def test_dates_in_another_notation_are_told_with_an_example(cell):
-    found = unread([cell])
+    found = find_unsupported([cell])
 
     expected = f"its cells look like dates or times in a notation that is not read yet, such as {cell!r}"
-    assert (found.looks, found.remedy) == (expected, "convert them in the data, to such as 2024-01-31")
+    assert (found.description, found.remedy) == (expected, "convert them in the data, to such as 2024-01-31")
 
 
 @pytest.mark.parametrize(
     "cell", ["abc", "A12", "25-34", "1.2.3", "192.168.1.1", "Maria 12", "12 Main", "K", "10.5", ""]
 )
 def test_what_is_neither_or_is_read_is_not_told(cell):
-    assert unread([cell]) is None
+    assert find_unsupported([cell]) is None
 
 
 def test_words_among_numbers_are_told_elsewhere():
-    assert unread(["1,5", "low", "high", "none given"]) is None
+    assert find_unsupported(["1,5", "low", "high", "none given"]) is None
