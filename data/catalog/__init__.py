@@ -26,10 +26,10 @@ def load(name: str) -> Dataset:
 
 
 def open_splits(dataset: Dataset, source: str = "auto", folder: Path | None = None) -> Splits | Iterable[Any]:
-    """Returns the splits, or batches of all rows, from one source, with `auto` from the first that has the data.
+    """Returns the splits, or batches of all rows, from a source; `auto`: the first source that has the data.
 
     Raises:
-        DataError: No source has the data, or what was found is damaged.
+        DataError: No source has the data, or the data is damaged.
     """
     reasons = []
     for candidate in dataset.sources if source == "auto" else [source]:

@@ -14,13 +14,13 @@ from data.columnar.splitting import HashSplit, image_bytes
 from data.errors import DataError
 from data.spec import Dataset, DatasetSpec, ImageFeature, LabelFeature, Row, Splits
 
-# Thousandths of the rows, by content.
+# Split -> buckets of the content's hash, of 1,000.
 _BUCKETS = {"test": range(0, 200), "validation": range(200, 300), "train": range(300, 1000)}
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """All images, their 17 grey levels 0..16 spread over 0..255."""
+    """All images, with the grey levels 0 to 16 scaled to 0 to 255."""
 
     images: np.ndarray  # float64 (rows, 8, 8)
     labels: np.ndarray  # int64 (rows,)

@@ -27,7 +27,7 @@ SHA256 = {
     "t10k-images-idx3-ubyte.gz": "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
     "t10k-labels-idx1-ubyte.gz": "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
 }
-# Thousandths of the published training split, by content.
+# Buckets of the content's hash, of 1,000, of the published training split.
 _TRAIN, _VALIDATION = range(83, 1000), range(0, 83)
 
 
@@ -62,7 +62,7 @@ def _from_system(folder: Path | None) -> Splits:
 
 
 def cache_folder() -> Path:
-    """Returns where the files of the Debian package are kept."""
+    """Returns the folder in which the files of the Debian package are kept."""
     return kept_folder("fashion_mnist")
 
 
@@ -74,7 +74,7 @@ def _from_debian(folder: Path | None) -> Splits:
 
 
 def _fetch(folder: Path) -> None:
-    """Puts the package's four files into `folder`."""
+    """Copies the package's four files into `folder`."""
     with tempfile.TemporaryDirectory() as scratch:
         fetch_debian(PACKAGE, Path(scratch))
         shutil.copytree(Path(scratch) / SYSTEM_FOLDER.relative_to("/"), folder, dirs_exist_ok=True)

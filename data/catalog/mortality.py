@@ -2,7 +2,7 @@
 
 Source: A. Dispenzieri et al., "Use of nonclonal serum immunoglobulin free light chains to predict overall survival in
 the general population", Mayo Clinic Proceedings 87 (2012), as the R package survival ships it (`flchain`). People who
-were lost from sight alive before five years had passed are left out; what is known only after death is no feature.
+were lost to follow-up alive within five years are left out; facts that are known only after death are not features.
 """
 
 import csv

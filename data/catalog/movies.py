@@ -2,8 +2,8 @@
 
 Source: F. M. Harper and J. A. Konstan, "The MovieLens Datasets", ACM TiiS 5 (2015), as the R package dslabs ships it.
 Split by time: the last tenth of a person's ratings is held out, for two thirds of the people as test, for the others as
-validation. `recent` are the numbers of the films that a person had rated before, the last first; of what
-is held out it knows nothing.
+validation split. `recent` has the numbers of the films that the person rated before, the latest first, without
+held-out ratings.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ from data.spec import CategoryFeature, DatasetSpec, TargetFeature, TextFeature
 HELD_OUT = 0.1  # share of a person's ratings, the latest
 RECENT = 20  # films
 SEPARATOR = "|"
-ACTIVITY = {"light": 0, "medium": 50, "heavy": 200}  # ratings of the training split from which on a person is that
+ACTIVITY = {"light": 0, "medium": 50, "heavy": 200}  # level -> least number of training ratings
 
 
 def _make(folder: Path) -> None:
@@ -30,13 +30,15 @@ def _make(folder: Path) -> None:
     rows = []
     for user, ratings in table.groupby("userId", sort=True):
         films = [_title(*facts) for facts in zip(ratings.title, ratings.year, ratings.movieId, strict=True)]
-        kept = round(len(films) * (1 - HELD_OUT))
-        activity = [name for name, least in ACTIVITY.items() if kept >= least][-1]
-        held_out = "test" if bucket(str(user).encode()) < 667 else "validation"
-        for place, (film, rating) in enumerate(zip(films, ratings.rating, strict=True)):
-            end = min(place, kept)
+        num_training = round(len(films) * (1 - HELD_OUT))
+        activity = [name for name, min_ratings in ACTIVITY.items() if num_training >= min_ratings][-1]
+        held_out_split = "test" if bucket(str(user).encode()) < 667 else "validation"
+        for position, (film, rating) in enumerate(zip(films, ratings.rating, strict=True)):
+            end = min(position, num_training)
             recent = SEPARATOR.join(str(number) for number in ratings.movieId.iloc[max(end - RECENT, 0) : end][::-1])
-            rows.append([user, film, recent, activity, float(rating), "train" if place < kept else held_out])
+            rows.append(
+                [user, film, recent, activity, float(rating), "train" if position < num_training else held_out_split]
+            )
     write_table(folder, ["user", "item", "recent", "activity", "rating", "split"], rows)
 
 

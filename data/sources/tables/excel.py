@@ -1,4 +1,4 @@
-"""Reads worksheets of Excel workbooks (.xlsx, .xlsm): numbers, text, booleans, and moments as text in ISO 8601."""
+"""Reads worksheets of Excel workbooks (.xlsx, .xlsm): numbers, text, booleans, and dates as text in ISO 8601."""
 
 import contextlib
 import io
@@ -20,36 +20,36 @@ from data.sources.tables import delimited
 from data.sources.tables.dialect import HEAD_ROWS, Head, Layout, head_of, of_cells
 from data.spec import Problem
 
-OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # how files of Excel up to 2003 begin, and protected ones
+OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # begin of files of Excel up to 2003, and of protected files
 PROTECTED = "EncryptedPackage".encode("utf-16-le")
 FORMULA = re.compile(rb"<(\w+:)?f[\s/>]")
 PASSWORD = "{} is protected by a password; save it without one in Excel or LibreOffice."
 CHUNK_BYTES = 2**20  # bytes
 BLOCK_CELLS = 2**18
-Row = tuple[int, list[Any]]  # the number in the sheet, from 1, and its cells without empty ones at the end
+Row = tuple[int, list[Any]]  # number in the sheet, from 1, and cells without empty ones at the end
 
 
 class _Unusable(str):
-    """What stands in a cell that has no value: an error, or a formula without a result."""
+    """Describes a cell without a value: an error, or a formula without a result."""
 
 
 def sheets(path: Path) -> list[str]:
-    """Returns the names of the worksheets; raises DataError when the file is no whole workbook."""
+    """Returns the names of the worksheets; raises DataError when the file is not a valid workbook."""
     with _workbook(path) as book:
         return [sheet.title for sheet in book.worksheets]
 
 
 def look(path: Path, layout: Layout, sheet: str | None = None) -> Head:
-    """Returns the first rows of a worksheet as text, without empty rows and without empty columns beside the table.
+    """Returns the first rows of a worksheet as text, without empty rows and without empty columns around the table.
 
     Args:
         path: The workbook.
-        layout: What is known of the sheet.
+        layout: Settings of the sheet.
         sheet: Its name; None for the first one.
 
     Raises:
         ConfigError: There is no such sheet.
-        DataError: The file is no whole workbook.
+        DataError: The file is not a valid workbook.
     """
     return _look(itertools.islice(_rows(path, sheet), HEAD_ROWS), layout)[0]
 
@@ -60,15 +60,15 @@ def columns(path: Path, layout: Layout, sheet: str | None = None) -> list[str]:
 
 
 def read(path: Path, layout: Layout, sheet: str | None = None, ignore: Collection[str] = ()) -> Iterator[Record]:
-    """Yields the rows below the header, each with its number in the sheet; empty ones are left out.
+    """Yields the rows below the header, each with its number in the sheet; empty rows are left out.
 
-    A row with more cells than there are columns, with an error such as #DIV/0! or with a formula that has no result is
-    a Problem, but for columns that are ignored.
+    A row with more cells than columns is a Problem, and one with an error such as #DIV/0! or a formula without a result
+    in a column that is not ignored.
 
     Raises:
         ConfigError: There is no such sheet.
-        DataError: The file is no whole workbook, the sheet has no row, its header is as `delimited.columns` says, or
-            stands there again in another order.
+        DataError: The file is not a valid workbook, the sheet has no row, its header is invalid, see
+            `delimited.columns`, or is repeated in another order.
     """
     rows = _rows(path, sheet)
     first_rows = list(itertools.islice(rows, HEAD_ROWS))
@@ -120,7 +120,7 @@ def _record(table: delimited.Table, number: int, cells: list[Any], ignore: Colle
 
 
 def _look(first: Iterable[Row], layout: Layout) -> tuple[Head, int]:
-    """Returns the first rows as text, and how many empty columns stand before the table."""
+    """Returns the first rows as text, and the number of empty columns to the left of the table."""
     filled_rows = [
         (number, cells, [index for index, cell in enumerate(cells) if cell is not None]) for number, cells in first
     ]
@@ -128,9 +128,9 @@ def _look(first: Iterable[Row], layout: Layout) -> tuple[Head, int]:
         filled_indices for _, _, filled_indices in filled_rows
     ]
     first_column = min((filled_indices[0] for filled_indices in wide_rows), default=0)
-    ends = Counter(filled_indices[-1] + 1 for filled_indices in wide_rows)  # a remark may stand beside a row
+    ends = Counter(filled_indices[-1] + 1 for filled_indices in wide_rows)  # a remark may be to the right of a row
     width = max(*(ends.most_common(1)[0][0], wide_rows[0][-1] + 1) if wide_rows else (0, first_column)) - first_column
-    table, is_title = [], True  # one cell in a line of its own above the table
+    table, is_title = [], True  # a single cell above the table
     for number, cells, filled_indices in filled_rows:
         is_title = is_title and len(filled_indices) == 1 and width > 1
         title_or_cells = [cells[filled_indices[0]]] if is_title else cells[first_column:]
@@ -140,12 +140,12 @@ def _look(first: Iterable[Row], layout: Layout) -> tuple[Head, int]:
 
 
 def _rows(path: Path, sheet: str | None) -> Iterator[Row]:
-    """Yields the rows of a worksheet that have a cell with something in it."""
+    """Yields the rows of a worksheet that are not empty."""
     name = archives.name_of(path)
     with contextlib.ExitStack() as stack, _damage_as_data_error(name):
         values = _cells(_sheet(stack.enter_context(_workbook(path)), sheet, name), name)
         formulas: Iterator[tuple[int, tuple]] = itertools.repeat((0, ()))
-        if _has_formulas(path):  # of those without a result only the formula tells them from empty cells
+        if _has_formulas(path):  # without a result only the formula distinguishes a cell from an empty one
             formulas = _cells(_sheet(stack.enter_context(_workbook(path, formulas=True)), sheet, name), name)
         for (number, cells), (_, formula_cells) in zip(values, formulas, strict=False):
             row = [_value(cell) for cell in cells]
@@ -161,12 +161,12 @@ def _rows(path: Path, sheet: str | None) -> Iterator[Row]:
 
 
 def _cells(sheet: Any, name: str) -> Iterator[tuple[int, tuple]]:
-    """Yields the rows that stand in the file of a worksheet, each with its number.
+    """Yields the rows in the file of a worksheet, each with its number.
 
-    As the loop of openpyxl does, which leaves out, without a word, rows whose numbers do not rise, and cells likewise.
+    Like openpyxl's own loop, which silently skips rows and cells whose numbers are not in ascending order.
 
     Raises:
-        DataError: The numbers of rows or cells do not rise.
+        DataError: The numbers of rows or cells are not in ascending order.
     """
     from openpyxl.worksheet._read_only import WorkSheetParser
 
@@ -192,7 +192,7 @@ def _cells(sheet: Any, name: str) -> Iterator[tuple[int, tuple]]:
 
 
 def _value(cell: Any) -> Any:
-    """Returns what stands in a cell: a number, a text, a boolean, an error; None for nothing, also for blanks only."""
+    """Returns the value of a cell: a number, a text, a boolean, an error; None for an empty or blank cell."""
     value = cell.value
     if isinstance(value, str):
         if cell.data_type == "e":
@@ -208,7 +208,7 @@ def _value(cell: Any) -> Any:
 
 
 def _text(cell: Any) -> str:
-    """Returns a cell as a header has it."""
+    """Returns a cell as text, as in a header."""
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
     return "" if cell is None else str(cell).strip()
@@ -225,7 +225,7 @@ def _sheet(book: Any, sheet: str | None, name: str) -> Any:
 
 @contextlib.contextmanager
 def _workbook(path: Path, *, formulas: bool = False) -> Iterator[Any]:
-    import openpyxl  # 0.2 s that other formats need not wait for
+    import openpyxl  # 0.2 s, not needed for other formats
 
     name = archives.name_of(path)
     with _opened(path, name) as file:
@@ -237,7 +237,7 @@ def _workbook(path: Path, *, formulas: bool = False) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
-    """Opens a workbook; raises DataError where it is none that can be read, with how to make one of it."""
+    """Opens a workbook; raises DataError, with the remedy, where the file is another one."""
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes); write or fetch it again.")
@@ -268,7 +268,7 @@ def _ole_message(name: str, content: bytes) -> str:
 
 
 def _has_formulas(path: Path) -> bool:
-    """Returns whether a sheet of a workbook has a formula in it."""
+    """Returns whether any sheet of a workbook contains a formula."""
     with _opened(path, str(path)) as file, zipfile.ZipFile(file) as archive:
         for file_name in archive.namelist():
             if file_name.startswith("xl/worksheets/") and file_name.endswith(".xml"):
@@ -283,7 +283,7 @@ def _has_formulas(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _damage_as_data_error(name: str) -> Iterator[None]:
-    """Raises DataError for what openpyxl raises where a file is no whole workbook."""
+    """Raises DataError for the errors that openpyxl raises for a damaged workbook."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, SyntaxError, EOFError, KeyError, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Which reader a file or folder wants, and its columns and records."""
+"""Recognises the format of files and folders, and reads their columns, records and blocks with its reader."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePath
@@ -16,12 +16,12 @@ from data.spec import TextFeature
 
 HEADED_KINDS = ("csv", "xlsx")  # formats whose first row may be a header
 SETTINGS_OF = {"sheet": ("xlsx",), "delimiter": ("csv",), "header": HEADED_KINDS, "names": HEADED_KINDS}
-"""Setting -> the formats that are read by it."""
+"""Setting -> the formats that it applies to."""
 WITH_HEADER = {"names": (), "header": True}
 
 
 def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
-    """Returns the format of files and folders; raises ConfigError when it cannot be told, or they differ."""
+    """Returns the format of files and folders; raises ConfigError when it is unknown, or they have several."""
     if config.format != "auto":
         return config.format
     kinds = {}
@@ -41,7 +41,7 @@ def format_of(config: DataConfig, paths: Sequence[Path]) -> str:
 
 
 def refuse_without_effect(kind: str, paths: Sequence[Path], config: DataConfig) -> None:
-    """Raises ConfigError for a setting that says how files of another format than `kind` are read."""
+    """Raises ConfigError for a setting that applies to other formats than `kind` only."""
     for name, kinds in SETTINGS_OF.items():
         value = getattr(config, name)
         if value != DataConfig.model_fields[name].default and kind not in kinds:
@@ -57,12 +57,12 @@ def refuse_without_effect(kind: str, paths: Sequence[Path], config: DataConfig) 
 
 
 def files_of(path: Path, kind: str) -> list[Path]:
-    """Returns the files of a table: itself, or where it is a folder those in it; raises DataError where it has none."""
+    """Returns the files of a table: itself, or the files of a folder; raises DataError for a folder without files."""
     return partitions.files(path) if kind == "parquet" and path.is_dir() else [path]
 
 
 def columns_of(path: Path, kind: str, config: DataConfig) -> list[str]:
-    """Returns the names of a file's columns: of its header or the settings, else of its first row."""
+    """Returns the names of a file's columns: from its header or the settings, else those of its first row."""
     readers: dict[str, Any] = {"csv": lambda path: delimited.columns(path, layout_of(path, config))}
     readers |= {"xlsx": lambda path: excel.columns(path, layout_of(path, config), config.sheet)}
     readers |= {"jsonl": jsonl.columns, "parquet": _parquet(path).columns}
@@ -95,7 +95,7 @@ def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
 
 
 def _parquet(path: Path) -> Any:
-    """Returns the reader of a Parquet file, or of a folder of those."""
+    """Returns the module that reads a Parquet file, or a folder of Parquet files."""
     return partitions if path.is_dir() else parquet
 
 
@@ -106,7 +106,7 @@ def head_of(path: Path, kind: str, config: DataConfig) -> Head:
 
 
 def refuse_data_as_header(path: Path, kind: str, config: DataConfig) -> None:
-    """Raises DataError when the first row of a file seems to be data, and the settings do not say what it is."""
+    """Raises DataError when the first row of a file seems to be data, unless the settings say what it is."""
     if kind in HEADED_KINDS and config.header is None and not config.names:
         name, head = archives.name_of(path), head_of(path, kind, config)
         delimited.names_in(name, head, layout_of(path, config))
@@ -116,21 +116,21 @@ def refuse_data_as_header(path: Path, kind: str, config: DataConfig) -> None:
 
 
 def layout_of(path: Path, config: DataConfig) -> Layout:
-    """Returns how the settings say that a CSV file is laid out."""
+    """Returns the layout of a CSV file by the settings."""
     return Layout("\t" if is_tsv(path) else config.delimiter, config.names, config.header)
 
 
 def is_tsv(path: Path) -> bool:
-    """Returns whether a file is called one of cells with tabs between them."""
+    """Returns whether the name of a file has the ending of tab-separated values."""
     return _ending(path) == ".tsv"
 
 
 def kept_settings(config: DataConfig, columns: Callable[[], list[str]] | None) -> dict[str, Any]:
-    """Returns the settings, JSON values, by which `for_prediction` reads tables of questions to a published model.
+    """Returns the settings, JSON values, with which `for_prediction` reads tables for a published model.
 
     Args:
-        config: How the training data is read; of a data set `Dataset.read_by`.
-        columns: Returns the names of its columns; None where it is no table.
+        config: Settings of the training data; of a data set `Dataset.read_by`.
+        columns: Returns the names of its columns; None where it is not a table.
     """
     names = list(config.names) or (columns() if columns and config.header is False else [])
     setting_names = {"format", "delimiter", "header", "missing_values", "decimal", "thousands", "sheet"}
@@ -139,10 +139,10 @@ def kept_settings(config: DataConfig, columns: Callable[[], list[str]] | None) -
 
 
 def format_of_questions(path: Path, config: DataConfig) -> str:
-    """Returns the format of a table of questions: by its ending, else that of the training data.
+    """Returns the format of a table to predict: by its ending, else that of the training data.
 
     Raises:
-        ConfigError: Neither tells it.
+        ConfigError: It follows from neither.
     """
     return TABLE_ENDINGS.get(_ending(path)) or format_of(config, [path])
 
@@ -150,20 +150,20 @@ def format_of_questions(path: Path, config: DataConfig) -> str:
 def for_prediction(
     path: Path, kind: str, config: DataConfig, targets: Collection[str], column: str | None = None
 ) -> DataConfig:
-    """Returns how a table of questions is read: as the training data was, but for what the table itself tells.
+    """Returns the settings for a table to predict: those of the training data, adapted to the table.
 
-    Where the training data had no header, the table may have one, and it may lack the columns to be predicted. A list
-    of what a model of one column takes may have a header or none. Nothing is read by its position below a header.
+    Where the training data had no header, the table may have one, and may lack the columns to be predicted. A table for
+    a model with one input column may have a header or none. Below a header, columns are identified by name only.
 
     Args:
         path: The table.
         kind: Its format.
-        config: What `kept_settings` returned for the training data; older versions have fewer.
+        config: Settings of the training data, see `kept_settings`; older model versions have fewer.
         targets: The columns to be predicted.
-        column: The one column that the model is asked about; None where it takes several.
+        column: The only input column of the model; None where it has several.
 
     Raises:
-        DataError: Its rows have neither as many cells as those of the training data, nor as many as without targets.
+        DataError: The number of cells in its rows is neither that of the training data, nor that without targets.
     """
     if kind not in HEADED_KINDS:
         return config
@@ -181,7 +181,7 @@ def for_prediction(
         return config
     header = _header(first, rows_below, config, inputs)
     if header:
-        # What stands twice is told by the reader of headers.
+        # The reader of headers reports a name that occurs twice.
         are_different = len(set(header)) == len(header)
         return config.model_copy(update={"names": header, "header": None} if are_different else WITH_HEADER)
     if len(first) == len(inputs):
@@ -197,7 +197,7 @@ def for_prediction(
 def _header(
     first: Sequence[str], rows_below: Sequence[Sequence[str]], config: DataConfig, inputs: Sequence[str]
 ) -> tuple[str, ...]:
-    """Returns the names in the first row of a table, spelled as the trained ones; empty where it is a row of data."""
+    """Returns the names in the first row, spelled as in the training data; empty where it is a row of data."""
     cells = headers.resolved(first, config.names)
     header_cells, *rows = [
         ["" if cell in config.missing_values else cell for cell in row] for row in (cells, *rows_below)
@@ -210,7 +210,7 @@ def _header(
 def _one_column_settings(
     column: str, config: DataConfig, first: str, rows_below: Sequence[Sequence[str]]
 ) -> dict[str, Any]:
-    """Returns the settings that read a table of one column: below its trained name, below another, or all of it."""
+    """Returns the settings for a table of one column, with or without a header."""
     if headers.resolved([first], [column]) == [column]:
         return {"names": (column,), "header": None}
     is_other_column = headers.resolved([first], config.names)[0] in config.names
@@ -220,6 +220,6 @@ def _one_column_settings(
 
 
 def _ending(path: Path) -> str:
-    """Returns the ending that tells the format, in small letters: of what is packed, not `.gz` or `.zip`."""
+    """Returns the ending that decides the format, in lower case; that of the table within a `.gz` or `.zip` file."""
     name = PurePath(archives.name_of(path))
     return (name.with_suffix("") if archives.is_gzip(name) else name).suffix.lower()
