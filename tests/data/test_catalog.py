@@ -22,10 +22,10 @@ def test_every_data_set_states_its_splits_licence_and_sources(name):
 def test_digits_has_the_rows_it_states_and_no_image_in_two_splits():
     dataset = catalog.load("digits")
 
-    rows = {split: list(of_split) for split, of_split in catalog.open_splits(dataset).items()}
+    rows = {split: list(split_rows) for split, split_rows in catalog.open_splits(dataset).items()}
 
-    assert {split: len(of_split) for split, of_split in rows.items()} == dataset.spec.num_rows
-    images = {split: {row["image"].tobytes() for row in of_split} for split, of_split in rows.items()}
+    assert {split: len(split_rows) for split, split_rows in rows.items()} == dataset.spec.num_rows
+    images = {split: {row["image"].tobytes() for row in split_rows} for split, split_rows in rows.items()}
     assert not images["train"] & images["test"]
     assert not images["train"] & images["validation"]
     assert not images["validation"] & images["test"]

@@ -63,7 +63,7 @@ def test_bytes_that_are_no_example_raise_a_value_error(serialized):
         parse(serialized)
 
 
-def test_a_record_that_is_no_example_is_a_row_that_cannot_be_used(tmp_path):
+def test_a_record_that_is_no_example_is_an_unusable_row(tmp_path):
     import tensorflow as tf
 
     from data.examples import encode

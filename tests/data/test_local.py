@@ -85,7 +85,7 @@ def test_csv_rows_become_numbers_text_and_classes(expected):
     ],
     ids=["reordered", "BOM", "CRLF", "semicolons", "tabs", "gzip", "ignored", "jsonl", "parquet", "tfrecord"],
 )  # fmt: skip
-def test_the_same_rows_are_read_from_every_form(tmp_path, expected, name, write, settings):
+def test_the_same_rows_are_read_from_every_format(tmp_path, expected, name, write, settings):
     write(tmp_path / name)
 
     splits, _ = _read({"files": name, "features": FEATURES, "splits": FIFTHS, **settings}, tmp_path)
@@ -122,7 +122,7 @@ def test_a_split_with_its_own_file_is_that_file(tmp_path):
     assert len(splits["train"]) + len(splits["validation"]) == 100
 
 
-def test_of_equal_rows_in_two_files_the_training_row_is_dropped(tmp_path):
+def test_the_training_row_of_two_equal_rows_is_dropped(tmp_path):
     for name, part in (("a", rows(100)), ("b", rows(60)[50:]), ("c", rows(110)[100:])):
         (tmp_path / f"{name}.csv").write_text(csv_text(part))
     files = {"train": "a.csv", "validation": "b.csv", "test": "c.csv"}
@@ -130,7 +130,7 @@ def test_of_equal_rows_in_two_files_the_training_row_is_dropped(tmp_path):
 
     splits, (note,) = _read({"files": files, "features": FEATURES, "checks": checks}, tmp_path)
 
-    assert {split: len(kept) for split, kept in splits.items()} == {"train": 90, "validation": 10, "test": 10}
+    assert {split: len(kept_rows) for split, kept_rows in splits.items()} == {"train": 90, "validation": 10, "test": 10}
     assert note.startswith("10 of 100 rows of split train are in another split too")
 
 
@@ -162,7 +162,7 @@ def _without(*names: str) -> dict:
     return {name: feature for name, feature in FEATURES.items() if name not in names}
 
 
-def test_a_column_that_is_ignored_from_now_on_leaves_every_row_in_its_split(tmp_path):
+def test_ignoring_a_column_moves_no_row_to_another_split(tmp_path):
     before = _splits_of(tmp_path, rows(300), COLUMNS, {})
 
     after = _splits_of(tmp_path, rows(300), COLUMNS, {"features": _without("age"), "ignore": ["age"]})
@@ -171,7 +171,7 @@ def test_a_column_that_is_ignored_from_now_on_leaves_every_row_in_its_split(tmp_
 
 
 @pytest.mark.parametrize("role", ["id", "group"])
-def test_a_row_keeps_the_split_of_its_id_or_group_whatever_else_changes(tmp_path, role):
+def test_a_row_keeps_the_split_of_its_id_or_group_when_other_cells_change(tmp_path, role):
     columns = [*COLUMNS, "key"]
     settings = {"roles": {role: "key"}}
     keyed = [{**row, "key": number} for number, row in enumerate(rows(300))]
@@ -197,7 +197,7 @@ def test_rows_without_a_group_are_groups_of_their_own(tmp_path):
     assert len({split for split in SPLITS for row in splits[split] if row.group}) == 1
 
 
-def test_equal_inputs_that_an_ignored_column_tells_apart_count_as_duplicates_do(tmp_path):
+def test_equal_inputs_that_differ_in_an_ignored_column_count_as_duplicates(tmp_path):
     copies = [{**row, "key": number} for number in range(3) for row in rows(300)]
     (tmp_path / "rows.csv").write_text(csv_text([{**row, "key": f"{row['key']}"} for row in copies], [*COLUMNS, "key"]))
     settings = {"files": "rows.csv", "features": FEATURES, "ignore": ["key"]}
@@ -243,7 +243,7 @@ SPACED = {
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_spaces_around_a_category_or_class_are_no_part_of_it_and_those_of_a_text_are(tmp_path, form):
+def test_spaces_are_stripped_from_categories_and_classes_but_not_from_texts(tmp_path, form):
     lines = [(" red ", "round ", f" note {i} ", " left") for i in range(30)]
     lines += [("blue", " round", f"{i}", "stayed\t") for i in range(30)]
     if form == "csv":
@@ -272,11 +272,11 @@ def test_a_class_that_is_named_with_spaces_keeps_them(tmp_path):
     features = {"x": "number", "fate": {"kind": "label", "classes": ["left", " left"]}}
     (tmp_path / "rows.csv").write_text("x,fate\n" + "\n".join(f"{i},{' ' * (i % 2)}left" for i in range(60)))
 
-    read = _joined(
+    read_rows = _joined(
         _read({"files": "rows.csv", "features": features, "splits": FIFTHS, "checks": {"min_classes": 1}}, tmp_path)[0]
     )
 
-    assert {(row["x"] % 2, row["fate"]) for row in read} == {(0, 0), (1, 1)}
+    assert {(row["x"] % 2, row["fate"]) for row in read_rows} == {(0, 0), (1, 1)}
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_class_that_is_named_with_spaces_keeps_them(tmp_path):
         ({"kind": "date", "format": "unix"}, "1e30", False),
     ],
 )
-def test_a_number_that_training_cannot_square_is_named_before_it(tmp_path, feature, cell, kept):
+def test_a_number_whose_square_overflows_is_reported_before_training(tmp_path, feature, cell, kept):
     cells = [str(i) for i in range(60)]
     cells[4] = cell
     (tmp_path / "rows.csv").write_text("x,y,z\n" + "\n".join(f"{x},{i},{i}" for i, x in enumerate(cells)))
@@ -317,7 +317,7 @@ def test_an_image_folder_is_read_with_its_folders_as_classes(tmp_path):
     assert all(row["image"].shape == (4, 4, 1) and row["image"].dtype == np.uint8 for row in all_rows)
 
 
-def test_images_named_by_a_table_lie_beside_it(tmp_path):
+def test_paths_of_images_in_a_table_are_relative_to_it(tmp_path):
     folder = tmp_path / "elsewhere"
     (folder / "photos").mkdir(parents=True)
     for i in range(30):
@@ -332,7 +332,7 @@ def test_images_named_by_a_table_lie_beside_it(tmp_path):
     assert sorted(int(row["image"][0, 1, 0]) for row in _joined(splits)) == [7 * i for i in range(30)]
 
 
-def test_equal_pictures_of_two_names_lie_in_one_split(tmp_path):
+def test_equal_pictures_with_two_names_are_in_one_split(tmp_path):
     (tmp_path / "photos").mkdir()
     for i in range(40):
         for name in ("a", "b"):

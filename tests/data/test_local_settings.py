@@ -83,26 +83,26 @@ def test_inferred_settings_read_the_same_rows_when_they_are_set(tmp_path):
     dataset = local.dataset(config, "rows", tmp_path)
 
     settings = DataConfig.model_validate_json(dataset.read_by(config).model_dump_json())
-    again = local.dataset(settings, "rows", tmp_path)
+    data_set = local.dataset(settings, "rows", tmp_path)
 
     assert (settings.decimal, settings.thousands, settings.missing_values) == (",", ".", ("", "n/a"))
     assert settings.features == dataset.spec.features
-    assert list(open_rows(again, settings)) == list(open_rows(dataset, config))
+    assert list(open_rows(data_set, settings)) == list(open_rows(dataset, config))
 
 
 def test_inferred_settings_are_cached_for_the_same_file_and_the_same_code(tmp_path, monkeypatch):
     """After an upgrade the guesses of the release before must not be used."""
     (tmp_path / "rows.csv").write_text("size,fate\n" + "\n".join(f"{i / 3},{'ab'[i % 2]}" for i in range(40)))
     os.utime(tmp_path / "rows.csv", (1, 1))
-    read, infer = [], local._infer
-    monkeypatch.setattr(local, "_infer", lambda *given: read.append(1) or infer(*given))
+    calls, infer = [], local._infer
+    monkeypatch.setattr(local, "_infer", lambda *given: calls.append(1) or infer(*given))
     config = DataConfig(files="rows.csv", label="fate")
 
     for release in ("1", "1", "2"):
         monkeypatch.setattr(file_cache, "_code", lambda release=release: release)
         local.dataset(config, "rows", tmp_path)
 
-    assert len(read) == 2
+    assert len(calls) == 2
 
 
 def test_a_file_that_two_patterns_name_is_read_once(tmp_path):
@@ -139,12 +139,12 @@ def _tables(folder: Path) -> dict:
 )
 def test_a_folder_and_a_file_in_it_are_read_once(tmp_path, files):
     settings = {"files": "rows", **_tables(tmp_path)}
-    folder_only, config = (DataConfig.model_validate({**settings, "files": one}) for one in ("rows", files))
+    folder_only, config = (DataConfig.model_validate({**settings, "files": config_}) for config_ in ("rows", files))
 
-    read = [list(open_rows(local.dataset(one, "rows", tmp_path), one)) for one in (folder_only, config)]
+    readings = [list(open_rows(local.dataset(config_, "rows", tmp_path), config_)) for config_ in (folder_only, config)]
 
-    assert len(read[1]) == 30
-    assert sorted(row["x"] for _, row in read[1]) == sorted(row["x"] for _, row in read[0])
+    assert len(readings[1]) == 30
+    assert sorted(row["x"] for _, row in readings[1]) == sorted(row["x"] for _, row in readings[0])
 
 
 @pytest.mark.parametrize(
@@ -161,9 +161,9 @@ def test_a_folder_and_a_file_in_it_are_read_once(tmp_path, files):
 )
 def test_a_file_of_two_splits_is_refused(tmp_path, files, message):
     settings = _tables(tmp_path)
-    for place in ("cat", "dog", "held out/cat", "held out/dog"):
-        (tmp_path / "photos" / place).mkdir(parents=True)
-        (tmp_path / "photos" / place / "1.png").write_bytes(png(len(place)))
+    for class_folder in ("cat", "dog", "held out/cat", "held out/dog"):
+        (tmp_path / "photos" / class_folder).mkdir(parents=True)
+        (tmp_path / "photos" / class_folder / "1.png").write_bytes(png(len(class_folder)))
     if "photos" in str(files):
         settings = {"features": {"image": {"kind": "image", "height": 4, "width": 4, "channels": 1}}}
 
@@ -171,7 +171,7 @@ def test_a_file_of_two_splits_is_refused(tmp_path, files, message):
         local.dataset(DataConfig.model_validate({"files": files, **settings}), "rows", tmp_path)
 
 
-def test_numbers_are_read_in_the_notation_of_the_settings(tmp_path):
+def test_numbers_of_files_are_read_in_the_notation_of_the_settings(tmp_path):
     lines = [f"{i}.234,5 \u20ac;{i},0 %;{('no', 'yes')[i % 2]}" for i in range(1, 10)]
     (tmp_path / "rows.csv").write_text("\n".join(["price;share;sold", *lines]))
     features = {
@@ -190,7 +190,7 @@ def test_numbers_are_read_in_the_notation_of_the_settings(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("roles", [{}, {"time": "x"}], ids=["stratified", "by time"])
-def test_the_order_of_files_and_the_size_of_blocks_change_no_byte(tmp_path, monkeypatch, roles):
+def test_the_order_of_files_and_the_block_size_change_no_byte(tmp_path, monkeypatch, roles):
     from components.example_gen import split_files, write_splits
 
     for number in range(3):
@@ -211,8 +211,8 @@ def test_the_order_of_files_and_the_size_of_blocks_change_no_byte(tmp_path, monk
         written.append((summary, files))
 
     assert written[0] == written[1]
-    assert sum(one["rows"] for one in written[0][0].values()) == 600
-    rare = {split: one["classes"]["y"][2] for split, one in written[0][0].items()}
+    assert sum(split_summary["rows"] for split_summary in written[0][0].values()) == 600
+    rare = {split: split_summary["classes"]["y"][2] for split, split_summary in written[0][0].items()}
     assert roles or rare == {"train": 5, "validation": 1, "test": 1}
 
 
@@ -250,7 +250,7 @@ def test_rows_without_a_group_or_id_are_groups_of_their_own_in_every_format(tmp_
     assert set(map(frozenset, splits.values())) == {frozenset(SPLITS)}
 
 
-def test_the_split_of_a_row_of_json_does_not_depend_on_the_rows_beside_it(tmp_path, monkeypatch):
+def test_the_split_of_a_json_row_does_not_depend_on_other_rows(tmp_path, monkeypatch):
     lists = ["[1, 2]", "[1, 2.5]", "[2.0]", "[]", "null", "[0.5, null]", "[true, 1]", "[[1], [2.5]]", "3", "3.5"]
     lines = [f'{{"x": {i}, "list": {lists[i % 10 if i % 50 < 10 else 0]}, "y": "{"ab"[i % 2]}"}}' for i in range(300)]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))

@@ -29,7 +29,7 @@ from data.spec import NumberFeature
         ("CHF 77.--", ".", "CHF", 77),
     ],
 )
-def test_numbers_are_read_as_they_are_written(text, marks, unit, number):
+def test_numbers_are_parsed_in_the_notation_of_the_settings(text, marks, unit, number):
     assert parsed(text, Notation(*marks), unit) == number
 
 
@@ -56,17 +56,17 @@ def test_numbers_are_read_as_they_are_written(text, marks, unit, number):
         ("", ",", ""),
     ],
 )
-def test_what_is_written_otherwise_is_no_number(text, marks, unit):
+def test_texts_in_another_notation_are_no_numbers(text, marks, unit):
     assert parsed(text, Notation(*marks), unit) is None
 
 
-def test_in_the_plain_notation_numbers_are_what_python_takes_without_underscores():
+def test_the_plain_notation_is_that_of_python_without_underscores():
     assert [parsed(text) for text in ("1.5", "+3", " 1e5 ", ".5", "1,5")] == [1.5, 3, 1e5, 0.5, None]
     assert parsed("-inf", PLAIN) == float("-inf")
 
 
 @pytest.mark.parametrize("unit", ["5", "e", "E3", " km", "km ", "-", ".", "'"])
-def test_what_may_be_a_part_of_a_number_is_no_unit(unit):
+def test_parts_of_numbers_are_no_units(unit):
     with pytest.raises(ValidationError, match="a unit such as EUR"):
         NumberFeature(unit=unit)
 

@@ -32,7 +32,7 @@ def _resized(values: list[list[int]], height: int, width: int) -> list[list[int]
         ([[7]], (2, 3), [[7, 7, 7], [7, 7, 7]]),
     ],
 )
-def test_areas_are_averaged_when_shrinking_and_centres_joined_when_enlarging(values, size, expected):
+def test_shrinking_averages_areas_and_enlarging_interpolates_between_centres(values, size, expected):
     assert _resized(values, *size) == expected
 
 
@@ -60,7 +60,7 @@ def test_a_jpeg_is_turned_upright_as_pillow_does_it(turn):
 
 
 @pytest.mark.parametrize("order", [b"II", b"MM"])
-def test_orientation_is_found_behind_other_segments_in_both_orders_of_bytes(order):
+def test_orientation_is_found_after_other_segments_in_both_byte_orders(order):
     number = {b"II": "little", b"MM": "big"}[order]
 
     def short(value: int, size: int = 2) -> bytes:
@@ -113,7 +113,7 @@ def test_orientation_of_other_formats_is_applied(kind):
     np.testing.assert_array_equal(pictures.decode(content, (9, 6, 3)), expected)
 
 
-def test_of_sixteen_bits_the_upper_eight_are_taken():
+def test_the_upper_eight_of_sixteen_bits_are_kept():
     levels = np.arange(54, dtype=np.uint16).reshape(6, 9) * 1200
 
     for kind in ("PNG", "TIFF"):
@@ -121,7 +121,7 @@ def test_of_sixteen_bits_the_upper_eight_are_taken():
         np.testing.assert_array_equal(decoded[..., 0], levels // 256)
 
 
-def test_of_several_pages_the_first_is_taken():
+def test_the_first_of_several_pages_is_decoded():
     frames = [Image.new("L", (9, 6), level) for level in (10, 200)]
 
     for kind in ("TIFF", "GIF"):
@@ -155,14 +155,14 @@ JPEG = saved(photo(40, 40), "JPEG")
         ),
     ],
 )
-def test_what_cannot_be_used_is_named(content, expected):
+def test_unusable_pictures_are_named(content, expected):
     with pytest.raises(pictures.UnusablePictureError) as error:
         pictures.decode(content, SHAPE)
 
     assert str(error.value) == expected
 
 
-def test_within_keeping_a_picture_is_decoded_once_for_each_shape_up_to_a_bound(monkeypatch):
+def test_a_picture_is_decoded_once_for_each_shape_up_to_the_limit_of_the_cache(monkeypatch):
     opened, opening = [], pictures._opened
     monkeypatch.setattr(pictures, "_opened", lambda content: opened.append(content) or opening(content))
     first, second = (saved(photo(20, 30, seed), "JPEG") for seed in (1, 2))

@@ -35,17 +35,17 @@ def _dataset(tmp_path):
     return prepared(SPEC, sha256=sha256(tmp_path / "table.csv"), make=_make, split=by_content("number"))
 
 
-def test_rows_come_as_values_test_first_and_other_columns_are_left_out(tmp_path):
-    read = list(rows(_dataset(tmp_path).sources["package"](tmp_path), SPEC))
+def test_rows_come_test_split_first_without_other_columns(tmp_path):
+    read_rows = list(rows(_dataset(tmp_path).sources["package"](tmp_path), SPEC))
 
-    splits = [split for split, _ in read]
+    splits = [split for split, _ in read_rows]
     assert splits == sorted(splits, key=["test", "validation", "train"].index)
-    assert len(read) == 100
-    assert {tuple(sorted(row)) for _, row in read} == {("colour", "kind", "weight"), ("colour", "kind")}
-    assert read[0][1].where.startswith("fruit:")
+    assert len(read_rows) == 100
+    assert {tuple(sorted(row)) for _, row in read_rows} == {("colour", "kind", "weight"), ("colour", "kind")}
+    assert read_rows[0][1].where.startswith("fruit:")
 
 
-def test_rows_know_which_others_they_belong_to_where_the_data_set_says_so(tmp_path):
+def test_rows_have_groups_where_the_data_set_has_them(tmp_path):
     _make(tmp_path)
     digest, split = sha256(tmp_path / "table.csv"), by_content("number")
     grouped = prepared(
@@ -77,7 +77,7 @@ def test_a_table_that_was_changed_is_refused_with_the_fix(tmp_path):
         dataset.sources["package"](tmp_path)
 
 
-def test_a_share_of_the_training_rows_is_the_same_each_time_and_keeps_all_rows_of_the_other_splits(tmp_path):
+def test_a_share_of_the_training_rows_is_reproducible_and_keeps_the_other_splits_complete(tmp_path):
     dataset = _dataset(tmp_path)
 
     def read(share):
@@ -102,17 +102,17 @@ PACKAGED = [name for name in catalog.names() if "package" in catalog.load(name).
 def test_a_data_set_out_of_packages_has_the_rows_it_states(name):
     dataset = catalog.load(name)
     try:
-        read = list(rows(dataset.sources["package"](None), dataset.spec))
+        read_rows = list(rows(dataset.sources["package"](None), dataset.spec))
     except SourceUnavailable as error:
         pytest.skip(f"{name} is out of reach: {error}")
 
-    assert Counter(split for split, _ in read) == dataset.spec.num_rows
-    assert not [row for _, row in read if isinstance(row, BadRow)][:1]
+    assert Counter(split for split, _ in read_rows) == dataset.spec.num_rows
+    assert not [row for _, row in read_rows if isinstance(row, BadRow)][:1]
     for target in dataset.spec.targets():
-        assert len({row[target] for _, row in read}) > 1
+        assert len({row[target] for _, row in read_rows}) > 1
 
 
-def test_numbers_of_a_named_table_that_become_one_when_stored_stop_a_run(tmp_path):
+def test_colliding_numbers_of_a_named_table_stop_a_run(tmp_path):
     """The check of what storing loses never saw them."""
     write_table(
         tmp_path, ["weight", "colour", "kind"], [[2**24 + i, "red", ("apple", "pear")[i % 2]] for i in range(90)]

@@ -3,7 +3,7 @@ import pytest
 from data.scripts import cut, isolated, num_words, printable
 
 
-def test_a_right_to_left_text_is_set_off_from_what_stands_beside_it():
+def test_a_right_to_left_text_is_isolated_from_the_text_around_it():
     assert isolated("جيد") == "\u2068جيد\u2069"
     assert isolated("label=טוב") == "\u2068label=טוב\u2069"
     assert [isolated(text) for text in ("good", "很好", "अच्छी", "")] == ["good", "很好", "अच्छी", ""]
@@ -20,12 +20,12 @@ def test_a_right_to_left_text_is_set_off_from_what_stands_beside_it():
         ("half \ud83d \u2028", r"half \ud83d \u2028"),
     ],
 )
-def test_what_a_terminal_would_obey_is_shown_as_escapes(text, shown):
+def test_control_characters_are_escaped(text, shown):
     assert printable(text) == shown
     assert isolated(text) == shown
 
 
-def test_whatever_is_text_is_printed_as_it_is():
+def test_printable_text_is_unchanged():
     texts = ["crème brûlée", "好", "👩\u200d🚀", "नमस्ते", "no\u00a0break", isolated("جيد"), "a\\x1b"]
 
     assert [printable(text) for text in texts] == texts

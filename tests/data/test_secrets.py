@@ -10,7 +10,7 @@ def _forgotten_afterwards(monkeypatch):
     monkeypatch.setattr(secrets, "_values", {})
 
 
-def test_a_secret_is_resolved_and_hidden_wherever_it_shows(monkeypatch):
+def test_a_secret_is_resolved_and_hidden_in_every_text(monkeypatch):
     monkeypatch.setenv("BUCKET_KEY", "s3cr3t-key")
 
     resolved = secrets.resolve("/mnt/${ENV:BUCKET_KEY}/rows.csv")
@@ -36,5 +36,5 @@ def test_a_variable_that_is_not_set_is_named(monkeypatch):
         secrets.resolve("${ENV:NOT_SET}")
 
 
-def test_text_without_a_secret_is_left_as_it_is():
+def test_text_without_a_secret_is_unchanged():
     assert secrets.resolve("data/*.csv") == "data/*.csv"

@@ -12,7 +12,7 @@ def test_what_utf8_can_hold(text):
     assert text.encode().decode() == text
 
 
-def test_half_of_a_surrogate_pair_is_no_text_and_a_zero_byte_no_name():
+def test_surrogates_are_not_text_and_zero_bytes_not_in_names():
     assert not is_unicode("cut off \ud83d")
     assert not is_name("cut off \ud83d")
     assert not is_name("a\0b")
@@ -66,7 +66,7 @@ def test_a_measured_number_has_the_digits_that_its_interval_allows(value, interv
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.89991, "0.8999"), (0.9, "0.90"), (0.9000001, "0.9000001")])
-def test_a_number_is_seen_on_the_side_of_its_bound(value, expected):
+def test_a_number_is_rounded_to_its_side_of_the_bound(value, expected):
     assert significant(value, interval=(0.8, 1.0), bound=0.9) == expected
 
 

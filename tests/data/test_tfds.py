@@ -41,8 +41,10 @@ def test_rows_come_out_as_they_were_stored(prepared):
     test = list(splits["test"])
     assert sorted(row["label"] for row in test) == [0, 1, 2, 3, 4, 5]  # TFDS shuffles when it prepares
     assert all(row["image"].dtype == np.uint8 and row["image"].shape == (28, 28, 1) for row in test)
-    found = {(row["image"].tobytes(), int(row["label"])) for split in ("train", "validation") for row in splits[split]}
-    assert found == {
+    stored_rows = {
+        (row["image"].tobytes(), int(row["label"])) for split in ("train", "validation") for row in splits[split]
+    }
+    assert stored_rows == {
         (image.tobytes(), int(label)) for image, label in zip(images["train"], labels["train"], strict=True)
     }
 

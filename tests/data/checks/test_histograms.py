@@ -27,28 +27,28 @@ def test_histograms_and_median_are_those_of_tfdv(name):
     quantiles, cumulative = values[index], np.searchsorted(values, values[index], side="right").astype(float)
 
     expected = quantiles_util.generate_quantiles_histogram(quantiles, cumulative)
-    _same(histograms.quantiles_histogram(quantiles, cumulative), expected)
+    _assert_equal(histograms.quantiles_histogram(quantiles, cumulative), expected)
     with np.errstate(over="ignore", invalid="ignore"):
         expected = quantiles_util.generate_equi_width_histogram(quantiles, cumulative, values[0], values[-1], 10, 0)
-    _same(histograms.standard_histogram(quantiles, cumulative, values[0], values[-1]), expected)
+    _assert_equal(histograms.standard_histogram(quantiles, cumulative, values[0], values[-1]), expected)
     assert histograms.median(quantiles) == quantiles_util.find_median(quantiles)
     assert histograms.median(quantiles[:-1]) == quantiles_util.find_median(quantiles[:-1])
 
 
 def test_bins_of_equal_width_share_what_lies_between_two_quantiles():
-    found = histograms.standard_histogram(
+    histogram = histograms.standard_histogram(
         np.array([0.0, 10.0, 20.0]), np.array([1.0, 11.0, 16.0]), np.float64(0), np.float64(20)
     )
 
-    assert [bucket.low_value for bucket in found.buckets] == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
+    assert [bucket.low_value for bucket in histogram.buckets] == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
     # 11 values from 0 to 10 in five bins, 5 from 10 to 20 in five.
-    assert [bucket.sample_count for bucket in found.buckets] == pytest.approx([2.2] * 5 + [1.0] * 5)
+    assert [bucket.sample_count for bucket in histogram.buckets] == pytest.approx([2.2] * 5 + [1.0] * 5)
 
 
-def _same(found, expected) -> None:
-    assert found.type == expected.type
-    ours, theirs = (
-        np.array([(one.low_value, one.high_value, one.sample_count) for one in histogram.buckets])
-        for histogram in (found, expected)
+def _assert_equal(actual, expected) -> None:
+    assert actual.type == expected.type
+    actual_buckets, expected_buckets = (
+        np.array([(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in histogram.buckets])
+        for histogram in (actual, expected)
     )
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(actual_buckets, expected_buckets, rtol=1e-9, atol=1e-9)

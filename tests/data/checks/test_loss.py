@@ -32,25 +32,25 @@ def loss_of(parts, feature=NUMBER, options=TEXT) -> PrecisionLoss:
     return loss
 
 
-def told(cells, feature=NUMBER, options=TEXT) -> list[str]:
-    return [str(merged) for merged in loss_of([cells], feature, options).result()]
+def messages(cells, feature=NUMBER, options=TEXT) -> list[str]:
+    return [str(collisions) for collisions in loss_of([cells], feature, options).result()]
 
 
-def test_accounts_and_days_that_become_fewer_are_told_with_the_remedy():
-    assert told(pa.array(ACCOUNTS)) == [
+def test_accounts_and_days_that_collide_are_reported_with_the_remedy():
+    assert messages(pa.array(ACCOUNTS)) == [
         "n: 50 different values become 1 when stored as float32; set its kind to category where they are identifiers "
         "or codes, or name it in data.ignore."
     ]
-    assert told(pa.array(DAYS)) == [
+    assert messages(pa.array(DAYS)) == [
         "n: 322 different values become 175 when stored as float32; they are days: set its kind to date and its format "
         "to %Y%m%d."
     ]
 
 
-def test_a_target_far_from_zero_is_told_with_the_remedy():
+def test_a_target_far_from_zero_is_reported_with_the_remedy():
     values = [f"{1e9 + i / 80 - 5:.4f}" for i in range(800)]
 
-    assert told(pa.array(values), TARGET) == [
+    assert messages(pa.array(values), TARGET) == [
         "n: 800 different values become 1 when stored as float32: they are close together and far from zero; subtract "
         "a constant near their mean from them in the data, such as 1000000000."
     ]
@@ -67,8 +67,8 @@ def test_a_target_far_from_zero_is_told_with_the_remedy():
     ],
     ids=str,
 )
-def test_whole_numbers_of_every_type_are_told(cells):
-    assert len(told(cells)) == 1
+def test_integers_of_every_type_are_reported(cells):
+    assert len(messages(cells)) == 1
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_rounding_is_no_loss(cells, feature):
     if cells.type == pa.float64() and len(cells) == 36:
         cells = pa.concat_arrays([cells, pa.array([float(i) for i in range(400)])])
 
-    assert told(cells, feature) == []
+    assert messages(cells, feature) == []
 
 
 def test_one_number_with_decimals_makes_a_column_one_of_real_values():
@@ -97,25 +97,25 @@ def test_one_number_with_decimals_makes_a_column_one_of_real_values():
     assert [loss_of(order).result() for order in itertools.permutations(parts)] == [[]] * 6
 
 
-def test_order_blocks_and_workers_change_nothing_also_where_not_all_values_are_counted():
+def test_a_sample_of_values_does_not_depend_on_order_blocks_or_workers():
     values = np.random.default_rng(1).integers(2**30, 2**30 + 2**20, 60_000)
     shuffled = np.random.default_rng(2).permutation(values)
-    whole = loss_of([pa.array(values)])
-    parts = loss_of([pa.array(part) for part in np.array_split(shuffled, 30)])
+    all_at_once = loss_of([pa.array(values)])
+    in_parts = loss_of([pa.array(part) for part in np.array_split(shuffled, 30)])
     first, second = loss_of([pa.array(values[40_000:])]), loss_of([pa.array(values[:40_000])])
     first.merge(second)
 
-    (found,) = whole.result()
+    (collisions,) = all_at_once.result()
 
-    assert found == parts.result()[0] == first.result()[0]
-    assert not found.all_counted
-    assert 0.9 * MAX_VALUES < found.before <= MAX_VALUES
+    assert collisions == in_parts.result()[0] == first.result()[0]
+    assert not collisions.all_counted
+    assert 0.9 * MAX_VALUES < collisions.before <= MAX_VALUES
     # Of the counted ones as many share a float32 as of all.
     expected = len(np.unique(values.astype(np.float32))) / len(np.unique(values))
-    assert abs(found.after / found.before - expected) < 0.02
+    assert abs(collisions.after / collisions.before - expected) < 0.02
 
 
-def test_what_another_worker_counted_is_judged_with_the_rows():
+def test_merged_counts_of_another_worker_are_judged():
     spec = tiny.SPEC.model_copy(update={"features": {"n": NUMBER, "label": tiny.SPEC.features["label"]}})
     batch = tiny.batch([("train", {"n": 1.0, "label": 0})], spec)
     first, second = RowChecks(DataChecks(), spec), RowChecks(DataChecks(), spec)
@@ -127,27 +127,27 @@ def test_what_another_worker_counted_is_judged_with_the_rows():
         first.judge()
 
 
-def _of_floats(*bits: int) -> PrecisionLoss:
+def _loss_of_bits(*bits: int) -> PrecisionLoss:
     """Returns the loss of different whole numbers that are stored as float32 of these bits."""
     stored = np.array(bits, np.uint32).view(np.float32)
     keys = np.arange(len(bits)).astype(np.uint64) + np.uint64(100 * bits[0])
-    found = PrecisionLoss(DatasetSpec(name="x", title="", licence="", features={"n": NUMBER}))
-    found.add({"n": Distinct(keys, stored, all_integers=True)})
-    return found
+    precision_loss = PrecisionLoss(DatasetSpec(name="x", title="", licence="", features={"n": NUMBER}))
+    precision_loss.add({"n": Distinct(keys, stored, all_integers=True)})
+    return precision_loss
 
 
-def test_of_what_two_counted_only_what_both_would_have_counted_counts(monkeypatch):
+def test_merging_keeps_only_values_that_both_would_have_counted(monkeypatch):
     """Of bits 0, 2 and 4 the hashes rise: of the four values of the one those of 0 count, so none of 2 or beyond."""
     monkeypatch.setattr(loss, "MAX_VALUES", 3)
-    for first, second in ((_of_floats(0, 0, 2, 2), _of_floats(4)), (_of_floats(4), _of_floats(0, 0, 2, 2))):
+    for first, second in ((_loss_of_bits(0, 0, 2, 2), _loss_of_bits(4)), (_loss_of_bits(4), _loss_of_bits(0, 0, 2, 2))):
         first.merge(second)
 
-        (found,) = first.result()
+        (collisions,) = first.result()
 
-        assert (found.before, found.after, found.all_counted) == (2, 1, False)
+        assert (collisions.before, collisions.after, collisions.all_counted) == (2, 1, False)
 
 
 def test_numbers_of_eight_digits_without_a_month_are_no_days():
-    (found,) = told(pa.array([str(number) for number in range(20249901, 20249932)]))
+    (message,) = messages(pa.array([str(number) for number in range(20249901, 20249932)]))
 
-    assert found.startswith("n: 31 different values become 17 when stored as float32; set its kind to category")
+    assert message.startswith("n: 31 different values become 17 when stored as float32; set its kind to category")

@@ -29,15 +29,15 @@ def _rows(count: int, seed: int) -> list[dict]:
 
 
 def _arrays(rows: list[dict], batch: int = 64) -> dict[str, np.ndarray]:
-    made = Profile(SPEC)
+    accumulator = Profile(SPEC)
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
-        made.add({name: np.array([row[name] for row in part]) for name in ("image", "label")})
-    return made.arrays
+        accumulator.add({name: np.array([row[name] for row in part]) for name in ("image", "label")})
+    return accumulator.arrays
 
 
-def _told(rows: list[dict], max_distance: float = 0.1) -> list[str]:
-    return [str(one.sentence) for one in drifts(_arrays(_rows(300, 0)), _arrays(rows), SPEC, max_distance)]
+def _sentences(rows: list[dict], max_distance: float = 0.1) -> list[str]:
+    return [str(drift.sentence) for drift in drifts(_arrays(_rows(300, 0)), _arrays(rows), SPEC, max_distance)]
 
 
 def test_rows_are_added_up_by_hand():
@@ -52,108 +52,110 @@ def test_rows_are_added_up_by_hand():
     assert arrays["rows"].tolist() == [2]
 
 
-def test_it_is_read_back_as_written(tmp_path):
-    made = Profile(SPEC)
-    made.add({"image": np.zeros((1, 8, 8, 1), np.uint8), "label": np.array([2])})
-    made.save(tmp_path / "profile.npz")
+def test_a_profile_is_loaded_as_it_was_saved(tmp_path):
+    written = Profile(SPEC)
+    written.add({"image": np.zeros((1, 8, 8, 1), np.uint8), "label": np.array([2])})
+    written.save(tmp_path / "profile.npz")
 
-    read = profile.load(tmp_path / "profile.npz")
+    arrays = profile.load(tmp_path / "profile.npz")
 
-    assert {name: values.tolist() for name, values in read.items()} == {
-        name: values.tolist() for name, values in made.arrays.items()
+    assert {name: values.tolist() for name, values in arrays.items()} == {
+        name: values.tolist() for name, values in written.arrays.items()
     }
 
 
-def test_more_of_the_same_has_not_drifted():
+def test_more_rows_of_one_distribution_have_not_drifted():
     for seed in range(1, 21):
-        assert _told(_rows(120, seed)) == []
+        assert _sentences(_rows(120, seed)) == []
 
 
-def test_swapped_classes_are_told_though_their_shares_are_equal():
+def test_swapped_classes_with_equal_shares_are_reported():
     swapped = [{**row, "label": (1, 0, 2)[row["label"]]} for row in _rows(300, 1)]
 
-    assert _told(swapped) == ["classes look swapped: rows of top like bottom, bottom like top"]
+    assert _sentences(swapped) == ["classes look swapped: rows of top like bottom, bottom like top"]
 
 
-def test_labels_that_were_shifted_by_one_are_told():
+def test_labels_that_were_shifted_by_one_are_reported():
     shifted = [{**row, "label": (row["label"] + 1) % 3} for row in _rows(300, 1)]
 
-    assert _told(shifted) == ["classes look swapped: rows of top like left, bottom like top, left like bottom"]
+    assert _sentences(shifted) == ["classes look swapped: rows of top like left, bottom like top, left like bottom"]
 
 
-def test_a_class_that_is_gone_is_told():
-    sentences = _told([row for row in _rows(300, 1) if row["label"] != 2])
+def test_a_removed_class_is_reported():
+    sentences = _sentences([row for row in _rows(300, 1) if row["label"] != 2])
 
     assert sentences == ["share of class left was 33.3%, is 0.0%"]
 
 
-def test_a_handful_of_rows_may_differ_by_chance():
-    assert _told(_rows(4, 1)) == []  # top, bottom, left, top: half are `top`, a third was
+def test_few_rows_may_differ_by_sampling_error():
+    assert _sentences(_rows(4, 1)) == []  # top, bottom, left, top: half are `top`, a third was
 
 
-def _in_other_words(rows: list[dict], classes: tuple[str, ...]) -> list[str]:
+def _drift_with_classes(rows: list[dict], classes: tuple[str, ...]) -> list[str]:
     """Returns what has drifted where the same rows come with other classes, or in another order."""
     names = SPEC.features["label"].classes
     spec = SPEC.model_copy(update={"features": {**SPEC.features, "label": LabelFeature(classes=classes)}})
-    made, kept = Profile(spec), [row for row in rows if names[row["label"]] in classes]
-    labels = np.array([classes.index(names[row["label"]]) for row in kept])
-    made.add({"image": np.array([row["image"] for row in kept]), "label": labels})
-    return [str(one.sentence) for one in drifts(_arrays(rows), made.arrays, spec, 0.4)]
+    accumulator, kept_rows = Profile(spec), [row for row in rows if names[row["label"]] in classes]
+    labels = np.array([classes.index(names[row["label"]]) for row in kept_rows])
+    accumulator.add({"image": np.array([row["image"] for row in kept_rows]), "label": labels})
+    return [str(drift.sentence) for drift in drifts(_arrays(rows), accumulator.arrays, spec, 0.4)]
 
 
 def test_classes_are_matched_by_name():
     rows = _rows(300, 0)
 
-    assert _in_other_words(rows, ("left", "top", "bottom")) == []
-    assert _in_other_words(rows, ("left", "top", "new", "bottom")) == []
+    assert _drift_with_classes(rows, ("left", "top", "bottom")) == []
+    assert _drift_with_classes(rows, ("left", "top", "new", "bottom")) == []
 
 
-def test_the_share_of_a_class_that_stays_is_looked_at_when_another_is_added():
+def test_shares_of_remaining_classes_are_compared_when_a_class_is_added():
     rows = [row for row in _rows(900, 0) if row["label"] == 0 or row["label"] == 1][:400]
-    more = Profile(SPEC.model_copy(update={"features": {"label": LabelFeature(classes=("top", "bottom", "new"))}}))
-    more.add({"label": np.repeat([0, 2], [20, 380])})
+    accumulator = Profile(
+        SPEC.model_copy(update={"features": {"label": LabelFeature(classes=("top", "bottom", "new"))}})
+    )
+    accumulator.add({"label": np.repeat([0, 2], [20, 380])})
     spec = SPEC.model_copy(update={"features": {"label": LabelFeature(classes=("top", "bottom", "new"))}})
 
-    told = [str(one.sentence) for one in drifts(_arrays(rows), more.arrays, spec, 0.1)]
+    sentences = [str(drift.sentence) for drift in drifts(_arrays(rows), accumulator.arrays, spec, 0.1)]
 
-    assert told == ["share of class new was 0.0%, is 95.0%"]
+    assert sentences == ["share of class new was 0.0%, is 95.0%"]
 
 
-def test_means_of_other_columns_say_nothing_of_swapped_classes():
+def test_swapped_classes_are_not_judged_by_means_of_other_columns():
     rows = _rows(300, 0)
     before, after = _arrays(rows), _arrays([{**row, "label": (row["label"] + 1) % 3} for row in rows])
     after["inputs.names"] = np.array(["another 8x8x1"])
 
-    assert [one for one in drifts(before, after, SPEC, 0.1) if "swapped" in one.sentence] == []
+    assert [drift for drift in drifts(before, after, SPEC, 0.1) if "swapped" in drift.sentence] == []
 
 
-def test_a_column_called_as_a_part_of_the_profile_is_no_part_of_it():
+def test_a_column_may_have_the_name_of_a_profile_array():
     columns = {"inputs": NumberFeature(optional=True), "rows": NumberFeature(optional=True)}
     spec = SPEC.model_copy(update={"features": {**columns, "kind": LabelFeature(classes=("a", "b"))}})
     kinds = np.tile([0, 1], 50)
-    made, swapped = Profile(spec), Profile(spec)
-    made.add({"inputs": kinds + np.linspace(0, 0.1, 100), "rows": np.full(100, 2.0), "kind": kinds})
+    original, swapped = Profile(spec), Profile(spec)
+    original.add({"inputs": kinds + np.linspace(0, 0.1, 100), "rows": np.full(100, 2.0), "kind": kinds})
     swapped.add({"inputs": 1 - kinds + np.linspace(0, 0.1, 100), "rows": np.full(100, 2.0), "kind": kinds})
 
-    assert drifts(made.arrays, made.arrays, spec, 0.1) == []
-    assert [str(one.sentence) for one in drifts(made.arrays, swapped.arrays, spec, 0.1)] == [
+    assert drifts(original.arrays, original.arrays, spec, 0.1) == []
+    assert [str(drift.sentence) for drift in drifts(original.arrays, swapped.arrays, spec, 0.1)] == [
         "classes look swapped: rows of a like b, b like a"
     ]
 
 
-def test_few_rows_look_like_another_class_by_chance():
+def test_classes_of_few_rows_are_not_reported_as_swapped():
     """Swapped classes of -1 and 1 are 2 deviations apart, 4 squared: of 3 rows each chance explains 9 x 2/3."""
     spec = SPEC.model_copy(update={"features": {"n": NumberFeature(), "kind": LabelFeature(classes=("a", "b"))}})
 
     def swapped(count: int) -> list[str]:
         kinds, profiles = np.tile([0, 1], count), (Profile(spec), Profile(spec))
-        for made, sign in zip(profiles, (1, -1), strict=True):
-            made.add({"n": sign * np.tile([-1.0, 1.0], count), "kind": kinds})
-        return [one.sentence for one in drifts(profiles[0].arrays, profiles[1].arrays, spec, 1)]
+        for accumulator, sign in zip(profiles, (1, -1), strict=True):
+            accumulator.add({"n": sign * np.tile([-1.0, 1.0], count), "kind": kinds})
+        return [drift.sentence for drift in drifts(profiles[0].arrays, profiles[1].arrays, spec, 1)]
 
     assert swapped(3) == []
     assert swapped(6) == ["classes look swapped: rows of a like b, b like a"]
 
 
-def test_two_samples_of_one_distribution_differ_by_chance():
+def test_the_critical_distance_of_two_samples():
     assert profile.critical_distance(100, 100) == pytest.approx(0.2305, abs=5e-5)  # 1.63 times the root of 2/100

@@ -34,7 +34,9 @@ OPTIONAL = "data.features.area to {kind: number, optional: true}"
         ("", ["3"], []),
     ],
 )
-def test_what_to_set_for_cells_to_be_read_is_told(column, cells, expected):
+def test_settings_that_make_cells_usable_are_suggested(column, cells, expected):
     problems = [Problem(f"rows.csv:{row}", column, "a number", cell) for row, cell in enumerate(cells, start=2)]
 
-    assert [one.removesuffix(" where all numbers are written so") for one in settings_for(problems, SPEC)] == expected
+    assert [
+        setting.removesuffix(" where all numbers are written so") for setting in settings_for(problems, SPEC)
+    ] == expected

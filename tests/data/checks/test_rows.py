@@ -13,26 +13,29 @@ from data.spec import CategoryFeature, NumberFeature, Problem
 from tests.data.checks import tiny
 
 
-def _add(checks: RowChecks, rows: list[dict | tiny.Bad], split: str, *, of: int = 1, file: str = "") -> None:
+def _add(checks: RowChecks, rows: list[dict | tiny.Bad], split: str, *, batch_rows: int = 1, file: str = "") -> None:
     """Adds rows of one split, in batches of so many."""
-    for begin in range(0, len(rows), of):
+    for begin in range(0, len(rows), batch_rows):
         good = sum(isinstance(row, dict) for row in rows[:begin])
-        checks.add(tiny.batch([(split, row) for row in rows[begin : begin + of]], file=file, first=good + 1))
+        checks.add(tiny.batch([(split, row) for row in rows[begin : begin + batch_rows]], file=file, first=good + 1))
 
 
 def _judge(checks: RowChecks, file: str = "", **splits: list[dict | tiny.Bad]) -> dict[str, list[int]]:
     """Returns the pixels that are kept, of each split; splits that are not given have two good rows."""
-    good = {"test": tiny.rows(200, 201), "validation": tiny.rows(202, 203), "train": tiny.rows(204, 205)}
-    found = {**good, **splits}
-    for split, rows in found.items():
-        _add(checks, rows, split, of=3, file=file if split in splits else "")
+    default_rows = {"test": tiny.rows(200, 201), "validation": tiny.rows(202, 203), "train": tiny.rows(204, 205)}
+    rows_by_split = {**default_rows, **splits}
+    for split, rows in rows_by_split.items():
+        _add(checks, rows, split, batch_rows=3, file=file if split in splits else "")
     checks.judge()
     pixels = {
         split: np.array([int(row["image"][0, 0, 0]) for row in rows if isinstance(row, dict)])
-        for split, rows in found.items()
+        for split, rows in rows_by_split.items()
     }
     dropped = checks.dropped()
-    return {split: of[~dropped.get(split, np.zeros(len(of), bool))].tolist() for split, of in pixels.items()}
+    return {
+        split: of_split[~dropped.get(split, np.zeros(len(of_split), bool))].tolist()
+        for split, of_split in pixels.items()
+    }
 
 
 def test_rows_without_a_value_in_any_input_are_noted_with_the_first():
@@ -49,7 +52,7 @@ def test_rows_without_a_value_in_any_input_are_noted_with_the_first():
     assert first.empty.note(4)[0].startswith("2 of 4 rows have no value in any input (first: rows.csv:4), kept; delete")
 
 
-def test_few_groups_have_no_greater_share_as_a_remedy():
+def test_a_greater_share_is_no_remedy_for_too_few_groups():
     """Of three groups greater and greater shares were offered, to no effect."""
     checks = RowChecks(DataChecks(), tiny.SPEC, {"validation": 0.1, "test": 0.1}, group="plan")
     batch = tiny.batch([("train", row) for row in tiny.rows(*range(9))])
@@ -62,12 +65,12 @@ def test_few_groups_have_no_greater_share_as_a_remedy():
         checks.judge()
 
 
-def test_rows_that_are_all_different_pass_as_they_are():
+def test_distinct_rows_pass():
     checks = RowChecks(DataChecks(), tiny.SPEC)
 
-    found = _judge(checks, test=tiny.rows(1, 2, 3), train=tiny.rows(4, 5))
+    kept = _judge(checks, test=tiny.rows(1, 2, 3), train=tiny.rows(4, 5))
 
-    assert found == {"test": [1, 2, 3], "validation": [202, 203], "train": [4, 5]}
+    assert kept == {"test": [1, 2, 3], "validation": [202, 203], "train": [4, 5]}
     assert checks.notes == []
 
 
@@ -75,7 +78,7 @@ def test_rows_that_are_all_different_pass_as_they_are():
     ("one", "other"),
     [({"a": 1.0}, {"b": 1.0}), ({"a": 1.0, "b": 23.0}, {"a": 1.02, "b": 3.0}), ({"c": "a"}, {"c": "a'b'"})],
 )
-def test_rows_of_other_names_or_boundaries_are_no_duplicates(one, other):
+def test_rows_with_other_columns_or_boundaries_are_no_duplicates(one, other):
     """Of 801 different rows 129 were refused: values were joined without names and without ends."""
     numbers = {name: NumberFeature(optional=True) for name in "ab"}
     features = {**numbers, "c": CategoryFeature(optional=True), "label": tiny.SPEC.features["label"]}
@@ -157,7 +160,7 @@ def test_a_rate_up_to_the_limit_is_not_mentioned():
     assert checks.notes == []
 
 
-def test_one_class_only_is_refused():
+def test_a_single_class_is_refused():
     with pytest.raises(DataError, match=r"split train has 1 class in label \(dog\), expected at least 2; nothing"):
         _judge(RowChecks(DataChecks(), tiny.SPEC), train=tiny.rows(1, 3, 5))
 
@@ -182,7 +185,7 @@ def test_a_row_without_a_class_is_left_to_the_writer_that_names_it():
     assert checks.splits["train"].labels["label"] == {1: 1}
 
 
-def test_all_causes_are_told_at_once_each_with_its_remedy():
+def test_all_causes_are_reported_together_each_with_its_remedy():
     rows = [tiny.bad(1), tiny.bad(2), *tiny.rows(1, 2, 3, 2, 200), *tiny.rows(*range(10, 60))]
 
     with pytest.raises(DataError) as caught:
@@ -202,7 +205,7 @@ def test_all_causes_are_told_at_once_each_with_its_remedy():
     ]
 
 
-def test_of_many_unusable_rows_beside_other_causes_the_first_are_named_in_ten_lines():
+def test_many_unusable_rows_and_other_causes_are_reported_in_ten_lines():
     with pytest.raises(DataError) as caught:
         _judge(
             RowChecks(DataChecks(), tiny.SPEC), train=[*map(tiny.bad, range(30)), *tiny.rows(*range(100), 1, 3, 5, 7)]
@@ -217,7 +220,7 @@ def test_of_many_unusable_rows_beside_other_causes_the_first_are_named_in_ten_li
     assert "4 of 104 rows of split train are duplicates" in lines[9]
 
 
-def test_what_follows_from_unusable_rows_is_no_cause_of_its_own():
+def test_consequences_of_unusable_rows_are_no_causes():
     with pytest.raises(DataError) as caught:
         _judge(RowChecks(DataChecks(), tiny.SPEC), validation=[tiny.bad(1), *tiny.rows(203)])
 
@@ -231,7 +234,7 @@ def test_a_split_with_one_class_has_a_remedy():
         _judge(checks, test=tiny.rows(1, 3), train=tiny.rows(*range(10, 60)))
 
 
-def test_a_terminal_is_told_how_many_rows_without_the_first_of_them():
+def test_brief_notes_have_counts_without_examples_of_rows():
     settings = DataChecks(invalid=InvalidCheck(policy="drop", max_rate=1), duplicates=Check(policy="warn"))
     checks = RowChecks(settings, tiny.SPEC)
     bad = (Problem("a (1), kept.csv:5", "label", "one of cat, dog", "(JA)"),)
@@ -248,7 +251,7 @@ def test_a_terminal_is_told_how_many_rows_without_the_first_of_them():
     ]
 
 
-def test_a_terminal_is_told_of_labels_where_all_equal_rows_have_another():
+def test_brief_notes_mention_labels_when_all_equal_rows_are_relabelled():
     checks = RowChecks(DataChecks(duplicates=Check(policy="warn")), tiny.SPEC)
 
     _judge(checks, train=[*tiny.rows(1, 2), *tiny.rows(1, label=0)])
@@ -258,7 +261,7 @@ def test_a_terminal_is_told_of_labels_where_all_equal_rows_have_another():
     ]
 
 
-def test_equal_rows_with_another_label_are_noted_be_they_ever_so_few():
+def test_even_a_few_equal_rows_with_another_label_are_noted():
     """One of the two labels is wrong; below the limit nothing was said."""
     checks = RowChecks(DataChecks(leakage=Check(max_rate=0.1)), tiny.SPEC)
 
@@ -289,11 +292,13 @@ def _groups(checks: RowChecks, **splits: list[str | None]) -> None:
 
 def test_a_group_in_two_splits_is_leakage():
     """Of 40 customers 37 were in the training files and in the test files, and count as one in intervals."""
-    given = {"test": ["a", "b", None], "validation": ["c", "d"], "train": ["e", "b", None, "b", "c"]}
+    groups_by_split = {"test": ["a", "b", None], "validation": ["c", "d"], "train": ["e", "b", None, "b", "c"]}
 
     with pytest.raises(DataError) as caught:
-        _groups(RowChecks(DataChecks(), tiny.SPEC, group="customer"), **given)
-    _groups(RowChecks(DataChecks(), tiny.SPEC), **given)  # groups of a data set whose publisher drew the splits
+        _groups(RowChecks(DataChecks(), tiny.SPEC, group="customer"), **groups_by_split)
+    _groups(
+        RowChecks(DataChecks(), tiny.SPEC), **groups_by_split
+    )  # groups of a data set whose publisher drew the splits
 
     assert str(caught.value) == (
         "tiny: 3 of 5 rows of split train have a customer that is in another split too (60.00%, 2 groups, first: "
@@ -314,7 +319,7 @@ def test_rows_of_a_group_that_is_in_another_split_are_dropped():
     ]
 
 
-def test_rows_that_a_check_left_out_are_named_as_the_cause_of_an_empty_split():
+def test_dropped_rows_are_named_as_the_cause_of_an_empty_split():
     """Chance was: "they have 400 rows in all, chance left too few in this split"."""
     checks = RowChecks(DataChecks(leakage=Check(policy="drop")), tiny.SPEC, {"train": 0.8}, group="customer")
 
@@ -328,7 +333,7 @@ def test_rows_that_a_check_left_out_are_named_as_the_cause_of_an_empty_split():
     )
 
 
-def test_rows_that_a_check_left_out_are_named_as_the_cause_of_a_class_that_is_gone():
+def test_dropped_rows_are_named_as_the_cause_of_a_missing_class():
     checks = RowChecks(DataChecks(leakage=Check(policy="drop")), tiny.SPEC, {"train": 0.8})
 
     with pytest.raises(
@@ -337,24 +342,24 @@ def test_rows_that_a_check_left_out_are_named_as_the_cause_of_a_class_that_is_go
         _judge(checks, test=tiny.rows(2, 4, 7), train=tiny.rows(2, 4, 9, 11, 13))
 
 
-def test_classes_come_in_the_order_of_their_first_rows_however_many_are_looked_at_at_once(monkeypatch):
+def test_classes_are_in_order_of_first_occurrence_for_any_block_size(monkeypatch):
     monkeypatch.setattr(checks_of_rows, "BLOCK_ROWS", 2)
 
-    found = checks_of_rows._count_in_order(np.array([2, 2, 0, 0, 0, 1], np.uint8))
+    counts = checks_of_rows._count_in_order(np.array([2, 2, 0, 0, 0, 1], np.uint8))
 
-    assert list(found.items()) == [(2, 2), (0, 3), (1, 1)]
+    assert list(counts.items()) == [(2, 2), (0, 3), (1, 1)]
 
 
-def test_as_many_unusable_rows_as_may_be_dropped_are():
+def test_unusable_rows_up_to_the_limit_are_dropped():
     checks = RowChecks(DataChecks(invalid=InvalidCheck(policy="drop", max_rate=0.05)), tiny.SPEC)
 
-    found = _judge(checks, train=[tiny.bad(1), *tiny.rows(*range(15))])
+    kept = _judge(checks, train=[tiny.bad(1), *tiny.rows(*range(15))])
 
-    assert found["train"] == list(range(15))
+    assert kept["train"] == list(range(15))
     assert checks.brief_notes == ["1 of 20 rows cannot be used, dropped"]
 
 
-def test_one_class_only_is_refused_beside_unusable_rows_of_another_split():
+def test_a_single_class_is_refused_together_with_unusable_rows_of_another_split():
     with pytest.raises(DataError) as caught:
         _judge(RowChecks(DataChecks(), tiny.SPEC), validation=[tiny.bad(1), *tiny.rows(2, 4)], train=tiny.rows(1, 3))
 

@@ -17,27 +17,27 @@ from tests.data.checks import tiny
 
 def _reference(batches: list[Batch], settings: DataChecks) -> dict:
     """Returns what is found by remembering every row in a dictionary, one after the other."""
-    first: dict[bytes, tuple] = {}
+    first_rows: dict[bytes, tuple] = {}
     findings: dict[str, list] = {}
-    kept = {split: [] for split in SPLITS}
+    dropped = {split: [] for split in SPLITS}
     labels: dict[str, dict] = {split: {} for split in SPLITS}
     for batch in batches:
-        for row, place in enumerate(batch.splits):
-            split, label = SPLITS[place], batch.columns["label"][row].as_py()
-            seen = split, batch.where(row), label
-            earlier = first.setdefault(batch.digests[row].tobytes(), seen)
+        for row, split_index in enumerate(batch.splits):
+            split, label = SPLITS[split_index], batch.columns["label"][row].as_py()
+            row_seen = split, batch.where(row), label
+            earlier = first_rows.setdefault(batch.digests[row].tobytes(), row_seen)
             kind = "duplicates" if earlier[0] == split else "leakage"
-            if earlier is not seen:
-                found = findings.setdefault(f"{kind} of {split}", [0, f"{seen[1]} equals {earlier[1]}", 0, ""])
-                found[0] += 1
+            if earlier is not row_seen:
+                finding = findings.setdefault(f"{kind} of {split}", [0, f"{row_seen[1]} equals {earlier[1]}", 0, ""])
+                finding[0] += 1
                 if earlier[2] != label:
-                    names = [f"{one[1]} ({('cat', 'dog')[one[2]]})" for one in (seen, earlier)]
-                    found[2], found[3] = found[2] + 1, found[3] or " equals ".join(names)
-            is_dropped = earlier is not seen and (getattr(settings, kind) or Check()).policy == "drop"
-            kept[split].append(is_dropped)
+                    names = [f"{located[1]} ({('cat', 'dog')[located[2]]})" for located in (row_seen, earlier)]
+                    finding[2], finding[3] = finding[2] + 1, finding[3] or " equals ".join(names)
+            is_dropped = earlier is not row_seen and (getattr(settings, kind) or Check()).policy == "drop"
+            dropped[split].append(is_dropped)
             if not is_dropped:
                 labels[split][label] = labels[split].get(label, 0) + 1
-    return {"findings": findings, "dropped": {s: of for s, of in kept.items() if any(of)}, "labels": labels}
+    return {"findings": findings, "dropped": {s: mask for s, mask in dropped.items() if any(mask)}, "labels": labels}
 
 
 def _random_batches(random: np.random.Generator) -> list[Batch]:
@@ -45,10 +45,10 @@ def _random_batches(random: np.random.Generator) -> list[Batch]:
     batches = []
     for number in range(random.integers(1, 8)):
         size = int(random.integers(0, 12))
-        picked = random.integers(0, 40, size)
+        pixels = random.integers(0, 40, size)
         rows = [
             (SPLITS[random.integers(0, 3)], tiny.rows(int(pixel), label=int(random.integers(0, 2)))[0])
-            for pixel in picked
+            for pixel in pixels
         ]
         rows += [
             (SPLITS[random.integers(0, 3)], tiny.bad(int(random.integers(0, 12)))) for _ in range(random.integers(0, 4))
@@ -65,37 +65,37 @@ def _random_batches(random: np.random.Generator) -> list[Batch]:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_sorting_finds_what_a_dictionary_does_in_any_cut(seed, monkeypatch):
+def test_sorted_digests_give_the_findings_of_a_dictionary(seed, monkeypatch):
     monkeypatch.setattr(seen, "PARTITION_BITS", int(seed % 4))  # one, two, four or eight rows at once
     random = np.random.default_rng(seed)
     policies = random.choice(["stop", "drop", "warn"], 2)
     settings = DataChecks(duplicates=Check(policy=policies[0]), leakage=Check(policy=policies[1]))
     batches, cut = _random_batches(random), int(random.integers(0, 8))
-    whole, one, other = (RowChecks(settings, tiny.SPEC) for _ in range(3))
+    all_rows, first, second = (RowChecks(settings, tiny.SPEC) for _ in range(3))
 
     for number, batch in enumerate(batches):
-        whole.add(batch)
-        (one if number < cut else other).add(batch)
-    one.merge(other)
-    said = [_said(checks) for checks in (whole, one)]
+        all_rows.add(batch)
+        (first if number < cut else second).add(batch)
+    first.merge(second)
+    messages = [_messages(checks) for checks in (all_rows, first)]
 
     expected = _reference(batches, settings)
-    for checks in (whole, one):
-        found = {
-            f"{kind} of {split}": [of.count, of.first, of.relabelled, of.first_relabelled]
+    for checks in (all_rows, first):
+        findings = {
+            f"{kind} of {split}": [finding.count, finding.first, finding.relabelled, finding.first_relabelled]
             for split, state in checks.splits.items()
-            for kind, of in (("duplicates", state.duplicates), ("leakage", state.leakage))
-            if of.count
+            for kind, finding in (("duplicates", state.duplicates), ("leakage", state.leakage))
+            if finding.count
         }
-        assert found == expected["findings"]
+        assert findings == expected["findings"]
         assert {split: mask.tolist() for split, mask in checks.dropped().items()} == expected["dropped"]
         assert {s: list(state.labels["label"].items()) for s, state in checks.splits.items()} == {
-            split: list(of.items()) for split, of in expected["labels"].items()
+            split: list(finding.items()) for split, finding in expected["labels"].items()
         }
-    assert said[0] == said[1]
+    assert messages[0] == messages[1]
 
 
-def _said(checks: RowChecks) -> tuple[str, list[str], list[str]]:
+def _messages(checks: RowChecks) -> tuple[str, list[str], list[str]]:
     """Returns all that is said of the rows."""
     try:
         checks.judge()

@@ -32,7 +32,7 @@ def read(seed: int) -> list[np.ndarray]:
     return list(np.random.default_rng(seed).lognormal(sigma=5, size=(3, 4)))
 
 
-def read_but_two(seed: int) -> list[np.ndarray]:
+def read_with_errors(seed: int) -> list[np.ndarray]:
     """Returns batches as `read` does; of two shards there are none."""
     if seed in (7, 12):
         raise ModelError(f"The model answers shard {seed} with a number that is not finite.")
@@ -42,10 +42,10 @@ def read_but_two(seed: int) -> list[np.ndarray]:
 def test_shards_are_merged_in_their_order():
     expected = [int(batch[0] * 1e6) for seed in range(5) for batch in read(seed)]
 
-    found = accumulate(range(5), read, Total).result()
+    result = accumulate(range(5), read, Total).result()
 
-    assert found["order"] == expected
-    assert float.fromhex(found["total"]) == sum(sum(float(batch.sum()) for batch in read(seed)) for seed in range(5))
+    assert result["order"] == expected
+    assert float.fromhex(result["total"]) == sum(sum(float(batch.sum()) for batch in read(seed)) for seed in range(5))
 
 
 def test_without_shards_it_is_an_empty_accumulator():
@@ -75,12 +75,12 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_one_and_two_workers_of_beam_give_what_the_loop_gives_also_its_error(tmp_path):
+def test_one_and_two_beam_workers_give_the_result_and_the_error_of_the_loop(tmp_path):
     run_script(tmp_path, ON_BEAM)
 
     expected = accumulate(range(20), read, Total).result()
     with pytest.raises(ModelError) as raised:
-        accumulate(range(20), read_but_two, Total)
+        accumulate(range(20), read_with_errors, Total)
     error = ["ModelError", str(raised.value)]
     assert str(raised.value) == "The model answers shard 7 with a number that is not finite."
     assert json.loads((tmp_path / "found.json").read_text()) == [expected, expected, error]

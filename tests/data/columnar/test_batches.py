@@ -34,7 +34,7 @@ def test_some_rows_are_taken_with_all_problems_and_all_different_values():
         assert getattr(taken, name) is getattr(BATCH, name) or getattr(taken, name) == getattr(BATCH, name)
 
 
-def test_a_row_is_named_by_the_number_of_its_path_and_a_file_of_a_folder_by_its_name_in_it():
+def test_row_ids_have_the_number_of_the_path_and_names_of_files_in_a_folder():
     files = Batch(
         COLUMNS.slice(0, 2),
         splits=np.zeros(2, np.int8),

@@ -52,15 +52,19 @@ def _classes(folder) -> str:
 
 
 @pytest.mark.parametrize("write", [_parquet, _paths, _classes])
-def test_pictures_are_stored_within_a_bound_of_their_pixels(tmp_path, monkeypatch, write):
+def test_batches_of_pictures_are_limited_by_their_pixels(tmp_path, monkeypatch, write):
     files = {"files": write(tmp_path), "features": FEATURES}
     rows = local.dataset(DataConfig.model_validate(files), "pictures", tmp_path).sources["files"](None)
-    (whole,) = list(rows)
+    (unbounded,) = list(rows)
     monkeypatch.setattr(batches, "MAX_BYTES", 1000)
 
     bounded = list(rows)
 
     assert [len(batch) for batch in bounded] == [3, 3, 3, 3, 3, 3, 2]  # of 192 + 8 + 64 bytes
-    assert pa.Table.from_batches([batch.columns for batch in bounded]).combine_chunks().to_batches() == [whole.columns]
-    assert np.concatenate([batch.splits for batch in bounded]).tolist() == whole.splits.tolist()
-    assert [batch.where(row) for batch in bounded for row in range(len(batch))] == list(map(whole.where, range(ROWS)))
+    assert pa.Table.from_batches([batch.columns for batch in bounded]).combine_chunks().to_batches() == [
+        unbounded.columns
+    ]
+    assert np.concatenate([batch.splits for batch in bounded]).tolist() == unbounded.splits.tolist()
+    assert [batch.where(row) for batch in bounded for row in range(len(batch))] == list(
+        map(unbounded.where, range(ROWS))
+    )

@@ -26,7 +26,7 @@ SPEC = DatasetSpec(
 )
 
 
-def test_a_block_is_stored_as_its_rows_are_one_by_one():
+def test_a_block_is_stored_like_its_rows_one_by_one():
     cells = {
         "churned": pa.array(["yes", " no", "maybe", "no", "yes"]),
         "plan": pa.array(["a", "b", " ", "c", "d"]),
@@ -50,7 +50,7 @@ def test_a_block_is_stored_as_its_rows_are_one_by_one():
     assert [problem.column for problem in stored.problems[2]] == ["age", "plan", "churned"]
 
 
-def test_a_column_that_is_not_there_has_no_cells_and_one_that_is_unknown_only_where_there_is_one():
+def test_missing_columns_and_unknown_columns_of_json_objects_are_problems_of_their_rows():
     """As of JSON objects, of which one has a name that others do not have."""
     names = {"age": pa.array([1, 2]), "churned": pa.array(["no", "yes"]), "paln": pa.array([None, "a"])}
     block = Block("a.jsonl", pa.RecordBatch.from_pydict(names), np.array([1, 2]), mixed={"plan": ["a", None]})
@@ -64,7 +64,7 @@ def test_a_column_that_is_not_there_has_no_cells_and_one_that_is_unknown_only_wh
     ]
 
 
-def test_the_encoded_pictures_of_the_rows_that_are_kept_are_kept():
+def test_encoded_pictures_of_usable_rows_are_kept():
     spec = DatasetSpec(name="x", title="", licence="", features={"p": ImageFeature(height=4, width=4, channels=1)})
     cells = {"p": pa.array([bytes(16), png(9)[:50], png(7), None])}
 
@@ -77,14 +77,14 @@ def test_the_encoded_pictures_of_the_rows_that_are_kept_are_kept():
     assert list(stored.problems) == [1, 3]
 
 
-def test_a_block_without_rows_is_stored_as_no_rows():
+def test_a_block_without_rows_has_no_stored_rows():
     stored = store(Block("a.csv", pa.RecordBatch.from_pydict({}), np.arange(0)), SPEC, ReadOptions(textual=True))
 
     assert stored.columns.num_rows == 0
     assert stored.columns.schema.names == list(SPEC.features)
 
 
-def test_problems_come_in_the_order_of_the_rows_whichever_column_they_are_in():
+def test_problems_are_in_the_order_of_the_rows_across_columns():
     cells = {"age": [1, 2, -1], "plan": [None, "b", "c"], "churned": ["no", "yes", "no"]}
 
     stored = store(Block("a.jsonl", pa.RecordBatch.from_pydict(cells), np.arange(1, 4)), SPEC, ReadOptions())
@@ -103,7 +103,7 @@ def test_raw_pixels_have_no_files():
     assert stored.files == {}
 
 
-def test_texts_of_files_with_types_are_numbers_in_the_notation_of_the_settings():
+def test_texts_in_typed_files_are_parsed_in_the_notation_of_the_settings():
     """A number is what it is; only a text is read by how numbers are written."""
     spec = DatasetSpec(name="x", title="", licence="", features={"n": NumberFeature()})
     options = read_options("jsonl", DataConfig(files="a.jsonl", decimal=",", thousands="."), Path())

@@ -26,7 +26,7 @@ def _columns():
 
 
 @pytest.mark.slow
-def test_bytes_are_those_of_the_codec_of_rows(columns):
+def test_bytes_equal_those_of_the_row_codec(columns):
     from data import examples
     from data.spec import CategoryFeature, DatasetSpec, DateFeature, NumberFeature
 
@@ -41,8 +41,8 @@ def test_bytes_are_those_of_the_codec_of_rows(columns):
 
 
 def test_a_slice_has_the_bytes_of_its_rows(columns):
-    whole = encoding.encode(columns, ["d", "a"]).to_pylist()
-    assert encoding.encode(columns.slice(2, 3), ["a", "d"]).to_pylist() == whole[2:5]
+    all_rows = encoding.encode(columns, ["d", "a"]).to_pylist()
+    assert encoding.encode(columns.slice(2, 3), ["a", "d"]).to_pylist() == all_rows[2:5]
 
 
 def test_without_columns_or_rows(columns):
@@ -51,11 +51,12 @@ def test_without_columns_or_rows(columns):
     assert encoding.digests(pa.array([], pa.binary())).shape == (0, 2)
 
 
-def test_digests_tell_apart_names_and_boundaries():
+def test_digests_distinguish_names_and_boundaries():
     batches = [{"a": [b"1"]}, {"b": [b"1"]}, {"a": [b"1"], "b": [b"23"]}, {"a": [b"12"], "b": [b"3"]}]
-    found = [
-        encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(one), list(one)))[0].tolist() for one in batches
+    digests = [
+        encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(batch), list(batch)))[0].tolist()
+        for batch in batches
     ]
-    assert len({tuple(digest) for digest in found}) == len(batches)
-    again = encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(batches[2]), ["b", "a"]))
-    assert np.array_equal(again[0], found[2])
+    assert len({tuple(digest) for digest in digests}) == len(batches)
+    reordered = encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(batches[2]), ["b", "a"]))
+    assert np.array_equal(reordered[0], digests[2])

@@ -27,56 +27,56 @@ def _keys(rows: FileRows, **cells: list) -> np.ndarray:
     """Returns what decides about the splits of rows with these cells, all of them usable."""
     (path,) = rows.paths["train"]
     block = Block(str(path), pa.RecordBatch.from_pydict(cells), np.arange(len(next(iter(cells.values())))))
-    found = rows._stored(block, path, rows.spec)
-    assert len(found.kept) == len(block)
-    return rows._keys(block, found, rows._texts(block, rows.config.group), path.parent)
+    stored = rows._stored(block, path, rows.spec)
+    assert len(stored.kept) == len(block)
+    return rows._keys(block, stored, rows._texts(block, rows.config.group), path.parent)
 
 
 def test_a_cut_ends_before_the_next_one_begins_and_is_by_the_first_half_of_the_digest():
     rule = _SplitRule("train", {"validation": range(100), "test": range(100, 200)})
 
-    found = rule.splits(np.array([[99, 500], [100, 0], [199, 50], [200, 150], [1099, 0]], np.uint64))
+    splits = rule.splits(np.array([[99, 500], [100, 0], [199, 50], [200, 150], [1099, 0]], np.uint64))
 
-    assert found.tolist() == [1, 2, 2, 0, 1]
+    assert splits.tolist() == [1, 2, 2, 0, 1]
 
 
-def test_the_group_decides_before_the_id_and_the_id_before_the_cells(tmp_path):
+def test_the_key_is_the_group_else_the_id_else_the_cells(tmp_path):
     rows = _rows(tmp_path, roles={"group": "who", "id": "key"})
     key, who = ["1", "2", "3"], ["a", "a", None]
 
-    found = _keys(rows, x=[1.0, 2.0, 3.0], label=["no", "yes", "no"], key=key, who=who)
+    keys = _keys(rows, x=[1.0, 2.0, 3.0], label=["no", "yes", "no"], key=key, who=who)
 
-    assert found.tolist() == encoding.digests(pa.array([b"a", b"a", b"3"])).tolist()
+    assert keys.tolist() == encoding.digests(pa.array([b"a", b"a", b"3"])).tolist()
 
 
-def test_all_cells_but_those_of_targets_decide_also_ignored_ones(tmp_path):
+def test_the_key_depends_on_all_cells_but_targets_ignored_columns_included(tmp_path):
     cells = {"x": [1.0] * 3, "label": ["no", "yes", "no"], "note": ["a", "a", "b"]}
 
-    first, relabelled, other = _keys(_rows(tmp_path, ignore=["note"]), **cells).tolist()
+    first, relabelled, different = _keys(_rows(tmp_path, ignore=["note"]), **cells).tolist()
 
     assert first == relabelled
-    assert first[0] != other[0]
+    assert first[0] != different[0]
 
 
-def test_of_pictures_their_files_decide_and_not_their_pixels(tmp_path):
+def test_the_key_of_a_picture_depends_on_its_file_not_on_its_pixels(tmp_path):
     features = {"image": ImageFeature(height=8, width=8, channels=1), "label": LABEL}
     files = [io.BytesIO(), io.BytesIO()]
     for file, level in zip(files, (0, 9), strict=True):
         Image.new("L", (8, 8), 7).save(file, "PNG", compress_level=level)
     pictures = [file.getvalue() for file in files]
 
-    one, other, again, raw = _keys(
+    picture, other_picture, same_picture, raw_pixels = _keys(
         _rows(tmp_path, features=features), image=[*pictures, pictures[0], bytes([7] * 64)], label=["no"] * 4
     )[:, 0].tolist()
 
-    assert one == again
-    assert len({one, other, raw}) == 3
+    assert picture == same_picture
+    assert len({picture, other_picture, raw_pixels}) == 3
 
 
-def test_a_missing_value_marker_is_no_group_in_files_with_types_too(tmp_path):
-    made = [{"x": 1, "label": "no", "who": who} for who in ("", "a", "NA", None)]
+def test_a_missing_value_marker_is_no_group_in_files_with_typed_columns(tmp_path):
+    rows_with_markers = [{"x": 1, "label": "no", "who": who} for who in ("", "a", "NA", None)]
     rows = _rows(tmp_path, "jsonl", roles={"group": "who"}, missing_values=["", "NA"])
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_with_markers))
 
     (batch,) = rows
 

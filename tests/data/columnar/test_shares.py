@@ -21,7 +21,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("kind", TEXTS)
 @pytest.mark.parametrize("packing", ["", ".gz", ".zip"])
-def test_of_text_files_the_share_rises_to_one(tmp_path, kind, packing):
+def test_the_share_of_text_files_rises_to_one(tmp_path, kind, packing):
     path = tmp_path / f"rows.{kind}{packing}"
     if packing == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
@@ -37,7 +37,7 @@ def test_of_text_files_the_share_rises_to_one(tmp_path, kind, packing):
         assert shares[0] < 0.5
 
 
-def test_of_a_large_packed_file_the_packed_bytes_tell_the_share(tmp_path):
+def test_the_share_of_a_large_gzip_file_is_by_compressed_bytes(tmp_path):
     path = tmp_path / "rows.jsonl.gz"
     lines = [json.dumps({"x": x, "y": x % 7}) + "\n" for x in range(200_000)]
     path.write_bytes(gzip.compress("".join(lines).encode(), 1))
@@ -59,7 +59,7 @@ def test_a_folder_of_parquet_files_is_as_large_as_its_files(tmp_path):
     assert shares == pytest.approx([0.25, 0.5, 0.75, 1.0], abs=0.01)
 
 
-def test_of_several_files_and_folders_the_share_is_that_of_all(tmp_path):
+def test_the_share_is_that_of_all_files_and_folders(tmp_path):
     for name in ("train", "test"):
         for number in range(2):
             folder = tmp_path / name / f"part={number}"

@@ -42,7 +42,7 @@ def test_a_rare_class_is_in_each_split_by_its_share(tmp_path, rare, counts):
     assert _counts(_read(tmp_path, _rows(rare))) == counts
 
 
-def test_of_one_or_two_rows_the_first_is_trained_on_and_the_second_tested_on(tmp_path):
+def test_the_first_of_two_rows_is_for_training_and_the_second_for_testing(tmp_path):
     alone = {"checks": {"min_classes": 1}}
 
     assert _counts(_read(tmp_path, _rows(1), **alone)) == [1, 0, 0]
@@ -53,7 +53,7 @@ def test_other_classes_are_split_by_content_as_they_were(tmp_path):
     rows_by_split, plain = _read(tmp_path, _rows(20)), _read(tmp_path, _rows(20), plan={})
 
     for split in SPLITS:
-        ok = [[row["x"] for row in one[split] if row["label"] == 0] for one in (rows_by_split, plain)]
+        ok = [[row["x"] for row in rows[split] if row["label"] == 0] for rows in (rows_by_split, plain)]
         assert ok[0] == ok[1]
 
 
@@ -81,7 +81,7 @@ def test_duplicates_in_a_rare_class_are_in_one_split(tmp_path):
     assert _counts(rows_by_split) == [7, 1, 1]
 
 
-def test_a_row_of_a_common_class_goes_with_its_equal_in_a_rare_one(tmp_path):
+def test_equal_rows_of_a_common_and_a_rare_class_are_in_one_split(tmp_path):
     frauds = _rows(9, 9)
     twins = [{**row, "label": "ok"} for row in frauds]
 
@@ -94,7 +94,7 @@ def test_a_row_of_a_common_class_goes_with_its_equal_in_a_rare_one(tmp_path):
     assert _counts(rows_by_split) == [7, 1, 1]
 
 
-def test_a_row_of_a_rare_class_that_cannot_be_used_is_not_dealt_out(tmp_path):
+def test_an_unusable_row_of_a_rare_class_is_not_stratified(tmp_path):
     broken = [{"x": "none", "label": "fraud", "key": 1000 + i} for i in range(4)]
 
     rows_by_split = _read(tmp_path, [*_rows(3), *broken], checks={"invalid": {"policy": "drop"}})
@@ -110,7 +110,7 @@ def test_a_group_stays_together_though_a_class_is_rare(tmp_path):
     assert sorted(_counts(rows_by_split)) == [0, 0, 20]
 
 
-def test_rows_of_a_rare_class_are_dealt_out_by_their_ids(tmp_path):
+def test_rows_of_a_rare_class_are_stratified_by_their_ids(tmp_path):
     settings = {"roles": {"id": "key"}, "ignore": []}
     before = _read(tmp_path, _rows(20), **settings)
 
@@ -121,7 +121,7 @@ def test_rows_of_a_rare_class_are_dealt_out_by_their_ids(tmp_path):
         assert [row["x"] + 1 for row in before[split]] == pytest.approx([row["x"] for row in after[split]], rel=1e-6)
 
 
-def test_of_files_of_ones_own_only_what_is_cut_off_is_stratified(tmp_path):
+def test_with_files_of_splits_only_the_splits_that_are_cut_are_stratified(tmp_path):
     (tmp_path / "test.csv").write_text(csv_text(_rows(2, 60)[:60], COLUMNS))
     train = [{**row, "x": row["x"] + 1000} for row in _rows(10)]
 
@@ -131,10 +131,10 @@ def test_of_files_of_ones_own_only_what_is_cut_off_is_stratified(tmp_path):
 
 
 def test_training_on_a_share_of_the_rows_leaves_the_test_split_as_it_is(tmp_path):
-    every, some = _read(tmp_path, _rows(60)), _read(tmp_path, _rows(60), train_share=0.5)
+    all_rows, share_of_rows = _read(tmp_path, _rows(60)), _read(tmp_path, _rows(60), train_share=0.5)
 
-    assert [row["x"] for row in some["test"]] == [row["x"] for row in every["test"]]
-    assert len(some["train"]) < 0.6 * len(every["train"])
+    assert [row["x"] for row in share_of_rows["test"]] == [row["x"] for row in all_rows["test"]]
+    assert len(share_of_rows["train"]) < 0.6 * len(all_rows["train"])
 
 
 def test_small_folders_of_pictures_are_stratified(tmp_path):
@@ -180,7 +180,7 @@ def test_times_are_numbers_or_dates_and_finer_than_float32(tmp_path, cells, kind
     assert local.dataset(config, "rows", tmp_path).plan() == {"time": {"kind": kind, "starts": starts}}
 
 
-def test_times_of_files_with_types_and_of_a_feature_are_read(tmp_path):
+def test_times_of_typed_files_and_of_a_feature_are_read(tmp_path):
     table = [{"x": float(i), "label": ("ok", "fraud")[i % 2], "key": i} for i in range(40)]
     pq.write_table(pa.Table.from_pylist(table), tmp_path / "rows.parquet")
     settings = {"files": "rows.parquet", "checks": {"min_rows": 1}}
@@ -209,7 +209,7 @@ def test_a_row_without_a_time_is_a_problem_of_that_row(tmp_path):
     )
 
 
-def test_what_cannot_be_split_by_time_is_told(tmp_path):
+def test_data_that_cannot_be_split_by_time_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"column key has 2 different times, expected at least 3, one for each split"):
         _read(tmp_path, [{**row, "key": row["key"] % 2} for row in _rows(30)], **TIMED)
     with pytest.raises(

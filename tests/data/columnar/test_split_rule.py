@@ -18,7 +18,7 @@ def _without(name: str) -> dict:
     return {feature: kind for feature, kind in FEATURES.items() if feature != name}
 
 
-def test_the_rule_of_the_splits_tells_what_redraws_them(tmp_path):
+def test_split_rules_differ_when_the_splits_do(tmp_path):
     columns = [*COLUMNS, "key"]
     (tmp_path / "rows.csv").write_text(csv_text([{**row, "key": 1} for row in rows()], columns))
 
@@ -37,7 +37,7 @@ def test_the_rule_of_the_splits_tells_what_redraws_them(tmp_path):
     assert not agree(rule(ignore=["key", "new"]), usual)
 
 
-def test_the_rule_of_the_splits_tells_test_files_and_formats_apart(tmp_path):
+def test_split_rules_differ_by_test_files_and_formats(tmp_path):
     for name, count in (("a", 60), ("b", 40)):
         (tmp_path / f"{name}.csv").write_text(csv_text(rows(count)))
     pq.write_table(pa.Table.from_pylist(rows()), tmp_path / "a.parquet")
@@ -70,30 +70,30 @@ REWRITTEN = {
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 @pytest.mark.parametrize("case", REWRITTEN)
-def test_a_table_that_was_written_anew_has_another_rule_where_rows_move(tmp_path, case, ending):
+def test_a_rewritten_table_has_another_split_rule_when_rows_move(tmp_path, case, ending):
     """The settings are the same, and so was the rule, with a third of the rows in other splits."""
     change, moving = REWRITTEN[case]
-    made = [{**row, "income": i / 3, "day": datetime(2026, 1, 1 + i % 28)} for i, row in enumerate(rows(300))]
-    table, found = pa.Table.from_pylist(made), []
-    for number, one in enumerate((table, change(table))):
+    changed_rows = [{**row, "income": i / 3, "day": datetime(2026, 1, 1 + i % 28)} for i, row in enumerate(rows(300))]
+    table, splits_and_rules = pa.Table.from_pylist(changed_rows), []
+    for number, version in enumerate((table, change(table))):
         file = tmp_path / str(number) / f"rows.{ending}"
         file.parent.mkdir()
-        pq.write_table(one, file) if ending == "parquet" else one.to_pandas().to_csv(file, index=False)
+        pq.write_table(version, file) if ending == "parquet" else version.to_pandas().to_csv(file, index=False)
         config = DataConfig.model_validate({"files": file.name, "features": FEATURES, "ignore": ["day"]})
         dataset = local.dataset(config, "customers", file.parent)
         splits = {row["plan"]: split for split, row in loading.open_rows(dataset, config)}
-        found.append((splits, json.loads(json.dumps(dataset.rule()))))
+        splits_and_rules.append((splits, json.loads(json.dumps(dataset.rule()))))
 
-    (before, rule), (after, other) = found
-    assert (before == after) == (ending not in moving) == agree(rule, other)
+    (before, rule), (after, other_rule) = splits_and_rules
+    assert (before == after) == (ending not in moving) == agree(rule, other_rule)
 
 
 def test_the_rule_of_the_splits_holds_all_roles_and_columns_where_groups_may_be_empty(tmp_path):
     columns = [*COLUMNS, "customer", "key"]
-    made = [{**row, "customer": f"c{i // 2}", "key": i, "region": "n"} for i, row in enumerate(rows())]
+    rows_with_roles = [{**row, "customer": f"c{i // 2}", "key": i, "region": "n"} for i, row in enumerate(rows())]
 
     def rule(columns: list[str], customer=None, **roles) -> dict:
-        (tmp_path / "rows.csv").write_text(csv_text(made, columns))
+        (tmp_path / "rows.csv").write_text(csv_text(rows_with_roles, columns))
         features = {**FEATURES, **({"customer": customer} if customer else {})}
         ignore = [name for name in columns if name not in features]
         config = DataConfig.model_validate(
@@ -106,19 +106,19 @@ def test_the_rule_of_the_splits_holds_all_roles_and_columns_where_groups_may_be_
     assert agree(rule(columns, "category"), rule([*columns, "region"], "category"))
 
 
-def _jsonl(folder, made: list[dict], **settings) -> dict:
+def _jsonl(folder, objects: list[dict], **settings) -> dict:
     """Returns the rule of the splits of JSON objects."""
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in objects))
     config = DataConfig.model_validate({"files": "rows.jsonl", "features": FEATURES, **settings})
     return local.dataset(config, "customers", folder).rule()
 
 
-def test_which_json_object_comes_first_changes_no_rule(tmp_path):
+def test_the_order_of_json_objects_does_not_change_the_rule(tmp_path):
     """A first one without an optional value made another rule: the live version was not compared with."""
-    made = rows()
-    del made[7]["income"]
+    objects = rows()
+    del objects[7]["income"]
 
-    usual, moved = _jsonl(tmp_path, made), _jsonl(tmp_path, [made[7], *made[:7], *made[8:]])
+    usual, moved = _jsonl(tmp_path, objects), _jsonl(tmp_path, [objects[7], *objects[:7], *objects[8:]])
 
     assert agree(usual, moved)
     (tmp_path / "rows.csv").write_text(csv_text(rows()))
@@ -127,9 +127,9 @@ def test_which_json_object_comes_first_changes_no_rule(tmp_path):
 
 
 def test_the_first_json_object_may_lack_the_group_which_no_object_may_lack_in_all(tmp_path):
-    made = [{**row, "customer": f"c{i // 2}"} for i, row in enumerate(rows())]
-    del made[0]["customer"]
+    objects = [{**row, "customer": f"c{i // 2}"} for i, row in enumerate(rows())]
+    del objects[0]["customer"]
 
-    assert _jsonl(tmp_path, made, roles={"group": "customer"})["by"] == ["customer"]
+    assert _jsonl(tmp_path, objects, roles={"group": "customer"})["by"] == ["customer"]
     with pytest.raises(DataError, match="column custmer is missing"):
         _jsonl(tmp_path, rows(), roles={"group": "custmer"})

@@ -4,12 +4,12 @@ import pytest
 from data.columnar.splitting import HashSplit, bucket, by_time, image_bytes, stratify, time_starts
 
 
-def test_a_bucket_depends_on_the_content_alone():
+def test_a_bucket_depends_on_the_content_only():
     # The first 8 bytes of BLAKE2b of b"headrace", worked out with `b2sum -l 64`, as a big-endian number modulo 1,000.
     assert bucket(b"headrace") == 0x66E08DEE9DF8785F % 1000
 
 
-def test_equal_rows_fall_on_the_same_side():
+def test_equal_rows_are_in_the_same_split():
     rows = [{"image": np.full((2, 2), value, np.uint8)} for value in (7, 8, 7, 8, 9)]
 
     lower = [row["image"][0, 0] for row in HashSplit(rows, range(0, 500), image_bytes)]
@@ -32,10 +32,10 @@ TRAIN, VALIDATION, TEST = range(3)
 
 def _stratify(keys: list[int], *classes: list[int], inputs: list[int] | None = None, shares=TENTHS) -> list[int]:
     """Returns the split of each row; `classes` are the rows of each class, by default one of all."""
-    of_classes = [np.array(rows) for rows in classes or (list(range(len(keys))),)]
-    of_rows = np.array(keys, np.uint64)
-    stratified = stratify(of_rows, np.array(inputs or keys, np.uint64), of_classes, shares)
-    return stratified.apply(of_rows, np.full(len(keys), -1)).tolist()
+    rows_of_classes = [np.array(rows) for rows in classes or (list(range(len(keys))),)]
+    row_keys = np.array(keys, np.uint64)
+    stratified = stratify(row_keys, np.array(inputs or keys, np.uint64), rows_of_classes, shares)
+    return stratified.apply(row_keys, np.full(len(keys), -1)).tolist()
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_a_class_is_divided_by_shares_and_each_split_gets_a_row(keys, splits):
     assert _stratify(keys) == splits
 
 
-def test_large_shares_leave_a_row_to_train_on():
+def test_large_shares_leave_at_least_one_training_row():
     assert sorted(_stratify([1, 2, 3, 4], shares={"validation": 0.5, "test": 0.49})) == [TRAIN, VALIDATION, TEST, TEST]
     assert _stratify([1, 2, 3, 4], shares={"validation": 0.1}) == [VALIDATION, TRAIN, TRAIN, TRAIN]
 
 
-def test_rows_with_one_key_or_the_same_inputs_stay_together_and_count_once():
+def test_rows_with_equal_keys_or_inputs_are_in_one_split_and_count_once():
     assert _stratify([5, 5, 5, 6, 7]) == [VALIDATION] * 3 + [TEST, TRAIN]
     # 5 and 8 are the same input, and so are 8 and 9.
     assert _stratify([5, 6, 7, 8, 9], inputs=[1, 2, 3, 1, 1]) == [VALIDATION, TEST, TRAIN, VALIDATION, VALIDATION]
@@ -77,13 +77,13 @@ def test_a_class_that_grows_moves_few_rows():
 
     before, after = _stratify(keys[:300]), _stratify(keys)
 
-    assert sum(one != other for one, other in zip(before, after[:300], strict=True)) < 15
+    assert sum(old_split != new_split for old_split, new_split in zip(before, after[:300], strict=True)) < 15
 
 
-def test_rows_that_are_not_dealt_stay_where_they_are():
-    found = stratify(np.array([5, 6, 7], np.uint64), np.arange(3).astype(np.uint64), [np.arange(3)], TENTHS)
+def test_rows_that_are_not_stratified_keep_their_splits():
+    stratified = stratify(np.array([5, 6, 7], np.uint64), np.arange(3).astype(np.uint64), [np.arange(3)], TENTHS)
 
-    splits = found.apply(np.array([4, 5, 6, 7, 8, 2**64 - 1], np.uint64), np.full(6, TEST, np.int8))
+    splits = stratified.apply(np.array([4, 5, 6, 7, 8, 2**64 - 1], np.uint64), np.full(6, TEST, np.int8))
 
     assert splits.tolist() == [TEST, VALIDATION, TEST, TRAIN, TEST, TEST]
 

@@ -5,7 +5,7 @@ import pytest
 from data.files import atomic
 
 
-def test_a_file_is_replaced_and_nothing_lies_beside_it(tmp_path):
+def test_a_file_is_replaced_and_no_other_file_remains(tmp_path):
     atomic.write(tmp_path / "a.json", "café", mode=0o640, flush=True)
     atomic.write(tmp_path / "b", b"\x00\xff")
 
@@ -14,7 +14,7 @@ def test_a_file_is_replaced_and_nothing_lies_beside_it(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a.json", "b"]
 
 
-def test_what_was_there_stays_when_the_new_content_cannot_be_written(tmp_path):
+def test_the_old_content_stays_when_the_new_content_cannot_be_written(tmp_path):
     atomic.write(tmp_path / "a", "before")
 
     with pytest.raises(UnicodeEncodeError):
@@ -24,7 +24,7 @@ def test_what_was_there_stays_when_the_new_content_cannot_be_written(tmp_path):
     assert os.listdir(tmp_path) == ["a"]
 
 
-def test_a_folder_appears_whole_and_a_file_keeps_its_ending_while_it_is_made(tmp_path):
+def test_a_folder_appears_complete_and_a_staging_file_keeps_its_ending(tmp_path):
     with atomic.replacing(tmp_path / "made") as staging:
         staging.mkdir()
         (staging / "part").write_text("1")
@@ -45,14 +45,14 @@ def _interrupted(path):
         raise KeyboardInterrupt
 
 
-def test_nothing_is_left_of_a_folder_that_was_not_finished(tmp_path):
+def test_an_unfinished_folder_is_removed(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         _interrupted(tmp_path / "made")
 
     assert os.listdir(tmp_path) == []
 
 
-def test_what_a_killed_process_left_is_not_in_the_way(tmp_path):
+def test_leftovers_of_a_killed_process_are_replaced(tmp_path):
     left = tmp_path / f".{os.getpid()}.made"
     left.mkdir()
     (left / "half").touch()

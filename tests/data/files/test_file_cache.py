@@ -37,11 +37,14 @@ def _write(file, text: str) -> None:
 
 
 def _dataset(table, **settings):
-    given = {"files": table.name, "features": {"x": "number", "y": {"kind": "label", "classes": ["0", "1"]}}}
-    return loading.load(DataConfig.model_validate({**given, **settings}), "mine", table.parent)
+    settings_of_table = {
+        "files": table.name,
+        "features": {"x": "number", "y": {"kind": "label", "classes": ["0", "1"]}},
+    }
+    return loading.load(DataConfig.model_validate({**settings_of_table, **settings}), "mine", table.parent)
 
 
-def test_looks_at_data_trust_what_is_unchanged_and_a_run_reads_it_all(table):
+def test_checks_trust_unchanged_files_and_a_run_reads_all(table):
     before = _dataset(table).last_digest()
     _write(table, table.read_text().replace("7,1", "7,0"))
 
@@ -88,9 +91,9 @@ def test_the_label_of_an_unchanged_table_is_inferred_once(table, monkeypatch):
     monkeypatch.setattr(facts, "survey", lambda *given: surveys.append(1) or survey(*given))
 
     first = _dataset(table, features={}, label="y")
-    again = _dataset(table, features={}, label="y")
+    second = _dataset(table, features={}, label="y")
     assert len(surveys) == 1
-    assert (again.spec, again.inferred) == (first.spec, first.inferred)
+    assert (second.spec, second.inferred) == (first.spec, first.inferred)
 
     _dataset(table, features={}, label="x")
     assert len(surveys) == 2  # another setting
@@ -101,7 +104,7 @@ def test_the_label_of_an_unchanged_table_is_inferred_once(table, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", ["read-only", "not a database"])
-def test_a_cache_that_cannot_be_used_is_done_without(table, cache, damage):
+def test_an_unusable_cache_is_ignored(table, cache, damage):
     cache.parent.mkdir()
     if damage == "read-only":
         cache.write_text("a file where the folder should be")
@@ -113,7 +116,7 @@ def test_a_cache_that_cannot_be_used_is_done_without(table, cache, damage):
     assert _dataset(table, features={}, label="y").spec.features.keys() == {"x", "y"}
 
 
-def test_what_is_old_is_forgotten(table, cache, monkeypatch):
+def test_old_values_are_deleted(table, cache, monkeypatch):
     file_cache.sha256s([table], trust=True)
     monkeypatch.setattr(file_cache, "KEPT_SECONDS", -10.0)
 

@@ -6,13 +6,13 @@ from data.errors import ConfigError
 from data.files.links import is_pattern, without_signs
 
 
-def test_a_folder_without_signs_is_taken_as_it_is(tmp_path):
+def test_a_folder_without_pattern_signs_is_returned_unchanged(tmp_path):
     with without_signs(tmp_path) as reached:
         assert reached == tmp_path
 
 
 @pytest.mark.parametrize("name", ["a [1]", "a\\b", "a *", "a?"])
-def test_a_folder_with_signs_is_reached_by_a_link_that_is_gone_afterwards(tmp_path, name):
+def test_a_folder_with_pattern_signs_gets_a_temporary_link(tmp_path, name):
     folder = tmp_path / name
     folder.mkdir()
 
@@ -24,7 +24,7 @@ def test_a_folder_with_signs_is_reached_by_a_link_that_is_gone_afterwards(tmp_pa
     assert not os.path.lexists(reached.parent)
 
 
-def test_a_link_lies_in_no_folder_with_signs(tmp_path, monkeypatch):
+def test_a_link_is_not_created_in_a_folder_with_pattern_signs(tmp_path, monkeypatch):
     (tmp_path / "tmp [2]").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp [2]"))
 

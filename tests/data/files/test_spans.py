@@ -23,10 +23,10 @@ def _dataset(folder, files, **settings):
 
 def _rows(dataset) -> dict[str, set[int]]:
     """Returns split -> the hundreds of x in it: which spans its rows are of."""
-    found: dict[str, set[int]] = {}
+    values_by_split: dict[str, set[int]] = {}
     for split, row in batches.rows(dataset.sources["files"](None), dataset.spec):
-        found.setdefault(split, set()).add(int(row["x"]) // 100)
-    return found
+        values_by_split.setdefault(split, set()).add(int(row["x"]) // 100)
+    return values_by_split
 
 
 def test_numbers_and_dates_are_found_in_order(tmp_path):
@@ -42,12 +42,12 @@ def test_numbers_and_dates_are_found_in_order(tmp_path):
     assert spans.missing(numbered) == []
 
 
-def test_a_word_that_stands_twice_is_the_same_twice(tmp_path):
+def test_a_placeholder_that_occurs_twice_has_one_value(tmp_path):
     _write(tmp_path, ["7/rows-7.csv", "7/rows-8.csv"])
 
-    found = spans.find(f"{tmp_path}/{{SPAN}}/rows-{{SPAN}}.csv")
+    found_spans = spans.find(f"{tmp_path}/{{SPAN}}/rows-{{SPAN}}.csv")
 
-    assert [path.rsplit("/", 1)[1] for paths in found.values() for path in paths] == ["rows-7.csv"]
+    assert [path.rsplit("/", 1)[1] for paths in found_spans.values() for path in paths] == ["rows-7.csv"]
 
 
 @pytest.mark.parametrize("pattern", ["{YYYY}-{MM}.csv", "{SPAN}/{YYYY}{MM}{DD}.csv", "{DD}.csv"])
@@ -65,7 +65,7 @@ def test_a_run_takes_the_newest_of_the_window(tmp_path):
     assert set.union(*_rows(dataset).values()) == {2, 3, 4}
 
 
-def test_a_day_that_is_not_there_takes_its_place_in_the_window(tmp_path):
+def test_a_missing_day_counts_in_the_window(tmp_path):
     _write(tmp_path, ["2026-01-01.csv", "2026-01-02.csv", "2026-01-05.csv"])
 
     assert list(_dataset(tmp_path, "{YYYY}-{MM}-{DD}.csv", window=4).spans()) == ["2026-01-02", "2026-01-05"]
@@ -74,10 +74,10 @@ def test_a_day_that_is_not_there_takes_its_place_in_the_window(tmp_path):
 def test_the_newest_spans_become_the_test_split(tmp_path):
     _write(tmp_path, [f"{number}.csv" for number in range(5)])
 
-    found = _rows(_dataset(tmp_path, "{SPAN}.csv", test_spans=2))
+    values_by_split = _rows(_dataset(tmp_path, "{SPAN}.csv", test_spans=2))
 
-    assert found["test"] == {3, 4}
-    assert found["train"] | found["validation"] == {0, 1, 2}
+    assert values_by_split["test"] == {3, 4}
+    assert values_by_split["train"] | values_by_split["validation"] == {0, 1, 2}
 
 
 def test_new_data_changes_the_digest_and_old_data_that_leaves_the_window_too(tmp_path):
@@ -91,15 +91,15 @@ def test_new_data_changes_the_digest_and_old_data_that_leaves_the_window_too(tmp
     assert list(after.spans()) == ["2", "3"]
 
 
-def test_what_came_late_changed_or_went_is_noticed():
+def test_late_changed_and_removed_spans_are_reported():
     before = {"2026-01-01": "a", "2026-01-02": "b", "2026-01-04": "c", "2026-01-05": "d"}
 
     assert spans.changes(before, {**before, "2026-01-06": "e"}) == []
     assert spans.changes(before, {"2026-01-04": "c", "2026-01-05": "d", "2026-01-06": "e"}) == []  # the window moved on
     assert spans.changes(before, {**before, "2026-01-03": "late"}) == ["span 2026-01-03 came late"]
     assert spans.changes(before, {**before, "2026-01-02": "x"}) == ["span 2026-01-02 changed since the last run"]
-    gone = {name: digest for name, digest in before.items() if name != "2026-01-04"}
-    assert spans.changes(before, gone) == ["span 2026-01-04 is gone"]
+    without_one = {name: digest for name, digest in before.items() if name != "2026-01-04"}
+    assert spans.changes(before, without_one) == ["span 2026-01-04 is gone"]
     assert spans.changes({}, before) == []
 
 
@@ -122,7 +122,7 @@ def test_a_data_set_of_the_catalog_has_no_spans():
         ({"train": "{SPAN}.csv"}, {"test_spans": 1}, "cuts files without splits of their own"),
     ],
 )
-def test_what_cannot_be_meant_is_told(tmp_path, files, settings, words):
+def test_invalid_settings_of_spans_are_refused(tmp_path, files, settings, words):
     _write(tmp_path, ["1.csv", "2.csv"])
 
     with pytest.raises(ConfigError, match=words):

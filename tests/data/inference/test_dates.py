@@ -23,7 +23,7 @@ from tests.data.as_block import block_of
         (["2024"], ()),
     ],
 )
-def test_formats_of_dates_are_those_in_which_every_cell_is_one(cells, formats):
+def test_date_formats_are_those_that_match_every_cell(cells, formats):
     assert tuple(are_dates(cells, FORMATS)) == tuple(are_dates(pa.array(cells), FORMATS)) == formats
 
 
@@ -36,5 +36,5 @@ def test_formats_of_dates_are_those_in_which_every_cell_is_one(cells, formats):
         (["20240131", "2024"], False),
     ],
 )
-def test_numbers_of_eight_digits_are_days_where_all_of_them_can_be(cells, are_days):
+def test_numbers_of_eight_digits_are_dates_where_all_can_be(cells, are_days):
     assert survey([block_of({"day": cells})])["day"].are_days == are_days

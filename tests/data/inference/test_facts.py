@@ -108,7 +108,7 @@ def _cuts(rng, cells):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_facts_of_blocks_are_those_of_cells_however_the_rows_are_cut(seed):
+def test_facts_of_blocks_equal_those_of_cells_for_any_block_size(seed):
     rng = random.Random(seed)
     for pool in POOLS:
         chosen = rng.sample(pool, rng.randint(1, len(pool)))
@@ -122,19 +122,19 @@ def test_facts_of_blocks_are_those_of_cells_however_the_rows_are_cut(seed):
         parts = list(_cuts(rng, cells))
         blocks = [block_of({"c": part}) for part in parts]
         middle = rng.randint(0, len(blocks))
-        merged, rest = Survey(), Survey()
+        merged, second_survey = Survey(), Survey()
         for block in blocks[:middle]:
             merged.add(block)
         for block in blocks[middle:]:
-            rest.add(block)
-        merged.merge(rest)
+            second_survey.add(block)
+        merged.merge(second_survey)
 
         # Arrow makes 1.0 of a 1 that stands beside 2.5, and both are the value 1.
         assert _facts(survey(blocks)["c"]) == _facts(expected), (cells, parts)
         assert _facts(merged.result()["c"]) == _facts(expected), (cells, middle)
 
 
-def test_of_too_many_values_the_first_are_kept(monkeypatch):
+def test_the_first_of_too_many_values_are_kept(monkeypatch):
     monkeypatch.setattr(facts, "MAX_DISTINCT", 3)
 
     column = survey([block_of({"c": ["a", "b"]}), block_of({"c": ["c", "d", "e", "f"]})])["c"]
@@ -145,13 +145,13 @@ def test_of_too_many_values_the_first_are_kept(monkeypatch):
 
 
 @pytest.mark.parametrize("cells", [["1e308", "-1e39", "7"], [1e308, -1e39, 7.0]], ids=["texts", "numbers"])
-def test_whole_numbers_beyond_float32_merge_only_with_those_of_their_sign(cells):
+def test_integers_beyond_float32_collide_only_with_those_of_their_sign(cells):
     column = survey([block_of({"c": cells})])["c"]
 
     assert column.num_collisions == 0
 
 
-def test_a_column_that_some_rows_do_not_have_is_missing_there():
+def test_a_column_that_some_rows_lack_has_missing_values():
     columns = survey([block_of({"a": ["1", "2"]}), block_of({"a": ["3"], "b": ["x"]}), block_of({"a": ["4", "5"]})])
 
     assert columns["b"].rows == 1
@@ -159,12 +159,12 @@ def test_a_column_that_some_rows_do_not_have_is_missing_there():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_dates_in_blocks_are_those_of_python(seed):
+def test_dates_of_arrays_match_those_of_python(seed):
     rng = random.Random(seed)
     day = datetime(rng.randint(1, 2999), rng.randint(1, 12), rng.randint(1, 28), rng.randint(0, 23), 59, 1)
     for form in FORMATS:
         text = day.isoformat(rng.choice(" T")) if form == "iso" else day.strftime(form)
         for spoilt in (text, text.replace("0", "", 1), text.replace("1", "3"), text + "Z", f" {text}", text[:-1]):
-            expected = [one for one in FORMATS if is_date(spoilt, one)]
+            expected = [date_format for date_format in FORMATS if is_date(spoilt, date_format)]
 
             assert are_dates(pa.array([spoilt, spoilt]), FORMATS) == expected, spoilt

@@ -43,7 +43,7 @@ def test_the_kind_of_a_column_follows_from_its_cells(cells, kind):
         ([f"name {i}" for i in range(30)] + [f"name {i}" for i in range(10)], "30 different values in 40 rows"),
     ],
 )
-def test_what_cannot_help_is_left_out_with_its_reason(cells, reason):
+def test_useless_columns_are_left_out_with_the_reason(cells, reason):
     guess = guess_input(_column(cells))
 
     assert guess.feature is None
@@ -58,7 +58,7 @@ def test_missing_values_make_a_column_optional_and_their_markers_are_kept():
     assert not guess_input(_column(["1", "2"] * 10)).feature.optional
 
 
-def test_a_day_that_may_be_a_month_is_a_date_to_be_looked_at():
+def test_an_ambiguous_date_format_is_unsure():
     guess = guess_input(_column(["01/02/2024", "03/04/2024"] * 10))
 
     assert guess.feature.kind == "date"
@@ -85,7 +85,7 @@ def test_seconds_since_1970_are_a_date_where_the_name_says_so():
         ([str(i) for i in range(40)], "target", None),
     ],
 )
-def test_what_is_predicted_is_classes_or_a_number(cells, kind, classes):
+def test_a_label_is_classes_or_a_number(cells, kind, classes):
     feature = guess_label(_column(cells)).feature
 
     assert feature.kind == kind
@@ -101,11 +101,11 @@ def test_what_is_predicted_is_classes_or_a_number(cells, kind, classes):
         ([999999998.851, 1000000004.076, 1e9], "999999998.851 to 1000000004.08"),
     ],
 )
-def test_a_target_is_told_with_the_digits_that_tell_its_ends_apart(cells, span):
+def test_the_range_of_a_target_has_enough_digits_to_distinguish_its_ends(cells, span):
     assert guess_label(_column(cells * 5), "target").reason == span
 
 
-def test_a_class_is_named_as_readers_name_it():
+def test_a_class_has_the_name_that_readers_give_it():
     """As they compare it, true is no True and 3.0 is 3, which pandas makes of whole numbers beside missing ones."""
     assert guess_label(_column([True, False] * 10)).feature.classes == ("false", "true")
     assert guess_label(_column([1.0, 2.0, None] * 10)).feature.classes == ("1", "2")
@@ -138,7 +138,7 @@ HINDI = ("खाना बहुत अच्छा था और सेवा �
 
 
 @pytest.mark.parametrize("texts", [CHINESE, JAPANESE, THAI, ARABIC, HINDI])
-def test_a_text_is_one_in_any_script(texts):
+def test_a_text_is_recognised_in_any_script(texts):
     column = _column([f"{texts[i % 3]}{i}" for i in range(60)])
 
     assert guess_input(column).feature.kind == "text"
@@ -172,7 +172,7 @@ def test_a_code_a_hash_an_address_or_a_short_name_is_an_identifier(cells):
         ["กรุงเทพมหานคร", "เชียงใหม่", "นครราชสีมา"],
     ],
 )
-def test_names_that_come_again_are_categories(names):
+def test_repeated_names_are_categories(names):
     assert guess_input(_column(names * 20)).feature.kind == "category"
 
 
@@ -183,7 +183,7 @@ def test_texts_of_more_rows_than_are_counted_are_texts():
     assert guess_input(column).feature.kind == "text"
 
 
-def test_codes_and_days_that_are_written_as_numbers_keep_what_numbers_would_lose():
+def test_codes_and_days_written_as_numbers_become_categories_and_dates():
     zips = guess_input(_column([f"{i % 40 * 2417:05}" for i in range(400)]))
     accounts = guess_input(_column([str(9007199254741000 + i % 50) for i in range(400)]))
     days = guess_input(_column([f"2024{i % 12 + 1:02}{i % 28 + 1:02}" for i in range(400)]))
@@ -219,7 +219,7 @@ def test_numbers_in_a_notation_of_their_own_are_numbers_with_their_unit():
     assert (columns["price"].minimum, columns["price"].maximum, columns["price"].integers) == (0.99, 1234.5, 0)
 
 
-def test_what_keeps_cells_from_being_numbers_is_told_as_the_table_writes_them():
+def test_unsupported_numbers_are_reported_in_the_notation_of_the_table():
     cells = {
         "age": ["26,5", "31"] * 20,
         "price": ["1.234,50 €", "12.000,00 EUR", "0,5 €", "7 €"] * 10,
@@ -242,7 +242,7 @@ def test_what_keeps_cells_from_being_numbers_is_told_as_the_table_writes_them():
     assert guesses["loss"][1] == "convert them in the data, to such as 1234,5"
 
 
-def test_dashes_in_the_place_of_decimals_are_read():
+def test_dashes_instead_of_decimals_are_parsed():
     columns = survey([block_of({"price": [f"{i},- €" for i in range(94)], "fine": ["CHF 12.-", "CHF 7.--"] * 47})])
     prices, fines = ({name: columns[name]} for name in columns)
 

@@ -10,21 +10,21 @@ from data.inference.values import Values
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_values_are_counted_in_the_order_in_which_they_appeared_however_they_come(seed, monkeypatch):
+def test_values_are_counted_in_order_of_first_occurrence_for_any_batches(seed, monkeypatch):
     rng = random.Random(seed)
     monkeypatch.setattr(values, "MIN_PENDING", rng.choice([1, 5, 1000]))
     parts = [[rng.choice("abcdefghijkløæ ") for _ in range(rng.randint(0, 9))] for _ in range(12)]
 
-    first, rest = Values(max_values=100), Values(max_values=100)
+    first, later = Values(max_values=100), Values(max_values=100)
     for index, part in enumerate(parts):
         counted = Counter(part)
-        accumulator = first if index < 6 else rest
+        accumulator = first if index < 6 else later
         if rng.random() < 0.5:
             accumulator.add(pa.array(list(counted), pa.string()), np.array(list(counted.values()), np.int64))
         else:
             accumulator.add_each(part)
         assert len(accumulator) <= 15  # also while some are put aside
-    first.merge(rest)
+    first.merge(later)
 
     expected = Counter(text for part in parts for text in part)
     assert list(first.items()) == list(expected.items())
@@ -33,7 +33,7 @@ def test_values_are_counted_in_the_order_in_which_they_appeared_however_they_com
     assert not first.is_full
 
 
-def test_of_too_many_values_only_the_first_are_kept():
+def test_only_the_first_of_too_many_values_are_kept():
     counted = Values(max_values=2)
 
     for text in "abcda":

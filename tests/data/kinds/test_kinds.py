@@ -125,7 +125,7 @@ def _columns(chance: random.Random) -> list:
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=str)
-def test_a_column_is_stored_as_its_cells_are(feature):
+def test_a_column_is_stored_like_its_cells_one_by_one(feature):
     chance = random.Random(19)
 
     for options in ALL_OPTIONS:

@@ -79,12 +79,12 @@ def test_a_negative_zero_becomes_zero(feature, zero):
 
     stored = [column(form, feature, ReadOptions()).values[0].as_py() for form in forms]
     values = [np.float32(number.value(cell, feature, ReadOptions())) for cell in cells]
-    of_row = of_rows([{"x": float(zero.replace("\u2212", "-"))}], spec).column("x").to_pylist()
+    row_values = of_rows([{"x": float(zero.replace("\u2212", "-"))}], spec).column("x").to_pylist()
 
-    assert {str(value) for value in (*stored, *values, *of_row)} == {"0.0"}
+    assert {str(value) for value in (*stored, *values, *row_values)} == {"0.0"}
 
 
-def test_a_number_is_no_index_where_classes_are_called_by_numbers():
+def test_a_number_is_no_index_where_names_of_classes_are_numbers():
     """With classes 1, 2 and 3 a label 0 became the first class: a model was published with every label off by one."""
     label = LabelFeature(classes=("1", "2", "3"))
     spec = DatasetSpec(name="x", title="", licence="", features={"y": label})
@@ -103,15 +103,15 @@ def _value_or_problem(cell, feature: Feature, *, textual: bool = False) -> str |
 @pytest.mark.parametrize(("cell", "shown"), [(1, "1"), (2.0, "2.0"), (Decimal(0), "0"), ("1", "'1'"), (7, "7")])
 def test_a_number_is_an_index_only_where_the_settings_say_so(cell, shown):
     """In a file that counts from 1 each row got the next class, and no check noticed."""
-    named = LabelFeature(classes=("cat", "dog", "eel"))
-    by_one = LabelFeature(classes=("cat", "dog", "eel"), index_from=1)
+    by_name = LabelFeature(classes=("cat", "dog", "eel"))
+    by_index = LabelFeature(classes=("cat", "dog", "eel"), index_from=1)
     index = int(cell)
 
-    assert _value_or_problem(cell, named, textual=isinstance(cell, str)) == (
+    assert _value_or_problem(cell, by_name, textual=isinstance(cell, str)) == (
         f"1:y: expected one of cat, dog, eel, found {shown} (where it is an index, set index_from to that of cat)"
     )
     expected = {"y": index - 1} if 1 <= index <= 3 else f"1:y: expected the index of a class, 1 to 3, found {shown}"
-    assert _value_or_problem(cell, by_one, textual=isinstance(cell, str)) == expected
+    assert _value_or_problem(cell, by_index, textual=isinstance(cell, str)) == expected
 
 
 def test_names_of_classes_are_refused_where_the_column_holds_indices():
@@ -195,7 +195,7 @@ def test_a_required_feature_of_a_typed_column_has_no_markers_of_missing_values()
 
 
 @pytest.mark.parametrize("dtype", [pa.float64(), pa.float32()])
-def test_floats_are_written_all_at_once_as_each_alone(dtype):
+def test_an_array_of_floats_is_written_like_single_floats(dtype):
     generator = np.random.default_rng(0)
     bounds = [0.0, -0.0, np.nan, np.inf, -np.inf, 1e-4, 9.999e-5, 1e10, 9999999999.5, 1e15, 1e16, 2.0**53, -(2.0**53)]
     drawn = generator.normal(size=20_000) * 10.0 ** generator.integers(-8, 18, 20_000)

@@ -72,16 +72,16 @@ def test_the_only_file_may_have_any_ending_where_the_format_is_set(tmp_path):
         ),
     ],
 )
-def test_what_does_not_hold_one_table_is_refused_with_what_it_holds(tmp_path, files, holds):
+def test_a_zip_file_without_exactly_one_table_is_refused_with_its_content(tmp_path, files, holds):
     with pytest.raises(DataError, match=f"rows.zip holds {holds}.*expected one table.*unpack it"):
         _read(_zip(tmp_path, files))
 
 
 def test_a_damaged_zip_file_is_refused(tmp_path):
     path = _zip(tmp_path, {"rows.csv": "x,y\n" + "".join(f"{number},{number * 7919}\n" for number in range(9999))})
-    whole = path.read_bytes()
+    valid_content = path.read_bytes()
 
-    for content in (whole[:-100], whole[:2000] + b"\0" * 500 + whole[2500:], b"x,y\n1,2\n"):
+    for content in (valid_content[:-100], valid_content[:2000] + b"\0" * 500 + valid_content[2500:], b"x,y\n1,2\n"):
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"rows.zip is not a whole zip file"):
             _read(path)
@@ -128,7 +128,7 @@ def test_a_zip_bomb_is_refused(tmp_path, monkeypatch):
         ("gz.csv", False, "csv"),
     ],
 )
-def test_a_file_that_gzip_has_packed_is_told_by_its_ending_in_any_case(tmp_path, name, is_gzip, kind):
+def test_a_gzip_file_is_recognised_by_its_ending_in_any_case(tmp_path, name, is_gzip, kind):
     path = tmp_path / name
 
     assert archives.is_gzip(path) == is_gzip

@@ -29,27 +29,27 @@ from data.spec import Problem
         ([[[1]]], None),
     ],
 )
-def test_values_of_one_type_are_an_array_and_others_stay_as_they_are(values, kind):
-    found = blocks.typed(values)
+def test_values_of_one_type_become_an_array_and_mixed_types_do_not(values, kind):
+    array = blocks.typed(values)
 
-    assert (found is None) == (kind is None)
-    if found is not None:
-        assert found.type == kind
-        assert repr(found.to_pylist()) in (repr(values), repr([1.0, 2.5]))
+    assert (array is None) == (kind is None)
+    if array is not None:
+        assert array.type == kind
+        assert repr(array.to_pylist()) in (repr(values), repr([1.0, 2.5]))
 
 
-def test_rows_that_have_few_of_many_columns_are_cut_into_blocks_within_a_bound(monkeypatch):
+def test_rows_with_few_of_many_columns_are_divided_into_blocks(monkeypatch):
     monkeypatch.setattr(blocks, "MAX_CELLS", 8)
     rows = [{str(number): number} for number in range(5)]
 
-    found = list(blocks.blocks_of("rows", rows, np.arange(1, 6)))
+    cut_blocks = list(blocks.blocks_of("rows", rows, np.arange(1, 6)))
 
-    assert all(len(block) * len(block.columns) <= 8 for block in found)
-    assert [block.where(row) for block in found for row in range(len(block))] == [
+    assert all(len(block) * len(block.columns) <= 8 for block in cut_blocks)
+    assert [block.where(row) for block in cut_blocks for row in range(len(block))] == [
         f"rows:{line}" for line in range(1, 6)
     ]
-    assert [block.column(str(block.numbers[0] - 1))[0].as_py() for block in found] == [
-        int(block.numbers[0]) - 1 for block in found
+    assert [block.column(str(block.numbers[0] - 1))[0].as_py() for block in cut_blocks] == [
+        int(block.numbers[0]) - 1 for block in cut_blocks
     ]
 
 
@@ -68,25 +68,27 @@ def test_pieces_of_a_block_hold_its_rows_and_its_problems_once():
     assert list(block.pieces(3)) == [block]
 
 
-def test_problems_of_rows_that_are_cut_into_two_blocks_come_once(monkeypatch):
+def test_problems_of_divided_rows_occur_once(monkeypatch):
     monkeypatch.setattr(blocks, "MAX_CELLS", 2)
     problem = Problem("rows:3", "", "a row", "none")
 
-    found = list(blocks.blocks_of("rows", [{"a": 1}, {"a": 2}, {"b": 3}], np.arange(3), (problem,)))
+    cut_blocks = list(blocks.blocks_of("rows", [{"a": 1}, {"a": 2}, {"b": 3}], np.arange(3), (problem,)))
 
-    assert len(found) > 1
-    assert [one for block in found for one in block.problems] == [problem]
+    assert len(cut_blocks) > 1
+    assert [block_problem for block in cut_blocks for block_problem in block.problems] == [problem]
 
 
-def test_problems_of_a_buffer_know_the_rows_before_them_also_where_it_is_cut(monkeypatch):
+def test_problems_of_a_divided_buffer_keep_the_number_of_rows_before_them(monkeypatch):
     monkeypatch.setattr(blocks, "MAX_CELLS", 4)
-    some = blocks.RowBuffer("rows")
+    buffer = blocks.RowBuffer("rows")
     for number in range(6):
         is_wrong = number in (0, 3, 5)
-        some.add({str(number): 1}, 1, Problem("rows:1", str(number), "", "", 1) if is_wrong else None, 1)
+        buffer.add({str(number): 1}, 1, Problem("rows:1", str(number), "", "", 1) if is_wrong else None, 1)
 
-    found = list(some.blocks())
+    cut_blocks = list(buffer.blocks())
 
-    places = [(len(block), [one.column for one in block.problems], block.rows_before) for block in found]
-    assert places == [(1, ["0"], (0,)), (2, ["3", "5"], (1, 2))]
-    assert [block.rows_before for block in found[1].pieces(1)] == [(1, 2), ()]
+    positions = [
+        (len(block), [problem.column for problem in block.problems], block.rows_before) for block in cut_blocks
+    ]
+    assert positions == [(1, ["0"], (0,)), (2, ["3", "5"], (1, 2))]
+    assert [block.rows_before for block in cut_blocks[1].pieces(1)] == [(1, 2), ()]

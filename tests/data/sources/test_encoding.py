@@ -31,11 +31,11 @@ def test_an_encoding_is_recognised(name):
 
 
 @pytest.mark.parametrize("content", [b"a \xa3 30 share", b"the caf\xe9 closed\n", b"it\x92s \x93so\x94"])
-def test_few_signs_beyond_ascii_are_those_of_windows(content):
+def test_a_few_non_ascii_characters_are_taken_for_cp1252(content):
     assert recognised(b"nothing but ASCII\n" * 1000 + content) == "CP1252"
 
 
-def test_what_is_no_text_has_no_encoding():
+def test_bytes_that_are_no_text_have_no_encoding():
     assert recognised(bytes(range(256)) * 16) is None
 
 
@@ -62,7 +62,7 @@ def test_a_compressed_table_is_unpacked_before_it_is_converted(tmp_path):
     )
 
 
-def test_of_a_file_in_two_encodings_the_line_is_to_be_mended(tmp_path):
+def test_the_message_for_a_file_in_two_encodings_names_the_line(tmp_path):
     (tmp_path / "rows.csv").write_bytes("name\nMüller\n".encode() + "Weiß\n".encode("cp1252"))
 
     message = _refusal(tmp_path / "rows.csv")

@@ -29,16 +29,16 @@ def test_blocks_of_any_size_equal_the_records_up_to_damage(tmp_path, block_bytes
             writer.write(row)
     path.write_bytes(path.read_bytes()[:-3])
 
-    found, wanted = _all(tfrecord.blocks(path, block_bytes)), _all(tfrecord.read(path))
+    from_blocks, from_records = _read_all(tfrecord.blocks(path, block_bytes)), _read_all(tfrecord.read(path))
 
-    assert found == wanted
-    assert (len(found[0]), len(found[1])) == (51, 13)  # of the batch with the damage there is none
-    assert f"{path}:3: expected a tf.train.Example" in found[1][0]
-    assert "rows.tfrecord:100: the record is damaged" in found[2]
+    assert from_blocks == from_records
+    assert (len(from_blocks[0]), len(from_blocks[1])) == (51, 13)  # of the batch with the damage there is none
+    assert f"{path}:3: expected a tf.train.Example" in from_blocks[1][0]
+    assert "rows.tfrecord:100: the record is damaged" in from_blocks[2]
 
 
 @pytest.mark.parametrize("ending", [".gz", ".GZ"])
-def test_a_file_that_gzip_has_packed_is_read_whatever_the_case_of_its_ending(tmp_path, ending):
+def test_a_gzip_file_is_read_with_its_ending_in_any_case(tmp_path, ending):
     import tensorflow as tf
 
     path = tmp_path / f"rows.tfrecord{ending}"
@@ -50,24 +50,24 @@ def test_a_file_that_gzip_has_packed_is_read_whatever_the_case_of_its_ending(tmp
     assert record.cells == {"x": 1}
 
 
-def _all(some) -> tuple[list, list[str], str]:
+def _read_all(items) -> tuple[list, list[str], str]:
     rows, problems = [], []
     try:
-        for one in some:
-            if isinstance(one, tfrecord.Record):
-                assert one.where.endswith(f":{one.number}")
-                assert not one.problem or one.problem.number == one.number
-                rows += [] if one.problem else [(one.where, dict(one.cells))]
-                problems += [str(one.problem)] if one.problem else []
+        for item in items:
+            if isinstance(item, tfrecord.Record):
+                assert item.where.endswith(f":{item.number}")
+                assert not item.problem or item.problem.number == item.number
+                rows += [] if item.problem else [(item.where, dict(item.cells))]
+                problems += [str(item.problem)] if item.problem else []
                 continue
-            problems += map(str, one.problems)
+            problems += map(str, item.problems)
             columns = {
-                name: cells if isinstance(cells := one.column(name), list) else cells.to_pylist()
-                for name in one.columns
+                name: cells if isinstance(cells := item.column(name), list) else cells.to_pylist()
+                for name in item.columns
             }
-            for row in range(len(one)):
+            for row in range(len(item)):
                 cells = {name: column[row] for name, column in columns.items() if column[row] is not None}
-                rows.append((one.where(row), cells))
+                rows.append((item.where(row), cells))
     except DataError as error:
         return rows, problems, str(error)
     return rows, problems, ""

@@ -70,7 +70,7 @@ def test_train_among_other_classes_is_a_class(tmp_path):
     assert _dataset(tmp_path)[0].spec.features["label"].classes == ("bus", "ship", "train")
 
 
-def test_one_folder_too_many_above_the_classes_is_told(tmp_path):
+def test_an_additional_folder_above_the_classes_is_reported(tmp_path):
     _texts(tmp_path / "data", "README.txt", "all/good/1", "all/bad/2")
 
     assert _refusal(tmp_path) == (
@@ -94,7 +94,7 @@ def test_one_folder_too_many_above_the_classes_is_told(tmp_path):
          "images or texts in it; by their names they are of fox, hen."),
     ],
 )  # fmt: skip
-def test_a_folder_without_folders_is_told_by_what_it_holds(tmp_path, names, message):
+def test_a_folder_without_class_folders_is_refused_with_its_content(tmp_path, names, message):
     (tmp_path / "data").mkdir()
     _texts(tmp_path / "data", *names)
 
@@ -111,7 +111,7 @@ def test_all_empty_class_folders_are_named_at_once(tmp_path):
         list(open_rows(dataset, config))
 
 
-def test_a_link_beside_the_class_folder_that_it_leads_to_is_told(tmp_path):
+def test_a_link_to_another_class_folder_is_reported(tmp_path):
     _texts(tmp_path / "data", "bad/1", "good/2")
     (tmp_path / "data" / "worse").symlink_to("bad")
     (tmp_path / "data" / "none").mkdir()
@@ -140,7 +140,7 @@ def test_new_and_digest_and_ingest_see_the_same_files(tmp_path):
     assert sorted(row["text"][-1] for _, row in open_rows(dataset, config)) == ["1", "2", "3", "4"]
 
 
-def test_a_folder_that_is_no_class_is_one_problem_for_all_its_files(tmp_path):
+def test_an_unknown_class_folder_is_one_problem_for_all_its_files(tmp_path):
     _texts(tmp_path / "data", *(f"{name}/{i}" for name in ("good", "bad", "ugly") for i in range(30)))
     dataset, config = _dataset(tmp_path, label={"kind": "label", "classes": ["bad", "good"]})
 
@@ -154,7 +154,7 @@ def test_a_folder_that_is_no_class_is_one_problem_for_all_its_files(tmp_path):
     ]
 
 
-def test_a_file_that_cannot_be_read_costs_that_file(tmp_path):
+def test_a_file_that_cannot_be_read_is_a_problem_of_that_file_only(tmp_path):
     _texts(tmp_path / "data", "bad/1", "good/2", "good/3")
 
     records = classes.read(tmp_path / "data", "text")
@@ -166,7 +166,7 @@ def test_a_file_that_cannot_be_read_costs_that_file(tmp_path):
     assert last.cells["text"] == b"a text called good/3"
 
 
-def test_a_text_in_another_encoding_is_named_with_it(tmp_path):
+def test_a_text_in_another_encoding_is_reported_with_the_encoding(tmp_path):
     _texts(tmp_path / "data", "good/1", "bad/2")
     (tmp_path / "data" / "bad" / "2").write_bytes("Schön ist das nicht, und überall gibt es Ärger".encode("cp1252"))
     dataset, config = _dataset(tmp_path)
@@ -176,7 +176,7 @@ def test_a_text_in_another_encoding_is_named_with_it(tmp_path):
     assert str(unusable[0].problems[0]).endswith("bad/2:text: expected UTF-8 text, found what looks like CP1252")
 
 
-def test_names_in_another_encoding_are_told_or_shown_as_escapes(tmp_path):
+def test_names_in_another_encoding_are_reported_with_escapes(tmp_path):
     _texts(tmp_path / "data", "good/1", "bad/2")
     (tmp_path / "data" / "bad" / os.fsdecode(b"caf\xe9")).write_bytes(b"\xff\xfe\xfd")
     dataset, config = _dataset(tmp_path)
@@ -196,11 +196,11 @@ def test_blocks_hold_the_files_that_are_read_within_a_bound(tmp_path, block_byte
         path.write_text("text")
     records = list(classes.read(tmp_path / "data", "text"))
 
-    found = list(classes.blocks(tmp_path / "data", "text", block_bytes))
+    blocks = list(classes.blocks(tmp_path / "data", "text", block_bytes))
 
-    assert [len(block) for block in found] == sizes
-    assert [name for block in found for name in block.names] == [record.where for record in records]
-    assert [row for block in found for row in block.cells.to_pylist()] == [record.cells for record in records]
+    assert [len(block) for block in blocks] == sizes
+    assert [name for block in blocks for name in block.names] == [record.where for record in records]
+    assert [row for block in blocks for row in block.cells.to_pylist()] == [record.cells for record in records]
 
 
 def test_a_block_of_files_names_those_that_cannot_be_used(tmp_path, monkeypatch):
@@ -208,15 +208,15 @@ def test_a_block_of_files_names_those_that_cannot_be_used(tmp_path, monkeypatch)
     _texts(tmp_path / "data", "bad/1.txt", "good/1.txt")
     (tmp_path / "data/good/1.txt").write_bytes(bytes(2**20 + 1))
 
-    (found,) = classes.blocks(tmp_path / "data", "text")
+    (block,) = classes.blocks(tmp_path / "data", "text")
 
-    assert [str(problem).partition("good")[2] for problem in found.problems] == [
+    assert [str(problem).partition("good")[2] for problem in block.problems] == [
         "/1.txt: expected a file of at most 1 MiB, found 2 MiB"
     ]
-    assert found.names == (str(tmp_path / "data/bad/1.txt"),)
+    assert block.names == (str(tmp_path / "data/bad/1.txt"),)
 
 
-def test_the_end_of_a_name_is_not_the_number_of_a_row(tmp_path):
+def test_digits_at_the_end_of_a_name_are_not_a_row_number(tmp_path):
     names = [f"bad/{number}:12" for number in range(40)]  # empty, as it were all row 12
     _texts(tmp_path / "data", "bad/a.txt", "good/b.txt", *names)
     for name in names:
@@ -230,7 +230,7 @@ def test_the_end_of_a_name_is_not_the_number_of_a_row(tmp_path):
     assert {split for split, _ in batch.problems} == {"train", "validation", "test"}
 
 
-def test_a_folder_is_of_the_class_that_is_called_so_in_any_form_of_unicode(tmp_path):
+def test_a_folder_matches_its_class_in_any_unicode_form(tmp_path):
     """macOS names folders in form D: no row of them could be used, though a CSV file with the same names was read."""
     names = ["caf\u00e9", "the\u0301"]
     for name in names:
@@ -238,9 +238,9 @@ def test_a_folder_is_of_the_class_that_is_called_so_in_any_form_of_unicode(tmp_p
     _texts(tmp_path / "data" / "tea", "0.txt")
 
     dataset, config = _dataset(tmp_path, label={"kind": "label", "classes": names})
-    found = [row for _, row in open_rows(dataset, config)]
+    rows = [row for _, row in open_rows(dataset, config)]
 
-    assert sorted(row["label"] for row in found if not isinstance(row, BadRow)) == [0, 0, 0, 1, 1, 1]
+    assert sorted(row["label"] for row in rows if not isinstance(row, BadRow)) == [0, 0, 0, 1, 1, 1]
     assert [
-        "a class of data.features.label.classes" in str(row.problems[0]) for row in found if isinstance(row, BadRow)
+        "a class of data.features.label.classes" in str(row.problems[0]) for row in rows if isinstance(row, BadRow)
     ] == [True]

@@ -13,8 +13,8 @@ def _files(folder, *names: str) -> None:
         (folder / name).write_text(name)
 
 
-def _names(found) -> list[str]:
-    return [str(path.relative_to(found.folder)) for path in found.files]
+def _names(folder_listing) -> list[str]:
+    return [str(path.relative_to(folder_listing.folder)) for path in folder_listing.files]
 
 
 def test_hidden_files_and_folders_are_left_out_at_any_depth_and_counted(tmp_path):
@@ -22,11 +22,11 @@ def test_hidden_files_and_folders_are_left_out_at_any_depth_and_counted(tmp_path
     _files(tmp_path, ".git/x", "cat/.ipynb_checkpoints/1-checkpoint.png", "cat/deep/__MACOSX/cat/1.png", "@eaDir/1.png")
     _files(tmp_path, ".DS_Store", "cat/._1.png", "dog/Thumbs.db")
 
-    found = listing(tmp_path)
+    result = listing(tmp_path)
 
-    assert found.classes == ("cat", "dog")
-    assert _names(found) == ["cat/1.png", "cat/deep/2.png", "dog/3.png"]
-    assert (found.hidden_folders, found.hidden_files) == (4, 3)
+    assert result.classes == ("cat", "dog")
+    assert _names(result) == ["cat/1.png", "cat/deep/2.png", "dog/3.png"]
+    assert (result.hidden_folders, result.hidden_files) == (4, 3)
 
 
 def test_links_to_folders_and_files_are_followed_at_any_depth_and_counted(tmp_path):
@@ -40,13 +40,13 @@ def test_links_to_folders_and_files_are_followed_at_any_depth_and_counted(tmp_pa
     (pets / "cat" / "itself.png").symlink_to("itself.png")
     (pets / "cat" / "through.png").symlink_to("1.png/2.png")
 
-    found = listing(pets)
+    result = listing(pets)
 
-    assert _names(found) == [
+    assert _names(result) == [
         "cat/1.png", "cat/6.png", "cat/deep/2.png", "cat/deep/more/4.png", "cat/deep/more/below/5.png", "dog/3.png",
     ]  # fmt: skip
-    assert [found.class_of(path) for path in found.files] == ["cat"] * 5 + ["dog"]
-    assert (found.linked_folders, found.linked_files, found.broken) == (2, 1, 3)
+    assert [result.class_of(path) for path in result.files] == ["cat"] * 5 + ["dog"]
+    assert (result.linked_folders, result.linked_files, result.broken) == (2, 1, 3)
 
 
 def test_links_in_a_circle_end_and_each_folder_is_listed_once(tmp_path):
@@ -57,13 +57,13 @@ def test_links_in_a_circle_end_and_each_folder_is_listed_once(tmp_path):
     (pets / "cat" / "dogs").symlink_to(pets / "dog")
     (pets / "dog" / "cats").symlink_to(pets / "cat")
 
-    found = listing(pets)
+    result = listing(pets)
 
-    assert _names(found) == ["cat/1.png", "dog/2.png"]
-    assert (found.linked_folders, len(found.repeats)) == (0, 4)
+    assert _names(result) == ["cat/1.png", "dog/2.png"]
+    assert (result.linked_folders, len(result.repeats)) == (0, 4)
 
 
-def test_files_beside_the_class_folders_are_none_of_a_class(tmp_path):
+def test_files_outside_of_class_folders_have_no_class(tmp_path):
     _files(tmp_path, "README.txt", "cat/1.png", "dog/2.png")
 
     assert [path.name for path in listing(tmp_path).beside] == ["README.txt"]
@@ -79,12 +79,12 @@ def test_files_beside_the_class_folders_are_none_of_a_class(tmp_path):
         ([], {}),
     ],
 )  # fmt: skip
-def test_folders_are_splits_where_all_are_named_so(tmp_path, names, splits):
+def test_folders_are_splits_where_all_have_names_of_splits(tmp_path, names, splits):
     _files(tmp_path, *(f"{name}/x" for name in names))
 
-    found = split_folders(tmp_path)
+    folders_by_split = split_folders(tmp_path)
 
-    assert {split: [path.name for path in paths] for split, paths in found.items()} == splits
+    assert {split: [path.name for path in paths] for split, paths in folders_by_split.items()} == splits
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_folders_are_splits_where_all_are_named_so(tmp_path, names, splits):
         (["train/cat", "train/dog", "extra/cat", "extra/dog"], []),
     ],
 )
-def test_folders_of_the_same_classes_are_splits_also_beside_others(tmp_path, names, splits):
+def test_folders_with_common_classes_are_splits_among_other_folders(tmp_path, names, splits):
     _files(tmp_path, *(f"{name}/x" for name in names))
 
     assert sorted(split_folders(tmp_path)) == splits

@@ -12,7 +12,7 @@ Rows = tuple[list[tuple[str, dict[str, Any]]], list[str], str]
 """Rows with their places, the problems of others, and the error that ended the reading; empty for none."""
 
 
-def of_records(records: Iterable[Record], shown: Callable[[Any], Any] = lambda cell: cell) -> Rows:
+def of_records(records: Iterable[Record], convert: Callable[[Any], Any] = lambda cell: cell) -> Rows:
     """Returns what a reader of rows yields.
 
     Args:
@@ -27,13 +27,13 @@ def of_records(records: Iterable[Record], shown: Callable[[Any], Any] = lambda c
                 assert record.problem.number == record.number
                 problems.append(str(record.problem))
             else:
-                rows.append((record.where, _without_nulls(record.cells, shown)))
+                rows.append((record.where, _without_nulls(record.cells, convert)))
     except DataError as error:
         return rows, problems, str(error)
     return rows, problems, ""
 
 
-def of_blocks(blocks: Iterable[Block], shown: Callable[[Any], Any] = lambda cell: cell) -> Rows:
+def of_blocks(blocks: Iterable[Block], convert: Callable[[Any], Any] = lambda cell: cell) -> Rows:
     """Returns what a reader of blocks yields, as `of_records` does."""
     rows, problems = [], []
     try:
@@ -44,7 +44,7 @@ def of_blocks(blocks: Iterable[Block], shown: Callable[[Any], Any] = lambda cell
             for row in range(len(block)):
                 assert block.where(row).endswith(f":{block.number(row)}")
                 cells = {name: column[row] for name, column in columns.items()}
-                rows.append((block.where(row), _without_nulls(cells, shown)))
+                rows.append((block.where(row), _without_nulls(cells, convert)))
     except DataError as error:
         return rows, problems, str(error)
     return rows, problems, ""
@@ -82,5 +82,5 @@ def _values(column: Any, rows: int) -> list:
     return values
 
 
-def _without_nulls(cells: Any, shown: Callable[[Any], Any]) -> dict[str, Any]:
-    return {name: shown(cell) for name, cell in cells.items() if cell is not None}
+def _without_nulls(cells: Any, convert: Callable[[Any], Any]) -> dict[str, Any]:
+    return {name: convert(cell) for name, cell in cells.items() if cell is not None}

@@ -9,9 +9,9 @@ from data.sources.tables import block_cache, formats
 
 @pytest.fixture
 def reads(monkeypatch):
-    found, read = [], formats.blocks
-    monkeypatch.setattr(formats, "blocks", lambda path, *given: found.append(path.name) or read(path, *given))
-    return found
+    names, read_blocks = [], formats.blocks
+    monkeypatch.setattr(formats, "blocks", lambda path, *given: names.append(path.name) or read_blocks(path, *given))
+    return names
 
 
 def _rows(path, **settings):
@@ -33,17 +33,17 @@ def test_a_file_is_read_once_within_a_command_and_again_after_it(tmp_path, reads
     assert len(reads) == 2
 
 
-def test_a_file_is_read_once_by_whatever_path_and_named_by_the_one_that_was_asked_for(tmp_path, reads, monkeypatch):
+def test_a_file_is_read_once_by_several_paths_and_messages_have_the_requested_path(tmp_path, reads, monkeypatch):
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n1,2\n3\n5,6\n")
     (tmp_path / "link.csv").symlink_to(path)
     monkeypatch.chdir(tmp_path)
 
     with block_cache.caching():
-        for place in (path, Path("rows.csv"), Path("../", tmp_path.name, "rows.csv"), tmp_path / "link.csv"):
-            (block,) = block_cache.blocks(place, "csv", DataConfig(files=str(place)))
-            named = [block.where(0), block.where(1), block.problems[0].where]
-            assert named == [f"{place}:{line}" for line in (2, 4, 3)]
+        for alias in (path, Path("rows.csv"), Path("../", tmp_path.name, "rows.csv"), tmp_path / "link.csv"):
+            (block,) = block_cache.blocks(alias, "csv", DataConfig(files=str(alias)))
+            locations = [block.where(0), block.where(1), block.problems[0].where]
+            assert locations == [f"{alias}:{line}" for line in (2, 4, 3)]
 
     assert reads == ["rows.csv"]
 
@@ -61,7 +61,7 @@ def test_a_file_that_changed_or_is_read_in_another_way_is_read_again(tmp_path, r
     assert changed == [[{"a;b": "1;2", "c": "4"}, {"a;b": "1;2", "c": "5"}]]
 
 
-def test_what_is_larger_than_the_bound_or_was_not_read_to_its_end_is_not_kept(tmp_path, reads):
+def test_files_beyond_the_limit_or_read_in_part_are_not_cached(tmp_path, reads):
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n1,2\n3,4\n")
 
@@ -82,8 +82,9 @@ def test_a_sheet_is_read_again_where_other_columns_are_ignored(tmp_path):
     book.save(path)
 
     with block_cache.caching():
-        every = [
-            list(block_cache.blocks(path, "xlsx", DataConfig(files=str(path), ignore=one))) for one in ((), ("b",), ())
+        readings = [
+            list(block_cache.blocks(path, "xlsx", DataConfig(files=str(path), ignore=ignored)))
+            for ignored in ((), ("b",), ())
         ]
 
-    assert [len(block) for (block,) in every] == [1, 2, 1]
+    assert [len(block) for (block,) in readings] == [1, 2, 1]

@@ -20,19 +20,19 @@ def _read(folder, content: str, layout: Layout = delimited.PLAIN) -> list[tuple[
 
 
 def test_without_a_header_the_first_row_is_a_row(tmp_path):
-    found = _read(tmp_path, "1,a\n2,b\n", Layout(header=False))
+    rows = _read(tmp_path, "1,a\n2,b\n", Layout(header=False))
 
-    assert found == [(1, {"column_1": "1", "column_2": "a"}), (2, {"column_1": "2", "column_2": "b"})]
+    assert rows == [(1, {"column_1": "1", "column_2": "a"}), (2, {"column_1": "2", "column_2": "b"})]
 
 
-def test_names_that_are_given_stand_for_the_header(tmp_path):
+def test_names_of_the_settings_replace_the_header(tmp_path):
     names = Layout(names=("size", "kind"))
 
     assert _read(tmp_path, "# of 2024\n1,a\n2,b\n3,b\n", names)[0] == (2, {"size": "1", "kind": "a"})
     assert _read(tmp_path, "size,kind\n1,a\n", names) == [(2, {"size": "1", "kind": "a"})]
 
 
-def test_a_header_with_the_given_names_in_another_order_is_read_by(tmp_path):
+def test_a_header_with_the_names_of_the_settings_in_another_order_is_used(tmp_path):
     names = Layout(names=("size", "Kind of it"))
 
     assert _read(tmp_path, "kind  of it,size\na,1\n", names) == [(2, {"Kind of it": "a", "size": "1"})]
@@ -45,7 +45,7 @@ def test_a_header_with_some_of_the_given_names_is_refused_not_dropped_as_a_bad_r
         delimited.columns(path, Layout(names=("size", "kind", "place")))
 
 
-def test_a_row_with_a_value_that_is_called_as_a_column_is_a_row(tmp_path):
+def test_a_row_with_a_value_equal_to_a_column_name_is_a_row(tmp_path):
     rows = "a,x,1\n" + "b,y,2\na,x,3\n" * 9
 
     assert _read(tmp_path, rows, Layout(names=("a", "b", "c")))[0] == (1, {"a": "a", "b": "x", "c": "1"})
@@ -78,7 +78,7 @@ def test_a_zero_byte_is_a_problem_of_its_row(tmp_path):
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\n"])
-def test_lines_may_end_as_those_of_old_macs(tmp_path, end):
+def test_lines_may_end_in_carriage_returns(tmp_path, end):
     (tmp_path / "rows.csv").write_bytes(b'x,y\r1,"a\rb"\r2,b' + end.encode())
 
     records = list(delimited.read(tmp_path / "rows.csv"))
@@ -86,7 +86,7 @@ def test_lines_may_end_as_those_of_old_macs(tmp_path, end):
     assert [dict(record.cells) for record in records] == [{"x": "1", "y": "a\rb"}, {"x": "2", "y": "b"}]
 
 
-def test_a_carriage_return_within_a_cell_is_told_with_its_line(tmp_path):
+def test_a_carriage_return_within_a_cell_is_reported_with_its_line(tmp_path):
     (tmp_path / "rows.csv").write_bytes(b"x,y\n1,a\n2,b\rc\n")
 
     with pytest.raises(DataError, match=r"rows.csv:3: a carriage return stands within a cell; put the cell in quotes"):
@@ -101,22 +101,22 @@ def test_remarks_a_sep_line_and_commas_at_the_end_leave_the_lines_as_they_are(tm
 
 def test_rows_before_one_that_is_damaged_are_read(tmp_path):
     (tmp_path / "rows.csv").write_bytes(b"x,y\n1,a\n2,\xff\n")
-    found = []
+    rows = []
 
     with pytest.raises(DataError, match=r"rows.csv:3: expected UTF-8"):
-        found.extend(record.cells for record in delimited.read(tmp_path / "rows.csv"))
+        rows.extend(record.cells for record in delimited.read(tmp_path / "rows.csv"))
 
-    assert found == [{"x": "1", "y": "a"}]
+    assert rows == [{"x": "1", "y": "a"}]
 
 
-def test_names_of_another_number_than_the_cells_are_refused(tmp_path):
+def test_a_number_of_names_that_differs_from_the_cells_is_refused(tmp_path):
     path = _file(tmp_path, "1,2,3\n4,5,6\n")
 
     with pytest.raises(DataError, match=r"rows.csv:1: expected 2 cells, one for each name in data.names, found 3"):
         delimited.columns(path, Layout(names=("a", "b")))
 
 
-def test_a_first_row_with_equal_cells_is_told_for_data_not_for_a_bad_header(tmp_path):
+def test_a_first_row_with_equal_cells_is_reported_as_data_not_as_an_invalid_header(tmp_path):
     path = _file(tmp_path, "0,0,a\n" + "1,0,a\n0,1,b\n" * 9)
 
     with pytest.raises(DataError, match=r"rows.csv:1: the first row seems to be data.*set data.header to false"):
@@ -140,7 +140,7 @@ def test_a_first_row_of_another_length_than_all_others_is_no_header(tmp_path, he
         delimited.columns(tmp_path / "rows.csv", Layout(header=header))
 
 
-def test_columns_without_a_name_are_told_by_their_number(tmp_path):
+def test_columns_without_a_name_are_counted_in_the_message(tmp_path):
     (tmp_path / "rows.csv").write_text("x,y,,\n1,2,3,4\n2,3,4,5\n")
 
     with pytest.raises(DataError, match=r"rows.csv:1: 2 cells of the header are empty; name these columns"):

@@ -13,15 +13,19 @@ ODD = ['j"k', '"l', '"m" n', ' "o"', "\0", "\r", "p\rq", '"r\r\ns"', '"\r"', '""
 ENDS = ["\n"] * 20 + ["\r\n"] * 5 + ["\n\n", "\n\r\n", "\r", "\n \n", ",\n", ""]
 
 
-def _nasty(choose: random.Random) -> bytes:
+def _random_file(choose: random.Random) -> bytes:
     """Returns the text of a small CSV file with something wrong in it, or nothing."""
     width = choose.choice([1, 2, 2, 3, 3, 4])
-    odd, other_width, crlf = choose.choice([0, 0, 0.02, 0.2]), choose.choice([0, 0, 0.1]), choose.random() < 0.2
+    odd_rate, other_width_rate, crlf = (
+        choose.choice([0, 0, 0.02, 0.2]),
+        choose.choice([0, 0, 0.1]),
+        choose.random() < 0.2,
+    )
     usual_end = choose.choice(["", "", "", ","])
     lines = [",".join("xyzw"[:width])] * choose.choice([1, 1, 1, 0]) + [""] * choose.choice([0, 0, 1])
     for _ in range(choose.randrange(30)):
-        count = width + (choose.choice([-1, 1]) if choose.random() < other_width else 0)
-        cells = [choose.choice(ODD if choose.random() < odd else CELLS) for _ in range(count)]
+        count = width + (choose.choice([-1, 1]) if choose.random() < other_width_rate else 0)
+        cells = [choose.choice(ODD if choose.random() < odd_rate else CELLS) for _ in range(count)]
         lines.append(",".join(cells) + usual_end)
     if choose.random() < 0.1:
         lines.insert(choose.randrange(len(lines) + 1), ",".join(choose.sample("xyzw"[:width], width)))
@@ -40,13 +44,13 @@ def test_blocks_of_any_size_equal_the_records_of_nasty_files(tmp_path, seed):
     layouts = [Layout(), Layout(), Layout(header=False), Layout(names=("x", "y")), Layout(delimiter=";")]
     num_rows = 0
     for number in range(400):
-        path.write_bytes(_nasty(choose))
+        path.write_bytes(_random_file(choose))
         layout, size = choose.choice(layouts), choose.choice([1, 8, 32, 64, 200, 1000, 2**22])
 
-        found, wanted = both_ways.csv(path, layout, size)
+        from_blocks, from_records = both_ways.csv(path, layout, size)
 
-        assert found == wanted, (number, size, layout, path.read_bytes())
-        num_rows += len(found[0])
+        assert from_blocks == from_records, (number, size, layout, path.read_bytes())
+        num_rows += len(from_blocks[0])
     assert num_rows > 1000
 
 
@@ -58,16 +62,16 @@ def test_remarks_above_the_table_are_no_rows_however_long_they_are(tmp_path, hea
     path.write_text(150 * line + header + "".join(f"{number},2,3\n" for number in range(300)))
     layout = Layout(header=bool(header))
 
-    found, wanted = both_ways.csv(path, layout, block_bytes)
+    from_blocks, from_records = both_ways.csv(path, layout, block_bytes)
 
-    assert found == wanted
-    assert len(found[0]) == 300
+    assert from_blocks == from_records
+    assert len(from_blocks[0]) == 300
 
 
 def test_a_block_of_many_columns_has_more_bytes_than_one_of_few(tmp_path):
     path, row = tmp_path / "rows.csv", ",".join(["123.456789"] * 2000)
     path.write_text(",".join(f"n{number}" for number in range(2000)) + "\n" + f"{row}\n" * 500)
 
-    found = [len(block) for block in delimited_blocks.read(path)]
+    sizes = [len(block) for block in delimited_blocks.read(path)]
 
-    assert found == [500]  # 11 MiB
+    assert sizes == [500]  # 11 MiB

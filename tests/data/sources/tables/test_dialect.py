@@ -28,11 +28,11 @@ def _file(folder, content: str):
         ("x\n1\n2\n", ","),
     ],
 )
-def test_the_delimiter_gives_the_rows_one_number_of_cells(tmp_path, content, delimiter):
+def test_the_delimiter_gives_all_rows_equal_numbers_of_cells(tmp_path, content, delimiter):
     assert guess_delimiter(_file(tmp_path, content)) == (delimiter, [])
 
 
-def test_a_delimiter_that_would_do_as_well_is_named(tmp_path):
+def test_another_delimiter_that_fits_is_named(tmp_path):
     path = _file(tmp_path, "1,5;2,5\n3,5;4,5\n" * 9)
 
     assert guess_delimiter(path) == (";", [","])
@@ -57,7 +57,7 @@ def test_a_delimiter_that_would_do_as_well_is_named(tmp_path):
         ("T\nx,y\n", [], 1),  # a header and a row remain
     ],
 )
-def test_remarks_before_the_header_are_told_from_it(tmp_path, content, remarks, first_line):
+def test_remarks_above_the_header_are_separated_from_it(tmp_path, content, remarks, first_line):
     head = look(_file(tmp_path, content), Layout())
 
     assert head.remarks == remarks

@@ -19,9 +19,9 @@ PLAIN = Layout()
 
 def _book(path, *rows, **sheets):
     book = openpyxl.Workbook()
-    for name, found in {"Data": rows, **sheets}.items():
+    for name, sheet_rows in {"Data": rows, **sheets}.items():
         sheet = book.create_sheet(name)
-        for row in found:
+        for row in sheet_rows:
             sheet.append(row)
     del book["Sheet"]
     book.save(path)
@@ -43,23 +43,23 @@ def test_cells_have_the_types_that_excel_gives_them(tmp_path):
     ]
     path = _book(tmp_path / "book.xlsx", *rows)
 
-    found = _read(path)
+    records = _read(path)
 
-    assert [record.cells for record in found] == [
+    assert [record.cells for record in records] == [
         {"a": 1, "b": 2.5, "c": True, "d": "2024-05-01T12:30:00"},
         {"a": "text", "b": None, "c": None, "d": "2024-05-02"},
         {"a": None, "b": "03:04:00", "c": "x", "d": "01"},
     ]
-    assert [record.where for record in found] == [f"{path}:{row}" for row in (2, 3, 4)]
+    assert [record.where for record in records] == [f"{path}:{row}" for row in (2, 3, 4)]
 
 
 def test_empty_rows_and_columns_beside_the_table_and_a_title_above_it_are_left_out(tmp_path):
     rows = [["Report"], [], [None, "a", "b", None], [None, 1, 2], [], [None, 3, None, None], [None, None, None]]
     path = _book(tmp_path / "book.xlsx", *rows)
 
-    found = _read(path)
+    records = _read(path)
 
-    assert [(record.where, dict(record.cells)) for record in found] == [
+    assert [(record.where, dict(record.cells)) for record in records] == [
         (f"{path}:4", {"a": 1, "b": 2}),
         (f"{path}:6", {"a": 3, "b": None}),
     ]
@@ -68,9 +68,9 @@ def test_empty_rows_and_columns_beside_the_table_and_a_title_above_it_are_left_o
 def test_errors_formulas_without_results_and_cells_beyond_the_columns_are_problems_of_their_rows(tmp_path):
     path = _book(tmp_path / "book.xlsx", ["a", "b"], ["#DIV/0!", 1], [2, "=A1+1"], [3, 4, 5], [6, 7], ["a", "b"])
 
-    found = _read(path)
+    records = _read(path)
 
-    assert [str(record.problem) for record in found] == [
+    assert [str(record.problem) for record in records] == [
         f"{path}:2:a: expected a value, found the error #DIV/0!; mend the formula, or empty the cell",
         f"{path}:3:b: expected a value, found a formula without a result; open the workbook in Excel or LibreOffice "
         "and save it",
@@ -93,17 +93,22 @@ def test_errors_formulas_without_results_and_cells_beyond_the_columns_are_proble
         (["alpha", "beta", "z"], None),
     ],
 )
-def test_a_header_that_stands_again_is_told_as_in_a_csv_file(tmp_path, again, expected):
+def test_a_repeated_header_is_reported_as_in_a_csv_file(tmp_path, again, expected):
     rows = [["alpha", "beta", "y"], ["a1", "b1", "n"], again, ["b2", "a2", "n"]]
     book = _book(tmp_path / "rows.xlsx", *rows)
     (tmp_path / "rows.csv").write_text("".join(f"{','.join(row)}\n" for row in rows))
 
-    found = both_ways.of_records(excel.read(book, PLAIN))
+    from_excel = both_ways.of_records(excel.read(book, PLAIN))
 
-    of_csv = both_ways.of_records(delimited.read(tmp_path / "rows.csv"))
-    assert [message.replace(".csv:", ".xlsx:") for message in [*of_csv[1], of_csv[2]]] == [*found[1], found[2]]
-    assert [cells for _, cells in found[0]] == [cells for _, cells in of_csv[0]]
-    assert [message for message in [*found[1], found[2]] if message] == [f"{book}:3: {expected}"] * bool(expected)
+    from_csv = both_ways.of_records(delimited.read(tmp_path / "rows.csv"))
+    assert [message.replace(".csv:", ".xlsx:") for message in [*from_csv[1], from_csv[2]]] == [
+        *from_excel[1],
+        from_excel[2],
+    ]
+    assert [cells for _, cells in from_excel[0]] == [cells for _, cells in from_csv[0]]
+    assert [message for message in [*from_excel[1], from_excel[2]] if message] == [f"{book}:3: {expected}"] * bool(
+        expected
+    )
 
 
 def test_a_sheet_is_read_by_its_name_and_a_wrong_name_lists_them(tmp_path):
@@ -136,7 +141,7 @@ def test_a_sheet_without_a_header_has_names_or_numbered_columns(tmp_path):
         (b"PK\x03\x04 cut off", "is not a whole .xlsx file"),
     ],
 )
-def test_what_is_no_workbook_is_refused_with_the_remedy(tmp_path, content, expected):
+def test_other_files_than_workbooks_are_refused_with_the_remedy(tmp_path, content, expected):
     (tmp_path / "book.xls").write_bytes(content)
 
     with pytest.raises(DataError, match=expected):
@@ -149,17 +154,17 @@ def test_a_damaged_workbook_and_one_of_another_kind_are_refused(tmp_path):
     damaged = bytearray(content)
     middle = content.index(b"xl/worksheets/sheet1.xml") + 200
     damaged[middle : middle + 2000] = bytes(2000)
-    other = io.BytesIO()
-    with zipfile.ZipFile(other, "w") as archive:
+    other_archive = io.BytesIO()
+    with zipfile.ZipFile(other_archive, "w") as archive:
         archive.writestr("readme.txt", "none")
 
-    for wrong in (content[: len(content) // 2], bytes(damaged), other.getvalue()):
-        path.write_bytes(wrong)
+    for invalid_content in (content[: len(content) // 2], bytes(damaged), other_archive.getvalue()):
+        path.write_bytes(invalid_content)
         with pytest.raises(DataError, match=r"is not a whole .xlsx file"):
             _read(path)
 
 
-def _changed(path, change) -> None:
+def _change_sheet(path, change) -> None:
     """Changes the text of the only worksheet."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -179,9 +184,9 @@ def _changed(path, change) -> None:
         (b'r="A4"', b'r="A5"', 4),
     ],
 )
-def test_rows_and_cells_that_are_not_in_order_refuse_the_workbook(tmp_path, old, new, where):
+def test_a_workbook_with_rows_or_cells_out_of_order_is_refused(tmp_path, old, new, where):
     path = _book(tmp_path / "book.xlsx", ["a", "b"], *([row, row] for row in range(8)))
-    _changed(path, lambda content: content.replace(old, new, 1))
+    _change_sheet(path, lambda content: content.replace(old, new, 1))
 
     with pytest.raises(DataError, match=rf"book\.xlsx:{where}: the rows or cells of the sheet 'Data' are not in order"):
         _read(path)
@@ -190,7 +195,7 @@ def test_rows_and_cells_that_are_not_in_order_refuse_the_workbook(tmp_path, old,
 def test_rows_without_numbers_and_rows_that_are_not_in_the_file_are_counted(tmp_path):
     path = _book(tmp_path / "book.xlsx", ["a"], [1], [], [], [4])
     assert [record.where for record in _read(path)] == [f"{path}:2", f"{path}:5"]
-    _changed(path, lambda content: re.sub(rb' r="[A-Z]?\d+"', b"", content))
+    _change_sheet(path, lambda content: re.sub(rb' r="[A-Z]?\d+"', b"", content))
 
     assert [dict(record.cells) for record in _read(path)] == [{"a": 1}, {"a": 4}]
 
@@ -234,10 +239,10 @@ def test_blocks_of_any_size_hold_the_rows(tmp_path, block_cells):
     path = _book(tmp_path / "book.xlsx", ["a", "b"], [1, "x"], [], [2.5, True], [1, 2, 3])
     records = [record for record in excel.read(path, PLAIN) if not record.problem]
 
-    found = list(excel.blocks(path, PLAIN, block_cells=block_cells))
+    blocks = list(excel.blocks(path, PLAIN, block_cells=block_cells))
 
-    assert [block.where(row) for block in found for row in range(len(block))] == [record.where for record in records]
-    assert [str(problem) for block in found for problem in block.problems] == [f"{path}:5: expected 2 cells, found 3"]
+    assert [block.where(row) for block in blocks for row in range(len(block))] == [record.where for record in records]
+    assert [str(problem) for block in blocks for problem in block.problems] == [f"{path}:5: expected 2 cells, found 3"]
 
 
 def test_cells_that_are_text_follow_the_notation_of_the_table_and_those_that_are_numbers_are_numbers(tmp_path):
@@ -247,15 +252,15 @@ def test_cells_that_are_text_follow_the_notation_of_the_table_and_those_that_are
     settings = {"decimal": ",", "thousands": ".", "features": {"price": number, "size": number, "sold": label}}
 
     found = dataset(DataConfig(files="book.xlsx", **settings), "p", tmp_path)
-    columns = [batch.columns for batch in found.sources["files"](tmp_path)]
+    record_batches = [batch.columns for batch in found.sources["files"](tmp_path)]
 
-    prices = [price for one in columns for price in one.column("price").to_pylist()]
-    sizes = [size for one in columns for size in one.column("size").to_pylist()]
+    prices = [price for record_batch in record_batches for price in record_batch.column("price").to_pylist()]
+    sizes = [size for record_batch in record_batches for size in record_batch.column("size").to_pylist()]
     assert sorted(prices) == [1234.25, *(number * 1000 + 900.5 for number in range(1, 9))]
     assert sorted(sizes) == [1.125, 1.5, *(number + 0.125 for number in range(2, 9))]
 
 
-def test_the_notation_is_found_in_columns_of_texts_whatever_the_numbers_of_the_sheet_are(tmp_path):
+def test_the_notation_of_texts_is_inferred_independent_of_typed_numbers(tmp_path):
     rows = [
         [
             f"{number},50 kg",
@@ -271,13 +276,13 @@ def test_the_notation_is_found_in_columns_of_texts_whatever_the_numbers_of_the_s
 
     assert found.spec.features["weight"] == NumberFeature(unit="kg")
     assert found.spec.features["size"] == found.spec.features["both"] == NumberFeature()
-    columns = [batch.columns for batch in found.sources["files"](tmp_path)]
+    record_batches = [batch.columns for batch in found.sources["files"](tmp_path)]
     for name in ("weight", "both"):
-        stored = [value for one in columns for value in one.column(name).to_pylist()]
+        stored = [value for record_batch in record_batches for value in record_batch.column(name).to_pylist()]
         assert sorted(stored) == [number + 0.5 for number in range(40)]
 
 
-def test_a_formula_is_seen_where_its_tag_is_cut(tmp_path, monkeypatch):
+def test_a_formula_is_found_across_the_border_of_two_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr(excel, "CHUNK_BYTES", 2)
     plain = _book(tmp_path / "plain.xlsx", ["a"], [1])
     formula = _book(tmp_path / "formula.xlsx", ["a"], ["=1+1"])

@@ -40,32 +40,32 @@ def _read(path, settings):
         ("of_another_format.jsonl", '{"size": "1", "note": "x"}\n{"size": "2", "note": "y"}\n'),
     ],
 )
-def test_questions_to_a_model_of_data_without_a_header(tmp_path, name, content):
+def test_tables_to_predict_for_a_model_of_data_without_a_header(tmp_path, name, content):
     (tmp_path / name).write_text(content)
 
-    found = _read(tmp_path / name, SETTINGS)
+    rows = _read(tmp_path / name, SETTINGS)
 
-    assert [(cells["size"], cells["note"]) for cells in found] == [("1", "x"), ("2", "y")]
+    assert [(cells["size"], cells["note"]) for cells in rows] == [("1", "x"), ("2", "y")]
 
 
 @pytest.mark.parametrize(
     ("settings", "names"),
     [({"header": False}, ["column_1", "column_2"]), ({"names": ["size", "kind"]}, ["size", "kind"])],
 )
-def test_what_a_version_keeps_of_its_training_data_reads_questions(tmp_path, settings, names):
+def test_settings_that_a_model_version_keeps_read_tables_to_predict(tmp_path, settings, names):
     (tmp_path / "train.data").write_text("1;a\n2;b\n")
     (tmp_path / "asked.data").write_text("3\n")
     config = DataConfig(files="train.data", format="csv", delimiter=";", **settings)
 
-    kept = formats.kept_settings(config, lambda: formats.columns_of(tmp_path / "train.data", "csv", config))
-    asked, settings = tmp_path / "asked.data", json.loads(json.dumps(kept))
-    read = formats.for_prediction(asked, "csv", DataConfig(files="asked.data", **settings), (names[1],))
+    saved_settings = formats.kept_settings(config, lambda: formats.columns_of(tmp_path / "train.data", "csv", config))
+    table, settings = tmp_path / "asked.data", json.loads(json.dumps(saved_settings))
+    prediction_config = formats.for_prediction(table, "csv", DataConfig(files="asked.data", **settings), (names[1],))
 
-    (record,) = formats.records(asked, "csv", read)
+    (record,) = formats.records(table, "csv", prediction_config)
     assert record.cells == {names[0]: "3"}
 
 
-def test_questions_with_too_few_cells_are_refused_with_what_would_do(tmp_path):
+def test_a_table_to_predict_with_too_few_cells_is_refused_with_the_remedy(tmp_path):
     (tmp_path / "rows.csv").write_text("1\n2\n")
 
     with pytest.raises(DataError, match=r"rows.csv:1: expected 2 cells \(size, note\) or a header .* found 1 cell\."):
@@ -80,24 +80,24 @@ def test_questions_with_too_few_cells_are_refused_with_what_would_do(tmp_path):
         ("remark;place\n" + "x;a\ny;b\n" * 10, ["remark", "place"]),  # none of the values of its column
     ],
 )
-def test_nothing_is_read_by_its_position_below_a_header(tmp_path, content, columns):
+def test_columns_below_a_header_are_identified_by_name_only(tmp_path, content, columns):
     (tmp_path / "rows.csv").write_text(content)
 
-    found = _read(tmp_path / "rows.csv", SETTINGS)
+    rows = _read(tmp_path / "rows.csv", SETTINGS)
 
-    assert list(found[0]) == columns
-    assert "x" in found[0].values()
+    assert list(rows[0]) == columns
+    assert "x" in rows[0].values()
 
 
-def test_a_wrong_name_beside_known_ones_makes_no_row_of_a_header_of_letters(tmp_path):
+def test_a_header_with_known_and_unknown_names_is_not_read_as_a_row(tmp_path):
     (tmp_path / "rows.csv").write_text("b;wieght;note\nb;2;x\na;1;y\n")  # b is a value as well
 
-    found = _read(tmp_path / "rows.csv", SETTINGS | {"names": ["b", "weight", "note", "kind"]})
+    rows = _read(tmp_path / "rows.csv", SETTINGS | {"names": ["b", "weight", "note", "kind"]})
 
-    assert found == [{"b": "b", "wieght": "2", "note": "x"}, {"b": "a", "wieght": "1", "note": "y"}]
+    assert rows == [{"b": "b", "wieght": "2", "note": "x"}, {"b": "a", "wieght": "1", "note": "y"}]
 
 
-def test_a_header_that_could_name_two_columns_is_none_of_them(tmp_path):
+def test_a_header_cell_that_matches_two_names_is_left_unchanged(tmp_path):
     (tmp_path / "rows.csv").write_text("A;a;kind\n1;2;x\n")
 
     assert _read(tmp_path / "rows.csv", SETTINGS | {"names": ["a ", "aa", "kind"]}) == [
@@ -114,21 +114,21 @@ def test_a_header_that_could_name_two_columns_is_none_of_them(tmp_path):
         "7;\n8;y\n",
     ],
 )
-def test_an_unusual_first_row_of_questions_is_a_row(tmp_path, content):
+def test_an_unusual_first_row_is_a_row_of_data(tmp_path, content):
     (tmp_path / "rows.csv").write_text(content)
 
-    found = _read(tmp_path / "rows.csv", SETTINGS | {"missing_values": ["", "n.a."]})
+    rows = _read(tmp_path / "rows.csv", SETTINGS | {"missing_values": ["", "n.a."]})
 
-    assert [f"{cells['size']};{cells['note']}" for cells in found] == content.splitlines()
+    assert [f"{cells['size']};{cells['note']}" for cells in rows] == content.splitlines()
 
 
-def test_a_version_of_before_there_were_such_settings_is_asked_as_it_was(tmp_path):
+def test_settings_of_older_model_versions_are_read(tmp_path):
     (tmp_path / "rows.csv").write_text("size,note\n1,x\n")
 
     assert _read(tmp_path / "rows.csv", {"delimiter": ",", "missing_values": [""]}) == [{"size": "1", "note": "x"}]
 
 
-def test_endings_in_capitals_tell_the_format(tmp_path):
+def test_upper_case_endings_decide_the_format(tmp_path):
     (tmp_path / "ROWS.TSV").write_text("size\tnote\n1\tx\n")
 
     assert _read(tmp_path / "ROWS.TSV", {"delimiter": ","}) == [{"size": "1", "note": "x"}]

@@ -19,16 +19,16 @@ def _read(folder, content: str):
     "content", ['[{"x": 1},\n{"x": 2}]\n', '[\n  {\n"x": 1\n},\n\n  {"x": 2}\n]', '{"x": 1}\n{"x": 2}\n']
 )
 def test_objects_are_read_from_an_array_and_from_lines(tmp_path, content):
-    found = _read(tmp_path, content)
+    records = _read(tmp_path, content)
 
-    assert [record.cells for record in found] == [{"x": 1}, {"x": 2}]
+    assert [record.cells for record in records] == [{"x": 1}, {"x": 2}]
 
 
 def test_the_line_of_an_object_in_an_array_is_named(tmp_path):
-    found = _read(tmp_path, '[\n{"x":\n1},\n7]')
+    records = _read(tmp_path, '[\n{"x":\n1},\n7]')
 
-    assert [record.where.rpartition(":")[2] for record in found] == ["2", "4"]
-    assert str(found[1].problem).endswith("rows.json:4: expected a JSON object, found int")
+    assert [record.where.rpartition(":")[2] for record in records] == ["2", "4"]
+    assert str(records[1].problem).endswith("rows.json:4: expected a JSON object, found int")
 
 
 @pytest.mark.parametrize(
@@ -40,33 +40,33 @@ def test_the_line_of_an_object_in_an_array_is_named(tmp_path):
         ("[\n]", "rows.json has no rows"),
     ],
 )
-def test_an_array_that_is_not_whole_is_refused(tmp_path, content, message):
+def test_an_incomplete_array_is_refused(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
         _read(tmp_path, content)
 
 
-def test_of_an_array_in_one_line_only_some_objects_are_held_in_memory(tmp_path):
+def test_only_some_objects_of_an_array_in_one_line_are_in_memory(tmp_path):
     rows = [{"x": number, "y": "a, b]"} for number in range(2000)] + [{"x": -1, "y": "long " * 1000}, {"x": -2}]
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(rows))
 
     with path.open("rb") as file:
-        text, found, ahead = TextFile(path, file), [], []
-        for one in jsonl.objects(text, "rows.json", 100):
-            found.append(one.cells)
-            ahead.append(text.num_bytes - len(json.dumps(found)))
+        text, objects, bytes_ahead = TextFile(path, file), [], []
+        for item in jsonl.objects(text, "rows.json", 100):
+            objects.append(item.cells)
+            bytes_ahead.append(text.num_bytes - len(json.dumps(objects)))
 
-    assert found == rows
-    assert max(ahead[:2000]) < 300
-    assert max(ahead) < 20_000
+    assert objects == rows
+    assert max(bytes_ahead[:2000]) < 300
+    assert max(bytes_ahead) < 20_000
 
 
 @pytest.mark.parametrize(("content", "line"), [('{"x": 1}\n{"x": %s}\n', 2), ('[{"x": 1}, {"x": %s}]', 1)])
 def test_a_number_of_thousands_of_digits_is_named(tmp_path, content, line):
     try:
-        found = str(_read(tmp_path, content % ("9" * 5000))[1].problem)
+        message = str(_read(tmp_path, content % ("9" * 5000))[1].problem)
     except DataError as error:
-        found = str(error)
+        message = str(error)
 
-    assert f"rows.json:{line}: " in found
-    assert "a number of thousands of digits" in found
+    assert f"rows.json:{line}: " in message
+    assert "a number of thousands of digits" in message

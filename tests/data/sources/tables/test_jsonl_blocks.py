@@ -22,15 +22,15 @@ ODD = [
 ENDS = ["\n"] * 40 + ["\r\n", "\n\n", " \n", "\t\n", "\r", "", "\n \n", "\v\n"]
 
 
-def _nasty(choose: random.Random) -> bytes:
+def _random_file(choose: random.Random) -> bytes:
     """Returns a small file of objects, with something wrong in it or nothing."""
-    odd, odd_key = choose.choice([0, 0, 0.02, 0.2]), choose.choice([0, 0, 0.02])
-    of_keys = {key: choose.sample(VALUES, choose.choice([1, 1, 2, 20])) for key in ODD_KEYS}
+    odd_rate, odd_key_rate = choose.choice([0, 0, 0.02, 0.2]), choose.choice([0, 0, 0.02])
+    values_of_keys = {key: choose.sample(VALUES, choose.choice([1, 1, 2, 20])) for key in ODD_KEYS}
     text = ""
     for _ in range(choose.randrange(30)):
-        keys = [choose.choice(ODD_KEYS if choose.random() < odd_key else KEYS) for _ in range(choose.randrange(4))]
-        line = "{" + ", ".join(f"{key}: {choose.choice(of_keys[key])}" for key in keys) + "}"
-        text += choose.choice(ODD) if choose.random() < odd else line
+        keys = [choose.choice(ODD_KEYS if choose.random() < odd_key_rate else KEYS) for _ in range(choose.randrange(4))]
+        line = "{" + ", ".join(f"{key}: {choose.choice(values_of_keys[key])}" for key in keys) + "}"
+        text += choose.choice(ODD) if choose.random() < odd_rate else line
         text += "\n" if choose.random() < 0.9 else choose.choice(ENDS)
     if choose.random() < 0.1:
         text = "[" + text.replace("\n", ",\n") + "]"
@@ -46,13 +46,13 @@ def test_blocks_of_any_size_equal_the_records_of_nasty_files(tmp_path, seed):
     choose, path = random.Random(seed), tmp_path / "rows.jsonl"
     num_rows = 0
     for number in range(500):
-        path.write_bytes(_nasty(choose))
+        path.write_bytes(_random_file(choose))
         size = choose.choice([1, 8, 32, 64, 200, 1000, 2**22])
 
-        found, wanted = both_ways.jsonl(path, size)
+        from_blocks, from_records = both_ways.jsonl(path, size)
 
-        assert found == wanted, (number, size, path.read_bytes())
-        num_rows += len(found[0])
+        assert from_blocks == from_records, (number, size, path.read_bytes())
+        num_rows += len(from_blocks[0])
     assert num_rows > 1000
 
 
@@ -64,5 +64,5 @@ def test_a_number_that_is_cut_off_at_the_end_of_a_piece_is_read_on(tmp_path, con
     path.write_bytes(content)
 
     for size in range(1, 40):
-        found, wanted = both_ways.jsonl(path, size)
-        assert found == wanted, size
+        from_blocks, from_records = both_ways.jsonl(path, size)
+        assert from_blocks == from_records, size

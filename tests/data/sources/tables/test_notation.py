@@ -27,10 +27,10 @@ from data.sources.tables.notation import (
         (["\u22125"], "", "."),
     ],
 )
-def test_the_notation_of_numbers_is_the_likeliest_in_which_all_cells_are_some(cells, unit, first):
-    found = recognise(cells)
+def test_the_likeliest_notation_in_which_all_cells_are_numbers_is_recognised(cells, unit, first):
+    number_format = recognise(cells)
 
-    assert (found.unit, found.notations[0]) == (unit, Notation(*first))
+    assert (number_format.unit, number_format.notations[0]) == (unit, Notation(*first))
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_the_notation_of_numbers_is_the_likeliest_in_which_all_cells_are_some(ce
         ["192.168.1.1"],
     ],
 )
-def test_cells_that_are_no_numbers_of_one_notation_and_unit_have_none(cells):
+def test_cells_without_a_common_notation_and_unit_are_not_numbers(cells):
     assert recognise(cells) is None
 
 
-def test_columns_of_a_table_share_a_notation_and_a_cell_tells_where_two_differ():
+def test_columns_of_a_table_share_a_notation_and_an_ambiguous_cell_is_found():
     prices, counts, small = recognise(["1.234,50"]), recognise(["1.234", "7"]), recognise(["1.5"])
 
     assert common([prices, counts]) == (Notation(",", "."),)
@@ -77,11 +77,13 @@ def test_columns_of_a_table_share_a_notation_and_a_cell_tells_where_two_differ()
         "1_000",
     ],
 )
-def test_numbers_in_another_notation_are_told_with_an_example(cell):
-    found = find_unsupported([cell, "7"])
+def test_numbers_in_an_unsupported_notation_are_reported_with_an_example(cell):
+    unsupported = find_unsupported([cell, "7"])
 
-    assert found.remedy == "convert them in the data, to such as 1234.5"
-    assert found.description == f"its cells look like numbers in a notation that is not read yet, such as {cell!r}"
+    assert unsupported.remedy == "convert them in the data, to such as 1234.5"
+    assert (
+        unsupported.description == f"its cells look like numbers in a notation that is not read yet, such as {cell!r}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,19 +100,22 @@ def test_numbers_in_another_notation_are_told_with_an_example(cell):
         "Jan 2024",
     ],
 )
-def test_dates_in_another_notation_are_told_with_an_example(cell):
-    found = find_unsupported([cell])
+def test_dates_in_an_unsupported_format_are_reported_with_an_example(cell):
+    unsupported = find_unsupported([cell])
 
     expected = f"its cells look like dates or times in a notation that is not read yet, such as {cell!r}"
-    assert (found.description, found.remedy) == (expected, "convert them in the data, to such as 2024-01-31")
+    assert (unsupported.description, unsupported.remedy) == (
+        expected,
+        "convert them in the data, to such as 2024-01-31",
+    )
 
 
 @pytest.mark.parametrize(
     "cell", ["abc", "A12", "25-34", "1.2.3", "192.168.1.1", "Maria 12", "12 Main", "K", "10.5", ""]
 )
-def test_what_is_neither_or_is_read_is_not_told(cell):
+def test_supported_formats_and_other_texts_are_not_reported(cell):
     assert find_unsupported([cell]) is None
 
 
-def test_words_among_numbers_are_told_elsewhere():
+def test_numbers_mixed_with_words_have_no_unsupported_format():
     assert find_unsupported(["1,5", "low", "high", "none given"]) is None

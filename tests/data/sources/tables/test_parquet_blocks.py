@@ -37,10 +37,10 @@ COLUMNS = {
 def test_blocks_of_any_size_equal_the_records(tmp_path, block_rows):
     pq.write_table(pa.table(COLUMNS), tmp_path / "rows.parquet")
 
-    found, wanted = both_ways.parquet(tmp_path / "rows.parquet", block_rows)
+    from_blocks, from_records = both_ways.parquet(tmp_path / "rows.parquet", block_rows)
 
-    assert found == wanted
-    assert len(found[0]) == 3
+    assert from_blocks == from_records
+    assert len(from_blocks[0]) == 3
 
 
 @pytest.mark.parametrize("block_rows", [1, 2, 100])
@@ -52,14 +52,19 @@ def test_only_the_cell_that_is_not_utf8_is_a_problem(tmp_path, block_rows):
 
     stored = [store(block, spec, ReadOptions()) for block in parquet.blocks(tmp_path / "rows.parquet", block_rows)]
 
-    problems = [str(problem) for one in stored for problems in one.problems.values() for problem in problems]
-    assert [text for one in stored for text in one.columns.column("text").to_pylist()] == ["é".encode(), b"c"]
+    problems = [
+        str(problem) for stored_block in stored for problems in stored_block.problems.values() for problem in problems
+    ]
+    assert [text for stored_block in stored for text in stored_block.columns.column("text").to_pylist()] == [
+        "é".encode(),
+        b"c",
+    ]
     assert problems == [
         f"{tmp_path}/rows.parquet:2:{name}: expected UTF-8 text, found what looks like CP1252" for name in spec.features
     ]
 
 
-def test_what_python_cannot_hold_within_lists_and_objects_is_read(tmp_path):
+def test_values_beyond_python_within_lists_and_objects_are_read(tmp_path):
     broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"a", b"\xff"]).buffers())
     days = pa.array([1, 2**30], pa.int32()).cast(pa.date32())
     nested = {
@@ -79,11 +84,11 @@ def test_what_python_cannot_hold_within_lists_and_objects_is_read(tmp_path):
         "list": [b"\xff"], "object": {"text": b"\xff", "day": beyond}, "map": [("l", b"\xff")], "day": beyond,
     }  # fmt: skip
     for block_rows in (1, 2):
-        found, wanted = both_ways.parquet(tmp_path / "rows.parquet", block_rows)
-        assert found == wanted
+        from_blocks, from_records = both_ways.parquet(tmp_path / "rows.parquet", block_rows)
+        assert from_blocks == from_records
 
 
-def test_names_that_are_not_utf8_and_names_that_stand_twice_are_refused(tmp_path):
+def test_names_that_are_not_utf8_and_repeated_names_are_refused(tmp_path):
     pq.write_table(pa.table({"name": [1]}), tmp_path / "rows.parquet", store_schema=False)
     content = (tmp_path / "rows.parquet").read_bytes()
     (tmp_path / "names.parquet").write_bytes(content.replace(b"name", b"n\xffme"))
@@ -97,7 +102,7 @@ def test_names_that_are_not_utf8_and_names_that_stand_twice_are_refused(tmp_path
         list(parquet.blocks(tmp_path / "twice.parquet"))
 
 
-def test_moments_have_microseconds_however_many_rows_are_read_at_once(tmp_path):
+def test_timestamps_have_microseconds_for_any_block_size(tmp_path):
     nanoseconds = pa.array([1, -1, None, 1_700_000_000_123_456_789], pa.timestamp("ns", "Europe/Berlin"))
     pq.write_table(pa.table({"time": nanoseconds}), tmp_path / "rows.parquet")
 
@@ -108,14 +113,14 @@ def test_moments_have_microseconds_however_many_rows_are_read_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("unit", ["s", "us", "ns"])
-def test_moments_of_an_unknown_time_zone_are_those_that_they_are_in_utc(tmp_path, unit):
+def test_timestamps_of_an_unknown_time_zone_are_in_utc(tmp_path, unit):
     moments = pa.array([0, 86_400, None]).cast(pa.timestamp("s")).cast(pa.timestamp(unit, "Mars/Phobos"))
     nested = pa.ListArray.from_arrays([0, 1, 2, 3], moments)
     pq.write_table(pa.table({"time": moments, "list": nested}), tmp_path / "rows.parquet")
 
     for block_rows in (1, 100):
-        found, wanted = both_ways.parquet(tmp_path / "rows.parquet", block_rows)
-        assert found == wanted
+        from_blocks, from_records = both_ways.parquet(tmp_path / "rows.parquet", block_rows)
+        assert from_blocks == from_records
     first, second, third = (record.cells for record in parquet.read(tmp_path / "rows.parquet"))
     assert str(first["time"]) == "1970-01-01 00:00:00+00:00"
     assert second == {"time": first["time"] + datetime.timedelta(days=1), "list": [second["time"]]}
@@ -126,7 +131,7 @@ def test_blocks_hold_as_many_rows_as_their_bytes_allow(tmp_path):
     pictures = [bytes([number]) * 10_000 for number in range(10)]
     pq.write_table(pa.table({"image": pictures, "label": list(range(10))}), tmp_path / "rows.parquet", row_group_size=2)
 
-    found = list(parquet.blocks(tmp_path / "rows.parquet", block_bytes=35_000))
+    blocks = list(parquet.blocks(tmp_path / "rows.parquet", block_bytes=35_000))
 
-    assert [len(block) for block in found] == [3, 3, 3, 1]
-    assert [content for block in found for content in block.column("image").to_pylist()] == pictures
+    assert [len(block) for block in blocks] == [3, 3, 3, 1]
+    assert [content for block in blocks for content in block.column("image").to_pylist()] == pictures

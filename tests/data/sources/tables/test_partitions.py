@@ -11,9 +11,9 @@ from data.sources.blocks import Block
 from data.sources.tables import formats, partitions
 
 
-def _write(folder, place, **columns):
-    (folder / place).mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns), folder / place / "part-0.parquet")
+def _write(folder, subfolder, **columns):
+    (folder / subfolder).mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), folder / subfolder / "part-0.parquet")
 
 
 def _rows(folder):
@@ -24,7 +24,7 @@ def _rows(folder):
     ]
 
 
-def test_folders_add_columns_of_whole_numbers_texts_and_nothing(tmp_path):
+def test_folder_names_add_columns_of_integers_texts_and_nulls(tmp_path):
     _write(tmp_path, "year=2023/code=01/city=a%2Fb", x=[1, 2])
     _write(tmp_path, "year=2024/code=11/city=__HIVE_DEFAULT_PARTITION__", x=[3])
 
@@ -39,7 +39,7 @@ def test_folders_add_columns_of_whole_numbers_texts_and_nothing(tmp_path):
     assert partitions.columns(tmp_path) == ["x", "year", "code", "city"]
 
 
-def test_what_pyarrow_writes_is_read_as_pyarrow_reads_it(tmp_path):
+def test_partitioned_tables_are_read_as_by_pyarrow(tmp_path):
     table = pa.table({"x": [0.5, 1.5, 2.5], "region": ["eu", "us", "eu"], "year": [2024, 2023, 2024]})
     schema = pa.schema([("region", pa.string()), ("year", pa.int64())])
     pa.dataset.write_dataset(
@@ -56,9 +56,9 @@ def test_rows_are_counted_by_file_and_files_without_rows_left_out(tmp_path):
     _write(tmp_path, "a=2", x=[5, 6])
     _write(tmp_path, "a=3", x=[7])
 
-    found = list(partitions.blocks(tmp_path))
+    blocks = list(partitions.blocks(tmp_path))
 
-    assert [block.where(row) for block in found for row in range(len(block))] == [
+    assert [block.where(row) for block in blocks for row in range(len(block))] == [
         f"{tmp_path}/a=2/part-0.parquet:1",
         f"{tmp_path}/a=2/part-0.parquet:2",
         f"{tmp_path}/a=3/part-0.parquet:1",
@@ -73,7 +73,7 @@ def test_a_file_with_other_columns_is_named(tmp_path):
         partitions.columns(tmp_path)
 
 
-def test_a_folder_of_classes_with_a_table_beside_them_is_no_table(tmp_path):
+def test_a_folder_with_class_folders_and_a_parquet_file_is_no_table(tmp_path):
     _write(tmp_path / "plain", "", x=[1])
     _write(tmp_path / "classes", "", x=[1])
     (tmp_path / "classes" / "cats").mkdir()
@@ -119,7 +119,7 @@ def test_a_table_with_a_log_of_changes_is_refused_as_its_files_hold_deleted_rows
         dataset(DataConfig(files=f"t/{files.format(place=place)}", features={"x": {"kind": "number"}}), "p", tmp_path)
 
 
-def test_folders_called_data_or_metadata_are_no_log(tmp_path):
+def test_folders_named_data_or_metadata_are_no_log(tmp_path):
     _write(tmp_path, "data", x=[1, 2])
     (tmp_path / "metadata").mkdir()
     (tmp_path / "metadata" / "columns.json").write_text("{}")
@@ -127,10 +127,10 @@ def test_folders_called_data_or_metadata_are_no_log(tmp_path):
     assert partitions.columns(tmp_path / "data") == ["x"]
 
 
-def test_a_folder_stands_for_a_column_of_its_name_also_where_that_has_several_types():
+def test_a_partition_column_replaces_a_column_of_mixed_types():
     block = Block("part.parquet", pa.RecordBatch.from_pydict({"y": [1, 2]}), np.arange(2), mixed={"x": ["a", 1]})
 
-    found = partitions._with_values(block, {"x": 7})
+    result = partitions._with_values(block, {"x": 7})
 
-    assert found.columns == ["y", "x"]
-    assert found.column("x").to_pylist() == [7, 7]
+    assert result.columns == ["y", "x"]
+    assert result.column("x").to_pylist() == [7, 7]
