@@ -43,7 +43,7 @@ def parsed(text: str, notation: Notation = PLAIN, unit: str = "") -> float | Non
 
 
 def pattern(notation: Notation, unit: str) -> str:
-    """Returns a regular expression, for Python and RE2, that matches a whole number text in a notation."""
+    """Returns a regular expression, for Python and RE2, that matches the text of a number in a notation."""
     decimal, separator = (
         re.escape(notation.decimal),
         SEPARATOR_PATTERNS.get(notation.thousands, re.escape(notation.thousands)),

@@ -37,7 +37,7 @@ class Problem:
 
     Attributes:
         where: File and row, as a message names them.
-        column: Its column; empty for a problem of the whole row.
+        column: Its column; empty for a problem of the row as a whole.
         expected: What a usable cell holds.
         found: What the cell holds.
         number: Number of the row in its file: its line in a text file, else counted from 1; 0 where the row is a file.

@@ -47,7 +47,7 @@ def significant(
         sign: `+` to write one before numbers that are not negative, too; `,` to separate thousands.
         interval: The ends of its 95 % interval: two significant digits of half its width are written. Without one, or
             where it has no width, five significant digits, at most four of them after the point: 0.7500, 2312.5.
-        bound: A threshold for the number: digits are added until they show on which side of it the number lies.
+        bound: A threshold: digits are added until the rounded number is on the same side of it as the number.
     """
     digits = decimals(interval)
     if digits is None or not math.isfinite(value):

@@ -246,7 +246,10 @@ def kolmogorov_smirnov(before: statistics_pb2.Histogram, after: statistics_pb2.H
     up to 0.12 apart, this 0.04 (five seeds).
     """
     points = [
-        value for one in (before, after) for bucket in one.buckets for value in (bucket.low_value, bucket.high_value)
+        value
+        for histogram in (before, after)
+        for bucket in histogram.buckets
+        for value in (bucket.low_value, bucket.high_value)
     ]
     points = np.unique(points)
     return float(np.abs(_cumulative(before, points) - _cumulative(after, points)).max())

@@ -125,7 +125,7 @@ class SeenRows:
     def equal_groups(self) -> Pairs:
         """Yields the rows with the group of an earlier row."""
         groups = [np.zeros(0, np.uint64) if part.groups is None else part.groups for part in self._parts]
-        return self._equal_rows([of_part.reshape(-1, 1) for of_part in groups], without_zero=True)
+        return self._equal_rows([part_groups.reshape(-1, 1) for part_groups in groups], without_zero=True)
 
     @property
     def nbytes(self) -> int:
@@ -163,7 +163,7 @@ def _equal_rows(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(keys[:, 0])
     firsts = keys[order, 0]
     is_equal = firsts[1:] == firsts[:-1]
-    may_be_equal = np.zeros(len(keys), bool)  # the first of the two halves already tells most rows apart
+    may_be_equal = np.zeros(len(keys), bool)  # the first of the two halves already differs for most rows
     may_be_equal[1:] |= is_equal
     may_be_equal[:-1] |= is_equal
     rows = np.sort(order[may_be_equal])  # in order of arrival, which lexsort keeps among equals

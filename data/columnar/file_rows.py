@@ -109,7 +109,9 @@ class FileRows:
     def _stratify(self, stratified: Mapping[str, Sequence[str]], cuts: Mapping[str, range]) -> StratifiedSplit | None:
         """Returns the splits of the rows of stratified classes, label -> classes; None without any."""
         labels = {name: self.spec.features[name] for name in stratified}
-        stratified_classes = [(name, labels[name].classes.index(one)) for name in labels for one in stratified[name]]
+        stratified_classes = [
+            (name, labels[name].classes.index(class_name)) for name in labels for class_name in stratified[name]
+        ]
         if not stratified_classes or not cuts:
             return None
         keys, inputs, members = [], [], []
@@ -117,7 +119,7 @@ class FileRows:
             options = columns.read_options(self.kind, self.config, path.parent)
             for block in self._blocks(path):
                 classes = {name: split_plan.classes_of(block, name, label, options) for name, label in labels.items()}
-                is_member = np.stack([classes[name] == one for name, one in stratified_classes], axis=1)
+                is_member = np.stack([classes[name] == class_index for name, class_index in stratified_classes], axis=1)
                 member_rows = np.flatnonzero(is_member.any(axis=1))
                 if len(member_rows):
                     usable_rows, block_keys, block_inputs = self._keys_and_inputs(block.take(member_rows), path)

@@ -17,7 +17,7 @@ def verify(folder: Path, checksums: Mapping[str, str], *, fix: str) -> None:
     """Raises DataError, naming the file and the fix, unless every file has its SHA-256.
 
     Args:
-        folder: Where the files lie.
+        folder: Folder of the files.
         checksums: File name -> SHA-256 in hexadecimal.
         fix: What a person should do about a damaged file.
     """

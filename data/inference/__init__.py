@@ -1,1 +1,1 @@
-"""What a person's tables hold, told by all of their cells: facts of each column, and what it is taken for."""
+"""Infers the features of tables from all their cells: facts about each column, and guesses from the facts."""

@@ -258,14 +258,14 @@ def test_spaces_are_stripped_from_categories_and_classes_but_not_from_texts(tmp_
         "checks": {"min_classes": 1},
     }
 
-    read = _joined(_read(settings, tmp_path)[0])
+    read_rows = _joined(_read(settings, tmp_path)[0])
 
-    by_note = {row["note"]: (row["colour"], row["shape"], row["fate"]) for row in read if "colour" in row}
-    assert by_note == {
+    values_by_note = {row["note"]: (row["colour"], row["shape"], row["fate"]) for row in read_rows if "colour" in row}
+    assert values_by_note == {
         **{f" note {i} ": ("red", "round", 0) for i in range(30)},
         **{f"{i}": ("blue", "round", 1) for i in range(30)},
     }
-    assert [row["note"] for row in read if "colour" not in row] == ["c"] * (form == "csv")
+    assert [row["note"] for row in read_rows if "colour" not in row] == ["c"] * (form == "csv")
 
 
 def test_a_class_that_is_named_with_spaces_keeps_them(tmp_path):

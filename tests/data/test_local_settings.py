@@ -91,7 +91,7 @@ def test_inferred_settings_read_the_same_rows_when_they_are_set(tmp_path):
 
 
 def test_inferred_settings_are_cached_for_the_same_file_and_the_same_code(tmp_path, monkeypatch):
-    """After an upgrade the guesses of the release before must not be used."""
+    """After an upgrade the settings that the previous release inferred must not be used."""
     (tmp_path / "rows.csv").write_text("size,fate\n" + "\n".join(f"{i / 3},{'ab'[i % 2]}" for i in range(40)))
     os.utime(tmp_path / "rows.csv", (1, 1))
     calls, infer = [], local._infer
@@ -227,7 +227,7 @@ def test_the_order_of_files_and_the_block_size_change_no_byte(tmp_path, monkeypa
     ],
 )
 def test_rows_without_a_group_or_id_are_groups_of_their_own_in_every_format(tmp_path, name, nothing, role):
-    """All with "" or NaN were one group: half of a table in one split."""
+    """All rows with "" or NaN were one group: half of a table was in one split."""
     value = 7.0 if math.nan in nothing else "x"
     table = [{"x": i, "key": value if i % 7 == 0 else nothing[i % len(nothing)], "y": "ab"[i % 2]} for i in range(600)]
     if name == "rows.csv":
@@ -268,7 +268,7 @@ def test_the_split_of_a_json_row_does_not_depend_on_other_rows(tmp_path, monkeyp
 
 @pytest.mark.parametrize("role", ["group", "id"])
 def test_a_group_or_id_may_be_bytes_that_are_no_text(tmp_path, role):
-    """The 16 bytes of a UUID ended a run with an error of Arrow."""
+    """The 16 bytes of a UUID raised an error of Arrow."""
     keys = [bytes([250 + i % 3]) * 16 if i % 4 else b"text" for i in range(60)]
     pq.write_table(pa.table({"x": range(60), "key": keys, "y": ["a", "b"] * 30}), tmp_path / "rows.parquet")
     label = {"kind": "label", "classes": ["a", "b"]}

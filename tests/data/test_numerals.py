@@ -1,4 +1,4 @@
-"""Numbers as people write them: separators are read as the settings say, and nothing else is a number."""
+"""Numbers are parsed with the separators of the settings, and other texts are not numbers."""
 
 import pytest
 from pydantic import ValidationError

@@ -113,7 +113,7 @@ def test_a_data_set_out_of_packages_has_the_rows_it_states(name):
 
 
 def test_colliding_numbers_of_a_named_table_stop_a_run(tmp_path):
-    """The check of what storing loses never saw them."""
+    """The check for lost precision did not get them."""
     write_table(
         tmp_path, ["weight", "colour", "kind"], [[2**24 + i, "red", ("apple", "pear")[i % 2]] for i in range(90)]
     )

@@ -6,7 +6,7 @@ from data.errors import ConfigError
 
 @pytest.fixture(autouse=True)
 def _forgotten_afterwards(monkeypatch):
-    """What these tests give out as secrets, such as `password`, is none in the tests that follow."""
+    """Values that are secrets in these tests, such as `password`, must not be hidden in other tests."""
     monkeypatch.setattr(secrets, "_values", {})
 
 

@@ -168,7 +168,7 @@ def readable(path: Path | str) -> str:
 def split_folders(folder: Path) -> dict[str, list[Path]]:
     """Returns split -> its folders, where all folders in `folder` have names of splits, in any case; else empty.
 
-    If some have other names, `train` is a class, as beside `bus` and `ship`; unless the folders of two splits have
+    If some have other names, `train` is a class, like `bus` and `ship`; unless the folders of two splits have
     class folders in common, at least half of those of the split with fewer: then the other folders are not classes.
     """
     splits: dict[str, list[Path]] = {}

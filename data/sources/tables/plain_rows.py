@@ -37,7 +37,7 @@ def find(text: bytes, delimiter: str, *, is_last: bool) -> PlainRows:
     Args:
         text: The text, from a byte at which a row begins.
         delimiter: Delimiter of cells, one ASCII character.
-        is_last: Whether the file ends with the text, so that its last row is whole.
+        is_last: Whether the file ends with the text, so that its last row is complete.
     """
     content = np.frombuffer(text, np.uint8)
     newlines = np.flatnonzero(content == NEWLINE)

@@ -1,4 +1,4 @@
-"""Histograms are those that TFDV makes of the same quantiles."""
+"""Histograms equal those that TFDV computes from the same quantiles."""
 
 import numpy as np
 import pytest

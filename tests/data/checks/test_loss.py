@@ -1,4 +1,4 @@
-"""Numbers that become one when they are stored are told, in whatever order they come; rounding is not."""
+"""Numbers that become equal when they are stored are reported, in any order; rounding alone is not."""
 
 import itertools
 from dataclasses import replace
@@ -128,7 +128,7 @@ def test_merged_counts_of_another_worker_are_judged():
 
 
 def _loss_of_bits(*bits: int) -> PrecisionLoss:
-    """Returns the loss of different whole numbers that are stored as float32 of these bits."""
+    """Returns the precision loss of distinct integers that are stored as float32 values with these bits."""
     stored = np.array(bits, np.uint32).view(np.float32)
     keys = np.arange(len(bits)).astype(np.uint64) + np.uint64(100 * bits[0])
     precision_loss = PrecisionLoss(DatasetSpec(name="x", title="", licence="", features={"n": NUMBER}))
@@ -137,7 +137,7 @@ def _loss_of_bits(*bits: int) -> PrecisionLoss:
 
 
 def test_merging_keeps_only_values_that_both_would_have_counted(monkeypatch):
-    """Of bits 0, 2 and 4 the hashes rise: of the four values of the one those of 0 count, so none of 2 or beyond."""
+    """The hashes of bits 0, 2 and 4 ascend: the larger set keeps the values of bits 0 only, so none beyond counts."""
     monkeypatch.setattr(loss, "MAX_VALUES", 3)
     for first, second in ((_loss_of_bits(0, 0, 2, 2), _loss_of_bits(4)), (_loss_of_bits(4), _loss_of_bits(0, 0, 2, 2))):
         first.merge(second)

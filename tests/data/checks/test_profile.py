@@ -144,7 +144,7 @@ def test_a_column_may_have_the_name_of_a_profile_array():
 
 
 def test_classes_of_few_rows_are_not_reported_as_swapped():
-    """Swapped classes of -1 and 1 are 2 deviations apart, 4 squared: of 3 rows each chance explains 9 x 2/3."""
+    """Means of -1 and 1 are 2 standard deviations apart, 4 squared; the limit for classes of 3 rows is 9 x 2/3."""
     spec = SPEC.model_copy(update={"features": {"n": NumberFeature(), "kind": LabelFeature(classes=("a", "b"))}})
 
     def swapped(count: int) -> list[str]:

@@ -14,14 +14,14 @@ from tests.data.checks import tiny
 
 
 def _add(checks: RowChecks, rows: list[dict | tiny.Bad], split: str, *, batch_rows: int = 1, file: str = "") -> None:
-    """Adds rows of one split, in batches of so many."""
+    """Adds rows of one split, in batches of `batch_rows`."""
     for begin in range(0, len(rows), batch_rows):
         good = sum(isinstance(row, dict) for row in rows[:begin])
         checks.add(tiny.batch([(split, row) for row in rows[begin : begin + batch_rows]], file=file, first=good + 1))
 
 
 def _judge(checks: RowChecks, file: str = "", **splits: list[dict | tiny.Bad]) -> dict[str, list[int]]:
-    """Returns the pixels that are kept, of each split; splits that are not given have two good rows."""
+    """Returns split -> pixels of the rows that are kept; splits without an argument have two valid rows."""
     default_rows = {"test": tiny.rows(200, 201), "validation": tiny.rows(202, 203), "train": tiny.rows(204, 205)}
     rows_by_split = {**default_rows, **splits}
     for split, rows in rows_by_split.items():
@@ -53,7 +53,7 @@ def test_rows_without_a_value_in_any_input_are_noted_with_the_first():
 
 
 def test_a_greater_share_is_no_remedy_for_too_few_groups():
-    """Of three groups greater and greater shares were offered, to no effect."""
+    """For three groups, ever greater shares were suggested, without effect."""
     checks = RowChecks(DataChecks(), tiny.SPEC, {"validation": 0.1, "test": 0.1}, group="plan")
     batch = tiny.batch([("train", row) for row in tiny.rows(*range(9))])
 
@@ -79,7 +79,7 @@ def test_distinct_rows_pass():
     [({"a": 1.0}, {"b": 1.0}), ({"a": 1.0, "b": 23.0}, {"a": 1.02, "b": 3.0}), ({"c": "a"}, {"c": "a'b'"})],
 )
 def test_rows_with_other_columns_or_boundaries_are_no_duplicates(one, other):
-    """Of 801 different rows 129 were refused: values were joined without names and without ends."""
+    """129 of 801 distinct rows were refused: values were joined without their names and boundaries."""
     numbers = {name: NumberFeature(optional=True) for name in "ab"}
     features = {**numbers, "c": CategoryFeature(optional=True), "label": tiny.SPEC.features["label"]}
     spec = tiny.SPEC.model_copy(update={"features": features})
@@ -262,7 +262,7 @@ def test_brief_notes_mention_labels_when_all_equal_rows_are_relabelled():
 
 
 def test_even_a_few_equal_rows_with_another_label_are_noted():
-    """One of the two labels is wrong; below the limit nothing was said."""
+    """One of the two labels is wrong; below the limit they were not reported."""
     checks = RowChecks(DataChecks(leakage=Check(max_rate=0.1)), tiny.SPEC)
 
     _judge(checks, test=tiny.rows(1, 2), train=[*tiny.rows(*range(3, 150)), *tiny.rows(3, 1, label=0)])
@@ -280,7 +280,7 @@ def test_even_a_few_equal_rows_with_another_label_are_noted():
 
 
 def _groups(checks: RowChecks, **splits: list[str | None]) -> None:
-    """Judges different rows with these groups."""
+    """Judges distinct rows with these groups."""
     number = 0
     for split, groups in splits.items():
         rows = [(split, row) for row in tiny.rows(*range(number, number + len(groups)))]
@@ -291,7 +291,7 @@ def _groups(checks: RowChecks, **splits: list[str | None]) -> None:
 
 
 def test_a_group_in_two_splits_is_leakage():
-    """Of 40 customers 37 were in the training files and in the test files, and count as one in intervals."""
+    """37 of 40 customers were in the training files and in the test files, and each counts as one in intervals."""
     groups_by_split = {"test": ["a", "b", None], "validation": ["c", "d"], "train": ["e", "b", None, "b", "c"]}
 
     with pytest.raises(DataError) as caught:
@@ -320,7 +320,7 @@ def test_rows_of_a_group_that_is_in_another_split_are_dropped():
 
 
 def test_dropped_rows_are_named_as_the_cause_of_an_empty_split():
-    """Chance was: "they have 400 rows in all, chance left too few in this split"."""
+    """The message blamed chance: "they have 400 rows in all, chance left too few in this split"."""
     checks = RowChecks(DataChecks(leakage=Check(policy="drop")), tiny.SPEC, {"train": 0.8}, group="customer")
 
     with pytest.raises(DataError) as raised:

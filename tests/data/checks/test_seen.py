@@ -1,4 +1,4 @@
-"""Sorting digests finds what a dictionary of all rows finds."""
+"""Sorted digests give the same findings as a dictionary of all rows."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from tests.data.checks import tiny
 
 
 def _reference(batches: list[Batch], settings: DataChecks) -> dict:
-    """Returns what is found by remembering every row in a dictionary, one after the other."""
+    """Returns the findings of a plain loop that keeps every row in a dictionary."""
     first_rows: dict[bytes, tuple] = {}
     findings: dict[str, list] = {}
     dropped = {split: [] for split in SPLITS}
@@ -41,7 +41,7 @@ def _reference(batches: list[Batch], settings: DataChecks) -> dict:
 
 
 def _random_batches(random: np.random.Generator) -> list[Batch]:
-    """Returns batches with many equal rows, of files with and without gaps, with names, and of no file."""
+    """Returns batches with many equal rows: of files with and without gaps, with names, and without a file."""
     batches = []
     for number in range(random.integers(1, 8)):
         size = int(random.integers(0, 12))
@@ -96,7 +96,7 @@ def test_sorted_digests_give_the_findings_of_a_dictionary(seed, monkeypatch):
 
 
 def _messages(checks: RowChecks) -> tuple[str, list[str], list[str]]:
-    """Returns all that is said of the rows."""
+    """Returns the error, the notes and the brief notes."""
     try:
         checks.judge()
     except DataError as error:

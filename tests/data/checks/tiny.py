@@ -24,7 +24,7 @@ Bad = tuple[Problem, ...]
 
 
 def batch(rows: list[tuple[str, dict | Bad]], spec: DatasetSpec = SPEC, *, file: str = "", first: int = 1) -> Batch:
-    """Returns a batch of rows, each with its split, numbered from `first` on; problems stand for one without use."""
+    """Returns a batch of rows, each with its split, numbered from `first` on; of an unusable row its problems."""
     usable = [(split, row) for split, row in rows if isinstance(row, dict)]
     stored = columns.of_rows([row for _, row in usable], spec)
     inputs = encoding.encode(stored, [name for name, feature in spec.features.items() if not feature.target])

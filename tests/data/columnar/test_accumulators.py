@@ -1,4 +1,4 @@
-"""Accumulators give the same bits in a loop and by one or two of Beam's workers."""
+"""Accumulators give the same result, bit for bit, in a loop and with one or two of Beam's workers."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.scripts import run_script
 
 
 class Total:
-    """A sum of floats, which depends on the order, and the order itself."""
+    """An accumulator of a sum of floats, which depends on the order of addition, and of that order."""
 
     def __init__(self):
         self.total, self.order = 0.0, []
@@ -33,7 +33,7 @@ def read(seed: int) -> list[np.ndarray]:
 
 
 def read_with_errors(seed: int) -> list[np.ndarray]:
-    """Returns batches as `read` does; of two shards there are none."""
+    """Returns batches as `read` does; raises ModelError for two shards."""
     if seed in (7, 12):
         raise ModelError(f"The model answers shard {seed} with a number that is not finite.")
     return read(seed)

@@ -1,4 +1,4 @@
-"""Batches of pictures hold as many rows as their pixels allow, whatever the files are that name or hold them."""
+"""The number of pictures in a batch is limited by their pixels, for all formats of files."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Blocks -> stored columns: the rows that can be used, the problems of the others, each as `to_row` tells it."""
+"""Blocks become stored columns of usable rows and problems of the others, equal to those of `to_row`."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_a_block_is_stored_like_its_rows_one_by_one():
 
 
 def test_missing_columns_and_unknown_columns_of_json_objects_are_problems_of_their_rows():
-    """As of JSON objects, of which one has a name that others do not have."""
+    """One of several JSON objects may have a column that the others lack."""
     names = {"age": pa.array([1, 2]), "churned": pa.array(["no", "yes"]), "paln": pa.array([None, "a"])}
     block = Block("a.jsonl", pa.RecordBatch.from_pydict(names), np.array([1, 2]), mixed={"plan": ["a", None]})
 
@@ -104,7 +104,7 @@ def test_raw_pixels_have_no_files():
 
 
 def test_texts_in_typed_files_are_parsed_in_the_notation_of_the_settings():
-    """A number is what it is; only a text is read by how numbers are written."""
+    """The notation applies to texts only, not to numbers."""
     spec = DatasetSpec(name="x", title="", licence="", features={"n": NumberFeature()})
     options = read_options("jsonl", DataConfig(files="a.jsonl", decimal=",", thousands="."), Path())
     block = Block("a.jsonl", pa.RecordBatch.from_pydict({}), np.arange(3), mixed={"n": ["1,5", 1.5, "1.500"]})

@@ -1,4 +1,4 @@
-"""The encoder of columns writes what the codec of rows writes."""
+"""The encoder of columns writes the same bytes as the codec of rows."""
 
 import numpy as np
 import pyarrow as pa

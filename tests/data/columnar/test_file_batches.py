@@ -53,7 +53,9 @@ def test_files_in_order_are_read_by_one_pipeline(files, monkeypatch):
     from data.columnar.file_batches import FileBatches
 
     opened, slices = [], tf.data.Dataset.from_tensor_slices
-    monkeypatch.setattr(tf.data.Dataset, "from_tensor_slices", lambda *of: opened.append(of) or slices(*of))
+    monkeypatch.setattr(
+        tf.data.Dataset, "from_tensor_slices", lambda *tensors: opened.append(tensors) or slices(*tensors)
+    )
     batches_of = FileBatches(files, 2)
 
     for file in files:

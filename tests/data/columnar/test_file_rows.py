@@ -1,4 +1,4 @@
-"""What decides about the split of a row of a file, and which group it is of."""
+"""The key that decides the split of a row, and the group of a row."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""How much of the data is read is known while it is read, so that the time left is."""
+"""The share of the data that is read is known while reading, so that the remaining time can be shown."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Splits of files that follow from all rows: rare classes are stratified, and rows are split by their time."""
+"""Splits that depend on all rows: rare classes are stratified, and rows are split by time."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""By what rows find their splits, as a published version holds it: what draws them otherwise has another rule."""
+"""The split rule, which a published version keeps, differs whenever rows would be in other splits."""
 
 import json
 from datetime import datetime
@@ -65,13 +65,13 @@ REWRITTEN = {
     "a date of a moment": (_as_date, ("parquet",)),
     "float32": (lambda table: table.set_column(1, "income", table["income"].cast(pa.float32())), ("csv", "parquet")),
 }
-"""Change -> what it does to a table, and in which formats rows find other splits by it."""
+"""Name of a change -> its function of a table, and the formats in which it moves rows to other splits."""
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 @pytest.mark.parametrize("case", REWRITTEN)
 def test_a_rewritten_table_has_another_split_rule_when_rows_move(tmp_path, case, ending):
-    """The settings are the same, and so was the rule, with a third of the rows in other splits."""
+    """With equal settings the rule was equal, although a third of the rows were in other splits."""
     change, moving = REWRITTEN[case]
     changed_rows = [{**row, "income": i / 3, "day": datetime(2026, 1, 1 + i % 28)} for i, row in enumerate(rows(300))]
     table, splits_and_rules = pa.Table.from_pylist(changed_rows), []
@@ -114,7 +114,7 @@ def _jsonl(folder, objects: list[dict], **settings) -> dict:
 
 
 def test_the_order_of_json_objects_does_not_change_the_rule(tmp_path):
-    """A first one without an optional value made another rule: the live version was not compared with."""
+    """A first object without an optional value gave another rule, and the live version was not compared."""
     objects = rows()
     del objects[7]["income"]
 

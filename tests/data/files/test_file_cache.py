@@ -29,7 +29,7 @@ def table(tmp_path):
 
 
 def _write(file, text: str) -> None:
-    """Writes a file in place as it was an hour ago: the same size of text leaves nothing changed but the content."""
+    """Overwrites a file and sets its time to an hour ago: text of the same size changes the content only."""
     with file.open("r+" if file.exists() else "w") as target:
         target.write(text)
         target.truncate()

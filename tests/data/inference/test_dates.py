@@ -1,4 +1,4 @@
-"""Formats of dates are recognised, and numbers that are days."""
+"""Date formats are recognised, and numbers that are dates."""
 
 import pyarrow as pa
 import pytest

@@ -16,7 +16,7 @@ from tests.data.as_block import block_of
 
 
 class _CellWise:
-    """The facts of a column, cell by cell: what blocks must agree with."""
+    """The facts of a column, counted cell by cell: the reference for those of blocks."""
 
     def __init__(self):
         self.values, self.missing, self.rows, self.numbers, self.integers = Counter(), Counter(), 0, 0, 0

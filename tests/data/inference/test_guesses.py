@@ -106,7 +106,7 @@ def test_the_range_of_a_target_has_enough_digits_to_distinguish_its_ends(cells, 
 
 
 def test_a_class_has_the_name_that_readers_give_it():
-    """As they compare it, true is no True and 3.0 is 3, which pandas makes of whole numbers beside missing ones."""
+    """The readers do not take true for True, but 3.0 for 3: pandas writes integers so next to missing values."""
     assert guess_label(_column([True, False] * 10)).feature.classes == ("false", "true")
     assert guess_label(_column([1.0, 2.0, None] * 10)).feature.classes == ("1", "2")
 

@@ -1,4 +1,4 @@
-"""A column is stored as its cells one by one, for every cell and every type of Arrow."""
+"""A column is stored like its cells one by one, for all kinds of cells and all types of Arrow."""
 
 import random
 from datetime import date, datetime, time, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Cells -> values: the same rules for files and cells, in training and in `headrace predict`."""
+"""Cells are converted to values by the same rules in training and in `headrace predict`."""
 
 from decimal import Decimal
 
@@ -72,7 +72,7 @@ def test_raw_pixels_may_begin_with_the_signature_of_a_format():
 @pytest.mark.parametrize("feature", [NumberFeature(), TargetFeature()])
 @pytest.mark.parametrize("zero", ["-0.0", "-0", "\u22120", "-1e-60"])
 def test_a_negative_zero_becomes_zero(feature, zero):
-    """Rows that differed in its sign only had different digests, so that duplicates and leakage went unnoticed."""
+    """Rows that differed only in its sign had different digests, and duplicates and leakage were not found."""
     spec = DatasetSpec(name="x", title="", licence="", features={"x": feature})
     cells = [zero] if zero[0] != "-" else [zero, float(zero)]
     forms = [cells, *(pa.array([cell]) for cell in cells)]
@@ -102,7 +102,7 @@ def _value_or_problem(cell, feature: Feature, *, textual: bool = False) -> str |
 
 @pytest.mark.parametrize(("cell", "shown"), [(1, "1"), (2.0, "2.0"), (Decimal(0), "0"), ("1", "'1'"), (7, "7")])
 def test_a_number_is_an_index_only_where_the_settings_say_so(cell, shown):
-    """In a file that counts from 1 each row got the next class, and no check noticed."""
+    """In a file that counts from 1, each row got the class after its own, and no check noticed."""
     by_name = LabelFeature(classes=("cat", "dog", "eel"))
     by_index = LabelFeature(classes=("cat", "dog", "eel"), index_from=1)
     index = int(cell)

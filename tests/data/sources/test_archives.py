@@ -1,4 +1,4 @@
-"""A zip file with one table is read as the table is; any other is refused in one sentence."""
+"""A zip file with one table is read like the table; any other is refused in one sentence."""
 
 import zipfile
 
@@ -95,7 +95,7 @@ def test_a_damaged_zip_file_is_refused(tmp_path):
     ],
 )
 def test_a_password_and_an_unknown_packing_are_named(tmp_path, local, central, bits, message):
-    """Flags and method stand in the header of a file and again in the directory of the archive."""
+    """Flags and compression method are in the header of a file and in the directory of the archive."""
     path = _zip(tmp_path, {"rows.csv": "x,y\n1,a\n"})
     content = bytearray(path.read_bytes())
     for begin, offset in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):

@@ -1,4 +1,4 @@
-"""Rows of Python values become columns of the same values."""
+"""Rows of Python values become columns of equal values."""
 
 import numpy as np
 import pyarrow as pa

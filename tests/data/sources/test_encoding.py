@@ -1,4 +1,4 @@
-"""The encoding of what is not UTF-8 is named as iconv calls it, and nothing is said of what is no text."""
+"""The encoding of text that is not UTF-8 is recognised, with the name of iconv; other bytes have none."""
 
 # ruff: noqa: RUF001 - letters of other scripts are what this is about
 

@@ -1,4 +1,4 @@
-"""Blocks of TFRecord files hold what the reader of records yields."""
+"""Blocks of TFRecord files equal the records of the reader of rows."""
 
 import pytest
 

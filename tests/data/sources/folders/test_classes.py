@@ -1,4 +1,4 @@
-"""Folders of classes as a run file names them: what is laid out in another way is told in one sentence."""
+"""Folders of classes that a run file names; other layouts of folders are refused in one sentence."""
 
 import os
 import unicodedata

@@ -1,4 +1,4 @@
-"""What lies in a folder of classes: nothing hidden, links followed, each folder once."""
+"""Listings of folders of classes: without hidden files, links followed, each folder once."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Tables read by rows and by blocks, in one form: the tests and the fuzzers hold the two equal."""
+"""Tables read by rows and by blocks, in one form, so that tests and fuzzers can compare the two."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,15 +9,15 @@ from data.sources.blocks import Block
 from data.sources.records import Record
 
 Rows = tuple[list[tuple[str, dict[str, Any]]], list[str], str]
-"""Rows with their places, the problems of others, and the error that ended the reading; empty for none."""
+"""Rows with their locations, the problems of unusable rows, and the error that ended reading; empty for none."""
 
 
 def of_records(records: Iterable[Record], convert: Callable[[Any], Any] = lambda cell: cell) -> Rows:
-    """Returns what a reader of rows yields.
+    """Returns the rows, problems and error of a reader of rows.
 
     Args:
-        records: What it yields; may raise DataError.
-        shown: What is compared of a cell. Cells that are None are not compared.
+        records: The records that it yields; may raise DataError.
+        convert: Converts a cell for the comparison. Cells that are None are left out.
     """
     rows, problems = [], []
     try:
@@ -34,7 +34,7 @@ def of_records(records: Iterable[Record], convert: Callable[[Any], Any] = lambda
 
 
 def of_blocks(blocks: Iterable[Block], convert: Callable[[Any], Any] = lambda cell: cell) -> Rows:
-    """Returns what a reader of blocks yields, as `of_records` does."""
+    """Returns the rows, problems and error of a reader of blocks, as `of_records` does."""
     rows, problems = [], []
     try:
         for block in blocks:
@@ -51,28 +51,28 @@ def of_blocks(blocks: Iterable[Block], convert: Callable[[Any], Any] = lambda ce
 
 
 def csv(path: Path, layout: Any, block_bytes: int) -> tuple[Rows, Rows]:
-    """Returns a CSV file by blocks of about so many bytes, and by rows; the two are equal."""
+    """Returns a CSV file read by blocks of about `block_bytes`, and by rows; the two should be equal."""
     from data.sources.tables import delimited, delimited_blocks
 
     return of_blocks(delimited_blocks.read(path, layout, block_bytes)), of_records(delimited.read(path, layout))
 
 
 def jsonl(path: Path, block_bytes: int) -> tuple[Rows, Rows]:
-    """Returns a file of JSON Lines by blocks of about so many bytes, and by rows; the two are equal."""
+    """Returns a JSON Lines file read by blocks of about `block_bytes`, and by rows; the two should be equal."""
     from data.sources.tables import jsonl, jsonl_blocks
 
     return of_blocks(jsonl_blocks.read(path, block_bytes), _number), of_records(jsonl.read(path), _number)
 
 
 def parquet(path: Path, block_rows: int) -> tuple[Rows, Rows]:
-    """Returns a Parquet file by blocks of so many rows, and by rows; the two are equal."""
+    """Returns a Parquet file read by blocks of `block_rows`, and by rows; the two should be equal."""
     from data.sources.tables import parquet
 
     return of_blocks(parquet.blocks(path, block_rows), repr), of_records(parquet.read(path), repr)
 
 
 def _number(cell: Any) -> str:
-    """Returns a cell of JSON as text, a whole number as a float: beside others in its column it may have become one."""
+    """Returns a cell of JSON as text; an integer as a float, which it may become among floats in its column."""
     return repr(float(cell) if type(cell) is int and abs(cell) <= 2**53 else cell)
 
 

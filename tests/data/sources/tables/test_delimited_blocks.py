@@ -1,4 +1,4 @@
-"""Blocks of CSV files hold what the reader of records yields, whatever is wrong with a file."""
+"""Blocks of CSV files equal the records of the reader of rows, also for damaged files."""
 
 import random
 
@@ -14,7 +14,7 @@ ENDS = ["\n"] * 20 + ["\r\n"] * 5 + ["\n\n", "\n\r\n", "\r", "\n \n", ",\n", ""]
 
 
 def _random_file(choose: random.Random) -> bytes:
-    """Returns the text of a small CSV file with something wrong in it, or nothing."""
+    """Returns the content of a small CSV file, some of whose rows are invalid."""
     width = choose.choice([1, 2, 2, 3, 3, 4])
     odd_rate, other_width_rate, crlf = (
         choose.choice([0, 0, 0.02, 0.2]),

@@ -1,4 +1,4 @@
-"""Delimiters and remarks are told by the first rows, not by the header alone."""
+"""Delimiters and remarks are recognised by the first rows, not by the header alone."""
 
 import pytest
 

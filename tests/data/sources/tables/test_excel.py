@@ -251,8 +251,8 @@ def test_cells_that_are_text_follow_the_notation_of_the_table_and_those_that_are
     number, label = {"kind": "number"}, {"kind": "label", "classes": ["no", "yes"]}
     settings = {"decimal": ",", "thousands": ".", "features": {"price": number, "size": number, "sold": label}}
 
-    found = dataset(DataConfig(files="book.xlsx", **settings), "p", tmp_path)
-    record_batches = [batch.columns for batch in found.sources["files"](tmp_path)]
+    data_set = dataset(DataConfig(files="book.xlsx", **settings), "p", tmp_path)
+    record_batches = [batch.columns for batch in data_set.sources["files"](tmp_path)]
 
     prices = [price for record_batch in record_batches for price in record_batch.column("price").to_pylist()]
     sizes = [size for record_batch in record_batches for size in record_batch.column("size").to_pylist()]
@@ -272,11 +272,11 @@ def test_the_notation_of_texts_is_inferred_independent_of_typed_numbers(tmp_path
     ]
     _book(tmp_path / "book.xlsx", ["weight", "size", "both", "sold"], *rows)
 
-    found = dataset(DataConfig(files="book.xlsx", label="sold"), "p", tmp_path)
+    data_set = dataset(DataConfig(files="book.xlsx", label="sold"), "p", tmp_path)
 
-    assert found.spec.features["weight"] == NumberFeature(unit="kg")
-    assert found.spec.features["size"] == found.spec.features["both"] == NumberFeature()
-    record_batches = [batch.columns for batch in found.sources["files"](tmp_path)]
+    assert data_set.spec.features["weight"] == NumberFeature(unit="kg")
+    assert data_set.spec.features["size"] == data_set.spec.features["both"] == NumberFeature()
+    record_batches = [batch.columns for batch in data_set.sources["files"](tmp_path)]
     for name in ("weight", "both"):
         stored = [value for record_batch in record_batches for value in record_batch.column(name).to_pylist()]
         assert sorted(stored) == [number + 0.5 for number in range(40)]

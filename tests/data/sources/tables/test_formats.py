@@ -1,4 +1,4 @@
-"""A table of questions is read as the training data was, but for what it tells itself."""
+"""A table to predict is read with the settings of the training data, adapted to the table."""
 
 import json
 

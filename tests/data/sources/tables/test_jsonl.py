@@ -1,4 +1,4 @@
-"""JSON files that hold an array of objects are read as JSON Lines are."""
+"""JSON files with an array of objects are read like JSON Lines."""
 
 import json
 

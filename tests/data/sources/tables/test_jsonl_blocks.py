@@ -1,4 +1,4 @@
-"""Blocks of JSON Lines hold what the reader of records yields, whatever is wrong with a file."""
+"""Blocks of JSON Lines equal the records of the reader of rows, also for damaged files."""
 
 import random
 
@@ -23,7 +23,7 @@ ENDS = ["\n"] * 40 + ["\r\n", "\n\n", " \n", "\t\n", "\r", "", "\n \n", "\v\n"]
 
 
 def _random_file(choose: random.Random) -> bytes:
-    """Returns a small file of objects, with something wrong in it or nothing."""
+    """Returns the content of a small file of objects, some of them invalid."""
     odd_rate, odd_key_rate = choose.choice([0, 0, 0.02, 0.2]), choose.choice([0, 0, 0.02])
     values_of_keys = {key: choose.sample(VALUES, choose.choice([1, 1, 2, 20])) for key in ODD_KEYS}
     text = ""

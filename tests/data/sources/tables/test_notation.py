@@ -1,4 +1,4 @@
-"""How a table writes numbers and dates is recognised, also what is not read yet, and nothing else is taken for one."""
+"""The notation of numbers and dates is recognised, supported or not, and other texts are not taken for either."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Blocks of Parquet files hold what the reader of records yields, of columns of any type."""
+"""Blocks of Parquet files equal the records of the reader of rows, for columns of all types."""
 
 import datetime
 import decimal
