@@ -221,7 +221,7 @@ class _TopValuesStatistics(TopKUniquesSketchStatsGenerator):
                 ranks = [
                     bucket for bucket in string_statistics.rank_histogram.buckets if bucket.sample_count > 2 * min_count
                 ]
-                top = [bucket for bucket in string_statistics.top_values if bucket.frequency > 2 * min_count]
+                top = [value for value in string_statistics.top_values if value.frequency > 2 * min_count]
                 for field, kept in (
                     (string_statistics.rank_histogram.buckets, ranks),
                     (string_statistics.top_values, top),

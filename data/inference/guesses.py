@@ -71,11 +71,11 @@ def guess_input(column: Column) -> Guess:
 def _guess_input(column: Column) -> Guess:
     optional = bool(column.missing)
     share = column.distinct / max(column.rows, 1)
-    keep_remedy = "where it tells something, take it out of data.ignore and give its kind in data.features"
+    keep_remedy = "if it is useful, remove it from data.ignore and set its kind in data.features"
     if not column.rows:
         return Guess(None, "no row has a value")
     if column.is_nested:
-        remedy = "write what they hold as columns of their own"
+        remedy = "write their contents as separate columns"
         return Guess(None, "its cells hold lists or objects, which are no value of a feature", remedy)
     if column.distinct == 1 and not optional:
         return Guess(None, f"every row has {next(iter(column.values))[:30]!r}")
@@ -96,7 +96,7 @@ def _guess_input(column: Column) -> Guess:
             if column.has_date_type
             else next((other_format for other_format in column.formats[1:] if other_format != date_format), "")
         )
-        reason = "dates" + (f"; {alternative} would do as well" if alternative else "")
+        reason = "dates" + (f"; {alternative} fits as well" if alternative else "")
         return Guess(
             DateFeature(format=date_format, optional=optional),
             reason,
@@ -139,7 +139,7 @@ def _guess_number(column: Column) -> Guess:
         return Guess(DateFeature(format="unix", optional=optional), "seconds since 1970")
     reason = _range(column) + (f" {column.unit}" if column.unit else "")
     has_few_integers = column.integers == column.rows and column.distinct <= MAX_INTEGER_CLASSES
-    reason += f", {column.distinct} whole numbers; category would do too" if has_few_integers else ""
+    reason += f", {column.distinct} whole numbers; category is possible, too" if has_few_integers else ""
     return Guess(NumberFeature(optional=optional, unit=column.unit), reason)
 
 
@@ -210,7 +210,7 @@ def _label_reason(column: Column, classes: Sequence[str], *, may_be_target: bool
             "make them one in the data",
         )
     if CLASS_NONE in column.values:
-        remedy = "where it means that nobody knows, take it out of the classes"
+        remedy = "if it means unknown, remove it from the classes"
         return f"{summary}, of which one is called None", remedy
     if column.unsupported:
         return f"{summary}, and {column.unsupported.description}", column.unsupported.remedy

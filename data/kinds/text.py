@@ -71,7 +71,7 @@ def text_of(cell: Any) -> str:
         try:
             text = cell.decode()
         except UnicodeDecodeError:
-            raise Unusable("UTF-8 text", _encoding_phrase(cell) or f"{shown(cell)} of no text") from None
+            raise Unusable("UTF-8 text", _encoding_phrase(cell) or f"{shown(cell)} that are not text") from None
     if not isinstance(text, str):
         raise Unusable("text", shown(cell))
     if not is_unicode(text):

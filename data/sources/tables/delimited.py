@@ -15,7 +15,7 @@ from data.spec import Problem
 PLAIN = Layout()
 COLUMN = "column_{}"  # default name, numbered from 1
 WITHOUT_HEADER = (
-    "set data.header to false (the columns are column_1, column_2 and so on, and this row is one that cannot be used) "
+    "set data.header to false (the columns are column_1, column_2 and so on, and this row cannot be used) "
     "or data.names to their names"
 )
 IN_RUN_FILE = (
@@ -103,7 +103,7 @@ class Table:
         """Returns the problem of a row that repeats the header; raises DataError where the order differs."""
         where = f"{self.name}:{line}"
         if cells != self.header:
-            raise DataError(f"{where}: the header stands here again, in another order; make two files of this one.")
+            raise DataError(f"{where}: the header is repeated here in another order; split the file in two.")
         return Problem(where, "", "a row", "the header again", line)
 
     def without_rows(self) -> DataError:
@@ -162,7 +162,7 @@ def names_in(name: str, head: Head, layout: Layout) -> tuple[list[str], bool]:
             raise DataError(f"{_as_data_message(where, verdict)}; {IN_RUN_FILE}.")
         if not duplicates[0]:
             raise DataError(f"{where}: {of_cells(first.count(''))} of the header are empty; name these columns.")
-        raise DataError(f"{where}: column {duplicates[0]!r} stands twice in the header; rename one.")
+        raise DataError(f"{where}: column {duplicates[0]!r} occurs twice in the header; rename one.")
     return first, True
 
 

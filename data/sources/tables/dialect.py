@@ -147,7 +147,7 @@ def _damaged(where: str, reason: str) -> DataError:
     """Returns the error for a row that Python's csv module cannot read."""
     if "new-line character" in reason:
         return DataError(
-            f"{where}: a carriage return stands within a cell; put the cell in quotes, or end the row with a line feed."
+            f"{where}: there is a carriage return within a cell; put the cell in quotes, or end rows with a line feed."
         )
     if "field limit" in reason:
         return DataError(

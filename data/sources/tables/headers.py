@@ -189,7 +189,7 @@ def _evidence_of(name: str, cells: Sequence[str]) -> Evidence:
             return Evidence(name, "data", "a date above dates")
         return Evidence(name, "header", "no date above dates", is_certain=True)
     if name in cells:
-        return Evidence(name, "data", "a value that stands in its column again")
+        return Evidence(name, "data", "a value that occurs again in its column")
     is_seen = MIN_REPEATED * len(set(cells)) <= len(cells)
     return Evidence(name, "header", "none of the few values of its column") if is_seen else Evidence(name)
 

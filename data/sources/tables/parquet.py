@@ -188,7 +188,7 @@ def _open(path: Path) -> pq.ParquetFile:
         raise _damaged(path, error) from error
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate is not None:
-        raise DataError(f"{path}: column {duplicate!r} stands twice; rename one.")
+        raise DataError(f"{path}: column {duplicate!r} occurs twice; rename one.")
     return file
 
 

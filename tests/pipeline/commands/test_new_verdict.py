@@ -136,7 +136,7 @@ def test_none_as_the_name_of_a_class_is_a_class(new, tmp_path):
     result = new("\n".join(["x,label", *rows]))
 
     assert result.code == 0, result.err
-    assert "3 classes, of which one is called None; where it means that nobody knows, take it out of" in result.out
+    assert "3 classes, of which one is called None; if it means unknown, remove it from" in result.out
     named = config.load(str(tmp_path / "mine.yaml"))
     assert named.dataset.spec.features["label"].classes == ("Apnea", "Insomnia", "None")
     assert "None" in named.config.data.missing_values  # of x

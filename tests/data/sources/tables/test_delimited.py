@@ -65,7 +65,7 @@ def test_a_header_between_rows_is_a_problem_of_its_line(tmp_path, layout):
 def test_below_a_second_header_in_another_order_nothing_is_read(tmp_path):
     path = _file(tmp_path, "size,kind\n1,a\nkind,size\nb,2\n")
 
-    with pytest.raises(DataError, match=r"rows.csv:3: the header stands here again, in another order"):
+    with pytest.raises(DataError, match=r"rows.csv:3: the header is repeated here in another order"):
         list(delimited.read(path))
 
 
@@ -89,7 +89,9 @@ def test_lines_may_end_in_carriage_returns(tmp_path, end):
 def test_a_carriage_return_within_a_cell_is_reported_with_its_line(tmp_path):
     (tmp_path / "rows.csv").write_bytes(b"x,y\n1,a\n2,b\rc\n")
 
-    with pytest.raises(DataError, match=r"rows.csv:3: a carriage return stands within a cell; put the cell in quotes"):
+    with pytest.raises(
+        DataError, match=r"rows.csv:3: there is a carriage return within a cell; put the cell in quotes"
+    ):
         list(delimited.read(tmp_path / "rows.csv"))
 
 
@@ -121,7 +123,7 @@ def test_a_first_row_with_equal_cells_is_reported_as_data_not_as_an_invalid_head
 
     with pytest.raises(DataError, match=r"rows.csv:1: the first row seems to be data.*set data.header to false"):
         delimited.columns(path)
-    with pytest.raises(DataError, match="column '0' stands twice in the header"):
+    with pytest.raises(DataError, match="column '0' occurs twice in the header"):
         delimited.columns(path, Layout(header=True))
 
 

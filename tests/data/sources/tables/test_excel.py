@@ -89,7 +89,7 @@ def test_errors_formulas_without_results_and_cells_beyond_the_columns_are_proble
     ("again", "expected"),
     [
         (["alpha", "beta", "y"], "expected a row, found the header again"),
-        (["beta", "alpha", "y"], "the header stands here again, in another order; make two files of this one."),
+        (["beta", "alpha", "y"], "the header is repeated here in another order; split the file in two."),
         (["alpha", "beta", "z"], None),
     ],
 )

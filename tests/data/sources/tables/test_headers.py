@@ -30,7 +30,7 @@ def test_numbers_above_numbers_and_a_class_above_classes_are_data():
     assert verdict.kind == "data"
     assert verdict.reason == (
         "'5.0', '3.3', '1.9' and 1 more: a number above numbers like it; "
-        "'setosa': a value that stands in its column again"
+        "'setosa': a value that occurs again in its column"
     )
 
 

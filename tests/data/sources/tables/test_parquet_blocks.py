@@ -98,7 +98,7 @@ def test_names_that_are_not_utf8_and_repeated_names_are_refused(tmp_path):
         DataError, match=r"names\.parquet is not a whole Parquet file \('utf-8' codec can't decode byte"
     ):
         parquet.columns(tmp_path / "names.parquet")
-    with pytest.raises(DataError, match=r"twice\.parquet: column 'x' stands twice; rename one\."):
+    with pytest.raises(DataError, match=r"twice\.parquet: column 'x' occurs twice; rename one\."):
         list(parquet.blocks(tmp_path / "twice.parquet"))
 
 
