@@ -98,7 +98,7 @@ def _parquet(records: list[dict[str, Any]], spoil: Callable[[bytes], bytes] = by
 def _parquet_of_latin_1(folder: Path) -> None:
     table = pa.Table.from_pylist(changed(5, plan="plan 4"))
     texts = pa.array([f"pl\xe4n {i}".encode("latin-1" if i == 4 else "utf-8") for i in range(60)], pa.binary())
-    table = table.set_column(2, "plan", texts.view(pa.string()))  # as a writer without validation does it
+    table = table.set_column(2, "plan", texts.view(pa.string()))  # like a writer without validation
     pq.write_table(table, folder / "rows.parquet")
 
 

@@ -16,7 +16,7 @@ from tests.data import corpus
 from tests.data.corpus import COLUMNS, FEATURES, PICTURES, csv_text, png, rows
 from tests.data.keeping import kept
 
-FIFTHS = {"validation": 0.2, "test": 0.2}  # of few rows a tenth may be one
+FIFTHS = {"validation": 0.2, "test": 0.2}  # a tenth of few rows may be a single row
 
 
 def _read(settings: dict, folder) -> tuple[dict[str, list], list[str]]:
@@ -145,7 +145,7 @@ def test_split_by_keeps_equal_values_together(tmp_path):
     assert not customers["train"] & customers["test"]
     assert not customers["train"] & customers["validation"]
     assert len(set().union(*customers.values())) == 100
-    # What belongs together in the split does so in intervals of the comparison.
+    # Rows of one group in the splits are one group in the intervals of a comparison.
     assert {(row.group, int(row["plan"].split()[1]) // 10) for row in _joined(splits)} == {
         (str(i), i) for i in range(100)
     }

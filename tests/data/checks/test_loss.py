@@ -76,7 +76,7 @@ def test_integers_of_every_type_are_reported(cells):
     [
         (pa.array([str(21 + i / 1e12) for i in range(1000)]), NUMBER),  # noise of a sensor
         (pa.array([str(i) for i in range(2**24 - 500, 2**24)]), NUMBER),
-        (pa.array([float(10**k + i) for k in range(12) for i in range(3)]), NUMBER),  # revenues: three of 36 meet
+        (pa.array([float(10**k + i) for k in range(12) for i in range(3)]), NUMBER),  # revenues: three of 36 collide
         (pa.array(np.random.default_rng(0).normal(21, 0.1, 5000)), TARGET),
         (pa.array(["1.5", "1.50", "1.500000000000000001", ""]), NUMBER),
         (pa.array(["7"] * 9), TARGET),
@@ -110,7 +110,7 @@ def test_a_sample_of_values_does_not_depend_on_order_blocks_or_workers():
     assert collisions == in_parts.result()[0] == first.result()[0]
     assert not collisions.all_counted
     assert 0.9 * MAX_VALUES < collisions.before <= MAX_VALUES
-    # Of the counted ones as many share a float32 as of all.
+    # The share of collisions in the sample equals that of all values.
     expected = len(np.unique(values.astype(np.float32))) / len(np.unique(values))
     assert abs(collisions.after / collisions.before - expected) < 0.02
 

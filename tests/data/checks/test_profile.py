@@ -88,7 +88,7 @@ def test_a_removed_class_is_reported():
 
 
 def test_few_rows_may_differ_by_sampling_error():
-    assert _sentences(_rows(4, 1)) == []  # top, bottom, left, top: half are `top`, a third was
+    assert _sentences(_rows(4, 1)) == []  # top, bottom, left, top: half of the rows are `top`, before a third
 
 
 def _drift_with_classes(rows: list[dict], classes: tuple[str, ...]) -> list[str]:

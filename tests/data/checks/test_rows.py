@@ -372,7 +372,7 @@ def test_a_problem_of_rows_of_two_workers_is_counted_once():
     first, second = InvalidRows(), InvalidRows()
     for number in range(1, 9):
         first.add(tiny.bad(number))
-    for number in (*range(2, 10), 1):  # the last is beyond those that it shows
+    for number in (*range(2, 10), 1):  # the last is not among the problems shown
         second.add(tiny.bad(number))
 
     first.merge(second)

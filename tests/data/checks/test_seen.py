@@ -111,7 +111,7 @@ def test_a_row_takes_at_most_24_bytes():
         digests = random.integers(0, 2**63, (size, 2), np.uint64)
         label = pa.array(random.integers(0, 2, size))
         stored = pa.RecordBatch.from_arrays([pa.nulls(size, pa.binary()), label], names=["image", "label"])
-        numbers = np.cumsum(random.integers(1, 3, size))  # some rows lack
+        numbers = np.cumsum(random.integers(1, 3, size))  # with gaps
         rows.add(Batch(stored, np.zeros(size, np.int8), f"{number}.csv", numbers, pa.nulls(size), digests))
 
     assert rows.nbytes <= 24 * 4 * size

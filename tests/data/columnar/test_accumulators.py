@@ -52,7 +52,7 @@ def test_without_shards_it_is_an_empty_accumulator():
     assert accumulate([], read, Total).result() == {"total": "0x0.0p+0", "order": []}
 
 
-# In a process of its own: the handler of workers that it registers would stay in this one.
+# In a separate process: the handler of workers that it registers would remain in this one.
 ON_BEAM = """
 import json
 import headrace

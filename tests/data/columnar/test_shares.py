@@ -33,7 +33,7 @@ def test_the_share_of_text_files_rises_to_one(tmp_path, kind, packing):
     shares = [block.share for block in read(path, block_bytes=8192)]
 
     _rises(shares)
-    if packing != ".gz":  # a small packed file is read at once
+    if packing != ".gz":  # a small gzip file is read in one piece
         assert shares[0] < 0.5
 
 

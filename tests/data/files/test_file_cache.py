@@ -50,7 +50,7 @@ def test_checks_trust_unchanged_files_and_a_run_reads_all(table):
 
     assert _dataset(table).last_digest() == before
     assert _dataset(table).digest() != before
-    assert _dataset(table).last_digest() == _dataset(table).digest()  # what the run read is known from then on
+    assert _dataset(table).last_digest() == _dataset(table).digest()  # the digest that the run computed is cached
 
 
 @pytest.mark.parametrize("change", ["size", "time", "inode", "path"])
@@ -74,7 +74,7 @@ def test_a_file_that_changed_in_any_way_is_read_again(table, change):
 
 
 def test_a_file_that_was_just_written_is_not_trusted(table):
-    table.write_text(table.read_text())  # a second write within the clock's tick would leave the time as it is
+    table.write_text(table.read_text())  # a second write within one tick of the clock does not change the time
     now = table.stat().st_mtime_ns
     before = _dataset(table).last_digest()
 

@@ -129,7 +129,7 @@ def test_facts_of_blocks_equal_those_of_cells_for_any_block_size(seed):
             second_survey.add(block)
         merged.merge(second_survey)
 
-        # Arrow makes 1.0 of a 1 that stands beside 2.5, and both are the value 1.
+        # Arrow converts 1 to 1.0 next to 2.5; both are the value 1.
         assert _facts(survey(blocks)["c"]) == _facts(expected), (cells, parts)
         assert _facts(merged.result()["c"]) == _facts(expected), (cells, middle)
 

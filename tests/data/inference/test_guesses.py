@@ -77,7 +77,7 @@ def test_seconds_since_1970_are_a_date_where_the_name_says_so():
     ("cells", "kind", "classes"),
     [
         (["ham"] * 20 + ["spam"] * 10, "label", ("ham", "spam")),
-        (["yes"] * 20 + ["no"] * 10, "label", ("no", "yes")),  # yes is what is looked for, though it is not rarer
+        (["yes"] * 20 + ["no"] * 10, "label", ("no", "yes")),  # yes is the positive class, though it is more frequent
         (["1", "0"] * 10, "label", ("0", "1")),
         (["2", "10", "1"] * 10, "label", ("1", "2", "10")),
         (["кот", "собака", "кот"] * 10, "label", ("кот", "собака")),

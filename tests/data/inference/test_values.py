@@ -23,7 +23,7 @@ def test_values_are_counted_in_order_of_first_occurrence_for_any_batches(seed, m
             accumulator.add(pa.array(list(counted), pa.string()), np.array(list(counted.values()), np.int64))
         else:
             accumulator.add_each(part)
-        assert len(accumulator) <= 15  # also while some are put aside
+        assert len(accumulator) <= 15  # also while some are pending
     first.merge(later)
 
     expected = Counter(text for part in parts for text in part)

@@ -32,7 +32,7 @@ def test_blocks_of_any_size_equal_the_records_up_to_damage(tmp_path, block_bytes
     from_blocks, from_records = _read_all(tfrecord.blocks(path, block_bytes)), _read_all(tfrecord.read(path))
 
     assert from_blocks == from_records
-    assert (len(from_blocks[0]), len(from_blocks[1])) == (51, 13)  # of the batch with the damage there is none
+    assert (len(from_blocks[0]), len(from_blocks[1])) == (51, 13)  # without the rows of the damaged batch
     assert f"{path}:3: expected a tf.train.Example" in from_blocks[1][0]
     assert "rows.tfrecord:100: the record is damaged" in from_blocks[2]
 

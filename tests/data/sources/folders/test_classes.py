@@ -217,7 +217,7 @@ def test_a_block_of_files_names_those_that_cannot_be_used(tmp_path, monkeypatch)
 
 
 def test_digits_at_the_end_of_a_name_are_not_a_row_number(tmp_path):
-    names = [f"bad/{number}:12" for number in range(40)]  # empty, as it were all row 12
+    names = [f"bad/{number}:12" for number in range(40)]  # empty files; 12 must not be taken for a row number
     _texts(tmp_path / "data", "bad/a.txt", "good/b.txt", *names)
     for name in names:
         (tmp_path / "data" / name).write_text("")

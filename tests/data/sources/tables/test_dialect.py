@@ -52,7 +52,7 @@ def test_another_delimiter_that_fits_is_named(tmp_path):
         ("a,b,,\n1,2,3,4\n2,3,4,5\n", [], 1),
         ("#x,c,label\n1,a,no\n2,b,yes\n", [], 1),  # a header, as those of genomes
         ("x\na, b\nc\nd\n", [], 1),  # one column, and a row that is broken
-        ("x\n1,\n2,\n", [], 1),  # one column with a comma behind it
+        ("x\n1,\n2,\n", [], 1),  # one column, with a comma at the end of each line
         (",x\n0,1\n1,2\n", [], 1),
         ("T\nx,y\n", [], 1),  # a header and a row remain
     ],

@@ -75,9 +75,12 @@ def test_a_table_to_predict_with_too_few_cells_is_refused_with_the_remedy(tmp_pa
 @pytest.mark.parametrize(
     ("content", "columns"),
     [
-        ("Weight;Note\n1;x\n2;y\n", ["Weight", "note"]),  # a name that is not known beside one that is
-        ("weight;remark\n1;x\n2;y\n3;z\n", ["weight", "remark"]),  # none is known, and a word above numbers
-        ("remark;place\n" + "x;a\ny;b\n" * 10, ["remark", "place"]),  # none of the values of its column
+        ("Weight;Note\n1;x\n2;y\n", ["Weight", "note"]),  # an unknown name and a known one
+        ("weight;remark\n1;x\n2;y\n3;z\n", ["weight", "remark"]),  # unknown names, and a word above numbers
+        (
+            "remark;place\n" + "x;a\ny;b\n" * 10,
+            ["remark", "place"],
+        ),  # unknown names that are no values of their columns
     ],
 )
 def test_columns_below_a_header_are_identified_by_name_only(tmp_path, content, columns):
@@ -90,7 +93,7 @@ def test_columns_below_a_header_are_identified_by_name_only(tmp_path, content, c
 
 
 def test_a_header_with_known_and_unknown_names_is_not_read_as_a_row(tmp_path):
-    (tmp_path / "rows.csv").write_text("b;wieght;note\nb;2;x\na;1;y\n")  # b is a value as well
+    (tmp_path / "rows.csv").write_text("b;wieght;note\nb;2;x\na;1;y\n")  # b is also a value
 
     rows = _read(tmp_path / "rows.csv", SETTINGS | {"names": ["b", "weight", "note", "kind"]})
 
@@ -108,8 +111,8 @@ def test_a_header_cell_that_matches_two_names_is_left_unchanged(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        "n.a.;x\n2.5;y\n3.5;z\n",  # missing, as the settings have it
-        "1;note\n2;x\n3;y\n",  # the value is the name of its column, and a number is none
+        "n.a.;x\n2.5;y\n3.5;z\n",  # a missing-value marker of the settings
+        "1;note\n2;x\n3;y\n",  # a value equals the name of its column, but the first cell is a number
         "1000;gold\n1;tin\n2;tin\n3;tin\n",  # an unusual row
         "7;\n8;y\n",
     ],

@@ -37,7 +37,7 @@ def test_numbers_above_numbers_and_a_class_above_classes_are_data():
 @pytest.mark.parametrize(
     ("names", "rows"),
     [
-        # Letters only, as the mushrooms of UCI, two of them twice.
+        # Letters only, like UCI's mushrooms.
         (["p", "x", "x"], _rows(60, _letters("pe"), _letters("xyz"), _letters("sx"))),
         # Distinct values in one column, the first number of another is missing.
         (["Ann", "", "4.5", "no"], _rows(60, lambda i: f"name {i}", lambda i: i, lambda i: i / 3, YES_OR_NO)),
@@ -60,7 +60,7 @@ def test_a_row_like_those_below_is_data(names, rows):
         # Years above inhabitants in millions, wavelengths above shares: no such number stands below.
         (["country", "2019", "2020"], _rows(60, lambda i: f"country {i}", lambda i: i / 3, lambda i: i / 4)),
         (["400.5", "410.5", "420.5"], _rows(60, lambda i: i / 60, lambda i: i / 70, lambda i: i / 80)),
-        # Files put one behind the other, each with its header.
+        # Concatenated files, each with its header.
         (["x", "label"], [*_rows(9, lambda i: i, YES_OR_NO), ["x", "label"], *_rows(9, lambda i: i, YES_OR_NO)]),
         (["x", "y"], []),
     ],
@@ -72,7 +72,7 @@ def test_names_of_columns_are_a_header(names, rows):
 @pytest.mark.parametrize(
     ("names", "rows"),
     [
-        # Years, and the pixels of a picture, among numbers as large as they are.
+        # Years, and the indices of pixels, above numbers of the same range.
         (["shop", "2019", "2020"], _rows(60, lambda i: f"shop {i}", lambda i: i * 90, lambda i: i * 95)),
         (["0", "1", "2", "3"], _rows(60, lambda i: i, lambda i: i * 2, lambda i: i * 3, lambda i: i * 4)),
         # Sorted columns: the first row lies just below the others.

@@ -38,7 +38,7 @@ def test_the_likeliest_notation_in_which_all_cells_are_numbers_is_recognised(cel
     [
         [],
         ["a", "1"],
-        ["3%", "0.03"],  # nobody can tell what the second is
+        ["3%", "0.03"],  # the second is ambiguous
         ["12 kg", "12 lb"],
         ["1,23", "1.5"],
         ["1,2,3"],
