@@ -1,1 +1,1 @@
-"""Where examples come from: named data sets (`catalog`), readers (`sources`) and curated schemas."""
+"""Data sets: settings, named data sets (`catalog`), readers (`sources`), stored columns and splits, checks."""

@@ -1,1 +1,1 @@
-"""Files and folders: checksums, atomic writes, links, a cache of facts about files, patterns and spans."""
+"""Files and folders: checksums, atomic writes, links, cached facts about files, files in spans."""

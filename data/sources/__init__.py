@@ -1,1 +1,1 @@
-"""Readers: each turns files of one format, or one kind of place, into blocks of cells by column, or into rows."""
+"""Readers: each reads files of one format, or one kind of source, as blocks of columns or as rows."""

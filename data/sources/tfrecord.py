@@ -27,7 +27,7 @@ def read(path: Path) -> Iterator[Record]:
 
 
 def blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Yields the examples that `read` yields, some at a time; raises DataError as it does.
+    """Yields the examples that `read` yields, in blocks; raises DataError as it does.
 
     Args:
         path: The file.

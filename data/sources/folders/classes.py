@@ -134,7 +134,7 @@ def read(folder: Path, column: str) -> Iterator[Record]:
 
 
 def blocks(folder: Path, column: str, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Yields the files that `read` yields, some at a time; raises DataError as it does.
+    """Yields the files that `read` yields, in blocks; raises DataError as it does.
 
     Args:
         folder: The folder.

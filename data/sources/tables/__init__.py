@@ -1,1 +1,1 @@
-"""Readers of tables: CSV, JSON Lines and Parquet, and which of them a file wants."""
+"""Readers of tables: CSV, JSON Lines, Parquet and Excel, and the choice of the reader for a file."""

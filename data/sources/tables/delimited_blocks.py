@@ -41,7 +41,7 @@ class _Piece:
 
 
 def read(path: Path, layout: Layout = delimited.PLAIN, block_bytes: int = 0) -> Iterator[Block]:
-    """Yields the rows that `delimited.read` yields, some at a time; raises DataError as it does.
+    """Yields the rows that `delimited.read` yields, in blocks; raises DataError as it does.
 
     Args:
         path: The file.

@@ -87,7 +87,7 @@ def read(path: Path, layout: Layout, sheet: str | None = None, ignore: Collectio
 def blocks(
     path: Path, layout: Layout, sheet: str | None = None, ignore: Collection[str] = (), block_cells: int = BLOCK_CELLS
 ) -> Iterator[Block]:
-    """Yields the rows that `read` yields, some at a time, about `block_cells` cells; raises as `read` does."""
+    """Yields the rows that `read` yields, in blocks of about `block_cells` cells; raises as `read` does."""
     buffer = RowBuffer(archives.name_of(path))
     try:
         for record in read(path, layout, sheet, ignore):

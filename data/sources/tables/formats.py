@@ -82,7 +82,7 @@ def records(path: Path, kind: str, config: DataConfig) -> Iterator[Record]:
 
 
 def blocks(path: Path, kind: str, config: DataConfig) -> Iterator[Block]:
-    """Yields the rows of a file or folder of this format, some at a time."""
+    """Yields the rows of a file or folder of this format, in blocks."""
     if kind == "csv":
         return delimited_blocks.read(path, layout_of(path, config))
     if kind == "jsonl":

@@ -18,7 +18,7 @@ SEPARATOR = 7_310_962_548_107_433_926  # put between lines; hardly any file cont
 
 
 def read(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Yields the objects that `jsonl.read` yields, some at a time; raises DataError as it does.
+    """Yields the objects that `jsonl.read` yields, in blocks; raises DataError as it does.
 
     Args:
         path: The file.

@@ -48,7 +48,7 @@ def read(path: Path) -> Iterator[Record]:
 
 
 def blocks(path: Path, block_rows: int = BLOCK_ROWS, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Yields the rows that `read` yields, some at a time, with integers as int64 and other numbers as float64.
+    """Yields the rows that `read` yields, in blocks, with integers as int64 and other numbers as float64.
 
     Args:
         path: The file.

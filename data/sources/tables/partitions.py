@@ -91,7 +91,7 @@ def read(folder: Path) -> Iterator[Record]:
 
 
 def blocks(folder: Path) -> Iterator[Block]:
-    """Yields the rows that `read` yields, some of a file at a time; raises DataError as `read` does."""
+    """Yields the rows that `read` yields, in blocks of single files; raises DataError as `read` does."""
     files_with_rows = [(path, values, path.stat().st_size) for path, values in _files_with_rows(folder)]
     total, bytes_before = sum(size for *_, size in files_with_rows), 0
     for path, values, size in files_with_rows:
