@@ -130,7 +130,7 @@ def run(
 @click.option(
     "--format", "format_", type=click.Choice(["csv", "jsonl", "parquet", "xlsx"]), help="By the ending by default."
 )
-@click.option("--delimiter", metavar="CHARACTER", help="What separates the cells of a CSV file, tab for a tab.")
+@click.option("--delimiter", metavar="CHARACTER", help="Delimiter of a CSV file, tab for a tab.")
 @click.option("--header/--no-header", default=None, help="Whether its first row holds the names of the columns.")
 @click.option("--names", metavar="A,B,C", help="The names of its columns, where it has no header.")
 @click.option("--sheet", help="The worksheet of an Excel workbook; by default the first.")

@@ -36,7 +36,9 @@ def new_task(name: str, like: str) -> None:
         raise ConfigError(config.unknown("task", like, TASKS))
     written = write(Path(__file__).resolve().parents[2], name, like)
     click.echo("\n".join(map(str, written)))
-    click.echo(f"Next: .venv/bin/pytest -m slow tests/models/test_contract.py -k {name}   what every task must do")
+    click.echo(
+        f"Next: .venv/bin/pytest -m slow tests/models/test_contract.py -k {name}   the contract test of all tasks"
+    )
 
 
 def write(root: Path, name: str, like: str) -> list[Path]:

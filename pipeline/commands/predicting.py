@@ -39,18 +39,18 @@ MAX_SHOWN = 10  # errors printed, unless --json or --out writes all of them
 @click.option(
     "--delimiter",
     metavar="CHARACTER",
-    help="What separates the cells of a CSV file, tab for a tab; as in the training data by default.",
+    help="Delimiter of a CSV file, tab for a tab; as in the training data by default.",
 )
 @click.option(
     "--decimal",
     type=click.Choice([".", ","]),
-    help="What stands before the decimals of numbers; as in the training data by default.",
+    help="Decimal mark of numbers; as in the training data by default.",
 )
 @click.option(
     "--thousands",
     type=click.Choice([",", ".", " ", "'", ""]),
     metavar="MARK",
-    help="What stands between their thousands; with --decimal none by default, else as in the training data.",
+    help="Thousands separator of numbers; with --decimal none by default, else as in the training data.",
 )
 @click.option(
     "--out",

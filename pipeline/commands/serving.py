@@ -195,7 +195,7 @@ def rollback(pipeline: str, why: str, home: Path, as_json: bool) -> None:
     "--watch",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="Send it its share of the warm-up requests so long; end with 5 when it was taken back.",
+    help="Send it its share of the warm-up requests for so long; exit code 5 if it was taken back.",
 )
 @click.option("--server", metavar="HOST:PORT", help="gRPC; by default the server that runs on this home.")
 @_why
