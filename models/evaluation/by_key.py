@@ -1,4 +1,4 @@
-"""A metric's value, and what its interval follows from, for each value of a key, such as each slice, at once."""
+"""A metric's value, and the statistics of its interval, for all values of a key, such as all slices, at once."""
 
 import itertools
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from models.evaluation.metrics import Columns, Metric
 
 @dataclass(frozen=True)
 class Rows:
-    """Which weight and which group rows have.
+    """Weights and groups of rows.
 
     Attributes:
         weights: float64 `(rows,)`, how much each counts; None for alike.
@@ -22,9 +22,9 @@ class Rows:
     weights: np.ndarray | None = None
     groups: np.ndarray | None = None
 
-    def of(self, chosen: np.ndarray) -> "Rows":
-        """Returns some of the rows, by their indices or as a mask."""
-        weights, groups = (None if one is None else one[chosen] for one in (self.weights, self.groups))
+    def of(self, selection: np.ndarray) -> "Rows":
+        """Returns the selected rows, by int indices or by a bool mask `(rows,)`."""
+        weights, groups = (None if values is None else values[selection] for values in (self.weights, self.groups))
         return Rows(weights, groups)
 
 
@@ -37,13 +37,13 @@ def summaries_by_key(
         metric: The metric.
         columns: What it needs of each row, `(rows,)` each.
         rows: Weights and groups of the rows.
-        keys: int64 `(rows,)`, from 0; -1 for a row that is in none.
+        keys: int64 `(rows,)`, from 0; -1 for a row that has no key.
         num_keys: How many keys there are.
     """
     if metric.is_ratio:
-        inside = keys >= 0
-        if not inside.all():
-            columns, rows, keys = tuple(column[inside] for column in columns), rows.of(inside), keys[inside]
+        has_key = keys >= 0
+        if not has_key.all():
+            columns, rows, keys = tuple(column[has_key] for column in columns), rows.of(has_key), keys[has_key]
         return ratios_by_key(*columns, rows=rows, keys=keys, num_keys=num_keys)
     keys = keys.astype(np.int16 if num_keys < 2**15 else np.int64)  # NumPy sorts the small ones in one pass
     order = np.argsort(keys, kind="stable")
@@ -75,46 +75,60 @@ def ratios_by_key(
         denominators: `(rows,)`, none negative; a row of 0 does not count.
         positive: bool `(rows,)`, for a ratio that needs rows of both kinds: NaN without one of them. None for others.
         rows: Weights and groups of the rows.
-        keys: int64 `(rows,)`, from 0.
+        keys: int64 `(rows,)`, from 0, none negative.
         num_keys: How many keys there are.
     """
-    above, below = weighted(numerators, rows.weights), weighted(denominators, rows.weights)
-    sums, counts = np.bincount(keys, below, num_keys), np.bincount(keys, minlength=num_keys)
+    weighted_numerators, weighted_denominators = (
+        weighted(numerators, rows.weights),
+        weighted(denominators, rows.weights),
+    )
+    sums, counts = np.bincount(keys, weighted_denominators, num_keys), np.bincount(keys, minlength=num_keys)
     is_known = sums != 0
     if positive is not None:
         num_positive = np.bincount(keys, positive, num_keys)
         is_known &= (num_positive > 0) & (num_positive < counts)
-    values = np.divide(np.bincount(keys, above, num_keys), sums, out=np.full(num_keys, np.nan), where=is_known)
+    values = np.divide(
+        np.bincount(keys, weighted_numerators, num_keys), sums, out=np.full(num_keys, np.nan), where=is_known
+    )
     if rows.weights is None and rows.groups is None and numerators.dtype == denominators.dtype == bool:
         # Of a share of rows the residuals are 1 - share and -share.
-        units, effective_sums = sums.astype(np.int64), sums
+        num_units, denominator_squares = sums.astype(np.int64), sums
         variances = sums * values * (1 - values)
-        fourths = variances * ((1 - values) ** 3 + values**3)
+        fourth_powers = variances * ((1 - values) ** 3 + values**3)
     else:
-        units, effective_sums, variances, fourths = _sums_of_units(above, below, values, rows, keys)
+        num_units, denominator_squares, variances, fourth_powers = _sums_of_units(
+            weighted_numerators, weighted_denominators, values, rows, keys
+        )
     with np.errstate(divide="ignore", invalid="ignore"):
-        errors = np.where(units < 2, np.inf, np.sqrt(variances * units / (units - 1)) / sums)
-        effective = sums**2 / effective_sums  # Kish's
-        degrees = np.where(fourths > 0, np.clip(variances**2 / fourths, 1, None), np.inf)
-    degrees = np.minimum(degrees, np.maximum(units - 1, 1))
-    units, effective = np.where(is_known, units, 0), np.where(is_known, effective, 0.0)
-    table = (values, errors, degrees, units, effective, counts)
-    return [EstimateSummary(*row) for row in zip(*(column.tolist() for column in table), strict=True)]
+        standard_errors = np.where(num_units < 2, np.inf, np.sqrt(variances * num_units / (num_units - 1)) / sums)
+        effective_units = sums**2 / denominator_squares  # Kish's
+        degrees_of_freedom = np.where(fourth_powers > 0, np.clip(variances**2 / fourth_powers, 1, None), np.inf)
+    degrees_of_freedom = np.minimum(degrees_of_freedom, np.maximum(num_units - 1, 1))
+    num_units, effective_units = np.where(is_known, num_units, 0), np.where(is_known, effective_units, 0.0)
+    statistics = (values, standard_errors, degrees_of_freedom, num_units, effective_units, counts)
+    return [EstimateSummary(*row) for row in zip(*(column.tolist() for column in statistics), strict=True)]
 
 
 def _sums_of_units(
-    above: np.ndarray, below: np.ndarray, values: np.ndarray, rows: Rows, keys: np.ndarray
+    weighted_numerators: np.ndarray, weighted_denominators: np.ndarray, values: np.ndarray, rows: Rows, keys: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns for each key how many rows or groups count, and the sums of their squared denominators, of their squared
-    residuals and of the fourth powers of those, `(keys,)` each.
+    """Returns for each key the number of rows or groups that count, and three sums over them, `(keys,)` each.
+
+    The sums are those of squared denominators, of squared residuals and of residuals to the fourth power.
     """
-    num_keys, residuals = len(values), above - values[keys] * below
+    num_keys, residuals = len(values), weighted_numerators - values[keys] * weighted_denominators
     if rows.groups is not None:  # the rows of a group vary together: their residuals are summed first
         num_groups = int(rows.groups.max(initial=0)) + 1
         pairs, inverse = np.unique(keys * num_groups + rows.groups, return_inverse=True)
-        residuals, below = np.bincount(inverse, residuals, len(pairs)), np.bincount(inverse, below, len(pairs))
+        residuals, weighted_denominators = (
+            np.bincount(inverse, residuals, len(pairs)),
+            np.bincount(inverse, weighted_denominators, len(pairs)),
+        )
         keys = pairs // num_groups
-    is_counted = below != 0
-    units = np.bincount(keys if is_counted.all() else keys[is_counted], minlength=num_keys)
+    is_counted = weighted_denominators != 0
+    num_units = np.bincount(keys if is_counted.all() else keys[is_counted], minlength=num_keys)
     squares = residuals * residuals  # a power is ten times as slow
-    return units, *(np.bincount(keys, one, num_keys) for one in (below * below, squares, squares * squares))
+    return num_units, *(
+        np.bincount(keys, terms, num_keys)
+        for terms in (weighted_denominators * weighted_denominators, squares, squares * squares)
+    )

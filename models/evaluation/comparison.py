@@ -1,4 +1,4 @@
-"""Is one model's metric better than another's on the same rows?"""
+"""Paired comparison of two models on the same rows, by one metric."""
 
 from dataclasses import dataclass
 
@@ -42,28 +42,28 @@ def paired_interval(
 
     Args:
         metric: What is compared.
-        targets: What is true, `(rows,)`.
+        targets: True classes or numbers, `(rows,)`.
         network: Predictions of the network for these rows.
         other: Predictions of the other model for the same rows.
         groups: int `(rows,)` from 0, which rows belong together and vary together; None where each row is independent.
-            With one group only, or one row of a class, nothing is known: the interval is infinite. Else it does not go
-            beyond what a difference can be, such as -1 to 1 of two accuracies.
+            With one group only, or one row of a class, the interval is infinite. Else it is clipped to the possible
+            differences, such as -1 to 1 for two accuracies.
         weights: float `(rows,)`, how much each row counts; None for alike.
     """
-    ours, theirs = (metric.function(targets, one, weights) for one in (network, other))
+    ours, theirs = (metric.function(targets, predictions, weights) for predictions in (network, other))
     return difference(metric, ours, theirs, groups=groups)
 
 
 def difference(metric: Metric, ours: Estimate, theirs: Estimate, *, groups: np.ndarray | None = None) -> Interval:
-    """Returns the same of what `metric.function` says of the two models on the same rows."""
+    """Returns the interval of `paired_interval` from both models' estimates by `metric.function`, on the same rows."""
     sign = -1.0 if metric.lower_is_better else 1.0
     influence = sign * (ours.influence - theirs.influence)
-    kinds = tuple(np.maximum(one, other) for one, other in zip(ours.kinds, theirs.kinds, strict=True))
+    kinds = tuple(np.maximum(kind, other_kind) for kind, other_kind in zip(ours.kinds, theirs.kinds, strict=True))
     paired = Estimate(sign * (ours.value - theirs.value), influence, kinds)
     summary = paired.summary(groups)
     if not np.isfinite([paired.value, summary.standard_error]).all():
         return Interval(paired.value, -np.inf, np.inf)
-    half = half_width(paired.value, summary.standard_error, summary.num_units, summary.degrees_of_freedom)
+    margin = half_width(paired.value, summary.standard_error, summary.num_units, summary.degrees_of_freedom)
     least, greatest = metric.range
-    low, high = np.clip([paired.value - half, paired.value + half], least - greatest, greatest - least)
+    low, high = np.clip([paired.value - margin, paired.value + margin], least - greatest, greatest - least)
     return Interval(paired.value, float(low), float(high))

@@ -1,10 +1,11 @@
-"""The 95 % interval of a metric, by what its values can be: the one place where standard errors become intervals.
+"""The 95 % interval of a metric from its standard error and the range of its values.
 
-Between two bounds, such as accuracy or an area under the curve, it is E. B. Wilson's (JASA 22, 1927) of the effective
-number of rows: those that would tell a share with the same standard error (design effect: L. Kish, "Survey Sampling",
-1965), fewer where few rows or groups make the error, by Student's t (E. L. Korn and B. I. Graubard, Survey Methodology
-24, 1998). Above a least value only, such as an error, it is Student's t on the log scale, so that it never leaves what
-the metric can be (the delta method); else Student's t.
+For a metric with a lower and an upper bound, such as accuracy or an area under the curve, it is E. B. Wilson's interval
+(JASA 22, 1927) for the effective number of rows: the number of independent rows whose share would have the same
+standard error (design effect: L. Kish, "Survey Sampling", 1965), reduced by Student's t where few rows or groups
+contribute most of the error (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998). For a metric with a lower
+bound only, such as an error, it is Student's t on the log scale (the delta method), so that it stays above the bound;
+else Student's t.
 """
 
 import math
@@ -17,16 +18,16 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class EstimateSummary:
-    """A metric's value on some rows, and what its interval follows from.
+    """A metric's value on some rows, and the statistics of its interval.
 
     Attributes:
-        value: The value; NaN where the rows cannot tell it.
-        standard_error: Its standard error; infinite where one row, or group of rows, is all there is.
+        value: The value; NaN where it is undefined on these rows.
+        standard_error: Its standard error; infinite where there is only one row, or one group of rows.
         degrees_of_freedom: Those of Student's t where few rows or groups make most of the error, by Satterthwaite.
-        num_units: How many independent rows, or groups, tell it; of a metric of two kinds of rows, the rarer's.
-        effective_units: The same, fewer where they differ in weight or size, by Kish; at most `num_units`.
-        num_rows: How many rows it is of.
-        bias: Most that `value` is too high on average.
+        num_units: Number of independent rows, or groups; for a metric of two kinds of rows, that of the rarer kind.
+        effective_units: The effective number, smaller where weights or sizes differ, by Kish; at most `num_units`.
+        num_rows: Number of rows.
+        bias: Upper bound of the amount by which `value` is too high on average.
     """
 
     value: float
@@ -41,13 +42,13 @@ class EstimateSummary:
 def interval(
     summary: EstimateSummary, *, least: float = 0.0, greatest: float = 1.0, is_share: bool = False
 ) -> Interval | None:
-    """Returns the ends of the 95 % interval; None where nothing is known.
+    """Returns the ends of the 95 % interval; None where it is unknown.
 
     Args:
         summary: The estimate.
         least: Least value that the metric can have, or minus infinity.
         greatest: Greatest value, or infinity.
-        is_share: Whether it is a share of rows, which tell it no better than as many independent rows.
+        is_share: Whether it is a share of rows, whose precision is at most that of as many independent rows.
     """
     if not math.isfinite(summary.value) or not summary.num_units:
         return None
@@ -62,30 +63,30 @@ def interval(
         return None
     if math.isfinite(least):
         return _positive(summary, least)
-    half = half_width(summary.value, summary.standard_error, summary.num_units, summary.num_units - 1)
-    return (summary.value - half, summary.value + half) if half else None
+    margin = half_width(summary.value, summary.standard_error, summary.num_units, summary.num_units - 1)
+    return (summary.value - margin, summary.value + margin) if margin else None
 
 
 def is_zero(error: float, value: float) -> bool:
-    """Returns whether a standard error is 0 but for rounding: all rows say the same, as few may by chance."""
+    """Returns whether a standard error is 0 but for rounding: all rows have one value, as few rows may by chance."""
     return error <= 1e-9 * abs(value)
 
 
 def effective_rows(share: float, error: float, summary: EstimateSummary, *, is_share: bool) -> float:
-    """Returns how many independent rows would tell a value between 0 and 1 as well.
+    """Returns how many independent rows would give a value between 0 and 1 the same standard error.
 
     At least `summary.effective_units`: values between 0 and 1 vary no more than a share (R. Bhatia and C. Davis,
     American Mathematical Monthly 107, 2000), and an area under the curve no more than one of the rarer kind's rows
     (Z. W. Birnbaum and O. M. Klose, Annals of Mathematical Statistics 28, 1957). Of a share at most the number of
-    rows; and while few rows are wrong, or few right, they hardly tell whether those of a group vary together: each
-    adds no more than one row to each group.
+    rows; and while few rows are wrong, or few right, they hardly show whether the rows of a group vary together: each
+    such row adds at most one row to each group.
     """
-    fewest, spread = summary.effective_units, share * (1 - share)
-    if summary.num_units < 2 or spread <= 0 or not math.isfinite(error):
+    fewest, variance = summary.effective_units, share * (1 - share)
+    if summary.num_units < 2 or variance <= 0 or not math.isfinite(error):
         return fewest
     if not is_zero(error, share):
         count = (
-            spread
+            variance
             / error**2
             * summary.num_units
             / (summary.num_units - 1)
@@ -107,22 +108,24 @@ def students_t(degrees_of_freedom: float) -> float:
 
 
 def half_width(value: float, error: float, num_units: int, degrees_of_freedom: float) -> float:
-    """Returns half the width of Student's interval; where all rows say the same, it is not 0."""
+    """Returns half the width of Student's interval; where all rows have the same value, it is greater than 0."""
     return (2 * abs(value) / num_units if is_zero(error, value) else error) * students_t(degrees_of_freedom)
 
 
 def _positive(summary: EstimateSummary, least: float) -> Interval | None:
-    above = summary.value - least
-    if above <= 0:  # no error was seen, so nothing says how large errors are
+    excess = summary.value - least
+    if excess <= 0:  # no error was seen, so the size of errors is unknown
         return None
-    half = half_width(above, summary.standard_error, summary.num_units, summary.num_units - 1) / above
-    # As of two rows that differ: to say that it is known to a factor of 1,000 is to say nothing.
-    return (least + above * math.exp(-half), least + above * math.exp(half)) if half < math.log(1000) else None
+    log_margin = half_width(excess, summary.standard_error, summary.num_units, summary.num_units - 1) / excess
+    # As of two rows that differ: an interval of a factor of 1,000 is of no use.
+    if log_margin >= math.log(1000):
+        return None
+    return least + excess * math.exp(-log_margin), least + excess * math.exp(log_margin)
 
 
 def _biased(summary: EstimateSummary, least: float, greatest: float) -> Interval | None:
-    """Returns Student's interval, its lower end lower by the bias; valid as long as the bias is at most that."""
+    """Returns Student's interval, its lower end lower by the bias, which is an upper bound."""
     if not math.isfinite(summary.standard_error):
         return None
-    half = half_width(summary.value, summary.standard_error, summary.num_units, summary.num_units - 1)
-    return max(summary.value - summary.bias - half, least), min(summary.value + half, greatest)
+    margin = half_width(summary.value, summary.standard_error, summary.num_units, summary.num_units - 1)
+    return max(summary.value - summary.bias - margin, least), min(summary.value + margin, greatest)

@@ -1,4 +1,4 @@
-"""A metric's value on a test split, with each row's influence on it: what a standard error, also by groups, is made of.
+"""A metric's value on a test split, with each row's influence on it, from which standard errors follow, also by groups.
 
 No rows are resampled. To first order a metric is a mean over rows of `value + influence` (the delta method), so its
 variance is that of a mean; rows of one group are summed first (cluster-robust, K.-Y. Liang and S. L. Zeger, Biometrika
@@ -18,13 +18,14 @@ BINS = 15  # of the calibration error
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value, and by how much each row moves it.
+    """A value, and each row's influence on it.
 
     Attributes:
-        value: On all rows; NaN where they cannot tell it.
+        value: On all rows; NaN where it is undefined.
         influence: float64 `(rows,)` of mean 0, in the metric's unit: the influence function of `value` at each row.
-        kinds: float64 or bool `(rows,)` each, for each kind of rows that the value needs how much a row counts among
-            them, 0 for one that does not: of a ratio its denominators; of one that compares two classes one of each.
+        kinds: float64 or bool `(rows,)` each: for each kind of rows that the value needs, the weight of each row in
+            that kind, 0 for a row of another kind. A ratio has one, its denominators; a comparison of two classes has
+            one for each class.
     """
 
     value: float
@@ -32,22 +33,22 @@ class Estimate:
     kinds: tuple[np.ndarray, ...]
 
     def units(self, groups: np.ndarray | None = None) -> int:
-        """Returns how many rows, or groups, there are to tell the value by: of two kinds of rows the rarer's."""
+        """Returns the number of rows, or groups, that the value depends on: that of the rarer of two kinds."""
         return min(int(np.count_nonzero(_sums(kind, groups))) for kind in self.kinds)
 
     def effective_units(self, groups: np.ndarray | None = None) -> float:
-        """Returns the same, fewer where weights or sizes of groups differ (L. Kish, "Survey Sampling", 1965)."""
+        """Returns the effective number of `units`, smaller where weights or sizes differ, see `kish`."""
         return min(kish(_sums(kind, groups)) for kind in self.kinds)
 
     def degrees_of_freedom(self, groups: np.ndarray | None = None) -> float:
-        """Returns those of Student's t for `standard_error`: few where a few rows or groups make most of it.
+        """Returns the degrees of freedom of `standard_error`: few where few rows or groups contribute most of it.
 
         F. E. Satterthwaite, Biometrics Bulletin 2, 1946; at most one less than there are units, and at least 1.
         """
         return self.summary(groups).degrees_of_freedom
 
     def standard_error(self, groups: np.ndarray | None = None) -> float:
-        """Returns the standard error of `value`; infinite where there is only one row, or group, to tell it by.
+        """Returns the standard error of `value`; infinite where there is only one row, or group.
 
         Args:
             groups: int `(rows,)` from 0, which rows belong together; None where each row is independent.
@@ -55,19 +56,21 @@ class Estimate:
         return self.summary(groups).standard_error
 
     def bias(self, groups: np.ndarray | None = None) -> float:
-        """Returns the most that `value` is too high on average."""
+        """Returns an upper bound of the amount by which `value` is too high on average."""
         return 0.0
 
     def summary(self, groups: np.ndarray | None = None) -> EstimateSummary:
-        """Returns what its interval follows from; the value is NaN without a row of one of the kinds."""
+        """Returns the statistics of its interval; the value is NaN where one of the kinds has no row."""
         units, sums = self.units(groups), _sums(self.influence, groups)
         squares = sums * sums
-        variance, fourths = float(squares.sum()), float((squares * squares).sum())
-        most = max(units - 1, 1)
+        variance, fourth_powers = float(squares.sum()), float((squares * squares).sum())
+        max_degrees = max(units - 1, 1)
         return EstimateSummary(
             value=self.value if units else float("nan"),
-            standard_error=math.sqrt(variance * units / most) / len(self.influence) if units > 1 else math.inf,
-            degrees_of_freedom=min(max(variance**2 / fourths, 1.0), most) if fourths > 0 else most,
+            standard_error=math.sqrt(variance * units / max_degrees) / len(self.influence) if units > 1 else math.inf,
+            degrees_of_freedom=min(max(variance**2 / fourth_powers, 1.0), max_degrees)
+            if fourth_powers > 0
+            else max_degrees,
             num_units=units,
             effective_units=self.effective_units(groups),
             num_rows=len(self.influence),
@@ -80,15 +83,15 @@ class SumOfDistances(Estimate):
     """An estimate that adds up absolute values of means, which noise makes too high.
 
     Attributes:
-        bins: int `(rows,)` from 0, which of the means a row belongs to.
-        terms: float64 `(rows,)`, what it adds to that mean, times the mean's weight in `value` and the number of rows.
+        bins: int `(rows,)` from 0, the mean that a row belongs to.
+        terms: float64 `(rows,)`, its share of that mean, times the mean's weight in `value` and the number of rows.
     """
 
     bins: np.ndarray
     terms: np.ndarray
 
     def bias(self, groups: np.ndarray | None = None) -> float:
-        """Returns the most that `value` is too high on average.
+        """Returns an upper bound of the amount by which `value` is too high on average.
 
         Of a normal variable of mean m and standard error s the absolute value is too high by 2 (s f(m/s) - m F(-m/s)),
         with the normal density f and distribution F (the folded normal: F. C. Leone, L. S. Nelson and R. B.
@@ -102,8 +105,8 @@ class SumOfDistances(Estimate):
             squares = np.bincount(self.bins, self.terms**2, num_bins)
         else:
             _, codes = np.unique(groups, return_inverse=True)
-            pairs = np.bincount(codes * num_bins + self.bins, self.terms)
-            squares = np.bincount(np.arange(len(pairs)) % num_bins, pairs**2, num_bins)
+            group_sums = np.bincount(codes * num_bins + self.bins, self.terms)
+            squares = np.bincount(np.arange(len(group_sums)) % num_bins, group_sums**2, num_bins)
         units = max(self.units(groups), 2)
         errors = np.sqrt(squares * units / (units - 1))
         errors, means = errors[errors > 0], np.abs(np.bincount(self.bins, self.terms, num_bins))[errors > 0]
@@ -117,7 +120,10 @@ def _sums(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 
 def kish(weights: np.ndarray) -> float:
-    """Returns how many equal weights tell a mean as well as these, float or bool `(units,)`; 0 where all are 0."""
+    """Returns how many equal weights give a mean the same variance as these, float or bool `(units,)`.
+
+    The effective sample size of L. Kish, "Survey Sampling", 1965; 0 where all weights are 0.
+    """
     if weights.dtype == bool:
         return float(np.count_nonzero(weights))
     squares = float((weights * weights).sum())
@@ -144,18 +150,22 @@ def ratio(
         positive: bool `(rows,)`, for a ratio that needs rows of both kinds: NaN without one of them. None for others.
         weights: float `(rows,)`, how much each row counts; None for alike.
     """
-    above, below = weighted(numerators, weights), weighted(denominators, weights)
-    scale = below.mean() if len(below) else 0.0
+    weighted_numerators, weighted_denominators = weighted(numerators, weights), weighted(denominators, weights)
+    scale = weighted_denominators.mean() if len(weighted_denominators) else 0.0
     if scale == 0 or (positive is not None and positive.all() | ~positive.any()):
-        return Estimate(float("nan"), np.zeros(len(below)), (np.zeros(len(below)),))
-    value = above.mean() / scale
-    return Estimate(float(value), (above - value * below) / scale, (denominators if weights is None else below,))
+        return Estimate(float("nan"), np.zeros(len(weighted_denominators)), (np.zeros(len(weighted_denominators)),))
+    value = weighted_numerators.mean() / scale
+    return Estimate(
+        float(value),
+        (weighted_numerators - value * weighted_denominators) / scale,
+        (denominators if weights is None else weighted_denominators,),
+    )
 
 
 def weighted(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     """Returns `(rows,)` as float64, each times its weight."""
-    found = np.asarray(values, np.float64)
-    return found if weights is None else found * weights
+    floats = np.asarray(values, np.float64)
+    return floats if weights is None else floats * weights
 
 
 def mean(values: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
@@ -210,32 +220,36 @@ def area_under_curve(positive: np.ndarray, scores: np.ndarray, weights: np.ndarr
     the variance of N. A. Obuchowski (Biometrics 53, 1997).
 
     Args:
-        positive: bool `(rows,)`, which rows are of the class that is looked for.
-        scores: `(rows,)`, higher for rows that are taken for it; with a NaN among them the area is NaN.
+        positive: bool `(rows,)`, which rows are of the positive class.
+        scores: `(rows,)`, higher for rows more likely positive; with a NaN among them the area is NaN.
         weights: float `(rows,)`, how much each row counts; None for alike.
     """
     rows, count = len(positive), int(positive.sum())
     if np.isnan(scores).any():
         return Estimate(float("nan"), np.full(rows, np.nan), (np.zeros(rows), np.zeros(rows)))
     kinds = (positive, ~positive) if weights is None else (weights * positive, weights * ~positive)
-    above, below = float(kinds[0].sum()), float(kinds[1].sum())
+    positive_weight, negative_weight = float(kinds[0].sum()), float(kinds[1].sum())
     weights = np.ones(rows) if weights is None else np.asarray(weights, np.float64)
-    if count in (0, rows) or not above or not below:
+    if count in (0, rows) or not positive_weight or not negative_weight:
         return Estimate(0.5, np.zeros(rows), kinds)
     order = np.argsort(scores)
     ranked, sorted_scores, sorted_weights = positive[order], scores[order], weights[order]
     bounds = np.flatnonzero(
         np.concatenate([[True], sorted_scores[1:] != sorted_scores[:-1], [True]])
     )  # of equal scores
-    found = np.empty(rows)  # of a positive row the share of negative ones below it
-    for side, others in ((True, below), (False, above)):
-        sums = np.concatenate([[0.0], np.cumsum(np.where(ranked != side, sorted_weights, 0.0))])[bounds]
-        share = (sums[:-1] + sums[1:]) / (2 * others)
-        np.copyto(found, np.repeat(share if side else 1 - share, np.diff(bounds)), where=ranked == side)
+    sorted_placements = np.empty(rows)  # for a positive row the share of negative rows below it
+    for is_positive, other_weight in ((True, negative_weight), (False, positive_weight)):
+        sums = np.concatenate([[0.0], np.cumsum(np.where(ranked != is_positive, sorted_weights, 0.0))])[bounds]
+        share = (sums[:-1] + sums[1:]) / (2 * other_weight)
+        np.copyto(
+            sorted_placements,
+            np.repeat(share if is_positive else 1 - share, np.diff(bounds)),
+            where=ranked == is_positive,
+        )
     placements = np.empty(rows)
-    placements[order] = found
-    value = np.dot(placements[positive], weights[positive]) / above
-    influence = (placements - value) * weights * np.where(positive, rows / above, rows / below)
+    placements[order] = sorted_placements
+    value = np.dot(placements[positive], weights[positive]) / positive_weight
+    influence = (placements - value) * weights * np.where(positive, rows / positive_weight, rows / negative_weight)
     return Estimate(float(value), influence, kinds)
 
 
@@ -243,8 +257,8 @@ def calibration_error(confidences: np.ndarray, correct: np.ndarray, weights: np.
     """Returns the mean distance between confidence and accuracy over BINS equally wide bins, weighted by their size.
 
     Method: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3. NaN without rows. Noise
-    makes it too high, of a calibrated model the more the fewer rows a bin has; `SumOfDistances.bias` says how much at
-    most, and its interval reaches that much lower.
+    makes it too high, the more the fewer rows a bin has; `SumOfDistances.bias` is an upper bound of that, by which the
+    lower end of its interval is lower.
 
     Args:
         confidences: float `(rows,)` in [0, 1], the probability of the predicted class.
@@ -256,11 +270,11 @@ def calibration_error(confidences: np.ndarray, correct: np.ndarray, weights: np.
     bins = bins_of(confidences)
     distances = confidences.astype(np.float64) - correct
     signs = np.sign(np.bincount(bins, weighted(distances, weights), BINS))
-    found = mean(distances * signs[bins], weights)
+    estimate = mean(distances * signs[bins], weights)
     terms = weighted(distances, weights)
     if weights is not None:
         terms /= weights.mean() or 1.0
-    return SumOfDistances(found.value, found.influence, found.kinds, bins, terms)
+    return SumOfDistances(estimate.value, estimate.influence, estimate.kinds, bins, terms)
 
 
 def bins_of(confidences: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from models.evaluation.predictions import Predictions
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What was measured; a metric that has no finite value in a slice is not there.
+    """The result of an evaluation; a metric without a finite value in a slice is left out.
 
     Attributes:
         slices: Slice, `overall` or such as `label=Shirt` -> metric -> value; the metric of a class as `recall@Shirt`.
@@ -48,25 +48,25 @@ class Evaluated:
 
 
 class Evaluation:
-    """Accumulates of each row what the metrics need, some 40 bytes of a table's row, and the values of its slices."""
+    """Accumulates the columns that the metrics need, some 40 bytes for a row of a table, and the slices of each row."""
 
     def __init__(self, measured: Sequence[Metric | PerClass], label: str | None = None):
-        """Makes an empty one.
+        """Makes an evaluation without rows.
 
         Args:
-            measured: What is measured.
+            measured: The metrics.
             label: The column of the slices whose order is that of the classes; None without classes.
         """
         self._label = label
-        self._metrics = [one for one in measured if isinstance(one, Metric)]
-        self._per_class = next((one for one in measured if isinstance(one, PerClass)), None)
-        self._columns: dict[str, list[Columns]] = {one.name: [] for one in self._metrics}
+        self._metrics = [metric for metric in measured if isinstance(metric, Metric)]
+        self._per_class = next((metric for metric in measured if isinstance(metric, PerClass)), None)
+        self._columns: dict[str, list[Columns]] = {metric.name: [] for metric in self._metrics}
         self._classes: list[Columns] = []
         self._slices: dict[str, list[pa.DictionaryArray]] = {}
         self._weights: list[np.ndarray] = []
         self._groups: list[np.ndarray] = []
         self._rows = 0
-        self._columns_of_rows: set[str] | None = None
+        self._optional_columns: set[str] | None = None
 
     def add(self, batch: Predictions) -> None:
         """Adds rows; raises ValueError where earlier ones have other columns, such as weights, or lengths differ."""
@@ -94,15 +94,15 @@ class Evaluation:
             self._check_columns(set(columns))
 
     def _check_columns(self, columns: set[str]) -> None:
-        if self._columns_of_rows not in (None, columns):
-            names = ", ".join(sorted(columns ^ (self._columns_of_rows or set())))
+        if self._optional_columns not in (None, columns):
+            names = ", ".join(sorted(columns ^ (self._optional_columns or set())))
             raise ValueError(f"Some rows have {names} and others have not; all need the same columns.")
-        self._columns_of_rows = columns
+        self._optional_columns = columns
 
     def merge(self, other: "Evaluation") -> None:
         """Adds rows that come after those added so far; raises ValueError where they have other columns."""
-        if other._columns_of_rows is not None:
-            self._check_columns(other._columns_of_rows)
+        if other._optional_columns is not None:
+            self._check_columns(other._optional_columns)
         for name, columns in other._columns.items():
             self._columns[name] += columns
         for name, values in other._slices.items():
@@ -134,13 +134,13 @@ class Evaluation:
         return self._with_classes(result, rows) if self._per_class else result
 
     def _slice_names(self, result: Evaluated) -> Iterator[tuple[list[str], np.ndarray]]:
-        """Yields names of slices, and int64 `(rows,)`: which of them each row is in, -1 for none."""
+        """Yields names of slices, and int64 `(rows,)`: the index of each row's slice, -1 for none."""
         yield [OVERALL], np.zeros(self._rows, np.int64)
         for column, parts in self._slices.items():
             values = pa.chunked_array(parts).unify_dictionaries()
             codes = np.concatenate([part.indices.fill_null(-1).to_numpy() for part in values.chunks])
             dictionary = values.chunk(0).dictionary.to_pylist()
-            present = np.unique(codes[codes >= 0])  # of a class without rows there is nothing to say
+            present = np.unique(codes[codes >= 0])  # a class without rows is no slice
             order = present if column == self._label else sorted(present, key=lambda code: dictionary[code])
             slice_of_code = np.full(len(dictionary) + 1, -1)
             slice_of_code[order] = np.arange(len(order))  # the last one is that of -1
@@ -152,23 +152,23 @@ class Evaluation:
             yield names, slice_of_code[codes]
 
     def _with_classes(self, result: Evaluated, rows: Rows) -> Evaluated:
-        """Returns it with the confusion matrix and with precision, recall and F1 of each class."""
+        """Returns the result with the confusion matrix and with precision, recall and F1 of each class."""
         assert self._per_class
         classes = self._per_class.classes
         if not self._rows:
             return replace(result, confusion_matrix=np.zeros((len(classes), len(classes)), np.int64))
-        targets, predicted = (one.astype(np.int64) for one in _concatenated(self._classes))
+        targets, predicted = (column.astype(np.int64) for column in _concatenated(self._classes))
         hits, ones = targets == predicted, np.ones(len(targets), bool)
-        # Of F1 a row counts with its true class, of a miss also with the predicted one.
+        # In F1 a row counts for its true class, and a miss also for the predicted one.
         misses = np.flatnonzero(targets != predicted)
         indices = np.concatenate([np.arange(len(targets)), misses])
-        of_classes = np.concatenate([targets, predicted[misses]])
+        class_of_row = np.concatenate([targets, predicted[misses]])
         num_keys = len(classes)
         tables = {
             "precision": ratios_by_key(hits, ones, rows=rows, keys=predicted, num_keys=num_keys),
             "recall": ratios_by_key(hits, ones, rows=rows, keys=targets, num_keys=num_keys),
             "f1": ratios_by_key(
-                hits[indices], ones[indices], rows=rows.of(indices), keys=of_classes, num_keys=num_keys
+                hits[indices], ones[indices], rows=rows.of(indices), keys=class_of_row, num_keys=num_keys
             ),
         }
         declared = {metric.name for metric in self._metrics}  # as F1 of the second of two classes

@@ -22,7 +22,7 @@ def of_difference(
     """Returns the 95 % interval of `second - first`, two values of different rows, from the interval of each.
 
     R. G. Newcombe, Statistics in Medicine 17, 1998, method 10: distances to the ends are added as standard errors are.
-    It never leaves what a difference can be.
+    It stays within the possible differences.
     """
     below = math.hypot(second - second_ends[0], first_ends[1] - first)
     above = math.hypot(second_ends[1] - second, first - first_ends[0])

@@ -1,7 +1,7 @@
-"""Metrics of stored predictions, each declared once: name, direction, range, what it needs of a row, how it follows.
+"""Metrics of stored predictions, each declared once: name, direction, range, columns and estimate.
 
-A metric first reduces predictions to a few columns, a number or two of each row, so that what is kept of a million rows
-is small and no order of adding changes a bit of the result; values, standard errors and slices follow from the columns.
+A metric first reduces predictions to a few columns, a number or two for each row, so that a million rows need little
+memory and no order of adding changes a bit of the result; values, standard errors and slices follow from the columns.
 """
 
 import functools
@@ -22,20 +22,20 @@ EPSILON = 1e-7  # Keras's: probabilities are clipped to [1e-7, 1 - 1e-7] before 
 
 @dataclass(frozen=True)
 class Metric:
-    """What is measured.
+    """A metric.
 
     Attributes:
         name: Name in the evaluation, in thresholds and on pages.
-        columns: `(targets, predictions) -> arrays (rows,)`, what it needs of each row.
+        columns: `(targets, predictions) -> arrays (rows,)`, the values that it needs of each row.
         estimate: `(*columns, weights) -> Estimate`, of all rows; `weights` is float `(rows,)` or None.
-        transform: The rising function of that estimate that the metric is, such as a root; None for itself.
+        transform: The increasing function, such as a root, that makes the metric of the estimate; None for identity.
         lower_is_better: Whether less is better.
         least: Least value that the estimate can have.
         greatest: Greatest value that it can have.
         is_share: Whether the estimate is a share of rows.
         is_compared: Whether models are compared by it.
-        tfma: Class name and settings of TFMA's metric of the same definition; None where it has none.
-        of_second_class: Whether it is of the second of two classes, and TFMA has to look at that one alone.
+        tfma: Class name and settings of TFMA's metric of the same definition; None where there is none.
+        of_second_class: Whether it is a metric of the second of two classes, to which TFMA has to be restricted.
     """
 
     name: str
@@ -54,8 +54,8 @@ class Metric:
         """Returns its estimate on all rows.
 
         Args:
-            targets: What is true, `(rows,)`.
-            predictions: What was predicted, `(rows,)` or `(rows, values)`.
+            targets: True classes or numbers, `(rows,)`.
+            predictions: Predictions, `(rows,)` or `(rows, values)`.
             weights: float `(rows,)`, how much each row counts; None for alike.
         """
         estimate = self.estimate(*self.columns(targets, predictions), weights=weights)
@@ -154,7 +154,7 @@ def _hits_of_class(kind: str, index: int, targets: np.ndarray, scores: np.ndarra
 
 
 def of_class(kind: str, index: int, name: str) -> Metric:
-    """Returns `precision`, `recall` or `f1` of one class, by its index and name; NaN where no row can tell it."""
+    """Returns `precision`, `recall` or `f1` of one class, by its index and name; NaN where it is undefined."""
     transform = estimates.F1_OF_JACCARD if kind == "f1" else None
     columns = functools.partial(_hits_of_class, kind, index)
     return Metric(names.of_class(kind, name), columns, transform=transform, is_share=True)
@@ -165,15 +165,15 @@ def _hits_of_second_class(targets: np.ndarray, scores: np.ndarray) -> Columns:
 
 
 def f1_of_second(name: str) -> Metric:
-    """Returns the F1 score of the second of two classes, by its name; NaN of rows of one class alone, which say nothing
-    of how well both are told apart.
+    """Returns the F1 score of the second of two classes, by its name; NaN where all rows are of one
+    class.
     """
     return replace(of_class("f1", 1, name), columns=_hits_of_second_class, of_second_class=True)
 
 
 @dataclass(frozen=True)
 class PerClass:
-    """Precision, recall and F1 of every class, of all rows; one that no row can tell is left out.
+    """Precision, recall and F1 of every class, of all rows; undefined ones are left out.
 
     Attributes:
         classes: Names of the classes.
@@ -220,16 +220,16 @@ MAE = mean_of(
 RANK, RATING = 0, 1
 
 
-def _is_among(top_k: int, _: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    return answers[:, RANK] < top_k
+def _is_among(top_k: int, _: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    return predictions[:, RANK] < top_k
 
 
-def _gain(top_k: int, targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    return _is_among(top_k, targets, answers) / np.log2(answers[:, RANK].astype(np.float64) + 2)
+def _gain(top_k: int, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    return _is_among(top_k, targets, predictions) / np.log2(predictions[:, RANK].astype(np.float64) + 2)
 
 
-def _rating_error(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    return squared_error(targets, answers[:, RATING])
+def _rating_error(targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    return squared_error(targets, predictions[:, RATING])
 
 
 def recall_at(top_k: int) -> Metric:
@@ -248,7 +248,7 @@ def ndcg_at(top_k: int) -> Metric:
 RATING_RMSE = mean_of("rating_rmse", _rating_error, transform=estimates.ROOT, lower_is_better=True, greatest=math.inf)
 
 
-# --- What tasks name ------------------------------------------------------------------------------------------------
+# --- Metrics of tasks -----------------------------------------------------------------------------------------------
 
 
 def classification(classes: tuple[str, ...]) -> tuple[Metric | PerClass, ...]:
@@ -258,14 +258,16 @@ def classification(classes: tuple[str, ...]) -> tuple[Metric | PerClass, ...]:
 
 
 def ranges(measured: Iterable[Metric | PerClass]) -> dict[str, tuple[float, float]]:
-    """Returns of each metric of all rows its least and greatest value, by name; `example_count` is among them."""
-    found = {}
-    for one in measured:
-        if isinstance(one, Metric):
-            found[one.name] = one.range
+    """Returns the least and greatest value of each metric of all rows, by name; `example_count` is among them."""
+    ranges_by_name = {}
+    for metric in measured:
+        if isinstance(metric, Metric):
+            ranges_by_name[metric.name] = metric.range
         else:
-            found |= {names.of_class(metric, name): (0.0, 1.0) for metric in one.names for name in one.classes}
-    return found | ({EXAMPLE_COUNT: (0.0, math.inf)} if found else {})
+            ranges_by_name |= {
+                names.of_class(kind, name): (0.0, 1.0) for kind in metric.names for name in metric.classes
+            }
+    return ranges_by_name | ({EXAMPLE_COUNT: (0.0, math.inf)} if ranges_by_name else {})
 
 
 def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Names of metrics: which are of a single class, and which of them are shown where not all can be."""
+"""Names of metrics: those of a single class, and those that are shown where there are too many."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -18,7 +18,7 @@ def of_class(metric: str, name: str) -> str:
 
 
 def shown(computed: Iterable[str], usual: Collection[str] = ()) -> list[str]:
-    """Returns which of the computed metrics are shown, on pages, in TensorBoard and in the terminal alike.
+    """Returns the names of the computed metrics that are shown, on pages, in TensorBoard and in the terminal alike.
 
     First the usual ones, by which models of the task are compared, in their order; then those of all classes. The
     number of examples is no metric, and of single classes there may be thousands: of these the usual ones alone, such

@@ -9,7 +9,7 @@ import numpy as np
 
 from data.scripts import cut
 
-# Fonts that hold what matplotlib's own does not, as the usual systems have them.
+# Fonts of other scripts than those of matplotlib's own font, as the usual systems have them.
 OTHER_SCRIPTS = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans",
     "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Thai", "FreeSans", "Arial Unicode MS", "Unifont",
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def most_confused(counts: np.ndarray, most: int) -> np.ndarray:
-    """Returns the classes that are most often taken for others or others for them, int64, in order.
+    """Returns the classes with the most mistakes, as true or as predicted class, int64, in order.
 
     Args:
         counts: int64 `(classes, classes)`, row = true class, column = predicted class.
-        most: How many, at most.
+        most: Greatest number of classes.
     """
-    wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
-    return np.sort(np.argsort(-wrong, kind="stable")[:most])
+    mistakes = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
+    return np.sort(np.argsort(-mistakes, kind="stable")[:most])
 
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], shown: np.ndarray | None = None) -> "Figure":
@@ -41,8 +41,8 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], shown: np.ndarr
     from matplotlib.figure import Figure
 
     shown = np.arange(len(classes)) if shown is None else shown
-    part, names = counts[np.ix_(shown, shown)], [short(classes[index]) for index in shown]
-    shares = part / np.maximum(counts.sum(axis=1)[shown][:, None], 1)
+    shown_counts, names = counts[np.ix_(shown, shown)], [short(classes[index]) for index in shown]
+    shares = shown_counts / np.maximum(counts.sum(axis=1)[shown][:, None], 1)
     # TensorBoard shows pictures about 300 pixels wide: small enough to stay legible there.
     size = 1.5 + 0.3 * len(names)
     figure = Figure(figsize=(size, size), dpi=90, layout="constrained")
@@ -53,11 +53,11 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], shown: np.ndarr
     axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=60, ha="right", fontsize=8)
     axes.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=8)
     axes.invert_yaxis()
-    for true, predicted in np.argwhere(part):
+    for true, predicted in np.argwhere(shown_counts):
         axes.text(
             predicted + 0.5,
             true + 0.5,
-            f"{part[true, predicted]:,}",
+            f"{shown_counts[true, predicted]:,}",
             ha="center",
             va="center",
             fontsize=7,
@@ -81,7 +81,7 @@ def pixels(figure: "Figure") -> np.ndarray:
 
 @functools.cache
 def _fonts() -> list[str]:
-    """Returns matplotlib's fonts and, behind them, those of this machine that hold other scripts."""
+    """Returns matplotlib's fonts and, after them, this machine's fonts of other scripts."""
     import matplotlib
     from matplotlib.font_manager import fontManager
 

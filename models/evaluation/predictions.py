@@ -1,7 +1,7 @@
-"""Predictions of the test split, as an evaluation keeps them: Parquet files, one for each shard. Loads no TensorFlow.
+"""Predictions of the test split, as an evaluation stores them: Parquet files, one for each shard. Loads no TensorFlow.
 
-A row of a file has `file` and `number` (which row of the data it is), `answer` (what the model says under the task's
-`prediction_key`), `target`, and where there are any `group`, `weight` and a column `slice.NAME` for each slice.
+A row of a file has `file` and `number` (which row of the data it is), `answer` (the model's output `prediction_key`
+of the task), `target`, and where there are any `group`, `weight` and a column `slice.NAME` for each slice.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SLICE = "slice."  # in front of the name of a column by whose values everything is broken down
+SLICE = "slice."  # prefix of the name of a column whose values make slices
 SECONDS = "seconds"  # in a file's metadata: how long the model took for its rows
 NUM_ROWS = "num_rows"  # in a file's metadata: how many rows all files have
 READ_ROWS = 65_536  # at a time
@@ -23,12 +23,12 @@ class Predictions:
     """Predictions of some rows.
 
     Attributes:
-        targets: What is true: int64 classes or float32 numbers `(rows,)`.
-        values: What was predicted: float32 `(rows,)`, or `(rows, values)` such as a probability of each class.
+        targets: True classes, int64 `(rows,)`, or numbers, float32 `(rows,)`.
+        values: Predictions, float32 `(rows,)`, or `(rows, values)` such as a probability of each class.
         groups: int32 `(rows,)` from 0, which rows belong together, such as those of a user; None where none do.
         weights: float64 `(rows,)`, how much each row counts; None for alike.
         slices: Column -> its value in each row as text, a dictionary array `(rows,)`; null where the row has none.
-        seconds: How long the model took.
+        seconds: Time that the model took.
     """
 
     targets: np.ndarray
@@ -40,14 +40,14 @@ class Predictions:
 
     @property
     def numbers(self) -> np.ndarray:
-        """The predicted numbers `(rows,)`; of answers with several values the last."""
+        """The predicted numbers `(rows,)`; of predictions with several values the last."""
         return self.values if self.values.ndim == 1 else self.values[:, -1]
 
-    def of(self, chosen: np.ndarray) -> "Predictions":
-        """Returns the predictions of some rows: bool `(rows,)`."""
-        groups, weights = (None if one is None else one[chosen] for one in (self.groups, self.weights))
-        slices = {name: column.filter(pa.array(chosen)) for name, column in self.slices.items()}
-        return Predictions(self.targets[chosen], self.values[chosen], groups, weights, slices, self.seconds)
+    def of(self, mask: np.ndarray) -> "Predictions":
+        """Returns the predictions of the rows that a mask selects, bool `(rows,)`."""
+        groups, weights = (None if values is None else values[mask] for values in (self.groups, self.weights))
+        slices = {name: column.filter(pa.array(mask)) for name, column in self.slices.items()}
+        return Predictions(self.targets[mask], self.values[mask], groups, weights, slices, self.seconds)
 
 
 def table(predicted: Predictions, files: pa.Array, numbers: np.ndarray) -> pa.Table:
@@ -55,17 +55,22 @@ def table(predicted: Predictions, files: pa.Array, numbers: np.ndarray) -> pa.Ta
 
     Args:
         predicted: The predictions.
-        files: Which file each row stands in, a dictionary array `(rows,)`.
-        numbers: Its number there, int64 `(rows,)`.
+        files: The file of each row, a dictionary array `(rows,)`.
+        numbers: Number of each row in its file, int64 `(rows,)`.
     """
     values = np.ascontiguousarray(predicted.values)
-    answers = pa.array(values.reshape(-1))
+    answer_column = pa.array(values.reshape(-1))
     if values.ndim == 2:
-        answers = pa.FixedSizeListArray.from_arrays(answers, values.shape[1])
-    columns = {"file": files, "number": pa.array(numbers), "target": pa.array(predicted.targets), "answer": answers}
-    for name, found in (("group", predicted.groups), ("weight", predicted.weights)):
-        if found is not None:
-            columns[name] = pa.array(found)
+        answer_column = pa.FixedSizeListArray.from_arrays(answer_column, values.shape[1])
+    columns = {
+        "file": files,
+        "number": pa.array(numbers),
+        "target": pa.array(predicted.targets),
+        "answer": answer_column,
+    }
+    for name, optional_values in (("group", predicted.groups), ("weight", predicted.weights)):
+        if optional_values is not None:
+            columns[name] = pa.array(optional_values)
     return pa.table({**columns, **{SLICE + name: column for name, column in predicted.slices.items()}})
 
 
@@ -87,10 +92,10 @@ def _check_complete(folder: Path, parts: list[Path]) -> None:
     """Raises FileNotFoundError where files lack rows that they say there are; older ones do not say."""
     files = [pq.read_metadata(part) for part in parts]
     expected = max(int((file.metadata or {}).get(NUM_ROWS.encode(), 0)) for file in files)
-    found = sum(file.num_rows for file in files)
-    if found < expected:
+    num_rows = sum(file.num_rows for file in files)
+    if num_rows < expected:
         raise FileNotFoundError(
-            f"Expected {expected:,} predictions in {folder}, found {found:,} in {len(parts)} files: one is missing; "
+            f"Expected {expected:,} predictions in {folder}, found {num_rows:,} in {len(parts)} files: one is missing; "
             "run the evaluation again."
         )
 
@@ -105,40 +110,45 @@ def batches_of(part: Path) -> Iterator[Predictions]:
 
 
 def _of_batch(batch: pa.RecordBatch, sliced: list[str], seconds: float) -> Predictions:
-    answers = batch.column("answer")
-    values = answers.flatten().to_numpy() if pa.types.is_fixed_size_list(answers.type) else answers.to_numpy()
-    others = {
+    column = batch.column("answer")
+    values = column.flatten().to_numpy() if pa.types.is_fixed_size_list(column.type) else column.to_numpy()
+    optional = {
         name: batch.column(name).to_numpy() if name in batch.schema.names else None for name in ("group", "weight")
     }
     return Predictions(
         targets=batch.column("target").to_numpy(),
-        values=values.reshape(len(batch), -1) if pa.types.is_fixed_size_list(answers.type) else values,
-        groups=others["group"],
-        weights=others["weight"],
+        values=values.reshape(len(batch), -1) if pa.types.is_fixed_size_list(column.type) else values,
+        groups=optional["group"],
+        weights=optional["weight"],
         slices={name.removeprefix(SLICE): batch.column(name).dictionary_encode() for name in sliced},
         seconds=seconds,
     )
 
 
 def read(path: Path) -> Predictions:
-    """Returns all predictions of an evaluation; raises OSError, ValueError or KeyError where they are gone or damaged.
+    """Returns all predictions of an evaluation.
 
     Args:
         path: The folder of its files, or the `.npz` file of an evaluation by an older release.
+
+    Raises:
+        OSError, ValueError, KeyError: Files are missing or damaged.
     """
     if path.suffix == ".npz":
-        with np.load(path) as found:
-            return Predictions(found["targets"], found["values"], found.get("groups"), seconds=float(found["seconds"]))
+        with np.load(path) as arrays:
+            return Predictions(
+                arrays["targets"], arrays["values"], arrays.get("groups"), seconds=float(arrays["seconds"])
+            )
     parts = list(batches(path))
 
     def joined(name: str) -> np.ndarray | None:
-        return None if getattr(parts[0], name) is None else np.concatenate([getattr(one, name) for one in parts])
+        return None if getattr(parts[0], name) is None else np.concatenate([getattr(part, name) for part in parts])
 
     targets, values, groups, weights = (joined(name) for name in ("targets", "values", "groups", "weights"))
     assert targets is not None
     assert values is not None
     slices = {
-        name: pa.chunked_array([one.slices[name] for one in parts]).unify_dictionaries() for name in parts[0].slices
+        name: pa.chunked_array([part.slices[name] for part in parts]).unify_dictionaries() for name in parts[0].slices
     }
-    whole = {name: column.combine_chunks() for name, column in slices.items()}
-    return Predictions(targets, values, groups, weights, whole, sum(one.seconds for one in parts))
+    combined = {name: column.combine_chunks() for name, column in slices.items()}
+    return Predictions(targets, values, groups, weights, combined, sum(part.seconds for part in parts))

@@ -1,4 +1,4 @@
-"""Accuracy by confidence: what a reliability diagram shows."""
+"""Accuracy by confidence, for a reliability diagram."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ class Bin:
     """The examples whose confidence, the probability of the predicted class, lies between two values.
 
     Attributes:
-        low: Lower end, which is not in it.
-        high: Upper end, which is.
+        low: Lower end, excluded.
+        high: Upper end, included.
         confidence: Mean confidence.
         accuracy: Share of the examples that are right.
         interval: The ends of the accuracy's 95 % interval.
-        rows: How many examples.
+        rows: Number of examples.
     """
 
     low: float
@@ -34,11 +34,11 @@ class Bin:
 def reliability_bins(predicted: Predictions) -> list[Bin]:
     """Returns the bins that hold examples, of BINS equally wide ones (C. Guo et al., ICML 2017), the lowest first."""
     confidences = predicted.values.max(axis=1).astype(np.float64)
-    right = (predicted.values.argmax(axis=1) == predicted.targets).astype(np.float64)
+    is_right = (predicted.values.argmax(axis=1) == predicted.targets).astype(np.float64)
     bins = bins_of(predicted.values.max(axis=1))
     rows, ones = Rows(predicted.weights, predicted.groups), np.ones(len(bins))
     accuracies, means = (
-        ratios_by_key(values, ones, rows=rows, keys=bins, num_keys=BINS) for values in (right, confidences)
+        ratios_by_key(values, ones, rows=rows, keys=bins, num_keys=BINS) for values in (is_right, confidences)
     )
     return [
         Bin(

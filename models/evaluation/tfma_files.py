@@ -16,17 +16,17 @@ from models import deferred
 from models.evaluation.evaluation import Evaluated
 
 
-def write(folder: Path, found: Evaluated) -> None:
+def write(folder: Path, result: Evaluated) -> None:
     """Writes `metrics-*.tfrecord`, `plots-*.tfrecord` with the confusion matrix, and `eval_config.json`.
 
     A slice is a record with each metric's value; the metric of a class has its name after an `@`.
     """
     messages, config = _messages()
-    records = [_metrics(messages, found.keys.get(name), metrics) for name, metrics in found.slices.items()]
+    records = [_metrics(messages, result.keys.get(name), metrics) for name, metrics in result.slices.items()]
     _write(folder / "metrics-00000-of-00001.tfrecord", records)
-    plots = [] if found.confusion_matrix is None else [_plots(messages, found.confusion_matrix)]
+    plots = [] if result.confusion_matrix is None else [_plots(messages, result.confusion_matrix)]
     _write(folder / "plots-00000-of-00001.tfrecord", plots)
-    columns = dict.fromkeys(column for column, _ in found.keys.values())
+    columns = dict.fromkeys(column for column, _ in result.keys.values())
     specs = [config.SlicingSpec(), *(config.SlicingSpec(feature_keys=[column]) for column in columns)]
     run = config.EvalRun(
         eval_config=config.EvalConfig(slicing_specs=specs),
@@ -37,8 +37,8 @@ def write(folder: Path, found: Evaluated) -> None:
 
 
 def _messages() -> tuple[Any, Any]:
-    """Returns TFMA's modules of the messages of metrics and of its config, made of those of `wrappers_pb2`."""
-    assert wrappers_pb2
+    """Returns the modules of TFMA's messages: metrics and config."""
+    assert wrappers_pb2  # their messages are made of its, and they do not import it
     for package in ("tensorflow_model_analysis", "tensorflow_model_analysis.proto"):
         if package not in sys.modules:
             deferred.defer(package, alone=True)
@@ -56,22 +56,22 @@ def _slice_key(messages: Any, column_and_value: tuple[str, str] | None) -> Any:
 
 
 def _metrics(messages: Any, column_and_value: tuple[str, str] | None, metrics: dict[str, float]) -> Any:
-    found = messages.MetricsForSlice(slice_key=_slice_key(messages, column_and_value))
+    message = messages.MetricsForSlice(slice_key=_slice_key(messages, column_and_value))
     for metric, value in metrics.items():
-        entry = found.metric_keys_and_values.add()
+        entry = message.metric_keys_and_values.add()
         entry.key.name = metric
         entry.value.double_value.value = value
-    return found
+    return message
 
 
 def _plots(messages: Any, counts: np.ndarray) -> Any:
-    found = messages.PlotsForSlice(slice_key=_slice_key(messages, None))
-    matrices = found.plot_keys_and_values.add().value.multi_class_confusion_matrix_at_thresholds.matrices
+    message = messages.PlotsForSlice(slice_key=_slice_key(messages, None))
+    matrices = message.plot_keys_and_values.add().value.multi_class_confusion_matrix_at_thresholds.matrices
     matrix = matrices.add(threshold=0.0)
-    for true, predicted in zip(*(one.tolist() for one in counts.nonzero()), strict=True):
+    for true, predicted in zip(*(indices.tolist() for indices in counts.nonzero()), strict=True):
         count = float(counts[true, predicted])
         matrix.entries.add(actual_class_id=true, predicted_class_id=predicted, num_weighted_examples=count)
-    return found
+    return message
 
 
 def _write(path: Path, records: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Predictions made up and stored as an evaluation stores them."""
+"""Stores made-up predictions as an evaluation does."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from models.evaluation.predictions import Predictions, table
 
 
 def store(folder: Path, predicted: Predictions, part: int = 0) -> None:
-    """Writes predictions of rows of one file into a folder, as its file number `part`."""
+    """Writes predictions into a folder, as its file number `part`."""
     folder.mkdir(exist_ok=True)
     rows = len(predicted.targets)
     files = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), ["rows.csv"])

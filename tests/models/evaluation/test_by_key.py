@@ -11,7 +11,7 @@ ROWS, KEYS = 400, 4
 
 
 def _table(weighted: bool, grouped: bool):
-    """Returns numerators, denominators of which some are 0, weights and groups of rows, and their keys."""
+    """Returns numerators, denominators of which some are 0, weights and groups of the rows, and their keys."""
     generator = np.random.default_rng(0)
     denominators = (generator.random(ROWS) < 0.7) * generator.integers(1, 3, ROWS)
     numerators = denominators * generator.random(ROWS)
@@ -29,34 +29,36 @@ def test_ratios_of_all_keys_at_once_are_those_of_each_keys_rows_alone(weighted, 
     if of_rows:  # a share
         numerators, denominators = numerators > 0.5, denominators > 0
 
-    found = ratios_by_key(numerators, denominators, rows=rows, keys=keys, num_keys=KEYS)
+    summaries = ratios_by_key(numerators, denominators, rows=rows, keys=keys, num_keys=KEYS)
 
     for key in range(KEYS):
         of_key = rows.of(keys == key)
-        alone = estimates.ratio(numerators[keys == key], denominators[keys == key], weights=of_key.weights)
-        expected = dataclasses.astuple(alone.summary(of_key.groups))
-        assert dataclasses.astuple(found[key]) == pytest.approx(expected, rel=1e-9)
+        estimate = estimates.ratio(numerators[keys == key], denominators[keys == key], weights=of_key.weights)
+        expected = dataclasses.astuple(estimate.summary(of_key.groups))
+        assert dataclasses.astuple(summaries[key]) == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_ratio_and_its_error_by_hand():
-    # 1 of 1, 0 of 1, 1 of 2 and a row that is of nothing: 2 / 4; residuals 0.5, -0.5, 0, 0; three rows tell it.
+    # 1 of 1, 0 of 1, 1 of 2 and a row with denominator 0: 2 / 4; residuals 0.5, -0.5, 0, 0; three rows count.
     numerators, denominators, keys = np.array([1.0, 0, 1, 0]), np.array([1.0, 1, 2, 0]), np.zeros(4, int)
 
-    (found,) = ratios_by_key(numerators, denominators, rows=Rows(), keys=keys, num_keys=1)
-    (pairs,) = ratios_by_key(numerators, denominators, rows=Rows(None, np.array([2, 2, 0, 0])), keys=keys, num_keys=1)
-    (weighted,) = ratios_by_key(numerators, denominators, rows=Rows(np.array([3.0, 1, 1, 9])), keys=keys, num_keys=1)
+    (summary,) = ratios_by_key(numerators, denominators, rows=Rows(), keys=keys, num_keys=1)
+    (of_pairs,) = ratios_by_key(
+        numerators, denominators, rows=Rows(None, np.array([2, 2, 0, 0])), keys=keys, num_keys=1
+    )
+    (of_weighted,) = ratios_by_key(numerators, denominators, rows=Rows(np.array([3.0, 1, 1, 9])), keys=keys, num_keys=1)
 
-    assert (found.value, found.num_units, found.num_rows) == (0.5, 3, 4)
-    assert found.standard_error == pytest.approx((0.5 * 3 / 2) ** 0.5 / 4)
-    assert found.effective_units == pytest.approx(4**2 / (1 + 1 + 4))
-    assert found.degrees_of_freedom == pytest.approx(0.5**2 / (2 * 0.25**2))
-    assert (pairs.num_units, pairs.standard_error) == (2, 0.0)  # 0.5 - 0.5, and 0 + 0
+    assert (summary.value, summary.num_units, summary.num_rows) == (0.5, 3, 4)
+    assert summary.standard_error == pytest.approx((0.5 * 3 / 2) ** 0.5 / 4)
+    assert summary.effective_units == pytest.approx(4**2 / (1 + 1 + 4))
+    assert summary.degrees_of_freedom == pytest.approx(0.5**2 / (2 * 0.25**2))
+    assert (of_pairs.num_units, of_pairs.standard_error) == (2, 0.0)  # 0.5 - 0.5, and 0 + 0
     # 4 of 6: residuals 3 - 2, 0 - 2 / 3, 1 - 4 / 3.
-    assert weighted.value == pytest.approx(2 / 3)
-    assert weighted.standard_error == pytest.approx(((1 + 4 / 9 + 1 / 9) * 3 / 2) ** 0.5 / 6)
+    assert of_weighted.value == pytest.approx(2 / 3)
+    assert of_weighted.standard_error == pytest.approx(((1 + 4 / 9 + 1 / 9) * 3 / 2) ** 0.5 / 6)
 
 
-def test_what_one_row_or_none_tells():
+def test_one_row_has_an_infinite_error_and_no_row_has_no_value():
     numerators, denominators = np.array([1.0, 0, 0]), np.array([1.0, 0, 0])
 
     one, none, missing = ratios_by_key(numerators, denominators, rows=Rows(), keys=np.array([0, 0, 1]), num_keys=3)
@@ -67,7 +69,7 @@ def test_what_one_row_or_none_tells():
         assert summary.num_units == 0
 
 
-def test_a_share_of_some_rows_is_known_as_well_as_those_tell_it():
+def test_the_interval_of_a_share_of_some_rows_is_that_of_those_rows_alone():
     """Two negative rows of 402: the interval of specificity is that of two rows, and without one there is no value."""
 
     def negatives(targets, scores):
@@ -86,16 +88,16 @@ def test_a_share_of_some_rows_is_known_as_well_as_those_tell_it():
 
 @pytest.mark.parametrize("metric", [AUC, CALIBRATION, f1_of_second("yes")], ids=lambda metric: metric.name)
 @pytest.mark.parametrize("grouped", [False, True])
-def test_a_key_of_minus_one_is_none_and_the_others_are_those_of_their_rows(metric, grouped):
+def test_rows_of_key_minus_one_are_left_out_and_each_key_is_measured_on_its_rows(metric, grouped):
     generator = np.random.default_rng(1)
     targets, scores = generator.integers(0, 2, ROWS), generator.random(ROWS)
     values, keys = np.stack([1 - scores, scores], axis=1), generator.integers(-1, 3, ROWS)
     rows = Rows(generator.random(ROWS), generator.integers(0, 30, ROWS) if grouped else None)
 
-    found = summaries_by_key(metric, metric.columns(targets, values), rows, keys, 3)
+    summaries = summaries_by_key(metric, metric.columns(targets, values), rows, keys, 3)
 
     for key in range(3):
-        inside = keys == key
-        alone = metric.estimate(*metric.columns(targets[inside], values[inside]), weights=rows.weights[inside])
-        expected = alone.summary(None if rows.groups is None else rows.groups[inside])
-        assert dataclasses.astuple(found[key]) == pytest.approx(dataclasses.astuple(expected), rel=1e-9)
+        has_key = keys == key
+        estimate = metric.estimate(*metric.columns(targets[has_key], values[has_key]), weights=rows.weights[has_key])
+        expected = estimate.summary(None if rows.groups is None else rows.groups[has_key])
+        assert dataclasses.astuple(summaries[key]) == pytest.approx(dataclasses.astuple(expected), rel=1e-9)

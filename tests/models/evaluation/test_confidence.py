@@ -1,4 +1,4 @@
-"""How often 95 % intervals hold the truth: many test splits are drawn and measured as slices of one table."""
+"""Coverage of 95 % intervals: many test splits are drawn and measured as slices of one table."""
 
 import numpy as np
 import pyarrow as pa
@@ -13,26 +13,26 @@ from models.evaluation.predictions import Predictions
 TWO_CLASSES = classification(("no", "yes"))
 
 
-def _measured(measured, targets, values, *, rows_of_split=None, groups=None):
-    """Returns values and intervals of each split of so many rows, or of all rows."""
+def _measured(metrics, targets, values, *, rows_of_split=None, groups=None):
+    """Returns values and intervals of each split of `rows_of_split` rows, or of all rows."""
     splits = np.arange(len(targets)) // (rows_of_split or len(targets))
     names = [f"{split:05d}" for split in range(splits[-1] + 1)]
-    evaluation = Evaluation(measured)
+    evaluation = Evaluation(metrics)
     slices = {"split": pa.DictionaryArray.from_arrays(splits.astype(np.int32), names)}
     evaluation.add(Predictions(targets, values, groups=groups, slices=slices))
-    found = evaluation.result()
-    return [(found.slices[f"split={name}"], found.intervals[f"split={name}"]) for name in names]
+    result = evaluation.result()
+    return [(result.slices[f"split={name}"], result.intervals[f"split={name}"]) for name in names]
 
 
-def _coverage(measured, draw, rows, splits, *, groups=None):
-    """Returns metric -> share of the intervals that hold the value of 100,000 rows; of those that have one."""
-    ((truth, _),) = _measured(measured, *draw(100_000))
-    of_rows = None if groups is None else (np.arange(rows * splits) // (rows // groups)).astype(np.int32)
-    found = _measured(measured, *draw(rows * splits), rows_of_split=rows, groups=of_rows)
+def _coverage(metrics, draw, rows, splits, *, groups=None):
+    """Returns metric -> share of the intervals that contain the value on 100,000 rows."""
+    ((truth, _),) = _measured(metrics, *draw(100_000))
+    row_groups = None if groups is None else (np.arange(rows * splits) // (rows // groups)).astype(np.int32)
+    results = _measured(metrics, *draw(rows * splits), rows_of_split=rows, groups=row_groups)
     shares = {}
-    for metric in measured:
+    for metric in metrics:
         if isinstance(metric, Metric):
-            ends = [intervals[metric.name] for _, intervals in found if metric.name in intervals]
+            ends = [intervals[metric.name] for _, intervals in results if metric.name in intervals]
             shares[metric.name] = np.mean([low <= truth[metric.name] <= high for low, high in ends])
             assert len(ends) > 0.9 * splits
             assert all(low < high for low, high in ends)
@@ -50,19 +50,19 @@ def _two_classes(generator, rows, distance, *, share=0.5, group_rows=1, effect=0
     ("rows", "distance", "share"),
     [(20, 1.0, 0.5), (20, 2.0, 0.5), (100, 1.5, 0.1), (100, 2.0, 0.5), (1000, 1.0, 0.5)],
 )
-def test_intervals_of_classes_hold_the_truth(rows, distance, share):
+def test_intervals_of_classification_metrics_contain_the_true_value(rows, distance, share):
     generator = np.random.default_rng(0)
 
-    found = _coverage(TWO_CLASSES, lambda count: _two_classes(generator, count, distance, share=share), rows, 100)
+    coverage = _coverage(TWO_CLASSES, lambda count: _two_classes(generator, count, distance, share=share), rows, 100)
 
-    assert {name: held for name, held in found.items() if held < 0.9} == {}
+    assert {name: covered for name, covered in coverage.items() if covered < 0.9} == {}
 
 
 @pytest.mark.parametrize("groups", [5, 10])
-def test_intervals_of_few_groups_that_differ_hold_the_truth(groups):
+def test_intervals_of_few_groups_that_differ_contain_the_true_value(groups):
     generator = np.random.default_rng(1)
 
-    found = _coverage(
+    coverage = _coverage(
         TWO_CLASSES,
         lambda count: _two_classes(generator, count, 1.0, group_rows=20, effect=1.0),
         groups * 20,
@@ -70,35 +70,35 @@ def test_intervals_of_few_groups_that_differ_hold_the_truth(groups):
         groups=groups,
     )
 
-    assert {name: held for name, held in found.items() if held < 0.88} == {}
+    assert {name: share for name, share in coverage.items() if share < 0.88} == {}
 
 
 @pytest.mark.parametrize("rows", [5, 20, 100, 1000])
-def test_intervals_of_normal_errors_hold_the_truth(rows):
+def test_intervals_of_normal_errors_contain_the_true_value(rows):
     generator = np.random.default_rng(2)
 
     def draw(count):
         return np.zeros(count, np.float32), generator.normal(size=count).astype(np.float32)
 
-    found = _coverage((RMSE, MAE), draw, rows, 120)
+    coverage = _coverage((RMSE, MAE), draw, rows, 120)
 
-    assert {name: held for name, held in found.items() if held < 0.88} == {}
+    assert {name: share for name, share in coverage.items() if share < 0.88} == {}
 
 
 @pytest.mark.parametrize(("rows", "chance"), [(20, 0.01), (20, 0.3), (20, 0.9), (100, 0.05), (1000, 0.01)])
-def test_intervals_of_ranks_hold_the_truth(rows, chance):
+def test_intervals_of_ranking_metrics_contain_the_true_value(rows, chance):
     generator = np.random.default_rng(3)
 
     def draw(count):
         return np.ones(count, np.float32), np.stack([generator.geometric(chance, count) - 1.0, np.ones(count)], axis=1)
 
-    found = _coverage((recall_at(10), ndcg_at(10)), draw, rows, 120)
+    coverage = _coverage((recall_at(10), ndcg_at(10)), draw, rows, 120)
 
-    assert {name: held for name, held in found.items() if held < 0.9} == {}
+    assert {name: share for name, share in coverage.items() if share < 0.9} == {}
 
 
 @pytest.mark.parametrize("rows", [20, 100, 1000])
-def test_the_calibration_error_of_a_calibrated_model_holds_the_truth(rows):
+def test_intervals_of_the_calibration_error_of_a_calibrated_model_contain_the_true_value(rows):
     generator = np.random.default_rng(4)
 
     def draw(count):
@@ -109,7 +109,7 @@ def test_the_calibration_error_of_a_calibrated_model_holds_the_truth(rows):
 
 
 @pytest.mark.parametrize("rows", [1, 2, 20])
-def test_all_rows_right_are_no_proof_that_all_will_be(rows):
+def test_the_interval_of_a_perfect_score_is_wider_than_0(rows):
     targets = np.repeat([0, 1], rows)
 
     ((values, ends),) = _measured(TWO_CLASSES, targets, np.eye(2, dtype=np.float32)[targets])
@@ -121,20 +121,20 @@ def test_all_rows_right_are_no_proof_that_all_will_be(rows):
     assert ends["expected_calibration_error"] == (0.0, wilson(0.0, 2 * rows)[1])
 
 
-def test_equal_errors_are_no_proof_that_all_are_and_no_error_says_nothing_of_errors():
-    ((_, equal),) = _measured((RMSE, MAE), np.zeros(20, np.float32), np.full(20, 0.1, np.float32))
-    ((values, none),) = _measured((RMSE, MAE), np.zeros(20, np.float32), np.zeros(20, np.float32))
+def test_equal_errors_have_an_interval_wider_than_0_and_errors_of_0_have_none():
+    ((_, equal_ends),) = _measured((RMSE, MAE), np.zeros(20, np.float32), np.full(20, 0.1, np.float32))
+    ((values, zero_ends),) = _measured((RMSE, MAE), np.zeros(20, np.float32), np.zeros(20, np.float32))
 
-    assert equal["mae"][0] < 0.09 < 0.11 < equal["mae"][1]
-    assert equal["rmse"][0] < 0.095 < 0.105 < equal["rmse"][1]
+    assert equal_ends["mae"][0] < 0.09 < 0.11 < equal_ends["mae"][1]
+    assert equal_ends["rmse"][0] < 0.095 < 0.105 < equal_ends["rmse"][1]
     assert values["mae"] == 0.0
-    assert none == {}
+    assert zero_ends == {}
 
 
 @pytest.mark.parametrize(
     "right", [[300, 300], [300, 299], [299, 299], [200, 200], [200, 201], [200] * 5, [300] * 4 + [299]]
 )
-def test_one_row_more_that_is_wrong_moves_the_interval_of_a_share_of_few_groups_little(right):
+def test_one_more_wrong_row_moves_the_interval_of_a_share_of_few_groups_little(right):
     def low(right):
         hits = np.concatenate([np.arange(300) < count for count in right])
         groups = np.repeat(np.arange(len(right)), 300).astype(np.int32)
@@ -161,14 +161,14 @@ def test_an_interval_by_hand():
     assert below_five == pytest.approx([1 + 4 * end for end in wilson(0.5, 16 * 10 / 9 * 0.58137)], rel=1e-4)
 
 
-def test_rows_that_cannot_tell_a_value_have_no_interval():
+def test_an_undefined_or_unbounded_estimate_has_no_interval():
     assert interval(EstimateSummary(float("nan"), 0.1, 3.0, 4, 4.0, 4)) is None
     assert interval(EstimateSummary(0.0, 0.0, 3.0, 0, 0.0, 4)) is None
     assert interval(EstimateSummary(2.0, float("inf"), 1.0, 1, 1.0, 4), greatest=np.inf) is None
     assert interval(EstimateSummary(2.0, 2.0, 1.0, 2, 2.0, 2), greatest=np.inf) is None  # by a factor of 300,000
 
 
-def test_rows_in_groups_that_are_alike_tell_no_more_than_independent_ones():
+def test_equal_groups_give_a_share_no_narrower_interval_than_independent_rows():
     groups = EstimateSummary(2 / 3, 0.0, 4.0, 5, 5.0, 1500)
 
     assert interval(groups, is_share=True) == wilson(2 / 3, 1500)

@@ -6,29 +6,29 @@ from models.evaluation.estimates import ROOT, area_under_curve, bins_of, calibra
 
 def test_the_standard_error_of_a_mean_by_hand():
     # 1, 2, 3 and 6: mean 3, variance (4 + 1 + 0 + 9) / 3; in pairs 1.5 and 4.5, whose variance is 4.5.
-    found = mean(np.array([1, 2, 3, 6]))
+    estimate = mean(np.array([1, 2, 3, 6]))
 
-    assert found.value == 3.0
-    assert found.standard_error() == pytest.approx(np.sqrt(14 / 3 / 4))
-    assert found.standard_error(np.array([0, 0, 1, 1])) == pytest.approx(np.sqrt(4.5 / 2))
-    assert found.standard_error(np.array([5, 5, 2, 2])) == pytest.approx(np.sqrt(4.5 / 2))  # numbers with gaps
-    assert found.standard_error(np.zeros(4, int)) == np.inf
+    assert estimate.value == 3.0
+    assert estimate.standard_error() == pytest.approx(np.sqrt(14 / 3 / 4))
+    assert estimate.standard_error(np.array([0, 0, 1, 1])) == pytest.approx(np.sqrt(4.5 / 2))
+    assert estimate.standard_error(np.array([5, 5, 2, 2])) == pytest.approx(np.sqrt(4.5 / 2))  # numbers with gaps
+    assert estimate.standard_error(np.zeros(4, int)) == np.inf
 
 
-def test_influences_are_what_a_little_weight_on_a_row_moves():
-    """The first row's influence is the derivative by its weight: of the value with its row 0.1 % of 2,000 rows more."""
+def test_the_influence_of_a_row_is_the_derivative_by_its_weight():
+    """The first row occurs three times: its weight grows by 2 of 2,000 rows."""
     generator = np.random.default_rng(0)
-    above, below = generator.random(2000), generator.random(2000) + 0.5
+    numerators, denominators = generator.random(2000), generator.random(2000) + 0.5
     positive, scores = generator.random(2000) < 0.3, generator.normal(size=2000).round(1)
-    again = np.append(np.arange(2000), [0, 0])  # two more of the first: its share grows by 2 / 2,000
+    indices = np.append(np.arange(2000), [0, 0])  # the first row two more times
 
     for function, arguments in (
-        (ratio, (above, below)),
-        (mean, (above,)),
-        (lambda values: ROOT.of(mean(values)), (above,)),
+        (ratio, (numerators, denominators)),
+        (mean, (numerators,)),
+        (lambda values: ROOT.of(mean(values)), (numerators,)),
         (area_under_curve, (positive, scores)),
     ):
-        before, after = function(*arguments), function(*(one[again] for one in arguments))
+        before, after = function(*arguments), function(*(values[indices] for values in arguments))
         assert before.influence.mean() == pytest.approx(0, abs=1e-12)
         assert (after.value - before.value) * 2000 / 2 == pytest.approx(before.influence[0], rel=0.02, abs=1e-3)
 
@@ -43,13 +43,13 @@ def test_the_area_and_its_error_are_those_of_delong():
     pairs = (scores[positive][:, None] > scores[~positive]) + 0.5 * (scores[positive][:, None] == scores[~positive])
     variance = pairs.mean(axis=1).var(ddof=1) / positive.sum() + pairs.mean(axis=0).var(ddof=1) / (~positive).sum()
 
-    found = area_under_curve(positive, scores)
+    estimate = area_under_curve(positive, scores)
 
-    assert found.value == pytest.approx(roc_auc_score(positive, scores))
-    assert found.standard_error() == pytest.approx(np.sqrt(variance), rel=0.02)  # it divides by rows, not by classes
+    assert estimate.value == pytest.approx(roc_auc_score(positive, scores))
+    assert estimate.standard_error() == pytest.approx(np.sqrt(variance), rel=0.02)  # it divides by rows, not by classes
 
 
-def test_what_cannot_be_told_is_told_as_such():
+def test_values_without_both_classes_or_with_nan_are_half_or_nan():
     assert area_under_curve(np.array([True, True]), np.array([0.1, 0.2])).value == 0.5
     assert np.isnan(area_under_curve(np.array([True, False]), np.array([0.1, np.nan])).value)
     assert np.isnan(ratio(np.zeros(3), np.zeros(3)).value)
@@ -60,15 +60,15 @@ def test_the_calibration_error_is_the_weighted_gap_of_each_bin():
     # Of 15 bins 0.25 (right) falls in the fourth, 0.9 in the 14th and 1.0 twice in the last.
     confidences, correct = np.array([0.25, 0.9, 1.0, 1.0]), np.array([True, False, True, False])
 
-    found = calibration_error(confidences, correct)
+    estimate = calibration_error(confidences, correct)
     weighted = calibration_error(confidences, correct, np.array([3.0, 1, 1, 1]))
 
-    assert found.value == pytest.approx((0.75 + 0.9 + 1.0) / 4)
+    assert estimate.value == pytest.approx((0.75 + 0.9 + 1.0) / 4)
     assert weighted.value == pytest.approx((3 * 0.75 + 0.9 + 1.0) / 6)
-    assert found.influence.mean() == pytest.approx(0)
+    assert estimate.influence.mean() == pytest.approx(0)
 
 
-def test_perfect_confidence_that_is_right_has_no_calibration_error():
+def test_correct_predictions_of_confidence_1_have_calibration_error_0():
     assert calibration_error(np.ones(5), np.ones(5, bool)).value == 0.0
     assert np.isnan(calibration_error(np.array([]), np.array([], bool)).value)
 
@@ -77,22 +77,22 @@ def test_the_bins_of_a_calibration_error_are_closed_above():
     assert bins_of(np.array([0.0, 1 / 15, 1 / 15 + 1e-9, 0.6, 1.0])).tolist() == [0, 0, 1, 8, 14]
 
 
-def test_a_class_whose_rows_weigh_nothing_has_no_area_and_weights_are_copies():
+def test_a_class_of_weight_0_has_no_area_and_a_weight_counts_as_copies():
     positive, scores = np.array([True, False, True, False]), np.array([0.3, 0.2, 0.1, 0.15])
     weights = np.array([1.0, 2, 3, 1])
     copies = np.repeat(np.arange(4), weights.astype(int))
 
-    nothing = area_under_curve(positive, scores, np.array([0.0, 1, 0, 1]))
-    found = area_under_curve(positive, scores, weights)
+    weightless = area_under_curve(positive, scores, np.array([0.0, 1, 0, 1]))
+    estimate = area_under_curve(positive, scores, weights)
     expected = area_under_curve(positive[copies], scores[copies])
 
-    assert (nothing.value, nothing.units()) == (0.5, 0)
-    assert found.value == pytest.approx(expected.value) == pytest.approx(3 / 12)
+    assert (weightless.value, weightless.units()) == (0.5, 0)
+    assert estimate.value == pytest.approx(expected.value) == pytest.approx(3 / 12)
     # The influence of a row is that of its copies together, of 4 rows in place of 7.
-    assert found.influence / 4 == pytest.approx(np.bincount(copies, expected.influence) / 7)
+    assert estimate.influence / 4 == pytest.approx(np.bincount(copies, expected.influence) / 7)
 
 
-def test_the_bias_of_a_calibration_error_is_at_most_what_noise_alone_would_make():
+def test_the_bias_of_a_calibration_error_is_bounded_by_that_of_noise_alone():
     # Of 100 rows of confidence 0.6 just 60 are right: the standard error is 0.049, the error of noise alone 0.8 of it.
     confidences, correct = np.full(100, 0.6), np.arange(100) < 60
 

@@ -17,10 +17,10 @@ def test_the_interval_of_a_difference_of_two_shares_is_newcombes():
     # His table II, method 10, (a): 56 of 70 and 48 of 80.
     first, second = 48 / 80, 56 / 70
 
-    found = of_difference(first, wilson(first, 80), second, wilson(second, 70))
+    ends = of_difference(first, wilson(first, 80), second, wilson(second, 70))
 
-    assert found == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert ends == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
-def test_no_difference_of_two_shares_is_beyond_one():
+def test_the_interval_of_a_difference_of_two_shares_ends_at_1():
     assert of_difference(0.0, wilson(0.0, 2), 1.0, wilson(1.0, 2))[1] == 1.0

@@ -21,7 +21,7 @@ TARGETS = np.array([0, 0, 1, 1])
 SCORES = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.6, 0.4]])
 
 
-def test_metrics_of_classes_by_hand():
+def test_classification_metrics_by_hand():
     # Predicted are 0, 1, 1, 0. Of four pairs of classes, 0.1 lies below 0.7 and 0.4, and 0.6 below 0.7.
     assert ACCURACY.value(TARGETS, SCORES) == 0.5
     assert AUC.value(TARGETS, SCORES) == pytest.approx(3 / 4)
@@ -30,7 +30,7 @@ def test_metrics_of_classes_by_hand():
     assert np.isnan(f1_of_second("yes").value(TARGETS[:2], SCORES[:2]))  # one class only
 
 
-def test_metrics_of_numbers_by_hand():
+def test_regression_metrics_by_hand():
     # Errors 3, 0, 0 and 0.
     targets, values = np.array([0, 1, 1, 1], np.float32), np.array([3, 1, 1, 1], np.float32)
 
@@ -45,25 +45,30 @@ def test_the_confusion_matrix_has_true_classes_as_rows_and_predicted_ones_as_col
     assert confusion_matrix(targets[:0], predicted[:0], 2).tolist() == [[0, 0], [0, 0]]
 
 
-def test_what_is_declared_of_each_metric():
-    """Less is better of losses and errors, which have no upper end; shares have Wilson's interval."""
+def test_direction_range_and_kind_of_each_metric():
+    """Losses and errors: lower is better, and there is no upper bound; shares have Wilson's interval."""
     measured = [*classification(("no", "yes")), RMSE, MAE, RATING_RMSE, recall_at(10), ndcg_at(10)]
-    metrics = [one for one in measured if isinstance(one, Metric)]
+    metrics = [metric for metric in measured if isinstance(metric, Metric)]
 
-    assert [one.name for one in metrics if one.lower_is_better] == [
+    assert [metric.name for metric in metrics if metric.lower_is_better] == [
         "loss",
         "expected_calibration_error",
         "rmse",
         "mae",
         "rating_rmse",
     ]
-    assert [one.name for one in metrics if one.is_share] == ["accuracy", "f1@yes", "recall_at_10"]
-    assert [one.name for one in metrics if not one.is_compared] == ["loss", "expected_calibration_error"]
-    assert [one.name for one in metrics if one.range == (0.0, np.inf)] == ["loss", "rmse", "mae", "rating_rmse"]
-    assert {one.range for one in metrics if not one.lower_is_better} == {(0.0, 1.0)}
+    assert [metric.name for metric in metrics if metric.is_share] == ["accuracy", "f1@yes", "recall_at_10"]
+    assert [metric.name for metric in metrics if not metric.is_compared] == ["loss", "expected_calibration_error"]
+    assert [metric.name for metric in metrics if metric.range == (0.0, np.inf)] == [
+        "loss",
+        "rmse",
+        "mae",
+        "rating_rmse",
+    ]
+    assert {metric.range for metric in metrics if not metric.lower_is_better} == {(0.0, 1.0)}
 
 
-def test_the_usual_metric_comes_first_and_each_has_a_range():
+def test_the_main_metric_comes_first_and_each_has_a_range():
     assert next(iter(ranges(classification(("no", "yes"))))) == "auc"
     assert list(ranges(classification(("a", "b", "c"))))[:3] == ["accuracy", "loss", "expected_calibration_error"]
     assert ranges((RMSE,)) == {"rmse": (0.0, np.inf), "example_count": (0.0, np.inf)}
@@ -71,7 +76,7 @@ def test_the_usual_metric_comes_first_and_each_has_a_range():
     assert ranges(classification(("a", "b", "c")))["recall@c"] == (0.0, 1.0)
 
 
-def test_the_loss_is_kerass():
+def test_the_loss_is_that_of_keras():
     """Probabilities are clipped to [1e-7, 1 - 1e-7] and then scaled to 1."""
     scores = np.array([[1.0, 0.0], [0.2, 0.2]])
 

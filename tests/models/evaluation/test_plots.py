@@ -11,7 +11,7 @@ def test_the_confusion_matrix_is_a_picture():
     assert picture.std() > 10
 
 
-def test_of_the_classes_shown_each_row_is_shaded_by_the_share_of_all_its_rows():
+def test_rows_of_the_shown_classes_are_shaded_by_the_share_of_all_rows_of_the_class():
     counts = np.array([[1, 0, 3], [0, 4, 0], [0, 0, 2]])
 
     (axes,) = confusion_matrix(counts, ("cat", "dog", "cow"), np.array([0, 1])).axes
@@ -21,7 +21,7 @@ def test_of_the_classes_shown_each_row_is_shaded_by_the_share_of_all_its_rows():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["cat", "dog"]
 
 
-def test_of_many_classes_those_are_drawn_that_are_confused_most():
+def test_the_most_confused_of_many_classes_are_drawn():
     counts = np.diag(np.full(1000, 9))
     counts[3, 700] = counts[998, 3] = 2
 
@@ -30,6 +30,6 @@ def test_of_many_classes_those_are_drawn_that_are_confused_most():
     assert most_confused(np.eye(2, dtype=int), 50).tolist() == [0, 1]
 
 
-def test_a_name_fits_an_axis_and_is_no_mathematics():
+def test_a_name_is_shortened_and_its_dollar_signs_are_escaped():
     assert short("$a$  b") == r"\$a\$ b"
     assert short("a" * 30, 10) == "a" * 9 + "…"
