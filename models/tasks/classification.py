@@ -1,4 +1,4 @@
-"""What every task shares that predicts one class of several: loss, metrics, evaluation, the form of an answer."""
+"""Functions shared by the tasks that predict one class of several: loss, metrics, plots, signatures."""
 
 import functools
 
@@ -15,7 +15,7 @@ from models.task import Task, Tensors
 from models.tasks.optional import sparse
 
 LABEL = "label"  # the transformed feature, int64 `(batch,)`
-MAX_CLASSES = 50  # in the confusion matrix of an epoch; of 1,000 it took 22 s and 5 GiB
+MAX_CLASSES = 50  # in the confusion matrix of an epoch; with 1,000 it took 22 s and 5 GiB
 
 
 def loss(config, spec: DatasetSpec):
@@ -29,20 +29,20 @@ def metrics(config, spec: DatasetSpec) -> list:
 
 
 def output(features, spec: DatasetSpec):
-    """Returns probabilities `(batch, classes)` of the last hidden layer's `(batch, units)`."""
+    """Returns probabilities `(batch, classes)` from the outputs of the last hidden layer, `(batch, units)`."""
     _, label = spec.only(LabelFeature)
     # float32 under mixed precision too: half precision probabilities underflow.
     return keras.layers.Dense(len(label.classes), activation="softmax", dtype="float32", name="scores")(features)
 
 
 def example_error(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Returns the cross-entropy of answers whose likeliest class is wrong, -inf for the others, float64 `(rows,)`."""
+    """Returns the cross-entropy of predictions of a wrong class, -inf for the others, float64 `(rows,)`."""
     of_true = np.take_along_axis(scores, targets[:, None], axis=1)[:, 0].astype(np.float64)
     return np.where(scores.argmax(axis=1) == targets, -np.inf, -np.log(np.maximum(of_true, 1e-12)))
 
 
 def answer(scores: tf.Tensor, spec: DatasetSpec) -> Tensors:
-    """Returns `classes`, string, and `scores`, float32, both `(batch, classes)`: as TF Serving's Classify wants it."""
+    """Returns the outputs of TF Serving's Classify: `classes`, string, `scores`, float32, both `(batch, classes)`."""
     _, label = spec.only(LabelFeature)
     names = tf.constant(label.classes)
     return {"classes": tf.tile(names[None, :], (tf.shape(scores)[0], 1)), "scores": scores}
@@ -60,7 +60,7 @@ def example_signature(served, spec: DatasetSpec):
 
 def text_signatures(served, spec: DatasetSpec, name: str) -> dict:
     """Returns `serving_default` (serialized tf.train.Example) and one called `name`, whose input of that name is texts,
-    string `(batch,)`; of an optional text the empty one stands for none.
+    string `(batch,)`; an empty text is a missing one where the feature is optional.
     """
     text_key, feature = spec.only(TextFeature)
 
@@ -83,7 +83,7 @@ def text_queries(row: Row, spec: DatasetSpec, name: str) -> dict:
 
 
 def text_inputs(spec: DatasetSpec, name: str) -> dict:
-    """Returns which feature the input of the signature `name` of `text_signatures` holds."""
+    """Returns signature -> input -> feature that it takes, for the signature `name` of `text_signatures`."""
     return {name: {name: spec.only(TextFeature)[0]}}
 
 
@@ -91,12 +91,12 @@ def describe_answer(answer: dict, row: Row, spec: DatasetSpec) -> str:
     """Returns the likeliest class and the true one, such as `Ankle boot 0.998 (labelled Ankle boot)`."""
     label_key, label = spec.only(LabelFeature)
     best = max(range(len(answer["scores"])), key=lambda index: answer["scores"][index])
-    found, true = (isolated(str(name)) for name in (answer["classes"][best], label.classes[row[label_key]]))
-    return f"{found} {answer['scores'][best]:.3f} (labelled {true})"
+    predicted, true = (isolated(str(name)) for name in (answer["classes"][best], label.classes[row[label_key]]))
+    return f"{predicted} {answer['scores'][best]:.3f} (labelled {true})"
 
 
 def epoch_plots(predict, batches, config, spec: DatasetSpec) -> dict:
-    """Returns the confusion matrix on the validation split; of many classes that of those most often confused."""
+    """Returns the confusion matrix on the validation split; with many classes of those most often confused."""
     _, label = spec.only(LabelFeature)
     counts = sum(
         confusion_matrix(labels.numpy(), np.argmax(predict(features), axis=-1), len(label.classes))
@@ -106,7 +106,7 @@ def epoch_plots(predict, batches, config, spec: DatasetSpec) -> dict:
     return {"confusion_matrix": plots.pixels(plots.confusion_matrix(counts, label.classes, shown))}
 
 
-# The record of a task of classification; what a task names itself overrides this.
+# The record of a classification task; a task overrides these attributes by its own.
 ClassificationTask = functools.partial(
     Task,
     loss=loss,

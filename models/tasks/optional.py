@@ -1,16 +1,16 @@
-"""Optional features within the graph: TFT takes them sparse, networks dense."""
+"""Optional features within the graph: sparse for TFT, dense for networks."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-# What stands for nothing in a column `(batch,)`, by how a feature is stored.
+# The missing value of a column `(batch,)`, by the stored type of a feature.
 ABSENT = {"bytes": "", "float": float("nan"), "int": tf.int64.min}
 
 
 def dense(value, default) -> tf.Tensor:
-    """Returns a raw feature as `(batch,)`; an optional one comes sparse, and `default` stands for what is absent."""
+    """Returns a raw feature as `(batch,)`; an optional one is sparse, and `default` replaces missing values."""
     if not isinstance(value, tf.SparseTensor):
         return value
     shape = tf.stack([value.dense_shape[0], tf.constant(1, tf.int64)])
@@ -19,20 +19,20 @@ def dense(value, default) -> tf.Tensor:
 
 
 def stacked(columns: Sequence, default) -> tf.Tensor:
-    """Returns raw features of one dtype as `(batch, features)`, in order; `default` stands for what is absent.
+    """Returns raw features of one dtype as `(batch, features)`, in order; `default` replaces missing values.
 
-    In a handful of operations, not in a dozen a column: TFT and training trace a table's columns several times.
+    With few operations, not a dozen for each column: TFT and training trace a table's columns several times.
     """
     optional = [index for index, column in enumerate(columns) if isinstance(column, tf.SparseTensor)]
-    given = [index for index in range(len(columns)) if index not in set(optional)]
+    required = [index for index in range(len(columns)) if index not in set(optional)]
     parts = []
-    if given:
-        parts.append(tf.stack([columns[index] for index in given], axis=1))
+    if required:
+        parts.append(tf.stack([columns[index] for index in required], axis=1))
     if optional:
         parts.append(_stacked_sparse([columns[index] for index in optional], default))
     if len(parts) == 1:
         return parts[0]
-    return tf.gather(tf.concat(parts, axis=1), np.argsort([*given, *optional]), axis=1)
+    return tf.gather(tf.concat(parts, axis=1), np.argsort([*required, *optional]), axis=1)
 
 
 def _stacked_sparse(columns: Sequence[tf.SparseTensor], default) -> tf.Tensor:
@@ -40,12 +40,12 @@ def _stacked_sparse(columns: Sequence[tf.SparseTensor], default) -> tf.Tensor:
     if len(columns) == 1:
         return dense(columns[0], default)[:, None]
     indices = [column.indices for column in columns]
-    # A second value of a row would count as the next column's.
+    # A second value of a row would be taken for one of the next column.
     with tf.control_dependencies(
         [tf.debugging.assert_less(tf.concat(indices, axis=0)[:, 1], tf.constant(1, tf.int64))]
     ):
         rows = tf.identity(columns[0].dense_shape[0])
-    shape = tf.stack([rows, tf.constant(1, tf.int64)])  # TensorFlow's says (batch, 0) where a batch has no value
+    shape = tf.stack([rows, tf.constant(1, tf.int64)])  # dense_shape is (batch, 0) where a batch has no value
     joined = tf.raw_ops.SparseConcat(
         indices=indices, values=[column.values for column in columns], shapes=[shape] * len(columns), concat_dim=1
     )
@@ -54,12 +54,12 @@ def _stacked_sparse(columns: Sequence[tf.SparseTensor], default) -> tf.Tensor:
 
 
 def sparse(values: tf.Tensor) -> tf.SparseTensor:
-    """Returns a column `(batch,)` as TFT takes an optional one: `(batch, 1)`, without what stands for nothing."""
+    """Returns a column `(batch,)` as TFT takes an optional one: `(batch, 1)`, without missing values."""
     if values.dtype == tf.float32:
-        absent = tf.math.is_nan(values)
+        is_missing = tf.math.is_nan(values)
     else:
-        absent = values == ABSENT["bytes" if values.dtype == tf.string else "int"]
-    rows = tf.where(~absent)[:, 0]
+        is_missing = values == ABSENT["bytes" if values.dtype == tf.string else "int"]
+    rows = tf.where(~is_missing)[:, 0]
     indices = tf.stack([rows, tf.zeros_like(rows)], axis=1)
     shape = tf.stack([tf.size(values, tf.int64), tf.constant(1, tf.int64)])
     return tf.SparseTensor(indices, tf.gather(values, rows), shape)

@@ -1,4 +1,4 @@
-"""Reference models: classical ones that a network is held against. Loads no TensorFlow."""
+"""Reference models: classical and trivial models that a network is compared with. Loads no TensorFlow."""
 
 import sys
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ if TYPE_CHECKING:  # a run imports scikit-learn when it trains these models, not
 
 @dataclass(frozen=True)
 class Candidate:
-    """A classical model.
+    """A reference model.
 
     Attributes:
-        estimator: Takes a pandas.DataFrame with a column for each feature, as rows are stored: bytes, numbers, NaN or
-            None where there is none; categories are a pandas.Categorical of bytes, empty where there is none.
-        features: How its inputs are made, in a few words: the feature engineering that it needs.
-        max_rows: Most rows of the training split that it learns from; None for all.
-        trivial: Whether it looks at no input: a constant, or what is most frequent. A network has to beat it to be of
-            any use.
+        estimator: Takes a pandas.DataFrame with a column for each feature, as rows are stored: bytes or numbers, NaN or
+            None where a value is missing; categories are a pandas.Categorical of bytes.
+        features: Short description of its feature engineering.
+        max_rows: Greatest number of training rows that it is fitted on; None for all.
+        trivial: Whether it uses no input, such as a constant or the most frequent class. A network that does not beat
+            it is of no use.
     """
 
     estimator: "BaseEstimator"
@@ -32,20 +32,20 @@ class Candidate:
 
 
 def num_classes(spec: DatasetSpec) -> int:
-    """Returns how many classes the label has; 1 where a number is predicted."""
+    """Returns the number of classes of the label; 1 for a task that predicts a number."""
     return max((len(label.classes) for label in spec.of(LabelFeature).values()), default=1)
 
 
 def affordable(work: int, classes: int, *, least: int = 5_000, most: int | None = None) -> int:
-    """Returns how many rows, or iterations, a model can afford whose time grows with them times the classes.
+    """Returns the number of rows, or iterations, for a model whose time is proportional to them times the classes.
 
-    A limit by the clock would give another model on another machine.
+    A limit of time would give another model on another machine.
 
     Args:
-        work: What it can afford in all: rows, or iterations, times classes.
+        work: Budget: rows, or iterations, times classes.
         classes: Number of classes.
-        least: Fewest, however many classes there are.
-        most: Most, however few classes there are; None for no limit.
+        least: Lower bound, for many classes.
+        most: Upper bound, for few classes; None for no limit.
     """
     return min(max(work // classes, least), most or sys.maxsize)
 
@@ -53,7 +53,7 @@ def affordable(work: int, classes: int, *, least: int = 5_000, most: int | None 
 def constants(spec: DatasetSpec, max_rows: int | None = None) -> dict[str, Candidate]:
     """Returns the trivial models of a label: the most frequent class and, of two classes, the second for every row.
 
-    That one is what an F1 score, which is of the second class, has to be held against: that of the first class is 0.
+    The latter is the baseline of the F1 score, which is of the second class: the first class for every row has 0.
     """
     from sklearn.dummy import DummyClassifier
 
@@ -65,7 +65,7 @@ def constants(spec: DatasetSpec, max_rows: int | None = None) -> dict[str, Candi
 
 
 def predict(estimator: Any, frame, num_classes: int | None) -> np.ndarray:
-    """Returns probabilities float32 `(rows, classes)`, also of classes not seen; else what the estimator says."""
+    """Returns probabilities float32 `(rows, classes)`, also of classes not seen in training; else the predictions."""
     if num_classes is None:
         return np.asarray(estimator.predict(frame), np.float32)
     if not hasattr(estimator, "predict_proba"):

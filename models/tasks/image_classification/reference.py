@@ -1,4 +1,4 @@
-"""Classical models for small images: principal components and a linear model or a support vector machine."""
+"""Reference models for small images: principal components and a linear model or a support vector machine."""
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,13 @@ from data.spec import DatasetSpec, ImageFeature
 from models.tasks.reference import Candidate, affordable, constants, num_classes
 
 COMPONENTS = 50
-# Both learn from fewer rows than there may be: time grows with rows times classes, or with their square.
+# Both are fitted on a part of the rows: time grows with rows times classes, or with the square of the rows.
 LINEAR_ROWS, LINEAR_WORK, SVM_ROWS = 20_000, 2_000_000, 5_000
-MAX_SVM_CLASSES = 200  # it compares each class with each other: with 1,000 classes 10 ms an answer
+MAX_SVM_CLASSES = 200  # one model for each pair of classes: with 1,000 classes 10 ms a prediction
 
 
 def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
-    """Returns constant answers, and two models on principal components of the pixels."""
+    """Returns constants, and two models on principal components of the pixels."""
     name, image = spec.only(ImageFeature)
     size = image.height * image.width * image.channels
     components = min(COMPONENTS, size)

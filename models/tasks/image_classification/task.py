@@ -38,7 +38,7 @@ def augment(features: Tensors, seed: tf.Tensor, config: ImageClassificationConfi
 
 
 def _shift(images: tf.Tensor, seed: tf.Tensor, limit: int) -> tf.Tensor:
-    """Returns images shifted by up to `limit` pixels each way, black where nothing was."""
+    """Returns images shifted by up to `limit` pixels each way, filled with black."""
     batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
     padded = tf.pad(images, [[0, 0], [limit, limit], [limit, limit], [0, 0]])
     offsets = tf.random.stateless_uniform((2, batch), seed, 0, 2 * limit + 1, tf.int32)  # (axis, batch)
@@ -82,7 +82,7 @@ def loss(config: ImageClassificationConfig, spec: DatasetSpec):
 def signatures(served, config: ImageClassificationConfig, spec: DatasetSpec) -> dict:
     """Returns `serving_default` (serialized tf.train.Example) and `image_bytes` (PNG or JPEG of any size).
 
-    Both answer with `classes`, string `(batch, classes)`, and `scores`, float32 `(batch, classes)`, the probability of
+    Both return `classes`, string `(batch, classes)`, and `scores`, float32 `(batch, classes)`, the probability of
     each class: the names that TF Serving's Classify call looks for.
     """
     image_key, image = spec.only(ImageFeature)
@@ -110,7 +110,7 @@ def queries(row: Row, config: ImageClassificationConfig, spec: DatasetSpec) -> d
 
 
 def inputs(config: ImageClassificationConfig, spec: DatasetSpec) -> dict:
-    """Returns which feature each signature's input holds."""
+    """Returns signature -> input -> feature that it takes."""
     return {"image_bytes": {"image_bytes": spec.only(ImageFeature)[0]}}
 
 
@@ -120,7 +120,7 @@ def sample_images(features: Tensors, spec: DatasetSpec) -> tf.Tensor:
 
 
 def classical(config: ImageClassificationConfig, spec: DatasetSpec) -> dict:
-    """Returns the models that the network has to beat."""
+    """Returns the reference models."""
     from models.tasks.image_classification import reference as models
 
     return models.candidates(spec)

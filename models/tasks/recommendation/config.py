@@ -33,7 +33,7 @@ class RecommendationConfig(TaskConfig):
     """Categories by whose values the evaluation is broken down."""
 
     def check_features(self, spec: DatasetSpec) -> None:
-        """Raises ValueError unless the columns that the settings name are there, and one target, the rating."""
+        """Raises ValueError unless the data has the columns that the settings name, and one target, the rating."""
         spec.only(TargetFeature)
         for setting in ("user_key", "item_key"):
             if getattr(self, setting) not in spec.of(CategoryFeature):

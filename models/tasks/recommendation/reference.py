@@ -1,4 +1,4 @@
-"""Classical models for recommendation: what is popular, and matrix factorization."""
+"""Reference models for recommendation: popularity, and matrix factorization."""
 
 import numpy as np
 import pandas as pd
@@ -9,11 +9,11 @@ from sklearn.decomposition import TruncatedSVD
 from models.tasks.reference import Candidate
 
 FACTORS = 32  # of 8, 16, 32 and 64 the best on MovieLens
-SHRINKAGE = 5.0  # ratings of the mean that every item and user is given
+SHRINKAGE = 5.0  # number of ratings at the mean that is added to every item and user
 
 
 def candidates(user_key: str, item_key: str) -> dict[str, Candidate]:
-    """Returns the most popular items with their mean ratings, and factors of who had what."""
+    """Returns popularity with mean ratings, and matrix factorization of the interactions."""
     return {
         "popularity": Candidate(
             _Ranker(user_key, item_key, 0), "how often each item was had; item means", trivial=True
@@ -25,10 +25,10 @@ def candidates(user_key: str, item_key: str) -> dict[str, Candidate]:
 
 
 class _Ranker(BaseEstimator):
-    """Answers with the rank of a row's item among those its user did not have, and a rating, `(rows, 2)`.
+    """Predicts the rank of a row's item among the items new to its user, and a rating, `(rows, 2)`.
 
-    As the network does: an item that its user had before keeps its score, and is ranked among those not had; what
-    nobody had is behind all.
+    As the network does: an item that is not new to its user keeps its score, and is ranked among the new ones; an item
+    that nobody had comes last.
     """
 
     def __init__(self, user_key: str, item_key: str, factors: int):
@@ -46,21 +46,21 @@ class _Ranker(BaseEstimator):
             self.factors_ = TruncatedSVD(factors, random_state=0).fit(self.had_)
         self.mean_ = float(ratings.mean())
         self.item_means_ = (ratings - self.mean_).groupby(columns).sum() / (np.bincount(columns) + SHRINKAGE)
-        rest = ratings - self.mean_ - self.item_means_.to_numpy()[columns]
-        self.user_means_ = rest.groupby(rows).sum() / (np.bincount(rows) + SHRINKAGE)
+        residuals = ratings - self.mean_ - self.item_means_.to_numpy()[columns]
+        self.user_means_ = residuals.groupby(rows).sum() / (np.bincount(rows) + SHRINKAGE)
         return self
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         users = self.users_.get_indexer(frame[self.user_key])
         items = self.items_.get_indexer(frame[self.item_key])
         ranks = np.full(len(frame), np.inf)
-        known = np.flatnonzero(items >= 0)
-        for user, rows in pd.Series(known).groupby(users[known]):
+        known_items = np.flatnonzero(items >= 0)
+        for user, rows in pd.Series(known_items).groupby(users[known_items]):
             scores = self._scores(user)
-            own = scores[items[rows]]
+            item_scores = scores[items[rows]]
             if user >= 0:
                 scores[self.had_[user].indices] = -np.inf
-            ranks[rows] = (scores > own[:, None]).sum(axis=1)
+            ranks[rows] = (scores > item_scores[:, None]).sum(axis=1)
         ratings = self.mean_ + np.where(items >= 0, self.item_means_.to_numpy()[items], 0.0)
         if self.factors:
             ratings = ratings + np.where(users >= 0, self.user_means_.to_numpy()[users], 0.0)

@@ -1,4 +1,4 @@
-"""Classical models for sequences: counts of k-mers and a linear model."""
+"""Reference models for sequences: counts of k-mers and a linear model."""
 
 import pandas as pd
 from sklearn.feature_extraction.text import CountVectorizer
@@ -18,7 +18,7 @@ def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
     name, _ = spec.only(TextFeature)
     classes = num_classes(spec)
     rows, iterations = affordable(2_000_000, classes), affordable(30_000, classes, least=100, most=300)
-    found = constants(spec, rows)
+    models = constants(spec, rows)
     for length in LENGTHS:
         estimator = make_pipeline(
             FunctionTransformer(_texts, kw_args={"name": name}),
@@ -26,8 +26,8 @@ def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
             MaxAbsScaler(),
             LogisticRegression(max_iter=iterations),
         )
-        found[f"kmer_{length}_logistic_regression"] = Candidate(estimator, f"counts of all {length}-mers", rows)
-    return found
+        models[f"kmer_{length}_logistic_regression"] = Candidate(estimator, f"counts of all {length}-mers", rows)
+    return models
 
 
 def _texts(frame: pd.DataFrame, name: str) -> list[str]:

@@ -55,12 +55,12 @@ def _joined(parts: list):
 def column_signature(predict, spec: DatasetSpec):
     """Returns the signature `columns`: one input a column, under its own name, string, float32 or int64 `(batch,)`.
 
-    An empty text, NaN, or for a date the least int64 stands for nothing. Characters that a tensor's name cannot have
-    become underscores, see `input_keys`; a name that Python keeps for itself gets one behind it.
+    A missing value is an empty text, NaN, or for a date the least int64. Characters that a tensor's name cannot have
+    become underscores, see `input_keys`; a Python keyword gets one as suffix.
 
     Args:
-        predict: Raw features -> the signature's outputs.
-        spec: The columns.
+        predict: Function from raw features to the signature's outputs.
+        spec: The data set's facts.
     """
     keys = input_keys(spec)
     dtypes = {"bytes": tf.string, "float": tf.float32, "int": tf.int64}
@@ -77,7 +77,7 @@ def column_signature(predict, spec: DatasetSpec):
 
 
 def inputs(config: TabularConfig, spec: DatasetSpec) -> dict[str, dict[str, str]]:
-    """Returns which feature each signature's input holds."""
+    """Returns signature -> input -> feature that it takes."""
     return {"columns": {key: name for name, key in input_keys(spec).items()}}
 
 

@@ -1,4 +1,4 @@
-"""Classical models for tables: what a practitioner tries first."""
+"""Reference models for tables: those that a practitioner tries first."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from data.spec import BooleanFeature, CategoryFeature, DatasetSpec, DateFeature,
 from models.tasks.reference import Candidate, affordable, constants, num_classes
 
 BOOSTING = "hist_gradient_boosting"
-MAX_LEVELS = 254  # what gradient boosting takes of a category
+MAX_LEVELS = 254  # greatest number of values of a category in gradient boosting
 # Boosting grows a tree for each class and iteration: 2,400 rows in 150 classes took 4 s an iteration, and a forest of
 # 100 trees for all classes together 1.5 s and was more accurate.
 MAX_BOOSTED_CLASSES = 30
@@ -26,7 +26,7 @@ FOREST_LEAVES = 200_000  # of a tree, times classes: 100 trees hold 320 MB
 
 
 def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
-    """Returns constant answers, the linear model, and gradient boosted trees or, of many classes, a random forest."""
+    """Returns constants, a linear model, and gradient boosted trees or, for many classes, a random forest."""
     classes = num_classes(spec)
     return _of_numbers(spec) if classes == 1 else _of_classes(spec, classes)
 
@@ -40,12 +40,12 @@ def _of_numbers(spec: DatasetSpec) -> dict[str, Candidate]:
 def _of_classes(spec: DatasetSpec, classes: int) -> dict[str, Candidate]:
     iterations = affordable(10_000, classes, least=100, most=1_000)
     linear = _linear(spec, LogisticRegression(max_iter=iterations), affordable(LINEAR_WORK, classes))
-    many = classes > MAX_BOOSTED_CLASSES
-    trees = _forest(spec, classes) if many else _boosting(spec, HistGradientBoostingClassifier, classes)
+    has_many_classes = classes > MAX_BOOSTED_CLASSES
+    trees = _forest(spec, classes) if has_many_classes else _boosting(spec, HistGradientBoostingClassifier, classes)
     return {
         **constants(spec, linear.max_rows),
         "logistic_regression": linear,
-        "random_forest" if many else BOOSTING: trees,
+        "random_forest" if has_many_classes else BOOSTING: trees,
     }
 
 
@@ -61,7 +61,7 @@ def _boosting(spec: DatasetSpec, trees, classes: int) -> Candidate:
 
 
 def _forest(spec: DatasetSpec, classes: int) -> Candidate:
-    """Returns the model of trees for many classes: each tree holds all of them, where boosting grows one a class."""
+    """Returns the random forest for many classes: each tree has all classes, where boosting grows one for each."""
     leaves = affordable(FOREST_LEAVES, classes, least=256)
     model = RandomForestClassifier(min_samples_leaf=2, max_leaf_nodes=leaves, random_state=0)
     return Candidate(
@@ -76,20 +76,20 @@ def _columns(spec: DatasetSpec, *, linear: bool):
     if linear:
         of_numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
         of_categories = make_pipeline(_Codes(), OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5))
-        of_dates = make_pipeline(FunctionTransformer(_moments), of_numbers)
+        of_dates = make_pipeline(FunctionTransformer(_date_parts), of_numbers)
     else:
         of_numbers = FunctionTransformer(_floats)
         of_categories = make_pipeline(
             _Codes(),
             OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, max_categories=MAX_LEVELS),
         )
-        of_dates = FunctionTransformer(_moments)
+        of_dates = FunctionTransformer(_date_parts)
     parts = [("numbers", of_numbers, numbers), ("dates", of_dates, dates), ("categories", of_categories, categories)]
     return ColumnTransformer([part for part in parts if part[2]])
 
 
 def _ordinals(spec: DatasetSpec) -> list[int]:
-    """Returns where the categories lie in the matrix of the trees."""
+    """Returns the column indices of the categories in the matrix of the trees."""
     begin = len(spec.of(NumberFeature, BooleanFeature)) + 4 * len(spec.of(DateFeature))
     return list(range(begin, begin + len(spec.of(CategoryFeature))))
 
@@ -99,13 +99,13 @@ def _floats(frame: pd.DataFrame) -> np.ndarray:
 
 
 class _Codes(TransformerMixin, BaseEstimator):
-    """Replaces texts by whole numbers in the order of the texts, -1 for one not seen: encoders compare objects slowly.
+    """Replaces texts by whole numbers in the order of the texts, -1 for one not seen: encoders are slow on objects.
 
-    OrdinalEncoder and OneHotEncoder took 8 of 17 CPU seconds of 500,000 rows with 4 categories.
+    OrdinalEncoder and OneHotEncoder took 8 of 17 CPU seconds for 500,000 rows with 4 categories.
     """
 
     def fit(self, frame: pd.DataFrame, _=None) -> "_Codes":
-        self.values_ = [_seen(pd.Categorical(frame[name])) for name in frame]
+        self.values_ = [_distinct(pd.Categorical(frame[name])) for name in frame]
         return self
 
     def transform(self, frame: pd.DataFrame) -> np.ndarray:
@@ -113,23 +113,23 @@ class _Codes(TransformerMixin, BaseEstimator):
         columns = []
         for name, values in zip(frame, self.values_, strict=True):
             cells = pd.Categorical(frame[name])
-            # None is the empty text; its code, -1, picks the last.
+            # None counts as the empty text: its code, -1, selects the last entry.
             of_categories = values.get_indexer([*cells.categories, b""]).astype(np.int32)
             columns.append(of_categories[cells.codes])
         return np.stack(columns, axis=1)
 
 
-def _seen(cells: pd.Categorical) -> pd.Index:
-    """Returns the texts of a column, in order; the empty one where there is none."""
-    used = set(cells.remove_unused_categories().categories)
-    return pd.Index(sorted(used | {b""} if (cells.codes < 0).any() else used), dtype=object)
+def _distinct(cells: pd.Categorical) -> pd.Index:
+    """Returns the distinct texts of a column, sorted; with the empty text where values are missing."""
+    texts = set(cells.remove_unused_categories().categories)
+    return pd.Index(sorted(texts | {b""} if (cells.codes < 0).any() else texts), dtype=object)
 
 
-def _moments(frame: pd.DataFrame) -> np.ndarray:
-    """Returns of each moment the day since 1970, the hour, the weekday and the month."""
+def _date_parts(frame: pd.DataFrame) -> np.ndarray:
+    """Returns float64 `(rows, 4 * columns)`: of each date days since 1970, hour, weekday, month."""
     parts = []
     for name in frame:
-        moment = pd.to_datetime(pd.to_numeric(frame[name]), unit="s")
-        days = moment.astype("int64").where(moment.notna()) / 86_400e9
-        parts += [days, moment.dt.hour, moment.dt.weekday, moment.dt.month]
+        timestamps = pd.to_datetime(pd.to_numeric(frame[name]), unit="s")
+        days = timestamps.astype("int64").where(timestamps.notna()) / 86_400e9
+        parts += [days, timestamps.dt.hour, timestamps.dt.weekday, timestamps.dt.month]
     return np.stack(parts, axis=1).astype(float)

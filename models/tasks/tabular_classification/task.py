@@ -37,7 +37,7 @@ def signatures(served, config: TabularClassificationConfig, spec: DatasetSpec) -
 
 
 def classical(config: TabularClassificationConfig, spec: DatasetSpec) -> dict:
-    """Returns the models that the network has to beat."""
+    """Returns the reference models."""
     from models.tasks.tabular import reference as models
 
     return models.candidates(spec)

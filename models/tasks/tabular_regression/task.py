@@ -20,7 +20,7 @@ def preprocessing_fn(raw: Tensors, config: TabularRegressionConfig, spec: Datase
     target_key, _ = spec.only(TargetFeature)
     inputs = features.transform(raw, config, spec)
     mean, deviation = tft.mean(raw[target_key]), tf.sqrt(tft.var(raw[target_key]))
-    rows = tf.shape(next(iter(inputs.values())))[0]  # of an input: the target is not there when the model is asked
+    rows = tf.shape(next(iter(inputs.values())))[0]  # from an input: a request has no target
     scale = tf.tile(tf.stack([mean, deviation])[None], (rows, 1))
     return {**inputs, SCALE: scale, TARGET: tf.math.divide_no_nan(raw[target_key] - mean, deviation)}
 
@@ -32,7 +32,7 @@ def build_model(config: TabularRegressionConfig, spec: DatasetSpec) -> keras.Mod
 
 
 def loss(config: TabularRegressionConfig, spec: DatasetSpec):
-    """Returns the configured loss, of standardized targets."""
+    """Returns the configured loss, on standardized targets."""
     return keras.losses.get(config.loss)
 
 
@@ -44,7 +44,7 @@ def metrics(config: TabularRegressionConfig, spec: DatasetSpec) -> list:
 def signatures(served, config: TabularRegressionConfig, spec: DatasetSpec) -> dict:
     """Returns `serving_default` (serialized tf.train.Example) and `columns` (one input a column).
 
-    Both answer with `outputs`, float32 `(batch,)`, in the target's unit: the name that TF Serving's Regress looks for.
+    Both return `outputs`, float32 `(batch,)`, in the target's unit: the name that TF Serving's Regress looks for.
     """
 
     def predict(raw: Tensors) -> Tensors:
@@ -71,7 +71,7 @@ def example_error(targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
 
 
 def classical(config: TabularRegressionConfig, spec: DatasetSpec) -> dict:
-    """Returns the models that the network has to beat."""
+    """Returns the reference models."""
     from models.tasks.tabular import reference as models
 
     return models.candidates(spec)

@@ -1,4 +1,4 @@
-"""Classical models for texts: hashed n-grams of words and of characters, and a linear model."""
+"""Reference models for texts: hashed n-grams of words and of characters, and a linear model."""
 
 import functools
 
@@ -20,12 +20,12 @@ NUM_FEATURES = 2**18
 # Weights of a linear model, features times classes: its solver keeps some twenty copies of 8 bytes each.
 MAX_WEIGHTS = 8_000_000
 WORD = rf"[{UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]+"
-# For n-grams of characters, of which a text has several times as many as words: rows times classes, rows, characters.
+# Limits for n-grams of characters, several times as many as words: rows times classes, rows, characters of a text.
 CHARACTER_WORK, CHARACTER_ROWS, CHARACTERS = 200_000, 20_000, 1_000
 
 
 def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
-    """Returns constant answers, naive Bayes on words, and logistic regression on words and on parts of words."""
+    """Returns constants, naive Bayes on words, and logistic regression on words and on parts of words."""
     name, _ = spec.only(TextFeature)
     classes = num_classes(spec)
     rows, iterations = affordable(2_000_000, classes), affordable(50_000, classes, least=100, most=500)
@@ -49,40 +49,40 @@ def candidates(spec: DatasetSpec) -> dict[str, Candidate]:
 
     words, pairs = "hashed words", "hashed words and pairs of words, weighted by how rare they are"
     parts = f"hashed runs of 2 to 4 characters within words of the first {CHARACTERS:,} characters, weighted likewise"
-    by_characters = on_ngrams("char_wb", (2, 4), *linear(), characters=CHARACTERS)
+    on_characters = on_ngrams("char_wb", (2, 4), *linear(), characters=CHARACTERS)
     return {
         **constants(spec, rows),
         "naive_bayes": Candidate(on_ngrams("word", (1, 1), _SeenColumns(), MultinomialNB()), words, rows),
         "logistic_regression": Candidate(on_ngrams("word", (1, 2), *linear()), pairs, rows),
-        "character_logistic_regression": Candidate(by_characters, parts, character_rows),
+        "character_logistic_regression": Candidate(on_characters, parts, character_rows),
     }
 
 
 def _num_features(classes: int) -> int:
-    """Returns how many features n-grams are hashed to, a power of two: fewer for very many classes."""
+    """Returns the number of features that n-grams are hashed to, a power of two; fewer for very many classes."""
     return min(NUM_FEATURES, 1 << (MAX_WEIGHTS // classes).bit_length() - 1)
 
 
 @functools.cache
 def _pattern():
-    import regex  # unlike re it knows scripts, and that a vowel sign belongs to its letter
+    import regex  # unlike re it has classes for scripts and for combining marks
 
     return regex.compile(WORD, regex.VERSION1)
 
 
 def _words(text: str) -> list[str]:
-    """Returns the words of a text in any script; signs of punctuation are none."""
+    """Returns the words of a text in any script, without punctuation."""
     return _pattern().findall(text)
 
 
 class _SeenColumns(TransformerMixin, BaseEstimator):
-    """Keeps the columns that a training row has: models of many classes hold each column for each class several times.
+    """Selects the columns that occur in training rows: models of many classes store each column for each class.
 
     Of 500 texts in 20 classes logistic regression on all 2**18 columns takes 25 s and 1.4 GiB.
     """
 
     def fit(self, matrix: csr_matrix, _targets=None) -> "_SeenColumns":
-        self.columns_ = np.union1d([0], matrix.indices)  # one at least, where all texts are empty
+        self.columns_ = np.union1d([0], matrix.indices)  # at least one, where all texts are empty
         return self
 
     def transform(self, matrix: csr_matrix) -> csr_matrix:
@@ -90,5 +90,5 @@ class _SeenColumns(TransformerMixin, BaseEstimator):
 
 
 def _texts(frame: pd.DataFrame, name: str, characters: int | None) -> list[str]:
-    """Returns the texts of stored bytes, cut after so many characters; None for the whole."""
+    """Returns the texts of stored bytes, cut after `characters` characters; None for no limit."""
     return ["" if cell is None else cell.decode("utf-8", errors="replace")[:characters] for cell in frame[name]]

@@ -1,4 +1,4 @@
-"""What is special about classical models beside what the contract test asks of all."""
+"""Reference models of single tasks; the contract test has what all share."""
 
 import tracemalloc
 
@@ -43,8 +43,8 @@ def _peak_mib(function) -> float:
 
 
 @pytest.mark.parametrize("name", ["logistic_regression", "hist_gradient_boosting"])
-def test_one_long_cell_is_held_once_not_once_a_row(name):
-    """A cell of 200,000 bytes among 1,000 rows: as an array of fixed width they took 191 MiB, and that twice."""
+def test_one_long_cell_takes_memory_once_not_for_each_row(name):
+    """A cell of 200,000 bytes among 1,000 rows: as an array of fixed width they took 191 MiB, twice."""
     generator = np.random.default_rng(0)
     cells = np.array([None, b"a", b"b", b"c"] * 250, object)
     cells[7] = b"x" * 200_000
@@ -58,7 +58,7 @@ def test_one_long_cell_is_held_once_not_once_a_row(name):
 
 
 @pytest.mark.parametrize("name", ["naive_bayes", "logistic_regression"])
-def test_models_of_texts_take_memory_for_the_words_there_are(name):
+def test_memory_of_text_models_depends_on_the_words_in_the_data(name):
     """40 short texts in 20 classes: with a weight for each hash and class they took 160 and 1,400 MiB."""
     words = [f"word{number % 20} other{number}" for number in range(40)]
     frame, labels = pd.DataFrame({"text": [text.encode() for text in words]}), pd.Series(np.arange(40) % 20)
@@ -66,11 +66,11 @@ def test_models_of_texts_take_memory_for_the_words_there_are(name):
     model = texts.candidates(_spec(text=TextFeature(), y=LabelFeature(classes=classes)))[name].estimator
 
     assert _peak_mib(lambda: model.fit(frame, labels)) < 40
-    asked = pd.DataFrame({"text": [b"word3 unheard of", b"word11"]})
-    assert predict(model, asked, 20).argmax(axis=1).tolist() == [3, 11]
+    new_texts = pd.DataFrame({"text": [b"word3 unheard of", b"word11"]})
+    assert predict(model, new_texts, 20).argmax(axis=1).tolist() == [3, 11]
 
 
-def test_texts_without_a_word_are_learned_from_all_the_same():
+def test_texts_without_words_can_be_learned():
     frame, labels = pd.DataFrame({"text": [b"", None, b"", b"!"]}), pd.Series([0, 1, 0, 0])
 
     for candidate in texts.candidates(_spec(text=TextFeature(), y=LabelFeature(classes=("a", "b")))).values():
@@ -78,23 +78,31 @@ def test_texts_without_a_word_are_learned_from_all_the_same():
         assert scores.sum(axis=1) == pytest.approx(np.ones(4), abs=1e-6)
 
 
-def test_of_two_classes_a_constant_answer_has_the_f1_score_of_the_second():
+def test_a_constant_of_the_second_class_has_its_f1_score():
     frame, labels = pd.DataFrame({"text": [b"a"] * 10}), pd.Series([0] * 7 + [1] * 3)
     spec = _spec(text=TextFeature(), y=LabelFeature(classes=("ham", "spam")))
     score = CONFIG().compared(spec)["f1@spam"]
 
-    trivial = {name: one.estimator.fit(frame, labels) for name, one in texts.candidates(spec).items() if one.trivial}
+    trivial = {
+        name: candidate.estimator.fit(frame, labels)
+        for name, candidate in texts.candidates(spec).items()
+        if candidate.trivial
+    }
 
-    found = {name: score.value(labels.to_numpy(), predict(model, frame, 2)) for name, model in trivial.items()}
+    scores = {name: score.value(labels.to_numpy(), predict(model, frame, 2)) for name, model in trivial.items()}
     # Three of ten are spam: precision 0.3, recall 1.
-    assert found == {"majority": 0.0, "always_second_class": pytest.approx(2 * 0.3 / 1.3)}
+    assert scores == {"majority": 0.0, "always_second_class": pytest.approx(2 * 0.3 / 1.3)}
 
 
-def test_the_trivial_models_of_numbers_are_the_best_constants_by_either_error():
+def test_the_trivial_models_of_numbers_are_mean_and_median():
     frame, target = pd.DataFrame({"size": [0.0, 0.0, 0.0]}), pd.Series([1.0, 2.0, 9.0])
-    found = tables.candidates(_spec(size=NumberFeature(), price=TargetFeature()))
+    candidates = tables.candidates(_spec(size=NumberFeature(), price=TargetFeature()))
 
-    trivial = {name: one.estimator.fit(frame, target).predict(frame)[0] for name, one in found.items() if one.trivial}
+    trivial = {
+        name: candidate.estimator.fit(frame, target).predict(frame)[0]
+        for name, candidate in candidates.items()
+        if candidate.trivial
+    }
     assert trivial == {"mean": 4.0, "median": 2.0}
 
 
@@ -109,8 +117,8 @@ def test_the_trivial_models_of_numbers_are_the_best_constants_by_either_error():
     ids=["chinese", "thai", "hindi"],
 )
 def test_texts_of_any_script_are_learned(name, good, bad):
-    """Each text is the sentence with a few letters of its own in the middle: without words only guesses are left."""
-    noise = ["".join(good[(number * 7 + place) % len(good)] for place in range(3)) for number in range(60)]
+    """Texts are a sentence with other letters in the middle: a model without its words could only guess."""
+    noise = ["".join(good[(number * 7 + index) % len(good)] for index in range(3)) for number in range(60)]
     rows = [f"{text[:8]}{text[8:]}{extra}" for extra in noise for text in (good, bad)]
     frame, labels = pd.DataFrame({"text": [row.encode() for row in rows]}), pd.Series([1, 0] * 60)
     model = texts.candidates(_spec(text=TextFeature(), y=LabelFeature(classes=("bad", "good"))))[name].estimator
@@ -120,24 +128,24 @@ def test_texts_of_any_script_are_learned(name, good, bad):
     assert predict(model, frame[80:], 2).argmax(axis=1).tolist() == labels[80:].tolist()
 
 
-def test_a_vowel_sign_belongs_to_its_word():
+def test_a_vowel_sign_is_part_of_its_word():
     assert texts._words("हिन्दी में") == ["हिन्दी", "में"]
     assert texts._words("die Straße, 2 Äpfel") == ["die", "Straße", "2", "Äpfel"]
     assert texts._words("我爱 python3") == ["我", "爱", "python3"]
 
 
 @pytest.mark.parametrize("classes", [2, 10, 31, 150, 1000])
-def test_what_classical_models_cost_is_bounded_however_many_classes_there_are(classes):
+def test_the_cost_of_reference_models_is_bounded_for_any_number_of_classes(classes):
     """150 classes of 2,393 rows took 1,282 s: boosting grew a tree for each class and iteration."""
     label = LabelFeature(classes=tuple(map(str, range(classes))))
 
-    for found in (
+    for candidates in (
         tables.candidates(_spec(size=NumberFeature(), y=label)),
         texts.candidates(_spec(text=TextFeature(), y=label)),
         images.candidates(_spec(image=ImageFeature(height=28, width=28, channels=1), y=label)),
         sequences.candidates(_spec(text=TextFeature(), y=label)),
     ):
-        for name, candidate in found.items():
+        for name, candidate in candidates.items():
             model = candidate.estimator[-1] if hasattr(candidate.estimator, "steps") else candidate.estimator
             assert candidate.max_rows, name
             if isinstance(model, HistGradientBoostingClassifier):
@@ -158,26 +166,26 @@ def test_a_forest_learns_150_classes():
     frame = pd.DataFrame(values, columns=list("abcd"))
     frame.loc[::50, "a"] = np.nan
     label = LabelFeature(classes=tuple(map(str, range(150))))
-    found = tables.candidates(_spec(**{name: NumberFeature(optional=True) for name in "abcd"}, y=label))
+    candidates = tables.candidates(_spec(**{name: NumberFeature(optional=True) for name in "abcd"}, y=label))
 
-    model = found["random_forest"].estimator.fit(frame[:900], pd.Series(labels[:900]))
+    model = candidates["random_forest"].estimator.fit(frame[:900], pd.Series(labels[:900]))
 
     assert (predict(model, frame[900:], 150).argmax(axis=1) == labels[900:]).mean() > 0.8
 
 
 @pytest.mark.parametrize("name", ["logistic_regression", "hist_gradient_boosting"])
-def test_encoders_make_of_codes_what_they_make_of_texts(name):
-    """With nothing, rare texts, more than a category may have, and texts that are not seen in training."""
+def test_encoders_give_the_same_for_codes_and_for_texts(name):
+    """With missing, empty, rare and new texts, and more values than a category may have."""
     generator = np.random.default_rng(0)
     cells = np.array([None, b"", *(f"v{number}".encode() for number in range(600))], object)
     train, test = cells[generator.integers(0, 400, 3000)], cells[generator.integers(0, 602, 500)]
     spec = _spec(a=CategoryFeature(optional=True), y=LabelFeature(classes=("no", "yes")))
     encoder = tables.candidates(spec)[name].estimator[:-1]
-    alone = clone(encoder[0].transformers[0][1][-1])
+    plain_encoder = clone(encoder[0].transformers[0][1][-1])
 
-    found = encoder.fit(pd.DataFrame({"a": train})).transform(pd.DataFrame({"a": test}))
+    encoded = encoder.fit(pd.DataFrame({"a": train})).transform(pd.DataFrame({"a": test}))
 
     filled = [np.array([cell or b"" for cell in column], object)[:, None] for column in (train, test)]
-    expected = alone.fit(filled[0]).transform(filled[1])
-    pairs = [one.toarray() if hasattr(one, "toarray") else one for one in (found, expected)]
+    expected = plain_encoder.fit(filled[0]).transform(filled[1])
+    pairs = [matrix.toarray() if hasattr(matrix, "toarray") else matrix for matrix in (encoded, expected)]
     assert np.array_equal(*pairs, equal_nan=True)

@@ -39,7 +39,7 @@ def _augmented(images, **settings):
     return augment(features, seed, ImageClassificationConfig(**settings))["image"].numpy()
 
 
-def test_augmentation_is_off_unless_asked_for():
+def test_augmentation_is_off_by_default():
     images = np.random.default_rng(0).random((4, 5, 5, 1), np.float32)
 
     np.testing.assert_array_equal(_augmented(images), images)
@@ -62,18 +62,18 @@ def test_shifting_moves_every_image_by_at_most_the_limit():
 
     shifted = _augmented(images, shift_px=2)
 
-    paths = np.argwhere(shifted[..., 0] == 1)[:, 1:] - 3
-    assert len(paths) == 64
-    assert set(np.unique(paths)) == {-2, -1, 0, 1, 2}
+    offsets = np.argwhere(shifted[..., 0] == 1)[:, 1:] - 3
+    assert len(offsets) == 64
+    assert set(np.unique(offsets)) == {-2, -1, 0, 1, 2}
 
 
-def test_the_same_seed_augments_the_same():
+def test_the_same_seed_gives_the_same_augmentation():
     images = np.random.default_rng(0).random((8, 6, 6, 1), np.float32)
 
     np.testing.assert_array_equal(_augmented(images, shift_px=1, flip=True), _augmented(images, shift_px=1, flip=True))
 
 
-def test_a_picture_of_any_size_becomes_the_bytes_that_training_saw():
+def test_an_image_of_any_size_is_resized_to_the_pixels_of_training():
     import tensorflow as tf
 
     from models.tasks.image_classification.task import signatures
@@ -83,7 +83,7 @@ def test_a_picture_of_any_size_becomes_the_bytes_that_training_saw():
     Image.fromarray(small).resize((24, 16), Image.Resampling.NEAREST).save(file, "PNG")
 
     class Served:
-        """Answers with the raw bytes that it was given, as 64 scores."""
+        """Returns the first raw bytes of its input as scores."""
 
         def predict_raw(self, raw):
             return tf.cast(tf.io.decode_raw(raw["image"], tf.uint8), tf.float32)[:, :10]
@@ -97,7 +97,7 @@ def test_a_picture_of_any_size_becomes_the_bytes_that_training_saw():
 
 
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "categorical_focal_crossentropy"])
-def test_losses_on_one_hot_labels_take_integer_labels(loss):
+def test_losses_of_one_hot_labels_accept_integer_labels(loss):
     import tensorflow as tf
 
     from models.tasks.image_classification.task import loss as make_loss

@@ -8,28 +8,28 @@ from models.tasks.recommendation import reference
 
 def test_recall_and_ndcg_by_hand():
     # Ranks 0, 2 and 10: the last is not among the first ten. 1 / log2(2) and 1 / log2(4).
-    answers = np.array([[0, 4.0], [2, 3.0], [10, 5.0]])
+    predictions = np.array([[0, 4.0], [2, 3.0], [10, 5.0]])
     metrics = (recall_at(10), ndcg_at(10), RATING_RMSE)
-    found = {metric.name: metric.value(np.array([4.0, 4.0, 5.0]), answers) for metric in metrics}
+    values = {metric.name: metric.value(np.array([4.0, 4.0, 5.0]), predictions) for metric in metrics}
 
-    assert found["recall_at_10"] == pytest.approx(2 / 3)
-    assert found["ndcg_at_10"] == pytest.approx(1.5 / 3)
-    assert found["rating_rmse"] == pytest.approx((1 / 3) ** 0.5)
+    assert values["recall_at_10"] == pytest.approx(2 / 3)
+    assert values["ndcg_at_10"] == pytest.approx(1.5 / 3)
+    assert values["rating_rmse"] == pytest.approx((1 / 3) ** 0.5)
 
 
-def test_popularity_ranks_what_a_user_did_not_have():
+def test_popularity_ranks_an_item_among_the_users_new_items():
     frame = pd.DataFrame({"user": [b"a", b"a", b"b", b"b", b"c"], "item": [b"x", b"y", b"x", b"z", b"x"]})
     ranker = reference.candidates("user", "item")["popularity"].estimator.fit(frame, pd.Series([4.0, 2, 4, 2, 4]))
 
-    asked = pd.DataFrame({"user": [b"a", b"c", b"new", b"a"], "item": [b"z", b"z", b"x", b"unheard of"]})
-    ranks, ratings = ranker.predict(asked).T
+    new_rows = pd.DataFrame({"user": [b"a", b"c", b"new", b"a"], "item": [b"z", b"z", b"x", b"unheard of"]})
+    ranks, ratings = ranker.predict(new_rows).T
 
     # a had x and y: z is first. c had x: y and z tie. Nobody new had anything: x is first. Unheard of comes last.
     assert ranks.tolist() == [0, 0, 0, np.inf]
     assert ratings[2] > ratings[0]
 
 
-def test_what_a_user_had_before_is_ranked_by_its_score_among_what_they_did_not_have():
+def test_a_seen_item_is_ranked_by_its_score_among_the_users_new_items():
     # x was had three times, z twice, y and w once. a had x and y: they are ranked beside z and w.
     frame = pd.DataFrame({"user": list("aabbccd"), "item": list("xyxzxzw")})
     ranker = reference.candidates("user", "item")["popularity"].estimator.fit(frame, pd.Series([3.0] * 7))
@@ -40,7 +40,7 @@ def test_what_a_user_had_before_is_ranked_by_its_score_among_what_they_did_not_h
 
 
 @pytest.mark.slow
-def test_the_index_knows_what_each_user_had_and_what_last():
+def test_the_index_has_all_and_the_recent_items_of_each_user():
     import keras
     import tensorflow as tf
 

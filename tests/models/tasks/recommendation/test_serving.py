@@ -1,4 +1,4 @@
-"""What a published model recommends."""
+"""Recommendations of a published model."""
 
 import numpy as np
 import pytest
@@ -8,20 +8,24 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def recommended(tmp_path_factory):
-    """A trained job, and what its model recommends to somebody known, to somebody new and to nobody."""
+    """A trained job, and titles and scores recommended to a known user, a new user and an empty name."""
     import tensorflow as tf
 
     from models.training.trainer import train
-    from tests.models.tiny import job
+    from tests.models import tiny
 
-    made = job(tmp_path_factory.mktemp("recommendation"), "recommendation", epochs=2)
-    train(made)
-    recommend = tf.saved_model.load(made.model_folder).signatures["recommend"]
-    answer = recommend(user_id=tf.constant(["u1", "a stranger", ""]))
-    return made, [[title.decode() for title in row] for row in answer["titles"].numpy()], answer["scores"].numpy()
+    job = tiny.job(tmp_path_factory.mktemp("recommendation"), "recommendation", epochs=2)
+    train(job)
+    recommend = tf.saved_model.load(job.model_folder).signatures["recommend"]
+    recommendations = recommend(user_id=tf.constant(["u1", "a stranger", ""]))
+    return (
+        job,
+        [[title.decode() for title in row] for row in recommendations["titles"].numpy()],
+        recommendations["scores"].numpy(),
+    )
 
 
-def test_somebody_new_gets_what_is_popular(recommended):
+def test_a_new_user_gets_the_most_popular_items(recommended):
     from tests.models.tiny import NUM_ROWS, rows_of
 
     _, titles, scores = recommended
@@ -34,39 +38,39 @@ def test_somebody_new_gets_what_is_popular(recommended):
     np.testing.assert_allclose(scores[1], np.log1p([counts[title] for title in titles[1]]), rtol=1e-5)
 
 
-def test_what_a_user_had_before_is_ranked_among_what_they_did_not_have_by_network_and_reference_alike(recommended):
+def test_network_and_reference_models_rank_a_seen_item_among_the_users_new_items(recommended):
     import pandas as pd
     import tensorflow as tf
 
     from data.examples import encode
     from tests.models.tiny import NUM_ROWS, rows_of
 
-    made, _, _ = recommended
+    job, _, _ = recommended
     rows = rows_of("recommendation", NUM_ROWS["train"], 0)
     films = sorted({row["item"] for row in rows})
-    asked = [{"inputs": "u1", "item": film, "kind": "light", "user": 3.0} for film in films]
-    had = np.isin(films, [row["item"] for row in rows if row["inputs"] == "u1"])
-    served = tf.saved_model.load(made.model_folder).signatures["serving_default"]
-    network = served(tf.constant([encode(row, made.spec, targets=False) for row in asked]))["outputs"].numpy()[:, 0]
-    frames = [pd.DataFrame(one)[["inputs", "item", "user"]].map(str) for one in (rows, asked)]
+    new_rows = [{"inputs": "u1", "item": film, "kind": "light", "user": 3.0} for film in films]
+    is_seen = np.isin(films, [row["item"] for row in rows if row["inputs"] == "u1"])
+    served = tf.saved_model.load(job.model_folder).signatures["serving_default"]
+    network = served(tf.constant([encode(row, job.spec, targets=False) for row in new_rows]))["outputs"].numpy()[:, 0]
+    frames = [pd.DataFrame(rows_)[["inputs", "item", "user"]].map(str) for rows_ in (rows, new_rows)]
     ratings = frames[0].pop("user").astype(float)
 
-    for name, candidate in made.task.classical(made.config, made.spec).items():
+    for name, candidate in job.task.classical(job.config, job.spec).items():
         reference = candidate.estimator.fit(frames[0], ratings).predict(frames[1])[:, 0]
         for ranks in (network, reference):
-            assert (ranks <= (~had).sum()).all(), name
-        # Not all that was had is behind all that was not.
-        assert reference[had].min() < (~had).sum(), name
-    assert network[had].min() < (~had).sum()
+            assert (ranks <= (~is_seen).sum()).all(), name
+        # Some seen item is ranked before some new one.
+        assert reference[is_seen].min() < (~is_seen).sum(), name
+    assert network[is_seen].min() < (~is_seen).sum()
 
 
-def test_nobody_is_recommended_what_they_had(recommended):
+def test_seen_items_are_not_recommended(recommended):
     from tests.models.tiny import NUM_ROWS, rows_of
 
     _, titles, scores = recommended
-    had = {row["item"] for row in rows_of("recommendation", NUM_ROWS["train"], 0) if row["inputs"] == "u1"}
+    seen_items = {row["item"] for row in rows_of("recommendation", NUM_ROWS["train"], 0) if row["inputs"] == "u1"}
 
-    offered = [title for title in titles[0] if title]
+    recommended_titles = [title for title in titles[0] if title]
     assert [bool(title) for title in titles[0]] == (scores[0] > -1e8).tolist()
-    assert not had & set(offered)
-    assert len(had) + len(offered) >= 8 or len(offered) == 3  # there are eight films
+    assert not seen_items & set(recommended_titles)
+    assert len(seen_items) + len(recommended_titles) >= 8 or len(recommended_titles) == 3  # there are eight films

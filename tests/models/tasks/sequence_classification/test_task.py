@@ -10,7 +10,7 @@ SPEC = DatasetSpec(name="x", title="", licence="", features={"s": TextFeature(),
 CONFIG = SequenceClassificationConfig(length=12, dense_units=4)
 
 
-def test_letters_become_places_in_the_alphabet_and_all_else_nothing():
+def test_letters_become_positions_in_the_alphabet_and_others_0():
     import tensorflow as tf
 
     from models.tasks.sequence_classification.task import preprocessing_fn
@@ -22,7 +22,7 @@ def test_letters_become_places_in_the_alphabet_and_all_else_nothing():
     assert letters.tolist() == [[1, 2, 3, 4] + [0] * 8, [0] * 12, [3] * 12]
 
 
-def test_a_sequence_and_its_reverse_complement_get_the_same_answer():
+def test_a_sequence_and_its_reverse_complement_get_the_same_prediction():
     from models.tasks.sequence_classification.task import build_model
 
     model = build_model(CONFIG, SPEC)
@@ -32,7 +32,7 @@ def test_a_sequence_and_its_reverse_complement_get_the_same_answer():
     np.testing.assert_allclose(*scores, rtol=1e-5)
 
 
-def test_strands_are_those_of_dna():
+def test_both_strands_need_the_alphabet_of_dna():
     with pytest.raises(ValueError, match=r"model\.both_strands: expected alphabet ACGT, found 'ab'"):
         SequenceClassificationConfig(alphabet="ab").check_features(SPEC)
 
@@ -42,7 +42,7 @@ def test_windows_are_coding_inside_a_gene_and_noncoding_outside_all():
 
     genes = "chrI\tSGD\tCDS\t101\t400\t.\t+\t0\tID=x\nchrI\tSGD\tgene\t1\t900\t.\t+\t.\tID=y\n"
 
-    found = {begin: kind for _, begin, _, kind in _windows("chrI", "A" * 700, genes)}
+    kinds = {begin: kind for _, begin, _, kind in _windows("chrI", "A" * 700, genes)}
 
     # Bases 100 to 399 are coding: windows that begin at 100 to 200 lie inside, from 400 on outside.
-    assert found == {**dict.fromkeys(range(100, 201, 25), "coding"), **dict.fromkeys(range(400, 501, 25), "noncoding")}
+    assert kinds == {**dict.fromkeys(range(100, 201, 25), "coding"), **dict.fromkeys(range(400, 501, 25), "noncoding")}

@@ -10,7 +10,7 @@ def _spec(**features):
     return DatasetSpec(name="x", title="", licence="", features={**features, "y": LabelFeature(classes=("a", "b"))})
 
 
-def test_a_curve_tells_how_far_a_number_is_through_each_bin():
+def test_a_curve_is_the_position_of_a_number_in_each_bin():
     import tensorflow as tf
 
     from models.tasks.tabular.features import _curves
@@ -23,7 +23,7 @@ def test_a_curve_tells_how_far_a_number_is_through_each_bin():
     np.testing.assert_allclose(curves[:, 1], [[0, 0], [1, 0], [1, 0.25], [1, 1]])
 
 
-def test_what_is_missing_is_not_a_number_until_it_is_marked():
+def test_a_missing_value_becomes_the_default():
     import tensorflow as tf
 
     from models.tasks.optional import dense
@@ -33,43 +33,43 @@ def test_what_is_missing_is_not_a_number_until_it_is_marked():
     np.testing.assert_array_equal(dense(sparse, float("nan")).numpy(), [1.5, np.nan, 2.5])
 
 
-def test_columns_are_stacked_in_order_whether_they_come_sparse_or_not():
+def test_sparse_and_dense_columns_are_stacked_in_order():
     import tensorflow as tf
 
     from models.tasks.optional import stacked
 
     # The first optional column has no value in this batch: TensorFlow parses it as (2, 0).
     empty = tf.SparseTensor(tf.zeros((0, 2), tf.int64), tf.zeros((0,), tf.string), [2, 0])
-    some = tf.SparseTensor([[1, 0]], ["d"], [2, 1])
+    one_value = tf.SparseTensor([[1, 0]], ["d"], [2, 1])
 
-    found = stacked([empty, tf.constant(["a", "b"]), some], "-")
+    table = stacked([empty, tf.constant(["a", "b"]), one_value], "-")
 
-    assert found.numpy().tolist() == [[b"-", b"a", b"-"], [b"-", b"b", b"d"]]
-    twice = tf.SparseTensor([[1, 0], [1, 1]], ["d", "e"], [2, 2])
+    assert table.numpy().tolist() == [[b"-", b"a", b"-"], [b"-", b"b", b"d"]]
+    two_values = tf.SparseTensor([[1, 0], [1, 1]], ["d", "e"], [2, 2])
     with pytest.raises(tf.errors.InvalidArgumentError):
-        stacked([twice, empty], "-")
+        stacked([two_values, empty], "-")
 
 
-def test_a_moment_becomes_its_day_and_its_phases():
+def test_a_date_becomes_its_day_and_its_phases():
     import tensorflow as tf
 
-    from models.tasks.tabular.features import _moments, number_names
+    from models.tasks.tabular.features import _date_numbers, number_names
 
     # 1970-01-02, a Friday, at six in the morning: a quarter of the day.
-    day, *phases = _moments(tf.constant([[86_400 + 6 * 3_600]], tf.int64)).numpy()[0]
+    day, *phases = _date_numbers(tf.constant([[86_400 + 6 * 3_600]], tf.int64)).numpy()[0]
 
     assert day == 1.25
     assert phases[:2] == pytest.approx([1.0, 0.0], abs=1e-6)
     assert len(number_names(_spec(when=DateFeature()))) == 1 + len(phases)
 
 
-def test_columns_have_the_names_of_tensors_and_never_the_same():
+def test_columns_have_valid_and_distinct_tensor_names():
     from models.tasks.tabular.config import input_keys
 
     names = ["trip miles", "trip.miles", "A", "a", "色", "lambda", "_x", "self"]
     spec = DatasetSpec(name="x", title="", licence="", features=dict.fromkeys(names, NumberFeature()))
 
-    # Eight digits of `printf %s "trip miles" | sha256sum`: an order of the columns decides about nothing.
+    # Eight digits of `printf %s "trip miles" | sha256sum`: the order of the columns does not matter.
     assert input_keys(spec) == {
         "trip miles": "trip_miles_82b40767",
         "trip.miles": "trip_miles_8389bebf",

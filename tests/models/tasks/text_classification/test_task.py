@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow  # loads TensorFlow
         ("привет,мир", ["привет", ",", "мир"]),
         ("", []),
         ("  \n\t ", []),
-        ("a b c d e f", ["a", "b", "c", "d"]),  # four are looked at
+        ("a b c d e f", ["a", "b", "c", "d"]),  # at most four words
     ],
 )
 def test_texts_are_split_into_words_in_any_script(text, words):
@@ -20,12 +20,12 @@ def test_texts_are_split_into_words_in_any_script(text, words):
 
     from models.tasks.text_classification.task import split_words
 
-    (found,) = split_words(tf.constant([text]), 4 if text.startswith("a b") else 20).to_list()
+    (split,) = split_words(tf.constant([text]), 4 if text.startswith("a b") else 20).to_list()
 
-    assert [word.decode() for word in found] == words
+    assert [word.decode() for word in split] == words
 
 
-def test_bytes_that_are_no_text_and_texts_of_a_million_characters_do_no_harm():
+def test_invalid_utf_8_and_texts_of_a_million_characters_are_split():
     import tensorflow as tf
 
     from models.tasks.text_classification.task import split_words
@@ -36,7 +36,7 @@ def test_bytes_that_are_no_text_and_texts_of_a_million_characters_do_no_harm():
     assert long == [b"word"] * 10
 
 
-def test_parts_are_marked_at_the_ends_of_words_and_keep_to_their_text():
+def test_character_ngrams_mark_the_ends_of_words():
     import tensorflow as tf
 
     from models.tasks.text_classification.task import split_parts, split_words
@@ -57,9 +57,9 @@ def test_a_bag_of_vectors_ignores_padding_and_order():
     from models.layers.embedding_bag import EmbeddingBag
 
     bag = EmbeddingBag(5, 3)
-    one, other, none = np.asarray(bag(np.array([[1, 2, 2, 0], [2, 0, 1, 2], [0, 0, 0, 0]])))
+    bag_of_three, reordered, padding = np.asarray(bag(np.array([[1, 2, 2, 0], [2, 0, 1, 2], [0, 0, 0, 0]])))
 
     vectors = np.asarray(bag.embedding.embeddings)
-    np.testing.assert_allclose(one, (vectors[1] + 2 * vectors[2]) / 2, rtol=1e-5)  # over the root of 1 + 3
-    np.testing.assert_allclose(one, other, rtol=1e-5)
-    assert not none.any()
+    np.testing.assert_allclose(bag_of_three, (vectors[1] + 2 * vectors[2]) / 2, rtol=1e-5)  # over the root of 1 + 3
+    np.testing.assert_allclose(bag_of_three, reordered, rtol=1e-5)
+    assert not padding.any()
