@@ -1,1 +1,1 @@
-"""What Headrace costs, beside its rivals; `make bench` runs it. Never part of the tests: figures vary by machine."""
+"""Costs of Headrace and of its alternatives: `make bench`. Not part of the tests: figures differ between machines."""

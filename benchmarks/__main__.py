@@ -22,15 +22,15 @@ RESULTS = ROOT / "docs" / "results.md"
 @click.group(invoke_without_command=True)
 @click.pass_context
 def bench(context: click.Context) -> None:
-    """Measure Headrace on this machine; without a command, what it costs beside its rivals."""
+    """Measure Headrace on this machine; without a command, its costs and those of the alternatives."""
     if context.invoked_subcommand is None:
         context.invoke(overhead)
 
 
 @bench.command()
-@click.option("--rounds", default=3, show_default=True, help="Medians are of so many.")
-@click.option("--epochs", default=8, show_default=True, help="Of the longer runs.")
-@click.option("--no-stock", is_flag=True, help="Leave stock TFX out, which takes 90 s a round.")
+@click.option("--rounds", default=3, show_default=True, help="Number of measurements of which medians are taken.")
+@click.option("--epochs", default=8, show_default=True, help="Epochs of the longer runs.")
+@click.option("--no-stock", is_flag=True, help="Without stock TFX, which takes 90 s a round.")
 def overhead(rounds: int = 3, epochs: int = 8, no_stock: bool = False) -> None:
     """Run Headrace, a plain Keras script and stock TFX side by side; write the table into docs/results.md."""
     from benchmarks import overhead as measured
@@ -58,11 +58,11 @@ def growth() -> None:
 @click.option("--rows", default=200_000, show_default=True)
 @click.option("--columns", default=200, show_default=True)
 def wide(rows: int, columns: int) -> None:
-    """Statistics, data gate and transform of a wide table, beside TFDV and TFT called directly."""
-    found = json.loads(cost([sys.executable, "-m", "benchmarks.wide", rows, columns]).out.splitlines()[-1])
+    """Time statistics, data gate and transform of a wide table, and TFDV and TFT called directly."""
+    seconds = json.loads(cost([sys.executable, "-m", "benchmarks.wide", rows, columns]).out.splitlines()[-1])
     text = (
-        f"{rows:,} rows of {columns} columns: {found['ours']:.0f} s, called directly {found['directly']:.0f} s, "
-        f"{found['ours'] / found['directly']:.2f} times (at most 1.5)."
+        f"{rows:,} rows of {columns} columns: {seconds['ours']:.0f} s, called directly {seconds['directly']:.0f} s, "
+        f"{seconds['ours'] / seconds['directly']:.2f} times (at most 1.5)."
     )
     click.echo(text)
     _write("wide", text)
@@ -70,10 +70,14 @@ def wide(rows: int, columns: int) -> None:
 
 @bench.command()
 @click.option("--only", default="", help="Rows, by comma: " + ", ".join(columns_table.ROWS) + "; all but the last two.")
-@click.option("--rounds", default=3, show_default=True, help="Medians are of so many.")
-@click.option("--before", type=click.Path(exists=True, path_type=Path), help="An older clone, set up, for fashion.")
+@click.option("--rounds", default=3, show_default=True, help="Number of measurements of which medians are taken.")
+@click.option(
+    "--before",
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of an older clone that is set up, for fashion.",
+)
 def columns(only: str, rounds: int, before: Path | None) -> None:
-    """What the data path costs beside Arrow, tfx_bsl and TFT called directly; write the rows that were measured."""
+    """Measure the data path, and Arrow, tfx_bsl and TFT called directly; write the measured rows."""
     names = only.split(",") if only else [name for name in columns_table.ROWS if name not in columns_table.LONG]
     if unknown := set(names) - set(columns_table.ROWS):
         raise click.UsageError(f"No row {', '.join(sorted(unknown))}; rows: {', '.join(columns_table.ROWS)}.")
@@ -86,9 +90,9 @@ def columns(only: str, rounds: int, before: Path | None) -> None:
 
 @bench.command()
 @click.option("--only", default=",".join(evaluate_table.ROWS), show_default=True, help="Rows, by comma.")
-@click.option("--rounds", default=3, show_default=True, help="Medians are of so many.")
+@click.option("--rounds", default=3, show_default=True, help="Number of measurements of which medians are taken.")
 def evaluate(only: str, rounds: int) -> None:
-    """What evaluation, comparison and predictions of files cost beside a forward pass; write the rows measured."""
+    """Measure evaluation, comparison and predictions of files relative to a forward pass; write the measured rows."""
     if unknown := set(only.split(",")) - set(evaluate_table.ROWS):
         raise click.UsageError(f"No row {', '.join(sorted(unknown))}; rows: {', '.join(evaluate_table.ROWS)}.")
     sizes = evaluate_table.Sizes(rounds=rounds)
@@ -100,7 +104,7 @@ def evaluate(only: str, rounds: int) -> None:
 
 @bench.command()
 def pictures() -> None:
-    """CPU time of a picture at ingest and within the served graph; write the table into docs/results.md."""
+    """Measure CPU time of a picture at ingest and in the served graph; write the table into docs/results.md."""
     from benchmarks import pictures as measured
 
     text = measured.table(lambda line: click.echo(line, err=True))
@@ -131,7 +135,7 @@ def serving() -> None:
 @bench.command()
 @click.argument("versions", nargs=-1)
 def runtimes(versions: tuple[str, ...]) -> None:
-    """Ask models of all tasks in the C++ loaders of other TensorFlows (2 GiB each are downloaded); write the table."""
+    """Run models of all tasks in the C++ loaders of other TensorFlows (downloads 2 GiB each); write the table."""
     from benchmarks import runtimes as measured
 
     text = measured.table(versions or ("2.19.1", "2.20.0"), lambda line: click.echo(line, err=True))
@@ -151,7 +155,7 @@ def seeing() -> None:
 
 @bench.command()
 def loop() -> None:
-    """Run a stream that shifts through serving, drift and retraining; write table and plot."""
+    """Run serving, drift check and retraining on a stream that shifts; write table and plot."""
     from benchmarks import loop as measured
 
     text = measured.table(lambda line: click.echo(line, err=True))
@@ -161,16 +165,18 @@ def loop() -> None:
 
 @bench.command()
 @click.argument("target", type=click.Choice([*campaign.TARGETS, "all"]))
-@click.option("--seconds", default=600, show_default=True, help="For each target.")
-@click.option("--folder", type=click.Path(path_type=Path), help="Keeps corpus and faults; a temporary one by default.")
+@click.option("--seconds", default=600, show_default=True, help="Seconds for each target.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Folder for corpus and faults; by default a temporary one."
+)
 def fuzz(target: str, seconds: int, folder: Path | None) -> None:
-    """Fuzz what strangers can send to TARGET, guided by coverage; of `all`, write the table. A fault is exit code 1."""
+    """Fuzz the untrusted input of TARGET, guided by coverage; with `all`, write the table. A fault is exit code 1."""
     folder = folder or Path(tempfile.mkdtemp(prefix="headrace-fuzz-"))
     lines, faults = list(campaign.HEAD), []
     for name in campaign.TARGETS if target == "all" else [target]:
-        line, found = campaign.fuzz(name, seconds, folder / name, lambda text: click.echo(text, err=True))
+        line, new_faults = campaign.fuzz(name, seconds, folder / name, lambda text: click.echo(text, err=True))
         lines.append(line)
-        faults += found
+        faults += new_faults
     click.echo("\n".join(lines))
     if target == "all":
         _write("fuzz", "\n".join(lines))
@@ -196,17 +202,17 @@ def soak(minutes: float, batching: bool) -> None:
 
 
 def _write(name: str, text: str) -> None:
-    """Puts a text between its marks in docs/results.md."""
-    after, paths = _between(name).subn(lambda found: f"{found[1]}{text}\n{found[3]}", RESULTS.read_text())
-    if not paths:
+    """Writes a text between its marks in docs/results.md."""
+    new_text, num_replaced = _between(name).subn(lambda match: f"{match[1]}{text}\n{match[3]}", RESULTS.read_text())
+    if not num_replaced:
         raise SystemExit(f"{RESULTS} has no <!-- {name} -->; the table is above.")
-    RESULTS.write_text(after)
+    RESULTS.write_text(new_text)
 
 
 def _written(name: str) -> str:
-    """Returns what stands between its marks in docs/results.md."""
-    found = _between(name).search(RESULTS.read_text())
-    return found[2] if found else ""
+    """Returns the text between its marks in docs/results.md."""
+    match = _between(name).search(RESULTS.read_text())
+    return match[2] if match else ""
 
 
 def _between(name: str) -> re.Pattern:
@@ -217,17 +223,17 @@ def _between(name: str) -> re.Pattern:
 @click.argument("pipelines", nargs=-1, required=True)
 @click.option("--seeds", default=3, show_default=True)
 def accuracy(pipelines: tuple[str, ...], seeds: int) -> None:
-    """Run PIPELINES whole, once a seed, each in an empty home."""
+    """Run all stages of PIPELINES once for each seed, each in an empty home."""
     print("| pipeline | accuracy: mean (least to most) | wall s: median | CPU s: median | peak MiB | parameters |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in pipelines:
-        runs = [_whole_run(name, seed) for seed in range(seeds)]
-        found = [run["metrics"]["accuracy"] for run in runs]
+        runs = [_full_run(name, seed) for seed in range(seeds)]
+        accuracies = [run["metrics"]["accuracy"] for run in runs]
         train = next(stage["detail"] for stage in runs[0]["stages"] if stage["name"] == "train")
         parameters = train.split(", ", 1)[1].split(" parameters")[0]
         cells = [
             name,
-            f"{statistics.mean(found):.4f} ({min(found):.4f} to {max(found):.4f})",
+            f"{statistics.mean(accuracies):.4f} ({min(accuracies):.4f} to {max(accuracies):.4f})",
             f"{statistics.median(run['wall'] for run in runs):.0f}",
             f"{statistics.median(run['cpu'] for run in runs):.0f}",
             f"{max(run['peak'] for run in runs):,.0f}",
@@ -236,16 +242,16 @@ def accuracy(pipelines: tuple[str, ...], seeds: int) -> None:
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def _whole_run(name: str, seed: int) -> dict:
+def _full_run(name: str, seed: int) -> dict:
     with tempfile.TemporaryDirectory() as home:
-        found = cost([*HEADRACE, "run", name, "--home", home, "--set", f"seed={seed}", "--json"])
-    return {**json.loads(found.out), "wall": found.wall, "cpu": found.cpu, "peak": found.peak}
+        run = cost([*HEADRACE, "run", name, "--home", home, "--set", f"seed={seed}", "--json"])
+    return {**json.loads(run.out), "wall": run.wall, "cpu": run.cpu, "peak": run.peak}
 
 
 @bench.command()
 @click.option("--runs", default=9, show_default=True)
 def startup(runs: int) -> None:
-    """Time what must be instant: help, a typo, set-up with nothing to do; each against `python -c pass`."""
+    """Time commands that must respond at once: help, a typo, set-up with nothing to do; and `python -c pass`."""
     with tempfile.TemporaryDirectory() as folder:
         typo = Path(folder) / "typo.yaml"
         typo.write_text("task: image_classification\ndata: {name: digits}\ntrain: {epoch: 3}\n")

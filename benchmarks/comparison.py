@@ -1,4 +1,4 @@
-"""Two models' metrics compared on the same rows: seconds and memory of the intervals, by the number of rows."""
+"""Seconds and memory of the intervals of a paired comparison, by the number of rows."""
 
 from collections.abc import Callable
 
@@ -26,12 +26,12 @@ def table(say: Callable[[str], None]) -> str:
         groups = np.arange(rows, dtype=np.int32) // ROWS_PER_GROUP
         seconds, peaks = [], []
         for grouping in (None, groups):
-            _, took, peak = measured(
-                lambda grouping=grouping, asked=(targets, ours, theirs): [
-                    paired_interval(metric, *asked, groups=grouping) for metric in metrics.values()
+            _, elapsed, peak = measured(
+                lambda grouping=grouping, arrays=(targets, ours, theirs): [
+                    paired_interval(metric, *arrays, groups=grouping) for metric in metrics.values()
                 ]
             )
-            seconds.append(took)
+            seconds.append(elapsed)
             peaks.append(peak)
         stored = (targets.nbytes + ours.nbytes + theirs.nbytes) / 2**20
         lines.append(f"| {rows:,} | {seconds[0]:.2f} | {seconds[1]:.2f} | {max(peaks):.0f} | {stored:.0f} |")

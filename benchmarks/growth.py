@@ -24,7 +24,7 @@ train: {{epochs: 1, batch_size: 512}}
 
 
 def write_records(path: Path, copies: int, data: Path) -> None:
-    """Writes Fashion-MNIST's 60,000 training images so many times, each time with other noise, as TFRecord."""
+    """Writes Fashion-MNIST's 60,000 training images `copies` times, each with other noise, as TFRecord."""
     import tensorflow as tf
 
     images = read_idx(data / "train-images-idx3-ubyte.gz")
@@ -46,7 +46,7 @@ def table(say: Callable[[str], None]) -> str:
     from data.catalog import fashion_mnist
 
     fashion_mnist.DATASET.sources["debian"](None)
-    found = {}
+    figures = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, copies, workers in (("60,000", 1, 1), ("600,000", 10, 1), ("600,000, 2 workers", 10, 2)):
             folder = Path(scratch) / str(copies)
@@ -55,13 +55,15 @@ def table(say: Callable[[str], None]) -> str:
                 write_records(folder / "big.tfrecord", copies, fashion_mnist.cache_folder())
             (folder / "big.yaml").write_text(RUN_FILE.format(workers=workers))
             home = Path(scratch) / f"home-{copies}-{workers}"
-            one = cost([*HEADRACE, "run", folder / "big.yaml", "--home", home, "--json"])
-            seconds = {stage["name"]: stage["seconds"] for stage in json.loads(one.out)["stages"]}
-            found[name] = {**{stage: seconds[stage] for stage in STAGES}, "peak MiB": one.peak}
-            say(f"{name}: {one.wall:.0f} s")
-    names = list(found)
+            run = cost([*HEADRACE, "run", folder / "big.yaml", "--home", home, "--json"])
+            seconds = {stage["name"]: stage["seconds"] for stage in json.loads(run.out)["stages"]}
+            figures[name] = {**{stage: seconds[stage] for stage in STAGES}, "peak MiB": run.peak}
+            say(f"{name}: {run.wall:.0f} s")
+    names = list(figures)
     lines = [f"| | {' | '.join(names)} | growth | 2 workers |", "| --- " * (len(names) + 3) + "|"]
     for what in (*STAGES, "peak MiB"):
-        one, ten, two = (found[name][what] for name in names)
-        lines.append(f"| {what} | {one:,.1f} | {ten:,.1f} | {two:,.1f} | {ten / one:.2f} | {two / ten:.2f} |")
+        base, tenfold, two_workers = (figures[name][what] for name in names)
+        cells = [f"{base:,.1f}", f"{tenfold:,.1f}", f"{two_workers:,.1f}"]
+        ratios = [f"{tenfold / base:.2f}", f"{two_workers / tenfold:.2f}"]
+        lines.append(f"| {' | '.join([what, *cells, *ratios])} |")
     return "\n".join(lines)

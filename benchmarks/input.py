@@ -1,7 +1,7 @@
 """Images a second, into `fit` and without a model: `input.py HOME`, where `fashion_mnist` has run. Prints JSON.
 
-Ours is the training input as the trainer builds it, read for three epochs. Its rivals are the same images in memory,
-and the same TFRecords read, batched and parsed by hand.
+Our training input is read for three epochs. The alternatives are the same images in memory, and the same TFRecords
+read, batched and parsed by hand.
 """
 
 import json
@@ -51,9 +51,9 @@ rows, steps = spec.num_rows["train"], -(-spec.num_rows["train"] // BATCH)
 
 def parse(serialized):
     features = {"image": tf.io.FixedLenFeature((), tf.string), "label": tf.io.FixedLenFeature((), tf.int64)}
-    found = tf.io.parse_example(serialized, features)
-    pixels = tf.reshape(tf.io.decode_raw(found["image"], tf.uint8), (-1, 28, 28, 1))
-    return {"image": tf.cast(pixels, tf.float32) / 255.0}, found["label"]
+    parsed = tf.io.parse_example(serialized, features)
+    pixels = tf.reshape(tf.io.decode_raw(parsed["image"], tf.uint8), (-1, 28, 28, 1))
+    return {"image": tf.cast(pixels, tf.float32) / 255.0}, parsed["label"]
 
 
 def by_hand():
@@ -86,12 +86,12 @@ candidates = {
     "fit_ours": lambda: model.fit(ours, steps_per_epoch=steps, shuffle=False, verbose=0),
     "fit_memory": lambda: model.fit({"image": images}, labels, batch_size=BATCH, verbose=0),
 }
-found: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
+measurements: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
 for _ in range(ROUNDS + 1):  # the first warms up
     for name, function in candidates.items():
-        found[name].append(rates(function, EPOCHS if name.startswith("input") else 1))
+        measurements[name].append(rates(function, EPOCHS if name.startswith("input") else 1))
 medians = {
     name: {kind: statistics.median(pair[index] for pair in values[1:]) for index, kind in enumerate(("wall", "cpu"))}
-    for name, values in found.items()
+    for name, values in measurements.items()
 }
 print(json.dumps(medians))

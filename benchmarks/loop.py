@@ -1,4 +1,4 @@
-"""The closed loop as a plot: a stream that shifts, drift in what is served, a new version, answers right again."""
+"""The closed loop as a plot: a stream that shifts, drift of served requests, a new version, accuracy restored."""
 
 import json
 import subprocess
@@ -41,10 +41,10 @@ def table(say: Callable[[str], None]) -> str:
 
 def _batch(home: Path, rest: str, batch: int) -> list:
     shift = SHIFT if batch >= SHIFT_AT else 0.0
-    asked = loop._world(100 + batch, shift)
+    examples = loop._world(100 + batch, shift)
     before = versions(home / "serving" / "loop")
-    loop._ask(rest, asked, f"b{batch}-")
-    accuracy = loop._accuracy(home, asked, f"b{batch}-")
+    loop._ask(rest, examples, f"b{batch}-")
+    accuracy = loop._accuracy(home, examples, f"b{batch}-")
     command = [
         *HEADRACE,
         "drift",
@@ -57,19 +57,20 @@ def _batch(home: Path, rest: str, batch: int) -> list:
         home,
         "--json",
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    farthest = json.loads(done.stdout)["served"][0]
-    drifted, then = done.returncode == 3, ""
+    process = subprocess.run(command, capture_output=True, text=True)
+    farthest = json.loads(process.stdout)["served"][0]
+    drifted, action = process.returncode == 3, ""
     if drifted:
         for number in (1, 2):  # labels of two spans have come meanwhile
             loop._write_span(home, 10 + 2 * batch + number, shift)
         run = [*HEADRACE, "run", home / "loop.yaml", "--home", home, "--set", "evaluate.challenge=not_worse"]
         subprocess.run(run, check=True, capture_output=True)
-        after = versions(home / "serving" / "loop")[-1]
-        loop._wait(lambda: loop.available(rest) == {str(after)})
-        then = "trained anew, published"
-    told = f"{farthest['feature']} {farthest['value']:.2f}"
-    return [batch + 1, "yes" if shift else "", len(before), f"{accuracy:.3f}", told, "yes" if drifted else "", then]
+        newest = versions(home / "serving" / "loop")[-1]
+        loop._wait(lambda: loop.available(rest) == {str(newest)})
+        action = "trained anew, published"
+    distance = f"{farthest['feature']} {farthest['value']:.2f}"
+    shifted, drift = ("yes" if holds else "" for holds in (shift, drifted))
+    return [batch + 1, shifted, len(before), f"{accuracy:.3f}", distance, drift, action]
 
 
 def _draw(rows: list[list]) -> None:

@@ -1,4 +1,4 @@
-"""Runs commands and measures what they cost."""
+"""Runs commands and measures their costs."""
 
 import os
 import subprocess
@@ -15,13 +15,13 @@ HEADRACE = [str(Path(sys.executable).parent / "headrace")]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one command took.
+    """Time, memory and output of one command.
 
     Attributes:
         wall: Seconds.
         cpu: Seconds of user and system time, of the process and its children.
         peak: Greatest resident memory of the process, in MiB.
-        out: What it printed.
+        out: Its standard output.
     """
 
     wall: float

@@ -1,4 +1,4 @@
-"""The table of what Headrace costs beside a plain Keras script and stock TFX, with what each row must reach."""
+"""The table of costs of Headrace, a plain Keras script and stock TFX, with the required figure of each row."""
 
 import json
 import statistics
@@ -28,12 +28,12 @@ class Row:
     Attributes:
         what: What is measured.
         stock: Stock TFX's figure, as text.
-        ours: Ours.
-        must: What it must reach.
-        aim: What we aim at.
-        unit: Behind the figures.
+        ours: Figure of Headrace.
+        must: Required figure.
+        aim: Aim.
+        unit: Unit of the figures.
         more_is_better: Whether a greater figure is better.
-        detail: The figures behind it.
+        detail: The figures that it is computed from.
     """
 
     what: str
@@ -46,7 +46,7 @@ class Row:
     detail: str = ""
 
     def verdict(self) -> str:
-        """Returns `aim`, `must` or `short`: what was reached."""
+        """Returns `aim` or `must`, the better of the two that was reached, else `**short**`."""
         reached = (lambda bound: self.ours >= bound) if self.more_is_better else (lambda bound: self.ours <= bound)
         return "aim" if reached(self.aim) else "must" if reached(self.must) else "**short**"
 
@@ -60,7 +60,7 @@ class Row:
 
 
 def table(rounds: int, epochs: int, *, stock: bool, say: Callable[[str], None]) -> list[Row]:
-    """Measures everything, round by round side by side, and returns the rows."""
+    """Measures all rows, with the alternatives in turn in each round; returns the rows."""
     from data.catalog import fashion_mnist
 
     fashion_mnist.DATASET.sources["debian"](None)  # fetched before anything is timed
@@ -72,16 +72,16 @@ def table(rounds: int, epochs: int, *, stock: bool, say: Callable[[str], None]) 
         for index in range(rounds):
             home = Path(scratch) / f"home{index}"
             short["plain"].append(cost(_script("plain_keras", data, Path(scratch) / f"p{index}", 1)))
-            called = time.time()
+            start = time.time()
             short["ours"].append(cost(_run(home, 1)))
             stage, step = firsts(runs.runs(home, "fashion_mnist")[0])
-            first_stage.append(stage - called)
-            first_step.append(step - called)
+            first_stage.append(stage - start)
+            first_step.append(step - start)
             if stock:
                 short["stock"].append(cost(_script("stock_tfx", data, Path(scratch) / f"s{index}", 1)))
             say(f"round {index + 1}, 1 epoch: " + ", ".join(f"{k} {v[-1].wall:.1f} s" for k, v in short.items() if v))
         disk = folder_mib(home)
-        again = [cost(_run(home, 1)).wall for _ in range(rounds)]
+        reruns = [cost(_run(home, 1)).wall for _ in range(rounds)]
         stock_again = cost(_script("stock_tfx", data, Path(scratch) / "s0", 1, "again")).wall if stock else 0.0
         changed = json.loads(cost([*_run(home, 1), "--set", "train.learning_rate=0.002"]).out)
         rates = json.loads(cost([sys.executable, "-m", "benchmarks.input", home]).out)
@@ -91,12 +91,12 @@ def table(rounds: int, epochs: int, *, stock: bool, say: Callable[[str], None]) 
             long["ours"].append(cost(_run(Path(scratch) / f"long{index}", epochs)))
             say(f"round {index + 1}, {epochs} epochs: " + ", ".join(f"{k} {v[-1].wall:.1f} s" for k, v in long.items()))
 
-    wall, cpu = ({name: _median(found, kind) for name, found in short.items() if found} for kind in ("wall", "cpu"))
-    peak = {name: max(one.peak for one in found) / 1024 for name, found in short.items() if found}
-    ran = {stage["name"] for stage in changed["stages"] if stage["state"] == "done"} - EVERY_RUN
+    wall, cpu = ({name: _median(costs, kind) for name, costs in short.items() if costs} for kind in ("wall", "cpu"))
+    peak = {name: max(run_cost.peak for run_cost in costs) / 1024 for name, costs in short.items() if costs}
+    rerun_stages = {stage["name"] for stage in changed["stages"] if stage["state"] == "done"} - EVERY_RUN
     fit = rates["fit_ours"]["wall"] / rates["fit_memory"]["wall"]
-    alone, by_hand = rates["input_ours"], rates["input_by_hand"]
-    longer = {name: _median(found, "wall") for name, found in long.items()}
+    input_only, by_hand = rates["input_ours"], rates["input_by_hand"]
+    longer = {name: _median(costs, "wall") for name, costs in long.items()}
 
     def of_stock(value: Callable[[], float], unit: str = "") -> str:
         return f"{value():.2f}{unit}" if stock else "not run"
@@ -112,14 +112,15 @@ def table(rounds: int, epochs: int, *, stock: bool, say: Callable[[str], None]) 
             detail=_each(first_stage)),
         Row("from the command to the end of the first training step, fresh home", "", statistics.median(first_step), 10,
             7, " s", detail=_each(first_step)),
-        Row("rerun with nothing changed", of_stock(lambda: stock_again, " s"), statistics.median(again), 2.5, 1.2,
+        Row("rerun with nothing changed", of_stock(lambda: stock_again, " s"), statistics.median(reruns), 2.5, 1.2,
             " s"),
-        Row("stages rerun after a change of the learning rate", "Trainer and all after it", len(ran),
-            len(TRAIN_ONWARDS), len(TRAIN_ONWARDS), detail=", ".join(sorted(ran))),
+        Row("stages rerun after a change of the learning rate", "Trainer and all after it", len(rerun_stages),
+            len(TRAIN_ONWARDS), len(TRAIN_ONWARDS), detail=", ".join(sorted(rerun_stages))),
         Row("images/s into `fit`, against numpy in memory", "", fit, 0.97, 1.0, more_is_better=True,
             detail=f"{rates['fit_ours']['wall']:,.0f} and {rates['fit_memory']['wall']:,.0f}"),
-        Row("images per CPU second, input alone, against TFRecord parsed by hand", "", alone["cpu"] / by_hand["cpu"],
-            0.9, 1.0, more_is_better=True, detail=f"{alone['cpu']:,.0f} and {by_hand['cpu']:,.0f}"),
+        Row("images per CPU second, input alone, against TFRecord parsed by hand", "",
+            input_only["cpu"] / by_hand["cpu"], 0.9, 1.0, more_is_better=True,
+            detail=f"{input_only['cpu']:,.0f} and {by_hand['cpu']:,.0f}"),
         Row("peak memory of the whole run", of_stock(lambda: peak["stock"], " GiB"), peak["ours"], 1.6, 1.4, " GiB",
             detail=_words(peak, "GiB")),
         Row("disk written / size of the raw data", "", disk / RAW_MIB, 1.2, 1.05,
@@ -131,7 +132,7 @@ def table(rounds: int, epochs: int, *, stock: bool, say: Callable[[str], None]) 
 
 
 def markdown(rows: list[Row]) -> str:
-    """Returns the table."""
+    """Returns the table in Markdown."""
     head = "| | stock TFX 1.21 | ours | must | aim | reached | figures |\n| --- | --- | --- | --- | --- | --- | --- |"
     return "\n".join([head, *(row.line() for row in rows)])
 
@@ -146,7 +147,7 @@ def firsts(record: RunRecord) -> tuple[float, float]:
 
 
 def _run(home: Path, epochs: int) -> list:
-    settings = [word for setting in [*SETTINGS, f"train.epochs={epochs}"] for word in ("--set", setting)]
+    settings = [argument for setting in [*SETTINGS, f"train.epochs={epochs}"] for argument in ("--set", setting)]
     return [*HEADRACE, "run", "fashion_mnist", "--home", home, "--json", *settings]
 
 
@@ -156,7 +157,7 @@ def _script(name: str, data: Path, out: Path, *arguments) -> list:
 
 
 def _instant(home: Path, rounds: int) -> dict[str, float]:
-    """Returns the median seconds of commands that must be instant."""
+    """Returns the median seconds of commands that must respond at once."""
     typo = home / "typo.yaml"
     typo.write_text("task: image_classification\ndata: {name: digits}\ntrain: {epoch: 3}\n")
     commands = {
@@ -167,8 +168,8 @@ def _instant(home: Path, rounds: int) -> dict[str, float]:
     return {name: statistics.median(cost(command).wall for _ in range(rounds)) for name, command in commands.items()}
 
 
-def _median(found: list[Cost], kind: str) -> float:
-    return statistics.median(getattr(one, kind) for one in found)
+def _median(costs: list[Cost], kind: str) -> float:
+    return statistics.median(getattr(run_cost, kind) for run_cost in costs)
 
 
 def _each(values: list[float]) -> str:

@@ -1,4 +1,4 @@
-"""What a picture costs at ingest and within the served graph, in CPU milliseconds, on this machine."""
+"""CPU milliseconds of a picture at ingest and within the served graph, on this machine."""
 
 import io
 import statistics
@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from data import pictures
 from models.layers import pictures as served
 
-# Format, width, height and mode of a file; height, width and channels that it becomes.
+# Format, width, height and mode of a file; height, width and channels of the result.
 CASES = (
     ("PNG", (28, 28), "L", (28, 28, 1)),
     ("PNG", (64, 64), "RGB", (64, 64, 3)),
@@ -33,16 +33,18 @@ def table(say: Callable[[str], None]) -> str:
         with threadpool_limits(1, user_api="blas"):
             ingest = _milliseconds(lambda content=content, shape=shape: pictures.decode(content, shape))
         alone, batch = tf.constant([content]), tf.constant([content] * BATCH)
-        one = _milliseconds(lambda graph=graph, alone=alone: graph(alone))
-        many = _milliseconds(lambda graph=graph, batch=batch: graph(batch)) / BATCH
-        became = "x".join(map(str, shape))
-        lines.append(f"| {name} {size[0]}x{size[1]} {mode} | {became} | {ingest:.2f} | {one:.2f} | {many:.2f} |")
+        single = _milliseconds(lambda graph=graph, alone=alone: graph(alone))
+        batched = _milliseconds(lambda graph=graph, batch=batch: graph(batch)) / BATCH
+        size_of_result = "x".join(map(str, shape))
+        lines.append(
+            f"| {name} {size[0]}x{size[1]} {mode} | {size_of_result} | {ingest:.2f} | {single:.2f} | {batched:.2f} |"
+        )
         say(lines[-1])
     return "\n".join(lines)
 
 
 def _file(name: str, size: tuple[int, int], mode: str) -> bytes:
-    """Returns an encoded picture of made-up blotches: noise alone would be no picture."""
+    """Returns an encoded picture of made-up smooth areas: pure noise does not compress like a picture."""
     shape = (30, 40) if mode == "L" else (30, 40, 3)
     small = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     file = io.BytesIO()
@@ -53,16 +55,18 @@ def _file(name: str, size: tuple[int, int], mode: str) -> bytes:
 def _graph(shape: tuple[int, int, int]):
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
     def decoded(files):
-        return tf.map_fn(lambda one: served.raw_bytes(served.decode(one, *shape)), files, fn_output_signature=tf.string)
+        return tf.map_fn(
+            lambda file: served.raw_bytes(served.decode(file, *shape)), files, fn_output_signature=tf.string
+        )
 
     return decoded
 
 
 def _milliseconds(call: Callable[[], object]) -> float:
     call()
-    took = []
+    milliseconds = []
     for _ in range(ROUNDS):
         begin = time.process_time()
         call()
-        took.append(1000 * (time.process_time() - begin))
-    return statistics.median(took)
+        milliseconds.append(1000 * (time.process_time() - begin))
+    return statistics.median(milliseconds)

@@ -1,4 +1,4 @@
-"""The rival: Fashion-MNIST by a plain Keras script, as one would write it. `plain_keras.py DATA OUT EPOCHS`.
+"""The alternative: Fashion-MNIST by a plain Keras script. `plain_keras.py DATA OUT EPOCHS`.
 
 The same network, optimizer, schedule, batch and files as `headrace run fashion_mnist --set model.flip=false`.
 """

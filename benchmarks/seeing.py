@@ -1,4 +1,4 @@
-"""What looking at runs takes: the page of a run of Fashion-MNIST, and the site with a thousand runs behind it."""
+"""Times of pages: the page of a run of Fashion-MNIST, and the site with a thousand runs."""
 
 import statistics
 import subprocess
@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.measuring import HEADRACE, cost
 from tests.pipeline import made_up
 
-RUNS, ASKED = 1000, 20
+RUNS, REQUESTS = 1000, 20
 MIB = 2**20
 
 
@@ -28,14 +28,19 @@ def _report(home: Path, say: Callable[[str], None]) -> list[tuple]:
     say("one epoch of Fashion-MNIST")
     settings = ["--set", "train.epochs=1", "--set", "evaluate.thresholds={}"]
     out = cost([*HEADRACE, "run", "fashion_mnist", "--home", home, *settings]).out
-    within = next(float(line.split()[2]) for line in out.splitlines() if line.startswith("✓ report"))
+    seconds_in_run = next(float(line.split()[2]) for line in out.splitlines() if line.startswith("✓ report"))
     command = [*HEADRACE, "report", "fashion_mnist", "--home", home]
-    alone = [cost(command).wall * 1000 for _ in range(3)]
+    milliseconds = [cost(command).wall * 1000 for _ in range(3)]
     page = next((home / "runs" / "fashion_mnist" / "reports").glob("*.html"))
     size = f"{page.stat().st_size / MIB:.2f} MiB"
     return [
-        (f"page and TensorBoard's cards, within the run of Fashion-MNIST ({size})", within * 1000, "", "3,000"),
-        ("`headrace report`, Fashion-MNIST", alone[0], f"{statistics.median(alone):,.0f} (of 3)", "3,000"),
+        (f"page and TensorBoard's cards, within the run of Fashion-MNIST ({size})", seconds_in_run * 1000, "", "3,000"),
+        (
+            "`headrace report`, Fashion-MNIST",
+            milliseconds[0],
+            f"{statistics.median(milliseconds):,.0f} (of 3)",
+            "3,000",
+        ),
     ]
 
 
@@ -54,9 +59,14 @@ def _site(home: Path, say: Callable[[str], None]) -> list[tuple]:
         address = process.stdout.readline().strip().rstrip("/")
         newest = f"/runs/made_up/20250101-{RUNS - 1:06d}-000"
         for path in ("/", "/runs", "/pipelines/made_up", newest, f"/api{newest}"):
-            took = [_ask(address + path) for _ in range(ASKED + 1)]
+            milliseconds = [_milliseconds(address + path) for _ in range(REQUESTS + 1)]
             rows.append(
-                (f"`headrace ui`, {RUNS:,} runs: {path}", took[0], f"{statistics.median(took[1:]):,.0f}", "300")
+                (
+                    f"`headrace ui`, {RUNS:,} runs: {path}",
+                    milliseconds[0],
+                    f"{statistics.median(milliseconds[1:]):,.0f}",
+                    "300",
+                )
             )
     finally:
         process.terminate()
@@ -64,9 +74,9 @@ def _site(home: Path, say: Callable[[str], None]) -> list[tuple]:
     return rows
 
 
-def _ask(url: str) -> float:
-    """Returns milliseconds until the whole answer is there."""
+def _milliseconds(url: str) -> float:
+    """Returns the milliseconds until the response is complete."""
     started = time.perf_counter()
-    with urllib.request.urlopen(url) as answer:
-        answer.read()
+    with urllib.request.urlopen(url) as response:
+        response.read()
     return (time.perf_counter() - started) * 1000

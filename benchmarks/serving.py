@@ -1,4 +1,4 @@
-"""What the embedded server takes: requests a second, CPU a request, large requests, the time to its first answer."""
+"""Costs of the embedded server: requests a second, CPU a request, large requests, time to its first response."""
 
 import json
 import statistics
@@ -27,7 +27,7 @@ LOCAL = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_lengt
 
 
 class _Mlp(tf.Module):
-    """8 numbers in, 32 hidden, 3 out."""
+    """A network of 8 inputs, 32 hidden units and 3 outputs."""
 
     def __init__(self):
         super().__init__(name="mlp")
@@ -42,7 +42,7 @@ class _Mlp(tf.Module):
 
 @dataclass(frozen=True)
 class Load:
-    """What a load came to: requests a second, milliseconds, and the server's CPU in microseconds a request."""
+    """Result of a load test: requests a second, latency in ms, and the server's CPU in microseconds a request."""
 
     rate: float
     p50_ms: float
@@ -55,21 +55,21 @@ class Load:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: what, our figure, what it must reach, and the figures behind it."""
+    """A row of the table: what is measured, our figure, the required one, and the figures it is computed from."""
 
     what: str
     ours: float
     must: float
-    more: bool = False
+    at_least: bool = False
     digits: int = 1
     detail: str = ""
 
     def line(self) -> str:
         """Returns the row in Markdown."""
-        met = self.ours >= self.must if self.more else self.ours <= self.must
+        is_reached = self.ours >= self.must if self.at_least else self.ours <= self.must
         ours = f"{self.ours:,.{self.digits}f}"
-        bound = f"{'>=' if self.more else '<='} {self.must:,g}"
-        return f"| {self.what} | {ours} | {bound} | {'yes' if met else '**short**'} | {self.detail} |"
+        bound = f"{'>=' if self.at_least else '<='} {self.must:,g}"
+        return f"| {self.what} | {ours} | {bound} | {'yes' if is_reached else '**short**'} | {self.detail} |"
 
 
 def table(say: Callable[[str], None]) -> str:
@@ -90,17 +90,17 @@ def table(say: Callable[[str], None]) -> str:
         home = folder / "home"
         cost([*HEADRACE, "run", "fashion_mnist", "--home", home, "--set", "train.epochs=1",
               "--set", "evaluate.thresholds={}"])  # fmt: skip
-        start, large, inside = _fashion(home / "serving" / "fashion_mnist", folder)
+        start, large, in_process = _fashion(home / "serving" / "fashion_mnist", folder)
     ratio = by_grpc.cpu_us / session["default"]
     rows = [
-        Row("requests/s, tiny MLP, batch 1, 8 gRPC clients", by_grpc.rate, 1500, more=True, digits=0,
+        Row("requests/s, tiny MLP, batch 1, 8 gRPC clients", by_grpc.rate, 1500, at_least=True, digits=0,
             detail=f"{by_grpc}; the clients, in Python, run on the same two cores"),
         Row("CPU of a gRPC request / of TensorFlow's session call", ratio, 12,
             detail=f"{by_grpc.cpu_us:.0f} and {session['default']:.0f} us; {session['in_place']:.0f} us as the server "
             "calls it"),
-        Row("requests/s, the same by REST", by_rest.rate, 700, more=True, digits=0, detail=str(by_rest)),
-        Row(f"{ROWS:,} rows of Fashion-MNIST by gRPC / session call in process", large / inside, 1.3,
-            detail=f"{large * 1000:.0f} and {inside * 1000:.0f} ms"),
+        Row("requests/s, the same by REST", by_rest.rate, 700, at_least=True, digits=0, detail=str(by_rest)),
+        Row(f"{ROWS:,} rows of Fashion-MNIST by gRPC / session call in process", large / in_process, 1.3,
+            detail=f"{large * 1000:.0f} and {in_process * 1000:.0f} ms"),
         Row("seconds from the start to the first answer, Fashion-MNIST", start, 8),
     ]  # fmt: skip
     head = ["| | ours | must | reached | figures |", "| --- | --- | --- | --- | --- |"]
@@ -122,29 +122,29 @@ def _rest_client(port: int) -> Callable[[], None]:
     connection = http.client.HTTPConnection("127.0.0.1", port)
     body = json.dumps({"instances": [[0.1] * 8]})
 
-    def ask() -> None:
+    def send() -> None:
         connection.request("POST", "/v1/models/mlp:predict", body, {"Content-Type": "application/json"})
-        reply = connection.getresponse()
-        if reply.status != 200:
-            raise RuntimeError(reply.read())
-        reply.read()
+        response = connection.getresponse()
+        if response.status != 200:
+            raise RuntimeError(response.read())
+        response.read()
 
-    return ask
+    return send
 
 
 def _load(process: psutil.Process, client: Callable[[], Callable[[], None]]) -> Load:
-    """Has 8 clients ask as fast as they can."""
+    """Returns the load of 8 clients that send requests as fast as they can."""
     seconds: list[float] = []
     barrier = threading.Barrier(CLIENTS + 1)
 
     def run() -> None:
-        ask = client()
+        send = client()
         for _ in range(WARM):
-            ask()
+            send()
         barrier.wait()
-        until = time.perf_counter() + SECONDS
-        while (begin := time.perf_counter()) < until:
-            ask()
+        end = time.perf_counter() + SECONDS
+        while (begin := time.perf_counter()) < end:
+            send()
             seconds.append(time.perf_counter() - begin)
 
     threads = [threading.Thread(target=run) for _ in range(CLIENTS)]
@@ -161,22 +161,22 @@ def _load(process: psutil.Process, client: Callable[[], Callable[[], None]]) -> 
 
 
 def _fashion(versions: Path, folder: Path) -> tuple[float, float, float]:
-    """Returns seconds to the first answer, of 1,000 rows by gRPC, and of the same rows in process; medians."""
+    """Returns the seconds to the first response, of 1,000 rows by gRPC, and of these rows in process; medians."""
     from models.serving.protocol import warmup
     from models.serving.protocol.tensors import to_array
     from models.serving.server.servable import Servable
 
     model = next(path for path in versions.iterdir() if path.name.isdigit())
     log = next(log for log in warmup.read(model) if "inputs" in log.predict_log.request.inputs)
-    one = to_array(log.predict_log.request.inputs["inputs"])
-    rows = np.resize(one, ROWS)
+    warmup_rows = to_array(log.predict_log.request.inputs["inputs"])
+    rows = np.resize(warmup_rows, ROWS)
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "fashion_mnist"
     fill(request.inputs["inputs"], rows)
     content = request.SerializeToString()
     log.predict_log.request.model_spec.name = "fashion_mnist"
     first = log.predict_log.request.SerializeToString()
-    starts, asked = [], []
+    starts, seconds_of_requests = [], []
     for index in range(3):
         begin = time.perf_counter()
         server = ServerProcess(["--model_name=fashion_mnist", f"--model_base_path={versions}"], folder / "log")
@@ -189,21 +189,21 @@ def _fashion(versions: Path, folder: Path) -> tuple[float, float, float]:
                 for _ in range(9):
                     begin = time.perf_counter()
                     call(content)
-                    asked.append(time.perf_counter() - begin)
+                    seconds_of_requests.append(time.perf_counter() - begin)
     servable = Servable("fashion_mnist", 1, model)
     signature = servable.signatures["serving_default"]
     feeds, fetches = {signature.inputs["inputs"]: rows}, list(signature.outputs.values())
     servable.run(feeds, fetches)
-    inside = []
+    seconds_in_process = []
     for _ in range(9):
         begin = time.perf_counter()
         servable.run(feeds, fetches)
-        inside.append(time.perf_counter() - begin)
-    return statistics.median(starts), statistics.median(asked), statistics.median(inside)
+        seconds_in_process.append(time.perf_counter() - begin)
+    return statistics.median(starts), statistics.median(seconds_of_requests), statistics.median(seconds_in_process)
 
 
 def _session_cpu(model: Path) -> dict[str, float]:
-    """Returns microseconds of CPU of one call of the session: with TensorFlow's threads, and in the caller's."""
+    """Returns the microseconds of CPU of a session call: on TensorFlow's threads, and on the caller's."""
     from tensorflow.core.protobuf import config_pb2
     from tensorflow.python.client import pywrap_tf_session as c_session
 
@@ -214,14 +214,14 @@ def _session_cpu(model: Path) -> dict[str, float]:
     feeds = {signature.inputs["x"]: np.full((1, 8), 0.1, np.float32)}
     fetches = list(signature.outputs.values())
     in_place = c_session.TF_NewBufferFromString(config_pb2.RunOptions(inter_op_thread_pool=-1).SerializeToString())
-    found = {}
+    microseconds = {}
     for name, options in (("default", None), ("in_place", in_place)):
         for count in (500, 5000):
             begin = time.process_time()
             for _ in range(count):
                 c_session.TF_SessionRun_wrapper(servable._session._session, options, feeds, fetches, [], None)
-        found[name] = (time.process_time() - begin) / count * 1e6
-    return found
+        microseconds[name] = (time.process_time() - begin) / count * 1e6
+    return microseconds
 
 
 if __name__ == "__main__":

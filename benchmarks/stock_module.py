@@ -1,4 +1,4 @@
-"""What stock TFX asks of its user, for Fashion-MNIST: preprocessing and training."""
+"""The user module of stock TFX for Fashion-MNIST: preprocessing and training."""
 
 import keras
 import tensorflow as tf
@@ -34,8 +34,8 @@ def run_fn(fn_args):
 
     def batches(files, repeat):
         options = tfxio.TensorFlowDatasetOptions(batch_size=BATCH, label_key="label", num_epochs=None if repeat else 1)
-        found = fn_args.data_accessor.tf_dataset_factory(files, options, transform.transformed_metadata.schema)
-        return found.map(lambda features, label: (features["image"], label))
+        dataset = fn_args.data_accessor.tf_dataset_factory(files, options, transform.transformed_metadata.schema)
+        return dataset.map(lambda features, label: (features["image"], label))
 
     inputs = keras.Input((28, 28, 1))
     x = inputs

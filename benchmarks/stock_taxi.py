@@ -1,4 +1,4 @@
-"""TFX's own taxi template, with its wheel's schema, on the split of our data set `taxi`: `stock_taxi.py OUT STEPS`.
+"""TFX's own taxi template, and its wheel's schema, on our split of the data set `taxi`: `stock_taxi.py OUT STEPS`.
 
 Prints JSON: the area under the ROC curve on the test split. 1,000 steps are what the template's pipeline takes.
 """
@@ -39,7 +39,7 @@ def write_splits() -> None:
 write_splits()
 splits = [tfx.proto.Input.Split(name=name, pattern=f"{name}/*") for name in ("train", "eval", "test")]
 examples = tfx.components.CsvExampleGen(input_base=str(OUT / "rows"), input_config=tfx.proto.Input(splits=splits))
-# The schema that comes with the template: one inferred from this split lacks a column that its code asks for.
+# The schema of the template: one inferred from this split lacks a column that the template's code needs.
 schema = tfx.components.ImportSchemaGen(schema_file=str(PACKAGE / SCHEMA))
 transform = tfx.components.Transform(
     examples=examples.outputs["examples"],
@@ -65,10 +65,10 @@ tfx.orchestration.LocalDagRunner().run(
 )
 (model,) = OUT.glob("artifacts/Trainer/model/*/Format-Serving")
 (folder,) = OUT.glob("artifacts/CsvExampleGen/examples/*/Split-test")
-answer = tf.saved_model.load(str(model)).signatures["serving_default"]
+serve = tf.saved_model.load(str(model)).signatures["serving_default"]
 targets, scores = [], []
 for batch in tf.data.TFRecordDataset([str(path) for path in folder.iterdir()], compression_type="GZIP").batch(512):
-    scores += next(iter(answer(examples=batch).values())).numpy()[:, 0].tolist()
+    scores += next(iter(serve(examples=batch).values())).numpy()[:, 0].tolist()
     for serialized in batch.numpy():
         feature = tf.train.Example.FromString(serialized).features.feature
 

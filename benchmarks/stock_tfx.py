@@ -1,6 +1,6 @@
-"""The other rival: the same by TFX's own components, wired as its templates do. `stock_tfx.py DATA OUT EPOCHS`.
+"""Another alternative: the same by TFX's own components, wired as its templates do. `stock_tfx.py DATA OUT EPOCHS`.
 
-The images are PNG in TFRecords, as TensorFlow Datasets writes them; making those counts, as ingest does with us.
+The images are PNG in TFRecords, as TensorFlow Datasets writes them; writing those is timed, as ingest is.
 """
 
 import gzip
@@ -38,7 +38,7 @@ def write(split: str, images: np.ndarray, labels: np.ndarray) -> None:
             writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
 
 
-AGAIN = len(sys.argv) > 4  # with nothing changed: the records are there
+AGAIN = len(sys.argv) > 4  # with nothing changed: the records exist already
 images, labels = idx("train-images-idx3-ubyte.gz"), idx("train-labels-idx1-ubyte.gz")
 if not AGAIN:
     write("train", images[5016:], labels[5016:])

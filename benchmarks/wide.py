@@ -1,6 +1,6 @@
-"""A wide table, numbers and categories: our statistics, data gate and Transform, beside TFDV and TFT called directly.
+"""A wide table, numbers and categories: our statistics, data gate and Transform, and TFDV and TFT called directly.
 
-Both with the preprocessing of the task on tables, which takes one analyzer for all numbers and one for all categories.
+Both have the preprocessing of the task on tables, which takes one analyzer for all numbers and one for all categories.
 
 `wide.py ROWS COLUMNS` prints JSON.
 """
@@ -51,10 +51,10 @@ def spec_of(columns: int) -> DatasetSpec:
 
 
 def write(folder: Path, rows: int, spec: DatasetSpec) -> None:
-    """Writes `rows` training rows, and few of the other splits."""
+    """Writes `rows` training rows, and 100 of each other split."""
     generator = np.random.default_rng(0)
     SUMMARY.path(folder).write_text(json.dumps({"train": {"rows": rows}}))
-    words = np.array([f"value {i}" for i in range(500)])
+    texts = np.array([f"value {i}" for i in range(500)])
     for split in SPLITS:
         (folder / f"Split-{split}").mkdir(parents=True)
         with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data-00000.tfrecord")) as writer:
@@ -68,7 +68,7 @@ def write(folder: Path, rows: int, spec: DatasetSpec) -> None:
                     elif isinstance(feature, LabelFeature):
                         values = generator.integers(0, 2, count)
                     else:
-                        values = pa.array(generator.choice(words, count).tolist(), pa.binary())
+                        values = pa.array(generator.choice(texts, count).tolist(), pa.binary())
                     arrays.append(pa.ListArray.from_arrays(offsets, values))
                 for serialized in RecordBatchToExamplesEncoder().encode(
                     pa.RecordBatch.from_arrays(arrays, list(spec.features))
@@ -80,10 +80,10 @@ def directly(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
     schema = text_format.Parse(schema_text(spec), schema_pb2.Schema())
     options = PipelineOptions(BEAM_ARGS)
     for split in SPLITS:
-        found = tfdv.generate_statistics_from_tfrecord(
+        statistics = tfdv.generate_statistics_from_tfrecord(
             str(examples / f"Split-{split}" / "*"), stats_options=OPTIONS, pipeline_options=options
         )
-        assert not tfdv.validate_statistics(found, schema).anomaly_info
+        assert not tfdv.validate_statistics(statistics, schema).anomaly_info
     source = tfxio.TFExampleRecord(str(examples / "Split-train" / "*"), schema=schema, telemetry_descriptors=["bench"])
     task = registry.task(TASK)
     with beam.Pipeline(options=options) as pipeline, tft_beam.Context(temp_dir=str(scratch / "tmp")):
@@ -137,7 +137,7 @@ def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
 
 def main() -> None:
     rows, columns = map(int, sys.argv[1:])
-    spec, found = spec_of(columns), {}
+    spec, seconds = spec_of(columns), {}
     with tempfile.TemporaryDirectory() as folder:
         examples = Path(folder) / "examples"
         write(examples, rows, spec)
@@ -146,8 +146,8 @@ def main() -> None:
             scratch.mkdir()
             started = time.perf_counter()
             function(examples, spec, scratch)
-            found[name] = time.perf_counter() - started
-    print(json.dumps(found))
+            seconds[name] = time.perf_counter() - started
+    print(json.dumps(seconds))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What the data path costs beside Arrow, tfx_bsl and TFT called directly: `make bench ARGS=columns`."""
+"""Costs of the data path, and of Arrow, tfx_bsl and TFT called directly: `make bench ARGS=columns`."""

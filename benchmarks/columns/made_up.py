@@ -50,16 +50,16 @@ def _chunk(rows: int, seed: int) -> pa.Table:
     columns = {f"decimal{i}": np.round(generator.normal(size=rows) * 10 ** (i % 4), 3) for i in range(8)}
     columns |= {f"whole{i}": generator.integers(0, 10 ** (i + 1), rows) for i in range(4)}
     for i in range(4):
-        columns[f"category{i}"] = _drawn([f"value {k}" for k in range(5 * (i + 1))], rows, generator)
+        columns[f"category{i}"] = _sample([f"value {k}" for k in range(5 * (i + 1))], rows, generator)
     days = np.datetime64("2017-07-14") + generator.integers(0, 2_300, rows)
     columns["day"] = pa.array(days).cast(pa.string())
-    columns["flag"] = _drawn(["yes", "no"], rows, generator)
+    columns["flag"] = _sample(["yes", "no"], rows, generator)
     columns["gaps"] = pa.array(np.round(generator.random(rows), 4), mask=generator.random(rows) < 0.1)
-    columns["label"] = _drawn(["no", "yes"], rows, generator)
+    columns["label"] = _sample(["no", "yes"], rows, generator)
     return pa.table(columns)
 
 
-def _drawn(values: list[str], rows: int, generator: np.random.Generator) -> pa.Array:
+def _sample(values: list[str], rows: int, generator: np.random.Generator) -> pa.Array:
     return pa.array(values).take(pa.array(generator.integers(0, len(values), rows)))
 
 
@@ -71,7 +71,7 @@ def write_wide(folder: Path, rows: int, columns: int) -> None:
     num_rows = {"train": rows * 8 // 10, "validation": rows // 10, "test": rows // 10}
     spec = DatasetSpec(name="wide", title="made up", licence="none", features=features, num_rows=num_rows)
     generator = np.random.default_rng(0)
-    words = [f"value {i}" for i in range(500)]
+    texts = [f"value {i}" for i in range(500)]
 
     def batches(count: int) -> Iterator[pa.RecordBatch]:
         arrays: list[pa.Array] = []
@@ -79,7 +79,7 @@ def write_wide(folder: Path, rows: int, columns: int) -> None:
             if isinstance(feature, NumberFeature):
                 arrays.append(pa.array(generator.normal(size=count).astype(np.float32)))
             elif isinstance(feature, CategoryFeature):
-                arrays.append(_drawn(words, count, generator).cast(pa.binary()))
+                arrays.append(_sample(texts, count, generator).cast(pa.binary()))
             else:
                 arrays.append(pa.array(generator.integers(0, 2, count)))
         yield pa.RecordBatch.from_arrays(arrays, list(features))
@@ -88,7 +88,7 @@ def write_wide(folder: Path, rows: int, columns: int) -> None:
 
 
 def write_texts(folder: Path, rows: int, words: int = 90, different: int = 50_000) -> None:
-    """Writes examples of so many training rows with texts of so many words each, drawn by Zipf's law."""
+    """Writes examples of `rows` training rows with texts of `words` words each, drawn by Zipf's law."""
     features: dict[str, Feature] = {"text": TextFeature(), "label": LabelFeature(classes=("a", "b"))}
     num_rows = {"train": rows, "validation": 10, "test": 10}
     spec = DatasetSpec(name="texts", title="made up", licence="none", features=features, num_rows=num_rows)
@@ -109,7 +109,7 @@ def write_texts(folder: Path, rows: int, words: int = 90, different: int = 50_00
 
 
 def _write_examples(folder: Path, spec: DatasetSpec, batches) -> None:
-    """Writes what ingest writes: `examples`, in files of its size, and beside them the facts of the data set."""
+    """Writes examples as ingest does, in files of the same size, and the facts of the data set."""
     import tensorflow as tf
 
     from components.artifact_files import SUMMARY

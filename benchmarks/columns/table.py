@@ -1,4 +1,4 @@
-"""The table of the data path: each row beside its rival, with what it must reach."""
+"""The table of the data path: each row with the alternative, the required figure and the aim."""
 
 import functools
 import json
@@ -14,7 +14,7 @@ from benchmarks.columns.made_up import write_table, write_texts, write_wide
 from benchmarks.measuring import HEADRACE, ROOT, cost
 
 HEAD = "| | ours | rival | ratio | must | aim | reached |\n| --- | --- | --- | --- | --- | --- | --- |"
-# A stage that is shorter differs by more than the bound from run to run.
+# Shorter stages vary from run to run by more than the bound.
 LEAST_SECONDS = 0.5
 Say = Callable[[str], None]
 
@@ -26,12 +26,12 @@ class Row:
     Attributes:
         what: What is measured.
         ours: Our figure, as text.
-        rival: The rival's; empty where there is none.
-        value: The figure that is held against the bounds, of which less is better unless `at_least`.
-        must: What it must reach.
-        aim: What we aim at.
-        unit: Behind the three.
-        at_least: Whether the bounds are the least it may be.
+        rival: Figure of the alternative, as text; empty where there is none.
+        value: The figure that is compared with the bounds; lower is better unless `at_least`.
+        must: Required figure.
+        aim: Aim.
+        unit: Unit of the three.
+        at_least: Whether the bounds are lower bounds.
     """
 
     what: str
@@ -55,14 +55,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured.
+    """Sizes of the data that is measured.
 
     Attributes:
-        rows: Of the table of 20 columns.
+        rows: Rows of the table of 20 columns.
         wide: Rows and columns of the wide table.
         texts: Rows with texts.
-        growth: Rows of the table whose memory is measured, and of that whose time is compared with it.
-        rounds: Medians are of so many.
+        growth: Rows of the table whose memory is measured, and of the one whose time is compared with it.
+        rounds: Number of measurements of which medians are taken.
     """
 
     rows: int = 500_000
@@ -73,7 +73,7 @@ class Sizes:
 
 
 def table(only: list[str], sizes: Sizes, before: Path | None, say: Say) -> list[str]:
-    """Measures and returns the rows that are named, each as a line of Markdown."""
+    """Measures the rows named in `only`; returns them as lines of Markdown."""
     lines = []
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(Path(scratch), sizes, before)
@@ -85,20 +85,20 @@ def table(only: list[str], sizes: Sizes, before: Path | None, say: Say) -> list[
 
 
 def merged(old: str, lines: list[str]) -> str:
-    """Returns the table with new rows in the place of those of the same name, or after them."""
+    """Returns the table with new rows, which replace those of the same name or come last."""
     rows = {line.split(" | ")[0]: line for line in [*old.splitlines(), *lines] if line.startswith("| ")}
     return "\n".join([HEAD, *(line for line in rows.values() if line not in HEAD.splitlines())])
 
 
 class Bench:
-    """Made-up data in a scratch folder, each made when it is first needed, and what is measured on it."""
+    """Made-up data in a scratch folder, written at its first use, and the measurements on it."""
 
     def __init__(self, scratch: Path, sizes: Sizes, before: Path | None):
         self._scratch, self.sizes, self._before = scratch, sizes, before
 
     @functools.cached_property
     def _table(self) -> Path:
-        folder = _made(self._scratch / "table")
+        folder = _new_folder(self._scratch / "table")
         write_table(folder, self.sizes.rows)
         return folder
 
@@ -120,26 +120,28 @@ class Bench:
         def ours() -> float:
             with tempfile.TemporaryDirectory() as home:
                 data = ["--data", self._table / "rows.csv", "--label", "label"]
-                (self._table / "rows.csv").touch()  # what was found out about it before is not used
+                (self._table / "rows.csv").touch()  # so that cached results about it are not used
                 return cost([*HEADRACE, "new", f"{home}/made-up", *data, "--home", home]).cpu
 
-        found = self._rounds(ours, lambda: _work("new_rival", self._table)["cpu"])
-        yield ratio("`headrace new` / `pyarrow.csv.read_csv` of the same file", *found, 10, 5)
+        medians = self._rounds(ours, lambda: _work("new_rival", self._table)["cpu"])
+        yield ratio("`headrace new` / `pyarrow.csv.read_csv` of the same file", *medians, 10, 5)
 
     def transform(self) -> Iterator[Row]:
         folder = self._examples
-        found = self._rounds(lambda: _work("transform", folder)["cpu"], lambda: _work("transform_rival", folder)["cpu"])
-        yield ratio("transform of that table / TFT called directly", *found, 1.3, 1.1)
+        medians = self._rounds(
+            lambda: _work("transform", folder)["cpu"], lambda: _work("transform_rival", folder)["cpu"]
+        )
+        yield ratio("transform of that table / TFT called directly", *medians, 1.3, 1.1)
 
     def wide(self) -> Iterator[Row]:
-        folder, (rows, columns) = _made(self._scratch / "wide"), self.sizes.wide
+        folder, (rows, columns) = _new_folder(self._scratch / "wide"), self.sizes.wide
         write_wide(folder, rows, columns)
         for name, must, aim in (("statistics", 15, 5), ("transform", 20, 10)):
             (seconds,) = self._rounds(lambda name=name: _work(name, folder)["cpu"])
             yield bound(f"{columns:,} columns x {rows:,} rows: {name}", seconds, must, aim)
 
     def texts(self) -> Iterator[Row]:
-        folder = _made(self._scratch / "texts")
+        folder = _new_folder(self._scratch / "texts")
         write_texts(folder, self.sizes.texts)
         (seconds,) = self._rounds(lambda: _work("transform", folder)["cpu"])
         yield bound(f"{self.sizes.texts:,} texts of 90 words: transform", seconds, 20, 8)
@@ -157,15 +159,15 @@ class Bench:
     def ten_million(self) -> Iterator[Row]:
         seconds = []
         for rows in sorted(self.sizes.growth):
-            folder = _made(self._scratch / str(rows))
+            folder = _new_folder(self._scratch / str(rows))
             write_table(folder, rows, ("csv",))
-            found = {name: _work(name, folder, *arguments) for name, *arguments in (("ingest", "csv"), ("statistics",))}
-            seconds.append({name: one["cpu"] for name, one in found.items()})
+            costs = {name: _work(name, folder, *arguments) for name, *arguments in (("ingest", "csv"), ("statistics",))}
+            seconds.append({name: figures["cpu"] for name, figures in costs.items()})
             shutil.rmtree(folder)
-        for name, one in found.items():
-            yield bound(f"{rows:,} rows x 20: peak memory of {name}", one["peak_gib"], 3, 2, " GiB")
+        for name, figures in costs.items():
+            yield bound(f"{rows:,} rows x 20: peak memory of {name}", figures["peak_gib"], 3, 2, " GiB")
         what = f"ingest and statistics of {rows:,} rows / of {min(self.sizes.growth):,}"
-        yield ratio(what, *(sum(one.values()) for one in reversed(seconds)), 11, 10.2)
+        yield ratio(what, *(sum(by_name.values()) for by_name in reversed(seconds)), 11, 10.2)
 
     def fashion(self) -> Iterator[Row]:
         if self._before is None:
@@ -178,14 +180,14 @@ class Bench:
             for runs in zip(*rounds, strict=True)
         ]
         for name in [*medians[0], "all stages"]:
-            pair = [sum(one.values()) if name == "all stages" else one.get(name, 0) for one in medians]
+            pair = [sum(stages.values()) if name == "all stages" else stages.get(name, 0) for stages in medians]
             if min(pair) >= LEAST_SECONDS:
                 yield ratio(f"Fashion-MNIST: {name}, wall / before", *pair, 1.05, 1)
 
     def _rounds(self, *functions: Callable[[], float]) -> list[float]:
-        """Returns the median of each function, called in turn."""
-        found = [[function() for function in functions] for _ in range(self.sizes.rounds)]
-        return [statistics.median(one) for one in zip(*found, strict=True)]
+        """Returns the median result of each function; the functions are called in turn."""
+        rounds = [[function() for function in functions] for _ in range(self.sizes.rounds)]
+        return [statistics.median(values) for values in zip(*rounds, strict=True)]
 
 
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
@@ -214,13 +216,13 @@ def _stages(headrace: Path) -> dict[str, float]:
     return {stage["name"]: stage["seconds"] for stage in json.loads(out)["stages"]}
 
 
-def _made(folder: Path) -> Path:
+def _new_folder(folder: Path) -> Path:
     folder.mkdir()
     return folder
 
 
 def ratio(what: str, ours: float, rival: float, must: float, aim: float) -> Row:
-    """Returns the row of two figures in seconds, held against the bounds by their ratio."""
+    """Returns the row of two figures in seconds, whose ratio is compared with the bounds."""
     return Row(what, f"{ours:.2f} s", f"{rival:.2f} s", ours / rival, must, aim)
 
 

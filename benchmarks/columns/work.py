@@ -1,6 +1,6 @@
-"""One piece of work in a process of its own: `work.py NAME FOLDER [ENDING]` prints CPU seconds and peak as JSON.
+"""One piece of work in a process of its own: `work.py NAME FOLDER [ENDING]` prints CPU seconds and peak memory as JSON.
 
-Imports are not counted: they come before the clock starts.
+Imports are not timed.
 """
 
 import json
@@ -48,18 +48,18 @@ EPOCHS = 5
 
 
 def ingest(folder: Path, ending: str) -> None:
-    """Ingest as its stage does it, with all checks; its examples stay for the work that needs them."""
+    """Ingests as the stage does, with all checks; other pieces of work read its examples."""
     config = DataConfig.model_validate({"files": f"rows.{ending}", "features": FEATURES})
-    found = local.dataset(config, "bench", folder)
+    dataset = local.dataset(config, "bench", folder)
     shutil.rmtree(folder / "examples", ignore_errors=True)
-    checks = RowChecks(config.row_checks, found.spec, config.cut_shares, config.group or "")
-    summary = write_splits(loading.open_batches(found, config), found.spec, folder / "examples", checks)
+    checks = RowChecks(config.row_checks, dataset.spec, config.cut_shares, config.group or "")
+    summary = write_splits(loading.open_batches(dataset, config), dataset.spec, folder / "examples", checks)
     num_rows = {split: values["rows"] for split, values in summary.items()}
-    (folder / SPEC).write_text(found.spec.model_copy(update={"num_rows": num_rows}).model_dump_json())
+    (folder / SPEC).write_text(dataset.spec.model_copy(update={"num_rows": num_rows}).model_dump_json())
 
 
 def ingest_rival(folder: Path, ending: str) -> None:
-    """Arrow's reader, tfx_bsl's encoder and one TFRecord file."""
+    """Ingests by Arrow's reader, tfx_bsl's encoder and one TFRecord file."""
     encoder = RecordBatchToExamplesEncoder()
     with tf.io.TFRecordWriter(str(folder / "rival.tfrecord")) as writer:
         for batch in READERS[ending](folder / f"rows.{ending}").to_batches(BATCH_ROWS):
@@ -86,7 +86,7 @@ def statistics_ours(folder: Path) -> None:
 
 
 def transform(folder: Path) -> None:
-    """Transform as its stage does it."""
+    """Runs the analyzers as the stage does."""
     spec, task = _spec(folder), _task(folder)
     schema = text_format.Parse(schema_text(spec), schema_pb2.Schema())
     files, out = split_files(str(folder / "examples"), "train"), _emptied(folder / "transform")
@@ -94,7 +94,7 @@ def transform(folder: Path) -> None:
 
 
 def transform_rival(folder: Path) -> None:
-    """TFT called directly on the record batches, with the preprocessing of the task."""
+    """Runs TFT directly on the record batches, with the preprocessing of the task."""
     spec, task, out = _spec(folder), _task(folder), _emptied(folder / "transform-rival")
     schema = text_format.Parse(schema_text(spec), schema_pb2.Schema())
     pattern = str(folder / "examples" / "Split-train" / "*")
@@ -111,7 +111,7 @@ def transform_rival(folder: Path) -> None:
 
 
 def fit(folder: Path, first: str) -> dict[str, float]:
-    """Returns the rows a second of the second of 5 epochs: from the kept rows, and from NumPy arrays of the same."""
+    """Returns the rows a second of the second of 5 epochs: from our input, and from NumPy arrays of the same rows."""
     job = _job(folder)
     kept = keep_training_rows(job)
     if kept is None:
@@ -134,24 +134,24 @@ def fit(folder: Path, first: str) -> dict[str, float]:
         labels = arrays.pop(job.task.label_keys[0])
         model.fit(arrays, labels, batch_size=job.train.batch_size, epochs=EPOCHS, verbose=0, callbacks=[clock])
 
-    both = {"ours": ours, "numpy": numpy}
-    found = {}
-    for name in sorted(both, key=lambda name: name != first):
+    functions = {"ours": ours, "numpy": numpy}
+    rates = {}
+    for name in sorted(functions, key=lambda name: name != first):
         keras.utils.set_random_seed(0)
         model = job.task.build_model(job.config, job.spec)
         loss = job.task.loss(job.config, job.spec)
         metrics = job.task.metrics(job.config, job.spec)
         model.compile(optimizer=make_optimizer(job.train, steps), loss=loss, metrics=metrics, jit_compile=False)
         clock = _Clock()
-        both[name](model, clock)
-        found[name] = rows / clock.seconds
-    return found
+        functions[name](model, clock)
+        rates[name] = rows / clock.seconds
+    return rates
 
 
 class _Clock(keras.callbacks.Callback):
-    """Times the second epoch, after which the training ends."""
+    """Times the second epoch, and then stops the training."""
 
-    async_safe = True  # Keras would read its losses after each batch
+    async_safe = True  # else Keras reads the losses after each batch
     seconds = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):

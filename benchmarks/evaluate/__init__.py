@@ -1,1 +1,1 @@
-"""What evaluation, comparison and `headrace predict` cost beside one forward pass: `make bench ARGS=evaluate`."""
+"""Costs of evaluation, comparison and `headrace predict` relative to a forward pass: `make bench ARGS=evaluate`."""

@@ -1,4 +1,4 @@
-"""Test splits of made-up rows, and untrained models that the tasks' own code builds and exports."""
+"""Made-up test splits, and untrained models that the tasks' own code builds and exports."""
 
 import shutil
 from pathlib import Path
@@ -28,21 +28,21 @@ CLASSES = tuple(f"class {number}" for number in range(10))
 
 
 def write_rows(folder: Path, rows: int) -> None:
-    """Writes a test split of so many rows of the table of 20 columns, by ingest, and a model of few training rows."""
+    """Writes by ingest a test split of `rows` rows of the table of 20 columns, and a model."""
     for split, count in {**TRAINING_ROWS, "test": rows}.items():
         (folder / split).mkdir()
         write_table(folder / split, count, ("parquet",))
     files = {split: f"{split}/rows.parquet" for split in (*TRAINING_ROWS, "test")}
     config = DataConfig.model_validate({"files": files, "features": FEATURES})
-    found = local.dataset(config, "bench", folder)
-    checks = RowChecks(config.row_checks, found.spec, config.cut_shares, "")
-    summary = write_splits(loading.open_batches(found, config), found.spec, folder / "examples", checks)
+    dataset = local.dataset(config, "bench", folder)
+    checks = RowChecks(config.row_checks, dataset.spec, config.cut_shares, "")
+    summary = write_splits(loading.open_batches(dataset, config), dataset.spec, folder / "examples", checks)
     num_rows = {split: values["rows"] for split, values in summary.items()}
-    _write_model(folder, found.spec.model_copy(update={"num_rows": num_rows}), TABLE)
+    _write_model(folder, dataset.spec.model_copy(update={"num_rows": num_rows}), TABLE)
 
 
 def write_pictures(folder: Path, rows: int) -> None:
-    """Writes a test split of so many pictures of the size of Fashion-MNIST's, and the model of its run file."""
+    """Writes a test split of `rows` pictures of Fashion-MNIST's size, and the model of its run file."""
     generator = np.random.default_rng(0)
     features = {"image": ImageFeature(height=28, width=28, channels=1), "label": LabelFeature(classes=CLASSES)}
     num_rows = {"train": 1_000, "validation": 100, "test": rows}
@@ -53,13 +53,13 @@ def write_pictures(folder: Path, rows: int) -> None:
         with tf.io.TFRecordWriter(str(path)) as writer:
             for pixels in generator.integers(0, 256, (count, 28, 28, 1), dtype=np.uint8):
                 writer.write(encode({"image": pixels, "label": int(generator.integers(0, 10))}, spec))
-    places = np.stack([np.zeros(rows, np.int64), np.arange(1, rows + 1)], axis=1)
-    np.savez(ROW_IDS.path(folder / "examples"), files=np.array(["test"]), places=places)
+    row_ids = np.stack([np.zeros(rows, np.int64), np.arange(1, rows + 1)], axis=1)
+    np.savez(ROW_IDS.path(folder / "examples"), files=np.array(["test"]), places=row_ids)
     _write_model(folder, spec, PICTURES)
 
 
 def _write_model(folder: Path, spec: DatasetSpec, task_name: str) -> None:
-    """Writes the facts of the data, and as `model` the SavedModel of a model of random weights."""
+    """Writes the facts of the data, and a SavedModel with random weights as `model`."""
     (folder / SPEC).write_text(spec.model_dump_json())
     task, examples, transform = registry.task(task_name), str(folder / "examples"), folder / "transform"
     config = task.config()

@@ -1,15 +1,15 @@
-"""The rival: two classes of a table's rows by a plain script of pandas, scikit-learn and Keras, as one would write it.
+"""The alternative: a plain script of pandas, scikit-learn and Keras for a table with two classes.
 
 `plain_table.py TABLE.csv OUT SETTINGS`, the settings being JSON: `epochs`, `batch_size` and `learning_rate`. Columns
 are those of `benchmarks.columns.made_up`. Prints metrics, number of parameters and the seconds of its parts as JSON.
 
 The same as in `headrace run`: shares of the splits, network (also its embedding of 10,064 rows), optimizer, schedule
-and batch; the classical models, on all training rows; the metrics, of all models, on the test split; a SavedModel. Else
-it does what is short to write and quick: pandas reads by Arrow and makes the features of the day, boosting takes the
-categories of pandas as they are, and all rows are looked up once, before training.
+and batch; the classical models, on all training rows; the metrics, of all models, on the test split; a SavedModel. The
+rest is short and fast code: pandas reads with Arrow and computes the features of the day, boosting takes the categories
+of pandas as they are, and categories are looked up once, before training.
 
-Left out is what such a script would not have: checks of rows, statistics, drift, intervals, slices, worst mistakes,
-checkpoints, histograms, the features of a day in the served graph, a server that is asked about the model, a page.
+Left out is what such a script does not have: checks of rows, statistics, drift, intervals, slices, worst mistakes,
+checkpoints, histograms, the features of a day in the served graph, a serving check, a page.
 """
 
 import itertools
@@ -41,7 +41,7 @@ clock = [("", psutil.Process().create_time(), 0.0)]
 
 
 def lap(part: str) -> None:
-    """Notes when a part ended."""
+    """Records when a part ended."""
     clock.append((part, time.time(), time.process_time()))
 
 
@@ -90,13 +90,13 @@ for lookup, name in zip(lookups, CATEGORIES, strict=True):
     offset += lookup.vocabulary_size()
 indices = np.column_stack(codes)
 
-known = matrix[train]
-mean, variance = np.nanmean(known, axis=0, dtype="float64"), np.nanvar(known, axis=0, dtype="float64")
-bounds = np.nanquantile(known, np.linspace(0, 1, BINS + 1), axis=0).T.astype("float32")
-given = keras.Input((matrix.shape[1],), name="numbers")
+train_matrix = matrix[train]
+mean, variance = np.nanmean(train_matrix, axis=0, dtype="float64"), np.nanvar(train_matrix, axis=0, dtype="float64")
+bounds = np.nanquantile(train_matrix, np.linspace(0, 1, BINS + 1), axis=0).T.astype("float32")
+numeric_inputs = keras.Input((matrix.shape[1],), name="numbers")
 categories = keras.Input((len(CATEGORIES),), dtype="int64", name="categories")
-missing = ops.cast(ops.isnan(given), "float32")
-filled = ops.where(ops.isnan(given), mean.astype("float32"), given)
+missing = ops.cast(ops.isnan(numeric_inputs), "float32")
+filled = ops.where(ops.isnan(numeric_inputs), mean.astype("float32"), numeric_inputs)
 scaled = layers.Normalization(mean=mean, variance=variance)(filled)
 far = ops.maximum(ops.abs(scaled) - 3.0, 0.0)
 scaled = ops.sign(scaled) * (ops.minimum(ops.abs(scaled), 3.0) + ops.log1p(far))
@@ -110,7 +110,7 @@ x = layers.Concatenate()([scaled, missing, layers.Flatten()(vectors), embedded])
 for units in (128, 64):
     x = layers.Dense(units, activation="relu")(layers.Dropout(0.3)(x))
 deep = layers.Dense(2)(layers.Dropout(0.3)(x))
-model = keras.Model([given, categories], layers.Softmax()(layers.Add()([wide, wide_categories, deep])))
+model = keras.Model([numeric_inputs, categories], layers.Softmax()(layers.Add()([wide, wide_categories, deep])))
 
 lap("prepare")
 
@@ -137,7 +137,7 @@ lap("predict")
 
 
 class Served(tf.Module):
-    """The model behind the look-up of its categories."""
+    """The model with the lookup of its categories."""
 
     def __init__(self):
         super().__init__()
@@ -150,8 +150,8 @@ class Served(tf.Module):
         ]
     )
     def predict(self, numbers, categories):
-        found = [lookup(categories[:, i]) + offsets[i] for i, lookup in enumerate(self.lookups)]
-        return {"scores": self.model([numbers, tf.stack(found, axis=1)])}
+        codes = [lookup(categories[:, i]) + offsets[i] for i, lookup in enumerate(self.lookups)]
+        return {"scores": self.model([numbers, tf.stack(codes, axis=1)])}
 
 
 served = Served()
@@ -178,25 +178,25 @@ lap("classical")
 
 
 # The metrics.
-def calibration_error(confidences: np.ndarray, right: np.ndarray) -> float:
+def calibration_error(confidences: np.ndarray, is_right: np.ndarray) -> float:
     """Returns the expected calibration error."""
     bins = np.minimum((confidences * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, confidences - right, CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(right))
+    gaps = np.bincount(bins, confidences - is_right, CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(is_right))
 
 
 true = labels[test]
-found = {}
+metrics = {}
 for name, values in scores.items():
     predicted = values.argmax(axis=1)
-    found[name] = {
+    metrics[name] = {
         "auc": roc_auc_score(true, values[:, 1]),
         "accuracy": accuracy_score(true, predicted),
         "f1": f1_score(true, predicted),
     }
 values = scores["network"].astype("float64")
 values /= values.sum(axis=1, keepdims=True)
-found["network"] |= {
+metrics["network"] |= {
     "loss": log_loss(true, values),
     "expected_calibration_error": calibration_error(values.max(axis=1), values.argmax(axis=1) == true),
     "by_class": classification_report(true, values.argmax(axis=1), output_dict=True, zero_division=0.0),
@@ -205,4 +205,4 @@ lap("metrics")
 seconds = {
     after[0]: {"wall": after[1] - before[1], "cpu": after[2] - before[2]} for before, after in itertools.pairwise(clock)
 }
-print(json.dumps({"metrics": found, "parameters": model.count_params(), "seconds": seconds}))
+print(json.dumps({"metrics": metrics, "parameters": model.count_params(), "seconds": seconds}))

@@ -1,6 +1,6 @@
-"""One piece of work in a process of its own: `work.py NAME FOLDER [ROWS]` prints CPU seconds and peak as JSON.
+"""One piece of work in a process of its own: `work.py NAME FOLDER [ROWS]` prints CPU seconds and peak memory as JSON.
 
-Neither imports nor the loading of the model count: both come before the clock starts.
+Imports and the loading of the model are not timed.
 """
 
 import dataclasses
@@ -35,22 +35,22 @@ SLICES = ("category0", "category1", "category2", "flag")  # beside the label
 
 
 def pictures(folder: Path) -> dict[str, float]:
-    """Evaluates the pictures."""
+    """Evaluates the model of pictures."""
     return _measured(folder, models.PICTURES)
 
 
 def rows(folder: Path) -> dict[str, float]:
-    """Evaluates the rows, and compares the model with another one."""
+    """Evaluates the model of rows, and compares it with another one."""
     return _measured(folder, models.TABLE, compared=True)
 
 
 def sliced(folder: Path) -> dict[str, float]:
-    """The same by five columns' slices."""
+    """As `rows`, with slices by five columns."""
     return _measured(folder, models.TABLE, compared=True, slice_by=SLICES)
 
 
 def _measured(folder: Path, task_name: str, *, compared: bool = False, **settings) -> dict[str, float]:
-    """Returns the seconds of one forward pass, of what is measured, and its parts."""
+    """Returns the CPU seconds of one forward pass, of the parts of an evaluation, and of all parts together."""
     spec = DatasetSpec.model_validate_json((folder / SPEC).read_text())
     task, files = registry.task(task_name), split_files(str(folder / "examples"), "test")
     config = task.config(**settings)
@@ -69,8 +69,8 @@ def _measured(folder: Path, task_name: str, *, compared: bool = False, **setting
                 slice_by=config.slice_columns(spec),
             )
         with _clock(seconds, "measure"):
-            found = evaluate(PREDICTIONS.path(out), config, spec)
-            (out / "metrics.json").write_text(to_json(found.as_json(), indent=1))
+            result = evaluate(PREDICTIONS.path(out), config, spec)
+            (out / "metrics.json").write_text(to_json(result.as_json(), indent=1))
         if compared:
             metric = next(iter(config.compared(spec).values()))
             _write_other(out, metric)
@@ -80,24 +80,24 @@ def _measured(folder: Path, task_name: str, *, compared: bool = False, **setting
 
 
 def _forward(saved_model: str, files: list[str], output: str) -> None:
-    """Asks the served signature about all examples, in the batches of the evaluation."""
+    """Calls the served signature on all examples, in the batches of the evaluation."""
     signature = predictions.signature(saved_model)
     for batch in tf.data.TFRecordDataset(files).batch(predictions.batch_rows(files)):
         signature(inputs=batch)[output].numpy()
 
 
 def _write_other(folder: Path, metric: Metric) -> None:
-    """Writes the answers of a classical model and of a trivial one: the network's, with noise, and the same for all."""
+    """Writes predictions of a classical model, the network's with noise, and a trivial one, the same for all rows."""
     predicted = read(PREDICTIONS.path(folder))
     noise = np.random.default_rng(0).normal(0, 0.1, predicted.values.shape)
-    others = {"other": np.clip(predicted.values + noise, 0, 1).astype(np.float32)}
-    others["majority"] = np.full_like(predicted.values, 0.5)
-    facts = {}
-    for name, values in others.items():
+    predictions_of = {"other": np.clip(predicted.values + noise, 0, 1).astype(np.float32)}
+    predictions_of["majority"] = np.full_like(predicted.values, 0.5)
+    summaries = {}
+    for name, values in predictions_of.items():
         np.save(folder / f"{name}.npy", values)
-        reached = {metric.name: metric.value(predicted.targets, values)}
-        facts[name] = {"metrics": reached, "trivial": name == "majority"}
-    CLASSICAL.path(folder).write_text(to_json(facts))
+        metrics = {metric.name: metric.value(predicted.targets, values)}
+        summaries[name] = {"metrics": metrics, "trivial": name == "majority"}
+    CLASSICAL.path(folder).write_text(to_json(summaries))
 
 
 def predict_out(folder: Path) -> dict[str, float]:
@@ -111,16 +111,16 @@ def predict_out(folder: Path) -> dict[str, float]:
         publish(folder / "model", home / "serving" / "rows", facts)
         with _clock(seconds, "forward"):
             _forward(str(folder / "model"), files, task.prediction_key)
-        found = predict("rows", [table], home)
-        found.columns()  # loads the model
-        with _clock(seconds, "cpu"), open_table(home / "out.parquet", [table]) as written:
-            for batch in found:
-                written.write(batch, found.columns())
+        predicted = predict("rows", [table], home)
+        predicted.columns()  # loads the model
+        with _clock(seconds, "cpu"), open_table(home / "out.parquet", [table]) as writer:
+            for batch in predicted:
+                writer.write(batch, predicted.columns())
     return seconds
 
 
 class _clock:
-    """Adds the CPU seconds of a block under a name."""
+    """Stores the CPU seconds of a block under a name."""
 
     def __init__(self, seconds: dict[str, float], name: str):
         self._seconds, self._name = seconds, name

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.fuzzing TARGET FOLDER -max_total_time=600`: fuzzes in this process; the rest is libFuzzer's."""
+"""`python -m benchmarks.fuzzing TARGET FOLDER -max_total_time=600`: fuzzes here, with libFuzzer's options."""
 
 import importlib
 import logging
@@ -18,8 +18,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     module = importlib.import_module(f"benchmarks.fuzzing.{name}")
     with atheris.instrument_imports(include=list(module.MODULES)):
-        for one in module.MODULES:
-            importlib.import_module(one)
+        for name_of_module in module.MODULES:
+            importlib.import_module(name_of_module)
     corpus = Path(folder) / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(module.seeds()):

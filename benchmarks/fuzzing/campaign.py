@@ -1,4 +1,4 @@
-"""Runs a fuzzer for so many seconds, begins again after an input that has ended it, and says what came of it."""
+"""Runs a fuzzer for a time, restarts it after an input that ends the process, and reports the results."""
 
 import os
 import re
@@ -18,7 +18,7 @@ HEAD = [
 _DONE = re.compile(r"^#\d+\s+(?:DONE|NEW|REDUCE|pulse|RELOAD|INITED)\s+cov: (\d+) ft: \d+ corp: (\d+)/", re.MULTILINE)
 _EXECUTED = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 _PEAK = re.compile(r"stat::peak_rss_mb:\s+(\d+)")
-ENDED = ("timeout-*", "oom-*", "crash-*", "leak-*")  # what libFuzzer names an input that ended the process
+ENDED = ("timeout-*", "oom-*", "crash-*", "leak-*")  # libFuzzer's names of inputs that ended the process
 
 
 def fuzz(target: str, seconds: int, folder: Path, say: Callable[[str], None]) -> tuple[str, list[Path]]:
@@ -26,9 +26,9 @@ def fuzz(target: str, seconds: int, folder: Path, say: Callable[[str], None]) ->
 
     Args:
         target: One of `TARGETS`.
-        seconds: How long.
-        folder: For the corpus, which a later call goes on from, and for the faults.
-        say: Is told of each fault.
+        seconds: Duration.
+        folder: For the corpus, which a later call continues with, and for the faults.
+        say: Receives a line for each fault.
     """
     folder.mkdir(parents=True, exist_ok=True)
     end, executed, branches, corpus, peak = time.monotonic() + seconds, 0, 0, 0, 0
@@ -36,19 +36,21 @@ def fuzz(target: str, seconds: int, folder: Path, say: Callable[[str], None]) ->
         log = folder / "log"
         with log.open("wb") as file:
             command = [sys.executable, "-m", "benchmarks.fuzzing", target, folder, f"-max_total_time={left}"]
-            done = subprocess.run(
+            process = subprocess.run(
                 list(map(str, command)), cwd=ROOT, stdout=file, stderr=file, env={**os.environ, "PYTHONHASHSEED": "0"}
             )
         text = log.read_text(errors="replace")
         for line in re.findall(r"^finding: .*|^SUMMARY: .*", text, re.MULTILINE):
             say(line)
-        reached = _DONE.findall(text)
-        if not reached:
+        coverage = _DONE.findall(text)
+        if not coverage:
             raise SystemExit(f"{target} cannot be fuzzed:\n{text[-2000:]}")
-        branches, corpus = (max(before, int(one)) for before, one in zip((branches, corpus), reached[-1], strict=True))
+        branches, corpus = (
+            max(before, int(value)) for before, value in zip((branches, corpus), coverage[-1], strict=True)
+        )
         executed += sum(map(int, _EXECUTED.findall(text)))
         peak = max([peak, *map(int, _PEAK.findall(text))])
-        if done.returncode == 0:
+        if process.returncode == 0:
             break
     faults = sorted(path for pattern in ("finding-*", *ENDED) for path in folder.glob(pattern) if path.suffix != ".txt")
     cells = [target, f"{seconds / 60:g}", f"{executed:,}", f"{executed / seconds:,.0f}", f"{branches:,}",

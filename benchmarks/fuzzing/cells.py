@@ -1,4 +1,4 @@
-"""Cells of text columns: two bytes choose what the column is and how it is read, each line after them is a cell."""
+"""Cells of text columns: two bytes select the feature and the reading, each line after them is a cell."""
 
 from benchmarks.fuzzing.findings import Finding
 
@@ -23,7 +23,7 @@ def seeds() -> list[bytes]:
 
 
 class Target:
-    """Stores a column at once and its cells one by one: both must come to the same."""
+    """Stores a column at once and its cells one by one: both results must be equal."""
 
     def __init__(self) -> None:
         from data.kinds.cell import ReadOptions
@@ -52,11 +52,11 @@ class Target:
         if len(content) < 2:
             return
         feature = self._features[content[0] % len(self._features)]
-        how = self._readings[content[1] % len(self._readings)]
+        reading = self._readings[content[1] % len(self._readings)]
         cells = content[2:].decode(errors="replace").split("\n")
-        found, one_by_one = column(pa.array(cells, pa.string()), feature, how), column(cells, feature, how)
-        if not found.values.equals(one_by_one.values):
-            raise Finding("stored otherwise than one by one")
-        told = [{row: error.args for row, error in each.problems.items()} for each in (found, one_by_one)]
-        if told[0] != told[1]:
-            raise Finding("other problems than one by one")
+        at_once, one_by_one = column(pa.array(cells, pa.string()), feature, reading), column(cells, feature, reading)
+        if not at_once.values.equals(one_by_one.values):
+            raise Finding("stored differently from one by one")
+        problems = [{row: error.args for row, error in stored.problems.items()} for stored in (at_once, one_by_one)]
+        if problems[0] != problems[1]:
+            raise Finding("problems differ from those one by one")

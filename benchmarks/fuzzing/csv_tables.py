@@ -1,4 +1,4 @@
-"""CSV files: two bytes choose what is known of the file and the size of the blocks, the rest is the file."""
+"""CSV files: two bytes select the given layout and the size of the blocks, the rest is the file."""
 
 from benchmarks.fuzzing.findings import Finding
 from benchmarks.fuzzing.scratch import scratch
@@ -16,7 +16,7 @@ SIZES = (1, 8, 32, 64, 200, 1000, 2**22)  # bytes of a block
 
 
 def seeds() -> list[bytes]:
-    """Returns files of each way of writing, for each layout."""
+    """Returns files of each dialect, for each layout."""
     files = [
         "x,y\n1,2\n3,4\n",
         'x,y\r\n1,"a,b"\r\n3,"c\nd"\r\n',
@@ -32,7 +32,7 @@ def seeds() -> list[bytes]:
 
 
 class Target:
-    """Reads a file by blocks and by rows: both must come to the same."""
+    """Reads a file by blocks and by rows: both results must be equal."""
 
     def __init__(self) -> None:
         from data.sources.tables.dialect import Layout
@@ -54,6 +54,6 @@ class Target:
         self._file.write_bytes(content[2:])
         layout = self._layouts[content[0] % len(self._layouts)]
         by_blocks, by_rows = self._read(self._file, layout, SIZES[content[1] % len(SIZES)])
-        for what, found, wanted in zip(("rows", "problems", "error"), by_blocks, by_rows, strict=True):
-            if found != wanted:
-                raise Finding(f"other {what} by blocks than by rows")
+        for part, of_blocks, of_rows in zip(("rows", "problems", "error"), by_blocks, by_rows, strict=True):
+            if of_blocks != of_rows:
+                raise Finding(f"other {part} by blocks than by rows")

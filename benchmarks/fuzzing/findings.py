@@ -1,4 +1,4 @@
-"""What a fuzzer has found: each fault is kept once, and the fuzzer goes on."""
+"""Findings of a fuzzer: each fault is stored once, and fuzzing continues."""
 
 import hashlib
 import resource
@@ -7,28 +7,28 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-MEMORY_MIB = 512  # that one input of some kilobytes may take
+MEMORY_MIB = 512  # limit for one input of some kilobytes
 
 
 class Finding(Exception):
-    """A target's own complaint: an input is answered otherwise than it must be."""
+    """A fault that a target detects: a wrong result for an input."""
 
 
 class Findings:
-    """A target whose faults are written down instead of raised.
+    """A target whose faults are stored instead of raised.
 
     Args:
-        target: Takes an input, and raises for a fault.
-        folder: Gets a file for each kind of fault: the input, and beside it what was raised.
+        target: Takes an input, and raises an exception for a fault.
+        folder: Receives two files for each kind of fault: the input, and the traceback.
     """
 
     def __init__(self, target: Callable[[bytes], None], folder: Path):
         self._target, self._folder = target, folder
-        self._known: set[str] = set()
+        self._known_kinds: set[str] = set()
         self._peak = _peak_mib()
 
     def __call__(self, content: bytes) -> None:
-        """Tries one input."""
+        """Runs the target on one input."""
         try:
             self._target(content)
         except Exception as error:
@@ -39,9 +39,9 @@ class Findings:
         self._peak = max(peak, self._peak)
 
     def _keep(self, content: bytes, kind: str, text: str) -> None:
-        if kind in self._known:
+        if kind in self._known_kinds:
             return
-        self._known.add(kind)
+        self._known_kinds.add(kind)
         path = self._folder / f"finding-{hashlib.sha256(kind.encode()).hexdigest()[:12]}"
         path.write_bytes(content)
         path.with_suffix(".txt").write_text(f"{kind}\n{text}", errors="replace")
@@ -55,7 +55,7 @@ def _kind(error: BaseException) -> str:
     if error.__cause__ is not None:
         return _kind(error.__cause__)
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    line = "" if isinstance(error, RecursionError) else f":{frame.lineno}"  # it ends where the stack happens to
+    line = "" if isinstance(error, RecursionError) else f":{frame.lineno}"  # its line depends on the depth of the stack
     return f"{type(error).__name__} at {Path(frame.filename).name}{line}"
 
 

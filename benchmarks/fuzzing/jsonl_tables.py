@@ -1,4 +1,4 @@
-"""JSON Lines and arrays of objects: a byte chooses the size of the blocks, the rest is the file."""
+"""JSON Lines and arrays of objects: a byte selects the size of the blocks, the rest is the file."""
 
 from benchmarks.fuzzing.findings import Finding
 from benchmarks.fuzzing.scratch import scratch
@@ -30,7 +30,7 @@ def seeds() -> list[bytes]:
 
 
 class Target:
-    """Reads a file by blocks and by rows: both must come to the same."""
+    """Reads a file by blocks and by rows: both results must be equal."""
 
     def __init__(self) -> None:
         from tests.data.sources.tables import both_ways
@@ -46,6 +46,6 @@ class Target:
             return
         self._file.write_bytes(content[1:])
         by_blocks, by_rows = self._read(self._file, SIZES[content[0] % len(SIZES)])
-        for what, found, wanted in zip(("rows", "problems", "error"), by_blocks, by_rows, strict=True):
-            if found != wanted:
-                raise Finding(f"other {what} by blocks than by rows")
+        for part, of_blocks, of_rows in zip(("rows", "problems", "error"), by_blocks, by_rows, strict=True):
+            if of_blocks != of_rows:
+                raise Finding(f"other {part} by blocks than by rows")

@@ -1,4 +1,4 @@
-"""Files and flags of the model server: an input is a byte that picks which, and the text."""
+"""Files and flags of the model server: an input is a byte for the kind, and the text."""
 
 import tempfile
 from pathlib import Path
@@ -43,7 +43,7 @@ def seeds() -> list[bytes]:
 
 
 class Target:
-    """Reads files as the server does at its start; only what it tells its user may come out."""
+    """Reads files as the server does at its start; only its documented errors may be raised."""
 
     def __init__(self):
         self._file = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)) / "file"
@@ -71,47 +71,47 @@ class Target:
         from models.serving.protocol import flags
         from models.serving.server import options
 
-        found, unknown = flags.parse(arguments)
+        parsed, unknown = flags.parse(arguments)
         if len(unknown) > len(arguments):
             raise Finding("more unknown flags than there are")
-        options.check(found)
+        options.check(parsed)
 
     def _read(self, kind: int) -> None:
-        """Reads the file as the flag that names it would."""
+        """Reads the file as the flag of its kind does."""
         from models.serving.protocol.flags import Flags
         from models.serving.server import options
         from models.serving.server.options import StartError
 
         path = str(self._file)
-        reads = {
+        readers = {
             MODELS: lambda: _models(options.model_config(Flags(model_config_file=path))),
             BATCHING: lambda: options.batching_parameters(Flags(enable_batching=True, batching_parameters_file=path)),
             MONITORING: lambda: options.metrics_path(Flags(monitoring_config_file=path)),
             SESSION: lambda: options.session_options(Flags(tensorflow_session_config_file=path)),
             SAMPLING: lambda: [
-                one["rate"] > 0 and Path(one["folder"])
-                for one in options.sampling(Flags(sample_config_file=path)).values()
+                sampling["rate"] > 0 and Path(sampling["folder"])
+                for sampling in options.sampling(Flags(sample_config_file=path)).values()
             ],
         }
         try:
-            reads[kind]()
+            readers[kind]()
         except ValueError as error:
-            # The documented one, of a file that cannot be used; a ValueError of its own kind is none.
+            # Only the documented ValueError, of a file that cannot be used, is expected.
             if not str(error).startswith((path, "Error parsing text-format")):
                 raise
             raise StartError(str(error)) from None
 
 
 def _models(config) -> None:
-    """Picks the versions of each model, as if some were there."""
+    """Selects the versions of each model, as if versions 1 to 3 existed."""
     from google.protobuf import text_format
 
     from models.serving.protocol import model_configs
 
     if text_format.Parse(text_format.MessageToString(config), type(config)()) != config:
-        raise Finding("a model config does not come back as it was")
-    there = {number: Path(str(number)) for number in (1, 2, 3)}
-    for one in model_configs.models_of(config).values():
-        if not set(model_configs.wanted_versions(one, there)) <= set(there):
-            raise Finding("a version is wanted that is not there")
-        model_configs.missing_versions(one, there)
+        raise Finding("a model config does not survive a round trip")
+    existing = {number: Path(str(number)) for number in (1, 2, 3)}
+    for model_config in model_configs.models_of(config).values():
+        if not set(model_configs.wanted_versions(model_config, existing)) <= set(existing):
+            raise Finding("a version is wanted that does not exist")
+        model_configs.missing_versions(model_config, existing)

@@ -1,7 +1,7 @@
-"""Parquet files: the first byte chooses whether the rest makes a table that is written, or is the file itself.
+"""Parquet files: the first byte selects whether the rest describes a table to be written, or damage to a file.
 
-Of a table that is written a byte chooses the size of the blocks, the next ones the type of each column; the rest gives
-the values. Of a file the second byte chooses a whole one, in which the bytes that follow are put at places.
+For a table the next bytes select the size of the blocks and the type of each column; the rest are the values. For a
+file the second byte selects an intact one, in which the following bytes are written at offsets.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def seeds() -> list[bytes]:
     num_types = len(_types())
     tables = [bytes([TABLE, kind, kind % 5, 1, kind]) + bytes(range(40)) for kind in range(num_types)]
     tables += [bytes([TABLE, 1, 2, 4, kind, kind + 1, 0, 9]) + b"\xff\x01\x80a" * 20 for kind in range(num_types)]
-    damaged = [bytes([FILE, file, 0, place, 1]) for file in range(8) for place in range(0, 250, 50)]
+    damaged = [bytes([FILE, file, 0, offset, 1]) for file in range(8) for offset in range(0, 250, 50)]
     return [*tables, *damaged, *(bytes([FILE, 255]) + file for file in _files())]
 
 
@@ -59,28 +59,28 @@ def _types() -> list:
 
 
 def _files() -> list[bytes]:
-    """Returns whole files of the ways in which Parquet packs values."""
+    """Returns intact files of the ways in which Parquet encodes values."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.table({"x": [1, 2, None] * 3, "y": ["a", "bb", "a"] * 3, "z": [[1.5], [], None] * 3})
-    ways: list[dict] = [
+    all_options: list[dict] = [
         *({}, {"compression": "none"}, {"compression": "zstd"}, {"use_dictionary": False, "compression": "none"}),
         {"data_page_version": "2.0", "compression": "none"},
         {"use_dictionary": False, "column_encoding": {"x": "DELTA_BINARY_PACKED", "y": "DELTA_BYTE_ARRAY"}},
         {"row_group_size": 2, "compression": "gzip"},
         {"write_page_checksum": True, "compression": "none", "store_schema": False},
     ]
-    found = []
-    for way in ways:
+    files = []
+    for options in all_options:
         sink = io.BytesIO()
-        pq.write_table(table, sink, **way)
-        found.append(sink.getvalue())
-    return found
+        pq.write_table(table, sink, **options)
+        files.append(sink.getvalue())
+    return files
 
 
 class Target:
-    """Reads a file by blocks of some size and by rows: both must come to the same, or to an error in words."""
+    """Reads a file by blocks and by rows: both results must be equal, or an error with a message."""
 
     def __init__(self) -> None:
         from tests.data.sources.tables import both_ways
@@ -102,38 +102,38 @@ class Target:
             self._file.write_bytes(self._damaged(content[1], content[2:]))
         by_blocks, by_rows = self._read(self._file, SIZES[content[1] % len(SIZES)])
         if is_table and by_rows[2] and "no rows" not in by_rows[2]:
-            raise Finding(f"a whole file is not read: {by_rows[2].partition('(')[2]}")
+            raise Finding(f"an intact file is not read: {by_rows[2].partition('(')[2]}")
         compared = zip(("rows", "problems", "error"), by_blocks, by_rows, strict=True)
-        for what, found, wanted in itertools.islice(compared, 3 if is_table else 0):
-            if found != wanted:
-                raise Finding(f"other {what} by blocks than by rows")
+        for part, of_blocks, of_rows in itertools.islice(compared, 3 if is_table else 0):
+            if of_blocks != of_rows:
+                raise Finding(f"other {part} by blocks than by rows")
 
     def _write(self, content: bytes) -> bool:
-        """Writes a table of the values that bytes are; returns whether Parquet has its types and values."""
+        """Writes a table described by bytes; returns False where Parquet lacks a type or value of it."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         count, rows = 1 + content[0] % 4, content[1] % MAX_ROWS
-        kinds = [self._types[one % len(self._types)] for one in content[2 : 2 + count]]
+        types = [self._types[byte % len(self._types)] for byte in content[2 : 2 + count]]
         values = itertools.cycle(content[2 + count :] or b"\0")
         with contextlib.suppress(pa.ArrowException, OverflowError, ValueError):
-            columns = {f"c{number}": _array(kind, rows, values) for number, kind in enumerate(kinds)}
+            columns = {f"c{index}": _array(type_, rows, values) for index, type_ in enumerate(types)}
             pq.write_table(pa.table(columns), self._file, row_group_size=5)
             return True
         return False
 
-    def _damaged(self, which: int, content: bytes) -> bytes:
-        """Returns bytes as they are, or a whole file in which they are put: pairs of a place and a byte."""
-        if which == 255:
+    def _damaged(self, selector: int, content: bytes) -> bytes:
+        """Returns bytes as they are, or an intact file with them written into it: offsets of two bytes, and values."""
+        if selector == 255:
             return content
-        file = bytearray(self._files[which % len(self._files)])
+        file = bytearray(self._files[selector % len(self._files)])
         for high, low, value in zip(*[iter(content)] * 3, strict=False):
             file[(high * 256 + low) % len(file)] = value
         return bytes(file)
 
 
 def _array(kind, rows: int, values):
-    """Returns an array of a type whose buffers are filled with bytes, which may be no values of it."""
+    """Returns an array of a type whose buffers are filled with bytes, which may be invalid values."""
     import pyarrow as pa
 
     def take(count: int) -> bytes:
@@ -158,7 +158,7 @@ def _array(kind, rows: int, values):
     if not is_list:
         return pa.Array.from_buffers(kind, rows, [valid, ends, pa.py_buffer(take(sum(sizes)))])
     if pa.types.is_map(kind):
-        keys = pa.array([str(place) for place in range(sum(sizes))])
+        keys = pa.array([str(number) for number in range(sum(sizes))])
         return pa.MapArray.from_arrays(
             pa.array(itertools.accumulate(sizes, initial=0), pa.int32()),
             keys,
@@ -168,7 +168,7 @@ def _array(kind, rows: int, values):
 
 
 def _width(kind) -> int:
-    """Returns how many bits a value of a type has; 0 where that differs."""
+    """Returns the bits of a value of a type; 0 for a type of variable width."""
     try:
         return kind.bit_width
     except ValueError:

@@ -35,8 +35,9 @@ WORDS = (
     "Content-Encoding: gzip", "Content-Encoding: deflate", "Transfer-Encoding: chunked", "X-Request-Id: ",
     "Expect: 100-continue", "Origin: http://a", "HEAD", "OPTIONS",
 )  # fmt: skip
-DEEP = 100  # lists of lists that are written once more
-STATUSES = {200, 400, 404, 405, 408, 411, 413, 414, 417, 429, 431, 501, 505}  # an error's own, and no 500
+DEEP = 100  # greatest depth of lists in the round trip
+# Those that a request may have; 500 is a fault.
+STATUSES = {200, 400, 404, 405, 408, 411, 413, 414, 417, 429, 431, 501, 505}
 
 
 def seeds() -> list[bytes]:
@@ -63,7 +64,7 @@ def seeds() -> list[bytes]:
 
 
 class _Transport(asyncio.Transport):
-    """Keeps what is written."""
+    """Stores the bytes written."""
 
     def __init__(self):
         super().__init__()
@@ -73,8 +74,8 @@ class _Transport(asyncio.Transport):
         self.written += data
 
     def writelines(self, pieces) -> None:
-        for one in pieces:
-            self.written += one
+        for piece in pieces:
+            self.written += piece
 
     def close(self) -> None:
         self.closed = True
@@ -90,7 +91,7 @@ class _Transport(asyncio.Transport):
 
 
 class Target:
-    """Sends requests through aiohttp's parser to the API, without a socket, and reads the answers."""
+    """Sends requests through aiohttp's parser to the API, without a socket, and checks the responses."""
 
     def __init__(self):
         from tensorflow_serving.apis import model_pb2
@@ -103,30 +104,30 @@ class Target:
         self._runner = self._loop.run_until_complete(rest_api.start(api, "127.0.0.1", 0, 2**26, 1.0))
         self._errors = serving.errors()
         servable = self._caller.engine.manager.acquire(model_pb2.ModelSpec(name="tiny"))
-        self._inputs = {name: one.inputs for name, one in servable.definitions.items()}
+        self._inputs = {name: definition.inputs for name, definition in servable.definitions.items()}
 
     def __call__(self, content: bytes) -> None:
-        """Sends one request; its body is read and written once more on its own."""
+        """Sends one request, and makes a round trip of its body."""
         head, _, body = content.partition(b"\n\n")
         lines = [*head.split(b"\n"), b"Host: a", b"Connection: close"]
         if b"transfer-encoding" not in head.lower():
             lines.append(b"Content-Length: %d" % len(body))
         self._errors.error = None
-        answer = self._loop.run_until_complete(self._ask(b"\r\n".join(lines) + b"\r\n\r\n" + body))
+        response = self._loop.run_until_complete(self._send(b"\r\n".join(lines) + b"\r\n\r\n" + body))
         if self._errors.error is not None:
             raise self._errors.error
-        if answer:
-            _check(answer)
+        if response:
+            _check(response)
         self._round_trip(body)
 
     def close(self) -> None:
-        """Closes the port, and takes no more of what is logged."""
+        """Closes the port, and removes the log handler."""
         self._loop.run_until_complete(self._runner.cleanup())
         self._loop.close()
         self._errors.close()
 
-    async def _ask(self, request: bytes) -> bytes:
-        """Returns what is answered; nothing where more of the request is waited for."""
+    async def _send(self, request: bytes) -> bytes:
+        """Returns the response; empty where the server waits for more of the request."""
         transport = _Transport()
         protocol = self._runner.server()
         protocol.connection_made(transport)
@@ -140,7 +141,7 @@ class Target:
         return bytes(transport.written)
 
     def _round_trip(self, body: bytes) -> None:
-        """Reads inputs, writes them as outputs and reads those: numbers must be the same."""
+        """Reads inputs, writes them as outputs and reads those: the numbers must be equal."""
         import numpy as np
 
         from models.serving.protocol import json_requests, json_responses
@@ -155,16 +156,16 @@ class Target:
         if not arrays or any(array.dtype == object or array.ndim > DEEP for array in arrays.values()):
             return
         text = json_responses.write_columns(arrays).replace(b'"outputs"', b'"inputs"', 1)
-        back, _ = json_requests.read_inputs(json_requests.parse(text), inputs)
+        copies, _ = json_requests.read_inputs(json_requests.parse(text), inputs)
         for alias, array in arrays.items():
-            np.testing.assert_array_equal(back[alias], array)
+            np.testing.assert_array_equal(copies[alias], array)
 
 
-def _check(answer: bytes) -> None:
-    """Raises Finding for an answer that no client can use."""
-    if answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n"):
-        answer = answer.partition(b"\r\n\r\n")[2]
-    head, _, body = answer.partition(b"\r\n\r\n")
+def _check(response: bytes) -> None:
+    """Raises Finding for a response that no client can use."""
+    if response.startswith(b"HTTP/1.1 100 Continue\r\n\r\n"):
+        response = response.partition(b"\r\n\r\n")[2]
+    head, _, body = response.partition(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])
     if status not in STATUSES:
         raise Finding(f"status {status}")
@@ -174,4 +175,4 @@ def _check(answer: bytes) -> None:
         elif set(json.loads(body.decode())) != {"error"}:
             raise Finding(f"an error of status {status} without its text")
     elif status != 200 and body and b"404 Not Found" not in body:
-        raise Finding(f"status {status} is not told in JSON")
+        raise Finding(f"status {status} is not in JSON")

@@ -1,4 +1,4 @@
-"""Run files: an input is YAML text, and what follows a line `--set` in it are overrides, one a line."""
+"""Run files: an input is YAML text; the lines after a line `--set` are overrides."""
 
 import json
 
@@ -20,23 +20,23 @@ WORDS = (
 
 
 def seeds() -> list[bytes]:
-    """Returns the run files that ship with Headrace, and one with each key that there is."""
+    """Returns the run files that ship with Headrace, one with overrides, and some with rare keys."""
     from pipeline.core.config.named import CONFIGS
 
     shipped = [path.read_text(encoding="utf-8") for path in sorted(CONFIGS.glob("*.yaml"))]
-    sets = "train.epochs=3\nevaluate.challenge=off\nmodel={}\nnotify=[{file: a}]"
-    more = [
+    overrides = "train.epochs=3\nevaluate.challenge=off\nmodel={}\nnotify=[{file: a}]"
+    others = [
         "task: tabular_classification\ndata:\n  files: '*.csv'\n  features: {a: number, b: category, "
         "c: {kind: label, classes: ['no', 'yes']}}\nnotify:\n- {webhook: 'https://a.b/c', on: [failure]}\n"
         "- {email: {to: [a@b.c], host: d, password: '${SECRET}'}}\n",
         "task: digits\n? [a, b]\n: &a {c: *a}\n",
         "task: !!str image_classification\ndata: {name: digits, checks: {duplicates: {max_rate: 1e-2}}}\nseed: 0x1F\n",
     ]
-    return [text.encode() for text in (*shipped, shipped[0] + MARK + sets, *more)]
+    return [text.encode() for text in (*shipped, shipped[0] + MARK + overrides, *others)]
 
 
 class Target:
-    """Reads settings; only ConfigError may come out. What is read is written and read once more."""
+    """Reads settings: only ConfigError may be raised, and settings must survive a round trip."""
 
     def close(self) -> None:
         """Nothing is open."""
@@ -46,12 +46,12 @@ class Target:
         from data.errors import ConfigError
         from pipeline.core import config
 
-        text, _, sets = content.decode(errors="replace").partition(MARK)
+        text, _, overrides = content.decode(errors="replace").partition(MARK)
         try:
-            found = config.parse(text, "fuzzed.yaml", sets.splitlines())
+            settings = config.parse(text, "fuzzed.yaml", overrides.splitlines())
         except ConfigError as error:
             str(error).encode()
             return
-        written = json.dumps(found.model_dump(mode="json"))
-        if config.parse(written, "again.yaml").model_dump() != found.model_dump():
-            raise Finding("settings do not come back as they were")
+        written = json.dumps(settings.model_dump(mode="json"))
+        if config.parse(written, "again.yaml").model_dump() != settings.model_dump():
+            raise Finding("settings do not survive a round trip")

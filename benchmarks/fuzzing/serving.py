@@ -1,4 +1,4 @@
-"""The engine of the embedded server on a tiny model of many signatures, for the targets that ask it."""
+"""The engine of the embedded server with a tiny model of many signatures, for targets of its API."""
 
 import functools
 import logging
@@ -23,23 +23,23 @@ def caller():
 
 
 class Errors(logging.Handler):
-    """Keeps the exception that a call ended with, which a client is not told."""
+    """Stores the exception that ended a call, which the client does not receive."""
 
     error: BaseException | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Takes over what a logger was told."""
+        """Stores the exception of a log record."""
         if record.exc_info:
             self.error = record.exc_info[1]
 
     def close(self) -> None:
-        """Ends it."""
+        """Removes the handler from the root logger."""
         logging.getLogger().removeHandler(self)
         super().close()
 
 
 def errors() -> Errors:
-    """Returns the place where exceptions of calls are kept from now on."""
-    found = Errors(logging.ERROR)
-    logging.getLogger().addHandler(found)
-    return found
+    """Returns a log handler that stores exceptions of calls from now on."""
+    handler = Errors(logging.ERROR)
+    logging.getLogger().addHandler(handler)
+    return handler

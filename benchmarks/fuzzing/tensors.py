@@ -1,4 +1,4 @@
-"""Messages of PredictionService and ModelService: an input is a byte that picks the method, and the message."""
+"""Messages of PredictionService and ModelService: an input is a byte for the method, and the message."""
 
 import asyncio
 import itertools
@@ -22,14 +22,16 @@ WORDS = (
     "tiny", "serving_default", "two", "strings", "judge", "classify", "regress", "total", "x", "a", "b", "text",
     "inputs", "tensorflow/serving/classify", "tensorflow/serving/regress", "signature_def",
 )  # fmt: skip
-FINE = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED", "OUT_OF_RANGE"}
-SMALL = 2**20  # bytes of a tensor that TensorFlow, too, is asked to read
+EXPECTED_CODES = {
+    "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED", "OUT_OF_RANGE",
+}  # fmt: skip
+SMALL = 2**20  # greatest size in bytes of a tensor that TensorFlow reads as well
 
 
 def seeds() -> list[bytes]:
     """Returns valid messages of each method, and of tensors of each type and coding."""
-    found = [*_predict_seeds(), *_example_seeds(), *_model_seeds()]
-    return [bytes([METHODS.index(name)]) + message.SerializeToString() for name, message in found]
+    messages = [*_predict_seeds(), *_example_seeds(), *_model_seeds()]
+    return [bytes([METHODS.index(name)]) + message.SerializeToString() for name, message in messages]
 
 
 def _predict_seeds() -> list[tuple[str, Message]]:
@@ -43,22 +45,22 @@ def _predict_seeds() -> list[tuple[str, Message]]:
     texts.inputs["text"].ClearField("string_val")
     texts.inputs["text"].tensor_content = b"\x01\x02abc"
     texts.output_filter.append("upper")
-    found = [
+    messages = [
         request("tiny", x=np.float32([[1, 2]])),
         request("tiny", "two", a=np.float32([1, 2]), b=np.int32([2, 3])),
         request("tiny", "strings", text=[b"abc", b"def"]),
         request("tiny", "classify", inputs=[example(v=1.0).SerializeToString()]),
         texts,
     ]
-    kinds = (
+    dtypes = (
         np.float32, np.float64, np.float16, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32,
         np.uint64, np.bool_, tf.bfloat16.as_numpy_dtype,
     )  # fmt: skip
-    for kind, as_content in itertools.product(kinds, (False, True)):
+    for dtype, as_content in itertools.product(dtypes, (False, True)):
         message = request("tiny")
-        fill(message.inputs["x"], np.ones((2, 2), kind), as_content=as_content)
-        found.append(message)
-    return [("Predict", message) for message in found]
+        fill(message.inputs["x"], np.ones((2, 2), dtype), as_content=as_content)
+        messages.append(message)
+    return [("Predict", message) for message in messages]
 
 
 def _example_seeds() -> list[tuple[str, Message]]:
@@ -66,22 +68,22 @@ def _example_seeds() -> list[tuple[str, Message]]:
 
     from tests.models.serving.models import example
 
-    found: list[tuple[str, Message]] = []
-    several = inference_pb2.MultiInferenceRequest()
-    several.input.example_list.examples.append(example(v=0.25))
-    for kind, name in (
+    messages: list[tuple[str, Message]] = []
+    multi = inference_pb2.MultiInferenceRequest()
+    multi.input.example_list.examples.append(example(v=0.25))
+    for request_class, name in (
         (classification_pb2.ClassificationRequest, "classify"),
         (regression_pb2.RegressionRequest, "regress"),
     ):
-        plain, context = kind(), kind()
+        plain, context = request_class(), request_class()
         plain.input.example_list.examples.append(example(v=0.25))
         context.input.example_list_with_context.context.CopyFrom(example(v=0.25))
         context.input.example_list_with_context.examples.append(example(w=1.0))
-        found += [(name.capitalize(), plain), (name.capitalize(), context)]
-        task = several.tasks.add(method_name=f"tensorflow/serving/{name}")
+        messages += [(name.capitalize(), plain), (name.capitalize(), context)]
+        task = multi.tasks.add(method_name=f"tensorflow/serving/{name}")
         for spec in (plain.model_spec, context.model_spec, task.model_spec):
             spec.name, spec.signature_name = "tiny", name
-    return [*found, ("MultiInference", several)]
+    return [*messages, ("MultiInference", multi)]
 
 
 def _model_seeds() -> list[tuple[str, Message]]:
@@ -96,11 +98,11 @@ def _model_seeds() -> list[tuple[str, Message]]:
 
 
 class _Refused(Exception):
-    """What a call is ended with."""
+    """Raised where a handler aborts a call."""
 
 
 class _Context:
-    """What a handler sees of a call."""
+    """The context of a call, as a handler receives it."""
 
     def __init__(self):
         self.code, self.details = None, ""
@@ -120,7 +122,7 @@ class _Context:
 
 
 class Target:
-    """Hands messages to the handlers, and reads each tensor on its own, beside TensorFlow."""
+    """Passes messages to the handlers, and compares each tensor with TensorFlow's reading of it."""
 
     def __init__(self):
         from models.serving.server.api import grpc_api
@@ -128,12 +130,12 @@ class Target:
         caller = serving.caller()
         self._loop = asyncio.new_event_loop()
         methods = [*grpc_api._prediction_methods(caller.engine), *grpc_api._model_methods(caller, False)]
-        self._kinds = {one.name: one.request for one in methods}
-        self._handlers = {one.name: grpc_api._handler(caller, one).unary_unary for one in methods}
+        self._request_classes = {method.name: method.request for method in methods}
+        self._handlers = {method.name: grpc_api._handler(caller, method).unary_unary for method in methods}
         self._errors = serving.errors()
 
     def __call__(self, content: bytes) -> None:
-        """Asks once."""
+        """Makes one call."""
         name = METHODS[content[0] % len(METHODS)] if content else "Predict"
         context = _Context()
         self._errors.error = None
@@ -142,20 +144,20 @@ class Target:
         except _Refused:
             if self._errors.error is not None:
                 raise self._errors.error from None
-            if context.code.name not in FINE:
+            if context.code.name not in EXPECTED_CODES:
                 raise Finding(f"{context.code.name}: {context.details[:60]}") from None
             context.details.encode()
         if name == "Predict":
             self._read_tensors(content[1:])
 
     def close(self) -> None:
-        """Takes no more of what is logged."""
+        """Closes the loop, and removes the log handler."""
         self._loop.close()
         self._errors.close()
 
     def _read_tensors(self, serialized: bytes) -> None:
         try:
-            request = self._kinds["Predict"].FromString(serialized)
+            request = self._request_classes["Predict"].FromString(serialized)
         except DecodeError:
             return
         for tensor in request.inputs.values():
@@ -163,7 +165,7 @@ class Target:
 
 
 def _compare(tensor) -> None:
-    """Raises Finding where a tensor is not read as TensorFlow does, or does not come back from an array."""
+    """Raises Finding where a tensor is read differently from TensorFlow, or does not survive a round trip."""
     import tensorflow as tf
 
     from models.serving.protocol.tensors import fill, to_array
@@ -178,21 +180,21 @@ def _compare(tensor) -> None:
         parsed = tf.io.parse_tensor(tensor.SerializeToString(), tf.dtypes.as_dtype(tensor.dtype))
         expected = np.asarray(parsed.numpy(), array.dtype if array.dtype == object else None)
     except tf.errors.OpError as error:
-        raise Finding(f"TensorFlow refuses a tensor that is read here: {tensor.dtype}") from error
+        raise Finding(f"TensorFlow refuses a tensor that we read: {tensor.dtype}") from error
     if not _same(array, expected):
-        raise Finding(f"a tensor of {array.dtype} is read otherwise than TensorFlow does")
+        raise Finding(f"a tensor of {array.dtype} is read differently from TensorFlow")
     for as_content in (False, True):
-        back = type(tensor)()
-        fill(back, array, as_content=as_content)
-        if not _same(to_array(back), array):
-            raise Finding(f"a tensor of {array.dtype} does not come back")
+        copy = type(tensor)()
+        fill(copy, array, as_content=as_content)
+        if not _same(to_array(copy), array):
+            raise Finding(f"a tensor of {array.dtype} does not survive a round trip")
 
 
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    if one.shape != other.shape:
+def _same(first: np.ndarray, second: np.ndarray) -> bool:
+    if first.shape != second.shape:
         return False
-    if one.dtype == object or one.dtype != other.dtype:
-        return one.tolist() == other.tolist()
-    if one.dtype.kind in "fV":  # one NaN is as good as another; of ml_dtypes' types, too, which are `V`
-        return bool(np.all((one == other) | ((one != one) & (other != other))))
-    return one.tobytes() == other.tobytes()
+    if first.dtype == object or first.dtype != second.dtype:
+        return first.tolist() == second.tolist()
+    if first.dtype.kind in "fV":  # NaNs are equal, also those of ml_dtypes' types, whose kind is `V`
+        return bool(np.all((first == second) | ((first != first) & (second != second))))
+    return first.tobytes() == second.tobytes()

@@ -1,4 +1,4 @@
-"""A whole run of a table beside a plain script that does the same: `make bench ARGS="evaluate --only whole"`."""
+"""A whole run on a table, and a plain script that does the same: `make bench ARGS="evaluate --only whole"`."""
 
 import json
 import statistics
@@ -13,22 +13,22 @@ from benchmarks.columns.made_up import write_table
 from benchmarks.columns.table import Row, Say, ratio
 from benchmarks.measuring import HEADRACE, ROOT, Cost, cost
 
-# The labels are drawn at random: no model beats a constant answer.
+# The labels are drawn at random: no model beats a constant.
 SETTINGS = ("train.epochs=1", "baseline.require=report")
 MUST, AIM = 3, 2
 
 
-def whole(folder: Path, rows: int, rounds: int, say: Say) -> Iterator[Row]:
-    """Runs all stages in a fresh home and the plain script, in turn; says the seconds of the stages and of its parts.
+def rows_of_full_run(folder: Path, rows: int, rounds: int, say: Say) -> Iterator[Row]:
+    """Runs all stages in a new home and the plain script, alternately; yields rows of the table.
 
     Args:
         folder: An empty folder, which receives the table and its run file.
-        rows: Of the table of 20 columns.
-        rounds: Medians are of so many.
-        say: Gets the seconds of stages and parts, a line each.
+        rows: Number of rows of the table of 20 columns.
+        rounds: Number of runs of each, of which medians are taken.
+        say: Receives the seconds of stages and of the script's parts, as lines.
 
     Raises:
-        SystemExit: The two train networks of other sizes.
+        SystemExit: The two networks differ in size.
     """
     write_table(folder, rows, ("csv",))
     run_file = _run_file(folder)
@@ -37,21 +37,21 @@ def whole(folder: Path, rows: int, rounds: int, say: Say) -> Iterator[Row]:
     say("stages, wall s: " + _medians([_stages(run) for run in ours]))
     for kind in ("wall", "cpu"):
         say(f"the plain script's parts, {kind} s: " + _medians([_parts(run, kind) for run in plain]))
-    for kind, words in (("wall", "wall"), ("cpu", "CPU")):
-        medians = [statistics.median(getattr(one, kind) for one in runs) for runs in (ours, plain)]
-        what = f"`headrace run` of {rows:,} x 20, 1 epoch, all stages / plain script, {words}"
+    for kind, label in (("wall", "wall"), ("cpu", "CPU")):
+        medians = [statistics.median(getattr(run, kind) for run in runs) for runs in (ours, plain)]
+        what = f"`headrace run` of {rows:,} x 20, 1 epoch, all stages / plain script, {label}"
         yield ratio(what, *medians, MUST, AIM)
 
 
 def _run_file(folder: Path) -> Path:
-    """Writes the run file that `headrace new` writes of the table."""
+    """Writes the run file of the table with `headrace new`; returns its path."""
     data = ["--data", folder / "rows.csv", "--label", "label"]
     cost([*HEADRACE, "new", folder / "made-up", *data, "--home", folder / "home"])
     return folder / "made-up.yaml"
 
 
 def _run(run_file: Path) -> Cost:
-    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    settings = [argument for setting in SETTINGS for argument in ("--set", setting)]
     with tempfile.TemporaryDirectory() as home:
         return cost([*HEADRACE, "run", run_file, "--home", home, "--json", *settings])
 
@@ -65,11 +65,11 @@ def _script(folder: Path, run_file: Path) -> Cost:
 
 
 def _check_networks(ours: Cost, plain: Cost) -> None:
-    """Ends the benchmark unless both trained a network of as many parameters."""
+    """Ends the benchmark unless both networks have the same number of parameters."""
     train = next(stage["detail"] for stage in json.loads(ours.out)["stages"] if stage["name"] == "train")
-    theirs = f"{_printed(plain)['parameters']:,} parameters"
-    if theirs not in train:
-        raise SystemExit(f"The networks differ: train says {train!r}, the plain script has {theirs}.")
+    parameters = f"{_printed(plain)['parameters']:,} parameters"
+    if parameters not in train:
+        raise SystemExit(f"The networks differ: train says {train!r}, the plain script has {parameters}.")
 
 
 def _stages(run: Cost) -> dict[str, float]:
