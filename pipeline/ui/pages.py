@@ -151,7 +151,7 @@ class Site:
         return self._render(
             "compare.html.j2",
             title="Comparison",
-            found=comparison,
+            comparison=comparison,
             charts=[chart for chart in charts if chart],
         )
 
