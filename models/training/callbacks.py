@@ -1,4 +1,4 @@
-"""Callbacks of a training: what stops it, what says how far it is, what is written for TensorBoard."""
+"""Callbacks of a training: stopping, progress, TensorBoard."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ from models.training.job import TrainingJob
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Ends the run when the loss is no longer a number: a model of NaNs must not go on to be evaluated."""
+    """Stops the run when the loss or a metric is NaN or infinite: such a model must not be evaluated."""
 
     def on_epoch_end(self, epoch, logs=None):
         """Raises ModelError when a value of this epoch is NaN or infinite."""
@@ -27,27 +27,27 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 class ReportProgress(keras.callbacks.Callback):
-    """Tells `models.progress` where the training is, at most twice a second within an epoch."""
+    """Reports epoch, step and loss to `models.progress`, at most twice a second within an epoch."""
 
-    async_safe = True  # reads a loss now and then; Keras need not wait for it at every step
+    async_safe = True  # it reads a loss twice a second only; Keras need not wait for it at every step
 
     def __init__(self, epochs: int, steps: int):
         super().__init__()
         self._epochs, self._steps = epochs, steps
-        self._epoch, self._next = 0, 0.0
+        self._epoch, self._next_report = 0, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Remembers the epoch."""
+        """Stores the number of the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
         """Reports the running loss."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + 0.5
+        if time.monotonic() >= self._next_report:
+            self._next_report = time.monotonic() + 0.5
             self._report(step=int(batch) + 1, loss=float(logs["loss"]))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Reports the epoch's values."""
+        """Reports the metrics of the epoch."""
         self._report(step=self._steps, done=True, **{name: float(value) for name, value in logs.items()})
 
     def _report(self, **values):
@@ -55,7 +55,7 @@ class ReportProgress(keras.callbacks.Callback):
 
 
 class NoteFirstStep(keras.callbacks.Callback):
-    """Notes when the first step ended, which is later than the others: it traces the graph.
+    """Records when the first step ended, which takes longer than the others: it traces the graph.
 
     Attributes:
         ended: Seconds since 1970; None before.
@@ -68,7 +68,7 @@ class NoteFirstStep(keras.callbacks.Callback):
         self.ended: float | None = None
 
     def on_train_batch_end(self, batch, logs=None):
-        """Takes the time."""
+        """Records the time, at the first step only."""
         self.ended = self.ended or time.time()
 
 
@@ -81,7 +81,7 @@ class WriteSummaries(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(Path(job.log_folder) / "pictures"))
 
     def on_train_begin(self, logs=None):
-        """Writes the graph, and some training images as the model sees them, augmentation included."""
+        """Writes the graph, and some training images as inputs of the model, augmented."""
         features, _ = self._sample
         self._predict = tf.function(
             lambda inputs: self.model(inputs, training=False), reduce_retracing=True, autograph=False
@@ -106,17 +106,17 @@ class WriteSummaries(keras.callbacks.Callback):
                     tf.summary.image(tag, picture[np.newaxis])
 
     def _gradients(self) -> dict[str, tf.Tensor]:
-        """Returns the gradient of each trainable weight, of the sample's loss; nothing without labels."""
+        """Returns the gradient of the sample's loss by path of the trainable weight; empty without labels."""
         features, labels = self._sample
         if labels is None:
             return {}
         with tf.GradientTape() as tape:
             loss = self.model.compute_loss(features, labels, self.model(features, training=False), training=False)
         weights = self.model.trainable_variables
-        found = tape.gradient(loss, [weight.value for weight in weights])
+        gradients = tape.gradient(loss, [weight.value for weight in weights])
         return {
             weight.path: tf.convert_to_tensor(gradient)
-            for weight, gradient in zip(weights, found, strict=True)
+            for weight, gradient in zip(weights, gradients, strict=True)
             if gradient is not None
         }
 

@@ -1,4 +1,4 @@
-"""Training state on disk: a killed training goes on from its last checkpoint, to the same weights."""
+"""Training state on disk: a killed training resumes from its last checkpoint, and ends with the same weights."""
 
 import dataclasses
 import json
@@ -14,15 +14,15 @@ from models.config import EarlyStopping
 
 @dataclasses.dataclass
 class Progress:
-    """Where a training is, and what early stopping has seen.
+    """Progress of a training, and the state of early stopping.
 
     Attributes:
-        epoch: Epoch that runs next, from 0.
-        step: Steps of that epoch that are done.
+        epoch: Current epoch, from 0.
+        step: Number of finished steps of that epoch.
         best: Best value of the monitored quantity so far; None before the first epoch's end.
-        waited: Epochs since then.
+        waited: Number of epochs since then.
         stopped: Whether early stopping has ended the training.
-        history: Metric -> its value after each whole epoch.
+        history: Metric -> its value after each finished epoch.
     """
 
     epoch: int = 0
@@ -39,7 +39,7 @@ class Progress:
 
 
 class Checkpoints:
-    """The checkpoints of one training; each appears whole or not at all, the newest replaces the one before."""
+    """The checkpoints of one training; each is written atomically, and the newest replaces the one before."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -53,7 +53,7 @@ class Checkpoints:
     def save(self, model: keras.Model, progress: Progress) -> None:
         """Writes weights, optimizer and random state of `model`, and `progress`."""
         name = f"epoch-{progress.epoch:05d}-step-{progress.step:08d}"
-        older = [path for path in self._found() if path.name != name]
+        older = [path for path in self._checkpoint_folders() if path.name != name]
         if not (self.folder / name).exists():
             # One rename: a process that is killed leaves either the old checkpoint or both.
             with atomic.replacing(self.folder / name) as staging:
@@ -70,22 +70,22 @@ class Checkpoints:
             model.save_weights(staging)
 
     def restore(self, model: keras.Model) -> Progress:
-        """Brings a compiled model to the newest checkpoint and returns where that is; a fresh start without one."""
-        found = self._found()
-        if not found:
+        """Restores the newest checkpoint into a compiled model; returns its progress, or that of a new training."""
+        checkpoints = self._checkpoint_folders()
+        if not checkpoints:
             return Progress()
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(found[-1] / "state.weights.h5")
-        with np.load(found[-1] / "random.npz") as saved:
+        model.load_weights(checkpoints[-1] / "state.weights.h5")
+        with np.load(checkpoints[-1] / "random.npz") as saved:
             for state, name in zip(_random_states(model), saved.files, strict=True):
                 state.assign(saved[name])
-        return Progress(**json.loads((found[-1] / "progress.json").read_text()))
+        return Progress(**json.loads((checkpoints[-1] / "progress.json").read_text()))
 
     def remove(self) -> None:
-        """Removes all checkpoints: the training is done."""
+        """Removes all checkpoints, when the training is done."""
         shutil.rmtree(self.folder)
 
-    def _found(self) -> list[Path]:
+    def _checkpoint_folders(self) -> list[Path]:
         return sorted(self.folder.glob("epoch-*"))
 
 
@@ -95,10 +95,10 @@ def _random_states(model: keras.Model) -> list:
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
-    """Keeps `progress` up to date, stops early, and saves after every epoch and every `every_steps` steps.
+    """Updates `progress`, stops early, and saves after every epoch and every `every_steps` steps.
 
-    Keras's own EarlyStopping and BackupAndRestore forget what they have seen when a training is killed, and restart a
-    half-done epoch from its first batch.
+    Keras's own EarlyStopping and BackupAndRestore lose their state when a training is killed, and restart an unfinished
+    epoch at its first batch.
     """
 
     def __init__(self, checkpoints: Checkpoints, progress: Progress, stopping: EarlyStopping | None, every_steps: int):
@@ -107,21 +107,21 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self._stopping, self._every_steps = stopping, every_steps
 
     def on_train_batch_end(self, batch, logs=None):
-        """Saves every so many steps."""
+        """Saves every `every_steps` steps."""
         self._progress.step += 1
         if self._progress.step % self._every_steps == 0:
             self._checkpoints.save(self.model, self._progress)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Looks at the monitored quantity, then saves."""
+        """Updates history and early stopping, then saves."""
         self._progress.epoch, self._progress.step = epoch + 1, 0
         for name, value in (logs or {}).items():
             self._progress.history.setdefault(name, []).append(float(value))
         if self._stopping:
-            self._watch(float(logs[self._stopping.monitor]))
+            self._update_early_stopping(float(logs[self._stopping.monitor]))
         self._checkpoints.save(self.model, self._progress)
 
-    def _watch(self, value: float) -> None:
+    def _update_early_stopping(self, value: float) -> None:
         stopping, progress = self._stopping, self._progress
         sign = -1 if stopping.monitor.endswith("loss") else 1
         if progress.best is None or sign * (value - progress.best) > stopping.min_delta:

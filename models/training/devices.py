@@ -1,4 +1,4 @@
-"""Where a training runs, and in which precision."""
+"""Devices and precision of a training."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,12 @@ def choose_strategy(name: str, devices: Sequence[str] | None = None) -> tf.distr
     if devices is None:
         kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
         devices = [device.name for device in tf.config.list_logical_devices(kind)]
-    several = name == "mirrored" or (name == "auto" and len(devices) > 1 and "GPU" in devices[0])
-    return tf.distribute.MirroredStrategy(devices) if several else tf.distribute.get_strategy()
+    is_mirrored = name == "mirrored" or (name == "auto" and len(devices) > 1 and "GPU" in devices[0])
+    return tf.distribute.MirroredStrategy(devices) if is_mirrored else tf.distribute.get_strategy()
 
 
 def device_names(strategy: tf.distribute.Strategy) -> str:
-    """Returns what a strategy trains on, in a few words."""
+    """Returns a short description of the devices of a strategy."""
     if isinstance(strategy, tf.distribute.MirroredStrategy):
         return f"{strategy.num_replicas_in_sync} mirrored devices"
     return "one GPU" if tf.config.list_physical_devices("GPU") else "CPU"
@@ -33,7 +33,7 @@ def choose_precision(name: str, capabilities: Sequence[tuple[int, int]] | None =
 
     Args:
         name: `auto` or the name of a policy.
-        capabilities: CUDA compute capability of each GPU; by default of those that are there.
+        capabilities: CUDA compute capability of each GPU; by default of those of this machine.
     """
     if name != "auto":
         return name

@@ -32,19 +32,18 @@ def keep_training_rows(job: TrainingJob) -> Kept | None:
 def training_batches(job: TrainingJob, kept: Kept | None, skip: int = 0) -> tf.data.Dataset:
     """Returns batches of `(features, labels)`, one epoch after the other without end, the first `skip` left out.
 
-    Order and augmentation depend on nothing but the seed, the epoch and the step, so that a batch can be made again.
-    Rows that are kept are drawn from all, those that are not through a buffer where it does not hold them; their bits
-    are the same.
+    Order and augmentation depend on seed, epoch and step only, so that a batch can be made again. Rows in memory are
+    shuffled as a whole; others through a buffer where it does not hold all. The bits of a row are the same either way.
 
     Args:
-        job: What is trained.
-        kept: What `keep_training_rows` returns.
-        skip: Batches.
+        job: The training job.
+        kept: The rows that `keep_training_rows` returns.
+        skip: Number of batches to leave out.
     """
     batches_of, features_of = _epochs(job, kept)
     augment = _augmenter(job)
     steps = -(-job.num_rows["train"] // job.train.batch_size)
-    # From the epoch on in which it goes on: those before are neither read nor shuffled.
+    # From the epoch of the first batch on: those before are neither read nor shuffled.
     endless = tf.data.Dataset.counter(skip // steps).flat_map(batches_of)
     numbered = endless.skip(skip % steps).enumerate(skip)
     batches = numbered.map(
@@ -56,7 +55,7 @@ def training_batches(job: TrainingJob, kept: Kept | None, skip: int = 0) -> tf.d
 
 
 def _epochs(job: TrainingJob, kept: Kept | None) -> tuple[Callable[[tf.Tensor], tf.data.Dataset], Callable]:
-    """Returns two functions: from an epoch to its batches of indices or of examples, and from such to features."""
+    """Returns two functions: from an epoch to batches of indices or of examples, and from such a batch to features."""
     if kept:
         return functools.partial(_shuffled_in_memory, job), functools.partial(take, kept)
     rows, buffer_rows, parse = job.num_rows["train"], _buffer_rows(job), parser(job.transform_folder)
@@ -68,22 +67,24 @@ def _epochs(job: TrainingJob, kept: Kept | None) -> tuple[Callable[[tf.Tensor], 
 
 
 def _buffer_rows(job: TrainingJob) -> int:
-    """Returns how many rows the shuffle buffer holds: a batch at least, and no more than its bytes allow.
+    """Returns how many rows the shuffle buffer holds: at least a batch, and at most what `train.buffer_mib` allows.
 
-    It goes by the size of the files, not by the memory there is, so that every machine draws in the same order.
+    It depends on the size of the files, not on the memory of the machine, so that the order is the same everywhere.
     """
     rows, size = job.num_rows["train"], sum(Path(file).stat().st_size for file in job.train_files)
-    fitting = job.train.buffer_mib * MIB * rows // size
-    found = max(min(job.train.shuffle_buffer, fitting), job.train.batch_size)
-    if found < rows:
-        logger.info("the shuffle buffer holds %d of %d rows, %d MiB", found, rows, found * size // rows // MIB)
-    return found
+    fitting_rows = job.train.buffer_mib * MIB * rows // size
+    buffer_rows = max(min(job.train.shuffle_buffer, fitting_rows), job.train.batch_size)
+    if buffer_rows < rows:
+        logger.info(
+            "the shuffle buffer holds %d of %d rows, %d MiB", buffer_rows, rows, buffer_rows * size // rows // MIB
+        )
+    return buffer_rows
 
 
 def _shuffled_in_memory(job: TrainingJob, epoch: tf.Tensor) -> tf.data.Dataset:
-    """Returns an epoch's batches of indices, drawn from all rows.
+    """Returns an epoch's batches of indices, int `(batch,)`, drawn from all rows.
 
-    A shuffle buffer of the same size is filled anew before every epoch, in which nothing is trained.
+    A shuffle buffer of the same size would be filled again before every epoch, while nothing is trained.
     """
     rows, batch_size = job.num_rows["train"], job.train.batch_size
     seed = tf.stack([tf.constant(job.seed, tf.int64), epoch])
@@ -92,7 +93,7 @@ def _shuffled_in_memory(job: TrainingJob, epoch: tf.Tensor) -> tf.data.Dataset:
 
 
 def _shuffled_in_buffer(job: TrainingJob, buffer_rows: int, epoch: tf.Tensor) -> tf.data.Dataset:
-    """Returns an epoch's batches of serialized examples, drawn through a buffer as they are read.
+    """Returns an epoch's batches of serialized examples, string `(batch,)`, shuffled by a buffer while they are read.
 
     The files, of 8 MiB each, are read in a new order each epoch: the rows of an image folder are sorted by class.
     """
@@ -126,33 +127,33 @@ def _read_size(job: TrainingJob) -> int:
 def validation_batches(job: TrainingJob) -> tf.data.Dataset:
     """Returns the validation split's batches of `(features, labels)`, in file order.
 
-    Once read they are kept in memory, where they take no more than the buffer may.
+    After the first pass they are kept in memory, where they take at most `train.buffer_mib`.
     """
     batches, rows = file_batches(job, job.validation_files), job.num_rows["validation"]
     # Keras warns of running out of data where it cannot know the number of batches.
-    known = batches.apply(tf.data.experimental.assert_cardinality(-(-rows // _read_size(job))))
+    with_cardinality = batches.apply(tf.data.experimental.assert_cardinality(-(-rows // _read_size(job))))
     size = row_bytes(batches.element_spec)
     is_kept = size is not None and rows * size <= job.train.buffer_mib * MIB
-    return (known.cache() if is_kept else known).prefetch(tf.data.AUTOTUNE)
+    return (with_cardinality.cache() if is_kept else with_cardinality).prefetch(tf.data.AUTOTUNE)
 
 
 def sample_batch(job: TrainingJob) -> tuple[Any, Any]:
-    """Returns features and labels, None without, of some training examples as the model sees them, augmented."""
-    features = parser(job.transform_folder)(_drawn(job))
+    """Returns features, augmented, and labels of some training examples; None for labels of a task without any."""
+    features = parser(job.transform_folder)(_sample(job))
     batch = _split_labels(_augmenter(job)(tf.constant(0, tf.int64), features), job.task)
     return batch if isinstance(batch, tuple) else (batch, None)
 
 
-def _drawn(job: TrainingJob) -> tf.Tensor:
-    """Returns serialized training examples drawn from the whole split, which may be sorted by class."""
+def _sample(job: TrainingJob) -> tf.Tensor:
+    """Returns serialized training examples, string `(examples,)`, drawn from all of the split, which may be sorted."""
     rows = job.num_rows["train"]
-    drawn = np.random.default_rng(job.seed).choice(rows, min(SAMPLES, rows), replace=False)
-    return tf.concat(list(read_batches(job.train_files, np.sort(drawn))), axis=0)
+    indices = np.random.default_rng(job.seed).choice(rows, min(SAMPLES, rows), replace=False)
+    return tf.concat(list(read_batches(job.train_files, np.sort(indices))), axis=0)
 
 
 def _split_labels(features, task: Task):
     """Returns the model's inputs, and the labels where there are any."""
-    # Keras takes a dictionary with a name too many by position.
+    # Keras matches a dictionary by position where it has more names than the model has inputs.
     inputs = {name: value for name, value in features.items() if name not in (*task.label_keys, *task.serving_only)}
     labels = {name: features[name] for name in task.label_keys}
     if not labels:

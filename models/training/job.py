@@ -1,4 +1,4 @@
-"""What is trained, on what, how and where to."""
+"""The training job: task, settings, data and folders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from models.task import Task
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """All that a training needs.
+    """Task, settings, data and folders of a training.
 
     Attributes:
         task: The task.
         config: Its settings.
-        train: How to train.
+        train: Settings of training.
         spec: The data set's facts.
-        seed: Of weights, data order, augmentation and dropout.
-        num_rows: Examples in the files of each split, by name of the split.
+        seed: Seed of weights, data order, augmentation and dropout.
+        num_rows: Number of examples of each split, by name of the split.
         train_files: TFRecord files of tf.train.Examples.
         validation_files: The same, for early stopping and the curves; never the test split.
-        transform_folder: What TFX's Transform wrote.
+        transform_folder: Output of TFX's Transform.
         model_folder: Receives the SavedModel.
         log_folder: Receives TensorBoard's event files.
         checkpoint_folder: Holds the state of an unfinished training; another job needs another folder.
-        published: Folder of the published SavedModel whose weights it begins with, where they fit; None for new ones.
-        why_no_warm_start: Why it does not begin with them though asked to; empty where nothing speaks against it.
+        published: Folder of the published SavedModel for a warm start; None for new weights.
+        why_no_warm_start: Reason against a warm start that was requested; empty without one.
     """
 
     task: Task

@@ -16,17 +16,17 @@ def make_optimizer(train: TrainConfig, steps_per_epoch: int) -> keras.optimizers
 def make_schedule(train: TrainConfig, steps_per_epoch: int):
     """Returns the learning rate, or the Keras schedule that gives it at each step."""
     steps = train.epochs * steps_per_epoch
-    rate, schedules = train.learning_rate, keras.optimizers.schedules
+    learning_rate, schedules = train.learning_rate, keras.optimizers.schedules
     if train.learning_rate_schedule == "constant":
-        return rate
+        return learning_rate
     if train.learning_rate_schedule == "CosineDecay":
         warmup = min(round(train.warmup_epochs * steps_per_epoch), steps - 1)
         if not warmup:
-            return schedules.CosineDecay(rate, steps)
-        return schedules.CosineDecay(0.0, steps - warmup, warmup_target=rate, warmup_steps=warmup)
+            return schedules.CosineDecay(learning_rate, steps)
+        return schedules.CosineDecay(0.0, steps - warmup, warmup_target=learning_rate, warmup_steps=warmup)
     if train.learning_rate_schedule == "PolynomialDecay":
-        return schedules.PolynomialDecay(rate, steps, end_learning_rate=rate / 100)
-    # Both end at a hundredth of the first rate.
+        return schedules.PolynomialDecay(learning_rate, steps, end_learning_rate=learning_rate / 100)
+    # Both end at a hundredth of the initial learning rate.
     if train.learning_rate_schedule == "ExponentialDecay":
-        return schedules.ExponentialDecay(rate, steps, decay_rate=0.01)
-    return schedules.InverseTimeDecay(rate, steps, decay_rate=99.0)
+        return schedules.ExponentialDecay(learning_rate, steps, decay_rate=0.01)
+    return schedules.InverseTimeDecay(learning_rate, steps, decay_rate=99.0)

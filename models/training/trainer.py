@@ -35,12 +35,12 @@ WARMUP_ROWS = 4  # training rows that become warm-up requests
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training.
+    """The training result.
 
     Attributes:
         history: Metric -> its value after each epoch.
         layers: `name`, `kind`, `output` shape and number of `parameters` of each layer, in order.
-        first_step: When the first step ended, seconds since 1970; None where an earlier training had done all steps.
+        first_step: When the first step ended, seconds since 1970; None where all steps were done before it was resumed.
     """
 
     history: dict[str, list[float]]
@@ -52,10 +52,10 @@ class Trained:
 # 37 CPU s of one epoch of Fashion-MNIST. Graphs are written with `tf.cond` here, and Keras traces without it, too.
 @tf.autograph.experimental.do_not_convert
 def train(job: TrainingJob) -> Trained:
-    """Trains, exports and returns what came of it.
+    """Trains and exports a model; returns the training result.
 
-    The same job gives the same weights bit for bit on CPU, also when it was killed on the way and goes on from its
-    last checkpoint.
+    The same job gives the same weights bit for bit on CPU, also when it was killed and resumes from its last
+    checkpoint.
 
     Raises:
         ModelError: The loss became NaN or infinite.
@@ -67,10 +67,10 @@ def train(job: TrainingJob) -> Trained:
     with _dtype_policy(policy):
         with strategy.scope():
             model = _compiled(job, steps_per_epoch)
-            begun = _warm_start(model, job)
+            warm_started = _warm_start(model, job)
             checkpoints = Checkpoints(Path(job.checkpoint_folder))
-            done = checkpoints.restore(model)
-        first_step = _fit(model, job, checkpoints, done, steps_per_epoch)
+            state = checkpoints.restore(model)
+        first_step = _fit(model, job, checkpoints, state, steps_per_epoch)
         if job.train.early_stopping and checkpoints.best_weights.exists():
             model.load_weights(checkpoints.best_weights)
         progress.report(summary="exporting the model", exporting=True)
@@ -80,17 +80,22 @@ def train(job: TrainingJob) -> Trained:
         model, job.transform_folder, task=job.task, config=job.config, spec=job.spec, rows=rows, into=job.model_folder
     )
     checkpoints.remove()
-    of_chosen = {name: found[done.chosen] for name, found in done.history.items() if name.startswith("val_")}
-    values = ", ".join(f"{name} {significant(value)}" for name, value in of_chosen.items())
-    told = [f"the weights of epoch {done.chosen + 1}"] if done.waited else []
-    told += [begun] if begun else []
-    progress.report(summary=", ".join([f"{done.epoch} epochs", *told, f"{model.count_params():,} parameters", values]))
-    return Trained(done.history, [_told(layer) for layer in model.layers], first_step)
+    progress.report(summary=_summary(model, state, warm_started))
+    return Trained(state.history, [_layer_json(layer) for layer in model.layers], first_step)
+
+
+def _summary(model: keras.Model, state: Progress, warm_started: str) -> str:
+    """Returns epochs, chosen epoch, warm start, number of parameters and validation metrics, in one line."""
+    metrics = {name: values[state.chosen] for name, values in state.history.items() if name.startswith("val_")}
+    notes = [f"the weights of epoch {state.chosen + 1}"] if state.waited else []
+    notes += [warm_started] if warm_started else []
+    measured = ", ".join(f"{name} {significant(value)}" for name, value in metrics.items())
+    return ", ".join([f"{state.epoch} epochs", *notes, f"{model.count_params():,} parameters", measured])
 
 
 @contextlib.contextmanager
 def _dtype_policy(name: str) -> Iterator[None]:
-    """Sets Keras's dtype policy for a while."""
+    """Sets Keras's dtype policy within the block."""
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -100,7 +105,7 @@ def _dtype_policy(name: str) -> Iterator[None]:
 
 
 def _compiled(job: TrainingJob, steps_per_epoch: int) -> keras.Model:
-    """Returns the task's model, compiled and prepared, its weights new."""
+    """Returns the task's model, compiled and prepared, with new weights."""
     model = job.task.build_model(job.config, job.spec)
     model.compile(
         optimizer=make_optimizer(job.train, steps_per_epoch),
@@ -116,56 +121,56 @@ def _compiled(job: TrainingJob, steps_per_epoch: int) -> keras.Model:
 
 
 def _warm_start(model: keras.Model, job: TrainingJob) -> str:
-    """Takes the weights of the published version, where there is one and they fit; returns what came of it."""
+    """Loads the weights of the published version, if there is one and they fit; returns the outcome as text."""
     if not job.published:
         return ""
-    why_not = job.why_no_warm_start or warm_start.begin_from(model, Path(job.published), job.transform_folder, job.spec)
+    reason = job.why_no_warm_start or warm_start.begin_from(model, Path(job.published), job.transform_folder, job.spec)
     version = Path(job.published).name
-    begun = f"no warm start from version {version}: {why_not}" if why_not else f"from version {version}"
-    logger.info("warm start: %s", begun)
-    return begun
+    outcome = f"no warm start from version {version}: {reason}" if reason else f"from version {version}"
+    logger.info("warm start: %s", outcome)
+    return outcome
 
 
-def _told(layer: keras.Layer) -> dict[str, Any]:
-    """Returns a layer's facts as JSON values."""
+def _layer_json(layer: keras.Layer) -> dict[str, Any]:
+    """Returns name, kind, output shape and number of parameters of a layer as JSON values."""
     output = getattr(layer, "output", None)
     shape = list(output.shape) if isinstance(output, keras.KerasTensor) else None
     return {"name": layer.name, "kind": type(layer).__name__, "output": shape, "parameters": layer.count_params()}
 
 
 def _fit(
-    model: keras.Model, job: TrainingJob, checkpoints: Checkpoints, done: Progress, steps_per_epoch: int
+    model: keras.Model, job: TrainingJob, checkpoints: Checkpoints, state: Progress, steps_per_epoch: int
 ) -> float | None:
-    """Trains from where `done` is to the last epoch; returns when the first step ended, see `Trained`."""
+    """Trains from `state` to the last epoch; returns when the first step ended, see `Trained`."""
     first_step = NoteFirstStep()
     validation, kept = validation_batches(job), keep_training_rows(job)
-    logger.info("training from epoch %d, step %d", done.epoch, done.step)
+    logger.info("training from epoch %d, step %d", state.epoch, state.step)
 
     def fit(epochs: int, steps: int) -> None:
         model.fit(
-            training_batches(job, kept, skip=done.epoch * steps_per_epoch + done.step),
-            initial_epoch=done.epoch,
+            training_batches(job, kept, skip=state.epoch * steps_per_epoch + state.step),
+            initial_epoch=state.epoch,
             epochs=epochs,
             steps_per_epoch=steps,
             validation_data=validation,
-            callbacks=[first_step, *make_callbacks(job, validation, checkpoints, done, steps_per_epoch)],
+            callbacks=[first_step, *make_callbacks(job, validation, checkpoints, state, steps_per_epoch)],
             shuffle=False,  # the input is shuffled already
             verbose=0,
         )
 
-    if done.step:
-        # Keras counts whole epochs only: the rest of a half-done one is an epoch of its own.
-        fit(done.epoch + 1, steps_per_epoch - done.step)
-    if done.epoch < job.train.epochs and not done.stopped:
+    if state.step:
+        # Keras counts full epochs only: the rest of an unfinished one is fitted as an epoch of its own.
+        fit(state.epoch + 1, steps_per_epoch - state.step)
+    if state.epoch < job.train.epochs and not state.stopped:
         fit(job.train.epochs, steps_per_epoch)
     return first_step.ended
 
 
 def make_callbacks(
-    job: TrainingJob, validation: tf.data.Dataset, checkpoints: Checkpoints, done: Progress, steps_per_epoch: int
+    job: TrainingJob, validation: tf.data.Dataset, checkpoints: Checkpoints, state: Progress, steps_per_epoch: int
 ) -> list[keras.callbacks.Callback]:
-    """Returns the callbacks of a training, the ones that stop it first."""
-    board = job.train.tensorboard
+    """Returns the callbacks of a training; those that stop it come first."""
+    tensorboard = job.train.tensorboard
     # Steps 2 to 6: the first one traces the graph.
     profiled = (2, min(6, steps_per_epoch)) if job.train.profile and steps_per_epoch > 1 else 0
     return [
@@ -173,9 +178,9 @@ def make_callbacks(
         ReportProgress(job.train.epochs, steps_per_epoch),
         # Keras 3 writes a graph that TensorBoard does not show; WriteSummaries writes the one that it does.
         keras.callbacks.TensorBoard(
-            job.log_folder, histogram_freq=board.histogram_freq, write_graph=False, profile_batch=profiled
+            job.log_folder, histogram_freq=tensorboard.histogram_freq, write_graph=False, profile_batch=profiled
         ),
         WriteSummaries(job, validation, sample_batch(job)),
-        # Last: what it saves is what the epoch came to.
-        SaveCheckpoints(checkpoints, done, job.train.early_stopping, job.train.checkpoint_steps),
+        # Last: it saves the state at the end of the epoch.
+        SaveCheckpoints(checkpoints, state, job.train.early_stopping, job.train.checkpoint_steps),
     ]

@@ -1,4 +1,4 @@
-"""Rows as the model takes them: parsed, transformed by the graph that Transform wrote, kept in memory."""
+"""Rows as inputs of the model: parsed, transformed by the graph that Transform wrote, kept in memory."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 import tensorflow_transform as tft
 
-# At a time: each feature of so many rows is an assignment, whose cost hardly depends on the rows.
+# Rows, and bytes, that are read at a time: a block is an assignment for each feature, whose cost hardly depends on its
+# rows.
 MIN_ROWS, MAX_ROWS, READ_BYTES = 1024, 8192, 8 * 2**20
-# A multiple of every CPU's vector of float32. TensorFlow computes what is left over of a batch one number at a time,
-# and a logarithm then differs in its last bit: a row would depend on where in its batch it stands.
+# A multiple of the number of float32 in every CPU's vectors. TensorFlow computes the remainder of a batch one number at
+# a time, and a logarithm then differs in its last bit: a row would depend on its position in the batch.
 VECTOR = 16
 
 
@@ -22,7 +23,7 @@ def parser(transform_folder: str) -> tf.types.experimental.PolymorphicFunction:
 
     A row gets the same bits in any batch.
     """
-    # Kept: tracing the graph that Transform wrote takes a third of a second each time.
+    # Cached: tracing the graph that Transform wrote takes a third of a second each time.
     transform = tft.TFTransformOutput(transform_folder)
     feature_spec, layer = transform.raw_feature_spec(), transform.transform_features_layer()
 
@@ -36,14 +37,14 @@ def parser(transform_folder: str) -> tf.types.experimental.PolymorphicFunction:
 
 
 def row_bytes(features: Mapping[str, tf.TensorSpec]) -> int | None:
-    """Returns how many bytes a row has as the model takes it; None where it has no fixed size."""
+    """Returns the bytes of a row as input of the model; None where it has no fixed size."""
     specs = tf.nest.flatten(features)
     if any(spec.dtype == tf.string or not spec.shape[1:].is_fully_defined() for spec in specs):
         return None
     return sum(spec.shape[1:].num_elements() * spec.dtype.size for spec in specs)
 
 
-def keep(files: Sequence[str], num_rows: int, parse: Callable, most_bytes: int) -> Kept | None:
+def keep(files: Sequence[str], num_rows: int, parse: Callable, max_bytes: int) -> Kept | None:
     """Returns the transformed rows of TFRecord files, name -> `(rows, ...)`, in order.
 
     None where they are too large, or rows have no fixed size.
@@ -52,13 +53,13 @@ def keep(files: Sequence[str], num_rows: int, parse: Callable, most_bytes: int) 
 
     Args:
         files: The files, in order.
-        num_rows: How many rows they have.
-        parse: What `parser` returns.
-        most_bytes: The most that all rows may take. Beside them only some batches are held.
+        num_rows: Number of rows in the files.
+        parse: The function that `parser` returns.
+        max_bytes: Upper bound of the bytes of all rows; some batches come on top.
     """
     specs = parse.get_concrete_function().structured_outputs
     size = row_bytes(specs)
-    if size is None or num_rows * size > most_bytes:
+    if size is None or num_rows * size > max_bytes:
         return None
     read_rows = min(max(MIN_ROWS, READ_BYTES // size // VECTOR * VECTOR), MAX_ROWS)
     batches = tf.data.TFRecordDataset(list(files)).batch(read_rows)
@@ -80,6 +81,6 @@ def take(kept: Kept, indices: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _assign(variable: tf.Variable, begin: int, values: tf.Tensor) -> None:
-    """Writes some rows of a variable in place; `variable[begin:end].assign` would copy the whole first."""
+    """Writes some rows of a variable in place; `variable[begin:end].assign` would copy the variable first."""
     end = begin + len(values)
     tf.raw_ops.ResourceStridedSliceAssign(ref=variable.handle, begin=[begin], end=[end], strides=[1], value=values)

@@ -1,4 +1,4 @@
-"""Training that goes on from the weights of the model that is published, where they mean the same."""
+"""Warm start: training begins with the weights of the published model, where they have the same meaning."""
 
 import hashlib
 from pathlib import Path
@@ -14,15 +14,15 @@ _KEY = _VARIABLES + "{}/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 def begin_from(model: keras.Model, published: Path, transform_folder: str, spec: DatasetSpec) -> str:
-    """Gives a model the weights of a published one; returns why it does not, empty where it does.
+    """Assigns a published model's weights to a model; returns the reason where they do not fit, else an empty string.
 
-    Weights mean the same where layers, classes and what preprocessing learned of texts are the same: a vector belongs
-    to a word by its place in the vocabulary. Random states stay the model's own.
+    Weights have the same meaning where layers, classes and vocabularies are the same: a vector belongs to a word by its
+    index in the vocabulary. The states of random generators stay as they are.
 
     Args:
-        model: The model that is to be trained.
+        model: The model to train.
         published: Folder of the SavedModel.
-        transform_folder: What TFX's Transform wrote for this training.
+        transform_folder: Output of TFX's Transform for this training.
         spec: The data set's facts.
     """
     classes = [name for label in spec.of(LabelFeature).values() for name in label.classes]

@@ -1,4 +1,4 @@
-"""A training that is killed goes on from its last checkpoint and ends with the weights it would have had."""
+"""A training that is killed resumes from its last checkpoint and ends with the same weights."""
 
 import json
 import signal
@@ -20,39 +20,39 @@ import keras
 from models.training import trainer
 from tests.models.tiny import job
 
-folder, die_at = sys.argv[1], int(sys.argv[2])
-seen = []
+folder, kill_at = sys.argv[1], int(sys.argv[2])
+steps = []
 
-class Die(keras.callbacks.Callback):
+class Kill(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
-        seen.append(batch)
-        if len(seen) == die_at:
+        steps.append(batch)
+        if len(steps) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-made = trainer.make_callbacks
-trainer.make_callbacks = lambda *arguments: [*made(*arguments), Die()]
-made_job = job(folder, epochs=4, batch_size=8, checkpoint_steps=2, augment=True, early_stopping={"patience": 4})
-history = trainer.train(made_job).history
-print(json.dumps({"steps": len(seen), "history": history}))
+make_callbacks = trainer.make_callbacks
+trainer.make_callbacks = lambda *arguments: [*make_callbacks(*arguments), Kill()]
+tiny_job = job(folder, epochs=4, batch_size=8, checkpoint_steps=2, augment=True, early_stopping={"patience": 4})
+history = trainer.train(tiny_job).history
+print(json.dumps({"steps": len(steps), "history": history}))
 """
 
 
-def _train(folder, die_at=0) -> dict | None:
+def _train(folder, kill_at=0) -> dict | None:
     """Returns what a training in a process of its own printed; None when it was killed."""
     folder.mkdir(exist_ok=True)
-    for written in ("examples", "transform", "model"):  # made anew each time; the checkpoints stay
-        subprocess.run(["rm", "-rf", str(folder / written)], check=True)
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN, str(folder), str(die_at)],
+    for name in ("examples", "transform", "model"):  # made anew each time; the checkpoints stay
+        subprocess.run(["rm", "-rf", str(folder / name)], check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", TRAIN, str(folder), str(kill_at)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
     )
-    if done.returncode == -signal.SIGKILL:
+    if process.returncode == -signal.SIGKILL:
         return None
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
+    assert process.returncode == 0, process.stderr[-2000:]
+    return json.loads(process.stdout)
 
 
 def _weights(folder) -> dict[str, np.ndarray]:
@@ -65,29 +65,31 @@ def _weights(folder) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A training of 4 epochs of 6 steps that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("whole")
+def uninterrupted(tmp_path_factory):
+    """A training of 4 epochs of 6 steps that is not interrupted: its folder and output."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
     return folder, _train(folder)
 
 
 # Killed within the second epoch just after a checkpoint, and in the third between two checkpoints.
-@pytest.mark.parametrize(("die_at", "steps_left"), [(9, 16), (17, 8)])
-def test_a_killed_training_loses_at_most_one_interval_and_ends_the_same(whole, tmp_path, die_at, steps_left):
-    assert _train(tmp_path / "killed", die_at) is None
+@pytest.mark.parametrize(("kill_at", "steps_left"), [(9, 16), (17, 8)])
+def test_a_killed_training_repeats_at_most_one_interval_and_ends_with_the_same_weights(
+    uninterrupted, tmp_path, kill_at, steps_left
+):
+    assert _train(tmp_path / "killed", kill_at) is None
 
     finished = _train(tmp_path / "killed")
 
     assert finished["steps"] == steps_left
-    expected, found = _weights(whole[0]), _weights(tmp_path / "killed")
-    assert set(found) == set(expected)
+    expected, weights = _weights(uninterrupted[0]), _weights(tmp_path / "killed")
+    assert set(weights) == set(expected)
     for key, value in expected.items():
-        np.testing.assert_array_equal(found[key], value, err_msg=key)
-    assert finished["history"]["val_loss"] == whole[1]["history"]["val_loss"]
+        np.testing.assert_array_equal(weights[key], value, err_msg=key)
+    assert finished["history"]["val_loss"] == uninterrupted[1]["history"]["val_loss"]
 
 
-def test_a_finished_training_leaves_no_checkpoints(whole):
-    assert not (whole[0] / "checkpoints").exists()
+def test_a_finished_training_leaves_no_checkpoints(uninterrupted):
+    assert not (uninterrupted[0] / "checkpoints").exists()
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path):

@@ -14,13 +14,13 @@ pytestmark = pytest.mark.slow  # loads TensorFlow
         ("mixed_bfloat16", [], "mixed_bfloat16"),
     ],
 )
-def test_precision_follows_what_every_gpu_has_units_for(name, capabilities, policy):
+def test_precision_is_one_that_every_gpu_has_units_for(name, capabilities, policy):
     from models.training.devices import choose_precision
 
     assert choose_precision(name, capabilities) == policy
 
 
-def test_one_device_needs_no_mirroring_and_two_gpus_do():
+def test_two_gpus_are_mirrored_and_one_device_is_not():
     from models.training.devices import choose_strategy
 
     assert choose_strategy("auto", ["/device:CPU:0"]).num_replicas_in_sync == 1

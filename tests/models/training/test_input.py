@@ -5,38 +5,36 @@ import pytest
 pytestmark = pytest.mark.slow  # loads TensorFlow
 
 
-def test_the_samples_shown_are_drawn_from_the_whole_split(tmp_path):
+def test_sample_images_are_drawn_from_all_of_the_split(tmp_path):
     import tensorflow as tf
 
-    from models.training.input import _drawn
-    from tests.models.tiny import job
+    from models.training.input import _sample
+    from tests.models import tiny
 
-    made = job(tmp_path)
-    every = list(tf.data.TFRecordDataset(list(made.train_files)).as_numpy_iterator())
+    job = tiny.job(tmp_path)
+    records = list(tf.data.TFRecordDataset(list(job.train_files)).as_numpy_iterator())
 
-    drawn = _drawn(made).numpy().tolist()
+    samples = _sample(job).numpy().tolist()
 
-    assert len(set(drawn)) == 16
-    assert set(drawn) < set(every)
-    assert not set(drawn) <= set(every[:24])  # files may be sorted by class
+    assert len(set(samples)) == 16
+    assert set(samples) < set(records)
+    assert not set(samples) <= set(records[:24])  # files may be sorted by class
 
 
-# The 48 rows kept as the model takes them, drawn from memory, and through a buffer.
+# The 48 rows transformed in memory, serialized in memory, and through a buffer.
 @pytest.mark.parametrize(("shuffle_buffer", "is_kept"), [(20, True), (100, False), (20, False)])
-def test_every_epoch_has_each_row_once_in_an_order_of_its_own_that_can_be_taken_up_anywhere(
-    tmp_path, shuffle_buffer, is_kept
-):
+def test_every_epoch_has_each_row_once_in_its_own_order_and_can_be_resumed_anywhere(tmp_path, shuffle_buffer, is_kept):
     import numpy as np
 
     from models.training.input import keep_training_rows, training_batches
-    from tests.models.tiny import job
+    from tests.models import tiny
 
-    made = job(tmp_path, augment=False, shuffle_buffer=shuffle_buffer)
-    kept = keep_training_rows(made) if is_kept else None
+    job = tiny.job(tmp_path, augment=False, shuffle_buffer=shuffle_buffer)
+    kept = keep_training_rows(job) if is_kept else None
 
-    batches = [features["image"].numpy() for features, _ in training_batches(made, kept).take(6)]
-    later = [features["image"].numpy() for features, _ in training_batches(made, kept, skip=4).take(2)]
-    other = [features["image"].numpy() for features, _ in training_batches(replace(made, seed=1), kept).take(1)]
+    batches = [features["image"].numpy() for features, _ in training_batches(job, kept).take(6)]
+    later = [features["image"].numpy() for features, _ in training_batches(job, kept, skip=4).take(2)]
+    other = [features["image"].numpy() for features, _ in training_batches(replace(job, seed=1), kept).take(1)]
 
     first, second = np.concatenate(batches[:3]), np.concatenate(batches[3:])
     assert len(np.unique(first, axis=0)) == len(first) == 48
@@ -47,35 +45,35 @@ def test_every_epoch_has_each_row_once_in_an_order_of_its_own_that_can_be_taken_
 
 
 @pytest.mark.parametrize("shuffle_buffer", [100, 20])
-def test_a_training_that_goes_on_reads_none_of_the_epochs_that_are_done(tmp_path, shuffle_buffer, monkeypatch):
+def test_a_resumed_training_reads_none_of_the_finished_epochs(tmp_path, shuffle_buffer, monkeypatch):
     import tensorflow as tf
 
     from models.training.input import training_batches
-    from tests.models.tiny import job
+    from tests.models import tiny
 
-    made = job(tmp_path, augment=False, shuffle_buffer=shuffle_buffer)
+    job = tiny.job(tmp_path, augment=False, shuffle_buffer=shuffle_buffer)
     reads, records = [], tf.data.TFRecordDataset
 
     def counted(files):
         return records(files).map(
-            lambda record: tf.py_function(lambda one: reads.append(1) or one, [record], tf.string)
+            lambda record: tf.py_function(lambda value: reads.append(1) or value, [record], tf.string)
         )
 
     monkeypatch.setattr(tf.data, "TFRecordDataset", counted)
-    next(iter(training_batches(made, None, skip=1000 * 3)))  # 3 steps of 16 are an epoch of 48 rows
+    next(iter(training_batches(job, None, skip=1000 * 3)))  # 3 steps of 16 are an epoch of 48 rows
 
     assert 20 <= len(reads) < 100 * 48
 
 
 @pytest.fixture(scope="module")
 def tiny_job(tmp_path_factory):
-    from tests.models.tiny import job
+    from tests.models import tiny
 
-    return job(tmp_path_factory.mktemp("tiny"), batch_size=4)
+    return tiny.job(tmp_path_factory.mktemp("tiny"), batch_size=4)
 
 
-def _with(made, **settings):
-    return replace(made, train=made.train.model_copy(update=settings))
+def _with(job, **settings):
+    return replace(job, train=job.train.model_copy(update=settings))
 
 
 def test_a_shuffle_buffer_is_bounded_in_bytes_by_the_size_of_the_files(tiny_job, tmp_path):
@@ -106,11 +104,9 @@ def test_rows_sorted_by_class_are_mixed_through_a_buffer_smaller_than_a_class(ti
             for row in range(5):
                 writer.write(f"{number // 10}:{number}:{row}")
 
-    made = replace(tiny_job, train_files=paths)
+    job = replace(tiny_job, train_files=paths)
     first, again, second = (
-        np.concatenate(
-            [batch.numpy() for batch in _shuffled_in_buffer(made, 40, tf.constant(epoch, tf.int64))]
-        ).tolist()
+        np.concatenate([batch.numpy() for batch in _shuffled_in_buffer(job, 40, tf.constant(epoch, tf.int64))]).tolist()
         for epoch in (0, 0, 1)
     )
 
@@ -138,10 +134,10 @@ def test_the_validation_split_is_kept_in_memory_where_it_fits(tiny_job, monkeypa
 @pytest.fixture(scope="module")
 def table_job(tmp_path_factory):
     """A job on 5 files of 48 rows."""
-    from tests.models.tiny import job
+    from tests.models import tiny
 
-    made = job(tmp_path_factory.mktemp("table"), "tabular_classification", batch_size=9)
-    return replace(made, train_files=[*made.train_files] * 5, num_rows={**made.num_rows, "train": 240})
+    job = tiny.job(tmp_path_factory.mktemp("table"), "tabular_classification", batch_size=9)
+    return replace(job, train_files=[*job.train_files] * 5, num_rows={**job.num_rows, "train": 240})
 
 
 def _bits(batches):
@@ -151,7 +147,7 @@ def _bits(batches):
     return [[value.numpy().tobytes() for value in tf.nest.flatten(batch)] for batch in batches]
 
 
-def test_rows_that_are_kept_come_in_the_same_order_with_the_same_bits(table_job):
+def test_rows_in_memory_have_the_order_and_the_bits_of_rows_from_files(table_job):
     from models.training.input import keep_training_rows, training_batches
 
     kept = keep_training_rows(table_job)
@@ -163,7 +159,7 @@ def test_rows_that_are_kept_come_in_the_same_order_with_the_same_bits(table_job)
     assert _bits(training_batches(table_job, kept, skip=40).take(5)) == from_memory[37:42]
 
 
-def test_augmented_pictures_have_the_same_bits_whether_their_rows_are_kept(tiny_job):
+def test_augmented_images_have_the_same_bits_from_memory_and_from_files(tiny_job):
     from models.training.input import keep_training_rows, training_batches
 
     kept = keep_training_rows(tiny_job)
@@ -172,7 +168,7 @@ def test_augmented_pictures_have_the_same_bits_whether_their_rows_are_kept(tiny_
 
 
 @pytest.mark.parametrize(("buffer_mib", "is_kept"), [(8, True), (7, False)])
-def test_training_rows_are_kept_where_they_fit_as_the_model_takes_them(tiny_job, monkeypatch, buffer_mib, is_kept):
+def test_training_rows_are_kept_in_memory_where_they_fit(tiny_job, monkeypatch, buffer_mib, is_kept):
     from models.training import input as training_input
 
     monkeypatch.setattr(training_input, "MIB", 1000)  # 48 rows of 6 x 6 float32 and a label are 7,296 bytes
@@ -183,7 +179,7 @@ def test_training_rows_are_kept_where_they_fit_as_the_model_takes_them(tiny_job,
     assert not kept or {name: value.shape[0] for name, value in kept.items()} == {"image": 48, "label": 48}
 
 
-def test_rows_without_a_fixed_size_are_not_kept():
+def test_rows_without_a_fixed_size_are_not_kept_in_memory():
     import tensorflow as tf
 
     from models.training.transformed import row_bytes
@@ -203,12 +199,12 @@ def test_a_row_is_transformed_to_the_same_bits_in_any_batch(table_job):
     from models.training.transformed import parser
     from tests.models.tiny import rows_of
 
-    # Far outliers: Transform takes the logarithm of them.
+    # Outliers, which the transform graph replaces by their logarithm.
     rows = [{**row, "lambda": 7.3 * number + 5} for number, row in enumerate(rows_of("tabular_classification", 100, 0))]
     serialized = tf.constant([encode(row, table_job.spec) for row in rows])
     parse = parser(table_job.transform_folder)
 
-    whole, parts = parse(serialized), [parse(serialized[begin : begin + 3]) for begin in range(0, 100, 3)]
+    at_once, parts = parse(serialized), [parse(serialized[begin : begin + 3]) for begin in range(0, 100, 3)]
 
-    for name, values in whole.items():
+    for name, values in at_once.items():
         np.testing.assert_array_equal(values, np.concatenate([part[name] for part in parts]))

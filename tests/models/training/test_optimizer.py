@@ -14,7 +14,7 @@ def _rates(steps, **settings):
     return [float(schedule(step)) for step in steps]
 
 
-def test_the_cosine_schedule_climbs_then_falls_to_zero_at_the_last_step():
+def test_the_cosine_schedule_rises_and_then_falls_to_zero_at_the_last_step():
     rates = _rates([0, 5, 10, 15, 20], learning_rate_schedule="CosineDecay", warmup_epochs=0.5)
 
     # 5 steps up; then 15 steps down, of which 5 and 10 are done at steps 10 and 15.
@@ -30,5 +30,5 @@ def test_the_cosine_schedule_climbs_then_falls_to_zero_at_the_last_step():
         ("InverseTimeDecay", 0.1 / 50.5, 0.001),  # 0.1 / (1 + 99 / 2), then 0.1 / 100
     ],
 )
-def test_the_other_schedules_end_at_a_hundredth(name, middle, last):
+def test_the_other_schedules_end_at_a_hundredth_of_the_learning_rate(name, middle, last):
     assert _rates([0, 10, 20], learning_rate_schedule=name) == pytest.approx([0.1, middle, last], rel=1e-5)

@@ -1,4 +1,4 @@
-"""Device and precision of a training as they come out: on a GPU where there is one, else checked on the CPU."""
+"""Device and precision of a training: on a GPU where there is one, else on the CPU."""
 
 import pytest
 
@@ -7,11 +7,11 @@ from tests.models.training.on_device import check_serving, check_training, train
 pytestmark = pytest.mark.slow  # loads TensorFlow
 
 ARITHMETIC = {7: "float16", 8: "bfloat16", 9: "bfloat16", 10: "bfloat16", 12: "bfloat16"}
-"""What `precision: auto` comes to, by the first number of a GPU's compute capability; below 7 float32."""
+"""The precision of `precision: auto`, by the first number of a GPU's compute capability; below 7 float32."""
 
 
 @pytest.mark.gpu
-def test_a_gpu_trains_and_serves_in_the_precision_that_it_has_units_for(tmp_path):
+def test_a_gpu_trains_and_serves_in_the_precision_of_its_units(tmp_path):
     from models.precision import gpu_capabilities
 
     trained = train_somewhere(tmp_path, "sequence_classification", "auto")
@@ -22,7 +22,7 @@ def test_a_gpu_trains_and_serves_in_the_precision_that_it_has_units_for(tmp_path
 
 
 @pytest.mark.gpu
-def test_a_gpu_with_tensor_float_32_is_held_to_what_that_rounds(tmp_path):
+def test_a_gpu_with_tensor_float_32_predicts_within_its_tolerance(tmp_path):
     from models.precision import gpu_capabilities
 
     trained = train_somewhere(tmp_path, "sequence_classification", "float32")
@@ -38,13 +38,13 @@ def in_bfloat16(tmp_path_factory):
     return train_somewhere(tmp_path_factory.mktemp("bfloat16"), "sequence_classification", "mixed_bfloat16")
 
 
-def test_a_server_with_other_kernels_answers_within_what_bfloat16_rounds(in_bfloat16, tmp_path, monkeypatch):
+def test_a_server_with_other_kernels_predicts_within_the_tolerance_of_bfloat16(in_bfloat16, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # of the server: this process has its kernels already
 
     check_serving(in_bfloat16, tmp_path / "candidate")
 
 
-def test_the_checks_of_the_gpu_tests_pass_for_what_is_and_fail_for_another_device_or_precision(in_bfloat16):
+def test_the_checks_of_the_gpu_tests_fail_for_another_device_or_precision(in_bfloat16):
     import tensorflow as tf
 
     here, other = ("GPU", "CPU") if tf.config.list_physical_devices("GPU") else ("CPU", "GPU")
@@ -56,8 +56,8 @@ def test_the_checks_of_the_gpu_tests_pass_for_what_is_and_fail_for_another_devic
         check_training(in_bfloat16, device=here, arithmetic="float32")
 
 
-def test_tensor_float_32_differs_by_more_than_float32_may_and_less_than_its_own_tolerance(in_bfloat16, monkeypatch):
-    """Its rounding, 10 bits behind the first, of what convolutions and products of matrices take."""
+def test_tensor_float_32_exceeds_the_tolerance_of_float32_and_not_its_own(in_bfloat16, monkeypatch):
+    """Inputs of convolutions and matrix products are rounded to its 10 bits of mantissa."""
     import tensorflow as tf
     from keras.src import backend
 
@@ -65,9 +65,9 @@ def test_tensor_float_32_differs_by_more_than_float32_may_and_less_than_its_own_
     from models.serving.smoke_test.candidate import greatest_difference
     from models.training.input import sample_batch
 
-    made = in_bfloat16.job
-    features, _ = sample_batch(made)
-    model = made.task.build_model(made.config, made.spec)
+    job = in_bfloat16.job
+    features, _ = sample_batch(job)
+    model = job.task.build_model(job.config, job.spec)
     model.set_weights(in_bfloat16.model.get_weights())
     exact = model(features, training=False).numpy()
 
