@@ -1,19 +1,19 @@
-"""The sum of the vectors of a set of things."""
+"""The normalized sum of the embeddings of a set of indices."""
 
 import keras
 from keras import ops
 
 
 class EmbeddingBag(keras.layers.Layer):
-    """Returns the sum of the vectors of each row's indices over the square root of their number, `(batch, dim)`.
+    """Returns the sum of the vectors of each row's indices over the root of one plus their number, `(batch, dim)`.
 
-    Takes int64 `(batch, length)`; 0 stands for nothing. A mean would make one telling word among many count little, a
-    sum would make long texts certain of everything.
+    Takes int64 `(batch, length)`; 0 is padding. In a mean one informative word among many would have little weight; a
+    plain sum would make predictions for long texts too confident.
 
     Args:
         rows: Number of indices, 0 included.
         dim: Size of a vector.
-        dropout: Share of the indices left out while training.
+        dropout: Share of the indices dropped in training.
     """
 
     def __init__(self, rows: int, dim: int, dropout: float = 0.0, **kwargs):
@@ -24,8 +24,8 @@ class EmbeddingBag(keras.layers.Layer):
 
     def call(self, indices, training=None):
         """Returns float32 `(batch, dim)`."""
-        there = ops.cast(indices > 0, self.compute_dtype)[..., None]  # (batch, length, 1)
-        kept = self.dropout(there, training=training)
+        mask = ops.cast(indices > 0, self.compute_dtype)[..., None]  # (batch, length, 1)
+        kept = self.dropout(mask, training=training)
         vectors = ops.sum(self.embedding(indices) * kept, axis=1)  # (batch, dim)
         return vectors / ops.sqrt(1.0 + ops.sum(kept, axis=1))
 

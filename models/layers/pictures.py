@@ -1,4 +1,4 @@
-"""Encoded pictures -> pixels within the served graph: the same numbers as `data.pictures` computes at ingest."""
+"""Decodes pictures within the served graph, to the same pixels as `data.pictures` computes at ingest."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,39 +9,39 @@ BLOCK = np.int64(pictures.BLOCK)
 
 
 def decode(encoded: tf.Tensor, height: int, width: int, channels: int) -> tf.Tensor:
-    """Returns the pixels of one PNG or JPEG as it is to be looked at, resized; uint8 `(height, width, channels)`.
+    """Returns the pixels of one PNG or JPEG, upright and resized; uint8 `(height, width, channels)`.
 
-    Takes TensorFlow's stock operations only, which TF Serving runs.
+    Uses TensorFlow's own operations only, which TF Serving has.
 
     Args:
         encoded: The file, string `()`.
-        height: Rows that are wanted.
-        width: Columns that are wanted.
+        height: Height of the result, in pixels.
+        width: Width of the result, in pixels.
         channels: 1 (grey) or 3.
 
     Raises:
-        tf.errors.InvalidArgumentError: When it runs: of another format, which the message names, or damaged.
+        tf.errors.InvalidArgumentError: At run time: the file is damaged, or of another format, which the message names.
     """
     is_png, is_jpeg = (_begins_with(encoded, pictures.mark_of(name)) for name in pictures.SERVED)
     encoded = tf.cond(is_png | is_jpeg, lambda: encoded, lambda: _refused(encoded))
     # decode_jpeg reads PNG as well; decode_image always takes libjpeg's fast transform, off by up to 9 levels. Always
-    # of three channels: of one the decoder of PNG makes grey by other weights than that of JPEG.
+    # with three channels: the decoder of PNG converts to grey by other weights than that of JPEG.
     pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    turn = tf.cond(is_jpeg, lambda: _orientation(encoded), lambda: 1)
-    fits = (turn == 1) & tf.reduce_all(tf.shape(pixels)[:2] == (height, width))
+    orientation = tf.cond(is_jpeg, lambda: _orientation(encoded), lambda: 1)
+    is_unchanged = (orientation == 1) & tf.reduce_all(tf.shape(pixels)[:2] == (height, width))
     values = tf.cond(
-        fits,
+        is_unchanged,
         lambda: _levels(tf.cast(pixels, tf.float64), tf.constant(1, tf.int64), channels) if channels == 1 else pixels,
-        lambda: _turned_and_resized(pixels, turn, height, width, channels),
+        lambda: _turned_and_resized(pixels, orientation, height, width, channels),
     )
     return tf.ensure_shape(values, (height, width, channels))
 
 
-def _turned_and_resized(pixels: tf.Tensor, turn: tf.Tensor, height: int, width: int, channels: int) -> tf.Tensor:
-    """Returns pixels, uint8 `(rows, columns, 3)`, as uint8 `(height, width, channels)`, turned as `turn` says."""
+def _turned_and_resized(pixels: tf.Tensor, orientation: tf.Tensor, height: int, width: int, channels: int) -> tf.Tensor:
+    """Returns pixels, uint8 `(rows, columns, 3)`, as uint8 `(height, width, channels)`, by EXIF `orientation`."""
     transposed, flipped, mirrored = (
-        tf.reduce_any(turn == tf.constant(turns))
-        for turns in (pictures.TRANSPOSED, pictures.FLIPPED, pictures.MIRRORED)
+        tf.reduce_any(orientation == tf.constant(orientations))
+        for orientations in (pictures.TRANSPOSED, pictures.FLIPPED, pictures.MIRRORED)
     )
     size = tf.cond(transposed, lambda: [width, height], lambda: [height, width])
     values = _resize(pixels, tf.cast(size[0], tf.int64), tf.cast(size[1], tf.int64), channels)
@@ -55,7 +55,7 @@ def _begins_with(encoded: tf.Tensor, mark: bytes) -> tf.Tensor:
 
 
 def _refused(encoded: tf.Tensor) -> tf.Tensor:
-    """Ends the call with the name of a format that is not served."""
+    """Raises InvalidArgumentError with the name of a format that is not served."""
     refusal = tf.strings.join(["expected PNG or JPEG, found ", _format_of(encoded)])
     with tf.control_dependencies([tf.debugging.Assert(False, [refusal])]):
         return tf.identity(encoded)
@@ -63,13 +63,14 @@ def _refused(encoded: tf.Tensor) -> tf.Tensor:
 
 def _format_of(encoded: tf.Tensor) -> tf.Tensor:
     """Returns the name of a file's format, string `()`, as `pictures.SIGNATURES` has it."""
-    head = tf.strings.substr(encoded, 0, max(at + len(mark) for _, at, mark in pictures.SIGNATURES))
-    found = tf.where(tf.strings.length(encoded) == 0, "an empty file", "something else")
-    for name, at, mark in reversed(pictures.SIGNATURES):
-        # substr fails where the position lies behind the end
-        here = tf.strings.substr(tf.strings.join([head, tf.constant(bytes(at))]), at, len(mark)) == mark
-        found = tf.where(here, name, found)
-    return found
+    head = tf.strings.substr(encoded, 0, max(offset + len(mark) for _, offset, mark in pictures.SIGNATURES))
+    name_of_format = tf.where(tf.strings.length(encoded) == 0, "an empty file", "something else")
+    for name, offset, mark in reversed(pictures.SIGNATURES):
+        # substr fails where the offset lies beyond the end
+        padded = tf.strings.join([head, tf.constant(bytes(offset))])
+        has_signature = tf.strings.substr(padded, offset, len(mark)) == mark
+        name_of_format = tf.where(has_signature, name, name_of_format)
+    return name_of_format
 
 
 def _orientation(encoded: tf.Tensor) -> tf.Tensor:
@@ -98,28 +99,30 @@ def _levels(sums: tf.Tensor, total: tf.Tensor, channels: int) -> tf.Tensor:
     return tf.cast(tf.round(sums / tf.cast(total, tf.float64)), tf.uint8)
 
 
-def _along(data: tf.Tensor, wanted: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Returns weighted sums along the first axis of data, `(rows, n)`, as `(wanted, n)` of `dtype`."""
-    there = tf.shape(data, tf.int64)[0]
+def _along(data: tf.Tensor, new_size: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Returns weighted sums along the first axis of data, `(rows, n)`, as `(new_size, n)` of `dtype`."""
+    size = tf.shape(data, tf.int64)[0]
 
     def block(begin: tf.Tensor) -> tf.Tensor:
-        first, last = pictures.axis_band(begin, there, wanted, tf)
-        weights = pictures.axis_weights(begin + tf.range(BLOCK), tf.range(first, last), there, wanted, tf)
+        first, last = pictures.axis_band(begin, size, new_size, tf)
+        weights = pictures.axis_weights(begin + tf.range(BLOCK), tf.range(first, last), size, new_size, tf)
         return tf.cast(weights, dtype) @ tf.cast(data[first:last], dtype)
 
     def blocks() -> tf.Tensor:
-        begins = tf.range(0, wanted, BLOCK)
-        # One at a time: a large picture takes little more memory than its pixels.
-        found = tf.map_fn(block, begins, parallel_iterations=1, fn_output_signature=tf.TensorSpec((None, None), dtype))
-        return tf.reshape(found, (-1, tf.shape(data)[1]))[:wanted]
+        begins = tf.range(0, new_size, BLOCK)
+        # One block at a time: a large picture takes little more memory than its pixels.
+        results = tf.map_fn(
+            block, begins, parallel_iterations=1, fn_output_signature=tf.TensorSpec((None, None), dtype)
+        )
+        return tf.reshape(results, (-1, tf.shape(data)[1]))[:new_size]
 
-    return tf.cond(there == wanted, lambda: tf.cast(data, dtype), blocks)
+    return tf.cond(size == new_size, lambda: tf.cast(data, dtype), blocks)
 
 
 def raw_bytes(pixels: tf.Tensor) -> tf.Tensor:
     """Returns the bytes of a uint8 tensor of a static shape, string `()`; TensorFlow has decode_raw and no encode_raw.
 
-    They are the last ones of the tensor's message: the number of the field that holds them is its highest.
+    They are the last bytes of the serialized TensorProto: the field of its content has the highest number.
     """
     size = pixels.shape.num_elements()
     return tf.strings.substr(tf.io.serialize_tensor(pixels), -size, size)

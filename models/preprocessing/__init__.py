@@ -1,1 +1,1 @@
-"""What a preprocessing learns from the training split, and the graph that applies it."""
+"""Preprocessing: TFT's analyzers over the training split, and the graph that applies their results."""

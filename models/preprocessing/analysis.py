@@ -1,9 +1,9 @@
-"""What TFT's analyzers find in data, without Beam.
+"""TFT's analyzers without Beam.
 
 TFT turns a preprocessing function into a graph of operations: run the traced function over the data, accumulate, merge,
-put the results into the function as constants. On Beam the batches have a size that goes by the clock, so that two runs
-differ in the last digit, and each value of a vocabulary is an element of its own. Here the operations that the tasks
-use are run in a loop over batches of a fixed number of rows; `unknown` tells of those that need Beam.
+put the results into the function as constants. On Beam the size of a batch depends on the time that batches take, so
+that two runs differ in the last digit, and each value of a vocabulary is an element of its own. Here the operations
+that the tasks use run in a loop over batches of a fixed number of rows; `unknown` returns those that need Beam.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,13 @@ def unknown(traced: Traced) -> list[str]:
 
 
 def analyze(traced: Traced, files: Sequence[str], rows: int, beam_args: Sequence[str] = ()) -> Path:
-    """Returns the folder of the SavedModel that applies what was found in the data; the same files give the same bits.
+    """Returns the folder of the SavedModel that applies the analyzers' results; the same files give the same bits.
 
     Args:
         traced: The preprocessing function.
         files: TFRecord files of tf.train.Examples.
-        rows: How many they hold, for the progress.
-        beam_args: Beam's options, where several workers go through the files.
+        rows: Number of rows in the files, for the progress.
+        beam_args: Options of Beam, for several workers.
     """
     return nodes.Traverser(_Run(traced, files, rows, beam_args)).visit_value_node(traced.result)
 
@@ -52,14 +52,14 @@ def _is_known(operation: nodes.OperationDef) -> bool:
 
 @dataclass(frozen=True)
 class _Unwritten:
-    """What would be a SavedModel of the function on Beam: results in it by tensor, and the tensors that it returns."""
+    """In place of the SavedModel that Beam would write: analyzers' results by tensor, and the output tensors."""
 
     values: dict[str, tf.Tensor]
     outputs: Mapping[str, tf.Tensor]
 
 
 class _Run(nodes.Visitor):
-    """Runs the operations of a graph: a method for each kind, under TFT's name, from inputs to a tuple of outputs."""
+    """Runs the operations of a graph: each method is named as TFT's operation, and maps inputs to outputs."""
 
     def __init__(self, traced: Traced, files: Sequence[str], rows: int, beam_args: Sequence[str]):
         self._traced, self._files, self._rows, self._beam_args = traced, files, rows, beam_args
@@ -82,37 +82,41 @@ class _Run(nodes.Visitor):
         return (folder,)
 
     def ApplySavedModel(self, operation, model, files):
-        """Goes through the data once, for all that is accumulated of this run of the function; returns it by label."""
-        combined, counted = self._accumulated(operation)
-        counts = {key: f"count of {key}" for key in counted.values()}
+        """Passes over the data once, for all accumulators of this application; returns their results by label."""
+        combiners, vocabularies = self._accumulated(operation)
+        counts = {key: f"count of {key}" for key in vocabularies.values()}
         names = {key: tensor.name for key, tensor in model.outputs.items()}
         function = tracing.Outputs(self._traced, model.values, names, counts)
 
         def make() -> Accumulators:
-            parts = {label: vocabulary.ValueCounts(key, counts[key]) for label, key in counted.items()}
-            return Accumulators(parts | {label: Combined(combiner, keys) for label, combiner, keys in combined})
+            parts = {label: vocabulary.ValueCounts(key, counts[key]) for label, key in vocabularies.items()}
+            return Accumulators(parts | {label: Combined(combiner, keys) for label, combiner, keys in combiners})
 
         return (accumulate(files, batches(function, files, self._rows), make, self._beam_args).result(),)
 
-    def _accumulated(self, run):
-        """Returns what is accumulated of a run of the function.
+    def _accumulated(self, application):
+        """Returns the accumulators of one application of the function.
 
-        Label, combiner and keys of tensors for each of TFT's combiners; for each vocabulary the key of its values, by
-        label.
+        Label, combiner and keys of its tensors for each of TFT's combiners; and label -> key of the values for each
+        vocabulary.
         """
-        combined, counted = [], {}
-        picked = {id(other): other for other, inputs in self._traced.operations if inputs and inputs[0] is run}
+        combiners, vocabularies = [], {}
+        extractions = {
+            id(extraction): extraction
+            for extraction, inputs in self._traced.operations
+            if inputs and inputs[0] is application
+        }
         for operation, inputs in self._traced.operations:
-            if isinstance(operation, analyzer_nodes.PackedCombineAccumulate) and inputs[0] is run:
-                combined += [(one.label, one.combiner, one.keys) for one in operation.combiners]
-            elif isinstance(operation, analyzer_nodes.CacheableCombineAccumulate) and id(inputs[0]) in picked:
-                combined.append((operation.label, operation.combiner, inputs[0].keys))
-            elif isinstance(operation, analyzer_nodes.VocabularyAccumulate) and id(inputs[0]) in picked:
-                (counted[operation.label],) = inputs[0].keys
-        return combined, counted
+            if isinstance(operation, analyzer_nodes.PackedCombineAccumulate) and inputs[0] is application:
+                combiners += [(packed.label, packed.combiner, packed.keys) for packed in operation.combiners]
+            elif isinstance(operation, analyzer_nodes.CacheableCombineAccumulate) and id(inputs[0]) in extractions:
+                combiners.append((operation.label, operation.combiner, inputs[0].keys))
+            elif isinstance(operation, analyzer_nodes.VocabularyAccumulate) and id(inputs[0]) in extractions:
+                (vocabularies[operation.label],) = inputs[0].keys
+        return combiners, vocabularies
 
     def ExtractFromDict(self, operation, values):
-        # Several keys are those of a run of the function, whose outputs are accumulated by now.
+        # Several keys are those of an application of the function, whose outputs are accumulated already.
         return (values if isinstance(operation.keys, tuple) else values[operation.keys],)
 
     def PackedCombineAccumulate(self, operation, results):
@@ -131,10 +135,12 @@ class _Run(nodes.Visitor):
         return ({operation.key: value},)
 
     def Flatten(self, operation, *values):
-        return ({key: value for one in values for key, value in one.items()},)
+        return ({key: value for part in values for key, value in part.items()},)
 
     def PackedCombineMerge(self, operation, values):
-        return ({one.label: one.combiner.extract_output(values[one.keys[0]]) for one in operation.combiners},)
+        return (
+            {packed.label: packed.combiner.extract_output(values[packed.keys[0]]) for packed in operation.combiners},
+        )
 
     def ExtractPackedCombineMergeOutputs(self, operation, outputs):
         return tuple(outputs)

@@ -1,4 +1,4 @@
-"""Batches of a fixed number of rows, and what TFT's combiners add up of them: same files, same bits."""
+"""Batches of a fixed number of rows, and TFT's combiners as accumulators over them: same files, same bits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from data.columnar.accumulators import Accumulator
 from data.columnar.file_batches import FileBatches
 from models import progress
 
-# Of a batch, which ends with its file; ingest's files have 8 MiB, so that a batch of large rows has fewer.
+# Most rows of a batch. It ends with its file, and ingest's files have 8 MiB: of large rows a batch has fewer.
 BATCH_ROWS = 4096
 
 Batch = Mapping[str, np.ndarray]  # tensors by key
@@ -19,12 +19,12 @@ Batch = Mapping[str, np.ndarray]  # tensors by key
 def batches(
     function: Callable[[tf.Tensor], dict[str, tf.Tensor]], files: Sequence[str], rows: int
 ) -> Callable[[str], Iterator[Batch]]:
-    """Returns the function from one of the TFRecord files to what `function` makes of each of its batches.
+    """Returns a function from one of the TFRecord files to the outputs of `function` for each of its batches.
 
     Args:
         function: Takes serialized tf.train.Examples, string `(batch,)`.
         files: All files, in order.
-        rows: How many all files hold, for the progress.
+        rows: Number of rows in all files, for the progress.
     """
     batches_of, done = FileBatches(files, BATCH_ROWS), 0
 
@@ -39,11 +39,11 @@ def batches(
 
 
 class Combined:
-    """What one of TFT's combiners makes of batches: an accumulator.
+    """One of TFT's combiners as an accumulator over batches.
 
     Args:
         combiner: The combiner.
-        keys: The tensors that it takes of each batch.
+        keys: Keys of its input tensors in each batch.
     """
 
     def __init__(self, combiner: Any, keys: Sequence[str]):

@@ -1,4 +1,4 @@
-"""Learns a preprocessing from the training split and writes it as TFX's Transform does, for `tft.TFTransformOutput`."""
+"""Runs a preprocessing function's analyzers over the training split; writes what `tft.TFTransformOutput` reads."""
 
 import json
 import shutil
@@ -24,15 +24,15 @@ def learn(
 ) -> list[str]:
     """Writes `transform_fn`, `transformed_metadata` and `metadata`; the same files give the same tensors and assets.
 
-    Returns the labels of TFT's operations for which Beam was needed, none mostly.
+    Returns the labels of TFT's operations that needed Beam; mostly none.
 
     Args:
-        function: Raw features by name to transformed ones; pickled for several workers.
-        schema: Of the examples.
+        function: From raw features by name to transformed ones; pickled for several workers.
+        schema: Schema of the examples.
         files: TFRecord files of tf.train.Examples, in order.
-        rows: How many they hold.
+        rows: Number of rows in the files.
         folder: Receives the three folders.
-        beam_args: Beam's options, where several workers go through the files.
+        beam_args: Options of Beam, for several workers.
     """
     raw = dataset_metadata.DatasetMetadata(schema)
     metadata_io.write_metadata(raw, str(folder / TFTransformOutput.RAW_METADATA_DIR))
@@ -42,12 +42,12 @@ def learn(
         if unknown:
             on_beam.analyze(function, schema, files, folder, Path(scratch))
         else:
-            _publish(analysis.analyze(traced, files, rows, beam_args), traced.assets, folder)
+            _move_outputs(analysis.analyze(traced, files, rows, beam_args), traced.assets, folder)
     return unknown
 
 
-def _publish(saved_model: Path, assets: dict[str, str], folder: Path) -> None:
-    """Moves a SavedModel and the metadata in it to where TFT's readers look for them."""
+def _move_outputs(saved_model: Path, assets: dict[str, str], folder: Path) -> None:
+    """Moves a SavedModel, and the metadata in it, to the folders that TFT reads."""
     metadata = folder / TFTransformOutput.TRANSFORMED_METADATA_DIR
     shutil.move(saved_model / impl_helper.METADATA_DIR_NAME, metadata)
     if assets:

@@ -1,4 +1,4 @@
-"""What TFT's analyzers find in data, by TFT on Beam: for analyzers that `analysis` does not know."""
+"""TFT's analyzers on Beam, for those that `analysis` cannot run."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from data.columnar.file_batches import FileBatches
 from models.preprocessing.batches import BATCH_ROWS
 from models.preprocessing.tracing import PreprocessingFn
 
-# In this process, whatever `beam.workers` says: several merge in the order in which they are done.
+# In this process, whatever `beam.workers` says: results of several workers are merged in the order of their end.
 OPTIONS = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
 
 
@@ -25,9 +25,9 @@ def analyze(
 
     Args:
         function: The preprocessing function.
-        schema: Of the examples.
+        schema: Schema of the examples.
         files: TFRecord files of tf.train.Examples.
-        folder: Receives both.
+        folder: Receives both folders.
         scratch: Folder for temporary files.
     """
     source = TFExampleBeamRecord(physical_format="inmem", telemetry_descriptors=["headrace"], schema=schema)

@@ -1,4 +1,4 @@
-"""A preprocessing function as TensorFlow and TFT see it: its graph, its analyzers, the SavedModel that applies it."""
+"""The traced preprocessing function: its graph, its analyzers, the SavedModel that applies it."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from tensorflow_transform.tf_metadata import metadata_io
 
 PreprocessingFn = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _TRACING = threading.Lock()  # TFT traces one function at a time, while a worker of Beam takes files in several threads
-Operation = tuple[nodes.OperationDef, tuple[nodes.OperationDef, ...]]  # and those that made its inputs
+Operation = tuple[nodes.OperationDef, tuple[nodes.OperationDef, ...]]  # an operation, and those whose outputs it takes
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Traced:
     """A preprocessing function after TFT has traced it.
 
     Attributes:
-        function: Raw features by name to transformed ones.
+        function: From raw features by name to transformed ones.
         feature_spec: How raw features are parsed, see `tf.io.parse_example`.
-        type_specs: The same as types of tensors.
+        type_specs: Types of the raw features' tensors.
         graph: TensorFlow's graph of the function.
-        inputs: The raw features in it.
-        result: What TFT's last operation makes, the folder of a SavedModel; all others are its inputs, or theirs.
-        operations: All of TFT's operations, each behind its inputs.
-        assets: Name of a vocabulary -> its file.
+        inputs: The raw features' tensors in the graph.
+        result: Output of TFT's last operation, the folder of a SavedModel; it depends on all others.
+        operations: All of TFT's operations, each after its inputs.
+        assets: Name of a vocabulary -> its file name.
         scratch: Folder for temporary files.
     """
 
@@ -58,19 +58,19 @@ def trace(function: PreprocessingFn, feature_spec: dict[str, Any], scratch: Path
     )
     assets = annotators.get_asset_annotations(graph)
     result, _, _ = analysis_graph_builder.build(graph, inputs, outputs)
-    operations = _Operations()
-    nodes.Traverser(operations).visit_value_node(result)
-    return Traced(function, feature_spec, type_specs, graph, inputs, result, operations.found, assets, scratch)
+    visitor = _Operations()
+    nodes.Traverser(visitor).visit_value_node(result)
+    return Traced(function, feature_spec, type_specs, graph, inputs, result, visitor.operations, assets, scratch)
 
 
 class _Operations(nodes.Visitor):
     """Lists the operations of a graph."""
 
     def __init__(self):
-        self.found: list[Operation] = []
+        self.operations: list[Operation] = []
 
     def visit(self, operation, inputs):
-        self.found.append((operation, inputs))
+        self.operations.append((operation, inputs))
         return (operation,) * operation.num_outputs
 
     def validate_value(self, value):
@@ -78,16 +78,16 @@ class _Operations(nodes.Visitor):
 
 
 class Outputs:
-    """The function from serialized tf.train.Examples, string `(batch,)`, to tensors of the preprocessing.
+    """A function from serialized tf.train.Examples, string `(batch,)`, to tensors of the preprocessing graph.
 
-    Only what those tensors need is parsed and computed. A call of the whole function would not leave the rest out:
-    an assertion in it is run for its own sake. Pickled, it is traced again by the process that calls it.
+    Only what those tensors need is parsed and computed. A call of the preprocessing function would compute
+    the rest as well, such as an assertion. Once pickled it is traced again by the process that calls it.
 
     Args:
         traced: The preprocessing function.
-        values: Results of analyzers that stand in it from now on, by the name of the tensor.
+        values: Results of analyzers that replace tensors, by the name of the tensor.
         names: Key -> name of a tensor.
-        counted: Keys whose tensor is replaced by its different values -> key of how often each of those occurs.
+        counted: Key of a tensor that is replaced by its distinct values -> key of their counts.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class Outputs:
         self._function, self._feature_spec, self._scratch = traced.function, traced.feature_spec, traced.scratch
         self._values, self._names, self._counted = values, dict(names), dict(counted)
         self._graph = None if values else (traced.graph, traced.inputs)
-        self._operations: list[str] | None = None  # of the graph in the process that has pickled this
+        self._operations: list[str] | None = None  # of the graph, in the process that pickled this
         self._compute: Callable[[tf.Tensor], dict[str, tf.Tensor]] | None = None
 
     def __call__(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the tensors by key."""
-        self._compute = self._compute or self._traced()
+        self._compute = self._compute or self._build()
         return self._compute(serialized)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -111,17 +111,18 @@ class Outputs:
         return self.__dict__ | {"_graph": None, "_compute": None}
 
     def _bound(self) -> tuple[tf.Graph, dict[str, Any]]:
-        """Returns graph and inputs of the preprocessing function with results of analyzers in it."""
+        """Returns graph and inputs of the preprocessing function, with the results of analyzers in it."""
         type_specs = impl_helper.get_type_specs_from_feature_specs(self._feature_spec)
         context = graph_context.TFGraphContext(tf.Module(), str(self._scratch), self._values)
         with _TRACING, annotators.object_tracker_scope(annotators.ObjectTracker()):
             function = impl_helper.get_traced_transform_fn(self._function, type_specs, context)
             graph = function.get_concrete_function().graph
-        if self._operations and self._operations != _operation_names(graph):  # names would mean other tensors
+        # In another graph the names would be those of other tensors.
+        if self._operations and self._operations != _operation_names(graph):
             raise RuntimeError("The preprocessing function has another graph in each process; set beam.workers to 1.")
         return graph, tf2_utils.get_structured_inputs_from_func_graph(graph)
 
-    def _traced(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    def _build(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         self._graph = self._graph or self._bound()
         graph, inputs = self._graph
         fetches = {key: graph.get_tensor_by_name(name) for key, name in self._names.items()}
@@ -132,32 +133,36 @@ class Outputs:
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
         def outputs(serialized):
             raw = tf.io.parse_example(serialized, spec) if spec else {}
-            found = dict(pruned(*_components(raw[name] for name in needed)))
+            tensors = dict(pruned(*_components(raw[name] for name in needed)))
             for key, count in self._counted.items():
-                found[key], _, found[count] = tf.unique_with_counts(tf.reshape(found[key], [-1]))
-            return found
+                tensors[key], _, tensors[count] = tf.unique_with_counts(tf.reshape(tensors[key], [-1]))
+            return tensors
 
         return outputs
 
 
 def _operation_names(graph: tf.Graph) -> list[str]:
-    """Returns type and name of each operation of a graph, in the order in which they were made.
+    """Returns type and name of each operation of a graph, in order of creation.
 
-    A value that stands in the graph has a number for its name, another one in each process.
+    A constant in the graph has a number for its name, which differs between processes, and is left out.
     """
-    found = [(operation.type, operation.name.rpartition("/")) for operation in graph.get_operations()]
-    return [f"{kind} {scope}/{'' if name.isdigit() else name}" for kind, (scope, _, name) in found]
+    types_and_names = [(operation.type, operation.name.rpartition("/")) for operation in graph.get_operations()]
+    return [f"{kind} {scope}/{'' if name.isdigit() else name}" for kind, (scope, _, name) in types_and_names]
 
 
 def _needed(inputs: dict[str, Any], tensors: Iterable[tf.Tensor]) -> dict[str, Any]:
     """Returns the inputs that tensors depend on."""
-    queue, seen = [tensor.op for tensor in tensors], set()
+    queue, visited = [tensor.op for tensor in tensors], set()
     while queue:
         operation = queue.pop()
-        if operation.name not in seen:
-            seen.add(operation.name)
+        if operation.name not in visited:
+            visited.add(operation.name)
             queue += [*(tensor.op for tensor in operation.inputs), *operation.control_inputs]
-    return {name: one for name, one in inputs.items() if any(part.op.name in seen for part in _components([one]))}
+    return {
+        name: feature
+        for name, feature in inputs.items()
+        if any(part.op.name in visited for part in _components([feature]))
+    }
 
 
 def _components(features: Iterable[Any]) -> Sequence[tf.Tensor]:
@@ -168,7 +173,7 @@ def _components(features: Iterable[Any]) -> Sequence[tf.Tensor]:
 def write(traced: Traced, values: dict[str, tf.Tensor], folder: Path) -> None:
     """Writes the SavedModel of a preprocessing function with the results of all analyzers in it, as TFT does.
 
-    TFT's own function compares fingerprints of the analyzers as well, which takes 12 s of 2,000 columns.
+    TFT's own function compares fingerprints of the analyzers as well, which takes 12 s for 2,000 columns.
     """
     scratch = str(traced.scratch)
     concrete = impl_helper._trace_and_write_transform_fn(

@@ -1,4 +1,4 @@
-"""Vocabularies as TFT defines them: most frequent first, of equal counts the greater value. Counted by batches."""
+"""Vocabularies as TFT defines them: by descending count, equal counts by descending value. Counted by batches."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +10,15 @@ import tensorflow as tf
 from tensorflow_transform import analyzers
 
 VALUE, COUNT = "value", "count"
-COMPACTED = 1_000_000  # rows that are kept at least before equal values are added up
+COMPACTED = 1_000_000  # least number of rows before the counts of equal values are added up
 
 
 class ValueCounts:
     """How often each value of a tensor occurs: an accumulator over batches.
 
     Attributes:
-        value_key: Where the different values of a batch are in what is added, string or integer `(values,)`.
-        count_key: Where their counts are, integer `(values,)`.
+        value_key: Key of a batch's distinct values, string or integer `(values,)`.
+        count_key: Key of their counts, integer `(values,)`.
     """
 
     def __init__(self, value_key: str, count_key: str):
@@ -38,7 +38,7 @@ class ValueCounts:
             self._append(part)
 
     def result(self) -> pa.Table:
-        """Returns `value` and `count`, int64, of each value, in no order."""
+        """Returns the columns `value` and `count`, int64, a row for each distinct value, in no order."""
         self._compact()
         return (
             self._parts[0]
@@ -61,13 +61,13 @@ class ValueCounts:
 
 
 def kept(counts: pa.Table, *, min_count: float, top_k: int | None, dtype: str) -> pa.Table:
-    """Returns the values that a vocabulary keeps, binary, and their counts, in the vocabulary's order.
+    """Returns the values of a vocabulary, binary, and their counts, in order.
 
     Args:
-        counts: `value` and `count` of each different value.
-        min_count: The least count of a value that is kept.
-        top_k: How many are kept; None for all.
-        dtype: Name of the values' dtype: TFT puts another value for none into an empty vocabulary of each.
+        counts: Columns `value` and `count`, a row for each distinct value.
+        min_count: Least count of a value in the vocabulary.
+        top_k: Greatest number of values; None for all.
+        dtype: Name of the values' dtype, by which TFT chooses the placeholder in an empty vocabulary.
     """
     counts = counts.filter(pc.greater_equal(counts[COUNT], min_count))
     if not pa.types.is_binary(counts.schema.field(VALUE).type):

@@ -13,7 +13,7 @@ SHAPES = [(8, 8, 1), (48, 33, 3)]
 
 @functools.cache
 def served(shape: tuple[int, int, int]):
-    """Returns the function of a batch of files, string `(batch,)`, to pixels, as it stands in a signature."""
+    """Returns the function from a batch of files, string `(batch,)`, to pixels, as in a signature."""
     import tensorflow as tf
 
     from models.layers.pictures import decode
@@ -30,13 +30,13 @@ def served(shape: tuple[int, int, int]):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("size", [(1, 1), (1, 70), (8, 8), (48, 33), (33, 48), (5, 300), (211, 37), (300, 450)])
 def test_the_served_graph_makes_the_pixels_that_ingest_stores(size, shape):
-    """Of pictures that are shrunk, enlarged and both, and of every mode."""
+    """For pictures of every mode that are shrunk, enlarged, or both."""
     files = of_every_mode(*size)
 
-    found = served(shape)(list(files.values())).numpy()
+    served_pixels = served(shape)(list(files.values())).numpy()
 
     stored = np.stack([pictures.decode(content, shape) for content in files.values()])
-    differences = np.abs(found.astype(int) - stored).max(axis=(1, 2, 3)).tolist()
+    differences = np.abs(served_pixels.astype(int) - stored).max(axis=(1, 2, 3)).tolist()
     assert dict(zip(files, differences, strict=True)) == dict.fromkeys(files, 0)
 
 
@@ -60,29 +60,29 @@ def test_other_formats_are_refused_by_name(content, kind):
         served(SHAPES[0])([content])
 
 
-def test_garbage_in_exif_data_is_read_alike_and_turns_nothing():
-    """Bytes are struck at random: the graph neither fails nor reads another number than ingest."""
+def test_damaged_exif_data_gives_the_orientation_that_ingest_reads():
+    """Bytes are changed at random: the graph neither fails nor reads another number than ingest."""
     import tensorflow as tf
 
     from models.layers import pictures as layer
 
     orientation = tf.function(layer._orientation, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
     generator = np.random.default_rng(0)
-    whole = saved(photo(4, 4), "JPEG", orientation=6)
-    struck = [b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", whole[:40], b"\xff\xd8" + b"\xff\xe0\0\x02" * 40_000]
+    intact = saved(photo(4, 4), "JPEG", orientation=6)
+    damaged = [b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", intact[:40], b"\xff\xd8" + b"\xff\xe0\0\x02" * 40_000]
     for _ in range(200):
-        content = bytearray(whole)
-        for at in generator.integers(2, 60, generator.integers(1, 4)):
-            content[at] = generator.choice([0, 1, 0xFF, 0xE1, generator.integers(256)])
-        struck.append(bytes(content[: generator.integers(20, 400)]))
+        content = bytearray(intact)
+        for index in generator.integers(2, 60, generator.integers(1, 4)):
+            content[index] = generator.choice([0, 1, 0xFF, 0xE1, generator.integers(256)])
+        damaged.append(bytes(content[: generator.integers(20, 400)]))
 
-    found = [int(orientation(content)) for content in struck]
+    orientations = [int(orientation(content)) for content in damaged]
 
-    assert found == [pictures._orientation_of(content) for content in struck]
-    assert set(found) >= {1, 6}
+    assert orientations == [pictures._orientation_of(content) for content in damaged]
+    assert set(orientations) >= {1, 6}
 
 
-def test_pixels_become_their_bytes():
+def test_raw_bytes_are_those_of_the_pixels():
     import tensorflow as tf
 
     from models.layers.pictures import raw_bytes

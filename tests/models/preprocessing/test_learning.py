@@ -1,4 +1,4 @@
-"""What a preprocessing learns, held against TFT on Beam, whose definitions these are."""
+"""Results of analyzers without Beam, compared with those of TFT on Beam."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def _schema(spec):
 
 
 def _learn(function, spec, files, folder: Path):
-    """Returns TFT's reader of what was learned, and for what Beam was needed."""
+    """Returns the output of our analyzers, and the operations that needed Beam."""
     import tensorflow_transform as tft
 
     from models.preprocessing.learning import learn
@@ -31,7 +31,7 @@ def _learn(function, spec, files, folder: Path):
 
 
 def _by_tft(function, spec, files, folder: Path):
-    """Returns TFT's reader of what stock TFT learns from record batches."""
+    """Returns the output of stock TFT from record batches."""
     import apache_beam as beam
     import tensorflow_transform as tft
     import tensorflow_transform.beam as tft_beam
@@ -50,7 +50,7 @@ def _by_tft(function, spec, files, folder: Path):
 
 
 def _write(rows, spec, folder: Path, files: int) -> list[str]:
-    """Writes rows as so many TFRecord files; returns those."""
+    """Writes rows as `files` TFRecord files; returns their paths."""
     import tensorflow as tf
 
     from data.examples import encode
@@ -84,7 +84,7 @@ def _metadata(output) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", sorted(registry.TASKS))
-def test_every_task_learns_what_tft_does_on_beam(name, tmp_path):
+def test_every_tasks_preprocessing_is_that_of_tft_on_beam(name, tmp_path):
     from tests.models.tiny import MADE_UP, rows_of, spec_of
 
     task, spec = registry.task(name), spec_of(name)
@@ -101,11 +101,11 @@ def test_every_task_learns_what_tft_does_on_beam(name, tmp_path):
     assert _assets(learned) == _assets(expected)
     assert _metadata(learned) == _metadata(expected)
     for key, value in _features(expected, files).items():
-        # Loose: TFT's mean of days in float32 differs by so much from run to run on Beam, where the clock cuts batches.
+        # Loose: on Beam TFT's mean of days in float32 differs that much from run to run, as the sizes of batches do.
         np.testing.assert_allclose(_features(learned, files)[key], value, rtol=5e-3, atol=5e-3, err_msg=key)
 
 
-def test_analyzers_may_follow_one_another_and_a_vocabulary_may_be_of_integers_or_empty(tmp_path):
+def test_analyzers_may_be_chained_and_a_vocabulary_may_be_of_integers_or_empty(tmp_path):
     import tensorflow as tf
     import tensorflow_transform as tft
 
@@ -134,7 +134,7 @@ def test_analyzers_may_follow_one_another_and_a_vocabulary_may_be_of_integers_or
         np.testing.assert_allclose(_features(learned, files)[key], value, rtol=1e-6, err_msg=key)
 
 
-def test_an_analyzer_that_needs_beam_has_it(tmp_path):
+def test_an_analyzer_that_needs_beam_runs_on_it(tmp_path):
     import tensorflow_transform as tft
 
     from tests.models.tiny import rows_of, spec_of
@@ -172,7 +172,7 @@ def test_the_same_files_give_the_same_bits(tmp_path):
         assert _features(second, files)[key].tobytes() == value.tobytes(), key
 
 
-def test_what_no_analyzer_needs_is_not_computed(tmp_path):
+def test_tensors_that_no_analyzer_needs_are_not_computed(tmp_path):
     import tensorflow as tf
     import tensorflow_transform as tft
 
@@ -182,7 +182,7 @@ def test_what_no_analyzer_needs_is_not_computed(tmp_path):
     files = _write(rows_of("text_classification", 20, seed=0), spec, tmp_path, files=1)
 
     def function(raw):
-        # As a call of the whole function would find out: an assertion in it is run for its own sake.
+        # A call of the function would fail: an assertion in it always runs.
         with tf.control_dependencies([tf.debugging.assert_less(raw["text"], tf.constant(0, tf.int64))]):
             refused = tf.identity(raw["text"])
         return {"words": tft.compute_and_apply_vocabulary(raw["inputs"]), "refused": refused}
