@@ -1,4 +1,4 @@
-"""Settings that every task shares. Loads no TensorFlow: a bad value is refused in well under a second."""
+"""Settings that every task shares. Loads no TensorFlow: a bad value is refused in less than a second."""
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
@@ -52,11 +52,11 @@ class TaskConfig(Settings):
         """Raises ValueError unless the task can learn from a data set with these features."""
 
     def metrics(self, spec: DatasetSpec) -> "tuple[Metric | PerClass, ...]":
-        """Returns what is measured on the test split, the usual metric first."""
+        """Returns the metrics of the test split, the main metric first."""
         return ()
 
     def slice_columns(self, spec: DatasetSpec) -> tuple[str, ...]:
-        """Returns the columns by whose values the evaluation is broken down: the label, and those of `slice_by`."""
+        """Returns the columns whose values make slices in the evaluation: the label, and those of `slice_by`."""
         return (*spec.of(LabelFeature), *getattr(self, "slice_by", ()))
 
     def check_slices(self, spec: DatasetSpec) -> None:
@@ -71,29 +71,31 @@ class TaskConfig(Settings):
                     )
 
     def metric_ranges(self, spec: DatasetSpec) -> dict[str, tuple[float, float]]:
-        """Returns the metrics of the whole test split: name -> least and greatest value.
+        """Returns the metrics of all rows of the test split: name -> least and greatest value.
 
-        A task that computes none has no thresholds to set.
+        A task without metrics takes no thresholds.
         """
         from models.evaluation.metrics import ranges
 
         return ranges(self.metrics(spec))
 
     def lower_is_better(self, spec: DatasetSpec) -> frozenset[str]:
-        """Returns the names of the metrics of which a lower value is better; of all others a higher one is."""
+        """Returns the names of the metrics whose lower values are better; for all others higher values are."""
         from models.evaluation.metrics import Metric
 
-        return frozenset(one.name for one in self.metrics(spec) if isinstance(one, Metric) and one.lower_is_better)
+        metrics = [metric for metric in self.metrics(spec) if isinstance(metric, Metric)]
+        return frozenset(metric.name for metric in metrics if metric.lower_is_better)
 
     def input_names(self, spec: DatasetSpec) -> dict[str, str]:
-        """Returns for each column the input that takes it, where a served signature has one a column."""
+        """Returns column -> name of its input, where a served signature has one input for each column."""
         return {}
 
     def compared(self, spec: DatasetSpec) -> "dict[str, Metric]":
-        """Returns the metrics by which network and other models, and two runs, are compared; the usual one first."""
+        """Returns the metrics by which network and other models, and two runs, are compared; the main one first."""
         from models.evaluation.metrics import Metric
 
-        return {one.name: one for one in self.metrics(spec) if isinstance(one, Metric) and one.is_compared}
+        metrics = [metric for metric in self.metrics(spec) if isinstance(metric, Metric)]
+        return {metric.name: metric for metric in metrics if metric.is_compared}
 
 
 class EarlyStopping(Settings):

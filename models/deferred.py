@@ -1,4 +1,4 @@
-"""Packages of others that a run's libraries import at their start, and it uses later or never."""
+"""Deferred imports of packages that a run's libraries import at start-up, and a run uses later or never."""
 
 import contextlib
 import importlib.abc
@@ -8,18 +8,18 @@ import types
 
 # Name -> whether its modules can be imported one by one, without all that its `__init__` imports.
 _UNUSED = {
-    "tfx.components": True,  # all components, with Kubernetes and KerasTuner; we take the Trainer alone
-    "tensorflow_model_analysis": True,  # TFX: for the name of a message
+    "tfx.components": True,  # all components, with Kubernetes and KerasTuner; we use the Trainer only
+    "tensorflow_model_analysis": True,  # TFX: for the name of a message only
     "tensorflow_model_analysis.sdk": False,
-    "tensorflow_data_validation": True,  # draws in notebooks; we take its modules
+    "tensorflow_data_validation": True,  # its code draws in notebooks; we use its modules
     "tensorflow_data_validation.utils.mutual_information_util": False,  # imports scikit-learn
-    "IPython": True,  # Keras and Beam: if there
-    "matplotlib": True,  # Keras: if there; plots are drawn after training
+    "IPython": True,  # Keras and Beam: if installed
+    "matplotlib": True,  # Keras: if installed; plots are drawn after training
     "matplotlib.pyplot": False,
     "matplotlib.patches": False,
-    "keras.wrappers": False,  # Keras as a model of scikit-learn, which is imported for them
+    "keras.wrappers": False,  # Keras models as scikit-learn estimators; they import scikit-learn
     "keras._tf_keras.keras.wrappers": False,
-    "google.cloud.dataflow": False,  # Beam: if there, as the next three
+    "google.cloud.dataflow": False,  # Beam: if installed, as the next three
     "google.cloud.bigquery": False,
     "google.cloud.bigquery_storage_v1": False,
     "google.cloud.pubsub": False,
@@ -28,19 +28,19 @@ _UNUSED = {
 
 
 def defer_unused() -> None:
-    """Defers all that a run can do without at its start; what was imported already, or is not installed, stays so."""
+    """Defers the packages that a run does not need at start-up; those imported already, or not installed, are left."""
     for name, alone in _UNUSED.items():
         defer(name, alone=alone)
-    _give_what_is_named()
+    _add_imported_names()
 
 
-def _give_what_is_named() -> None:
-    """Gives the deferred packages what others name while they are imported, which would run them."""
+def _add_imported_names() -> None:
+    """Adds the names to deferred packages that other packages import from them, which would run their code."""
     import tensorflow_data_validation as tfdv
     import tensorflow_model_analysis.sdk as sdk
 
     if isinstance(tfdv, _Deferred):
-        import tensorflow_data_validation.constants  # its other modules take both of the package
+        import tensorflow_data_validation.constants  # its other modules import both from the package
         import tensorflow_data_validation.types
         from tensorflow_data_validation.utils.stats_util import DatasetListView
 
@@ -53,16 +53,16 @@ def _give_what_is_named() -> None:
     with contextlib.suppress(ModuleNotFoundError):
         import IPython
 
-        if isinstance(IPython, _Deferred):  # which asks is not run by it: Beam asks at each of a pipeline's steps
+        if isinstance(IPython, _Deferred):  # Beam calls it at each step of a pipeline: no session runs this process
             vars(IPython)["get_ipython"] = lambda: None
 
 
 def defer(name: str, *, alone: bool = False) -> None:
-    """Has the next import of a package or module put it in its place; its code runs when something of it is asked for.
+    """Defers a package or module: the next import binds its name, and its code runs at the first access.
 
     Args:
         name: Dotted name; nothing happens where it was imported already.
-        alone: Whether modules of it are imported without its own code: for packages that do not mind.
+        alone: Whether its submodules can be imported without running its own code.
     """
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
@@ -70,7 +70,7 @@ def defer(name: str, *, alone: bool = False) -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds what is deferred.
+    """Finds deferred packages and modules.
 
     Attributes:
         names: Dotted name -> `alone`, see `defer`.
@@ -89,7 +89,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """Leaves the code of a module to be run later by its own loader."""
+    """Creates a module whose code its own loader runs later."""
 
     def __init__(self, loader: importlib.abc.Loader, *, alone: bool):
         self._loader, self._alone = loader, alone
@@ -100,15 +100,15 @@ class _Loader(importlib.abc.Loader):
     def exec_module(self, module) -> None:
         module.__spec__.loader = module.__loader__ = self._loader
         if not self._alone:
-            vars(module).pop("__path__", None)  # who imports a module of it asks for this first
+            vars(module).pop("__path__", None)  # the import of a submodule accesses it first, and so runs the code
         module.__class__ = _Deferred
 
 
 class _Deferred(types.ModuleType):
-    """A package whose code has not run."""
+    """A package or module whose code has not run."""
 
     def __getattr__(self, name: str):
-        # The import system looks for the others of a package that is there as well.
+        # The import system accesses the others without using the package.
         if name.startswith("__") and name not in ("__all__", "__path__"):
             raise AttributeError(name)
         self.__class__ = types.ModuleType

@@ -27,26 +27,26 @@ class ServedModel(tf.Module):
 
     def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, targets: tuple[str, ...]):
         super().__init__(name="served_model")
-        # Keras 3's variables export a second copy of themselves: the checkpoint would be restored into those, and the
-        # signatures read the first, which TF Serving finds uninitialized. What they wrap is tracked instead.
-        self._held = lambda: model
+        # Keras 3's variables export a second copy of themselves: the checkpoint would be restored into that, while the
+        # signatures read the first, which TF Serving finds uninitialized. The wrapped tf.Variables are tracked instead.
+        self._get_model = lambda: model
         self.model_variables = [variable.value for variable in model.variables]
-        # Not TFT's layer: saving a layer of Keras 2 traces its calls anew. What is tracked holds the graph's tables and
-        # files.
+        # Not TFT's layer: saving a layer of Keras 2 traces its calls again. The tracked parts hold the graph's tables
+        # and files.
         loader = SavedModelLoader(transform.transform_savedmodel_dir)
         self._transform = loader.apply_transform_model
         self.transform_graph = [
             part for part in vars(loader).values() if isinstance(part, tf.__internal__.tracking.AutoTrackable)
         ]
         features = {key: value for key, value in transform.raw_feature_spec().items() if key not in targets}
-        # Not as an attribute of its own: tf.Module would track the dictionary and refuse to save it.
+        # Not as an attribute: tf.Module would track the dictionary and refuse to save it.
         self._vocabulary = transform.vocabulary_by_name
         self._parse = functools.partial(tf.io.parse_example, features=features)
 
     @property
     def model(self) -> keras.Model:
         """The Keras model."""
-        return self._held()
+        return self._get_model()
 
     def predict_examples(self, serialized: tf.Tensor) -> tf.Tensor:
         """Returns the model's output for serialized tf.train.Examples, string `(batch,)`; labels are not needed."""
@@ -61,11 +61,11 @@ class ServedModel(tf.Module):
         return self._parse(serialized)
 
     def vocabulary(self, name: str) -> list[bytes]:
-        """Returns a vocabulary that preprocessing has learned, in the order of its indices."""
+        """Returns a vocabulary of the preprocessing, in the order of its indices."""
         return self._vocabulary(name)
 
     def features(self, raw: Tensors) -> Tensors:
-        """Returns what preprocessing makes of raw features."""
+        """Returns the preprocessed features of raw features."""
         return self._transform(dict(raw))
 
     def predict(self, features: Tensors) -> tf.Tensor:
@@ -88,16 +88,16 @@ def export(
 
     Args:
         model: Trained model whose inputs are named after transformed features.
-        transform_folder: What TFX's Transform wrote.
+        transform_folder: Output of TFX's Transform.
         task: Provides the signatures.
         config: The task's settings.
-        spec: The data set's facts; its class names become `assets/labels.txt`, and what it says of the features is
-            what the server holds requests to.
-        rows: Stored rows; they become the warm-up requests, together with the answers of the model in memory.
+        spec: The data set's facts; its class names become `assets/labels.txt`, and its features the rules of
+            input validation.
+        rows: Stored rows for the warm-up requests, which are stored with the predictions of the model in memory.
         into: Folder that receives the SavedModel; it must not exist yet.
     """
     served = ServedModel(model, tft.TFTransformOutput(transform_folder), spec.targets())
-    signatures = {name: _traced(signature) for name, signature in task.signatures(served, config, spec).items()}
+    signatures = {name: _concrete(signature) for name, signature in task.signatures(served, config, spec).items()}
     scratch = Path(tempfile.mkdtemp(prefix="headrace-assets-"))
     try:
         labels = scratch / "labels.txt"
@@ -107,10 +107,10 @@ def export(
         tf.saved_model.save(served, into, signatures=signatures)
     finally:
         shutil.rmtree(scratch)
-    named = task.inputs(config, spec) if task.inputs else {}
-    input_rules.write(Path(into), spec, {"serving_default": {"inputs": input_rules.EXAMPLES}, **named})
+    features_of_inputs = task.inputs(config, spec) if task.inputs else {}
+    input_rules.write(Path(into), spec, {"serving_default": {"inputs": input_rules.EXAMPLES}, **features_of_inputs})
     if task.queries:
-        warmup.write(Path(into), _answered([task.queries(row, config, spec) for row in rows], signatures))
+        warmup.write(Path(into), _warmup_calls([task.queries(row, config, spec) for row in rows], signatures))
 
 
 def batch(values: Sequence[Any], dtype: tf.DType) -> np.ndarray:
@@ -118,21 +118,22 @@ def batch(values: Sequence[Any], dtype: tf.DType) -> np.ndarray:
     return tf.constant(values, dtype).numpy()
 
 
-def _traced(signature: Any) -> Any:
+def _concrete(signature: Any) -> Any:
     """Returns a signature as a concrete function.
 
-    One trace serves both the file and the warm-up requests: what TensorFlow traces while it saves is used there only.
+    One trace serves both the file and the warm-up requests; TensorFlow uses a trace that it makes while saving only
+    there.
     """
     return signature if hasattr(signature, "structured_input_signature") else signature.get_concrete_function()
 
 
-def _answered(queries: Sequence[Mapping[str, Mapping[str, Any]]], signatures: Mapping[str, Any]) -> Iterator[tuple]:
-    """Yields signature, inputs and the answer of the model in memory, of one example and then of all."""
-    for chosen in [*([query] for query in queries[:1]), queries]:
-        for name in chosen[0] if chosen else ():
+def _warmup_calls(queries: Sequence[Mapping[str, Mapping[str, Any]]], signatures: Mapping[str, Any]) -> Iterator[tuple]:
+    """Yields signature, inputs and outputs of the model in memory: for one example, then for all in one batch."""
+    for examples in [*([query] for query in queries[:1]), queries]:
+        for name in examples[0] if examples else ():
             call = signatures[name]
-            positional, named = call.structured_input_signature
-            dtypes = {spec.name: spec.dtype for spec in positional} | {key: spec.dtype for key, spec in named.items()}
-            inputs = {key: batch([query[name][key] for query in chosen], dtypes[key]) for key in chosen[0][name]}
+            positional, by_name = call.structured_input_signature
+            dtypes = {spec.name: spec.dtype for spec in positional} | {key: spec.dtype for key, spec in by_name.items()}
+            inputs = {key: batch([query[name][key] for query in examples], dtypes[key]) for key in examples[0][name]}
             outputs = call(**{key: tf.constant(value, dtypes[key]) for key, value in inputs.items()})
             yield name, inputs, {key: value.numpy() for key, value in outputs.items()}

@@ -1,4 +1,4 @@
-"""What a piece of work takes: seconds and memory."""
+"""Seconds and memory of a function call."""
 
 import time
 from collections.abc import Callable
@@ -11,18 +11,21 @@ MIB = 2**20
 
 
 def measured(function: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Returns what a function returns, its seconds, and how many MiB the process grew at most while it ran."""
-    before = psutil.Process().memory_info().rss / MIB
-    reset = _reset_peak()
+    """Returns what a function returns, its seconds, and the growth of the process's memory at its peak, in MiB.
+
+    Memory is NaN where the system cannot reset the peak.
+    """
+    before_mib = psutil.Process().memory_info().rss / MIB
+    is_reset = _reset_peak()
     started = time.perf_counter()
     result = function()
     seconds = time.perf_counter() - started
-    return result, seconds, max(_peak_mib() - before, 0.0) if reset else float("nan")
+    return result, seconds, max(_peak_mib() - before_mib, 0.0) if is_reset else float("nan")
 
 
 def _reset_peak() -> bool:
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): sets the peak to what is resident now
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): sets the peak to the memory resident now
     except OSError:
         return False
     return True

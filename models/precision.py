@@ -1,4 +1,4 @@
-"""Which arithmetic a model computes in, and how far answers of one model may differ for it."""
+"""The arithmetic that a model computes in, and the tolerance between predictions of one model that follows from it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +10,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 FLOAT32, TENSOR_FLOAT_32, FLOAT16, BFLOAT16 = "float32", "TensorFloat-32", "float16", "bfloat16"
 UNIT_ROUNDOFFS = {FLOAT32: 2**-24, TENSOR_FLOAT_32: 2**-11, FLOAT16: 2**-11, BFLOAT16: 2**-8}
 TOLERANCES = {FLOAT32: 1e-5} | {name: 16 * UNIT_ROUNDOFFS[name] for name in (TENSOR_FLOAT_32, FLOAT16, BFLOAT16)}
-"""Greatest difference of two answers, relative beyond 1, by the least precise arithmetic.
+"""Greatest difference of two predictions, relative for values beyond 1, by the least precise arithmetic.
 
-Kernels sum in another order, and each layer rounds to one neighbour or the next.
+Kernels differ in the order of summation, and each layer may round to either neighbour.
 """
 _STORED = {types_pb2.DT_BFLOAT16: BFLOAT16, types_pb2.DT_HALF: FLOAT16}
 
@@ -28,17 +28,17 @@ def precision_of(saved_model: Path, capabilities: Sequence[tuple[int, int]] | No
 
     Args:
         saved_model: Its folder.
-        capabilities: CUDA compute capability of each GPU; by default of those that are there.
+        capabilities: CUDA compute capability of each GPU; by default of those of this machine.
 
     Raises:
-        OSError: It is not there.
+        OSError: There is no SavedModel.
     """
-    found = {_STORED[dtype] for dtype in _dtypes(saved_model) & _STORED.keys()} or {FLOAT32}
+    precisions = {_STORED[dtype] for dtype in _dtypes(saved_model) & _STORED.keys()} or {FLOAT32}
     capabilities = gpu_capabilities() if capabilities is None else capabilities
-    # TensorFlow multiplies float32 matrices so from 8.0 (Ampere) on, unless it is told not to.
+    # TensorFlow multiplies float32 matrices in it from 8.0 (Ampere) on, unless that is switched off.
     if max(capabilities, default=(0, 0)) >= (8, 0) and tf.config.experimental.tensor_float_32_execution_enabled():
-        found.add(TENSOR_FLOAT_32)
-    return max(found, key=UNIT_ROUNDOFFS.__getitem__)
+        precisions.add(TENSOR_FLOAT_32)
+    return max(precisions, key=UNIT_ROUNDOFFS.__getitem__)
 
 
 def _dtypes(saved_model: Path) -> set[int]:

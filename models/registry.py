@@ -1,4 +1,4 @@
-"""The tasks there are; a task's module is imported when it is asked for, not before."""
+"""The registered tasks; a task's module is imported at its first use."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""The record of plain functions that makes a task."""
+"""The record of plain functions that defines a task."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ Tensors = Mapping[str, tf.Tensor]
 
 @dataclass(frozen=True)
 class FileQuery:
-    """How `headrace predict` asks a published model about files.
+    """How `headrace predict` gets predictions of a published model for files.
 
     Attributes:
         signature: The signature that takes the bytes of a file.
         input_key: Its one input, string `(batch,)`.
-        kind: What is asked about: a file that is an `image` or a `text` (UTF-8), the rows of a `table`,
-            or a `name`, such as a user's.
-        top_k: How many of the answers, best first, a person is shown.
+        kind: Kind of input: a file that is an `image` or a `text` (UTF-8), the rows of a `table`, or a `name`, such as
+            a user's.
+        top_k: Number of predictions shown to a person, best first.
     """
 
     signature: str
@@ -34,7 +34,7 @@ class FileQuery:
 
 @dataclass(frozen=True)
 class Task:
-    """What a task provides; every function is plain, so that it can be called and tested alone.
+    """The functions and settings of a task; every function can be called and tested alone.
 
     `config` below is an instance of the task's settings class, `spec` the data set's facts.
 
@@ -50,25 +50,25 @@ class Task:
             among them; `served` is a `models.export.ServedModel`. Best without AutoGraph, which rewrites the source of
             all that a signature calls.
         label_keys: Features that are targets; none for a task without labels.
-        serving_only: Features that are no inputs of the model: signatures look at them.
-        prepare: `(model, batches, config, spec) -> None`, before training: takes what the model must know beforehand
+        serving_only: Features that only signatures use, not the model.
+        prepare: `(model, batches, config, spec) -> None`, before training: sets state of the model, such as counts,
             from one pass over the training split, in the order of the files.
         augment: `(features, seed, config) -> features`, on a training batch; seed is int64 `(2,)`, stateless.
         epoch_plots: `(predict, batches, config, spec) -> {tag: RGB uint8 (height, width, 3)}` for TensorBoard;
             `predict` takes a batch's features and returns the model's outputs.
         sample_images: `(batch, spec) -> float32 (n, height, width, channels)` in [0, 1] for TensorBoard.
-        embeddings: `(model, transform_folder, config, spec) -> (names, float32 (things, dim))` for TensorBoard's
-            projector; without, it shows examples in the last hidden layer.
+        embeddings: `(model, transform_folder, config, spec) -> (names, float32 (names, dim))` for TensorBoard's
+            projector; without it the projector shows examples by the outputs of the last hidden layer.
         queries: `(row, config, spec) -> {signature: {input: value}}`, the same example as inputs of each signature.
-        inputs: `(config, spec) -> {signature: {input: feature}}` of the signatures beside `serving_default`: which
-            feature each input holds, so that the server can refuse values that the schema rules out.
-        describe_answer: `(answer, row, spec) -> str`, what `serving_default` answered about a stored row, in words.
-        prediction_key: Output of `serving_default` that is held against classical models: probabilities
-            `(batch, classes)` or numbers `(batch,)`.
+        inputs: `(config, spec) -> {signature: {input: feature}}` for the signatures other than `serving_default`: the
+            feature of each input, for input validation by the schema.
+        describe_answer: `(answer, row, spec) -> str`, the outputs of `serving_default` for a stored row as text.
+        prediction_key: Output of `serving_default` that is evaluated: probabilities `(batch, classes)` or numbers
+            `(batch,)`.
         example_error: `(targets, predictions) -> float64 (rows,)`, the error of each prediction under `prediction_key`;
             -inf where it is right.
-        classical: `(config, spec) -> {name: models.tasks.reference.Candidate}`, the models a network has to beat.
-        file_query: How `headrace predict` asks.
+        classical: `(config, spec) -> {name: models.tasks.reference.Candidate}`, the reference models.
+        file_query: How `headrace predict` calls the model.
     """
 
     name: str

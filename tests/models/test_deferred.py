@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def parcel(tmp_path, monkeypatch):
-    """A package that writes down that its code ran, with one module."""
+    """A package with one module that records in `sys.opened` that its code ran; returns that list."""
     folder = tmp_path / "parcel"
     folder.mkdir()
     (folder / "__init__.py").write_text("import sys\nsys.opened.append('ran')\nfrom parcel.inner import content\n")
@@ -29,7 +29,7 @@ def test_a_module_of_a_deferred_package_is_imported_alone(parcel):
     assert (content, parcel) == (7, [])
 
 
-def test_a_module_of_a_package_that_is_not_to_be_taken_apart_runs_its_code_first(parcel):
+def test_a_module_of_a_package_deferred_as_a_whole_runs_the_packages_code_first(parcel):
     deferred.defer("parcel")
 
     import parcel as package
@@ -41,7 +41,7 @@ def test_a_module_of_a_package_that_is_not_to_be_taken_apart_runs_its_code_first
     assert (content, package.content, parcel) == (7, 7, ["ran"])
 
 
-def test_what_the_package_itself_holds_runs_its_code_once(parcel):
+def test_an_import_of_a_packages_own_name_runs_its_code_once(parcel):
     deferred.defer("parcel")
 
     import parcel as package
@@ -52,7 +52,7 @@ def test_what_the_package_itself_holds_runs_its_code_once(parcel):
         from parcel import more  # noqa: F401
 
 
-# Begins to load the graph as a run does, says what is loaded, and then needs what was deferred.
+# Loads the graph as a run does, prints the loaded modules, and then uses what was deferred.
 PROGRAM = """
 import sys
 from models import deferred
@@ -82,7 +82,7 @@ bigquery.Client
 
 
 @pytest.mark.slow
-def test_the_graph_is_loaded_without_what_no_stage_before_training_uses_and_who_needs_it_gets_all_of_it():
+def test_the_graph_is_loaded_without_packages_unused_before_training_and_they_work_when_imported():
     unused = [
         "tensorflow_model_analysis.api", "tensorflow_model_analysis.metrics", "nltk", "tfx.components.tuner",
         "kubernetes", "keras_tuner", "IPython.core", "ipywidgets", "jedi", "prompt_toolkit",
@@ -92,9 +92,9 @@ def test_the_graph_is_loaded_without_what_no_stage_before_training_uses_and_who_
         "pipeline.running.beam_workers",
     ]  # fmt: skip
 
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True)
+    process = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True)
 
-    assert done.returncode == 0, done.stderr
-    loaded = done.stdout.split()
+    assert process.returncode == 0, process.stderr
+    loaded = process.stdout.split()
     assert {"tensorflow", "keras", "tfx.components.trainer.component"} <= set(loaded)
     assert [name for name in loaded if name.startswith(tuple(unused))] == []

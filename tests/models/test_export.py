@@ -10,9 +10,9 @@ pytestmark = pytest.mark.slow  # loads TensorFlow
 def test_every_signature_is_traced_once_for_the_file_and_the_warm_up_requests(tmp_path, monkeypatch):
     from data.examples import read_rows
     from models.export import ServedModel, export
-    from tests.models.tiny import job
+    from tests.models import tiny
 
-    made = job(tmp_path)
+    job = tiny.job(tmp_path)
     traces = collections.Counter()
     predict = ServedModel.predict
 
@@ -21,17 +21,17 @@ def test_every_signature_is_traced_once_for_the_file_and_the_warm_up_requests(tm
         return predict(served, features)
 
     monkeypatch.setattr(ServedModel, "predict", counted)
-    model = made.task.build_model(made.config, made.spec)
-    rows = read_rows(made.train_files, made.spec, 4)
+    model = job.task.build_model(job.config, job.spec)
+    rows = read_rows(job.train_files, job.spec, 4)
 
     export(
         model,
-        made.transform_folder,
-        task=made.task,
-        config=made.config,
-        spec=made.spec,
+        job.transform_folder,
+        task=job.task,
+        config=job.config,
+        spec=job.spec,
         rows=rows,
-        into=made.model_folder,
+        into=job.model_folder,
     )
 
     assert traces["predict"] == 2  # `serving_default` and `image_bytes`

@@ -30,7 +30,7 @@ from models.preprocessing.learning import learn
 from models.training.job import TrainingJob
 
 NUM_ROWS = {"train": 48, "validation": 12, "test": 12}
-# Names that people give, and that TensorFlow, Keras, TFT and TFMA take for names of their own or for one another.
+# Names that occur in data, and that TensorFlow, Keras, TFT and TFMA confuse with their own names or with each other.
 NUMBERS = ("inputs", "A", "a", "a/b", "a b", "a.b", "b/a", "$x^2_{1} %s {0}", "x" * 300, "🙂", "שם", "numbers", "None")
 TABLE: dict[str, Feature] = {
     "lambda": NumberFeature(),
@@ -44,27 +44,27 @@ CLASSES = ("$a_{1}^2 \\frac", "a/b: [red] {} %s 🙂 שלום " + "y" * 300)
 
 
 def _image_row(index: int, generator: np.random.Generator) -> Row:
-    """An image that is as bright as its label says."""
+    """An image whose brightness is that of its label."""
     image = generator.integers(0, 60, (6, 6, 1)) + (0, 190, 95)[index % 3]
     return {"image": image.astype(np.uint8), "label": index % 3}
 
 
 def _table_row(index: int, generator: np.random.Generator) -> Row:
-    """A row whose number tells the answer; every third lacks what may be lacking."""
-    answer = index % 2
-    row: Row = {"lambda": float(answer + generator.normal(0, 0.1))}
+    """A row whose number determines the label; every third has no optional values."""
+    label = index % 2
+    row: Row = {"lambda": float(label + generator.normal(0, 0.1))}
     if index % 3:
         row |= {name: float(generator.normal()) for name in NUMBERS}
-        row |= {"Größe": float(index % 4 == 0), "色": "赤" if answer else "青"}
+        row |= {"Größe": float(index % 4 == 0), "色": "赤" if label else "青"}
         row["label"] = 1_700_000_000 + 3_600 * index
     return row
 
 
 def _text_row(index: int, generator: np.random.Generator) -> Row:
-    """A text in several scripts whose first word tells the answer; some are empty, one is very long."""
-    words = ["gut", "schlecht"][index % 2]
-    rest = generator.choice(["это", "日本語テキスト", "the film", "!!", "a\0b"], 3)
-    text = " ".join([words, *rest]) * (500 if index == 5 else 1)
+    """A text in several scripts whose first word determines the label; some are empty, one is very long."""
+    first_word = ["gut", "schlecht"][index % 2]
+    other_words = generator.choice(["это", "日本語テキスト", "the film", "!!", "a\0b"], 3)
+    text = " ".join([first_word, *other_words]) * (500 if index == 5 else 1)
     return {"inputs": "" if index % 12 == 7 else f"{text} {index}", "text": index % 2}
 
 
@@ -144,7 +144,7 @@ def rows_of(task: str, count: int, seed: int) -> list[Row]:
 
 
 def transform_folder(task, config, spec: DatasetSpec, examples: Path, folder: Path) -> str:
-    """Learns a task's preprocessing from the training split; returns the folder of its graph."""
+    """Runs the analyzers of a task over the training split; returns the folder of the transform graph."""
     folder.mkdir(exist_ok=True)
     files = sorted(map(str, (examples / "Split-train").glob("*.tfrecord")))
     schema = text_format.Parse(schema_text(spec), schema_pb2.Schema())
@@ -158,8 +158,8 @@ def job(folder, task: str = "image_classification", seed: int = 0, **train) -> T
     provider, spec = registry.task(task), spec_of(task)
     config = provider.config(**MADE_UP[task][2])
     rows = {split: rows_of(task, spec.num_rows[split], seed) for seed, split in enumerate(SPLITS)}
-    found = of_rows(((split, row) for split in SPLITS for row in rows[split]), spec)
-    write_splits(found, spec, folder / "examples")
+    table = of_rows(((split, row) for split in SPLITS for row in rows[split]), spec)
+    write_splits(table, spec, folder / "examples")
     settings: dict = {"epochs": 1, "batch_size": 16, "learning_rate": 0.01, "early_stopping": None} | train
     return TrainingJob(
         task=provider,
