@@ -121,8 +121,7 @@ def batch(values: Sequence[Any], dtype: tf.DType) -> np.ndarray:
 def _concrete(signature: Any) -> Any:
     """Returns a signature as a concrete function.
 
-    One trace serves both the file and the warm-up requests; TensorFlow uses a trace that it makes while saving only
-    there.
+    One trace serves both the file and the warm-up requests; a trace that TensorFlow makes while saving is not reused.
     """
     return signature if hasattr(signature, "structured_input_signature") else signature.get_concrete_function()
 

@@ -89,7 +89,7 @@ def batches(folder: Path) -> Iterator[Predictions]:
 
 
 def _check_complete(folder: Path, parts: list[Path]) -> None:
-    """Raises FileNotFoundError where files lack rows that they say there are; older ones do not say."""
+    """Raises FileNotFoundError where rows are missing by the files' metadata, which older files do not have."""
     files = [pq.read_metadata(part) for part in parts]
     expected = max(int((file.metadata or {}).get(NUM_ROWS.encode(), 0)) for file in files)
     num_rows = sum(file.num_rows for file in files)
