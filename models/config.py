@@ -102,7 +102,7 @@ class EarlyStopping(Settings):
     """When to stop before the last epoch; the best epoch's weights are kept."""
 
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
-    """What is watched, on the validation split."""
+    """The monitored value, on the validation split."""
     patience: PositiveInt = 3
     """Epochs without improvement before training stops."""
     min_delta: NonNegativeFloat = 0.0
@@ -124,7 +124,7 @@ class TrainConfig(Settings):
     epochs: PositiveInt = 5
     """Passes over the training split."""
     batch_size: PositiveInt = 128
-    """Examples a step, over all devices together."""
+    """Examples of a step, over all devices together."""
     optimizer: Optimizer = "adamw"
     """Keras's name of the optimizer."""
     learning_rate: PositiveFloat = 1e-3
@@ -132,7 +132,7 @@ class TrainConfig(Settings):
     learning_rate_schedule: Schedule = "CosineDecay"
     """Keras's name of the schedule, stretched over all epochs; `constant` keeps the rate."""
     warmup_epochs: NonNegativeFloat = 0.0
-    """Epochs in which the rate climbs linearly from 0; CosineDecay only."""
+    """Epochs in which the rate rises linearly from 0; CosineDecay only."""
     weight_decay: NonNegativeFloat = 0.0
     """Decoupled weight decay."""
     clip_norm: PositiveFloat | None = None
@@ -144,11 +144,11 @@ class TrainConfig(Settings):
     augment: bool = True
     """Whether the task's augmentation is applied to training batches."""
     shuffle_buffer: PositiveInt = 100_000
-    """Serialized examples held in memory to draw from where the transformed rows take more than `buffer_mib`; fewer
-    where those would, too."""
+    """Size of the shuffle buffer in serialized examples, where the transformed rows take more than `buffer_mib`;
+    smaller where those examples do, too."""
     buffer_mib: PositiveInt = 1024
-    """MiB that the training rows may take: all of them as the model takes them, transformed once, where they fit, else
-    the shuffle buffer, whose rows are transformed every epoch. As many for the validation split."""
+    """Greatest size of the training rows in memory, in MiB: all rows, transformed once, where they fit, else the
+    shuffle buffer, whose rows are transformed every epoch. The validation split has the same limit."""
     strategy: Literal["auto", "one_device", "mirrored"] = "auto"
     """auto: MirroredStrategy over the GPUs where there are several, else one device."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"

@@ -19,7 +19,7 @@ class ImageClassificationConfig(ClassificationConfig):
     dense_units: tuple[PositiveInt, ...] = ()
     """Sizes of the dense layers between the last block and the output."""
     global_pooling: bool = False
-    """Average the last block over the image, instead of flattening it."""
+    """Whether the last block is averaged over the image instead of flattened."""
     activation: Activation = "relu"
     """Keras's name of the activation after every hidden layer."""
     dropout: Fraction = 0.3

@@ -12,25 +12,25 @@ class RecommendationConfig(TaskConfig):
     user_key: str = "user"
     """The category that names the user."""
     item_key: str = "item"
-    """The category that names the item: its title, and behind a # its number, where it has one."""
+    """The category that names the item: its title, followed by # and its number where it has one."""
     recent_key: str | None = "recent"
-    """The text that names the items a user had before, by number or title, divided by |, the last first; or null."""
+    """The text with a user's earlier items, by number or title, separated by |, the most recent first; or null."""
     max_users: PositiveInt = 10_000
-    """Most users that are told apart, the most active."""
+    """Greatest number of known users, the most active."""
     max_items: PositiveInt = 10_000
-    """Most items that are told apart, the most frequent."""
+    """Greatest number of known items, the most frequent."""
     max_recent: PositiveInt = 20
-    """Items that a user had before that are looked at."""
+    """Number of a user's earlier items that are used."""
     embedding_dim: PositiveInt = 32
     """Size of the vectors of users and items."""
     recent_dropout: Fraction = 0.3
-    """Share of the items a user had before that are left out while training."""
+    """Share of a user's earlier items dropped in training."""
     dropout: Fraction = 0.2
-    """Share of a user's vector left out while training."""
+    """Share of a user's vector dropped in training."""
     top_k: PositiveInt = 10
-    """Items that are recommended, and that count in the evaluation."""
+    """Number of recommended items, and of those that the evaluation's metrics consider."""
     slice_by: tuple[str, ...] = Field(default_factory=tuple)
-    """Categories by whose values the evaluation is broken down."""
+    """Categories whose values are slices of the evaluation."""
 
     def check_features(self, spec: DatasetSpec) -> None:
         """Raises ValueError unless the data has the columns that the settings name, and one target, the rating."""

@@ -15,23 +15,23 @@ class SequenceClassificationConfig(ClassificationConfig):
     """One class out of several for a sequence of letters, such as DNA, by the words in each of its reading frames."""
 
     alphabet: Annotated[str, Field(min_length=2)] = DNA
-    """The letters; any other stands for an unknown one. Small letters are taken as capital ones."""
+    """The letters; any other is unknown. Lower case is read as upper case."""
     length: PositiveInt = 200
-    """Letters of a sequence that are looked at, from its beginning."""
+    """Number of letters of a sequence that are used, from its beginning."""
     word_length: PositiveInt = 3
-    """Letters of a word; words overlap."""
+    """Number of letters of a word; words overlap."""
     period: PositiveInt = 3
     """Letters from one word of a reading frame to the next: 3 for codons, 1 for no frames."""
     both_strands: bool = True
-    """Whether the reverse complement of DNA is read as well, and the stronger answer taken."""
+    """Whether the reverse complement of DNA is used as well; features are the maximum over both strands."""
     embedding_dim: PositiveInt = 16
-    """Size of the vector of a word."""
+    """Size of a word's embedding."""
     dense_units: PositiveInt = 64
     """Size of the dense layer on all frames."""
     activation: Activation = "relu"
     """Keras's name of the activation after the dense layer."""
     word_dropout: Fraction = 0.1
-    """Share of the vectors' channels left out while training."""
+    """Share of embedding channels dropped in training."""
     dropout: Fraction = 0.3
     """Share of units dropped before the output while training."""
 

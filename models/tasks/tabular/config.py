@@ -31,25 +31,25 @@ class TabularConfig(TaskConfig):
     }
 
     bins: PositiveInt = 16
-    """Parts into which the range of each number is cut, by quantiles; the network learns a curve over them."""
+    """Number of quantile bins of each number; the network learns a piecewise linear curve over them."""
     number_dim: PositiveInt = 8
-    """Size of the vector that stands for a number."""
+    """Size of a number's embedding."""
     category_dim: PositiveInt = 8
-    """Size of the vector that stands for a category."""
+    """Size of a category's embedding."""
     vocabulary_size: PositiveInt = 10_000
-    """Most values of categories that are told apart, all columns together, the most frequent."""
+    """Greatest number of category values with an embedding of their own, all columns together, the most frequent."""
     min_count: PositiveInt = 5
-    """Rows of the training split that a value needs to be told apart."""
+    """Least number of training rows of a value with an embedding of its own."""
     hash_buckets: PositiveInt = 64
-    """Buckets that all other values share."""
+    """Number of hash buckets for all other values."""
     dense_units: tuple[PositiveInt, ...] = (128, 64)
-    """Sizes of the dense layers of the deep part; empty leaves the wide, linear part alone."""
+    """Sizes of the dense layers of the deep part; empty for the wide, linear part only."""
     activation: Activation = "relu"
     """Keras's name of the activation after every dense layer."""
     dropout: Fraction = 0.3
     """Share of units dropped before every dense layer while training."""
     slice_by: tuple[str, ...] = Field(default_factory=tuple)
-    """Categories and booleans by whose values the evaluation is broken down."""
+    """Categories and booleans whose values are slices of the evaluation."""
 
     def check_columns(self, spec: DatasetSpec) -> None:
         """Raises ValueError unless there is an input that the network takes, and none that it does not."""
@@ -73,7 +73,7 @@ def input_keys(spec: DatasetSpec) -> dict[str, str]:
     """Returns for each input column the name of its tensor in the signature `columns`.
 
     TensorFlow takes ASCII letters, digits and underscores, and no two names that differ in case alone. A name depends
-    on no order: columns whose names would be one all get a suffix, eight digits of their own name's SHA-256.
+    on no order: columns whose names would be equal all get a suffix, eight digits of their own name's SHA-256.
     """
     keys = {name: _identifier(name) for name, feature in spec.features.items() if not feature.target}
     counts = Counter(key.lower() for key in keys.values())

@@ -9,7 +9,7 @@ from models.config import Activation, Fraction
 from models.tasks.classification_config import ClassificationConfig
 
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-"""Scripts that put no blanks between words, for a class of a regular expression: each of their characters is a word."""
+"""Scripts without blanks between words, for a class of a regular expression: each of their characters is a word."""
 
 
 class TextClassificationConfig(ClassificationConfig):
@@ -18,19 +18,19 @@ class TextClassificationConfig(ClassificationConfig):
     train_defaults: ClassVar[dict[str, Any]] = {"epochs": 12, "batch_size": 64, "learning_rate": 0.002}
 
     max_words: PositiveInt = 128
-    """Words of a text that are looked at, from its beginning; a sign of punctuation is a word too."""
+    """Number of words of a text that are used, from its beginning; a punctuation mark is a word."""
     word_ngrams: PositiveInt = 2
-    """Most words in a row that are taken as one."""
+    """Greatest length of word n-grams."""
     vocabulary_size: PositiveInt = 50_000
-    """Most words and rows of words that are told apart, the most frequent."""
+    """Size of the vocabulary of word n-grams, the most frequent ones."""
     min_count: PositiveInt = 2
-    """Texts of the training split, counting repetitions, that a word needs to be told apart."""
+    """Least number of occurrences in the training split of a word n-gram in the vocabulary."""
     character_ngrams: tuple[Annotated[int, Field(ge=1, le=8)], ...] = (2, 3, 4, 5)
-    """Lengths of the parts of words that are looked at, in characters; empty for none."""
+    """Lengths of the character n-grams of words; empty for none."""
     max_character_ngrams: PositiveInt = 1024
-    """Parts of words of a text that are looked at."""
+    """Greatest number of character n-grams of a text."""
     hash_buckets: PositiveInt = 32_768
-    """Buckets for parts of words, which are hashed, so that any script and any new word has some."""
+    """Number of hash buckets for character n-grams: so words of any script, and new ones, have features."""
     embedding_dim: PositiveInt = 16
     """Size of the vectors."""
     dense_units: tuple[PositiveInt, ...] = ()
@@ -38,7 +38,7 @@ class TextClassificationConfig(ClassificationConfig):
     activation: Activation = "relu"
     """Keras's name of the activation after every dense layer."""
     word_dropout: Fraction = 0.3
-    """Share of words and parts left out while training."""
+    """Share of n-grams dropped in training."""
     dropout: Fraction = 0.3
     """Share of units dropped before every dense layer while training."""
 
