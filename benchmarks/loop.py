@@ -12,6 +12,7 @@ from benchmarks.measuring import HEADRACE, ROOT
 from models.serving.deployment.process import free_port
 from models.serving.rollout.versions import versions
 from tests.e2e import test_loop as loop
+from tests.waiting import until
 
 BATCHES, SHIFT_AT, SHIFT = 10, 4, 3.0
 PLOT = ROOT / "docs" / "closed_loop.png"
@@ -66,7 +67,7 @@ def _batch(home: Path, rest: str, batch: int) -> list:
         run = [*HEADRACE, "run", home / "loop.yaml", "--home", home, "--set", "evaluate.challenge=not_worse"]
         subprocess.run(run, check=True, capture_output=True)
         newest = versions(home / "serving" / "loop")[-1]
-        loop._wait(lambda: loop.available(rest) == {str(newest)})
+        until(lambda: loop.available(rest) == {str(newest)})
         action = "trained anew, published"
     distance = f"{farthest['feature']} {farthest['value']:.2f}"
     shifted, drift = ("yes" if holds else "" for holds in (shift, drifted))
