@@ -19,7 +19,7 @@ from data.texts import significant, to_json
 from models import progress, registry
 from models.config import TaskConfig
 from models.evaluation import EXAMPLE_COUNT, tfma_files
-from models.evaluation.evaluation import Evaluated, Evaluation
+from models.evaluation.evaluation import Evaluation, EvaluationResult
 from models.evaluation.names import shown
 from models.evaluation.predictions import batches_of, read
 from models.serving.deployment import standby
@@ -63,7 +63,7 @@ def TestEvaluator(
     progress.report(summary=describe(result))
 
 
-def evaluate(folder: Path, config: TaskConfig, spec: DatasetSpec, beam_args: Sequence[str] = ()) -> Evaluated:
+def evaluate(folder: Path, config: TaskConfig, spec: DatasetSpec, beam_args: Sequence[str] = ()) -> EvaluationResult:
     """Returns the metrics of stored predictions.
 
     Args:
@@ -78,7 +78,7 @@ def evaluate(folder: Path, config: TaskConfig, spec: DatasetSpec, beam_args: Seq
 
 
 def write_metrics(
-    folder: Path, result: Evaluated, config: TaskConfig, spec: DatasetSpec, *, examples_uri: str, tfma: bool
+    folder: Path, result: EvaluationResult, config: TaskConfig, spec: DatasetSpec, *, examples_uri: str, tfma: bool
 ) -> None:
     """Writes metrics.json, and TFMA's result files.
 
@@ -106,7 +106,7 @@ def write_metrics(
     METRICS.path(folder).write_text(to_json(metrics_json, indent=1))
 
 
-def describe(result: Evaluated) -> str:
+def describe(result: EvaluationResult) -> str:
     """Returns a line with the metrics of all rows, in the digits that their intervals allow, and the number of rows."""
     overall, intervals = result.slices[OVERALL], result.intervals[OVERALL]
     words = [f"{name} {significant(overall[name], interval=intervals.get(name))}" for name in shown(overall)]

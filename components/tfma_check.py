@@ -12,7 +12,7 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from data.errors import ModelError
 from models.evaluation import OVERALL, tfma_files
-from models.evaluation.evaluation import Evaluated
+from models.evaluation.evaluation import EvaluationResult
 from models.evaluation.metrics import Metric, PerClass
 from models.evaluation.predictions import Predictions
 
@@ -23,7 +23,7 @@ TOLERANCE = 1e-6
 
 
 def check_metrics(
-    predictions: Predictions, metrics: Sequence[Metric | PerClass], evaluated: Evaluated, folder: Path
+    predictions: Predictions, metrics: Sequence[Metric | PerClass], evaluated: EvaluationResult, folder: Path
 ) -> int:
     """Compares an evaluation with TFMA's, writes TFMA's result files, and returns how many values were compared.
 

@@ -16,7 +16,7 @@ from models.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluationResult:
     """The result of an evaluation; a metric without a finite value in a slice is left out.
 
     Attributes:
@@ -112,14 +112,14 @@ class Evaluation:
         self._groups += other._groups
         self._rows += other._rows
 
-    def result(self) -> Evaluated:
+    def result(self) -> EvaluationResult:
         """Returns the metrics of all rows and of every slice; without rows none but `example_count`, which is 0.
 
         Raises:
             ValueError: Two slices have one name, as `b=c` of a column `a` and `c` of a column `a=b`.
         """
         rows = Rows(_joined(self._weights), _joined(self._groups))
-        result = Evaluated({}, {}, None)
+        result = EvaluationResult({}, {}, None)
         for names, keys in self._slice_names(result):
             for name in names:
                 result.slices[name], result.intervals[name] = {}, {}
@@ -133,7 +133,7 @@ class Evaluation:
                 result.slices[name][EXAMPLE_COUNT] = float(count)
         return self._with_classes(result, rows) if self._per_class else result
 
-    def _slice_names(self, result: Evaluated) -> Iterator[tuple[list[str], np.ndarray]]:
+    def _slice_names(self, result: EvaluationResult) -> Iterator[tuple[list[str], np.ndarray]]:
         """Yields names of slices, and int64 `(rows,)`: the index of each row's slice, -1 for none."""
         yield [OVERALL], np.zeros(self._rows, np.int64)
         for column, parts in self._slices.items():
@@ -151,7 +151,7 @@ class Evaluation:
                 result.keys[name] = (column, dictionary[code])
             yield names, slice_of_code[codes]
 
-    def _with_classes(self, result: Evaluated, rows: Rows) -> Evaluated:
+    def _with_classes(self, result: EvaluationResult, rows: Rows) -> EvaluationResult:
         """Returns the result with the confusion matrix and with precision, recall and F1 of each class."""
         assert self._per_class
         classes = self._per_class.classes

@@ -13,10 +13,10 @@ import tensorflow as tf
 from google.protobuf import json_format, wrappers_pb2
 
 from models import deferred
-from models.evaluation.evaluation import Evaluated
+from models.evaluation.evaluation import EvaluationResult
 
 
-def write(folder: Path, result: Evaluated) -> None:
+def write(folder: Path, result: EvaluationResult) -> None:
     """Writes `metrics-*.tfrecord`, `plots-*.tfrecord` with the confusion matrix, and `eval_config.json`.
 
     A slice is a record with each metric's value; the metric of a class has its name after an `@`.

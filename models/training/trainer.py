@@ -34,7 +34,7 @@ WARMUP_ROWS = 4  # training rows that become warm-up requests
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """The training result.
 
     Attributes:
@@ -51,7 +51,7 @@ class Trained:
 # AutoGraph turns Python's `if` and `while` into the graph's by rewriting every function that is traced, which took 3 of
 # 37 CPU s of one epoch of Fashion-MNIST. Graphs are written with `tf.cond` here, and Keras traces without it, too.
 @tf.autograph.experimental.do_not_convert
-def train(job: TrainingJob) -> Trained:
+def train(job: TrainingJob) -> TrainingResult:
     """Trains and exports a model; returns the training result.
 
     The same job gives the same weights bit for bit on CPU, also when it was killed and resumes from its last
@@ -81,7 +81,7 @@ def train(job: TrainingJob) -> Trained:
     )
     checkpoints.remove()
     progress.report(summary=_summary(model, state, warm_started))
-    return Trained(state.history, [_layer_json(layer) for layer in model.layers], first_step)
+    return TrainingResult(state.history, [_layer_json(layer) for layer in model.layers], first_step)
 
 
 def _summary(model: keras.Model, state: Progress, warm_started: str) -> str:
@@ -141,7 +141,7 @@ def _layer_json(layer: keras.Layer) -> dict[str, Any]:
 def _fit(
     model: keras.Model, job: TrainingJob, checkpoints: Checkpoints, state: Progress, steps_per_epoch: int
 ) -> float | None:
-    """Trains from `state` to the last epoch; returns when the first step ended, see `Trained`."""
+    """Trains from `state` to the last epoch; returns when the first step ended, see `TrainingResult`."""
     first_step = NoteFirstStep()
     validation, kept = validation_batches(job), keep_training_rows(job)
     logger.info("training from epoch %d, step %d", state.epoch, state.step)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from data.spec import CategoryFeature, DatasetSpec, LabelFeature, NumberFeature
-from models.evaluation.evaluation import Evaluated, Evaluation
+from models.evaluation.evaluation import Evaluation, EvaluationResult
 from models.evaluation.predictions import Predictions
 from models.tasks.tabular_classification.config import TabularClassificationConfig
 from tests.models.evaluation.stored import store
@@ -103,6 +103,8 @@ def test_an_evaluation_says_its_metrics_with_the_digits_that_are_known():
     from components.evaluator import describe
 
     values = {"accuracy": 0.61154, "f1@yes": 0.5, "rmse": 172.0669367313385, "example_count": 1381.0}
-    found = Evaluated({"overall": values}, {"overall": {"accuracy": (0.562, 0.659), "rmse": (150.0, 194.0)}}, None)
+    found = EvaluationResult(
+        {"overall": values}, {"overall": {"accuracy": (0.562, 0.659), "rmse": (150.0, 194.0)}}, None
+    )
 
     assert describe(found) == "accuracy 0.612, rmse 172, 1,381 rows"
