@@ -23,7 +23,7 @@ def test_predict_reads_tables_with_the_notation_inferred_for_the_training_data(t
 
     manifest = _manifest(Wiring(named, PipelinePaths.of(tmp_path / "home", "homes"), "a run"))
     reader = Reader.of("homes", manifest["file_query"], manifest, {}, print)
-    batches = list(reader.questions([tmp_path / "new.csv"], []))
+    batches = list(reader.read([tmp_path / "new.csv"], []))
 
     assert (manifest["data"]["decimal"], manifest["data"]["thousands"]) == (",", ".")
     assert manifest["data"]["missing_values"] == ["", "n/a"]
