@@ -27,7 +27,7 @@ def encode(columns: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
     """Returns each row as a serialized tf.train.Example, binary: the bytes of `data.examples.encode`.
 
     Args:
-        columns: Stored values: float32, int64 or binary; a null is left out.
+        columns: Stored values: float32, int64 or binary, or lists of those; a null is left out.
         names: The columns to take; their order does not matter.
     """
     parts = [part for name in sorted(names) for part in _entry(name, columns.column(name))]
@@ -60,19 +60,13 @@ def content(values: pa.Array) -> memoryview:
 
 def _entry(name: str, column: pa.Array) -> tuple["_Part", "_Part"]:
     """Returns the entry of a feature in the map of each row: the bytes before its value, and its value."""
-    values: pa.Array | np.ndarray
-    if pa.types.is_binary(column.type):
-        kind, values = "bytes", column.fill_null(b"") if column.null_count else column
-    elif pa.types.is_floating(column.type):
-        kind, values = "float", column.fill_null(0).to_numpy().astype("<f4").reshape(-1, 1).view(np.uint8)
-    else:
-        kind, values = "int", _varints(column.fill_null(0).to_numpy())
+    kind, values, tags = _list_of(column)
     key = name.encode()
     key = bytes([_KEY]) + _varint(len(key)) + key
 
     def prefix(length: int) -> bytes:
         encoded, size = b"", length
-        for tag, inner in ((_VALUES, b""), (_LIST[kind], b""), (_VALUE, key), (_ENTRY, b"")):
+        for tag, inner in (*((tag, b"") for tag in tags), (_LIST[kind], b""), (_VALUE, key), (_ENTRY, b"")):
             encoded = inner + bytes([tag]) + _varint(size) + encoded
             size = length + len(encoded)
         return encoded
@@ -86,6 +80,47 @@ def _entry(name: str, column: pa.Array) -> tuple["_Part", "_Part"]:
         return prefixes if isinstance(prefixes, pa.Array) else prefixes.as_py(), values
     is_valid = column.is_valid()
     return pc.if_else(is_valid, prefixes, _EMPTY), pc.if_else(is_valid, values, _EMPTY)
+
+
+def _list_of(column: pa.Array) -> tuple[str, "pa.Array | np.ndarray", tuple[int, ...]]:
+    """Returns how a feature is stored, its values in each row as bytes, and the tags that stand before those.
+
+    The values are as many bytes in each row, uint8 `(rows, bytes)`, or binary `(rows,)`. Packed numbers are one field;
+    of several texts each is a field of its own, whose tag is part of the bytes.
+    """
+    if pa.types.is_list(column.type):
+        return _several(column)
+    if pa.types.is_binary(column.type):
+        return "bytes", column.fill_null(b"") if column.null_count else column, (_VALUES,)
+    if pa.types.is_floating(column.type):
+        return "float", column.fill_null(0).to_numpy().astype("<f4").reshape(-1, 1).view(np.uint8), (_VALUES,)
+    return "int", _varints(column.fill_null(0).to_numpy()), (_VALUES,)
+
+
+def _several(column: pa.ListArray) -> tuple[str, pa.Array, tuple[int, ...]]:
+    """Returns `_list_of` a column of lists: a null, or an empty list, is no bytes."""
+    bounds = column.offsets.to_numpy()
+    values = column.values.slice(bounds[0], bounds[-1] - bounds[0])
+    bounds = bounds - bounds[0]
+    if column.null_count:  # what lies under a null is left out
+        column = pa.ListArray.from_arrays(pa.array(bounds), values, mask=column.is_null())
+        bounds, values = np.concatenate([[0], np.cumsum(column.value_lengths().fill_null(0))]), column.flatten()
+    if pa.types.is_floating(values.type):
+        return "float", _cut(values.to_numpy().astype("<f4").view(np.uint8), bounds * 4), (_VALUES,)
+    if pa.types.is_binary(values.type):
+        prefixes = _by_length(_lengths(values), lambda length: bytes([_VALUES]) + _varint(length))
+        fields, tags = pc.binary_join_element_wise(prefixes, values, _EMPTY), ()
+    else:
+        fields, tags = _varints(values.to_numpy()), (_VALUES,)
+    ends = np.frombuffer(fields.buffers()[1], np.int32)[fields.offset : fields.offset + len(fields) + 1]
+    kind = "int" if tags else "bytes"
+    return kind, _cut(content(fields), (ends - ends[0])[bounds] if len(fields) else bounds), tags
+
+
+def _cut(content: "np.ndarray | memoryview", bounds: np.ndarray) -> pa.Array:
+    """Returns bytes, cut at `bounds`, int `(rows + 1,)`, as binary `(rows,)`."""
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(bounds, np.int32)), pa.py_buffer(content)]
+    return pa.BinaryArray.from_buffers(pa.binary(), len(bounds) - 1, buffers)
 
 
 # A part of all rows: bytes that are equal in all of them, values of equal length, uint8 `(rows, bytes)`, or binary.
