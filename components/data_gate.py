@@ -12,12 +12,12 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics, Schema
 
 from components.artifact_files import ANOMALIES, PROFILE, SCHEMA, STATISTICS
-from components.statistics import IMAGE_NUMBERS
 from data.checks import profile
 from data.checks.reference import DataSummary, Reference
 from data.config import DriftCheck
 from data.errors import DataError
-from data.spec import SPLITS, DatasetSpec, ImageFeature, LabelFeature
+from data.kinds.registry import kind_of
+from data.spec import SPLITS, DatasetSpec, LabelFeature
 from models import progress
 from models.serving.rollout.references import references
 
@@ -43,7 +43,7 @@ def DataGate(
     `profiles` is the folder of the profiles of published versions, `destination` that of the versions.
     """
     dataset_spec, check = DatasetSpec.model_validate_json(spec), DriftCheck.model_validate_json(drift)
-    expected = without_images(load_schema_text(str(SCHEMA.path(schema.uri))), dataset_spec)
+    expected = schema_of_statistics(load_schema_text(str(SCHEMA.path(schema.uri))), dataset_spec)
     split_anomalies, split_statistics = {}, {}
     for split in SPLITS:
         split_statistics[split] = load_stats_binary(str(STATISTICS.path(statistics.uri, split)))
@@ -60,18 +60,18 @@ def DataGate(
     progress.report(summary="; ".join(sentences) or "no anomalies")
 
 
-def without_images(schema: schema_pb2.Schema, spec: DatasetSpec) -> schema_pb2.Schema:
-    """Returns the schema of the statistics: it has brightness and contrast in place of each image.
+def schema_of_statistics(schema: schema_pb2.Schema, spec: DatasetSpec) -> schema_pb2.Schema:
+    """Returns the schema of the columns that the statistics describe; see `data.kinds.contract.Kind.described`.
 
-    Ingest has checked the images themselves.
+    What is described by other columns, such as an image, has been checked by ingest.
     """
-    images = {name for name, feature in spec.features.items() if isinstance(feature, ImageFeature)}
-    others = [feature for feature in schema.feature if feature.name not in images]
+    suffixes = {name: kind_of(feature).described_as for name, feature in spec.features.items()}
+    checked = [feature for feature in schema.feature if "" in suffixes.get(feature.name, ("",))]
     del schema.feature[:]
-    schema.feature.extend(others)
-    for name in images:
-        for number in IMAGE_NUMBERS:
-            schema.feature.add(name=f"{name}.{number}", type=schema_pb2.FLOAT)
+    schema.feature.extend(checked)
+    for name, of_name in suffixes.items():
+        for suffix in filter(None, of_name):
+            schema.feature.add(name=f"{name}{suffix}", type=schema_pb2.FLOAT)
     return schema
 
 

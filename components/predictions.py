@@ -24,8 +24,8 @@ from components.example_gen import read_groups, read_row_id_arrays, split_files
 from data.columnar.workers import accumulate
 from data.errors import ModelError
 from data.examples import decode, picture
-from data.kinds.date import iso
-from data.spec import BooleanFeature, DatasetSpec, DateFeature, Feature, ImageFeature, LabelFeature
+from data.kinds.registry import kind_of
+from data.spec import BooleanFeature, DatasetSpec, ImageFeature, LabelFeature
 from data.texts import to_json
 from models import registry
 from models.evaluation.predictions import NUM_ROWS, SECONDS, Predictions, table
@@ -339,17 +339,9 @@ def _mistake(serialized: bytes, outputs: np.ndarray, spec: DatasetSpec) -> dict[
         elif feature.target:
             mistake |= {"true": content, "predicted": float(np.atleast_1d(outputs)[-1])}
         else:
-            mistake["features"][name] = _as_in_data(content, feature)
+            value = kind_of(feature).in_data(content, feature)
+            mistake["features"][name] = value[:MAX_TEXT] if isinstance(value, str) else value
     return mistake
-
-
-def _as_in_data(content: Any, feature: Feature) -> Any:
-    """Returns a stored value as a JSON value: a text, a number, true or false, a date in ISO 8601."""
-    if isinstance(feature, BooleanFeature):
-        return bool(content)
-    if isinstance(feature, DateFeature):
-        return iso(content)
-    return content.decode("utf-8", "replace")[:MAX_TEXT] if isinstance(content, bytes) else content
 
 
 def _png(content: bytes, feature: ImageFeature) -> str:

@@ -7,7 +7,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
 
 from components.artifact_files import SCHEMA
-from data.spec import CategoryFeature, DatasetSpec, LabelFeature
+from data.spec import DatasetSpec, LabelFeature
 
 
 @component
@@ -23,14 +23,19 @@ def schema_text(spec: DatasetSpec) -> str:
     for name, feature in spec.features.items():
         schema_feature = schema.feature.add(name=name, type=schema_pb2.FeatureType.Value(feature.stored.upper()))
         if feature.optional:  # also in all rows of a small split
-            schema_feature.value_count.min = schema_feature.value_count.max = 1
+            schema_feature.value_count.min = 1
         else:
             schema_feature.presence.min_count, schema_feature.presence.min_fraction = 1, 1.0
+        if feature.is_list:
+            schema_feature.value_count.min = 1
+        elif feature.optional:
+            schema_feature.value_count.max = 1
+        else:
             schema_feature.shape.SetInParent()
         if isinstance(feature, LabelFeature):
             schema_feature.int_domain.min, schema_feature.int_domain.max = 0, len(feature.classes) - 1
             schema_feature.int_domain.is_categorical = True
-        elif isinstance(feature, CategoryFeature) and feature.values:
+        elif getattr(feature, "values", ()):
             schema_feature.string_domain.value.extend(feature.values)
         elif feature.stored == "float":
             schema_feature.float_domain.disallow_nan = schema_feature.float_domain.disallow_inf = True

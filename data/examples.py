@@ -33,8 +33,9 @@ def encode(row: "Row", spec: "DatasetSpec", *, targets: bool = True) -> bytes:
     for name, feature in spec.features.items():
         if name not in row or (feature.target and not targets):
             continue
-        value = _content(row[name]) if feature.stored == "bytes" else row[name]
-        getattr(features[name], LISTS[feature.stored]).value.append(value)
+        values_of_row = row[name] if feature.is_list else (row[name],)
+        contents = map(_content, values_of_row) if feature.stored == "bytes" else values_of_row
+        getattr(features[name], LISTS[feature.stored]).value.extend(contents)
     return example.SerializeToString(deterministic=True)
 
 
@@ -59,13 +60,17 @@ def values(feature: tf.train.Feature) -> tuple[str | None, Sequence]:
 
 
 def decode(serialized: bytes, spec: "DatasetSpec") -> "Row":
-    """Returns a serialized tf.train.Example as it is stored: bytes, ints and floats by feature name.
+    """Returns a serialized tf.train.Example as it is stored: bytes, ints, floats or lists, by feature name.
 
     Raises:
         ValueError: The bytes are no tf.train.Example.
     """
     features = parse(serialized)
-    return {name: values(features[name])[1][0] for name in spec.features if name in features}
+    return {
+        name: list(values(features[name])[1]) if feature.is_list else values(features[name])[1][0]
+        for name, feature in spec.features.items()
+        if name in features
+    }
 
 
 def read_rows(files: Sequence[str], spec: "DatasetSpec", count: int) -> list["Row"]:

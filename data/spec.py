@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
@@ -81,17 +81,27 @@ UNIT = re.compile(r"(?![eE]\d*$)[^\d\s+\-\u2212.,'\u2019_](.{0,10}\S)?")
 Unit = Annotated[str, AfterValidator(_check_unit)]
 
 
+Stored = Literal["bytes", "int", "float"]
+
+
 class _Feature(_Record):
     """What all kinds of features have in common.
 
     Attributes:
-        stored: How tf.train.Example holds it: `bytes`, `int` (int64) or `float` (float32).
+        stored_as: See `stored`.
+        is_list: Whether a row has a list of values, not one.
         target: Whether it is what a model predicts, and never an input.
         optional: Whether a row may lack it.
     """
 
-    stored: ClassVar[Literal["bytes", "int", "float"]] = "bytes"
+    stored_as: ClassVar[Stored] = "bytes"
+    is_list: ClassVar[bool] = False
     target: ClassVar[bool] = False
+
+    @property
+    def stored(self) -> Stored:
+        """How tf.train.Example holds it: `bytes`, `int` (int64) or `float` (float32)."""
+        return self.stored_as
 
 
 class _RequiredFeature(_Feature):
@@ -121,7 +131,7 @@ class ImageFeature(_RequiredFeature):
 class LabelFeature(_RequiredFeature):
     """A class to be predicted, stored as an int64 index into `classes`."""
 
-    stored = "int"
+    stored_as = "int"
     target = True
     kind: Literal["label"] = "label"
     """What the feature is."""
@@ -134,7 +144,7 @@ class LabelFeature(_RequiredFeature):
 class NumberFeature(_OptionalFeature):
     """A finite number, stored as float32; absent where `optional` allows it."""
 
-    stored = "float"
+    stored_as = "float"
     kind: Literal["number"] = "number"
     """What the feature is."""
     min: float | None = None
@@ -148,7 +158,7 @@ class NumberFeature(_OptionalFeature):
 class TargetFeature(_RequiredFeature):
     """A finite number to be predicted, stored as float32."""
 
-    stored = "float"
+    stored_as = "float"
     target = True
     kind: Literal["target"] = "target"
     """What the feature is."""
@@ -163,15 +173,69 @@ class TargetFeature(_RequiredFeature):
 class BooleanFeature(_OptionalFeature):
     """Yes or no, stored as 1 or 0 in float32; absent where `optional` allows it."""
 
-    stored = "float"
+    stored_as = "float"
     kind: Literal["boolean"] = "boolean"
     """What the feature is."""
+
+
+class SequenceFeature(_OptionalFeature):
+    """Numbers or categories in order, as many as a row has; stored as float32 or UTF-8, step after step.
+
+    A row without a step is a row without a value.
+    """
+
+    is_list = True
+    kind: Literal["sequence"] = "sequence"
+    """What the feature is."""
+    of: Literal["number", "category"] = "number"
+    """What a step holds."""
+    width: PositiveInt = 1
+    """Values of a step; more than one only of numbers, as `[[1, 2], [3, 4]]`."""
+    separator: str = ""
+    """What stands between the steps in a cell of text, such as `|` or a blank; empty: such a cell is a JSON array."""
+    max_length: PositiveInt = 1000
+    """Most steps of a row."""
+    too_long: Literal["refuse", "first", "last"] = "refuse"
+    """What becomes of a row with more steps: it cannot be used, or its first or last `max_length` steps are kept."""
+    min: float | None = None
+    """Least number that can be right."""
+    max: float | None = None
+    """Greatest number that can be right."""
+    values: tuple[str, ...] = ()
+    """The categories allowed; empty for any."""
+
+    @property
+    def stored(self) -> Stored:
+        """How tf.train.Example holds the values."""
+        return "float" if self.of == "number" else "bytes"
+
+    @model_validator(mode="after")
+    def _check_of(self) -> "SequenceFeature":
+        of_numbers = self.width > 1 or self.min is not None or self.max is not None
+        if self.of == "category" and of_numbers:
+            raise ValueError(
+                "width, min and max are of numbers, found them of categories; take them out, or set of: number"
+            )
+        if self.of == "number" and self.values:
+            raise ValueError("values are of categories, found them of numbers; take them out, or set of: category")
+        return self
+
+
+class TensorFeature(_OptionalFeature):
+    """Numbers of a fixed shape, stored as their raw bytes, the last axis fastest, little-endian."""
+
+    kind: Literal["tensor"] = "tensor"
+    """What the feature is."""
+    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    """Size of each axis."""
+    dtype: Literal["float32", "uint8", "int8", "int16", "int32"] = "float32"
+    """How each number is stored; one that it cannot hold makes a row unusable."""
 
 
 class DateFeature(_OptionalFeature):
     """A date or a moment, stored as int64 seconds since 1970 in UTC; absent where `optional` allows it."""
 
-    stored = "int"
+    stored_as = "int"
     kind: Literal["date"] = "date"
     """What the feature is."""
     format: str = "iso"
@@ -201,6 +265,8 @@ Feature = Annotated[
     | TargetFeature
     | BooleanFeature
     | DateFeature
+    | SequenceFeature
+    | TensorFeature
     | CategoryFeature
     | TextFeature,
     Field(discriminator="kind"),

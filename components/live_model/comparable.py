@@ -7,7 +7,8 @@ from typing import Any
 
 from data.columnar.splitting import agree
 from data.errors import ServingError
-from data.spec import Dataset, DatasetSpec, DateFeature, Feature, ImageFeature, LabelFeature
+from data.kinds.registry import kind_of
+from data.spec import Dataset, DatasetSpec, Feature, LabelFeature
 from models.serving.rollout.rollouts import live_version
 from models.serving.rollout.versions import read_manifest
 
@@ -172,9 +173,7 @@ def _same_inputs(live: LiveModel, spec: DatasetSpec) -> set[str]:
 
 def _stored_type(feature: Feature | None) -> tuple:
     """Returns a key that is equal for features whose stored values have the same meaning."""
-    if isinstance(feature, ImageFeature):
-        return ("image", feature.height, feature.width, feature.channels)
-    return (feature.kind, feature.format) if isinstance(feature, DateFeature) else (feature and feature.kind,)
+    return kind_of(feature).identity(feature) if feature else ()
 
 
 def missing_inputs(live: LiveModel, dataset: Dataset) -> tuple[str, ...]:

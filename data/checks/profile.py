@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from data.spec import DatasetSpec, ImageFeature, LabelFeature, NumberFeature
+from data.kinds.registry import kind_of
+from data.spec import DatasetSpec, LabelFeature
 
 MAX_SIDE = 32  # height and width, in pixels, to which images are subsampled for the mean of their class
 STANDARD_ERRORS = 3.0
@@ -44,8 +45,7 @@ class Profile:
         """Adds a batch of rows.
 
         Args:
-            columns: Feature name -> images uint8 `(rows, height, width, channels)`, numbers float64 `(rows,)` with NaN
-                for a missing value, labels int64 `(rows,)`, texts bool `(rows,)`: whether there is one.
+            columns: Feature name -> what `data.kinds.contract.Kind.array` returns.
         """
         arrays, rows = self.arrays, len(next(iter(columns.values())))
         arrays["rows"] += rows
@@ -87,26 +87,25 @@ def load(path: Path) -> dict[str, np.ndarray]:
 
 
 def _input_names(spec: DatasetSpec) -> list[str]:
-    """Returns the names of the inputs: numbers, and images with their size."""
-    numbers = [name for name, feature in spec.features.items() if isinstance(feature, NumberFeature)]
-    images = {name: feature for name, feature in spec.features.items() if isinstance(feature, ImageFeature)}
-    return numbers + [f"{name} {image.height}x{image.width}x{image.channels}" for name, image in images.items()]
+    """Returns the names of the inputs, those of images with their size."""
+    names = []
+    for name, feature in spec.features.items():
+        kind = kind_of(feature)
+        if kind.drift_inputs:
+            _, *size = kind.identity(feature)
+            names.append(f"{name} {'x'.join(map(str, size))}" if size else name)
+    return names
 
 
 def _inputs(columns: Mapping[str, np.ndarray], spec: DatasetSpec) -> np.ndarray:
     """Returns numbers and pixels as float `(rows, inputs)`; NaN for a missing value."""
-    rows = len(next(iter(columns.values())))
-    # Squares of large numbers need float64, those of pixels do not.
-    needs_float64 = any(isinstance(feature, NumberFeature) for feature in spec.features.values())
-    dtype = np.float64 if needs_float64 else np.float32
-    parts = [np.empty((rows, 0), dtype)]
+    parts = [np.empty((len(next(iter(columns.values()))), 0), np.float32)]
     for name, feature in spec.features.items():
-        if isinstance(feature, NumberFeature):
-            parts.append(columns[name].astype(dtype)[:, None])
-        elif isinstance(feature, ImageFeature):
-            step = -(-max(feature.height, feature.width) // MAX_SIDE)
-            parts.append(columns[name][:, ::step, ::step].reshape(rows, -1).astype(dtype))
-    return np.concatenate(parts, axis=1)
+        drift_inputs = kind_of(feature).drift_inputs
+        if drift_inputs:
+            parts.append(drift_inputs(columns[name], feature))
+    # Squares of large numbers, which are float64, need it; those of pixels do not.
+    return np.concatenate(parts, axis=1, dtype=np.result_type(*parts))
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,19 @@ from data.columnar import columns as stored_columns
 from data.columnar import encoding
 from data.errors import DataError
 from data.kinds.cell import Distinct
+from data.kinds.registry import kind_of
 from data.sources.folders.listing import readable
-from data.spec import SPLITS, BadRow, DatasetSpec, ImageFeature, LabelFeature, LocatedRow, Problem, Row, Stream
+from data.spec import (
+    SPLITS,
+    BadRow,
+    DatasetSpec,
+    ImageFeature,
+    LabelFeature,
+    LocatedRow,
+    Problem,
+    Row,
+    Stream,
+)
 
 SPLIT_INDEX = {split: index for index, split in enumerate(SPLITS)}
 """Split -> its number in `Batch.splits`."""
@@ -181,19 +192,18 @@ def check_row(row: Mapping[str, Any], spec: DatasetSpec, *, where: str) -> None:
 def rows(batches: Batches, spec: DatasetSpec) -> Iterator[tuple[str, LocatedRow | BadRow]]:
     """Yields the rows of batches one by one, each with its split; of each batch the unusable ones first.
 
-    Texts are str, images uint8 `(height, width, channels)`, other values int and float; missing values are left out.
+    Texts are str, images and tensors arrays of their shape, sequences lists, other values int and float; missing values
+    are left out.
     """
     for batch in batches:
         yield from ((split, BadRow(problems)) for split, problems in batch.problems)
         groups = batch.groups.to_pylist() if batch.groups is not None else [None] * len(batch)
         files = {name: contents.to_pylist() for name, contents in batch.files.items()}
         for index, values in enumerate(batch.columns.to_pylist()):
-            row = {name: _value(value, spec.features[name]) for name, value in values.items() if value is not None}
+            row = {
+                name: kind_of(spec.features[name]).to_value(value, spec.features[name])
+                for name, value in values.items()
+                if value is not None
+            }
             row_files = {name: contents[index] for name, contents in files.items() if contents[index] is not None}
             yield SPLITS[batch.splits[index]], LocatedRow(row, batch.where(index), groups[index], row_files)
-
-
-def _value(value: Any, feature: Any) -> Any:
-    if isinstance(feature, ImageFeature):
-        return np.frombuffer(value, np.uint8).reshape(feature.height, feature.width, feature.channels)
-    return value.decode() if isinstance(value, bytes) else value

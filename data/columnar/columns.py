@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,39 +10,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.config import DataConfig
-from data.kinds import boolean, category, date, image, label, number, text
+from data.kinds import image
 from data.kinds.cell import Cells, Column, Distinct, ReadOptions, Unusable, as_plain_types
+from data.kinds.registry import kind_of
 from data.sources.blocks import Block
 from data.sources.records import Record
 from data.spec import (
     BadRow,
-    BooleanFeature,
-    CategoryFeature,
     DatasetSpec,
-    DateFeature,
     Feature,
     ImageFeature,
-    LabelFeature,
     LocatedRow,
-    NumberFeature,
     Problem,
-    TargetFeature,
-    TextFeature,
 )
 
 TYPES = {"bytes": pa.binary(), "float": pa.float32(), "int": pa.int64()}
 """How a feature is stored, see `data.spec` -> the Arrow type of its column."""
-KINDS: Mapping[type, ModuleType] = {
-    BooleanFeature: boolean,
-    CategoryFeature: category,
-    DateFeature: date,
-    ImageFeature: image,
-    LabelFeature: label,
-    NumberFeature: number,
-    TargetFeature: number,
-    TextFeature: text,
-}
 UNKNOWN_COLUMN = ("no column of this name", "one")  # `expected` and `found` of the problem
+
+
+def stored_type(feature: Feature) -> pa.DataType:
+    """Returns the Arrow type of a feature's stored column."""
+    of_values = TYPES[feature.stored]
+    return pa.list_(of_values) if feature.is_list else of_values
 
 
 @dataclass(frozen=True)
@@ -103,7 +92,7 @@ def _problem(block: Block, row: int, name: str, expected: str, found: str) -> Pr
 
 def column(cells: Cells, feature: Feature, options: ReadOptions) -> Column:
     """Returns the stored column, with the problems of unusable cells; see the module of its kind."""
-    return KINDS[type(feature)].column(as_plain_types(cells), feature, feature_options(feature, options))
+    return kind_of(feature).column(as_plain_types(cells), feature, feature_options(feature, options))
 
 
 def feature_options(feature: Feature, options: ReadOptions) -> ReadOptions:
@@ -156,7 +145,7 @@ def to_row(
                 values[name], file = image.pixels(cell, feature, column_options)
                 files |= {name: file} if file else {}
             else:
-                value = KINDS[type(feature)].value(cell, feature, column_options)
+                value = kind_of(feature).value(cell, feature, column_options)
                 values |= {} if value is None else {name: value}
         except Unusable as error:
             problems.append(Problem(record.where, name, error.expected, error.found, record.number))
@@ -171,12 +160,18 @@ def of_rows(rows: Collection[Mapping], spec: DatasetSpec) -> pa.RecordBatch:
     arrays = []
     for name, feature in spec.features.items():
         values = [row.get(name) for row in rows]
-        if isinstance(feature, ImageFeature):
-            values = [value if isinstance(value, bytes) else np.ascontiguousarray(value).tobytes() for value in values]
-        elif feature.stored == "bytes":
-            values = [value.encode() if isinstance(value, str) else value for value in values]
-        array = pa.array(values, TYPES[feature.stored])
-        arrays.append(
-            pc.add(array, pa.scalar(0, pa.float32())) if feature.stored == "float" else array
-        )  # no negative zero
+        if feature.stored == "bytes":
+            values = [_in_bytes(value) for value in values]
+        array = pa.array(values, stored_type(feature))
+        is_number = feature.stored == "float" and not feature.is_list
+        arrays.append(pc.add(array, pa.scalar(0, pa.float32())) if is_number else array)  # no negative zero
     return pa.RecordBatch.from_arrays(arrays, names=list(spec.features))
+
+
+def _in_bytes(value: Any) -> Any:
+    """Returns a text, an array, or a list of texts as bytes."""
+    if isinstance(value, list):
+        return [_in_bytes(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return np.ascontiguousarray(value).tobytes()
+    return value.encode() if isinstance(value, str) else value

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from data.kinds.cell import Cells, Column, ReadOptions, Unusable, convert_cells, shown
+from data.kinds.contract import Kind, numbers
 from data.spec import BooleanFeature
 
 BOOLEANS = {
@@ -27,3 +28,10 @@ def value(cell: Any, feature: BooleanFeature, options: ReadOptions) -> float | N
 def column(cells: Cells, feature: BooleanFeature, options: ReadOptions) -> Column:
     """Returns the stored column, float32: for each cell what `value` returns."""
     return convert_cells(cells, partial(value, feature=feature, options=options), pa.float32())
+
+
+def _in_data(stored: float, feature: BooleanFeature) -> bool:
+    return bool(stored)
+
+
+KIND = Kind(BooleanFeature, value, column, in_data=_in_data, array=numbers)

@@ -17,6 +17,7 @@ from data.kinds.cell import (
     unknown_value,
     word,
 )
+from data.kinds.contract import Kind
 from data.kinds.text import has_zero_byte, strings, text_of
 from data.spec import CategoryFeature
 
@@ -54,3 +55,6 @@ def column(cells: Cells, feature: CategoryFeature, options: ReadOptions) -> Colu
     if options.missing and pa.types.is_string(cells.type):
         is_doubtful |= is_one_of(texts, options.missing) | is_one_of(cells, options.missing)
     return convert_doubtful(texts.cast(pa.binary()), is_doubtful, cells, convert)
+
+
+KIND = Kind(CategoryFeature, value, column)

@@ -133,7 +133,12 @@ def convert_doubtful(values: pa.Array, is_doubtful: np.ndarray, cells: pa.Array,
     if not len(rows):
         return Column(values)
     replacements = convert_cells(cells.take(pa.array(rows)), value, values.type)
-    merged = pc.replace_with_mask(values, pa.array(is_doubtful), replacements.values)
+    if pa.types.is_list(values.type):  # of which Arrow replaces none
+        index = np.arange(len(values))
+        index[rows] = len(values) + np.arange(len(rows))
+        merged = pa.concat_arrays([values, replacements.values]).take(pa.array(index))
+    else:
+        merged = pc.replace_with_mask(values, pa.array(is_doubtful), replacements.values)
     return Column(merged, {int(rows[row]): error for row, error in replacements.problems.items()})
 
 

@@ -21,6 +21,7 @@ from data.kinds.cell import (
     shown,
     word,
 )
+from data.kinds.contract import Kind, numbers
 from data.kinds.number import as_floats
 from data.numerals import parsed
 from data.spec import DateFeature
@@ -157,3 +158,14 @@ def _convert_cell(cell: Any, date_format: str, options: ReadOptions) -> int:
     elapsed = (cell if cell.tzinfo else cell.replace(tzinfo=UTC)) - EPOCH
     seconds = elapsed // SECOND
     return seconds + (seconds < 0 and bool(elapsed % SECOND))  # fractions of a second are cut off
+
+
+def _in_data(stored: int, feature: DateFeature) -> str | int:
+    return iso(stored)
+
+
+def _identity(feature: DateFeature) -> tuple:
+    return (feature.kind, feature.format)
+
+
+KIND = Kind(DateFeature, value, column, in_data=_in_data, identity=_identity, array=numbers)

@@ -8,8 +8,12 @@ import pyarrow as pa
 
 from data import pictures
 from data.kinds.cell import Cells, Column, ReadOptions, Unusable, shown
+from data.kinds.contract import Kind, one_each
 from data.sources.blocks import to_list
 from data.spec import ImageFeature
+
+DESCRIBED_AS = (".brightness", ".contrast")
+MAX_SIDE = 32  # pixels of an image that count for its class's mean, each way
 
 
 def value(cell: Any, feature: ImageFeature, options: ReadOptions) -> np.ndarray:
@@ -68,3 +72,46 @@ def content_of(cell: Any, folder: Path) -> bytes | None:
         except (OSError, ValueError):
             return None
     return cell if isinstance(cell, bytes) else None
+
+
+def _shape(feature: ImageFeature) -> tuple[int, int, int]:
+    return feature.height, feature.width, feature.channels
+
+
+def _to_value(stored: bytes, feature: ImageFeature) -> np.ndarray:
+    return np.frombuffer(stored, np.uint8).reshape(_shape(feature))
+
+
+def _in_data(stored: bytes, feature: ImageFeature) -> str:
+    return "{}x{}x{}".format(*_shape(feature))
+
+
+def _identity(feature: ImageFeature) -> tuple:
+    return (feature.kind, *_shape(feature))
+
+
+def _rules(feature: ImageFeature) -> dict[str, Any]:
+    return {"num_bytes": feature.height * feature.width * feature.channels}
+
+
+def _array(values: pa.ListArray, feature: ImageFeature) -> np.ndarray:
+    """Returns uint8 `(rows, height, width, channels)`; no row lacks an image."""
+    _, _, content = values.flatten().buffers()
+    return np.frombuffer(content, np.uint8).reshape(-1, *_shape(feature))
+
+
+def _described(values: pa.ListArray, array: np.ndarray, feature: ImageFeature) -> dict[str, pa.ListArray]:
+    """Returns brightness and contrast: mean and standard deviation of the pixels, 0 to 255."""
+    flat = array.reshape(len(values), -1).astype(np.float32)
+    return dict(zip(DESCRIBED_AS, (one_each(flat.mean(1)), one_each(flat.std(1))), strict=True))
+
+
+def _drift_inputs(array: np.ndarray, feature: ImageFeature) -> np.ndarray:
+    step = -(-max(feature.height, feature.width) // MAX_SIDE)
+    return array[:, ::step, ::step].reshape(len(array), -1)
+
+
+KIND = Kind(
+    ImageFeature, value, column, to_value=_to_value, in_data=_in_data, identity=_identity, rules=_rules, array=_array,
+    described=_described, described_as=DESCRIBED_AS, drift_inputs=_drift_inputs,
+)  # fmt: skip

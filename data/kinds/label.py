@@ -6,9 +6,11 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from data.kinds.cell import Cells, Column, ReadOptions, Unusable, convert_cells, index_among, shown, unknown_value, word
+from data.kinds.contract import Kind
 from data.spec import LabelFeature
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")  # 007 is a code, no number
@@ -82,3 +84,14 @@ def _numbers(classes: tuple[str, ...]) -> dict[Any, int]:
 
 def _is_number(name: str) -> bool:
     return name.strip().lstrip("+-").replace(".", "", 1).isdigit()
+
+
+def _array(values: pa.ListArray, feature: LabelFeature) -> np.ndarray:
+    return values.flatten().to_numpy()
+
+
+def _in_data(stored: int, feature: LabelFeature) -> str:
+    return feature.classes[stored]
+
+
+KIND = Kind(LabelFeature, value, column, in_data=_in_data, array=_array)

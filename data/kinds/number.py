@@ -23,6 +23,7 @@ from data.kinds.cell import (
     is_one_of,
     shown,
 )
+from data.kinds.contract import Kind, numbers
 from data.numerals import MAX_LENGTH, MINUS, PLAIN, example, marks, parsed, pattern
 from data.spec import NumberFeature, TargetFeature
 
@@ -190,3 +191,11 @@ def _castable(cells: pa.StringArray, options: ReadOptions, unit: str) -> Iterato
         texts = pc.replace_substring_regex(texts, marks(options.notation, unit), "")
         texts = pc.replace_substring(texts, options.notation.decimal, ".")
     yield pc.replace_substring(texts, MINUS, "-")
+
+
+def _drift_inputs(array: np.ndarray, feature: NumberFeature) -> np.ndarray:
+    return array[:, None]
+
+
+KIND = Kind(NumberFeature, value, column, array=numbers, drift_inputs=_drift_inputs)
+TARGET = Kind(TargetFeature, value, column, array=numbers)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.kinds.cell import Cells, Column, ReadOptions, Unusable, convert_cells, convert_doubtful, is_one_of, shown
+from data.kinds.contract import Kind
 from data.sources import encoding
 from data.spec import TextFeature
 from data.texts import is_unicode
@@ -86,3 +87,6 @@ def _encoding_phrase(content: bytes) -> str | None:
     """Returns a phrase that names the likely encoding of bytes; None where none is recognised."""
     encoding_name = encoding.recognised(content)
     return f"what looks like {encoding_name}" if encoding_name else None
+
+
+KIND = Kind(TextFeature, value, column)

@@ -12,14 +12,15 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.data_gate import validate, without_images
+from components.data_gate import schema_of_statistics, validate
 from components.schema import schema_text
 from components.statistics import generate
 from data import examples, loading
 from data.checks import profile
 from data.errors import ConfigError
 from data.files import atomic
-from data.spec import BadRow, CategoryFeature, DatasetSpec, Row, TextFeature
+from data.kinds.registry import kind_of
+from data.spec import BadRow, DatasetSpec, Row
 from data.texts import to_json
 from models.serving.rollout.references import references
 from models.serving.rollout.rollouts import live_version
@@ -228,9 +229,12 @@ def _text_distances(
     max_distance: float,
 ) -> list[Distance]:
     """Returns TFDV's L-infinity distance of each category and text: the greatest difference in a value's frequency."""
-    kinds = (CategoryFeature, TextFeature)
-    schema = without_images(text_format.Parse(schema_text(spec), schema_pb2.Schema()), spec)
-    names = [name for name, feature in spec.features.items() if isinstance(feature, kinds)]
+    schema = schema_of_statistics(text_format.Parse(schema_text(spec), schema_pb2.Schema()), spec)
+    names = [
+        name
+        for name, feature in spec.features.items()
+        if feature.stored == "bytes" and "" in kind_of(feature).described_as
+    ]
     for feature in schema.feature:
         if feature.name in names:
             feature.drift_comparator.infinity_norm.threshold = max_distance

@@ -13,11 +13,12 @@ from data.errors import ConfigError, DataError
 from data.kinds import label as labels_of_classes
 from data.kinds import number
 from data.kinds.cell import ReadOptions, Unusable, shown, word
+from data.kinds.registry import kind_of
 from data.numerals import parsed
 from data.sources.records import Record
 from data.sources.tables import formats
 from data.sources.tables.dialect import other_delimiter
-from data.spec import DatasetSpec, ImageFeature, LabelFeature, Problem, Row
+from data.spec import DatasetSpec, LabelFeature, Problem, Row
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Sample:
                 continue
             if isinstance(value, dict):
                 value = base64.b64decode(value["b64"])
-            if isinstance(feature, ImageFeature) and len(value) != feature.height * feature.width * feature.channels:
+            num_bytes = kind_of(feature).rules(feature).get("num_bytes")
+            if num_bytes is not None and len(value) != num_bytes:
                 return None
             row[name] = value.encode() if isinstance(value, str) else value
         return row

@@ -20,6 +20,8 @@ def write(model: Path, spec: "DatasetSpec", inputs: Mapping[str, Mapping[str, st
         spec: The training data's schema.
         inputs: Signature -> input alias -> feature name, or `EXAMPLES`.
     """
+    from data.kinds.registry import kind_of  # not needed by the server, which reads the rules
+
     features = {}
     for name, feature in spec.features.items():
         if feature.target:
@@ -30,8 +32,7 @@ def write(model: Path, spec: "DatasetSpec", inputs: Mapping[str, Mapping[str, st
             "optional": feature.optional,
             **{key: getattr(feature, key) for key in ("min", "max") if getattr(feature, key, None) is not None},
             **({"values": list(feature.values)} if getattr(feature, "values", ()) else {}),
+            **kind_of(feature).rules(feature),
         }
-        if feature.kind == "image":
-            features[name]["num_bytes"] = feature.height * feature.width * feature.channels
     (model / FILE).parent.mkdir(exist_ok=True)
     (model / FILE).write_text(json.dumps({"features": features, "signatures": inputs}, indent=1))

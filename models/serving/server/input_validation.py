@@ -1,7 +1,7 @@
 """Input validation: refuses requests with values that the training schema does not allow."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +91,23 @@ def _examples(array: np.ndarray, features: Mapping[str, Rules]) -> Iterator[tupl
                     yield row, name, "is missing"
             elif stored_kind != kind:
                 yield row, name, f"expected a {kind}, found a {stored_kind}"
-            elif len(values) > 1:
-                yield row, name, f"expected one value, found {len(values)}"
-            elif problem := _value(values[0], rules):
+            elif problem := _count(len(values), rules) or _first_problem(values, rules):
                 yield row, name, problem
+
+
+def _count(num_values: int, rules: Rules) -> str | None:
+    """Returns the problem with the number of values of a feature in a row; None if it is allowed."""
+    width, max_length = rules.get("width", 1), rules.get("max_length", 1)
+    if num_values % width:
+        return f"expected {width} values a step, found {num_values}"
+    if max_length is not None and num_values > max_length * width:
+        expected = f"at most {max_length:,} steps" if "width" in rules else "one value"
+        return f"expected {expected}, found {num_values // width:,}"
+    return None
+
+
+def _first_problem(values: Iterable[Any], rules: Rules) -> str | None:
+    return next(filter(None, (_value(value, rules) for value in values)), None)
 
 
 def _column(array: np.ndarray, rules: Rules) -> Iterator[tuple[int, str]]:
@@ -144,9 +157,9 @@ def _value(value: Any, rules: Rules, *, encoded: bool = False) -> str | None:
         return None
     if rules["stored"] == "int":
         return None
-    if rules["kind"] == "image":
+    if "num_bytes" in rules:
         if not encoded and len(value) != rules["num_bytes"]:
-            return f"expected {rules['num_bytes']} bytes of pixels, found {len(value)}"
+            return f"expected {rules['num_bytes']} bytes of {rules.get('content', 'pixels')}, found {len(value)}"
         return None
     if "allowed" in rules and value not in rules["allowed"]:
         allowed = ", ".join(rules["values"][:MAX_SHOWN]) + (", ..." if len(rules["values"]) > MAX_SHOWN else "")

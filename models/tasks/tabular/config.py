@@ -12,9 +12,7 @@ from data.spec import (
     CategoryFeature,
     DatasetSpec,
     DateFeature,
-    ImageFeature,
     NumberFeature,
-    TextFeature,
 )
 from models.config import Activation, Fraction, TaskConfig
 
@@ -56,9 +54,10 @@ class TabularConfig(TaskConfig):
         inputs = spec.of(NumberFeature, BooleanFeature, DateFeature, CategoryFeature)
         if not inputs:
             raise ValueError("expected a number, boolean, date or category to learn from, found none.")
-        other = [*spec.of(TextFeature), *spec.of(ImageFeature)]
-        if other:
-            raise ValueError(f"expected no text or image, found {', '.join(other)}; use data.ignore.")
+        others = {key: one for key, one in spec.features.items() if not one.target and key not in inputs}
+        if others:
+            names = ", ".join(f"{name} ({feature.kind})" for name, feature in others.items())
+            raise ValueError(f"expected numbers, booleans, dates and categories only, found {names}; use data.ignore.")
         for name in self.slice_by:
             if name not in spec.of(CategoryFeature, BooleanFeature):
                 raise ValueError(f"model.slice_by: {name} is no category or boolean of the data.")

@@ -60,3 +60,33 @@ def test_digests_distinguish_names_and_boundaries():
     assert len({tuple(digest) for digest in digests}) == len(batches)
     reordered = encoding.digests(encoding.encode(pa.RecordBatch.from_pydict(batches[2]), ["b", "a"]))
     assert np.array_equal(reordered[0], digests[2])
+
+
+@pytest.mark.slow
+def test_lists_are_encoded_as_the_codec_of_rows_does_it():
+    from data import examples
+    from data.spec import DatasetSpec, LabelFeature, SequenceFeature
+
+    features = {
+        "numbers": SequenceFeature(optional=True),
+        "words": SequenceFeature(of="category", optional=True),
+        "label": LabelFeature(classes=("a", "b")),
+    }
+    spec = DatasetSpec(name="made up", title="", licence="none", features=features)
+    rows = [
+        {"numbers": [1.5] * 50, "words": ["", "x" * 300], "label": 1},
+        {"label": 0},
+        {"numbers": [-0.5], "label": 1},
+        {"words": ["\u00e9"] * 3, "label": 0},
+    ]
+    columns = pa.RecordBatch.from_arrays(
+        [
+            pa.array([row.get("numbers") for row in rows], pa.list_(pa.float32())),
+            pa.array([row.get("words") for row in rows]).cast(pa.list_(pa.binary())),
+            pa.array([row["label"] for row in rows]),
+        ],
+        names=list(features),
+    )
+    for part, begin in ((columns, 0), (columns.slice(1, 3), 1), (columns.slice(2, 1), 2)):
+        expected = [examples.encode(row, spec) for row in rows[begin : begin + len(part)]]
+        assert encoding.encode(part, list(features)).to_pylist() == expected

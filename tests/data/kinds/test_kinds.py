@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.columnar.columns import KINDS, TYPES, column, feature_options
+from data.columnar.columns import column, feature_options, stored_type
 from data.kinds.cell import ReadOptions, Unusable
+from data.kinds.registry import kind_of
 from data.numerals import Notation
 from data.spec import (
     BooleanFeature,
@@ -18,7 +19,9 @@ from data.spec import (
     ImageFeature,
     LabelFeature,
     NumberFeature,
+    SequenceFeature,
     TargetFeature,
+    TensorFeature,
     TextFeature,
 )
 
@@ -48,6 +51,14 @@ FEATURES = [
     LabelFeature(classes=("cat", "dog", "eel"), index_from=1),
     LabelFeature(classes=("caf\u00e9", "e\u0301t\u00e9", "yes ")),
     ImageFeature(height=1, width=2, channels=1),
+    SequenceFeature(),
+    SequenceFeature(optional=True, max_length=2, too_long="last", min=-1),
+    SequenceFeature(optional=True, separator=" "),
+    SequenceFeature(of="category", separator=","),
+    SequenceFeature(of="category", values=("cat", "dog", "3"), optional=True),
+    SequenceFeature(width=2),
+    TensorFeature(shape=(1,)),
+    TensorFeature(shape=(2, 1), dtype="int8", optional=True),
 ]
 TEXTS = [
     "", " ", "\t", "\u3000", "\u00a0x\u00a0",
@@ -64,7 +75,7 @@ TEXTS = [
     "1,23", "1.23", "12,345", "0,123", "1 234", "1\u00a0234,5", "1'234.5", "1\u20191'2", "1\u2019234\u2019567", "12 34",
     "1,234,56", "\u20ac 1.234,50", "1.234,50\u20ac", "-\u20ac12", "\u20ac-12", "\u2212\u20ac 5", "\u221212,5", "- 5",
     "100 km/h", "100km/h ", "1,5e3", "1e5\u20ac", "(12.50)", ",5", "5,", ",", ".", "1.234.567", "1.234,567.8",
-    "1" * 99 + " km/h",
+    "1" * 99 + " km/h", "[1, 2]", "[[1, 2], [3, 4]]", "[1, null]", "[", "1 2 3", "cat, dog", "cat,,dog", '["cat", 3]',
 ]  # fmt: skip
 NUMBERS = [0, 1, -1, 3, 7, 255, 20240131, 2**31, 2**53 + 1, -(2**62), 2**63 - 1, 1706659200]
 FLOATS = [0.0, -0.0, 1.0, 2.0, -3.0, 0.1, 2.5, 1e15 + 2, 1e16, 1e39, -1e300, 5e-324, float("nan"), float("inf"), 1e6]
@@ -117,6 +128,10 @@ def _columns(chance: random.Random) -> list:
         pa.array([time(12), None]),
         pa.array([timedelta(1)]),
         pa.array([[1], [], None]),
+        pa.array([[1.0, float("nan")], [2, -3], [1e39, 2], [0.5], [-0.0], [None], None], pa.list_(pa.float64())),
+        pa.array([[1, 2], [3, 4], None], pa.list_(pa.int16(), 2)),
+        pa.array([["cat", "dog"], ["3", " 4 "], ["NA"], [""], [], None]),
+        pa.array([[[1, 2], [3, 4]], [[1, 2], [3]], [[5, 6]], []], pa.large_list(pa.list_(pa.float32()))),
         pa.array([{"a": 1}, None]),
         pa.nulls(3),
         pa.array([], pa.string()),
@@ -141,15 +156,15 @@ def _assert_equal(cells, feature, options):
     expected, problems = [], {}
     for row, cell in enumerate(values):
         try:
-            value = KINDS[type(feature)].value(cell, feature, feature_options(feature, options))
+            value = kind_of(feature).value(cell, feature, feature_options(feature, options))
             expected.append(value.tobytes() if isinstance(value, np.ndarray) else value)
         except Unusable as error:
             problems[row] = (error.expected, error.found)
             expected.append(None)
     assert {row: (error.expected, error.found) for row, error in stored.problems.items()} == problems
-    assert stored.values.type == TYPES[feature.stored]
+    assert stored.values.type == stored_type(feature)
     case = f"{feature} {options} {cells}"
-    assert _bits(stored.values) == _bits(pa.array(expected, TYPES[feature.stored])), case
+    assert _bits(stored.values) == _bits(pa.array(expected, stored_type(feature))), case
 
 
 def _python(cells: pa.Array) -> list:
@@ -161,4 +176,6 @@ def _python(cells: pa.Array) -> list:
 
 def _bits(values: pa.Array) -> list:
     """Returns values so that 0 and -0 differ."""
+    if pa.types.is_list(values.type):
+        return [values.is_valid().to_pylist(), values.value_lengths().to_pylist(), _bits(values.flatten())]
     return [value if not isinstance(value, float) else np.float32(value).tobytes() for value in values.to_pylist()]

@@ -1,0 +1,154 @@
+"""Numbers of a fixed shape: the raw bytes of an array; null for none."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from data.kinds.cell import Cells, Column, ReadOptions, Unusable, convert_cells, shown
+from data.kinds.contract import Kind, one_each
+from data.spec import TensorFeature
+
+NUMPY = b"\x93NUMPY"  # what a .npy file begins with
+DESCRIBED_AS = (".mean", ".deviation")
+MAX_SHOWN = 64  # numbers of an array that are shown to a person
+ZIP = b"PK\x03\x04"  # what an .npz file begins with
+
+
+def value(cell: Any, feature: TensorFeature, options: ReadOptions) -> np.ndarray | None:
+    """Returns the array, of the feature's shape and dtype; None for a missing value of an optional feature.
+
+    A cell is nested lists, a JSON array of them, the numbers one after the other, the bytes of a .npy file or of an
+    .npz file with one array, the path of such a file, or the raw bytes of the array.
+
+    Raises:
+        Unusable: It is none of these, of another shape, or holds a number that is not finite or not of the dtype.
+    """
+    if options.is_absent(cell):
+        if feature.optional:
+            return None
+        raise Unusable(_expected(feature), shown(None))
+    array = _array(cell, feature, options)
+    if array.dtype.kind not in "buif":
+        raise Unusable(_expected(feature), f"{array.dtype} values")
+    if array.shape == (int(np.prod(feature.shape)),):  # as columnar files hold them
+        array = array.reshape(feature.shape)
+    if array.shape != feature.shape:
+        raise Unusable(_expected(feature), f"shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise Unusable("finite numbers", f"{_first(array, ~np.isfinite(array))}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = array.astype(f"<{np.dtype(feature.dtype).str[1:]}")
+    is_held = np.isfinite(stored) if stored.dtype.kind == "f" else stored == array
+    if not is_held.all():
+        raise Unusable(f"numbers that {feature.dtype} holds", _first(array, ~is_held))
+    return stored + 0 if stored.dtype.kind == "f" else stored  # no negative zero
+
+
+def column(cells: Cells, feature: TensorFeature, options: ReadOptions) -> Column:
+    """Returns the stored column, binary: for each cell the bytes of `value`."""
+
+    def convert(cell: Any) -> bytes | None:
+        array = value(cell, feature, options)
+        return None if array is None else np.ascontiguousarray(array).tobytes()
+
+    return convert_cells(cells, convert, pa.binary())
+
+
+def _array(cell: Any, feature: TensorFeature, options: ReadOptions) -> np.ndarray:
+    if isinstance(cell, str):
+        cell = _of_text(cell, feature, options.folder)
+    if isinstance(cell, dict):  # as of Hugging Face
+        cell = cell.get("bytes")
+    if isinstance(cell, bytes):
+        return _of_bytes(cell, feature)
+    try:
+        return np.asarray(cell)
+    except (ValueError, OverflowError):
+        raise Unusable(_expected(feature), "lists of different lengths") from None
+
+
+def _of_text(cell: str, feature: TensorFeature, folder: Path) -> Any:
+    """Returns what a JSON array holds, or the bytes of the file that a path names. Raises Unusable."""
+    if cell.lstrip().startswith("["):
+        try:
+            return json.loads(cell)
+        except (ValueError, RecursionError):
+            raise Unusable(_expected(feature), f"{shown(cell)}, which is no JSON array") from None
+    try:
+        return (folder / cell).read_bytes()
+    except (OSError, ValueError):
+        raise Unusable(_expected(feature), f"no file {shown(cell)}") from None
+
+
+def _of_bytes(content: bytes, feature: TensorFeature) -> np.ndarray:
+    """Returns the array in a .npy file, an .npz file with one array, or raw bytes. Raises Unusable."""
+    if content.startswith((NUMPY, ZIP)):
+        try:
+            loaded = np.load(io.BytesIO(content), allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            names = loaded.files
+            if len(names) == 1:
+                return loaded[names[0]]
+        except Exception as error:  # a damaged file fails in ways of zip, zlib, ast and NumPy
+            raise Unusable("a .npy or .npz file of numbers", f"one that cannot be read ({str(error)[:80]})") from None
+        raise Unusable(
+            "an .npz file with one array", f"the arrays {', '.join(names)[:80]}" if names else "an empty one"
+        )
+    dtype = np.dtype(feature.dtype).newbyteorder("<")
+    if len(content) == int(np.prod(feature.shape)) * dtype.itemsize:
+        return np.frombuffer(content, dtype).reshape(feature.shape)
+    raise Unusable(_expected(feature), shown(content))
+
+
+def _first(array: np.ndarray, is_wrong: np.ndarray) -> str:
+    """Returns the first wrong number, with its indices."""
+    index = tuple(int(axis) for axis in np.argwhere(is_wrong)[0])
+    return f"{array[index]} at {list(index)}"
+
+
+def _expected(feature: TensorFeature) -> str:
+    return f"numbers of shape {feature.shape}"
+
+
+def _dtype(feature: TensorFeature) -> np.dtype:
+    return np.dtype(feature.dtype).newbyteorder("<")
+
+
+def _to_value(stored: bytes, feature: TensorFeature) -> np.ndarray:
+    return np.frombuffer(stored, _dtype(feature)).reshape(feature.shape)
+
+
+def _in_data(stored: bytes, feature: TensorFeature) -> Any:
+    """Returns the numbers as nested lists; of more than `MAX_SHOWN` the shape and dtype."""
+    array = _to_value(stored, feature)
+    return array.tolist() if array.size <= MAX_SHOWN else f"{feature.dtype} of shape {feature.shape}"
+
+
+def _identity(feature: TensorFeature) -> tuple:
+    return (feature.kind, feature.shape, feature.dtype)
+
+
+def _rules(feature: TensorFeature) -> dict[str, Any]:
+    num_bytes = int(np.prod(feature.shape)) * _dtype(feature).itemsize
+    return {"num_bytes": num_bytes, "content": f"{feature.dtype} of shape {feature.shape}"}
+
+
+def _described(values: pa.ListArray, array: np.ndarray, feature: TensorFeature) -> dict[str, pa.ListArray]:
+    """Returns mean and standard deviation of the numbers of each row."""
+    moments = np.full((2, len(values)), np.nan)
+    content = values.flatten().to_numpy(zero_copy_only=False)
+    if len(content):
+        numbers = np.frombuffer(b"".join(content), _dtype(feature)).reshape(len(content), -1).astype(np.float64)
+        moments[:, array] = numbers.mean(1), numbers.std(1)
+    return dict(zip(DESCRIBED_AS, map(one_each, moments), strict=True))
+
+
+KIND = Kind(
+    TensorFeature, value, column, to_value=_to_value, in_data=_in_data, identity=_identity, rules=_rules,
+    described=_described, described_as=DESCRIBED_AS,
+)  # fmt: skip
