@@ -61,13 +61,13 @@ from data.columnar.beam import accumulate_on_beam
 from data.errors import HeadraceError
 from pipeline.running import beam_workers
 from pipeline.running.graph import beam_args
-from tests.data.columnar.test_accumulators import Total, read, read_but_two
+from tests.data.columnar.test_accumulators import Total, read, read_with_errors
 
 if __name__ == "__main__":
     beam_workers.start()
     found = [accumulate_on_beam(range(20), read, Total, beam_args(workers)).result() for workers in (1, 2)]
     try:
-        accumulate_on_beam(range(20), read_but_two, Total, beam_args(2))
+        accumulate_on_beam(range(20), read_with_errors, Total, beam_args(2))
     except HeadraceError as error:
         found.append([type(error).__name__, str(error)])
     open("found.json", "w").write(json.dumps(found))
