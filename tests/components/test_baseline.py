@@ -18,39 +18,44 @@ pytestmark = pytest.mark.slow  # loads TFX
         ("report", {"beats", "ties with", "loses to"}),
     ],
 )
-def test_the_gate_asks_for_as_much_as_the_settings(require, passing):
+def test_the_gate_requires_what_the_settings_say(require, passing):
     from components.baseline import judge
     from data.errors import ModelError
     from models import progress
 
     for verdict in ("beats", "ties with", "loses to"):
         passes = verdict in passing
-        asked, other = {"verdict": verdict, "sentence": "rmse: judged"}, {"verdict": "beats", "sentence": "rmse: other"}
-        result = {**other, "trivial": asked} if require == "beat_trivial" else {**asked, "trivial": other}
-        said = []
-        refused = contextlib.nullcontext() if passes else pytest.raises(ModelError, match=f"is {require}.*rmse: judged")
-        with progress.listening(said.append), refused:
+        judged, other = (
+            {"verdict": verdict, "sentence": "rmse: judged"},
+            {"verdict": "beats", "sentence": "rmse: other"},
+        )
+        result = {**other, "trivial": judged} if require == "beat_trivial" else {**judged, "trivial": other}
+        reports = []
+        expectation = (
+            contextlib.nullcontext() if passes else pytest.raises(ModelError, match=f"is {require}.*rmse: judged")
+        )
+        with progress.listening(reports.append), expectation:
             judge(result, require)
 
-        # A stage that passes shows the best model, one that does not the comparison by which it is refused.
-        assert said == [{"summary": result["sentence"] if passes else "rmse: judged"}]
+        # A stage that passes shows the best model, one that fails the comparison by which the network is refused.
+        assert reports == [{"summary": result["sentence"] if passes else "rmse: judged"}]
 
 
-def _rivals(folder, targets, generator):
-    """Writes what the mean, and a good model, predicted."""
+def _write_classical_models(folder, targets, generator):
+    """Writes the predictions of the mean and of a good model."""
     predictions = {
         "mean": np.full(len(targets), targets.mean()),
         "ridge": targets + generator.normal(0, 0.1, len(targets)),
     }
-    found = {}
+    models = {}
     for name, values in predictions.items():
         np.save(folder / f"{name}.npy", values)
-        found[name] = {"trivial": name == "mean", "metrics": {"rmse": RMSE.value(targets, values)}}
-    (folder / "classical.json").write_text(json.dumps(found))
+        models[name] = {"trivial": name == "mean", "metrics": {"rmse": RMSE.value(targets, values)}}
+    (folder / "classical.json").write_text(json.dumps(models))
 
 
 @pytest.mark.parametrize(
-    ("error", "beside_best", "beside_trivial"),
+    ("error", "best_verdict", "trivial_verdict"),
     [
         (0.5, "loses to", "beats"),
         (1.0, "loses to", "ties with"),
@@ -58,8 +63,8 @@ def _rivals(folder, targets, generator):
         (0.05, "beats", "beats"),
     ],
 )
-def test_a_network_is_held_against_the_best_model_and_the_best_trivial_one(
-    tmp_path, error, beside_best, beside_trivial
+def test_a_network_is_compared_with_the_best_model_and_the_best_trivial_one(
+    tmp_path, error, best_verdict, trivial_verdict
 ):
     from components.baseline import compare, judge
     from data.errors import ModelError
@@ -67,16 +72,16 @@ def test_a_network_is_held_against_the_best_model_and_the_best_trivial_one(
 
     generator = np.random.default_rng(0)
     targets = generator.normal(0, 1, 300)
-    _rivals(tmp_path, targets, generator)
+    _write_classical_models(tmp_path, targets, generator)
 
-    found = compare(Predictions(targets, targets + generator.normal(0, error, 300)), tmp_path, RMSE)
+    result = compare(Predictions(targets, targets + generator.normal(0, error, 300)), tmp_path, RMSE)
 
-    assert (found["best"], found["verdict"]) == ("ridge", beside_best)
-    assert (found["trivial"]["best"], found["trivial"]["verdict"]) == ("mean", beside_trivial)
-    assert f"rmse: the network {beside_trivial} mean, " in found["trivial"]["sentence"]
-    if beside_trivial != "beats":
+    assert (result["best"], result["verdict"]) == ("ridge", best_verdict)
+    assert (result["trivial"]["best"], result["trivial"]["verdict"]) == ("mean", trivial_verdict)
+    assert f"rmse: the network {trivial_verdict} mean, " in result["trivial"]["sentence"]
+    if trivial_verdict != "beats":
         with pytest.raises(ModelError, match=r"\(baseline.require is beat_trivial\) and was not published; rmse: the"):
-            judge(found, "beat_trivial")
+            judge(result, "beat_trivial")
 
 
 def test_rows_of_a_group_count_as_one(tmp_path):
@@ -84,13 +89,14 @@ def test_rows_of_a_group_count_as_one(tmp_path):
     from models.evaluation.predictions import Predictions
 
     generator, groups = np.random.default_rng(0), np.repeat(np.arange(8, dtype=np.int32), 50)
-    # Three of eight users are easier than the mean thinks, all rows of a user alike.
+    # The predictions are exact for three of eight groups, and worse than the mean for the others.
     targets, values = generator.normal(0, 1, 400), np.zeros(400)
     values = targets * np.where(groups < 3, 1.0, -0.1)
-    _rivals(tmp_path, targets, generator)
+    _write_classical_models(tmp_path, targets, generator)
 
     by_row, by_group = (
-        compare(Predictions(targets, values, groups=one), tmp_path, RMSE)["trivial"] for one in (None, groups)
+        compare(Predictions(targets, values, groups=row_groups), tmp_path, RMSE)["trivial"]
+        for row_groups in (None, groups)
     )
 
     assert (by_row["verdict"], by_group["verdict"]) == ("beats", "ties with")
@@ -107,22 +113,22 @@ def test_rows_of_a_group_count_as_one(tmp_path):
         (0, "no difference can be seen: all test rows are of one group"),
     ],
 )
-def test_of_one_row_of_a_class_no_difference_can_be_seen_and_the_gate_says_so(tmp_path, groups, sentence):
+def test_the_gate_says_why_a_difference_is_not_known(tmp_path, groups, sentence):
     from components.baseline import compare
     from models.evaluation.metrics import AUC
     from models.evaluation.predictions import Predictions
 
     targets, scores = np.array([0, 0, 0, 1]), np.array([0.1, 0.2, 0.9, 0.5])
-    values, constant = (np.stack([1 - one, one], axis=1) for one in (scores, np.full(4, 0.5)))
+    values, constant = (np.stack([1 - positive, positive], axis=1) for positive in (scores, np.full(4, 0.5)))
     np.save(tmp_path / "majority.npy", constant)
-    facts = {"majority": {"trivial": True, "metrics": {"auc": 0.5}}}
-    (tmp_path / "classical.json").write_text(json.dumps(facts))
+    models = {"majority": {"trivial": True, "metrics": {"auc": 0.5}}}
+    (tmp_path / "classical.json").write_text(json.dumps(models))
     groups = None if groups is None else np.zeros(4, np.int32)
 
-    found = compare(Predictions(targets, values, groups), tmp_path, AUC, ("no", "yes"))["trivial"]
+    comparison = compare(Predictions(targets, values, groups), tmp_path, AUC, ("no", "yes"))["trivial"]
 
-    assert sentence in found["sentence"]
-    assert groups is not None or found["sentence"].endswith("only 1 test row is yes")
+    assert sentence in comparison["sentence"]
+    assert groups is not None or comparison["sentence"].endswith("only 1 test row is yes")
 
 
 def test_a_model_whose_metric_is_no_finite_number_is_never_the_best():
@@ -134,14 +140,14 @@ def test_a_model_whose_metric_is_no_finite_number_is_never_the_best():
     assert best_model({"ridge": models["ridge"]}, RMSE) == "ridge"
 
 
-def test_the_network_is_told_with_its_metrics_and_the_microseconds_that_a_row_took():
+def test_facts_of_the_network_have_its_metrics_and_microseconds_per_row():
     from components.baseline import network_facts
     from models.evaluation.predictions import Predictions
 
-    predicted = Predictions(np.zeros(4, np.float32), np.array([3.0, 4.0, 0.0, 0.0], np.float32), seconds=0.002)
+    predictions = Predictions(np.zeros(4, np.float32), np.array([3.0, 4.0, 0.0, 0.0], np.float32), seconds=0.002)
     training = {"rows": 100, "seconds": 1.5, "peak_mib": 64.0}
 
-    facts = network_facts(predicted, training, {"rmse": RMSE})
+    facts = network_facts(predictions, training, {"rmse": RMSE})
 
     assert facts.pop("features")
     assert facts == {

@@ -1,4 +1,4 @@
-"""Statistics and transform of a split in several files: one or two of Beam's workers give the bits of the loop."""
+"""Statistics and transform of a split in several files: one or two Beam workers give the same bits as none."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ SHARDS, ROWS = 3, 1500
 WORKERS = ("1", "2")
 
 
-def made_up_spec():
-    """Returns the facts of the rows: a skewed number that may lack, a category, and a label."""
+def synthetic_spec():
+    """Returns the features of the rows: an optional number, a skewed number, a category, and a label."""
     from data.spec import CategoryFeature, DatasetSpec, LabelFeature, NumberFeature
 
     features = {
@@ -28,7 +28,7 @@ def made_up_spec():
 
 
 def preprocess(raw):
-    """Returns features of analyzers of each kind, one of which follows from another."""
+    """Returns transformed features, by analyzers of each kind; one analyzer depends on another's result."""
     import tensorflow as tf
     import tensorflow_transform as tft
 
@@ -42,8 +42,8 @@ def preprocess(raw):
     }
 
 
-def learned(files: Sequence[str], folder: Path, beam_args: Sequence[str]) -> None:
-    """Writes statistics, profile and the learned preprocessing of files into a folder."""
+def write_results(files: Sequence[str], folder: Path, beam_args: Sequence[str]) -> None:
+    """Writes the statistics, the profiles and the learned preprocessing of files into a folder."""
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 
@@ -53,21 +53,21 @@ def learned(files: Sequence[str], folder: Path, beam_args: Sequence[str]) -> Non
 
     folder.mkdir()
     splits = {"train": files[1:], "validation": files[:1], "test": []}
-    for split, (found, profile) in statistics.generate_by_split(splits, made_up_spec(), beam_args).items():
-        (folder / f"{split}.pb").write_bytes(found.SerializeToString(deterministic=True))
+    for split, (split_statistics, profile) in statistics.generate_by_split(splits, synthetic_spec(), beam_args).items():
+        (folder / f"{split}.pb").write_bytes(split_statistics.SerializeToString(deterministic=True))
         profile.save(folder / f"{split}.npz")
-    schema = text_format.Parse(schema_text(made_up_spec()), schema_pb2.Schema())
+    schema = text_format.Parse(schema_text(synthetic_spec()), schema_pb2.Schema())
     assert learn(preprocess, schema, files, SHARDS * ROWS, folder, beam_args) == []
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> list[str]:
-    """Returns the TFRecord files of a made-up split."""
+    """Returns the TFRecord files of a synthetic split."""
     import tensorflow as tf
 
     from data.examples import encode
 
-    folder, random, spec, paths = tmp_path_factory.mktemp("split"), np.random.default_rng(0), made_up_spec(), []
+    folder, random, spec, paths = tmp_path_factory.mktemp("split"), np.random.default_rng(0), synthetic_spec(), []
     for shard in range(SHARDS):
         paths.append(str(folder / f"data-{shard:05d}.tfrecord"))
         with tf.io.TFRecordWriter(paths[-1]) as writer:
@@ -78,7 +78,7 @@ def files(tmp_path_factory) -> list[str]:
     return paths
 
 
-# In a process of its own: the handler of workers that it registers would stay in this one.
+# Runs in its own process: the worker handler that it registers could not be removed from this one.
 ON_BEAM = """
 import sys
 import headrace
@@ -86,46 +86,47 @@ headrace.put_our_packages_first()
 from pathlib import Path
 from pipeline.running import beam_workers
 from pipeline.running.graph import beam_args
-from tests.components.test_beam_workers import learned
+from tests.components.test_beam_workers import write_results
 
 if __name__ == "__main__":
     beam_workers.start()
-    learned(sys.argv[1:], Path("2"), beam_args(2))
+    write_results(sys.argv[1:], Path("2"), beam_args(2))
 """
 
 
 @pytest.fixture(scope="module")
-def made(files, tmp_path_factory) -> Path:
-    """Returns a folder with what the loop, one worker and two workers have made of the files."""
+def results(files, tmp_path_factory) -> Path:
+    """Returns a folder with the results without workers, `loop`, with one worker, `1`, and with two, `2`."""
     from pipeline.running.graph import beam_args
 
-    folder = tmp_path_factory.mktemp("made")
-    learned(files, folder / "loop", [])
-    learned(files, folder / "1", [*beam_args(2), "--direct_running_mode=in_memory"])  # a thread: the last one counts
+    folder = tmp_path_factory.mktemp("results")
+    write_results(files, folder / "loop", [])
+    in_memory = "--direct_running_mode=in_memory"  # replaces the mode in `beam_args`: one worker, a thread
+    write_results(files, folder / "1", [*beam_args(2), in_memory])
     run_script(folder, ON_BEAM, *files)
     return folder
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_workers_of_beam_give_the_statistics_of_the_loop(made, workers):
+def test_beam_workers_give_the_same_statistics_as_none(results, workers):
     for split in ("train", "validation", "test"):
-        assert (made / workers / f"{split}.pb").read_bytes() == (made / "loop" / f"{split}.pb").read_bytes()
-        loop, found = (dict(np.load(made / one / f"{split}.npz")) for one in ("loop", workers))
-        assert {name: array.tobytes() for name, array in found.items()} == {
-            name: array.tobytes() for name, array in loop.items()
+        assert (results / workers / f"{split}.pb").read_bytes() == (results / "loop" / f"{split}.pb").read_bytes()
+        expected, profile = (dict(np.load(results / name / f"{split}.npz")) for name in ("loop", workers))
+        assert {key: array.tobytes() for key, array in profile.items()} == {
+            key: array.tobytes() for key, array in expected.items()
         }
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_workers_of_beam_learn_the_preprocessing_of_the_loop(made, files, workers):
-    loop, found = (_transformed(made / one, files) for one in ("loop", workers))
+def test_beam_workers_learn_the_same_preprocessing_as_none(results, files, workers):
+    expected, transformed = (_transformed(results / name, files) for name in ("loop", workers))
 
-    assert loop.keys() == found.keys() > {"scaled", "assets/labels"}
-    assert {name: content for name, content in found.items() if content != loop[name]} == {}
+    assert expected.keys() == transformed.keys() > {"scaled", "assets/labels"}
+    assert {name: content for name, content in transformed.items() if content != expected[name]} == {}
 
 
 def _transformed(folder: Path, files: Sequence[str]) -> dict[str, bytes]:
-    """Returns what the learned preprocessing makes of all rows, and the files of its vocabularies."""
+    """Returns the transformed features of all rows, and the files of the vocabularies, as bytes by name."""
     import tensorflow as tf
     import tensorflow_transform as tft
 

@@ -1,27 +1,27 @@
 import numpy as np
 
 
-def test_no_more_rows_are_read_than_the_candidate_with_most_learns_from():
+def test_as_many_rows_are_read_as_the_greatest_limit_of_a_candidate():
     from sklearn.dummy import DummyClassifier
 
     from components.classical import sample_rows
     from models.tasks.reference import Candidate
 
-    def limited(*limits):
+    def candidates(*limits):
         return [Candidate(DummyClassifier(), "none", limit) for limit in limits]
 
-    kept = sample_rows(limited(10, 30, 20), num_rows=100, seed=1)
+    rows = sample_rows(candidates(10, 30, 20), num_rows=100, seed=1)
 
-    assert len(kept) == len(set(kept.tolist())) == 30
-    assert kept.tolist() == sorted(kept.tolist())
-    assert kept.max() < 100
-    np.testing.assert_array_equal(kept, sample_rows(limited(10, 30, 20), num_rows=100, seed=1))
-    assert sample_rows(limited(10, None), num_rows=100, seed=1) is None
-    assert sample_rows(limited(10, 30), num_rows=30, seed=1) is None
+    assert len(rows) == len(set(rows.tolist())) == 30
+    assert rows.tolist() == sorted(rows.tolist())
+    assert rows.max() < 100
+    np.testing.assert_array_equal(rows, sample_rows(candidates(10, 30, 20), num_rows=100, seed=1))
+    assert sample_rows(candidates(10, None), num_rows=100, seed=1) is None
+    assert sample_rows(candidates(10, 30), num_rows=30, seed=1) is None
 
 
-def _written(folder):
-    """Writes 40 rows of a table in each split; returns what is in them, and the rows."""
+def _write_table(folder):
+    """Writes 40 rows of a table into each split; returns its spec and the rows."""
     from components.example_gen import write_splits
     from data.columnar.batches import of_rows
     from data.spec import SPLITS
@@ -33,23 +33,23 @@ def _written(folder):
     return spec, rows
 
 
-def test_kept_rows_are_those_of_the_split(tmp_path):
+def test_selected_rows_are_read_by_their_index_in_the_split(tmp_path):
     from components.classical import read_frame
 
-    spec, _ = _written(tmp_path)
+    spec, _ = _write_table(tmp_path)
 
-    whole = read_frame(str(tmp_path), "train", spec)
-    some = read_frame(str(tmp_path), "train", spec, np.array([0, 7, 39]))
+    frame = read_frame(str(tmp_path), "train", spec)
+    selected = read_frame(str(tmp_path), "train", spec, np.array([0, 7, 39]))
 
-    assert some["lambda"].tolist() == whole["lambda"].iloc[[0, 7, 39]].tolist()
+    assert selected["lambda"].tolist() == frame["lambda"].iloc[[0, 7, 39]].tolist()
 
 
 def test_categories_are_read_as_categoricals_of_the_stored_bytes(tmp_path, monkeypatch):
     from components.classical import read_frame
     from data.spec import CategoryFeature
 
-    spec, rows = _written(tmp_path)
-    monkeypatch.setattr("data.examples.READ_ROWS", 16)  # several batches, each with values of its own
+    spec, rows = _write_table(tmp_path)
+    monkeypatch.setattr("data.examples.READ_ROWS", 16)  # several batches, each with its own values
 
     frame = read_frame(str(tmp_path), "train", spec)
 

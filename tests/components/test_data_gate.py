@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow  # loads TFDV
 
 
 def _anomalies(values: dict):
-    """Returns TFDV's findings about a column, held against digits' schema for `label`."""
+    """Returns TFDV's anomalies of columns by the schema of digits."""
     import pandas as pd
     import tensorflow_data_validation as tfdv
 
@@ -25,7 +25,7 @@ def _anomalies(values: dict):
     return tfdv.validate_statistics(tfdv.generate_statistics_from_dataframe(pd.DataFrame(values)), schema)
 
 
-def test_data_that_fits_its_schema_passes():
+def test_data_that_matches_its_schema_passes():
     from components.data_gate import check_anomalies
 
     check_anomalies({"train": _anomalies({"image": [b"a", b"b"], "label": [0, 9]})}, "digits")
@@ -34,11 +34,11 @@ def test_data_that_fits_its_schema_passes():
 def test_a_label_outside_its_domain_and_a_missing_column_stop_the_run():
     from components.data_gate import check_anomalies
 
-    found = {"train": _anomalies({"image": [b"a"], "label": [3]}), "test": _anomalies({"label": [12, 3]})}
-    with pytest.raises(DataError) as caught:
-        check_anomalies(found, "digits")
+    anomalies = {"train": _anomalies({"image": [b"a"], "label": [3]}), "test": _anomalies({"label": [12, 3]})}
+    with pytest.raises(DataError) as error:
+        check_anomalies(anomalies, "digits")
 
-    lines = str(caught.value).splitlines()
+    lines = str(error.value).splitlines()
     assert lines[0].startswith("Data set digits does not match its schema, nothing was trained; mend the data or")
     assert len(lines) == 3
     assert lines[1].split()[:2] == ["test", "image"]
@@ -52,13 +52,13 @@ def test_many_anomalies_are_cut_to_ten_lines():
 
     from components.data_gate import check_anomalies
 
-    many = anomalies_pb2.Anomalies()
+    anomalies = anomalies_pb2.Anomalies()
     for index in range(30):
-        many.anomaly_info[f"column{index:02d}"].description = "odd"
-    with pytest.raises(DataError) as caught:
-        check_anomalies({"train": many}, "wide")
+        anomalies.anomaly_info[f"column{index:02d}"].description = "odd"
+    with pytest.raises(DataError) as error:
+        check_anomalies({"train": anomalies}, "wide")
 
-    lines = str(caught.value).splitlines()
+    lines = str(error.value).splitlines()
     assert len(lines) == 10
     assert lines[-1] == "  and 22 more"
 
@@ -77,7 +77,7 @@ SPEC = DatasetSpec(
 
 
 def _loans(seed: int, count: int = 2000) -> list[dict]:
-    """Returns rows in which the bad ones, a fifth, are younger."""
+    """Returns rows of which a fifth is bad, with lower ages."""
     generator = np.random.default_rng(seed)
     bad = generator.random(count) < 0.2
     ages, incomes = generator.normal(50 - 15 * bad, 8).clip(18), generator.lognormal(8, 1, count)
@@ -108,10 +108,11 @@ def _summary(rows: list[dict], run: str = "") -> DataSummary:
 
 
 def _accepted(folder: Path) -> Reference:
+    """Returns the last accepted data as a reference."""
     return Reference(folder / "accepted.npz", "the last accepted data", "this data becomes the new reference")
 
 
-def test_the_first_data_is_the_reference_and_the_like_passes(tmp_path):
+def test_the_first_data_has_no_reference_and_similar_data_passes(tmp_path):
     from components.data_gate import check_drift
 
     _summary(_loans(0)).write(tmp_path / "accepted.npz")
@@ -134,34 +135,34 @@ def test_the_first_data_is_the_reference_and_the_like_passes(tmp_path):
     ],
     ids=["unit", "shift", "flipped labels", "missing cells"],
 )  # fmt: skip
-def test_drifted_data_stops_and_its_features_are_told(tmp_path, change, message):
+def test_drifted_data_stops_the_run_and_its_features_are_named(tmp_path, change, message):
     from components.data_gate import check_drift
 
     drifted = _summary([change(row) for row in _loans(1)])
     _summary(_loans(0), "20260101-000000-000").write(tmp_path / "accepted.npz")
 
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         check_drift([_accepted(tmp_path)], drifted, SPEC, DriftCheck())
 
-    told = str(caught.value)
+    text = str(error.value)
     head = "Data set loans has drifted from the last accepted data (run 20260101-000000-000), nothing was trained; mend"
-    assert told.startswith(head)
-    assert re.search(message, told), told
-    assert len(told.splitlines()) <= 10
+    assert text.startswith(head)
+    assert re.search(message, text), text
+    assert len(text.splitlines()) <= 10
 
 
 VERSION, FIRST = 1_767_225_600, "20260101-000000-000"
 
 
 def _day(number: int) -> DataSummary:
-    """Returns data whose ages are 0.18 standard deviations higher each day, without noise."""
+    """Returns the data of a day: each day the ages are higher by 0.18 standard deviations."""
     rows = _loans(0)
     ages = np.array([row["age"] for row in rows])
     shift = 0.18 * ages.std() * number
     return _summary([{**row, "age": row["age"] + shift} for row in rows], f"day {number}")
 
 
-def test_a_creep_stops_on_the_day_that_it_is_far_from_the_data_of_the_live_version(tmp_path):
+def test_slow_drift_stops_the_run_when_it_is_far_from_the_data_of_the_live_version(tmp_path):
     from components.data_gate import check_drift, find_drift
 
     profiles, accepted, serving = tmp_path / "profiles", tmp_path / "accepted.npz", tmp_path / "serving"
@@ -176,20 +177,20 @@ def test_a_creep_stops_on_the_day_that_it_is_far_from_the_data_of_the_live_versi
         try:
             passed.append(check_drift(references(profiles, accepted, serving), day, SPEC, DriftCheck()))
         except DataError as error:
-            told = str(error)
+            text = str(error)
             break
         day.write(accepted)
 
-    assert passed == [[]]  # a shift of 0.18 is 0.09 away, one of 0.36 is 0.16
-    assert told.startswith(
+    assert passed == [[]]  # a shift of 0.18 gives a distance of 0.09, one of 0.36 gives 0.16
+    assert text.startswith(
         f"Data set loans has drifted from the data of the live version {VERSION} (run day 0), nothing"
     )
-    assert "  age: values are 0.1" in told
+    assert "  age: values are 0.1" in text
     for yesterday, today in pairwise(days):
         assert find_drift(yesterday, today, SPEC, DriftCheck()) == []
 
 
-def test_data_that_is_taken_all_the_same_is_told_with_its_drift_from_both_references(tmp_path):
+def test_with_the_policy_warn_drift_from_both_references_is_reported(tmp_path):
     from components.data_gate import check_drift
 
     profiles, accepted, serving = tmp_path / "profiles", tmp_path / "accepted.npz", tmp_path / "serving"
@@ -205,32 +206,32 @@ def test_data_that_is_taken_all_the_same_is_told_with_its_drift_from_both_refere
     _day(4).write(profile_path(profiles, VERSION))
     published = check_drift(references(profiles, accepted, serving), _day(4), SPEC, DriftCheck())
 
-    of_live, of_accepted = both
-    assert of_live.startswith(f"drift from the data of the live version {VERSION} (run day 0): age: values are 0.3")
-    assert of_accepted.startswith("drift from the last accepted data (run day 2): age: values are 0.1")
-    assert once == [of_live]  # the last accepted data is that of the live version
-    assert len(published) == 1  # reported, and no reason to stop
+    from_live, from_accepted = both
+    assert from_live.startswith(f"drift from the data of the live version {VERSION} (run day 0): age: values are 0.3")
+    assert from_accepted.startswith("drift from the last accepted data (run day 2): age: values are 0.1")
+    assert once == [from_live]  # the last accepted data is that of the live version
+    assert len(published) == 1  # reported, but the run goes on
     assert published[0].startswith("drift from the last accepted data (run day 0): age")
 
 
-def test_a_version_of_an_older_release_has_no_profile_and_the_last_accepted_data_stops(tmp_path):
+def test_without_a_profile_of_the_live_version_the_last_accepted_data_is_the_reference(tmp_path):
     from components.data_gate import check_drift
 
     accepted, serving = tmp_path / "accepted.npz", tmp_path / "serving"
     (serving / str(VERSION)).mkdir(parents=True)
-    old = _day(0)
-    np.savez(accepted, **old.arrays, statistics=np.frombuffer(old.statistics.SerializeToString(), np.uint8))
-    kept = references(tmp_path / "profiles", accepted, serving)
+    summary = _day(0)
+    np.savez(accepted, **summary.arrays, statistics=np.frombuffer(summary.statistics.SerializeToString(), np.uint8))
+    earlier = references(tmp_path / "profiles", accepted, serving)
     note = f"there is no profile of the data of the live version {VERSION}, the last accepted data is the reference"
 
-    assert check_drift(kept, _day(1), SPEC, DriftCheck()) == [note]
-    with pytest.raises(DataError) as caught:
-        check_drift(kept, _day(2), SPEC, DriftCheck())
-    assert str(caught.value).startswith(f"Data set loans has drifted from the last accepted data ({note}), nothing was")
+    assert check_drift(earlier, _day(1), SPEC, DriftCheck()) == [note]
+    with pytest.raises(DataError) as error:
+        check_drift(earlier, _day(2), SPEC, DriftCheck())
+    assert str(error.value).startswith(f"Data set loans has drifted from the last accepted data ({note}), nothing was")
 
 
-class _Planted:
-    """Makes a file when it is unpickled."""
+class _Malicious:
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -239,12 +240,12 @@ class _Planted:
         return Path.touch, (self._path,)
 
 
-def test_a_reference_that_is_damaged_or_planted_is_refused_and_not_executed(tmp_path):
-    planted, cut = tmp_path / "planted.npz", tmp_path / "cut.npz"
-    np.savez(planted, statistics=np.array([_Planted(tmp_path / "executed")], dtype=object))
-    cut.write_bytes(planted.read_bytes()[:100])
+def test_a_damaged_or_malicious_reference_is_refused_and_not_executed(tmp_path):
+    malicious, truncated = tmp_path / "malicious.npz", tmp_path / "truncated.npz"
+    np.savez(malicious, statistics=np.array([_Malicious(tmp_path / "executed")], dtype=object))
+    truncated.write_bytes(malicious.read_bytes()[:100])
 
-    for path in (planted, cut):
+    for path in (malicious, truncated):
         with pytest.raises(
             DataError, match=f"{path} is damaged .*; remove it, and this data becomes the new reference"
         ):
@@ -252,7 +253,7 @@ def test_a_reference_that_is_damaged_or_planted_is_refused_and_not_executed(tmp_
     assert not (tmp_path / "executed").exists()
 
 
-def test_the_schema_of_features_refuses_what_they_rule_out():
+def test_the_schema_of_features_refuses_values_out_of_range():
     import tensorflow_data_validation as tfdv
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -267,7 +268,7 @@ def test_the_schema_of_features_refuses_what_they_rule_out():
     assert set(tfdv.validate_statistics(bad, schema).anomaly_info) == {"age", "bad"}
 
 
-def test_features_some_at_a_time_have_the_anomalies_of_all_at_once(monkeypatch):
+def test_features_validated_in_parts_have_the_anomalies_of_all_at_once(monkeypatch):
     import pandas as pd
     import tensorflow_data_validation as tfdv
 
@@ -280,15 +281,15 @@ def test_features_some_at_a_time_have_the_anomalies_of_all_at_once(monkeypatch):
     schema = tfdv.infer_schema(before)
     tfdv.get_feature(schema, "t1").drift_comparator.infinity_norm.threshold = 0.1
     tfdv.get_feature(schema, "t3").drift_comparator.infinity_norm.threshold = 0.1
-    now = columns | {"t1": ["a", "c"] * 10, "new": np.arange(20.0), "n4": ["x"] * 20}
-    del now["n0"], now["t3"]
-    statistics = tfdv.generate_statistics_from_dataframe(pd.DataFrame(now))
+    changed = columns | {"t1": ["a", "c"] * 10, "new": np.arange(20.0), "n4": ["x"] * 20}
+    del changed["n0"], changed["t3"]
+    statistics = tfdv.generate_statistics_from_dataframe(pd.DataFrame(changed))
     at_once = data_gate.validate(statistics, schema, before)
 
     monkeypatch.setattr(data_gate, "FEATURES_AT_ONCE", 2)
-    found = data_gate.validate(statistics, schema, before)
+    in_parts = data_gate.validate(statistics, schema, before)
 
-    assert set(found.anomaly_info) == {"n0", "n4", "new", "t1", "t3"}
-    assert found == at_once == tfdv.validate_statistics(statistics, schema, previous_statistics=before)
-    empty = tfdv.generate_statistics_from_dataframe(pd.DataFrame(now)[:0])
+    assert set(in_parts.anomaly_info) == {"n0", "n4", "new", "t1", "t3"}
+    assert in_parts == at_once == tfdv.validate_statistics(statistics, schema, previous_statistics=before)
+    empty = tfdv.generate_statistics_from_dataframe(pd.DataFrame(changed)[:0])
     assert data_gate.validate(empty, schema) == tfdv.validate_statistics(empty, schema)

@@ -1,4 +1,4 @@
-"""What is measured of stored predictions, and what an evaluation writes."""
+"""Metrics of stored predictions, and the files of an evaluation."""
 
 import json
 
@@ -14,7 +14,7 @@ from tests.models.evaluation.stored import store
 
 pytestmark = pytest.mark.slow  # loads TensorFlow and TFX
 
-CLASSES = ("yes", "no")  # an order that no sorting finds
+CLASSES = ("yes", "no")  # not sorted
 SPEC = DatasetSpec(
     name="made up",
     title="",
@@ -24,7 +24,8 @@ SPEC = DatasetSpec(
 CONFIG = TabularClassificationConfig(slice_by=("place",))
 
 
-def rows(seed: int, count: int = 200) -> Predictions:
+def random_predictions(seed: int, count: int = 200) -> Predictions:
+    """Returns predictions of two classes; all rows are of one place, which depends on the seed."""
     generator = np.random.default_rng(seed)
     targets, yes = generator.integers(0, 2, count), generator.uniform(size=count).astype(np.float32)
     slices = {
@@ -36,14 +37,14 @@ def rows(seed: int, count: int = 200) -> Predictions:
 
 @pytest.fixture
 def evaluation(tmp_path):
-    """Returns a folder with predictions in two files, and those of the files."""
-    parts = [rows(0), rows(1)]
+    """Returns a folder with predictions in two files, and the predictions of each file."""
+    parts = [random_predictions(0), random_predictions(1)]
     for index, part in enumerate(parts):
         store(tmp_path / "predictions", part, index)
     return tmp_path, parts
 
 
-def test_files_are_measured_in_their_order_and_classes_stand_in_theirs(evaluation):
+def test_files_are_evaluated_in_their_order_and_slices_of_classes_keep_the_labels_order(evaluation):
     from components.evaluator import evaluate
 
     folder, (first, second) = evaluation
@@ -51,14 +52,14 @@ def test_files_are_measured_in_their_order_and_classes_stand_in_theirs(evaluatio
     expected.add(first)
     expected.add(second)
 
-    found = evaluate(folder / "predictions", CONFIG, SPEC)
+    result = evaluate(folder / "predictions", CONFIG, SPEC)
 
-    assert list(found.slices) == ["overall", "kind=yes", "kind=no", "place=north", "place=south"]
-    assert found.as_json() == expected.result().as_json()  # to the last bit, which depends on the order
-    assert found.slices["overall"]["example_count"] == 400
+    assert list(result.slices) == ["overall", "kind=yes", "kind=no", "place=north", "place=south"]
+    assert result.as_json() == expected.result().as_json()  # to the last bit, which depends on the order
+    assert result.slices["overall"]["example_count"] == 400
 
 
-def test_metrics_are_written_with_what_identifies_rows_and_definition(evaluation):
+def test_metrics_are_written_with_the_digest_of_the_rows_and_the_definition(evaluation):
     from components.evaluator import evaluate, write_metrics
 
     folder, _ = evaluation
@@ -76,7 +77,7 @@ def test_metrics_are_written_with_what_identifies_rows_and_definition(evaluation
     assert (folder / "metrics").exists() or list(folder.glob("metrics-*"))  # TFMA's
 
 
-def test_the_definition_says_what_is_measured_of_which_slices():
+def test_the_definition_lists_metrics_and_slices():
     from components.evaluator import definition
 
     assert definition(CONFIG, SPEC) == {
@@ -99,12 +100,12 @@ def test_the_definition_says_what_is_measured_of_which_slices():
     }
 
 
-def test_an_evaluation_says_its_metrics_with_the_digits_that_are_known():
+def test_metrics_are_described_with_the_digits_that_their_intervals_allow():
     from components.evaluator import describe
 
     values = {"accuracy": 0.61154, "f1@yes": 0.5, "rmse": 172.0669367313385, "example_count": 1381.0}
-    found = EvaluationResult(
+    result = EvaluationResult(
         {"overall": values}, {"overall": {"accuracy": (0.562, 0.659), "rmse": (150.0, 194.0)}}, None
     )
 
-    assert describe(found) == "accuracy 0.612, rmse 172, 1,381 rows"
+    assert describe(result) == "accuracy 0.612, rmse 172, 1,381 rows"

@@ -34,23 +34,24 @@ ROW = {"image": np.array([[[1], [2]], [[3], [4]]], np.uint8), "label": 1}
         ({"image": np.zeros((2, 2, 1), np.float32)}, "expected uint8 .* found float32"),
     ],
 )
-def test_a_row_that_is_not_what_the_spec_says_is_named(change, message):
+def test_an_error_names_the_row_that_does_not_match_the_spec(change, message):
     with pytest.raises(DataError, match=message):
         check_row({**ROW, **change}, SPEC, where="train row 7")
 
 
-def test_a_row_without_a_label_is_named():
+def test_an_error_names_the_row_without_a_label():
     with pytest.raises(DataError, match="train row 7: label is missing; the row has image"):
         check_row({"image": ROW["image"]}, SPEC, where="train row 7")
 
 
 def _write(rows: list, folder) -> dict:
+    """Writes rows into the training split, and returns its summary."""
     from components.example_gen import write_splits
 
     return write_splits(of_rows((("train", row) for row in rows), SPEC), SPEC, folder)["train"]
 
 
-def test_rows_are_read_back_as_stored_and_the_digest_depends_on_them_alone(tmp_path):
+def test_rows_are_read_as_stored_and_the_digest_depends_on_the_rows_alone(tmp_path):
     from components.example_gen import first_rows
 
     first = _write([ROW, {**ROW, "label": 0}], tmp_path / "a")
@@ -68,7 +69,7 @@ def test_rows_are_read_back_as_stored_and_the_digest_depends_on_them_alone(tmp_p
     ]
 
 
-def test_a_large_split_is_cut_into_shards_in_order(tmp_path, monkeypatch):
+def test_a_large_split_is_written_in_shards_in_order(tmp_path, monkeypatch):
     from components import example_gen
 
     monkeypatch.setattr(example_gen, "SHARD_BYTES", 1)
@@ -83,7 +84,7 @@ def test_a_large_split_is_cut_into_shards_in_order(tmp_path, monkeypatch):
     assert [row["label"] for row in example_gen.first_rows(str(tmp_path), "train", SPEC, 3)] == [1, 0, 1]
 
 
-def test_which_rows_of_the_test_split_belong_together_is_kept_beside_them(tmp_path):
+def test_groups_of_the_test_split_are_stored(tmp_path):
     from components.example_gen import read_groups, write_splits
     from data.spec import LocatedRow
 
@@ -98,25 +99,29 @@ def test_which_rows_of_the_test_split_belong_together_is_kept_beside_them(tmp_pa
     assert read_groups(str(tmp_path / "alone")) is None
 
 
-def test_rows_go_into_the_files_of_their_split(tmp_path):
+def test_rows_are_written_into_the_files_of_their_split(tmp_path):
     from components.example_gen import first_rows, write_splits
 
     rows = [("test", ROW), ("train", {**ROW, "label": 0}), ("test", ROW)]
-    written = write_splits(of_rows(rows, SPEC), SPEC, tmp_path)
+    summary = write_splits(of_rows(rows, SPEC), SPEC, tmp_path)
 
-    assert {split: facts["rows"] for split, facts in written.items()} == {"train": 1, "validation": 0, "test": 2}
+    assert {split: split_summary["rows"] for split, split_summary in summary.items()} == {
+        "train": 1,
+        "validation": 0,
+        "test": 2,
+    }
     assert [row["label"] for row in first_rows(str(tmp_path), "train", SPEC, 5)] == [0]
     assert [row["label"] for row in first_rows(str(tmp_path), "test", SPEC, 5)] == [1, 1]
 
 
-def test_files_of_pictures_of_the_test_split_are_kept_two_of_a_kind(tmp_path):
+def test_two_original_picture_files_of_each_kind_of_the_test_split_are_kept(tmp_path):
     from components.example_gen import read_originals, write_splits
     from data import pictures
     from data.spec import LocatedRow
 
     kinds = [("PNG", {}), ("JPEG", {}), ("JPEG", {"orientation": 6}), ("TIFF", {})]
     files = [saved(photo(5, 7, seed), kind, **options) for seed in range(3) for kind, options in kinds]
-    kept = [place for place in range(8) if kinds[place % 4][0] != "TIFF"]  # which a served model does not take
+    kept = [index for index in range(8) if kinds[index % 4][0] != "TIFF"]  # a served model does not take TIFF
     rows = [
         LocatedRow({"image": pictures.decode(content, (2, 2, 1)), "label": 1}, "x:1", files={"image": content})
         for content in files
@@ -125,14 +130,16 @@ def test_files_of_pictures_of_the_test_split_are_kept_two_of_a_kind(tmp_path):
     write_splits(of_rows(split_rows, SPEC), SPEC, tmp_path / "files")
     write_splits(of_rows([("test", ROW)], SPEC), SPEC, tmp_path / "none")
 
-    found = read_originals(str(tmp_path / "files"), SPEC)
+    originals = read_originals(str(tmp_path / "files"), SPEC)
 
-    assert [original for _, original in found] == [{"image": files[place], "label": 1} for place in kept]
-    assert [stored for stored, _ in found] == [{"image": rows[place]["image"].tobytes(), "label": 1} for place in kept]
+    assert [original for _, original in originals] == [{"image": files[index], "label": 1} for index in kept]
+    assert [stored for stored, _ in originals] == [
+        {"image": rows[index]["image"].tobytes(), "label": 1} for index in kept
+    ]
     assert read_originals(str(tmp_path / "none"), SPEC) == []
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_not_stored_under_the_digest_of_the_one_before(tmp_path):
+def test_a_file_that_is_replaced_while_it_is_read_is_an_error(tmp_path):
     from components.example_gen import check_unchanged
 
     config = DataConfig.model_validate({"files": "rows.csv", "features": FEATURES})
@@ -144,7 +151,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_stored_under_the_digest
     digest = dataset().digest()
     check_unchanged(dataset(), digest)
     (tmp_path / "new.csv").write_text(csv_text(rows(31)[1:]))
-    os.utime(tmp_path / "new.csv", (1, 1))  # as a program that keeps times copies it
+    os.utime(tmp_path / "new.csv", (1, 1))  # the time of a copy that keeps times
     (tmp_path / "new.csv").replace(tmp_path / "rows.csv")
 
     with pytest.raises(DataError, match=r"^Data set customers was changed while it was read; run again\.$"):

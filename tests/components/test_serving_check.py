@@ -1,4 +1,4 @@
-"""The serving check asks about original files, too: what it passes, and what it refuses."""
+"""Original picture files in the serving check: which it accepts, and which it refuses."""
 
 import io
 
@@ -27,7 +27,7 @@ SPEC = DatasetSpec(
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
-    """The folder of a SavedModel with the task's signatures, whose scores are the pixels."""
+    """Returns the folder of a SavedModel with the task's signatures; its scores are the pixels."""
     import tensorflow as tf
 
     from models.tasks.image_classification.config import ImageClassificationConfig
@@ -49,7 +49,8 @@ def _row(pixels: np.ndarray) -> Row:
     return {"image": pixels.tobytes(), "label": 0}
 
 
-def _ask(model: str, files: list[bytes], pixels: list[np.ndarray]):
+def _predict(model: str, files: list[bytes], pixels: list[np.ndarray]):
+    """Predicts a row of pixels, and original files with the pixels that are stored of them."""
     from components.serving_check import predict_rows
     from models.tasks.image_classification.config import ImageClassificationConfig
     from models.tasks.image_classification.task import TASK
@@ -59,28 +60,28 @@ def _ask(model: str, files: list[bytes], pixels: list[np.ndarray]):
     return predict_rows(model, rows, TASK, ImageClassificationConfig(), SPEC, originals)
 
 
-def test_files_are_answered_as_the_pixels_that_ingest_made_of_them(model):
+def test_files_have_the_predictions_of_the_pixels_that_ingest_stores(model):
     files = list(of_every_mode(30, 20).values())
 
-    questions, answers = _ask(model, files, [pictures.decode(file, SHAPE) for file in files])
+    inputs, outputs = _predict(model, files, [pictures.decode(file, SHAPE) for file in files])
 
-    assert questions["image_bytes"]["image_bytes"].tolist()[1:] == files
-    np.testing.assert_array_equal(answers["image_bytes"]["scores"], answers["serving_default"]["scores"])
+    assert inputs["image_bytes"]["image_bytes"].tolist()[1:] == files
+    np.testing.assert_array_equal(outputs["image_bytes"]["scores"], outputs["serving_default"]["scores"])
 
 
 def test_pixels_of_another_resizer_are_refused(model):
     file = saved(photo(30, 20), "PNG")
-    other = Image.open(io.BytesIO(file)).resize((SHAPE[1], SHAPE[0]), Image.Resampling.BICUBIC)
+    resized = Image.open(io.BytesIO(file)).resize((SHAPE[1], SHAPE[0]), Image.Resampling.BICUBIC)
 
     with pytest.raises(ServingError) as error:
-        _ask(model, [file], [np.asarray(other)])
+        _predict(model, [file], [np.asarray(resized)])
 
     assert "serving_default and image_bytes disagree on scores by" in str(error.value)
     assert "for an original file and the pixels that ingest made of it" in str(error.value)
 
 
-def test_a_picture_that_stands_otherwise_is_refused(model):
+def test_pixels_that_ignore_the_exif_orientation_are_refused(model):
     file = saved(photo(SHAPE[0], SHAPE[1]), "JPEG", orientation=3)
 
     with pytest.raises(ServingError, match="an original file and the pixels"):
-        _ask(model, [file], [np.asarray(Image.open(io.BytesIO(file)))])
+        _predict(model, [file], [np.asarray(Image.open(io.BytesIO(file)))])

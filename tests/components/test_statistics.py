@@ -23,6 +23,7 @@ SPEC = DatasetSpec(
 
 
 def _rows(count: int, shade: int = 100) -> list[dict]:
+    """Returns rows of images of a shade and contrast 5; every fourth row has neither age nor plan."""
     rows = []
     for index in range(count):
         image = np.full((2, 2, 1), shade + index % 50, np.uint8)
@@ -33,6 +34,7 @@ def _rows(count: int, shade: int = 100) -> list[dict]:
 
 
 def _generate(rows: list[dict], folder):
+    """Returns statistics and profile of rows."""
     from components.example_gen import split_files, write_splits
     from components.statistics import generate
     from data.columnar.batches import of_rows
@@ -48,14 +50,14 @@ def test_the_statistics_are_those_of_tfdv_over_beam(tmp_path, monkeypatch):
     from components.example_gen import split_files
 
     monkeypatch.setattr(statistics, "BATCH_ROWS", 7)  # so that batches are merged
-    found, _ = _generate(_rows(100), tmp_path)
+    statistics_list, _ = _generate(_rows(100), tmp_path)
     (pattern,) = split_files(str(tmp_path), "train")
     expected = tfdv.generate_statistics_from_tfrecord(pattern, stats_options=statistics.OPTIONS)
 
-    ours = {feature.path.step[0]: feature for feature in found.datasets[0].features}
+    ours = {feature.path.step[0]: feature for feature in statistics_list.datasets[0].features}
     theirs = {feature.path.step[0]: feature for feature in expected.datasets[0].features}
     assert set(ours) == {"age", "plan", "label", "image.brightness", "image.contrast"}
-    assert found.datasets[0].num_examples == expected.datasets[0].num_examples == 100
+    assert statistics_list.datasets[0].num_examples == expected.datasets[0].num_examples == 100
     for name in ("age", "label"):
         assert ours[name].num_stats.mean == pytest.approx(theirs[name].num_stats.mean)
         assert ours[name].num_stats.std_dev == pytest.approx(theirs[name].num_stats.std_dev)
@@ -81,12 +83,12 @@ NUMBERS = DatasetSpec(
 )
 
 
-# TFDV takes the mean of infinite values of both signs.
-OF_INFINITE = pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+# TFDV computes the mean of infinite values of both signs.
+IGNORE_INVALID_MEAN = pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 
 
 def _shards(folder, count: int, rows: int) -> list[str]:
-    """Writes TFRecord files of numbers: skewed, repeated, NaN and infinite, and of none."""
+    """Writes TFRecord files of numbers: skewed, repeated, NaN, infinite, and a column without values."""
     import tensorflow as tf
 
     from data import examples
@@ -118,16 +120,16 @@ def test_rows_are_read_as_tfx_bsl_reads_them(tmp_path):
     serialized = list(tf.data.TFRecordDataset(file).as_numpy_iterator())
     expected = ExamplesToRecordBatchDecoder(schema.SerializeToString()).DecodeBatch(serialized)
 
-    found = decoded(tf.constant(serialized), NUMBERS)
+    batch = decoded(tf.constant(serialized), NUMBERS)
 
     for name in NUMBERS.features:
-        of_decoder = expected.column(name).cast(pa.list_(found.column(name).type.value_type))
-        assert str(found.column(name)) == str(of_decoder)  # not equal: there is a NaN
-        assert found.column(name).null_count == of_decoder.null_count
+        expected_column = expected.column(name).cast(pa.list_(batch.column(name).type.value_type))
+        assert str(batch.column(name)) == str(expected_column)  # as text, since NaN does not equal NaN
+        assert batch.column(name).null_count == expected_column.null_count
 
 
-@OF_INFINITE
-def test_all_numbers_are_those_of_tfdvs_generators_on_the_same_shards(tmp_path):
+@IGNORE_INVALID_MEAN
+def test_all_statistics_are_those_of_tfdvs_generators_on_the_same_shards(tmp_path):
     from tensorflow_data_validation.statistics import stats_impl
 
     from components import statistics
@@ -139,16 +141,23 @@ def test_all_numbers_are_those_of_tfdvs_generators_on_the_same_shards(tmp_path):
         parts.append([generator.create_accumulator() for generator in generators])
         for serialized in FileBatches([file], statistics.BATCH_ROWS)(file):
             batch = statistics.decoded(serialized, NUMBERS)
-            parts[-1] = [one.add_input(part, batch) for one, part in zip(generators, parts[-1], strict=True)]
-    merged = [one.merge_accumulators(of_one) for one, of_one in zip(generators, zip(*parts, strict=True), strict=True)]
+            parts[-1] = [
+                generator.add_input(part, batch) for generator, part in zip(generators, parts[-1], strict=True)
+            ]
+    merged = [
+        generator.merge_accumulators(accumulators)
+        for generator, accumulators in zip(generators, zip(*parts, strict=True), strict=True)
+    ]
     expected = stats_impl.extract_statistics_output(merged, generators)
 
-    found, _ = statistics.generate(files, NUMBERS)
+    generated, _ = statistics.generate(files, NUMBERS)
 
-    (text, numbers), (expected_text, expected_numbers) = map(_text_and_numbers, (found, expected))
+    (text, numbers), (expected_text, expected_numbers) = map(_text_and_numbers, (generated, expected))
     assert text == expected_text
-    assert numbers == pytest.approx(expected_numbers, rel=1e-4)  # TFDV shares out the bins in float32
-    assert {len(one.num_stats.histograms) for one in found.datasets[0].features if one.num_stats.mean} == {2}
+    assert numbers == pytest.approx(expected_numbers, rel=1e-4)  # TFDV divides the bins in float32
+    assert {
+        len(feature.num_stats.histograms) for feature in generated.datasets[0].features if feature.num_stats.mean
+    } == {2}
 
 
 NUMBER = re.compile(r"(?<=: )-?\d[\d.e+-]*")
@@ -156,46 +165,46 @@ NUMBER = re.compile(r"(?<=: )-?\d[\d.e+-]*")
 
 def _text_and_numbers(statistics) -> tuple[str, list[float]]:
     """Returns statistics as text with # for each number, and the numbers."""
-    features = sorted(statistics.datasets[0].features, key=lambda one: one.path.step[0])
+    features = sorted(statistics.datasets[0].features, key=lambda feature: feature.path.step[0])
     text = "\n".join(map(str, features))
     return NUMBER.sub("#", text), list(map(float, NUMBER.findall(text)))
 
 
-def test_values_that_the_full_sketch_keeps_by_chance_are_left_out():
-    """Which ones it keeps depends on the process: with them the bits of two runs differed."""
+def test_values_that_a_full_sketch_keeps_by_chance_are_left_out():
+    """Which ones it keeps depends on the process, so that two runs differed."""
     from components.statistics import Statistics
 
-    made = Statistics(SPEC.model_copy(update={"features": {"word": CategoryFeature()}}))
+    statistics = Statistics(SPEC.model_copy(update={"features": {"word": CategoryFeature()}}))
     words = [[f"word {number}".encode()] for number in np.random.default_rng(0).zipf(1.2, 20_000)]
 
-    made.add(pa.RecordBatch.from_arrays([pa.array(words, pa.list_(pa.binary()))], ["word"]))
+    statistics.add(pa.RecordBatch.from_arrays([pa.array(words, pa.list_(pa.binary()))], ["word"]))
 
-    (word,) = made.result()[0].datasets[0].features
-    (of_values,) = made._accumulators[1].values()
-    counts = sorted((value.count for value in of_values.estimate().topk_unweighted), reverse=True)
+    (word,) = statistics.result()[0].datasets[0].features
+    (top_values,) = statistics._accumulators[1].values()
+    counts = sorted((value.count for value in top_values.estimate().topk_unweighted), reverse=True)
     assert len(counts) == 1024 < word.string_stats.unique
     expected = [count for count in counts if count > 2 * counts[-1]]
-    assert [one.sample_count for one in word.string_stats.rank_histogram.buckets] == expected
-    assert [one.value for one in word.string_stats.top_values[:2]] == ["word 1", "word 2"]
+    assert [bucket.sample_count for bucket in word.string_stats.rank_histogram.buckets] == expected
+    assert [top.value for top in word.string_stats.top_values[:2]] == ["word 1", "word 2"]
 
 
-def test_of_more_values_than_the_sketch_has_room_for_none_that_occurs_once_is_among_the_frequent():
-    """3,000 values, each there once: some were told as there three times."""
+def test_values_that_occur_once_are_not_frequent_when_the_sketch_is_full():
+    """Of 3,000 distinct values some were counted three times."""
     from components.statistics import Statistics
 
-    made = Statistics(SPEC.model_copy(update={"features": {"word": CategoryFeature()}}))
+    statistics = Statistics(SPEC.model_copy(update={"features": {"word": CategoryFeature()}}))
     words = [[f"word {number}".encode()] for number in range(3000)]
 
-    made.add(pa.RecordBatch.from_arrays([pa.array(words, pa.list_(pa.binary()))], ["word"]))
+    statistics.add(pa.RecordBatch.from_arrays([pa.array(words, pa.list_(pa.binary()))], ["word"]))
 
-    (word,) = made.result()[0].datasets[0].features
+    (word,) = statistics.result()[0].datasets[0].features
     assert list(word.string_stats.top_values) == list(word.string_stats.rank_histogram.buckets) == []
 
 
-def test_an_image_is_told_by_brightness_and_contrast(tmp_path):
-    found, profile = _generate(_rows(50), tmp_path)
+def test_statistics_of_an_image_are_brightness_and_contrast(tmp_path):
+    statistics, profile = _generate(_rows(50), tmp_path)
 
-    numbers = {feature.path.step[0]: feature.num_stats for feature in found.datasets[0].features}
+    numbers = {feature.path.step[0]: feature.num_stats for feature in statistics.datasets[0].features}
     assert numbers["image.brightness"].min == 95
     assert numbers["image.brightness"].max == 144
     assert numbers["image.contrast"].mean == pytest.approx(5)

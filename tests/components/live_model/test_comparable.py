@@ -1,4 +1,4 @@
-"""Which rule the rows of a class follow, and whether splits are those of the live version."""
+"""The split rule of a class, rules of the live version's splits, and inputs and classes in common."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def _live(dataset, plan: dict, classes: list[str]) -> LiveModel:
 
 
 @pytest.mark.parametrize(
-    ("frauds", "stratified", "known", "found"),
+    ("frauds", "live_stratified", "live_classes", "expected"),
     [
         (20, None, [], ["fraud", "theft"]),  # nothing is live
         (20, ["fraud", "theft"], CLASSES, ["fraud", "theft"]),
@@ -45,23 +45,25 @@ def _live(dataset, plan: dict, classes: list[str]) -> LiveModel:
         (20, [], CLASSES, []),  # was published when no class was stratified
     ],
 )
-def test_a_class_keeps_its_rule_while_a_live_version_knows_it(tmp_path, frauds, stratified, known, found):
+def test_a_class_of_the_live_version_keeps_its_split_rule(tmp_path, frauds, live_stratified, live_classes, expected):
     dataset = _dataset(tmp_path, frauds)
     live = None
-    if stratified is not None:
-        live = _live(dataset, {"stratified": {"label": stratified}} if stratified else {}, known)
+    if live_stratified is not None:
+        live = _live(dataset, {"stratified": {"label": live_stratified}} if live_stratified else {}, live_classes)
 
-    assert split_plan(live, dataset).get("stratified", {}).get("label", []) == found
+    assert split_plan(live, dataset).get("stratified", {}).get("label", []) == expected
 
 
-def test_a_version_with_splits_by_another_rule_binds_no_class(tmp_path):
+def test_no_class_keeps_the_rule_of_a_version_with_other_splits(tmp_path):
     live = _live(_dataset(tmp_path, 20, splits={"test": 0.2}), {}, CLASSES)
 
     assert split_plan(live, _dataset(tmp_path, 20)) == {"stratified": {"label": ["fraud", "theft"]}}
 
 
 @pytest.mark.parametrize(("validation", "is_same"), [(480, True), (540, True), (541, False)])
-def test_by_time_all_test_rows_are_newer_than_what_the_live_version_learned_from(tmp_path, validation, is_same):
+def test_splits_by_time_agree_if_all_test_rows_are_newer_than_the_live_versions_training_rows(
+    tmp_path, validation, is_same
+):
     dataset = _dataset(tmp_path, 20, roles={"time": "x"})
     plan = {"time": {"kind": "number", "starts": {"validation": validation, "test": 570}}}
     live = _live(dataset, plan, CLASSES)
@@ -70,8 +72,8 @@ def test_by_time_all_test_rows_are_newer_than_what_the_live_version_learned_from
     assert live.has_rule(dataset.rule(), split_plan(live, dataset)) == is_same
 
 
-def test_the_rows_that_the_live_version_was_tested_on_are_known_by_their_digest():
-    """Also where an older release published it, which wrote no rule down."""
+def test_the_test_split_of_the_live_version_is_recognised_by_its_digest():
+    """Also of a version that an older release published, whose manifest has no split rule."""
     live = LiveModel(7, Path(), {"evaluation": {"data_digest": "rows"}})
 
     assert live.was_tested_on("rows")
@@ -85,12 +87,12 @@ LABEL = {"kind": "label", "classes": ["cat", "dog"]}
 
 
 def spec_of(**features) -> DatasetSpec:
-    facts = {"name": "animals", "title": "", "licence": "", "features": {**features, "kind": LABEL} | features}
-    return DatasetSpec.model_validate(facts)
+    values = {"name": "animals", "title": "", "licence": "", "features": {**features, "kind": LABEL} | features}
+    return DatasetSpec.model_validate(values)
 
 
 def live_of(**features) -> LiveModel:
-    """Returns a live version of data with these features."""
+    """Returns a live version trained on data with these features."""
     return LiveModel(7, Path(), {"task": "any", "spec": spec_of(**features).model_dump(mode="json")})
 
 
@@ -100,7 +102,7 @@ def live_of(**features) -> LiveModel:
         ({"kind": "number"}, {"kind": "number"}, True),
         ({"kind": "number"}, {"kind": "number", "max": 9.0}, True),
         ({"kind": "number"}, {"kind": "category"}, False),
-        ({"kind": "number"}, {"kind": "number", "optional": True}, False),  # rows without it cannot be asked about
+        ({"kind": "number"}, {"kind": "number", "optional": True}, False),  # it cannot predict rows without it
         ({"kind": "number", "optional": True}, {"kind": "number"}, True),
         ({"kind": "number", "optional": True}, {"kind": "number", "optional": True}, True),
         ({"kind": "date", "format": "%Y"}, {"kind": "date", "format": "%Y"}, True),
@@ -111,36 +113,36 @@ def live_of(**features) -> LiveModel:
         (IMAGE, {**IMAGE, "channels": 3}, False),
     ],
 )
-def test_stored_values_are_taken_where_they_are_stored_alike(before, after, takes):
+def test_the_live_version_takes_stored_values_of_the_same_type(before, after, takes):
     assert takes_stored(live_of(x=before), spec_of(x=after)) == takes
 
 
-def test_an_input_that_is_gone_is_no_obstacle_where_it_is_optional():
+def test_the_data_may_lack_an_input_that_is_optional():
     for optional in (True, False):
         live = live_of(x={"kind": "number"}, y={"kind": "number", "optional": optional})
         assert takes_stored(live, spec_of(x={"kind": "number"}), missing=("y",)) == optional
 
 
 @pytest.mark.parametrize(
-    ("classes", "indices", "told"),
+    ("classes", "indices", "reason"),
     [
         (["dog", "cat"], [1, 0], ""),
         (["ant", "dog"], [-1, 1], ""),  # one in common is enough
         (["ant", "bee"], [-1, -1], "version 7, which is live, has none of the classes ant, bee; "),
     ],
 )
-def test_classes_of_the_live_version_are_found_by_name(classes, indices, told):
+def test_classes_of_the_live_version_are_matched_by_name(classes, indices, reason):
     live, spec = live_of(x={"kind": "number"}), spec_of(x={"kind": "number"}, kind={**LABEL, "classes": classes})
     dataset = Dataset(spec=spec, digest=str, sources={})
 
-    found = why_not_comparable(live, "any", dataset, is_compared=True)
+    why_not = why_not_comparable(live, "any", dataset, is_compared=True)
 
     assert live_class_indices(live, spec) == indices
-    assert found.startswith(told)
-    assert bool(found) == bool(told)
+    assert why_not.startswith(reason)
+    assert bool(why_not) == bool(reason)
 
 
-def test_inputs_that_the_data_has_no_longer_are_those_without_a_column():
+def test_missing_inputs_are_those_without_a_column():
     live = live_of(x={"kind": "number"}, y={"kind": "number"})
     spec = spec_of(x={"kind": "number"})
 

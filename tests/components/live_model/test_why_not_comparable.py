@@ -1,11 +1,11 @@
-"""A pipeline that changes: what stands against a comparison with the live version, or against its weights."""
+"""After a change of a pipeline: why there is no comparison with the live version, and no warm start from it."""
 
 import pytest
 
 from components.live_model.comparable import LiveModel, why_no_warm_start, why_not_comparable
 from data.columnar import file_rows
 from data.errors import ServingError
-from tests.components.live_model.homes import BEFORE, COLUMNS, LABEL, changed, made_rows
+from tests.components.live_model.homes import BEFORE, COLUMNS, LABEL, changed, synthetic_rows
 from tests.data.corpus import csv_text
 
 pytestmark = pytest.mark.slow  # loads TensorFlow and TFX
@@ -14,16 +14,16 @@ OTHER_CLASSES = {**BEFORE["features"], "kind": {"kind": "label", "classes": ["an
 OTHER_TARGET = changed({"size": "target", "weight": "number"}, ignore=["kind"])
 
 
-def test_a_version_that_another_release_published_is_told_in_a_sentence(home):
+def test_features_that_another_release_wrote_are_an_error_in_one_sentence(home):
     live = home.publish(BEFORE)
-    strange = {**live.manifest, "spec": {**live.manifest["spec"], "unit": "EUR"}}
+    manifest = {**live.manifest, "spec": {**live.manifest["spec"], "unit": "EUR"}}
 
     with pytest.raises(ServingError, match=r"cannot be read .*--set evaluate.against_live=never"):
-        LiveModel(live.version, live.folder, strange).inputs()
+        LiveModel(live.version, live.folder, manifest).inputs()
 
 
 @pytest.mark.parametrize(
-    ("columns", "settings", "task", "told"),
+    ("columns", "settings", "task", "reason"),
     [
         (["size", "mass", "kind"], changed({"size": "number", "mass": "number", "kind": LABEL}), None,
          "takes the column weight, which the data does not have"),
@@ -33,20 +33,20 @@ def test_a_version_that_another_release_published_is_told_in_a_sentence(home):
     ],
     ids=["renamed", "other classes", "other task", "other target"],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_told_before_training(home, columns, settings, task, told):
+def test_a_candidate_that_cannot_be_compared_is_refused_before_training(home, columns, settings, task, reason):
     live = home.publish(BEFORE)
-    renamed = [{**row, "mass": row["weight"]} for row in made_rows()]
-    (home.folder / "rows.csv").write_text(csv_text(renamed, columns))
+    rows = [{**row, "mass": row["weight"]} for row in synthetic_rows()]
+    (home.folder / "rows.csv").write_text(csv_text(rows, columns))
     _, dataset = home.load(settings)
 
-    found = why_not_comparable(live, task or "tabular_classification", dataset, is_compared=True)
+    why_not = why_not_comparable(live, task or "tabular_classification", dataset, is_compared=True)
 
-    assert found.startswith(f"version {live.version}, which is live, {told}; ")
-    assert found.endswith("--set evaluate.against_live=never.")
+    assert why_not.startswith(f"version {live.version}, which is live, {reason}; ")
+    assert why_not.endswith("--set evaluate.against_live=never.")
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "reason"),
     [
         (BEFORE, ""),
         (changed({"size": "number", "kind": LABEL}, ignore=["weight"]), "it takes other columns"),
@@ -55,25 +55,25 @@ def test_what_cannot_be_compared_is_told_before_training(home, columns, settings
     ],
     ids=["the same", "column dropped", "another order", "other shares"],
 )
-def test_weights_are_taken_over_where_columns_and_splits_are_the_same(home, settings, told):
+def test_a_warm_start_needs_the_same_columns_and_splits(home, settings, reason):
     live = home.publish(BEFORE)
 
-    assert why_no_warm_start(live, home.load(settings)[1], {}) == told
+    assert why_no_warm_start(live, home.load(settings)[1], {}) == reason
 
 
-def test_what_an_older_rule_split_is_not_begun_with_and_not_judged_by(home, monkeypatch):
+def test_a_version_split_by_an_older_rule_gives_no_warm_start_and_judges_no_candidate(home, monkeypatch):
     monkeypatch.setattr(file_rows, "RULE_VERSION", file_rows.RULE_VERSION - 1)
     live = home.publish(BEFORE)
     monkeypatch.undo()
     _, dataset = home.load(BEFORE)
 
     assert why_no_warm_start(live, dataset, {}) == "its splits follow another rule"
-    assert not live.has_rule(dataset.rule(), {})  # so the comparison is reported, not enforced
+    assert not live.has_rule(dataset.rule(), {})  # so a regression is reported and stops no run
 
 
-def test_where_nothing_is_compared_a_missing_column_is_no_obstacle(home):
+def test_a_missing_column_is_no_reason_where_nothing_is_compared(home):
     live = home.publish(BEFORE)
-    (home.folder / "rows.csv").write_text(csv_text(made_rows(), ["size", "kind"]))
+    (home.folder / "rows.csv").write_text(csv_text(synthetic_rows(), ["size", "kind"]))
     _, dataset = home.load(changed({"size": "number", "kind": LABEL}))
 
     assert why_not_comparable(live, "tabular_classification", dataset, is_compared=False) == ""
