@@ -3,7 +3,7 @@ PYTHON := $(firstword $(foreach name,python3 python3.12 python3.11,$(shell comma
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser check format lock bench clean
+.PHONY: help setup run test browser check format lock bench mutants clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -34,6 +34,9 @@ lock: ## resolve setup.py into requirements.lock
 
 bench: setup ## measure what Headrace costs beside its rivals (30 min), into docs/results.md
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+mutants: setup ## change the code in one place after another, and list what no test notices (an hour; ARGS=PATH less)
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 clean: ## remove .venv, runs and published models
 	rm -rf .venv runs serving tensorboard
