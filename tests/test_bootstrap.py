@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE_S
 
 BASE = Path(sys.base_prefix) / "bin" / "python3"
 # glibc of the host: the interpreter that runs these tests may use the private C library.
@@ -37,7 +38,7 @@ def _setup(checkout: Path, *arguments: str, **environment: str) -> subprocess.Co
         env={**variables, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
 
 

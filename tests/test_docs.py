@@ -18,13 +18,13 @@ from PIL import Image
 from models.serving.deployment.process import free_port
 from pipeline.commands.cli import cli
 from tests.conftest import ROOT, inherited
+from tests.waiting import PATIENCE_S
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 # In the order in which they run: each uses the files of those before it.
 SCRIPTS = ["README.md", "docs/data.md", "docs/pages.md", "docs/scheduling.md", "docs/serving.md"]
 OF_THE_CLONE = ("make ",)  # these commands set up and test the clone itself
-SECONDS = 600  # for one block; a run of 5 epochs takes half a minute
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^]]*\]\(([^)#]+)[^)]*\)")
@@ -101,7 +101,7 @@ def _run(script: str, folder: Path, env: dict[str, str], name: str) -> None:
         start_new_session=True,
     )
     try:
-        out, _ = process.communicate(timeout=SECONDS)
+        out, _ = process.communicate(timeout=PATIENCE_S)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)

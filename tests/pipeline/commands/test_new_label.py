@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from pipeline.commands.cli import cli
 from tests.conftest import ROOT, Finished, inherited
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 QUESTION = "Its number, the name of another column, or Enter to stop: "
 
@@ -121,4 +121,4 @@ def _on_terminal(data: Path, answer: str) -> tuple[str, int]:
     os.write(terminal, f"{answer}\n".encode())
     until(lambda: reads("\0 never"))
     os.close(terminal)
-    return "".join(output), process.wait(timeout=60)
+    return "".join(output), process.wait(timeout=PATIENCE_S)

@@ -9,6 +9,7 @@ import pytest
 from data.errors import ConfigError
 from pipeline.commands import new_task
 from tests.conftest import ROOT, inherited
+from tests.waiting import PATIENCE_S
 
 FOLDERS = ("components", "data", "models", "pipeline", "tests")
 
@@ -41,7 +42,12 @@ def test_a_copied_task_passes_the_contract_test(clone):
 
     command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "tests/models/test_contract.py", "-k", "mood"]
     result = subprocess.run(
-        command, cwd=clone, env={**inherited(), "PYTHONPATH": str(clone)}, capture_output=True, text=True, timeout=600
+        command,
+        cwd=clone,
+        env={**inherited(), "PYTHONPATH": str(clone)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
 
     assert result.returncode == 0, result.stdout + result.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.core.lock import hold
 with hold(Path(sys.argv[1]), 'p'):
     print('locked', flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
@@ -19,6 +18,7 @@ from models.serving.rollout.versions import publish
 from pipeline.live import serving
 from tests.conftest import ROOT, headrace
 from tests.pipeline import made_up
+from tests.waiting import PATIENCE_S, until
 
 MANIFEST = {
     "file_query": {"signature": "judge", "input_key": "text", "kind": "text", "top_k": 2},
@@ -126,37 +126,37 @@ class Serving:
     def version(self, pipeline, label=""):
         """Returns the version that the server uses without a version in the request."""
         url = f"{self.here['rest']}/v1/models/{pipeline}{label}/metadata"
-        with urllib.request.urlopen(url, timeout=30) as reply:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as reply:
             return int(json.loads(reply.read())["model_spec"]["version"])
 
     def call_canary_until_it_ends(self, home, pipeline):
         """Sends requests to a canary until it is taken back or promoted."""
-        url, end = f"{self.here['rest']}/v1/models/{pipeline}/labels/canary:predict", time.monotonic() + 60
-        while rollouts.read(home / "serving" / pipeline).canary:
-            assert time.monotonic() < end
+        url = f"{self.here['rest']}/v1/models/{pipeline}/labels/canary:predict"
+
+        def send() -> None:
             try:
-                urllib.request.urlopen(url, b'{"instances": [[1, 2]]}', timeout=30).close()
+                urllib.request.urlopen(url, b'{"instances": [[1, 2]]}', timeout=PATIENCE_S).close()
             except urllib.error.HTTPError as error:  # the server does not know the label yet, or any more
                 error.close()
 
+        until(lambda: not rollouts.read(home / "serving" / pipeline).canary, send, pause_s=0)
+
     def wait_for(self, expected, pipeline, label=""):
         """Waits until the server uses the version `expected`."""
-        end, version_or_error = time.monotonic() + 60, None
-        while time.monotonic() < end:
+
+        def holds() -> bool:
             try:
-                version_or_error = self.version(pipeline, label)
+                return self.version(pipeline, label) == expected
             except urllib.error.HTTPError as error:  # an unknown label
-                version_or_error = str(error)
                 error.close()
-            if version_or_error == expected:
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"{pipeline}{label} is {version_or_error}, expected {expected}")
+                return False
+
+        until(holds)
 
     def stop(self):
         """Stops the server; returns its exit code and keeps its standard error in `err`."""
         self.process.send_signal(signal.SIGINT)
-        _, self.err = self.process.communicate(timeout=30)
+        _, self.err = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode
 
 
@@ -181,8 +181,8 @@ def test_a_running_server_follows_promote_and_canary_and_predict_uses_it(home):
         assert within_budget.code == 0, within_budget.err
         assert within_budget.out.startswith(f"version {newest} answered ")
         assert within_budget.out.endswith(" requests and stays\n")
-        over_budget = headrace("canary", "digits", newest, "--percent", "50", "--p95-ms", "0.0001", "--watch", "60",
-                        "--home", home, timeout=120)  # fmt: skip
+        over_budget = headrace("canary", "digits", newest, "--percent", "50", "--p95-ms", "0.0001", "--watch", "600",
+                        "--home", home)  # fmt: skip
         assert over_budget.code == 5
         assert over_budget.err.startswith(f"headrace: Version {newest} was taken back: p95 ")
         serving.wait_for(middle, "digits")
@@ -199,13 +199,12 @@ def test_a_running_server_follows_promote_and_canary_and_predict_uses_it(home):
         serving.call_canary_until_it_ends(home, "digits")
         serving.wait_for(newest, "digits", "/labels/stable")
         assert rollouts.audit(home / "serving" / "digits")[-1]["why"].startswith("0 of the last ")
-        end = time.monotonic() + 30
-        while "was promoted" not in (home / "notified.jsonl").read_text():
-            assert time.monotonic() < end
-            time.sleep(0.1)
+        until(lambda: "was promoted" in (home / "notified.jsonl").read_text())
         assert "was taken back: p95 " in (home / "notified.jsonl").read_text()
 
-        with urllib.request.urlopen(f"{serving.here['rest']}/monitoring/prometheus/metrics", timeout=30) as response:
+        with urllib.request.urlopen(
+            f"{serving.here['rest']}/monitoring/prometheus/metrics", timeout=PATIENCE_S
+        ) as response:
             assert b":tensorflow:serving:request_count" in response.read()
     finally:
         code = serving.stop()
@@ -229,7 +228,7 @@ def test_a_server_is_found_by_its_pipeline_and_a_killed_one_is_not(home):
             assert find_server(home, "spam").pid == second.process.pid
             (server,) = psutil.Process(second.process.pid).children()
             second.process.kill()
-            server.wait(30)
+            server.wait(PATIENCE_S)
             assert find_server(home, "spam") is None
             assert find_server(home, "digits").pid == first.process.pid
         finally:

@@ -14,6 +14,7 @@ from models import registry
 from pipeline.core.fingerprint import PACKAGES, closure, distribution
 from pipeline.core.stages import BY_ID, STAGES
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE_S
 
 # Modules that import by a name computed at run time; `Wiring.fingerprint` names the modules that they import.
 IMPORT_BY_NAME = {"data/catalog/__init__.py", "data/loading.py", "models/registry.py"}
@@ -179,7 +180,7 @@ def test_all_modules_that_a_stage_loads_are_in_its_fingerprint(nodes, digits_run
     script = Path(__file__).with_name("modules_of_stages.py")
 
     result = subprocess.run(
-        [sys.executable, script, tmp_path / "stages.json"], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, script, tmp_path / "stages.json"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
     )
 
     assert result.returncode == 0, result.stderr[-3000:]

@@ -18,6 +18,7 @@ from pipeline.commands.drafting.draft import TableOptions
 from pipeline.core import config
 from tests.conftest import ROOT, headrace, inherited
 from tests.data.sources.tables.test_headers import IRIS
+from tests.waiting import PATIENCE_S
 
 OPTIONS = ("format_", "delimiter", "header", "names")
 NAMES = ("sepal length", "sepal width", "petal length", "petal width", "species")
@@ -135,7 +136,7 @@ def test_the_command_asks_on_a_terminal(iris):
     )
     os.close(terminal)
     os.write(main, b"\n")
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     shown = os.read(main, 1 << 16).decode()
     os.close(main)
 
