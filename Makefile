@@ -1,12 +1,14 @@
 # Every target sets up .venv first; with nothing to do that takes a tenth of a second.
 PYTHON := $(firstword $(foreach name,python3 python3.12 python3.11,$(shell command -v $(name))))
 BIN := .venv/bin
+# A file's tests run in one process, in order.
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser check format lock bench mutants clean
+.PHONY: help setup run test test-long browser check format lock bench mutants clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 setup: ## install everything into .venv
 	@$(or $(PYTHON),$(error no python3 on PATH: install Python 3.11 or 3.12 (Debian/Ubuntu: apt install python3 python3-venv))) bootstrap.py
@@ -14,8 +16,11 @@ setup: ## install everything into .venv
 run: setup ## Fashion-MNIST from raw data to a published model that answers a query
 	@$(BIN)/headrace run fashion_mnist
 
-test: setup browser ## every test this machine can run
-	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+test: setup browser ## every test this machine can run, on as many cores as there are, four at most
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not long" $(ARGS)
+
+test-long: setup browser ## what repeats at length what `make test` shows; before a release
+	@$(BIN)/python -m pytest $(PARALLEL) -m long $(ARGS)
 
 # The tests of pages need a Chromium; without one they are skipped, and say so.
 browser:

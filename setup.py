@@ -69,6 +69,7 @@ setup(
             "mypy",
             "playwright",
             "pytest",
+            "pytest-xdist",
             "ruff",
             "setuptools<81",
             "types-PyYAML",

@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from data import secrets
 from pipeline.core import environment
+from tests import parallel
+from tests.waiting import PATIENCE_S
 
 # Tests connect to servers on this machine, whatever proxy is set.
 environment.bypass_proxies(os.environ)
@@ -23,12 +26,13 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from the current output")
 
 
-def pytest_collection_modifyitems(items):
-    if any(Path("/dev").glob("nvidia[0-9]*")):
-        return
-    for item in items:
-        if item.get_closest_marker("gpu"):
-            item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
+def pytest_collection_modifyitems(config, items):
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
+    if parallel.is_worker(config):
+        parallel.sort(items)
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name in _AT_START or name not in environment.UNUSED}
 
 
-def headrace(*arguments, cwd: Path = ROOT, timeout: float = 600, **variables) -> Finished:
+def headrace(*arguments, cwd: Path = ROOT, timeout: float = PATIENCE_S, **variables) -> Finished:
     """Runs the installed command in a separate process; `variables` are added to its environment."""
     command = [str(Path(sys.executable).with_name("headrace")), *map(str, arguments)]
     env = {**inherited(), "PYTHONPATH": str(ROOT), **variables}
@@ -90,10 +94,12 @@ class DigitsRun:
     Attributes:
         home: Home folder of the run.
         finished: Result of the command.
+        temporary: TMPDIR of the run.
     """
 
     home: Path
     finished: Finished
+    temporary: Path
 
     @property
     def version(self) -> Path:
@@ -107,12 +113,31 @@ class DigitsRun:
 
 
 @pytest.fixture(scope="session")
-def digits_run(tmp_path_factory) -> DigitsRun:
-    """Runs `digits` in a folder whose modules have the names of our packages."""
-    home, folder = tmp_path_factory.mktemp("digits"), namesakes(tmp_path_factory.mktemp("person"))
-    finished = headrace("run", "digits", "--home", home, cwd=folder, PYTHONPATH=str(folder))
+def digits_run(request) -> DigitsRun:
+    """Runs `digits` in a folder whose modules have the names of our packages; once for all workers of pytest-xdist.
+
+    No test changes it, since other workers read it at the same time; see `digits_copy`.
+    """
+
+    def make(folder: Path) -> None:
+        person, temporary = namesakes(folder / "person"), folder / "tmp"
+        temporary.mkdir()
+        variables = {"PYTHONPATH": str(person), "TMPDIR": str(temporary)}
+        finished = headrace("run", "digits", "--home", folder / "home", cwd=person, **variables)
+        (folder / "finished.json").write_text(json.dumps(asdict(finished)))
+
+    folder = parallel.made_once(request, "digits", make)
+    finished = Finished(**json.loads((folder / "finished.json").read_text()))
     assert finished.code == 0, finished.out + finished.err
-    return DigitsRun(home, finished)
+    return DigitsRun(folder / "home", finished, folder / "tmp")
+
+
+@pytest.fixture(scope="module")
+def digits_copy(digits_run, tmp_path_factory) -> DigitsRun:
+    """Copies the shared run into a home that the tests of a module may change."""
+    home = tmp_path_factory.mktemp("copy") / "home"
+    shutil.copytree(digits_run.home, home)
+    return replace(digits_run, home=home)
 
 
 @pytest.fixture(scope="session")

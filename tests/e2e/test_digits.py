@@ -40,6 +40,10 @@ def test_a_pipe_shows_one_line_a_stage_and_no_noise(digits_run):
     assert digits_run.finished.err == ""
 
 
+def test_nothing_is_left_in_the_systems_temporary_folder(digits_run):
+    assert list(digits_run.temporary.iterdir()) == []
+
+
 def test_the_closing_block_is_short_and_tells_all(digits_run):
     block = digits_run.finished.out.split("\n\n")[1].splitlines()
 

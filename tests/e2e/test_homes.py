@@ -18,9 +18,9 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def copy(digits_run, tmp_path_factory) -> Path:
+def copy(digits_copy, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("copy") / "home [1]"  # which TensorFlow would take for a pattern
-    shutil.copytree(digits_run.home, folder)
+    shutil.copytree(digits_copy.home, folder)
     return folder
 
 
@@ -49,18 +49,18 @@ def test_nothing_that_a_run_left_names_the_home_but_pages_and_logs(digits_run):
         assert str(home) not in json.dumps(json.loads(path.read_text())["stages"])
 
 
-def test_a_copy_takes_every_stage_from_its_own_cache(digits_run, copy):
-    before = _state(digits_run.home)
+def test_a_copy_takes_every_stage_from_its_own_cache(digits_copy, copy):
+    before = _state(digits_copy.home)
 
     done = headrace("run", "digits", "--home", copy, "--set", "evaluate.thresholds.accuracy.min=0.5")
 
     assert done.code == 0, done.out + done.err
     executed = {name for name, detail in done.stages().items() if detail != "cached"}
     assert executed == {"start", "data_gate", "model_gate", "publish", "report"}
-    assert _state(digits_run.home) == before
+    assert _state(digits_copy.home) == before
 
 
-def test_a_copy_is_told_of_by_its_own_files(digits_run, copy):
+def test_a_copy_is_told_of_by_its_own_files(digits_copy, copy):
     newest, other = runs.runs(copy, "digits")[:2]
 
     compared = _ask(copy, "compare", newest.run, other.run)
@@ -72,8 +72,8 @@ def test_a_copy_is_told_of_by_its_own_files(digits_run, copy):
     assert all(Path(folder).is_relative_to(copy) and Path(folder).is_dir() for folder in folders)
 
 
-def test_a_copy_is_tidied_up_and_the_original_left_alone(digits_run, copy):
-    before = _state(digits_run.home)
+def test_a_copy_is_tidied_up_and_the_original_left_alone(digits_copy, copy):
+    before = _state(digits_copy.home)
     kept = {folder for stage in runs.runs(copy, "digits")[0].stages for folder in stage.outputs.values()}
 
     collected = _ask(copy, "gc", "digits", "--keep", "1")
@@ -81,7 +81,7 @@ def test_a_copy_is_tidied_up_and_the_original_left_alone(digits_run, copy):
     assert all(Path(item["path"]).is_relative_to(copy) for item in collected["items"])
     assert all(Path(folder).is_dir() for folder in kept)
     assert kept <= {item["path"] for item in collected["kept"]}
-    assert _state(digits_run.home) == before
+    assert _state(digits_copy.home) == before
 
 
 def test_by_a_link_a_home_is_the_same(copy, tmp_path):

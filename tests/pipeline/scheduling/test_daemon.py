@@ -196,9 +196,9 @@ with daemon.only_one(home):
 KILLS, NEVER = 20, 0
 
 
-def test_a_daemon_killed_twenty_times_loses_and_doubles_no_run(digits_run, tmp_path):
+def test_a_daemon_killed_twenty_times_loses_and_doubles_no_run(digits_copy, tmp_path):
     """A run of `digits` with nothing to do is due every minute; the clock advances a minute with each kill."""
-    home, clock = digits_run.home, tmp_path / "clock"
+    home, clock = digits_copy.home, tmp_path / "clock"
     assert headrace("run", "digits", "--home", home).code == 0
     store, begin = Store.of(home), 1_800_000_000.0  # a multiple of 60 s
     channels = ({"file": "notifications.jsonl", "events": ["success", "failure"]},)

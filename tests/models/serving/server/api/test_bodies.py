@@ -32,7 +32,7 @@ def test_concatenated_gzip_deflate_and_uncompressed_bodies_are_read():
     assert inflated(gzip.compress(b"abcd"), "gzip", 0) == b"abcd"
 
 
-@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"abcd")[:-3]])
+@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"abcd", mtime=0)[:-3]])
 def test_a_damaged_body_is_the_clients_error(body):
     with pytest.raises(ServingStatus, match=r"^INVALID_ARGUMENT: The request's body cannot be inflated \("):
         inflated(body, "gzip", 100)
