@@ -16,27 +16,28 @@ from pathlib import Path
 import pytest
 
 from pipeline.history import runs
+from pipeline.history.record import RunRecord
 from tests.browser import chromium, watch
-from tests.conftest import ROOT, headrace
+from tests.conftest import ROOT, Finished, headrace
 from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def first(digits_run):
+def first(digits_copy):
     """The record of the first run, which was published."""
-    return runs.runs(digits_run.home, "digits")[-1]
+    return runs.runs(digits_copy.home, "digits")[-1]
 
 
 @pytest.fixture(scope="module")
-def page(digits_run, first) -> str:
-    return (digits_run.home / "runs" / "digits" / "reports" / f"{first.run}.html").read_text()
+def page(digits_copy, first) -> str:
+    return (digits_copy.home / "runs" / "digits" / "reports" / f"{first.run}.html").read_text()
 
 
-def test_the_record_tells_what_the_run_took_and_came_to(first, digits_run):
+def test_the_record_tells_what_the_run_took_and_came_to(first, digits_copy):
     assert first.state == "published"
-    assert first.version == digits_run.version.name
+    assert first.version == digits_copy.version.name
     assert first.training == first.run
     assert first.cpu_seconds > 5
     assert first.peak_mib > 300
@@ -46,8 +47,8 @@ def test_the_record_tells_what_the_run_took_and_came_to(first, digits_run):
     assert first.verdicts[0]["metric"] == "accuracy"
 
 
-def test_the_page_shows_the_run_and_goes_with_the_version(page, first, digits_run):
-    assert (digits_run.version / "assets.extra" / "report.html").read_text() == page
+def test_the_page_shows_the_run_and_goes_with_the_version(page, first, digits_copy):
+    assert (digits_copy.version / "assets.extra" / "report.html").read_text() == page
     assert len(page) < 3 * 2**20
     assert f'data-metric="accuracy" data-value="{first.metrics["accuracy"]}"' in page
     assert page.count("<figure") >= 6
@@ -59,17 +60,17 @@ def test_the_page_shows_the_run_and_goes_with_the_version(page, first, digits_ru
         assert re.search(rf"<text[^>]*>{stage}</text>", page)  # the lineage
 
 
-def test_a_version_with_its_report_is_the_same_model(digits_run, digits_manifest):
+def test_a_version_with_its_report_is_the_same_model(digits_copy, digits_manifest):
     from models.serving.rollout.versions import model_digest
 
-    assert model_digest(digits_run.version) == digits_manifest["digest"]
+    assert model_digest(digits_copy.version) == digits_manifest["digest"]
 
 
-def test_the_page_opens_in_a_browser_without_an_error_or_the_network(digits_run, first):
+def test_the_page_opens_in_a_browser_without_an_error_or_the_network(digits_copy, first):
     with chromium() as browser:
         shown = browser.new_page()
         watched = watch(shown)
-        shown.goto((digits_run.home / "runs" / "digits" / "reports" / f"{first.run}.html").as_uri())
+        shown.goto((digits_copy.home / "runs" / "digits" / "reports" / f"{first.run}.html").as_uri())
 
         assert (watched.errors, watched.hosts) == ([], [])
         curve = shown.locator("#curve-val_loss path").bounding_box()
@@ -78,9 +79,9 @@ def test_the_page_opens_in_a_browser_without_an_error_or_the_network(digits_run,
         assert set(sizes) == {8}
 
 
-def test_report_writes_the_page_anew_and_a_copy(digits_run, first, tmp_path):
-    again = headrace("report", first.run, "--home", digits_run.home)
-    copied = headrace("report", first.run, "--home", digits_run.home, "--out", tmp_path / "copy.html")
+def test_report_writes_the_page_anew_and_a_copy(digits_copy, first, tmp_path):
+    again = headrace("report", first.run, "--home", digits_copy.home)
+    copied = headrace("report", first.run, "--home", digits_copy.home, "--out", tmp_path / "copy.html")
 
     written = Path(again.out.strip())
     assert written.name == f"{first.run}.html"
@@ -88,12 +89,45 @@ def test_report_writes_the_page_anew_and_a_copy(digits_run, first, tmp_path):
     assert (tmp_path / "copy.html").read_text() == written.read_text()
 
 
-def test_a_failed_run_has_a_page_that_says_why(digits_run):
-    done = headrace("run", "digits", "--home", digits_run.home, "--set", "evaluate.thresholds.accuracy.min=1.0")
+@pytest.fixture(scope="module")
+def refused(digits_copy) -> Finished:
+    """A second run, which trains anew, with a profile, and does not meet its threshold."""
+    settings = ("learning_rate=0.002", "epochs=1", "profile=true")
+    options = [word for setting in settings for word in ("--set", f"train.{setting}")]
+    options += ["--set", "evaluate.thresholds.accuracy.min=1.0"]
+    return headrace("run", "digits", "--home", digits_copy.home, *options)
 
-    newest = runs.find(digits_run.home, "digits")
-    text = (digits_run.home / "runs" / "digits" / "reports" / f"{newest.run}.html").read_text()
-    assert done.code == 4
+
+@pytest.fixture(scope="module")
+def second(digits_copy, refused) -> RunRecord:
+    """The record of the refused run."""
+    return next(run for run in runs.runs(digits_copy.home, "digits") if run.settings["train"]["profile"])
+
+
+def test_a_new_learning_rate_trains_again_and_does_nothing_before(refused):
+    executed = {"start", "data_gate", "train", "evaluate", "model_gate", "report"}
+
+    assert {name for name, detail in refused.stages().items() if detail != "cached"} == executed
+
+
+def test_a_model_below_its_threshold_is_refused_with_the_numbers(digits_copy, refused):
+    assert refused.code == 4
+    assert "✗ model_gate" in refused.out
+    assert "not good enough and was not published" in refused.out
+    before, _, after = refused.out.partition("\nNext:\n")
+    verdict, worst, last = before.splitlines()[-3:]
+    assert f"headrace report digits --home {digits_copy.home} --open" in after
+    assert verdict.strip().startswith("accuracy 0.")
+    assert "expected >= 1" in verdict
+    assert worst.strip().startswith("worst: label=")
+    assert worst.count("label=") == 3
+    assert "nothing was published" in last
+    assert len(list(digits_copy.version.parent.glob("[0-9]*"))) == 1
+
+
+def test_a_failed_run_has_a_page_that_says_why(digits_copy, second):
+    newest = runs.find(digits_copy.home, second.run)
+    text = (digits_copy.home / "runs" / "digits" / "reports" / f"{newest.run}.html").read_text()
     assert newest.state == "failed"
     assert "exit code 4" in text
     assert "The model is not good enough and was not published" in text
@@ -102,12 +136,12 @@ def test_a_failed_run_has_a_page_that_says_why(digits_run):
     assert 'aria-label="Thresholds"' in text
 
 
-def test_runs_are_compared_on_the_same_rows(digits_run, first):
-    headrace("run", "digits", "--home", digits_run.home, "--set", "evaluate.thresholds.accuracy.min=1.0")
-    newest = runs.find(digits_run.home, "digits")
+def test_runs_are_compared_on_the_same_rows(digits_copy, first):
+    headrace("run", "digits", "--home", digits_copy.home, "--set", "evaluate.thresholds.accuracy.min=1.0")
+    newest = runs.find(digits_copy.home, "digits")
 
-    text = headrace("compare", first.run, newest.run, "--home", digits_run.home).out
-    comparison = json.loads(headrace("compare", first.run, newest.run, "--home", digits_run.home, "--json").out)
+    text = headrace("compare", first.run, newest.run, "--home", digits_copy.home).out
+    comparison = json.loads(headrace("compare", first.run, newest.run, "--home", digits_copy.home, "--json").out)
 
     assert comparison["settings"] == {"evaluate.thresholds.accuracy.min": [0.98, 1.0]}
     assert comparison["metrics"]["accuracy"][1]["difference"] == 0.0
@@ -156,8 +190,8 @@ class Board:
 
 
 @pytest.fixture(scope="module")
-def board(digits_run, first):
-    running_board = Board(digits_run.home)
+def board(digits_copy, first):
+    running_board = Board(digits_copy.home)
     name = f"digits/{first.run}"
     # The last that is written.
     running_board.wait_for("plugin/text/tags", lambda tags: "test/mistakes" in tags.get(name, []))
@@ -242,17 +276,8 @@ def test_runs_are_compared_in_the_hparams_tab(board, first):
     assert "test/accuracy" in metrics
 
 
-def test_a_profile_is_taken_on_request_and_served(digits_run):
-    settings = ["--set", "train.profile=true", "--set", "train.epochs=1", "--set", "evaluate.thresholds={}"]
-    done = headrace("run", "digits", "--home", digits_run.home, *settings)
-    assert done.code == 0, done.out
-    newest = runs.find(digits_run.home, "digits")
-
-    board = Board(digits_run.home)
-    try:
-        name = f"digits/{newest.run}/train/"
-        profiled = board.wait_for("plugin/profile/runs", lambda runs: any(str(run).startswith(name) for run in runs))
-    finally:
-        board.stop()
+def test_a_profile_is_taken_on_request_and_served(board, second):
+    name = f"digits/{second.run}/train/"
+    profiled = board.wait_for("plugin/profile/runs", lambda runs: any(str(run).startswith(name) for run in runs))
 
     assert len([run for run in profiled if run.startswith(name)]) == 1
