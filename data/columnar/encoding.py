@@ -58,6 +58,11 @@ def content(values: pa.Array) -> memoryview:
     return memoryview(data)[bounds[0] : bounds[-1]] if data is not None and len(bounds) else memoryview(b"")
 
 
+def in_bytes(column: pa.ListArray) -> pa.Array:
+    """Returns the values of each row as bytes, as they are encoded, binary; none for a null."""
+    return _several(column)[1]
+
+
 def _entry(name: str, column: pa.Array) -> tuple["_Part", "_Part"]:
     """Returns the entry of a feature in the map of each row: the bytes before its value, and its value."""
     kind, values, tags = _list_of(column)

@@ -20,6 +20,7 @@ from data.config import DataConfig
 from data.errors import DataError
 from data.kinds.cell import to_list, word, words_of_floats
 from data.kinds.image import content_of
+from data.kinds.registry import kind_of
 from data.sources.blocks import Block
 from data.sources.folders import classes as class_folders
 from data.sources.tables.block_cache import blocks
@@ -192,8 +193,12 @@ class FileRows:
         return np.where(is_valid[:, None], encoding.digests(texts.fill_null(b"")), keys)
 
     def _content(self, block: Block, name: str, stored: columns.Stored, folder: Path) -> pa.Array:
-        """Returns the cells of a column as text, binary; of pictures the encoded file, else the pixels."""
-        if not isinstance(self.spec.features.get(name), ImageFeature):
+        """Returns the cells of a column as text, binary; of lists what is stored, of pictures the encoded file."""
+        feature = self.spec.features.get(name)
+        if feature is not None and kind_of(feature).split_by_stored:
+            column = stored.columns.column(name)
+            return encoding.in_bytes(column) if feature.is_list else column
+        if not isinstance(feature, ImageFeature):
             return _texts(block.column(name))
         if name not in stored.columns.schema.names:  # not decoded
             cells = block.column(name)

@@ -44,6 +44,8 @@ class Kind:
         column: `(cells, feature, options) -> Column`: the stored column of many cells, equal to `value` of each.
         to_value: `(stored, feature) -> value`, the inverse of storing one value.
         in_data: `(stored, feature) -> JSON value`, a stored value as a person knows it.
+        split_by_stored: Whether a row that is split by content goes by its stored value, not by the text of its cell:
+            lists have many notations, and are long.
         identity: `(feature) -> tuple`, equal of two features whose stored values can stand for one another: a live
             model that was trained on the one is asked about the other.
         rules: `(feature) -> JSON object`, what input validation needs beyond bounds and allowed values.
@@ -62,6 +64,7 @@ class Kind:
     column: Callable[[Cells, Any, ReadOptions], Column]
     to_value: Callable[[Any, Any], Any] = _as_text
     in_data: Callable[[Any, Any], Any] = _as_text
+    split_by_stored: bool = False
     identity: Callable[[Any], tuple] = _identity
     rules: Callable[[Any], dict[str, Any]] = _no_rules
     array: Callable[[pa.ListArray, Any], np.ndarray] = is_present

@@ -148,5 +148,6 @@ def _described(values: pa.ListArray, array: np.ndarray, feature: SequenceFeature
 
 
 KIND = Kind(
-    SequenceFeature, value, column, identity=_identity, rules=_rules, described=_described, described_as=("", ".length")
+    SequenceFeature, value, column, split_by_stored=True, identity=_identity, rules=_rules, described=_described,
+    described_as=("", ".length"),
 )  # fmt: skip

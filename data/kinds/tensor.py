@@ -149,6 +149,6 @@ def _described(values: pa.ListArray, array: np.ndarray, feature: TensorFeature) 
 
 
 KIND = Kind(
-    TensorFeature, value, column, to_value=_to_value, in_data=_in_data, identity=_identity, rules=_rules,
-    described=_described, described_as=DESCRIBED_AS,
+    TensorFeature, value, column, split_by_stored=True, to_value=_to_value, in_data=_in_data, identity=_identity,
+    rules=_rules, described=_described, described_as=DESCRIBED_AS,
 )  # fmt: skip

@@ -91,7 +91,7 @@ def _block(name: str, batch: pa.RecordBatch, rows_before: int) -> Block:
     cells, mixed = {}, {}
     for field, column in zip(batch.schema.names, map(_as_plain_type, batch.columns), strict=True):
         is_utf8 = _is_utf8(column)
-        if column.type in PLAIN_TYPES and is_utf8:
+        if (column.type in PLAIN_TYPES or _is_plain_list(column.type)) and is_utf8:
             cells[field] = column
             continue
         values = to_list(column)
@@ -102,6 +102,14 @@ def _block(name: str, batch: pa.RecordBatch, rows_before: int) -> Block:
             cells[field] = array
     numbers = np.arange(rows_before + 1, rows_before + len(batch) + 1)
     return Block(name, pa.RecordBatch.from_arrays(list(cells.values()), names=list(cells)), numbers, mixed)
+
+
+def _is_plain_list(kind: pa.DataType) -> bool:
+    """Returns whether a type is a list, of lists, of numbers or of what `PLAIN_TYPES` names."""
+    if not pa.types.is_list(kind):
+        return False
+    of = kind.value_type
+    return of in PLAIN_TYPES or pa.types.is_integer(of) or pa.types.is_floating(of) or _is_plain_list(of)
 
 
 def _as_array(values: list) -> pa.Array | None:
