@@ -13,6 +13,7 @@ from pathlib import Path
 from data.errors import ConfigError
 from data.files import links, spans
 from models import deferred, progress
+from models.importing import uncollected
 from models.serving.deployment import standby
 from pipeline.core import logs
 from pipeline.core.config import NamedConfig
@@ -194,10 +195,11 @@ def _run_stages(
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     logs.start("%(asctime)s %(levelname)s %(name)s: %(message)s")
     observer.begin(START)
-    deferred.defer_unused()
-    from pipeline.running import graph
-    from pipeline.running.beam_runner import run_pipeline
-    from pipeline.running.home_paths import HomePaths
+    with uncollected():
+        deferred.defer_unused()
+        from pipeline.running import graph
+        from pipeline.running.beam_runner import run_pipeline
+        from pipeline.running.home_paths import HomePaths
 
     unfinished = clean_up(paths)
     if unfinished:

@@ -7,17 +7,20 @@ import json
 import os
 import sys
 
+from models.importing import uncollected
+
 
 def main() -> int:
     """Imports the modules, waits for the flags and the log file, and serves; returns the exit code."""
     from models.serving.server import server
 
     server.block_keras()
-    import uvloop  # noqa: F401
+    with uncollected():
+        import uvloop  # noqa: F401
 
-    from models.serving.protocol import config_files, warmup  # noqa: F401
-    from models.serving.server import batching, inference, input_validation, manager  # noqa: F401
-    from models.serving.server.api import grpc_api, rest_api  # noqa: F401
+        from models.serving.protocol import config_files, warmup  # noqa: F401
+        from models.serving.server import batching, inference, input_validation, manager  # noqa: F401
+        from models.serving.server.api import grpc_api, rest_api  # noqa: F401
 
     line = sys.stdin.readline()
     if not line:
