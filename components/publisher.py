@@ -54,14 +54,8 @@ def Publisher(
         RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": None, "new": False}))
         return
     previous, previous_live = last_version(Path(destination)), rollouts.live_version(Path(destination))
-    problem = damage(Path(model.uri), thorough=True)
-    if problem:
-        raise ServingError(f"The model in {model.uri} is damaged ({problem}); run again to rebuild it.")
     manifest_json = json.loads(manifest) | {"run": run, **_measured(evaluation.uri, infra_blessing.uri)}
-    kept = rollouts.read(Path(destination)).kept()
-    version = publish(
-        Path(saved_model_folder(model.uri)), Path(destination), manifest_json, keep=keep or None, kept=kept, mode=mode
-    )
+    version = publish_undamaged(model.uri, Path(destination), manifest_json, keep=keep or None, mode=mode)
     keep_profile(statistics.uri, run, Path(profiles), version, is_new=version != previous)
     references.remove_profiles(Path(profiles), kept=versions(Path(destination)))
     folder = Path(destination) / str(version)
@@ -70,6 +64,28 @@ def Publisher(
     RECEIPT.path(pushed_model.uri).write_text(json.dumps({"folder": relative_folder, "new": version != previous}))
     pushed_model.set_string_custom_property("pushed_destination", relative_folder)
     pushed_model.set_string_custom_property("pushed_version", str(version))
+
+
+def publish_undamaged(
+    model_uri: str, destination: Path, manifest: dict[str, Any], *, keep: int | None, mode: int | None
+) -> int:
+    """Publishes a model whose files are those that training wrote, and returns its version.
+
+    Args:
+        model_uri: Folder of the model artifact.
+        destination: Folder of the published versions.
+        manifest: Entries of the version's manifest.
+        keep: Number of newest versions that stay, beside the live ones; None: all.
+        mode: Permissions of published files.
+
+    Raises:
+        ServingError: A file of the model is missing, was changed or was added.
+    """
+    problem = damage(Path(model_uri), thorough=True)
+    if problem:
+        raise ServingError(f"The model in {model_uri} is damaged ({problem}); run again to rebuild it.")
+    kept = rollouts.read(destination).kept()
+    return publish(Path(saved_model_folder(model_uri)), destination, manifest, keep=keep, kept=kept, mode=mode)
 
 
 def _measured(evaluation_uri: str, infra_blessing_uri: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from tests.mutants.operators import Mutation
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MARKS = "not e2e and not long and not gpu"
+NAMES = "not workers_of_beam"  # those processes load the module as it is
 SLOWER, CPU_S = 5, 5  # CPU seconds of a mutant: so many times those of its tests, and these; ends an endless loop
 UNMUTATED_CPU_S = 3600
 WALL_S = 600  # ends a wait
@@ -203,7 +204,19 @@ def import_anew(path: Path, tree: ast.Module) -> None:
 
 def _pytest(tests: Sequence[str], *plugins: object) -> int:
     folder = tempfile.mkdtemp(prefix="headrace-mutants-")
-    options = ["-x", "-q", "-s", "-m", MARKS, "-p", "no:cacheprovider", f"--basetemp={folder}", f"--rootdir={ROOT}"]
+    options = [
+        "-x",
+        "-q",
+        "-s",
+        "-m",
+        MARKS,
+        "-k",
+        NAMES,
+        "-p",
+        "no:cacheprovider",
+        f"--basetemp={folder}",
+        f"--rootdir={ROOT}",
+    ]
     try:
         return int(pytest.main([*options, *tests], plugins=list(plugins)))
     finally:

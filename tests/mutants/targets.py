@@ -46,14 +46,17 @@ GROUPS: Sequence[Group] = (
         tuple(path for path in _all_below("tests/models/evaluation", "test_*.py") if "against_tfma" not in path),
     ),
     Group(
-        (
-            *_below("components", "baseline classical data_gate evaluator manifests model_gate predictions publisher"),
-            "components/serving_check.py",
-            *_all_below("components/live_model"),
+        _below("components", "baseline classical data_gate evaluator manifests model_gate publisher"),
+        _below(
+            "tests/components",
+            "test_baseline test_classical test_classical_models test_data_gate test_evaluator test_manifests "
+            "test_model_gate test_publisher test_publishing",
         ),
+    ),
+    Group(
+        (*_below("components", "predictions serving_check"), *_all_below("components/live_model")),
         (
-            *_below("tests/components", "test_baseline test_classical test_data_gate test_evaluator test_manifests"),
-            *_below("tests/components", "test_model_gate test_predictions test_publisher test_serving_check"),
+            *_below("tests/components", "test_answers test_predictions test_serving_check"),
             *_all_below("tests/components/live_model", "test_*.py"),
         ),
     ),
@@ -63,7 +66,9 @@ GROUPS: Sequence[Group] = (
             "models/serving/deployment/manifests.py",
         ),
         (
-            *_below("tests/models/serving/rollout", "test_inputs test_references test_rollouts test_versions"),
+            *_below(
+                "tests/models/serving/rollout", "test_copies test_inputs test_references test_rollouts test_versions"
+            ),
             "tests/models/serving/deployment/test_manifests.py",
         ),
     ),

@@ -52,6 +52,7 @@ def test_other_layers_are_reported_and_keep_their_initial_weights(first, tmp_pat
     other = job(tmp_path)
     for settings, reason in (
         ({"filters": [8]}, "its layers have other sizes"),
+        ({"filters": [2]}, "its layers have other sizes"),
         ({"filters": [4, 4]}, "it has other layers"),
         ({"filters": []}, "it has other layers"),
     ):
