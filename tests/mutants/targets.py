@@ -61,15 +61,11 @@ GROUPS: Sequence[Group] = (
         ),
     ),
     Group(
-        (
-            *_below("models/serving/rollout", "inputs references rollouts versions"),
-            "models/serving/deployment/manifests.py",
-        ),
+        _below("models/serving/rollout", "inputs references rollouts versions"),
         (
             *_below(
                 "tests/models/serving/rollout", "test_copies test_inputs test_references test_rollouts test_versions"
             ),
-            "tests/models/serving/deployment/test_manifests.py",
         ),
     ),
     Group(("models/training/warm_start.py",), _all_below("tests/models/training", "test_warm_start*.py")),
