@@ -15,7 +15,7 @@ from pipeline.core import environment
 from pipeline.history import runs
 from tests.waiting import PATIENCE_S
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 RUN_FILE = """
 task: tabular_classification

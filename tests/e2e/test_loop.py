@@ -20,7 +20,7 @@ from pipeline.scheduling.store import Store
 from tests.conftest import ROOT, headrace
 from tests.waiting import PATIENCE_S, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 ROWS = 300
 RUN_FILE = """
