@@ -36,11 +36,13 @@ def test_a_task_is_copied_registered_and_added_to_the_import_contracts(clone):
     assert not [path for path in (clone / "models/tasks/mood").glob("*.py") if "sequence_cl" in path.read_text()]
 
 
+# In short without the test that starts a server: what it runs is code of the copied task.
 @pytest.mark.slow
-def test_a_copied_task_passes_the_contract_test(clone):
+@pytest.mark.parametrize("tests", ["mood and not server", pytest.param("mood", marks=pytest.mark.long)])
+def test_a_copied_task_passes_the_contract_test(clone, tests):
     new_task.write(clone, "mood", "text_classification")
 
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "tests/models/test_contract.py", "-k", "mood"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "tests/models/test_contract.py", "-k", tests]
     result = subprocess.run(
         command,
         cwd=clone,
