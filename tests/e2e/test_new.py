@@ -86,6 +86,7 @@ def test_rows_of_a_table_are_predicted_without_their_label(home):
     assert sum(top["probability"] for top in predictions[0]["top"]) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.long
 def test_a_network_that_did_not_learn_is_not_published(home):
     """As `headrace new` writes it: a network has to beat a constant answer, no classical model."""
     done = headrace("run", "./tumours.yaml", "--set", "train.learning_rate=1e-12", "--set", "train.epochs=1", cwd=home)
