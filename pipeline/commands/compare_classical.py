@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
-from data.texts import to_json
+from data.texts import significant, to_json
 from pipeline.core.config import NamedConfig
 from pipeline.core.paths import PipelinePaths
 
@@ -81,9 +81,9 @@ def table(results: list[dict[str, Any]]) -> list[str]:
 
 
 def _value(result: dict[str, Any], name: str, metric: str) -> str:
-    """Returns a model's metric with 4 decimals; empty if there is none, or if it is no finite number."""
+    """Returns a model's metric as text; empty if there is none, or if it is no finite number."""
     value = result["models"].get(name, {"metrics": {}})["metrics"].get(metric)
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else significant(value)
 
 
 def plot(results: list[dict[str, Any]], path: Path) -> None:

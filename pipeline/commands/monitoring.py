@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data.files import atomic
-from data.texts import to_json
+from data.texts import significant, span, to_json
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
 
 if TYPE_CHECKING:
@@ -119,6 +119,6 @@ def quality(pipeline: str, labels: Path, home: Path, as_json: bool) -> None:
         click.echo(to_json([asdict(day) for day in by_day], indent=1))
         return
     for day in by_day:
-        click.echo(
-            f"{day.day}  {day.rows:>8,} rows  {day.metric} {day.value:.4f}  95 % {day.low:.4f} to {day.high:.4f}"
-        )
+        interval = day.low, day.high
+        value = significant(day.value, interval=interval)
+        click.echo(f"{day.day}  {day.rows:>8,} rows  {day.metric} {value}  95 % {span(interval)}")

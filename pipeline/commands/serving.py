@@ -262,7 +262,10 @@ def versions(pipeline: str, home: Path, as_json: bool) -> None:
         click.echo(to_json(rows, indent=1))
         return
     for row in rows:
-        metrics = ", ".join(f"{name} {significant(row['metrics'][name])}" for name in row["shown"][:3])
+        metrics = ", ".join(
+            f"{name} {significant(row['metrics'][name], interval=row['intervals'].get(name))}"
+            for name in row["shown"][:3]
+        )
         labels = ", ".join([*row["labels"], *["served"] * (row["state"] == "AVAILABLE")])
         click.echo(f"{row['version']}  {row['published']}  {row['by'] or '?':<10} {metrics}  {labels}".rstrip())
         change = row["change"]

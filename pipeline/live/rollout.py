@@ -142,7 +142,8 @@ def _wait_until_loaded(client: Any, folder: Path, version: int) -> None:
 def list_versions(home: Path, pipeline: str) -> list[dict[str, Any]]:
     """Returns each version of a pipeline, the newest first: its labels, who published it, when, its metrics.
 
-    `state` is its state in the server that runs on this home, such as `AVAILABLE`; empty without a server. `canary` is
+    `state` is its state in the server that runs on this home, such as `AVAILABLE`; empty without a server. `intervals`
+    is metric -> ends of its 95 % interval, empty for versions of older releases. `canary` is
     how it ended as a canary: `outcome`, `time`, `who` and `why`; None where it was no canary, or still is one. `shown`
     are the names of the metrics of a short table, the main metric of the task first. `change` is the last change that
     gave it a role, from the audit; None without one.
@@ -162,7 +163,9 @@ def list_versions(home: Path, pipeline: str) -> list[dict[str, Any]]:
         labels = ["stable"] * (version == stable) + ["previous"] * (version == rollout.previous)
         if rollout.canary and rollout.canary.version == version:
             labels.append(f"canary {rollout.canary.percent:g} %")
-        metrics = manifest.get("evaluation", {}).get("slices", {}).get(OVERALL) or {}
+        metrics, intervals = (
+            manifest.get("evaluation", {}).get(part, {}).get(OVERALL) or {} for part in ("slices", "intervals")
+        )
         role_changes = [
             change
             for change in changes
@@ -177,6 +180,7 @@ def list_versions(home: Path, pipeline: str) -> list[dict[str, Any]]:
                 "by": manifest.get("by", ""),
                 "run": manifest.get("run", ""),
                 "metrics": metrics,
+                "intervals": intervals,
                 "shown": shown(metrics, _compared_metrics(manifest)),
                 "serving": manifest.get("serving", {}),
                 "change": role_changes[-1] if role_changes else None,

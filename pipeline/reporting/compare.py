@@ -115,7 +115,10 @@ class Comparison:
     @property
     def cost_texts(self) -> dict[str, list[str]]:
         """The cost as text: resource with its unit -> values."""
-        return {name: list(map(number, values)) for name, values in self.cost.items()}
+        return {
+            name: [f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in values]
+            for name, values in self.cost.items()
+        }
 
 
 def compare(home: Path, runs: list[RunRecord]) -> Comparison:

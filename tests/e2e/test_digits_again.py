@@ -48,7 +48,7 @@ def test_a_model_beyond_its_serving_budget_is_refused_with_the_measured_value(di
 
     assert done.code == 5
     assert "Serving check: the server takes " in done.out
-    assert " MiB, at most 10 (serving.max_mib); nothing was published." in done.out
+    assert " MiB, at most 10 MiB (serving.max_mib); nothing was published." in done.out
     assert list(digits_copy.version.parent.glob("[0-9]*")) == before
 
 

@@ -123,11 +123,11 @@ def over_budget(measured: Measurement, budget: Mapping[str, Any], last: Mapping[
     exceeded = []
     if slowdown is not None and last.get("p95_ms") and measured.p95_ms > slowdown * last["p95_ms"]:
         exceeded.append(
-            f"p95 latency is {measured.p95_ms:.1f} ms, the last version's was {last['p95_ms']:.1f}, at most "
+            f"p95 latency is {measured.p95_ms:.1f} ms, the last version's was {last['p95_ms']:.1f} ms, at most "
             f"{slowdown:g} times that (serving.max_slowdown)"
         )
     if p95_ms is not None and measured.p95_ms > p95_ms:
-        exceeded.append(f"p95 latency is {measured.p95_ms:.1f} ms, at most {p95_ms:g} (serving.p95_ms)")
+        exceeded.append(f"p95 latency is {measured.p95_ms:.1f} ms, at most {p95_ms:g} ms (serving.p95_ms)")
     if max_mib is not None and measured.mib is not None and measured.mib > max_mib:
-        exceeded.append(f"the server takes {measured.mib:.0f} MiB, at most {max_mib:g} (serving.max_mib)")
+        exceeded.append(f"the server takes {measured.mib:.0f} MiB, at most {max_mib:g} MiB (serving.max_mib)")
     return exceeded

@@ -59,20 +59,23 @@ def test_the_state_of_a_version_is_that_of_the_running_server(tmp_path, folder, 
 
 
 def test_versions_of_two_releases_are_shown_by_the_same_metrics(tmp_path, folder):
-    """An older release stored metrics by the alphabet, and the number of rows among them."""
+    """An older release stored metrics by the alphabet, the number of rows among them, and no intervals."""
     features = {"label": {"kind": "label", "classes": ["no", "yes"]}, "size": {"kind": "number"}}
     spec = {"name": "spam", "title": "spam", "licence": "none", "features": features}
     by_alphabet = {"accuracy": 0.8, "example_count": 9.0, "expected_calibration_error": 0.1, "auc": 0.9, "f1@yes": 0.7}
     by_rank = {"auc": 0.9, "accuracy": 0.8, "f1@yes": 0.7, "expected_calibration_error": 0.1, "example_count": 9.0}
-    for version, metrics in ((1, by_alphabet), (2, by_rank)):
-        manifest = {"task": "tabular_classification", "spec": spec, "evaluation": {"slices": {"overall": metrics}}}
+    intervals = {"overall": {"auc": [0.88, 0.92]}}
+    for version, metrics, measured in ((1, by_alphabet, {}), (2, by_rank, {"intervals": intervals})):
+        evaluation = {"slices": {"overall": metrics}, **measured}
+        manifest = {"task": "tabular_classification", "spec": spec, "evaluation": evaluation}
         (folder / str(version) / "assets.extra").mkdir()
         (folder / str(version) / "assets.extra" / "headrace.json").write_text(json.dumps(manifest))
 
     lines = CliRunner().invoke(cli, ["versions", "spam", "--home", str(tmp_path)]).stdout.splitlines()
 
-    for line in (next(line for line in lines if line.startswith(f"{version}  ")) for version in (1, 2)):
-        assert line.partition("stable")[0].rstrip().endswith(" auc 0.9000, accuracy 0.8000, f1@yes 0.7000")
+    for version, auc in ((1, "0.9000"), (2, "0.900")):
+        line = next(line for line in lines if line.startswith(f"{version}  "))
+        assert line.partition("stable")[0].rstrip().endswith(f" auc {auc}, accuracy 0.8000, f1@yes 0.7000")
     assert by_version(tmp_path)[3]["shown"] == []
 
 

@@ -27,6 +27,13 @@ def test_settings_that_differ_are_listed_and_no_others(two_runs):
     assert comparison.cost["CPU seconds"] == [50.0, 75.0]
 
 
+def test_the_cost_has_the_digits_that_a_person_reads(two_runs):
+    for run, seconds in zip(two_runs, (172.0669367313385, 49.6312), strict=True):
+        run.record.cpu_seconds = seconds
+
+    assert _compared(*two_runs).cost_texts["CPU seconds"] == ["172", "49.6"]
+
+
 def test_a_setting_that_an_older_run_lacks_equals_its_default(two_runs):
     before, after = two_runs
     before.record.settings["data"].pop("decimal")

@@ -32,11 +32,11 @@ def test_an_exceeded_budget_is_reported_with_its_setting():
     assert over_budget(MEASURED, NONE, {}) == []
     assert over_budget(MEASURED, {"p95_ms": 30, "max_mib": 900, "max_slowdown": 2}, {"p95_ms": 15.0}) == []
     assert over_budget(MEASURED, {**NONE, "max_slowdown": 2}, {"p95_ms": 10.0}) == [
-        "p95 latency is 30.0 ms, the last version's was 10.0, at most 2 times that (serving.max_slowdown)"
+        "p95 latency is 30.0 ms, the last version's was 10.0 ms, at most 2 times that (serving.max_slowdown)"
     ]
     assert over_budget(MEASURED, {**NONE, "p95_ms": 20, "max_mib": 800}, {}) == [
-        "p95 latency is 30.0 ms, at most 20 (serving.p95_ms)",
-        "the server takes 900 MiB, at most 800 (serving.max_mib)",
+        "p95 latency is 30.0 ms, at most 20 ms (serving.p95_ms)",
+        "the server takes 900 MiB, at most 800 MiB (serving.max_mib)",
     ]
 
 
