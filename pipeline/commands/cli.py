@@ -15,6 +15,7 @@ from pipeline.commands.shared import (
     PipelineName,
     SectionedGroup,
     command_with,
+    echo_error,
     home_option,
     json_option,
     reports_errors,
@@ -61,7 +62,7 @@ def overview(home: Path) -> None:
     from pipeline.commands import overview as home_overview
 
     for line in home_overview.lines(home):
-        click.echo(printable(typed(line)))
+        click.echo(line)
 
 
 @cli.command()
@@ -96,6 +97,7 @@ def run(
     5 serving check failed, 6 the pipeline is already running, 130 and 143 interrupted: the next run goes on from there.
     """
     from pipeline.core import config
+    from pipeline.core.colors import STATE_COLORS
     from pipeline.core.screen import Screen
     from pipeline.core.signals import Stopped
     from pipeline.history import pipelines
@@ -108,12 +110,15 @@ def run(
     try:
         result = runner.execute(named, home, screen, wait=wait, allow_unblessed=allow_unblessed, take_over=take_over)
     except Stopped as stopped:
-        click.echo(f"headrace: Stopped by {stopped} before the first stage or after the last.", err=True)
+        echo_error(f"Stopped by {stopped} before the first stage or after the last.")
         sys.exit(128 + stopped.number)
     if as_json:
         click.echo(to_json(result_as_json(result), indent=1))
     else:
-        for line in ["", *closing_block(result)]:
+        screen.say("")
+        first, *others = closing_block(result)
+        screen.say(typed(first), STATE_COLORS[result.record.state])
+        for line in others:
             screen.say(typed(line))
     sys.stdout.flush()
     # Ends the process at once: the idle threads of gRPC and TensorFlow take seconds to stop.
@@ -188,7 +193,7 @@ def new(
     else:
         click.echo("\n".join(map(printable, output.lines(draft, target, check_result))))
     if check_result.error:
-        click.echo(f"headrace: {printable_lines(check_result.error)}", err=True)
+        echo_error(printable_lines(check_result.error))
     if not as_json:
         click.echo("\n".join(map(printable, output.next_lines(target, check_result, home))))
     sys.exit(check_result.exit_code)

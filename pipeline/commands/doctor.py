@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.core import environment
+from pipeline.core.colors import BAD, GOOD, WARNING, colored
 
 ROOT = Path(__file__).resolve().parents[2]
 GIB = 2**30
@@ -37,7 +38,8 @@ class Finding:
 
     def line(self) -> str:
         """Returns the finding as one line of text."""
-        verdict = f"{self.state}: {self.command}" if self.command else self.state
+        state = colored(self.state, {"ok": GOOD, "warn": WARNING, "fix": BAD}[self.state])
+        verdict = f"{state}: {self.command}" if self.command else state
         return f"{self.name:<12}{self.found:<56}  {verdict}"
 
 

@@ -12,6 +12,7 @@ import click
 from data.files import atomic
 from data.texts import significant, span, to_json
 from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, set_option
+from pipeline.core.colors import BAD, colored
 
 if TYPE_CHECKING:
     from pipeline.live.drift import Distance
@@ -83,7 +84,7 @@ def _lines(by_kind: "dict[str, list[Distance]]") -> Iterator[str]:
         yield f"{_KINDS[kind]}, against {references}"
         for distance in distances:
             comparison = f"{distance.value:.3f} ({distance.measure}, at most {distance.limit:.3f})"
-            yield f"  {distance.feature:<28}{comparison}{'  DRIFT' if distance.drifted else ''}"
+            yield f"  {distance.feature:<28}{comparison}{colored('  DRIFT', BAD) if distance.drifted else ''}"
 
 
 @click.command()

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.scripts import isolated
+from data.scripts import isolated, printable
 from models.serving.rollout import rollouts
 from models.serving.rollout.versions import versions
 from pipeline.commands.shared import typed
 from pipeline.core import environment
+from pipeline.core.colors import colored_state
 from pipeline.history import pipelines, runs
 from pipeline.history.record import RunRecord
 from pipeline.history.states import RUNNING
@@ -52,7 +53,7 @@ def lines(home: Path) -> list[str]:
     steps |= {} if steps else _first_steps(home)
     home_path = Path(home).resolve()
     width = max((len(pipeline.run.pipeline) for pipeline in listed_pipelines), default=0)
-    rows = [f"  {pipeline.run.pipeline:<{width}}  {_line(pipeline)}" for pipeline in listed_pipelines]
+    rows = [f"  {printable(f'{pipeline.run.pipeline:<{width}}')}  {_line(pipeline)}" for pipeline in listed_pipelines]
     if len(last_runs) > len(listed_pipelines):
         rows.append(
             f"  and {len(last_runs) - len(listed_pipelines):,} more: {environment.program()} runs{home_option(home)}"
@@ -63,10 +64,10 @@ def lines(home: Path) -> list[str]:
         else f"Nothing has run in {home_path}."
     )
     return [
-        title,
+        printable(title),
         *rows,
         "",
-        *next_lines(dict(list(steps.items())[:MAX_STEPS])),
+        *(printable(typed(line)) for line in next_lines(dict(list(steps.items())[:MAX_STEPS]))),
         f"All commands: {environment.program()} --help",
     ]
 
@@ -78,7 +79,7 @@ def _line(pipeline: _Pipeline) -> str:
     reason = f": {typed(run.error.splitlines()[0])}" if run.error else ""
     served = f", served at {pipeline.server.rest}" if pipeline.server else ""
     version = f"; version {pipeline.live} is live{served}" if pipeline.live else ""
-    return f"{moment(run.started)}  {run.state}{stage}{isolated(reason)}{version}"
+    return f"{moment(run.started)}  {colored_state(run.state)}{printable(f'{stage}{isolated(reason)}{version}')}"
 
 
 def _live(home: Path, pipeline: str) -> int | None:

@@ -13,7 +13,7 @@ import click
 from data.errors import DataError, HeadraceError
 from data.secrets import hide
 from data.texts import to_json
-from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, typed
+from pipeline.commands.shared import PipelineName, echo_error, home_option, json_option, reports_errors, typed
 
 if TYPE_CHECKING:
     from pipeline.live.predicting import Predictions
@@ -209,7 +209,7 @@ def _print_json(predictions: "Predictions", tally: _Tally) -> None:
         # Standard output stays valid JSON.
         print_value({"error": typed(str(error)), "exit_code": error.exit_code})
         click.echo("\n]")
-        click.echo(f"headrace: {hide(typed(str(error)))}", err=True)
+        echo_error(hide(typed(str(error))))
         sys.exit(error.exit_code)
     click.echo("\n]" if has_begun else "[]")
 

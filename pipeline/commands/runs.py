@@ -10,6 +10,7 @@ from data.errors import ConfigError
 from data.scripts import isolated
 from data.texts import to_json
 from pipeline.commands.shared import PipelineName, RunName, home_option, json_option, reports_errors
+from pipeline.core.colors import colored_state
 from pipeline.history.states import STATES
 
 MAX_CLASS_METRICS = 90  # printed by `headrace show`: three for each of 30 classes
@@ -80,7 +81,7 @@ def show(run: str, home: Path, as_json: bool) -> None:
         return
     click.echo(runs.line(record))
     for stage in record.stages:
-        click.echo(f"  {stage.name:<15}{stage.state:<9}{stage.seconds:7.1f} s  {stage.detail}")
+        click.echo(f"  {stage.name:<15}{colored_state(stage.state, 9)}{stage.seconds:7.1f} s  {stage.detail}".rstrip())
         for folder in stage.outputs.values():
             click.echo(f"{'':<36}{folder}")
     class_metrics = [name for name in record.metrics if is_of_class(name) and name not in record.shown_metrics]

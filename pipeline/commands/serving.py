@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data.texts import significant, to_json
-from pipeline.commands.shared import PipelineName, home_option, json_option, reports_errors, typed
+from pipeline.commands.shared import PipelineName, echo_error, home_option, json_option, reports_errors, typed
 
 if TYPE_CHECKING:
     from models.serving.deployment.process import ServerProcess
@@ -232,7 +232,7 @@ def canary(pipeline: str, version: int, percent: float, max_error_rate: float, p
     if as_json:
         click.echo(to_json(vars(watched)))
     elif watched.reason:
-        click.echo(f"headrace: Version {version} was taken back: {watched.reason}.", err=True)
+        echo_error(f"Version {version} was taken back: {watched.reason}.")
     else:
         click.echo(f"version {version} answered {watched.canary} of {watched.requests} requests and stays")
     sys.exit(5 if watched.reason else 0)

@@ -19,6 +19,7 @@ from data.errors import ConfigError, HeadraceError
 from data.scripts import isolated, printable, printable_lines
 from data.secrets import hide
 from pipeline.core import environment
+from pipeline.core.colors import BAD, colored
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # Section of `headrace --help` -> its subcommands, in order.
@@ -36,12 +37,10 @@ class SectionedGroup(click.Group):
     """A group of commands whose help lists them by section, each with the first sentence of its description."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the sections; headings are bold on a terminal, where NO_COLOR is not set."""
-        if os.environ.get("NO_COLOR"):
-            ctx.color = False
+        """Writes the sections; headings are bold on a terminal."""
         width = max(map(len, self.commands))
         for heading, names in SECTIONS.items():
-            with formatter.section(click.style(heading, bold=True)):
+            with formatter.section(colored(heading, bold=True)):
                 limit = formatter.width - width - 6  # indents and the gap between the columns
                 rows = [(name.ljust(width), self.commands[name].get_short_help_str(limit)) for name in names]
                 formatter.write_dl(rows)
@@ -112,7 +111,7 @@ def reports_errors(function):
             text = hide(typed(str(error)))
             if kwargs.get("as_json"):
                 click.echo(json.dumps({"error": text, "exit_code": error.exit_code}))
-            click.echo(f"headrace: {printable_lines(text)}", err=True)
+            echo_error(printable_lines(text))
             sys.exit(error.exit_code)
         except BrokenPipeError:
             # The reader, such as `head`, has ended; without this, closing standard output would fail, too.
@@ -121,13 +120,15 @@ def reports_errors(function):
             if verbose:
                 raise
             text = (hide(str(error)).splitlines() or [""])[0][:300]
-            click.echo(
-                f"headrace: {type(error).__name__}: {printable(text)} (an internal error; -v shows the traceback)",
-                err=True,
-            )
+            echo_error(f"{type(error).__name__}: {printable(text)} (an internal error; -v shows the traceback)")
             sys.exit(1)
 
     return click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")(wrapper)
+
+
+def echo_error(text: str) -> None:
+    """Prints an error on standard error, after the name of the program."""
+    click.echo(f"{colored('headrace:', BAD, stream=sys.stderr)} {text}", err=True)
 
 
 def typed(text: str) -> str:

@@ -16,6 +16,7 @@ from rich.text import Text
 from data.secrets import hide
 from data.texts import significant
 from models.progress import pace
+from pipeline.core.colors import BUSY, STATE_COLORS, has_color, is_live
 
 NAME_WIDTH = 14
 EVERY_SECONDS = 30.0  # between two progress lines of a stage, without a terminal
@@ -39,7 +40,14 @@ class Screen:
         sys.stdout.flush()
         # TensorFlow writes to the file descriptors, so this is a copy that redirection does not affect.
         file = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
-        self.console = _Console(file=file, highlight=False, soft_wrap=True, quiet=quiet)
+        self.console = _Console(
+            file=file,
+            highlight=False,
+            soft_wrap=True,
+            quiet=quiet,
+            force_terminal=is_live(file),
+            color_system="standard" if has_color(file) else None,
+        )
         self.stage, self._started, self._detail = "", 0.0, ""
         self._values: dict[str, Any] = {}
 
@@ -89,17 +97,16 @@ class Screen:
         """
         seconds = time.monotonic() - self._started
         detail = self._detail if state == "done" else state
-        style = {"done": "green", "cached": "dim", "failed": "red", "stopped": "yellow"}[state]
         mark = "✗" if state in ("failed", "stopped") else "✓"
-        line = Text.assemble((mark, style), f" {self.stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
+        line = Text.assemble((mark, STATE_COLORS[state]), f" {self.stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
         self.stage = ""
         self.say(line)
         return seconds, detail
 
-    def say(self, line: str | Text) -> None:
-        """Prints a line."""
-        # Without markup: a file `d:label:` must not become an emoji, nor `[red]` a colour.
-        self.console.print(hide(line) if isinstance(line, str) else line, markup=False, emoji=False)
+    def say(self, line: str | Text, color: str = "") -> None:
+        """Prints a line; a text in a color of `pipeline.core.colors`."""
+        # Without markup: a file `d:label:` must not become an emoji, nor `[red]` a color.
+        self.console.print(Text(hide(line), color) if isinstance(line, str) else line, markup=False, emoji=False)
 
     def _running(self) -> Text:
         if not self.stage:
@@ -107,7 +114,7 @@ class Screen:
         seconds = time.monotonic() - self._started
         spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(seconds * 8) % 10] if self.console.is_terminal else "…"
         detail = ", ".join(filter(None, (self._detail, pace(self._values, seconds))))
-        return Text.assemble((spinner, "cyan"), f" {self.stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
+        return Text.assemble((spinner, BUSY), f" {self.stage:<{NAME_WIDTH}}{seconds:7.1f} s  {detail}")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from data.errors import ConfigError
 from data.texts import significant
+from pipeline.core.colors import colored_state
 from pipeline.core.paths import PipelinePaths
 from pipeline.history import executions
 from pipeline.history.record import RunRecord, state_of
@@ -70,7 +71,8 @@ def line(run: RunRecord) -> str:
     )
     where = f"at {run.stages[-1].name}" if run.stages and run.state not in ("published", "unpublished") else ""
     stages = f"{len(run.stages)} stages, {cached} cached"
-    return f"{run.run}  {run.pipeline:<16}{run.state:<12}{run.seconds:7.1f} s  {stages:<22}{metrics or where}".rstrip()
+    state = colored_state(run.state, 12)
+    return f"{run.run}  {run.pipeline:<16}{state}{run.seconds:7.1f} s  {stages:<22}{metrics or where}".rstrip()
 
 
 def _runs_of(paths: PipelinePaths) -> list[RunRecord]:

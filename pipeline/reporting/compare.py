@@ -86,6 +86,7 @@ class Comparison:
         data: Property of the data -> values; only properties that differ.
         environment: Package, property of the machine or `commit` -> values; only those that differ.
         metrics: Metric -> values on the test splits.
+        lower_is_better: Metric -> whether a lower value is better; only metrics that models are compared by.
         slices: Slice -> values of `slice_metric`; only slices with a significant difference.
         slice_metric: The metric by which slices are compared; empty without common slices.
         steady_slices: Number of slices without a significant difference.
@@ -102,6 +103,7 @@ class Comparison:
     data: dict[str, list[Any]] = field(default_factory=dict)
     environment: dict[str, list[Any]] = field(default_factory=dict)
     metrics: dict[str, list[Delta]] = field(default_factory=dict)
+    lower_is_better: dict[str, bool] = field(default_factory=dict)
     slices: dict[str, list[Delta]] = field(default_factory=dict)
     slice_metric: str = ""
     steady_slices: int = 0
@@ -138,6 +140,7 @@ def compare(home: Path, runs: list[RunRecord]) -> Comparison:
     comparison.settings = _settings(runs)
     comparison.data = _data(runs, facts)
     comparison.environment = _differing([{**run.packages, **run.machine, "commit": run.commit} for run in runs])
+    comparison.lower_is_better = {name: metric.lower_is_better for name, metric in facts[0].compared.items()}
     _add_metrics(comparison, facts)
     _add_slices(comparison, facts)
     comparison.cost = {

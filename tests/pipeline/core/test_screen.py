@@ -97,19 +97,55 @@ with redirected(Path(sys.argv[1])), screen.stages():
 """
 
 
-def test_a_terminal_shows_the_running_stage_live_and_no_noise(tmp_path):
+def _on_a_terminal(code: str, *arguments, **variables: str) -> str:
+    """Runs Python code on a terminal, and returns what it shows."""
     main, terminal = pty.openpty()
-    command = [sys.executable, "-c", ON_A_TERMINAL, str(tmp_path / "log")]
-
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
     result = subprocess.run(
-        command, stdout=terminal, stderr=terminal, cwd=ROOT, timeout=PATIENCE_S, env={**os.environ, "TERM": "xterm"}
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=terminal,
+        stderr=terminal,
+        cwd=ROOT,
+        timeout=PATIENCE_S,
+        env={**environment, **variables},
     )
     os.close(terminal)
     output = os.read(main, 1 << 16).decode()
     os.close(main)
-
     assert result.returncode == 0, output
+    return output
+
+
+def test_a_terminal_shows_the_running_stage_live_and_no_noise(tmp_path):
+    output = _on_a_terminal(ON_A_TERMINAL, tmp_path / "log", TERM="xterm")
+
     assert "train" in output
     assert output.count("epoch 1/2") > 1  # redrawn while it ran
     assert "noise" not in output
     assert (tmp_path / "log").read_text().count("noise") == 3
+
+
+ENDED_STAGES = """
+from pipeline.core.screen import Screen
+screen = Screen()
+with screen.stages():
+    for state in ("done", "failed"):
+        screen.begin("train")
+        screen.end(state)
+screen.say("Published", "green")
+"""
+
+
+def test_marks_and_verdict_have_colors_on_a_terminal():
+    output = _on_a_terminal(ENDED_STAGES, TERM="xterm")
+
+    assert "\x1b[32m✓\x1b[0m train" in output
+    assert "\x1b[31m✗\x1b[0m train" in output
+    assert "\x1b[32mPublished\x1b[0m" in output
+
+
+def test_a_dumb_terminal_gets_no_escape_codes_and_no_color_leaves_the_colors_out():
+    assert "\x1b" not in _on_a_terminal(ENDED_STAGES, TERM="dumb")
+    without_colors = _on_a_terminal(ENDED_STAGES, TERM="xterm", NO_COLOR="1")
+    assert "✓ train" in without_colors
+    assert "\x1b[3" not in without_colors  # colors are 30 to 37

@@ -33,6 +33,21 @@ def test_long_and_multiline_names_do_not_break_the_columns(two_runs):
     assert any(line.startswith("  a=b\\nc ") for line in text)
 
 
+def test_a_better_metric_is_green_and_a_worse_one_red(two_runs, monkeypatch):
+    monkeypatch.setattr(compare_text, "colored", lambda text, color: f"<{color}>{text}</>" if color else text)
+    before, after = (run.record for run in two_runs)
+    comparisons = [compare.compare(two_runs[0].home, runs) for runs in ([before, after], [after, before])]
+
+    better, worse = (
+        next(line for line in compare_text.lines(comparison) if line.startswith("  accuracy"))
+        for comparison in comparisons
+    )
+
+    assert "<green>0.900 (+0.300" in better
+    assert "<red>0.600 (-0.300" in worse
+    assert better.count("</>") == worse.count("</>") == 1
+
+
 def test_the_json_holds_numbers(two_runs):
     values = json.loads(
         json.dumps(compare_text.as_json(compare.compare(two_runs[0].home, [run.record for run in two_runs])))
