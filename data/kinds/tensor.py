@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from data.kinds.cell import Cells, Column, ReadOptions, Unusable, convert_cells, shown
+from data.kinds.cell import Cells, Column, ReadOptions, Unusable, convert_cells, convert_doubtful, shown
 from data.kinds.contract import Kind, one_each
 from data.spec import TensorFeature
 
@@ -41,7 +42,7 @@ def value(cell: Any, feature: TensorFeature, options: ReadOptions) -> np.ndarray
     if not np.isfinite(array).all():
         raise Unusable("finite numbers", f"{_first(array, ~np.isfinite(array))}")
     with np.errstate(over="ignore", invalid="ignore"):
-        stored = array.astype(f"<{np.dtype(feature.dtype).str[1:]}")
+        stored = array.astype(_dtype(feature))
     is_held = np.isfinite(stored) if stored.dtype.kind == "f" else stored == array
     if not is_held.all():
         raise Unusable(f"numbers that {feature.dtype} holds", _first(array, ~is_held))
@@ -55,7 +56,39 @@ def column(cells: Cells, feature: TensorFeature, options: ReadOptions) -> Column
         array = value(cell, feature, options)
         return None if array is None else np.ascontiguousarray(array).tobytes()
 
-    return convert_cells(cells, convert, pa.binary())
+    numbers = None if isinstance(cells, list) else _numbers(cells, feature)
+    if numbers is None:
+        return convert_cells(cells, convert, pa.binary())
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = numbers.astype(_dtype(feature))
+    is_held = np.isfinite(stored) if stored.dtype.kind == "f" else stored == numbers
+    stored = stored + 0 if stored.dtype.kind == "f" else stored  # no negative zero
+    offsets = np.arange(len(cells) + 1, dtype=np.int64) * stored.shape[1] * stored.itemsize
+    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(stored))]
+    values = pa.BinaryArray.from_buffers(pa.binary(), len(cells), buffers)
+    return convert_doubtful(values, ~is_held.all(axis=1), cells, convert)
+
+
+def _numbers(cells: pa.Array, feature: TensorFeature) -> np.ndarray | None:
+    """Returns lists of numbers, all of the feature's shape or its numbers one after the other, as `(rows, numbers)`.
+
+    None where they are anything else: those are converted cell by cell.
+    """
+    sizes = []
+    values = cells
+    while (
+        pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type)
+    ):
+        lengths = values.value_lengths()
+        bounds = pc.min_max(lengths).as_py() if len(lengths) else {"min": None, "max": None}
+        if lengths.null_count or bounds["min"] is None or bounds["min"] != bounds["max"]:
+            return None
+        sizes.append(bounds["min"])
+        values = values.flatten()
+    is_number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if tuple(sizes) not in (feature.shape, (int(np.prod(feature.shape)),)) or not is_number or values.null_count:
+        return None
+    return values.to_numpy(zero_copy_only=False).reshape(len(cells), -1)
 
 
 def _array(cell: Any, feature: TensorFeature, options: ReadOptions) -> np.ndarray:
