@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from tests.waiting import PATIENCE_S
 
 # Tests connect to servers on this machine, whatever proxy is set.
 environment.bypass_proxies(os.environ)
+# A shell's background job ignores it, and so would all that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
