@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from data.checks import profile
 from data.checks.profile import Profile, drifts
@@ -50,6 +51,21 @@ def test_rows_are_added_up_by_hand():
     assert arrays["inputs.count"].tolist() == [[0] * 64, [2] * 64, [0] * 64]
     assert arrays["inputs.squares"].tolist() == [[0] * 64, [256] * 64, [0] * 64]
     assert arrays["rows"].tolist() == [2]
+
+
+def test_sums_have_the_same_bits_with_any_number_of_threads():
+    features = {"image": ImageFeature(height=32, width=32, channels=1), "label": LabelFeature(classes=("a", "b"))}
+    spec = SPEC.model_copy(update={"features": features})
+    images = np.random.default_rng(0).integers(0, 256, (2000, 32, 32, 1), np.uint8)
+
+    profiles = []
+    for threads in (1, 2, 4):
+        accumulator = Profile(spec)
+        with threadpool_limits(threads, user_api="blas"):
+            accumulator.add({"image": images, "label": np.arange(2000) % 2})
+        profiles.append(accumulator.result()["inputs.squares"].tobytes())
+
+    assert len(set(profiles)) == 1
 
 
 def test_a_profile_is_loaded_as_it_was_saved(tmp_path):
