@@ -31,6 +31,7 @@ SUMMARY = ArtifactFile("ingest", "examples", "summary.json")
 SPLIT_RULE = ArtifactFile("ingest", "examples", "split_rule.json")  # by which rows were assigned to splits
 ROW_IDS = ArtifactFile("ingest", "examples", "row_ids.npz")  # of the test split
 GROUPS = ArtifactFile("ingest", "examples", "groups.npy")  # of the test split, if its rows have groups
+IDS = ArtifactFile("ingest", "examples", "ids.parquet")  # of the test split, if the data has a column data.roles.id
 PICTURE_FILES = ArtifactFile("ingest", "examples", "picture_files.tfrecord")  # of some rows of the test split
 STATISTICS = ArtifactFile("statistics", "statistics", "FeatureStats.pb", per_split=True)  # TFX's name
 PROFILE = ArtifactFile("statistics", "statistics", "profile.npz")

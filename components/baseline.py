@@ -73,7 +73,7 @@ def compare(predictions: Predictions, classical: Path, metric: Metric, classes: 
     """
     models = json.loads(CLASSICAL.path(classical).read_text())
     trivial_models = {name: facts for name, facts in models.items() if facts["trivial"]}
-    estimate = metric.function(predictions.targets, predictions.values)
+    estimate = metric.function(predictions.targets, predictions.values, predictions.weights)
     with_best, with_trivial = (
         compare_with(best_model(candidates, metric), metric, predictions, estimate, classical, classes)
         for candidates in (models, trivial_models)
@@ -99,7 +99,7 @@ def compare_with(
         classical: Folder of the other models' predictions.
         classes: Names of the classes, where labels are predicted.
     """
-    other = metric.function(predictions.targets, np.load(classical / f"{model}.npy"))
+    other = metric.function(predictions.targets, np.load(classical / f"{model}.npy"), predictions.weights)
     interval = difference(metric, network, other, groups=predictions.groups)
     groups = None if predictions.groups is None else num_groups(predictions.groups)
     ends = [end if math.isfinite(end) else None for end in (interval.low, interval.high)]  # JSON has no infinity
@@ -134,7 +134,7 @@ def best_model(models: dict[str, dict[str, Any]], metric: Metric) -> str:
 def network_facts(predictions: Predictions, training: dict[str, Any], metrics: dict[str, Metric]) -> dict[str, Any]:
     """Returns the network's metrics, seconds and memory under the keys of `components.classical.fit`."""
     return {
-        "metrics": metric_values(metrics, predictions.targets, predictions.values),
+        "metrics": metric_values(metrics, predictions.targets, predictions.values, predictions.weights),
         "rows": training["rows"],
         "train_seconds": training["seconds"],
         "microseconds_per_row": predictions.seconds / len(predictions.targets) * 1e6,

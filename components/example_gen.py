@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import tensorflow as tf
 import xxhash
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
@@ -17,7 +18,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 from threadpoolctl import threadpool_limits
 
-from components.artifact_files import GROUPS, PICTURE_FILES, ROW_IDS, SPLIT_RULE, SUMMARY
+from components.artifact_files import GROUPS, IDS, PICTURE_FILES, ROW_IDS, SPLIT_RULE, SUMMARY
 from data import examples as codec
 from data import loading, pictures
 from data.checks.rows import RowChecks
@@ -25,7 +26,7 @@ from data.columnar import batches, encoding
 from data.columnar.batches import SPLIT_INDEX, Batch, RowId
 from data.config import DataConfig
 from data.errors import DataError
-from data.spec import SPLITS, Dataset, DatasetSpec, LabelFeature, LocatedRow, Row
+from data.spec import SPLITS, WEIGHT, Dataset, DatasetSpec, LabelFeature, LocatedRow, Row
 from models import progress
 
 # A split has several files because Beam gives each worker whole files.
@@ -84,8 +85,8 @@ def write_splits(
 ) -> dict[str, dict]:
     """Writes rows below `folder`, each into its split, without those that the checks drop.
 
-    Of the test split it also writes the ids of its rows, their groups, and some original picture files: see
-    `read_row_ids`, `read_groups` and `read_originals`.
+    Of the test split it also writes file and number of its rows, their ids and groups, and some original picture files:
+    see `read_row_ids`, `read_ids`, `read_groups` and `read_originals`.
 
     Args:
         batches: The rows.
@@ -94,7 +95,8 @@ def write_splits(
         checks: Checks of the rows, evaluated after the last one; None for no checks.
 
     Returns:
-        Split -> its number of `rows`, its `digest` and its `classes`: label -> number of rows of each class.
+        Split -> its number of `rows`, its `digest`, its `classes`: label -> number of rows of each class, and where
+        rows have weights their mean, `mean_weight`.
 
     Raises:
         DataError: A check refuses the rows.
@@ -106,9 +108,11 @@ def write_splits(
     for batch in batches:
         if checks:
             checks.add(batch)
-        targets = encoding.encode(batch.columns, spec.targets())
-        # The concatenated bytes of two protocol buffers are those of the merged message.
-        serialized = pc.binary_join_element_wise(batch.inputs, targets, b"")
+        parts = [batch.inputs, encoding.encode(batch.columns, spec.targets())]
+        if batch.weights is not None:
+            parts.append(encoding.encode(pa.RecordBatch.from_arrays([batch.weights], names=[WEIGHT]), [WEIGHT]))
+        # The concatenated bytes of protocol buffers are those of the merged message.
+        serialized = pc.binary_join_element_wise(*parts, b"")
         for split, split_index in SPLIT_INDEX.items():
             indices = np.flatnonzero(batch.splits == split_index)
             if not len(indices):
@@ -134,14 +138,15 @@ def write_splits(
 
 
 class _TestRows:
-    """Collects the ids and the groups of the rows of the test split."""
+    """Collects file and number, id and group of the rows of the test split."""
 
     def __init__(self):
-        self._has_groups = False
+        self._has_groups = self._has_ids = False
         self._file_indices: dict[str, int] = {}
         self._group_indices: dict[str | int, int] = {}
         self._row_ids: list[tuple[int, int]] = []  # index of the file, number in it
         self._row_groups: list[int] = []
+        self._ids: list[pa.Array] = []
 
     def add(self, batch: Batch) -> None:
         """Adds rows of the test split."""
@@ -152,14 +157,26 @@ class _TestRows:
         for group in groups:
             key = len(self._row_groups) if group is None else group  # a row without a group is a group of its own
             self._row_groups.append(self._group_indices.setdefault(key, len(self._group_indices)))
+        self._has_ids = self._has_ids or batch.ids is not None
+        self._ids.append(pa.nulls(len(batch), pa.string()) if batch.ids is None else batch.ids)
 
     def write(self, folder: Path, dropped: np.ndarray | None) -> None:
-        """Writes the ids and, if any row has a group, the groups, without dropped rows, bool `(rows,)`."""
+        """Writes file and number of each row, its id and its group if any row has one, without dropped rows.
+
+        Args:
+            folder: Folder of the examples.
+            dropped: bool `(rows,)`; None for none.
+        """
         kept = slice(None) if dropped is None else ~dropped
         row_ids = np.array(self._row_ids, np.int64).reshape(-1, 2)[kept]
         np.savez(ROW_IDS.path(folder), files=np.array(list(self._file_indices), str), places=row_ids)
         if self._has_groups:
             np.save(GROUPS.path(folder), np.array(self._row_groups, np.int32)[kept])
+        if self._has_ids:
+            ids = pa.chunked_array(self._ids, pa.string())
+            pq.write_table(
+                pa.table({"id": ids if dropped is None else ids.filter(pa.array(~dropped))}), IDS.path(folder)
+            )
 
 
 class _Originals:
@@ -211,15 +228,18 @@ class _SplitWriter:
         self._folder, self._size, self._files = folder, 0, 0
         self._num_classes = {name: len(label.classes) for name, label in spec.of(LabelFeature).items()}
         self._labels: dict[str, list[np.ndarray]] = {name: [] for name in self._num_classes}
+        self._weights: list[np.ndarray] = []
         # One hash of the bytes of all rows, one of their lengths: the bytes alone do not say where a row ends.
         self._digest, self._lengths, self._rows = xxhash.xxh3_128(), xxhash.xxh3_128(), 0
         self._writer: tf.io.TFRecordWriter | None = None
 
     def add(self, batch: Batch, serialized: pa.Array) -> None:
-        """Writes serialized tf.train.Examples, binary `(rows,)`, and collects the labels of their rows in `batch`."""
+        """Writes serialized tf.train.Examples, binary `(rows,)`, and collects labels and weights of their rows."""
         self._write(serialized)
         for name, labels in self._labels.items():
             labels.append(batch.columns.column(name).to_numpy().astype(np.int32))
+        if batch.weights is not None:
+            self._weights.append(batch.weights.to_numpy())
 
     def _write(self, serialized: pa.Array) -> None:
         lengths = pc.binary_length(serialized).to_numpy()
@@ -248,6 +268,7 @@ class _SplitWriter:
         self.close()
         shutil.rmtree(all_rows)
         self._labels = {name: [np.concatenate(labels)[~dropped]] for name, labels in self._labels.items()}
+        self._weights = [np.concatenate(self._weights)[~dropped]] if self._weights else []
 
     def close(self) -> None:
         """Closes the file that is being written."""
@@ -256,7 +277,7 @@ class _SplitWriter:
         self._writer = None
 
     def summary(self) -> dict[str, Any]:
-        """Returns `rows`, `digest` and `classes`, see `write_splits`."""
+        """Returns `rows`, `digest`, `classes` and `mean_weight`, see `write_splits`."""
         classes = {
             name: sum((np.bincount(labels, minlength=count) for labels in self._labels[name]), np.zeros(count, int))
             for name, count in self._num_classes.items()
@@ -265,11 +286,12 @@ class _SplitWriter:
             "rows": self._rows,
             "digest": self._lengths.hexdigest() + self._digest.hexdigest(),
             "classes": {name: counts.tolist() for name, counts in classes.items()},
+            **({"mean_weight": float(np.concatenate(self._weights).mean(dtype=np.float64))} if self._weights else {}),
         }
 
 
 def read_summary(examples_uri: str) -> dict:
-    """Returns split name -> `rows`, `digest` and `classes`, see `write_splits`."""
+    """Returns split name -> `rows`, `digest`, `classes` and `mean_weight`, see `write_splits`."""
     return json.loads(SUMMARY.path(examples_uri).read_text())
 
 
@@ -290,6 +312,12 @@ def read_groups(examples_uri: str) -> np.ndarray | None:
     """Returns the group of each row of the test split, int32 `(rows,)` from 0; None if no row has one."""
     path = GROUPS.path(examples_uri)
     return np.load(path) if path.exists() else None
+
+
+def read_ids(examples_uri: str) -> pa.Array | None:
+    """Returns the id of each row of the test split, string `(rows,)`, null for none; None without data.roles.id."""
+    path = IDS.path(examples_uri)
+    return pq.read_table(path).column("id").combine_chunks() if path.exists() else None
 
 
 def read_originals(examples_uri: str, spec: DatasetSpec) -> list[tuple[Row, Row]]:

@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from components.artifact_files import MISTAKES, PREDICTIONS
-from components.example_gen import read_groups, read_row_id_arrays, split_files
+from components.example_gen import read_groups, read_ids, read_row_id_arrays, split_files
 from data.columnar.workers import accumulate
 from data.errors import ModelError
 from data.examples import decode, picture
 from data.kinds.registry import kind_of
-from data.spec import BooleanFeature, DatasetSpec, ImageFeature, LabelFeature
+from data.spec import WEIGHT, BooleanFeature, DatasetSpec, ImageFeature, LabelFeature
 from data.texts import to_json
 from models import registry
 from models.evaluation.predictions import NUM_ROWS, SECONDS, Predictions, table
@@ -104,11 +104,8 @@ def write(
     parts.mkdir()
     settings = _Settings(parts, saved_model, examples_uri, spec, task.name, tuple(slice_by))
     worst = accumulate(shards(examples_uri), functools.partial(_predict_shard, settings), _Worst, beam_args).result()
-    files, numbers, _ = _row_ids_and_groups(examples_uri)
-    mistakes = [
-        {"row": -row, "file": files[-row].as_py(), "number": int(numbers[-row])} | _mistake(serialized, outputs, spec)
-        for _, row, serialized, outputs in worst
-    ]
+    test_rows = _test_rows(examples_uri)
+    mistakes = [test_rows.located(-row) | _mistake(serialized, outputs, spec) for _, row, serialized, outputs in worst]
     MISTAKES.path(folder).write_text(to_json(mistakes, indent=1))
 
 
@@ -155,19 +152,21 @@ def _batches_of_shard(settings: _Settings, shard: Shard) -> Iterator[tuple[tf.Te
         ModelError: An output is not finite.
     """
     task, first_row = registry.task(settings.task_name), shard.first_row
-    files, numbers, groups = _row_ids_and_groups(settings.examples_uri)
+    test_rows = _test_rows(settings.examples_uri)
     for serialized, outputs, batch_seconds in predict_batches(settings.saved_model, [shard.path], task):
         _check_finite(outputs, first_row)
         rows = slice(first_row, first_row + len(outputs))
-        targets, slices = _targets_and_slices(serialized, settings.spec, settings.slice_by)
+        targets, slices, weights = _parsed(serialized, settings.spec, settings.slice_by)
         predictions = Predictions(
             targets=targets,
             values=outputs,
-            groups=None if groups is None else groups[rows],
+            groups=None if test_rows.groups is None else test_rows.groups[rows],
+            weights=weights,
             slices=slices,
             seconds=batch_seconds,
         )
-        yield serialized, predictions, table(predictions, files[rows], numbers[rows])
+        ids = None if test_rows.ids is None else test_rows.ids[rows]
+        yield serialized, predictions, table(predictions, test_rows.files[rows], test_rows.numbers[rows], ids)
         first_row = rows.stop
 
 
@@ -194,26 +193,42 @@ class _PartWriter(contextlib.AbstractContextManager):
             self._writer.close()
 
 
+@dataclass(frozen=True)
+class _TestRows:
+    """File, number, group and id of each row of the test split, `(rows,)` each; see `components.example_gen`."""
+
+    files: pa.DictionaryArray
+    numbers: np.ndarray
+    groups: np.ndarray | None
+    ids: pa.Array | None
+
+    def located(self, row: int) -> dict[str, Any]:
+        """Returns a row's index in the split, its file, number and, if it has one, id, as JSON values."""
+        values = {"row": row, "file": self.files[row].as_py(), "number": int(self.numbers[row])}
+        id_of_row = None if self.ids is None else self.ids[row].as_py()
+        return values if id_of_row is None else values | {"id": id_of_row[:MAX_TEXT]}
+
+
 @functools.lru_cache(maxsize=1)  # called for each shard: reading takes 0.04 s for a million rows
-def _row_ids_and_groups(examples_uri: str) -> tuple[pa.DictionaryArray, np.ndarray, np.ndarray | None]:
-    """Returns file, number and group of each row of the test split, `(rows,)` each; see `read_row_id_arrays`."""
-    return *read_row_id_arrays(examples_uri), read_groups(examples_uri)
+def _test_rows(examples_uri: str) -> _TestRows:
+    return _TestRows(*read_row_id_arrays(examples_uri), read_groups(examples_uri), read_ids(examples_uri))
 
 
-def _targets_and_slices(
+def _parsed(
     serialized: tf.Tensor, spec: DatasetSpec, slice_by: Sequence[str]
-) -> tuple[np.ndarray, dict[str, pa.DictionaryArray]]:
-    """Returns targets and slices of serialized rows, string `(batch,)`.
+) -> tuple[np.ndarray, dict[str, pa.DictionaryArray], np.ndarray | None]:
+    """Returns targets, slices and weights of serialized rows, string `(batch,)`.
 
     Returns:
-        Targets, int64 classes or float32 numbers `(batch,)`, and column -> its values as text `(batch,)`, null where a
-        row has none.
+        Targets, int64 classes or float32 numbers `(batch,)`; column -> its values as text `(batch,)`, null where a
+        row has none; weights, float64 `(batch,)`, None where rows count alike.
     """
     (target_key,) = spec.targets()
     dtypes = {"bytes": tf.string, "float": tf.float32, "int": tf.int64}
     columns = {name: tf.io.VarLenFeature(dtypes[spec.features[name].stored]) for name in slice_by if name != target_key}
     target_parser = {target_key: tf.io.FixedLenFeature((), dtypes[spec.features[target_key].stored])}
-    parsed = tf.io.parse_example(serialized, target_parser | columns)
+    weight_parser = {WEIGHT: tf.io.FixedLenFeature((), tf.float32)} if spec.weight_column else {}
+    parsed = tf.io.parse_example(serialized, target_parser | columns | weight_parser)
     targets = parsed[target_key].numpy()
     slices = {}
     for name in slice_by:
@@ -222,7 +237,7 @@ def _targets_and_slices(
         else:
             is_boolean = isinstance(spec.features[name], BooleanFeature)
             slices[name] = _as_text(parsed[name], len(targets), is_boolean=is_boolean)
-    return targets, slices
+    return targets, slices, parsed[WEIGHT].numpy().astype(np.float64) if spec.weight_column else None
 
 
 def _as_text(column: tf.SparseTensor, num_rows: int, *, is_boolean: bool) -> pa.DictionaryArray:

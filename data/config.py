@@ -24,8 +24,6 @@ TABLE_ENDINGS = {
     ".tfrecord": "tfrecord", ".tfrecords": "tfrecord", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xls": "xlsx",
 }  # fmt: skip
 """Ending of a table -> its format."""
-HONOURED_ROLES = ("group", "id", "time")
-"""Roles of columns that a run honours; others are refused, not silently ignored."""
 Rate = Annotated[float, Field(ge=0, le=1)]
 Paths = str | tuple[str, ...]
 
@@ -122,20 +120,12 @@ class Roles(Settings):
     group: str | None = None
     """Column whose equal values stay in one split, such as a customer or a speaker, and count as one in intervals."""
     id: str | None = None
-    """Column that identifies a row: it stays in its split when other cells of it are corrected."""
+    """Column that identifies a row, which stays in its split when other cells of it are corrected; in predictions and
+    worst mistakes, never an input."""
     time: str | None = None
     """Column of dates or numbers to split by: the oldest rows are for training, the newest for testing."""
     weight: str | None = None
-    """Column of sample weights in loss and metrics; not supported yet, and refused."""
-
-    @model_validator(mode="after")
-    def _check_honoured(self):
-        if self.weight:
-            raise ValueError(
-                f"roles that are honoured, {', '.join(HONOURED_ROLES)}; weight would be without effect: take it out, "
-                "and name its column in data.ignore or data.features"
-            )
-        return self
+    """Column of sample weights, numbers of at least 0, in the loss and in all metrics; never an input."""
 
 
 def _by_kind(value: Any) -> Any:
@@ -188,8 +178,8 @@ class DataConfig(Settings):
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training split to train on, chosen by content."""
     roles: Roles = Roles()
-    """Columns that decide a row's split: its time, or its group before its id; without them all its cells but the label
-    decide it, and classes with under 100 rows are stratified."""
+    """Columns that are more than inputs. A row's split is decided by its time, or its group before its id; without them
+    by all its cells but the label, and classes with under 100 rows are stratified."""
     split_by: str | None = None
     """Another name of roles.group."""
     checks: DataChecks = DataChecks()
@@ -214,6 +204,12 @@ class DataConfig(Settings):
             raise ValueError("window and test_spans with files in spans only")
         if self.name is not None and self.role_columns:
             raise ValueError("roles with files only: a data set of the catalog has the splits of its publisher")
+        for setting, column in self.no_inputs.items():
+            if column in self.features or column == self.label:
+                raise ValueError(
+                    f"{setting}: a column that no model learns from; take {column!r} out of data.features, or the role "
+                    "out"
+                )
         if self.label is not None and self.features:
             raise ValueError("either features, or label to have them inferred")
         if self.names and self.header:
@@ -250,6 +246,18 @@ class DataConfig(Settings):
         """Setting of a role, such as data.roles.id -> its column; only roles that are set."""
         columns = {"data.roles.group": self.roles.group, "data.split_by": self.split_by}
         columns |= {"data.roles.id": self.roles.id, "data.roles.time": self.roles.time}
+        columns |= {"data.roles.weight": self.roles.weight}
+        return {setting: column for setting, column in columns.items() if column}
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns that decide a row's split by their texts: that of its group, that of its id."""
+        return tuple(name for name in (self.group, self.roles.id) if name)
+
+    @property
+    def no_inputs(self) -> dict[str, str]:
+        """Setting of a role whose column is never an input -> that column; only roles that are set."""
+        columns = {"data.roles.id": self.roles.id, "data.roles.weight": self.roles.weight}
         return {setting: column for setting, column in columns.items() if column}
 
     @property

@@ -33,6 +33,7 @@ from data.sources.tables.formats import (
     refuse_without_effect,
 )
 from data.spec import (
+    WEIGHT,
     Dataset,
     DatasetSpec,
     Feature,
@@ -84,7 +85,16 @@ def dataset(config: DataConfig, name: str, base: Path, plan: Mapping[str, Any] |
         raise ConfigError(
             "data.features is missing; name the columns, such as {age: number, plan: text}, or set data.label."
         )
-    spec = DatasetSpec(name=name, title=f"files {config.files}", licence="unknown", features=features)
+    if config.roles.weight and WEIGHT in features:
+        raise ConfigError(f"data.roles.weight: rename column {WEIGHT}; stored rows have their weights by this name.")
+    spec = DatasetSpec(
+        name=name,
+        title=f"files {config.files}",
+        licence="unknown",
+        features=features,
+        id_column=config.roles.id,
+        weight_column=config.roles.weight,
+    )
     for path in (path for split_paths in paths.values() for path in split_paths):
         _check_columns(path, kind, config, spec)
     _check_classes(kind, config, spec, paths["train"][0])
@@ -152,7 +162,8 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
     """
     for path in paths:
         refuse_data_as_header(path, kind, config)
-    columns = facts.survey((block for path in paths for block in blocks(path, kind, config)), config.ignore)
+    no_inputs = (*config.ignore, *config.no_inputs.values())
+    columns = facts.survey((block for path in paths for block in blocks(path, kind, config)), no_inputs)
     table_notation = notations.apply_notation(columns)[0]
     label = str(config.label)
     if label not in columns:

@@ -15,6 +15,9 @@ SPLITS = ("train", "validation", "test")
 # The test split is read first, so that of two equal rows the training row is dropped.
 READ_ORDER = ("test", "validation", "train")
 
+WEIGHT = "(weight)"
+"""Feature of a stored example: how much the row counts in loss and metrics; absent where all count alike."""
+
 # One example: feature name -> uint8 array for an image, int for a label, float for a number, str for text and so on.
 Row = dict[str, Any]
 
@@ -282,6 +285,9 @@ class DatasetSpec(_Record):
         licence: Licence of the examples, as the publisher states it.
         features: Feature name -> what it holds.
         num_rows: Split name -> number of examples; empty where that is not known before reading.
+        id_column: Column that identifies a row; None without one. It is no feature.
+        weight_column: Column of the rows' weights in loss and metrics; None where they count alike. It is no feature;
+            a stored example has its value as feature WEIGHT.
     """
 
     name: str
@@ -289,6 +295,9 @@ class DatasetSpec(_Record):
     licence: str
     features: dict[str, Feature]
     num_rows: dict[str, PositiveInt] = Field(default_factory=dict)
+    # Left out where they are None: a cache key holds the spec as JSON.
+    id_column: str | None = Field(None, exclude_if=lambda name: name is None)
+    weight_column: str | None = Field(None, exclude_if=lambda name: name is None)
 
     def row_bytes(self) -> int:
         """Returns the approximate size of one stored example in bytes."""

@@ -175,7 +175,9 @@ class LiveComparison:
         single row, they tie.
         """
         stored, live_values = self._candidate_predictions, self._live_predictions.values
-        candidate, live = (metric.function(stored.targets, outputs) for outputs in (stored.values, live_values))
+        candidate, live = (
+            metric.function(stored.targets, outputs, stored.weights) for outputs in (stored.values, live_values)
+        )
         interval, verdict = difference(metric, candidate, live, groups=stored.groups), ""
         if math.isfinite(candidate.value) != math.isfinite(live.value):
             verdict = "beats" if math.isfinite(candidate.value) else "loses to"

@@ -197,6 +197,8 @@ def _config_of_live(live: LiveModel, dataset: Dataset, source: DataSource) -> Da
         "ignore": tuple(sorted(columns - features.keys())),
         "missing_values": tuple(live.manifest.get("data", {}).get("missing_values", config.missing_values)),
         "train_share": 1.0,
+        # The live version may have learned from a column that is one of these now.
+        "roles": config.roles.model_copy(update={"id": None, "weight": None}),
     }
     return config.model_copy(update=update)
 

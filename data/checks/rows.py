@@ -12,6 +12,7 @@ from data.checks.findings import EmptyRows, Finding, InvalidRows, Pair, SplitFin
 from data.checks.loss import PrecisionLoss
 from data.checks.remedies import settings_for
 from data.checks.seen import SeenRows
+from data.checks.weights import problems as problems_of_weights
 from data.columnar.batches import SPLIT_INDEX, Batch
 from data.config import Check, DataChecks
 from data.errors import DataError
@@ -46,7 +47,7 @@ class _Cause:
 class RowChecks:
     """Checks the rows of all splits; an accumulator.
 
-    Keeps at most 24 bytes of a row that has no name and no group; see `SeenRows`.
+    Keeps at most 24 bytes of a row that has no name, no group and no weight; see `SeenRows`.
 
     Attributes:
         settings: Section `data.checks` of the run file.
@@ -70,6 +71,7 @@ class RowChecks:
     empty: EmptyRows = field(default_factory=EmptyRows)
     splits: dict[str, SplitFindings] = field(default_factory=lambda: {split: SplitFindings() for split in SPLITS})
     _dropped: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    _weights: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self):
         self._inputs = [name for name, feature in self.spec.features.items() if not feature.target]
@@ -85,6 +87,8 @@ class RowChecks:
         self.empty.add(batch, self._inputs)
         self._seen.add(batch)
         self._loss.add(batch.distinct)
+        if batch.weights is not None:
+            self._weights.append(batch.weights.to_numpy())
 
     def merge(self, other: "RowChecks") -> None:
         """Adds the rows of another, which come after its own."""
@@ -95,6 +99,7 @@ class RowChecks:
         self.empty.merge(other.empty)
         self._seen.merge(other._seen)
         self._loss.merge(other._loss)
+        self._weights += other._weights
 
     def find(self) -> None:
         """Finds duplicates and rows or groups in two splits, and counts the classes of the rows that are kept."""
@@ -147,6 +152,7 @@ class RowChecks:
             *precision_causes,
             *equality_causes,
             *self._judge_classes(small_splits, assume_mended=bool(invalid)),
+            *self._judge_weights(),
         ]
         if len(causes) == 1:
             raise DataError("\n".join([f"{self.spec.name}: {causes[0].sentence}", *causes[0].lines(MAX_LINES)[1:]]))
@@ -156,6 +162,15 @@ class RowChecks:
                 first_line, *other_lines = cause.lines(MAX_LINES - len(causes))
                 lines += [f"  {position}. {first_line}", *(f"   {line}" for line in other_lines)]
             raise DataError("\n".join(lines))
+
+    def _judge_weights(self) -> list[_Cause]:
+        """Returns the causes of splits of which too few of the rows that are kept have a weight above 0."""
+        if not self._weights or not self.spec.weight_column:
+            return []
+        kept, labels = ~self._dropped, list(self.spec.of(LabelFeature))
+        splits, classes = self._seen.splits()[kept], self._seen.classes()[kept]
+        weights, column = np.concatenate(self._weights)[kept], self.spec.weight_column
+        return list(map(_Cause, problems_of_weights(weights, splits, classes, column=column, labels=labels)))
 
     def _judge_invalid(self) -> list[_Cause]:
         check, invalid = self.settings.invalid, self.invalid

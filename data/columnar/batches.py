@@ -50,6 +50,9 @@ class Batch:
         names: Name of each row's file, where rows are files of a folder; empty elsewhere.
         groups: Group of each row, such as its user: a string, null for a row without one. None where no row has a
             group.
+        ids: What identifies each row in its data, string `(rows,)`, null for a row without it; None without such a
+            column.
+        weights: How much each row counts in loss and metrics, float32 `(rows,)`; None for alike.
         files: The encoded pictures that pixels were decoded from, by feature: binary, null for raw pixels.
         problems: Of each row that cannot be used, in order, its split and its problems.
         distinct: Number or target -> its distinct values, before and after storing; absent where not known.
@@ -72,6 +75,8 @@ class Batch:
     share: float = 0.0
     path: str = ""
     path_number: int = 0
+    ids: pa.Array | None = None
+    weights: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.splits)
@@ -110,7 +115,10 @@ class Batch:
             inputs=self.inputs.take(index),
             digests=self.digests[rows],
             names=tuple(self.names[row] for row in rows) if self.names else (),
-            groups=None if self.groups is None else self.groups.take(index),
+            **{
+                name: None if values is None else values.take(index)
+                for name, values in (("groups", self.groups), ("ids", self.ids), ("weights", self.weights))
+            },
             files={name: files.take(index) for name, files in self.files.items()},
         )
 

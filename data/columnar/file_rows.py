@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.columnar import columns, encoding, split_plan
+from data.columnar import columns, encoding, role_columns, split_plan
 from data.columnar.batches import SPLIT_INDEX, Batch, encoded, max_batch_rows
 from data.columnar.split_plan import TimeColumn
 from data.columnar.splitting import BUCKETS, RULE_VERSION, StratifiedSplit, bucket, stratify
 from data.config import DataConfig
 from data.errors import DataError
-from data.kinds.cell import to_list, word, words_of_floats
+from data.kinds.cell import to_list
 from data.kinds.image import content_of
 from data.kinds.registry import kind_of
 from data.sources.blocks import Block
@@ -89,6 +89,7 @@ class FileRows:
             splits = rule.splits(self._keys(usable, stored, groups, path.parent))
         else:
             splits = np.full(len(usable), SPLIT_INDEX[rule.split], np.int8)
+        stored, weights = role_columns.without_weight(stored, self.spec)
         return Batch(
             stored.columns,
             splits,
@@ -100,12 +101,14 @@ class FileRows:
             stored.files,
             _with_splits([*unusable, *stored.problems.values()], rule.split, rule.cuts),
             stored.distinct,
+            ids=self._texts(usable, self.config.roles.id),
+            weights=weights,
         )
 
     def _stored(self, block: Block, path: Path, spec: DatasetSpec) -> columns.Stored:
         options = columns.read_options(self.kind, self.config, path.parent)
         unused = {*self.config.ignore, *self.config.role_columns, *self.spec.features}
-        return columns.store(block, spec, options, unused=unused)
+        return columns.store(block, role_columns.with_weight(spec), options, unused=unused)
 
     def _stratify(self, stratified: Mapping[str, Sequence[str]], cuts: Mapping[str, range]) -> StratifiedSplit | None:
         """Returns the splits of the rows of stratified classes, label -> classes; None without any."""
@@ -199,7 +202,7 @@ class FileRows:
             column = stored.columns.column(name)
             return encoding.in_bytes(column) if feature.is_list else column
         if not isinstance(feature, ImageFeature):
-            return _texts(block.column(name))
+            return role_columns.in_utf8(block.column(name))
         if name not in stored.columns.schema.names:  # not decoded
             cells = block.column(name)
             cells = cells if isinstance(cells, list) else to_list(cells)
@@ -208,46 +211,14 @@ class FileRows:
         return pc.coalesce(stored.files[name], pixels) if name in stored.files else pixels
 
     def _texts(self, block: Block, name: str | None) -> pa.Array | None:
-        """Returns the cells of a column as text, null for missing values; None without such a column.
-
-        NaN and missing-value markers count as missing in every format: such rows do not form a group.
-        """
+        """Returns the cells of a column as text, null for missing values; None without such a column."""
         cells = block.column(name) if name else None
-        if cells is None:
-            return None
-        texts = _texts(_without_nan(cells))
-        is_missing = pc.is_in(texts, pa.array([marker.encode() for marker in self.config.missing_values], pa.binary()))
-        texts = pc.if_else(is_missing, pa.scalar(None, pa.binary()), texts)
-        try:
-            return texts.cast(pa.string())
-        except pa.ArrowInvalid:  # bytes that are no text, such as those of a UUID
-            decoded = [None if text is None else text.decode("utf-8", "backslashreplace") for text in texts.to_pylist()]
-            return pa.array(decoded, pa.string())
+        return None if cells is None else role_columns.texts(cells, self.config.missing_values)
 
 
 def _num_bytes(path: Path, kind: str) -> int:
     """Returns the size of a file, of a folder of a table that of its files; 0 of a folder whose files are rows."""
     return sum(file.stat().st_size for file in files_of(path, kind) if file.is_file())
-
-
-def _without_nan(cells: pa.Array | list) -> pa.Array | list:
-    """Returns cells with null for NaN."""
-    if isinstance(cells, list):
-        return [None if isinstance(cell, float) and cell != cell else cell for cell in cells]
-    return pc.if_else(pc.is_nan(cells), None, cells) if pa.types.is_floating(cells.type) else cells
-
-
-def _texts(cells: pa.Array | list) -> pa.Array:
-    """Returns cells as text in UTF-8, binary, without the spaces around them; null stays null."""
-    if isinstance(cells, pa.Array):
-        if pa.types.is_binary(cells.type):
-            return cells
-        if pa.types.is_string(cells.type) or pa.types.is_integer(cells.type):
-            return pc.utf8_trim_whitespace(cells.cast(pa.string())).cast(pa.binary())
-        if pa.types.is_float32(cells.type) or pa.types.is_float64(cells.type):
-            return words_of_floats(cells)
-        cells = cells.to_pylist()
-    return pa.array([None if cell is None else word(cell).encode("utf-8", "replace") for cell in cells], pa.binary())
 
 
 @dataclass(frozen=True)
@@ -330,8 +301,8 @@ def split_rule(
     # Keys are of text: 3 in a CSV file differs from 3.0 in another, and from 3 in a Parquet file.
     units = {name: feature.unit for name, feature in spec.features.items() if getattr(feature, "unit", "")}
     rule |= {"format": kind, **config.notation._asdict(), "units": units}
-    rule |= {"by": list(config.role_columns), "rows": FileRows(paths, kind, config, spec).sample()}
-    if any(name in spec.features and not spec.features[name].optional for name in config.role_columns):
+    rule |= {"by": list(config.key_columns), "rows": FileRows(paths, kind, config, spec).sample()}
+    if any(name in spec.features and not spec.features[name].optional for name in config.key_columns):
         return rule  # each row has the key by which it is split
     # The first JSON object may lack columns of others, and has none that the settings do not name.
     named_columns = {*spec.features, *config.ignore, *config.role_columns}

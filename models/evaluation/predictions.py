@@ -1,7 +1,7 @@
 """Predictions of the test split, as an evaluation stores them: Parquet files, one for each shard. Loads no TensorFlow.
 
 A row of a file has `file` and `number` (which row of the data it is), `answer` (the model's output `prediction_key`
-of the task), `target`, and where there are any `group`, `weight` and a column `slice.NAME` for each slice.
+of the task), `target`, and where there are any `id`, `group`, `weight` and a column `slice.NAME` for each slice.
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,13 +50,14 @@ class Predictions:
         return Predictions(self.targets[mask], self.values[mask], groups, weights, slices, self.seconds)
 
 
-def table(predicted: Predictions, files: pa.Array, numbers: np.ndarray) -> pa.Table:
+def table(predicted: Predictions, files: pa.Array, numbers: np.ndarray, ids: pa.Array | None = None) -> pa.Table:
     """Returns predictions as they are stored.
 
     Args:
         predicted: The predictions.
         files: The file of each row, a dictionary array `(rows,)`.
         numbers: Number of each row in its file, int64 `(rows,)`.
+        ids: What identifies each row in its data, string `(rows,)`, null for a row without it; None for no column.
     """
     values = np.ascontiguousarray(predicted.values)
     answer_column = pa.array(values.reshape(-1))
@@ -65,6 +66,7 @@ def table(predicted: Predictions, files: pa.Array, numbers: np.ndarray) -> pa.Ta
     columns = {
         "file": files,
         "number": pa.array(numbers),
+        **({} if ids is None else {"id": ids}),
         "target": pa.array(predicted.targets),
         "answer": answer_column,
     }

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.examples import read_batches
+from data.spec import WEIGHT
 from models.task import Task, Tensors
 from models.training.job import TrainingJob
 from models.training.transformed import Kept, keep, parser, row_bytes, take
@@ -24,13 +25,20 @@ SAMPLES = 16  # training images shown in TensorBoard
 def keep_training_rows(job: TrainingJob) -> Kept | None:
     """Returns the transformed rows of the training split; None where they take more than `train.buffer_mib`."""
     rows = job.num_rows["train"]
-    kept = keep(job.train_files, rows, parser(job.transform_folder), job.train.buffer_mib * MIB)
+    kept = keep(job.train_files, rows, _parser(job), job.train.buffer_mib * MIB)
     logger.info("the %d training rows are %s", rows, "kept in memory" if kept else "read and transformed every epoch")
     return kept
 
 
+def _parser(job: TrainingJob) -> tf.types.experimental.PolymorphicFunction:
+    """Returns the function from serialized examples to transformed features and, if rows have some, weights."""
+    return parser(job.transform_folder, has_weights=bool(job.mean_weights))
+
+
 def training_batches(job: TrainingJob, kept: Kept | None, skip: int = 0) -> tf.data.Dataset:
     """Returns batches of `(features, labels)`, one epoch after the other without end, the first `skip` left out.
+
+    Where rows have weights, a batch has them as its third part, see `_in_parts`.
 
     Order and augmentation depend on seed, epoch and step only, so that a batch can be made again. Rows in memory are
     shuffled as a whole; others through a buffer where it does not hold all. The bits of a row are the same either way.
@@ -47,7 +55,7 @@ def training_batches(job: TrainingJob, kept: Kept | None, skip: int = 0) -> tf.d
     endless = tf.data.Dataset.counter(skip // steps).flat_map(batches_of)
     numbered = endless.skip(skip % steps).enumerate(skip)
     batches = numbered.map(
-        lambda step, batch: _split_labels(augment(step, features_of(batch)), job.task),
+        lambda step, batch: _in_parts(augment(step, features_of(batch)), job.task, job.mean_weights.get("train")),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -58,7 +66,7 @@ def _epochs(job: TrainingJob, kept: Kept | None) -> tuple[Callable[[tf.Tensor], 
     """Returns two functions: from an epoch to batches of indices or of examples, and from such a batch to features."""
     if kept:
         return functools.partial(_shuffled_in_memory, job), functools.partial(take, kept)
-    rows, buffer_rows, parse = job.num_rows["train"], _buffer_rows(job), parser(job.transform_folder)
+    rows, buffer_rows, parse = job.num_rows["train"], _buffer_rows(job), _parser(job)
     if rows > buffer_rows:
         return functools.partial(_shuffled_in_buffer, job, buffer_rows), parse
     # A variable: tf.data would copy a tensor.
@@ -113,11 +121,11 @@ def _augmenter(job: TrainingJob) -> Callable[[tf.Tensor, Tensors], Tensors]:
     return lambda step, features: augment(features, tf.stack([tf.constant(job.seed, tf.int64), step]), job.config)
 
 
-def file_batches(job: TrainingJob, files: Sequence[str]) -> tf.data.Dataset:
-    """Returns batches of `(features, labels)` in file order."""
-    parse = parser(job.transform_folder)
+def file_batches(job: TrainingJob, files: Sequence[str], mean_weight: float | None = None) -> tf.data.Dataset:
+    """Returns batches of `(features, labels)` in file order; with weights as a third part if their mean is given."""
+    parse = _parser(job)
     records = tf.data.TFRecordDataset(list(files)).batch(_read_size(job))
-    return records.map(lambda serialized: _split_labels(parse(serialized), job.task))
+    return records.map(lambda serialized: _in_parts(parse(serialized), job.task, mean_weight))
 
 
 def _read_size(job: TrainingJob) -> int:
@@ -125,11 +133,12 @@ def _read_size(job: TrainingJob) -> int:
 
 
 def validation_batches(job: TrainingJob) -> tf.data.Dataset:
-    """Returns the validation split's batches of `(features, labels)`, in file order.
+    """Returns the validation split's batches of `(features, labels)`, in file order, with weights as the third part.
 
     After the first pass they are kept in memory, where they take at most `train.buffer_mib`.
     """
-    batches, rows = file_batches(job, job.validation_files), job.num_rows["validation"]
+    batches = file_batches(job, job.validation_files, job.mean_weights.get("validation"))
+    rows = job.num_rows["validation"]
     # Keras warns of running out of data where it cannot know the number of batches.
     with_cardinality = batches.apply(tf.data.experimental.assert_cardinality(-(-rows // _read_size(job))))
     size = row_bytes(batches.element_spec)
@@ -139,8 +148,8 @@ def validation_batches(job: TrainingJob) -> tf.data.Dataset:
 
 def sample_batch(job: TrainingJob) -> tuple[Any, Any]:
     """Returns features, augmented, and labels of some training examples; None for labels of a task without any."""
-    features = parser(job.transform_folder)(_sample(job))
-    batch = _split_labels(_augmenter(job)(tf.constant(0, tf.int64), features), job.task)
+    features = _parser(job)(_sample(job))
+    batch = _in_parts(_augmenter(job)(tf.constant(0, tf.int64), features), job.task)
     return batch if isinstance(batch, tuple) else (batch, None)
 
 
@@ -151,11 +160,17 @@ def _sample(job: TrainingJob) -> tf.Tensor:
     return tf.concat(list(read_batches(job.train_files, np.sort(indices))), axis=0)
 
 
-def _split_labels(features, task: Task):
-    """Returns the model's inputs, and the labels where there are any."""
+def _in_parts(features: Tensors, task: Task, mean_weight: float | None = None):
+    """Returns the model's inputs, the labels where there are any and, if `mean_weight` is given, the weights.
+
+    Weights are float32 `(batch,)`, in units of their mean over the split: Keras divides the sum of a batch's losses by
+    its number of rows, and so weights of another unit would change the size of a step.
+    """
+    no_inputs = (*task.label_keys, *task.serving_only, WEIGHT)
     # Keras matches a dictionary by position where it has more names than the model has inputs.
-    inputs = {name: value for name, value in features.items() if name not in (*task.label_keys, *task.serving_only)}
+    inputs = {name: value for name, value in features.items() if name not in no_inputs}
     labels = {name: features[name] for name in task.label_keys}
     if not labels:
         return inputs
-    return inputs, next(iter(labels.values())) if len(labels) == 1 else labels
+    parts = inputs, next(iter(labels.values())) if len(labels) == 1 else labels
+    return parts if mean_weight is None else (*parts, features[WEIGHT] / mean_weight)

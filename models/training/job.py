@@ -1,7 +1,7 @@
 """The training job: task, settings, data and folders."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from data.spec import DatasetSpec
 from models.config import TaskConfig, TrainConfig
@@ -27,6 +27,7 @@ class TrainingJob:
         checkpoint_folder: Holds the state of an unfinished training; another job needs another folder.
         published: Folder of the published SavedModel for a warm start; None for new weights.
         why_no_warm_start: Reason against a warm start that was requested; empty without one.
+        mean_weights: Mean weight of the rows of each split, by name of the split; empty where rows count alike.
     """
 
     task: Task
@@ -43,3 +44,4 @@ class TrainingJob:
     checkpoint_folder: str
     published: str | None = None
     why_no_warm_start: str = ""
+    mean_weights: Mapping[str, float] = field(default_factory=dict)

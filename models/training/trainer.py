@@ -110,7 +110,8 @@ def _compiled(job: TrainingJob, steps_per_epoch: int) -> keras.Model:
     model.compile(
         optimizer=make_optimizer(job.train, steps_per_epoch),
         loss=job.task.loss(job.config, job.spec),
-        metrics=job.task.metrics(job.config, job.spec),
+        # Keras computes these with the weights of the rows only under the second name.
+        **{"weighted_metrics" if job.mean_weights else "metrics": job.task.metrics(job.config, job.spec)},
         jit_compile=False,  # measured on CPU: XLA makes a small convolutional network 1.5 times slower
     )
     if job.task.prepare:
@@ -170,7 +171,7 @@ def make_callbacks(
     job: TrainingJob, validation: tf.data.Dataset, checkpoints: Checkpoints, state: Progress, steps_per_epoch: int
 ) -> list[keras.callbacks.Callback]:
     """Returns the callbacks of a training; those that stop it come first."""
-    tensorboard = job.train.tensorboard
+    tensorboard, sample = job.train.tensorboard, sample_batch(job)
     # Steps 2 to 6: the first one traces the graph.
     profiled = (2, min(6, steps_per_epoch)) if job.train.profile and steps_per_epoch > 1 else 0
     return [
@@ -180,7 +181,7 @@ def make_callbacks(
         keras.callbacks.TensorBoard(
             job.log_folder, histogram_freq=tensorboard.histogram_freq, write_graph=False, profile_batch=profiled
         ),
-        WriteSummaries(job, validation, sample_batch(job)),
+        WriteSummaries(job, validation.map(lambda *batch: batch[:2]) if job.mean_weights else validation, sample),
         # Last: it saves the state at the end of the epoch.
         SaveCheckpoints(checkpoints, state, job.train.early_stopping, job.train.checkpoint_steps),
     ]

@@ -6,22 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from data.spec import WEIGHT
+
 # Rows, and bytes, that are read at a time: a block is an assignment for each feature, whose cost hardly depends on its
 # rows.
 MIN_ROWS, MAX_ROWS, READ_BYTES = 1024, 8192, 8 * 2**20
 # A multiple of the number of float32 in every CPU's vectors. TensorFlow computes the remainder of a batch one number at
 # a time, and a logarithm then differs in its last bit: a row would depend on its position in the batch.
 VECTOR = 16
+WEIGHT_SPEC = {WEIGHT: tf.io.FixedLenFeature((), tf.float32)}
 
 
 Kept = Mapping[str, tf.Variable]
 
 
 @functools.lru_cache(maxsize=1)
-def parser(transform_folder: str) -> tf.types.experimental.PolymorphicFunction:
+def parser(transform_folder: str, *, has_weights: bool = False) -> tf.types.experimental.PolymorphicFunction:
     """Returns the function from serialized examples, string `(batch,)`, to transformed features.
 
-    A row gets the same bits in any batch.
+    With `has_weights` the rows' weights are among them, WEIGHT, float32 `(batch,)`. A row gets the same bits in any
+    batch.
     """
     # Cached: tracing the graph that Transform wrote takes a third of a second each time.
     transform = tft.TFTransformOutput(transform_folder)
@@ -31,7 +35,8 @@ def parser(transform_folder: str) -> tf.types.experimental.PolymorphicFunction:
         rows = tf.shape(serialized)[0]
         padded = tf.concat([serialized, tf.repeat(serialized[:1], -rows % VECTOR)], axis=0)
         features = layer(tf.io.parse_example(padded, feature_spec))
-        return {name: value[:rows] for name, value in features.items()}
+        weights = tf.io.parse_example(serialized, WEIGHT_SPEC) if has_weights else {}
+        return {name: value[:rows] for name, value in features.items()} | weights
 
     return tf.function(parse, [tf.TensorSpec((None,), tf.string)], autograph=False)
 

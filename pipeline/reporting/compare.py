@@ -322,11 +322,13 @@ def _paired(metric: Metric | None, first: Facts, other: Facts, rows: np.ndarray 
     if metric is None or first.predictions is None or other.predictions is None:
         return None
     predictions, other_values = first.predictions, other.predictions.values
-    targets, first_values, groups = predictions.targets, predictions.values, predictions.groups
+    targets, first_values = predictions.targets, predictions.values
+    groups, weights = predictions.groups, predictions.weights
     if rows is not None:
         targets, first_values, other_values = targets[rows], first_values[rows], other_values[rows]
         groups = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
-    interval = paired_interval(metric, targets, other_values, first_values, groups=groups)
+        weights = None if weights is None else weights[rows]
+    interval = paired_interval(metric, targets, other_values, first_values, groups=groups, weights=weights)
     if not math.isfinite(interval.low):  # one group alone has no interval
         return None
     # There positive means better, here it means greater. Subtracting from 0 avoids a minus before zero.

@@ -29,6 +29,7 @@ from components.artifact_files import OVERALL
 from models.evaluation import EXAMPLE_COUNT
 from models.evaluation.names import shown
 from models.evaluation.plots import confusion_matrix, pixels, short
+from models.evaluation.predictions import Predictions
 from models.evaluation.reliability import reliability_bins
 from pipeline.core.stages import BY_ID
 from pipeline.history.record import RunRecord, StageRecord
@@ -206,7 +207,7 @@ def _evaluation(facts: Facts, usual_metrics: Sequence[str]) -> Iterator[Summary]
     diagram.set_dpi(90)
     yield _image_summary("test/calibration", _as_image(diagram))
     for index in [1] if len(classes) == 2 else range(min(len(classes), MAX_CLASSES)):
-        yield _precision_recall(classes[index], facts.predictions.targets == index, facts.predictions.values[:, index])
+        yield _precision_recall(classes[index], facts.predictions, index)
 
 
 def _scalar(tag: str, measured: Measured) -> Summary:
@@ -237,15 +238,10 @@ def _slices(facts: Facts, usual_metrics: Sequence[str]) -> Iterator[Summary]:
                 yield _scalar(f"slices_{metric}/{name}", facts.measured(name, metric))
 
 
-def _precision_recall(name: str, is_positive: np.ndarray, scores: np.ndarray) -> Summary:
-    """Returns the precision-recall curve of a class, at NUM_THRESHOLDS thresholds from 0 to 1.
-
-    Args:
-        name: Name of the class.
-        is_positive: bool `(rows,)`, whether a row is of the class.
-        scores: float32 `(rows,)`, probability of the class.
-    """
-    at_thresholds = counts(is_positive, scores, np.linspace(0, 1, NUM_THRESHOLDS))
+def _precision_recall(name: str, predictions: Predictions, index: int) -> Summary:
+    """Returns the precision-recall curve of a class, by name and index, at NUM_THRESHOLDS thresholds from 0 to 1."""
+    is_positive, scores = predictions.targets == index, predictions.values[:, index]
+    at_thresholds = counts(is_positive, scores, np.linspace(0, 1, NUM_THRESHOLDS), predictions.weights)
     return _as_tensorboard_summary(
         pr_curve.raw_data_pb(
             f"test/precision_recall/{name}",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data import texts
-from data.scripts import cut, listed
+from data.scripts import cut, isolated, listed
 from data.texts import decimals, significant
 
 PATH_NUMBER = re.compile(r"\d+")  # the index of a path of data.files, with which a mistake's `file` begins
@@ -53,19 +53,22 @@ class Measured:
 
 
 def row_name(mistake: Mapping[str, Any], files: Any) -> str:
-    """Returns the file and number of a mistake's row, such as `customers.csv:479`; messages about rows use the same.
+    """Returns the file and number of a mistake's row, and its id if it has one, such as `customers.csv:479, id K12`.
+
+    Messages about rows name file and number in the same way.
 
     Args:
         mistake: Has `file` and `number`, see `data.columnar.batches.Batch.row_ids`; older releases wrote `row` only.
         files: The setting data.files: a single path is named by its file name, one of several by its index.
     """
     file, row_number = mistake.get("file", ""), mistake.get("number")
+    id_of_row = f", id {isolated(mistake['id'])}" if "id" in mistake else ""
     if not file:
-        return f"test row {mistake['row'] + 1 if row_number is None else row_number:,}"
+        return f"test row {mistake['row'] + 1 if row_number is None else row_number:,}{id_of_row}"
     if files is not None and (match := PATH_NUMBER.match(file)):
         name = Path(files).name if isinstance(files, str) and not glob.has_magic(files) else f"file {match[0]}"
         file = name + file.removeprefix(match[0])
-    return f"{file}:{row_number}" if row_number else file
+    return (f"{file}:{row_number}" if row_number else file) + id_of_row
 
 
 def cell(value: Any) -> Any:

@@ -246,6 +246,7 @@ def _metrics(record: RunRecord, facts: Facts) -> Section:
     values = {
         "rows": rows,
         "num_rows": overall.get(EXAMPLE_COUNT),
+        "weight_column": facts.spec.weight_column if facts.spec else None,
         "has_intervals": any(row["measured"].interval for row in rows),
         "classes": _class_rows(facts),
         "num_classes": len(classes),

@@ -28,7 +28,8 @@ def run_fn(fn_args):
     home, curves = Path(custom["home"]), Path(custom["tensorboard"]) / os.environ["HEADRACE_RUN"]
     logs = home / curves
     logs.mkdir(parents=True, exist_ok=True)
-    num_rows = {split: facts["rows"] for split, facts in _summary(fn_args.train_files).items()}
+    summary = _summary(fn_args.train_files)
+    num_rows = {split: facts["rows"] for split, facts in summary.items()}
     job = TrainingJob(
         task=task,
         config=task.config.model_validate(custom["config"]),
@@ -44,6 +45,7 @@ def run_fn(fn_args):
         checkpoint_folder=str(_checkpoint_folder(fn_args)),
         published=str(home / custom["published"]["folder"]) if custom["published"] else None,
         why_no_warm_start=custom["published"].get("why_not", ""),
+        mean_weights={split: facts["mean_weight"] for split, facts in summary.items() if "mean_weight" in facts},
     )
     trained, seconds, mib = measured(lambda: train(job))
     # A path in a text file, not a link: TensorBoard follows links and would show everything twice.

@@ -106,6 +106,23 @@ def test_rows_of_a_group_count_as_one(tmp_path):
     assert (one_group["verdict"], one_group["interval"]) == ("ties with", [None, None])
 
 
+def test_rows_count_by_their_weights_in_both_models(tmp_path):
+    from components.baseline import compare, network_facts
+    from models.evaluation.predictions import Predictions
+
+    generator, is_right = np.random.default_rng(0), np.arange(400) % 4 == 0
+    targets = generator.normal(0, 1, 400)
+    values = np.where(is_right, targets + 0.01, -targets)
+    _write_classical_models(tmp_path, targets, generator)
+
+    alike, weighted = (Predictions(targets, values, weights=weights) for weights in (None, is_right * 2.0))
+
+    assert compare(alike, tmp_path, RMSE)["trivial"]["verdict"] == "loses to"
+    assert compare(weighted, tmp_path, RMSE)["verdict"] == "beats"
+    facts = network_facts(weighted, {"rows": 9, "seconds": 1.0, "peak_mib": 1.0}, {"rmse": RMSE})
+    assert facts["metrics"]["rmse"] == pytest.approx(0.01)
+
+
 @pytest.mark.parametrize(
     ("groups", "sentence"),
     [

@@ -272,7 +272,7 @@ def test_the_prediction_in_a_mistake_is_the_last_of_several_outputs():
 def test_slices_of_a_boolean_are_true_and_false():
     import tensorflow as tf
 
-    from components.predictions import _targets_and_slices
+    from components.predictions import _parsed
     from data.examples import encode
     from data.spec import BooleanFeature, DatasetSpec, TargetFeature
 
@@ -280,7 +280,7 @@ def test_slices_of_a_boolean_are_true_and_false():
     spec = DatasetSpec(name="made up", title="", licence="", features=features)
     rows = [{"flag": 1.0, "price": 1.0}, {"price": 2.0}, {"flag": 0.0, "price": 3.0}]
 
-    _, slices = _targets_and_slices(tf.constant([encode(row, spec) for row in rows]), spec, ("flag",))
+    _, slices, _ = _parsed(tf.constant([encode(row, spec) for row in rows]), spec, ("flag",))
 
     assert slices["flag"].to_pylist() == ["true", None, "false"]
 

@@ -289,12 +289,6 @@ def test_a_group_or_id_may_be_bytes_that_are_no_text(tmp_path, role):
     assert len({group for _, group in splits_and_groups.values()}) == (4 if role == "group" else 1)
 
 
-def test_a_role_without_effect_is_refused():
-    message = r"roles that are honoured, group, id, time; weight would be without effect: take it out"
-    with pytest.raises(ValueError, match=message):
-        DataConfig.model_validate({"files": "rows.csv", "features": FEATURES, "roles": {"id": "key", "weight": "w"}})
-
-
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [

@@ -49,6 +49,12 @@ def refuse_without_effect(kind: str, paths: Sequence[Path], config: DataConfig) 
                 f"data.{name}: {value!r} would be without effect: it is of {' and '.join(kinds)} files, and data.files "
                 f"are {kind}; take it out."
             )
+    if kind.endswith("_folder") and config.set_roles:
+        setting, column = next(iter(config.set_roles.items()))
+        raise ConfigError(
+            f"{setting}: data.files are {kind}, which has no column {column!r}; take it out, or name a table with a "
+            "column of files."
+        )
     if config.delimiter not in (",", "\t") and paths and all(map(is_tsv, paths)):
         raise ConfigError(
             f"data.delimiter: {config.delimiter!r} would be without effect: in files that end with .tsv it is a tab; "

@@ -31,11 +31,17 @@ class Comparisons:
         self.targets = np.array([row["kind"] for row in rows])
         self.folder = folder
 
-    def of(self, outputs: np.ndarray, groups: np.ndarray | None = None, **recorded) -> LiveComparison:
+    def of(
+        self,
+        outputs: np.ndarray,
+        groups: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        **recorded,
+    ) -> LiveComparison:
         """Returns the comparison of a candidate with these outputs; `recorded` changes the recorded evaluation."""
         folder = self.folder / f"evaluation-{len(list(self.folder.iterdir()))}"
         folder.mkdir()
-        store(PREDICTIONS.path(folder), Predictions(self.targets, outputs, groups))
+        store(PREDICTIONS.path(folder), Predictions(self.targets, outputs, groups, weights))
         config = self.home.task.config()
         metrics = {
             "data_digest": "of the rows",
@@ -108,6 +114,19 @@ def test_rows_of_a_group_count_as_one_in_the_paired_comparison(same):
     assert (pairs.low, pairs.high) != (ungrouped.low, ungrouped.high)
     assert (one_group.low, one_group.high, one_group.verdict) == (-np.inf, np.inf, "ties with")
     assert one_group.sentence().endswith("1.0000 (the difference is not known)")
+
+
+def test_rows_count_by_their_weights_in_both_models(same):
+    outputs, accuracy = all_cats(same), same.metric("accuracy")
+    is_cat = outputs.argmax(axis=1) == same.targets
+    weights = np.where(is_cat, 3.0, 1.0)
+    comparison = same.of(outputs, weights=weights, data_digest="of other rows")
+
+    paired, live = comparison.paired(accuracy), comparison.same_rows(is_judged=True).live
+
+    assert paired.candidate == pytest.approx(3 * is_cat.sum() / weights.sum())
+    assert (paired.published, live["accuracy"]) == (1.0, 1.0)
+    assert paired.candidate > same.of(outputs).paired(accuracy).candidate
 
 
 def test_a_candidate_without_a_finite_value_loses(same):

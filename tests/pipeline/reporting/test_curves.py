@@ -30,6 +30,25 @@ def test_a_row_reaches_a_threshold_that_equals_its_score():
     assert counts.recall.tolist() == [1.0, 1.0, 0.5, 0.0]
 
 
+def test_a_row_of_weight_2_counts_twice_and_one_of_weight_0_not_at_all():
+    random = np.random.default_rng(1)
+    scores = (random.integers(20, size=60) / 20).astype(np.float32)
+    targets, weights = (random.random(60) < scores).astype(int), np.arange(60) % 3 / 4
+    predictions = Predictions(targets, np.stack([1 - scores, scores], axis=1), weights=weights)
+    copies = np.repeat(np.arange(60), (4 * weights).astype(int))
+
+    weighted = curves.precision_recall(predictions, ("no", "yes"))["yes"]
+
+    of_copies = Predictions(targets[copies], predictions.values[copies])
+    repeated = curves.precision_recall(of_copies, ("no", "yes"))["yes"]
+    assert weighted.average_precision == pytest.approx(repeated.average_precision)
+    np.testing.assert_allclose(np.unique(weighted.recall), np.unique(repeated.recall))
+    for recall in np.unique(repeated.recall)[1:]:
+        assert weighted.precision[weighted.recall.searchsorted(recall - 1e-9)] == pytest.approx(
+            repeated.precision[repeated.recall.searchsorted(recall - 1e-9)]
+        )
+
+
 @pytest.mark.parametrize("num_scores", [7, 5000])
 def test_the_curve_equals_scikit_learns_at_some_of_its_points(num_scores):
     random = np.random.default_rng(1)

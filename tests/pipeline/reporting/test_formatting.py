@@ -66,6 +66,7 @@ def test_long_lists_are_compared_by_added_and_removed_items():
         ({"row": 5, "file": "1", "number": 7}, "part-*.csv", "file 1:7"),
         ({"row": 5, "file": "1/cat/7.png", "number": 0}, "photos", "photos/cat/7.png"),
         ({"row": 5, "file": "2020.txt", "number": 3}, None, "2020.txt:3"),
+        ({"row": 5, "file": "1", "number": 7, "id": "K12"}, "a.csv", "a.csv:7, id K12"),
     ],
 )
 def test_a_row_is_named_as_messages_name_it(mistake, files, name):

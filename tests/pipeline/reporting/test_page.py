@@ -267,6 +267,15 @@ def test_the_page_lists_the_shown_metrics_and_the_number_of_test_rows(tmp_path):
     assert "Of 16 test rows." in text
 
 
+def test_the_page_says_by_which_column_rows_are_weighted(tmp_path):
+    run = make(tmp_path, ("no", "yes"))
+    run.facts.spec = run.facts.spec.model_copy(update={"weight_column": "<w>"})
+
+    text = " ".join(" ".join(Outline(page.render(run.record, run.facts)).texts).split())
+
+    assert re.search(r"Of 16 test rows, weighted by column <w> ?; numbers of rows, those of the confusion matrix", text)
+
+
 def test_a_run_of_an_older_release_shows_its_numbers_without_intervals(run):
     del run.facts.evaluation["intervals"]
     run.record.intervals = {}
