@@ -88,9 +88,10 @@ def predict(pipeline: str, files: tuple[Path, ...], texts: tuple[str, ...], vers
     Rows are counted from 1 below the header, on the screen, in --json and in --out alike; an error names the line
     of the file as well.
 
-    --out reads and writes some thousand rows at a time, for files of any size. Its columns: file and row, or
-    text, to join the predictions with the input; version; class, probability and one such as probability_yes for
-    each class (of over 100 classes, or of items, the best ones: item, score, item_2, score_2 ...), or value; error.
+    --out reads and writes some thousand rows at a time, for files of any size. Its columns: file and row, and id
+    where the run file has data.roles.id, or text, to join the predictions with the input; version; class,
+    probability and one such as probability_yes for each class (of over 100 classes, or of items, the best ones:
+    item, score, item_2, score_2 ...), or value; error.
 
     Exit codes: 0 success; 2 settings or usage; 3 a row or file cannot be used: the others have predictions, and with
     --json and --out it has an error instead of one; 5 the server does not answer.

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-KEYS = pa.schema([("file", pa.string()), ("row", pa.int64()), ("text", pa.string())])
+KEYS = pa.schema([("file", pa.string()), ("row", pa.int64()), ("text", pa.string()), ("id", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class ExampleBatch:
     """Examples to predict, in the order in which they were given.
 
     Attributes:
-        keys: Which example each row is, columns of KEYS: `file`, with `row`, from 1, in a table; or `text`. A column
-            that does not apply is null.
+        keys: Which example each row is, columns of KEYS: `file`, with `row`, from 1, in a table, and `id` where that
+            has the column data.roles.id; or `text`. A column that does not apply is null.
         contents: What the model is sent, binary `(rows,)`; null where the example cannot be used.
         errors: Location of an example that cannot be used and the reason, string `(rows,)`, see `location`; null where
             it can be used.
@@ -43,15 +43,16 @@ class ExampleBatch:
         return without_nulls(self.keys.slice(row, 1).to_pylist()[0])
 
 
-def keys_of_rows(file: str, first: int, rows: int) -> pa.RecordBatch:
-    """Returns the keys of `rows` rows of a file; `first` is the number of the first, from 1."""
+def keys_of_rows(file: str, first: int, rows: int, ids: pa.Array | None = None) -> pa.RecordBatch:
+    """Returns the keys of `rows` rows of a file; `first` is the number of the first, from 1, `ids` string `(rows,)`."""
     columns = [pa.repeat(pa.scalar(file, pa.string()), rows), pa.array(np.arange(first, first + rows, dtype=np.int64))]
-    return pa.RecordBatch.from_arrays([*columns, pa.nulls(rows, pa.string())], schema=KEYS)
+    nulls = pa.nulls(rows, pa.string())
+    return pa.RecordBatch.from_arrays([*columns, nulls, nulls if ids is None else ids], schema=KEYS)
 
 
 def keys_of_files(files: Sequence[str]) -> pa.RecordBatch:
     """Returns the keys of files that are one example each."""
-    columns = [pa.array(files, pa.string()), pa.nulls(len(files), pa.int64()), pa.nulls(len(files), pa.string())]
+    columns = [pa.array(files, pa.string()), *(pa.nulls(len(files), field.type) for field in list(KEYS)[1:])]
     return pa.RecordBatch.from_arrays(columns, schema=KEYS)
 
 

@@ -22,7 +22,14 @@ MAX_PICTURES = 8  # decoded for one batch; each may be of any size
 
 
 def example_batches(
-    block: Block, spec: DatasetSpec, how: ReadOptions, *, column: str | None, file: str | None, before: int = 0
+    block: Block,
+    spec: DatasetSpec,
+    how: ReadOptions,
+    *,
+    column: str | None,
+    file: str | None,
+    before: int = 0,
+    ids: pa.Array | None = None,
 ) -> Iterator[ExampleBatch]:
     """Yields all rows of a block as examples, in order; a row that cannot be used has an error.
 
@@ -33,6 +40,7 @@ def example_batches(
         column: The one feature that the model takes; None where it is sent all features as a tf.train.Example.
         file: Name of the file in keys and errors; None where each row is a file by itself.
         before: Number of rows of the file before the block.
+        ids: What identifies each row of the block in its data, string `(rows,)`; None without such a column.
     """
     problems, problem_rows = _problems_by_row(block)
     total = len(block) + len(problems)
@@ -51,7 +59,8 @@ def example_batches(
         if file is None:
             keys = keys_of_files([readable(name) for name in part.names])
         else:
-            keys = keys_of_rows(file, before + begin + 1, end - begin)
+            ids_of_part = None if ids is None else _scatter(ids.slice(first, last - first), rows, end - begin)
+            keys = keys_of_rows(file, before + begin + 1, end - begin, ids_of_part)
         batch = ExampleBatch(keys, contents, pa.nulls(end - begin, pa.string()), block.share)
         errors = {row: _error(batch.key(row), row_problems) for row, row_problems in problems_of.items()}
         yield replace(batch, errors=error_column(errors, end - begin))

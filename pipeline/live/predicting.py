@@ -37,7 +37,8 @@ class Predictions:
         model: The model; it is loaded, or its server is called, at the first prediction.
         examples: What is predicted.
         top_k: Number of classes or items, best first, that a person is shown.
-        key: Entries of the keys that name an example: `file` and `row`, `text`, or both.
+        key: Entries of the keys that name an example: `file` and `row`, with `id` where the model's data has one,
+            `text`, or all.
         classes: Names of the classes; empty where there are none.
     """
 
@@ -106,7 +107,8 @@ def predict(
         label = "stable" if version is None and rollouts.read(folder.parent).stable is not None else ""
         url = url if "://" in url else f"http://{url}"
         model = ServedModel(url, name, query["signature"], query["input_key"], version, label)
-    key = ("file", "row") * bool(files) + ("text",) * bool(texts)
+    has_ids = bool(manifest.get("spec", {}).get("id_column"))
+    key = ("file", "row") * bool(files) + ("id",) * bool(files and has_ids) + ("text",) * bool(texts)
     return Predictions(model, examples, query.get("top_k", 3), key, _classes(manifest))
 
 

@@ -17,7 +17,7 @@ from data.errors import ConfigError
 from data.files import atomic
 from data.scripts import isolated
 from data.texts import to_json
-from pipeline.live.batches import without_nulls
+from pipeline.live.batches import KEYS, without_nulls
 
 MAX_CLASS_COLUMNS = 100  # with more classes a table has the most probable ones only
 GROUP_ROWS = 16_384  # written at a time; a row group of Parquet
@@ -64,7 +64,7 @@ class Prediction:
     """The prediction for one example.
 
     Attributes:
-        key: Which example it is: `file`, with `row`, from 1, in a table; or `text`.
+        key: Which example it is: `file`, with `row`, from 1, and `id`, if any, in a table; or `text`.
         version: Version of the model that predicted; None where there is an error.
         outputs: The signature's outputs by name; empty where there is an error.
         error: Location of the example and why it has no prediction; empty where it has one.
@@ -120,10 +120,10 @@ def ranked(outputs: Mapping[str, Any], top_k: int) -> list[tuple[str, float]]:
 class Columns:
     """The columns of a table of predictions.
 
-    `file` and `row`, from 1, or `text`, name the example, `version` the model. A predicted number is in `value`. The
-    most probable class is in `class` and `probability`, and each class has a column such as `probability_yes`. Items,
-    and classes where there are more than MAX_CLASS_COLUMNS, are ranked in `item`, `score`, `item_2`, `score_2` and so
-    on. `error` says why a row has no prediction.
+    `file` and `row`, from 1, and `id`, or `text`, name the example, `version` the model. A predicted number is in
+    `value`. The most probable class is in `class` and `probability`, and each class has a column such as
+    `probability_yes`. Items, and classes where there are more than MAX_CLASS_COLUMNS, are ranked in `item`, `score`,
+    `item_2`, `score_2` and so on. `error` says why a row has no prediction.
 
     Attributes:
         key: Names of the columns that name the example.
@@ -150,8 +150,7 @@ class Columns:
 
     def schema(self) -> pa.Schema:
         """Returns the columns' names and types."""
-        types = {"file": pa.string(), "row": pa.int64(), "text": pa.string()}
-        fields = {key: types[key] for key in self.key} | {"version": pa.int64()}
+        fields = {key: KEYS.field(key).type for key in self.key} | {"version": pa.int64()}
         if "outputs" in self.outputs:
             fields["value"] = _number_type(self.outputs["outputs"])
         else:

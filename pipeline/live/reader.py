@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data.columnar import role_columns
 from data.columnar.columns import read_options
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
@@ -43,7 +44,8 @@ class Reader:
         column: The one input feature; None where an example is all columns of a table.
         data: Settings by which the training data was read; tables are read by them, too.
         format: Format of the files; `auto`: that of each file's ending, else that of the training data.
-        targets: Names of the columns that the model predicts.
+        unneeded: Columns of the training data that a table need not have: targets and weights.
+        id_column: Column that identifies a row; None without one.
         note: Called with a sentence about what a person may not expect.
     """
 
@@ -53,7 +55,8 @@ class Reader:
     column: str | None
     data: DataConfig
     format: str
-    targets: tuple[str, ...]
+    unneeded: tuple[str, ...]
+    id_column: str | None
     note: Callable[[str], None]
 
     @classmethod
@@ -82,15 +85,17 @@ class Reader:
         if settings.get("decimal", ".") == settings.get("thousands"):
             raise ConfigError("--decimal and --thousands: expected different marks, found the same; give both.")
         data, format_ = DataConfig(files=name, **settings), given.get("format", "auto")
-        trained = DatasetSpec.model_validate(manifest["spec"]).features if "spec" in manifest else {}
-        targets = tuple(key for key, feature in trained.items() if feature.target)
+        trained_on = DatasetSpec.model_validate(manifest["spec"]) if "spec" in manifest else None
+        trained = trained_on.features if trained_on else {}
+        unneeded = (*trained_on.targets(), *filter(None, [trained_on.weight_column])) if trained_on else ()
+        id_column = trained_on.id_column if trained_on else None
         if kind == "table":
             column, inputs = None, {key: feature for key, feature in trained.items() if not feature.target}
         else:
             column, feature = _input_feature(query, trained)
             inputs = {column: feature}
         spec = DatasetSpec(name=name, title=name, licence="", features=inputs)
-        return cls(name, kind, spec, column, data, format_, targets, note)
+        return cls(name, kind, spec, column, data, format_, unneeded, id_column, note)
 
     def read(self, files: Sequence[Path], texts: Sequence[str], out: Path | None = None) -> Iterator[ExampleBatch]:
         """Returns an iterator over the examples, in batches that are read as they are needed.
@@ -217,9 +222,9 @@ class Reader:
 
     def _read_rows(self, path: Path, kind: str) -> Iterator[ExampleBatch]:
         """Yields the rows of a table; raises DataError where the rest cannot be read, or a column is missing."""
-        data = formats.for_prediction(path, kind, self.data, self.targets, self.column)
+        data = formats.for_prediction(path, kind, self.data, self.unneeded, self.column)
         if kind == "xlsx":  # an error such as #DIV/0! matters in input columns only
-            names, inputs = formats.columns_of(path, kind, data), self.inputs.features
+            names, inputs = formats.columns_of(path, kind, data), {*self.inputs.features, self.id_column}
             unused = tuple(name for name in names if name not in inputs)
             data = data.model_copy(update={"ignore": unused if len(unused) < len(names) else ()})
         how = read_options(kind, self.data, path.parent)
@@ -235,15 +240,22 @@ class Reader:
             file = readable(block.file if path.is_dir() else path)
             before = counts.get(file, 0)
             renamed = _renamed(block, name, self.column) if name and self.column else block
-            for batch in self._convert(renamed, how, file, before):
+            for batch in self._convert(renamed, how, file, before, self._ids(block)):
                 may_be_empty = may_be_empty and not self._note_empty_row(batch)
                 yield batch
             counts[file] = before + len(block) + len(block.problems)
         if is_first:
             raise DataError(f"{path} has no rows.")
 
-    def _convert(self, block: Block, how: ReadOptions, file: str | None, before: int) -> Iterator[ExampleBatch]:
-        return contents.example_batches(block, self.inputs, how, column=self.column, file=file, before=before)
+    def _convert(
+        self, block: Block, how: ReadOptions, file: str | None, before: int, ids: pa.Array | None = None
+    ) -> Iterator[ExampleBatch]:
+        return contents.example_batches(block, self.inputs, how, column=self.column, file=file, before=before, ids=ids)
+
+    def _ids(self, block: Block) -> pa.Array | None:
+        """Returns what identifies each row, string `(rows,)`, null for none; None without the column."""
+        cells = block.column(self.id_column) if self.id_column else None
+        return None if cells is None else role_columns.texts(cells, self.data.missing_values)
 
     def _note_first_row(self, path: Path, block: Block) -> None:
         """Notes that the first row of a file without a header is predicted, where it can be used."""
