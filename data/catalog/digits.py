@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.columnar.splitting import HashSplit, image_bytes
+from data.columnar.splitting import hash_splits, image_bytes
 from data.errors import DataError
 from data.spec import Dataset, DatasetSpec, ImageFeature, LabelFeature, Row, Splits
 
@@ -37,7 +37,7 @@ def _from_sklearn(folder: Path | None) -> Splits:
 
     digits = load_digits()
     rows = _Rows(digits.images, digits.target)
-    return {split: HashSplit(rows, buckets, image_bytes) for split, buckets in _BUCKETS.items()}
+    return hash_splits(rows, _BUCKETS, image_bytes)
 
 
 DATASET = Dataset(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.columnar.splitting import HashSplit, image_bytes
+from data.columnar.splitting import hash_splits, image_bytes
 from data.errors import SourceUnavailable
 from data.files.checksums import verify
 from data.sources.idx import read_idx
@@ -28,7 +28,7 @@ SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
 }
 # Buckets of the content's hash, of 1,000, of the published training split.
-_TRAIN, _VALIDATION = range(83, 1000), range(0, 83)
+_BUCKETS = {"train": range(83, 1000), "validation": range(0, 83)}
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,7 @@ class _Rows:
 
 
 def _carve(train, test) -> Splits:
-    return {
-        "train": HashSplit(train, _TRAIN, image_bytes),
-        "validation": HashSplit(train, _VALIDATION, image_bytes),
-        "test": test,
-    }
+    return {**hash_splits(train, _BUCKETS, image_bytes), "test": test}
 
 
 def _from_system(folder: Path | None) -> Splits:

@@ -1,5 +1,6 @@
 """Assignment of rows to splits: by a hash of the content, so that equal rows share a split; rare classes stratified."""
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,22 +38,41 @@ def bucket(content: bytes, num_buckets: int = BUCKETS) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") % num_buckets
 
 
-@dataclass(frozen=True)
-class HashSplit:
-    """The rows whose content has a hash in `buckets`, of 1,000.
+def hash_splits(
+    rows: Iterable[Row], buckets: Mapping[str, range], content: Callable[[Row], bytes]
+) -> dict[str, "HashSplit"]:
+    """Returns splits of rows by a hash of their content; they share one pass over the rows, which are then in memory.
 
-    Attributes:
-        rows: All rows; iterated anew each time.
-        buckets: The buckets to keep, such as range(0, 100) for a tenth of the rows.
+    Args:
+        rows: All rows; iterated once, when the first of the splits is read.
+        buckets: Split -> the buckets it gets, of 1,000, such as range(0, 100) for a tenth of the rows.
         content: Row -> the bytes that are hashed, usually those of its main feature.
     """
+    hashed = HashedRows(rows, content)
+    return {split: HashSplit(hashed, split_buckets) for split, split_buckets in buckets.items()}
 
-    rows: Iterable[Row]
+
+class HashedRows:
+    """Rows with their buckets, see `hash_splits`; read when they are first asked for."""
+
+    def __init__(self, rows: Iterable[Row], content: Callable[[Row], bytes]):
+        self._rows, self._content = rows, content
+
+    @functools.cached_property
+    def with_buckets(self) -> list[tuple[Row, int]]:
+        """Each row and its bucket."""
+        return [(row, bucket(self._content(row))) for row in self._rows]
+
+
+@dataclass(frozen=True)
+class HashSplit:
+    """The rows whose content has a hash in `buckets`; see `hash_splits`."""
+
+    hashed: HashedRows
     buckets: range
-    content: Callable[[Row], bytes]
 
     def __iter__(self) -> Iterator[Row]:
-        return (row for row in self.rows if bucket(self.content(row)) in self.buckets)
+        return (row for row, number in self.hashed.with_buckets if number in self.buckets)
 
 
 def image_bytes(row: Row) -> bytes:

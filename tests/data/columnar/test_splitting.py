@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.columnar.splitting import HashSplit, bucket, by_time, image_bytes, stratify, time_starts
+from data.columnar.splitting import bucket, by_time, hash_splits, image_bytes, stratify, time_starts
 
 
 def test_a_bucket_depends_on_the_content_only():
@@ -12,18 +12,19 @@ def test_a_bucket_depends_on_the_content_only():
 def test_equal_rows_are_in_the_same_split():
     rows = [{"image": np.full((2, 2), value, np.uint8)} for value in (7, 8, 7, 8, 9)]
 
-    lower = [row["image"][0, 0] for row in HashSplit(rows, range(0, 500), image_bytes)]
-    upper = [row["image"][0, 0] for row in HashSplit(rows, range(500, 1000), image_bytes)]
+    splits = hash_splits(rows, {"lower": range(0, 500), "upper": range(500, 1000)}, image_bytes)
 
+    lower, upper = ([row["image"][0, 0] for row in splits[name]] for name in ("lower", "upper"))
     assert sorted(lower + upper) == [7, 7, 8, 8, 9]
     assert not set(lower) & set(upper)
 
 
-def test_a_split_can_be_read_twice():
-    split = HashSplit([{"image": np.zeros((1, 1), np.uint8)}] * 3, range(1000), image_bytes)
+def test_splits_can_be_read_twice_and_read_the_rows_once():
+    rows = iter([{"image": np.zeros((1, 1), np.uint8)}] * 3)
 
-    assert len(list(split)) == 3
-    assert len(list(split)) == 3
+    splits = hash_splits(rows, {"all": range(1000), "none": range(0)}, image_bytes)
+
+    assert [len(list(splits[name])) for name in ("none", "all", "all")] == [0, 3, 3]
 
 
 TENTHS = {"validation": 0.1, "test": 0.1}
