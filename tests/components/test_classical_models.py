@@ -68,3 +68,28 @@ def test_the_best_model_goes_by_the_direction_of_the_metric(values, lower, best)
 
     assert best_model(models, metric) == best
     assert best_model({**models, "none": {"metrics": {metric.name: None}}}, metric) == best
+
+
+def test_a_missing_date_is_nan_and_a_number_of_any_size_is_kept(tmp_path):
+    from components.classical import read_frame
+    from data.spec import DateFeature
+    from tests.components.test_classical import _write_table
+
+    spec, rows = _write_table(tmp_path)
+    (name,) = spec.of(DateFeature)
+
+    column = read_frame(str(tmp_path), "train", spec)[name]
+
+    assert column.isna().tolist() == [name not in row for row in rows]
+    assert column.dropna().tolist() == [row[name] for row in rows if name in row]
+
+
+def test_of_classes_with_one_test_row_those_with_none_are_not_told():
+    from components.baseline import _why_unknown
+
+    targets = np.array([0, 0, 2, 3])
+
+    assert _why_unknown(targets, ("a", "b", "c", "d"), None).startswith("only 1 test row is c")
+    assert _why_unknown(targets, ("a", "b", "c", "d"), 1) == "all test rows are of one group"
+    assert _why_unknown(targets[:2], ("a", "b"), 2) == "there are too few test rows"
+    assert _why_unknown(targets, (), None) == "there are too few test rows"

@@ -50,7 +50,7 @@ GROUPS: Sequence[Group] = (
         _below(
             "tests/components",
             "test_baseline test_classical test_classical_models test_data_gate test_evaluator test_manifests "
-            "test_model_gate test_publisher test_publishing",
+            "test_gate_sentences test_model_gate test_publisher test_publishing",
         ),
     ),
     Group(
