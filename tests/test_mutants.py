@@ -22,9 +22,9 @@ def least(values: list, limit: int = LIMIT) -> int | None:
 
 
 def test_mutations_are_those_of_the_code_and_not_of_texts_annotations_and_components():
-    found = [f"{one.before} -> {one.after}" for one in mutations(ast.parse(SOURCE))]
+    changes = [f"{one.before} -> {one.after}" for one in mutations(ast.parse(SOURCE))]
 
-    assert found == [
+    assert changes == [
         "3 -> 4",
         "not values or len(values) > limit -> not values and len(values) > limit",
         "not values -> values",

@@ -59,10 +59,10 @@ def _feature_setting(name: str, feature: Feature, setting: str) -> str:
     return f"data.features.{name} to {{kind: {feature.kind}, {setting}}}"
 
 
-def _cell_text(found: str) -> str:
+def _cell_text(shown_cell: str) -> str:
     """Returns the text of the cell that a message shows; empty where it is not text, or was shortened."""
     try:
-        cell = ast.literal_eval(found)
+        cell = ast.literal_eval(shown_cell)
     except (ValueError, SyntaxError):
         return ""
     return cell if isinstance(cell, str) else ""

@@ -31,10 +31,10 @@ def test_tables_are_the_same_each_time_and_have_gaps(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         made_up.write_table(tmp_path / name, 200)
-    found = pyarrow.parquet.read_table(tmp_path / "one" / "rows.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "one" / "rows.parquet")
 
-    assert found.column_names == list(made_up.FEATURES)
-    assert 0 < found.column("gaps").null_count < 50
+    assert table.column_names == list(made_up.FEATURES)
+    assert 0 < table.column("gaps").null_count < 50
     assert (tmp_path / "one" / "rows.csv").read_bytes() == (tmp_path / "two" / "rows.csv").read_bytes()
 
 

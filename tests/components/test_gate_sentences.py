@@ -68,10 +68,10 @@ def test_drift_from_the_first_reference_stops_and_from_others_is_told(tmp_path):
 def test_a_run_that_is_two_references_is_compared_once(tmp_path):
     same, unnamed = _summary(900, "r1"), _summary(900, "")
 
-    told = _sentences(_references(tmp_path, same, same, _summary(950, "r3")), 500, "warn")
-    assert [sentence[:12] for sentence in told] == ["note a", "drift from a", "drift from c"]
-    told = _sentences(_references(tmp_path, unnamed, unnamed), 500, "warn")
-    assert [sentence[:13] for sentence in told] == ["note a", "drift from a:", "drift from b:"]
+    sentences = _sentences(_references(tmp_path, same, same, _summary(950, "r3")), 500, "warn")
+    assert [sentence[:12] for sentence in sentences] == ["note a", "drift from a", "drift from c"]
+    sentences = _sentences(_references(tmp_path, unnamed, unnamed), 500, "warn")
+    assert [sentence[:13] for sentence in sentences] == ["note a", "drift from a:", "drift from b:"]
 
 
 def test_a_damaged_reference_stops_the_run_where_it_decides(tmp_path):
@@ -80,10 +80,10 @@ def test_a_damaged_reference_stops_the_run_where_it_decides(tmp_path):
         _sentences(references, 500, "stop")
 
     first, second, third = _references(tmp_path, _summary(500, "r1"), None, _summary(900, "r3"))
-    found = _sentences([first, second, third], 500, "stop")
+    sentences = _sentences([first, second, third], 500, "stop")
 
-    assert "b.npz is damaged" in found[1]
-    assert found[2].startswith("drift from c (run r3)")
+    assert "b.npz is damaged" in sentences[1]
+    assert sentences[2].startswith("drift from c (run r3)")
 
 
 @pytest.mark.parametrize(("count", "shown", "last"), [(9, 9, "x8"), (10, 9, "  and 2 more"), (12, 9, "  and 4 more")])

@@ -84,7 +84,7 @@ def test_the_manifest_holds_what_was_measured(tmp_path):
     METRICS.path(tmp_path).write_text(json.dumps({"slices": {}}))
     SERVING.path(tmp_path).write_text(json.dumps({"p50_ms": 1.5}))
 
-    found = _measured(str(tmp_path), str(tmp_path))
+    measured = _measured(str(tmp_path), str(tmp_path))
 
-    assert found.pop("by")
-    assert found == {"evaluation": {"slices": {}}, "serving": {"p50_ms": 1.5}}
+    assert measured.pop("by")
+    assert measured == {"evaluation": {"slices": {}}, "serving": {"p50_ms": 1.5}}

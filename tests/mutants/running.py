@@ -73,9 +73,9 @@ def coverage_of(paths: Collection[Path], tests: Sequence[str]) -> tuple[Coverage
         return {name: value for name, value in vars(coverage).items() if name != "_lines"}, list(sys.modules)
 
     facts, modules = in_process(record)
-    found = Coverage(paths)
-    vars(found).update(facts)
-    return found, modules
+    coverage = Coverage(paths)
+    vars(coverage).update(facts)
+    return coverage, modules
 
 
 def exit_codes(mutants: Sequence[Mutant], tests: Sequence[str], modules: Sequence[str]) -> Iterator[int]:

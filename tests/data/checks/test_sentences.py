@@ -98,9 +98,9 @@ def test_one_of_two_labels_that_differs_is_another_label():
     checks.add(tiny.batch([("train", row) for row in rows], spec, file="rows.csv"))
     checks.find()
 
-    found = checks.splits["train"].duplicates
-    assert (found.count, found.relabelled) == (2, 1)
-    assert found.first_relabelled == "rows.csv:2 (cat, y) equals rows.csv:1 (cat, x)"
+    duplicates = checks.splits["train"].duplicates
+    assert (duplicates.count, duplicates.relabelled) == (2, 1)
+    assert duplicates.first_relabelled == "rows.csv:2 (cat, y) equals rows.csv:1 (cat, x)"
 
 
 def test_rows_without_a_value_are_noted():
@@ -139,15 +139,15 @@ def test_a_finding_counts_rows_labels_and_groups(relabelled, groups, sentence):
 
 def test_more_problems_than_are_shown_are_counted():
     problems = [Problem(f"rows.csv:{row}", "n", "a number", "'x'") for row in range(MAX_PROBLEMS + 2)]
-    whole, parts = InvalidRows(), [InvalidRows(), InvalidRows()]
+    all_rows, parts = InvalidRows(), [InvalidRows(), InvalidRows()]
     for row, problem in enumerate([*problems, problems[0], problems[-1]]):
-        whole.add([problem])
+        all_rows.add([problem])
         parts[row >= MAX_PROBLEMS + 1].add([problem])
     parts[0].merge(parts[1])
 
-    for found in (whole, parts[0]):
-        assert (found.rows, len(found.counts)) == (MAX_PROBLEMS + 4, MAX_PROBLEMS)
-        assert found.first[:2] == [f"{problems[0]} (2 rows)", str(problems[1])]
+    for invalid in (all_rows, parts[0]):
+        assert (invalid.rows, len(invalid.counts)) == (MAX_PROBLEMS + 4, MAX_PROBLEMS)
+        assert invalid.first[:2] == [f"{problems[0]} (2 rows)", str(problems[1])]
 
 
 def _numbers(floats: int, of_each: int) -> pa.Array:
@@ -165,9 +165,9 @@ def _numbers(floats: int, of_each: int) -> pa.Array:
     ],
 )
 def test_so_many_values_are_counted_and_no_more(floats, of_each, sentence):
-    (found,) = messages(_numbers(floats, of_each))
+    (message,) = messages(_numbers(floats, of_each))
 
-    assert found.startswith(sentence)
+    assert message.startswith(sentence)
 
 
 def test_no_more_values_are_held_than_twice_those_that_count(monkeypatch):

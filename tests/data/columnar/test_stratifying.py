@@ -20,29 +20,29 @@ def test_rows_that_are_linked_through_others_stay_in_one_split():
     """Of eight rows every two share a key, and neighbours of different keys their inputs; two rows stand alone."""
     keys, inputs = [0, 0, 1, 1, 2, 2, 3, 3, 4, 5], [10, 11, 11, 12, 12, 13, 13, 14, 15, 16]
 
-    found = _splits(keys, inputs, [range(10)])
+    splits = _splits(keys, inputs, [range(10)])
 
-    assert len(set(found[:8])) == 1
-    assert sorted([found[0], found[8], found[9]]) == ["test", "train", "validation"]
+    assert len(set(splits[:8])) == 1
+    assert sorted([splits[0], splits[8], splits[9]]) == ["test", "train", "validation"]
 
 
 def test_rows_of_a_smaller_class_count_for_the_larger_one_that_they_are_in_too():
     rows = np.arange(20)
 
-    found = np.array(_splits(rows, rows, [rows, rows[:6]]))
+    splits = np.array(_splits(rows, rows, [rows, rows[:6]]))
 
-    assert [(found[:6] == split).sum() for split in SPLITS] == [4, 1, 1]
-    assert [(found == split).sum() for split in SPLITS] == [12, 4, 4]
+    assert [(splits[:6] == split).sum() for split in SPLITS] == [4, 1, 1]
+    assert [(splits == split).sum() for split in SPLITS] == [12, 4, 4]
 
 
 def test_a_class_whose_share_of_a_split_is_there_by_smaller_classes_adds_none():
     """Two rows of five are 0.3, three of eleven: the smaller classes have given four already."""
     rows = np.arange(11)
 
-    found = np.array(_splits(rows, rows, [rows, rows[:5], rows[5:10]], {"test": 0.3}))
+    splits = np.array(_splits(rows, rows, [rows, rows[:5], rows[5:10]], {"test": 0.3}))
 
-    assert (found[:10] == "test").sum() == 4
-    assert found[10] == "train"
+    assert (splits[:10] == "test").sum() == 4
+    assert splits[10] == "train"
 
 
 @pytest.mark.parametrize("shares", [{"validation": 0.2, "test": 0.2}, {"test": 0.2, "validation": 0.2}])
@@ -50,25 +50,25 @@ def test_a_class_whose_share_of_a_split_is_there_by_smaller_classes_adds_none():
     ("rows", "counts"), [(1, [1, 0, 0]), (2, [1, 0, 1]), (3, [1, 1, 1]), (4, [2, 1, 1]), (13, [7, 3, 3])]
 )
 def test_of_few_rows_training_has_one_then_test_then_validation(shares, rows, counts):
-    found = _splits(range(rows), range(rows), [range(rows)], shares)
+    splits = _splits(range(rows), range(rows), [range(rows)], shares)
 
-    assert [found.count(split) for split in SPLITS] == counts
+    assert [splits.count(split) for split in SPLITS] == counts
 
 
 def test_training_always_has_a_row():
-    found = _splits(range(4), range(4), [range(4)], {"validation": 0.5, "test": 0.5})
+    splits = _splits(range(4), range(4), [range(4)], {"validation": 0.5, "test": 0.5})
 
-    assert sorted(found.count(split) for split in SPLITS) == [1, 1, 2]
-    assert "train" in found
+    assert sorted(splits.count(split) for split in SPLITS) == [1, 1, 2]
+    assert "train" in splits
 
 
 def test_rows_that_were_not_stratified_keep_their_split():
     stratified = stratify(np.array([3, 5], np.uint64), np.array([3, 5], np.uint64), [np.arange(2)], SHARES)
 
-    found = stratified.apply(np.array([9, 5, 4, 3], np.uint64), np.array([2, 0, 1, 0], np.int8))
+    splits = stratified.apply(np.array([9, 5, 4, 3], np.uint64), np.array([2, 0, 1, 0], np.int8))
 
-    assert [SPLITS[index] for index in found] == [SPLITS[2], *[SPLITS[found[1]]], SPLITS[1], SPLITS[found[3]]]
-    assert {int(found[1]), int(found[3])} == {SPLITS.index("train"), SPLITS.index("test")}
+    assert [SPLITS[index] for index in splits] == [SPLITS[2], *[SPLITS[splits[1]]], SPLITS[1], SPLITS[splits[3]]]
+    assert {int(splits[1]), int(splits[3])} == {SPLITS.index("train"), SPLITS.index("test")}
 
 
 @pytest.mark.parametrize("moved", [0, 2])

@@ -143,6 +143,6 @@ def test_classes_of_all_folders_count(tmp_path):
                 (tmp_path / folder / name / f"{number}.txt").write_text("text")
     config = DataConfig.model_validate({"files": "*"})
 
-    found = rare_classes([tmp_path / "one", tmp_path / "two"], "text_folder", config, _spec(label=LABEL))
+    classes = rare_classes([tmp_path / "one", tmp_path / "two"], "text_folder", config, _spec(label=LABEL))
 
-    assert found == {"label": ["ok", "fraud"]}
+    assert classes == {"label": ["ok", "fraud"]}

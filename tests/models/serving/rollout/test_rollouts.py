@@ -63,10 +63,10 @@ def test_a_promoted_version_that_is_gone_is_told_with_what_to_do(folder):
     assert rollouts.why_not_live(folder) == ""
     (folder / "1").rmdir()
 
-    with pytest.raises(ConfigError, match="which is pinned as the live one, is gone") as told:
+    with pytest.raises(ConfigError, match="which is pinned as the live one, is gone") as error:
         rollouts.live_version(folder)
 
-    assert str(told.value) == rollouts.why_not_live(folder)
+    assert str(error.value) == rollouts.why_not_live(folder)
     rollouts.promote(folder, None)
     assert rollouts.live_version(folder) == 3
     assert rollouts.live_version(folder.parent / "none") is None
