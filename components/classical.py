@@ -174,7 +174,7 @@ def read_frame(examples_uri: str, split: str, spec: DatasetSpec, rows: np.ndarra
     """Returns the stored values of a split, a column a feature: bytes, int64 or float; NaN for a missing number.
 
     A missing text is empty. A category is a pandas.Categorical of bytes, empty where it is missing: no Python object
-    is made for each cell.
+    is made for each cell. A sequence is an array of its values, empty where it is missing.
 
     Args:
         examples_uri: Folder of the examples.
@@ -183,12 +183,13 @@ def read_frame(examples_uri: str, split: str, spec: DatasetSpec, rows: np.ndarra
         rows: Indices of the rows that are read, ascending; None for all.
     """
     types = {"bytes": (tf.string, b""), "float": (tf.float32, np.nan), "int": (tf.int64, tf.int64.min)}
-    parsers = {
-        name: tf.io.FixedLenFeature((), *types[feature.stored])
-        if feature.optional
-        else tf.io.FixedLenFeature((), types[feature.stored][0])
-        for name, feature in spec.features.items()
-    }
+    parsers: dict[str, Any] = {}
+    for name, feature in spec.features.items():
+        dtype, missing = types[feature.stored]
+        if feature.is_list:
+            parsers[name] = tf.io.RaggedFeature(dtype)
+        else:
+            parsers[name] = tf.io.FixedLenFeature((), dtype, *([missing] if feature.optional else []))
     batches = codec.read_batches(split_files(examples_uri, split), rows)
     parts = [tf.io.parse_example(batch, parsers) for batch in batches]
     frame = pd.DataFrame(
@@ -200,8 +201,11 @@ def read_frame(examples_uri: str, split: str, spec: DatasetSpec, rows: np.ndarra
     return frame
 
 
-def _column(parts: list[tf.Tensor], feature: Feature) -> np.ndarray | pd.Categorical:
+def _column(parts: list[Any], feature: Feature) -> np.ndarray | pd.Categorical:
     """Returns the values of a feature in all batches, `(rows,)`."""
+    if feature.is_list:
+        arrays = [np.split(part.flat_values.numpy(), part.row_splits[1:-1].numpy()) for part in parts]
+        return pd.Series([array for part in arrays for array in part], dtype=object).to_numpy()
     if not isinstance(feature, CategoryFeature):
         return np.concatenate([part.numpy() for part in parts])
     uniques = [tf.unique(part) for part in parts]

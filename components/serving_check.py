@@ -24,7 +24,7 @@ from models.serving.rollout.versions import read_manifest
 from models.serving.smoke_test.candidate import greatest_difference
 from models.serving.smoke_test.measurement import Measurement, over_budget
 from models.serving.smoke_test.smoke_test import run_smoke_test
-from models.task import Task
+from models.task import FileQuery, Task
 
 NUM_ROWS = 8
 
@@ -109,7 +109,10 @@ def predict_rows(
         ) from error
     tolerance = TOLERANCES[precision_of(Path(saved_model))]
     queries = [task.queries(row, config, spec) for row in rows]
-    queries += [_with_file(task.queries(row, config, spec), task, original, spec) for row, original in originals]
+    queries += [
+        _with_file(task.queries(row, config, spec), task.file_query(config, spec), original, spec)
+        for row, original in originals
+    ]
     inputs: Tensors = {}
     outputs: Tensors = {}
     for name in queries[0]:
@@ -129,10 +132,9 @@ def predict_rows(
     return inputs, outputs
 
 
-def _with_file(query: dict, task: Task, original: Row, spec: DatasetSpec) -> dict:
+def _with_file(query: dict, file_query: FileQuery, original: Row, spec: DatasetSpec) -> dict:
     """Returns the inputs of each signature, with the original file for the signature that takes files."""
     key, _ = spec.only(ImageFeature)
-    file_query = task.file_query
     return query | {file_query.signature: {file_query.input_key: original[key]}}
 
 

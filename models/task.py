@@ -68,7 +68,7 @@ class Task:
         example_error: `(targets, predictions) -> float64 (rows,)`, the error of each prediction under `prediction_key`;
             -inf where it is right.
         classical: `(config, spec) -> {name: models.tasks.reference.Candidate}`, the reference models.
-        file_query: How `headrace predict` calls the model.
+        file_query: `(config, spec) -> FileQuery`, how `headrace predict` calls the model.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Task:
     prediction_key: str
     example_error: Callable[[np.ndarray, np.ndarray], np.ndarray]
     classical: Callable[[Any, DatasetSpec], dict[str, Any]]
-    file_query: FileQuery
+    file_query: Callable[[Any, DatasetSpec], FileQuery]
     serving_only: tuple[str, ...] = ()
     prepare: Callable[[keras.Model, Any, Any, DatasetSpec], None] | None = None
     augment: Callable[[Tensors, tf.Tensor, Any], Tensors] | None = None

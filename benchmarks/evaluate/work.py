@@ -104,7 +104,8 @@ def predict_out(folder: Path) -> dict[str, float]:
     """`headrace predict --out` of the test split's table, and a forward pass over as many examples."""
     spec = DatasetSpec.model_validate_json((folder / SPEC).read_text())
     task, files = registry.task(models.TABLE), split_files(str(folder / "examples"), "test")
-    facts = {"file_query": dataclasses.asdict(task.file_query), "data": {}, "spec": spec.model_dump(mode="json")}
+    query = dataclasses.asdict(task.file_query(task.config(), spec))
+    facts = {"file_query": query, "data": {}, "spec": spec.model_dump(mode="json")}
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         home, table = Path(scratch), folder / "test" / "rows.parquet"

@@ -84,7 +84,10 @@ def _names(rows: Sequence[Row], outputs: np.ndarray, spec: DatasetSpec) -> dict[
 
 def _text(value) -> str:
     """Returns a value as text on one line, without tabs, cut after MAX_NAME characters."""
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else "" if value is None else f"{value:g}"
+    if isinstance(value, list):
+        text = " ".join(map(_text, value[:MAX_NAME]))
+    else:
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else "" if value is None else f"{value:g}"
     return " ".join(text.split())[:MAX_NAME]
 
 

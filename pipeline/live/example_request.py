@@ -50,7 +50,10 @@ def _single_input(kind: str) -> Any:
 
 
 def _value(feature: Mapping[str, Any]) -> Any:
-    """Returns a value that the input rules of a feature allow."""
+    """Returns a value that the input rules of a feature allow; of a sequence two steps."""
+    if feature.get("kind") == "sequence":
+        step = _value({**feature, "kind": "number" if feature["stored"] == "float" else "category"})
+        return [step if feature["width"] == 1 else [step] * feature["width"]] * min(2, feature["max_length"] or 2)
     if feature.get("values"):
         return feature["values"][0]
     value = VALUES.get(feature.get("kind", "number"), "x")

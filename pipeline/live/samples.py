@@ -46,7 +46,10 @@ class Sample:
         row: Row = {}
         for name, feature in spec.features.items():
             value = self.features.get(name)
-            if value is None or value != value or value == "":  # missing, NaN, an empty text
+            if value is None or value != value or value in ("", []):  # missing, NaN, an empty text, no step
+                continue
+            if feature.is_list:
+                row[name] = [step.encode() if isinstance(step, str) else step for step in value]
                 continue
             if isinstance(value, dict):
                 value = base64.b64decode(value["b64"])

@@ -334,6 +334,6 @@ def _manifest(wiring: Wiring) -> dict[str, Any]:
         "split": dataset.rule(),
         "split_plan": wiring.split_plan,
         "data": kept_settings(dataset.read_by(wiring.config.data), dataset.columns),
-        "file_query": dataclasses.asdict(wiring.task.file_query),
+        "file_query": dataclasses.asdict(wiring.task.file_query(wiring.config.model, wiring.spec)),
         "sample": wiring.config.serving.sample.model_dump(),
     }

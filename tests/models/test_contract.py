@@ -10,7 +10,7 @@ from models import registry
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=sorted(registry.TASKS))
+@pytest.fixture(scope="module", params=[*sorted(registry.TASKS), "sequence_classification-steps"])
 def trained(request, tmp_path_factory):
     """A task, the job it was trained with, and its history."""
     from models.training.trainer import train

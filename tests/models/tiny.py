@@ -21,6 +21,7 @@ from data.spec import (
     LabelFeature,
     NumberFeature,
     Row,
+    SequenceFeature,
     TargetFeature,
     TextFeature,
 )
@@ -73,6 +74,14 @@ def _sequence_row(index: int, generator: np.random.Generator) -> Row:
     return {"sequence": "".join(letters), "label": index % 2}
 
 
+def _steps_row(index: int, generator: np.random.Generator) -> Row:
+    """Steps of two numbers; the first rises or falls by the label. Some rows are too long, some have no step."""
+    steps = generator.normal(size=(1 + index % 11, 2))
+    steps[:, 0] += np.arange(len(steps)) * (1 if index % 2 else -1)
+    values = {} if index % 12 == 7 else {"a b/c": steps.ravel().tolist()}
+    return {**values, "label": index % 2}
+
+
 def _rating_row(index: int, generator: np.random.Generator) -> Row:
     user, item = index % 5, int(generator.integers(0, 8))
     recent = "|".join(str(number) for number in generator.integers(0, 8, 3))
@@ -80,7 +89,7 @@ def _rating_row(index: int, generator: np.random.Generator) -> Row:
     return row | ({"a/b": recent} if index % 4 else {})
 
 
-# Task -> features of a made-up data set, its rows, settings of the model.
+# Task, with `-` and a variant of its inputs -> features of a made-up data set, its rows, settings of the model.
 MADE_UP: dict[str, tuple[dict[str, Feature], Callable[[int, np.random.Generator], Row], dict]] = {
     "image_classification": (
         {
@@ -109,6 +118,14 @@ MADE_UP: dict[str, tuple[dict[str, Feature], Callable[[int, np.random.Generator]
         {"sequence": TextFeature(), "label": LabelFeature(classes=("noncoding", "coding"))},
         _sequence_row,
         {"length": 20, "dense_units": 8},
+    ),
+    "sequence_classification-steps": (
+        {
+            "a b/c": SequenceFeature(width=2, max_length=8, too_long="last", optional=True),
+            "label": LabelFeature(classes=("falls", "rises")),
+        },
+        _steps_row,
+        {"network": "gru", "num_layers": 2, "units": 8},
     ),
     "recommendation": (
         {
@@ -155,7 +172,7 @@ def transform_folder(task, config, spec: DatasetSpec, examples: Path, folder: Pa
 def job(folder, task: str = "image_classification", seed: int = 0, **train) -> TrainingJob:
     """Returns a training job of a few small steps below `folder`."""
     folder = Path(folder)
-    provider, spec = registry.task(task), spec_of(task)
+    provider, spec = registry.task(task.partition("-")[0]), spec_of(task)
     config = provider.config(**MADE_UP[task][2])
     rows = {split: rows_of(task, spec.num_rows[split], seed) for seed, split in enumerate(SPLITS)}
     table = of_rows(((split, row) for split in SPLITS for row in rows[split]), spec)

@@ -9,6 +9,7 @@ import numpy as np
 
 from data import examples
 from models.serving.protocol.input_rules import EXAMPLES, FILE
+from models.serving.protocol.padding import without_padding
 from models.serving.protocol.statuses import Refusal
 from models.serving.server.monitoring import Metrics
 from models.serving.server.servable import Servable
@@ -32,7 +33,7 @@ class InputValidator:
         Args:
             servable: The version.
             signature: Name of the signature.
-            arrays: Alias -> array; only those of shape `(rows,)` are validated.
+            arrays: Alias -> array `(rows,)`; a sequence `(rows, steps)` or `(rows, steps, width)`, padded.
 
         Raises:
             Refusal: Values are not allowed; the message names their rows, from 0, and features.
@@ -44,10 +45,13 @@ class InputValidator:
         problems = []
         for alias, array in arrays.items():
             feature = aliases.get(alias)
-            if feature is None or array.ndim != 1:
+            is_sequence = feature is not None and "width" in rules["features"].get(feature, {})
+            if feature is None or (array.ndim != 1 and not is_sequence):
                 continue
             if feature == EXAMPLES:
                 problems += _examples(array, rules["features"])
+            elif is_sequence:
+                problems += [(row, feature, text) for row, text in _sequences(array, rules["features"][feature])]
             else:
                 problems += [(row, feature, text) for row, text in _column(array, rules["features"][feature])]
         if not problems:
@@ -126,6 +130,17 @@ def _column(array: np.ndarray, rules: Rules) -> Iterator[tuple[int, str]]:
             if not rules["optional"]:
                 yield row, "is missing"
         elif problem := _value(value, rules, encoded=True):
+            yield row, problem
+
+
+def _sequences(array: np.ndarray, rules: Rules) -> Iterator[tuple[int, str]]:
+    """Yields row and description of each problem in sequences, `(rows, steps)` or `(rows, steps, width)`, padded."""
+    for row, padded in enumerate(array.reshape(len(array), -1)):
+        values = without_padding(padded)
+        if not values:
+            if not rules["optional"]:
+                yield row, "is missing"
+        elif problem := _count(len(values), rules) or _first_problem(values, rules):
             yield row, problem
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ import numpy as np
 from data import examples
 from data.texts import to_json
 from models.serving.protocol.input_rules import EXAMPLES, FILE
+from models.serving.protocol.padding import without_padding
 from models.serving.server.background import BackgroundWriter
 from models.serving.server.servable import Servable
 
@@ -49,7 +50,7 @@ class Sampler:
         self._settings = {
             name: model_settings for name, model_settings in settings.items() if model_settings["rate"] > 0
         }
-        self._aliases: dict[Path, dict[str, dict[str, str]]] = {}
+        self._rules: dict[Path, dict[str, Any]] = {}
         self._day: dict[str, str] = {}
         self._writer = BackgroundWriter("samples of requests")
 
@@ -73,22 +74,26 @@ class Sampler:
         self._writer.flush()
 
     def forget(self, servable: Servable) -> None:
-        """Drops the cached aliases of a version that was unloaded."""
-        self._aliases.pop(servable.path, None)
+        """Drops the cached rules of a version that was unloaded."""
+        self._rules.pop(servable.path, None)
 
     def _rows(self, servable: Servable, signature: str, arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         """Returns the features of each row by name; none if the version does not say which inputs hold them."""
-        if servable.path not in self._aliases:
+        if servable.path not in self._rules:
             file = servable.path / FILE
-            self._aliases[servable.path] = json.loads(file.read_text())["signatures"] if file.exists() else {}
+            self._rules[servable.path] = json.loads(file.read_text()) if file.exists() else {}
+        rules = self._rules[servable.path]
         named = {
             feature: arrays[alias]
-            for alias, feature in self._aliases[servable.path].get(signature, {}).items()
-            if alias in arrays and arrays[alias].ndim == 1
+            for alias, feature in rules.get("signatures", {}).get(signature, {}).items()
+            if alias in arrays
         }
+        sequences = {name for name, of_feature in rules.get("features", {}).items() if "width" in of_feature}
         if EXAMPLES in named:
-            return [_features(serialized) for serialized in named[EXAMPLES].tolist()]
-        columns = {feature: array.tolist() for feature, array in named.items()}
+            return [_features(serialized, sequences) for serialized in named[EXAMPLES].tolist()]
+        columns = {feature: array.tolist() for feature, array in named.items() if array.ndim == 1}
+        for feature in sequences & named.keys():
+            columns[feature] = [without_padding(row) for row in named[feature].reshape(len(named[feature]), -1)]
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def _keep(self, sample: _Sample, folder: Path, keep_days: int) -> None:
@@ -135,14 +140,14 @@ def _lines(sample: _Sample, rows: list[dict[str, Any]]) -> bytes:
     return "".join(to_json(line, default=_bytes) + "\n" for line in lines).encode()
 
 
-def _features(serialized: bytes) -> dict[str, Any]:
-    """Returns the first value of each feature of a tf.train.Example."""
+def _features(serialized: bytes, sequences: Collection[str]) -> dict[str, Any]:
+    """Returns the first value of each feature of a tf.train.Example, of sequences all values."""
     try:
         features = examples.parse(serialized)
     except ValueError:
         return {}
     values_by_name = ((name, examples.values(feature)[1]) for name, feature in features.items())
-    return {name: values[0] for name, values in values_by_name if values}
+    return {name: list(values) if name in sequences else values[0] for name, values in values_by_name if values}
 
 
 def _bytes(value: Any) -> Any:

@@ -138,5 +138,5 @@ TASK = ClassificationTask(
     inputs=inputs,
     classical=classical,
     sample_images=sample_images,
-    file_query=FileQuery(signature="image_bytes", input_key="image_bytes"),
+    file_query=lambda config, spec: FileQuery(signature="image_bytes", input_key="image_bytes"),
 )

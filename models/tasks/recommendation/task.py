@@ -168,7 +168,7 @@ TASK = Task(
     prediction_key="outputs",
     example_error=example_error,
     classical=classical,
-    file_query=FileQuery(signature="recommend", input_key="user_id", kind="name", top_k=10),
+    file_query=lambda config, spec: FileQuery(signature="recommend", input_key="user_id", kind="name", top_k=10),
     label_keys=(SCORES, RATING),
     serving_only=(TITLES,),
 )

@@ -10,8 +10,9 @@ from keras import layers
 
 from data.examples import encode
 from data.spec import CategoryFeature, DatasetSpec
+from models.tasks.input_keys import input_keys
 from models.tasks.optional import ABSENT, sparse
-from models.tasks.tabular.config import TabularConfig, input_keys
+from models.tasks.tabular.config import TabularConfig
 from models.tasks.tabular.features import CATEGORIES, CURVES, MISSING, NUMBERS, number_names
 
 

@@ -52,5 +52,5 @@ TASK = ClassificationTask(
     queries=network.queries,
     inputs=network.inputs,
     classical=classical,
-    file_query=FileQuery(signature="serving_default", input_key="inputs", kind="table"),
+    file_query=lambda config, spec: FileQuery(signature="serving_default", input_key="inputs", kind="table"),
 )

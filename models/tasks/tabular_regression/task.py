@@ -91,7 +91,7 @@ TASK = Task(
     prediction_key="outputs",
     example_error=example_error,
     classical=classical,
-    file_query=FileQuery(signature="serving_default", input_key="inputs", kind="table"),
+    file_query=lambda config, spec: FileQuery(signature="serving_default", input_key="inputs", kind="table"),
     label_keys=(TARGET,),
     serving_only=(SCALE,),
 )

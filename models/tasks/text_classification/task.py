@@ -120,5 +120,5 @@ TASK = ClassificationTask(
     queries=queries,
     inputs=inputs,
     classical=classical,
-    file_query=FileQuery(signature="text", input_key="text", kind="text"),
+    file_query=lambda config, spec: FileQuery(signature="text", input_key="text", kind="text"),
 )

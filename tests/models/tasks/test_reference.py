@@ -21,7 +21,7 @@ from data.spec import (
 )
 from models.tasks.image_classification import reference as images
 from models.tasks.reference import predict
-from models.tasks.sequence_classification import reference as sequences
+from models.tasks.sequence_classification import letters_reference as sequences
 from models.tasks.tabular import reference as tables
 from models.tasks.text_classification import reference as texts
 from models.tasks.text_classification.config import CONFIG

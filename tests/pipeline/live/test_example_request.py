@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data.spec import BooleanFeature, CategoryFeature, DatasetSpec, NumberFeature, TargetFeature
+from data.spec import BooleanFeature, CategoryFeature, DatasetSpec, NumberFeature, SequenceFeature, TargetFeature
 from models.serving.protocol import input_rules
 from models.serving.rollout.versions import MANIFEST
 from pipeline.live.example_request import example_request
@@ -15,6 +15,8 @@ COLUMNS = {
     "it's a number": NumberFeature(min=3, max=5),
     "plan": CategoryFeature(values=("ä", "b")),
     "new": BooleanFeature(),
+    "steps": SequenceFeature(width=2, min=4),
+    "words": SequenceFeature(of="category", max_length=1),
     "price": TargetFeature(),
 }
 
@@ -40,11 +42,14 @@ def sent(command: str, folder: Path) -> tuple[dict, str]:
 
 def test_a_request_for_a_table_has_a_value_within_the_rules_for_each_column(tmp_path):
     rules = {"serving_default": {"inputs": "*"}, "columns": {"it_s_a": "it's a number", "plan": "plan", "new": "new"}}
+    rules["columns"] |= {"steps": "steps", "words": "words"}
     version = published(tmp_path, {"kind": "table", "signature": "serving_default", "input_key": "inputs"}, rules)
 
     body, url = sent(example_request("http://127.0.0.1:8501", "m", version), tmp_path)
 
-    assert body == {"signature_name": "columns", "instances": [{"it_s_a": 3, "plan": "ä", "new": 1}]}
+    assert body == {"signature_name": "columns", "instances": [
+        {"it_s_a": 3, "plan": "ä", "new": 1, "steps": [[4, 4], [4, 4]], "words": ["x"]}
+    ]}  # fmt: skip
     assert url == "http://127.0.0.1:8501/v1/models/m:predict"
 
 

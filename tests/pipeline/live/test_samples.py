@@ -5,7 +5,15 @@ import pytest
 
 from data.config import DataConfig
 from data.errors import ConfigError, DataError
-from data.spec import CategoryFeature, DatasetSpec, ImageFeature, LabelFeature, NumberFeature, TargetFeature
+from data.spec import (
+    CategoryFeature,
+    DatasetSpec,
+    ImageFeature,
+    LabelFeature,
+    NumberFeature,
+    SequenceFeature,
+    TargetFeature,
+)
 from pipeline.live import samples
 from pipeline.live.samples import Sample
 
@@ -131,3 +139,11 @@ def test_missing_values_stay_missing_and_pixels_are_decoded():
     assert sample.stored(spec) == {"image": b"\x00\xff"}
     assert Sample(1.0, "a", 0, 1, {"image": "PNG..."}, {}).stored(spec) is None  # an encoded file, not pixels
     assert Sample(1.0, "a", 0, 1, {"x": 2, "kind": "é"}, {}).stored(CLASSES) == {"x": 2}
+
+
+def test_sequences_of_a_request_are_stored_step_by_step():
+    features = {"s": SequenceFeature(), "c": SequenceFeature(of="category"), "empty": SequenceFeature(optional=True)}
+    spec = DatasetSpec(name="a", title="a", licence="a", features=features)
+    sample = Sample(1.0, "a", 0, 1, {"s": [1.5, 2.0], "c": ["é", "x"], "empty": []}, {})
+
+    assert sample.stored(spec) == {"s": [1.5, 2.0], "c": ["é".encode(), b"x"]}

@@ -9,6 +9,7 @@ from data.spec import (
     ImageFeature,
     LabelFeature,
     NumberFeature,
+    SequenceFeature,
     TextFeature,
 )
 from models.serving.protocol import input_rules
@@ -134,3 +135,30 @@ def test_many_problems_are_counted_and_the_first_five_are_shown(check):
 
 def test_bytes_that_are_no_example_are_refused_by_tensorflow(check):
     check("serving_default", inputs=[b"\xff\xff"])
+
+
+def test_sequences_in_rectangular_arrays_are_validated_up_to_their_padding(tmp_path):
+    features = {"s": SequenceFeature(width=2, max_length=2, max=9), "c": SequenceFeature(of="category", optional=True)}
+    spec = DatasetSpec(name="m", title="", licence="", features=features)
+    input_rules.write(tmp_path, spec, {"columns": {"s": "s", "c": "c"}})
+    validate = input_validation.InputValidator(Metrics())
+    nan = float("nan")
+    rows = [
+        [[1, 2], [nan, nan], [nan, nan]],
+        [[nan, nan]] * 3,
+        [[1, 2], [3, 4], [5, 6]],
+        [[1, 10], [nan, nan], [nan, nan]],
+        [[1, 2], [3, nan], [nan, nan]],
+        [[nan, 2], [3, 4], [nan, nan]],
+    ]
+    categories = np.array([[b"x", b""], *[[b"", b""]] * 5], object)
+
+    with pytest.raises(ServingStatus) as caught:
+        validate(Version(tmp_path), "columns", {"s": np.array(rows, np.float32), "c": categories})
+
+    assert str(caught.value).partition("validation: ")[2] == (
+        "row 1, s: is missing; row 2, s: expected at most 2 steps, found 3; "
+        "row 3, s: expected at most 9, found 10; row 4, s: expected 2 values a step, found 3; "
+        "row 5, s: expected a finite number, found NaN."
+    )
+    validate(Version(tmp_path), "columns", {"s": np.array(rows[:1], np.float32), "c": categories[:1]})

@@ -113,3 +113,19 @@ def test_a_failed_write_makes_no_request_fail(tmp_path, servable, caplog):
 
     assert caplog.text.count("samples of requests are not written") == 1
     assert os.path.isfile(tmp_path / "samples")
+
+
+def test_sequences_are_stored_with_all_steps_and_without_padding(tmp_path, servable):
+    from models.serving.protocol.input_rules import FILE
+    from tests.models.serving.models import example
+
+    signatures = {"serving_default": {"inputs": "*"}, "columns": {"arg_x": "x"}}
+    (servable.path / FILE).write_text(json.dumps({"features": {"x": {"width": 2}}, "signatures": signatures}))
+    rows = np.array([[[1, 2], [3, 4]], [[5, 6], [np.nan, np.nan]]], np.float32)
+    serialized = example(x=3.0).SerializeToString()
+    sampler = _sampler(tmp_path)
+    sampler(servable, "columns", {"arg_x": rows}, {})
+    sampler(servable, "serving_default", {"inputs": np.array([serialized], object)}, {})
+    sampler.flush()
+
+    assert [line["features"]["x"] for line in _lines(tmp_path)] == [[1, 2, 3, 4], [5, 6], [3]]

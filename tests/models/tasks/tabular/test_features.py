@@ -64,7 +64,7 @@ def test_a_date_becomes_its_day_and_its_phases():
 
 
 def test_columns_have_valid_and_distinct_tensor_names():
-    from models.tasks.tabular.config import input_keys
+    from models.tasks.input_keys import input_keys
 
     names = ["trip miles", "trip.miles", "A", "a", "色", "lambda", "_x", "self"]
     spec = DatasetSpec(name="x", title="", licence="", features=dict.fromkeys(names, NumberFeature()))
