@@ -176,7 +176,7 @@ def _infer(config: DataConfig, kind: str, paths: Sequence[Path]) -> dict[str, An
     inputs, target = guesses.guess_all(columns, label)
     if target.feature is None:
         raise ConfigError(f"data.label: {label} cannot be predicted: {target.reason}.")
-    used = {**guesses.without_texts(inputs), label: target}
+    used = {**guesses.for_tables(inputs), label: target}
     return {
         "features": {name: guess.feature.model_dump(mode="json") for name, guess in used.items() if guess.feature},
         "ignore": [*config.ignore, *(name for name in columns if name not in used)],

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.inference.dates import FORMATS, are_dates
+from data.inference.lists import Lists, is_countable
 from data.inference.numbers import number_of, numbers_among, plain_numbers
 from data.inference.values import Values
 from data.kinds.cell import word, words_of_floats
@@ -46,6 +47,7 @@ class Column:
         formats: Date formats that match all cells so far.
         has_date_type: Whether cells have a date type, as in Parquet.
         is_nested: Whether cells hold lists or objects, as in JSON.
+        lists: Facts about the cells that are lists; these are not among `values`.
         has_typed_numbers: Whether cells are numbers, not text.
         unit: Unit of the numbers; empty for none. Set with `notation`.
         notation: Decimal mark and thousands separator of the table; see `set_notation`.
@@ -63,6 +65,7 @@ class Column:
     formats: list[str] = field(default_factory=lambda: list(FORMATS))
     has_date_type: bool = False
     is_nested: bool = False
+    lists: Lists = field(default_factory=Lists)
     has_typed_numbers: bool = False
     unit: str = ""
     notation: Notation = PLAIN
@@ -83,6 +86,10 @@ class Column:
             self._add_typed_numbers(cells)
         elif pa.types.is_boolean(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             self._add_counted(cells)
+        elif is_countable(kind):
+            if cells.null_count:
+                self.missing[""] += cells.null_count
+            self._add_lists(cells.drop_null())
         else:
             self._add_each(cells.to_pylist())
 
@@ -95,6 +102,7 @@ class Column:
         self.formats = [date_format for date_format in self.formats if date_format in other.formats]
         self.has_date_type |= other.has_date_type
         self.is_nested |= other.is_nested
+        self.lists.merge(other.lists)
         self.has_typed_numbers |= other.has_typed_numbers
         if other.numbers:
             self.is_consecutive &= other.is_consecutive and (
@@ -206,6 +214,9 @@ class Column:
 
     def _add_each(self, cells: Sequence[Any]) -> None:
         """Counts cells of any type, one by one; the columnar methods give the same result."""
+        if lists := [cell for cell in cells if isinstance(cell, list | tuple)]:
+            self._add_lists(lists)
+            cells = [cell for cell in cells if not isinstance(cell, list | tuple)]
         texts, numbers, maybe_dates = [], [], []
         for cell in cells:
             text = text_of(cell)
@@ -216,7 +227,7 @@ class Column:
                 continue
             texts.append(text)
             numbers.append(float("nan") if isinstance(cell, bool) else number_of(text))
-            self.is_nested |= isinstance(cell, dict | list | tuple)
+            self.is_nested |= isinstance(cell, dict)
             self.has_typed_numbers |= isinstance(cell, int | float)
             if not isinstance(cell, str) and hasattr(cell, "year"):
                 self.has_date_type = True
@@ -276,6 +287,13 @@ class Column:
             self.formats = []
         else:
             self.has_date_type = True
+
+    def _add_lists(self, cells: pa.ListArray | list) -> None:
+        """Counts lists, none of which is missing."""
+        self.rows += len(cells)
+        if len(cells):
+            self.is_nested, self.formats = True, []
+        (self.lists.add if isinstance(cells, list) else self.lists.add_column)(cells)
 
     def _count(self, cells: pa.Array) -> None:
         """Counts the values of cells of one type, none of which is missing or has spaces around it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from data.inference.facts import MAX_DISTINCT, Column
+from data.inference.lists import MAX_STEPS
 from data.inference.values import Values
 from data.kinds.boolean import BOOLEANS
 from data.sources.tables import notation
@@ -18,6 +19,7 @@ from data.spec import (
     Feature,
     LabelFeature,
     NumberFeature,
+    SequenceFeature,
     TargetFeature,
     TextFeature,
 )
@@ -72,11 +74,10 @@ def _guess_input(column: Column) -> Guess:
     optional = bool(column.missing)
     share = column.distinct / max(column.rows, 1)
     keep_remedy = "if it is useful, remove it from data.ignore and set its kind in data.features"
-    if not column.rows:
+    if column.rows == column.lists.empty:
         return Guess(None, "no row has a value")
     if column.is_nested:
-        remedy = "write their contents as separate columns"
-        return Guess(None, "its cells hold lists or objects, which are no value of a feature", remedy)
+        return _guess_nested(column)
     if column.distinct == 1 and not optional:
         return Guess(None, f"every row has {next(iter(column.values))[:30]!r}")
     if column.are_days:
@@ -122,6 +123,27 @@ def _guess_input(column: Column) -> Guess:
         f"; as numbers in float32 {column.num_collisions:,} of them would be lost" if column.is_number else ""
     )
     return Guess(CategoryFeature(values=allowed_values, optional=optional), f"{column.distinct:,} values{note}")
+
+
+def _guess_nested(column: Column) -> Guess:
+    """Returns the feature of a column of lists or objects: a sequence where all cells are lists of the same kind."""
+    lists = column.lists
+    if lists.count < column.rows or not (lists.are_numbers or lists.are_texts):
+        remedy = "write their contents as separate columns"
+        return Guess(None, "its cells hold lists or objects, which are no value of a feature", remedy)
+    lengths = f"{lists.shortest:,}" + (f" to {lists.longest:,}" if lists.longest > lists.shortest else "")
+    reason = f"lists of {lengths} {'numbers' if lists.are_numbers else 'texts'}"
+    feature = SequenceFeature(
+        of="number" if lists.are_numbers else "category",
+        max_length=min(lists.longest, MAX_STEPS),
+        too_long="first" if lists.longest > MAX_STEPS else "refuse",
+        optional=bool(column.missing) or lists.empty > 0,
+    )
+    if lists.longest <= MAX_STEPS:
+        return Guess(feature, reason)
+    return Guess(
+        feature, f"{reason}, of which the first {MAX_STEPS:,} are kept", "set max_length and too_long to change it"
+    )
 
 
 def _are_codes_or_ids(column: Column) -> bool:
@@ -256,11 +278,13 @@ def guess_all(
     return inputs, guess_label(columns[label], kind)
 
 
-def without_texts(guesses: Mapping[str, Guess]) -> dict[str, Guess]:
-    """Returns the guesses with a feature, without texts where there are other inputs."""
+def for_tables(guesses: Mapping[str, Guess]) -> dict[str, Guess]:
+    """Returns the guesses with a feature, without texts and sequences where there are other inputs."""
     used = {name: guess for name, guess in guesses.items() if guess.feature is not None}
-    without_text_features = {name: guess for name, guess in used.items() if not isinstance(guess.feature, TextFeature)}
-    return without_text_features or used
+    single = {
+        name: guess for name, guess in used.items() if not isinstance(guess.feature, TextFeature | SequenceFeature)
+    }
+    return single or used
 
 
 def missing_markers(columns: Mapping[str, Column]) -> list[str]:

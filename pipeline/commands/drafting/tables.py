@@ -17,7 +17,7 @@ from data.inference.guesses import Guess, as_label, guess_all, guess_label, miss
 from data.scripts import cut, isolated
 from data.sources.blocks import Block
 from data.sources.tables import block_cache, formats
-from data.spec import LabelFeature, TargetFeature, TextFeature
+from data.spec import LabelFeature, SequenceFeature, TargetFeature, TextFeature
 from data.texts import is_unicode
 from models import progress
 from pipeline.commands.drafting import labels, layouts
@@ -155,35 +155,49 @@ def _with_features(draft: Draft, columns: Mapping[str, Column], label: str) -> D
             draft.ignored[name] = guess.reason
     used = {name: guess for name, guess in guesses.items() if guess.feature is not None}
     texts = [name for name, guess in used.items() if isinstance(guess.feature, TextFeature)]
-    other_columns = [name for name in used if name not in texts]
+    sequences = [name for name, guess in used.items() if isinstance(guess.feature, SequenceFeature)]
+    other_columns = [name for name in used if name not in (*texts, *sequences)]
     if not draft.task:
-        draft.task = _task(label_guess, columns, used, texts)
+        draft.task = _task(label_guess, columns, used, texts, sequences)
         draft.unsure += _unused_columns(draft.task, texts, other_columns)
-    if draft.task in ("text_classification", "sequence_classification"):
-        keep = max(texts or used or guesses, key=lambda name: (columns[name].mean_words, columns[name].mean_length))
-        draft.ignored |= {name: "the task takes one text and nothing else" for name in used if name != keep}
-        optional = bool(columns[keep].missing)
-        used = {keep: Guess(TextFeature(optional=optional), guesses[keep].reason)}
-        draft.ignored.pop(keep, None)
-    else:
-        for name in texts:
-            used.pop(name)
-            draft.ignored[name] = "a text, which the task does not take"
+    used = _taken(draft, columns, guesses, used)
     if not used:
-        raise ConfigError(_nothing_left(draft, label, label_guess, texts))
+        raise ConfigError(_nothing_left(draft, label, label_guess, texts, sequences))
     draft.features = {**used, label: label_guess}
     draft.unsure += _doubts(draft, guesses)
     return draft
 
 
-def _nothing_left(draft: Draft, label: str, label_guess: Guess, texts: list[str]) -> str:
+def _taken(
+    draft: Draft, columns: Mapping[str, Column], guesses: Mapping[str, Guess], used: dict[str, Guess]
+) -> dict[str, Guess]:
+    """Returns the columns that the draft's task takes; adds the others to its `ignored`, with the reason."""
+    texts, sequences = (
+        [name for name, guess in used.items() if isinstance(guess.feature, kind)]
+        for kind in (TextFeature, SequenceFeature)
+    )
+    if draft.task == "sequence_classification" and sequences:
+        draft.ignored |= {name: "the task takes one sequence and nothing else" for name in used if name != sequences[0]}
+        return {sequences[0]: used[sequences[0]]}
+    if draft.task in ("text_classification", "sequence_classification"):
+        keep = max(texts or used or guesses, key=lambda name: (columns[name].mean_words, columns[name].mean_length))
+        draft.ignored |= {name: "the task takes one text and nothing else" for name in used if name != keep}
+        draft.ignored.pop(keep, None)
+        return {keep: Guess(TextFeature(optional=bool(columns[keep].missing)), guesses[keep].reason)}
+    draft.ignored |= dict.fromkeys(texts, "a text, which the task does not take")
+    draft.ignored |= dict.fromkeys(sequences, "a sequence, which the task does not take")
+    return {name: guess for name, guess in used.items() if name not in (*texts, *sequences)}
+
+
+def _nothing_left(draft: Draft, label: str, label_guess: Guess, texts: list[str], sequences: list[str]) -> str:
     """Returns the message that no column is left from which the label can be predicted."""
-    if not texts:
+    if not texts and not sequences:
         return f"{quoted(label)}: no column can be learned from: {_reasons(draft.ignored)}."
     prediction = "a number" if isinstance(label_guess.feature, TargetFeature) else "classes"
-    text_names = joined([quoted(name) for name in texts], 3)
+    names = joined([quoted(name) for name in texts or sequences], 3)
+    what = "text" if texts else "sequence"
     return (
-        f"{quoted(label)}, {prediction}, would be predicted ({draft.task}), which learns from no text ({text_names}); "
+        f"{quoted(label)}, {prediction}, would be predicted ({draft.task}), which learns from no {what} ({names}); "
         "name a column of classes with --label, or make classes of it."
     )
 
@@ -224,9 +238,13 @@ def _reasons(ignored: dict[str, str]) -> str:
     return "; ".join(f"{quoted(name)}: {reason}" for name, reason in islice(ignored.items(), 5))
 
 
-def _task(label_guess: Guess, columns: Mapping[str, Column], used: dict[str, Guess], texts: list[str]) -> str:
+def _task(
+    label_guess: Guess, columns: Mapping[str, Column], used: dict[str, Guess], texts: list[str], sequences: list[str]
+) -> str:
     if isinstance(label_guess.feature, TargetFeature):
         return "tabular_regression"
+    if sequences and len(sequences) == len(used):
+        return "sequence_classification"
     long = [name for name in texts if columns[name].mean_words >= 6]
     # With one or two other columns the text is what the row is about; with many it is a remark.
     is_text_task = texts and ((len(used) <= 3 and long) or len(used) == 1)

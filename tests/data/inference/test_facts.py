@@ -32,6 +32,9 @@ class _CellWise:
             return
         self.rows += 1
         self.is_nested |= isinstance(cell, dict | list | tuple)
+        if isinstance(cell, list | tuple):
+            self.formats = []
+            return
         self.has_date_type |= not isinstance(cell, str) and hasattr(cell, "year")
         self.values[text] += 1
         self._add_number(cell, text)
@@ -168,3 +171,30 @@ def test_dates_of_arrays_match_those_of_python(seed):
             expected = [date_format for date_format in FORMATS if is_date(spoilt, date_format)]
 
             assert are_dates(pa.array([spoilt, spoilt]), FORMATS) == expected, spoilt
+
+
+LISTS = ([1, 2.5], [3], [], None, ["a", "b"], ["", "x"], [1, None], [float("nan"), 1], [None], ["é"], [2**40, 7, 8])
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.large_list(pa.int64()), pa.list_(pa.string())])
+def test_lists_of_arrow_are_counted_as_those_of_python(kind):
+    generator = random.Random(0)
+    for _ in range(200):
+        cells = generator.choices([cell for cell in LISTS if _fits(cell, kind)], k=generator.randint(1, 8))
+        columnar, one_by_one = facts.Column("x"), facts.Column("x")
+
+        columnar.add(pa.array(cells, kind))
+        one_by_one.add(pa.array(cells, kind).to_pylist())
+
+        assert columnar.lists == one_by_one.lists, cells
+        assert (columnar.rows, columnar.missing, columnar.is_nested, columnar.formats) == (
+            one_by_one.rows, one_by_one.missing, one_by_one.is_nested, one_by_one.formats,
+        )  # fmt: skip
+
+
+def _fits(cell, kind) -> bool:
+    try:
+        pa.array([cell], kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return False
+    return True

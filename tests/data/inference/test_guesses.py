@@ -5,6 +5,7 @@ import pytest
 from data.inference.facts import survey
 from data.inference.guesses import guess_input, guess_label
 from data.inference.notations import apply_notation
+from data.spec import SequenceFeature
 from tests.data.as_block import block_of, block_of_rows
 
 
@@ -38,7 +39,10 @@ def test_the_kind_of_a_column_follows_from_its_cells(cells, kind):
         (list(range(1, 101)), "as an identifier has"),
         (["same"] * 30, "every row has 'same'"),
         ([{"city": "Oslo"}, None, {"city": "Rome"}] * 10, "its cells hold lists or objects"),
-        ([[1, 2], [3]] * 10, "its cells hold lists or objects"),
+        ([[1, 2], {"a": 1}] * 10, "its cells hold lists or objects"),
+        ([[[1, 2], [3, 4]]] * 10, "its cells hold lists or objects"),
+        ([[1, None], [3]] * 10, "its cells hold lists or objects"),
+        ([[], None] * 10, "no row has a value"),
         (["", None, "NA"] * 10, "no row has a value"),
         ([f"name {i}" for i in range(30)] + [f"name {i}" for i in range(10)], "30 different values in 40 rows"),
     ],
@@ -48,6 +52,25 @@ def test_useless_columns_are_left_out_with_the_reason(cells, reason):
 
     assert guess.feature is None
     assert reason in guess.reason
+
+
+@pytest.mark.parametrize(
+    ("cells", "feature", "reason"),
+    [
+        ([[1, 2.5], [3]] * 10, SequenceFeature(max_length=2), "lists of 1 to 2 numbers"),
+        ([[1, 2], [], None] * 10, SequenceFeature(max_length=2, optional=True), "lists of 2 numbers"),
+        ([["a"], ["b", "a"]] * 10, SequenceFeature(of="category", max_length=2), "lists of 1 to 2 texts"),
+        (
+            [[1], [0] * 1_200] * 10,
+            SequenceFeature(max_length=1_000, too_long="first"),
+            "lists of 1 to 1,200 numbers, of which the first 1,000 are kept",
+        ),
+    ],
+)
+def test_lists_of_one_kind_are_a_sequence(cells, feature, reason):
+    guess = guess_input(_column(cells))
+
+    assert (guess.feature, guess.reason) == (feature, reason)
 
 
 def test_missing_values_make_a_column_optional_and_their_markers_are_kept():

@@ -3,11 +3,14 @@
 import json
 import re
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from data.errors import ConfigError, DataError
 from data.loading import open_rows
+from data.spec import SequenceFeature
 from pipeline.commands import new
 from pipeline.commands.drafting import writing
 from pipeline.commands.drafting.draft import TableOptions
@@ -66,6 +69,54 @@ def test_a_text_column_beside_an_identifier_is_text_classification(tmp_path):
     assert named.config.task == "text_classification"
     assert named.config.baseline.require == "beat_trivial"
     assert list(named.dataset.spec.features) == ["review", "stars"]
+
+
+def _rides(folder, ending: str, **columns):
+    """Writes a table with a column of lists, a label, and other columns; returns its path."""
+    rows = {"rides": [[i, i + 0.5, 2][: 1 + i % 3] for i in range(60)], "kind": ["a", "b"] * 30, **columns}
+    path = folder / f"rides{ending}"
+    if ending == ".parquet":
+        pq.write_table(pa.table(rows), path)
+    else:
+        table = [dict(zip(rows, cells, strict=True)) for cells in zip(*rows.values(), strict=True)]
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in table))
+    return path
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_a_column_of_lists_alone_is_sequence_classification(tmp_path, ending):
+    draft = new.draft(_rides(tmp_path, ending), label="kind")
+
+    named = _load(draft, tmp_path)
+
+    assert named.config.task == "sequence_classification"
+    assert named.dataset.spec.features["rides"] == SequenceFeature(max_length=3)
+    assert draft.features["rides"].reason == "lists of 1 to 3 numbers"
+
+
+def test_a_column_of_lists_beside_others_is_left_out_with_the_reason_or_chosen_by_the_task(tmp_path):
+    path = _rides(tmp_path, ".jsonl", temperature=[i % 7 + 0.5 for i in range(60)])
+
+    draft = new.draft(path, label="kind")
+    of_sequences = new.draft(path, label="kind", task="sequence_classification")
+
+    assert (draft.task, list(draft.features)) == ("tabular_classification", ["temperature", "kind"])
+    assert draft.ignored == {"rides": "a sequence, which the task does not take"}
+    assert list(of_sequences.features) == ["rides", "kind"]
+    assert of_sequences.ignored == {"temperature": "the task takes one sequence and nothing else"}
+
+
+def test_no_number_can_be_predicted_from_lists(tmp_path):
+    path = _rides(tmp_path, ".jsonl", price=[i * 3.7 for i in range(60)])
+
+    with pytest.raises(ConfigError, match=r"price, a number.*learns from no sequence \(rides\)"):
+        new.draft(_only(path, ["rides", "price"]), label="price")
+
+
+def _only(path, columns):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({name: line[name] for name in columns}) + "\n" for line in lines))
+    return path
 
 
 def test_a_numeric_label_is_regression(tmp_path):
