@@ -18,6 +18,7 @@ from data.texts import decimals, significant
 PATH_NUMBER = re.compile(r"\d+")  # the index of a path of data.files, with which a mistake's `file` begins
 MAX_SETTING = 60  # characters of a setting in a column of a comparison
 MAX_ITEMS, MAX_ITEM = 3, 20  # items of a long list that are shown, and characters of each
+MAX_VALUES = 20  # of a sequence, in a mistake
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,13 @@ def row_name(mistake: Mapping[str, Any], files: Any) -> str:
 
 
 def cell(value: Any) -> Any:
-    """Returns a feature value for people: `true` or `false`, `missing` for None, texts and numbers unchanged."""
+    """Returns a feature value for people: `true` or `false`, `missing` for None, texts and numbers unchanged.
+
+    Of a long list it returns the first values and their number, as text.
+    """
+    if isinstance(value, list) and len(value) > MAX_VALUES:
+        first = ", ".join(f"{item:g}" if isinstance(item, int | float) else item for item in value[:MAX_VALUES])
+        return f"{first}, … ({len(value):,} values)"
     return "missing" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 

@@ -71,3 +71,9 @@ def test_long_lists_are_compared_by_added_and_removed_items():
 )
 def test_a_row_is_named_as_messages_name_it(mistake, files, name):
     assert formatting.row_name(mistake, files) == name
+
+
+def test_a_long_sequence_is_shown_by_its_first_values_and_their_number():
+    assert formatting.cell([0.5] * 20) == [0.5] * 20
+    assert formatting.cell([0.5, 1.25] * 600).endswith("0.5, 1.25, … (1,200 values)")
+    assert len(formatting.cell(["é"] * 30).split(", ")) == 21
