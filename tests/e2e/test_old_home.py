@@ -162,7 +162,7 @@ def test_its_request_samples_are_joined_with_labels(home):
 
     assert done.code == 0, done.err
     assert "30 rows" in done.out
-    assert "0.9667" in done.out
+    assert "0.967" in done.out
 
 
 def test_its_checkpoint_is_restored(home):
