@@ -213,6 +213,9 @@ def _doubts(draft: Draft, guesses: Mapping[str, Guess]) -> list[str]:
     for name, reason in draft.ignored.items():
         if guesses[name].unsure and guesses[name].feature is None:
             sentences.append(f"{quoted(name)} is left out: {reason}; {guesses[name].remedy}")
+        elif isinstance(guesses[name].feature, SequenceFeature):
+            remedy = "give --task sequence_classification to learn from it alone"
+            sentences.append(f"{quoted(name)} is left out: {reason}; {remedy}")
     return sentences
 
 

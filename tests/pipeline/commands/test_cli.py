@@ -58,9 +58,7 @@ def _error_line(code: int, *arguments) -> str:
 
 
 def test_an_unknown_pipeline_is_refused_with_the_closest_name():
-    assert "Unknown pipeline 'digit'. Did you mean 'digits'? Pipelines: credit, digits" in _error_line(
-        2, "run", "digit"
-    )
+    assert "Unknown pipeline 'digit'. Did you mean 'digits'? Pipelines: " in _error_line(2, "run", "digit")
 
 
 def test_an_unwritable_home_is_refused(tmp_path):

@@ -37,7 +37,7 @@ CASES: dict[Callable[[Path], Path], tuple[int, tuple[str, ...], tuple[str, ...]]
     cases.spaces_after_commas: (0, ("of ' label' from 2 columns",), ("--label", " label")),
     cases.label_in_three_spellings: (0, ("YES, Yes and yes differ in case only",), ()),
     cases.boolean_label: (0, ("false", "true"), ()),
-    cases.nested_values: (0, ("tags is left out: its cells hold lists",), ()),
+    cases.nested_values: (0, ("tags is left out: a sequence, which the task does not take",), ()),
     cases.separator_line: (0, ("label from 2 columns",), ()),
     cases.trailing_comma: (0, ("label from 2 columns",), ()),
     cases.json_array: (0, ("label from 1 column",), ()),
