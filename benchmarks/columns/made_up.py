@@ -21,6 +21,7 @@ FEATURES = {
 ENDINGS = ("csv", "parquet", "jsonl")
 CHUNK = 500_000
 SPEC = "spec.json"
+FEATURES_FILE = "features.json"  # of a table with other columns than FEATURES
 
 
 def write_table(folder: Path, rows: int, endings: tuple[str, ...] = ENDINGS) -> None:
@@ -61,6 +62,19 @@ def _chunk(rows: int, seed: int) -> pa.Table:
 
 def _sample(values: list[str], rows: int, generator: np.random.Generator) -> pa.Array:
     return pa.array(values).take(pa.array(generator.integers(0, len(values), rows)))
+
+
+def write_sequences(folder: Path, rows: int) -> None:
+    """Writes `rows.parquet` with lists of 5 to 200 numbers and a label, and their features."""
+    import pyarrow.parquet
+
+    generator = np.random.default_rng(0)
+    offsets = np.concatenate([[0], np.cumsum(generator.integers(5, 201, rows))]).astype(np.int32)
+    steps = pa.ListArray.from_arrays(offsets, generator.normal(size=offsets[-1]))
+    columns = {"steps": steps, "label": _sample(["no", "yes"], rows, generator)}
+    pyarrow.parquet.write_table(pa.table(columns), folder / "rows.parquet")
+    features = {"steps": {"kind": "sequence"}, "label": {"kind": "label", "classes": ["no", "yes"]}}
+    (folder / FEATURES_FILE).write_text(json.dumps(features))
 
 
 def write_wide(folder: Path, rows: int, columns: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.columns.made_up import write_table, write_texts, write_wide
+from benchmarks.columns.made_up import write_sequences, write_table, write_texts, write_wide
 from benchmarks.measuring import HEADRACE, ROOT, cost
 
 HEAD = "| | ours | rival | ratio | must | aim | reached |\n| --- | --- | --- | --- | --- | --- | --- |"
@@ -61,6 +61,7 @@ class Sizes:
         rows: Rows of the table of 20 columns.
         wide: Rows and columns of the wide table.
         texts: Rows with texts.
+        sequences: Rows with sequences that are ingested, and that are trained on.
         growth: Rows of the table whose memory is measured, and of the one whose time is compared with it.
         rounds: Number of measurements of which medians are taken.
     """
@@ -68,6 +69,7 @@ class Sizes:
     rows: int = 500_000
     wide: tuple[int, int] = (400, 2_000)
     texts: int = 50_000
+    sequences: tuple[int, int] = (1_000_000, 20_000)
     growth: tuple[int, int] = (10_000_000, 1_000_000)
     rounds: int = 3
 
@@ -146,14 +148,28 @@ class Bench:
         (seconds,) = self._rounds(lambda: _work("transform", folder)["cpu"])
         yield bound(f"{self.sizes.texts:,} texts of 90 words: transform", seconds, 20, 8)
 
+    def sequences(self) -> Iterator[Row]:
+        folder, rows = _new_folder(self._scratch / "sequences"), self.sizes.sequences[0]
+        write_sequences(folder, rows)
+        pieces = ("ingest", "ingest_rival")
+        medians = self._rounds(*(lambda name=name: _work(name, folder, "parquet")["cpu"] for name in pieces))
+        yield ratio(f"ingest of {rows:,} sequences of 5 to 200 numbers / Arrow, tfx_bsl, TFRecord", *medians, 2.5, 1.6)
+
+    def sequences_fit(self) -> Iterator[Row]:
+        folder = _new_folder(self._scratch / "sequences_fit")
+        write_sequences(folder, self.sizes.sequences[1])
+        _work("ingest", folder, "parquet")
+        yield from self._fit(folder, "sequences/s into `fit` / padded NumPy arrays, second epoch of 5")
+
     def fit(self) -> Iterator[Row]:
-        folder = self._examples
+        yield from self._fit(self._examples, "rows/s into `fit` / NumPy arrays, second epoch of 5")
+
+    def _fit(self, folder: Path, what: str) -> Iterator[Row]:
         if not (folder / "transform").exists():
             _work("transform", folder)
         runs = [_work("fit", folder, ("ours", "numpy")[index % 2]) for index in range(self.sizes.rounds)]
         ours, rival = (statistics.median(run[name] for run in runs) for name in ("ours", "numpy"))
         ratio = statistics.median(run["ours"] / run["numpy"] for run in runs)
-        what = "rows/s into `fit` / NumPy arrays, second epoch of 5"
         yield Row(what, f"{ours:,.0f}", f"{rival:,.0f}", ratio, 0.8, 0.95, at_least=True)
 
     def ten_million(self) -> Iterator[Row]:
@@ -199,6 +215,8 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "wide": Bench.wide,
     "texts": Bench.texts,
     "fit": Bench.fit,
+    "sequences": Bench.sequences,
+    "sequences_fit": Bench.sequences_fit,
     "ten_million": Bench.ten_million,
     "fashion": Bench.fashion,
 }

@@ -25,14 +25,14 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tfx_bsl.public import tfxio
 
-from benchmarks.columns.made_up import FEATURES, SPEC
+from benchmarks.columns.made_up import FEATURES, FEATURES_FILE, SPEC
 from components import statistics
 from components.example_gen import split_files, write_splits
 from components.schema import schema_text
 from data import loading, local
 from data.checks.rows import RowChecks
 from data.config import DataConfig
-from data.spec import SPLITS, DatasetSpec, TextFeature
+from data.spec import SPLITS, DatasetSpec, SequenceFeature, TextFeature
 from models import registry
 from models.config import TrainConfig
 from models.preprocessing.learning import learn
@@ -49,7 +49,9 @@ EPOCHS = 5
 
 def ingest(folder: Path, ending: str) -> None:
     """Ingests as the stage does, with all checks; other pieces of work read its examples."""
-    config = DataConfig.model_validate({"files": f"rows.{ending}", "features": FEATURES})
+    file = folder / FEATURES_FILE
+    features = json.loads(file.read_text()) if file.exists() else FEATURES
+    config = DataConfig.model_validate({"files": f"rows.{ending}", "features": features})
     dataset = local.dataset(config, "bench", folder)
     shutil.rmtree(folder / "examples", ignore_errors=True)
     checks = RowChecks(config.row_checks, dataset.spec, config.cut_shares, config.group or "")
@@ -69,7 +71,9 @@ def ingest_rival(folder: Path, ending: str) -> None:
 
 
 def _as_lists(column: pa.Array) -> pa.ListArray:
-    """Returns a column as examples store it: a list of one value or none a row."""
+    """Returns a column as examples store it: a list of its values in each row."""
+    if pa.types.is_list(column.type):
+        return column.cast(pa.list_(pa.float32()))
     is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
     values = column.cast(pa.float32(), safe=False) if is_number else column.cast(pa.string()).cast(pa.binary())
     offsets = pa.array([0, *column.is_valid().cast(pa.int32()).to_numpy().cumsum()], pa.int32())
@@ -185,7 +189,10 @@ def _spec(folder: Path) -> DatasetSpec:
 
 
 def _task(folder: Path) -> Task:
-    return registry.task("text_classification" if _spec(folder).of(TextFeature) else "tabular_classification")
+    spec = _spec(folder)
+    if spec.of(SequenceFeature):
+        return registry.task("sequence_classification")
+    return registry.task("text_classification" if spec.of(TextFeature) else "tabular_classification")
 
 
 def _emptied(folder: Path) -> Path:
