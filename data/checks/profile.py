@@ -15,7 +15,6 @@ from threadpoolctl import ThreadpoolController
 from data.kinds.registry import kind_of
 from data.spec import DatasetSpec, LabelFeature
 
-MAX_SIDE = 32  # height and width, in pixels, to which images are subsampled for the mean of their class
 STANDARD_ERRORS = 3.0
 BY_CLASS = ("inputs.count", "inputs.sum", "inputs.squares")  # not `inputs.present`, of a column of that name
 
