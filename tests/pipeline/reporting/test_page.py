@@ -86,6 +86,16 @@ def test_the_page_shows_the_numbers_of_the_run(run):
     assert "digest of the data" in text
 
 
+def test_the_data_section_names_the_columns_that_are_not_used(run):
+    assert "Columns that are not used" not in page.render(run.record, run.facts)
+    run.record.settings["data"]["ignore"] = ["order <no>", *(f"column {i}" for i in range(30))]
+
+    text = page.render(run.record, run.facts)
+
+    names = [f"<bdi>{name}</bdi>" for name in ("order &lt;no&gt;", *(f"column {i}" for i in range(19)))]
+    assert f"Columns that are not used (<code>data.ignore</code>): {', '.join(names)} and 11 more.</p>" in text
+
+
 def test_the_best_trivial_model_has_a_sentence_of_its_own_if_another_model_is_better(run):
     sentence = "The best trivial model, which ignores its input: auc: the network beats mean."
     trivial = {"best": "mean", "sentence": "auc: the network beats mean"}
