@@ -17,12 +17,12 @@ from data.inference.guesses import Guess, as_label, guess_all, guess_label, miss
 from data.scripts import cut, isolated
 from data.sources.blocks import Block
 from data.sources.tables import block_cache, formats
-from data.spec import LabelFeature, SequenceFeature, TargetFeature, TextFeature
+from data.spec import CategoryFeature, LabelFeature, SequenceFeature, TargetFeature, TextFeature
 from data.texts import is_unicode
 from models import progress
 from pipeline.commands.drafting import labels, layouts
 from pipeline.commands.drafting.draft import Choice, Choose, Draft, TableOptions
-from pipeline.commands.drafting.wording import joined, quoted, similar_classes
+from pipeline.commands.drafting.wording import joined, quoted, similar_values
 from pipeline.core.config import unknown
 
 MAX_DROPPED = 0.05  # share of rows that may be dropped because they are broken
@@ -164,7 +164,7 @@ def _with_features(draft: Draft, columns: Mapping[str, Column], label: str) -> D
     if not used:
         raise ConfigError(_nothing_left(draft, label, label_guess, texts, sequences))
     draft.features = {**used, label: label_guess}
-    draft.unsure += _doubts(draft, guesses)
+    draft.unsure += _doubts(draft, columns, guesses)
     return draft
 
 
@@ -202,14 +202,16 @@ def _nothing_left(draft: Draft, label: str, label_guess: Guess, texts: list[str]
     )
 
 
-def _doubts(draft: Draft, guesses: Mapping[str, Guess]) -> list[str]:
-    """Returns a sentence for each column whose guess is doubtful."""
+def _doubts(draft: Draft, columns: Mapping[str, Column], guesses: Mapping[str, Guess]) -> list[str]:
+    """Returns a sentence for each column whose guess is doubtful, or whose values look alike."""
     sentences = []
     for name, guess in draft.features.items():
         if guess.unsure and guess.feature:
             sentences.append(f"{quoted(name)} is taken for a {guess.feature.kind}: {guess.reason}; {guess.remedy}")
         if isinstance(guess.feature, LabelFeature):
-            sentences += [f"{quoted(name)}: {sentence}" for sentence in similar_classes(guess.feature.classes)]
+            sentences += [f"{quoted(name)}: {problem}" for problem in similar_values(guess.feature.classes, "classes")]
+        if isinstance(guess.feature, CategoryFeature):
+            sentences += [f"{quoted(name)}: {problem}" for problem in similar_values(columns[name].values, "values")]
     for name, reason in draft.ignored.items():
         if guesses[name].unsure and guesses[name].feature is None:
             sentences.append(f"{quoted(name)} is left out: {reason}; {guesses[name].remedy}")

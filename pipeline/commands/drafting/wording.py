@@ -1,7 +1,7 @@
 """Numbers, lists and names as parts of a sentence."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
@@ -21,17 +21,22 @@ def quoted(column: str) -> str:
     return column if column and not any(letter.isspace() for letter in column) else repr(column)
 
 
-def similar_classes(classes: Sequence[str]) -> list[str]:
-    """Returns a sentence for each kind of difference: classes that differ only in case, blanks or Unicode form."""
+def similar_values(values: Iterable[str], noun: str) -> list[str]:
+    """Returns a sentence for each kind of difference: values that differ only in case, blanks or Unicode form.
+
+    Args:
+        values: The distinct values of a column.
+        noun: What they are, in the plural: `classes` or `values`.
+    """
     similar: dict[str, list[str]] = {}
     groups: dict[str, list[str]] = {}
-    for name in classes:
+    for name in values:
         groups.setdefault(_folded(name), []).append(name)
     for group in groups.values():
         if len(group) > 1:
             similar.setdefault(_difference(group), []).append(joined([quoted(name) for name in group]))
     return [
-        f"classes {joined(groups_of_names, 3)} differ in {difference} only; make them one in the data"
+        f"{noun} {joined(groups_of_names, 3)} differ in {difference} only; make them one in the data"
         for difference, groups_of_names in similar.items()
     ]
 

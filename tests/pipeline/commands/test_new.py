@@ -229,6 +229,17 @@ def test_columns_in_a_notation_that_is_not_read_are_called_unsure(tmp_path):
     assert "label: classes JA and ja differ in case only; make them one in the data" in draft.unsure
 
 
+def test_values_of_a_category_that_differ_in_case_only_are_called_unsure(tmp_path):
+    cities = ["Sankt Gallen", "sankt gallen", "Köln"]
+    rows = [f"{cities[i % 3]},{i % 40 / 4},{'ja' if i % 2 else 'nein'}" for i in range(200)]
+    (tmp_path / "rows.csv").write_text("\n".join(["city,kg,label", *rows]), encoding="utf-8")
+
+    draft = new.draft(tmp_path / "rows.csv")
+
+    expected = "city: values 'Sankt Gallen' and 'sankt gallen' differ in case only; make them one in the data"
+    assert draft.unsure == [expected]
+
+
 def test_percent_signs_beside_plain_numbers_are_called_unsure(tmp_path):
     rows = [f"{i % 40 / 4}{'%' if i % 2 else ''},{i % 3}" for i in range(200)]
     (tmp_path / "rows.csv").write_text("\n".join(["rate,label", *rows]))
