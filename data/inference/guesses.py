@@ -11,6 +11,7 @@ from data.inference.facts import MAX_DISTINCT, Column
 from data.inference.lists import MAX_STEPS
 from data.inference.values import Values
 from data.kinds.boolean import BOOLEANS
+from data.numerals import PLAIN, example
 from data.sources.tables import notation
 from data.spec import (
     BooleanFeature,
@@ -64,10 +65,30 @@ def guess_input(column: Column) -> Guess:
     guess = _guess_input(column)
     if column.is_nested or column.distinct < 2 or not isinstance(guess.feature, CategoryFeature | TextFeature | None):
         return guess
-    if column.unsupported is None:
+    unsupported = _mostly_numbers(column) or column.unsupported
+    if unsupported is None:
         return guess
     feature = guess.feature if isinstance(guess.feature, CategoryFeature) else None
-    return Guess(feature, column.unsupported.description, column.unsupported.remedy)
+    return Guess(feature, unsupported.description, unsupported.remedy)
+
+
+def _mostly_numbers(column: Column) -> notation.UnsupportedFormat | None:
+    """Returns a description of the few cells that are no numbers in a column of decimal commas, separators or units."""
+    mostly = None if column.is_number or column.is_date else notation.recognise_most(column.values, column.notation)
+    if mostly is None or (mostly.notation == PLAIN and not mostly.unit):  # plain numbers: see `_guess_input`
+        return None
+    count = sum(column.values[cell] for cell in mostly.non_numbers)
+    examples = ", ".join(repr(cell[:30]) for cell in mostly.non_numbers[:3])
+    unit = f", unit: {mostly.unit!r}" if mostly.unit else ""
+    marks = zip(("decimal", "thousands"), column.notation, mostly.notation, strict=True)
+    settings = [f"set data.{name} to {mark!r}" for name, current_mark, mark in marks if mark != current_mark]
+    settings.append(f"put the column into data.features, not data.ignore, as {{kind: number{unit}, optional: true}}")
+    share = f"{'at least ' * column.has_too_many_values}{count:,} of its {column.rows:,} values"
+    verb = "is no number" if count == 1 else "are no numbers"
+    return notation.UnsupportedFormat(
+        f"{share} {verb} such as {example(mostly.notation, mostly.unit)}: {examples}",
+        f"if they mark missing values, add them to data.missing_values and {' and '.join(settings)}",
+    )
 
 
 def _guess_input(column: Column) -> Guess:
@@ -181,6 +202,11 @@ def guess_label(column: Column, kind: Literal["auto", "label", "target"] = "auto
             None, f"it has {column.distinct} different value{'s' * (not column.distinct)}, expected 2 at least"
         )
     if kind == "target" and not column.is_number:
+        mostly = _mostly_numbers(column)
+        if mostly:
+            return Guess(
+                None, f"a target is a number in every row, and {mostly.description}; leave them empty in the data"
+            )
         non_number = next((repr(value[:30]) for value in column.values if not notation.is_number(value)), "infinity")
         explanation = f": {column.unsupported.description}; {column.unsupported.remedy}" if column.unsupported else ""
         return Guess(None, f"a target is a finite number in every row, and it has {non_number}{explanation}")

@@ -107,6 +107,42 @@ def read_differently(cells: Iterable[str], notation: Notation, other_notation: N
 
 
 @dataclass(frozen=True)
+class MostlyNumbers:
+    """The format of a column in which nearly all distinct cells are numbers.
+
+    Attributes:
+        notation: Notation of the numbers.
+        unit: Their unit; empty for none.
+        non_numbers: The distinct cells that are no numbers in this format.
+    """
+
+    notation: Notation
+    unit: str
+    non_numbers: tuple[str, ...]
+
+
+def recognise_most(cells: Collection[str], table_notation: Notation = PLAIN) -> MostlyNumbers | None:
+    """Returns the format in which nearly all cells are numbers, but not all; None where there is none.
+
+    Args:
+        cells: The distinct cells of a column, without missing values.
+        table_notation: The notation of the other columns; if it is the plain one, all notations are tried.
+    """
+    units = _units(cells)
+    if len(units) > 1:
+        return None
+    unit = next(iter(units), "")
+    formats = (
+        MostlyNumbers(notation, unit, tuple(cell for cell in cells if parsed(cell, notation, unit) is None))
+        for notation in (NOTATIONS if table_notation == PLAIN else (table_notation,))
+    )
+    best = min(formats, key=lambda mostly: len(mostly.non_numbers))
+    has_few = bool(best.non_numbers) and len(cells) - len(best.non_numbers) >= NEARLY_ALL * len(cells)
+    # Numbers in another format are no missing values: `find_unsupported` describes them.
+    return best if has_few and not any(NUMBER.fullmatch(cell) for cell in best.non_numbers) else None
+
+
+@dataclass(frozen=True)
 class UnsupportedFormat:
     """A number or date format that no reader supports; its cells are read as text.
 

@@ -272,3 +272,38 @@ def test_dashes_instead_of_decimals_are_parsed():
     assert (apply_notation(prices)[0].decimal, apply_notation(fines)[0].decimal) == (",", ".")
     assert [guess_input(column).feature.unit for column in columns.values()] == ["€", "CHF"]
     assert (columns["price"].minimum, columns["price"].maximum) == (0, 93)
+
+
+def test_the_few_cells_that_are_no_numbers_among_decimal_commas_are_named():
+    cells = [f"{i},{i % 10}" for i in range(600)] + ["k.A."] * 11 + ["", "-"]
+    columns = survey([block_of({"kg": cells, "price": [f"{i % 50},5" for i in range(613)]})])
+    apply_notation(columns)
+
+    guess = guess_input(columns["kg"])
+
+    assert guess.feature is None
+    assert guess.reason == "11 of its 611 values are no numbers such as 1234,5: 'k.A.'"
+    assert guess.remedy == (
+        "if they mark missing values, add them to data.missing_values and "
+        "put the column into data.features, not data.ignore, as {kind: number, optional: true}"
+    )
+
+
+def test_the_few_cells_that_are_no_numbers_name_the_settings_that_the_numbers_need():
+    guess = guess_input(_column([f"{i},5 kg" for i in range(100)] + ["k.A.", "n.b.", "k.A."]))
+
+    assert guess.reason == "3 of its 103 values are no numbers such as 1234,5 kg: 'k.A.', 'n.b.'"
+    assert guess.remedy.endswith(
+        "add them to data.missing_values and set data.decimal to ',' and "
+        "put the column into data.features, not data.ignore, as {kind: number, unit: 'kg', optional: true}"
+    )
+
+
+def test_a_target_names_its_few_cells_that_are_no_numbers():
+    guess = guess_label(_column([f"{i},5" for i in range(100)] + ["k.A."]), "target")
+
+    assert guess.feature is None
+    assert guess.reason == (
+        "a target is a number in every row, and 1 of its 101 values is no number such as 1234,5: 'k.A.'; "
+        "leave them empty in the data"
+    )

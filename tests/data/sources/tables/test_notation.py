@@ -4,10 +4,12 @@ import pytest
 
 from data.numerals import PLAIN, Notation
 from data.sources.tables.notation import (
+    MostlyNumbers,
     common,
     find_unsupported,
     read_differently,
     recognise,
+    recognise_most,
 )
 
 
@@ -119,3 +121,12 @@ def test_supported_formats_and_other_texts_are_not_reported(cell):
 
 def test_numbers_mixed_with_words_have_no_unsupported_format():
     assert find_unsupported(["1,5", "low", "high", "none given"]) is None
+
+
+def test_numbers_with_a_few_other_cells_have_a_format_and_the_other_cells():
+    cells = ["1,5", "2,25", "1.234,5", "7", "k.A."]
+
+    assert recognise_most(cells) == MostlyNumbers(Notation(",", "."), "", ("k.A.",))
+    assert recognise_most(cells[:4]) is None  # all are numbers
+    assert recognise_most(["1,5", "2,5", "low", "high"]) is None
+    assert recognise_most(["1,5", "2,5", "3,5", "4,5", "0.098,67"]) is None  # a number, too
