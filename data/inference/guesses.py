@@ -128,8 +128,11 @@ def _guess_input(column: Column) -> Guess:
         return Guess(TextFeature(optional=optional), f"{column.mean_words:.0f} words a row")
     if column.numbers > 0.8 * column.rows and not column.is_number:
         non_numbers = [value for value in column.values if not notation.is_number(value)][:3]
-        reason = f"nearly all numbers, but also {', '.join(non_numbers)}"
-        remedy = "add those to data.missing_values and set its kind to number where it is one"
+        # Beyond the values that are counted, the cells are not known.
+        reason = f"nearly all numbers, but also {', '.join(non_numbers) or 'other cells'}"
+        remedy = (
+            "if they mark missing values, add them to data.missing_values and set it to {kind: number, optional: true}"
+        )
         return Guess(CategoryFeature(optional=optional), reason, remedy)
     if column.has_too_many_values or share > 0.5:
         prefix = "more than " if column.has_too_many_values else ""

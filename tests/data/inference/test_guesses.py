@@ -307,3 +307,13 @@ def test_a_target_names_its_few_cells_that_are_no_numbers():
         "a target is a number in every row, and 1 of its 101 values is no number such as 1234,5: 'k.A.'; "
         "leave them empty in the data"
     )
+
+
+@pytest.mark.parametrize(("count", "others"), [(100, "k.A."), (20_100, "other cells")])
+def test_the_few_cells_that_are_no_numbers_among_plain_numbers_are_named(count, others):
+    guess = guess_input(_column([f"{i}.5" for i in range(count)] * 2 + ["k.A."]))  # 20,001 values are kept
+
+    assert guess.reason == f"nearly all numbers, but also {others}"
+    assert guess.remedy == (
+        "if they mark missing values, add them to data.missing_values and set it to {kind: number, optional: true}"
+    )
