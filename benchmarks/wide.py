@@ -38,6 +38,7 @@ from data.spec import SPLITS, CategoryFeature, DatasetSpec, LabelFeature, Number
 from models import registry
 from pipeline.running.beam_runner import run_pipeline
 from pipeline.running.graph import BEAM_ARGS
+from pipeline.running.home_paths import HomePaths
 
 BATCH = 10_000
 TASK = "tabular_classification"
@@ -53,10 +54,11 @@ def spec_of(columns: int) -> DatasetSpec:
 def write(folder: Path, rows: int, spec: DatasetSpec) -> None:
     """Writes `rows` training rows, and 100 of each other split."""
     generator = np.random.default_rng(0)
+    folder.mkdir(parents=True)
     SUMMARY.path(folder).write_text(json.dumps({"train": {"rows": rows}}))
     texts = np.array([f"value {i}" for i in range(500)])
     for split in SPLITS:
-        (folder / f"Split-{split}").mkdir(parents=True)
+        (folder / f"Split-{split}").mkdir()
         with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data-00000.tfrecord")) as writer:
             for begin in range(0, rows if split == "train" else 100, BATCH):
                 count = min(BATCH, (rows if split == "train" else 100) - begin)
@@ -125,13 +127,14 @@ def ours(examples: Path, spec: DatasetSpec, scratch: Path) -> None:
     run_pipeline(
         Pipeline(
             pipeline_name="wide",
-            pipeline_root=str(scratch / "artifacts"),
+            pipeline_root="artifacts",
             components=[read, statistics, schema, gate, transform],
             metadata_connection_config=metadata.sqlite_metadata_connection_config(str(scratch / "metadata.db")),
             beam_pipeline_args=BEAM_ARGS,
         ),
         "bench",
         SimpleNamespace(observe=lambda stage, launch: launch()),
+        HomePaths(scratch, scratch, scratch, BEAM_ARGS),
     )
 
 
