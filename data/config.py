@@ -97,8 +97,8 @@ class DataChecks(Settings):
     """Rows with the same input as a row of another split; null: none is allowed, but where Headrace itself splits the
     files the limits of duplicates hold, since rows may differ in ignored columns only."""
     drift: DriftCheck = DriftCheck()
-    """Distance from the data of the live version, or from the last accepted data while nothing is live: distributions
-    of numbers and brightness, class shares, swapped classes."""
+    """Drift from the data of the live version, or from the last accepted data while nothing is live: of the
+    distributions of numbers and of brightness, and of class shares; and classes whose labels were swapped."""
     min_rows: PositiveInt = 2
     """Least number of rows of a split."""
     min_classes: PositiveInt = 2
@@ -134,7 +134,7 @@ def _by_kind(value: Any) -> Any:
 
 
 class DataConfig(Settings):
-    """Which data: a named data set of the catalog, or files."""
+    """The data: a named data set of the catalog, or files, with columns, splits and checks."""
 
     name: str | None = None
     """Name in the catalog; `headrace list` shows them."""
@@ -155,7 +155,7 @@ class DataConfig(Settings):
     label: str | None = None
     """Column to be predicted, instead of features, which are inferred from all rows of the table."""
     features: dict[str, Annotated[Feature, BeforeValidator(_by_kind)]] = Field(default_factory=dict)
-    """Column -> what it holds: number, text, label or image, with their settings."""
+    """Column -> its kind, such as number, category, text, date, image or label, with the kind's settings."""
     ignore: tuple[str, ...] = ()
     """Columns of the files that are not used."""
     missing_values: tuple[str, ...] = ("",)
@@ -165,7 +165,7 @@ class DataConfig(Settings):
     thousands: Literal["", ",", ".", " ", "'"] = ""
     """Thousands separator of numbers in cells that are text; a blank is one of any width."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """What separates the cells of a CSV file; a tab in files ending with .tsv."""
+    """Delimiter of a CSV file; a tab in files ending with .tsv."""
     header: bool | None = None
     """Whether the first row of a CSV file or worksheet holds the columns' names; false: they are column_1, column_2 and
     so on. null: it does, and where columns are inferred a first row that looks like data is refused."""
@@ -174,7 +174,7 @@ class DataConfig(Settings):
     sheet: str | None = None
     """Worksheet of an Excel workbook; null for the first one."""
     splits: SplitShares = SplitShares()
-    """How large the splits are that `files` names no files for."""
+    """Sizes of the splits for which `files` names no files."""
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training split to train on, chosen by content."""
     roles: Roles = Roles()

@@ -122,7 +122,7 @@ class ImageFeature(_RequiredFeature):
     """An image of fixed size, stored as `height * width * channels` raw uint8 bytes, row by row."""
 
     kind: Literal["image"] = "image"
-    """What the feature is."""
+    """Type of the column."""
     height: PositiveInt
     """Pixels from top to bottom; images of files are resized to it."""
     width: PositiveInt
@@ -137,7 +137,7 @@ class LabelFeature(_RequiredFeature):
     stored_as = "int"
     target = True
     kind: Literal["label"] = "label"
-    """What the feature is."""
+    """Type of the column."""
     classes: tuple[str, ...] = ()
     """Names of the classes; of an image or text folder the names of its folders."""
     index_from: int | None = None
@@ -149,13 +149,13 @@ class NumberFeature(_OptionalFeature):
 
     stored_as = "float"
     kind: Literal["number"] = "number"
-    """What the feature is."""
+    """Type of the column."""
     min: float | None = None
     """Least value that can be right."""
     max: float | None = None
     """Greatest value that can be right."""
     unit: Unit = ""
-    """What stands before or behind the number in text files, such as EUR, km or %: 3% is 3."""
+    """Unit written before or after the number in text files, such as EUR, km or %: 3% is 3."""
 
 
 class TargetFeature(_RequiredFeature):
@@ -164,13 +164,13 @@ class TargetFeature(_RequiredFeature):
     stored_as = "float"
     target = True
     kind: Literal["target"] = "target"
-    """What the feature is."""
+    """Type of the column."""
     min: float | None = None
     """Least value that can be right."""
     max: float | None = None
     """Greatest value that can be right."""
     unit: Unit = ""
-    """What stands before or behind the number in text files, such as EUR, km or %: 3% is 3."""
+    """Unit written before or after the number in text files, such as EUR, km or %: 3% is 3."""
 
 
 class BooleanFeature(_OptionalFeature):
@@ -178,7 +178,7 @@ class BooleanFeature(_OptionalFeature):
 
     stored_as = "float"
     kind: Literal["boolean"] = "boolean"
-    """What the feature is."""
+    """Type of the column."""
 
 
 class SequenceFeature(_OptionalFeature):
@@ -189,17 +189,17 @@ class SequenceFeature(_OptionalFeature):
 
     is_list = True
     kind: Literal["sequence"] = "sequence"
-    """What the feature is."""
+    """Type of the column."""
     of: Literal["number", "category"] = "number"
-    """What a step holds."""
+    """Type of the values of a step."""
     width: PositiveInt = 1
     """Values of a step; more than one only of numbers, as `[[1, 2], [3, 4]]`."""
     separator: str = ""
-    """What stands between the steps in a cell of text, such as `|` or a blank; empty: such a cell is a JSON array."""
+    """Separator of the steps in a cell of text, such as `|` or a blank; empty: such a cell is a JSON array."""
     max_length: PositiveInt = 1000
     """Most steps of a row."""
     too_long: Literal["refuse", "first", "last"] = "refuse"
-    """What becomes of a row with more steps: it cannot be used, or its first or last `max_length` steps are kept."""
+    """A row with more steps: refuse: it cannot be used; first, last: its first or last `max_length` steps are kept."""
     min: float | None = None
     """Least number that can be right."""
     max: float | None = None
@@ -228,7 +228,7 @@ class TensorFeature(_OptionalFeature):
     """Numbers of a fixed shape, stored as their raw bytes, the last axis fastest, little-endian."""
 
     kind: Literal["tensor"] = "tensor"
-    """What the feature is."""
+    """Type of the column."""
     shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     """Size of each axis."""
     dtype: Literal["float32", "uint8", "int8", "int16", "int32"] = "float32"
@@ -240,7 +240,7 @@ class DateFeature(_OptionalFeature):
 
     stored_as = "int"
     kind: Literal["date"] = "date"
-    """What the feature is."""
+    """Type of the column."""
     format: str = "iso"
     """iso: ISO 8601; unix: seconds since 1970; else a format of Python's strptime, such as %d.%m.%Y."""
 
@@ -249,7 +249,7 @@ class CategoryFeature(_OptionalFeature):
     """One of several values, stored as UTF-8; absent where `optional` allows it."""
 
     kind: Literal["category"] = "category"
-    """What the feature is."""
+    """Type of the column."""
     values: tuple[str, ...] = ()
     """The values allowed; empty for any."""
 
@@ -258,7 +258,7 @@ class TextFeature(_OptionalFeature):
     """Unicode text, stored as UTF-8; absent where `optional` allows it."""
 
     kind: Literal["text"] = "text"
-    """What the feature is."""
+    """Type of the column."""
 
 
 Feature = Annotated[

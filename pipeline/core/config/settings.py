@@ -45,22 +45,23 @@ class Threshold(Settings):
 
 
 class EvaluateConfig(Settings):
-    """What the model must reach to be published."""
+    """What the model gate requires of a model before it is published."""
 
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     """Metric name -> threshold."""
     challenge: Literal["off", "not_worse", "better"] = "off"
-    """How the model must do beside the live one on the same test rows, by the paired difference and its interval of
-    95 %: not_worse: it does not lie below zero; better: it lies above. Schedules ask for not_worse unless it
-    is set. Where the interval is not known, as of rows of one group only, not_worse passes and better does not."""
+    """Comparison of the model with the live version on the same test rows, by the 95 % interval of the paired
+    difference. not_worse: the interval is not wholly on the side of the live version; better: it is wholly on the side
+    of the new model. Schedules set not_worse unless it is set. Where the interval is not known, as with rows of one
+    group only, not_worse passes and better does not."""
     against_live: Literal["always", "never"] = "always"
-    """never: nothing is held against the live version: no challenge, max_regression or max_slowdown."""
+    """never: the model is not compared with the live version, by challenge, max_regression or max_slowdown."""
     tfma: bool = False
     """true: TFMA computes its metrics of the same predictions, too, 0.5 ms a row, and has to agree."""
 
 
 class BaselineConfig(Settings):
-    """Classical models that the network is compared with, on the same splits."""
+    """Comparison of the network with reference models, classical and trivial ones, on the same splits."""
 
     require: Literal["beat", "tie", "beat_trivial", "report"] = "report"
     """beat: the network must be better than the best of them; tie: not worse; beat_trivial: better than the best that
@@ -109,8 +110,8 @@ class PublishConfig(Settings):
     keep: PositiveInt | None = None
     """Number of newest versions to keep; null keeps all."""
     mode: Annotated[str, Field(pattern="^0[0-7]{3}$")] | None = None
-    """Permissions of published files, such as "0644", quoted; who may read them may enter the folders, as a server
-    of another user must. null: as the umask has it. Runs and data are never for others."""
+    """Permissions of published files, such as "0644", quoted; folders may be entered by all who may read the files,
+    which a server that runs as another user needs. null: by the umask. Runs and data are never readable by others."""
 
 
 class CardConfig(Settings):
@@ -203,15 +204,15 @@ class RunConfig(Settings):
     task: str
     """The kind of learning; `headrace list` shows them."""
     data: DataConfig
-    """Which data."""
+    """The data set or files, with columns, splits and checks."""
     model: TaskConfig
     """The task's own settings."""
     train: TrainConfig = TrainConfig()
     """How the model is trained."""
     evaluate: EvaluateConfig = EvaluateConfig()
-    """What the model must reach."""
+    """What the model gate requires of a model."""
     baseline: BaselineConfig = BaselineConfig()
-    """Classical models beside the network."""
+    """Comparison of the network with reference models."""
     beam: BeamConfig = BeamConfig()
     """How Beam's stages run."""
     serving: ServingConfig = ServingConfig()
