@@ -1,4 +1,4 @@
-"""Trains the classical models that the network is compared with, on the same rows."""
+"""Trains the reference models that the network is compared with, on the same rows."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ NO_WEIGHTS = "; learned without the weights of the rows, which it does not take"
 
 
 class ClassicalModels(Artifact):
-    """Predictions of classical models for the test split, with their metrics, seconds and memory."""
+    """Predictions of reference models for the test split, with their metrics, seconds and memory."""
 
     TYPE_NAME = "ClassicalModels"
 
@@ -44,7 +44,7 @@ def Classical(
     seed: Parameter[int],
     fingerprint: Parameter[str],
 ):
-    """Trains a task's classical models; writes their predictions for the test split, metrics, seconds and memory."""
+    """Trains a task's reference models; writes their predictions for the test split, metrics, seconds and memory."""
     dataset_spec, provider = DatasetSpec.model_validate_json(spec), registry.task(task)
     settings = provider.config.model_validate_json(config)
     candidates, metrics = provider.classical(settings, dataset_spec), settings.compared(dataset_spec)
@@ -85,7 +85,7 @@ def fit(
         spec: The data set's features.
         metrics: Name -> metric.
         seed: Of the choice of training rows, where the model learns from some only.
-        weights: Split -> how much each row counts, float64 `(rows,)`; None for alike.
+        weights: Split -> how much each row counts, float64 `(rows,)`; None for equal weights.
 
     Returns:
         The values by name, and float `(rows,)` numbers or `(rows, classes)` probabilities.
@@ -160,7 +160,7 @@ def sample_rows(
 
 
 def read_weights(examples_uri: str, split: str, spec: DatasetSpec) -> np.ndarray | None:
-    """Returns how much each row of a split counts, float64 `(rows,)`; None for alike."""
+    """Returns how much each row of a split counts, float64 `(rows,)`; None for equal weights."""
     if spec.weight_column is None:
         return None
     parser = {WEIGHT: tf.io.FixedLenFeature((), tf.float32)}

@@ -4,7 +4,7 @@
 are those of `benchmarks.columns.made_up`. Prints metrics, number of parameters and the seconds of its parts as JSON.
 
 The same as in `headrace run`: shares of the splits, network (also its embedding of 10,064 rows), optimizer, schedule
-and batch; the classical models, on all training rows; the metrics, of all models, on the test split; a SavedModel. The
+and batch; the reference models, on all training rows; the metrics, of all models, on the test split; a SavedModel. The
 rest is short and fast code: pandas reads with Arrow and computes the features of the day, boosting takes the categories
 of pandas as they are, and categories are looked up once, before training.
 
@@ -158,7 +158,7 @@ served = Served()
 tf.saved_model.save(served, OUT / "model", signatures={"serving_default": served.predict})
 lap("export")
 
-# The classical models.
+# The reference models.
 table = numbers.assign(day=day.astype("int64") / 86_400e9, hour=day.dt.hour, weekday=day.dt.weekday, month=day.dt.month)
 decimals = list(table)
 table[CATEGORIES] = frame[CATEGORIES]

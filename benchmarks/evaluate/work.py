@@ -87,7 +87,7 @@ def _forward(saved_model: str, files: list[str], output: str) -> None:
 
 
 def _write_other(folder: Path, metric: Metric) -> None:
-    """Writes predictions of a classical model, the network's with noise, and a trivial one, the same for all rows."""
+    """Writes predictions of a reference model, the network's with noise, and a trivial one, the same for all rows."""
     predicted = read(PREDICTIONS.path(folder))
     noise = np.random.default_rng(0).normal(0, 0.1, predicted.values.shape)
     predictions_of = {"other": np.clip(predicted.values + noise, 0, 1).astype(np.float32)}

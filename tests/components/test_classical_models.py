@@ -1,4 +1,4 @@
-"""How a classical model is trained and measured, on tiny frames, without a pipeline."""
+"""How a reference model is trained and measured, on tiny frames, without a pipeline."""
 
 import numpy as np
 import pandas as pd

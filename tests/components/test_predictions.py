@@ -104,7 +104,7 @@ def results(split, tmp_path_factory) -> dict:
 
 
 def test_the_seconds_of_the_model_are_stored(results):
-    """The comparison with classical models shows them; they were read as 0."""
+    """The comparison with reference models shows them; they were read as 0."""
     assert results["has_seconds"]
 
 

@@ -1,4 +1,4 @@
-"""A stranger's table: `headrace new` writes a run file that runs, and the network is held against classical models."""
+"""A stranger's table: `headrace new` writes a run file that runs, and the network is compared with reference models."""
 
 import csv
 import json

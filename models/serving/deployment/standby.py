@@ -43,7 +43,7 @@ def begin() -> None:
 def started_at_export() -> Iterator[None]:
     """Within this block, starts the standby process when the export of the model begins; ends it if it is unused.
 
-    The export keeps one core busy for about as long as the imports take. The classical models, whose training time is
+    The export keeps one core busy for about as long as the imports take. The reference models, whose training time is
     compared, therefore share the cores with the last imports at most.
     """
 
