@@ -47,7 +47,7 @@ class Kind:
         split_by_stored: Whether a row that is split by content goes by its stored value, not by the text of its cell:
             lists have many notations, and are long.
         identity: `(feature) -> tuple`, equal of two features whose stored values can stand for one another: a live
-            model that was trained on the one is asked about the other.
+            model that was trained on the one then predicts the other.
         rules: `(feature) -> JSON object`, what input validation needs beyond bounds and allowed values.
         array: `(values, feature) -> array (rows, ...)` of stored values `pa.ListArray (rows,)`, of each row a list
             that is empty where it has none: numbers float64 with NaN for none, pixels uint8, classes int64, of all

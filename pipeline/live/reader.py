@@ -113,7 +113,7 @@ class Reader:
         if texts and self.kind not in ("text", "name"):
             raise ConfigError(f"Models of pipeline {self.name} take files, no texts.")
         if not files and not texts:
-            raise ConfigError("Expected files or --text to ask about, found none.")
+            raise ConfigError("Expected files or --text to predict, found none.")
         sources = [(file, self._format(file)) for path in files for file in self._files_of(path, out)]
         if not texts:
             return self._read_sources(sources)
@@ -262,15 +262,13 @@ class Reader:
         if len(block) and not any(problem.number < block.number(0) for problem in block.problems):
             cells = block.slice(0, 1).column(str(self.column))
             value = shown(None if cells is None else to_list(cells)[0])
-            self.note(
-                f"{path}: its first row, {value}, is asked about, too; where it is a header, write {self.column}."
-            )
+            self.note(f"{path}: its first row, {value}, is predicted, too; where it is a header, write {self.column}.")
 
     def _note_empty_row(self, batch: ExampleBatch) -> bool:
         """Notes the first row of a batch without a value in any input; returns whether there is one."""
         row = pc.index(pc.binary_length(batch.contents), 0).as_py()  # without a value the serialized example is empty
         if row >= 0:
-            self.note(f"{location(batch.key(row))} has no value in any input; all such rows have one answer.")
+            self.note(f"{location(batch.key(row))} has no value in any input; all such rows have the same prediction.")
         return row >= 0
 
     def _column_of(self, path: Path, kind: str, columns: Sequence[str]) -> str | None:

@@ -168,7 +168,7 @@ def _steps(pipeline: str, version: Path) -> dict[str, str]:
     arguments, noun = predict_arguments(version)
     home_flag = home_option(version.parents[2])
     return {
-        f"predict {pipeline} {arguments}{home_flag}": f"ask the model about {noun}",
+        f"predict {pipeline} {arguments}{home_flag}": f"predict {noun}",
         f"serve {pipeline}{home_flag}": "serve it by gRPC and REST",
         f"board{home_flag}": "see the curves in TensorBoard",
     }
@@ -257,7 +257,7 @@ def _baseline_lines(result: RunResult) -> list[str]:
 
 def _answer_lines(record: RunRecord) -> list[str]:
     answer = record.file(ANSWER)
-    return [f"  asked about the first test example: {answer.read_text()}"] if answer and answer.exists() else []
+    return [f"  prediction for the first test example: {answer.read_text()}"] if answer and answer.exists() else []
 
 
 def relative(path: Path) -> str:

@@ -86,7 +86,7 @@ def test_the_first_row_without_any_input_is_noted(folder):
     examples = made_up(write("a.csv", "age,plan,note\n1,,\n,,total\n , NA,\n"))
 
     assert [isinstance(content, bytes) for _, content in examples] == [True, True, True]
-    assert made_up.notes == ["a.csv row 2 has no value in any input; all such rows have one answer."]
+    assert made_up.notes == ["a.csv row 2 has no value in any input; all such rows have the same prediction."]
 
 
 def test_a_row_without_its_required_inputs_is_an_error_and_not_noted(folder):
@@ -130,7 +130,7 @@ def test_a_missing_file_is_an_error_before_anything_is_read(folder):
         MadeUpReader("text").reader.read([write("a.csv", "review\na\n"), Path("b.csv")], [])
     with pytest.raises(ConfigError, match=r"Models of pipeline m take files, no texts."):
         MadeUpReader("table")(texts=["a"])
-    with pytest.raises(ConfigError, match=r"Expected files or --text to ask about, found none."):
+    with pytest.raises(ConfigError, match=r"Expected files or --text to predict, found none."):
         MadeUpReader("table")()
 
 

@@ -36,8 +36,8 @@ def test_the_lines_of_a_published_run_have_its_folder_metrics_and_next_commands(
     assert lines[1].startswith("  seconds: ingest 5.0, statistics 5.0, ")
     assert "  accuracy 0.7500: expected >= 0.7" in lines
     assert "  accuracy: the network beats majority, 0.7500 and 0.2500" in lines
-    assert "  asked about the first test example: good 0.9 (labelled good)" in lines
-    assert "ask the model about a text" in lines[-3]
+    assert "  prediction for the first test example: good 0.9 (labelled good)" in lines
+    assert "predict a text" in lines[-3]
 
 
 def test_a_run_without_changes_is_called_unchanged(record):
