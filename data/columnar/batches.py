@@ -52,7 +52,7 @@ class Batch:
             group.
         ids: What identifies each row in its data, string `(rows,)`, null for a row without it; None without such a
             column.
-        weights: How much each row counts in loss and metrics, float32 `(rows,)`; None for alike.
+        weights: How much each row counts in loss and metrics, float32 `(rows,)`; None for equal weights.
         files: The encoded pictures that pixels were decoded from, by feature: binary, null for raw pixels.
         problems: Of each row that cannot be used, in order, its split and its problems.
         distinct: Number or target -> its distinct values, before and after storing; absent where not known.

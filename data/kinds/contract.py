@@ -43,17 +43,17 @@ class Kind:
             optional feature. Raises `data.kinds.cell.Unusable`.
         column: `(cells, feature, options) -> Column`: the stored column of many cells, equal to `value` of each.
         to_value: `(stored, feature) -> value`, the inverse of storing one value.
-        in_data: `(stored, feature) -> JSON value`, a stored value as a person knows it.
+        in_data: `(stored, feature) -> JSON value`, a stored value as the data has it, such as the name of a class.
         split_by_stored: Whether a row that is split by content goes by its stored value, not by the text of its cell:
             lists have many notations, and are long.
         identity: `(feature) -> tuple`, equal of two features whose stored values can stand for one another: a live
             model that was trained on the one then predicts the other.
         rules: `(feature) -> JSON object`, what input validation needs beyond bounds and allowed values.
         array: `(values, feature) -> array (rows, ...)` of stored values `pa.ListArray (rows,)`, of each row a list
-            that is empty where it has none: numbers float64 with NaN for none, pixels uint8, classes int64, of all
-            else bool, whether there is a value.
-        described: `(values, array, feature) -> {suffix: pa.ListArray}`, the columns that TFDV describes in its place;
-            their names are the feature's and the suffix.
+            that is empty where it has none: numbers float64 with NaN for none, pixels uint8, classes int64; for
+            every other kind bool, whether the row has a value.
+        described: `(values, array, feature) -> {suffix: pa.ListArray}`, columns of which TFDV computes statistics
+            instead of those of the feature; their names are the feature's and the suffix.
         described_as: The suffixes of `described`.
         drift_inputs: `(array, feature) -> float32 (rows, inputs)`, NaN for none: numbers whose mean in each class shows
             classes that were swapped. None: it has none.

@@ -15,8 +15,8 @@ class Rows:
     """Weights and groups of rows.
 
     Attributes:
-        weights: float64 `(rows,)`, how much each counts; None for alike.
-        groups: int `(rows,)` from 0, which rows belong together and vary together; None where each is independent.
+        weights: float64 `(rows,)`, how much each counts; None for equal weights.
+        groups: int `(rows,)` from 0, number of the group of dependent rows; None where each is independent.
     """
 
     weights: np.ndarray | None = None

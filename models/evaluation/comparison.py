@@ -45,10 +45,10 @@ def paired_interval(
         targets: True classes or numbers, `(rows,)`.
         network: Predictions of the network for these rows.
         other: Predictions of the other model for the same rows.
-        groups: int `(rows,)` from 0, which rows belong together and vary together; None where each row is independent.
+        groups: int `(rows,)` from 0, number of the group of dependent rows; None where each row is independent.
             With one group only, or one row of a class, the interval is infinite. Else it is clipped to the possible
             differences, such as -1 to 1 for two accuracies.
-        weights: float `(rows,)`, how much each row counts; None for alike.
+        weights: float `(rows,)`, how much each row counts; None for equal weights.
     """
     ours, theirs = (metric.function(targets, predictions, weights) for predictions in (network, other))
     return difference(metric, ours, theirs, groups=groups)

@@ -23,7 +23,7 @@ class EstimateSummary:
     Attributes:
         value: The value; NaN where it is undefined on these rows.
         standard_error: Its standard error; infinite where there is only one row, or one group of rows.
-        degrees_of_freedom: Those of Student's t where few rows or groups make most of the error, by Satterthwaite.
+        degrees_of_freedom: Those of Student's t, by Satterthwaite; few where few rows make up most of the variance.
         num_units: Number of independent rows, or groups; for a metric of two kinds of rows, that of the rarer kind.
         effective_units: The effective number, smaller where weights or sizes differ, by Kish; at most `num_units`.
         num_rows: Number of rows.

@@ -148,7 +148,7 @@ def ratio(
         numerators: `(rows,)`.
         denominators: `(rows,)`, none negative; a row of 0 does not count.
         positive: bool `(rows,)`, for a ratio that needs rows of both kinds: NaN without one of them. None for others.
-        weights: float `(rows,)`, how much each row counts; None for alike.
+        weights: float `(rows,)`, how much each row counts; None for equal weights.
     """
     weighted_numerators, weighted_denominators = weighted(numerators, weights), weighted(denominators, weights)
     scale = weighted_denominators.mean() if len(weighted_denominators) else 0.0
@@ -222,7 +222,7 @@ def area_under_curve(positive: np.ndarray, scores: np.ndarray, weights: np.ndarr
     Args:
         positive: bool `(rows,)`, which rows are of the positive class.
         scores: `(rows,)`, higher for rows more likely positive; with a NaN among them the area is NaN.
-        weights: float `(rows,)`, how much each row counts; None for alike.
+        weights: float `(rows,)`, how much each row counts; None for equal weights.
     """
     rows, count = len(positive), int(positive.sum())
     if np.isnan(scores).any():
@@ -263,7 +263,7 @@ def calibration_error(confidences: np.ndarray, correct: np.ndarray, weights: np.
     Args:
         confidences: float `(rows,)` in [0, 1], the probability of the predicted class.
         correct: bool `(rows,)`, whether the predicted class was right.
-        weights: float `(rows,)`, how much each row counts; None for alike.
+        weights: float `(rows,)`, how much each row counts; None for equal weights.
     """
     if not len(confidences):
         return Estimate(float("nan"), np.zeros(0), (np.zeros(0),))

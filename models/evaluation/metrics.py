@@ -56,7 +56,7 @@ class Metric:
         Args:
             targets: True classes or numbers, `(rows,)`.
             predictions: Predictions, `(rows,)` or `(rows, values)`.
-            weights: float `(rows,)`, how much each row counts; None for alike.
+            weights: float `(rows,)`, how much each row counts; None for equal weights.
         """
         estimate = self.estimate(*self.columns(targets, predictions), weights=weights)
         return self.transform.of(estimate) if self.transform else estimate

@@ -26,7 +26,7 @@ class Predictions:
         targets: True classes, int64 `(rows,)`, or numbers, float32 `(rows,)`.
         values: Predictions, float32 `(rows,)`, or `(rows, values)` such as a probability of each class.
         groups: int32 `(rows,)` from 0, which rows belong together, such as those of a user; None where none do.
-        weights: float64 `(rows,)`, how much each row counts; None for alike.
+        weights: float64 `(rows,)`, how much each row counts; None for equal weights.
         slices: Column -> its value in each row as text, a dictionary array `(rows,)`; null where the row has none.
         seconds: Time that the model took.
     """

@@ -67,7 +67,7 @@ def counts(
         is_positive: bool `(rows,)`, whether a row is of the class.
         scores: float `(rows,)`, probability of the class.
         thresholds: float `(thresholds,)`; a row reaches a threshold if its score is not below it.
-        weights: float `(rows,)`, how much each row counts; None for alike.
+        weights: float `(rows,)`, how much each row counts; None for equal weights.
     """
     reaching, totals = [], []
     for mask in (is_positive, ~is_positive):

@@ -105,7 +105,7 @@ def _block(name: str, batch: pa.RecordBatch, rows_before: int) -> Block:
 
 
 def _is_plain_list(kind: pa.DataType) -> bool:
-    """Returns whether a type is a list, of lists, of numbers or of what `PLAIN_TYPES` names."""
+    """Returns whether a type is a list of numbers, of types that `PLAIN_TYPES` names, or of such lists."""
     if not pa.types.is_list(kind):
         return False
     of = kind.value_type
