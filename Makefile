@@ -16,7 +16,7 @@ setup: ## install everything into .venv
 run: setup ## Fashion-MNIST from raw data to a published model that answers a query
 	@$(BIN)/headrace run fashion_mnist
 
-test: setup browser ## every test this machine can run, on as many cores as there are, four at most
+test: setup browser ## the tests, but for long versions of some, on as many cores as there are, four at most
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not long" $(ARGS)
 
 test-long: setup browser ## what repeats at length what `make test` shows; before a release
