@@ -107,7 +107,7 @@ def _step(home: Path, pipeline: _Pipeline, home_flag: str) -> Iterator[tuple[str
     elif run.state != "published":
         yield f"report {name}{home_flag} --open", "see on its page why it was not published"
     elif live and pipeline.server is None:
-        arguments, noun = predict_arguments(home.resolve() / "serving" / name / str(live))
+        arguments, noun = predict_arguments(home.resolve() / "serving" / name / str(live), run)
         yield f"predict {name} {arguments}{home_flag}", f"ask the model about {noun}"
         yield f"serve {name}{home_flag}", "serve it by gRPC and REST"
     else:

@@ -87,6 +87,8 @@ def serve(pipelines: tuple[str, ...], engine: str, host: str, port: int, rest_po
 
 def _announce(home: Path, running: "RunningServer", server: "ServerProcess", *, as_json: bool) -> None:
     """Prints the addresses of a server that has started, and the command to type next."""
+    from pipeline.core.paths import PipelinePaths
+    from pipeline.history.pipelines import last_run
     from pipeline.live import rollout
     from pipeline.live.example_request import example_request
     from pipeline.running.result import home_option as in_home
@@ -104,7 +106,7 @@ def _announce(home: Path, running: "RunningServer", server: "ServerProcess", *, 
             click.echo("It listens on all addresses of this machine.")
         first = running.models[0]
         newest = rollout.newest(home, first)
-        arguments, noun = predict_arguments(newest)
+        arguments, noun = predict_arguments(newest, last_run(PipelinePaths.of(home, first)))
         command = f"headrace predict {first} {arguments}{in_home(home)}"
         click.echo(typed(f"Next:\n  {command}   ask it about {noun}"))
         click.echo(f"  {example_request(running.rest, first, newest)}")

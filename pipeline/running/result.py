@@ -1,14 +1,18 @@
 """The result of a run, for the person who started it: the closing block of lines, and JSON values."""
 
+import glob
 import json
 import os
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.artifact_files import ANSWER, COMPARISON, METRICS, OVERALL, RECEIPT, TRAINING, VERDICT
+from data import pictures
 from data.errors import ConfigError, HeadraceError
+from data.files import spans
 from data.scripts import printable
 from data.secrets import hide
 from models.serving.rollout.versions import read_manifest
@@ -24,6 +28,7 @@ PREDICT_ARGUMENTS = {
     "table": ("ROWS.csv", "the rows of a table"),
     "name": ("--text USER", "what a user may like"),
 }
+FILE_KINDS = ("image", "table")  # whose argument is a file
 
 
 @dataclass
@@ -79,7 +84,7 @@ def _closing_lines(result: RunResult) -> list[str]:
         *_metric_lines(result.record)[:4],
         *_baseline_lines(result),
         *_answer_lines(result.record),
-        *next_lines(_steps(result.record.pipeline, folder)),
+        *next_lines(_steps(result.record, folder)),
     ]
 
 
@@ -163,9 +168,10 @@ def _epochs(record: RunRecord) -> int | None:
     return epochs if any(len(values) >= epochs for values in curves.values()) else None
 
 
-def _steps(pipeline: str, version: Path) -> dict[str, str]:
+def _steps(run: RunRecord, version: Path) -> dict[str, str]:
     """Returns the next commands after a version was published: command -> its purpose."""
-    arguments, noun = predict_arguments(version)
+    pipeline = run.pipeline
+    arguments, noun = predict_arguments(version, run)
     home_flag = home_option(version.parents[2])
     return {
         f"predict {pipeline} {arguments}{home_flag}": f"predict {noun}",
@@ -188,9 +194,45 @@ def home_option(home: Path) -> str:
     return "" if default.resolve() == home.resolve() else f" --home {shlex.quote(str(relative(home)))}"
 
 
-def predict_arguments(version: Path) -> tuple[str, str]:
-    """Returns example arguments of `headrace predict NAME` for a published version, and a noun for its input."""
-    return PREDICT_ARGUMENTS[(read_manifest(version).get("file_query") or {}).get("kind", "image")]
+def predict_arguments(version: Path, last_run: RunRecord | None) -> tuple[str, str]:
+    """Returns example arguments of `headrace predict NAME` for a published version, and a noun for its input.
+
+    Args:
+        version: Folder of the version.
+        last_run: The pipeline's last run: an example file is one of its data, where one exists.
+    """
+    kind = (read_manifest(version).get("file_query") or {}).get("kind", "image")
+    placeholder, noun = PREDICT_ARGUMENTS[kind]
+    if last_run is None or kind not in FILE_KINDS:
+        return placeholder, noun
+    home = version.resolve().parents[2]  # serving/NAME/VERSION
+    example = next(_example_files(last_run, home, is_image=kind == "image"), None)
+    return (shlex.quote(str(relative(example))) if example else placeholder), noun
+
+
+def _example_files(run: RunRecord, home: Path, *, is_image: bool) -> Iterator[Path]:
+    """Yields the files of a run's data that `headrace predict` can read: tables, or the images in its folders."""
+    files = run.settings["data"].get("files") or []
+    if isinstance(files, dict):
+        files = files.get("test") or files["train"]
+    for pattern in [files] if isinstance(files, str) else files:
+        located = os.path.normpath(home / run.base / Path(pattern).expanduser())
+        if spans.has_placeholders(located):
+            *_, paths = [[], *spans.find(located).values()]  # those of the newest span
+        else:
+            paths = [located] if Path(located).exists() else sorted(glob.glob(located, recursive=True))
+        for path in map(Path, paths):
+            if not is_image:
+                yield path
+            elif path.is_dir():
+                yield from (file for file in _files_below(path) if file.suffix.lower() in pictures.ENDINGS)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yields the files below a folder in a fixed order, and reads no more of a large folder than is asked for."""
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
 
 
 def stopped_line(error: Stopped, stage: str, log: Path) -> str:

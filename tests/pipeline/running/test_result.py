@@ -40,6 +40,32 @@ def test_the_lines_of_a_published_run_have_its_folder_metrics_and_next_commands(
     assert "predict a text" in lines[-3]
 
 
+@pytest.mark.parametrize(
+    ("kind", "files", "argument"),
+    [
+        ("table", "some rows.csv", "'some rows.csv'"),
+        ("table", ["gone.csv", "some*.csv"], "'some rows.csv'"),
+        ("table", {"train": "some rows.csv", "test": "days/{YYYY}-{MM}-{DD}.csv"}, "days/2026-11-02.csv"),
+        ("table", "gone.csv", "ROWS.csv"),
+        ("table", None, "ROWS.csv"),  # a data set of the catalog
+        ("image", "photos", "photos/cat/1.png"),
+        ("image", "some rows.csv", "FILE.png"),
+        ("text", "some rows.csv", '--text "..."'),
+    ],
+)
+def test_the_next_command_predicts_a_file_of_the_runs_data(record, tmp_path, monkeypatch, kind, files, argument):
+    for name in ("some rows.csv", "days/2026-11-01.csv", "days/2026-11-02.csv", "photos/cat/1.png", "photos/cat/a.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    record.settings["data"]["files"] = files
+    (tmp_path / "serving" / "made_up" / "1780000060" / MANIFEST).write_text(json.dumps({"file_query": {"kind": kind}}))
+
+    lines = closing_block(_result(record))
+
+    assert f" predict made_up {argument}   ask the model about " in " ".join(lines)
+
+
 def test_a_run_without_changes_is_called_unchanged(record):
     lines = closing_block(_result(record, unchanged=True))
 
