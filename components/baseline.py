@@ -58,6 +58,7 @@ def Baseline(
     network = network_facts(predictions, json.loads(TRAINING.path(model_run.uri).read_text()), metrics)
     result = compare(predictions, Path(classical.uri), metrics[metric], classes)
     result["models"] = {"network": network, **result["models"]}
+    result["conclusion"] = conclusion(result, require)
     COMPARISON.path(comparison.uri).write_text(to_json(result, indent=1))
     judge(result, require)
 
@@ -176,6 +177,21 @@ def _why_unknown(targets: np.ndarray, classes: Sequence[str], groups: int | None
     return f"only 1 test row is {listed(single, MAX_CLASSES)}" if single else "there are too few test rows"
 
 
+def conclusion(result: dict[str, Any], require: str) -> str:
+    """Returns a sentence on a network that passes the gate: the required comparison, then that with the best model.
+
+    Args:
+        result: What `compare` returns.
+        require: As for `judge`.
+    """
+    best, trivial = result["sentence"], result["trivial"]
+    if require == "report":
+        return best
+    if require != "beat_trivial" or trivial["best"] == result["best"]:
+        return f"{best}, as required"
+    return f"{trivial['sentence']}, as required; {best.removeprefix(result['metric'] + ': ')}"
+
+
 def judge(result: dict[str, Any], require: str) -> None:
     """Reports the comparison with the best model, or the one by which the network is refused.
 
@@ -194,4 +210,4 @@ def judge(result: dict[str, Any], require: str) -> None:
             f"The network does not earn its place (baseline.require is {require}) and was not published; "
             f"{comparison['sentence']}."
         )
-    progress.report(summary=result["sentence"])
+    progress.report(summary=conclusion(result, require))

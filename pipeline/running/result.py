@@ -294,7 +294,9 @@ def _metric_lines(record: RunRecord) -> list[str]:
 
 def _baseline_lines(result: RunResult) -> list[str]:
     comparison_result = comparison(result)
-    return [f"  {comparison_result['sentence']}"] if isinstance(comparison_result, dict) else []
+    if not isinstance(comparison_result, dict):
+        return []
+    return [f"  {comparison_result.get('conclusion', comparison_result['sentence'])}"]  # older releases had none
 
 
 def _answer_lines(record: RunRecord) -> list[str]:

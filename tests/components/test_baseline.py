@@ -23,13 +23,23 @@ def test_the_gate_requires_what_the_settings_say(require, passing):
     from data.errors import ModelError
     from models import progress
 
+    conclusions = {  # of a network that passes: what was required first
+        "beat": "rmse: judged, as required",
+        "tie": "rmse: judged, as required",
+        "beat_trivial": "rmse: judged, as required; other",
+        "report": "rmse: judged",
+    }
     for verdict in ("beats", "ties with", "loses to"):
         passes = verdict in passing
         judged, other = (
-            {"verdict": verdict, "sentence": "rmse: judged"},
-            {"verdict": "beats", "sentence": "rmse: other"},
+            {"best": "mean", "verdict": verdict, "sentence": "rmse: judged"},
+            {"best": "ridge", "verdict": "beats", "sentence": "rmse: other"},
         )
-        result = {**other, "trivial": judged} if require == "beat_trivial" else {**judged, "trivial": other}
+        result = (
+            {"metric": "rmse", **other, "trivial": judged}
+            if require == "beat_trivial"
+            else {"metric": "rmse", **judged, "trivial": other}
+        )
         reports = []
         expectation = (
             contextlib.nullcontext() if passes else pytest.raises(ModelError, match=f"is {require}.*rmse: judged")
@@ -37,8 +47,17 @@ def test_the_gate_requires_what_the_settings_say(require, passing):
         with progress.listening(reports.append), expectation:
             judge(result, require)
 
-        # A stage that passes shows the best model, one that fails the comparison by which the network is refused.
-        assert reports == [{"summary": result["sentence"] if passes else "rmse: judged"}]
+        assert reports == [{"summary": conclusions[require] if passes else "rmse: judged"}]
+
+
+def test_the_best_model_is_named_once_where_it_is_a_trivial_one():
+    from components.baseline import conclusion
+
+    trivial = {"best": "mean", "verdict": "beats", "sentence": "rmse: the network beats mean, 1 and 2"}
+
+    sentence = conclusion({"metric": "rmse", **trivial, "trivial": trivial}, "beat_trivial")
+
+    assert sentence == "rmse: the network beats mean, 1 and 2, as required"
 
 
 def _write_classical_models(folder, targets, generator):

@@ -40,6 +40,14 @@ def test_the_lines_of_a_published_run_have_its_folder_metrics_and_next_commands(
     assert "predict a text" in lines[-3]
 
 
+def test_the_baseline_gates_line_says_what_was_required(record):
+    path = record.output("baseline", "comparison") / "comparison.json"
+    conclusion = "auc: the network beats majority, as required; the network ties with logistic_regression"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"conclusion": conclusion}))
+
+    assert f"  {conclusion}" in closing_block(_result(record))
+
+
 @pytest.mark.parametrize(
     ("kind", "files", "argument"),
     [
