@@ -78,7 +78,9 @@ def schedule() -> None:
 def add(pipeline: str, cron: str | None, zone: str, on_new_data: bool, on_drift: float | None, jitter: str,
         max_failures: int, catch_up: str, canary: float | None, promote_after: str | None, time_limit: str,
         overrides: tuple[str, ...], home: Path) -> None:  # fmt: skip
-    """Add a schedule for PIPELINE, a name or a run file, or replace it.
+    """Add a schedule, or replace it.
+
+    PIPELINE is a name or a run file.
 
     \b
     Examples:
@@ -146,7 +148,9 @@ def list_(home: Path, as_json: bool) -> None:
 @home_option
 @reports_errors
 def pause(name: str, why: str, home: Path) -> None:
-    """Pause a schedule: none of its runs starts until `resume`.
+    """Pause a schedule.
+
+    None of its runs starts until `resume`.
 
     \b
     Example:
@@ -163,7 +167,9 @@ def pause(name: str, why: str, home: Path) -> None:
 @home_option
 @reports_errors
 def resume(name: str, home: Path) -> None:
-    """Resume a paused schedule; runs that were due during the pause are skipped.
+    """Resume a paused schedule.
+
+    Runs that were due during the pause are skipped.
 
     \b
     Example:
@@ -180,7 +186,9 @@ def resume(name: str, home: Path) -> None:
 @home_option
 @reports_errors
 def remove(name: str, home: Path) -> None:
-    """Remove a schedule; a run in progress goes on, and its history stays.
+    """Remove a schedule, and keep its history.
+
+    A run in progress goes on.
 
     \b
     Example:
@@ -230,7 +238,9 @@ def history(name: str | None, count: int, home: Path, as_json: bool) -> None:
 @home_option
 @reports_errors
 def run_now(name: str, home: Path) -> None:
-    """Have the scheduler run a schedule now; a paused one has to be resumed first.
+    """Have the scheduler run a schedule now.
+
+    A paused one has to be resumed first.
 
     \b
     Example:
@@ -257,7 +267,9 @@ def run_now(name: str, home: Path) -> None:
 @home_option
 @reports_errors
 def export(name: str, to: str, out: Path | None, home: Path) -> None:
-    """Export a schedule to another scheduler: systemd unit, crontab, CronJob or DAG.
+    """Export a schedule to another scheduler.
+
+    Writes a systemd unit, a crontab, a CronJob of Kubernetes or a DAG of Airflow.
 
     \b
     Examples:

@@ -2,6 +2,7 @@ import fcntl
 import json
 import os
 
+import click
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -32,6 +33,17 @@ def test_the_help_lists_every_command_once_without_truncation():
     assert sorted(listed) == sorted(cli.commands)
     assert "..." not in text.partition("Run:")[2]
     assert "\x1b" not in text  # no colour where it is no terminal
+
+
+def test_no_command_of_a_group_has_its_description_cut_off():
+    groups = {name: command for name, command in cli.commands.items() if isinstance(command, click.Group)}
+    assert "schedule" in groups
+
+    for name in groups:
+        text = CliRunner().invoke(cli, [name, "--help"], prog_name="headrace", terminal_width=80).stdout
+        commands = text.partition("Commands:\n")[2].splitlines()
+        assert len(commands) == len(groups[name].commands)
+        assert [line for line in commands if line.endswith("...")] == []
 
 
 def test_help_loads_nothing_heavy():
