@@ -164,15 +164,16 @@ def live_measurement(destination: Path) -> dict:
 def _summary(measured: Mapping, live: Mapping, rows: int, precision: str, originals: int = 0) -> str:
     """Returns the line of a passed comparison: numbers of rows and files, latency, memory, and those of `live`."""
 
-    def live_value(key: str, digits: int = 1) -> str:
-        return f" (last {live[key]:.{digits}f})" if live.get(key) else ""
+    def value(key: str, unit: str, digits: int = 1) -> str:
+        last = f" (live version {live[key]:.{digits}f})" if live.get(key) else ""
+        return f"{measured[key]:.{digits}f} {unit}{last}"
 
-    memory = f", {measured['mib']:.0f} MiB{live_value('mib', 0)}" if measured["mib"] else ""
+    memory = f"; memory {value('mib', 'MiB', 0)}" if measured["mib"] else ""
     within = "" if precision == FLOAT32 else f" within {TOLERANCES[precision]:.2g}, as {precision} rounds,"
     files = f" and {originals} original file{'s' if originals > 1 else ''}" if originals else ""
     return (
-        f"{measured['engine']} server agrees{within} on {rows} test examples{files}, p95 {measured['p95_ms']:.1f} ms"
-        f"{live_value('p95_ms')}, 8 clients {measured['p95_ms_8']:.1f} ms{live_value('p95_ms_8')}{memory}"
+        f"{measured['engine']} server agrees{within} on {rows} test examples{files}; 95 % of single requests within "
+        f"{value('p95_ms', 'ms')}; with 8 clients within {value('p95_ms_8', 'ms')}{memory}"
     )
 
 

@@ -58,15 +58,29 @@ def test_an_output_becomes_values_of_python(output, expected):
 @pytest.mark.parametrize(
     ("live", "mib", "precision", "originals", "sentence"),
     [
-        ({}, 200.4, "float32", 0, "agrees on 8 test examples, p95 1.2 ms, 8 clients 4.0 ms, 200 MiB"),
-        ({}, None, "float32", 1, "agrees on 8 test examples and 1 original file, p95 1.2 ms, 8 clients 4.0 ms"),
+        (
+            {},
+            200.4,
+            "float32",
+            0,
+            "agrees on 8 test examples; 95 % of single requests within 1.2 ms; with 8 clients within 4.0 ms; "
+            "memory 200 MiB",
+        ),
+        (
+            {},
+            None,
+            "float32",
+            1,
+            "agrees on 8 test examples and 1 original file; "
+            "95 % of single requests within 1.2 ms; with 8 clients within 4.0 ms",
+        ),
         (
             {"mib": 150.0, "p95_ms": 1.0, "p95_ms_8": 2.0},
             200.4,
             "float32",
             2,
-            "agrees on 8 test examples and 2 original files, p95 1.2 ms (last 1.0), 8 clients 4.0 ms (last 2.0), "
-            "200 MiB (last 150)",
+            "agrees on 8 test examples and 2 original files; 95 % of single requests within 1.2 ms (live version 1.0); "
+            "with 8 clients within 4.0 ms (live version 2.0); memory 200 MiB (live version 150)",
         ),
     ],
 )
