@@ -126,7 +126,10 @@ def compare(runs: tuple[str, ...], home: Path, as_json: bool) -> None:
 
     records = [history.find(home, run) for run in runs]
     if len(records) == 1:
-        records = history.runs(home, records[0].pipeline)[1::-1]
+        pipeline = records[0].pipeline
+        records = history.runs(home, pipeline)[1::-1]
+        if len(records) == 1:
+            raise ConfigError(f"{pipeline} has one run; run it again, or name a run of another pipeline beside it.")
     compared = comparing.compare(home, records)
     if as_json:
         click.echo(to_json(compare_text.as_json(compared), indent=1))

@@ -36,6 +36,18 @@ SECTIONS = {
 class SectionedGroup(click.Group):
     """A group of commands whose help lists them by section, each with the first sentence of its description."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the options before the command; says of a command's option that it follows the command."""
+        command = next((word for word in args if word in self.commands), "COMMAND")
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            option = error.option_name
+            if any(option in parameter.opts for one in self.commands.values() for parameter in one.params):
+                place = f"{ctx.command_path} {command} {option}"
+                raise click.UsageError(f"Option '{option}' follows the command: {place}", ctx) from None
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the sections; headings are bold on a terminal."""
         width = max(map(len, self.commands))

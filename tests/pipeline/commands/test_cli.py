@@ -46,6 +46,21 @@ def test_no_command_of_a_group_has_its_description_cut_off():
         assert [line for line in commands if line.endswith("...")] == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--home", "/tmp", "new", "x"], "Option '--home' follows the command: headrace new --home\n"),
+        (["--json"], "Option '--json' follows the command: headrace COMMAND --json\n"),
+        (["--nothing", "new"], "No such option '--nothing'.\n"),
+    ],
+)
+def test_a_commands_option_before_the_command_is_said_to_follow_it(arguments, message):
+    result = CliRunner().invoke(cli, arguments, prog_name="headrace")
+
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"Error: {message}")
+
+
 def test_help_loads_nothing_heavy():
     import subprocess
     import sys

@@ -73,3 +73,12 @@ def test_a_page_that_shows_removed_outputs_is_replaced_only_with_force(tmp_path)
     assert report("--force").stderr == ""
     assert "Not on this page: the output evaluation" in path.read_text()
     assert report().stderr == ""  # no more is missing than on the page
+
+
+def test_comparing_a_pipeline_that_has_run_once_says_so(tmp_path):
+    made_up.write_record(tmp_path, made_up.record_of("1", made_up.spec_of(("no", "yes")), "few"))
+
+    result = CliRunner().invoke(cli, ["compare", "few", "--home", str(tmp_path)], prog_name="headrace")
+
+    assert result.exit_code == 2
+    assert result.stderr == "headrace: few has one run; run it again, or name a run of another pipeline beside it.\n"
