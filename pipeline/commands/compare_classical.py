@@ -67,7 +67,7 @@ def table(results: list[dict[str, Any]]) -> list[str]:
     head = [f"{result['share']:.0%} ({result['models']['network']['rows']:,})" for result in finished]
     lines = [
         f"| {metric} on the test split, by share of the training rows | {' | '.join(head)} "
-        "| training s | us a row | peak MiB | features |",
+        "| training s | µs a row | peak MiB | features |",
         "| --- " * (len(finished) + 5) + "|",
     ]
     for name in names:

@@ -109,6 +109,13 @@ def number(value: Any, interval: Sequence[float] | None = None, bound: float | N
     )
 
 
+def rounded(value: float | None) -> float | None:
+    """Returns a measured time or size: from 1 on with three digits, and all before the point; below 1 unchanged."""
+    if value is None or abs(value) < 1:
+        return value
+    return round(value) if abs(value) >= 100 else float(f"{value:.3g}")
+
+
 def span(interval: Sequence[float] | None) -> str:
     """Returns an interval as text, such as `0.920 to 0.958`; empty if it is unknown."""
     return texts.span(interval, ",") if interval else ""

@@ -20,7 +20,7 @@ from models.evaluation.predictions import Predictions
 from models.evaluation.reliability import Bin
 from pipeline.reporting.curves import ClassCurve
 from pipeline.reporting.facts import Facts
-from pipeline.reporting.formatting import Measured, difference, number
+from pipeline.reporting.formatting import Measured, difference, number, rounded
 
 INK = "#010203"  # placeholder for the page's text colour
 COLOURS = ("#2f7fc1", "#d9822b", "#2f9e6e", "#c94f6d", "#8a63c9", "#7d8a97")
@@ -311,10 +311,19 @@ def reference_models(comparison: dict[str, Any]) -> Chart:
     axes.barh(list(values), np.array(list(values.values()), float), color=colours, alpha=0.85)
     axes.set(xlabel=metric)
     axes.invert_yaxis()
-    columns = ["model", metric, "training s", "us a row", "peak MiB", "rows", "features"]
-    keys = ("train_seconds", "microseconds_per_row", "peak_mib", "rows", "features")
+    columns = ["model", metric, "training s", "µs a row", "peak MiB", "rows", "features"]
+    costs = ("train_seconds", "microseconds_per_row", "peak_mib")
     labels = {name: f"{name} (trivial)" if model.get("trivial") else name for name, model in models.items()}
-    rows = [[labels[name], model["metrics"][metric], *(model[key] for key in keys)] for name, model in models.items()]
+    rows = [
+        [
+            labels[name],
+            model["metrics"][metric],
+            *(rounded(model[key]) for key in costs),
+            model["rows"],
+            model["features"],
+        ]
+        for name, model in models.items()
+    ]
     return Chart(f"{metric} of network and reference models", _svg(figure), comparison["sentence"] + ".", columns, rows)
 
 

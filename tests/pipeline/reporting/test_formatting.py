@@ -12,6 +12,14 @@ def test_numbers_are_written_as_people_read_them(value, text):
     assert formatting.number(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(30.19, 30.2), (103.7, 104), (12345.6, 12346), (4.291, 4.29), (0.0127, 0.0127), (0.0, 0.0), (None, None)],
+)
+def test_measured_times_and_sizes_have_three_digits(value, shown):
+    assert formatting.rounded(value) == shown
+
+
 def test_a_measured_value_is_written_with_its_interval_if_it_has_one():
     with_interval, without_interval = formatting.Measured(0.94213, (0.9204, 0.9579)), formatting.Measured(0.94213)
 
