@@ -62,9 +62,11 @@ def drift(pipeline: str, source: str, max_distance: float, since: float, overrid
     from pipeline.core import config
     from pipeline.core.screen import redirected
     from pipeline.history import pipelines
+    from pipeline.live import drift_sources
 
     kinds = ("served", "spans") if source == "all" else (source,)
     named = config.load(str(pipelines.run_file(pipeline, home)), overrides)
+    drift_sources.check(named, home, kinds, since)
     with redirected(Path(os.devnull)):  # hides the messages of TensorFlow while it loads
         from pipeline.live import drift as drift_measurement
 

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,14 +22,11 @@ from data.kinds.registry import kind_of
 from data.spec import BadRow, DatasetSpec, Row
 from data.texts import to_json
 from models.serving.rollout.references import references
-from models.serving.rollout.rollouts import live_version
 from pipeline.core.config import NamedConfig
 from pipeline.core.files import private_files
 from pipeline.core.paths import PipelinePaths
-from pipeline.live import samples
+from pipeline.live.drift_sources import MIN_ROWS, inputs_of, requests, require_spans, rows_by_version
 from pipeline.live.samples import Sample
-
-MIN_ROWS = 50  # with fewer rows drift is not measured
 
 
 @dataclass(frozen=True)
@@ -84,13 +80,12 @@ def measure(
         DataError: The file of the reference data is damaged, or the newest span cannot be read.
     """
     paths = PipelinePaths.of(home, named.name)
-    published_at = float(live_version(paths.serving) or 0)
     distances, reasons = {}, []
     for kind in kinds:
         try:
             if kind == "served":
-                requests = samples.read(paths.samples, max(since, published_at))
-                distances[kind] = request_distances(paths, named.dataset.spec, requests, max_distance)
+                sampled = requests(paths, since)
+                distances[kind] = request_distances(paths, named.dataset.spec, sampled, max_distance)
             else:
                 distances[kind] = span_distances(paths, named, max_distance)
         except ConfigError as error:
@@ -102,7 +97,7 @@ def measure(
 
 
 def request_distances(
-    paths: PipelinePaths, spec: DatasetSpec, requests: list[Sample], max_distance: float
+    paths: PipelinePaths, spec: DatasetSpec, sampled: list[Sample], max_distance: float
 ) -> list[Distance]:
     """Returns the distance of each feature of sampled requests from the training data, the most drifted first.
 
@@ -113,19 +108,9 @@ def request_distances(
         ConfigError: No version has enough samples, or no data was accepted yet.
         DataError: The file of the reference data is damaged.
     """
-    inputs, rows_by_version = _inputs_of(spec), defaultdict(list)
-    for sample in requests:
-        if row := sample.stored(inputs):
-            rows_by_version[sample.version].append(row)
-    measurable = {version: rows for version, rows in rows_by_version.items() if len(rows) >= MIN_ROWS}
-    if not measurable:
-        most = max(map(len, rows_by_version.values()), default=0)
-        raise ConfigError(
-            f"{most} requests were sampled since the live version was published, "
-            f"{MIN_ROWS} are needed; is serving.sample.rate above 0?"
-        )
+    inputs = inputs_of(spec)
     farthest: dict[str, Distance] = {}
-    for version, rows in measurable.items():
+    for version, rows in rows_by_version(sampled, inputs).items():
         for distance in _distances(paths, inputs, rows, max_distance, version=version):
             if distance.feature not in farthest or distance.margin < farthest[distance.feature].margin:
                 farthest[distance.feature] = distance
@@ -139,13 +124,12 @@ def span_distances(paths: PipelinePaths, named: NamedConfig, max_distance: float
         ConfigError: The data has no spans, the newest has too few rows, or no data was accepted yet.
         DataError: The data cannot be read.
     """
-    if named.dataset.spans is None:
-        raise ConfigError(f"The data of {named.name} has no spans; name {{SPAN}} or a date in data.files.")
+    require_spans(named)
     # Kinds of columns are inferred from all spans, as for training: one span alone may lead to others.
     read_by = named.dataset.read_by(named.config.data)
     data = read_by.model_copy(update={"window": 1, "test_spans": 0})
     loaded = loading.load(data, named.name, named.base, plan={})  # rows of all splits
-    inputs = _inputs_of(loaded.spec)
+    inputs = inputs_of(loaded.spec)
     # As plain rows, with the pixels of a picture instead of its file.
     rows = [dict(row) for _, row in loading.open_rows(loaded, data) if not isinstance(row, BadRow)]
     if len(rows) < MIN_ROWS:
@@ -166,11 +150,6 @@ def write(paths: PipelinePaths, distances: dict[str, list[Distance]], digest: st
     values = {"time": time.time(), "data_digest": digest, **as_json(distances)}
     with private_files():
         atomic.write(paths.drift, to_json(values, indent=1))
-
-
-def _inputs_of(spec: DatasetSpec) -> DatasetSpec:
-    inputs = {name: feature for name, feature in spec.features.items() if not feature.target}
-    return spec.model_copy(update={"features": inputs})
 
 
 def _distances(

@@ -28,7 +28,8 @@ def _samples(mean: float, version: int) -> list[Sample]:
 def paths(tmp_path) -> PipelinePaths:
     """Version 1 was trained on numbers around 0, version 2 around 3; the data accepted last is around 9."""
     from data.checks.reference import DataSummary
-    from pipeline.live.drift import _inputs_of, _statistics
+    from pipeline.live.drift import _statistics
+    from pipeline.live.drift_sources import inputs_of
 
     pipeline_paths = PipelinePaths.of(tmp_path, "a")
     pipeline_paths.profiles.mkdir(parents=True)
@@ -39,7 +40,7 @@ def paths(tmp_path) -> PipelinePaths:
     }
     for profile, mean in means.items():
         rows = [{"x": value} for value in _values(mean, 0, 500)]
-        DataSummary(_statistics(_inputs_of(SPEC), rows), {}).write(profile)
+        DataSummary(_statistics(inputs_of(SPEC), rows), {}).write(profile)
     for version in (1, 2, 3):
         (pipeline_paths.serving / str(version)).mkdir(parents=True)
     rollouts.promote(pipeline_paths.serving, 2)
