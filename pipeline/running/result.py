@@ -19,6 +19,7 @@ from models.serving.rollout.versions import read_manifest
 from pipeline.core import environment
 from pipeline.core.paths import PipelinePaths
 from pipeline.core.signals import Stopped
+from pipeline.core.stages import STAGES
 from pipeline.history.record import START, RunRecord
 
 # Kind of a model's input -> arguments of `headrace predict`, and a noun for it.
@@ -115,8 +116,11 @@ def _steps_after_stop(result: RunResult) -> dict[str, str]:
         return {f"check {target}{home_flag} --rows": "look at all rows again, once they are mended"}
     if stage == "data_gate":
         return steps
-    if stage not in ("model_gate", "baseline", "serving_check"):
+    gate = next((one for one in STAGES if one.id == stage and one.is_gate), None)
+    if gate is None:
         return {}
+    if stage not in ("model_gate", "baseline", "serving_check"):
+        return steps | {run_command: f"after a change of {' or '.join(gate.settings)} in the run file"}
     if stage == "baseline" and _too_few_rows(record):
         steps[f"check {target}{home_flag} --rows"] = (
             "see how many rows of each class the test split has; more are needed"

@@ -9,6 +9,7 @@ import pytest
 from data.errors import ModelError
 from models.serving.rollout.versions import MANIFEST
 from pipeline.core.signals import Stopped
+from pipeline.core.stages import STAGES
 from pipeline.history.record import RunRecord
 from pipeline.running.result import RunResult, as_json, closing_block, published
 from tests.pipeline.reporting.conftest import make
@@ -226,3 +227,8 @@ def test_the_json_of_a_failed_stage_has_failed_as_its_detail(record):
     assert values["stages"][-1] == {"name": "train", "state": "failed", "seconds": 5.0, "detail": "failed"}
     assert (values["exit_code"], values["error"], values["published"]) == (4, "no", None)
     assert (values["metrics"], values["baseline"]) == ({}, None)
+
+
+@pytest.mark.parametrize("gate", [stage.id for stage in STAGES if stage.is_gate])
+def test_a_run_stopped_by_any_gate_has_a_next_command(trained_to_the_end, gate):
+    assert "report" in "".join(_stopped_at(trained_to_the_end, gate))
