@@ -73,13 +73,15 @@ def row_name(mistake: Mapping[str, Any], files: Any) -> str:
 
 
 def cell(value: Any) -> Any:
-    """Returns a feature value for people: `true` or `false`, `missing` for None, texts and numbers unchanged.
+    """Returns a feature value for people: `true` or `false`, `missing` for None, texts and whole numbers unchanged.
 
     Of a long list it returns the first values and their number, as text.
     """
     if isinstance(value, list) and len(value) > MAX_VALUES:
         first = ", ".join(f"{item:g}" if isinstance(item, int | float) else item for item in value[:MAX_VALUES])
         return f"{first}, … ({len(value):,} values)"
+    if isinstance(value, float) and np.isfinite(value):
+        return data_number(value)
     return "missing" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 
@@ -107,6 +109,11 @@ def number(value: Any, interval: Sequence[float] | None = None, bound: float | N
         if magnitude >= 1 or magnitude < 1e-4
         else f"{value:.4f}"
     )
+
+
+def data_number(value: float) -> str:
+    """Returns a number of the data as text, with four significant digits and without zeros at its end: 0.52."""
+    return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1 else number(value)
 
 
 def rounded(value: float | None) -> float | None:

@@ -29,6 +29,7 @@ from pipeline.reporting.facts import WATTS_PER_CORE, Facts, energy_wh
 from pipeline.reporting.formatting import (
     Measured,
     cell,
+    data_number,
     duration,
     flat,
     moment,
@@ -203,8 +204,8 @@ def _number_text(stats: Any, feature: Feature | None) -> str:
         mean, minimum, maximum, median = map(_day, (stats.mean, stats.min, stats.max, stats.median))
         deviation = f"{number(stats.std_dev / SECONDS_PER_DAY)} days"
     else:
-        mean, minimum, maximum, median = map(number, (stats.mean, stats.min, stats.max, stats.median))
-        deviation = number(stats.std_dev)
+        mean, minimum, maximum, median = map(data_number, (stats.mean, stats.min, stats.max, stats.median))
+        deviation = data_number(stats.std_dev)
     return f"mean {mean}, deviation {deviation}, from {minimum} to {maximum}, median {median}"
 
 

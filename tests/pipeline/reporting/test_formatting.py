@@ -81,6 +81,13 @@ def test_a_row_is_named_as_messages_name_it(mistake, files, name):
     assert formatting.row_name(mistake, files) == name
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.7599999904632568, "0.76"), (8.98, "8.98"), (3, 3), (None, "missing"), (True, "true")]
+)
+def test_a_cell_has_no_zeros_that_the_data_does_not_have(value, shown):
+    assert formatting.cell(value) == shown
+
+
 def test_a_long_sequence_is_shown_by_its_first_values_and_their_number():
     assert formatting.cell([0.5] * 20) == [0.5] * 20
     assert formatting.cell([0.5, 1.25] * 600).endswith("0.5, 1.25, … (1,200 values)")

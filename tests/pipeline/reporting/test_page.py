@@ -326,6 +326,7 @@ def test_statistics_of_dates_are_days_and_of_booleans_a_share(tmp_path):
         "since": [1566604800, 86400 * 3.5, 0, 1e18, 1566690000],
         "left": [0.25, 0.43, 0, 1, 0],
         "x": [2, 1, 0, 4, 2],
+        "price": [4.9291, 0.5, float(np.float32(0.52)), 8.98, 5],
     }
     features = []
     for name, values in statistics.items():
@@ -344,4 +345,5 @@ def test_statistics_of_dates_are_days_and_of_booleans_a_share(tmp_path):
         "mean 2019-08-24, deviation 3.5 days, from 1970-01-01 to 11,574,074,074,074 days after 1970, median 2019-08-24",
         "yes in 25.0% of its values",
         "mean 2, deviation 1, from 0 to 4, median 2",
+        "mean 4.929, deviation 0.5, from 0.52 to 8.98, median 5",
     ]
