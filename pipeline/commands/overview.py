@@ -108,7 +108,7 @@ def _step(home: Path, pipeline: _Pipeline, home_flag: str) -> Iterator[tuple[str
         yield f"report {name}{home_flag} --open", "see on its page why it was not published"
     elif live and pipeline.server is None:
         arguments, noun = predict_arguments(home.resolve() / "serving" / name / str(live), run)
-        yield f"predict {name} {arguments}{home_flag}", f"ask the model about {noun}"
+        yield f"predict {name} {arguments}{home_flag}", f"predict {noun}"
         yield f"serve {name}{home_flag}", "serve it by gRPC and REST"
     else:
         yield f"report {name}{home_flag} --open", "see its page"

@@ -108,7 +108,7 @@ def _announce(home: Path, running: "RunningServer", server: "ServerProcess", *, 
         newest = rollout.newest(home, first)
         arguments, noun = predict_arguments(newest, last_run(PipelinePaths.of(home, first)))
         command = f"headrace predict {first} {arguments}{in_home(home)}"
-        click.echo(typed(f"Next:\n  {command}   ask it about {noun}"))
+        click.echo(typed(f"Next:\n  {command}   predict {noun}"))
         click.echo(f"  {example_request(running.rest, first, newest)}")
     sys.stdout.flush()
 
