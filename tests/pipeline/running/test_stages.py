@@ -152,8 +152,8 @@ def test_the_listed_files_of_artifacts_exist_after_a_run(nodes, digits_run):
     artifact_file_list = [value for value in vars(artifact_files).values() if isinstance(value, ArtifactFile)]
     for file in artifact_file_list:
         folder = digits_run.output(file.stage, file.output)
-        # There is no published model yet, the rows belong to no groups, and their pictures came as pixels.
-        optional = ("CHALLENGE", "GROUPS", "PICTURE_FILES", "OLD_PREDICTIONS")
+        # There is no published model yet, rows have no groups and no ids, and their pictures came as pixels.
+        optional = ("CHALLENGE", "GROUPS", "IDS", "PICTURE_FILES", "OLD_PREDICTIONS")
         is_optional = file in [getattr(artifact_files, name) for name in optional]
         assert is_optional or file.path(folder, "test").exists(), file
 
