@@ -153,7 +153,7 @@ def test_two_runs_chosen_in_the_list_are_compared_with_the_right_differences(sit
     cell = page.locator("td[data-metric=accuracy][data-delta]").first
     assert float(cell.get_attribute("data-delta")) == pytest.approx(0.3)
     assert cell.inner_text().startswith("0.900 (+0.300, +0.")
-    assert page.locator("[aria-label=Cost] tr:first-child td").all_inner_texts() == ["60", "60"]  # seconds
+    assert page.locator("[aria-label=Cost] tr:first-child td").all_inner_texts() == ["60.0", "60.0"]  # seconds
     assert page.locator("figure[data-chart='accuracy: difference'] svg").count() == 1
     assert page.locator("figure[data-chart='val_loss by epoch'] svg").count() == 1
     page.close()
