@@ -41,12 +41,10 @@ def value(cell: Any, feature: TensorFeature, options: ReadOptions) -> np.ndarray
         raise Unusable(_expected(feature), f"shape {array.shape}")
     if not np.isfinite(array).all():
         raise Unusable("finite numbers", f"{_first(array, ~np.isfinite(array))}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        stored = array.astype(_dtype(feature))
-    is_held = np.isfinite(stored) if stored.dtype.kind == "f" else stored == array
+    stored, is_held = _cast(array, feature)
     if not is_held.all():
         raise Unusable(f"numbers that {feature.dtype} holds", _first(array, ~is_held))
-    return stored + 0 if stored.dtype.kind == "f" else stored  # no negative zero
+    return stored
 
 
 def column(cells: Cells, feature: TensorFeature, options: ReadOptions) -> Column:
@@ -59,14 +57,20 @@ def column(cells: Cells, feature: TensorFeature, options: ReadOptions) -> Column
     numbers = None if isinstance(cells, list) else _numbers(cells, feature)
     if numbers is None:
         return convert_cells(cells, convert, pa.binary())
-    with np.errstate(over="ignore", invalid="ignore"):
-        stored = numbers.astype(_dtype(feature))
-    is_held = np.isfinite(stored) if stored.dtype.kind == "f" else stored == numbers
-    stored = stored + 0 if stored.dtype.kind == "f" else stored  # no negative zero
+    stored, is_held = _cast(numbers, feature)
     offsets = np.arange(len(cells) + 1, dtype=np.int64) * stored.shape[1] * stored.itemsize
     buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(stored))]
     values = pa.BinaryArray.from_buffers(pa.binary(), len(cells), buffers)
     return convert_doubtful(values, ~is_held.all(axis=1), cells, convert)
+
+
+def _cast(numbers: np.ndarray, feature: TensorFeature) -> tuple[np.ndarray, np.ndarray]:
+    """Returns numbers as the feature stores them, without negative zeros, and whether its dtype holds each, bool."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = numbers.astype(_dtype(feature))
+    if stored.dtype.kind == "f":
+        return stored + 0, np.isfinite(stored)
+    return stored, stored == numbers
 
 
 def _numbers(cells: pa.Array, feature: TensorFeature) -> np.ndarray | None:
